@@ -1,0 +1,101 @@
+# `make` prints what there is to do. Works from any folder name, with GNU make 3.81 or newer and a POSIX shell.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# Passed on to the command of a target: make run ARGS="--port 9000", make test ARGS="-k reorder".
+ARGS ?=
+
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock"
+CHECKS := check-lint check-format check-types check-imports check-sql check-migrations check-generated
+
+# An environment whose interpreter is gone (a system upgrade) is made anew.
+STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
+
+.PHONY: help run test verify $(CHECKS) format openapi lock clean stale
+
+##@ Use
+help: ## print this
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-17s  %s\n", $$1, $$2 }' Makefile
+
+run: .venv/run.stamp ## serve on 127.0.0.1:8000 with a Postgres of its own and demo data (ARGS="--port 9000")
+	@$(BIN)/python -m service up $(ARGS)
+
+##@ Develop
+test: .venv/dev.stamp ## run all tests, in parallel (ARGS="tests/unit -k money")
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 $(ARGS)
+
+verify: .venv/dev.stamp ## run every check below; all failures are reported, not only the first
+	@$(MAKE) --no-print-directory --keep-going $(CHECKS)
+
+format: .venv/dev.stamp ## put Python and SQL files in order
+	@$(BIN)/python -m ruff check --fix-only --quiet .
+	@$(BIN)/python -m ruff format .
+	@$(BIN)/python -m sqlfluff fix --quiet sql
+
+openapi: .venv/dev.stamp ## write openapi.yaml from the resources' declarations
+	@$(BIN)/python -m service openapi > .venv/openapi.yaml
+	@mv .venv/openapi.yaml openapi.yaml
+
+lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew (ARGS=--upgrade for newer versions)
+	@$(LOCK) --group build --output-file requirements.txt $(ARGS)
+	@$(LOCK) --group build --group dev --constraints requirements.txt --output-file requirements-dev.txt $(ARGS)
+
+clean: ## remove the environment and caches; data in .reprise stays
+	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist reprise.egg-info
+	find schemas service sql tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+##@ Check, one by one
+check-lint: .venv/dev.stamp ## Python style: ruff
+	@$(BIN)/python -m ruff check .
+
+check-format: .venv/dev.stamp ## Python layout: ruff
+	@$(BIN)/python -m ruff format --check .
+
+check-types: .venv/dev.stamp ## types: mypy
+	@$(BIN)/python -m mypy
+
+check-imports: .venv/dev.stamp ## import directions: import-linter
+	@$(BIN)/lint-imports --no-logo
+
+check-sql: .venv/dev.stamp ## SQL style: sqlfluff
+	@$(BIN)/python -m sqlfluff lint sql
+
+check-migrations: .venv/dev.stamp ## migrations that would lock a live table: squawk
+	@$(BIN)/squawk --config .squawk.toml sql/migrations/*.sql
+
+check-generated: .venv/dev.stamp ## openapi.yaml is what `make openapi` would write
+	@$(BIN)/python -m service openapi > .venv/openapi.yaml
+	@diff -u openapi.yaml .venv/openapi.yaml || { echo "openapi.yaml is out of date: run 'make openapi'" >&2; exit 1; }
+
+# --- The environment: made once, brought up to date when a lock or pyproject.toml changes ---
+
+.venv/run.stamp: requirements.txt
+.venv/dev.stamp: requirements-dev.txt
+.venv/run.stamp .venv/dev.stamp: pyproject.toml $(STALE)
+	@$(MAKE_ENVIRONMENT)
+	@echo "Installing the locked dependencies of $(filter requirements%,$^) into .venv ..." >&2
+	@$(PIP_INSTALL) --require-hashes --requirement $(filter requirements%,$^)
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The newest Python that can make an environment; without one, a sentence that says what to install.
+define MAKE_ENVIRONMENT
+$(BIN)/python -m pip --version > /dev/null 2>&1 && exit; \
+unable=; \
+for python in python3.14 python3.13 python3.12 python3.11 python3; do \
+	$$python -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))" > /dev/null 2>&1 || continue; \
+	$$python -c "import ensurepip, venv" > /dev/null 2>&1 && exec $$python -m venv --clear .venv; \
+	unable=$${unable:-$$python}; \
+done; \
+if test -n "$$unable"; \
+then echo "$$unable cannot make virtual environments: install the package $$unable-venv (Debian, Ubuntu)." >&2; \
+else echo "Reprise needs Python 3.11, 3.12, 3.13 or 3.14 on the PATH, and there is none." >&2; \
+fi; \
+exit 1
+endef
