@@ -1,0 +1,356 @@
+-- migrate:up
+-- squawk-ignore-file adding-foreign-key-constraint, constraint-missing-not-valid
+
+-- Orders that come again by themselves: subscriptions, their occurrences and the copies they lead to.
+
+-- Which frequencies a store offers, and how an order's lines become subscriptions.
+create table subscription_models (
+    store_id bigint not null,
+    id text collate "C" not null,
+    name text not null,
+    strategy text not null default 'by_frequency',
+    frequencies text[] not null,
+    auto_activate boolean not null default true,
+    auto_cancel boolean not null default false,
+    created_at timestamptz(3) not null,
+    updated_at timestamptz(3) not null,
+    reference text,
+    reference_origin text,
+    metadata jsonb not null default '{}',
+    version bigint not null default 1,
+    constraint subscription_models_have_unique_ids primary key (store_id, id),
+    constraint subscription_models_belong_to_a_store foreign key (store_id) references stores (store_id),
+    constraint subscription_models_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint subscription_models_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
+    constraint subscription_models_have_a_known_strategy check (strategy in ('by_frequency', 'by_line_items')),
+    constraint subscription_models_offer_a_frequency check (cardinality(frequencies) > 0)
+);
+
+create index subscription_models_by_name on subscription_models (store_id, name, id);
+create index subscription_models_by_strategy on subscription_models (store_id, strategy, id);
+create index subscription_models_by_created_at on subscription_models (store_id, created_at, id);
+create index subscription_models_by_updated_at on subscription_models (store_id, updated_at, id);
+create index subscription_models_by_reference on subscription_models (store_id, reference, id);
+
+-- A standing order. Occurrence n falls at the anchor plus n - anchor_index periods in its time zone; the source
+-- order is occurrence 0, next_index the next to run and next_run_at its instant. running is not a status: it
+-- follows from a live copy.
+create table order_subscriptions (
+    store_id bigint not null,
+    id text collate "C" not null,
+    number bigint not null,
+    status text not null default 'draft',
+    frequency text not null,
+    timezone text not null,
+    source_order_id text collate "C" not null,
+    subscription_model_id text collate "C",
+    market_id text collate "C",
+    customer_id text collate "C",
+    customer_email text,
+    customer_payment_source_id text collate "C",
+    billing_address_id text collate "C",
+    shipping_address_id text collate "C",
+    shipping_method_id text collate "C",
+    activate_by_source_order boolean not null default true,
+    place_target_order boolean not null default true,
+    renewal_alert_period bigint not null default 1,
+    price_mode text not null default 'fixed',
+    max_increase_percent numeric(6, 2),
+    catchup_policy text not null default 'run_once',
+    max_occurrences bigint,
+    anchor_at timestamptz(3),
+    anchor_index bigint not null default 0,
+    next_index bigint not null default 1,
+    starts_at timestamptz(3),
+    expires_at timestamptz(3),
+    next_run_at timestamptz(3),
+    last_run_at timestamptz(3),
+    paused_until timestamptz(3),
+    parked_at timestamptz(3),
+    parked_reason text,
+    cancelled_at timestamptz(3),
+    occurrencies bigint not null default 0,
+    errors_count bigint not null default 0,
+    succeeded_on_last_run boolean not null default true,
+    created_at timestamptz(3) not null,
+    updated_at timestamptz(3) not null,
+    reference text,
+    reference_origin text,
+    metadata jsonb not null default '{}',
+    version bigint not null default 1,
+    constraint order_subscriptions_have_unique_ids primary key (store_id, id),
+    constraint one_order_subscription_per_number unique (store_id, number),
+    constraint order_subscriptions_have_a_known_source_order foreign key (store_id, source_order_id)
+    references orders (store_id, id),
+    constraint order_subscriptions_have_a_known_subscription_model foreign key (store_id, subscription_model_id)
+    references subscription_models (store_id, id),
+    constraint order_subscriptions_belong_to_a_market foreign key (store_id, market_id)
+    references markets (store_id, id),
+    constraint order_subscriptions_belong_to_a_customer foreign key (store_id, customer_id)
+    references customers (store_id, id),
+    constraint order_subscriptions_have_a_known_customer_payment_source
+    foreign key (store_id, customer_payment_source_id) references customer_payment_sources (store_id, id),
+    constraint order_subscriptions_have_a_known_billing_address foreign key (store_id, billing_address_id)
+    references addresses (store_id, id),
+    constraint order_subscriptions_have_a_known_shipping_address foreign key (store_id, shipping_address_id)
+    references addresses (store_id, id),
+    constraint order_subscriptions_have_a_known_shipping_method foreign key (store_id, shipping_method_id)
+    references shipping_methods (store_id, id),
+    constraint order_subscriptions_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint order_subscriptions_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
+    constraint order_subscriptions_have_a_positive_number check (number > 0),
+    constraint order_subscriptions_have_a_known_status check (status in ('draft', 'active', 'inactive', 'cancelled')),
+    constraint order_subscriptions_alert_1_to_720_hours_before check (renewal_alert_period between 1 and 720),
+    constraint order_subscriptions_have_a_known_price_mode check (price_mode in ('current', 'fixed')),
+    constraint order_subscriptions_have_no_negative_max_increase check (max_increase_percent >= 0),
+    constraint order_subscriptions_have_a_known_catchup_policy check (
+        catchup_policy in ('run_once', 'run_all', 'skip')
+    ),
+    constraint order_subscriptions_have_a_positive_max_occurrences check (max_occurrences > 0),
+    constraint order_subscriptions_count_forward_from_their_anchor check (
+        anchor_index >= 0 and next_index > anchor_index
+    ),
+    constraint order_subscriptions_that_run_next_have_an_anchor check (next_run_at is null or anchor_at is not null),
+    constraint order_subscriptions_expire_after_they_start check (expires_at > starts_at),
+    constraint order_subscriptions_that_are_cancelled_do_not_run check (status <> 'cancelled' or next_run_at is null),
+    constraint order_subscriptions_note_when_they_were_cancelled check (
+        (status = 'cancelled') = (cancelled_at is not null)
+    ),
+    constraint order_subscriptions_have_no_negative_count check (occurrencies >= 0 and errors_count >= 0)
+);
+
+create index order_subscriptions_by_source_order_id on order_subscriptions (store_id, source_order_id, id);
+create index order_subscriptions_by_subscription_model_id on order_subscriptions (store_id, subscription_model_id, id)
+where subscription_model_id is not null;
+create index order_subscriptions_by_market_id on order_subscriptions (store_id, market_id, id)
+where market_id is not null;
+create index order_subscriptions_by_customer_id on order_subscriptions (store_id, customer_id, id)
+where customer_id is not null;
+create index order_subscriptions_by_customer_payment_source_id
+on order_subscriptions (store_id, customer_payment_source_id, id)
+where customer_payment_source_id is not null;
+create index order_subscriptions_by_billing_address_id on order_subscriptions (store_id, billing_address_id, id)
+where billing_address_id is not null;
+create index order_subscriptions_by_shipping_address_id on order_subscriptions (store_id, shipping_address_id, id)
+where shipping_address_id is not null;
+create index order_subscriptions_by_shipping_method_id on order_subscriptions (store_id, shipping_method_id, id)
+where shipping_method_id is not null;
+create index order_subscriptions_by_status on order_subscriptions (store_id, status, id);
+create index order_subscriptions_by_frequency on order_subscriptions (store_id, frequency, id);
+create index order_subscriptions_by_customer_email on order_subscriptions (store_id, customer_email, id);
+create index order_subscriptions_by_starts_at on order_subscriptions (store_id, starts_at, id);
+create index order_subscriptions_by_expires_at on order_subscriptions (store_id, expires_at, id);
+create index order_subscriptions_by_next_run_at on order_subscriptions (store_id, next_run_at, id);
+create index order_subscriptions_by_last_run_at on order_subscriptions (store_id, last_run_at, id);
+create index order_subscriptions_due on order_subscriptions (next_run_at, store_id) where status = 'active';
+create index order_subscriptions_by_created_at on order_subscriptions (store_id, created_at, id);
+create index order_subscriptions_by_updated_at on order_subscriptions (store_id, updated_at, id);
+create index order_subscriptions_by_reference on order_subscriptions (store_id, reference, id);
+
+-- What a subscription orders each time. Without a price mode of its own, an item follows its subscription's:
+-- fixed keeps unit_amount_cents, current takes the price of the day.
+create table order_subscription_items (
+    store_id bigint not null,
+    id text collate "C" not null,
+    order_subscription_id text collate "C" not null,
+    sku_id text collate "C" not null,
+    source_line_item_id text collate "C",
+    sku_code text not null,
+    name text not null,
+    options jsonb not null default '{}',
+    quantity bigint not null,
+    price_mode text,
+    currency_code text not null,
+    unit_amount_cents bigint not null,
+    total_amount_cents bigint not null,
+    created_at timestamptz(3) not null,
+    updated_at timestamptz(3) not null,
+    reference text,
+    reference_origin text,
+    metadata jsonb not null default '{}',
+    version bigint not null default 1,
+    constraint order_subscription_items_have_unique_ids primary key (store_id, id),
+    constraint order_subscription_items_belong_to_an_order_subscription foreign key (store_id, order_subscription_id)
+    references order_subscriptions (store_id, id) on delete cascade,
+    constraint order_subscription_items_hold_a_known_sku foreign key (store_id, sku_id)
+    references skus (store_id, id),
+    constraint order_subscription_items_come_from_a_known_line_item foreign key (store_id, source_line_item_id)
+    references line_items (store_id, id),
+    constraint order_subscription_items_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint order_subscription_items_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
+    constraint order_subscription_items_have_a_currency_code check (currency_code ~ '^[A-Z]{3}$'),
+    constraint order_subscription_items_have_an_object_as_options check (jsonb_typeof(options) = 'object'),
+    constraint order_subscription_items_have_a_positive_quantity check (quantity > 0),
+    constraint order_subscription_items_have_a_known_price_mode check (price_mode in ('current', 'fixed')),
+    constraint order_subscription_items_have_no_negative_amount check (
+        unit_amount_cents >= 0 and total_amount_cents >= 0
+    )
+);
+
+create index order_subscription_items_by_order_subscription_id
+on order_subscription_items (store_id, order_subscription_id, id);
+create index order_subscription_items_by_sku_id on order_subscription_items (store_id, sku_id, id);
+create index order_subscription_items_by_source_line_item_id
+on order_subscription_items (store_id, source_line_item_id, id)
+where source_line_item_id is not null;
+create index order_subscription_items_by_sku_code on order_subscription_items (store_id, sku_code, id);
+create index order_subscription_items_by_quantity on order_subscription_items (store_id, quantity, id);
+create index order_subscription_items_by_unit_amount_cents
+on order_subscription_items (store_id, unit_amount_cents, id);
+create index order_subscription_items_by_total_amount_cents
+on order_subscription_items (store_id, total_amount_cents, id);
+create index order_subscription_items_by_created_at on order_subscription_items (store_id, created_at, id);
+create index order_subscription_items_by_updated_at on order_subscription_items (store_id, updated_at, id);
+create index order_subscription_items_by_reference on order_subscription_items (store_id, reference, id);
+
+-- The ledger of a subscription: one row per occurrence, past, due or planned. nominal_at is where the calendar
+-- puts it, scheduled_at when it runs; reason says why it was moved, skipped, missed or failed.
+create table occurrences (
+    store_id bigint not null,
+    id text collate "C" not null,
+    order_subscription_id text collate "C" not null,
+    occurrence_index bigint not null,
+    status text not null default 'planned',
+    nominal_at timestamptz(3) not null,
+    scheduled_at timestamptz(3) not null,
+    claimed_at timestamptz(3),
+    completed_at timestamptz(3),
+    alerted_at timestamptz(3),
+    reason text,
+    created_at timestamptz(3) not null,
+    updated_at timestamptz(3) not null,
+    reference text,
+    reference_origin text,
+    metadata jsonb not null default '{}',
+    version bigint not null default 1,
+    constraint occurrences_have_unique_ids primary key (store_id, id),
+    constraint one_occurrence_per_index unique (store_id, order_subscription_id, occurrence_index),
+    constraint occurrences_belong_to_an_order_subscription foreign key (store_id, order_subscription_id)
+    references order_subscriptions (store_id, id),
+    constraint occurrences_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint occurrences_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
+    constraint occurrences_count_from_zero check (occurrence_index >= 0),
+    constraint occurrences_have_a_known_status check (
+        status in ('planned', 'due', 'claimed', 'completed', 'skipped', 'missed', 'failed')
+    ),
+    constraint occurrences_note_when_they_were_claimed check (claimed_at is not null or status <> 'claimed'),
+    constraint occurrences_note_when_they_were_completed check ((status = 'completed') = (completed_at is not null))
+);
+
+create index occurrences_by_status on occurrences (store_id, status, id);
+create index occurrences_by_occurrence_index on occurrences (store_id, occurrence_index, id);
+create index occurrences_by_nominal_at on occurrences (store_id, nominal_at, id);
+create index occurrences_by_scheduled_at on occurrences (store_id, scheduled_at, id);
+create index occurrences_by_created_at on occurrences (store_id, created_at, id);
+create index occurrences_by_updated_at on occurrences (store_id, updated_at, id);
+create index occurrences_by_reference on occurrences (store_id, reference, id);
+
+-- Copies of orders, of both kinds. A worker claims a copy by raising attempt and taking a lease; what it
+-- finishes counts only while status is in_progress and attempt is still its own. errors_log maps an attribute to
+-- its messages.
+create table order_factories (
+    store_id bigint not null,
+    id text collate "C" not null,
+    kind text not null,
+    status text not null default 'pending',
+    source_order_id text collate "C" not null,
+    target_order_id text collate "C",
+    order_subscription_id text collate "C",
+    occurrence_id text collate "C",
+    place_target_order boolean not null default false,
+    reuse_wallet boolean not null default true,
+    cancel_source_order boolean not null default false,
+    apply_promotions boolean not null default false,
+    skip_errors boolean not null default false,
+    ignore_invalid_coupon boolean not null default false,
+    started_at timestamptz(3),
+    completed_at timestamptz(3),
+    failed_at timestamptz(3),
+    errors_log jsonb,
+    errors_count bigint not null default 0,
+    attempt bigint not null default 0,
+    lease_expires_at timestamptz(3),
+    created_at timestamptz(3) not null,
+    updated_at timestamptz(3) not null,
+    reference text,
+    reference_origin text,
+    metadata jsonb not null default '{}',
+    version bigint not null default 1,
+    constraint order_factories_have_unique_ids primary key (store_id, id),
+    constraint one_copy_per_target_order unique (store_id, target_order_id),
+    constraint order_factories_have_a_known_source_order foreign key (store_id, source_order_id)
+    references orders (store_id, id),
+    constraint order_factories_have_a_known_target_order foreign key (store_id, target_order_id)
+    references orders (store_id, id),
+    constraint order_factories_have_a_known_order_subscription foreign key (store_id, order_subscription_id)
+    references order_subscriptions (store_id, id),
+    constraint order_factories_have_a_known_occurrence foreign key (store_id, occurrence_id)
+    references occurrences (store_id, id),
+    constraint order_factories_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint order_factories_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
+    constraint order_factories_have_a_known_kind check (kind in ('order_copies', 'recurring_order_copies')),
+    constraint order_factories_have_a_known_status check (
+        status in ('pending', 'in_progress', 'aborted', 'failed', 'completed')
+    ),
+    constraint recurring_order_copies_have_an_order_subscription check (
+        kind <> 'recurring_order_copies' or order_subscription_id is not null
+    ),
+    constraint recurring_order_copies_have_no_options_of_order_copies check (
+        kind <> 'recurring_order_copies'
+        or not (cancel_source_order or apply_promotions or skip_errors or ignore_invalid_coupon)
+    ),
+    constraint order_factories_of_an_occurrence_have_a_subscription check (
+        occurrence_id is null or order_subscription_id is not null
+    ),
+    constraint order_factories_hold_a_lease_while_in_progress check (
+        (status = 'in_progress') = (lease_expires_at is not null)
+        and (status <> 'in_progress' or (started_at is not null and attempt > 0))
+    ),
+    constraint order_factories_have_a_target_order_once_completed check (
+        status <> 'completed' or (completed_at is not null and target_order_id is not null)
+    ),
+    constraint order_factories_note_when_they_failed check (failed_at is not null or status <> 'failed'),
+    constraint order_factories_have_an_object_as_errors_log check (jsonb_typeof(errors_log) = 'object'),
+    constraint order_factories_have_no_negative_count check (errors_count >= 0 and attempt >= 0)
+);
+
+create unique index one_live_copy_per_occurrence on order_factories (store_id, occurrence_id)
+where occurrence_id is not null and status not in ('failed', 'aborted');
+create index order_factories_by_source_order_id on order_factories (store_id, source_order_id, id);
+create index order_factories_by_order_subscription_id on order_factories (store_id, order_subscription_id, id)
+where order_subscription_id is not null;
+create index order_factories_by_occurrence_id on order_factories (store_id, occurrence_id, id)
+where occurrence_id is not null;
+create index order_factories_by_kind on order_factories (store_id, kind, id);
+create index order_factories_by_status on order_factories (store_id, status, id);
+create index order_factories_by_started_at on order_factories (store_id, started_at, id);
+create index order_factories_by_completed_at on order_factories (store_id, completed_at, id);
+create index order_factories_by_failed_at on order_factories (store_id, failed_at, id);
+create index order_factories_by_errors_count on order_factories (store_id, errors_count, id);
+create index order_factories_live on order_factories (store_id, order_subscription_id, id)
+where status in ('pending', 'in_progress');
+create index order_factories_leased on order_factories (lease_expires_at, store_id) where status = 'in_progress';
+create index order_factories_by_created_at on order_factories (store_id, created_at, id);
+create index order_factories_by_updated_at on order_factories (store_id, updated_at, id);
+create index order_factories_by_reference on order_factories (store_id, reference, id);
+
+-- Which tags an order subscription carries.
+create table order_subscription_tags (
+    store_id bigint not null,
+    order_subscription_id text collate "C" not null,
+    tag_id text collate "C" not null,
+    constraint order_subscriptions_carry_a_tag_once primary key (store_id, order_subscription_id, tag_id),
+    constraint order_subscription_tags_belong_to_an_order_subscription foreign key (store_id, order_subscription_id)
+    references order_subscriptions (store_id, id) on delete cascade,
+    constraint order_subscription_tags_belong_to_a_tag foreign key (store_id, tag_id)
+    references tags (store_id, id) on delete cascade
+);
+
+create index order_subscription_tags_by_tag_id on order_subscription_tags (store_id, tag_id, order_subscription_id);
+
+-- References that close a circle. The tables are new and empty: adding and checking them holds nobody up.
+alter table orders add constraint orders_come_from_a_known_order_subscription
+foreign key (store_id, order_subscription_id) references order_subscriptions (store_id, id);
+
+alter table orders add constraint orders_come_from_a_known_occurrence
+foreign key (store_id, occurrence_id) references occurrences (store_id, id);
