@@ -1,0 +1,307 @@
+"""What every resource type declares, and the graph that the declarations form.
+
+A type is one marshmallow-jsonapi `Schema` class. Beyond marshmallow it says which column holds an attribute, who may write it,
+whether clients may filter and sort by it, where a relationship leads and whose rows a customer sees. Routing, SQL, documents
+and `openapi.yaml` are all derived from these classes; nothing about a type is written down twice.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from marshmallow import fields as ma
+from marshmallow.schema import SchemaMeta
+from marshmallow_jsonapi import Schema
+from marshmallow_jsonapi import fields as mj
+
+MEMBER_NAME = re.compile(r"[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?")
+"""Member names we use: the ASCII part of JSON:API 1.1, section "Member Names"."""
+
+RESERVED_TYPES = frozenset({"v3", "services", "operations", "application", "organization", "docs", "openapi"})
+"""First path segments under /api that are no resource types."""
+
+
+class Write(enum.Flag):
+    """When a client may send a field."""
+
+    NEVER = 0
+    CREATE = enum.auto()
+    UPDATE = enum.auto()
+    BOTH = CREATE | UPDATE
+
+
+class Rendering(NamedTuple):
+    """What a document depends on besides its rows.
+
+    `base` is the absolute URL of the API without a trailing slash (`https://shop.example/api`), `mode` the store's mode
+    (`test` or `live`), `locale` the store's locale for formatted amounts (`nl_NL`).
+    """
+
+    base: str
+    mode: str = "test"
+    locale: str = "en_US"
+
+
+PUBLIC = "*"
+"""`Meta.owner` of types that every customer of the store may read, such as the catalogue."""
+
+
+class Graph(Mapping[str, "type[Resource]"]):
+    """All resource types by their JSON:API type name, in the order of their declaration."""
+
+    def __init__(self) -> None:
+        self._types: dict[str, type[Resource]] = {}
+
+    def __getitem__(self, type_: str) -> type[Resource]:
+        return self._types[type_]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._types)
+
+    def __len__(self) -> int:
+        return len(self._types)
+
+    def add(self, resource: type[Resource]) -> None:
+        """Register a type. Raises TypeError when its name is taken or reserved."""
+        name = resource.type_
+        if name in self._types:
+            raise TypeError(f"{resource.__name__}: the type {name!r} is already declared by {self._types[name].__name__}")
+        if name in RESERVED_TYPES or not MEMBER_NAME.fullmatch(name):
+            raise TypeError(f"{resource.__name__}: {name!r} can't be a type name")
+        self._types[name] = resource
+
+    def remove(self, type_: str) -> None:
+        """Forget a type again; for tests that declare types of their own."""
+        del self._types[type_]
+
+    def check(self) -> None:
+        """Check what one class alone can't know: that relationships and owners lead somewhere. Raises TypeError naming the culprit."""
+        for resource in self.values():
+            for name, relationship in resource.relationships.items():
+                where = f"{resource.__name__}.{name}"
+                target = self._types.get(relationship.type_)
+                if target is None:
+                    raise TypeError(f"{where} leads to {relationship.type_!r}, which no Schema declares")
+                if isinstance(relationship, ToMany) and relationship.through is None:
+                    known = {r.column for r in target.relationships.values() if isinstance(r, ToOne)}
+                    if relationship.via not in known and not relationship.where:
+                        raise TypeError(f"{where} goes via {relationship.via!r}, which is no to-one relationship of {target.type_}")
+            if resource.owner not in (None, PUBLIC):
+                resource.owner_path(self)
+
+
+graph = Graph()
+
+
+@dataclass(frozen=True)
+class Through:
+    """A join table of a many-to-many relationship: its name, the column of this side and the column of the other."""
+
+    table: str
+    own: str
+    other: str
+
+
+class _Linked:
+    """Links of a relationship, absolute, as every relationship of every resource has them (JSON:API 1.1, "Related Resource Links")."""
+
+    name: str
+    parent: Any
+
+    def _url(self, obj: Any, middle: str) -> str:
+        resource: Resource = self.parent
+        id_ = obj["id"] if isinstance(obj, Mapping) else obj.id
+        return f"{resource.rendering.base}/{resource.type_}/{id_}/{middle}{self.name}"
+
+    def get_self_url(self, obj: Any) -> str:
+        """URL of the relationship itself."""
+        return self._url(obj, "relationships/")
+
+    def get_related_url(self, obj: Any) -> str:
+        """URL of the related resources."""
+        return self._url(obj, "")
+
+
+class ToOne(_Linked, mj.Relationship):
+    """A relationship to at most one resource, kept in a column of this type's table (`<name>_id` unless `column` says otherwise).
+
+    `write` says when a client may set it, `required` that a create must, `filter` that `filter[name]=id` works, `sort` that a collection
+    may be sorted through it, `doc` is its description.
+    """
+
+    def __init__(
+        self,
+        type_: str,
+        *,
+        column: str = "",
+        write: Write = Write.NEVER,
+        filter: bool = True,  # noqa: A002 -- the word of JSON:API's query family
+        sort: bool = False,
+        includable: bool = True,
+        required: bool = False,
+        doc: str = "",
+    ) -> None:
+        self.column = column
+        self.write = write
+        self.filter = filter
+        self.sort = sort
+        self.includable = includable
+        super().__init__(
+            type_=type_,
+            include_resource_linkage=True,
+            required=required,
+            allow_none=not required,
+            dump_only=not write,
+            metadata={"description": doc},
+        )
+
+    def bind_name(self, name: str) -> None:
+        """Settle the column once the relationship's name is known."""
+        self.column = self.column or f"{name}_id"
+        self.attribute = self.column
+
+
+class ToMany(_Linked, mj.Relationship):
+    """A relationship to any number of resources.
+
+    Either `via` names the column of the other table that points here, with `where` for further fixed conditions on it, or `through`
+    the join table. `includable=False` marks relationships without a bound (a store's events): they have links and paging, but can't be included.
+    """
+
+    def __init__(
+        self,
+        type_: str,
+        *,
+        via: str = "",
+        where: Mapping[str, str] | None = None,
+        through: Through | None = None,
+        write: Write = Write.NEVER,
+        includable: bool = True,
+        doc: str = "",
+    ) -> None:
+        if bool(via) == bool(through):
+            raise TypeError(f"a to-many relationship to {type_!r} needs either `via` or `through`")
+        self.via = via
+        self.where = dict(where or {})
+        self.through = through
+        self.write = write
+        self.filter = through is not None
+        self.includable = includable
+        super().__init__(type_=type_, many=True, dump_only=not write, metadata={"description": doc})
+
+    def bind_name(self, name: str) -> None:
+        """A to-many relationship has no column of its own."""
+
+
+class _ResourceType(SchemaMeta):
+    """Binds a Schema class once marshmallow has collected its fields, which is after `__init_subclass__`."""
+
+    @classmethod
+    def get_declared_fields(
+        mcs, klass: type, cls_fields: list[tuple[str, Any]], inherited_fields: list[tuple[str, Any]], dict_cls: type = dict
+    ) -> dict[str, Any]:
+        """Add the read-only companions that some fields bring along (an amount's float and its formatted text), right behind them."""
+        widened: list[tuple[str, Any]] = []
+        for name, field in cls_fields:
+            widened.append((name, field))
+            widened.extend(getattr(field, "companions", lambda _: ())(name))
+        declared: dict[str, Any] = super().get_declared_fields(klass, widened, inherited_fields, dict_cls)
+        own = {name for name, _ in widened}
+        # What is a type's own comes first, what every type has comes last.
+        return {n: f for n, f in declared.items() if n in own} | {n: f for n, f in declared.items() if n not in own}
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
+        super().__init__(name, bases, namespace)
+        meta = namespace.get("Meta")
+        if meta is not None and getattr(meta, "type_", None):
+            cls._bind()  # type: ignore[attr-defined]  # defined on Resource, the only class that uses this metaclass
+
+    def _check(cls, names: Iterator[str]) -> None:
+        for name in names:
+            if not MEMBER_NAME.fullmatch(name):
+                raise TypeError(f"{cls.__name__}.{name}: not a JSON:API member name")
+            if name in ("type", "id"):
+                raise TypeError(f"{cls.__name__}.{name}: a field can't be named {name!r} (JSON:API 1.1, Fields)")
+
+
+class Resource(Schema, metaclass=_ResourceType):
+    """The base of all resource types.
+
+    `Meta` options: `type_` (JSON:API type, plural snake_case), `table` (default: the type), `where` (columns with fixed values, for types that
+    share a table), `owner` (path of to-one relationships to the customer who owns a row, `PUBLIC`, or None: not for customers),
+    `stored` (False for types that exist only as requests and answers).
+    """
+
+    type_: ClassVar[str]
+    table: ClassVar[str]
+    where: ClassVar[Mapping[str, str]]
+    owner: ClassVar[str | None]
+    stored: ClassVar[bool]
+    attributes: ClassVar[Mapping[str, Any]]
+    relationships: ClassVar[Mapping[str, ToOne | ToMany]]
+
+    def __init__(self, *args: Any, rendering: Rendering | None = None, **kwargs: Any) -> None:
+        self.rendering = rendering or Rendering("/api")
+        super().__init__(*args, **kwargs)
+
+    @classmethod
+    def _bind(cls) -> None:
+        meta: Any = cls.Meta
+        cls.type_ = meta.type_
+        cls.table = getattr(meta, "table", cls.type_)
+        cls.where = dict(getattr(meta, "where", {}))
+        cls.owner = getattr(meta, "owner", None)
+        cls.stored = getattr(meta, "stored", True)
+        declared: dict[str, Any] = cls._declared_fields
+        cls.relationships = {n: f for n, f in declared.items() if isinstance(f, mj.BaseRelationship)}
+        cls.attributes = {
+            n: f for n, f in declared.items() if n != "id" and not isinstance(f, (mj.BaseRelationship, mj.ResourceMeta))
+        }
+        cls._check(iter(declared.keys() - {"id", "resource_meta"}))  # type: ignore[call-arg]  # a metaclass method
+        if not (cls.__doc__ or "").strip():
+            raise TypeError(f"{cls.__name__}: a resource type needs a docstring, it is its description in openapi.yaml")
+        for name, field in cls.attributes.items():
+            if not hasattr(field, "inputs"):
+                raise TypeError(f"{cls.__name__}.{name}: {type(field).__name__} is not one of schemas.kinds")
+            field.bind_name(name)
+        for name, relationship in cls.relationships.items():
+            relationship.bind_name(name)
+        graph.add(cls)
+
+    @classmethod
+    def columns(cls) -> dict[str, Any]:
+        """Column -> the field that is kept in it, for all attributes and to-one relationships that have a column of their own."""
+        kept = {f.column: f for f in cls.attributes.values() if f.column}
+        return kept | {r.column: r for r in cls.relationships.values() if isinstance(r, ToOne)}
+
+    @classmethod
+    def owner_path(cls, types: Mapping[str, type[Resource]] = graph) -> tuple[ToOne, ...]:
+        """The to-one relationships from this type to the customer who owns a row. Raises TypeError when the path leads elsewhere."""
+        path: list[ToOne] = []
+        current: type[Resource] = cls
+        if cls.owner in (None, PUBLIC, "id"):
+            return ()
+        for name in str(cls.owner).split("."):
+            relationship = current.relationships.get(name)
+            if not isinstance(relationship, ToOne):
+                raise TypeError(f"{cls.__name__}: its owner {cls.owner!r} is no path of to-one relationships ({name!r} of {current.type_})")
+            path.append(relationship)
+            current = types[relationship.type_]
+        if current.type_ != "customers":
+            raise TypeError(f"{cls.__name__}: its owner {cls.owner!r} leads to {current.type_}, not to customers")
+        return tuple(path)
+
+    def get_resource_links(self, item: Mapping[str, Any]) -> dict[str, str]:
+        """`links` of the resource object: its absolute `self`."""
+        return {"self": f"{self.rendering.base}/{self.type_}/{item['id']}"}
+
+    def get_top_level_links(self, data: Any, many: bool) -> dict[str, str | None]:  # noqa: ARG002, FBT001 -- marshmallow-jsonapi's hook
+        """No top-level links: those belong to a request, not to a resource."""
+        return {"self": None}
+
+
+__all__ = ["PUBLIC", "Graph", "Rendering", "Resource", "Through", "ToMany", "ToOne", "Write", "graph", "ma"]

@@ -1,0 +1,58 @@
+"""The only source of time and ids.
+
+SQL never reads a clock: instants are binds made here, so that a store on a test clock lives in its own time and a timestamp that a client
+reads back equals the stored one (columns keep milliseconds).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+class HasClock(Protocol):
+    """Anything that may live on a test clock: `frozen_at` is the instant its clock stands at, None for real time."""
+
+    @property
+    def frozen_at(self) -> datetime | None:
+        """The instant of the test clock, aware UTC, or None."""
+
+
+def now(store: HasClock | None = None) -> datetime:
+    """The current instant of a store (or the real one without a store), aware UTC, cut to milliseconds."""
+    if store is not None and store.frozen_at is not None:
+        return store.frozen_at
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+class _Ulids:
+    """Monotonic ULIDs: 48 bits of milliseconds, then 80 random bits that are counted up within one millisecond."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = (0, 0)
+
+    def next(self) -> str:
+        with self._lock:
+            millis, entropy = time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10), "big")
+            if millis <= self._last[0]:
+                millis, entropy = self._last[0], self._last[1] + 1
+                if entropy >> 80:
+                    millis, entropy = millis + 1, 0
+            self._last = (millis, entropy)
+        value = millis << 80 | entropy
+        return "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+_ulids = _Ulids()
+
+
+def new_id() -> str:
+    """A new id: a ULID of 26 characters in real time, greater than every id this process made before (https://github.com/ulid/spec)."""
+    return _ulids.next()

@@ -1,0 +1,301 @@
+"""Everything that can go wrong for a client, one class per error code.
+
+    ApiError                              INTERNAL_SERVER_ERROR       500
+    ├── InvalidDocument                   INVALID_DATA_FORMAT         400   the body is no JSON:API document
+    ├── InvalidParameter                  PARAM_NOT_ALLOWED           400   a query parameter we don't know, or not here
+    │   ├── InvalidInclude                INVALID_INCLUDE
+    │   ├── InvalidField                  INVALID_FIELD
+    │   ├── InvalidSort                   INVALID_SORT_CRITERIA
+    │   ├── FilterNotAllowed              FILTER_NOT_ALLOWED
+    │   ├── InvalidFilterValue            INVALID_FILTER_VALUE
+    │   └── InvalidPage                   INVALID_PAGE_VALUE
+    ├── InvalidHost                       INVALID_HOST                400   a Host header that is on no list
+    ├── Unauthorized                      UNAUTHORIZED                401   no token
+    ├── InvalidToken                      INVALID_TOKEN               401   a token that is unknown, expired or revoked
+    ├── Forbidden                         FORBIDDEN                   403   a scope is missing, or customers may not
+    │   └── ReadOnly                      READ_ONLY                   403   a field that clients can't change
+    ├── NotFound                          RECORD_NOT_FOUND            404
+    ├── MethodNotAllowed                  METHOD_NOT_ALLOWED          405
+    ├── NotAcceptable                     NOT_ACCEPTABLE              406
+    ├── Conflict                          RECORD_NOT_UNIQUE           409   something with this id or key is there already
+    │   ├── TypeMismatch                  TYPE_MISMATCH
+    │   └── InvalidState                  INVALID_STATE
+    ├── Gone                              LINK_GONE                   410   a repeat link that no longer works
+    ├── TooLarge                          PAYLOAD_TOO_LARGE           413
+    ├── UnsupportedMediaType              UNSUPPORTED_MEDIA_TYPE      415
+    ├── Invalid                           VALIDATION_ERROR            422   a value that breaks a rule
+    ├── TooManyRequests                   TOO_MANY_REQUESTS           429
+    ├── Unavailable                       SERVICE_UNAVAILABLE         503
+    └── Problems                          several of the above at once
+
+    StartupError                          not a client's: one sentence for the person at the terminal, exit code 1
+
+Codes are Commerce Layer's where one fits. Each has its heading in docs/reference/errors.md. A title is the same for every occurrence of a
+code, the detail is specific (JSON:API 1.1, "Error Objects"); facades with another error shape read the same attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class ApiError(Exception):
+    """One problem of one request.
+
+    `detail` says what is wrong in words. At most one of `pointer` (RFC 6901, into the request document), `parameter` (the exact query
+    parameter) and `header` says where. `meta` and response `headers` are optional.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
+    title: ClassVar[str] = "Internal server error"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        pointer: str | None = None,
+        parameter: str | None = None,
+        header: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        where = (("pointer", pointer), ("parameter", parameter), ("header", header))
+        self.source = {key: value for key, value in where if value is not None}
+        self.meta = meta
+        self.headers = dict(headers or {})
+
+    @property
+    def http_status(self) -> int:
+        """The status of a response that reports this problem."""
+        return self.status
+
+    @property
+    def problems(self) -> Sequence[ApiError]:
+        """The single problems; for one problem itself."""
+        return (self,)
+
+
+class InvalidDocument(ApiError):
+    """The request body is not a JSON:API document of the expected form (JSON:API 1.1, "Document Structure")."""
+
+    status = 400
+    code = "INVALID_DATA_FORMAT"
+    title = "Invalid document"
+
+
+class InvalidParameter(ApiError):
+    """A query parameter that is unknown, repeated or not offered on this URL (JSON:API 1.1, "Query Parameters")."""
+
+    status = 400
+    code = "PARAM_NOT_ALLOWED"
+    title = "Query parameter not allowed"
+
+
+class InvalidInclude(InvalidParameter):
+    """An include path that leads nowhere, too far, or where it may not."""
+
+    code = "INVALID_INCLUDE"
+    title = "Invalid include"
+
+
+class InvalidField(InvalidParameter):
+    """A fieldset that names an unknown type or field."""
+
+    code = "INVALID_FIELD"
+    title = "Invalid field"
+
+
+class InvalidSort(InvalidParameter):
+    """A sort key that can't be sorted by."""
+
+    code = "INVALID_SORT_CRITERIA"
+    title = "Invalid sort criteria"
+
+
+class FilterNotAllowed(InvalidParameter):
+    """A filter on something that can't be filtered by."""
+
+    code = "FILTER_NOT_ALLOWED"
+    title = "Filter not allowed"
+
+
+class InvalidFilterValue(InvalidParameter):
+    """A filter value that can't be read as what it is compared with."""
+
+    code = "INVALID_FILTER_VALUE"
+    title = "Invalid filter value"
+
+
+class InvalidPage(InvalidParameter):
+    """A page parameter out of its range or mixed with another kind of paging."""
+
+    code = "INVALID_PAGE_VALUE"
+    title = "Invalid page value"
+
+
+class InvalidHost(ApiError):
+    """The Host header names a host that links may not be made for."""
+
+    status = 400
+    code = "INVALID_HOST"
+    title = "Invalid host"
+
+
+class Unauthorized(ApiError):
+    """The request carries no Bearer token."""
+
+    status = 401
+    code = "UNAUTHORIZED"
+    title = "Access denied"
+
+
+class InvalidToken(ApiError):
+    """The Bearer token is unknown, expired or revoked."""
+
+    status = 401
+    code = "INVALID_TOKEN"
+    title = "Invalid token"
+
+
+class Forbidden(ApiError):
+    """The token is good, but may not do this."""
+
+    status = 403
+    code = "FORBIDDEN"
+    title = "Forbidden"
+
+
+class ReadOnly(Forbidden):
+    """A field that clients can't set or change."""
+
+    code = "READ_ONLY"
+    title = "Read-only field"
+
+
+class NotFound(ApiError):
+    """Nothing of that name or id, or nothing that the token may know of: the two are not told apart."""
+
+    status = 404
+    code = "RECORD_NOT_FOUND"
+    title = "Record not found"
+
+
+class MethodNotAllowed(ApiError):
+    """The URL exists, the method isn't offered there; `Allow` lists those that are."""
+
+    status = 405
+    code = "METHOD_NOT_ALLOWED"
+    title = "Method not allowed"
+
+
+class NotAcceptable(ApiError):
+    """No representation that the Accept header allows (JSON:API 1.1, "Server Responsibilities")."""
+
+    status = 406
+    code = "NOT_ACCEPTABLE"
+    title = "Not acceptable"
+
+
+class Conflict(ApiError):
+    """Something with this id or key exists already."""
+
+    status = 409
+    code = "RECORD_NOT_UNIQUE"
+    title = "Record not unique"
+
+
+class TypeMismatch(Conflict):
+    """A resource or identifier of another type or id than its place asks for."""
+
+    code = "TYPE_MISMATCH"
+    title = "Type mismatch"
+
+
+class InvalidState(Conflict):
+    """The resource's state doesn't allow this now."""
+
+    code = "INVALID_STATE"
+    title = "Invalid state"
+
+
+class Gone(ApiError):
+    """A link that is expired, revoked, used up or never was: outsiders are not told which."""
+
+    status = 410
+    code = "LINK_GONE"
+    title = "Link gone"
+
+
+class TooLarge(ApiError):
+    """The request body is larger than the service reads."""
+
+    status = 413
+    code = "PAYLOAD_TOO_LARGE"
+    title = "Payload too large"
+
+
+class UnsupportedMediaType(ApiError):
+    """The Content-Type is not one this URL reads."""
+
+    status = 415
+    code = "UNSUPPORTED_MEDIA_TYPE"
+    title = "Unsupported media type"
+
+
+class Invalid(ApiError):
+    """A value that breaks a rule; every such value of a request is reported at once."""
+
+    status = 422
+    code = "VALIDATION_ERROR"
+    title = "Validation error"
+
+
+class TooManyRequests(ApiError):
+    """The token or address has used up its requests for now; `Retry-After` says for how long."""
+
+    status = 429
+    code = "TOO_MANY_REQUESTS"
+    title = "Too many requests"
+
+
+class Unavailable(ApiError):
+    """The service can't answer now, and says when to ask again."""
+
+    status = 503
+    code = "SERVICE_UNAVAILABLE"
+    title = "Service unavailable"
+
+
+class Problems(ApiError):
+    """Several problems of one request, reported together. Takes at least one."""
+
+    def __init__(self, problems: Sequence[ApiError]) -> None:
+        super().__init__("; ".join(problem.detail for problem in problems))
+        self._problems = tuple(problems)
+
+    @property
+    def http_status(self) -> int:
+        """The common status, or 400 when the problems differ (JSON:API 1.1, "Processing Errors")."""
+        statuses = {problem.status for problem in self._problems}
+        return statuses.pop() if len(statuses) == 1 else 400
+
+    @property
+    def problems(self) -> Sequence[ApiError]:
+        """The single problems in the order of the request document."""
+        return self._problems
+
+
+def raise_all(problems: Sequence[ApiError]) -> None:
+    """Raise what `problems` holds: nothing, the one, or all together."""
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise Problems(problems)
+
+
+class StartupError(Exception):
+    """The service can't start or a command can't run: `str()` of it is one sentence that says what to do."""

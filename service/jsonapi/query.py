@@ -1,0 +1,280 @@
+"""A query string becomes a frozen `Query`, or one error that names the parameter (JSON:API 1.1, "Fetching Data" and "Query Parameters")."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import unquote_to_bytes
+
+from schemas.base import PUBLIC, Resource, ToMany, ToOne, graph
+from service.errors import (
+    FilterNotAllowed,
+    InvalidField,
+    InvalidFilterValue,
+    InvalidInclude,
+    InvalidPage,
+    InvalidParameter,
+    InvalidSort,
+)
+
+MAX_DEPTH = 4
+"""How many relationships an include path may have."""
+DEFAULT_SIZE = 10
+MAX_SIZE = 100
+"""Page sizes; above the maximum is an error, not a shorter page."""
+
+Parameters = Sequence[tuple[str, str]]
+Shape = Literal["single", "many"]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What of a type is wanted: which fields (None: all), and which relationships come along with their own selections."""
+
+    resource: type[Resource]
+    fields: frozenset[str] | None = None
+    include: tuple[tuple[str, Selection], ...] = ()
+
+    def wants(self, name: str) -> bool:
+        """Whether the fieldset keeps a field."""
+        return self.fields is None or name in self.fields
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One filter: the attribute or to-one/to-many relationship `name` equals one of `values` (of the field's own Python type)."""
+
+    name: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One sort criterion."""
+
+    name: str
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a collection by number (from 1) and size."""
+
+    number: int = 1
+    size: int = DEFAULT_SIZE
+
+    @property
+    def offset(self) -> int:
+        """How many resources come before this page."""
+        return (self.number - 1) * self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Everything a request asks of one type. `included` says whether `include` was sent, even empty."""
+
+    selection: Selection
+    filters: tuple[Condition, ...] = ()
+    sort: tuple[SortKey, ...] = ()
+    page: Page = field(default_factory=Page)
+    included: bool = False
+
+
+_PAIR = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+
+def parameters(query_string: bytes) -> list[tuple[str, str]]:
+    """The name/value pairs of a raw query string, percent-decoded, `+` read as a space.
+
+    Raises InvalidParameter for broken percent-encoding, bytes that are no UTF-8, and NUL.
+    """
+    pairs = []
+    for part in query_string.split(b"&"):
+        if not part:
+            continue
+        if _PAIR.search(part):
+            raise InvalidParameter("The query string has a % that is not followed by two hexadecimal digits.", parameter=_readable(part))
+        name, _, value = part.partition(b"=")
+        try:
+            pair = tuple(unquote_to_bytes(piece.replace(b"+", b" ")).decode() for piece in (name, value))
+        except UnicodeDecodeError:
+            raise InvalidParameter("The query string is not valid UTF-8.", parameter=_readable(part)) from None
+        if "\x00" in pair[0] or "\x00" in pair[1]:
+            raise InvalidParameter("The query string contains the NUL character.", parameter=pair[0].replace("\x00", ""))
+        pairs.append((pair[0], pair[1]))
+    return pairs
+
+
+def _readable(part: bytes) -> str:
+    return part.partition(b"=")[0].decode("ascii", "replace")
+
+
+def parse(resource: type[Resource], pairs: Parameters, *, shape: Shape, customer: bool = False) -> Query:
+    """Read the parameters of a URL that answers with `resource`, one of it or many.
+
+    `customer` says that the asker is a customer, who can't include what is not for customers. Raises a subclass of InvalidParameter with the
+    exact `source.parameter`.
+    """
+    seen: set[str] = set()
+    include: str | None = None
+    fieldsets: dict[str, frozenset[str]] = {}
+    filters: list[Condition] = []
+    sort: tuple[SortKey, ...] = ()
+    pages: dict[str, str] = {}
+    for name, value in pairs:
+        family, keys = _split(name)
+        if name in seen and not (family == "filter" and keys and keys[-1] == ""):
+            raise InvalidParameter(f"{name} is given more than once.", parameter=name)
+        seen.add(name)
+        match family, keys:
+            case "include", []:
+                include = value
+            case "fields", [type_]:
+                fieldsets[type_] = _fieldset(name, type_, value)
+            case "sort", [] if shape == "many":
+                sort = _sort(resource, value)
+            case "filter", keys if shape == "many":
+                filters.append(_filter(resource, name, keys, value))
+            case "page", [key] if shape == "many":
+                pages[key] = value
+            case ("sort", []) | ("filter" | "page", _):
+                raise InvalidParameter(f"{name} is for collections, and this URL answers with one resource or can't be filtered or paged.", parameter=name)
+            case _:
+                raise InvalidParameter(f"{name} is not a query parameter of this URL.", parameter=name)
+    tree = _include(resource, include or "", fieldsets, customer=customer)
+    selection = Selection(resource, fieldsets.get(resource.type_), tree)
+    return Query(selection, tuple(filters), sort, _page(pages), included=include is not None)
+
+
+def _split(name: str) -> tuple[str, list[str]]:
+    """`filter[a][b]` -> ("filter", ["a", "b"]); a name with stray brackets is a family of its own, so that it is unknown."""
+    match = re.fullmatch(r"([^\[\]]+)((?:\[[^\[\]]*\])*)", name)
+    if match is None:
+        return name, []
+    return match[1], re.findall(r"\[([^\[\]]*)\]", match[2])
+
+
+def _fieldset(parameter: str, type_: str, value: str) -> frozenset[str]:
+    resource = graph.get(type_)
+    if resource is None:
+        raise InvalidField(f"{type_!r} is not a resource type.", parameter=parameter)
+    names = frozenset(value.split(",")) if value else frozenset()
+    for name in sorted(names):
+        if name not in resource.attributes and name not in resource.relationships:
+            raise InvalidField(f"{name!r} is not a field of {type_}.", parameter=parameter)
+    return names
+
+
+def _sort(resource: type[Resource], value: str) -> tuple[SortKey, ...]:
+    keys = []
+    for part in value.split(","):
+        name = part.removeprefix("-")
+        attribute = resource.attributes.get(name)
+        if name != "id" and (attribute is None or not attribute.sort):
+            raise InvalidSort(f"{resource.type_} can't be sorted by {name!r}; it can by {_listed(sortable(resource))}.", parameter="sort")
+        keys.append(SortKey(name, part.startswith("-")))
+    return tuple(keys)
+
+
+def sortable(resource: type[Resource]) -> list[str]:
+    """What collections of a type can be sorted by."""
+    return ["id", *(name for name, attribute in resource.attributes.items() if attribute.sort)]
+
+
+def filterable(resource: type[Resource]) -> list[str]:
+    """What collections of a type can be filtered by: attributes, and relationships by id."""
+    attributes = [name for name, attribute in resource.attributes.items() if attribute.filter]
+    return ["id", *attributes, *(name for name, relationship in resource.relationships.items() if relationship.filter)]
+
+
+def _filter(resource: type[Resource], parameter: str, keys: list[str], value: str) -> Condition:
+    name = keys[0] if keys else ""
+    if keys[1:] not in ([], [""]) or name not in filterable(resource):
+        raise FilterNotAllowed(
+            f"{resource.type_} can't be filtered by {parameter}; it can by {_listed(filterable(resource))}.", parameter=parameter
+        )
+    texts = [value] if keys[1:] else value.split(",")
+    attribute = resource.attributes.get(name)
+    if attribute is None:  # ids, of the resource itself or of related ones
+        return Condition(name, tuple(texts))
+    values = []
+    for text in texts:
+        try:
+            values.append(attribute.parse(text))
+        except ValueError as error:
+            raise InvalidFilterValue(f"{text!r} can't be compared with {name}: it {error}.", parameter=parameter) from None
+    return Condition(name, tuple(values))
+
+
+def _page(keys: Mapping[str, str]) -> Page:
+    numbers = {}
+    for key, text in keys.items():
+        parameter = f"page[{key}]"
+        if key not in ("number", "size"):
+            raise InvalidPage(f"{parameter} is not a page parameter; there are page[number] and page[size].", parameter=parameter)
+        if not re.fullmatch("[0-9]{1,10}", text, re.ASCII) or int(text) == 0:
+            raise InvalidPage(f"{parameter} must be a whole number from 1.", parameter=parameter)
+        numbers[key] = int(text)
+    if numbers.get("size", 1) > MAX_SIZE:
+        raise InvalidPage(
+            f"page[size] is {numbers['size']}, the maximum is {MAX_SIZE}.", parameter="page[size]", meta={"page": {"maxSize": MAX_SIZE}}
+        )
+    return Page(**numbers)
+
+
+def _include(
+    resource: type[Resource], value: str, fieldsets: Mapping[str, frozenset[str]], *, customer: bool
+) -> tuple[tuple[str, Selection], ...]:
+    paths = value.split(",") if value else []
+    for path in paths:
+        if path.count(".") >= MAX_DEPTH:
+            raise InvalidInclude(f"{path!r} has more than {MAX_DEPTH} relationships.", parameter="include")
+    return _tree(resource, [path.split(".") for path in paths], fieldsets, customer=customer)
+
+
+def _tree(
+    resource: type[Resource], paths: Iterable[Sequence[str]], fieldsets: Mapping[str, frozenset[str]], *, customer: bool
+) -> tuple[tuple[str, Selection], ...]:
+    """Group paths by their first relationship, so that each is fetched once."""
+    groups: dict[str, list[Sequence[str]]] = {}
+    for name, *rest in paths:
+        target = includable(resource, name, customer=customer)
+        if target is None:
+            raise InvalidInclude(_why_not(resource, name), parameter="include")
+        groups.setdefault(name, []).extend([rest] if rest else [])
+    selections = []
+    for name, rest in groups.items():
+        target = graph[resource.relationships[name].type_]
+        selections.append((name, Selection(target, fieldsets.get(target.type_), _tree(target, rest, fieldsets, customer=customer))))
+    return tuple(selections)
+
+
+def includable(resource: type[Resource], name: str, *, customer: bool) -> type[Resource] | None:
+    """The type that `include=name` brings along with `resource`, or None where it can't be included (by a customer)."""
+    relationship: ToOne | ToMany | None = resource.relationships.get(name)
+    if relationship is None or not relationship.includable:
+        return None
+    target = graph[relationship.type_]
+    return None if customer and target.owner is None else target
+
+
+def _why_not(resource: type[Resource], name: str) -> str:
+    relationship = resource.relationships.get(name)
+    if relationship is None:
+        known = _listed(n for n in resource.relationships if includable(resource, n, customer=False))
+        return f"{name!r} is not a relationship of {resource.type_}; there are {known}."
+    if not relationship.includable:
+        return f"{name} of {resource.type_} has no bound and can't be included; fetch its related link, /api/{resource.type_}/{{id}}/{name}, page by page."
+    return f"{name} of {resource.type_} is not for customers."
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "nothing"
+
+
+__all__ = [
+    "DEFAULT_SIZE", "MAX_DEPTH", "MAX_SIZE", "PUBLIC", "Condition", "Page", "Parameters", "Query", "Selection", "SortKey",
+    "filterable", "includable", "parameters", "parse", "sortable",
+]  # fmt: skip

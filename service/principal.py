@@ -1,0 +1,51 @@
+"""Who asks: a store, maybe one of its customers, and what the token allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from service.errors import Forbidden
+
+SCOPES = (
+    "read_orders", "update_orders",
+    "read_carts", "update_carts",
+    "read_customers", "update_customers",
+    "read_catalog", "update_catalog",
+    "read_subscriptions", "update_subscriptions",
+    "read_store_profile", "update_store_profile",
+    "create_tokens",
+)  # fmt: skip
+"""Every scope there is; each has its heading in docs/reference/scopes.md."""
+
+CUSTOMER_SCOPES = frozenset(s for s in SCOPES if s not in ("update_catalog", "read_store_profile", "update_store_profile", "create_tokens"))
+"""What a customer's token may do, always within the customer's own rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The facts of a store that every request needs. `frozen_at` is its test clock's instant, None for real time."""
+
+    id: int
+    name: str
+    slug: str
+    mode: str
+    currency_code: str
+    locale: str
+    timezone: str
+    frozen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The bearer of a token: its store, its customer (None for an integration) and its scopes."""
+
+    store: Store
+    token_id: str
+    customer_id: str | None
+    scopes: frozenset[str]
+
+    def require(self, scope: str) -> None:
+        """Raise Forbidden unless the token has the scope."""
+        if scope not in self.scopes:
+            raise Forbidden(f"The access token lacks the scope {scope}.")

@@ -1,0 +1,77 @@
+"""Settings, from the environment: `DATABASE_URL`, `REDIS_URL` and `REPRISE_*`; each has its heading in docs/reference/settings.md."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.errors import StartupError
+
+
+class Settings(BaseSettings):
+    """All settings of the service. Constructed from the environment; command line options override single values."""
+
+    model_config = SettingsConfigDict(env_prefix="REPRISE_", extra="ignore", populate_by_name=True)
+
+    database_url: str | None = Field(default=None, validation_alias=AliasChoices("database_url", "DATABASE_URL"))
+    """Postgres 15 to 18 to use; without it the service runs its own in `data_dir`."""
+    data_dir: Path = Path(".reprise")
+    """Where the embedded Postgres and its secret keys live."""
+    secret_keys: str = ""
+    """Comma-separated keys that sign links, the newest first; required with `DATABASE_URL`."""
+    public_url: str = ""
+    """The URL that clients reach the service by, e.g. `https://api.shop.example`; without it links follow the Host header."""
+    allowed_hosts: str = "127.0.0.1,localhost,[::1]"
+    """Comma-separated host names that the Host header may name when `public_url` is not set; `*` allows any."""
+    pool_size: int = Field(default=16, ge=2, le=500)
+    """Database connections per process."""
+    command_timeout: float = Field(default=15.0, gt=0)
+    """Seconds after which a statement is given up."""
+    statement_cache_size: int = Field(default=512, ge=0)
+    """Prepared statements per connection; 0 behind PgBouncer in transaction mode."""
+    token_cache_seconds: float = Field(default=5.0, ge=0)
+    """How long a checked token is believed without asking the database again."""
+    max_body_bytes: int = Field(default=2_000_000, gt=0)
+    """Larger request bodies are refused with 413."""
+    log_level: str = "info"
+    """debug, info, warning or error."""
+
+    @property
+    def keys(self) -> list[str]:
+        """The signing keys, the newest first."""
+        return [key.strip() for key in self.secret_keys.split(",") if key.strip()]
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The host names that links may be made for."""
+        return frozenset(host.strip().lower() for host in self.allowed_hosts.split(",") if host.strip())
+
+    def with_keys(self) -> Settings:
+        """These settings with signing keys: the given ones, or for the embedded database those kept in `data_dir/secret_keys` (made once, mode 0600).
+
+        Raises StartupError when a given database has no keys: they sign links that customers hold, so they can't be made up at every start.
+        """
+        if self.keys:
+            return self
+        if self.database_url:
+            raise StartupError("Set REPRISE_SECRET_KEYS: with DATABASE_URL the service doesn't make up the keys that sign its links.")
+        kept = self.data_dir / "secret_keys"
+        try:
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not kept.exists():
+                # Written aside and linked into place, so that a second process never reads a half-written file.
+                draft = kept.with_name(f"secret_keys.{os.getpid()}")
+                with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                    file.write(secrets.token_urlsafe(32))
+                with contextlib.suppress(FileExistsError):
+                    os.link(draft, kept)
+                draft.unlink()
+            keys = kept.read_text().strip()
+        except OSError as error:
+            raise StartupError(f"The data folder {self.data_dir} can't be used ({error.strerror}): choose another with REPRISE_DATA_DIR.") from None
+        return self.model_copy(update={"secret_keys": keys})

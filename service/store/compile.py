@@ -1,0 +1,126 @@
+"""A `Query` becomes SQL: one statement for a page or resource with its whole include tree.
+
+Included rows come as `(select row(...))` for a to-one and `array(select row(...))` for a to-many relationship, nested as deep as the include
+tree, and are read by position (`service.jsonapi.document.layout`). Identifiers come from Schemas only, every value from a client is a bind;
+`$1` is always the store. A customer's rows are limited at every level by the owner path that each Schema declares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from schemas.base import PUBLIC, Resource, ToMany, ToOne, graph
+from schemas.kinds import Kind
+from service.jsonapi.document import layout
+from service.jsonapi.query import Condition, Query, Selection
+
+
+class Statement:
+    """SQL text under construction with its binds: the store first, a customer at its first use."""
+
+    def __init__(self, store_id: int, customer_id: str | None) -> None:
+        self.binds: list[Any] = [store_id]
+        self._customer_id = customer_id
+        self._customer = ""
+        self._aliases = 0
+
+    def bind(self, value: Any) -> str:
+        """Bind a value, returning its placeholder."""
+        self.binds.append(value)
+        return f"${len(self.binds)}"
+
+    @property
+    def customer(self) -> str:
+        """The customer's placeholder; bound when first asked for, since Postgres refuses binds that a statement doesn't use."""
+        self._customer = self._customer or self.bind(self._customer_id)
+        return self._customer
+
+    def alias(self) -> str:
+        """A table alias that is used nowhere else in the statement."""
+        self._aliases += 1
+        return f"t{self._aliases}"
+
+    def fields(self, selection: Selection, alias: str) -> str:
+        """The select list of a selection: its columns, then one nested row or array per included relationship."""
+        columns = [f'{alias}."{column}"' for column in layout(selection)]
+        nested = [self._included(selection.resource, name, sub, alias) for name, sub in selection.include]
+        return ", ".join([*columns, *nested])
+
+    def _included(self, resource: type[Resource], name: str, selection: Selection, owner: str) -> str:
+        relationship = resource.relationships[name]
+        alias = self.alias()
+        row = f"select row({self.fields(selection, alias)}) from {selection.resource.table} {alias}"
+        if isinstance(relationship, ToOne):
+            joined = f'{alias}.id = {owner}."{relationship.column}"'
+            return f"({row} where {self.scope(selection.resource, alias, joined)})"
+        related = self.related(relationship, alias, f"{owner}.id")
+        return f"array({row} where {self.scope(selection.resource, alias, related)} order by {alias}.id)"
+
+    def related(self, relationship: ToMany, alias: str, id_: str) -> str:
+        """The condition that rows of `alias` are what a to-many relationship of the resource with the id `id_` (an expression) holds."""
+        if relationship.through is None:
+            fixed = [f"{alias}.{column} = '{value}'" for column, value in relationship.where.items()]
+            return " and ".join([f'{alias}."{relationship.via}" = {id_}', *fixed])
+        join, through = self.alias(), relationship.through
+        return (
+            f"exists (select from {through.table} {join} where {join}.store_id = $1"
+            f' and {join}."{through.other}" = {alias}.id and {join}."{through.own}" = {id_})'
+        )
+
+    def scope(self, resource: type[Resource], alias: str, *conditions: str) -> str:
+        """A where clause: the store, the type's fixed columns, the customer's own rows, and further conditions."""
+        fixed = [f"{alias}.{column} = '{value}'" for column, value in resource.where.items()]
+        return " and ".join([f"{alias}.store_id = $1", *fixed, *self._owned(resource, alias), *(c for c in conditions if c)])
+
+    def _owned(self, resource: type[Resource], alias: str) -> list[str]:
+        if self._customer_id is None or resource.owner == PUBLIC:
+            return []
+        if resource.owner is None:
+            return ["false"]
+        if resource.owner == "id":
+            return [f"{alias}.id = {self.customer}"]
+        return [self._path(resource.owner_path(graph), alias)]
+
+    def _path(self, path: Sequence[ToOne], alias: str) -> str:
+        first, *rest = path
+        if not rest:
+            return f'{alias}."{first.column}" = {self.customer}'
+        parent, table = self.alias(), graph[first.type_].table
+        return (
+            f"exists (select from {table} {parent} where {parent}.store_id = $1"
+            f' and {parent}.id = {alias}."{first.column}" and {self._path(rest, parent)})'
+        )
+
+    def filters(self, resource: type[Resource], alias: str, conditions: Sequence[Condition]) -> str:
+        """The conditions of a query's filters, all of which must hold."""
+        return " and ".join(self._filter(resource, alias, condition) for condition in conditions)
+
+    def _filter(self, resource: type[Resource], alias: str, condition: Condition) -> str:
+        relationship = resource.relationships.get(condition.name)
+        values = list(condition.values)
+        if isinstance(relationship, ToMany):
+            related, placeholder = self.alias(), self.bind(values)
+            return (
+                f"exists (select from {graph[relationship.type_].table} {related} where {related}.store_id = $1"
+                f" and {related}.id = any({placeholder}::text[]) and {self.related(relationship, related, f'{alias}.id')})"
+            )
+        column, sql_type = ("id", "text")
+        if relationship is not None:
+            column = relationship.column
+        elif condition.name != "id":
+            attribute: Kind = resource.attributes[condition.name]
+            column, sql_type = attribute.column, attribute.sql_type
+        if len(values) == 1:
+            return f'{alias}."{column}" = {self.bind(values[0])}::{sql_type}'
+        return f'{alias}."{column}" = any({self.bind(values)}::{sql_type}[])'
+
+    def order(self, query: Query, alias: str) -> str:
+        """`order by`, always ended by the id so that equal keys have one order; NULLs where Postgres puts them (last when ascending)."""
+        keys = []
+        for key in query.sort:
+            column = "id" if key.name == "id" else query.selection.resource.attributes[key.name].column
+            keys.append(f'{alias}."{column}"{" desc" if key.descending else ""}')
+        if not any(key.name == "id" for key in query.sort):
+            keys.append(f"{alias}.id")
+        return ", ".join(keys)
