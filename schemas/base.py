@@ -1,8 +1,8 @@
 """What every resource type declares, and the graph that the declarations form.
 
-A type is one marshmallow-jsonapi `Schema` class. Beyond marshmallow it says which column holds an attribute, who may write it,
-whether clients may filter and sort by it, where a relationship leads and whose rows a customer sees. Routing, SQL, documents
-and `openapi.yaml` are all derived from these classes; nothing about a type is written down twice.
+A type is one marshmallow-jsonapi `Schema` class. Beyond marshmallow it says which column holds an attribute, who may
+write it, whether clients may filter and sort by it, where a relationship leads and whose rows a customer sees. Routing,
+SQL, documents and `openapi.yaml` are all derived from these classes; nothing about a type is written down twice.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from marshmallow import fields as ma
+from marshmallow.fields import Str
 from marshmallow.schema import SchemaMeta
 from marshmallow_jsonapi import Schema
 from marshmallow_jsonapi import fields as mj
@@ -69,7 +69,8 @@ class Graph(Mapping[str, "type[Resource]"]):
         """Register a type. Raises TypeError when its name is taken or reserved."""
         name = resource.type_
         if name in self._types:
-            raise TypeError(f"{resource.__name__}: the type {name!r} is already declared by {self._types[name].__name__}")
+            other = self._types[name].__name__
+            raise TypeError(f"{resource.__name__}: the type {name!r} is already declared by {other}")
         if name in RESERVED_TYPES or not MEMBER_NAME.fullmatch(name):
             raise TypeError(f"{resource.__name__}: {name!r} can't be a type name")
         self._types[name] = resource
@@ -79,17 +80,21 @@ class Graph(Mapping[str, "type[Resource]"]):
         del self._types[type_]
 
     def check(self) -> None:
-        """Check what one class alone can't know: that relationships and owners lead somewhere. Raises TypeError naming the culprit."""
+        """Check what one class alone can't know: that relationships and owners lead somewhere.
+
+        Raises TypeError naming the culprit.
+        """
         for resource in self.values():
             for name, relationship in resource.relationships.items():
                 where = f"{resource.__name__}.{name}"
                 target = self._types.get(relationship.type_)
                 if target is None:
                     raise TypeError(f"{where} leads to {relationship.type_!r}, which no Schema declares")
-                if isinstance(relationship, ToMany) and relationship.through is None:
+                if isinstance(relationship, ToMany) and relationship.via and not relationship.where:
                     known = {r.column for r in target.relationships.values() if isinstance(r, ToOne)}
-                    if relationship.via not in known and not relationship.where:
-                        raise TypeError(f"{where} goes via {relationship.via!r}, which is no to-one relationship of {target.type_}")
+                    if relationship.via not in known:
+                        via = f"{relationship.via!r}, which is no to-one relationship of {target.type_}"
+                        raise TypeError(f"{where} goes via {via}")
             if resource.owner not in (None, PUBLIC):
                 resource.owner_path(self)
 
@@ -107,7 +112,7 @@ class Through:
 
 
 class _Linked:
-    """Links of a relationship, absolute, as every relationship of every resource has them (JSON:API 1.1, "Related Resource Links")."""
+    """Links of a relationship, absolute, as every relationship has them (JSON:API 1.1, "Related Resource Links")."""
 
     name: str
     parent: Any
@@ -127,10 +132,10 @@ class _Linked:
 
 
 class ToOne(_Linked, mj.Relationship):
-    """A relationship to at most one resource, kept in a column of this type's table (`<name>_id` unless `column` says otherwise).
+    """A relationship to at most one resource, kept in a column of this type's table.
 
-    `write` says when a client may set it, `required` that a create must, `filter` that `filter[name]=id` works, `sort` that a collection
-    may be sorted through it, `doc` is its description.
+    The column is `<name>_id` unless `column` says otherwise. `write` says when a client may set it, `required` that a
+    create must, `filter` that `filter[name]=id` works, `doc` is its description.
     """
 
     def __init__(
@@ -139,8 +144,7 @@ class ToOne(_Linked, mj.Relationship):
         *,
         column: str = "",
         write: Write = Write.NEVER,
-        filter: bool = True,  # noqa: A002 -- the word of JSON:API's query family
-        sort: bool = False,
+        filter: bool = True,
         includable: bool = True,
         required: bool = False,
         doc: str = "",
@@ -148,7 +152,6 @@ class ToOne(_Linked, mj.Relationship):
         self.column = column
         self.write = write
         self.filter = filter
-        self.sort = sort
         self.includable = includable
         super().__init__(
             type_=type_,
@@ -168,8 +171,9 @@ class ToOne(_Linked, mj.Relationship):
 class ToMany(_Linked, mj.Relationship):
     """A relationship to any number of resources.
 
-    Either `via` names the column of the other table that points here, with `where` for further fixed conditions on it, or `through`
-    the join table. `includable=False` marks relationships without a bound (a store's events): they have links and paging, but can't be included.
+    Either `via` names the column of the other table that points here, with `where` for further fixed conditions on it,
+    or `through` the join table. `includable=False` marks relationships without a bound (a store's events): they have
+    links and paging, but can't be included.
     """
 
     def __init__(
@@ -202,9 +206,13 @@ class _ResourceType(SchemaMeta):
 
     @classmethod
     def get_declared_fields(
-        mcs, klass: type, cls_fields: list[tuple[str, Any]], inherited_fields: list[tuple[str, Any]], dict_cls: type = dict
+        mcs,  # noqa: N804 -- the class of a metaclass
+        klass: SchemaMeta,
+        cls_fields: list[tuple[str, Any]],
+        inherited_fields: list[tuple[str, Any]],
+        dict_cls: type = dict,
     ) -> dict[str, Any]:
-        """Add the read-only companions that some fields bring along (an amount's float and its formatted text), right behind them."""
+        """Add the read-only companions that some fields bring along, right behind them: an amount's float and text."""
         widened: list[tuple[str, Any]] = []
         for name, field in cls_fields:
             widened.append((name, field))
@@ -214,33 +222,26 @@ class _ResourceType(SchemaMeta):
         # What is a type's own comes first, what every type has comes last.
         return {n: f for n, f in declared.items() if n in own} | {n: f for n, f in declared.items() if n not in own}
 
-    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
-        super().__init__(name, bases, namespace)
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:  # noqa: N805
+        super().__init__(name, bases, namespace)  # type: ignore[no-untyped-call]  # marshmallow's metaclass
         meta = namespace.get("Meta")
         if meta is not None and getattr(meta, "type_", None):
-            cls._bind()  # type: ignore[attr-defined]  # defined on Resource, the only class that uses this metaclass
-
-    def _check(cls, names: Iterator[str]) -> None:
-        for name in names:
-            if not MEMBER_NAME.fullmatch(name):
-                raise TypeError(f"{cls.__name__}.{name}: not a JSON:API member name")
-            if name in ("type", "id"):
-                raise TypeError(f"{cls.__name__}.{name}: a field can't be named {name!r} (JSON:API 1.1, Fields)")
+            cls.bind()  # type: ignore[attr-defined]  # defined on Resource, the only class that uses this metaclass
 
 
 class Resource(Schema, metaclass=_ResourceType):
     """The base of all resource types.
 
-    `Meta` options: `type_` (JSON:API type, plural snake_case), `table` (default: the type), `where` (columns with fixed values, for types that
-    share a table), `owner` (path of to-one relationships to the customer who owns a row, `PUBLIC`, or None: not for customers),
-    `stored` (False for types that exist only as requests and answers).
+    `Meta` options: `type_` (JSON:API type, plural snake_case), `table` (default: the type), `where` (columns with fixed
+    values, for types that share a table), `owner` (path of to-one relationships to the customer who owns a row,
+    `PUBLIC`, or None: not for customers), `internal` (columns of the table that clients never see).
     """
 
     type_: ClassVar[str]
     table: ClassVar[str]
     where: ClassVar[Mapping[str, str]]
     owner: ClassVar[str | None]
-    stored: ClassVar[bool]
+    internal: ClassVar[tuple[str, ...]]
     attributes: ClassVar[Mapping[str, Any]]
     relationships: ClassVar[Mapping[str, ToOne | ToMany]]
 
@@ -249,19 +250,22 @@ class Resource(Schema, metaclass=_ResourceType):
         super().__init__(*args, **kwargs)
 
     @classmethod
-    def _bind(cls) -> None:
+    def bind(cls) -> None:
+        """Settle what the class declares and join the graph. Raises TypeError naming the class and field at fault."""
         meta: Any = cls.Meta
         cls.type_ = meta.type_
         cls.table = getattr(meta, "table", cls.type_)
         cls.where = dict(getattr(meta, "where", {}))
         cls.owner = getattr(meta, "owner", None)
-        cls.stored = getattr(meta, "stored", True)
+        cls.internal = tuple(getattr(meta, "internal", ()))
         declared: dict[str, Any] = cls._declared_fields
         cls.relationships = {n: f for n, f in declared.items() if isinstance(f, mj.BaseRelationship)}
         cls.attributes = {
             n: f for n, f in declared.items() if n != "id" and not isinstance(f, (mj.BaseRelationship, mj.ResourceMeta))
         }
-        cls._check(iter(declared.keys() - {"id", "resource_meta"}))  # type: ignore[call-arg]  # a metaclass method
+        for name in [*cls.attributes, *cls.relationships, *(["id"] if not isinstance(declared["id"], Str) else [])]:
+            if name in ("type", "id") or not MEMBER_NAME.fullmatch(name):
+                raise TypeError(f"{cls.__name__}.{name}: not a name that a JSON:API field can have")
         if not (cls.__doc__ or "").strip():
             raise TypeError(f"{cls.__name__}: a resource type needs a docstring, it is its description in openapi.yaml")
         for name, field in cls.attributes.items():
@@ -274,13 +278,16 @@ class Resource(Schema, metaclass=_ResourceType):
 
     @classmethod
     def columns(cls) -> dict[str, Any]:
-        """Column -> the field that is kept in it, for all attributes and to-one relationships that have a column of their own."""
+        """Column -> the field that is kept in it, for all attributes and to-one relationships that have one."""
         kept = {f.column: f for f in cls.attributes.values() if f.column}
         return kept | {r.column: r for r in cls.relationships.values() if isinstance(r, ToOne)}
 
     @classmethod
     def owner_path(cls, types: Mapping[str, type[Resource]] = graph) -> tuple[ToOne, ...]:
-        """The to-one relationships from this type to the customer who owns a row. Raises TypeError when the path leads elsewhere."""
+        """The to-one relationships from this type to the customer who owns a row.
+
+        Raises TypeError when the path leads elsewhere.
+        """
         path: list[ToOne] = []
         current: type[Resource] = cls
         if cls.owner in (None, PUBLIC, "id"):
@@ -288,7 +295,10 @@ class Resource(Schema, metaclass=_ResourceType):
         for name in str(cls.owner).split("."):
             relationship = current.relationships.get(name)
             if not isinstance(relationship, ToOne):
-                raise TypeError(f"{cls.__name__}: its owner {cls.owner!r} is no path of to-one relationships ({name!r} of {current.type_})")
+                broken = f"{name!r} of {current.type_}"
+                raise TypeError(
+                    f"{cls.__name__}: its owner {cls.owner!r} is no path of to-one relationships ({broken})"
+                )
             path.append(relationship)
             current = types[relationship.type_]
         if current.type_ != "customers":
@@ -299,9 +309,6 @@ class Resource(Schema, metaclass=_ResourceType):
         """`links` of the resource object: its absolute `self`."""
         return {"self": f"{self.rendering.base}/{self.type_}/{item['id']}"}
 
-    def get_top_level_links(self, data: Any, many: bool) -> dict[str, str | None]:  # noqa: ARG002, FBT001 -- marshmallow-jsonapi's hook
+    def get_top_level_links(self, data: Any, many: bool) -> dict[str, str | None]:  # noqa: ARG002, FBT001 -- their hook
         """No top-level links: those belong to a request, not to a resource."""
         return {"self": None}
-
-
-__all__ = ["PUBLIC", "Graph", "Rendering", "Resource", "Through", "ToMany", "ToOne", "Write", "graph", "ma"]

@@ -1,7 +1,10 @@
-"""The kinds of attribute values: how each is kept in Postgres, checked when a client sends it, read from a query string, and rendered.
+"""The kinds of attribute values.
 
-Every kind is a marshmallow field. `inputs` names the columns it is rendered from, `compiled` is the Python expression that the compiled
-serializer uses for it (`{0}`, `{1}` stand for those columns' values, `names` for what the expression calls), and must give what `serialize` gives.
+Each knows how a value is kept in Postgres, checked when a client sends it, read from a query string, and rendered.
+
+Every kind is a marshmallow field. `inputs` names the columns it is rendered from, `compiled` is the Python expression
+that the compiled serializer uses for it (`{0}`, `{1}` stand for those columns' values, `names` for what the expression
+calls), and must give what `serialize` gives.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from zoneinfo import available_timezones
 
 import orjson
@@ -23,7 +26,7 @@ from marshmallow import ValidationError, validate
 from marshmallow import fields as ma
 from marshmallow_jsonapi import fields as mj
 
-from schemas.base import Rendering, Resource, Write
+from schemas.base import Resource, Write
 
 INT64 = (-(2**63), 2**63 - 1)
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -32,8 +35,9 @@ ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 class Kind(ma.Field):
     """Base of all kinds.
 
-    `write` says when a client may send the attribute, `required` that a create must, `nullable` that null is a value, `filter` and `sort` that
-    collections can be filtered and sorted by it, `column` where it is kept (default: a column of its name), `doc` is its description.
+    `write` says when a client may send the attribute, `required` that a create must, `nullable` that null is a value,
+    `filter` and `sort` that collections can be filtered and sorted by it, `column` where it is kept (default: a column
+    of its name), `doc` is its description.
     """
 
     sql_type: ClassVar[str] = "text"
@@ -48,7 +52,7 @@ class Kind(ma.Field):
         write: Write = Write.NEVER,
         required: bool = False,
         nullable: bool = True,
-        filter: bool = False,  # noqa: A002 -- the word of JSON:API's query family
+        filter: bool = False,
         sort: bool = False,
         column: str = "",
         doc: str = "",
@@ -62,7 +66,13 @@ class Kind(ma.Field):
         self.column = column
         self.inputs: tuple[str, ...] = ()
         metadata = {"description": doc} | ({} if example is None else {"example": example})
-        super().__init__(required=required, allow_none=self.nullable, dump_only=not write, validate=list(validators), metadata=metadata)
+        super().__init__(
+            required=required,
+            allow_none=self.nullable,
+            dump_only=not write,
+            validate=list(validators),
+            metadata=metadata,
+        )
 
     def bind_name(self, name: str) -> None:
         """Settle the column once the attribute's name is known."""
@@ -85,7 +95,10 @@ class Kind(ma.Field):
 
 
 def clean_text(value: Any) -> str:
-    """`value` itself when Postgres can keep it as text. Raises ValidationError for other types, NUL and lone surrogates."""
+    """`value` itself when Postgres can keep it as text.
+
+    Raises ValidationError for other types, NUL and lone surrogates.
+    """
     if not isinstance(value, str):
         raise ValidationError("must be a string")
     if "\x00" in value:
@@ -222,7 +235,10 @@ class LocaleCode(Text):
 
 
 class Integer(Kind):
-    """A whole number that fits a bigint; `minimum` and `maximum` narrow it. Booleans, floats and strings are refused."""
+    """A whole number that fits a bigint.
+
+    `minimum` and `maximum` narrow it. Booleans, floats and strings are refused.
+    """
 
     sql_type = "bigint"
     json_type: ClassVar[Mapping[str, Any]] = {"type": "integer", "format": "int64"}
@@ -297,11 +313,16 @@ def render_timestamp(value: datetime | None) -> str | None:
     return None if value is None else value.astimezone(UTC).isoformat("T", "milliseconds")[:-6] + "Z"
 
 
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)?|\d{4}-\d\d-\d\d", re.ASCII)
+_RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)?|\d{4}-\d\d-\d\d", re.ASCII
+)
 
 
 def parse_timestamp(text: str) -> datetime:
-    """An ISO 8601 date or date-time (RFC 3339; without an offset it is UTC) as an aware UTC datetime, cut to milliseconds. Raises ValueError."""
+    """An ISO 8601 date or date-time (RFC 3339.
+
+    Without an offset it is UTC) as an aware UTC datetime, cut to milliseconds. Raises ValueError.
+    """
     if not _RFC3339.fullmatch(text):
         raise ValueError("must be an ISO 8601 date-time such as 2026-01-31T12:00:00Z")
     try:
@@ -336,30 +357,70 @@ class Timestamp(Kind):
         return parse_timestamp(text)
 
 
-class Rate(Kind):
-    """A numeric ratio such as a tax rate (0.21), a number in documents."""
+class Float(Kind):
+    """A number in double precision such as a weight or a latitude.
+
+    `minimum` and `maximum` narrow it. NaN and infinities are refused.
+    """
+
+    sql_type = "double precision"
+    json_type: ClassVar[Mapping[str, Any]] = {"type": "number"}
+
+    def __init__(self, *, minimum: float = -math.inf, maximum: float = math.inf, **options: Any) -> None:
+        self.minimum = minimum
+        self.maximum = maximum
+        super().__init__(**options)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValidationError("must be a number")
+        try:
+            number = float(value)
+        except OverflowError:
+            raise ValidationError("must be a number") from None
+        if not math.isfinite(number):
+            raise ValidationError("must be a number")
+        if number < self.minimum:
+            raise ValidationError(f"must be greater than or equal to {self.minimum}")
+        if number > self.maximum:
+            raise ValidationError(f"must be less than or equal to {self.maximum}")
+        return number
+
+    def parse(self, text: str) -> Any:
+        """A decimal number."""
+        if not re.fullmatch(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", text, re.ASCII):
+            raise ValueError("must be a number")
+        return float(text)
+
+    def schema(self) -> dict[str, Any]:
+        """A JSON Schema with the bounds there are."""
+        bounds = {"minimum": self.minimum, "maximum": self.maximum}
+        return super().schema() | {name: bound for name, bound in bounds.items() if math.isfinite(bound)}
+
+
+class Rate(Float):
+    """A numeric ratio such as a tax rate (0.21), a number in documents and exact in the database."""
 
     sql_type = "numeric"
-    json_type: ClassVar[Mapping[str, Any]] = {"type": "number"}
     compiled = "None if {0} is None else float({0})"
 
     def _serialize(self, value: Any, *_: Any, **__: Any) -> float | None:
         return None if value is None else float(value)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Decimal:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ValidationError("must be a number")
-        return Decimal(str(value))
+        return Decimal(str(super()._deserialize(value)))
 
     def parse(self, text: str) -> Decimal:
         """A decimal number."""
-        if not re.fullmatch(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", text, re.ASCII):
-            raise ValueError("must be a number")
+        super().parse(text)
         return Decimal(text)
 
 
 def check_json(value: Any) -> None:
-    """Raise ValidationError when a JSON value holds what jsonb can't: NUL characters, lone surrogates, or numbers orjson won't write."""
+    """Raise ValidationError when a JSON value holds what jsonb can't.
+
+    NUL characters, lone surrogates, or numbers orjson won't write.
+    """
     try:
         text = orjson.dumps(value)
     except (orjson.JSONEncodeError, TypeError, RecursionError):
@@ -450,7 +511,12 @@ class Derived(Kind):
     """
 
     def __init__(
-        self, *inputs: str, function: Callable[..., Any], json_type: Mapping[str, Any], localised: bool = False, doc: str = ""
+        self,
+        *inputs: str,
+        function: Callable[..., Any],
+        json_type: Mapping[str, Any],
+        localised: bool = False,
+        doc: str = "",
     ) -> None:
         super().__init__(doc=doc)
         self.inputs = inputs
@@ -464,7 +530,11 @@ class Derived(Kind):
     def serialize(self, attr: str, obj: Any, accessor: Any = None, **kwargs: Any) -> Any:  # noqa: ARG002 -- marshmallow's signature
         """The computed value, from a mapping of columns."""
         values = [obj[column] for column in self.inputs]
-        return self.function(*values, self.parent.rendering.locale) if self.localised else self.function(*values)
+        return (
+            self.function(*values, cast("Resource", self.parent).rendering.locale)
+            if self.localised
+            else self.function(*values)
+        )
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema given for it; it may be null when its inputs are."""
@@ -474,9 +544,9 @@ class Derived(Kind):
 
 
 class Cents(Integer):
-    """An amount of money in minor units. An attribute `x_amount_cents` brings `x_amount_float` and `formatted_x_amount` along.
+    """An amount of money in minor units.
 
-    `currency` names the column that holds the ISO 4217 code.
+    An attribute `x_amount_cents` brings `x_amount_float` and `formatted_x_amount` along. `currency` names the column that holds the ISO 4217 code.
     """
 
     def __init__(self, *, currency: str = "currency_code", **options: Any) -> None:
@@ -518,11 +588,8 @@ class Standard(Resource):
     resource_meta = ResourceMeta()
     created_at = Timestamp(nullable=False, filter=True, sort=True, doc="When the resource was made.")
     updated_at = Timestamp(nullable=False, filter=True, sort=True, doc="When it was last changed.")
-    reference = Text(write=Write.BOTH, filter=True, sort=True, doc="Any identifier of the client's own; not checked for uniqueness.")
-    reference_origin = Text(write=Write.BOTH, filter=True, sort=True, doc="What system the reference is from.")
+    reference = Text(
+        write=Write.BOTH, filter=True, sort=True, doc="Any identifier of the client's own; not checked for uniqueness."
+    )
+    reference_origin = Text(write=Write.BOTH, filter=True, doc="What system the reference is from.")
     metadata = JsonObject(write=Write.BOTH, nullable=False, doc="Any JSON object of the client's own.")
-
-
-__all__ = [name for name, value in list(globals().items()) if isinstance(value, type) and issubclass(value, Kind)] + [
-    "INT64", "Rendering", "Standard", "amount_float", "format_amount", "minor_units", "parse_timestamp", "render_timestamp",
-]

@@ -1,7 +1,7 @@
 """The only source of time and ids.
 
-SQL never reads a clock: instants are binds made here, so that a store on a test clock lives in its own time and a timestamp that a client
-reads back equals the stored one (columns keep milliseconds).
+SQL never reads a clock: instants are binds made here, so that a store on a test clock lives in its own time and a
+timestamp that a client reads back equals the stored one (columns keep milliseconds).
 """
 
 from __future__ import annotations
@@ -54,5 +54,8 @@ _ulids = _Ulids()
 
 
 def new_id() -> str:
-    """A new id: a ULID of 26 characters in real time, greater than every id this process made before (https://github.com/ulid/spec)."""
+    """A new id.
+
+    A ULID of 26 characters in real time, greater than every id this process made before (https://github.com/ulid/spec).
+    """
     return _ulids.next()

@@ -17,7 +17,7 @@
     ├── NotFound                          RECORD_NOT_FOUND            404
     ├── MethodNotAllowed                  METHOD_NOT_ALLOWED          405
     ├── NotAcceptable                     NOT_ACCEPTABLE              406
-    ├── Conflict                          RECORD_NOT_UNIQUE           409   something with this id or key is there already
+    ├── Conflict                          RECORD_NOT_UNIQUE           409   this id or key is taken already
     │   ├── TypeMismatch                  TYPE_MISMATCH
     │   └── InvalidState                  INVALID_STATE
     ├── Gone                              LINK_GONE                   410   a repeat link that no longer works
@@ -30,8 +30,9 @@
 
     StartupError                          not a client's: one sentence for the person at the terminal, exit code 1
 
-Codes are Commerce Layer's where one fits. Each has its heading in docs/reference/errors.md. A title is the same for every occurrence of a
-code, the detail is specific (JSON:API 1.1, "Error Objects"); facades with another error shape read the same attributes.
+Codes are Commerce Layer's where one fits. Each has its heading in docs/reference/errors.md. A title is the same for
+every occurrence of a code, the detail is specific (JSON:API 1.1, "Error Objects"); facades with another error shape
+read the same attributes.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ from typing import Any, ClassVar
 class ApiError(Exception):
     """One problem of one request.
 
-    `detail` says what is wrong in words. At most one of `pointer` (RFC 6901, into the request document), `parameter` (the exact query
-    parameter) and `header` says where. `meta` and response `headers` are optional.
+    `detail` says what is wrong in words. At most one of `pointer` (RFC 6901, into the request document), `parameter`
+    (the exact query parameter) and `header` says where. `meta` and response `headers` are optional.
     """
 
     status: ClassVar[int] = 500

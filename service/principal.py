@@ -18,7 +18,9 @@ SCOPES = (
 )  # fmt: skip
 """Every scope there is; each has its heading in docs/reference/scopes.md."""
 
-CUSTOMER_SCOPES = frozenset(s for s in SCOPES if s not in ("update_catalog", "read_store_profile", "update_store_profile", "create_tokens"))
+CUSTOMER_SCOPES = frozenset(
+    s for s in SCOPES if s not in ("update_catalog", "read_store_profile", "update_store_profile", "create_tokens")
+)
 """What a customer's token may do, always within the customer's own rows."""
 
 

@@ -1,4 +1,7 @@
-"""Settings, from the environment: `DATABASE_URL`, `REDIS_URL` and `REPRISE_*`; each has its heading in docs/reference/settings.md."""
+"""Settings, from the environment.
+
+`DATABASE_URL`, `REDIS_URL` and `REPRISE_*`; each has its heading in docs/reference/settings.md.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ class Settings(BaseSettings):
     secret_keys: str = ""
     """Comma-separated keys that sign links, the newest first; required with `DATABASE_URL`."""
     public_url: str = ""
-    """The URL that clients reach the service by, e.g. `https://api.shop.example`; without it links follow the Host header."""
+    """The URL that clients reach the service by, e.g.
+
+    `https://api.shop.example`; without it links follow the Host header.
+    """
     allowed_hosts: str = "127.0.0.1,localhost,[::1]"
     """Comma-separated host names that the Host header may name when `public_url` is not set; `*` allows any."""
     pool_size: int = Field(default=16, ge=2, le=500)
@@ -52,14 +58,18 @@ class Settings(BaseSettings):
         return frozenset(host.strip().lower() for host in self.allowed_hosts.split(",") if host.strip())
 
     def with_keys(self) -> Settings:
-        """These settings with signing keys: the given ones, or for the embedded database those kept in `data_dir/secret_keys` (made once, mode 0600).
+        """These settings with signing keys.
 
-        Raises StartupError when a given database has no keys: they sign links that customers hold, so they can't be made up at every start.
+        They are the given ones, or for the embedded database those kept in `data_dir/secret_keys` (made once, mode 0600).
+        Raises StartupError when a given database has no keys: they sign links that customers hold, so they can't be
+        made up at every start.
         """
         if self.keys:
             return self
         if self.database_url:
-            raise StartupError("Set REPRISE_SECRET_KEYS: with DATABASE_URL the service doesn't make up the keys that sign its links.")
+            raise StartupError(
+                "Set REPRISE_SECRET_KEYS: with DATABASE_URL the service doesn't make up the keys that sign its links."
+            )
         kept = self.data_dir / "secret_keys"
         try:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -73,5 +83,7 @@ class Settings(BaseSettings):
                 draft.unlink()
             keys = kept.read_text().strip()
         except OSError as error:
-            raise StartupError(f"The data folder {self.data_dir} can't be used ({error.strerror}): choose another with REPRISE_DATA_DIR.") from None
+            raise StartupError(
+                f"The data folder {self.data_dir} can't be used ({error.strerror}): set REPRISE_DATA_DIR to another."
+            ) from None
         return self.model_copy(update={"secret_keys": keys})

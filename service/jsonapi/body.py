@@ -1,7 +1,9 @@
-"""A request body becomes a `Draft`, or every problem it has with a pointer that resolves in it (JSON:API 1.1, "Creating Resources").
+"""A request body becomes a `Draft`, or every problem it has with a pointer that resolves in it.
 
-marshmallow-jsonapi 0.24 crashes on malformed envelopes (`{"data": null}`, `[]`, `attributes: []`) and stops at the first wrong type, so the
-envelope is checked here and the Schema's fields are asked one by one.
+The rules are those of JSON:API 1.1, "Creating Resources".
+
+marshmallow-jsonapi 0.24 crashes on malformed envelopes (`{"data": null}`, `[]`, `attributes: []`) and stops at the
+first wrong type, so the envelope is checked here and the Schema's fields are asked one by one.
 """
 
 from __future__ import annotations
@@ -26,13 +28,14 @@ MAX_LINKAGE = 1000
 class Draft:
     """What a client wants a resource to be: checked and converted, only what was sent.
 
-    `attributes` holds Python values by attribute name, `relationships` ids by relationship name (None for an emptied to-one, a tuple for to-many).
+    `attributes` holds Python values by attribute name, `relationships` ids by relationship name (None for an emptied
+    to-one, a tuple for to-many).
     """
 
     resource: type[Resource]
     id: str | None
     attributes: Mapping[str, Any]
-    relationships: Mapping[str, str | None | tuple[str, ...]]
+    relationships: Mapping[str, str | tuple[str, ...] | None]
 
     def related(self, name: str) -> str | None:
         """The id that a to-one relationship was sent with, or None."""
@@ -41,7 +44,10 @@ class Draft:
 
 
 def loads(body: bytes) -> Any:
-    """A request body as JSON. Raises InvalidDocument for what is no JSON: NaN, lone surrogates, nesting bombs and a BOM included."""
+    """A request body as JSON.
+
+    Raises InvalidDocument for what is no JSON: NaN, lone surrogates, nesting bombs and a BOM included.
+    """
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -68,7 +74,10 @@ def creation(resource: type[Resource], document: Any) -> Draft:
 
 
 def _envelope(resource: type[Resource], document: Any) -> dict[str, Any]:
-    """The resource object of a document; what is wrong with its shape is reported alone, since nothing inside can be trusted then."""
+    """The resource object of a document.
+
+    What is wrong with its shape is reported alone, since nothing inside can be trusted then.
+    """
     if not isinstance(document, dict) or "data" not in document:
         raise InvalidDocument("The request body must be an object with a member `data`.", pointer="")
     data = document["data"]
@@ -106,7 +115,9 @@ def _attributes(resource: type[Resource], data: Mapping[str, Any], problems: lis
         if name in ("id", "type"):
             problems.append(InvalidDocument(f"`{name}` can't be an attribute.", pointer=pointer))
         elif field is None:
-            problems.append(Invalid(f"{name} is not an attribute of {resource.type_}.", pointer=pointer, meta={"error": "unknown"}))
+            problems.append(
+                Invalid(f"{name} is not an attribute of {resource.type_}.", pointer=pointer, meta={"error": "unknown"})
+            )
         elif not field.write & Write.CREATE:
             problems.append(ReadOnly(f"{name} is set by the service.", pointer=pointer))
         else:
@@ -114,7 +125,9 @@ def _attributes(resource: type[Resource], data: Mapping[str, Any], problems: lis
                 values[name] = field.deserialize(value)
             except ValidationError as error:
                 problems += [
-                    Invalid(f"{name} - {message}", pointer=pointer, meta={"error": "blank" if value is None else "invalid"})
+                    Invalid(
+                        f"{name} - {message}", pointer=pointer, meta={"error": "blank" if value is None else "invalid"}
+                    )
                     for message in _messages(error)
                 ]
     return values
@@ -128,25 +141,40 @@ def _messages(error: ValidationError) -> list[str]:
 
 def _relationships(
     resource: type[Resource], data: Mapping[str, Any], problems: list[ApiError]
-) -> dict[str, str | None | tuple[str, ...]]:
-    linked: dict[str, str | None | tuple[str, ...]] = {}
+) -> dict[str, str | tuple[str, ...] | None]:
+    linked: dict[str, str | tuple[str, ...] | None] = {}
     for name, value in data.get("relationships", {}).items():
         pointer = f"/data/relationships/{escape(name)}"
         relationship = resource.relationships.get(name)
         if name.startswith("@"):
             continue
         if relationship is None:
-            problems.append(Invalid(f"{name} is not a relationship of {resource.type_}.", pointer=pointer, meta={"error": "unknown"}))
+            problems.append(
+                Invalid(
+                    f"{name} is not a relationship of {resource.type_}.", pointer=pointer, meta={"error": "unknown"}
+                )
+            )
         elif not isinstance(value, dict) or "data" not in value:
             problems.append(InvalidDocument(f"{name} must be an object with a member `data`.", pointer=pointer))
         elif not relationship.write & Write.CREATE:
             problems.append(ReadOnly(f"{name} is set by the service.", pointer=pointer))
         elif isinstance(relationship, ToOne):
-            linked[name] = _identifier(relationship.type_, value["data"], f"{pointer}/data", problems) if value["data"] is not None else None
+            linked[name] = (
+                _identifier(relationship.type_, value["data"], f"{pointer}/data", problems)
+                if value["data"] is not None
+                else None
+            )
         elif not isinstance(value["data"], list) or len(value["data"]) > MAX_LINKAGE:
-            problems.append(InvalidDocument(f"{name} takes an array of at most {MAX_LINKAGE} resource identifiers.", pointer=f"{pointer}/data"))
+            problems.append(
+                InvalidDocument(
+                    f"{name} takes an array of at most {MAX_LINKAGE} resource identifiers.", pointer=f"{pointer}/data"
+                )
+            )
         else:
-            ids = [_identifier(relationship.type_, one, f"{pointer}/data/{i}", problems) for i, one in enumerate(value["data"])]
+            ids = [
+                _identifier(relationship.type_, one, f"{pointer}/data/{i}", problems)
+                for i, one in enumerate(value["data"])
+            ]
             linked[name] = tuple(id_ for id_ in dict.fromkeys(ids) if id_ is not None)
     return linked
 
@@ -158,7 +186,9 @@ def _identifier(type_: str, value: Any, pointer: str, problems: list[ApiError]) 
     elif not isinstance(value.get("type"), str) or not isinstance(value.get("id"), str):
         problems.append(InvalidDocument("A resource identifier needs `type` and `id`, both strings.", pointer=pointer))
     elif value["type"] != type_:
-        problems.append(TypeMismatch(f"This relationship holds {type_}, not {value['type']}.", pointer=f"{pointer}/type"))
+        problems.append(
+            TypeMismatch(f"This relationship holds {type_}, not {value['type']}.", pointer=f"{pointer}/type")
+        )
     elif not ID.fullmatch(value["id"]):
         problems.append(NotFound(f"There is no {type_} of this id.", pointer=pointer))
     else:
@@ -173,7 +203,9 @@ def _missing(resource: type[Resource], data: Mapping[str, Any], problems: list[A
         sent = data.get(member, {})
         pointer = f"/data/{member}" if member in data else "/data"
         for name, field in fields.items():
-            empty = isinstance(sent.get(name), dict) and member == "relationships" and sent[name].get("data", "") is None
+            empty = (
+                isinstance(sent.get(name), dict) and member == "relationships" and sent[name].get("data", "") is None
+            )
             if field.required and (name not in sent or empty):
                 where = f"{pointer}/{name}/data" if empty else pointer
                 problems.append(Invalid(f"{name} - can't be blank", pointer=where, meta={"error": "blank"}))

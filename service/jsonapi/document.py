@@ -1,8 +1,8 @@
 """Rows become documents: one straight-line function per selection, compiled once from its Schemas.
 
-A row is positional: first the columns of `layout(selection)`, then one slot per included relationship, holding the related row (or None) or a
-list of related rows of the same form. Reading by position is what makes this fast; `layout` is the one place that knows the positions, the SQL
-compiler follows it.
+A row is positional: first the columns of `layout(selection)`, then one slot per included relationship, holding the
+related row (or None) or a list of related rows of the same form. Reading by position is what makes this fast; `layout`
+is the one place that knows the positions, the SQL compiler follows it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,19 @@ Key = tuple[str, str]
 
 @lru_cache(maxsize=1024)
 def layout(selection: Selection) -> tuple[str, ...]:
-    """The columns that a selection's rows begin with: id, version, then what its fields are rendered from, each once."""
+    """The columns that a selection's rows begin with.
+
+    Id, version, then what its fields are rendered from, each once.
+    """
     resource = selection.resource
     columns = ["id", "version"]
-    columns += [column for name, field in resource.attributes.items() if selection.wants(name) for column in field.inputs]
     columns += [
-        field.column for name, field in resource.relationships.items() if isinstance(field, ToOne) and selection.wants(name)
+        column for name, field in resource.attributes.items() if selection.wants(name) for column in field.inputs
+    ]
+    columns += [
+        field.column
+        for name, field in resource.relationships.items()
+        if isinstance(field, ToOne) and selection.wants(name)
     ]
     return tuple(dict.fromkeys(columns))
 
@@ -38,9 +45,11 @@ Render = Callable[[Row, Rendering, dict[Key, Object]], Object]
 
 @lru_cache(maxsize=1024)
 def serializer(selection: Selection) -> Render:
-    """A function that turns one row of `layout(selection)` into its resource object and adds what it includes to the dict it is given.
+    """A function that turns one row of `layout(selection)` into its resource object.
 
-    For a selection without fieldset and includes the result equals what the Schema's own `dump` gives (asserted for every type).
+    What the row includes is added to the dict that the function is given.
+    For a selection without fieldset and includes the result equals what the Schema's own `dump` gives (asserted for
+    every type).
     """
     resource = selection.resource
     columns = layout(selection)
@@ -57,7 +66,9 @@ def serializer(selection: Selection) -> Render:
         else:
             lines.append(f"    if {slots[name]} is not None:\n        include_{name}({slots[name]}, rendering, found)")
     attributes = [
-        f"{name!r}: {_value(name, field, variable, names)}" for name, field in resource.attributes.items() if selection.wants(name)
+        f"{name!r}: {_value(name, field, variable, names)}"
+        for name, field in resource.attributes.items()
+        if selection.wants(name)
     ]
     relationships = [
         f"{name!r}: {_relationship(name, field, variable, slots)}"
@@ -88,7 +99,10 @@ def _value(name: str, field: Kind, variable: Mapping[str, str], names: dict[str,
 
 
 def _relationship(name: str, field: ToOne | ToMany, variable: Mapping[str, str], slots: Mapping[str, str]) -> str:
-    """The expression that renders one relationship object: links always, linkage for to-one always and for to-many where included."""
+    """The expression that renders one relationship object.
+
+    Links always, linkage for to-one always and for to-many where included.
+    """
     links = f"'links': {{'self': f'{{url}}/relationships/{name}', 'related': f'{{url}}/{name}'}}"
     if isinstance(field, ToOne):
         id_ = variable[field.column]
@@ -99,7 +113,10 @@ def _relationship(name: str, field: ToOne | ToMany, variable: Mapping[str, str],
 
 
 def _includer(selection: Selection) -> Callable[[Row, Rendering, dict[Key, Object]], None]:
-    """A function that adds one related row to what a document includes: each resource once, with the linkage of every path that led to it."""
+    """A function that adds one related row to what a document includes.
+
+    Each resource once, with the linkage of every path that led to it.
+    """
     render = serializer(selection)
     type_ = selection.resource.type_
     leaf = not selection.include
@@ -143,7 +160,9 @@ def identifier(type_: str, id_: str | None) -> Object | None:
 VERSION = {"version": "1.1"}
 
 
-def document(data: Any, links: Mapping[str, Any], *, included: Sequence[Object] | None = None, meta: Object | None = None) -> Object:
+def document(
+    data: Any, links: Mapping[str, Any], *, included: Sequence[Object] | None = None, meta: Object | None = None
+) -> Object:
     """A top-level document; `included` is left out when None and present, even empty, otherwise."""
     result: Object = {"jsonapi": VERSION, "links": dict(links), "data": data}
     if included is not None:

@@ -10,7 +10,10 @@ from service.jsonapi.query import Page
 
 
 def url(path: str, pairs: Sequence[tuple[str, str]]) -> str:
-    """A URL of an absolute path and query parameters, percent-encoded as RFC 3986 asks (brackets and spaces included, commas kept)."""
+    """A URL of an absolute path and query parameters, percent-encoded as RFC 3986 asks.
+
+    Brackets and spaces are encoded, commas kept.
+    """
     query = "&".join(f"{quote(name, safe='')}={quote(value, safe=',')}" for name, value in pairs)
     return f"{path}?{query}" if query else path
 

@@ -24,7 +24,10 @@ class MediaRange:
 
     @property
     def applies(self) -> bool:
-        """Whether its parameters are ones a server may not ignore but can serve: none but `profile` (unknown ones are ignored), and no `ext`."""
+        """Whether its parameters are ones a server may not ignore but can serve.
+
+        None but `profile` (unknown ones are ignored), and no `ext`.
+        """
         return all(name == "profile" for name, _ in self.parameters)
 
 
@@ -39,7 +42,9 @@ def media_ranges(header: str) -> list[MediaRange]:
             while parameter := _PARAMETER.match(header, position):
                 position = parameter.end()
                 if parameter[1]:
-                    value = re.sub(r"\\(.)", r"\1", parameter[2][1:-1]) if parameter[2].startswith('"') else parameter[2]
+                    value = (
+                        re.sub(r"\\(.)", r"\1", parameter[2][1:-1]) if parameter[2].startswith('"') else parameter[2]
+                    )
                     if parameter[1].lower() == "q":
                         quality = float(value) if re.fullmatch(r"[01](\.[0-9]{0,3})?", value) else 0.0
                     else:
@@ -53,8 +58,9 @@ def media_ranges(header: str) -> list[MediaRange]:
 
 
 def check_content_type(header: str | None, *, body: bool) -> None:
-    """Check a request's Content-Type, on any method that carries one; `body` says that there is a body, which must have one.
+    """Check a request's Content-Type, on any method that carries one.
 
+    `body` says that there is a body, which must have one.
     Raises UnsupportedMediaType with `source.header`.
     """
     if header is None and not body:
@@ -72,7 +78,8 @@ def check_content_type(header: str | None, *, body: bool) -> None:
 def check_accept(header: str | None) -> None:
     """Check that the Accept header allows JSON:API. Raises NotAcceptable with `source.header`.
 
-    Where JSON:API's own media type is named, one instance of it must be servable: a wildcard beside it doesn't help ("all instances of that media type").
+    Where JSON:API's own media type is named, one instance of it must be servable: a wildcard beside it doesn't help
+    ("all instances of that media type").
     """
     if header is None or not header.strip():
         return

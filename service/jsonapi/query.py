@@ -1,14 +1,17 @@
-"""A query string becomes a frozen `Query`, or one error that names the parameter (JSON:API 1.1, "Fetching Data" and "Query Parameters")."""
+"""A query string becomes a frozen `Query`, or one error that names the parameter.
+
+The rules are those of JSON:API 1.1, "Fetching Data" and "Query Parameters".
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
-from schemas.base import PUBLIC, Resource, ToMany, ToOne, graph
+from schemas.base import Resource, ToMany, ToOne, graph
 from service.errors import (
     FilterNotAllowed,
     InvalidField,
@@ -31,7 +34,10 @@ Shape = Literal["single", "many"]
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What of a type is wanted: which fields (None: all), and which relationships come along with their own selections."""
+    """What of a type is wanted.
+
+    Which fields (None: all), and which relationships come along with their own selections.
+    """
 
     resource: type[Resource]
     fields: frozenset[str] | None = None
@@ -44,7 +50,10 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One filter: the attribute or to-one/to-many relationship `name` equals one of `values` (of the field's own Python type)."""
+    """One filter.
+
+    The attribute or to-one/to-many relationship `name` equals one of `values` (of the field's own Python type).
+    """
 
     name: str
     values: tuple[Any, ...]
@@ -95,14 +104,18 @@ def parameters(query_string: bytes) -> list[tuple[str, str]]:
         if not part:
             continue
         if _PAIR.search(part):
-            raise InvalidParameter("The query string has a % that is not followed by two hexadecimal digits.", parameter=_readable(part))
+            raise InvalidParameter(
+                "The query string has a % that is not followed by two hexadecimal digits.", parameter=_readable(part)
+            )
         name, _, value = part.partition(b"=")
         try:
             pair = tuple(unquote_to_bytes(piece.replace(b"+", b" ")).decode() for piece in (name, value))
         except UnicodeDecodeError:
             raise InvalidParameter("The query string is not valid UTF-8.", parameter=_readable(part)) from None
         if "\x00" in pair[0] or "\x00" in pair[1]:
-            raise InvalidParameter("The query string contains the NUL character.", parameter=pair[0].replace("\x00", ""))
+            raise InvalidParameter(
+                "The query string contains the NUL character.", parameter=pair[0].replace("\x00", "")
+            )
         pairs.append((pair[0], pair[1]))
     return pairs
 
@@ -111,11 +124,11 @@ def _readable(part: bytes) -> str:
     return part.partition(b"=")[0].decode("ascii", "replace")
 
 
-def parse(resource: type[Resource], pairs: Parameters, *, shape: Shape, customer: bool = False) -> Query:
+def parse(resource: type[Resource], pairs: Parameters, *, shape: Shape, visible: Container[str] = graph) -> Query:
     """Read the parameters of a URL that answers with `resource`, one of it or many.
 
-    `customer` says that the asker is a customer, who can't include what is not for customers. Raises a subclass of InvalidParameter with the
-    exact `source.parameter`.
+    `visible` holds the types that the asker may read, and so include. Raises a subclass of
+    InvalidParameter with the exact `source.parameter`.
     """
     seen: set[str] = set()
     include: str | None = None
@@ -140,16 +153,22 @@ def parse(resource: type[Resource], pairs: Parameters, *, shape: Shape, customer
             case "page", [key] if shape == "many":
                 pages[key] = value
             case ("sort", []) | ("filter" | "page", _):
-                raise InvalidParameter(f"{name} is for collections, and this URL answers with one resource or can't be filtered or paged.", parameter=name)
+                raise InvalidParameter(
+                    f"{name} is for collections, and this URL answers with one resource or can't be filtered or paged.",
+                    parameter=name,
+                )
             case _:
                 raise InvalidParameter(f"{name} is not a query parameter of this URL.", parameter=name)
-    tree = _include(resource, include or "", fieldsets, customer=customer)
+    tree = _include(resource, include or "", fieldsets, visible=visible)
     selection = Selection(resource, fieldsets.get(resource.type_), tree)
     return Query(selection, tuple(filters), sort, _page(pages), included=include is not None)
 
 
 def _split(name: str) -> tuple[str, list[str]]:
-    """`filter[a][b]` -> ("filter", ["a", "b"]); a name with stray brackets is a family of its own, so that it is unknown."""
+    """`filter[a][b]` -> ("filter", ["a", "b"]).
+
+    A name with stray brackets is a family of its own, so that it is unknown.
+    """
     match = re.fullmatch(r"([^\[\]]+)((?:\[[^\[\]]*\])*)", name)
     if match is None:
         return name, []
@@ -173,7 +192,10 @@ def _sort(resource: type[Resource], value: str) -> tuple[SortKey, ...]:
         name = part.removeprefix("-")
         attribute = resource.attributes.get(name)
         if name != "id" and (attribute is None or not attribute.sort):
-            raise InvalidSort(f"{resource.type_} can't be sorted by {name!r}; it can by {_listed(sortable(resource))}.", parameter="sort")
+            raise InvalidSort(
+                f"{resource.type_} can't be sorted by {name!r}; it can by {_listed(sortable(resource))}.",
+                parameter="sort",
+            )
         keys.append(SortKey(name, part.startswith("-")))
     return tuple(keys)
 
@@ -193,7 +215,8 @@ def _filter(resource: type[Resource], parameter: str, keys: list[str], value: st
     name = keys[0] if keys else ""
     if keys[1:] not in ([], [""]) or name not in filterable(resource):
         raise FilterNotAllowed(
-            f"{resource.type_} can't be filtered by {parameter}; it can by {_listed(filterable(resource))}.", parameter=parameter
+            f"{resource.type_} can't be filtered by {parameter}; it can by {_listed(filterable(resource))}.",
+            parameter=parameter,
         )
     texts = [value] if keys[1:] else value.split(",")
     attribute = resource.attributes.get(name)
@@ -204,7 +227,9 @@ def _filter(resource: type[Resource], parameter: str, keys: list[str], value: st
         try:
             values.append(attribute.parse(text))
         except ValueError as error:
-            raise InvalidFilterValue(f"{text!r} can't be compared with {name}: it {error}.", parameter=parameter) from None
+            raise InvalidFilterValue(
+                f"{text!r} can't be compared with {name}: it {error}.", parameter=parameter
+            ) from None
     return Condition(name, tuple(values))
 
 
@@ -213,68 +238,72 @@ def _page(keys: Mapping[str, str]) -> Page:
     for key, text in keys.items():
         parameter = f"page[{key}]"
         if key not in ("number", "size"):
-            raise InvalidPage(f"{parameter} is not a page parameter; there are page[number] and page[size].", parameter=parameter)
+            raise InvalidPage(
+                f"{parameter} is not a page parameter; there are page[number] and page[size].", parameter=parameter
+            )
         if not re.fullmatch("[0-9]{1,10}", text, re.ASCII) or int(text) == 0:
             raise InvalidPage(f"{parameter} must be a whole number from 1.", parameter=parameter)
         numbers[key] = int(text)
     if numbers.get("size", 1) > MAX_SIZE:
         raise InvalidPage(
-            f"page[size] is {numbers['size']}, the maximum is {MAX_SIZE}.", parameter="page[size]", meta={"page": {"maxSize": MAX_SIZE}}
+            f"page[size] is {numbers['size']}, the maximum is {MAX_SIZE}.",
+            parameter="page[size]",
+            meta={"page": {"maxSize": MAX_SIZE}},
         )
     return Page(**numbers)
 
 
 def _include(
-    resource: type[Resource], value: str, fieldsets: Mapping[str, frozenset[str]], *, customer: bool
+    resource: type[Resource], value: str, fieldsets: Mapping[str, frozenset[str]], *, visible: Container[str]
 ) -> tuple[tuple[str, Selection], ...]:
     paths = value.split(",") if value else []
     for path in paths:
         if path.count(".") >= MAX_DEPTH:
             raise InvalidInclude(f"{path!r} has more than {MAX_DEPTH} relationships.", parameter="include")
-    return _tree(resource, [path.split(".") for path in paths], fieldsets, customer=customer)
+    return _tree(resource, [path.split(".") for path in paths], fieldsets, visible=visible)
 
 
 def _tree(
-    resource: type[Resource], paths: Iterable[Sequence[str]], fieldsets: Mapping[str, frozenset[str]], *, customer: bool
+    resource: type[Resource],
+    paths: Iterable[Sequence[str]],
+    fieldsets: Mapping[str, frozenset[str]],
+    *,
+    visible: Container[str],
 ) -> tuple[tuple[str, Selection], ...]:
     """Group paths by their first relationship, so that each is fetched once."""
     groups: dict[str, list[Sequence[str]]] = {}
     for name, *rest in paths:
-        target = includable(resource, name, customer=customer)
+        target = includable(resource, name, visible)
         if target is None:
             raise InvalidInclude(_why_not(resource, name), parameter="include")
         groups.setdefault(name, []).extend([rest] if rest else [])
     selections = []
     for name, rest in groups.items():
         target = graph[resource.relationships[name].type_]
-        selections.append((name, Selection(target, fieldsets.get(target.type_), _tree(target, rest, fieldsets, customer=customer))))
+        selections.append(
+            (name, Selection(target, fieldsets.get(target.type_), _tree(target, rest, fieldsets, visible=visible)))
+        )
     return tuple(selections)
 
 
-def includable(resource: type[Resource], name: str, *, customer: bool) -> type[Resource] | None:
-    """The type that `include=name` brings along with `resource`, or None where it can't be included (by a customer)."""
+def includable(resource: type[Resource], name: str, visible: Container[str] = graph) -> type[Resource] | None:
+    """The type that `include=name` brings along with `resource`, or None where it can't be included."""
     relationship: ToOne | ToMany | None = resource.relationships.get(name)
-    if relationship is None or not relationship.includable:
+    if relationship is None or not relationship.includable or relationship.type_ not in visible:
         return None
-    target = graph[relationship.type_]
-    return None if customer and target.owner is None else target
+    return graph[relationship.type_]
 
 
 def _why_not(resource: type[Resource], name: str) -> str:
     relationship = resource.relationships.get(name)
     if relationship is None:
-        known = _listed(n for n in resource.relationships if includable(resource, n, customer=False))
+        known = _listed(n for n in resource.relationships if includable(resource, n))
         return f"{name!r} is not a relationship of {resource.type_}; there are {known}."
     if not relationship.includable:
-        return f"{name} of {resource.type_} has no bound and can't be included; fetch its related link, /api/{resource.type_}/{{id}}/{name}, page by page."
-    return f"{name} of {resource.type_} is not for customers."
+        url = f"/api/{resource.type_}/{{id}}/{name}"
+        return f"{name} of {resource.type_} has no bound and can't be included; fetch its related link, {url}."
+    return f"{name} of {resource.type_} holds {relationship.type_}, which the access token may not read."
 
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "nothing"
-
-
-__all__ = [
-    "DEFAULT_SIZE", "MAX_DEPTH", "MAX_SIZE", "PUBLIC", "Condition", "Page", "Parameters", "Query", "Selection", "SortKey",
-    "filterable", "includable", "parameters", "parse", "sortable",
-]  # fmt: skip

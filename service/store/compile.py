@@ -1,8 +1,9 @@
 """A `Query` becomes SQL: one statement for a page or resource with its whole include tree.
 
-Included rows come as `(select row(...))` for a to-one and `array(select row(...))` for a to-many relationship, nested as deep as the include
-tree, and are read by position (`service.jsonapi.document.layout`). Identifiers come from Schemas only, every value from a client is a bind;
-`$1` is always the store. A customer's rows are limited at every level by the owner path that each Schema declares.
+Included rows come as `(select row(...))` for a to-one and `array(select row(...))` for a to-many relationship, nested
+as deep as the include tree, and are read by position (`service.jsonapi.document.layout`). Identifiers come from Schemas
+only, every value from a client is a bind; `$1` is always the store. A customer's rows are limited at every level by the
+owner path that each Schema declares.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ class Statement:
 
     @property
     def customer(self) -> str:
-        """The customer's placeholder; bound when first asked for, since Postgres refuses binds that a statement doesn't use."""
+        """The customer's placeholder.
+
+        Bound when first asked for, since Postgres refuses binds that a statement doesn't use.
+        """
         self._customer = self._customer or self.bind(self._customer_id)
         return self._customer
 
@@ -58,7 +62,10 @@ class Statement:
         return f"array({row} where {self.scope(selection.resource, alias, related)} order by {alias}.id)"
 
     def related(self, relationship: ToMany, alias: str, id_: str) -> str:
-        """The condition that rows of `alias` are what a to-many relationship of the resource with the id `id_` (an expression) holds."""
+        """The condition that rows of `alias` are what a to-many relationship of a resource holds.
+
+        `id_` is the expression of that resource's id.
+        """
         if relationship.through is None:
             fixed = [f"{alias}.{column} = '{value}'" for column, value in relationship.where.items()]
             return " and ".join([f'{alias}."{relationship.via}" = {id_}', *fixed])
@@ -71,7 +78,9 @@ class Statement:
     def scope(self, resource: type[Resource], alias: str, *conditions: str) -> str:
         """A where clause: the store, the type's fixed columns, the customer's own rows, and further conditions."""
         fixed = [f"{alias}.{column} = '{value}'" for column, value in resource.where.items()]
-        return " and ".join([f"{alias}.store_id = $1", *fixed, *self._owned(resource, alias), *(c for c in conditions if c)])
+        return " and ".join(
+            [f"{alias}.store_id = $1", *fixed, *self._owned(resource, alias), *(c for c in conditions if c)]
+        )
 
     def _owned(self, resource: type[Resource], alias: str) -> list[str]:
         if self._customer_id is None or resource.owner == PUBLIC:
@@ -101,9 +110,10 @@ class Statement:
         values = list(condition.values)
         if isinstance(relationship, ToMany):
             related, placeholder = self.alias(), self.bind(values)
+            linked = self.related(relationship, related, f"{alias}.id")
             return (
                 f"exists (select from {graph[relationship.type_].table} {related} where {related}.store_id = $1"
-                f" and {related}.id = any({placeholder}::text[]) and {self.related(relationship, related, f'{alias}.id')})"
+                f" and {related}.id = any({placeholder}::text[]) and {linked})"
             )
         column, sql_type = ("id", "text")
         if relationship is not None:
@@ -116,7 +126,10 @@ class Statement:
         return f'{alias}."{column}" = any({self.bind(values)}::{sql_type}[])'
 
     def order(self, query: Query, alias: str) -> str:
-        """`order by`, always ended by the id so that equal keys have one order; NULLs where Postgres puts them (last when ascending)."""
+        """`order by`, always ended by the id so that equal keys have one order.
+
+        NULLs where Postgres puts them (last when ascending).
+        """
         keys = []
         for key in query.sort:
             column = "id" if key.name == "id" else query.selection.resource.attributes[key.name].column

@@ -1,7 +1,7 @@
 """Reading the graph: a resource, a collection, what is related, and bare relationships; generic for every type.
 
-Every function takes a connection and a `Viewer`, runs at most two statements (rows with their whole include tree, and an exact count), and
-sees only the viewer's store and, for a customer, only the customer's own rows.
+Every function takes a connection and a `Viewer`, runs at most two statements (rows with their whole include tree, and
+an exact count), and sees only the viewer's store and, for a customer, only the customer's own rows.
 """
 
 from __future__ import annotations
@@ -32,12 +32,27 @@ class Rows:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class Within:
+    """A relationship of one resource, whose related resources are read."""
+
+    parent: type[Resource]
+    id: str
+    name: str
+
+    @property
+    def relationship(self) -> ToOne | ToMany:
+        """The declaration of the relationship."""
+        return self.parent.relationships[self.name]
+
+
 async def one(connection: Connection, viewer: Viewer, selection: Selection, id_: str) -> Row | None:
     """The row of one resource, or None when the viewer can see no resource of this id."""
     statement, alias = _start(viewer)
     where = statement.scope(selection.resource, alias, f"{alias}.id = {statement.bind(id_)}")
     row: Row | None = await connection.fetchrow(
-        f"select {statement.fields(selection, alias)} from {selection.resource.table} {alias} where {where}", *statement.binds
+        f"select {statement.fields(selection, alias)} from {selection.resource.table} {alias} where {where}",
+        *statement.binds,
     )
     return row
 
@@ -49,39 +64,23 @@ async def page(connection: Connection, viewer: Viewer, query: Query) -> Rows:
     return rows
 
 
-async def related_page(
-    connection: Connection, viewer: Viewer, parent: type[Resource], id_: str, relationship: ToMany, query: Query
-) -> Rows | None:
-    """One page of what a to-many relationship holds, or None when there is no such parent."""
-    return await _page(connection, viewer, query, _Within(parent, id_, relationship))
-
-
-async def related_one(
-    connection: Connection, viewer: Viewer, parent: type[Resource], id_: str, relationship: ToOne, selection: Selection
-) -> tuple[Row | None] | None:
-    """The row that a to-one relationship leads to in a tuple of one (None when it is empty), or None when there is no such parent."""
+async def related(connection: Connection, viewer: Viewer, within: Within, query: Query) -> Rows | None:
+    """What a relationship holds: one page for to-many, no or one row for to-one; None when there is no such parent."""
+    relationship = within.relationship
+    if isinstance(relationship, ToMany):
+        return await _page(connection, viewer, query, within)
     statement, alias = _start(viewer)
-    target = statement.alias()
-    inner = statement.scope(selection.resource, target, f'{target}.id = {alias}."{relationship.column}"')
-    fields = statement.fields(selection, target)
-    where = statement.scope(parent, alias, f"{alias}.id = {statement.bind(id_)}")
+    target, table = statement.alias(), query.selection.resource.table
+    inner = statement.scope(query.selection.resource, target, f'{target}.id = {alias}."{relationship.column}"')
+    fields = statement.fields(query.selection, target)
+    where = statement.scope(within.parent, alias, f"{alias}.id = {statement.bind(within.id)}")
     found = await connection.fetchrow(
-        f"select (select row({fields}) from {selection.resource.table} {target} where {inner}) from {parent.table} {alias} where {where}",
+        f"select (select row({fields}) from {table} {target} where {inner}) from {within.parent.table} {alias} where {where}",
         *statement.binds,
     )
-    return None if found is None else (found[0],)
-
-
-async def linkage(
-    connection: Connection, viewer: Viewer, parent: type[Resource], id_: str, relationship: ToOne
-) -> tuple[str | None] | None:
-    """The id that a to-one relationship holds in a tuple of one, or None when there is no such parent."""
-    statement, alias = _start(viewer)
-    where = statement.scope(parent, alias, f"{alias}.id = {statement.bind(id_)}")
-    found = await connection.fetchrow(
-        f'select {alias}."{relationship.column}" from {parent.table} {alias} where {where}', *statement.binds
-    )
-    return None if found is None else (found[0],)
+    if found is None:
+        return None
+    return Rows((), 0) if found[0] is None else Rows((found[0],), 1)
 
 
 async def exists(connection: Connection, viewer: Viewer, resource: type[Resource], id_: str) -> bool:
@@ -95,22 +94,14 @@ def _start(viewer: Viewer) -> tuple[Statement, str]:
     return statement, statement.alias()
 
 
-@dataclass(frozen=True, slots=True)
-class _Within:
-    """The to-many relationship of a parent that a page belongs to."""
-
-    parent: type[Resource]
-    id: str
-    relationship: ToMany
-
-
-async def _page(connection: Connection, viewer: Viewer, query: Query, within: _Within | None) -> Rows | None:
+async def _page(connection: Connection, viewer: Viewer, query: Query, within: Within | None) -> Rows | None:
     """Count first: it also says whether the parent is there, and a page past the end then needs no second statement."""
     counting, alias = _start(viewer)
     where = _where(counting, alias, query, within)
     parent = "true" if within is None else _exists(counting, within.parent, within.id)
     there, total = await connection.fetchrow(
-        f"select {parent}, (select count(*) from {query.selection.resource.table} {alias} where {where})", *counting.binds
+        f"select {parent}, (select count(*) from {query.selection.resource.table} {alias} where {where})",
+        *counting.binds,
     )
     if not there:
         return None
@@ -121,15 +112,19 @@ async def _page(connection: Connection, viewer: Viewer, query: Query, within: _W
     fields = fetching.fields(query.selection, alias)
     limit = f"limit {fetching.bind(query.page.size)} offset {fetching.bind(query.page.offset)}"
     rows = await connection.fetch(
-        f"select {fields} from {query.selection.resource.table} {alias} where {where} order by {fetching.order(query, alias)} {limit}",
+        f"select {fields} from {query.selection.resource.table} {alias} where {where}"
+        f" order by {fetching.order(query, alias)} {limit}",
         *fetching.binds,
     )
     return Rows(rows, total)
 
 
-def _where(statement: Statement, alias: str, query: Query, within: _Within | None) -> str:
+def _where(statement: Statement, alias: str, query: Query, within: Within | None) -> str:
     resource = query.selection.resource
-    related = "" if within is None else statement.related(within.relationship, alias, statement.bind(within.id))
+    related = ""
+    if within is not None:
+        assert isinstance(within.relationship, ToMany)  # noqa: S101 -- to-one ones are no pages
+        related = statement.related(within.relationship, alias, statement.bind(within.id))
     return statement.scope(resource, alias, related, statement.filters(resource, alias, query.filters))
 
 

@@ -49,6 +49,7 @@ create index stores_by_name on stores (store_id, name, id);
 create index stores_by_created_at on stores (store_id, created_at, id);
 create index stores_by_updated_at on stores (store_id, updated_at, id);
 create index stores_by_reference on stores (store_id, reference, id);
+create index stores_by_reference_origin on stores (store_id, reference_origin, id) where reference_origin is not null;
 
 -- A frozen time that a store in test mode can keep. While the status is advancing, everything that falls due up
 -- to advancing_to runs.
@@ -80,6 +81,8 @@ create index test_clocks_by_name on test_clocks (store_id, name, id);
 create index test_clocks_by_created_at on test_clocks (store_id, created_at, id);
 create index test_clocks_by_updated_at on test_clocks (store_id, updated_at, id);
 create index test_clocks_by_reference on test_clocks (store_id, reference, id);
+create index test_clocks_by_reference_origin on test_clocks (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- The tables are new and empty: adding and checking the reference holds nobody up.
 alter table stores add constraint stores_keep_the_time_of_a_test_clock
@@ -110,6 +113,7 @@ create index markets_by_code on markets (store_id, code, id);
 create index markets_by_created_at on markets (store_id, created_at, id);
 create index markets_by_updated_at on markets (store_id, updated_at, id);
 create index markets_by_reference on markets (store_id, reference, id);
+create index markets_by_reference_origin on markets (store_id, reference_origin, id) where reference_origin is not null;
 
 -- The next number to hand out per kind. Numbers are taken in blocks, each in its own short transaction; gaps are
 -- allowed.

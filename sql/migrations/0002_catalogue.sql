@@ -25,6 +25,8 @@ create index customer_groups_by_name on customer_groups (store_id, name, id);
 create index customer_groups_by_created_at on customer_groups (store_id, created_at, id);
 create index customer_groups_by_updated_at on customer_groups (store_id, updated_at, id);
 create index customer_groups_by_reference on customer_groups (store_id, reference, id);
+create index customer_groups_by_reference_origin on customer_groups (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- A sellable product. options declares what a buyer chooses: a list of {name, required, values}. tax_rate is a
 -- fraction (0.21). A sku is on sale from published_at (null: always) until disabled_at; deleted_at keeps the row
@@ -81,6 +83,7 @@ create index skus_by_published_at on skus (store_id, published_at, id);
 create index skus_by_created_at on skus (store_id, created_at, id);
 create index skus_by_updated_at on skus (store_id, updated_at, id);
 create index skus_by_reference on skus (store_id, reference, id);
+create index skus_by_reference_origin on skus (store_id, reference_origin, id) where reference_origin is not null;
 
 -- What a sku costs: the lowest price whose customer group, window [starts_at, expires_at) and minimum quantity
 -- apply.
@@ -124,6 +127,7 @@ create index prices_by_expires_at on prices (store_id, expires_at, id);
 create index prices_by_created_at on prices (store_id, created_at, id);
 create index prices_by_updated_at on prices (store_id, updated_at, id);
 create index prices_by_reference on prices (store_id, reference, id);
+create index prices_by_reference_origin on prices (store_id, reference_origin, id) where reference_origin is not null;
 
 -- A discount: percentage of, or amount_cents off, the lines it applies to. Without a coupon code it applies by
 -- itself. sku_codes limits it to those skus; an empty list means all.
@@ -180,6 +184,8 @@ create index promotions_by_disabled_at on promotions (store_id, disabled_at, id)
 create index promotions_by_created_at on promotions (store_id, created_at, id);
 create index promotions_by_updated_at on promotions (store_id, updated_at, id);
 create index promotions_by_reference on promotions (store_id, reference, id);
+create index promotions_by_reference_origin on promotions (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- How many of a sku there are. A sku without a row, or with do_not_track, is always in stock.
 create table stock_items (
@@ -206,6 +212,8 @@ create index stock_items_by_quantity on stock_items (store_id, quantity, id);
 create index stock_items_by_created_at on stock_items (store_id, created_at, id);
 create index stock_items_by_updated_at on stock_items (store_id, updated_at, id);
 create index stock_items_by_reference on stock_items (store_id, reference, id);
+create index stock_items_by_reference_origin on stock_items (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- A way to ship an order, at a flat price.
 create table shipping_methods (
@@ -235,6 +243,8 @@ create index shipping_methods_by_disabled_at on shipping_methods (store_id, disa
 create index shipping_methods_by_created_at on shipping_methods (store_id, created_at, id);
 create index shipping_methods_by_updated_at on shipping_methods (store_id, updated_at, id);
 create index shipping_methods_by_reference on shipping_methods (store_id, reference, id);
+create index shipping_methods_by_reference_origin on shipping_methods (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- A way to pay: the kind of payment source that a client sees, and the gateway that does it.
 create table payment_methods (
@@ -278,3 +288,5 @@ create index payment_methods_by_disabled_at on payment_methods (store_id, disabl
 create index payment_methods_by_created_at on payment_methods (store_id, created_at, id);
 create index payment_methods_by_updated_at on payment_methods (store_id, updated_at, id);
 create index payment_methods_by_reference on payment_methods (store_id, reference, id);
+create index payment_methods_by_reference_origin on payment_methods (store_id, reference_origin, id)
+where reference_origin is not null;

@@ -36,6 +36,8 @@ create index customers_by_shopper_reference on customers (store_id, shopper_refe
 create index customers_by_created_at on customers (store_id, created_at, id);
 create index customers_by_updated_at on customers (store_id, updated_at, id);
 create index customers_by_reference on customers (store_id, reference, id);
+create index customers_by_reference_origin on customers (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- An address in a customer's book, or (snapshot) the copy that a cart, an order or a subscription keeps for
 -- itself.
@@ -87,6 +89,8 @@ create index addresses_by_last_name on addresses (store_id, last_name, id);
 create index addresses_by_created_at on addresses (store_id, created_at, id);
 create index addresses_by_updated_at on addresses (store_id, updated_at, id);
 create index addresses_by_reference on addresses (store_id, reference, id);
+create index addresses_by_reference_origin on addresses (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- A customer's wallet: the gateway's tokens, never a card number.
 create table customer_payment_sources (
@@ -125,6 +129,8 @@ create index customer_payment_sources_by_expires_at on customer_payment_sources 
 create index customer_payment_sources_by_created_at on customer_payment_sources (store_id, created_at, id);
 create index customer_payment_sources_by_updated_at on customer_payment_sources (store_id, updated_at, id);
 create index customer_payment_sources_by_reference on customer_payment_sources (store_id, reference, id);
+create index customer_payment_sources_by_reference_origin on customer_payment_sources (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- A mark for customers, skus, orders and order subscriptions.
 create table tags (
@@ -148,6 +154,7 @@ create table tags (
 create index tags_by_created_at on tags (store_id, created_at, id);
 create index tags_by_updated_at on tags (store_id, updated_at, id);
 create index tags_by_reference on tags (store_id, reference, id);
+create index tags_by_reference_origin on tags (store_id, reference_origin, id) where reference_origin is not null;
 
 -- Which tags a customer carries.
 create table customer_tags (

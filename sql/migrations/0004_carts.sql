@@ -85,6 +85,7 @@ create index carts_by_converted_at on carts (store_id, converted_at, id);
 create index carts_by_created_at on carts (store_id, created_at, id);
 create index carts_by_updated_at on carts (store_id, updated_at, id);
 create index carts_by_reference on carts (store_id, reference, id);
+create index carts_by_reference_origin on carts (store_id, reference_origin, id) where reference_origin is not null;
 
 -- A line of a cart. options is what was chosen (name to value); options_digest stands for it where lines merge.
 -- The total is the quantity times the unit price, before the discount.
@@ -143,3 +144,5 @@ create index cart_items_by_total_amount_cents on cart_items (store_id, total_amo
 create index cart_items_by_created_at on cart_items (store_id, created_at, id);
 create index cart_items_by_updated_at on cart_items (store_id, updated_at, id);
 create index cart_items_by_reference on cart_items (store_id, reference, id);
+create index cart_items_by_reference_origin on cart_items (store_id, reference_origin, id)
+where reference_origin is not null;

@@ -142,6 +142,7 @@ create index orders_by_archived_at on orders (store_id, archived_at, id);
 create index orders_by_created_at on orders (store_id, created_at, id);
 create index orders_by_updated_at on orders (store_id, updated_at, id);
 create index orders_by_reference on orders (store_id, reference, id);
+create index orders_by_reference_origin on orders (store_id, reference_origin, id) where reference_origin is not null;
 
 -- A line of an order, as it was bought. item_type says what it stands for: a sku or, as in Commerce Layer, costs
 -- and discounts. The total is the quantity times the unit price plus the options, before the discount.
@@ -209,6 +210,8 @@ create index line_items_by_total_amount_cents on line_items (store_id, total_amo
 create index line_items_by_created_at on line_items (store_id, created_at, id);
 create index line_items_by_updated_at on line_items (store_id, updated_at, id);
 create index line_items_by_reference on line_items (store_id, reference, id);
+create index line_items_by_reference_origin on line_items (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- A call to a payment gateway, written before it is made. key makes the gateway do it once, however often it is
 -- called. A declined attempt that may be tried again is due at retry_at.

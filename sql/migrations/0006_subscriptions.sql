@@ -31,6 +31,8 @@ create index subscription_models_by_strategy on subscription_models (store_id, s
 create index subscription_models_by_created_at on subscription_models (store_id, created_at, id);
 create index subscription_models_by_updated_at on subscription_models (store_id, updated_at, id);
 create index subscription_models_by_reference on subscription_models (store_id, reference, id);
+create index subscription_models_by_reference_origin on subscription_models (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- A standing order. Occurrence n falls at the anchor plus n - anchor_index periods in its time zone; the source
 -- order is occurrence 0, next_index the next to run and next_run_at its instant. running is not a status: it
@@ -146,6 +148,8 @@ create index order_subscriptions_due on order_subscriptions (next_run_at, store_
 create index order_subscriptions_by_created_at on order_subscriptions (store_id, created_at, id);
 create index order_subscriptions_by_updated_at on order_subscriptions (store_id, updated_at, id);
 create index order_subscriptions_by_reference on order_subscriptions (store_id, reference, id);
+create index order_subscriptions_by_reference_origin on order_subscriptions (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- What a subscription orders each time. Without a price mode of its own, an item follows its subscription's:
 -- fixed keeps unit_amount_cents, current takes the price of the day.
@@ -202,6 +206,8 @@ on order_subscription_items (store_id, total_amount_cents, id);
 create index order_subscription_items_by_created_at on order_subscription_items (store_id, created_at, id);
 create index order_subscription_items_by_updated_at on order_subscription_items (store_id, updated_at, id);
 create index order_subscription_items_by_reference on order_subscription_items (store_id, reference, id);
+create index order_subscription_items_by_reference_origin on order_subscription_items (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- The ledger of a subscription: one row per occurrence, past, due or planned. nominal_at is where the calendar
 -- puts it, scheduled_at when it runs; reason says why it was moved, skipped, missed or failed.
@@ -244,6 +250,8 @@ create index occurrences_by_scheduled_at on occurrences (store_id, scheduled_at,
 create index occurrences_by_created_at on occurrences (store_id, created_at, id);
 create index occurrences_by_updated_at on occurrences (store_id, updated_at, id);
 create index occurrences_by_reference on occurrences (store_id, reference, id);
+create index occurrences_by_reference_origin on occurrences (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- Copies of orders, of both kinds. A worker claims a copy by raising attempt and taking a lease; what it
 -- finishes counts only while status is in_progress and attempt is still its own. errors_log maps an attribute to
@@ -333,6 +341,8 @@ create index order_factories_leased on order_factories (lease_expires_at, store_
 create index order_factories_by_created_at on order_factories (store_id, created_at, id);
 create index order_factories_by_updated_at on order_factories (store_id, updated_at, id);
 create index order_factories_by_reference on order_factories (store_id, reference, id);
+create index order_factories_by_reference_origin on order_factories (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- Which tags an order subscription carries.
 create table order_subscription_tags (

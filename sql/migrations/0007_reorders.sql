@@ -45,6 +45,8 @@ create index repeat_links_by_uses on repeat_links (store_id, uses, id);
 create index repeat_links_by_created_at on repeat_links (store_id, created_at, id);
 create index repeat_links_by_updated_at on repeat_links (store_id, updated_at, id);
 create index repeat_links_by_reference on repeat_links (store_id, reference, id);
+create index repeat_links_by_reference_origin on repeat_links (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- An order put into a cart again: what was asked (lines: null for all, else a list of {line_item_id, quantity})
 -- and how it went. cart_id is null when nothing could be added.
@@ -92,6 +94,8 @@ create index reorders_by_skipped_count on reorders (store_id, skipped_count, id)
 create index reorders_by_created_at on reorders (store_id, created_at, id);
 create index reorders_by_updated_at on reorders (store_id, updated_at, id);
 create index reorders_by_reference on reorders (store_id, reference, id);
+create index reorders_by_reference_origin on reorders (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- What became of one line of the source order.
 create table reorder_outcomes (
@@ -165,6 +169,8 @@ create index reorder_outcomes_by_code on reorder_outcomes (store_id, code, id);
 create index reorder_outcomes_by_created_at on reorder_outcomes (store_id, created_at, id);
 create index reorder_outcomes_by_updated_at on reorder_outcomes (store_id, updated_at, id);
 create index reorder_outcomes_by_reference on reorder_outcomes (store_id, reference, id);
+create index reorder_outcomes_by_reference_origin on reorder_outcomes (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- References that close a circle. The tables are new and empty: adding and checking them holds nobody up.
 alter table carts add constraint carts_come_from_a_known_repeat_link

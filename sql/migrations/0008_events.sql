@@ -34,6 +34,7 @@ create index events_by_name on events (store_id, name, id);
 create index events_by_created_at on events (store_id, created_at, id);
 create index events_by_updated_at on events (store_id, updated_at, id);
 create index events_by_reference on events (store_id, reference, id);
+create index events_by_reference_origin on events (store_id, reference_origin, id) where reference_origin is not null;
 
 -- Who is told of a topic. While a secret is being replaced, the previous one signs as well. The circuit opens
 -- when too many deliveries in a row have failed.
@@ -74,6 +75,8 @@ create index webhooks_by_disabled_at on webhooks (store_id, disabled_at, id);
 create index webhooks_by_created_at on webhooks (store_id, created_at, id);
 create index webhooks_by_updated_at on webhooks (store_id, updated_at, id);
 create index webhooks_by_reference on webhooks (store_id, reference, id);
+create index webhooks_by_reference_origin on webhooks (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- One delivery of an event to a webhook: what was sent and what came back.
 create table event_callbacks (
@@ -106,3 +109,5 @@ create index event_callbacks_by_response_code on event_callbacks (store_id, resp
 create index event_callbacks_by_created_at on event_callbacks (store_id, created_at, id);
 create index event_callbacks_by_updated_at on event_callbacks (store_id, updated_at, id);
 create index event_callbacks_by_reference on event_callbacks (store_id, reference, id);
+create index event_callbacks_by_reference_origin on event_callbacks (store_id, reference_origin, id)
+where reference_origin is not null;

@@ -41,6 +41,8 @@ create index access_tokens_by_revoked_at on access_tokens (store_id, revoked_at,
 create index access_tokens_by_created_at on access_tokens (store_id, created_at, id);
 create index access_tokens_by_updated_at on access_tokens (store_id, updated_at, id);
 create index access_tokens_by_reference on access_tokens (store_id, reference, id);
+create index access_tokens_by_reference_origin on access_tokens (store_id, reference_origin, id)
+where reference_origin is not null;
 
 -- The answer to an unsafe request, under the key its client gave it; written in the transaction of the effect.
 -- Deleted in batches once expired.

@@ -1,0 +1,31 @@
+"""Who may ask: access tokens."""
+
+from __future__ import annotations
+
+from schemas.base import ToOne, Write
+from schemas.kinds import Enum, Standard, Text, TextList, Timestamp
+
+
+class Token(Standard):
+    """A credential of an integration or a customer. The token itself is shown only in the answer that makes it."""
+
+    name = Text(write=Write.BOTH, filter=True, sort=True)
+    kind = Enum(
+        "integration",
+        "customer",
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="Who holds it: a customer's token sees that customer's own resources only.",
+    )
+    scopes = TextList(write=Write.CREATE, nullable=False, doc="What it allows.")
+    hint = Text(nullable=False, doc="Its last characters, to tell it from others.")
+    expires_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="From when on it is refused; null for never.")
+    revoked_at = Timestamp(filter=True, sort=True, doc="Since when it is refused.")
+
+    customer = ToOne("customers", write=Write.CREATE, doc="Whose token it is; null for an integration's.")
+
+    class Meta:
+        type_ = "tokens"
+        table = "access_tokens"
+        internal = ("hash",)

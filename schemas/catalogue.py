@@ -1,0 +1,224 @@
+"""What can be bought, at which price, and how it is shipped and paid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import ValidationError
+
+from schemas.base import PUBLIC, Through, ToMany, ToOne, Write
+from schemas.kinds import (
+    Boolean,
+    Cents,
+    CurrencyCode,
+    Enum,
+    Float,
+    Integer,
+    JsonList,
+    Rate,
+    Standard,
+    Text,
+    TextList,
+    Timestamp,
+    Url,
+)
+
+
+def check_options(options: list[Any]) -> None:
+    """Raise ValidationError unless each option has its own `name`, maybe `required`, and maybe a list of `values`."""
+    names = [option.get("name") if isinstance(option, dict) and _is_option(option) else None for option in options]
+    if None in names or len(set(names)) < len(names):
+        raise ValidationError(
+            "must be a list of objects with a name of their own (text), "
+            "and optionally required (true or false) and values (a list of texts)"
+        )
+
+
+def _is_option(option: dict[str, Any]) -> bool:
+    values = option.get("values", [])
+    return (
+        option.keys() <= {"name", "required", "values"}
+        and isinstance(option.get("name"), str)
+        and isinstance(option.get("required", False), bool)
+        and isinstance(values, list)
+        and all(isinstance(value, str) for value in values)
+    )
+
+
+class Sku(Standard):
+    """A product that can be bought."""
+
+    number = Integer(
+        write=Write.CREATE,
+        minimum=1,
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="A running number; the next one by default.",
+    )
+    code = Text(
+        write=Write.BOTH, required=True, filter=True, sort=True, doc="What the shop calls it; no other sku has it."
+    )
+    name = Text(write=Write.BOTH, required=True, filter=True, sort=True)
+    description = Text(write=Write.BOTH)
+    image_url = Url(write=Write.BOTH)
+    options = JsonList(
+        write=Write.BOTH,
+        nullable=False,
+        validators=[check_options],
+        doc="What a buyer chooses: a list of objects with name, required and values.",
+        example=[{"name": "size", "required": True, "values": ["S", "M", "L"]}],
+    )
+    min_quantity = Integer(write=Write.BOTH, minimum=1, nullable=False, doc="The smallest quantity that can be bought.")
+    max_quantity = Integer(write=Write.BOTH, minimum=1, doc="The largest quantity that can be bought; null for any.")
+    step_quantity = Integer(write=Write.BOTH, minimum=1, nullable=False, doc="Quantities are multiples of it.")
+    tax_rate = Rate(write=Write.BOTH, minimum=0, maximum=1, nullable=False, doc="A fraction, such as 0.21.")
+    pieces_per_pack = Integer(write=Write.BOTH, minimum=1)
+    weight = Float(write=Write.BOTH, minimum=0, doc="In the unit of weight.")
+    unit_of_weight = Enum("gr", "oz", "lb", write=Write.BOTH)
+    hs_tariff_number = Text(write=Write.BOTH, doc="The code of the Harmonized System, for customs.")
+    do_not_ship = Boolean(write=Write.BOTH, doc="Whether there is nothing to ship, as with a download.")
+    do_not_track = Boolean(write=Write.BOTH, doc="Whether it is always in stock.")
+    reorderable = Boolean(write=Write.BOTH, doc="Whether it may come along when an order is repeated.")
+    published_at = Timestamp(
+        write=Write.BOTH, filter=True, sort=True, doc="From when on it is on sale; null for always."
+    )
+    disabled_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="Since when it is not on sale.")
+    deleted_at = Timestamp(filter=True, sort=True, doc="Since when it is there only for the orders that hold it.")
+
+    prices = ToMany("prices", via="sku_id")
+    stock_items = ToMany("stock_items", via="sku_id")
+    tags = ToMany("tags", through=Through("sku_tags", "sku_id", "tag_id"), write=Write.BOTH)
+    events = ToMany("events", via="resource_id", where={"resource_type": "skus"}, includable=False)
+
+    class Meta:
+        type_ = "skus"
+        owner = PUBLIC
+
+
+class Price(Standard):
+    """What a sku costs. Of those that apply by currency, customer group, time and quantity, the lowest is charged."""
+
+    currency_code = CurrencyCode(write=Write.BOTH, required=True, filter=True, sort=True)
+    amount_cents = Cents(
+        write=Write.BOTH, minimum=0, required=True, filter=True, sort=True, doc="Per piece, in minor units."
+    )
+    compare_at_amount_cents = Cents(write=Write.BOTH, minimum=0, doc="The price to compare with, in minor units.")
+    min_quantity = Integer(write=Write.BOTH, minimum=1, nullable=False, doc="From which quantity on it applies.")
+    starts_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="From when on it applies; null for always.")
+    expires_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="From when on it no longer applies.")
+
+    sku = ToOne("skus", write=Write.CREATE, required=True)
+    customer_group = ToOne("customer_groups", write=Write.BOTH, doc="Whom it applies to; null for everybody.")
+
+    class Meta:
+        type_ = "prices"
+        owner = PUBLIC
+
+
+class CustomerGroup(Standard):
+    """Customers who have prices and promotions of their own."""
+
+    name = Text(write=Write.BOTH, required=True, filter=True, sort=True)
+    code = Text(write=Write.BOTH, filter=True, sort=True, doc="No other customer group has it.")
+
+    customers = ToMany("customers", via="customer_group_id", includable=False)
+    prices = ToMany("prices", via="customer_group_id", includable=False)
+    promotions = ToMany("promotions", via="customer_group_id")
+
+    class Meta:
+        type_ = "customer_groups"
+
+
+class Promotion(Standard):
+    """A discount on the lines of a cart: by itself, or once its coupon code is given."""
+
+    name = Text(write=Write.BOTH, required=True, filter=True, sort=True)
+    kind = Enum(
+        "percent",
+        "fixed",
+        write=Write.CREATE,
+        required=True,
+        filter=True,
+        sort=True,
+        doc="By percentage or by amount_cents.",
+    )
+    coupon_code = Text(write=Write.BOTH, filter=True, sort=True, doc="Without one, the promotion applies by itself.")
+    percentage = Rate(write=Write.BOTH, minimum=0.01, maximum=100, doc="How many percent are taken off, such as 12.5.")
+    amount_cents = Cents(write=Write.BOTH, minimum=1, doc="What is taken off, in minor units.")
+    currency_code = CurrencyCode(write=Write.BOTH, doc="The currency of the amounts; needed where there is one.")
+    minimum_subtotal_cents = Cents(
+        write=Write.BOTH, minimum=1, doc="The subtotal from which on it applies, in minor units."
+    )
+    sku_codes = TextList(write=Write.BOTH, nullable=False, doc="The skus whose lines it applies to; all when empty.")
+    starts_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="From when on it applies; null for always.")
+    expires_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="From when on it no longer applies.")
+    disabled_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="Since when it is switched off.")
+
+    customer_group = ToOne("customer_groups", write=Write.BOTH, doc="Whom it applies to; null for everybody.")
+
+    class Meta:
+        type_ = "promotions"
+
+
+class StockItem(Standard):
+    """How many of a sku there are. A sku without a stock item is always in stock."""
+
+    quantity = Integer(write=Write.BOTH, minimum=0, required=True, filter=True, sort=True)
+
+    sku = ToOne("skus", write=Write.CREATE, required=True)
+
+    class Meta:
+        type_ = "stock_items"
+
+
+class ShippingMethod(Standard):
+    """A way to ship an order, at a flat price."""
+
+    name = Text(write=Write.BOTH, required=True, filter=True, sort=True)
+    currency_code = CurrencyCode(write=Write.BOTH, required=True)
+    price_amount_cents = Cents(
+        write=Write.BOTH, minimum=0, nullable=False, filter=True, sort=True, doc="In minor units."
+    )
+    disabled_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="Since when it can't be chosen.")
+
+    class Meta:
+        type_ = "shipping_methods"
+        owner = PUBLIC
+
+
+class PaymentMethod(Standard):
+    """A way to pay for an order."""
+
+    name = Text(write=Write.BOTH, required=True, filter=True, sort=True)
+    payment_source_type = Enum(
+        "adyen_payments",
+        "axerve_payments",
+        "braintree_payments",
+        "checkout_com_payments",
+        "external_payments",
+        "klarna_payments",
+        "paypal_payments",
+        "satispay_payments",
+        "stripe_payments",
+        "wire_transfers",
+        write=Write.BOTH,
+        required=True,
+        filter=True,
+        sort=True,
+        doc="What kind of payment source a client deals with.",
+    )
+    gateway = Enum("manual", "test", "external", write=Write.BOTH, required=True, doc="What takes the money.")
+    currency_code = CurrencyCode(write=Write.BOTH, required=True)
+    price_amount_cents = Cents(
+        write=Write.BOTH, minimum=0, nullable=False, filter=True, sort=True, doc="What paying so costs, in minor units."
+    )
+    moto = Boolean(write=Write.BOTH, doc="Whether payments are taken by mail or telephone.")
+    require_capture = Boolean(write=Write.BOTH, doc="Whether an order is paid only once the payment is captured.")
+    auto_place = Boolean(write=Write.BOTH, doc="Whether an authorized payment places the order.")
+    auto_capture = Boolean(write=Write.BOTH, doc="Whether payments are captured as soon as the order is approved.")
+    disabled_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="Since when it can't be chosen.")
+
+    class Meta:
+        type_ = "payment_methods"
+        owner = PUBLIC

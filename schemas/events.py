@@ -1,0 +1,27 @@
+"""Events: what happened."""
+
+from __future__ import annotations
+
+from schemas.kinds import Integer, JsonObject, Standard, Text
+
+
+class Event(Standard):
+    """Something that happened to a resource, written together with its cause and never changed."""
+
+    name = Text(
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="The type and what happened to it, as webhooks call it.",
+        example="orders.place",
+    )
+    resource_type = Text(nullable=False, filter=True, doc="The type of the resource.")
+    resource_id = Text(nullable=False, doc="The id of the resource, which may be gone.")
+    sequence = Integer(nullable=False, doc="Counts the events of one resource from 1.")
+    payload = JsonObject(nullable=False, doc="What else there is to know of it.")
+    actor_type = Text(doc="What kind of actor caused it.")
+    actor_id = Text(doc="Which one.")
+    request_id = Text(doc="The `X-Request-Id` of the request that caused it.")
+
+    class Meta:
+        type_ = "events"

@@ -1,0 +1,164 @@
+"""Who buys: customers, their addresses and wallet, and the tags that mark things."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from schemas.base import Through, ToMany, ToOne, Write
+from schemas.kinds import Boolean, CountryCode, Derived, Email, Enum, Float, Pattern, Standard, Text, Timestamp
+
+
+class Customer(Standard):
+    """Somebody who orders."""
+
+    email = Email(
+        write=Write.BOTH, required=True, filter=True, sort=True, doc="Kept as given; one customer per e-mail."
+    )
+    status = Enum(
+        "prospect",
+        "acquired",
+        "repeat",
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="No order yet, one order, or more.",
+    )
+    shopper_reference = Text(write=Write.BOTH, filter=True, sort=True, doc="The customer's id at a payment gateway.")
+    profile_id = Text(write=Write.BOTH, doc="The customer's id at an analytics or marketing service.")
+    tax_exemption_code = Text(write=Write.BOTH, doc="What exempts the customer from tax.")
+
+    customer_group = ToOne("customer_groups", write=Write.BOTH, doc="Decides on prices and promotions.")
+    addresses = ToMany(
+        "addresses",
+        via="customer_id",
+        where={"snapshot": "false"},
+        doc="The address book, without the copies on orders.",
+    )
+    customer_payment_sources = ToMany("customer_payment_sources", via="customer_id", doc="The wallet.")
+    orders = ToMany("orders", via="customer_id", includable=False)
+    order_subscriptions = ToMany("order_subscriptions", via="customer_id")
+    carts = ToMany("carts", via="customer_id", includable=False)
+    reorders = ToMany("reorders", via="customer_id", includable=False)
+    tags = ToMany("tags", through=Through("customer_tags", "customer_id", "tag_id"), write=Write.BOTH)
+    events = ToMany("events", via="resource_id", where={"resource_type": "customers"}, includable=False)
+
+    class Meta:
+        type_ = "customers"
+        owner = "id"
+
+
+_NAME = ("business", "company", "first_name", "last_name")
+_PLACE = ("line_1", "line_2", "zip_code", "city", "state_code", "country_code", "phone")
+
+
+def full_name(*columns: Any) -> str:
+    """Of the columns business to last_name: the company of a business address, else first and last name."""
+    business, company, *names = columns
+    return company or "" if business else _joined(" ", names)
+
+
+def full_address(*columns: str | None) -> str:
+    """Of the columns line_1 to phone: one line such as `2883 Geraldine Lane Apt.23, 10013 New York NY (US) 555-0100`.
+
+    The form is Commerce Layer's.
+    """
+    line_1, line_2, zip_code, city, state_code, country_code, phone = columns
+    place = _joined(" ", (zip_code, city, state_code, f"({country_code})", phone))
+    return _joined(", ", (_joined(" ", (line_1, line_2)), place))
+
+
+def name_and_address(*columns: Any) -> str:
+    """Of the columns of both: the full name and the full address in one line."""
+    return _joined(", ", (full_name(*columns[: len(_NAME)]), full_address(*columns[len(_NAME) :])))
+
+
+def _joined(separator: str, parts: Iterable[str | None]) -> str:
+    return separator.join(part for part in parts if part)
+
+
+class Address(Standard):
+    """An address in a customer's book, or the copy that a cart, an order or a subscription keeps for itself."""
+
+    business = Boolean(
+        write=Write.BOTH, doc="Whether the company is addressed: then it is required, else the names are."
+    )
+    first_name = Text(write=Write.BOTH)
+    last_name = Text(write=Write.BOTH, filter=True, sort=True)
+    company = Text(write=Write.BOTH)
+    full_name = Derived(
+        *_NAME, function=full_name, json_type={"type": "string"}, doc="The company, or first and last name."
+    )
+    line_1 = Text(write=Write.BOTH, required=True, doc="Street and number, or a PO box.")
+    line_2 = Text(write=Write.BOTH, doc="Apartment, suite, building.")
+    city = Text(write=Write.BOTH, required=True, filter=True, sort=True)
+    zip_code = Text(write=Write.BOTH, filter=True, sort=True)
+    state_code = Text(write=Write.BOTH, filter=True, sort=True, doc="The code of the state, province or region.")
+    country_code = CountryCode(
+        write=Write.BOTH, required=True, filter=True, sort=True, doc="The ISO 3166-1 alpha-2 code, such as NL."
+    )
+    phone = Text(write=Write.BOTH)
+    full_address = Derived(
+        *_PLACE, function=full_address, json_type={"type": "string"}, doc="The place and the phone in one line."
+    )
+    name = Derived(
+        *_NAME,
+        *_PLACE,
+        function=name_and_address,
+        json_type={"type": "string"},
+        doc="The full name and the full address in one line.",
+    )
+    email = Email(write=Write.BOTH)
+    notes = Text(write=Write.BOTH, doc="What a courier should know.")
+    lat = Float(write=Write.BOTH, minimum=-90, maximum=90, doc="Latitude in degrees.")
+    lng = Float(write=Write.BOTH, minimum=-180, maximum=180, doc="Longitude in degrees.")
+    billing_info = Text(write=Write.BOTH, doc="What must be on an invoice, such as a VAT number.")
+
+    customer = ToOne("customers", write=Write.CREATE)
+    events = ToMany("events", via="resource_id", where={"resource_type": "addresses"}, includable=False)
+
+    class Meta:
+        type_ = "addresses"
+        owner = "customer"
+        internal = ("snapshot",)
+
+
+class CustomerPaymentSource(Standard):
+    """Something in a customer's wallet to pay with: a payment gateway's tokens, never a card number."""
+
+    name = Text(write=Write.BOTH, filter=True, sort=True, doc="What people call it, such as Visa ending in 4242.")
+    gateway = Enum("manual", "test", "external", write=Write.CREATE, required=True, doc="The gateway that charges it.")
+    expires_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="From when on it can't be charged any more.")
+
+    customer = ToOne("customers", write=Write.CREATE, required=True)
+    payment_method = ToOne("payment_methods", write=Write.BOTH)
+
+    class Meta:
+        type_ = "customer_payment_sources"
+        owner = "customer"
+        internal = ("customer_token", "payment_source_token")
+
+
+class TagName(Pattern):
+    """The name of a tag (Commerce Layer)."""
+
+    pattern = "[0-9A-Za-z_-]{1,25}"
+    words = "must be 1 to 25 letters, digits, hyphens or underscores"
+
+
+class Tag(Standard):
+    """A mark that customers, skus, orders and order subscriptions carry."""
+
+    name = TagName(write=Write.BOTH, required=True, filter=True, sort=True)
+
+    customers = ToMany("customers", through=Through("customer_tags", "tag_id", "customer_id"), includable=False)
+    skus = ToMany("skus", through=Through("sku_tags", "tag_id", "sku_id"), includable=False)
+    orders = ToMany("orders", through=Through("order_tags", "tag_id", "order_id"), includable=False)
+    order_subscriptions = ToMany(
+        "order_subscriptions",
+        through=Through("order_subscription_tags", "tag_id", "order_subscription_id"),
+        includable=False,
+    )
+
+    class Meta:
+        type_ = "tags"

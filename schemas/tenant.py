@@ -1,0 +1,82 @@
+"""The tenant: stores, where they sell, and the time they keep in tests."""
+
+from __future__ import annotations
+
+from schemas.base import PUBLIC, ToMany, ToOne, Write
+from schemas.kinds import (
+    Boolean,
+    CurrencyCode,
+    Enum,
+    JsonObject,
+    LocaleCode,
+    Standard,
+    Text,
+    Timestamp,
+    TimeZone,
+    Url,
+)
+
+
+class Store(Standard):
+    """A shop, the tenant: everything else belongs to exactly one store. Its id is a whole number."""
+
+    name = Text(write=Write.UPDATE, nullable=False, filter=True, sort=True)
+    slug = Text(nullable=False, doc="The store's name in URLs; no other store has it.")
+    url = Url(write=Write.UPDATE, doc="Where the shop itself is.")
+    timezone = TimeZone(write=Write.UPDATE, nullable=False, doc="The IANA time zone in which new subscriptions recur.")
+    currency_code = CurrencyCode(
+        write=Write.UPDATE,
+        nullable=False,
+        doc="The ISO 4217 code of the currency of new carts and orders that name none.",
+    )
+    locale = LocaleCode(write=Write.UPDATE, nullable=False, doc="How formatted amounts are written, such as nl_NL.")
+    mode = Enum("test", "live", nullable=False, doc="Only a store in test mode may be on a test clock.")
+    order_prefix = Text(write=Write.UPDATE, nullable=False, doc="What the code of every new order begins with.")
+    order_suffix = Text(write=Write.UPDATE, nullable=False, doc="What the code of every new order ends with.")
+    checkout_url = Url(
+        write=Write.UPDATE,
+        doc="Where a repeated order is checked out: a template in which {session} stands for the cart's session.",
+    )
+    repeat_order_url = Url(
+        write=Write.UPDATE, doc="The shop's own page for repeat links, which are then made with id and token for it."
+    )
+    prices_include_tax = Boolean(write=Write.UPDATE, doc="Whether prices are meant with tax.")
+    policies = JsonObject(
+        write=Write.UPDATE,
+        nullable=False,
+        doc="What the shop decides: retry ladder, catch-up limits, demand for If-Match.",
+    )
+
+    test_clock = ToOne(
+        "test_clocks", write=Write.UPDATE, doc="The clock whose time the store keeps; null for real time."
+    )
+    events = ToMany("events", via="resource_id", where={"resource_type": "stores"}, includable=False)
+
+    class Meta:
+        type_ = "stores"
+
+
+class Market(Standard):
+    """Where a store sells; each store has one, for clients of Commerce Layer."""
+
+    name = Text(nullable=False, filter=True, sort=True)
+    code = Text(filter=True, sort=True)
+    checkout_url = Url(doc="The checkout of this market; the store's when null.")
+
+    class Meta:
+        type_ = "markets"
+        owner = PUBLIC
+
+
+class TestClock(Standard):
+    """A frozen time that stores in test mode can keep: advancing it runs all that falls due on the way."""
+
+    name = Text(write=Write.BOTH, filter=True, sort=True)
+    status = Enum("ready", "advancing", nullable=False, doc="Whether the clock stands still or is on its way.")
+    frozen_at = Timestamp(write=Write.CREATE, required=True, doc="The instant that it is.")
+    advancing_to = Timestamp(doc="The instant that it will be, while the status is advancing.")
+
+    stores = ToMany("stores", via="test_clock_id")
+
+    class Meta:
+        type_ = "test_clocks"

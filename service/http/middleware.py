@@ -1,0 +1,74 @@
+"""What happens to every request before and after its handler.
+
+Pure ASGI: the endpoint stays in the task that holds its connections.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service import clock
+
+log = structlog.get_logger("reprise.http")
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{1,128}")
+
+
+class RequestContext:
+    """Gives each request an id, serves trailing slashes, and logs one line.
+
+    The id is the client's `X-Request-Id` when that is a plain one.
+    The line holds method, path and status: never the query string, which may carry a link's token.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = _request_id(scope)
+        scope["request_id"] = request_id
+        _without_trailing_slash(scope)
+        status = 500
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"].append((b"x-request-id", request_id.encode()))
+            await send(message)
+
+        try:
+            await self.app(scope, receive, answer)
+        finally:
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                milliseconds=round((time.perf_counter() - started) * 1000, 2),
+                request_id=request_id,
+            )
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return str(value.decode())
+    return clock.new_id()
+
+
+def _without_trailing_slash(scope: Scope) -> None:
+    """Serve /api/orders/ as /api/orders: some clients append the slash to every URL."""
+    path: str = scope["path"]
+    if path.startswith("/api/") and path.endswith("/"):
+        scope["path"] = path.rstrip("/")
+        scope["raw_path"] = scope.get("raw_path", path.encode()).rstrip(b"/")

@@ -1,0 +1,32 @@
+"""The service's own URL, as clients reach it."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from service.errors import InvalidHost
+from service.settings import Settings
+
+
+def origin(request: Request) -> str:
+    """`https://host[:port]` without a trailing slash.
+
+    It is the public URL of the settings, else made from the request's Host if that is allowed.
+    Raises InvalidHost for a Host that isn't on the list: links made from it would lead wherever the sender likes.
+    """
+    settings: Settings = request.app.state.settings
+    if settings.public_url:
+        return settings.public_url.rstrip("/")
+    host = request.headers.get("host", "")
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and ":" in host else host
+    if name.lower() not in settings.hosts and "*" not in settings.hosts:
+        raise InvalidHost(
+            "This host name is not served here: REPRISE_ALLOWED_HOSTS or REPRISE_PUBLIC_URL names those that are.",
+            header="Host",
+        )
+    return f"{request.url.scheme}://{host}"
+
+
+def api(request: Request) -> str:
+    """The URL of the JSON:API root, `https://host/api`."""
+    return f"{origin(request)}/api"

@@ -1,0 +1,1 @@
+"""The only database access: connections, statements, rows."""

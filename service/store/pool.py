@@ -1,0 +1,154 @@
+"""Connections: `databases` owns the pool, asyncpg runs the statements.
+
+Whoever needs the database is given a connection and hands it on. Nothing here or behind it relies on a session keeping
+anything between two transactions, so PgBouncer in transaction mode may stand in between (`statement_cache_size=0`).
+jsonb is text on our side, in and out, which is asyncpg's way without a codec: documents are embedded as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, TypeAlias, cast
+from urllib.parse import SplitResult, parse_qs, urlsplit
+
+import asyncpg
+import databases
+
+from service.errors import StartupError
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+"""What operations and reads are given: asyncpg's connection, out of a pool or on its own."""
+
+CONNECT_SECONDS = 10.0
+OLDEST_POSTGRES = 15
+
+
+class Database:
+    """An open pool. Within one task, nested `connection()` and `transaction()` are on the same connection."""
+
+    def __init__(self, pool: databases.Database) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection outside of any transaction: each statement is its own."""
+        async with self._pool.connection() as held:
+            yield cast("Connection", held.raw_connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection in a transaction: committed at the end, rolled back by any error; nested ones are savepoints."""
+        # asyncpg's transaction: that of `databases` never gives the connection back when its begin or commit fails.
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+
+@asynccontextmanager
+async def open_database(
+    url: str,
+    *,
+    min_size: int = 1,
+    max_size: int = 16,
+    command_timeout: float = 15.0,
+    statement_cache_size: int = 512,
+) -> AsyncIterator[Database]:
+    """A pool on a Postgres server, open inside the `async with`.
+
+    `command_timeout` is in seconds and per statement. Raises StartupError in one sentence, without the password, when
+    the server can't be reached, refuses us or is too old.
+    """
+    place = _place(url)
+    # `databases` would read the URL in its own way (no sslmode, no list of hosts): it is asyncpg that gets it, whole.
+    pool = databases.Database(
+        "postgresql://",
+        dsn=url,
+        host=None,
+        port=None,
+        user=None,
+        password=None,
+        database=None,
+        timeout=CONNECT_SECONDS,
+        min_size=min_size,
+        max_size=max_size,
+        command_timeout=command_timeout,
+        statement_cache_size=statement_cache_size,
+        reset=_keep,
+    )
+    with _explained(place):
+        await pool.connect()
+    try:
+        database = Database(pool)
+        with _explained(place):
+            async with database.connection() as connection:
+                _check_version(connection, place)
+        yield database
+    finally:
+        await pool.disconnect()
+
+
+@asynccontextmanager
+async def connect(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """One connection of our own, without a limit on its statements. Raises StartupError as `open_database` does."""
+    place = _place(url)
+    with _explained(place):
+        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
+    try:
+        _check_version(connection, place)
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _keep(_: Connection) -> None:
+    """Leave a returned connection as it is: asyncpg has rolled back what was open, and there is no session state."""
+
+
+def _check_version(connection: Connection, place: str) -> None:
+    version = connection.get_server_version()
+    if version.major < OLDEST_POSTGRES:
+        raise StartupError(f"The server at {place} is Postgres {version.major}: {OLDEST_POSTGRES} or newer is needed.")
+
+
+@contextmanager
+def _explained(place: str) -> Iterator[None]:
+    """Turn what connecting can raise into one sentence. The server's words hold no secrets, asyncpg's on URLs may."""
+    try:
+        yield
+    except TimeoutError:
+        raise StartupError(f"The database at {place} did not answer within {CONNECT_SECONDS:.0f} seconds.") from None
+    except asyncpg.PostgresError as error:
+        raise StartupError(f"The database at {place} refused the connection: {error.message}.") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise StartupError(f"The database at {place} can't be reached ({reason}): is it running?") from None
+    except (asyncpg.InterfaceError, ValueError):
+        raise StartupError(_MALFORMED) from None
+
+
+_MALFORMED = (
+    "The database URL is not of the form postgresql://user:password@host:port/database "
+    "(write special characters of user and password percent-encoded)."
+)
+
+
+def _place(url: str) -> str:
+    """Where a URL points, for people: host, port and database, never the password."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise StartupError(_MALFORMED) from None
+    if parts.scheme not in {"postgresql", "postgres"} or parts.fragment or parts.netloc.count("@") > 1:
+        raise StartupError(_MALFORMED)
+    hosts = _hosts(parts, port)
+    return f"{hosts}{parts.path}" if len(parts.path) > 1 else hosts
+
+
+def _hosts(parts: SplitResult, port: int | None) -> str:
+    if parts.hostname is not None:
+        return parts.hostname if port is None else f"{parts.hostname}:{port}"
+    return parse_qs(parts.query).get("host", ["the default host"])[-1]

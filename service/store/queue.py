@@ -1,0 +1,95 @@
+"""The queue's tables and how a job gets into them: the names that installing, enqueueing and working must share."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cache
+from typing import cast
+
+import asyncpg
+from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
+from pgqueuer.db import AsyncpgDriver, Driver
+from pgqueuer.domain.errors import SchemaDriftError
+from pgqueuer.domain.settings import DBSettings
+from pgqueuer.queries import Queries
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from service.errors import StartupError
+from service.store.pool import Connection
+
+SCHEMA = "pgqueuer"
+"""The Postgres schema of all of the queue's objects."""
+
+
+class _Settings(DBSettings):
+    """PgQueuer's names from here alone: a `CHANNEL` in one process's environment must not part it from the others."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the parameters are pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Values given to the constructor, and no other source."""
+        return (init_settings,)
+
+
+@cache
+def queue_settings() -> DBSettings:
+    """The names of the queue's tables, types and channel, the same in every process."""
+    return _Settings(db_schema=SCHEMA)
+
+
+def queue_queries(driver: Driver) -> Queries:
+    """PgQueuer's statements on our names.
+
+    A worker is `PgQueuer(driver, channel=queue_settings().channel, queries=queue_queries(driver))`.
+    """
+    names = queue_settings()
+    return Queries(
+        driver, qbe=QueryBuilderEnvironment(names), qbq=QueryQueueBuilder(names), qbs=QuerySchedulerBuilder(names)
+    )
+
+
+async def enqueue(
+    connection: Connection,
+    entrypoint: str,
+    payload: bytes,
+    *,
+    execute_after: timedelta | None = None,
+    dedupe_key: str | None = None,
+) -> None:
+    """Put a job into the queue, in the caller's transaction: it exists when that commits, and never when it doesn't.
+
+    It runs at once or `execute_after` from the start of the transaction. While a job with the same `dedupe_key` waits
+    or runs, nothing is added, and no error is raised.
+    """
+    await _queries(connection).enqueue(
+        entrypoint, payload, execute_after=execute_after, dedupe_key=dedupe_key, on_conflict="skip"
+    )
+
+
+async def install(connection: Connection) -> list[str]:
+    """Make the queue's objects, or bring older ones up to this PgQueuer; return the statements that were run.
+
+    Not in a transaction: new labels of an enum must be committed before they are used. Raises StartupError when the
+    tables there are none that PgQueuer knows to upgrade.
+    """
+    try:
+        plan = await _queries(connection).apply_upgrade()
+    except SchemaDriftError as error:
+        raise StartupError(f"The queue's tables in schema {SCHEMA} can't be upgraded: {error}.") from None
+    return list(plan.statements)
+
+
+async def installed(connection: Connection) -> bool:
+    """Whether the queue has its tables."""
+    return await _queries(connection).schema_is_installed()
+
+
+def _queries(connection: Connection) -> Queries:
+    # A connection out of a pool does all that PgQueuer's driver asks of one.
+    return queue_queries(AsyncpgDriver(cast("asyncpg.Connection[asyncpg.Record]", connection)))

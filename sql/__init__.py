@@ -1,0 +1,138 @@
+"""What the database is and what it is asked, as files: `migrations/*.sql`, `queries/<topic>.sql`, `checks.sql`.
+
+A file of statements is a list of
+
+    -- name: order_by_code
+    -- An order by the code that customers see on their papers.
+    select ... ;
+
+with one statement under each name and at least a line of prose. Comments above the first name are the file's own.
+A migration is a file `<version>_<name>.sql` as dbmate writes it: `-- migrate:up`, with `transaction:false` behind it
+where its statements refuse to run in a transaction, then statements; what follows `-- migrate:down` is not used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from service.errors import StartupError
+
+FOLDER = Path(__file__).parent
+MIGRATIONS = FOLDER / "migrations"
+
+
+class Statement(NamedTuple):
+    """A named statement: its prose is one line, its text has no closing semicolon."""
+
+    name: str
+    prose: str
+    text: str
+
+
+class Migration(NamedTuple):
+    """One step of the schema: `version` is what the database remembers, `name` the file's, `text` what is run."""
+
+    version: str
+    name: str
+    text: str
+    transaction: bool
+
+
+@cache
+def queries(topic: str) -> Mapping[str, str]:
+    """The statements of `queries/<topic>.sql` by name. Raises StartupError for a missing or malformed file."""
+    found = read_statements(FOLDER / "queries" / f"{topic}.sql")
+    return MappingProxyType({statement.name: statement.text for statement in found})
+
+
+@cache
+def checks() -> tuple[Statement, ...]:
+    """The invariants of `checks.sql`: each a select that returns no row when all is well."""
+    return read_statements(FOLDER / "checks.sql")
+
+
+def read_statements(path: Path) -> tuple[Statement, ...]:
+    """The statements of one file, in its order. Raises StartupError, naming file and statement, if malformed."""
+    head, *parts = re.split(r"(?m)^-- name:", _read(path))
+    if _without_comments(head):
+        raise StartupError(f"{path}: there is SQL above the first `-- name:`.")
+    found: dict[str, Statement] = {}
+    for part in parts:
+        title, _, rest = part.partition("\n")
+        name = title.strip()
+        prose = re.match(r"(?:--.*\n)*", rest)[0]  # type: ignore[index]  # zero lines match too
+        text = rest[len(prose) :].strip()
+        words = " ".join(line.removeprefix("--").strip() for line in prose.splitlines()).strip()
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise StartupError(f"{path}: {name!r} is no name for a statement (lower case, digits, underscores).")
+        if name in found:
+            raise StartupError(f"{path}: there are two statements named {name}.")
+        if not words:
+            raise StartupError(f"{path}: {name} needs a line of prose under its name.")
+        if len(list(split(text))) != 1:
+            raise StartupError(f"{path}: {name} must be exactly one statement.")
+        found[name] = Statement(name, words, text.rstrip("; \n"))
+    return tuple(found.values())
+
+
+def migrations(folder: Path = MIGRATIONS) -> list[Migration]:
+    """The migrations of a folder by version. Raises StartupError, naming the file, for one that can't be run."""
+    found: dict[str, Migration] = {}
+    for path in sorted(folder.glob("*.sql")):
+        version = re.match(r"\d+(?=_)", path.name)
+        if version is None:
+            raise StartupError(f"{path}: the name of a migration is a number, an underscore and words.")
+        up = re.search(r"(?m)^-- migrate:up(?P<options>.*)$", text := _read(path))
+        if up is None:
+            raise StartupError(f"{path}: a migration needs a line `-- migrate:up`.")
+        if _without_comments(text[: up.start()]):
+            raise StartupError(f"{path}: there is SQL above `-- migrate:up`.")
+        options = up["options"].split()
+        if options not in ([], ["transaction:true"], ["transaction:false"]):
+            raise StartupError(f"{path}: `-- migrate:up` knows one option, `transaction:false`.")
+        if version[0] in found:
+            raise StartupError(f"{path}: {found[version[0]].name} has the same version.")
+        statements = re.split(r"(?m)^-- migrate:down\b", text[up.end() :])[0]
+        found[version[0]] = Migration(version[0], path.stem, statements, options != ["transaction:false"])
+    return list(found.values())
+
+
+_TOKEN = re.compile(
+    r"""
+      (?P<comment> --[^\n]* | /\*.*?\*/ )
+    | (?P<quoted>  [eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*" | (?P<dollar>\$\w*\$).*?(?P=dollar) )
+    | (?P<end>     ; )
+    | (?P<other>   \w+ | . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def split(text: str) -> Iterator[str]:
+    """The single statements of a text, without what is only comment; semicolons in strings and comments don't count."""
+    begin, anything = 0, False
+    for token in _TOKEN.finditer(text):
+        if token.lastgroup == "end":
+            if anything:
+                yield text[begin : token.start()].strip()
+            begin, anything = token.end(), False
+        elif token.lastgroup != "comment" and not token[0].isspace():
+            anything = True
+    if anything:
+        yield text[begin:].strip()
+
+
+def _without_comments(text: str) -> str:
+    return "\n".join(split(text))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise StartupError(f"{path} is missing.") from None

@@ -1,0 +1,137 @@
+-- Carts. Whoever changes a cart or its items locks the cart first, and reads its items only then.
+
+-- name: lock
+-- A cart with its customer's group, locked.
+select
+    carts.id,
+    carts.session,
+    carts.status,
+    carts.customer_id,
+    customers.customer_group_id,
+    carts.currency_code,
+    carts.tax_included,
+    carts.shipping_amount_cents,
+    carts.payment_method_amount_cents,
+    carts.subtotal_amount_cents,
+    carts.discount_amount_cents,
+    carts.total_tax_amount_cents,
+    carts.total_amount_cents
+from carts
+left join customers
+    on carts.store_id = customers.store_id and carts.customer_id = customers.id
+where carts.store_id = $1 and carts.id = $2
+for no key update of carts;
+
+-- name: lock_active
+-- A customer's one active cart, made from no repeat link, locked; its id.
+select carts.id
+from carts
+where carts.store_id = $1 and carts.customer_id = $2 and carts.status = 'active' and carts.repeat_link_id is null
+for no key update;
+
+-- name: create
+-- Makes an empty cart, unless the customer, or the link's browser, has an open one already.
+insert into carts (
+    store_id, id, session, customer_id, currency_code, tax_included, repeat_link_id, browser,
+    billing_address_id, shipping_address_id, shipping_method_id, payment_method_id, created_at, updated_at
+)
+select
+    $1, $2, $3, $4, $5, stores.prices_include_tax, $6, $7,
+    $8, $9, $10, $11, $12, $12
+from stores
+where stores.store_id = $1
+on conflict do nothing
+returning carts.id;
+
+-- name: items
+-- The items of a cart in the order in which they were added.
+select
+    cart_items.id,
+    cart_items.sku_id,
+    cart_items.source_line_item_id,
+    cart_items.sku_code,
+    cart_items.name,
+    cart_items.image_url,
+    cart_items.options,
+    cart_items.options_digest,
+    cart_items.quantity,
+    cart_items.unit_amount_cents,
+    cart_items.compare_at_amount_cents,
+    cart_items.discount_cents,
+    cart_items.total_amount_cents,
+    cart_items.tax_rate,
+    cart_items.tax_amount_cents
+from cart_items
+where cart_items.store_id = $1 and cart_items.cart_id = $2
+order by cart_items.id;
+
+-- name: save
+-- Writes new and changed items $3 (a JSON array), removes items $4, and sets the cart's amounts.
+with written as (
+    insert into cart_items (
+        store_id, id, cart_id, sku_id, source_line_item_id, sku_code, name, image_url, options, options_digest,
+        quantity, currency_code, unit_amount_cents, compare_at_amount_cents, discount_cents, total_amount_cents,
+        tax_rate, tax_amount_cents, created_at, updated_at
+    )
+    select
+        $1,
+        item.id,
+        $2,
+        item.sku_id,
+        item.source_line_item_id,
+        item.sku_code,
+        item.name,
+        item.image_url,
+        item.options,
+        item.options_digest,
+        item.quantity,
+        $5,
+        item.unit_amount_cents,
+        item.compare_at_amount_cents,
+        item.discount_cents,
+        item.total_amount_cents,
+        item.tax_rate,
+        item.tax_amount_cents,
+        $10,
+        $10
+    from
+        jsonb_to_recordset($3::jsonb) as item (
+            id text, sku_id text, source_line_item_id text, sku_code text, name text, image_url text, options jsonb,
+            options_digest text, quantity bigint, unit_amount_cents bigint, compare_at_amount_cents bigint,
+            discount_cents bigint, total_amount_cents bigint, tax_rate numeric, tax_amount_cents bigint
+        )
+    on conflict (store_id, id) do update set
+    quantity = excluded.quantity,
+    unit_amount_cents = excluded.unit_amount_cents,
+    compare_at_amount_cents = excluded.compare_at_amount_cents,
+    discount_cents = excluded.discount_cents,
+    total_amount_cents = excluded.total_amount_cents,
+    tax_rate = excluded.tax_rate,
+    tax_amount_cents = excluded.tax_amount_cents,
+    updated_at = excluded.updated_at,
+    version = cart_items.version + 1
+),
+
+removed as (
+    delete from cart_items
+    where cart_items.store_id = $1 and cart_items.cart_id = $2 and cart_items.id = any($4::text [])
+)
+
+update carts
+set
+    subtotal_amount_cents = $6,
+    discount_amount_cents = $7,
+    total_tax_amount_cents = $8,
+    total_amount_cents = $9,
+    updated_at = $10,
+    version = carts.version + 1
+where carts.store_id = $1 and carts.id = $2;
+
+-- name: abandon
+-- Sets an active cart aside.
+update carts
+set
+    status = 'abandoned',
+    updated_at = $3,
+    version = carts.version + 1
+where carts.store_id = $1 and carts.id = $2 and carts.status = 'active';

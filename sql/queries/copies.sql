@@ -1,0 +1,222 @@
+-- name: sources
+-- The subscription and the order that a new copy names, each null when there is none; a customer ($4, null for an
+-- integration) finds only own ones.
+select
+    order_subscriptions.id as order_subscription_id,
+    order_subscriptions.status,
+    order_subscriptions.source_order_id as repeated_order_id,
+    orders.id as source_order_id
+from stores
+left join order_subscriptions
+    on
+        order_subscriptions.store_id = $1
+        and order_subscriptions.id = $2
+        and ($4::text is null or order_subscriptions.customer_id = $4)
+left join orders
+    on
+        orders.store_id = $1
+        and orders.id = $3
+        and ($4::text is null or orders.customer_id = $4)
+where stores.store_id = $1;
+
+-- name: create
+-- A pending copy; no row when the id is taken.
+insert into order_factories (
+    store_id, id, kind, source_order_id, order_subscription_id, place_target_order, reuse_wallet, reference,
+    reference_origin, metadata, created_at, updated_at
+)
+values ($1, $2, 'recurring_order_copies', $3, $4, $5, $6, $7, $8, $9, $10, $10)
+on conflict (store_id, id) do nothing
+returning id;
+
+-- name: claim
+-- Gives a copy to one worker until its lease ends, and with it the facts of its store. $3 and $4, the end of the
+-- lease, are real time, as a test clock may stand still; the copy's own times are its store's.
+update order_factories
+set
+    status = 'in_progress',
+    started_at = coalesce(order_factories.started_at, test_clocks.frozen_at, $3),
+    attempt = order_factories.attempt + 1,
+    lease_expires_at = $4,
+    updated_at = coalesce(test_clocks.frozen_at, $3),
+    version = order_factories.version + 1
+from stores
+left join test_clocks
+    on stores.store_id = test_clocks.store_id and stores.test_clock_id = test_clocks.id
+where
+    order_factories.store_id = $1
+    and order_factories.id = $2
+    and order_factories.kind = 'recurring_order_copies'
+    and (
+        order_factories.status = 'pending'
+        or (order_factories.status = 'in_progress' and order_factories.lease_expires_at <= $3)
+    )
+    and stores.store_id = $1
+returning
+    order_factories.attempt,
+    stores.name,
+    stores.slug,
+    stores.mode,
+    stores.currency_code,
+    stores.locale,
+    stores.timezone,
+    test_clocks.frozen_at;
+
+-- name: lease
+-- When the lease on a copy that somebody works on ends.
+select lease_expires_at from order_factories
+where store_id = $1 and id = $2 and status = 'in_progress';
+
+-- name: release
+-- Gives a copy back, as if it had not been claimed; what it counts against is the number of attempts.
+update order_factories
+set status = 'pending', lease_expires_at = null, updated_at = $4, version = version + 1
+where store_id = $1 and id = $2 and status = 'in_progress' and attempt = $3;
+
+-- name: claimed
+-- What a claimed copy is made from, copy and subscription locked; no row when the claim ($3) holds no longer. The
+-- subscription's own addresses and methods come before those of its source order.
+select
+    copies.source_order_id,
+    copies.order_subscription_id,
+    copies.occurrence_id,
+    copies.place_target_order,
+    order_subscriptions.status,
+    order_subscriptions.customer_id,
+    coalesce(order_subscriptions.customer_email, orders.customer_email) as customer_email,
+    customers.customer_group_id,
+    orders.currency_code,
+    orders.tax_included,
+    stores.order_prefix,
+    stores.order_suffix,
+    coalesce(order_subscriptions.billing_address_id, orders.billing_address_id) as billing_address_id,
+    coalesce(order_subscriptions.shipping_address_id, orders.shipping_address_id) as shipping_address_id,
+    shipping_methods.id as shipping_method_id,
+    shipping_methods.price_amount_cents as shipping_amount_cents,
+    shipping_methods.disabled_at is null and shipping_methods.currency_code = orders.currency_code
+        as shipping_method_available,
+    payment_methods.id as payment_method_id,
+    payment_methods.gateway,
+    payment_methods.price_amount_cents as payment_method_amount_cents,
+    payment_methods.disabled_at is null and payment_methods.currency_code = orders.currency_code
+        as payment_method_available,
+    customer_payment_sources.id as customer_payment_source_id,
+    customer_payment_sources.expires_at as payment_source_expires_at
+from order_factories as copies
+inner join order_subscriptions
+    on copies.store_id = order_subscriptions.store_id and copies.order_subscription_id = order_subscriptions.id
+inner join orders
+    on copies.store_id = orders.store_id and copies.source_order_id = orders.id
+inner join stores
+    on copies.store_id = stores.store_id
+left join customers
+    on order_subscriptions.store_id = customers.store_id and order_subscriptions.customer_id = customers.id
+left join customer_payment_sources
+    on
+        copies.reuse_wallet
+        and copies.store_id = customer_payment_sources.store_id
+        and order_subscriptions.customer_id = customer_payment_sources.customer_id
+        and customer_payment_sources.id
+        = coalesce(order_subscriptions.customer_payment_source_id, orders.customer_payment_source_id)
+left join shipping_methods
+    on
+        copies.store_id = shipping_methods.store_id
+        and shipping_methods.id = coalesce(order_subscriptions.shipping_method_id, orders.shipping_method_id)
+left join payment_methods
+    on
+        copies.store_id = payment_methods.store_id
+        and payment_methods.id = coalesce(customer_payment_sources.payment_method_id, orders.payment_method_id)
+where
+    copies.store_id = $1
+    and copies.id = $2
+    and copies.status = 'in_progress'
+    and copies.attempt = $3
+for no key update of copies, order_subscriptions;
+
+-- name: items
+-- What a subscription orders each time, with the price mode that applies to each item.
+select
+    order_subscription_items.id,
+    order_subscription_items.sku_id,
+    order_subscription_items.sku_code,
+    order_subscription_items.name,
+    order_subscription_items.options,
+    order_subscription_items.quantity,
+    order_subscription_items.currency_code,
+    order_subscription_items.unit_amount_cents,
+    coalesce(order_subscription_items.price_mode, order_subscriptions.price_mode) as price_mode,
+    skus.do_not_ship
+from order_subscription_items
+inner join order_subscriptions
+    on
+        order_subscription_items.store_id = order_subscriptions.store_id
+        and order_subscription_items.order_subscription_id = order_subscriptions.id
+inner join skus
+    on order_subscription_items.store_id = skus.store_id and order_subscription_items.sku_id = skus.id
+where order_subscription_items.store_id = $1 and order_subscription_items.order_subscription_id = $2
+order by order_subscription_items.id;
+
+-- name: complete
+-- The end of a copy that made an order ($4): the copy, its subscription and its occurrence take note.
+with completed as (
+    update order_factories
+    set
+        status = 'completed', completed_at = $3, target_order_id = $4, lease_expires_at = null, updated_at = $3,
+        version = version + 1
+    where store_id = $1 and id = $2
+    returning order_subscription_id, occurrence_id
+),
+
+occurred as (
+    update occurrences
+    set status = 'completed', completed_at = $3, updated_at = $3, version = occurrences.version + 1
+    from completed
+    where occurrences.store_id = $1 and occurrences.id = completed.occurrence_id
+)
+
+update order_subscriptions
+set
+    last_run_at = $3, occurrencies = occurrencies + 1, succeeded_on_last_run = true, updated_at = $3,
+    version = version + 1
+from completed
+where order_subscriptions.store_id = $1 and order_subscriptions.id = completed.order_subscription_id;
+
+-- name: fail
+-- The end of a copy that couldn't be made: $5 says why, $6 is the number of its messages. Gives the subscription, or
+-- no row when the claim ($3) holds no longer.
+with failed as (
+    update order_factories
+    set
+        status = 'failed', failed_at = $4, errors_log = $5, errors_count = errors_count + $6, lease_expires_at = null,
+        updated_at = $4, version = version + 1
+    where store_id = $1 and id = $2 and status = 'in_progress' and attempt = $3
+    returning order_subscription_id, occurrence_id
+),
+
+occurred as (
+    update occurrences
+    set status = 'failed', updated_at = $4, version = occurrences.version + 1
+    from failed
+    where occurrences.store_id = $1 and occurrences.id = failed.occurrence_id
+)
+
+update order_subscriptions
+set
+    last_run_at = $4, errors_count = errors_count + 1, succeeded_on_last_run = false, updated_at = $4,
+    version = version + 1
+from failed
+where order_subscriptions.store_id = $1 and order_subscriptions.id = failed.order_subscription_id
+returning order_subscriptions.id;
+
+-- name: abandoned
+-- Of all stores: copies that nobody works on at $1, real time; at most $2. Most of them wait for a job that is in the
+-- queue already. A global read.
+select
+    store_id,
+    id
+from order_factories
+where
+    kind = 'recurring_order_copies'
+    and (status = 'pending' or (status = 'in_progress' and lease_expires_at <= $1))
+order by store_id, id
+limit $2;

@@ -1,0 +1,182 @@
+-- name: take_numbers
+-- Takes the next $3 numbers of a kind for one process; gives the first of them.
+insert into number_blocks as block (store_id, kind, next_number)
+values ($1, $2, 1 + $3::bigint)
+on conflict (store_id, kind) do update set next_number = block.next_number + $3::bigint
+returning block.next_number - $3::bigint;
+
+-- name: copy
+-- A copy of an order: $3 are the columns that are its own, $4 its lines, $5 when. Addresses are copied too, so that
+-- no two orders share a snapshot; the rest is as in the source order ($2).
+with draft as (
+    select given.*
+    from jsonb_to_record($3::jsonb) as given (
+        id text, number bigint, code text, status text, payment_status text, fulfillment_status text, customer_id text,
+        customer_email text, original_billing_address_id text, billing_address_id text,
+        original_shipping_address_id text, shipping_address_id text, shipping_method_id text, payment_method_id text,
+        customer_payment_source_id text, order_subscription_id text, occurrence_id text, subtotal_amount_cents bigint,
+        shipping_amount_cents bigint, payment_method_amount_cents bigint, subtotal_tax_amount_cents bigint,
+        total_tax_amount_cents bigint, total_amount_cents bigint
+    )
+),
+
+snapshots as (
+    insert into addresses (
+        store_id, id, customer_id, snapshot, business, first_name, last_name, company, line_1, line_2, city, zip_code,
+        state_code, country_code, phone, email, notes, lat, lng, billing_info, created_at, updated_at
+    )
+    select
+        addresses.store_id,
+        copied.id,
+        addresses.customer_id,
+        true as snapshot,
+        addresses.business,
+        addresses.first_name,
+        addresses.last_name,
+        addresses.company,
+        addresses.line_1,
+        addresses.line_2,
+        addresses.city,
+        addresses.zip_code,
+        addresses.state_code,
+        addresses.country_code,
+        addresses.phone,
+        addresses.email,
+        addresses.notes,
+        addresses.lat,
+        addresses.lng,
+        addresses.billing_info,
+        $5 as created_at,
+        $5 as updated_at
+    from draft
+    cross join lateral (
+        values
+        (draft.billing_address_id, draft.original_billing_address_id),
+        (draft.shipping_address_id, draft.original_shipping_address_id)
+    ) as copied (id, original_id)
+    inner join addresses
+        on addresses.store_id = $1 and copied.original_id = addresses.id
+),
+
+made as (
+    insert into orders (
+        store_id, id, number, code, status, payment_status, fulfillment_status, market_id, customer_id, customer_email,
+        guest, language_code, currency_code, tax_included, billing_address_id, shipping_address_id, shipping_method_id,
+        payment_method_id, customer_payment_source_id, subtotal_amount_cents, shipping_amount_cents,
+        payment_method_amount_cents, subtotal_tax_amount_cents, total_tax_amount_cents, total_amount_cents,
+        source_order_id, root_order_id, order_subscription_id, occurrence_id, placed_at, payment_updated_at,
+        refreshed_at, created_at, updated_at
+    )
+    select
+        source.store_id,
+        draft.id,
+        draft.number,
+        draft.code,
+        draft.status,
+        draft.payment_status,
+        draft.fulfillment_status,
+        source.market_id,
+        draft.customer_id,
+        draft.customer_email,
+        source.guest,
+        source.language_code,
+        source.currency_code,
+        source.tax_included,
+        draft.billing_address_id,
+        draft.shipping_address_id,
+        draft.shipping_method_id,
+        draft.payment_method_id,
+        draft.customer_payment_source_id,
+        draft.subtotal_amount_cents,
+        draft.shipping_amount_cents,
+        draft.payment_method_amount_cents,
+        draft.subtotal_tax_amount_cents,
+        draft.total_tax_amount_cents,
+        draft.total_amount_cents,
+        source.id as source_order_id,
+        coalesce(source.root_order_id, source.id) as root_order_id,
+        draft.order_subscription_id,
+        draft.occurrence_id,
+        case when draft.status = 'placed' then $5 end as placed_at,
+        case when draft.status = 'placed' then $5 end as payment_updated_at,
+        $5 as refreshed_at,
+        $5 as created_at,
+        $5 as updated_at
+    from draft
+    inner join orders as source
+        on source.store_id = $1 and source.id = $2
+)
+
+insert into line_items (
+    store_id, id, order_id, sku_id, sku_code, name, image_url, position, options, quantity, currency_code,
+    unit_amount_cents, compare_at_amount_cents, total_amount_cents, tax_rate, tax_amount_cents, created_at, updated_at
+)
+select
+    $1 as store_id,
+    line.id,
+    draft.id as order_id,
+    line.sku_id,
+    line.sku_code,
+    line.name,
+    line.image_url,
+    line.position,
+    line.options,
+    line.quantity,
+    line.currency_code,
+    line.unit_amount_cents,
+    line.compare_at_amount_cents,
+    line.total_amount_cents,
+    line.tax_rate,
+    line.tax_amount_cents,
+    $5 as created_at,
+    $5 as updated_at
+from draft
+cross join
+    jsonb_to_recordset($4::jsonb) as line (
+        id text, sku_id text, sku_code text, name text, image_url text, position bigint, options jsonb,
+        quantity bigint, currency_code text, unit_amount_cents bigint, compare_at_amount_cents bigint,
+        total_amount_cents bigint, tax_rate numeric, tax_amount_cents bigint
+    );
+
+-- name: take_stock
+-- Takes what an order needs of each sku ($2, $3) out of the stock, all skus in one order so that two orders never wait
+-- for each other in a circle. Gives the skus of which there is too little, from which nothing is taken; those that
+-- are not tracked have no stock to take from.
+with wanted as (
+    select
+        sku_id,
+        quantity
+    from unnest($2::text[], $3::bigint[]) as wanted (sku_id, quantity)
+),
+
+held as (
+    select
+        stock_items.id,
+        stock_items.sku_id,
+        wanted.quantity as wanted_quantity
+    from stock_items
+    inner join wanted
+        on stock_items.sku_id = wanted.sku_id
+    inner join skus
+        on stock_items.store_id = skus.store_id and stock_items.sku_id = skus.id
+    where stock_items.store_id = $1 and not skus.do_not_track
+    order by stock_items.sku_id
+    for no key update of stock_items
+),
+
+taken as (
+    update stock_items
+    set quantity = stock_items.quantity - held.wanted_quantity, updated_at = $4, version = stock_items.version + 1
+    from held
+    where
+        stock_items.store_id = $1
+        and stock_items.id = held.id
+        and stock_items.quantity >= held.wanted_quantity
+    returning stock_items.sku_id
+)
+
+select held.sku_id
+from held
+left join taken
+    on held.sku_id = taken.sku_id
+where taken.sku_id is null;

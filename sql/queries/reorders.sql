@@ -1,0 +1,93 @@
+-- Orders that are put into a cart again.
+
+-- name: source_order
+-- The order of id $2, or else of number $3, that customer $4 (null: anybody) placed, with its customer's group and
+-- its lines in their order. A line without a sku's id is looked up by the sku's code.
+select
+    orders.id,
+    orders.version,
+    orders.customer_id,
+    customers.customer_group_id,
+    orders.currency_code,
+    orders.coupon_code is not null as with_coupon,
+    array(
+        select
+            row(
+                line_items.id,
+                line_items.item_type,
+                coalesce(line_items.sku_id, skus.id),
+                line_items.sku_code,
+                line_items.name,
+                line_items.options,
+                line_items.quantity,
+                line_items.currency_code,
+                line_items.unit_amount_cents
+            )
+        from line_items
+        left join skus
+            on line_items.store_id = skus.store_id and line_items.sku_code = skus.code and line_items.sku_id is null
+        where line_items.store_id = $1 and line_items.order_id = orders.id
+        order by line_items.position, line_items.id
+    ) as lines
+from orders
+left join customers
+    on orders.store_id = customers.store_id and orders.customer_id = customers.id
+where
+    orders.store_id = $1
+    and orders.id = coalesce(
+        $2, (select numbered.id from orders as numbered where numbered.store_id = $1 and numbered.number = $3)
+    )
+    and ($4::text is null or orders.customer_id = $4)
+    and (orders.placed_at is not null or not $5::boolean);
+
+-- name: create
+-- Writes a reorder with its outcomes $14 (a JSON array), unless its id is taken; gives the id.
+with made as (
+    insert into reorders (
+        store_id, id, source_order_id, cart_id, customer_id, strategy, stock_policy, lines, digest,
+        added_count, adjusted_count, skipped_count, created_at, updated_at, reference, reference_origin, metadata
+    )
+    values ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9, $10, $11, $12, $13, $13, $15, $16, $17::jsonb)
+    on conflict (store_id, id) do nothing
+    returning id
+),
+
+outcomes as (
+    insert into reorder_outcomes (
+        store_id, id, reorder_id, position, source_line_item_id, cart_item_id, status, code, notices, detail, name,
+        sku_code, sku_number, requested_quantity, resulting_quantity, currency_code, previous_unit_amount_cents,
+        current_unit_amount_cents, created_at, updated_at
+    )
+    select
+        $1,
+        outcome.id,
+        made.id,
+        outcome.position,
+        outcome.source_line_item_id,
+        outcome.cart_item_id,
+        outcome.status,
+        outcome.code,
+        outcome.notices,
+        outcome.detail,
+        outcome.name,
+        outcome.sku_code,
+        outcome.sku_number,
+        outcome.requested_quantity,
+        outcome.resulting_quantity,
+        outcome.currency_code,
+        outcome.previous_unit_amount_cents,
+        outcome.current_unit_amount_cents,
+        $13,
+        $13
+    from made
+    cross join
+        jsonb_to_recordset($14::jsonb) as outcome (
+            id text, position bigint, source_line_item_id text, cart_item_id text, status text, code text,
+            notices text [], detail text, name text, sku_code text, sku_number bigint, requested_quantity bigint,
+            resulting_quantity bigint, currency_code text, previous_unit_amount_cents bigint,
+            current_unit_amount_cents bigint
+        )
+)
+
+select made.id
+from made;

@@ -1,0 +1,151 @@
+-- Repeat links. Whoever makes a cart from a link locks the link first, and looks for the browser's cart only then.
+
+-- name: of_order
+-- An order by its code $2, else by its number $3, else by its id $2, with its default link that is not revoked.
+select
+    orders.id as order_id,
+    orders.code as order_code,
+    orders.placed_at,
+    repeat_links.id,
+    repeat_links.key_id,
+    repeat_links.token_version,
+    repeat_links.expires_at,
+    repeat_links.max_uses,
+    repeat_links.uses,
+    repeat_links.revoked_at
+from orders
+left join repeat_links
+    on
+        orders.store_id = repeat_links.store_id and orders.id = repeat_links.order_id
+        and repeat_links.kind = 'default' and repeat_links.revoked_at is null
+where orders.store_id = $1 and (orders.code = $2 or orders.number = $3 or orders.id = $2)
+order by orders.code = $2 desc, coalesce(orders.number = $3, false) desc
+limit 1;
+
+-- name: retire_default
+-- Revokes an order's default link that is over at $3, so that another one can take its place; its id.
+update repeat_links
+set
+    revoked_at = $3,
+    revoked_reason = case when repeat_links.expires_at <= $3 then 'expired' else 'used up' end,
+    updated_at = $3,
+    version = repeat_links.version + 1
+where
+    repeat_links.store_id = $1 and repeat_links.order_id = $2 and repeat_links.kind = 'default'
+    and repeat_links.revoked_at is null
+    and (repeat_links.expires_at <= $3 or repeat_links.uses >= repeat_links.max_uses)
+returning repeat_links.id;
+
+-- name: make_default
+-- Makes an order's default link, unless it has one already.
+insert into repeat_links (store_id, id, order_id, kind, key_id, created_at, updated_at)
+values ($1, $2, $3, 'default', $4, $5, $5)
+on conflict (store_id, order_id) where kind = 'default' and revoked_at is null do nothing
+returning repeat_links.id;
+
+-- name: sign_anew
+-- Has another key, $4, sign a link whose own one, $3, is gone.
+update repeat_links
+set
+    key_id = $4,
+    updated_at = $5,
+    version = repeat_links.version + 1
+where repeat_links.store_id = $1 and repeat_links.id = $2 and repeat_links.key_id = $3;
+
+-- name: lock
+-- Holds a link as it is until the transaction ends.
+select from repeat_links
+where repeat_links.store_id = $1 and repeat_links.id = $2
+for no key update;
+
+-- name: opened
+-- A link with its store, its order and what of the order a cart begins with.
+select
+    repeat_links.id,
+    repeat_links.order_id,
+    repeat_links.key_id,
+    repeat_links.token_version,
+    repeat_links.expires_at,
+    repeat_links.max_uses,
+    repeat_links.uses,
+    repeat_links.revoked_at,
+    stores.store_id,
+    stores.name,
+    stores.slug,
+    stores.mode,
+    stores.currency_code,
+    stores.locale,
+    stores.timezone,
+    stores.checkout_url,
+    test_clocks.frozen_at,
+    orders.code as order_code,
+    orders.currency_code as order_currency_code,
+    orders.billing_address_id,
+    orders.shipping_address_id,
+    addresses.first_name,
+    addresses.last_name,
+    addresses.company,
+    addresses.zip_code,
+    shipping_methods.id as shipping_method_id,
+    shipping_methods.name as shipping_method_name,
+    payment_methods.id as payment_method_id,
+    payment_methods.name as payment_method_name
+from repeat_links
+inner join stores
+    on repeat_links.store_id = stores.store_id
+left join test_clocks
+    on stores.store_id = test_clocks.store_id and stores.test_clock_id = test_clocks.id
+inner join orders
+    on repeat_links.store_id = orders.store_id and repeat_links.order_id = orders.id
+left join addresses
+    on
+        orders.store_id = addresses.store_id
+        and coalesce(orders.shipping_address_id, orders.billing_address_id) = addresses.id
+left join shipping_methods
+    on
+        orders.store_id = shipping_methods.store_id and orders.shipping_method_id = shipping_methods.id
+        and shipping_methods.disabled_at is null
+left join payment_methods
+    on
+        orders.store_id = payment_methods.store_id and orders.payment_method_id = payment_methods.id
+        and payment_methods.disabled_at is null
+where repeat_links.store_id = $1 and repeat_links.id = $2;
+
+-- name: session_of_browser
+-- The session of the open cart that a browser has from a link.
+select carts.session
+from carts
+where carts.store_id = $1 and carts.repeat_link_id = $2 and carts.browser = $3 and carts.status = 'active';
+
+-- name: copy_addresses
+-- Copies addresses $2 as snapshots with the ids $3 that belong to nobody.
+insert into addresses (
+    store_id, id, snapshot, business, first_name, last_name, company, line_1, line_2, city, zip_code, state_code,
+    country_code, phone, email, notes, lat, lng, billing_info, created_at, updated_at
+)
+select
+    $1 as store_id,
+    copy.id,
+    true as snapshot,
+    addresses.business,
+    addresses.first_name,
+    addresses.last_name,
+    addresses.company,
+    addresses.line_1,
+    addresses.line_2,
+    addresses.city,
+    addresses.zip_code,
+    addresses.state_code,
+    addresses.country_code,
+    addresses.phone,
+    addresses.email,
+    addresses.notes,
+    addresses.lat,
+    addresses.lng,
+    addresses.billing_info,
+    $4 as created_at,
+    $4 as updated_at
+from unnest($2::text[], $3::text[]) as copy (source_id, id)
+inner join addresses
+    on copy.source_id = addresses.id
+where addresses.store_id = $1;

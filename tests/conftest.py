@@ -1,0 +1,166 @@
+"""One embedded Postgres for all workers of a run, one database per worker, a fresh store per test.
+
+The workers' databases are made from a migrated template.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Collection, Iterator
+from pathlib import Path
+
+import asyncpg
+import httpx2
+import pytest
+import pytest_asyncio
+from starlette.applications import Starlette
+
+from service import clock
+from service.app import create_app
+from service.operations import tokens
+from service.principal import CUSTOMER_SCOPES, SCOPES, Store
+from service.settings import Settings
+from service.store import embedded, migrate
+from service.store.pool import Connection, Database, open_database
+from tests.support import Access, Grant, make_store, with_database
+
+TEMPLATE = "reprise_template"
+ORIGIN = "http://127.0.0.1"
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all workers of this run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def server_url(run_folder: Path) -> Iterator[str]:
+    """The URL of the run's Postgres: TEST_DATABASE_URL's server when set, else an embedded one."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    with embedded.start(run_folder / "postgres") as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def template(server_url: str, run_folder: Path) -> str:
+    """The name of the migrated template, made once per run; workers take turns at the lock."""
+    with (run_folder / "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        asyncio.run(_make_template(server_url))
+    return TEMPLATE
+
+
+async def _make_template(server_url: str) -> None:
+    admin = await asyncpg.connect(server_url)
+    try:
+        made = "select exists (select from pg_database where datname = $1 and datistemplate)"
+        if not await admin.fetchval(made, TEMPLATE):
+            await admin.execute(f"drop database if exists {TEMPLATE}")
+            await admin.execute(f"create database {TEMPLATE}")
+            await migrate.migrate(with_database(server_url, TEMPLATE))
+            await admin.execute(f"alter database {TEMPLATE} is_template true")
+    finally:
+        await admin.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def database_url(server_url: str, template: str, worker_id: str) -> AsyncIterator[str]:
+    """The URL of this worker's own migrated database."""
+    name = f"reprise_{worker_id}_{os.getpid()}"
+    admin = await asyncpg.connect(server_url)
+    try:
+        await admin.execute(f"create database {name} template {template}")
+        # What a test commits need not outlive a power cut.
+        await admin.execute(f"alter database {name} set synchronous_commit = off")
+        yield with_database(server_url, name)
+        await admin.execute(f"drop database {name} with (force)")
+    finally:
+        await admin.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """The service's own pool on this worker's database."""
+    async with open_database(database_url, max_size=30, command_timeout=30.0) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def connection(database: Database) -> AsyncIterator[Connection]:
+    """One connection, outside of a transaction."""
+    async with database.connection() as taken:
+        yield taken
+
+
+@pytest_asyncio.fixture
+async def store(database: Database) -> Store:
+    """A store that no other test sees."""
+    return await make_store(database)
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    """Settings of an application under test.
+
+    Tokens are asked for at every request, so that tests see revocations at once.
+    """
+    return Settings(
+        database_url=database_url,
+        secret_keys="first-key-of-the-tests",
+        token_cache_seconds=0,
+        log_level="warning",
+        pool_size=8,
+    )
+
+
+@pytest_asyncio.fixture
+async def app(settings: Settings) -> AsyncIterator[Starlette]:
+    """The real application with its lifespan."""
+    application = create_app(settings)
+    async with application.router.lifespan_context(application):
+        yield application
+
+
+@pytest_asyncio.fixture
+async def client(app: Starlette) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client that talks to the real application without a socket.
+
+    It never follows redirects and sees 500s as answers.
+    """
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url=ORIGIN) as opened:
+        yield opened
+
+
+@pytest.fixture
+def grant(database: Database, store: Store) -> Grant:
+    """Makes tokens.
+
+    `await grant()` for an integration with all scopes, `await grant(customer_id=...)`, `await grant(scopes=[...],
+    store=other)`.
+    """
+
+    async def make(
+        *, customer_id: str | None = None, scopes: Collection[str] | None = None, store: Store = store
+    ) -> Access:
+        wanted = scopes if scopes is not None else (CUSTOMER_SCOPES if customer_id else SCOPES)
+        async with database.transaction() as connection:
+            id_, token = await tokens.issue(
+                connection, store.id, customer_id=customer_id, scopes=wanted, name=None, expires_at=None, at=clock.now()
+            )
+        return Access(id_, token)
+
+    return make
+
+
+@pytest_asyncio.fixture
+async def integration(grant: Grant) -> Access:
+    """An integration token of the test's store with all scopes."""
+    return await grant()
