@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from schemas.base import ToOne, Write
 from schemas.kinds import Enum, Standard, Text, TextList, Timestamp
 
@@ -29,3 +32,6 @@ class Token(Standard):
         type_ = "tokens"
         table = "access_tokens"
         internal = ("hash",)
+        disclosed: ClassVar[Mapping[str, str]] = {
+            "token": "What to send as `Authorization: Bearer`. It is not kept and can't be shown again."
+        }

@@ -234,7 +234,8 @@ class Resource(Schema, metaclass=_ResourceType):
 
     `Meta` options: `type_` (JSON:API type, plural snake_case), `table` (default: the type), `where` (columns with fixed
     values, for types that share a table), `owner` (path of to-one relationships to the customer who owns a row,
-    `PUBLIC`, or None: not for customers), `internal` (columns of the table that clients never see).
+    `PUBLIC`, or None: not for customers), `internal` (columns of the table that clients never see), `disclosed` (texts
+    that only the answer to a create shows, beside the attributes: name -> description).
     """
 
     type_: ClassVar[str]
@@ -242,6 +243,8 @@ class Resource(Schema, metaclass=_ResourceType):
     where: ClassVar[Mapping[str, str]]
     owner: ClassVar[str | None]
     internal: ClassVar[tuple[str, ...]]
+    private: ClassVar[tuple[str, ...]]
+    disclosed: ClassVar[Mapping[str, str]]
     attributes: ClassVar[Mapping[str, Any]]
     relationships: ClassVar[Mapping[str, ToOne | ToMany]]
 
@@ -258,6 +261,8 @@ class Resource(Schema, metaclass=_ResourceType):
         cls.where = dict(getattr(meta, "where", {}))
         cls.owner = getattr(meta, "owner", None)
         cls.internal = tuple(getattr(meta, "internal", ()))
+        cls.private = tuple(getattr(meta, "private", ()))
+        cls.disclosed = dict(getattr(meta, "disclosed", {}))
         declared: dict[str, Any] = cls._declared_fields
         cls.relationships = {n: f for n, f in declared.items() if isinstance(f, mj.BaseRelationship)}
         cls.attributes = {

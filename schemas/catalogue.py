@@ -114,6 +114,7 @@ class Price(Standard):
     class Meta:
         type_ = "prices"
         owner = PUBLIC
+        private = ("customer_group_id",)
 
 
 class CustomerGroup(Standard):

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar, cast
 from zoneinfo import available_timezones
 
@@ -111,7 +111,7 @@ def clean_text(value: Any) -> str:
 
 
 class Text(Kind):
-    """A string; `required` and non-null ones must not be blank. `max_length` counts characters."""
+    """A string; `required` ones must not be blank. `max_length` counts characters."""
 
     def __init__(self, *, max_length: int = 10_000, **options: Any) -> None:
         self.max_length = max_length
@@ -212,12 +212,18 @@ class Url(Pattern):
     json_type: ClassVar[Mapping[str, Any]] = {"type": "string", "format": "uri"}
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """All IANA zone names; the standard library reads them from disk at every call."""
+    return frozenset(available_timezones())
+
+
 class TimeZone(Text):
     """An IANA time zone name, e.g. `Europe/Amsterdam`."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         zone = super()._deserialize(value)
-        if zone not in available_timezones():
+        if zone not in _zones():
             raise ValidationError("must be an IANA time zone such as Europe/Amsterdam")
         return zone
 
@@ -319,9 +325,9 @@ _RFC3339 = re.compile(
 
 
 def parse_timestamp(text: str) -> datetime:
-    """An ISO 8601 date or date-time (RFC 3339.
+    """An ISO 8601 date or date-time (RFC 3339) as an aware UTC datetime, cut to milliseconds.
 
-    Without an offset it is UTC) as an aware UTC datetime, cut to milliseconds. Raises ValueError.
+    Without an offset it is UTC. Raises ValueError for other texts.
     """
     if not _RFC3339.fullmatch(text):
         raise ValueError("must be an ISO 8601 date-time such as 2026-01-31T12:00:00Z")
@@ -419,13 +425,16 @@ class Rate(Float):
 def check_json(value: Any) -> None:
     """Raise ValidationError when a JSON value holds what jsonb can't.
 
-    NUL characters, lone surrogates, or numbers orjson won't write.
+    That is NUL characters, lone surrogates, numbers beyond 64 bits, NaN and the infinities.
     """
     try:
         text = orjson.dumps(value)
+        same: bool = orjson.loads(text) == value  # NaN and the infinities are written as null
     except (orjson.JSONEncodeError, TypeError, RecursionError):
         raise ValidationError("must be JSON that can be stored (valid text, numbers within 64 bits)") from None
-    if b"\\u0000" in text:
+    if not same:
+        raise ValidationError("must be JSON that can be stored (valid text, numbers within 64 bits)")
+    if b"\\u0000" in text.replace(b"\\\\", b""):  # an escaped NUL, not an escaped backslash before u0000
         raise ValidationError("must not contain the NUL character")
 
 
@@ -546,7 +555,8 @@ class Derived(Kind):
 class Cents(Integer):
     """An amount of money in minor units.
 
-    An attribute `x_amount_cents` brings `x_amount_float` and `formatted_x_amount` along. `currency` names the column that holds the ISO 4217 code.
+    An attribute `x_amount_cents` brings `x_amount_float` and `formatted_x_amount` along. `currency` names the column
+    that holds the ISO 4217 code.
     """
 
     def __init__(self, *, currency: str = "currency_code", **options: Any) -> None:

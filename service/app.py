@@ -11,11 +11,10 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.errors import ApiError, MethodNotAllowed, NotFound, StartupError, TooLarge
-from service.http import answers
+from service.errors import ApiError, MethodNotAllowed, NotFound, StartupError
 from service.http.auth import TokenCache
 from service.http.facades import renderer
-from service.http.middleware import RequestContext
+from service.http.middleware import BodyLimit, RequestContext
 from service.http.routes import routes
 from service.settings import Settings
 from service.store.pool import open_database
@@ -47,10 +46,9 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(RequestContext)],
+        middleware=[Middleware(RequestContext), Middleware(BodyLimit, most=settings.max_body_bytes)],
         exception_handlers={ApiError: _api_error, HTTPException: _http_exception, Exception: _unexpected},
         lifespan=lifespan,
-        max_body_size=settings.max_body_bytes,
     )
     app.router.redirect_slashes = False
     app.state.settings = settings
@@ -64,12 +62,11 @@ def _api_error(request: Request, error: Exception) -> Response:
 
 
 def _http_exception(request: Request, error: Exception) -> Response:
-    """The framework's own 404, 405 and 413 in the shape of the part of the API that was asked."""
+    """The framework's own 404 and 405 in the shape of the part of the API that was asked."""
     assert isinstance(error, HTTPException)  # noqa: S101 -- registered for HTTPException only
     known: dict[int, ApiError] = {
         404: NotFound("There is nothing at this URL."),
         405: MethodNotAllowed(f"{request.method} is not offered here.", headers=dict(error.headers or {})),
-        413: TooLarge(f"The request body is larger than {request.app.state.settings.max_body_bytes} bytes."),
     }
     return _api_error(request, known.get(error.status_code) or ApiError(str(error.detail)))
 
@@ -80,5 +77,3 @@ def _unexpected(request: Request, error: Exception) -> Response:  # noqa: ARG001
         ApiError(f"Something went wrong on our side. Tell us the request id {request.scope.get('request_id', '')}."),
     )
 
-
-__all__ = ["answers", "create_app"]

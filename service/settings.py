@@ -72,7 +72,7 @@ class Settings(BaseSettings):
             )
         kept = self.data_dir / "secret_keys"
         try:
-            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
             if not kept.exists():
                 # Written aside and linked into place, so that a second process never reads a half-written file.
                 draft = kept.with_name(f"secret_keys.{os.getpid()}")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Collection, Iterator
 from pathlib import Path
 
@@ -30,11 +32,26 @@ TEMPLATE = "reprise_template"
 ORIGIN = "http://127.0.0.1"
 
 
+RUN_FOLDER = "REPRISE_TEST_RUN_FOLDER"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make a folder that all workers of this run share; under /tmp, where an unprivileged Postgres can reach it."""
+    if not hasattr(config, "workerinput"):
+        os.environ[RUN_FOLDER] = tempfile.mkdtemp(prefix="reprise-tests-")
+        Path(os.environ[RUN_FOLDER]).chmod(0o755)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the folder when the last worker has gone."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ[RUN_FOLDER], ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
-def run_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def run_folder() -> Path:
     """A folder that all workers of this run share."""
-    base = tmp_path_factory.getbasetemp()
-    return base if worker_id == "master" else base.parent
+    return Path(os.environ[RUN_FOLDER])
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,6 @@ read or operation on one connection, a compiled document.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,7 +16,7 @@ from service.http import urls
 from service.http.answers import Document
 from service.http.auth import authenticate
 from service.jsonapi import body, links
-from service.jsonapi.document import collect, counts, document, identifier
+from service.jsonapi.document import Row, collect, counts, document, identifier
 from service.jsonapi.negotiation import check_accept, check_content_type
 from service.jsonapi.query import Parameters, Query, Selection, parameters, parse
 from service.operations.outcome import Created
@@ -215,9 +212,7 @@ def _many(request: Request, rendering: Rendering, pairs: Parameters, query: Quer
     )
 
 
-def _single(
-    request: Request, rendering: Rendering, pairs: Parameters, query: Query, row: Sequence[Any] | None
-) -> Response:
+def _single(request: Request, rendering: Rendering, pairs: Parameters, query: Query, row: Row | None) -> Response:
     resources, included = collect([] if row is None else [row], query.selection, rendering)
     own = {"self": links.url(_url(request), pairs)}
     return Document(document(resources[0] if resources else None, own, included=included if query.included else None))

@@ -8,15 +8,25 @@ is the one place that knows the positions, the SQL compiler follows it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from schemas.base import Rendering, ToMany, ToOne
 from schemas.kinds import Derived, Kind
 from service.jsonapi.query import Query, Selection
 
-Row = Sequence[Any]
+
+class Row(Protocol):
+    """A positional row: a tuple, a list, or a record of asyncpg."""
+
+    def __getitem__(self, position: int, /) -> Any:
+        """The value at a position."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """The values in their order."""
+
+
 Object = dict[str, Any]
 Key = tuple[str, str]
 

@@ -273,16 +273,14 @@ def _tree(
     """Group paths by their first relationship, so that each is fetched once."""
     groups: dict[str, list[Sequence[str]]] = {}
     for name, *rest in paths:
-        target = includable(resource, name, visible)
-        if target is None:
+        if includable(resource, name, visible) is None:
             raise InvalidInclude(_why_not(resource, name), parameter="include")
         groups.setdefault(name, []).extend([rest] if rest else [])
     selections = []
-    for name, rest in groups.items():
+    for name, deeper in groups.items():
         target = graph[resource.relationships[name].type_]
-        selections.append(
-            (name, Selection(target, fieldsets.get(target.type_), _tree(target, rest, fieldsets, visible=visible)))
-        )
+        tree = _tree(target, deeper, fieldsets, visible=visible)
+        selections.append((name, Selection(target, fieldsets.get(target.type_), tree)))
     return tuple(selections)
 
 

@@ -83,8 +83,10 @@ class Statement:
         )
 
     def _owned(self, resource: type[Resource], alias: str) -> list[str]:
-        if self._customer_id is None or resource.owner == PUBLIC:
+        if self._customer_id is None:
             return []
+        if resource.owner == PUBLIC:
+            return [f'{alias}."{column}" is null' for column in resource.private]
         if resource.owner is None:
             return ["false"]
         if resource.owner == "id":

@@ -75,7 +75,8 @@ async def related(connection: Connection, viewer: Viewer, within: Within, query:
     fields = statement.fields(query.selection, target)
     where = statement.scope(within.parent, alias, f"{alias}.id = {statement.bind(within.id)}")
     found = await connection.fetchrow(
-        f"select (select row({fields}) from {table} {target} where {inner}) from {within.parent.table} {alias} where {where}",
+        f"select (select row({fields}) from {table} {target} where {inner})"
+        f" from {within.parent.table} {alias} where {where}",
         *statement.binds,
     )
     if found is None:
@@ -99,10 +100,11 @@ async def _page(connection: Connection, viewer: Viewer, query: Query, within: Wi
     counting, alias = _start(viewer)
     where = _where(counting, alias, query, within)
     parent = "true" if within is None else _exists(counting, within.parent, within.id)
-    there, total = await connection.fetchrow(
+    counted = await connection.fetchrow(
         f"select {parent}, (select count(*) from {query.selection.resource.table} {alias} where {where})",
         *counting.binds,
     )
+    there, total = counted or (False, 0)
     if not there:
         return None
     if query.page.offset >= total:

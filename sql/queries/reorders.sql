@@ -1,11 +1,11 @@
 -- Orders that are put into a cart again.
 
 -- name: source_order
--- The order of id $2, or else of number $3, that customer $4 (null: anybody) placed, with its customer's group and
--- its lines in their order. A line without a sku's id is looked up by the sku's code.
+-- The order of id $2, or else of number $3, if it is customer $4's (null: anybody's), with its customer's group and its
+-- lines in their order. A line without a sku's id is looked up by the sku's code.
 select
     orders.id,
-    orders.version,
+    orders.placed_at,
     orders.customer_id,
     customers.customer_group_id,
     orders.currency_code,
@@ -37,8 +37,7 @@ where
     and orders.id = coalesce(
         $2, (select numbered.id from orders as numbered where numbered.store_id = $1 and numbered.number = $3)
     )
-    and ($4::text is null or orders.customer_id = $4)
-    and (orders.placed_at is not null or not $5::boolean);
+    and ($4::text is null or orders.customer_id = $4);
 
 -- name: create
 -- Writes a reorder with its outcomes $14 (a JSON array), unless its id is taken; gives the id.

@@ -333,3 +333,19 @@ async def test_who_asks(client: httpx2.AsyncClient, grant: Grant) -> None:
     answer = await client.get("/api/orders", headers=narrow.headers)
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, "FORBIDDEN")
     assert "read_orders" in answer.json()["errors"][0]["detail"]
+
+
+async def test_a_customer_sees_no_prices_of_groups(
+    client: httpx2.AsyncClient, grant: Grant, integration: Access, connection: Connection, store: Store
+) -> None:
+    sku = await factories.sku(connection, store)
+    group = await factories.insert(connection, "customer_groups", store, name="Resellers")
+    await factories.insert(
+        connection, "prices", store, sku_id=sku.id, currency_code="EUR", amount_cents=1, customer_group_id=group
+    )
+    access = await grant(customer_id=await factories.customer(connection, store))
+    for url in ("/api/prices", f"/api/skus/{sku.id}/prices"):
+        assert len((await client.get(url, headers=integration.headers)).json()["data"]) == 2
+        assert len((await client.get(url, headers=access.headers)).json()["data"]) == 1
+    sku_document = (await client.get(f"/api/skus/{sku.id}?include=prices", headers=access.headers)).json()
+    assert len(sku_document["included"]) == 1

@@ -1,48 +1,53 @@
 """`openapi.yaml`: the contract of every route, made from the same declarations that route the requests.
 
-What the registry lists is described here, type by type; routes that other services' documents decide, and pages, are written down by
-hand in `fixed.yaml`, beside their own schemas.
+What the registry lists is described here, type by type; routes that other services' documents decide, and pages, are
+written down by hand in `fixed.yaml`, beside their own schemas.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Protocol
 
 import yaml
 
-from schemas.base import Resource, ToMany, ToOne, graph
+from schemas.base import Resource, ToMany, ToOne
 from service.jsonapi.negotiation import MEDIA_TYPE
 from service.jsonapi.openapi import documents, errors, parameters
-from service.principal import CUSTOMER_SCOPES, SCOPES
+from service.principal import CUSTOMER_SCOPES
 
 Object = dict[str, Any]
 _ROOT = "/api"
 
 
 class Described(Protocol):
-    """What the registry says of a type: its Schema, the scopes to read and write it, and how one is created, if at all."""
+    """What the registry says of a type: its Schema, the scopes that it asks for, and how one is created."""
 
     @property
-    def resource(self) -> type[Resource]: ...
+    def resource(self) -> type[Resource]:
+        """The type."""
 
     @property
-    def reads(self) -> str: ...
+    def reads(self) -> str:
+        """The scope that reading asks for."""
 
     @property
-    def writes(self) -> str: ...
+    def writes(self) -> str:
+        """The scope that creating asks for."""
 
     @property
-    def create(self) -> object | None: ...
+    def create(self) -> object | None:
+        """What creates one; None when clients can't."""
 
 
 def build(entries: Mapping[str, Described]) -> Object:
     """The OpenAPI 3.1 document of these types and of the fixed routes.
 
-    `entries` holds what the registry says of each type, in the order in which the types are to appear. Raises TypeError when two
-    types would share the name of a schema.
+    `entries` holds what the registry says of each type, in the order in which the types are to appear. Raises TypeError
+    when two types would share the name of a schema.
     """
     fixed = _fixed()
     types = [entry.resource for entry in entries.values()]
@@ -116,16 +121,16 @@ def _merged(parts: Iterable[Mapping[str, Object]]) -> Object:
 def _responses(resource: type[Resource], *, creatable: bool, to_one: bool, to_many: bool) -> dict[str, Object]:
     name = resource.__name__
     found = {
-        f"{name}Document": _answer(f"One of `{resource.type_}`.", f"{name}Document"),
-        f"{name}Collection": _answer(f"A page of `{resource.type_}`.", f"{name}Collection"),
+        f"{name}Document": _answer(f"{_one(resource).capitalize()}.", f"{name}Document"),
+        f"{name}Collection": _answer(f"A page of {_words(resource.type_)}.", f"{name}Collection"),
     }
     if to_one:
-        found[f"{name}OrNullDocument"] = _answer(f"One of `{resource.type_}`, or null.", f"{name}OrNullDocument")
-        found[f"{name}Linkage"] = _answer(f"The identifier of one of `{resource.type_}`, or null.", f"{name}Linkage")
+        found[f"{name}OrNullDocument"] = _answer(f"{_one(resource).capitalize()}, or null.", f"{name}OrNullDocument")
+        found[f"{name}Linkage"] = _answer(f"The identifier of {_one(resource)}, or null.", f"{name}Linkage")
     if to_many:
-        found[f"{name}Linkages"] = _answer(f"A page of identifiers of `{resource.type_}`.", f"{name}Linkages")
+        found[f"{name}Linkages"] = _answer(f"A page of identifiers of {_words(resource.type_)}.", f"{name}Linkages")
     if creatable:
-        found[f"{name}Created"] = _answer("It is made; `Location` is its URL.", f"{name}Document", Location="Location")
+        found[f"{name}Created"] = _answer("It is made; `Location` is its URL.", f"{name}Created", Location="Location")
     return found
 
 
@@ -156,19 +161,12 @@ def _paths(entry: Described, entries: Mapping[str, Described]) -> Object:
     resource = entry.resource
     url = f"{_ROOT}/{resource.type_}"
     paths: Object = {url: {"get": _list(entry)} | ({"post": _create(entry)} if entry.create else {})}
-    paths[f"{url}/{{id}}"] = {"parameters": [parameters.parameter("id")], "get": _get(entry)}
+    of_it = [parameters.parameter("id")]
+    paths[f"{url}/{{id}}"] = {"parameters": of_it, "get": _get(entry)}
     for name, found in resource.relationships.items():
-        to = entries.get(found.type_)
-        if to is None:
-            continue
-        paths[f"{url}/{{id}}/{name}"] = {
-            "parameters": [parameters.parameter("id")],
-            "get": _related(entry, name, to),
-        }
-        paths[f"{url}/{{id}}/relationships/{name}"] = {
-            "parameters": [parameters.parameter("id")],
-            "get": _linkage(entry, name, to),
-        }
+        to = entries[found.type_]
+        paths[f"{url}/{{id}}/{name}"] = {"parameters": of_it, "get": _related(entry, name, to)}
+        paths[f"{url}/{{id}}/relationships/{name}"] = {"parameters": of_it, "get": _linkage(entry, name, to)}
     return paths
 
 
@@ -190,7 +188,7 @@ def _create(entry: Described) -> Object:
     return {
         "tags": [resource.type_],
         "operationId": f"create{name}",
-        "summary": f"Create one of {_words(resource.type_)}",
+        "summary": f"Create {_one(resource)}",
         "security": _security([entry.writes], customers=resource.owner is not None),
         "parameters": parameters.of_one(resource),
         "requestBody": {"required": True, "content": {MEDIA_TYPE: {"schema": documents.schema(f"{name}Create")}}},
@@ -203,7 +201,7 @@ def _get(entry: Described) -> Object:
     return {
         "tags": [resource.type_],
         "operationId": f"get{resource.__name__}",
-        "summary": f"One of {_words(resource.type_)}",
+        "summary": _one(resource).capitalize(),
         "security": _readers(entry),
         "parameters": parameters.of_one(resource),
         "responses": {"200": _response(f"{resource.__name__}Document")} | errors.of_single(),
@@ -217,7 +215,7 @@ def _related(entry: Described, name: str, to: Described) -> Object:
     return {
         "tags": [resource.type_],
         "operationId": f"{'list' if many else 'get'}{_pascal(name)}Of{resource.__name__}",
-        "summary": f"The {_words(name)} of one of {_words(resource.type_)}",
+        "summary": f"The {_words(name)} of {_one(resource)}",
         "security": _readers(entry, to),
         "parameters": parameters.of_many(target) if many else parameters.of_one(target),
         "responses": {"200": _response(success)} | _refusals(many=many),
@@ -230,9 +228,7 @@ def _linkage(entry: Described, name: str, to: Described) -> Object:
     return {
         "tags": [resource.type_],
         "operationId": f"get{_pascal(name)}LinkageOf{resource.__name__}",
-        "summary": f"The identifiers of the {_words(name)} of one of {_words(resource.type_)}"
-        if many
-        else f"The identifier of the {_words(name)} of one of {_words(resource.type_)}",
+        "summary": f"The identifier{'s' if many else ''} of the {_words(name)} of {_one(resource)}",
         "security": _readers(entry, to),
         "parameters": parameters.of_linkage(resource, name, many=many),
         "responses": {"200": _response(f"{target.__name__}{'Linkages' if many else 'Linkage'}")} | _refusals(many=many),
@@ -262,3 +258,9 @@ def _pascal(name: str) -> str:
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
+
+
+def _one(resource: type[Resource]) -> str:
+    """`an order`: the type's class in words, which is its singular, with its article."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", resource.__name__).lower()
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"

@@ -1,7 +1,7 @@
 """What a type's documents look like: its resource object, its create request and its answers, as JSON Schema 2020-12.
 
-Envelopes are open, since JSON:API lets members be added to them; `attributes` and `relationships` are closed. A fieldset can leave any
-attribute or relationship out of an answer, so none of them is required there.
+Envelopes are open, since JSON:API lets members be added to them; `attributes` and `relationships` are closed. A
+fieldset can leave any attribute or relationship out of an answer, so none of them is required there.
 """
 
 from __future__ import annotations
@@ -19,11 +19,6 @@ Object = dict[str, Any]
 def schema(name: str) -> Object:
     """A reference to a shared schema."""
     return {"$ref": f"#/components/schemas/{name}"}
-
-
-def summary(resource: type[Resource]) -> str:
-    """The first sentence of a type's docstring."""
-    return prose(resource).partition("\n\n")[0].replace("\n", " ")
 
 
 def prose(resource: type[Resource]) -> str:
@@ -145,7 +140,7 @@ def linked_schemas(resource: type[Resource], *, to_one: bool, to_many: bool) -> 
 
 
 def creation_schemas(resource: type[Resource]) -> dict[str, Object]:
-    """The document that creates a resource of a type."""
+    """The document that creates a resource of a type, and the one that answers it: only there are secrets disclosed."""
     attributes = {key: field.schema() for key, field in resource.attributes.items() if field.write & Write.CREATE}
     relationships = {
         key: _described(_sent(found), found)
@@ -165,7 +160,20 @@ def creation_schemas(resource: type[Resource]) -> dict[str, Object]:
         },
     }
     document = {"type": "object", "required": ["data"], "properties": {"data": data}}
-    return {f"{resource.__name__}Create": document}
+    return {
+        f"{resource.__name__}Create": document,
+        f"{resource.__name__}Created": _document(_disclosing(resource), "OwnLinks"),
+    }
+
+
+def _disclosing(resource: type[Resource]) -> Object:
+    """A type's resource object as the answer to its creation shows it."""
+    if not resource.disclosed:
+        return schema(resource.__name__)
+    attributes = {key: field.schema() for key, field in resource.attributes.items()}
+    attributes |= {key: {"type": "string", "description": text} for key, text in resource.disclosed.items()}
+    found = _object(resource)
+    return found | {"properties": found["properties"] | {"attributes": _closed(attributes, resource.disclosed)}}
 
 
 def _object(resource: type[Resource]) -> Object:

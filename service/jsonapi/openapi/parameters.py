@@ -17,12 +17,15 @@ def parameter(name: str) -> Object:
 
 
 def described(resource: type[Resource]) -> dict[str, Object]:
-    """The shared parameters that a type brings: what to include with it, its fieldset, its sort keys and its filters."""
+    """The shared parameters that a type brings: its include paths, fieldset, sort keys and filters."""
     name = resource.__name__
     found = {f"{name}.include": _include(resource, _includable(resource)), f"{name}.fields": _fields(resource)}
     keys = [key for name_ in sortable(resource) for key in (name_, f"-{name_}")]
     found[f"{name}.sort"] = _listed(
-        "sort", "What to sort by, the first key first; `-` sorts downwards.", {"type": "string", "enum": keys}, minItems=1
+        "sort",
+        "What to sort by, the first key first; `-` sorts downwards.",
+        {"type": "string", "enum": keys},
+        minItems=1,
     )
     return found | {f"{name}.filter.{key}": _filter(resource, key) for key in filterable(resource)}
 
@@ -52,7 +55,7 @@ def identifier() -> dict[str, Object]:
 
 
 def of_one(resource: type[Resource]) -> list[Object]:
-    """What a URL takes that answers with one resource: `include`, and the fieldsets of what may then be in the answer."""
+    """What a URL takes that answers with one resource: `include`, and fieldsets of what may be in the answer."""
     return [parameter(f"{resource.__name__}.include"), *_fieldsets(resource)]
 
 
@@ -105,12 +108,12 @@ def _listed(name: str, description: str, items: Object, **limits: int) -> Object
 
 def _include(resource: type[Resource], names: list[str]) -> Object:
     further = f"^({'|'.join(names)})(\\.[a-z0-9_]+){{1,{MAX_DEPTH - 1}}}$"
-    paths = [{"enum": names}, {"pattern": further}] if names else [{"enum": [""]}]
+    paths = [{"enum": names}, {"pattern": further}] if names else [{"maxLength": 0}]
     return _listed(
         "include",
-        f"Related resources to send along: relationships of `{resource.type_}`, or paths of up to {MAX_DEPTH} of them with"
-        " dots between. `fields[type]` works for every type on the way.",
-        {"type": "string", "anyOf": paths} if len(paths) > 1 else {"type": "string", **paths[0]},
+        f"Related resources to send along: relationships of `{resource.type_}`, or paths of up to {MAX_DEPTH}"
+        " relationships with dots between. `fields[type]` works for every type on the way.",
+        {"type": "string", "anyOf": paths},
     )
 
 
