@@ -63,8 +63,8 @@ class RequestContext:
 class BodyLimit:
     """Refuses request bodies above a size when they are read, declared or not.
 
-    Starlette's own limit answers every such request with plain text; this raises TooLarge where the body is read, so that
-    each part of the API answers in its own shape.
+    Starlette's own limit answers every such request with plain text; this raises TooLarge where the body is read, so
+    that each part of the API answers in its own shape.
     """
 
     def __init__(self, app: ASGIApp, most: int) -> None:

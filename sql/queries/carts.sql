@@ -35,11 +35,13 @@ insert into carts (
     store_id, id, session, customer_id, currency_code, tax_included, repeat_link_id, browser,
     billing_address_id, shipping_address_id, shipping_method_id, payment_method_id, created_at, updated_at
 )
-select
-    $1, $2, $3, $4, $5, stores.prices_include_tax, $6, $7,
-    $8, $9, $10, $11, $12, $12
-from stores
-where stores.store_id = $1
+values (
+    $1, $2, $3, $4, $5, (
+        select stores.prices_include_tax
+        from stores
+        where stores.store_id = $1
+    ), $6, $7, $8, $9, $10, $11, $12, $12
+)
 on conflict do nothing
 returning carts.id;
 
@@ -74,9 +76,9 @@ with written as (
         tax_rate, tax_amount_cents, created_at, updated_at
     )
     select
-        $1,
+        $1 as store_id,
         item.id,
-        $2,
+        $2 as cart_id,
         item.sku_id,
         item.source_line_item_id,
         item.sku_code,
@@ -85,15 +87,15 @@ with written as (
         item.options,
         item.options_digest,
         item.quantity,
-        $5,
+        $5 as currency_code,
         item.unit_amount_cents,
         item.compare_at_amount_cents,
         item.discount_cents,
         item.total_amount_cents,
         item.tax_rate,
         item.tax_amount_cents,
-        $10,
-        $10
+        $10 as created_at,
+        $10 as updated_at
     from
         jsonb_to_recordset($3::jsonb) as item (
             id text, sku_id text, source_line_item_id text, sku_code text, name text, image_url text, options jsonb,
@@ -114,7 +116,7 @@ with written as (
 
 removed as (
     delete from cart_items
-    where cart_items.store_id = $1 and cart_items.cart_id = $2 and cart_items.id = any($4::text [])
+    where cart_items.store_id = $1 and cart_items.cart_id = $2 and cart_items.id = any($4::text[])
 )
 
 update carts

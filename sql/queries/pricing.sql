@@ -18,14 +18,17 @@ select
     coalesce(skus.published_at <= $5, true) as published,
     coalesce(skus.disabled_at <= $5, false) as disabled,
     skus.deleted_at is not null as deleted,
-    array(
-        select row(prices.min_quantity, prices.amount_cents, prices.compare_at_amount_cents)
+    (
+        select
+            array_agg(
+                row(prices.min_quantity, prices.amount_cents, prices.compare_at_amount_cents)
+                order by prices.amount_cents, prices.id
+            )
         from prices
         where
             prices.store_id = $1 and prices.sku_id = skus.id and prices.currency_code = $3
             and (prices.customer_group_id is null or prices.customer_group_id = $4)
             and coalesce(prices.starts_at <= $5, true) and coalesce(prices.expires_at > $5, true)
-        order by prices.amount_cents, prices.id
     ) as prices,
     exists(
         select from prices
@@ -38,4 +41,4 @@ select
 from skus
 left join stock_items
     on skus.store_id = stock_items.store_id and skus.id = stock_items.sku_id
-where skus.store_id = $1 and skus.id = any($2::text []);
+where skus.store_id = $1 and skus.id = any($2::text[]);

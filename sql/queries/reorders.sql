@@ -10,24 +10,26 @@ select
     customers.customer_group_id,
     orders.currency_code,
     orders.coupon_code is not null as with_coupon,
-    array(
+    (
         select
-            row(
-                line_items.id,
-                line_items.item_type,
-                coalesce(line_items.sku_id, skus.id),
-                line_items.sku_code,
-                line_items.name,
-                line_items.options,
-                line_items.quantity,
-                line_items.currency_code,
-                line_items.unit_amount_cents
+            array_agg(
+                row(
+                    line_items.id,
+                    line_items.item_type,
+                    coalesce(line_items.sku_id, skus.id),
+                    line_items.sku_code,
+                    line_items.name,
+                    line_items.options,
+                    line_items.quantity,
+                    line_items.currency_code,
+                    line_items.unit_amount_cents
+                )
+                order by line_items.position, line_items.id
             )
         from line_items
         left join skus
             on line_items.store_id = skus.store_id and line_items.sku_code = skus.code and line_items.sku_id is null
         where line_items.store_id = $1 and line_items.order_id = orders.id
-        order by line_items.position, line_items.id
     ) as lines
 from orders
 left join customers
@@ -35,7 +37,12 @@ left join customers
 where
     orders.store_id = $1
     and orders.id = coalesce(
-        $2, (select numbered.id from orders as numbered where numbered.store_id = $1 and numbered.number = $3)
+        $2,
+        (
+            select numbered.id
+            from orders as numbered
+            where numbered.store_id = $1 and numbered.number = $3
+        )
     )
     and ($4::text is null or orders.customer_id = $4);
 
@@ -58,9 +65,9 @@ outcomes as (
         current_unit_amount_cents, created_at, updated_at
     )
     select
-        $1,
+        $1 as store_id,
         outcome.id,
-        made.id,
+        made.id as reorder_id,
         outcome.position,
         outcome.source_line_item_id,
         outcome.cart_item_id,
@@ -76,13 +83,13 @@ outcomes as (
         outcome.currency_code,
         outcome.previous_unit_amount_cents,
         outcome.current_unit_amount_cents,
-        $13,
-        $13
+        $13 as created_at,
+        $13 as updated_at
     from made
     cross join
         jsonb_to_recordset($14::jsonb) as outcome (
             id text, position bigint, source_line_item_id text, cart_item_id text, status text, code text,
-            notices text [], detail text, name text, sku_code text, sku_number bigint, requested_quantity bigint,
+            notices text[], detail text, name text, sku_code text, sku_number bigint, requested_quantity bigint,
             resulting_quantity bigint, currency_code text, previous_unit_amount_cents bigint,
             current_unit_amount_cents bigint
         )

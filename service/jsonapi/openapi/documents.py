@@ -104,7 +104,7 @@ def shared(types: Iterable[type[Resource]]) -> dict[str, Object]:
 
 
 def resource_schemas(resource: type[Resource]) -> dict[str, Object]:
-    """The schemas that every type has: resource object, parts of it, identifier, documents with one and with many."""
+    """The schemas that every type has: its resource object, the parts of that, documents with one and with many."""
     name = resource.__name__
     return {
         name: _object(resource),
@@ -112,11 +112,6 @@ def resource_schemas(resource: type[Resource]) -> dict[str, Object]:
         f"{name}Relationships": _closed(
             {key: _described(_relationship(found), found) for key, found in resource.relationships.items()}
         ),
-        f"{name}Identifier": {
-            "type": "object",
-            "required": ["type", "id"],
-            "properties": {"type": _type(resource), "id": schema("Id")},
-        },
         f"{name}Document": _document(schema(name), "OwnLinks"),
         f"{name}Collection": _document({"type": "array", "items": schema(name)}, "PageLinks", counts=True),
     }
@@ -126,6 +121,12 @@ def linked_schemas(resource: type[Resource], *, to_one: bool, to_many: bool) -> 
     """The schemas of relationships that lead to a type, of those kinds that there are."""
     name = resource.__name__
     found: dict[str, Object] = {}
+    if to_one or to_many:
+        found[f"{name}Identifier"] = {
+            "type": "object",
+            "required": ["type", "id"],
+            "properties": {"type": _type(resource), "id": schema("Id")},
+        }
     if to_one:
         linkage = _or_null(schema(f"{name}Identifier"))
         found[f"{name}ToOne"] = _relationship_object(linkage, ["links", "data"])

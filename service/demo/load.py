@@ -1,0 +1,111 @@
+"""Put the demo store into a database: all of it, in one transaction, by COPY."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import orjson
+
+from service.demo.documents import add_documents, add_fittings
+from service.demo.generator import Amounts, generate
+from service.demo.rows import TABLES, Row, Sheet
+from service.errors import StartupError
+from service.operations import stores
+from service.store.pool import Connection
+from sql import queries
+
+DEMO = queries("demo")
+
+STORE = 1003
+"""The store of the documents' samples."""
+
+Progress = Callable[[int, int], None]
+"""Told how many orders of how many are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to seed: the same plan always gives the same rows, at the same distance from the instant of seeding."""
+
+    store: int = STORE
+    seed: int = 1
+    customers: int = 300
+    skus: int = 200
+    orders: int = 1_000
+    subscriptions: int = 60
+
+
+def _silent(_done: int, _total: int) -> None:
+    """Say nothing."""
+
+
+async def seed(connection: Connection, plan: Plan, at: datetime, progress: Progress = _silent) -> bool:
+    """Make the store of a plan with all its data; False when exactly that has been done before.
+
+    `at` is the instant to which the data's times keep their distance. Raises StartupError when the store exists with
+    anything else in it, and for a plan that can't be carried out. Nothing is changed then, nor when it is interrupted.
+    """
+    if plan.subscriptions > plan.orders:
+        raise StartupError("There can't be more subscriptions than orders: each repeats one.")
+    if plan.orders and not (plan.customers and plan.skus):
+        raise StartupError("Orders need customers and skus.")
+    async with connection.transaction():
+        # COPY of a batch into tables with many indexes may take its time on a slow disk.
+        await connection.execute("set local statement_timeout = 0")
+        there = await connection.fetchrow(DEMO["describe"], plan.store)
+        if there is not None:
+            if there[0] is not None and orjson.loads(there[0]) == asdict(plan):
+                return False
+            raise StartupError(f"Store {plan.store} exists already and holds other data: choose another --store.")
+        sheet, timezone = await _store(connection, plan, at)
+        fittings = add_fittings(sheet)
+        add_documents(sheet, fittings, timezone)
+        amounts = Amounts(plan.customers, plan.skus, plan.orders, plan.subscriptions)
+        done = 0
+        for added in generate(sheet, fittings, timezone, amounts):
+            await _copy(connection, sheet)
+            done += added
+            progress(done, plan.orders)
+        kinds = list(sheet.highest)
+        await connection.execute(DEMO["use_numbers"], plan.store, kinds, [sheet.highest[kind] for kind in kinds])
+        await connection.execute(DEMO["mark"], plan.store, orjson.dumps(asdict(plan)).decode(), at)
+    # Otherwise the first plans are made for empty tables.
+    await connection.execute(f"analyze {', '.join(TABLES)}")
+    return True
+
+
+async def holds_demo(connection: Connection, store_id: int = STORE) -> bool:
+    """Whether a store is there and was seeded."""
+    there = await connection.fetchrow(DEMO["describe"], store_id)
+    return there is not None and there[0] is not None
+
+
+async def _store(connection: Connection, plan: Plan, at: datetime) -> tuple[Sheet, str]:
+    """Make the store; gives an empty sheet for it, and its time zone."""
+    store = await stores.create(
+        connection,
+        store_id=plan.store,
+        name="Example Store",
+        slug="example-store" if plan.store == STORE else f"example-store-{plan.store}",
+        url="https://example-store.example.com",
+        timezone="Europe/Amsterdam",
+        at=at,
+    )
+    market_id = await connection.fetchval(DEMO["market"], plan.store)
+    return Sheet(plan.store, market_id, store.currency_code, plan.seed, at), store.timezone
+
+
+async def _copy(connection: Connection, sheet: Sheet) -> None:
+    """Copy the sheet's rows into their tables and forget them."""
+    for table in TABLES:
+        # Rows of a table may give different columns; what a row does not give has the table's default.
+        alike: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+        for row in sheet.rows.pop(table, ()):
+            alike[tuple(row)].append(row)
+        for columns, rows in alike.items():
+            await connection.copy_records_to_table(
+                table, records=(tuple(row.values()) for row in rows), columns=columns
+            )

@@ -1,0 +1,26 @@
+"""Routes that answer exactly as other systems' APIs do, with their envelopes and the shapes of their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.errors import ApiError
+from service.http import answers, pages
+from service.http.facades import ecwid, wemasy
+
+Renderer = Callable[[Request, ApiError], Response]
+
+_RENDERERS: tuple[tuple[str, Renderer], ...] = (
+    ("/api/v3/", ecwid.render),
+    ("/api/services/", wemasy.render),
+    ("/repeat-order", pages.render),
+    ("/demo/", pages.render),
+)
+
+
+def renderer(path: str) -> Renderer:
+    """What answers a problem at a path: JSON:API's error document, unless another shape is at home there."""
+    return next((render for prefix, render in _RENDERERS if path.startswith(prefix)), answers.errors)

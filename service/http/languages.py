@@ -1,0 +1,44 @@
+"""In which language a reader is answered (RFC 9110, "Accept-Language")."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+LANGUAGES = ("en", "nl")
+"""The languages there are texts in; the first one serves where nothing else is known."""
+
+
+def negotiate(request: Request, locale: str = LANGUAGES[0]) -> str:
+    """The locale to answer in: the reader's most wanted language that we have, else that of `locale`, else the first.
+
+    The language of `locale` (`nl_NL`) comes with its country, since countries write amounts differently.
+    """
+    fallback = locale.replace("-", "_")
+    for language in [*_wanted(request.headers.get("accept-language", "")), _language(fallback)]:
+        if language in LANGUAGES:
+            return fallback if _language(fallback) == language else language
+    return LANGUAGES[0]
+
+
+def _wanted(header: str) -> list[str]:
+    """The languages of an Accept-Language header without their countries, the most wanted first."""
+    ranges = []
+    for part in header.split(","):
+        tag, *parameters = (piece.strip() for piece in part.split(";"))
+        weight = next((_weight(p[2:]) for p in parameters if p.startswith("q=")), 1.0)
+        if tag and weight > 0:
+            ranges.append((weight, _language(tag)))
+    return [language for _, language in sorted(ranges, key=lambda one: -one[0])]
+
+
+def _language(tag: str) -> str:
+    return tag.replace("_", "-").partition("-")[0].lower()
+
+
+def _weight(text: str) -> float:
+    """A quality value, 0 for what is none."""
+    try:
+        weight = float(text)
+    except ValueError:
+        return 0.0
+    return weight if 0 <= weight <= 1 else 0.0

@@ -1,0 +1,80 @@
+"""How often somebody may ask, and the headers that say so on every answer.
+
+Both families of headers are sent: `X-RateLimit-Limit` and `X-RateLimit-Remaining`, and `RateLimit-Policy` and
+`RateLimit` (draft-ietf-httpapi-ratelimit-headers); `Retry-After` (RFC 9110) when nothing remains.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from limits import RateLimitItem
+from starlette.requests import Request
+
+from service import clock
+from service.errors import TooManyRequests
+from service.principal import Principal
+from service.store import limits as counters
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What is left of a limit: requests, and whole seconds until the limit is whole again."""
+
+    limit: RateLimitItem
+    remaining: int
+    seconds: int
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of an answer that was counted."""
+        name = self.limit.namespace
+        return {
+            "X-RateLimit-Limit": str(self.limit.amount),
+            "X-RateLimit-Remaining": str(self.remaining),
+            "RateLimit-Policy": f'"{name}";q={self.limit.amount};w={self.limit.get_expiry()}',
+            "RateLimit": f'"{name}";r={self.remaining};t={self.seconds}',
+        }
+
+
+async def count(request: Request, limit: RateLimitItem, principal: Principal | None) -> None:
+    """Count a request against a limit: the customer's, else the token's, else, without a good token, the address's.
+
+    Its headers are given by `headers` from then on. Raises TooManyRequests, with Retry-After, beyond the limit.
+    """
+    at = clock.now()
+    store_id = 0 if principal is None else principal.store.id
+    async with request.app.state.database.connection() as connection:
+        window = await counters.hit(connection, store_id, limit, _who(request, principal), at=at)
+    seconds = max(math.ceil((window.expires_at - at).total_seconds()), 1)
+    request.scope["allowance"] = Allowance(limit, max(limit.amount - window.hits, 0), seconds)
+    if window.hits > limit.amount:
+        raise TooManyRequests(
+            f"Too many requests: {limit.amount} are allowed in {limit.get_expiry()} seconds.",
+            headers={"Retry-After": str(seconds)},
+        )
+
+
+def headers(request: Request) -> dict[str, str]:
+    """The headers of the answer to a request; none if it wasn't counted."""
+    allowance: Allowance | None = request.scope.get("allowance")
+    return {} if allowance is None else allowance.headers
+
+
+def _who(request: Request, principal: Principal | None) -> str:
+    if principal is None:
+        return f"address:{_network(request.client.host if request.client else '')}"
+    if principal.customer_id is None:
+        return f"token:{principal.token_id}"
+    return f"customer:{principal.customer_id}"
+
+
+def _network(host: str) -> str:
+    """A client's address; of IPv6 its /64, all of which one client has to itself."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)

@@ -1,0 +1,1 @@
+"""Work in the background: the queue's engine and its jobs."""

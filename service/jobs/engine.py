@@ -1,0 +1,145 @@
+"""The worker: takes jobs from the queue (PgQueuer), any number of workers side by side, on any number of machines.
+
+A worker listens on a connection of its own, so that a job starts at once, and also asks from time to time, so that one
+whose notification got lost (or never comes, as through PgBouncer) starts too. A job that raises is tried again later,
+at growing distances; meanwhile the others run. A worker that dies leaves its jobs to the next one, which notices by
+their missing signs of life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+
+import asyncpg
+import structlog
+from pgqueuer.core.executors import DatabaseRetryEntrypointExecutor, EntrypointExecutorParameters
+from pgqueuer.db import AsyncpgDriver
+from pgqueuer.qm import QueueManager
+
+from service.jobs import clean
+from service.jobs.copy import CopyJob
+from service.operations import copies
+from service.store.pool import open_database
+from service.store.queue import queue_queries, queue_settings
+
+log = structlog.get_logger("reprise.worker")
+
+HEARTBEAT = timedelta(seconds=30)
+"""After how long without a sign of life a job is taken to be left behind."""
+
+POLL = timedelta(seconds=5)
+"""How often the queue is asked for jobs that no notification told of."""
+
+ATTEMPTS = 10
+FIRST_DELAY = timedelta(seconds=1)
+LONGEST_DELAY = timedelta(minutes=5)
+
+LONGEST_PAUSE = 15.0
+"""Seconds between two attempts to reach a server that is away."""
+
+LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+"""What a lost or unusable connection raises."""
+
+
+async def run(
+    url: str,
+    *,
+    stop: asyncio.Event,
+    concurrency: int = 16,
+    command_timeout: float = 15.0,
+    statement_cache_size: int = 512,
+    listen_url: str | None = None,
+    heartbeat: timedelta = HEARTBEAT,
+    lease: timedelta = copies.LEASE,
+) -> None:
+    """Work until `stop` is set, then finish what was begun.
+
+    `concurrency` is the number of jobs at a time, at least 2. `listen_url` leads to the server directly where `url`
+    goes through a pooler. A lost connection is taken up again; one that can't be had at the start raises StartupError.
+    """
+    async with (
+        open_database(
+            url,
+            max_size=concurrency + 1,
+            command_timeout=command_timeout,
+            statement_cache_size=statement_cache_size,
+        ) as database,
+        asyncio.TaskGroup() as tasks,
+    ):
+        tasks.create_task(_every(stop, timedelta(seconds=30), lambda: clean.rescue(database)))
+        tasks.create_task(_every(stop, timedelta(hours=1), lambda: clean.clean(database)))
+        job = CopyJob(database, lease=lease)
+        connect = partial(
+            asyncpg.connect, listen_url or url, command_timeout=30, statement_cache_size=statement_cache_size
+        )
+        await _keep_working(lambda: _work(connect, job, stop, concurrency, heartbeat), stop)
+
+
+async def _work(
+    connect: Callable[[], Awaitable[asyncpg.Connection[asyncpg.Record]]],
+    job: CopyJob,
+    stop: asyncio.Event,
+    concurrency: int,
+    heartbeat: timedelta,
+) -> None:
+    """Run jobs on one connection to the queue, until `stop` is set or the connection is lost."""
+    connection = await connect()
+    try:
+        manager = QueueManager(queue_queries(AsyncpgDriver(connection)), queue_settings().channel)
+        manager.entrypoint(copies.ENTRYPOINT, executor_factory=_retrying)(job.run)
+        manager.shutdown = stop
+        await manager.run(
+            dequeue_timeout=POLL,
+            batch_size=max(concurrency // 2, 1),
+            max_concurrent_tasks=max(concurrency, 2),
+            heartbeat_timeout=heartbeat,
+        )
+    finally:
+        with suppress(*LOST):
+            await connection.close(timeout=5)
+
+
+def _retrying(parameters: EntrypointExecutorParameters) -> DatabaseRetryEntrypointExecutor:
+    """Jobs that raise are tried again; in the end the queue lets go of them, and `clean.rescue` begins anew."""
+    return DatabaseRetryEntrypointExecutor(
+        parameters, max_attempts=ATTEMPTS, initial_delay=FIRST_DELAY, max_delay=LONGEST_DELAY
+    )
+
+
+async def _keep_working(work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+    """Do `work` again when it ends by an error, at once the first time, then at growing distances."""
+    delay = 0.0
+    while not stop.is_set():
+        began = asyncio.get_running_loop().time()
+        try:
+            await work()
+        except Exception as error:
+            if asyncio.get_running_loop().time() - began > LONGEST_PAUSE:
+                delay = 0.0
+            log.warning("lost the queue", error=repr(error), retry_in=delay, exc_info=not isinstance(error, LOST))
+            await _sleep(stop, delay * random.uniform(0.8, 1.2))  # noqa: S311 -- spreads workers, keeps no secret
+            delay = min(max(delay * 2, 0.5), LONGEST_PAUSE)
+
+
+async def _every(stop: asyncio.Event, period: timedelta, task: Callable[[], Awaitable[None]]) -> None:
+    """Do a task from time to time until `stop` is set; what it raises is logged, and it is done again next time."""
+    while not stop.is_set():
+        # Not at the same time in all workers, and not at once: most of the time there is nothing to do.
+        await _sleep(stop, period.total_seconds() * random.uniform(0.5, 1.5))  # noqa: S311 -- spreads workers
+        if stop.is_set():
+            return
+        try:
+            await task()
+        except Exception:
+            log.exception("a periodic task failed")
+
+
+async def _sleep(stop: asyncio.Event, seconds: float) -> None:
+    """Sleep so long, or until `stop` is set."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)

@@ -1,0 +1,1 @@
+"""One transaction each: what the service does for its callers."""

@@ -1,0 +1,254 @@
+"""The order that a recurring copy makes: what it comes to by today's catalogue, and how it is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+import orjson
+
+from service import clock
+from service.errors import Invalid
+from service.operations import orders, pricing
+from service.principal import Store
+from service.rules.outcomes import CatalogueItem, Outcome, Policy, Price, SourceLine, decide
+from service.rules.states import BLANK, Checkout, Messages, Method, placing_problems, resting
+from service.rules.totals import LineTotals, Totals, line_totals, totals
+from service.store.pool import Connection
+from sql import queries
+
+COPIES = queries("copies")
+
+
+class Row(Protocol):
+    """A row of a statement, by the names of its columns."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
+
+class CopyFailed(Exception):
+    """The order can't be made as asked; `messages` say why by attribute, in the shape of `errors_log`."""
+
+    def __init__(self, messages: Messages) -> None:
+        super().__init__(messages)
+        self.messages = messages
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the target order."""
+
+    item: Row
+    product: CatalogueItem
+    price: Price
+    amounts: LineTotals
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The order to be made of a copy: what the copy found, number, lines, and the events that it begins with."""
+
+    copy: Row
+    number: int
+    status: str
+    fulfillment_status: str
+    lines: Sequence[Line]
+    totals: Totals
+    events: Sequence[str]
+
+    @property
+    def payment_status(self) -> str:
+        """Payment by hand counts as authorized once the order is placed (Commerce Layer's table of statuses)."""
+        if not self.totals.total:
+            return "free"
+        return "authorized" if self.status == "placed" else "unpaid"
+
+
+async def plan(connection: Connection, store: Store, copy: Row, number: int, at: datetime) -> Target:
+    """What order a claimed copy leads to: the statement `claimed` tells of the copy. Two reads. Raises CopyFailed."""
+    items = await connection.fetch(COPIES["items"], store.id, copy["order_subscription_id"])
+    catalogue = await pricing.catalogue(
+        connection,
+        store,
+        [item["sku_id"] for item in items],
+        currency=copy["currency_code"],
+        customer_group_id=copy["customer_group_id"],
+        at=at,
+    )
+    try:
+        return _target(copy, number, _lines(items, catalogue, copy), at)
+    except Invalid as error:
+        raise CopyFailed({"total_amount_cents": [error.detail]}) from None
+
+
+async def make(connection: Connection, store: Store, target: Target, at: datetime) -> str:
+    """Take the stock that an order to be placed needs, and write the order; gives its id. Raises CopyFailed."""
+    if target.status == "placed":
+        await _take_stock(connection, store, target.lines, at)
+    return await _insert(connection, store, target, at)
+
+
+def _lines(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row) -> list[Line]:
+    """The lines that a subscription's items lead to. Raises CopyFailed when one can't be had.
+
+    What a subscription agreed on binds the shop: quantity limits of today don't matter, nor prices of today where the
+    price is fixed. Stock is not looked at here: it is taken when the order is placed.
+    """
+    messages: list[str] = []
+    lines: list[Line] = []
+    for item, outcome in _outcomes(items, catalogue):
+        fixed = item["price_mode"] == "fixed"
+        price = Price(1, item["unit_amount_cents"]) if fixed else outcome.price
+        if outcome.item is None or price is None or outcome.skipped:
+            messages.append(f"{item['sku_code']} - {outcome.code}")
+        elif fixed and item["currency_code"] != copy["currency_code"]:
+            messages.append(f"{item['sku_code']} - currency_mismatch")
+        else:
+            rate, included = outcome.item.tax_rate, copy["tax_included"]
+            amounts = line_totals(item["quantity"], price.amount_cents, rate, tax_included=included)
+            lines.append(Line(item, outcome.item, price, amounts))
+    if messages:
+        raise CopyFailed({"line_items": messages})
+    return lines
+
+
+def _outcomes(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem]) -> Iterator[tuple[Row, Outcome]]:
+    """Each item with its outcome, in their order."""
+    # Where prices are fixed any price stands in for those of today, of which there may be none.
+    agreed = {sku_id: replace(product, prices=[Price(1, 0)]) for sku_id, product in catalogue.items()}
+    policy = Policy(stock="ignore", limits=False, merge=False)
+    outcomes: dict[str, Outcome] = {}
+    for mode, products in (("fixed", agreed), ("current", catalogue)):
+        lines = [_source_line(item) for item in items if item["price_mode"] == mode]
+        outcomes |= {outcome.line.id: outcome for outcome in decide(lines, products, {}, policy)}
+    return ((item, outcomes[item["id"]]) for item in items)
+
+
+def _source_line(item: Row) -> SourceLine:
+    return SourceLine(
+        id=item["id"],
+        item_type="skus",
+        sku_id=item["sku_id"],
+        sku_code=item["sku_code"],
+        name=item["name"],
+        options=orjson.loads(item["options"]),
+        quantity=item["quantity"],
+        currency_code=item["currency_code"],
+        unit_amount_cents=item["unit_amount_cents"],
+    )
+
+
+def _target(copy: Row, number: int, lines: Sequence[Line], at: datetime) -> Target:
+    """What the target order comes to. Raises CopyFailed when it is to be placed and can't be."""
+    ships = any(not line.item["do_not_ship"] for line in lines)
+    amounts = totals(
+        (line.amounts for line in lines),
+        shipping_amount_cents=(copy["shipping_amount_cents"] or 0) if ships else 0,
+        payment_method_amount_cents=copy["payment_method_amount_cents"] or 0,
+    )
+    status = resting(has_customer=bool(copy["customer_id"] or copy["customer_email"]), has_lines=bool(lines))
+    happened = ["orders.create", "orders.pending"] if status == "pending" else ["orders.create"]
+    if copy["place_target_order"]:
+        problems = placing_problems(_checkout(copy, status, at, ships=ships, free=not amounts.total))
+        if problems:
+            raise CopyFailed(problems)
+        status = "placed"
+        happened.append("orders.place")
+    elif not lines:
+        raise CopyFailed({"line_items": [BLANK]})
+    fulfillment = "unfulfilled" if ships else "not_required"
+    return Target(copy, number, status, fulfillment, lines, amounts, happened)
+
+
+def _checkout(copy: Row, status: str, at: datetime, *, ships: bool, free: bool) -> Checkout:
+    """What placing asks of the target order."""
+    expires_at = copy["payment_source_expires_at"]
+    shipping, payment = copy["shipping_method_id"], copy["payment_method_id"]
+    return Checkout(
+        status=status,
+        ships=ships,
+        free=free,
+        has_billing_address=copy["billing_address_id"] is not None,
+        has_shipping_address=copy["shipping_address_id"] is not None,
+        shipping_method=None if shipping is None else Method(copy["shipping_method_available"]),
+        payment_method=None if payment is None else Method(copy["payment_method_available"], copy["gateway"]),
+        payment_source_expired=expires_at is not None and expires_at <= at,
+    )
+
+
+async def _take_stock(connection: Connection, store: Store, lines: Sequence[Line], at: datetime) -> None:
+    """Take what the lines need out of the stock. Raises CopyFailed when there is too little of something."""
+    needed: Counter[str] = Counter()
+    for line in lines:
+        needed[line.product.sku_id] += line.item["quantity"]
+    rows = await connection.fetch(orders.ORDERS["take_stock"], store.id, list(needed), list(needed.values()), at)
+    short = {row["sku_id"] for row in rows}
+    if short:
+        codes = dict.fromkeys(line.item["sku_code"] for line in lines if line.product.sku_id in short)
+        raise CopyFailed({"line_items": [f"{code} - out_of_stock" for code in codes]})
+
+
+async def _insert(connection: Connection, store: Store, target: Target, at: datetime) -> str:
+    """Write the target order with its lines and snapshots of its addresses: one statement. Gives its id."""
+    copy = target.copy
+    own = {
+        "id": clock.new_id(),
+        "number": target.number,
+        "code": orders.order_code(target.number, prefix=copy["order_prefix"], suffix=copy["order_suffix"]),
+        "status": target.status,
+        "payment_status": target.payment_status,
+        "fulfillment_status": target.fulfillment_status,
+        "original_billing_address_id": copy["billing_address_id"],
+        "billing_address_id": copy["billing_address_id"] and clock.new_id(),
+        "original_shipping_address_id": copy["shipping_address_id"],
+        "shipping_address_id": copy["shipping_address_id"] and clock.new_id(),
+        "subtotal_amount_cents": target.totals.subtotal,
+        "shipping_amount_cents": target.totals.shipping,
+        "payment_method_amount_cents": target.totals.payment_method,
+        "subtotal_tax_amount_cents": target.totals.subtotal_tax,
+        "total_tax_amount_cents": target.totals.tax,
+        "total_amount_cents": target.totals.total,
+    } | {column: copy[column] for column in _CARRIED}
+    drafts = [
+        {
+            "id": clock.new_id(),
+            "sku_id": line.product.sku_id,
+            "sku_code": line.product.code,
+            "name": line.product.name,
+            "image_url": line.product.image_url,
+            "position": position,
+            "options": orjson.Fragment(line.item["options"]),
+            "quantity": line.item["quantity"],
+            "currency_code": copy["currency_code"],
+            "unit_amount_cents": line.price.amount_cents,
+            "compare_at_amount_cents": line.price.compare_at_amount_cents,
+            "total_amount_cents": line.amounts.total,
+            "tax_rate": str(line.product.tax_rate),
+            "tax_amount_cents": line.amounts.tax,
+        }
+        for position, line in enumerate(target.lines, 1)
+    ]
+    await connection.execute(
+        orders.ORDERS["copy"],
+        store.id,
+        copy["source_order_id"],
+        orjson.dumps(own).decode(),
+        orjson.dumps(drafts).decode(),
+        at,
+    )
+    return str(own["id"])
+
+
+_CARRIED = (
+    "customer_id",
+    "customer_email",
+    "shipping_method_id",
+    "payment_method_id",
+    "customer_payment_source_id",
+    "order_subscription_id",
+    "occurrence_id",
+)
+"""Columns of the target order that are as the copy found them."""

@@ -1,0 +1,1 @@
+"""The domain's rules, without input or output."""

@@ -1,0 +1,91 @@
+"""Which states lead to which, and what an order needs before it can be placed (contracts: Commerce Layer's orders).
+
+Messages are kept in `errors_log` and shown to people: Commerce Layer's words where it has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Messages = dict[str, list[str]]
+"""What is wrong, by attribute or relationship: the shape of `errors_log`."""
+
+ORDER_TRANSITIONS: Mapping[str, frozenset[str]] = {
+    "draft": frozenset({"pending", "cancelled"}),
+    "pending": frozenset({"draft", "placing", "placed", "cancelled"}),
+    "placing": frozenset({"pending", "placed"}),
+    "placed": frozenset({"approved", "cancelled"}),
+    "approved": frozenset({"cancelled"}),
+    "cancelled": frozenset(),
+}
+"""Order status -> those that may follow. A draft becomes pending first; what is being placed can't be cancelled."""
+
+SUBSCRIPTIONS_THAT_RUN = frozenset({"active", "inactive"})
+"""Subscription statuses in which a copy may be made by hand; the schedule runs active ones only."""
+
+BLANK = "can't be blank"
+UNAVAILABLE = "is no longer available"
+
+
+def refused(current: str, wanted: str) -> str | None:
+    """Why an order can't go from one status to another, or None when it can."""
+    if wanted in ORDER_TRANSITIONS[current]:
+        return None
+    return f"cannot transition from {current} to {wanted}"
+
+
+def resting(*, has_customer: bool, has_lines: bool) -> str:
+    """The status of an order that nobody has placed: pending once it has a customer and a line, else draft."""
+    return "pending" if has_customer and has_lines else "draft"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way to ship or to pay that an order has chosen; `gateway` is that of a way to pay."""
+
+    available: bool
+    gateway: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """What placing looks at: the resting status, what the order has, whether it ships and whether it is free."""
+
+    status: str
+    ships: bool
+    free: bool
+    has_billing_address: bool
+    has_shipping_address: bool
+    shipping_method: Method | None
+    payment_method: Method | None
+    payment_source_expired: bool = False
+
+
+def placing_problems(order: Checkout) -> Messages:
+    """Everything that keeps an order from being placed, but for stock, which is taken, not asked for."""
+    reason = refused(order.status, "placed")
+    if reason is not None:
+        return {"status": [reason]}
+    problems: Messages = {}
+    if not order.has_billing_address:
+        problems["billing_address"] = [BLANK]
+    if order.ships:
+        if not order.has_shipping_address:
+            problems["shipping_address"] = [BLANK]
+        problems |= _method("shipping_method", order.shipping_method)
+    if not order.free:
+        problems |= _method("payment_method", order.payment_method)
+        if order.payment_source_expired:
+            problems["customer_payment_source"] = ["has expired"]
+    return problems
+
+
+def _method(name: str, method: Method | None) -> Messages:
+    if method is None:
+        return {name: [BLANK]}
+    if not method.available:
+        return {name: [UNAVAILABLE]}
+    if method.gateway not in ("", "manual"):
+        return {name: [f"can't be charged through the {method.gateway} gateway"]}
+    return {}

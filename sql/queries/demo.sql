@@ -1,0 +1,26 @@
+-- name: describe
+-- What a store was seeded with, null for a store that was not; no row when there is no such store.
+select metadata -> 'demo'
+from stores
+where store_id = $1;
+
+-- name: mark
+-- Notes on a store what it was seeded with.
+update stores
+set metadata = jsonb_set(metadata, '{demo}', $2::jsonb), updated_at = $3
+where store_id = $1;
+
+-- name: market
+-- The market of a store.
+select id
+from markets
+where store_id = $1;
+
+-- name: use_numbers
+-- Moves the next number of each kind beyond those that were used: a kind and its highest number per position.
+insert into number_blocks (store_id, kind, next_number)
+select
+    $1 as store_id,
+    used.kind,
+    used.number + 1 as next_number
+from unnest($2::text[], $3::bigint[]) as used (kind, number);

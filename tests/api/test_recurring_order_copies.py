@@ -1,0 +1,145 @@
+"""`POST /api/recurring_order_copies` as Commerce Layer documents it, up to the target order."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx2
+import pytest
+
+from service.jobs import engine
+from service.principal import Store
+from service.store.pool import Connection
+from tests import factories
+from tests.factories import Line
+from tests.support import Access, Grant
+
+ATTRIBUTES = (
+    "status",
+    "started_at",
+    "completed_at",
+    "failed_at",
+    "errors_log",
+    "errors_count",
+    "place_target_order",
+    "reuse_wallet",
+    "created_at",
+    "updated_at",
+    "reference",
+    "reference_origin",
+    "metadata",
+)
+URL = "/api/recurring_order_copies"
+
+
+def request(order_id: str, subscription_id: str, **attributes: Any) -> dict[str, Any]:
+    """The document's own request, with other ids."""
+    relationships = {
+        "source_order": {"data": {"type": "orders", "id": order_id}},
+        "order_subscription": {"data": {"type": "order_subscriptions", "id": subscription_id}},
+    }
+    data: dict[str, Any] = {"type": "recurring_order_copies", "relationships": relationships}
+    return {"data": data | ({"attributes": attributes} if attributes else {})}
+
+
+async def sample(connection: Connection, store: Store) -> tuple[str, str]:
+    """The order and the subscription of the document's request."""
+    lines = [Line(await factories.sku(connection, store, price=1900), 2)]
+    order_id = await factories.full_order(connection, store, lines, id="ABCRtyUpBa")
+    return order_id, await factories.subscription(connection, store, order_id, id="BCDRtyUpBa")
+
+
+async def test_the_documented_request_gives_the_documented_resource(
+    client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store
+) -> None:
+    ends = await sample(connection, store)
+    answer = await client.post(URL, json=request(*ends), headers=integration.headers)
+    assert answer.status_code == 201
+    data = answer.json()["data"]
+    self_link = f"http://127.0.0.1{URL}/{data['id']}"
+    assert answer.headers["location"] == self_link
+    assert data["links"] == {"self": self_link}
+    assert tuple(data["attributes"]) == ATTRIBUTES
+    attributes = data["attributes"]
+    assert (attributes["status"], attributes["errors_log"], attributes["errors_count"]) == ("pending", None, 0)
+    assert (attributes["place_target_order"], attributes["reuse_wallet"]) == (False, True)
+    assert set(data["relationships"]) == {"source_order", "target_order", "events", "order_subscription"}
+    for name, relationship in data["relationships"].items():
+        assert relationship["links"] == {
+            "self": f"{self_link}/relationships/{name}",
+            "related": f"{self_link}/{name}",
+        }
+    assert data["relationships"]["target_order"]["data"] is None
+    assert data["meta"]["mode"] == "test"
+
+
+async def test_the_copy_completes_within_seconds_and_its_order_can_be_fetched(
+    client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store, database_url: str
+) -> None:
+    ends = await sample(connection, store)
+    sent = request(*ends, place_target_order=True, reference="R1", metadata={"foo": "bar"})
+    copy_id = (await client.post(URL, json=sent, headers=integration.headers)).json()["data"]["id"]
+    stop = asyncio.Event()
+    worker = asyncio.create_task(engine.run(database_url, stop=stop, concurrency=2))
+    async with asyncio.timeout(10):
+        status = ""
+        while status != "completed":
+            await asyncio.sleep(0.05)
+            copy = await client.get(f"{URL}/{copy_id}?include=target_order.line_items", headers=integration.headers)
+            status = copy.json()["data"]["attributes"]["status"]
+            assert status != "failed", copy.json()
+    stop.set()
+    await worker
+
+    included = {(one["type"], one["id"]): one["attributes"] for one in copy.json()["included"]}
+    target_id = copy.json()["data"]["relationships"]["target_order"]["data"]["id"]
+    target = included["orders", target_id]
+    assert (target["status"], target["payment_status"]) == ("placed", "authorized")
+    assert [one["quantity"] for (type_, _), one in included.items() if type_ == "line_items"] == [2]
+    happened = await client.get(f"{URL}/{copy_id}/events?sort=id", headers=integration.headers)
+    assert [event["attributes"]["name"] for event in happened.json()["data"]] == [
+        "recurring_order_copies.create",
+        "recurring_order_copies.start",
+        "recurring_order_copies.complete",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ends", "status", "pointers"),
+    [
+        (("ABCRtyUpBa", "nothing"), 404, ["/data/relationships/order_subscription/data"]),
+        (("nothing", "BCDRtyUpBa"), 404, ["/data/relationships/source_order/data"]),
+    ],
+)
+async def test_unknown_ends_are_not_found(  # noqa: PLR0917 -- fixtures
+    client: httpx2.AsyncClient,
+    integration: Access,
+    connection: Connection,
+    store: Store,
+    ends: tuple[str, str],
+    status: int,
+    pointers: list[str],
+) -> None:
+    await sample(connection, store)
+    answer = await client.post(URL, json=request(*ends), headers=integration.headers)
+    assert answer.status_code == status
+    assert [error["source"]["pointer"] for error in answer.json()["errors"]] == pointers
+
+
+async def test_both_relationships_are_required(client: httpx2.AsyncClient, integration: Access) -> None:
+    answer = await client.post(URL, json={"data": {"type": "recurring_order_copies"}}, headers=integration.headers)
+    assert answer.status_code == 422
+    assert {error["source"]["pointer"] for error in answer.json()["errors"]} == {
+        "/data/relationships/source_order",
+        "/data/relationships/order_subscription",
+    }
+
+
+async def test_the_scope_to_change_subscriptions_is_asked_for(
+    client: httpx2.AsyncClient, grant: Grant, connection: Connection, store: Store
+) -> None:
+    reader = await grant(scopes=["read_subscriptions"])
+    answer = await client.post(URL, json=request(*await sample(connection, store)), headers=reader.headers)
+    assert answer.status_code == 403
+    assert await connection.fetchval("select count(*) from order_factories where store_id = $1", store.id) == 0

@@ -1,0 +1,124 @@
+"""The described contract to check answers against, and a store in which every type has a resource."""
+
+from __future__ import annotations
+
+import pytest
+import pytest_asyncio
+
+from service import clock
+from service.jsonapi import openapi
+from service.operations import events
+from service.principal import Store
+from service.resources import RESOURCES
+from service.store.pool import Connection
+from tests import factories
+from tests.contract.contract import Contract
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    """What `openapi.yaml` says."""
+    return Contract(openapi.build(RESOURCES))
+
+
+@pytest_asyncio.fixture
+async def world(connection: Connection, store: Store) -> dict[str, str]:
+    """One resource of every type, most of them linked with one another: type -> id."""
+    at = clock.now(store)
+
+    async def insert(table: str, **columns: object) -> str:
+        return await factories.insert(connection, table, store, **columns)
+
+    group = await insert("customer_groups", name="Friends", code="friends")
+    customer = await factories.customer(connection, store, customer_group_id=group)
+    source = await factories.payment_source(connection, store, customer)
+    sku = await factories.sku(connection, store, price=1999, stock=5, name="Blue T-Shirt")
+    lines = [factories.Line(sku, 2)]
+    order = await factories.full_order(
+        connection, store, lines, customer_id=customer, customer_payment_source_id=source, metadata={"foo": "bar"}
+    )
+    cart = await factories.cart(connection, store, customer_id=customer)
+    item = await insert(
+        "cart_items",
+        cart_id=cart,
+        sku_id=sku.id,
+        sku_code=sku.code,
+        name=sku.name,
+        quantity=2,
+        currency_code="EUR",
+        unit_amount_cents=1999,
+        total_amount_cents=3998,
+    )
+    subscription = await factories.subscription(connection, store, order)
+    occurrence = await insert(
+        "occurrences", order_subscription_id=subscription, occurrence_index=1, nominal_at=at, scheduled_at=at
+    )
+    copy = await insert("order_factories", kind="order_copies", source_order_id=order)
+    recurring = await insert(
+        "order_factories",
+        kind="recurring_order_copies",
+        source_order_id=order,
+        order_subscription_id=subscription,
+        occurrence_id=occurrence,
+        status="failed",
+        failed_at=at,
+        errors_log={"status": ["cannot transition from draft to placed"]},
+        errors_count=1,
+    )
+    reorder = await insert(
+        "reorders",
+        source_order_id=order,
+        cart_id=cart,
+        customer_id=customer,
+        digest="d",
+        added_count=1,
+        adjusted_count=0,
+        skipped_count=0,
+    )
+    line = await connection.fetchval("select id from line_items where store_id = $1 limit 1", store.id)
+    outcome = await insert(
+        "reorder_outcomes",
+        reorder_id=reorder,
+        position=1,
+        source_line_item_id=line,
+        cart_item_id=item,
+        status="added",
+        notices=["price_decreased"],
+        name=sku.name,
+        requested_quantity=2,
+        resulting_quantity=2,
+        currency_code="EUR",
+        previous_unit_amount_cents=2500,
+        current_unit_amount_cents=1999,
+    )
+    tag = await insert("tags", name="vip")
+    await connection.execute(
+        "insert into order_tags (store_id, order_id, tag_id) values ($1, $2, $3)", store.id, order, tag
+    )
+    made = {
+        "customer_groups": group,
+        "customers": customer,
+        "customer_payment_sources": source,
+        "skus": sku.id,
+        "orders": order,
+        "carts": cart,
+        "cart_items": item,
+        "order_subscriptions": subscription,
+        "occurrences": occurrence,
+        "order_copies": copy,
+        "recurring_order_copies": recurring,
+        "order_factories": recurring,
+        "reorders": reorder,
+        "reorder_outcomes": outcome,
+        "line_items": str(line),
+        "tags": tag,
+        "test_clocks": await insert("test_clocks", name="Paused", frozen_at=at),
+        "promotions": await insert("promotions", name="Spring", kind="percent", percentage=10),
+        "subscription_models": await insert("subscription_models", name="Monthly", frequencies=["monthly"]),
+        "repeat_links": await insert("repeat_links", order_id=order, kind="custom", key_id="k", max_uses=3),
+        "events": await events.record(connection, store, "orders.place", order, actor=f"customers:{customer}"),
+    }
+    for type_ in RESOURCES.keys() - made.keys() - {"tokens"}:
+        table = RESOURCES[type_].resource.table
+        made[type_] = await connection.fetchval(f"select id from {table} where store_id = $1 limit 1", store.id)
+    return made
