@@ -60,9 +60,9 @@ class Settings(BaseSettings):
     def with_keys(self) -> Settings:
         """These settings with signing keys.
 
-        They are the given ones, or for the embedded database those kept in `data_dir/secret_keys` (made once, mode 0600).
-        Raises StartupError when a given database has no keys: they sign links that customers hold, so they can't be
-        made up at every start.
+        They are the given ones, or for the embedded database those kept in `data_dir/secret_keys` (made once, mode
+        0600). Raises StartupError when a given database has no keys: they sign links that customers hold, so they
+        can't be made up at every start.
         """
         if self.keys:
             return self

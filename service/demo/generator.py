@@ -97,7 +97,7 @@ def _product(sheet: Sheet, random: Random, index: int, fittings: Fittings) -> Pr
     columns: dict[str, Any] = {"price": price, "stock": random.randint(20, 2000)}
     if index % 8 in (3, 5):
         columns |= {"previous": price + (200 if index % 8 == 3 else -100), "changed_at": changed_at}
-    columns |= {
+    peculiar: dict[int, dict[str, Any]] = {
         7: {"stock": 0},
         8: {"stock": random.randint(1, 3)},
         9: {"stock": None},
@@ -107,7 +107,8 @@ def _product(sheet: Sheet, random: Random, index: int, fittings: Fittings) -> Pr
         18: {"price": None, "previous": price, "changed_at": changed_at},
         23: {"min_quantity": 2, "max_quantity": 12, "step_quantity": 2},
         31: {"reorderable": False},
-    }.get(index % 40, {})
+    }
+    columns |= peculiar.get(index % 40, {})
     if kind == "Shirt":
         columns["options"] = orjson.dumps([{"name": "Size", "required": True, "values": list(_SIZES)}]).decode()
         columns["chosen"] = {"Size": random.choice(_SIZES)}

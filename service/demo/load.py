@@ -83,6 +83,11 @@ async def holds_demo(connection: Connection, store_id: int = STORE) -> bool:
     return there is not None and there[0] is not None
 
 
+async def has_stores(connection: Connection) -> bool:
+    """Whether there is any store."""
+    return bool(await connection.fetchval(DEMO["has_stores"]))
+
+
 async def _store(connection: Connection, plan: Plan, at: datetime) -> tuple[Sheet, str]:
     """Make the store; gives an empty sheet for it, and its time zone."""
     store = await stores.create(

@@ -78,7 +78,7 @@ async def issue(
     )
     assert kept is not None  # noqa: S101 -- the statement always gives one row
     if not kept["known"]:
-        raise NotFound("There is no customers of this id.", pointer="/data/relationships/customer/data")
+        raise NotFound("There is no customer of this id.", pointer="/data/relationships/customer/data")
     if not kept["made"]:
         raise Conflict("There is already a token of this id.", pointer="/data/id")
     return id_, token

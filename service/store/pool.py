@@ -76,6 +76,7 @@ async def open_database(
         max_size=max_size,
         command_timeout=command_timeout,
         statement_cache_size=statement_cache_size,
+        init=_acquaint,
         reset=_keep,
     )
     with _explained(place):
@@ -101,6 +102,15 @@ async def connect(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]
         yield connection
     finally:
         await connection.close()
+
+
+async def _acquaint(connection: Connection) -> None:
+    """Let asyncpg meet an array of rows once per connection.
+
+    It looks up the types of a result's columns, but not those inside of a row: included resources that hold lists of
+    further ones would have no decoder.
+    """
+    await connection.fetchval("select array[row(1)]")
 
 
 async def _keep(_: Connection) -> None:

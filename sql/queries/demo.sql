@@ -24,3 +24,7 @@ select
     used.kind,
     used.number + 1 as next_number
 from unnest($2::text[], $3::bigint[]) as used (kind, number);
+
+-- name: has_stores
+-- Whether there is any store: asked of a new database, so it is pinned to none.
+select count(stores.store_id) > 0 from stores;

@@ -6,11 +6,11 @@ import httpx2
 import pytest
 
 from schemas.base import ToMany, graph
-from service.jsonapi.query import sortable
+from service.jsonapi.query import parse, sortable
 from service.principal import Store
 from service.resources import RESOURCES
 from service.store import read
-from service.store.pool import Connection, Database
+from service.store.pool import Connection, Database, open_database
 from tests import factories
 from tests.support import Access, Grant, make_store
 
@@ -349,3 +349,14 @@ async def test_a_customer_sees_no_prices_of_groups(
         assert len((await client.get(url, headers=access.headers)).json()["data"]) == 1
     sku_document = (await client.get(f"/api/skus/{sku.id}?include=prices", headers=access.headers)).json()
     assert len(sku_document["included"]) == 1
+
+
+async def test_a_fresh_connection_reads_lists_inside_of_included_resources(
+    database_url: str, store: Store, order_id: str
+) -> None:
+    """asyncpg knows no decoder for an array of rows inside of a row until it has met one (a 500 on new connections)."""
+    query = parse(graph["line_items"], [("include", "order.line_items")], shape="many")
+    async with open_database(database_url, max_size=1) as fresh, fresh.connection() as connection:
+        rows = await read.page(connection, read.Viewer(store.id), query)
+    assert [len(row[-1][-1]) for row in rows.rows] == [2, 2]
+    assert rows.rows[0][-1][0] == order_id

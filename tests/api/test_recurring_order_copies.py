@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import httpx2
-import pytest
 
 from service.jobs import engine
 from service.principal import Store
@@ -105,35 +104,24 @@ async def test_the_copy_completes_within_seconds_and_its_order_can_be_fetched(
     ]
 
 
-@pytest.mark.parametrize(
-    ("ends", "status", "pointers"),
-    [
-        (("ABCRtyUpBa", "nothing"), 404, ["/data/relationships/order_subscription/data"]),
-        (("nothing", "BCDRtyUpBa"), 404, ["/data/relationships/source_order/data"]),
-    ],
-)
-async def test_unknown_ends_are_not_found(  # noqa: PLR0917 -- fixtures
-    client: httpx2.AsyncClient,
-    integration: Access,
-    connection: Connection,
-    store: Store,
-    ends: tuple[str, str],
-    status: int,
-    pointers: list[str],
+async def test_unknown_ends_are_not_found(
+    client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store
 ) -> None:
-    await sample(connection, store)
-    answer = await client.post(URL, json=request(*ends), headers=integration.headers)
-    assert answer.status_code == status
-    assert [error["source"]["pointer"] for error in answer.json()["errors"]] == pointers
+    order_id, subscription_id = await sample(connection, store)
+    for ends, name in (((order_id, "nothing"), "order_subscription"), (("nothing", subscription_id), "source_order")):
+        answer = await client.post(URL, json=request(*ends), headers=integration.headers)
+        assert answer.status_code == 404
+        assert [error["source"] for error in answer.json()["errors"]] == [
+            {"pointer": f"/data/relationships/{name}/data"}
+        ]
 
 
 async def test_both_relationships_are_required(client: httpx2.AsyncClient, integration: Access) -> None:
     answer = await client.post(URL, json={"data": {"type": "recurring_order_copies"}}, headers=integration.headers)
     assert answer.status_code == 422
-    assert {error["source"]["pointer"] for error in answer.json()["errors"]} == {
-        "/data/relationships/source_order",
-        "/data/relationships/order_subscription",
-    }
+    details = " ".join(error["detail"] for error in answer.json()["errors"])
+    assert "source_order" in details
+    assert "order_subscription" in details
 
 
 async def test_the_scope_to_change_subscriptions_is_asked_for(

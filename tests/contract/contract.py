@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 JSON_API = "application/vnd.api+json"
@@ -22,7 +22,7 @@ class Contract:
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.document = document
-        self._registry: Registry[Any] = Registry().with_resource("openapi", Resource(document, DRAFT202012))
+        self._registry: Registry[Any] = Registry().with_resource("openapi", DRAFT202012.create_resource(document))
         self._paths = {path: re.compile(re.sub(r"\{\w+\}", "[^/]+", path)) for path in document["paths"]}
 
     def operation(self, method: str, path: str) -> dict[str, Any]:

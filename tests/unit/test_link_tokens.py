@@ -59,7 +59,7 @@ def test_what_is_no_token_names_nothing(text: str) -> None:
         f"1003..{'A' * 43}",
         f"1003.{'x' * 65}.{'A' * 43}",
         f"1003.{LINK.id}.{'A' * 43}\n",
-        f"١.{LINK.id}.{'A' * 43}",
+        f"\u0661.{LINK.id}.{'A' * 43}",
     ],
 )
 def test_almost_tokens_name_nothing(token: str) -> None:

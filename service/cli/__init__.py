@@ -1,0 +1,1 @@
+"""What the commands of `reprise` do; `service.__main__` declares them."""

@@ -1,0 +1,187 @@
+"""The API's processes and the worker: started, announced once they answer, and stopped without dropping anything."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import uvicorn
+import uvloop
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from service.app import create_app
+from service.cli import logs
+from service.errors import StartupError
+from service.jobs import engine
+from service.settings import Settings
+
+GRACE_SECONDS = 25
+"""How long requests may take to end once the process is told to stop."""
+
+T = TypeVar("T")
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, on uvloop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens: from now on the port is ours. Raises StartupError when it can't be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError, OverflowError):
+        raise StartupError(f"{host}:{port} is no address to listen on: give another --host or --port.") from None
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(2048)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise StartupError(f"Port {port} on {host} is in use: choose another with --port.") from None
+        raise StartupError(
+            f"Can't listen on {host}:{port} ({error.strerror}): give another --host or --port."
+        ) from None
+    return sock
+
+
+def url_of(sock: socket.socket) -> str:
+    """The URL at which a listening socket is reached from this machine."""
+    host, port = sock.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 -- compared with, not bound to
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it answers and leaves by itself after a signal, with exit code 0."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.stopping = asyncio.Event()
+        self._ready = ready
+
+    def stop(self) -> None:
+        """Take no more requests and end when those that are being answered have been; at once when told again."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self.stopping.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at Ctrl-C and SIGTERM."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.stop)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, then say so."""
+        await super().startup(sockets)
+        self._ready()
+
+
+async def serve(settings: Settings, sock: socket.socket, ready: Callable[[], None], *, work: bool = False) -> None:
+    """Serve the API in this process until told to stop; with `work` there is a worker beside it.
+
+    `settings` name a migrated database; `ready` is called once requests are answered. Raises StartupError when the
+    database can't be had, and what the worker raises.
+    """
+    app = create_app(settings)
+    # Here and not in uvicorn, which would turn what goes wrong into a traceback.
+    async with app.router.lifespan_context(app):
+        api = _Server(_config(app, lifespan="off"), ready)
+        if not work:
+            await api.serve([sock])
+            return
+        worker = asyncio.create_task(_work(settings, api.stopping))
+        # One without the other would be a service that takes orders and never copies one.
+        worker.add_done_callback(lambda _: None if api.should_exit else api.stop())
+        try:
+            await api.serve([sock])
+        finally:
+            api.stopping.set()
+            await worker
+
+
+def serve_processes(settings: Settings, sock: socket.socket, ready: Callable[[], None], workers: int) -> None:
+    """Serve the API in several processes until told to stop. Raises StartupError when they can't start."""
+    # The processes are new ones and read their settings from the environment.
+    os.environ |= {"DATABASE_URL": settings.database_url or "", "REPRISE_SECRET_KEYS": settings.secret_keys}
+    os.environ["REPRISE_ALLOWED_HOSTS"] = settings.allowed_hosts
+    config = _config(f"{__name__}:application", factory=True, workers=workers)
+    processes = Multiprocess(config, [sock])
+    threading.Thread(target=_once_it_answers, args=(url_of(sock), ready), daemon=True).start()
+    processes.run()
+    if any(process.exitcode == STARTUP_FAILURE for process in processes.processes):
+        raise StartupError("The API's processes could not start: what they said is above.")
+
+
+def application() -> object:
+    """The application of one of several processes, with the settings of the environment."""
+    settings = Settings()
+    logs.configure(settings.log_level)
+    return create_app(settings)
+
+
+async def work(settings: Settings, concurrency: int, ready: Callable[[], None]) -> None:
+    """Work on the queue until told to stop, then finish what was begun. Raises StartupError without a database."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    ready()
+    await _work(settings, stop, concurrency)
+
+
+async def _work(settings: Settings, stop: asyncio.Event, concurrency: int = 8) -> None:
+    await engine.run(
+        settings.database_url or "",
+        stop=stop,
+        concurrency=concurrency,
+        command_timeout=settings.command_timeout,
+        statement_cache_size=settings.statement_cache_size,
+    )
+
+
+def _config(app: Any, **options: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        **options,
+    )
+
+
+def _once_it_answers(url: str, ready: Callable[[], None]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=5):  # noqa: S310 -- our own http URL
+                ready()
+                return
+        except (OSError, urllib.error.URLError):
+            time.sleep(0.1)

@@ -1,0 +1,125 @@
+"""`reprise up`: everything in one process, with demo data to try."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import orjson
+
+from service import clock
+from service.cli.console import answer, progress, say
+from service.cli.serving import serve, url_of
+from service.demo import load
+from service.demo.documents import CUSTOMER_ID
+from service.operations import tokens
+from service.principal import CUSTOMER_SCOPES, SCOPES
+from service.settings import Settings
+from service.store import migrate
+from service.store.pool import Connection, connect
+
+_COPY = {
+    "data": {
+        "type": "recurring_order_copies",
+        "relationships": {
+            "source_order": {"data": {"type": "orders", "id": "ABCRtyUpBa"}},
+            "order_subscription": {"data": {"type": "order_subscriptions", "id": "BCDRtyUpBa"}},
+        },
+    }
+}
+
+
+async def up(settings: Settings, sock: socket.socket, *, embedded: bool, demo: bool) -> None:
+    """Migrate, seed an empty embedded database (any one with `demo`), then serve and work until told to stop."""
+    url = settings.database_url or ""
+    await migrate.migrate(url, progress=lambda step: say(f"migrating: {step}"))
+    async with connect(url) as connection:
+        await _seed(connection, only_empty=not demo, wanted=embedded or demo)
+        known = await _tokens(connection, settings.data_dir) if await load.holds_demo(connection) else None
+
+    def ready() -> None:
+        answer(f"Reprise answers at {url_of(sock)} (Ctrl-C stops it).")
+        if known is None:
+            answer("Make a token with `reprise token create --store N`.")
+        else:
+            _introduce(url_of(sock), *known)
+
+    await serve(settings, sock, ready, work=True)
+
+
+async def _seed(connection: Connection, *, only_empty: bool, wanted: bool) -> None:
+    """Seed the demo store, if it is wanted here and not there yet."""
+    if not wanted or await load.holds_demo(connection) or (only_empty and await load.has_stores(connection)):
+        return
+    plan = load.Plan()
+    with progress("making demo data", plan.orders) as tell:
+        await load.seed(connection, plan, clock.now(), tell)
+
+
+async def _tokens(connection: Connection, data_dir: Path) -> tuple[str, str]:
+    """An integration's and a customer's token of the demo store: those in the data folder while they are good."""
+    kept = data_dir / "tokens"
+    at = clock.now()
+    with suppress(FileNotFoundError, ValueError):
+        integration, customer = kept.read_text().split()
+        principals = [await tokens.find(connection, token, at) for token in (integration, customer)]
+        if [p.customer_id for p in principals if p is not None and p.store.id == load.STORE] == [None, CUSTOMER_ID]:
+            return integration, customer
+    made = []
+    async with connection.transaction():
+        for customer_id, scopes in ((None, SCOPES), (CUSTOMER_ID, tuple(CUSTOMER_SCOPES))):
+            _, token = await tokens.issue(
+                connection,
+                load.STORE,
+                customer_id=customer_id,
+                scopes=scopes,
+                name="reprise up",
+                expires_at=None,
+                at=at,
+            )
+            made.append(token)
+    _keep(kept, made)
+    return made[0], made[1]
+
+
+def _keep(path: Path, lines: list[str]) -> None:
+    """Write lines into a file that only its owner can read; whoever reads it finds the old ones or the new ones."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.writelines(f"{line}\n" for line in lines)
+    draft.replace(path)
+
+
+def _introduce(url: str, integration: str, customer: str) -> None:
+    """Print the tokens, and three requests that work as they are."""
+    body = orjson.dumps(_COPY).decode()
+    json = "application/json"
+    api = "application/vnd.api+json"
+    answer(f"""
+  demo store         {load.STORE}
+  integration token  {integration}
+  customer token     {customer}
+
+A link with which a customer repeats order JJ5HH:
+
+{_curl(f"{url}/api/v3/{load.STORE}/orders/JJ5HH/repeatURL", integration)}
+
+Order 2502, put into its customer's cart again:
+
+{_curl(f"{url}/api/services/webshop/v1/customer/orders/reorder", customer, json, '{"order_id": 2502}')}
+
+A copy of an order for its subscription, made by the worker within moments:
+
+{_curl(f"{url}/api/recurring_order_copies", integration, api, body)}
+""")
+
+
+def _curl(url: str, token: str, media_type: str = "", body: str = "") -> str:
+    words = ["curl", "-s", url, "-H", f"Authorization: Bearer {token}"]
+    if body:
+        words += ["-H", f"Content-Type: {media_type}", "-d", body]
+    return shlex.join(words)

@@ -1,0 +1,25 @@
+"""What the tests of the HTTP API share."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.applications import Starlette
+
+from service.principal import Store
+from service.store.pool import Connection
+from tests import factories
+from tests.pages import Link, url_of
+
+
+@pytest.fixture
+async def link(app: Starlette, connection: Connection, store: Store) -> Link:
+    """Two shirts and a mug, ordered by Sam Rivers of Utrecht."""
+    shirt = await factories.sku(connection, store, price=2500, name="Blue <T-Shirt>")
+    mug = await factories.sku(connection, store, price=900, name="Cotton Mug")
+    order_id = await factories.full_order(
+        connection, store, [factories.Line(shirt, 2), factories.Line(mug, 1)], code="JJ5HH"
+    )
+    await connection.execute(
+        "update addresses set email = 'sam@example.com', notes = 'third floor' where store_id = $1", store.id
+    )
+    return Link(store, order_id, shirt, mug, await url_of(app, connection, store, "JJ5HH"))
