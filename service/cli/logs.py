@@ -8,9 +8,16 @@ import sys
 import structlog
 from structlog.typing import Processor
 
+from service.errors import StartupError
+
 
 def configure(level: str) -> None:
-    """Log from this level on (debug, info, warning, error), our own lines and those of libraries alike."""
+    """Log from this level on (debug, info, warning, error), our own lines and those of libraries alike.
+
+    Raises StartupError for any other level.
+    """
+    if level.lower() not in ("debug", "info", "warning", "error"):
+        raise StartupError("REPRISE_LOG_LEVEL must be debug, info, warning or error.")
     terminal = sys.stderr.isatty()
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -64,6 +64,7 @@ async def _show(request: Request) -> Response:
 async def _commit(request: Request) -> Response:
     form = await _form(request)
     order_code, token = form.get("id", ""), form.get("token", "")
+    origin = urlsplit(urls.origin(request))
     async with request.app.state.database.transaction() as connection:
         opened = await repeat_links.open_link(connection, _keys(request), order_code, token, hold=True)
         browser = _browser(request, opened.link, form.get("nonce", ""))
@@ -76,7 +77,6 @@ async def _commit(request: Request) -> Response:
     checkout = _checkout(request, opened, session or "")
     if session is None or checkout is None:
         return _page(request, opened, token, outcomes, status=409)
-    origin = urlsplit(urls.origin(request))
     answer = RedirectResponse(checkout, 303, PRIVATE)
     answer.set_cookie(
         COOKIE,

@@ -95,21 +95,9 @@ async def lock(connection: Connection, store: Store, cart_id: str) -> Cart:
 
 
 async def find_active(connection: Connection, store: Store, customer_id: str) -> Cart | None:
-    """A customer's active cart, locked, or None. Carts made from repeat links are no customer's active cart."""
+    """A customer's active cart, locked, or None: `create` makes it. One made from a repeat link is none."""
     cart_id = await connection.fetchval(CARTS["lock_active"], store.id, customer_id)
     return None if cart_id is None else await lock(connection, store, cart_id)
-
-
-async def active_for_customer(
-    connection: Connection, store: Store, customer_id: str, currency: str, *, at: datetime, actor: str
-) -> Cart:
-    """A customer's active cart, locked; made, in this currency, when there is none."""
-    while True:
-        cart = await find_active(connection, store, customer_id)
-        if cart is None:
-            cart = await create(connection, store, currency=currency, customer_id=customer_id, at=at, actor=actor)
-        if cart is not None:
-            return cart
 
 
 async def create(
@@ -157,13 +145,6 @@ async def abandon(connection: Connection, store: Store, cart: Cart, *, at: datet
     """Set a locked active cart aside, with its event `carts.abandon`."""
     await connection.execute(CARTS["abandon"], store.id, cart.id, at)
     await events.record(connection, store, "carts.abandon", cart.id, actor=actor)
-
-
-async def recalculate(connection: Connection, store: Store, cart_id: str) -> Cart:
-    """Bring a cart to today's prices and sums; gives it locked. Raises NotFound for an unknown one."""
-    cart = await lock(connection, store, cart_id)
-    at = clock.now(store)
-    return await save(connection, store, cart, cart.items, await catalogue(connection, store, cart, at=at), at=at)
 
 
 async def catalogue(

@@ -37,14 +37,13 @@ class Totals:
     discount: int
     subtotal_tax: int
     shipping: int
-    shipping_tax: int
     payment_method: int
     total: int
 
     @property
     def tax(self) -> int:
-        """The tax of lines and shipping together."""
-        return self.subtotal_tax + self.shipping_tax
+        """All tax: that of the lines, since shipping and payment methods have no rate."""
+        return self.subtotal_tax
 
 
 def tax(amount_cents: int, rate: Decimal, *, included: bool) -> int:
@@ -70,7 +69,6 @@ def totals(
     lines: Iterable[LineTotals],
     *,
     shipping_amount_cents: int = 0,
-    shipping_tax_cents: int = 0,
     payment_method_amount_cents: int = 0,
 ) -> Totals:
     """The amounts of a cart or an order from its lines and costs. Raises Invalid when one is too large to be kept."""
@@ -82,7 +80,6 @@ def totals(
         discount=discount,
         subtotal_tax=sum(line.tax for line in lines),
         shipping=shipping_amount_cents,
-        shipping_tax=shipping_tax_cents,
         payment_method=payment_method_amount_cents,
         total=_checked(subtotal + discount + shipping_amount_cents + payment_method_amount_cents),
     )

@@ -163,6 +163,17 @@ async def test_the_stores_own_checkout(client: httpx2.AsyncClient, connection: C
     assert answer.headers["location"] == f"https://shop.example:8443/pay?x=1&cart={cart['session']}#top"
 
 
+async def test_a_host_that_is_not_served_makes_no_cart(
+    client: httpx2.AsyncClient, connection: Connection, link: Link
+) -> None:
+    await connection.execute(
+        "update stores set checkout_url = 'https://shop.example/{session}' where store_id = $1", link.store.id
+    )
+    fields = (await show(client, link.url)).fields
+    assert (await submit(client, fields, Host="evil.example")).status_code == 400
+    assert await carts(connection, link.store) == []
+
+
 @pytest.mark.parametrize("url", ["https://shop.example; script-src *", "https://a b/", "https://[x", 'https://sh"op/'])
 async def test_a_checkout_url_adds_nothing_to_the_policy_but_an_origin(
     client: httpx2.AsyncClient, connection: Connection, link: Link, url: str
@@ -209,7 +220,7 @@ async def test_an_order_without_any_details(
     sku = await factories.sku(connection, store)
     await factories.order(connection, store, [factories.Line(sku)], code="X")
     page = await show(client, await url_of(app, connection, store, "X"))
-    assert "Payment is chosen at the checkout" in page.text
+    assert "Payment chosen at the checkout" in page.text
     assert "Delivered" not in page.text
     assert (await submit(client, page.fields)).status_code == 303
     (cart,) = await carts(connection, store)

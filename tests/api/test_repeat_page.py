@@ -45,7 +45,7 @@ async def test_shows_lines_with_prices_then_and_now_and_the_new_total(
     assert "Total for the products €69.00" in page.text
     assert "Delivered to S*** R***, 35***" in page.text
     assert "Payment Wire transfer" in page.text
-    assert "Parcel, is worked out at the checkout" in page.text
+    assert "Parcel, calculated at the checkout" in page.text
     assert page.lang == "en"
     assert page.fields.keys() == {"id", "token", "nonce"}
 
