@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import typer
@@ -16,10 +17,6 @@ from service.settings import Settings
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 
-def headings(page: str, level: int = 2) -> list[str]:
-    return re.findall(rf"^#{{{level}}} (.+)$", (REFERENCE / page).read_text(), re.MULTILINE)
-
-
 def sections(page: str, level: int = 2) -> dict[str, str]:
     parts = re.split(rf"^#{{{level}}} (.+)$", (REFERENCE / page).read_text(), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
@@ -28,20 +25,14 @@ def sections(page: str, level: int = 2) -> dict[str, str]:
 def test_every_error_code() -> None:
     classes = [found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, ApiError)]
     codes = {found.code: found.status for found in classes}
-    assert sorted(headings("errors.md", 3)) == sorted(codes)
-    parts = {name: text for part in sections("errors.md").values() for name, text in _within(part).items()}
-    for code, text in parts.items():
+    assert sections("errors.md", 3).keys() == codes.keys()
+    for code, text in sections("errors.md", 3).items():
         statuses = re.findall(r"^(\d{3})\.", text, re.MULTILINE)
         assert statuses in ([], [str(codes[code])]), code
 
 
-def _within(section: str) -> dict[str, str]:
-    parts = re.split(r"^### (.+)$", section, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
-
-
 def test_every_scope() -> None:
-    assert headings("scopes.md") == list(SCOPES)
+    assert list(sections("scopes.md")) == list(SCOPES)
 
 
 def test_every_setting() -> None:
@@ -62,30 +53,20 @@ def test_every_setting() -> None:
             assert default in (None, ""), name
 
 
-def test_every_command() -> None:
-    group = typer.main.get_command(app)
-    found = set(_commands(group, "reprise"))
-    assert set(headings("cli.md")) == found
+def commands(command: object, name: str) -> Iterator[tuple[str, set[str]]]:
+    """The commands below one, by their whole names, with their options."""
+    inner: dict[str, object] = getattr(command, "commands", {})
+    for part, found in inner.items():
+        yield from commands(found, f"{name} {part}")
+    if not inner:
+        yield name, {option for parameter in getattr(command, "params", []) for option in parameter.opts}
 
 
-def _commands(command: object, name: str) -> list[str]:
-    commands: dict[str, object] = getattr(command, "commands", {})
-    if not commands:
-        return [name]
-    return [found for part, inner in commands.items() for found in _commands(inner, f"{name} {part}")]
-
-
-def test_every_option() -> None:
+def test_every_command_and_its_options() -> None:
     texts = sections("cli.md")
-    group = typer.main.get_command(app)
-
-    def check(command: object, name: str) -> None:
-        for part, inner in getattr(command, "commands", {}).items():
-            check(inner, f"{name} {part}")
-        if name in texts:
-            for parameter in getattr(command, "params", []):
-                for option in parameter.opts:
-                    known = {"--help", "--database-url"}
-                    assert option in known or option in texts[name], f"{name} {option}"
-
-    check(group, "reprise")
+    known = dict(commands(typer.main.get_command(app), "reprise"))
+    assert texts.keys() == known.keys()
+    for name, options in known.items():
+        stated = set(re.findall(r"--[a-z-]+", texts[name]))
+        assert options - {"--help", "--database-url"} <= stated, name
+        assert stated <= options, name

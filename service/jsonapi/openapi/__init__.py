@@ -71,10 +71,17 @@ def dump(document: Mapping[str, Any]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what occurs twice twice, since many tools that read OpenAPI know no YAML aliases."""
+    """Writes paragraphs as blocks, and what occurs twice twice: many tools that read OpenAPI know no YAML aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 -- YAML's signature
         return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
 
 
 @cache

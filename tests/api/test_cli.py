@@ -1,0 +1,351 @@
+"""The command line, by real processes: what it prints, how it ends, and `reprise up` from start to stop."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx2
+import orjson
+import pytest
+
+from service import clock
+from service.operations import tokens
+from service.principal import CUSTOMER_SCOPES
+from service.store import embedded, migrate
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def start(arguments: Sequence[str], **environment: str) -> subprocess.Popen[str]:
+    """Start `reprise` with these arguments and nothing of our own settings but those given."""
+    ours = ("DATABASE_URL", "REDIS_URL", "REPRISE_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "service", *arguments],
+        cwd=ROOT,
+        env=inherited | {"COLUMNS": "200", "NO_COLOR": "1"} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> Outcome:
+    """Wait for a command to end."""
+    try:
+        out, err = process.communicate(timeout=SECONDS)
+    finally:
+        process.kill()
+    return Outcome(process.returncode, out, err)
+
+
+def reprise(*arguments: str, **environment: str) -> Outcome:
+    """Run a command to its end."""
+    return finish(start(arguments, **environment))
+
+
+@pytest.fixture(scope="module")
+def folder(run_folder: Path, worker_id: str) -> Iterator[Path]:
+    """A data folder whose Postgres runs for as long as these tests do, with a small demo store."""
+    path = run_folder / f"cli-{worker_id}"
+    with embedded.start(path):
+        assert reprise("migrate", REPRISE_DATA_DIR=str(path)).code == 0
+        small = ("--customers", "30", "--skus", "40", "--orders", "50", "--subscriptions", "5")
+        seeded = reprise("seed", *small, REPRISE_DATA_DIR=str(path))
+        assert (seeded.code, seeded.out) == (0, "Made store 1003.\n"), seeded.err
+        assert re.search(r"^orders: 50 of 50$", seeded.err, re.MULTILINE)
+        yield path
+
+
+@contextmanager
+def database_of(folder: Path) -> Iterator[str]:
+    with embedded.start(folder) as running:
+        yield running.url
+
+
+def test_wrong_usage_is_told_and_ends_with_2(tmp_path: Path) -> None:
+    wrong = [
+        ("nope",),
+        ("up", "--port", "70000"),
+        ("serve", "--workers", "0"),
+        ("store", "create", "--id", "5"),
+        ("store", "create", "--id", "5", "--name", "A", "--currency", "XXY"),
+        ("token", "create", "--store", "5", "--expires-in", "soon"),
+    ]
+    running = [start(arguments, REPRISE_DATA_DIR=str(tmp_path / "none")) for arguments in wrong]
+    for arguments, outcome in zip(wrong, [finish(process) for process in running], strict=True):
+        assert outcome.code == 2, arguments
+        assert outcome.out == ""
+        assert "Usage: reprise" in outcome.err
+        assert "Traceback" not in outcome.err
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_cannot_start_says_so_in_one_sentence_and_ends_with_1(tmp_path: Path, empty_url: str) -> None:
+    no_folder = tmp_path / "a file"
+    no_folder.touch()
+    nowhere = "postgresql://someone:swordfish@127.0.0.1:1/shop"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        cases: list[tuple[tuple[str, ...], dict[str, str], str]] = [
+            (("up", "--port", port), {}, f"Port {port} on 127.0.0.1 is in use"),
+            (("serve", "--port", port), {}, f"Port {port} on 127.0.0.1 is in use"),
+            (("up", "--port", "0"), {"DATABASE_URL": nowhere}, "Set REPRISE_SECRET_KEYS"),
+            (("work",), {"DATABASE_URL": nowhere}, "Set REPRISE_SECRET_KEYS"),
+            (("serve", "--port", "0"), {"DATABASE_URL": nowhere, "REPRISE_SECRET_KEYS": "k"}, "can't be reached"),
+            (("check-db", "--database-url", nowhere), {}, "can't be reached"),
+            (("migrate", "--database-url", "shop"), {}, "The database URL is not of the form"),
+            (("work",), {"DATABASE_URL": empty_url, "REPRISE_SECRET_KEYS": "k"}, "run `reprise migrate`"),
+            (("serve", "--port", "0"), {"DATABASE_URL": empty_url, "REPRISE_SECRET_KEYS": "k"}, "`reprise migrate`"),
+            (("up", "--port", "0"), {"REPRISE_DATA_DIR": str(no_folder)}, "can't be used"),
+            (("up", "--port", "0"), {"REPRISE_POOL_SIZE": "many"}, "REPRISE_POOL_SIZE"),
+        ]
+        defaults = {"REPRISE_DATA_DIR": str(tmp_path / "none")}
+        outcomes = []
+        for begin in range(0, len(cases), 4):
+            some = [start(arguments, **(defaults | given)) for arguments, given, _ in cases[begin : begin + 4]]
+            outcomes += [finish(process) for process in some]
+    for (arguments, _, words), outcome in zip(cases, outcomes, strict=True):
+        assert outcome.code == 1, (arguments, outcome.err)
+        assert outcome.out == ""
+        assert words in outcome.err
+        assert len(outcome.err.strip().splitlines()) == 1, outcome.err
+        assert "swordfish" not in outcome.err
+    assert not (tmp_path / "none" / "postgres").exists(), "the port is looked at before Postgres starts"
+
+
+def test_seeding_twice_changes_nothing_and_checks_find_what_is_wrong(folder: Path) -> None:
+    data = {"REPRISE_DATA_DIR": str(folder)}
+    small = ("--customers", "30", "--skus", "40", "--orders", "50", "--subscriptions", "5")
+    again, other, clean, doctor = [
+        finish(process)
+        for process in [
+            start(("seed", *small), **data),
+            start(("seed", "--seed", "2"), **data),
+            start(("check-db",), **data),
+            start(("doctor", "--port", "0"), **data),
+        ]
+    ]
+    assert (again.code, again.out) == (0, "Store 1003 holds exactly this already: nothing was changed.\n")
+    assert (other.code, other.out) == (1, "")
+    assert "choose another --store" in other.err
+    assert (clean.code, clean.out) == (0, "Every invariant holds.\n")
+    assert doctor.code == 0, doctor.out
+    assert all(line.startswith("ok") for line in doctor.out.splitlines())
+    for what in ("python", "keys", "port", "postgres", "data folder", "database", "clock", "schema", "data"):
+        assert re.search(rf"^ok  {what} +\S", doctor.out, re.MULTILINE), what
+
+
+async def test_a_broken_invariant_is_named(folder: Path) -> None:
+    with database_of(folder) as url:
+        connection = await asyncpg.connect(url)
+        change = "update carts set total_amount_cents = total_amount_cents + $1 where store_id = 1003"
+        try:
+            await connection.execute(change, 1)
+            running = [start((name,), REPRISE_DATA_DIR=str(folder)) for name in ("check-db", "doctor")]
+            check, doctor = [finish(process) for process in running]
+        finally:
+            await connection.execute(change, -1)
+            await connection.close()
+    assert check.code == doctor.code == 1
+    assert "carts_add_up" in check.out
+    assert "of store 1003" in check.out
+    assert "carts_add_up" in doctor.out
+
+
+def test_doctor_says_what_to_do(tmp_path: Path, empty_url: str) -> None:
+    nothing = {"REPRISE_DATA_DIR": str(tmp_path / "none")}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        running = [
+            start(("doctor", "--port", port), **nothing),
+            start(("doctor", "--port", "0", "--database-url", empty_url), **nothing),
+        ]
+        fresh, old = [finish(process) for process in running]
+    assert fresh.code == 1
+    assert "choose another with --port" in fresh.out
+    assert "`reprise up` makes it" in fresh.out
+    assert not (tmp_path / "none").exists()
+    assert old.code == 1
+    assert "set REPRISE_SECRET_KEYS" in old.out
+    assert "run `reprise migrate`" in old.out
+
+
+async def test_stores_and_tokens_are_made_while_the_service_may_run(folder: Path) -> None:
+    data = {"REPRISE_DATA_DIR": str(folder)}
+    made = reprise("store", "create", "--id", "7", "--name", "Blue Shop", "--currency", "USD", **data)
+    assert made.code == 0, made.err
+    assert "blue-shop" in made.out
+    commands = [
+        ("token", "create", "--store", "7", "--scopes", "read_orders read_carts", "--expires-in", "2h"),
+        ("token", "create", "--store", "1003", "--customer", "sam-sample", "--name", "phone"),
+        ("store", "create", "--id", "7", "--name", "Other Shop"),
+        ("token", "create", "--store", "8"),
+        ("token", "create", "--store", "7", "--customer", "nobody"),
+        ("token", "create", "--store", "7", "--scopes", "read_minds"),
+    ]
+    running = [start(arguments, **data) for arguments in commands]
+    scoped, customer, taken, no_store, nobody, no_scope = [finish(process) for process in running]
+    assert (scoped.code, customer.code) == (0, 0), scoped.err + customer.err
+    assert re.fullmatch(r"secret_7_[\w-]{43}\n", scoped.out)
+    assert re.fullmatch(r"customer_1003_[\w-]{43}\n", customer.out)
+    with database_of(folder) as url:
+        connection = await asyncpg.connect(url)
+        try:
+            found = await tokens.find(connection, scoped.out.strip(), clock.now())
+            assert found is not None
+            assert (found.store.currency_code, found.scopes) == ("USD", {"read_orders", "read_carts"})
+            kept = "select expires_at - created_at from access_tokens where store_id = 7"
+            assert (await connection.fetchval(kept)).total_seconds() == 7200
+            found = await tokens.find(connection, customer.out.strip(), clock.now())
+            assert found is not None
+            assert (found.customer_id, found.scopes) == ("sam-sample", CUSTOMER_SCOPES)
+        finally:
+            await connection.close()
+    assert (taken.code, no_store.code, nobody.code, no_scope.code) == (1, 1, 1, 2)
+    assert "There is already a store 7" in taken.err
+    assert no_store.err == "There is no store 8.\n"
+    assert nobody.err == "There is no customer of this id.\n"
+    assert "read_minds" in no_scope.err
+
+
+def test_the_contract_is_printed_without_a_database(tmp_path: Path) -> None:
+    outcome = reprise("openapi", REPRISE_DATA_DIR=str(tmp_path / "none"))
+    assert outcome.code == 0, outcome.err
+    assert outcome.out == (ROOT / "openapi.yaml").read_text()
+    assert not (tmp_path / "none").exists()
+
+
+@dataclass
+class Service:
+    """A process that serves: its URL, and what it said until it was ready."""
+
+    process: subprocess.Popen[str]
+    url: str
+    said: str
+
+    def stop(self, number: signal.Signals) -> Outcome:
+        """End it by a signal."""
+        self.process.send_signal(number)
+        return finish(self.process)
+
+
+@contextmanager
+def serving(*arguments: str, until: str, **environment: str) -> Iterator[Service]:
+    """Start a command that stays, and wait for the line that ends its introduction."""
+    process = start(arguments, **environment)
+    assert process.stdout is not None
+    try:
+        said = ""
+        deadline = time.monotonic() + SECONDS
+        while not re.search(until, said) and time.monotonic() < deadline:
+            line = process.stdout.readline()
+            assert line, process.stderr.read() if process.stderr is not None else ""
+            said += line
+        url = re.search(r"http://[\d.:]+", said)
+        yield Service(process, url[0] if url is not None else "", said)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+LAST_REQUEST = r"curl .*recurring_order_copies.*\n"
+
+
+def send(command: str) -> Any:
+    """Do what a printed curl command does; the JSON of a good answer."""
+    words = shlex.split(command)
+    options = list(zip(words[3::2], words[4::2], strict=True))
+    headers = dict(value.split(": ", 1) for name, value in options if name == "-H")
+    body = dict(options).get("-d")
+    answer = httpx2.request("GET" if body is None else "POST", words[2], headers=headers, content=body)
+    assert answer.is_success, answer.text
+    return answer.json()
+
+
+def test_up_brings_everything_from_nothing_and_stops_when_told(run_folder: Path, worker_id: str) -> None:
+    folder = run_folder / f"up-{worker_id}"
+    data = {"REPRISE_DATA_DIR": str(folder)}
+    with ExitStack() as stack:
+        first = stack.enter_context(serving("up", "--port", "0", until=LAST_REQUEST, **data))
+        assert httpx2.get(f"{first.url}/healthz").json() == {"status": "ok"}
+        assert httpx2.get(f"{first.url}/readyz").json() == {"status": "ok"}
+        kept = folder / "tokens"
+        assert kept.stat().st_mode & 0o777 == 0o600
+        assert all(token in first.said for token in kept.read_text().split())
+
+        # The three requests that it prints, as they are.
+        link, reorder, copy = re.findall(r"^curl .*$", first.said, re.MULTILINE)
+        page = httpx2.get(send(link)["repeatOrderUrl"])
+        assert page.status_code == 200
+        data_of_reorder = send(reorder)["data"]
+        assert data_of_reorder["shoppingcart_session"] == "abc123def456ghi789"
+        assert [line["product_id"] for line in data_of_reorder["added"]] == [42, 13]
+        assert [line["product_id"] for line in data_of_reorder["skipped"]] == [7]
+        made = send(copy)["data"]
+        headers = {"Authorization": re.search(r"Authorization: ([^']*)", copy)[1]}  # type: ignore[index]
+        deadline = time.monotonic() + 20
+        while made["attributes"]["status"] != "completed" and time.monotonic() < deadline:
+            time.sleep(0.1)
+            made = httpx2.get(made["links"]["self"], headers=headers).json()["data"]
+        assert made["attributes"]["status"] == "completed", orjson.dumps(made["attributes"])
+
+        # A second one shares the database and prints the same tokens.
+        second = stack.enter_context(serving("up", "--port", "0", until=LAST_REQUEST, **data))
+        assert second.url != first.url
+        assert second.said.replace(second.url, first.url) == first.said
+
+        outcome = first.stop(signal.SIGTERM)
+        assert outcome.code == 0, outcome.err
+        assert "Traceback" not in outcome.err
+        assert httpx2.get(f"{second.url}/readyz").status_code == 200
+        outcome = second.stop(signal.SIGINT)
+        assert outcome.code == 0, outcome.err
+        assert "Traceback" not in outcome.err
+
+
+def test_the_api_in_several_processes_and_a_worker_of_its_own(folder: Path) -> None:
+    data = {"REPRISE_DATA_DIR": str(folder), "REPRISE_LOG_LEVEL": "warning"}
+    with (
+        serving("serve", "--port", "0", "--workers", "2", until="answers at", **data) as api,
+        serving("work", until="works", **data) as worker,
+    ):
+        assert httpx2.get(f"{api.url}/readyz").json() == {"status": "ok"}
+        for service in (api, worker):
+            outcome = service.stop(signal.SIGTERM)
+            assert (outcome.code, outcome.err) == (0, "")
+
+
+async def test_a_given_database_is_seeded_only_when_asked(empty_url: str, tmp_path: Path) -> None:
+    await migrate.migrate(empty_url)
+    given = {"DATABASE_URL": empty_url, "REPRISE_SECRET_KEYS": "key", "REPRISE_DATA_DIR": str(tmp_path / "none")}
+    with serving("up", "--port", "0", until="token create", **given) as plain:
+        assert "demo store" not in plain.said
+    connection = await asyncpg.connect(empty_url)
+    try:
+        assert await connection.fetchval("select count(*) from stores") == 0
+    finally:
+        await connection.close()
