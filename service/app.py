@@ -76,4 +76,3 @@ def _unexpected(request: Request, error: Exception) -> Response:  # noqa: ARG001
         request,
         ApiError(f"Something went wrong on our side. Tell us the request id {request.scope.get('request_id', '')}."),
     )
-
