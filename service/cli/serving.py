@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import multiprocessing
 import os
 import signal
 import socket
@@ -139,7 +140,16 @@ def application() -> object:
     """The application of one of several processes, with the settings of the environment."""
     settings = Settings()
     logs.configure(settings.log_level)
+    threading.Thread(target=_leave_with_the_first_process, daemon=True).start()
     return create_app(settings)
+
+
+def _leave_with_the_first_process() -> None:
+    """Stop when the process that started this one is gone, however it ended: nobody else would ever stop this one."""
+    first = multiprocessing.parent_process()
+    if first is not None:
+        first.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def work(settings: Settings, concurrency: int, ready: Callable[[], None]) -> None:

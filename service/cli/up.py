@@ -64,7 +64,8 @@ async def _tokens(connection: Connection, data_dir: Path) -> tuple[str, str]:
     kept = data_dir / "tokens"
     at = clock.now()
     with suppress(FileNotFoundError, ValueError):
-        integration, customer = kept.read_text().split()
+        lines = dict(line.split() for line in kept.read_text().splitlines())
+        integration, customer = (lines.get(kind, "") for kind in ("integration", "customer"))
         principals = [await tokens.find(connection, token, at) for token in (integration, customer)]
         if [p.customer_id for p in principals if p is not None and p.store.id == load.STORE] == [None, CUSTOMER_ID]:
             return integration, customer
@@ -81,7 +82,7 @@ async def _tokens(connection: Connection, data_dir: Path) -> tuple[str, str]:
                 at=at,
             )
             made.append(token)
-    _keep(kept, made)
+    _keep(kept, [f"integration {made[0]}", f"customer {made[1]}"])
     return made[0], made[1]
 
 

@@ -5,8 +5,10 @@ Pure ASGI: the endpoint stays in the task that holds its connections.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
+from contextlib import suppress
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +19,8 @@ from service.errors import TooLarge
 log = structlog.get_logger("reprise.http")
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{1,128}")
+_MOST_DISCARDED = 64 * 1024 * 1024
+_DISCARD_SECONDS = 10.0
 
 
 class RequestContext:
@@ -64,7 +68,9 @@ class BodyLimit:
     """Refuses request bodies above a size when they are read, declared or not.
 
     Starlette's own limit answers every such request with plain text; this raises TooLarge where the body is read, so
-    that each part of the API answers in its own shape.
+    that each part of the API answers in its own shape. What an answer leaves unread is read and thrown away before it
+    is sent, within bounds: a connection that is closed with bytes still coming is reset, and the client never sees the
+    answer (RFC 9112, section 9.6).
     """
 
     def __init__(self, app: ASGIApp, most: int) -> None:
@@ -76,18 +82,46 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        declared = next((int(v) for name, v in scope["headers"] if name == b"content-length" and v.isdigit()), 0)
+        headers = dict(scope["headers"])
+        length = headers.get(b"content-length", b"")
+        declared = int(length) if length.isdigit() else 0
+        # A client that waits for "100 Continue" has sent nothing yet, and need not.
+        coming = (declared > 0 or b"transfer-encoding" in headers) and b"expect" not in headers
         read = 0
 
         async def limited() -> Message:
-            nonlocal read
-            message = await receive() if declared <= self.most else {"type": "http.request"}
+            nonlocal read, coming
+            if declared > self.most:
+                raise self._too_large()
+            message = await receive()
+            coming = coming and message.get("more_body", False)
             read += len(message.get("body", b""))
-            if max(declared, read) > self.most:
-                raise TooLarge(f"The request body is larger than {self.most} bytes.")
+            if read > self.most:
+                raise self._too_large()
             return message
 
-        await self.app(scope, limited, send)
+        async def answer(message: Message) -> None:
+            nonlocal coming
+            if coming:
+                coming = False
+                await _discard(receive)
+            await send(message)
+
+        await self.app(scope, limited, answer)
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The request body is larger than {self.most} bytes.")
+
+
+async def _discard(receive: Receive) -> None:
+    """Read the rest of a request body; not forever, and no more than a client can have sent by mistake."""
+    left, more = _MOST_DISCARDED, True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            while more and left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                more = message.get("more_body", False)
 
 
 def _request_id(scope: Scope) -> str:

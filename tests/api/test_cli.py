@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from service import clock
 from service.operations import tokens
 from service.principal import CUSTOMER_SCOPES
 from service.store import embedded, migrate
+from tests.support import with_database
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60
@@ -80,6 +82,19 @@ def folder(run_folder: Path, worker_id: str) -> Iterator[Path]:
         yield path
 
 
+@pytest.fixture
+async def empty_url(server_url: str) -> AsyncIterator[str]:
+    """The URL of a database with nothing in it."""
+    name = f"empty_{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(server_url)
+    try:
+        await admin.execute(f"create database {name}")
+        yield with_database(server_url, name)
+        await admin.execute(f"drop database {name} with (force)")
+    finally:
+        await admin.close()
+
+
 @contextmanager
 def database_of(folder: Path) -> Iterator[str]:
     with embedded.start(folder) as running:
@@ -90,8 +105,6 @@ def test_wrong_usage_is_told_and_ends_with_2(tmp_path: Path) -> None:
     wrong = [
         ("nope",),
         ("up", "--port", "70000"),
-        ("serve", "--workers", "0"),
-        ("store", "create", "--id", "5"),
         ("store", "create", "--id", "5", "--name", "A", "--currency", "XXY"),
         ("token", "create", "--store", "5", "--expires-in", "soon"),
     ]
@@ -112,14 +125,10 @@ def test_what_cannot_start_says_so_in_one_sentence_and_ends_with_1(tmp_path: Pat
         port = str(taken.getsockname()[1])
         cases: list[tuple[tuple[str, ...], dict[str, str], str]] = [
             (("up", "--port", port), {}, f"Port {port} on 127.0.0.1 is in use"),
-            (("serve", "--port", port), {}, f"Port {port} on 127.0.0.1 is in use"),
             (("up", "--port", "0"), {"DATABASE_URL": nowhere}, "Set REPRISE_SECRET_KEYS"),
-            (("work",), {"DATABASE_URL": nowhere}, "Set REPRISE_SECRET_KEYS"),
             (("serve", "--port", "0"), {"DATABASE_URL": nowhere, "REPRISE_SECRET_KEYS": "k"}, "can't be reached"),
-            (("check-db", "--database-url", nowhere), {}, "can't be reached"),
             (("migrate", "--database-url", "shop"), {}, "The database URL is not of the form"),
             (("work",), {"DATABASE_URL": empty_url, "REPRISE_SECRET_KEYS": "k"}, "run `reprise migrate`"),
-            (("serve", "--port", "0"), {"DATABASE_URL": empty_url, "REPRISE_SECRET_KEYS": "k"}, "`reprise migrate`"),
             (("up", "--port", "0"), {"REPRISE_DATA_DIR": str(no_folder)}, "can't be used"),
             (("up", "--port", "0"), {"REPRISE_POOL_SIZE": "many"}, "REPRISE_POOL_SIZE"),
         ]
@@ -217,7 +226,8 @@ async def test_stores_and_tokens_are_made_while_the_service_may_run(folder: Path
         try:
             found = await tokens.find(connection, scoped.out.strip(), clock.now())
             assert found is not None
-            assert (found.store.currency_code, found.scopes) == ("USD", {"read_orders", "read_carts"})
+            assert found.store.currency_code == "USD"
+            assert found.scopes == {"read_orders", "read_carts"}
             kept = "select expires_at - created_at from access_tokens where store_id = 7"
             assert (await connection.fetchval(kept)).total_seconds() == 7200
             found = await tokens.find(connection, customer.out.strip(), clock.now())
@@ -265,11 +275,11 @@ def serving(*arguments: str, until: str, **environment: str) -> Iterator[Service
             line = process.stdout.readline()
             assert line, process.stderr.read() if process.stderr is not None else ""
             said += line
-        url = re.search(r"http://[\d.:]+", said)
+        url = re.search(r"http://[\d.]+:\d+", said)
         yield Service(process, url[0] if url is not None else "", said)
     finally:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=SECONDS)
 
 
 LAST_REQUEST = r"curl .*recurring_order_copies.*\n"
@@ -337,6 +347,15 @@ def test_the_api_in_several_processes_and_a_worker_of_its_own(folder: Path) -> N
         for service in (api, worker):
             outcome = service.stop(signal.SIGTERM)
             assert (outcome.code, outcome.err) == (0, "")
+
+
+def test_the_apis_processes_end_with_the_one_that_started_them(folder: Path) -> None:
+    data = {"REPRISE_DATA_DIR": str(folder), "REPRISE_LOG_LEVEL": "warning"}
+    with serving("serve", "--port", "0", "--workers", "2", until="answers at", **data) as api:
+        # They hold its standard error: reading that comes to an end once all of them are gone.
+        api.stop(signal.SIGKILL)
+        with pytest.raises(httpx2.ConnectError):
+            httpx2.get(f"{api.url}/healthz")
 
 
 async def test_a_given_database_is_seeded_only_when_asked(empty_url: str, tmp_path: Path) -> None:
