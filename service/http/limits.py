@@ -48,7 +48,8 @@ async def count(request: Request, limit: RateLimitItem, principal: Principal | N
     store_id = 0 if principal is None else principal.store.id
     async with request.app.state.database.connection() as connection:
         window = await counters.hit(connection, store_id, limit, _who(request, principal), at=at)
-    seconds = max(math.ceil((window.expires_at - at).total_seconds()), 1)
+    # Somebody who looked at the clock a little later may have begun the window.
+    seconds = min(max(math.ceil((window.expires_at - at).total_seconds()), 1), limit.get_expiry())
     request.scope["allowance"] = Allowance(limit, max(limit.amount - window.hits, 0), seconds)
     if window.hits > limit.amount:
         raise TooManyRequests(

@@ -209,6 +209,17 @@ async def test_the_61st_request_of_a_minute_is_429(
     assert (await shopper.reorder(1)).headers["X-RateLimit-Remaining"] == "59"
 
 
+async def test_a_window_that_a_later_request_began_is_no_longer_than_a_minute(
+    shopper: Shopper, connection: Connection, store: Store
+) -> None:
+    await shopper.reorder(1)
+    later = "started_at = started_at + interval '5 s', expires_at = expires_at + interval '5 s'"
+    await connection.execute(f"update rate_limits set {later}, hits = 60 where store_id = $1", store.id)
+    refused = await shopper.reorder(1)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
+    assert refused.headers["RateLimit"] == '"reorders";r=0;t=60'
+
+
 async def test_one_customers_limit_is_no_other_ones(
     shopper: Shopper, connection: Connection, store: Store, grant: Grant
 ) -> None:
