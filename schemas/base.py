@@ -95,6 +95,9 @@ class Graph(Mapping[str, "type[Resource]"]):
                     if relationship.via not in known:
                         via = f"{relationship.via!r}, which is no to-one relationship of {target.type_}"
                         raise TypeError(f"{where} goes via {via}")
+                for key in getattr(relationship, "sort", ()):
+                    if not getattr(target.attributes.get(key), "sort", False):
+                        raise TypeError(f"{where} sorts by {key!r}, which {target.type_} can't be sorted by")
             if resource.owner not in (None, PUBLIC):
                 resource.owner_path(self)
 
@@ -135,7 +138,8 @@ class ToOne(_Linked, mj.Relationship):
     """A relationship to at most one resource, kept in a column of this type's table.
 
     The column is `<name>_id` unless `column` says otherwise. `write` says when a client may set it, `required` that a
-    create must, `filter` that `filter[name]=id` works, `doc` is its description.
+    create must, `filter` that `filter[name]=id` works, `sort` which attributes of the related resource collections can
+    be sorted by (`sort=("email",)` for `sort=customer.email`), `doc` is its description.
     """
 
     def __init__(
@@ -145,6 +149,7 @@ class ToOne(_Linked, mj.Relationship):
         column: str = "",
         write: Write = Write.NEVER,
         filter: bool = True,
+        sort: tuple[str, ...] = (),
         includable: bool = True,
         required: bool = False,
         doc: str = "",
@@ -152,6 +157,7 @@ class ToOne(_Linked, mj.Relationship):
         self.column = column
         self.write = write
         self.filter = filter
+        self.sort = sort
         self.includable = includable
         super().__init__(
             type_=type_,

@@ -108,7 +108,7 @@ class Price(Standard):
     starts_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="From when on it applies; null for always.")
     expires_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="From when on it no longer applies.")
 
-    sku = ToOne("skus", write=Write.CREATE, required=True)
+    sku = ToOne("skus", write=Write.CREATE, required=True, sort=("code",))
     customer_group = ToOne("customer_groups", write=Write.BOTH, doc="Whom it applies to; null for everybody.")
 
     class Meta:
@@ -167,7 +167,7 @@ class StockItem(Standard):
 
     quantity = Integer(write=Write.BOTH, minimum=0, required=True, filter=True, sort=True)
 
-    sku = ToOne("skus", write=Write.CREATE, required=True)
+    sku = ToOne("skus", write=Write.CREATE, required=True, sort=("code",))
 
     class Meta:
         type_ = "stock_items"

@@ -602,4 +602,4 @@ class Standard(Resource):
         write=Write.BOTH, filter=True, sort=True, doc="Any identifier of the client's own; not checked for uniqueness."
     )
     reference_origin = Text(write=Write.BOTH, filter=True, doc="What system the reference is from.")
-    metadata = JsonObject(write=Write.BOTH, nullable=False, doc="Any JSON object of the client's own.")
+    metadata = JsonObject(write=Write.BOTH, nullable=False, filter=True, doc="Any JSON object of the client's own.")

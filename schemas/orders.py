@@ -98,7 +98,7 @@ class Order(Standard):
     subscription_created_at = Timestamp(doc="When subscriptions were made of it.")
 
     market = ToOne("markets", write=Write.CREATE)
-    customer = ToOne("customers", write=Write.BOTH)
+    customer = ToOne("customers", write=Write.BOTH, sort=("email",))
     line_items = ToMany("line_items", via="order_id", doc="Its lines, at most 1 000.")
     billing_address = ToOne(
         "addresses", write=Write.BOTH, doc="A snapshot: later changes of the address don't reach it."
@@ -184,7 +184,7 @@ class LineItem(Standard):
     tax_amount_cents = Cents(nullable=False, doc="The tax in or on top of its discounted total.")
     frequency = Text(write=Write.BOTH, doc="How often to order it again, one of a subscription model's frequencies.")
 
-    order = ToOne("orders", write=Write.CREATE, required=True)
+    order = ToOne("orders", write=Write.CREATE, required=True, sort=("number", "placed_at"))
     sku = ToOne("skus")
 
     class Meta:

@@ -238,7 +238,7 @@ class OrderSubscription(Standard):
 
     market = ToOne("markets", write=Write.CREATE)
     subscription_model = ToOne("subscription_models")
-    customer = ToOne("customers", doc="The customer of the source order.")
+    customer = ToOne("customers", sort=("email",), doc="The customer of the source order.")
     source_order = ToOne("orders", write=Write.CREATE, required=True, doc="The order that it repeats.")
     customer_payment_source = ToOne(
         "customer_payment_sources", write=Write.UPDATE, doc="What new orders are paid with, from the customer's wallet."

@@ -8,7 +8,8 @@
     │   ├── InvalidSort                   INVALID_SORT_CRITERIA
     │   ├── FilterNotAllowed              FILTER_NOT_ALLOWED
     │   ├── InvalidFilterValue            INVALID_FILTER_VALUE
-    │   └── InvalidPage                   INVALID_PAGE_VALUE
+    │   ├── InvalidPage                   INVALID_PAGE_VALUE
+    │   └── TooCostly                     QUERY_TOO_COSTLY                  more than one request may ask for
     ├── InvalidHost                       INVALID_HOST                400   a Host header that is on no list
     ├── Unauthorized                      UNAUTHORIZED                401   no token
     ├── InvalidToken                      INVALID_TOKEN               401   a token that is unknown, expired or revoked
@@ -45,7 +46,8 @@ class ApiError(Exception):
     """One problem of one request.
 
     `detail` says what is wrong in words. At most one of `pointer` (RFC 6901, into the request document), `parameter`
-    (the exact query parameter) and `header` says where. `meta` and response `headers` are optional.
+    (the exact query parameter) and `header` says where. `meta` and response `headers` are optional; `type_link` is the
+    URI of the kind of problem where a profile defines one.
     """
 
     status: ClassVar[int] = 500
@@ -61,6 +63,7 @@ class ApiError(Exception):
         header: str | None = None,
         meta: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        type_link: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
@@ -68,6 +71,7 @@ class ApiError(Exception):
         self.source = {key: value for key, value in where if value is not None}
         self.meta = meta
         self.headers = dict(headers or {})
+        self.type_link = type_link
 
     @property
     def http_status(self) -> int:
@@ -136,6 +140,13 @@ class InvalidPage(InvalidParameter):
 
     code = "INVALID_PAGE_VALUE"
     title = "Invalid page value"
+
+
+class TooCostly(InvalidParameter):
+    """A query that asks for more than one request may: a limit is passed, or the database ran out of time."""
+
+    code = "QUERY_TOO_COSTLY"
+    title = "Query too costly"
 
 
 class InvalidHost(ApiError):

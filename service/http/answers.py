@@ -16,16 +16,20 @@ VARY = "Accept, Authorization"
 
 
 class Document(Response):
-    """A JSON:API document; the media type has no charset parameter (JSON:API 1.1, "Media Type Parameter Rules")."""
+    """A JSON:API document; the media type has no parameter but the profiles that its `jsonapi` object names.
+
+    JSON:API 1.1, "Media Type Parameter Rules".
+    """
 
     media_type = MEDIA_TYPE
 
     def __init__(self, content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        profiles = content["jsonapi"].get("profile")
         super().__init__(
             orjson.dumps(content),
             status,
             {"Vary": VARY, "Cache-Control": "private, no-cache", **(headers or {})},
-            MEDIA_TYPE,
+            f'{MEDIA_TYPE}; profile="{" ".join(profiles)}"' if profiles else MEDIA_TYPE,
         )
 
 
@@ -41,6 +45,8 @@ def error_object(problem: ApiError, request_id: str) -> dict[str, Any]:
         "title": problem.title,
         "detail": problem.detail,
     }
+    if problem.type_link:
+        error["links"] = {"type": problem.type_link}
     if problem.source:
         error["source"] = problem.source
     if problem.meta:

@@ -6,6 +6,10 @@ read or operation on one connection, a compiled document.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,9 +20,10 @@ from service.http import urls
 from service.http.answers import Document
 from service.http.auth import authenticate
 from service.jsonapi import body, links
-from service.jsonapi.document import Row, collect, counts, document, identifier
-from service.jsonapi.negotiation import check_accept, check_content_type
-from service.jsonapi.query import Parameters, Query, Selection, parameters, parse
+from service.jsonapi.document import Object, Row, collect, counts, document, identifier
+from service.jsonapi.negotiation import accepted_profiles, check_accept, check_content_type
+from service.jsonapi.pagination import PROFILE, Page
+from service.jsonapi.query import Parameters, Query, Selection, Shape, parameters, parse
 from service.operations.outcome import Created
 from service.principal import Principal
 from service.resources import RESOURCES, Entry, visible_to
@@ -43,7 +48,7 @@ async def collection(request: Request) -> Response:
         return await _create(request, entry)
     principal, viewer = await _reader(request, entry)
     pairs = parameters(request.scope["query_string"])
-    query = parse(entry.resource, pairs, shape="many", visible=visible_to(principal))
+    query = parse(entry.resource, pairs, shape="many", visible=visible_to(principal), cursors=_cursors(request))
     rendering = _rendering(request, principal)
     async with request.app.state.database.connection() as connection:
         rows = await read.page(connection, viewer, query)
@@ -71,7 +76,8 @@ async def related(request: Request) -> Response:
     within = _within(request, entry)
     target, many = _target(within.relationship, principal), isinstance(within.relationship, ToMany)
     pairs = parameters(request.scope["query_string"])
-    query = parse(target, pairs, shape="many" if many else "single", visible=visible_to(principal))
+    shape: Shape = "many" if many else "single"
+    query = parse(target, pairs, shape=shape, visible=visible_to(principal), cursors=_cursors(request))
     rendering = _rendering(request, principal)
     async with request.app.state.database.connection() as connection:
         rows = await read.related(connection, viewer, within, query)
@@ -92,7 +98,7 @@ async def relationship(request: Request) -> Response:
     within = _within(request, entry)
     target, many = _target(within.relationship, principal), isinstance(within.relationship, ToMany)
     pairs = parameters(request.scope["query_string"])
-    query = _linkage_query(within, target, pairs, visible=visible_to(principal))
+    query = _linkage_query(within, target, pairs, visible=visible_to(principal), cursors=_cursors(request))
     rendering = _rendering(request, principal)
     async with request.app.state.database.connection() as connection:
         rows = await read.related(connection, viewer, within, query)
@@ -103,8 +109,7 @@ async def relationship(request: Request) -> Response:
     identifiers = [identifier(target.type_, row[0]) for row in rows.rows]
     there = {"related": f"{rendering.base}/{entry.resource.type_}/{within.id}/{within.name}"}
     if many:
-        around = links.pages(_url(request), pairs, query.page, rows.total)
-        return Document(document(identifiers, around | there, included=along, meta=counts(query, rows.total)))
+        return _page(request, pairs, query, rows, identifiers, included=along, also=there)
     own = {"self": links.url(_url(request), pairs)}
     return Document(document(identifiers[0] if identifiers else None, own | there, included=along))
 
@@ -131,6 +136,11 @@ async def _create(request: Request, entry: Entry) -> Response:
     url = resources[0]["links"]["self"]
     answer = document(resources[0], {"self": url}, included=included if query.included else None)
     return Document(answer, 201, {"Location": url})
+
+
+def _cursors(request: Request) -> bool:
+    """Whether the Accept header asks for the cursor profile."""
+    return PROFILE in accepted_profiles(request.headers.get("accept"))
 
 
 def _negotiate(request: Request, *, body: bool = False) -> None:
@@ -206,10 +216,30 @@ def _url(request: Request) -> str:
 
 def _many(request: Request, rendering: Rendering, pairs: Parameters, query: Query, rows: Rows) -> Response:
     resources, included = collect(rows.rows, query.selection, rendering)
-    around = links.pages(_url(request), pairs, query.page, rows.total)
-    return Document(
-        document(resources, around, included=included if query.included else None, meta=counts(query, rows.total))
-    )
+    return _page(request, pairs, query, rows, resources, included=included if query.included else None)
+
+
+def _page(
+    request: Request,
+    pairs: Parameters,
+    query: Query,
+    rows: Rows,
+    data: list[Object],
+    *,
+    included: list[Object] | None,
+    also: Mapping[str, str] = MappingProxyType({}),
+) -> Response:
+    """A page of resources or identifiers: with its links and counts, and by cursor as the profile has it."""
+    url, meta = _url(request), counts(query, rows.total) if rows.total is not None else {}
+    if isinstance(query.page, Page):
+        around = links.pages(url, pairs, query.page, rows.total or 0)
+        return Document(document(data, {**around, **also}, included=included, meta=meta))
+    for item, cursor in zip(data, rows.cursors, strict=True):
+        item.setdefault("meta", {})["page"] = {"cursor": cursor}
+    if query.page.is_range and rows.more:
+        meta.setdefault("page", {})["rangeTruncated"] = True
+    around = links.windows(url, pairs, query.page, rows.cursors, more=rows.more)
+    return Document(document(data, {**around, **also}, included=included, meta=meta or None, profiles=[PROFILE]))
 
 
 def _single(request: Request, rendering: Rendering, pairs: Parameters, query: Query, row: Row | None) -> Response:
@@ -218,7 +248,9 @@ def _single(request: Request, rendering: Rendering, pairs: Parameters, query: Qu
     return Document(document(resources[0] if resources else None, own, included=included if query.included else None))
 
 
-def _linkage_query(within: Within, target: type[Resource], pairs: Parameters, *, visible: frozenset[str]) -> Query:
+def _linkage_query(
+    within: Within, target: type[Resource], pairs: Parameters, *, visible: frozenset[str], cursors: bool
+) -> Query:
     """The query of a relationship URL.
 
     Its include paths begin with the relationship itself (JSON:API 1.1, "Inclusion of Related Resources").
@@ -230,6 +262,6 @@ def _linkage_query(within: Within, target: type[Resource], pairs: Parameters, *,
     paths = dict(asked.selection.include)
     for other in paths.keys() - {name}:
         raise InvalidInclude(f"Include paths of this URL begin with {name}; {other!r} does not.", parameter="include")
-    query = parse(target, inner, shape="many" if many else "single", visible=visible)
+    query = parse(target, inner, shape="many" if many else "single", visible=visible, cursors=cursors)
     selection = paths.get(name) or Selection(target, frozenset())
-    return Query(selection, query.filters, query.sort, query.page, included=asked.included)
+    return replace(query, selection=selection, included=asked.included)

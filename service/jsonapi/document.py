@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from schemas.base import Rendering, ToMany, ToOne
 from schemas.kinds import Derived, Kind
+from service.errors import TooCostly
 from service.jsonapi.query import Query, Selection
 
 
@@ -26,6 +27,9 @@ class Row(Protocol):
     def __iter__(self) -> Iterator[Any]:
         """The values in their order."""
 
+
+MAX_INCLUDED = 5_000
+"""How many resources a document may include."""
 
 Object = dict[str, Any]
 Key = tuple[str, str]
@@ -151,10 +155,21 @@ def _merge(known: Object, again: Object) -> None:
 
 
 def collect(rows: Sequence[Row], selection: Selection, rendering: Rendering) -> tuple[list[Object], list[Object]]:
-    """Primary resource objects and included ones, no resource twice (JSON:API 1.1, "Compound Documents")."""
+    """Primary resource objects and included ones, no resource twice (JSON:API 1.1, "Compound Documents").
+
+    Raises TooCostly for more included ones than a document may hold.
+    """
     render = serializer(selection)
     found: dict[Key, Object] = {}
-    primary = [render(row, rendering, found) for row in rows]
+    primary = []
+    for row in rows:
+        primary.append(render(row, rendering, found))
+        if len(found) > MAX_INCLUDED:
+            raise TooCostly(
+                f"include brings more than {MAX_INCLUDED} resources: make page[size] smaller or include less.",
+                parameter="include",
+                meta={"limit": MAX_INCLUDED, "value": len(found)},
+            )
     for resource in primary:
         again = found.pop((resource["type"], resource["id"]), None)
         if again is not None:
@@ -162,19 +177,28 @@ def collect(rows: Sequence[Row], selection: Selection, rendering: Rendering) -> 
     return primary, list(found.values())
 
 
-def identifier(type_: str, id_: str | None) -> Object | None:
-    """A resource identifier object, or None."""
-    return None if id_ is None else {"type": type_, "id": id_}
+def identifier(type_: str, id_: str) -> Object:
+    """A resource identifier object."""
+    return {"type": type_, "id": id_}
 
 
 VERSION = {"version": "1.1"}
 
 
 def document(
-    data: Any, links: Mapping[str, Any], *, included: Sequence[Object] | None = None, meta: Object | None = None
+    data: Any,
+    links: Mapping[str, Any],
+    *,
+    included: Sequence[Object] | None = None,
+    meta: Object | None = None,
+    profiles: Sequence[str] = (),
 ) -> Object:
-    """A top-level document; `included` is left out when None and present, even empty, otherwise."""
-    result: Object = {"jsonapi": VERSION, "links": dict(links), "data": data}
+    """A top-level document; `included` is left out when None and present, even empty, otherwise.
+
+    `profiles` are the URIs of the profiles that it applies.
+    """
+    jsonapi = VERSION | {"profile": list(profiles)} if profiles else VERSION
+    result: Object = {"jsonapi": jsonapi, "links": dict(links), "data": data}
     if included is not None:
         result["included"] = included
     if meta is not None:
@@ -183,7 +207,7 @@ def document(
 
 
 def counts(query: Query, total: int) -> Object:
-    """`meta` of a numbered page: exact counts, under Commerce Layer's names and the cursor profile's."""
+    """`meta` of a page that is counted: exact counts, under Commerce Layer's names and the cursor profile's."""
     return {
         "record_count": total,
         "page_count": math.ceil(total / query.page.size),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from service.jsonapi.query import Page
+from service.jsonapi.pagination import Page, Window
 
 
 def url(path: str, pairs: Sequence[tuple[str, str]]) -> str:
@@ -18,17 +17,49 @@ def url(path: str, pairs: Sequence[tuple[str, str]]) -> str:
     return f"{path}?{query}" if query else path
 
 
-def pages(path: str, pairs: Sequence[tuple[str, str]], page: Page, total: int) -> dict[str, str]:
+def pages(path: str, pairs: Sequence[tuple[str, str]], page: Page, total: int) -> dict[str, str | None]:
     """`self`, `first`, `last` and, where there is such a page, `prev` and `next`; every other parameter is kept."""
-    last = max(1, math.ceil(total / page.size))
-    kept = [(name, value) for name, value in pairs if name not in ("page[number]", "page[size]")]
+    last = max(0, total - 1) // page.size * page.size
+    if page.by == "offset":
+        place, size = "page[offset]", "page[limit]"
+    else:
+        place, size = "page[number]", "page[size]"
+    kept = [(name, value) for name, value in pairs if name not in (place, size)]
 
-    def to(number: int) -> str:
-        return url(path, [*kept, ("page[number]", str(number)), ("page[size]", str(page.size))])
+    def to(offset: int) -> str:
+        at = offset if page.by == "offset" else offset // page.size + 1
+        return url(path, [*kept, (place, str(at)), (size, str(page.size))])
 
-    links = {"self": url(path, pairs), "first": to(1), "last": to(last)}
-    if page.number > 1:
-        links["prev"] = to(min(page.number - 1, last))
-    if page.number < last:
-        links["next"] = to(page.number + 1)
+    links: dict[str, str | None] = {"self": url(path, pairs), "first": to(0), "last": to(last)}
+    if page.offset > 0:
+        links["prev"] = to(max(0, min(page.offset - page.size, last)))
+    if page.offset + page.size < total:
+        links["next"] = to(page.offset + page.size)
     return links
+
+
+def windows(
+    path: str, pairs: Sequence[tuple[str, str]], window: Window, cursors: Sequence[str], *, more: bool
+) -> dict[str, str | None]:
+    """The links of a page by cursor: `prev` and `next` are null where there is no such page (the profile, "Links").
+
+    `cursors` are those of its resources, `more` says that there are further ones in the direction they were read.
+    """
+    kept = [(name, value) for name, value in pairs if name not in ("page[after]", "page[before]", "page[size]")]
+
+    def to(key: str, cursor: str) -> str:
+        return url(path, [*kept, (f"page[{key}]", cursor), ("page[size]", str(window.size))])
+
+    back = to("before", cursors[0] if cursors else window.before.text)
+    on = to("after", cursors[-1] if cursors else window.after.text)
+    if window.backwards:
+        there = (more, window.before.position != "end")
+    else:
+        there = (window.after.position != "start", more or window.is_range)
+    return {
+        "self": url(path, pairs),
+        "first": to("after", "start"),
+        "last": to("before", "end"),
+        "prev": back if there[0] else None,
+        "next": on if there[1] else None,
+    }

@@ -88,3 +88,11 @@ def check_accept(header: str | None) -> None:
     candidates = [r for r in own if r.applies] if own else [r for r in ranges if r.type in ("*/*", "application/*")]
     if not any(r.quality > 0 for r in candidates):
         raise NotAcceptable(f"This URL answers as {MEDIA_TYPE}, with no parameter but `profile`.", header="Accept")
+
+
+def accepted_profiles(header: str | None) -> frozenset[str]:
+    """The URIs of the profiles that the preferred instance of JSON:API's media type asks for."""
+    own = [r for r in media_ranges(header or "") if r.type == MEDIA_TYPE and r.applies and r.quality > 0]
+    best = max(own, key=lambda r: r.quality, default=None)
+    parameters = best.parameters if best is not None else ()
+    return frozenset(uri for name, value in parameters if name == "profile" for uri in value.split())

@@ -8,25 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import unquote_to_bytes
 
 from schemas.base import Resource, ToMany, ToOne, graph
-from service.errors import (
-    FilterNotAllowed,
-    InvalidField,
-    InvalidFilterValue,
-    InvalidInclude,
-    InvalidPage,
-    InvalidParameter,
-    InvalidSort,
-)
+from service.errors import InvalidField, InvalidInclude, InvalidParameter, InvalidSort
+from service.jsonapi import pagination, sorting
+from service.jsonapi.filters import AllOf, Filters
+from service.jsonapi.pagination import Page, Window
+from service.jsonapi.sorting import SortKey
 
 MAX_DEPTH = 4
 """How many relationships an include path may have."""
-DEFAULT_SIZE = 10
-MAX_SIZE = 100
-"""Page sizes; above the maximum is an error, not a shorter page."""
 
 Parameters = Sequence[tuple[str, str]]
 Shape = Literal["single", "many"]
@@ -49,45 +42,13 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """One filter.
-
-    The attribute or to-one/to-many relationship `name` equals one of `values` (of the field's own Python type).
-    """
-
-    name: str
-    values: tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SortKey:
-    """One sort criterion."""
-
-    name: str
-    descending: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of a collection by number (from 1) and size."""
-
-    number: int = 1
-    size: int = DEFAULT_SIZE
-
-    @property
-    def offset(self) -> int:
-        """How many resources come before this page."""
-        return (self.number - 1) * self.size
-
-
-@dataclass(frozen=True, slots=True)
 class Query:
     """Everything a request asks of one type. `included` says whether `include` was sent, even empty."""
 
     selection: Selection
-    filters: tuple[Condition, ...] = ()
+    filters: AllOf = field(default_factory=AllOf)
     sort: tuple[SortKey, ...] = ()
-    page: Page = field(default_factory=Page)
+    page: Page | Window = field(default_factory=Page)
     included: bool = False
 
 
@@ -124,17 +85,24 @@ def _readable(part: bytes) -> str:
     return part.partition(b"=")[0].decode("ascii", "replace")
 
 
-def parse(resource: type[Resource], pairs: Parameters, *, shape: Shape, visible: Container[str] = graph) -> Query:
+def parse(
+    resource: type[Resource],
+    pairs: Parameters,
+    *,
+    shape: Shape,
+    visible: Container[str] = graph,
+    cursors: bool = False,
+) -> Query:
     """Read the parameters of a URL that answers with `resource`, one of it or many.
 
-    `visible` holds the types that the asker may read, and so include. Raises a subclass of
-    InvalidParameter with the exact `source.parameter`.
+    `visible` holds the types that the asker may read, and so include, filter and sort by. `cursors` says that the
+    request negotiated the cursor profile. Raises a subclass of InvalidParameter with the exact `source.parameter`.
     """
     seen: set[str] = set()
     include: str | None = None
     fieldsets: dict[str, frozenset[str]] = {}
-    filters: list[Condition] = []
-    sort: tuple[SortKey, ...] = ()
+    filters: dict[str, tuple[list[str], list[str]]] = {}
+    sort = ""
     pages: dict[str, str] = {}
     for name, value in pairs:
         family, keys = _split(name)
@@ -147,9 +115,9 @@ def parse(resource: type[Resource], pairs: Parameters, *, shape: Shape, visible:
             case "fields", [type_]:
                 fieldsets[type_] = _fieldset(name, type_, value)
             case "sort", [] if shape == "many":
-                sort = _sort(resource, value)
+                sort = value
             case "filter", keys if shape == "many":
-                filters.append(_filter(resource, name, keys, value))
+                filters.setdefault(name, (keys, []))[1].append(value)
             case "page", [key] if shape == "many":
                 pages[key] = value
             case ("sort", []) | ("filter" | "page", _):
@@ -160,8 +128,31 @@ def parse(resource: type[Resource], pairs: Parameters, *, shape: Shape, visible:
             case _:
                 raise InvalidParameter(f"{name} is not a query parameter of this URL.", parameter=name)
     tree = _include(resource, include or "", fieldsets, visible=visible)
+    wanted = Filters(resource, visible)
+    for name, (keys, values) in filters.items():
+        wanted.add(name, keys, values)
+    order, page = _ordered_page(resource, sort if "sort" in seen else None, pages, visible=visible, cursors=cursors)
     selection = Selection(resource, fieldsets.get(resource.type_), tree)
-    return Query(selection, tuple(filters), sort, _page(pages), included=include is not None)
+    return Query(selection, wanted.tree(), order, page, included=include is not None)
+
+
+def _ordered_page(
+    resource: type[Resource],
+    sort: str | None,
+    pages: Mapping[str, str],
+    *,
+    visible: Container[str],
+    cursors: bool,
+) -> tuple[tuple[SortKey, ...], Page | Window]:
+    """The order and the page in it; a cursor belongs to its order."""
+    by = pagination.strategy(pages, negotiated=cursors)
+    try:
+        order = () if sort is None else sorting.parse(resource, sort, visible)
+    except InvalidSort as error:
+        if by == "cursor":
+            error.type_link = f"{pagination.PROFILE}/unsupported-sort"
+        raise
+    return order, pagination.window(pages, resource, order) if by == "cursor" else pagination.page(pages, by)
 
 
 def _split(name: str) -> tuple[str, list[str]]:
@@ -184,73 +175,6 @@ def _fieldset(parameter: str, type_: str, value: str) -> frozenset[str]:
         if name not in resource.attributes and name not in resource.relationships:
             raise InvalidField(f"{name!r} is not a field of {type_}.", parameter=parameter)
     return names
-
-
-def _sort(resource: type[Resource], value: str) -> tuple[SortKey, ...]:
-    keys = []
-    for part in value.split(","):
-        name = part.removeprefix("-")
-        attribute = resource.attributes.get(name)
-        if name != "id" and (attribute is None or not attribute.sort):
-            raise InvalidSort(
-                f"{resource.type_} can't be sorted by {name!r}; it can by {_listed(sortable(resource))}.",
-                parameter="sort",
-            )
-        keys.append(SortKey(name, part.startswith("-")))
-    return tuple(keys)
-
-
-def sortable(resource: type[Resource]) -> list[str]:
-    """What collections of a type can be sorted by."""
-    return ["id", *(name for name, attribute in resource.attributes.items() if attribute.sort)]
-
-
-def filterable(resource: type[Resource]) -> list[str]:
-    """What collections of a type can be filtered by: attributes, and relationships by id."""
-    attributes = [name for name, attribute in resource.attributes.items() if attribute.filter]
-    return ["id", *attributes, *(name for name, relationship in resource.relationships.items() if relationship.filter)]
-
-
-def _filter(resource: type[Resource], parameter: str, keys: list[str], value: str) -> Condition:
-    name = keys[0] if keys else ""
-    if keys[1:] not in ([], [""]) or name not in filterable(resource):
-        raise FilterNotAllowed(
-            f"{resource.type_} can't be filtered by {parameter}; it can by {_listed(filterable(resource))}.",
-            parameter=parameter,
-        )
-    texts = [value] if keys[1:] else value.split(",")
-    attribute = resource.attributes.get(name)
-    if attribute is None:  # ids, of the resource itself or of related ones
-        return Condition(name, tuple(texts))
-    values = []
-    for text in texts:
-        try:
-            values.append(attribute.parse(text))
-        except ValueError as error:
-            raise InvalidFilterValue(
-                f"{text!r} can't be compared with {name}: it {error}.", parameter=parameter
-            ) from None
-    return Condition(name, tuple(values))
-
-
-def _page(keys: Mapping[str, str]) -> Page:
-    numbers = {}
-    for key, text in keys.items():
-        parameter = f"page[{key}]"
-        if key not in ("number", "size"):
-            raise InvalidPage(
-                f"{parameter} is not a page parameter; there are page[number] and page[size].", parameter=parameter
-            )
-        if not re.fullmatch("[0-9]{1,10}", text, re.ASCII) or int(text) == 0:
-            raise InvalidPage(f"{parameter} must be a whole number from 1.", parameter=parameter)
-        numbers[key] = int(text)
-    if numbers.get("size", 1) > MAX_SIZE:
-        raise InvalidPage(
-            f"page[size] is {numbers['size']}, the maximum is {MAX_SIZE}.",
-            parameter="page[size]",
-            meta={"page": {"maxSize": MAX_SIZE}},
-        )
-    return Page(**numbers)
 
 
 def _include(

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from schemas.base import PUBLIC, Resource, ToMany, ToOne, graph
-from schemas.kinds import Kind
-from service.jsonapi.document import layout
-from service.jsonapi.query import Condition, Query, Selection
+from service.jsonapi.document import MAX_INCLUDED, layout
+from service.jsonapi.query import Selection
 
 
 class Statement:
@@ -59,7 +58,9 @@ class Statement:
             joined = f'{alias}.id = {owner}."{relationship.column}"'
             return f"({row} where {self.scope(selection.resource, alias, joined)})"
         related = self.related(relationship, alias, f"{owner}.id")
-        return f"array({row} where {self.scope(selection.resource, alias, related)} order by {alias}.id)"
+        where = self.scope(selection.resource, alias, related)
+        # One more than a document may hold, so that too many are noticed and not cut off.
+        return f"array({row} where {where} order by {alias}.id limit {MAX_INCLUDED + 1})"
 
     def related(self, relationship: ToMany, alias: str, id_: str) -> str:
         """The condition that rows of `alias` are what a to-many relationship of a resource holds.
@@ -102,40 +103,3 @@ class Statement:
             f"exists (select from {table} {parent} where {parent}.store_id = $1"
             f' and {parent}.id = {alias}."{first.column}" and {self._path(rest, parent)})'
         )
-
-    def filters(self, resource: type[Resource], alias: str, conditions: Sequence[Condition]) -> str:
-        """The conditions of a query's filters, all of which must hold."""
-        return " and ".join(self._filter(resource, alias, condition) for condition in conditions)
-
-    def _filter(self, resource: type[Resource], alias: str, condition: Condition) -> str:
-        relationship = resource.relationships.get(condition.name)
-        values = list(condition.values)
-        if isinstance(relationship, ToMany):
-            related, placeholder = self.alias(), self.bind(values)
-            linked = self.related(relationship, related, f"{alias}.id")
-            return (
-                f"exists (select from {graph[relationship.type_].table} {related} where {related}.store_id = $1"
-                f" and {related}.id = any({placeholder}::text[]) and {linked})"
-            )
-        column, sql_type = ("id", "text")
-        if relationship is not None:
-            column = relationship.column
-        elif condition.name != "id":
-            attribute: Kind = resource.attributes[condition.name]
-            column, sql_type = attribute.column, attribute.sql_type
-        if len(values) == 1:
-            return f'{alias}."{column}" = {self.bind(values[0])}::{sql_type}'
-        return f'{alias}."{column}" = any({self.bind(values)}::{sql_type}[])'
-
-    def order(self, query: Query, alias: str) -> str:
-        """`order by`, always ended by the id so that equal keys have one order.
-
-        NULLs where Postgres puts them (last when ascending).
-        """
-        keys = []
-        for key in query.sort:
-            column = "id" if key.name == "id" else query.selection.resource.attributes[key.name].column
-            keys.append(f'{alias}."{column}"{" desc" if key.descending else ""}')
-        if not any(key.name == "id" for key in query.sort):
-            keys.append(f"{alias}.id")
-        return ", ".join(keys)

@@ -185,6 +185,7 @@ def test_what_can_be_sorted_and_filtered_has_an_index(resource: type[Resource], 
     indexes = tables[resource.table].indexes
     sortable = {name: one.column for name, one in attributes(resource) if one.sort}
     filterable = {name: one.column for name, one in [*attributes(resource), *to_ones(resource)] if one.filter}
+    del filterable["metadata"]  # what JSON contains is looked up in the rows that are left
     for name, column in sortable.items():
         assert None in predicates(indexes, column), f"sort={name} has no index"
     for name, column in filterable.items():

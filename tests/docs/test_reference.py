@@ -8,9 +8,11 @@ from pathlib import Path
 
 import typer
 
+from schemas.base import ToOne, graph
 from service import errors
 from service.__main__ import app
 from service.errors import ApiError
+from service.jsonapi import document, filters, pagination, query
 from service.principal import SCOPES
 from service.settings import Settings
 
@@ -70,3 +72,39 @@ def test_every_command_and_its_options() -> None:
         stated = set(re.findall(r"--[a-z-]+", texts[name]))
         assert options - {"--help", "--database-url"} <= stated, name
         assert stated <= options, name
+
+
+def rows(page: str, heading: str) -> dict[str, str]:
+    """First cell -> last cell of the table below a heading, without the table's own."""
+    text = re.split(rf"^#+ {heading}$", (REFERENCE / page).read_text(), flags=re.MULTILINE)[1]
+    lines = re.split(r"^#+ ", text, flags=re.MULTILINE)[0].splitlines()
+    cells = [line.strip("|").split("|") for line in lines if line.startswith("|")]
+    return {row[0].strip(): row[-1].strip() for row in cells[2:]}
+
+
+def test_every_matcher() -> None:
+    assert sorted(rows("filtering.md", "Matchers")) == sorted(f"`{name}`" for name in filters.MATCHERS)
+
+
+def test_every_sort_through_a_relationship() -> None:
+    found = {
+        f"`{type_}`": ", ".join(f"`{path}`" for path in paths)
+        for type_, resource in graph.items()
+        if (
+            paths := [
+                f"{name}.{key}"
+                for name, relationship in resource.relationships.items()
+                if isinstance(relationship, ToOne)
+                for key in relationship.sort
+            ]
+        )
+    }
+    assert rows("filtering.md", "Sorting") == found
+
+
+def test_every_limit() -> None:
+    limits = (
+        pagination.MAX_SIZE, query.MAX_DEPTH, filters.MAX_STEPS, document.MAX_INCLUDED,
+        filters.MAX_TERMS, filters.MAX_VALUES,
+    )  # fmt: skip
+    assert [int(value.replace(" ", "")) for value in rows("filtering.md", "Limits").values()] == list(limits)

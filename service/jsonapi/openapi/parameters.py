@@ -6,7 +6,10 @@ from typing import Any
 
 from schemas.base import Resource, graph
 from schemas.kinds import Enum, Kind, Number
-from service.jsonapi.query import DEFAULT_SIZE, MAX_DEPTH, MAX_SIZE, filterable, includable, sortable
+from service.jsonapi.filters import filterable
+from service.jsonapi.pagination import DEFAULT_SIZE, MAX_SIZE
+from service.jsonapi.query import MAX_DEPTH, includable
+from service.jsonapi.sorting import sortable
 
 Object = dict[str, Any]
 

@@ -1,0 +1,217 @@
+"""`page[...]`: pages by number, by offset, and by cursor.
+
+The last is the profile https://jsonapi.org/profiles/ethanresnick/cursor-pagination, complete: ranges, item cursors,
+totals on request (`page[total]=true`). A cursor is opaque to clients: base64url of the type, the sort, and the values
+that the sort compares of one resource. The words `start` and `end` are cursors too, before and after everything.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal, TypeAlias
+
+import orjson
+
+from schemas.base import Resource
+from schemas.kinds import ID, render_timestamp
+from service.errors import InvalidPage
+from service.jsonapi.sorting import SortKey, kind_of
+
+PROFILE = "https://jsonapi.org/profiles/ethanresnick/cursor-pagination"
+DEFAULT_SIZE = 10
+MAX_SIZE = 100
+"""Page sizes; above the maximum is an error, not a shorter page."""
+
+_STRATEGIES = {
+    "number": ("number", "size"),
+    "offset": ("offset", "limit"),
+    "cursor": ("after", "before", "total", "size"),
+}
+"""The parameters of each way to page. `size` alone belongs to the way that the request negotiated."""
+
+Position: TypeAlias = tuple[Any, ...] | Literal["start", "end"]
+"""Where a cursor is: beside everything, or on the resource whose sort keys, id last, have these values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a collection: how many resources come before it, and how many it has at most."""
+
+    offset: int = 0
+    size: int = DEFAULT_SIZE
+    by: Literal["number", "offset"] = "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A cursor as its client wrote it, and where it is."""
+
+    text: str
+    position: Position
+
+
+START = Cursor("start", "start")
+END = Cursor("end", "end")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The resources between two cursors: the first `size` of them, or the last when only `before` was given."""
+
+    after: Cursor = START
+    before: Cursor = END
+    backwards: bool = False
+    size: int = DEFAULT_SIZE
+    total: bool = False
+
+    @property
+    def is_range(self) -> bool:
+        """Whether it is closed at both ends."""
+        return not self.backwards and self.before.position != "end"
+
+
+def strategy(keys: Mapping[str, str], *, negotiated: bool) -> Literal["number", "offset", "cursor"]:
+    """How a request pages: as its parameters say, else by cursor if its Accept header asked for the profile.
+
+    Raises InvalidPage for a parameter that there isn't, and for two ways at once.
+    """
+    chosen: Literal["number", "offset", "cursor"] | None = None
+    for key in keys:
+        if key == "size":
+            continue
+        way: Literal["number", "offset", "cursor"] | None = next(
+            (name for name in ("number", "offset", "cursor") if key in _STRATEGIES[name]), None
+        )
+        if way is None:
+            known = ", ".join(f"page[{name}]" for names in _STRATEGIES.values() for name in names if name != "size")
+            raise InvalidPage(
+                f"page[{key}] is not a page parameter; there are page[size], {known}.", parameter=f"page[{key}]"
+            )
+        if chosen not in (None, way):
+            raise InvalidPage(
+                f"page[{key}] can't be combined with page[{_STRATEGIES[str(chosen)][0]}]: page in one way.",
+                parameter=f"page[{key}]",
+            )
+        chosen = way
+    if chosen == "offset" and "size" in keys:
+        raise InvalidPage("With page[offset] the size of a page is page[limit].", parameter="page[size]")
+    return chosen or ("cursor" if negotiated else "number")
+
+
+def page(keys: Mapping[str, str], by: Literal["number", "offset"]) -> Page:
+    """The page that `page[number]` and `page[size]`, or `page[offset]` and `page[limit]`, name."""
+    if by == "offset":
+        return Page(_whole(keys, "offset", 0, least=0), _size(keys, "limit", DEFAULT_SIZE), "offset")
+    size = _size(keys, "size", DEFAULT_SIZE)
+    return Page((_whole(keys, "number", 1) - 1) * size, size)
+
+
+def window(keys: Mapping[str, str], resource: type[Resource], sort: Sequence[SortKey]) -> Window:
+    """What `page[after]`, `page[before]`, `page[size]` and `page[total]` ask for.
+
+    Raises InvalidPage, with the profile's `links.type` where it has one.
+    """
+    after = _cursor(keys, "after", resource, sort) or START
+    before = _cursor(keys, "before", resource, sort) or END
+    if keys.get("total", "false") not in ("true", "false"):
+        raise InvalidPage("page[total] must be true or false.", parameter="page[total]")
+    size = _size(keys, "size", MAX_SIZE if {"after", "before"} <= keys.keys() else DEFAULT_SIZE, profile=True)
+    backwards = "before" in keys and "after" not in keys
+    return Window(after, before, backwards, size, total=keys.get("total") == "true")
+
+
+def _whole(keys: Mapping[str, str], key: str, default: int, *, least: int = 1) -> int:
+    """A whole number of at most ten digits; leading zeros mean nothing (the profile's footnote 1)."""
+    text = keys.get(key, str(default))
+    number = int(text.lstrip("0")[:11] or "0") if re.fullmatch("[0-9]+", text, re.ASCII) else -1
+    if not least <= number < 10**10:
+        raise InvalidPage(f"page[{key}] must be a whole number from {least}.", parameter=f"page[{key}]")
+    return number
+
+
+def _size(keys: Mapping[str, str], key: str, default: int, *, profile: bool = False) -> int:
+    if re.fullmatch("0*[1-9][0-9]{10,}", keys.get(key, ""), re.ASCII):  # far above, but a whole number
+        keys = {key: "9999999999"}
+    size = _whole(keys, key, default)
+    if size > MAX_SIZE:
+        raise InvalidPage(
+            f"page[{key}] is above the maximum, which is {MAX_SIZE}.",
+            parameter=f"page[{key}]",
+            meta={"page": {"maxSize": MAX_SIZE}},
+            type_link=f"{PROFILE}/max-size-exceeded" if profile else None,
+        )
+    return size
+
+
+# --- cursors ------------------------------------------------------------------------------------------------------
+
+
+def ordering(sort: Sequence[SortKey]) -> tuple[SortKey, ...]:
+    """The whole order of a collection: each criterion once, up to the id, beyond which nothing is equal."""
+    keys: dict[tuple[str, ...], SortKey] = {}
+    for key in [*sort, SortKey(("id",), descending=False)]:
+        if ("id",) not in keys:
+            keys.setdefault(key.path, key)
+    return tuple(keys.values())
+
+
+def cursor(resource: type[Resource], sort: Sequence[SortKey], values: Sequence[Any]) -> str:
+    """The cursor of a resource whose sort keys (`ordering`) have these values."""
+    return _encode([resource.type_, _written(sort), *(_text(value) for value in values)])
+
+
+def _cursor(keys: Mapping[str, str], key: str, resource: type[Resource], sort: Sequence[SortKey]) -> Cursor | None:
+    text = keys.get(key)
+    if text is None:
+        return None
+    position = _position(text, resource, sort)
+    if position is None:
+        raise InvalidPage(
+            f"page[{key}] is no cursor of {resource.type_} sorted by {_written(sort)}.", parameter=f"page[{key}]"
+        )
+    return Cursor(text, position)
+
+
+def _position(text: str, resource: type[Resource], sort: Sequence[SortKey]) -> Position | None:
+    """Where a cursor is, None when it is none that `cursor` gives for this type and sort."""
+    if text == "start":
+        return "start"
+    if text == "end":
+        return "end"
+    keys = ordering(sort)
+    try:
+        decoded = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        if decoded[:2] != [resource.type_, _written(sort)] or _encode(decoded) != text:
+            return None
+        values = tuple(
+            None if value is None else kind_of(resource, key.path).parse(value)
+            for key, value in zip(keys, decoded[2:], strict=True)
+        )
+    except (binascii.Error, ValueError, TypeError, KeyError, IndexError):
+        return None
+    return values if ID.fullmatch(values[-1] or "") else None
+
+
+def _encode(value: list[Any]) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(value)).decode().rstrip("=")
+
+
+def _written(sort: Sequence[SortKey]) -> str:
+    return ",".join(str(key) for key in ordering(sort))
+
+
+def _text(value: Any) -> str | None:
+    """A value as its kind's `parse` reads it."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        return render_timestamp(value)
+    return format(value if isinstance(value, Decimal) else Decimal(repr(value)), "f")

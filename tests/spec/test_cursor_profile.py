@@ -1,0 +1,304 @@
+"""Cursor pagination: https://jsonapi.org/profiles/ethanresnick/cursor-pagination, checklist chapter CP."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import pytest
+
+from schemas.base import graph
+from service.jsonapi.pagination import cursor
+from service.jsonapi.sorting import parse
+from service.principal import Store
+from service.resources import RESOURCES
+from service.store.pool import Connection
+from tests import factories
+from tests.spec.reading import MEDIA_TYPE, PROFILE, Reader, flat
+from tests.support import Access, Grant
+
+ASKED = f'{MEDIA_TYPE};profile="{PROFILE}"'
+APPLIED = f'{MEDIA_TYPE}; profile="{PROFILE}"'
+COUNT = 23
+
+
+@pytest.fixture
+async def orders(connection: Connection, store: Store) -> list[str]:
+    """Orders with equal and missing values in every sort key, a third of them without a customer."""
+    customers = [await factories.customer(connection, store, email=f"{name}@example.com") for name in "zay"]
+    sku = await factories.sku(connection, store, price=100)
+    made = []
+    for i in range(COUNT):
+        made.append(
+            await factories.order(
+                connection,
+                store,
+                [factories.Line(sku, i % 3 + 1)],
+                customer_id=customers[i % 3] if i % 4 else None,
+                reference=None if i % 5 == 0 else f"r{i % 2}",
+                status="draft" if i % 7 == 0 else "placed",
+            )
+        )
+    return made
+
+
+SORTS = (
+    "id", "-id", "total_amount_cents", "-total_amount_cents", "reference", "-reference", "reference,-total_amount_cents",
+    "-reference,total_amount_cents", "status,-reference,total_amount_cents,-id", "customer.email", "-customer.email",
+    "customer.email,-reference,total_amount_cents", "-placed_at,reference", "placed_at,-reference",
+)  # fmt: skip
+"""Partial orders, mixed directions, nulls in each place, and through a relationship."""
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("size", [1, 4, 22, 23, 24])
+async def test_a_walk_has_no_gap_and_no_duplicate(reader: Reader, orders: list[str], sort: str, size: int) -> None:
+    """CP-06, CP-08, CP-14, CP-16: forwards and backwards, in the order of numbered pages."""
+    whole = await reader.ids("/api/orders", {"sort": sort, "page[size]": "100"})
+    assert sorted(whole) == sorted(orders)
+    url = f"/api/orders?sort={sort}&fields[orders]=&page[size]={size}"
+    forwards = await reader.walk(f"{url}&page[after]=start")
+    assert flat(forwards) == whole
+    assert {len(page) for page in forwards[:-1]} <= {size}
+    assert forwards[-1], "the last page is known to be the last"
+    backwards = await reader.walk(f"{url}&page[before]=end", "prev")
+    assert flat(backwards[::-1]) == whole
+    assert len(backwards) == len(forwards)
+
+
+@pytest.mark.parametrize("sort", SORTS)
+async def test_each_item_cursor_works_in_both_directions(reader: Reader, orders: list[str], sort: str) -> None:
+    """CP-06, CP-08, CP-11, CP-19: exactly what lies after, before and between."""
+    document = await reader.document(
+        "/api/orders", **{"sort": sort, "page[size]": "100", "page[after]": "start", "fields[orders]": ""}
+    )
+    ids = [one["id"] for one in document["data"]]
+    cursors = [one["meta"]["page"]["cursor"] for one in document["data"]]
+    for place in range(0, COUNT, 4):
+        async def between(size: int = 100, **bounds: str) -> list[str]:
+            found = {f"page[{name}]": bound for name, bound in bounds.items()}
+            return await reader.ids("/api/orders", {"sort": sort, "page[size]": str(size)} | found)
+
+        assert await between(after=cursors[place]) == ids[place + 1 :]
+        assert await between(before=cursors[place]) == ids[:place]
+        assert await between(3, after=cursors[place]) == ids[place + 1 : place + 4]
+        assert await between(3, before=cursors[place]) == ids[max(0, place - 3) : place]
+        for other in range(0, COUNT, 5):
+            assert await between(after=cursors[place], before=cursors[other]) == ids[place + 1 : other]
+
+
+async def test_sizes(reader: Reader, orders: list[str]) -> None:
+    """CP-01, CP-02, CP-05."""
+    url = "/api/orders?page[after]=start"
+    assert len(await reader.ids(url)) == 10
+    assert len(await reader.ids(f"{url}&page[size]=007")) == 7
+    assert await reader.ids(f"{url}&page[size]=100") == orders
+    for size in ("0", "-1", "abc", "", "1.5", "1 ", "\u0661"):
+        await reader.refused(url, "page[size]", {"page[after]": "start", "page[size]": size})
+
+
+@pytest.mark.parametrize("size", ["101", "000101", "9" * 30])
+async def test_a_size_above_the_maximum(reader: Reader, size: str) -> None:
+    """CP-04."""
+    error = await reader.refused("/api/orders", "page[size]", {"page[after]": "start", "page[size]": size})
+    assert error["meta"] == {"page": {"maxSize": 100}}
+    assert error["links"] == {"type": f"{PROFILE}/max-size-exceeded"}
+
+
+async def test_without_a_cursor_a_page_begins_at_the_start(reader: Reader, orders: list[str]) -> None:
+    """CP-10, CP-16, CP-21: the profile is applied because the Accept header asks for it."""
+    document = (await reader.get("/api/orders", accept=ASKED)).json()
+    assert [one["id"] for one in document["data"]] == orders[:10]
+    assert document["links"]["prev"] is None
+    following = (await reader.get(document["links"]["next"])).json()
+    assert [one["id"] for one in following["data"]] == orders[10:20]
+    assert await reader.ids(document["links"]["first"]) == orders[:10]
+    assert await reader.ids(document["links"]["last"]) == orders[-10:]
+
+
+async def test_prev_and_next_are_always_there(reader: Reader, orders: list[str]) -> None:
+    """CP-16, CP-17, CP-18."""
+    small = await reader.document("/api/tags?page[after]=start")
+    assert (small["data"], small["links"]["prev"], small["links"]["next"]) == ([], None, None)
+    assert small["links"].keys() == {"self", "first", "last", "prev", "next"}
+    whole = await reader.document("/api/orders?page[after]=start&page[size]=23")
+    assert (whole["links"]["prev"], whole["links"]["next"]) == (None, None)
+    last = whole["data"][-1]["meta"]["page"]["cursor"]
+    beyond = await reader.document(f"/api/orders?page[after]={last}&page[size]=5")
+    assert (beyond["data"], beyond["links"]["next"]) == ([], None)
+    assert await reader.ids(beyond["links"]["prev"]) == orders[-5:]
+    first = whole["data"][0]["meta"]["page"]["cursor"]
+    before = await reader.document(f"/api/orders?page[before]={first}&page[size]=5")
+    assert (before["data"], before["links"]["prev"]) == ([], None)
+    assert await reader.ids(before["links"]["next"]) == orders[:5]
+    assert (await reader.document("/api/orders?page[after]=end"))["data"] == []
+    assert (await reader.document("/api/orders?page[before]=start"))["data"] == []
+
+
+async def test_links_keep_the_other_parameters(reader: Reader, orders: list[str]) -> None:
+    """PG-05, CP-16."""
+    query = "include=customer&fields[orders]=customer&filter[status]=placed&sort=-reference&page[total]=true&page[size]=2"
+    document = await reader.document(f"/api/orders?page[after]=start&{query}")
+    for name in ("first", "last", "next"):
+        found = await reader.document(document["links"][name])
+        assert found["included"]
+        assert found["meta"]["page"]["total"] == document["meta"]["page"]["total"] == 19
+        assert len(found["data"]) == 2
+        assert all(one["relationships"].keys() == {"customer"} for one in found["data"])
+
+
+async def test_ranges(reader: Reader, orders: list[str]) -> None:
+    """CP-11, CP-12, CP-13."""
+    whole = await reader.document("/api/orders?page[after]=start&page[size]=100")
+    cursors = [one["meta"]["page"]["cursor"] for one in whole["data"]]
+    url = f"/api/orders?page[after]={cursors[1]}&page[before]={cursors[20]}"
+    document = await reader.document(url)
+    assert [one["id"] for one in document["data"]] == orders[2:20], "the default is the maximum"
+    assert "meta" not in document
+    assert (await reader.ids(document["links"]["prev"]))[-1] == orders[1]
+    assert (await reader.ids(document["links"]["next"]))[0] == orders[20]
+    truncated = await reader.document(f"{url}&page[size]=3")
+    assert [one["id"] for one in truncated["data"]] == orders[2:5]
+    assert truncated["meta"] == {"page": {"rangeTruncated": True}}
+    assert "meta" not in await reader.document(f"{url}&page[size]=18")
+    swapped = f"/api/orders?page[after]={cursors[20]}&page[before]={cursors[1]}"
+    assert (await reader.document(swapped))["data"] == []
+
+
+def spoilt(good: str) -> list[str]:
+    """What a good cursor can be made into, and what never was one."""
+    decoded: list[Any] = orjson.loads(base64.urlsafe_b64decode(good + "=" * (-len(good) % 4)))
+    other_values: Sequence[list[Any]] = (
+        decoded[:-1], [*decoded, "x"], ["customers", *decoded[1:]], [decoded[0], "id", *decoded[2:]],
+        [*decoded[:2], "x", *decoded[3:]], [*decoded[:2], 7, *decoded[3:]], [*decoded[:2], [], *decoded[3:]],
+        [*decoded[:2], "9" * 30, *decoded[3:]], [*decoded[:-1], None], [*decoded[:-1], "a\0b"], [*decoded[:-1], ""],
+        [*decoded[:-1], 7], [*decoded[:-1], "x" * 65], [],
+    )  # fmt: skip
+    encoded = [base64.urlsafe_b64encode(orjson.dumps(value)).decode().rstrip("=") for value in other_values]
+    plain = [base64.urlsafe_b64encode(text).decode().rstrip("=") for text in (b"{}", b"null", b"7", b"\xff", b"[[[")]
+    return [
+        *encoded, *plain, good[:-1], good[1:], good[:10], f"{good}A", f"{good}=", f" {good}", f"{good}\n", "",
+        "garbage", "!!!", "Start", "null", "undefined", "%", "é", "' or 1=1", "A" * 9_999, good.swapcase(),
+    ]  # fmt: skip
+
+
+async def test_invalid_cursors(reader: Reader, orders: list[str]) -> None:
+    """CP-09: garbage, truncated, of another type, of another sort."""
+    sort = "total_amount_cents"
+    document = await reader.document(f"/api/orders?sort={sort}&page[after]=start")
+    good = document["data"][3]["meta"]["page"]["cursor"]
+    await reader.ids("/api/orders", {"sort": sort, "page[after]": good})
+    for bad in spoilt(good):
+        for key in ("after", "before"):
+            error = await reader.refused("/api/orders", f"page[{key}]", {"sort": sort, f"page[{key}]": bad})
+            assert error["code"] == "INVALID_PAGE_VALUE"
+    for other in ("-total_amount_cents", "total_amount_cents,code", "id", "code"):
+        await reader.refused("/api/orders", "page[after]", {"sort": other, "page[after]": good})
+    await reader.refused("/api/orders", "page[after]", {"page[after]": good})
+    await reader.refused("/api/carts", "page[after]", {"sort": sort, "page[after]": good})
+    await reader.ids("/api/orders", {"sort": f"{sort},id,code", "page[after]": good})
+
+
+@pytest.mark.parametrize("sort", ["nope", "customer.nope", "line_items.quantity", ""])
+async def test_an_unsupported_sort(reader: Reader, sort: str) -> None:
+    """CP-15."""
+    error = await reader.refused("/api/orders", "sort", {"sort": sort, "page[after]": "start"})
+    assert error["links"] == {"type": f"{PROFILE}/unsupported-sort"}
+    assert "links" not in await reader.refused("/api/orders", "sort", {"sort": sort})
+
+
+async def test_totals_only_on_request(reader: Reader, orders: list[str]) -> None:
+    """CP-20."""
+    assert "meta" not in await reader.document("/api/orders?page[after]=start")
+    counted = await reader.document("/api/orders?page[total]=true&filter[status]=draft&page[size]=3")
+    assert counted["meta"]["page"] == {"total": 4}
+    assert counted["meta"]["record_count"] == 4
+    assert "meta" not in await reader.document("/api/orders?page[total]=false")
+    await reader.refused("/api/orders?page[total]=yes", "page[total]")
+
+
+@pytest.mark.parametrize(
+    ("accept", "applied"),
+    [
+        (ASKED, True), (f'{MEDIA_TYPE};profile="https://x.example/p {PROFILE}"', True), (MEDIA_TYPE, False),
+        (f'{MEDIA_TYPE};profile="https://x.example/p"', False), (f"{ASKED};q=0.5, {MEDIA_TYPE}", False),
+        (f"{ASKED}, {MEDIA_TYPE};q=0.9", True), (f'{ASKED}; ext="https://x.example/e", {MEDIA_TYPE}', False),
+        (f"*/*, {ASKED}", True), ("*/*", False),
+    ],
+)  # fmt: skip
+async def test_the_profile_is_negotiated(reader: Reader, orders: list[str], accept: str, applied: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+    """CP-21, CN-21, CN-23, CN-28: the header and the document always say the same."""
+    answer = await reader.get("/api/orders", accept=accept)
+    assert answer.headers["content-type"] == (APPLIED if applied else MEDIA_TYPE)
+    assert answer.json()["jsonapi"] == {"version": "1.1"} | ({"profile": [PROFILE]} if applied else {})
+    assert ("cursor" in answer.text) == applied
+    assert "Accept" in answer.headers["vary"]
+
+
+async def test_where_the_profile_is_applied(reader: Reader, connection: Connection, store: Store) -> None:
+    """CP-21: on collections, related resources and relationships, where a cursor is used or asked for; nowhere else."""
+    sku = await factories.sku(connection, store)
+    order = await factories.full_order(connection, store, [factories.Line(sku, n) for n in range(1, 8)])
+    for url in ("/api/line_items", f"/api/orders/{order}/line_items", f"/api/orders/{order}/relationships/line_items"):
+        pages = await reader.walk(f"{url}?sort=-quantity&page[size]=3&page[after]=start")
+        assert [len(page) for page in pages] == [3, 3, 1]
+        for query in ("page[after]=start", "page[before]=end", "page[total]=true"):
+            assert (await reader.get(f"{url}?{query}")).headers["content-type"] == APPLIED
+        answer = await reader.get(f"{url}?sort=quantity&page[size]=2", accept=ASKED)
+        assert answer.headers["content-type"] == APPLIED
+        cursors = [one["meta"]["page"]["cursor"] for one in answer.json()["data"]]
+        assert len(await reader.ids(f"{url}?sort=quantity&page[after]={cursors[1]}")) == 5
+        for query in ("page[number]=1", "page[offset]=0"):
+            assert (await reader.get(f"{url}?{query}", accept=ASKED)).headers["content-type"] == MEDIA_TYPE
+    identifiers = await reader.document(f"/api/orders/{order}/relationships/line_items?page[after]=start")
+    assert all(one.keys() == {"type", "id", "meta"} for one in identifiers["data"])
+    for url in (f"/api/orders/{order}", f"/api/orders/{order}/customer", f"/api/orders/{order}/relationships/customer"):
+        assert (await reader.get(url, accept=ASKED)).headers["content-type"] == MEDIA_TYPE
+    for url in ("/api/orders/none/line_items", "/api/orders/none/relationships/line_items"):
+        await reader.get(f"{url}?page[after]=start", 404)
+
+
+async def test_what_is_deleted_or_added_meanwhile_shifts_nothing(
+    reader: Reader, connection: Connection, store: Store
+) -> None:
+    """CP-24, CP-25: even the resource under the cursor may go."""
+    customers = [await factories.customer(connection, store, reference=f"r{i:02}") for i in range(9)]
+    page = await reader.document("/api/customers?sort=reference&page[size]=3&page[after]=start")
+    for gone in (customers[0], customers[2]):
+        await connection.execute("delete from customers where store_id = $1 and id = $2", store.id, gone)
+    await factories.customer(connection, store, reference="r00a")
+    rest = await reader.walk(page["links"]["next"])
+    assert flat(rest) == customers[3:]
+
+
+async def test_a_customer_pages_through_its_own(
+    reader: Reader, grant: Grant, connection: Connection, store: Store, orders: list[str]
+) -> None:
+    me = await factories.customer(connection, store)
+    sku = await factories.sku(connection, store)
+    mine = [await factories.order(connection, store, [factories.Line(sku)], customer_id=me) for _ in range(4)]
+    access: Access = await grant(customer_id=me)
+    customer = Reader(reader.client, access)
+    assert flat(await customer.walk("/api/orders?sort=customer.email&page[size]=3&page[after]=start")) == mine
+    theirs = (await reader.document("/api/orders?page[after]=start"))["data"][0]["meta"]["page"]["cursor"]
+    assert await customer.ids(f"/api/orders?page[after]={theirs}") == mine
+    await customer.get(f"/api/orders/{orders[0]}/line_items?page[after]=start", 404)
+
+
+@pytest.mark.parametrize("type_", RESOURCES)
+async def test_every_type_pages_by_cursor_with_every_sort(reader: Reader, type_: str) -> None:
+    """CP-14, CP-15: a cursor with and without values, beyond which the database is really asked."""
+    resource = graph[type_]
+    for name in [name for name, attribute in resource.attributes.items() if attribute.sort]:
+        attribute = resource.attributes[name]
+        for sort in (name, f"-{name}"):
+            keys = parse(resource, sort)
+            sample = {"timestamptz": "2026-01-31T00:00:00.000Z", "bigint": 7, "boolean": True, "numeric": 1}
+            value: Any = getattr(attribute, "choices", [sample.get(attribute.sql_type, "x")])[0]
+            values = [value, *([None] if attribute.nullable else [])]
+            for one in values:
+                text = cursor(resource, keys, [one, "x"])
+                assert isinstance(await reader.ids(f"/api/{type_}?sort={sort}&page[after]={text}"), list)
+                assert isinstance(await reader.ids(f"/api/{type_}?sort={sort}&page[before]={text}"), list)

@@ -1,0 +1,109 @@
+"""Inclusion: https://jsonapi.org/format/1.1/#fetching-includes, checklist chapters IN and CD."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from service.jsonapi import document as documents
+from service.principal import Store
+from service.store import compile as compiler
+from service.store.pool import Connection
+from tests import factories
+from tests.spec.reading import Reader
+
+
+@pytest.fixture
+async def order(connection: Connection, store: Store) -> str:
+    """A placed order of two lines with everything that belongs to it."""
+    skus = [await factories.sku(connection, store, code=code) for code in ("MUG", "SHIRT")]
+    return await factories.full_order(connection, store, [factories.Line(sku) for sku in skus])
+
+
+def types(document: dict[str, Any]) -> set[str]:
+    """The types of what is included."""
+    return {one["type"] for one in document["included"]}
+
+
+async def test_exactly_what_was_asked_for(reader: Reader, order: str) -> None:
+    """IN-01, IN-02, IN-03, IN-05, CD-05."""
+    url = f"/api/orders/{order}"
+    assert types(await reader.document(url, include="customer")) == {"customers"}
+    document = await reader.document(url, include="customer,line_items.sku")
+    assert types(document) == {"customers", "line_items", "skus"}
+    assert len(document["included"]) == 5
+    assert types(await reader.document("/api/orders", include="line_items")) == {"line_items"}
+    assert "included" not in await reader.document(url)
+
+
+async def test_nothing_to_include_is_an_empty_list(
+    reader: Reader, connection: Connection, store: Store, order: str
+) -> None:
+    """IN-04."""
+    bare = await factories.order(connection, store, [], status="draft")
+    assert (await reader.document(f"/api/orders/{bare}", include="customer,tags"))["included"] == []
+    assert (await reader.document(f"/api/orders/{order}", include=""))["included"] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "nope", "customer.nope", "status", "customer..tags", ".customer", "customer.", ",", "customer,", "Customer",
+        "customer,nope", "line_items.order.line_items.order.customer", "events", "customer.orders", "id", "*", "a" * 5000,
+    ],
+)  # fmt: skip
+async def test_other_paths_are_refused_everywhere(reader: Reader, order: str, path: str) -> None:
+    """IN-07, IN-08."""
+    for url in ("/api/orders", f"/api/orders/{order}"):
+        assert (await reader.refused(url, "include", {"include": path}))["code"] == "INVALID_INCLUDE"
+    for url in (f"/api/orders/{order}/line_items", f"/api/orders/{order}/relationships/line_items"):
+        await reader.refused(url, "include", {"include": path})
+
+
+async def test_twice_is_once(reader: Reader, order: str) -> None:
+    """IN-09."""
+    once = await reader.document(f"/api/orders/{order}?include=customer")
+    twice = await reader.document(f"/api/orders/{order}?include=customer%2Ccustomer")
+    assert once["included"] == twice["included"]
+
+
+async def test_relationship_and_related_urls(reader: Reader, order: str) -> None:
+    """IN-10, IN-11: paths of a relationship begin with its own name, those of related resources don't."""
+    document = await reader.document(f"/api/orders/{order}/relationships/line_items", include="line_items.sku")
+    assert all(one.keys() == {"type", "id"} for one in document["data"])
+    assert types(document) == {"line_items", "skus"}
+    assert types(await reader.document(f"/api/orders/{order}/line_items", include="sku")) == {"skus"}
+    assert types(await reader.document(f"/api/orders/{order}/customer", include="tags")) == set()
+
+
+async def test_what_is_included_is_linked_once(reader: Reader, order: str) -> None:
+    """CD-02, CD-04, CD-06."""
+    document = await reader.document("/api/orders", include="line_items.order,customer,line_items.sku.tags")
+    everything = [*document["data"], *document["included"]]
+    keys = [(one["type"], one["id"]) for one in everything]
+    assert len(keys) == len(set(keys))
+    linked = set()
+    for one in everything:
+        for relationship in one["relationships"].values():
+            data = relationship.get("data") or []
+            linked |= {(i["type"], i["id"]) for i in (data if isinstance(data, list) else [data])}
+    assert set(keys) - {("orders", order)} <= linked
+
+
+async def test_an_answer_includes_so_many_at_most(
+    reader: Reader, connection: Connection, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """IN-08: the error names the limit; one under it is fine, and nothing is ever cut off."""
+    assert documents.MAX_INCLUDED == 5_000
+    for module in (documents, compiler):
+        monkeypatch.setattr(module, "MAX_INCLUDED", 4)
+    sku = await factories.sku(connection, store)
+    few = await factories.order(connection, store, [factories.Line(sku)] * 4)
+    assert len((await reader.document(f"/api/orders/{few}?include=line_items"))["included"]) == 4
+    many = await factories.order(connection, store, [factories.Line(sku)] * 7)
+    for url in (f"/api/orders/{many}", "/api/orders"):
+        error = await reader.refused(f"{url}?include=line_items", "include")
+        assert error["code"] == "QUERY_TOO_COSTLY"
+        assert error["meta"]["limit"] == 4
+        assert error["meta"]["value"] > 4
