@@ -9,37 +9,80 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.errors import ApiError
-from service.jsonapi.negotiation import MEDIA_TYPE
+from service.errors import ApiError, InvalidHost, MethodNotAllowed
+from service.http import urls
+from service.http.conditional import entity_tag
+from service.http.languages import language
+from service.http.translations import say
+from service.jsonapi.negotiation import MEDIA_TYPE, PLAIN, Media
 
-VARY = "Accept, Authorization"
+VARY = "Accept, Accept-Language, Authorization"
+
+PAGES = ("first", "prev", "next", "last")
+"""The links of a document that lead to other pages of it."""
 
 
 class Document(Response):
-    """A JSON:API document; the media type has no charset parameter (JSON:API 1.1, "Media Type Parameter Rules")."""
+    """A JSON:API document with the headers that follow from it.
 
-    media_type = MEDIA_TYPE
+    One resource gets an `ETag`, page links are repeated in `Link` (RFC 8288), and what `media` says is applied is named
+    in Content-Type, in `jsonapi` and in `links.self` ("Media Type Parameter Rules"). `kept` is the answer to give when
+    the request is repeated under its Idempotency-Key, where this one holds a secret.
+    """
 
-    def __init__(self, content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(
-            orjson.dumps(content),
-            status,
-            {"Vary": VARY, "Cache-Control": "private, no-cache", **(headers or {})},
-            MEDIA_TYPE,
-        )
+    def __init__(
+        self,
+        content: dict[str, Any],
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        *,
+        media: Media = PLAIN,
+        kept: Response | None = None,
+    ) -> None:
+        if media != PLAIN:
+            content = _applied(content, media)
+        body = orjson.dumps(content)
+        about = {"Vary": VARY, "Cache-Control": "private, no-cache", **_pages(content), **_tag(content, body)}
+        super().__init__(body, status, {**about, **(headers or {})}, media.content_type)
+        self.kept = kept or self
 
 
-def error_object(problem: ApiError, request_id: str) -> dict[str, Any]:
-    """One error object (JSON:API 1.1, "Error Objects").
+def _applied(content: dict[str, Any], media: Media) -> dict[str, Any]:
+    """The document with the extensions and profiles that were applied to it."""
+    named = (("ext", media.extensions), ("profile", media.profiles))
+    about = content["jsonapi"] | {name: list(uris) for name, uris in named if uris}
+    links = dict(content.get("links", {}))
+    if isinstance(links.get("self"), str):
+        links["self"] = {"href": links["self"], "type": media.content_type}
+    return {**content, "jsonapi": about, "links": links}
+
+
+def _pages(content: Mapping[str, Any]) -> dict[str, str]:
+    links = content.get("links", {})
+    pages = [f'<{links[name]}>; rel="{name}"' for name in PAGES if links.get(name)]
+    return {"Link": ", ".join(pages)} if pages else {}
+
+
+def _tag(content: Mapping[str, Any], body: bytes) -> dict[str, str]:
+    data = content.get("data")
+    version = data.get("meta", {}).get("version") if isinstance(data, dict) else None
+    return {} if version is None else {"ETag": entity_tag(version, body)}
+
+
+def error_object(request: Request, problem: ApiError) -> dict[str, Any]:
+    """One error object (JSON:API 1.1, "Error Objects") in the reader's language.
 
     `id` is the request's, so that a report of it finds its log lines.
     """
+    tongue = language(request)
+    url = f"{_origin(request)}/docs/errors#{problem.code.lower()}"
     error: dict[str, Any] = {
-        "id": request_id,
+        "id": request.scope.get("request_id", ""),
+        "links": {"about": url, "type": url},
         "status": str(problem.status),
         "code": problem.code,
-        "title": problem.title,
-        "detail": problem.detail,
+        "title": say(problem.title, tongue),
+        "detail": say(problem.detail, tongue),
     }
     if problem.source:
         error["source"] = problem.source
@@ -49,8 +92,30 @@ def error_object(problem: ApiError, request_id: str) -> dict[str, Any]:
 
 
 def errors(request: Request, error: ApiError) -> Response:
-    """The error document of one problem or several."""
-    request_id = request.scope.get("request_id", "")
-    objects = [error_object(problem, request_id) for problem in error.problems]
+    """The error document of one problem or several. What a method is not offered for, OPTIONS is told without one."""
     headers = {name: value for problem in error.problems for name, value in problem.headers.items()} | error.headers
-    return Document({"jsonapi": {"version": "1.1"}, "errors": objects}, error.http_status, headers)
+    if isinstance(error, MethodNotAllowed):
+        headers |= _offered(headers.get("Allow", ""))
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={"Vary": VARY, **headers})
+    objects = [error_object(request, problem) for problem in error.problems]
+    return Document(
+        {"jsonapi": {"version": "1.1"}, "errors": objects},
+        error.http_status,
+        {"Content-Language": language(request), **headers},
+    )
+
+
+def _offered(allow: str) -> dict[str, str]:
+    """What a URL takes: its methods, and the media types of their bodies (RFC 5789, section 3.1)."""
+    methods = sorted({method.strip() for method in allow.split(",") if method.strip()} | {"OPTIONS"})
+    accept = {f"Accept-{method.title()}": MEDIA_TYPE for method in ("PATCH", "POST") if method in methods}
+    return {"Allow": ", ".join(methods), **accept}
+
+
+def _origin(request: Request) -> str:
+    """Where links of errors begin; they are relative where the Host is one that no links are made for."""
+    try:
+        return urls.origin(request)
+    except InvalidHost:
+        return ""

@@ -131,7 +131,9 @@ async def find(connection: Connection, token: str, at: datetime) -> Principal | 
     row = await connection.fetchrow(TOKENS["find"], int(form[1]), _hash(token), at)
     if row is None:
         return None
-    return Principal(stores.from_row(row), row["token_id"], row["customer_id"], frozenset(row["scopes"]))
+    return Principal(
+        stores.from_row(row), row["token_id"], row["customer_id"], frozenset(row["scopes"]), row["demands_if_match"]
+    )
 
 
 def _hash(token: str) -> bytes:
