@@ -15,8 +15,8 @@ from starlette_compress import CompressMiddleware
 
 from service.errors import ApiError, MethodNotAllowed, NotFound, StartupError
 from service.http.auth import TokenCache
-from service.http.facades import renderer
 from service.http.conditional import NotModified
+from service.http.facades import renderer
 from service.http.middleware import BodyLimit, CodedTags, Problems, RequestContext, RequestLimits
 from service.http.proxies import Forwarded
 from service.http.routes import routes

@@ -45,7 +45,7 @@ read the same attributes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class Phrase(str):
@@ -55,11 +55,14 @@ class Phrase(str):
     it by its template. A value may be a Phrase itself. Without values the template is the text, braces and all.
     """
 
+    __slots__ = ("template", "values")
+
     template: str
     values: Mapping[str, Any]
 
-    def __new__(cls, template: str, **values: Any) -> Phrase:  # noqa: PYI034 -- Self would promise more for subclasses
-        if isinstance(template, Phrase) and not values:
+    def __new__(cls, template: str, **values: Any) -> Self:
+        """The sentence with its values filled in."""
+        if isinstance(template, cls) and not values:
             return template
         phrase = super().__new__(cls, template.format(**values) if values else template)
         phrase.template, phrase.values = template, values

@@ -25,9 +25,9 @@ PAGES = ("first", "prev", "next", "last")
 class Document(Response):
     """A JSON:API document with the headers that follow from it.
 
-    One resource gets an `ETag`, page links are repeated in `Link` (RFC 8288), and what `media` says is applied is named
-    in Content-Type, in `jsonapi` and in `links.self` ("Media Type Parameter Rules"). `kept` is the answer to give when
-    the request is repeated under its Idempotency-Key, where this one holds a secret.
+    One resource gets an `ETag`, page links are repeated in `Link` (RFC 8288), and the extensions and profiles that
+    `jsonapi` names are named in Content-Type and `links.self` ("Media Type Parameter Rules"). `kept` is the answer to
+    give when the request is repeated under its Idempotency-Key, where this one holds a secret.
     """
 
     def __init__(
@@ -36,25 +36,22 @@ class Document(Response):
         status: int = 200,
         headers: Mapping[str, str] | None = None,
         *,
-        media: Media = PLAIN,
         kept: Response | None = None,
     ) -> None:
+        applied = content["jsonapi"]
+        media = Media(tuple(applied.get("ext", ())), tuple(applied.get("profile", ())))
         if media != PLAIN:
-            content = _applied(content, media)
+            content = {**content, "links": _typed(content.get("links", {}), media)}
         body = orjson.dumps(content)
         about = {"Vary": VARY, "Cache-Control": "private, no-cache", **_pages(content), **_tag(content, body)}
         super().__init__(body, status, {**about, **(headers or {})}, media.content_type)
         self.kept = kept or self
 
 
-def _applied(content: dict[str, Any], media: Media) -> dict[str, Any]:
-    """The document with the extensions and profiles that were applied to it."""
-    named = (("ext", media.extensions), ("profile", media.profiles))
-    about = content["jsonapi"] | {name: list(uris) for name, uris in named if uris}
-    links = dict(content.get("links", {}))
-    if isinstance(links.get("self"), str):
-        links["self"] = {"href": links["self"], "type": media.content_type}
-    return {**content, "jsonapi": about, "links": links}
+def _typed(links: Mapping[str, Any], media: Media) -> dict[str, Any]:
+    """Links whose `self` says what media type it leads to (JSON:API 1.1, "Top Level")."""
+    own = links.get("self")
+    return {**links, "self": {"href": own, "type": media.content_type}} if isinstance(own, str) else dict(links)
 
 
 def _pages(content: Mapping[str, Any]) -> dict[str, str]:

@@ -41,7 +41,7 @@ def require(request: Request, version: int) -> None:
     header = request.headers.get("if-match")
     if header is None:
         principal: Principal | None = request.scope.get("principal")
-        if principal is not None and principal.store.demands_if_match:
+        if principal is not None and principal.demands_if_match:
             raise PreconditionRequired(
                 "This store asks for If-Match on every change, with the ETag that was read.", header="If-Match"
             )

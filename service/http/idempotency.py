@@ -59,9 +59,7 @@ async def once(request: Request, principal: Principal, work: Work) -> Response:
             return answer
     if kept.fingerprint != fingerprint:
         raise KeyReused("This key was used for another request; use a new one.", header=HEADER)
-    return Response(
-        kept.body, kept.status, {**kept.headers, **limits.headers(request), "Idempotency-Replayed": "true"}
-    )
+    return Response(kept.body, kept.status, {**kept.headers, **limits.headers(request), "Idempotency-Replayed": "true"})
 
 
 def _key(request: Request, principal: Principal) -> Key | None:
@@ -89,7 +87,5 @@ async def _fingerprint(request: Request) -> bytes:
 def _kept(answer: Response, fingerprint: bytes) -> Kept:
     """What is kept of an answer: not its secrets, and no header that only this one answer has."""
     lasting: Response = getattr(answer, "kept", answer)
-    headers: Mapping[str, str] = {
-        name: value for name, value in lasting.headers.items() if name not in _OF_ONE_ANSWER
-    }
+    headers: Mapping[str, str] = {name: value for name, value in lasting.headers.items() if name not in _OF_ONE_ANSWER}
     return Kept(fingerprint, lasting.status_code, headers, bytes(lasting.body))

@@ -1,7 +1,7 @@
 """Behind a gateway: who asks, by which scheme and host, as the proxies in front of the service tell it.
 
-Only proxies that the settings trust are believed: anybody can send these headers. `Forwarded` (RFC 7239) counts where it
-is sent, else `X-Forwarded-For`, `-Proto` and `-Host`. Each proxy appends the address that it was asked from, so the
+Only proxies that the settings trust are believed: anybody can send these headers. `Forwarded` (RFC 7239) counts where
+it is sent, else `X-Forwarded-For`, `-Proto` and `-Host`. Each proxy appends the address that it was asked from, so the
 list is read from its end, up to the first address that is no trusted proxy's: that is who asks. `Forwarded` keeps
 scheme and host in the same place; of the X- headers, which have one value for all, the first counts.
 """

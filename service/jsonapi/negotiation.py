@@ -32,7 +32,7 @@ class MediaRange:
         return tuple(dict.fromkeys(uri for key, value in self.parameters if key == name for uri in value.split()))
 
     def servable(self, extensions: Container[str]) -> bool:
-        """Whether it has no parameter but `profile`, unknown ones of which are ignored, and `ext` of what is offered."""
+        """Whether it has no parameter but `ext`, of what is offered, and `profile`, unknown ones of which are ignored."""
         return all(name in ("profile", "ext") for name, _ in self.parameters) and all(
             uri in extensions for uri in self.uris("ext")
         )
@@ -40,7 +40,7 @@ class MediaRange:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """What is applied to an answer: URIs of extensions and profiles, which its Content-Type then names."""
+    """The URIs of the extensions and profiles that are applied to a document, which its Content-Type then names."""
 
     extensions: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
@@ -93,22 +93,16 @@ def check_content_type(header: str | None, *, body: bool, extensions: Container[
     ranges = media_ranges(header or "")
     if len(ranges) == 1 and ranges[0].type == MEDIA_TYPE and ranges[0].servable(extensions):
         return
-    said = {"header": "Content-Type", "headers": {"Accept-Patch": MEDIA_TYPE, "Accept-Post": MEDIA_TYPE}}
-    if header:
-        raise UnsupportedMediaType(
-            "Send the body as {media_type}, with no parameter but `profile`; this request says {sent}.",
-            media_type=MEDIA_TYPE,
-            sent=header,
-            **said,
-        )
     raise UnsupportedMediaType(
-        "Send the body as {media_type}; this request says nothing.", media_type=MEDIA_TYPE, **said
+        "Send the body as {media_type}, with no parameter but `profile`; this request says {sent!r}.",
+        media_type=MEDIA_TYPE,
+        sent=header or "",
+        header="Content-Type",
+        headers={"Accept-Patch": MEDIA_TYPE, "Accept-Post": MEDIA_TYPE},
     )
 
 
-def check_accept(
-    header: str | None, *, extensions: Container[str] = (), profiles: Container[str] = PROFILES
-) -> Media:
+def check_accept(header: str | None, *, extensions: Container[str] = (), profiles: Container[str] = PROFILES) -> Media:
     """What the Accept header asks to be applied, of what the URL offers. Raises NotAcceptable with `source.header`.
 
     Where JSON:API's own media type is named, one instance of it must be servable: a wildcard beside it doesn't help

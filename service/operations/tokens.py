@@ -55,7 +55,12 @@ async def issue(
     allowed = SCOPES if customer_id is None else CUSTOMER_SCOPES
     if wrong := [scope for scope in scopes if scope not in allowed]:
         known = ", ".join(scope for scope in SCOPES if scope in allowed)
-        raise Invalid(f"scopes - can't hold {', '.join(wrong)}, only: {known}", pointer="/data/attributes/scopes")
+        raise Invalid(
+            "scopes - can't hold {wrong}, only: {known}",
+            wrong=", ".join(wrong),
+            known=known,
+            pointer="/data/attributes/scopes",
+        )
     kind, prefix = ("integration", "secret") if customer_id is None else ("customer", "customer")
     token = f"{prefix}_{store_id}_{secrets.token_urlsafe(32)}"
     id_ = id or clock.new_id()

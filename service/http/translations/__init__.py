@@ -23,7 +23,7 @@ _FOLDER = Path(__file__).parent
 def catalogue(language: str) -> Mapping[str, str]:
     """The translations of a language by their English templates."""
     with (_FOLDER / f"{language}.po").open("rb") as file:
-        return {str(message.id): str(message.string) for message in read_po(file) if message.id and message.string}
+        return {str(message.id): str(message.string) for message in read_po(file, abort_invalid=True) if message.id}
 
 
 def say(sentence: str, language: str) -> str:
@@ -35,5 +35,7 @@ def say(sentence: str, language: str) -> str:
     template = catalogue(language).get(sentence.template)
     if template is None:
         return str(sentence)
-    values = {name: say(v, language) if isinstance(v, Phrase) else v for name, v in sentence.values.items()}
+    values = {
+        name: say(value, language) if isinstance(value, str) else value for name, value in sentence.values.items()
+    }
     return template.format(**values) if values else template
