@@ -1,4 +1,4 @@
-"""The reference, readable where the service runs: errors link to it."""
+"""The reference and openapi.yaml, readable where the service runs: errors link to the one, the API to the other."""
 
 from __future__ import annotations
 
@@ -18,31 +18,35 @@ from service.http.pages import page
 
 PAGES = ("cli", "errors", "scopes", "settings")
 """The pages that are served, by their file's name."""
+YAML = "application/yaml"
+"""The media type of openapi.yaml (RFC 9512)."""
 
-_FOLDERS = (
-    Path(__file__).parents[2] / "docs" / "reference",
-    Path(sys.prefix) / "share" / "reprise" / "docs" / "reference",
-)
-"""Where they are: in a checkout, and installed from a wheel."""
+_ROOTS = (Path(__file__).parents[2], Path(sys.prefix) / "share" / "reprise")
+"""Where openapi.yaml and docs/ are: in a checkout, and installed from a wheel."""
+
+_CACHED = {"Cache-Control": "public, max-age=3600"}
 
 
 async def show(request: Request) -> Response:
     """GET /docs/{page}."""
     html = reference(request.path_params["page"])
     answer = page(request, "reference.html", {"text": Markup(html)})  # noqa: S704 -- our own files
-    answer.headers["Cache-Control"] = "public, max-age=3600"
-    answer.headers["Content-Language"] = "en"
+    answer.headers.update(_CACHED | {"Content-Language": "en"})
     return answer
+
+
+async def contract(request: Request) -> Response:  # noqa: ARG001 -- the same for everybody
+    """GET /openapi.yaml."""
+    return Response(_file("openapi.yaml"), headers=_CACHED, media_type=YAML)
 
 
 @cache
 def reference(name: str) -> str:
     """A page of the reference as HTML; headings have ids as GitHub gives them. Raises NotFound."""
-    path = next((path for folder in _FOLDERS if (path := folder / f"{name}.md").is_file()), None)
-    if name not in PAGES or path is None:
+    if name not in PAGES:
         raise NotFound("There is nothing at this URL.")
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = markdown.parse(path.read_text(encoding="utf-8"))
+    tokens = markdown.parse(_file(f"docs/reference/{name}.md"))
     for token, text in pairwise(tokens):
         if token.type == "heading_open":
             token.attrSet("id", text.content.lower().replace(" ", "-"))
@@ -52,4 +56,12 @@ def reference(name: str) -> str:
     return html
 
 
-routes = [Route("/docs/{page}", show)]
+@cache
+def _file(path: str) -> str:
+    found = next((root / path for root in _ROOTS if (root / path).is_file()), None)
+    if found is None:
+        raise NotFound("There is nothing at this URL.")
+    return found.read_text(encoding="utf-8")
+
+
+routes = [Route("/docs/{page}", show), Route("/openapi.yaml", contract)]

@@ -18,6 +18,7 @@ from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNo
 from service.http import idempotency, prefer, urls
 from service.http.answers import VARY, Document
 from service.http.auth import authenticate
+from service.http.docs import YAML
 from service.http.timing import mark
 from service.jsonapi import body, links
 from service.jsonapi.document import Row, collect, counts, document, identifier
@@ -38,7 +39,9 @@ async def entry_point(request: Request) -> Response:
         raise InvalidParameter("{name} is not a query parameter of this URL.", name=name, parameter=name)
     base = urls.api(request)
     types = {name: f"{base}/{name}" for name in RESOURCES}
-    return Document({"jsonapi": {"version": "1.1"}, "links": {"self": base}, "meta": {"types": types}})
+    contract = {"href": f"{urls.origin(request)}/openapi.yaml", "type": YAML}
+    around = {"self": base, "describedby": contract}
+    return Document({"jsonapi": {"version": "1.1"}, "links": around, "meta": {"types": types}})
 
 
 async def collection(request: Request) -> Response:

@@ -32,7 +32,7 @@ class MediaRange:
         return tuple(dict.fromkeys(uri for key, value in self.parameters if key == name for uri in value.split()))
 
     def servable(self, extensions: Container[str]) -> bool:
-        """Whether it has no parameter but `ext`, of what is offered, and `profile`, unknown ones of which are ignored."""
+        """Whether its parameters are `ext`, of what is offered, and `profile`, of which unknown ones are ignored."""
         return all(name in ("profile", "ext") for name, _ in self.parameters) and all(
             uri in extensions for uri in self.uris("ext")
         )
