@@ -59,7 +59,9 @@ async def once(request: Request, principal: Principal, work: Work) -> Response:
             return answer
     if kept.fingerprint != fingerprint:
         raise KeyReused("This key was used for another request; use a new one.", header=HEADER)
-    return Response(kept.body, kept.status, {**kept.headers, **limits.headers(request), "Idempotency-Replayed": "true"})
+    answer = Response(kept.body, kept.status, kept.headers)
+    answer.headers.update(limits.headers(request) | {"Idempotency-Replayed": "true"})
+    return answer
 
 
 def _key(request: Request, principal: Principal) -> Key | None:

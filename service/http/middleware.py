@@ -138,7 +138,10 @@ class RequestLimits:
 
 
 class CodedTags:
-    """Gives an answer that is sent in a content coding an ETag of its own: `"..."` becomes `"...--gzip"`."""
+    """Gives an answer that is sent in a content coding an ETag of its own: `"..."` becomes `"...--gzip"`.
+
+    So every answer with a tag depends on Accept-Encoding, and says so, also one without a body.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -149,8 +152,11 @@ class CodedTags:
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=message["headers"])
-                if "etag" in headers and "content-encoding" in headers:
-                    headers["ETag"] = coded(headers["etag"], headers["content-encoding"])
+                if "etag" in headers:
+                    if "content-encoding" in headers:
+                        headers["ETag"] = coded(headers["etag"], headers["content-encoding"])
+                    if "accept-encoding" not in headers.get("vary", "").lower():
+                        headers.add_vary_header("Accept-Encoding")
             await send(message)
 
         await self.app(scope, receive, answer)

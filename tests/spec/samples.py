@@ -51,7 +51,7 @@ def links(value: Any) -> Iterator[Any]:
         for name, inner in value.items():
             if name == "links":
                 yield from inner.values()
-            elif name not in ("attributes",):
+            elif name != "attributes":
                 yield from links(inner)
     elif isinstance(value, list):
         for inner in value:

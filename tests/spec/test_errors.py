@@ -159,11 +159,11 @@ async def test_encoded_parameters_are_read(
     client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store
 ) -> None:
     id_ = await order(connection, store)
-    await factories.insert(connection, "tags", store, name="a b")
-    await factories.insert(connection, "tags", store, name="a+b")
+    await factories.insert(connection, "customer_groups", store, name="a b")
+    await factories.insert(connection, "customer_groups", store, name="a+b")
 
     async def names(query: str) -> list[str]:
-        found = (await client.get(f"/api/tags?{query}", headers=integration.headers)).json()["data"]
+        found = (await client.get(f"/api/customer_groups?{query}", headers=integration.headers)).json()["data"]
         return [one["attributes"]["name"] for one in found]
 
     assert await names("filter[name]=a+b") == await names("filter%5Bname%5D=a%20b") == ["a b"]

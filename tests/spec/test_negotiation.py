@@ -60,8 +60,9 @@ async def test_every_answer_is_of_the_media_type(  # noqa: PLR0917 -- fixtures
 
 @pytest.mark.rule("CN-01", "CN-02")
 async def test_an_accident_is_answered_in_the_media_type_with_all_headers(
-    client: httpx2.AsyncClient, integration: Access, connection: Connection, document: dict[str, Any], store: Store
+    client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store
 ) -> None:
+    await copy_document(connection, store)
     await connection.execute("update stores set locale = 'xx_NOPE' where store_id = $1", store.id)
     headers = integration.headers | {"Origin": "https://shop.example", "X-Request-Id": "mine"}
     answer = await client.get("/api/orders", headers=headers)
