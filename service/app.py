@@ -8,16 +8,33 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette_compress import CompressMiddleware
 
 from service.errors import ApiError, MethodNotAllowed, NotFound, StartupError
 from service.http.auth import TokenCache
+from service.http.conditional import NotModified
 from service.http.facades import renderer
-from service.http.middleware import BodyLimit, RequestContext
+from service.http.middleware import BodyLimit, CodedTags, Problems, RequestContext, RequestLimits
+from service.http.proxies import Forwarded
 from service.http.routes import routes
 from service.settings import Settings
 from service.store.pool import open_database
+
+METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
+"""What pages of other origins may ask."""
+ASKED = (
+    "Accept", "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Prefer", "traceparent",
+    "X-Cart-Session", "X-HTTP-Method-Override", "X-Request-Id",
+)  # fmt: skip
+"""The headers that such pages may send."""
+TOLD = (
+    "Allow", "ETag", "Idempotency-Replayed", "Link", "Location", "Preference-Applied", "RateLimit", "RateLimit-Policy",
+    "Retry-After", "Server-Timing", "traceparent", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-Request-Id",
+)  # fmt: skip
+"""The headers of an answer that such pages may read."""
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
@@ -46,14 +63,39 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(RequestContext), Middleware(BodyLimit, most=settings.max_body_bytes)],
-        exception_handlers={ApiError: _api_error, HTTPException: _http_exception, Exception: _unexpected},
+        middleware=_middleware(settings),
+        exception_handlers={ApiError: _api_error, HTTPException: _http_exception},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
     app.state.settings = settings
     app.state.tokens = TokenCache(settings.token_cache_seconds)
     return app
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    """What every request passes on its way in, and its answer on the way out, the outermost first."""
+    return [
+        Middleware(Forwarded, trusted=settings.proxies),
+        Middleware(RequestContext),
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=METHODS,
+            allow_headers=ASKED,
+            expose_headers=TOLD,
+        ),
+        Middleware(CodedTags),
+        Middleware(CompressMiddleware),
+        Middleware(NotModified),
+        Middleware(Problems, render=_problem),
+        Middleware(RequestLimits),
+        Middleware(BodyLimit, most=settings.max_body_bytes),
+    ]
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    return _api_error(request, error) if isinstance(error, ApiError) else _unexpected(request)
 
 
 def _api_error(request: Request, error: Exception) -> Response:
@@ -66,13 +108,18 @@ def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 -- registered for HTTPException only
     known: dict[int, ApiError] = {
         404: NotFound("There is nothing at this URL."),
-        405: MethodNotAllowed(f"{request.method} is not offered here.", headers=dict(error.headers or {})),
+        405: MethodNotAllowed(
+            "{method} is not offered here.", method=request.method, headers=dict(error.headers or {})
+        ),
     }
     return _api_error(request, known.get(error.status_code) or ApiError(str(error.detail)))
 
 
-def _unexpected(request: Request, error: Exception) -> Response:  # noqa: ARG001 -- its text may hold SQL or values, and goes to the log only
+def _unexpected(request: Request) -> Response:
+    """The answer to an accident, of which nothing is told: its text may hold SQL or values."""
     return _api_error(
         request,
-        ApiError(f"Something went wrong on our side. Tell us the request id {request.scope.get('request_id', '')}."),
+        ApiError(
+            "Something went wrong on our side. Tell us the request id {id}.", id=request.scope.get("request_id", "")
+        ),
     )

@@ -10,7 +10,8 @@
     │   ├── InvalidFilterValue            INVALID_FILTER_VALUE
     │   ├── InvalidPage                   INVALID_PAGE_VALUE
     │   └── TooCostly                     QUERY_TOO_COSTLY                  more than one request may ask for
-    ├── InvalidHost                       INVALID_HOST                400   a Host header that is on no list
+    ├── InvalidHeader                     INVALID_HEADER              400   a header that can't be read
+    │   └── InvalidHost                   INVALID_HOST                      a Host header that is on no list
     ├── Unauthorized                      UNAUTHORIZED                401   no token
     ├── InvalidToken                      INVALID_TOKEN               401   a token that is unknown, expired or revoked
     ├── Forbidden                         FORBIDDEN                   403   a scope is missing, or customers may not
@@ -20,12 +21,18 @@
     ├── NotAcceptable                     NOT_ACCEPTABLE              406
     ├── Conflict                          RECORD_NOT_UNIQUE           409   this id or key is taken already
     │   ├── TypeMismatch                  TYPE_MISMATCH
-    │   └── InvalidState                  INVALID_STATE
+    │   ├── InvalidState                  INVALID_STATE
+    │   └── InProgress                    REQUEST_IN_PROGRESS               the same request is being answered
     ├── Gone                              LINK_GONE                   410   a repeat link that no longer works
+    ├── PreconditionFailed                PRECONDITION_FAILED         412   the resource has changed since
     ├── TooLarge                          PAYLOAD_TOO_LARGE           413
+    ├── UriTooLong                        URI_TOO_LONG                414
     ├── UnsupportedMediaType              UNSUPPORTED_MEDIA_TYPE      415
     ├── Invalid                           VALIDATION_ERROR            422   a value that breaks a rule
+    │   └── KeyReused                     IDEMPOTENCY_KEY_REUSED            the key of another request
+    ├── PreconditionRequired              PRECONDITION_REQUIRED       428   the store wants If-Match
     ├── TooManyRequests                   TOO_MANY_REQUESTS           429
+    ├── HeadersTooLarge                   HEADERS_TOO_LARGE           431
     ├── Unavailable                       SERVICE_UNAVAILABLE         503
     └── Problems                          several of the above at once
 
@@ -39,15 +46,36 @@ read the same attributes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+
+
+class Phrase(str):
+    """An English sentence that knows what it is made of, so that it can be said in other languages.
+
+    `Phrase("There is no {type} of this id.", type="orders")` reads "There is no orders of this id."; catalogues know
+    it by its template. A value may be a Phrase itself. Without values the template is the text, braces and all.
+    """
+
+    __slots__ = ("template", "values")
+
+    template: str
+    values: Mapping[str, Any]
+
+    def __new__(cls, template: str, **values: Any) -> Self:
+        """The sentence with its values filled in."""
+        if isinstance(template, cls) and not values:
+            return template
+        phrase = super().__new__(cls, template.format(**values) if values else template)
+        phrase.template, phrase.values = template, values
+        return phrase
 
 
 class ApiError(Exception):
     """One problem of one request.
 
-    `detail` says what is wrong in words. At most one of `pointer` (RFC 6901, into the request document), `parameter`
-    (the exact query parameter) and `header` says where. `meta` and response `headers` are optional; `type_link` is the
-    URI of the kind of problem where a profile defines one.
+    `detail` says what is wrong in words, with `{name}` where one of the further keywords stands. At most one of
+    `pointer` (RFC 6901, into the request document), `parameter` (the exact query parameter) and `header` says where.
+    `meta` and response `headers` are optional; `type_link` is the URI of the kind of problem where a profile has one.
     """
 
     status: ClassVar[int] = 500
@@ -64,9 +92,10 @@ class ApiError(Exception):
         meta: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         type_link: str | None = None,
+        **values: Any,
     ) -> None:
-        super().__init__(detail)
-        self.detail = detail
+        self.detail = Phrase(detail, **values)
+        super().__init__(str(self.detail))
         where = (("pointer", pointer), ("parameter", parameter), ("header", header))
         self.source = {key: value for key, value in where if value is not None}
         self.meta = meta
@@ -149,10 +178,17 @@ class TooCostly(InvalidParameter):
     title = "Query too costly"
 
 
-class InvalidHost(ApiError):
-    """The Host header names a host that links may not be made for."""
+class InvalidHeader(ApiError):
+    """A request header that can't be read, or holds a value that isn't offered."""
 
     status = 400
+    code = "INVALID_HEADER"
+    title = "Invalid header"
+
+
+class InvalidHost(InvalidHeader):
+    """The Host header names a host that links may not be made for."""
+
     code = "INVALID_HOST"
     title = "Invalid host"
 
@@ -234,6 +270,13 @@ class InvalidState(Conflict):
     title = "Invalid state"
 
 
+class InProgress(Conflict):
+    """A request with this Idempotency-Key is being answered right now."""
+
+    code = "REQUEST_IN_PROGRESS"
+    title = "Request in progress"
+
+
 class Gone(ApiError):
     """A link that is expired, revoked, used up or never was: outsiders are not told which."""
 
@@ -242,12 +285,28 @@ class Gone(ApiError):
     title = "Link gone"
 
 
+class PreconditionFailed(ApiError):
+    """The resource is no longer, or not yet, what If-Match asks for (RFC 9110, section 13.1.1)."""
+
+    status = 412
+    code = "PRECONDITION_FAILED"
+    title = "Precondition failed"
+
+
 class TooLarge(ApiError):
     """The request body is larger than the service reads."""
 
     status = 413
     code = "PAYLOAD_TOO_LARGE"
     title = "Payload too large"
+
+
+class UriTooLong(ApiError):
+    """The URL is longer than the service reads."""
+
+    status = 414
+    code = "URI_TOO_LONG"
+    title = "URI too long"
 
 
 class UnsupportedMediaType(ApiError):
@@ -266,12 +325,35 @@ class Invalid(ApiError):
     title = "Validation error"
 
 
+class KeyReused(Invalid):
+    """The Idempotency-Key was used for another request."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+    title = "Idempotency key reused"
+
+
+class PreconditionRequired(ApiError):
+    """The store asks for If-Match on every change, and this request has none (RFC 6585, section 3)."""
+
+    status = 428
+    code = "PRECONDITION_REQUIRED"
+    title = "Precondition required"
+
+
 class TooManyRequests(ApiError):
     """The token or address has used up its requests for now; `Retry-After` says for how long."""
 
     status = 429
     code = "TOO_MANY_REQUESTS"
     title = "Too many requests"
+
+
+class HeadersTooLarge(ApiError):
+    """The request's headers are larger than the service reads (RFC 6585, section 5)."""
+
+    status = 431
+    code = "HEADERS_TOO_LARGE"
+    title = "Headers too large"
 
 
 class Unavailable(ApiError):

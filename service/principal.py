@@ -40,14 +40,18 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The bearer of a token: its store, its customer (None for an integration) and its scopes."""
+    """The bearer of a token: its store, its customer (None for an integration) and its scopes.
+
+    `demands_if_match` is the store's policy `require_if_match`: that changes name the version they are made to.
+    """
 
     store: Store
     token_id: str
     customer_id: str | None
     scopes: frozenset[str]
+    demands_if_match: bool = False
 
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the token has the scope."""
         if scope not in self.scopes:
-            raise Forbidden(f"The access token lacks the scope {scope}.")
+            raise Forbidden("The access token lacks the scope {scope}.", scope=scope)

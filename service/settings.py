@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from pydantic import AliasChoices, Field
@@ -34,6 +35,10 @@ class Settings(BaseSettings):
     """
     allowed_hosts: str = "127.0.0.1,localhost,[::1]"
     """Comma-separated host names that the Host header may name when `public_url` is not set; `*` allows any."""
+    cors_origins: str = "*"
+    """Comma-separated origins whose pages may call the API from a browser; `*` allows any, empty none."""
+    trusted_proxies: str = ""
+    """Comma-separated addresses and networks of proxies whose `Forwarded` and `X-Forwarded-*` headers are believed."""
     pool_size: int = Field(default=16, ge=2, le=500)
     """Database connections per process."""
     command_timeout: float = Field(default=15.0, gt=0)
@@ -56,6 +61,21 @@ class Settings(BaseSettings):
     def hosts(self) -> frozenset[str]:
         """The host names that links may be made for."""
         return frozenset(host.strip().lower() for host in self.allowed_hosts.split(",") if host.strip())
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins that browsers may call from."""
+        return [origin.strip().rstrip("/") for origin in self.cors_origins.split(",") if origin.strip()]
+
+    @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks of the trusted proxies. Raises StartupError for what is none."""
+        try:
+            return tuple(ip_network(text.strip()) for text in self.trusted_proxies.split(",") if text.strip())
+        except ValueError as error:
+            raise StartupError(
+                f"REPRISE_TRUSTED_PROXIES takes addresses and networks such as 10.0.0.0/8: {error}."
+            ) from None
 
     def with_keys(self) -> Settings:
         """These settings with signing keys.

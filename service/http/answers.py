@@ -9,44 +9,80 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.errors import ApiError
-from service.jsonapi.negotiation import MEDIA_TYPE
+from service.errors import ApiError, InvalidHost, MethodNotAllowed
+from service.http import urls
+from service.http.conditional import entity_tag
+from service.http.languages import language
+from service.http.translations import say
+from service.jsonapi.negotiation import MEDIA_TYPE, PLAIN, Media
 
-VARY = "Accept, Authorization"
+VARY = "Accept, Accept-Language, Authorization"
+
+PAGES = ("first", "prev", "next", "last")
+"""The links of a document that lead to other pages of it."""
 
 
 class Document(Response):
-    """A JSON:API document; the media type has no parameter but the profiles that its `jsonapi` object names.
+    """A JSON:API document with the headers that follow from it.
 
-    JSON:API 1.1, "Media Type Parameter Rules".
+    One resource gets an `ETag`, page links are repeated in `Link` (RFC 8288), and the extensions and profiles that
+    `jsonapi` names are named in Content-Type and `links.self` ("Media Type Parameter Rules"). `kept` is the answer to
+    give when the request is repeated under its Idempotency-Key, where this one holds a secret.
     """
 
-    media_type = MEDIA_TYPE
+    def __init__(
+        self,
+        content: dict[str, Any],
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        *,
+        kept: Response | None = None,
+    ) -> None:
+        applied = content["jsonapi"]
+        media = Media(tuple(applied.get("ext", ())), tuple(applied.get("profile", ())))
+        if media != PLAIN:
+            content = {**content, "links": _typed(content.get("links", {}), media)}
+        body = orjson.dumps(content)
+        about = {"Vary": VARY, "Cache-Control": "private, no-cache", **_pages(content), **_tag(content, body)}
+        super().__init__(body, status, {**about, **(headers or {})}, media.content_type)
+        self.kept = kept or self
 
-    def __init__(self, content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        profiles = content["jsonapi"].get("profile")
-        super().__init__(
-            orjson.dumps(content),
-            status,
-            {"Vary": VARY, "Cache-Control": "private, no-cache", **(headers or {})},
-            f'{MEDIA_TYPE}; profile="{" ".join(profiles)}"' if profiles else MEDIA_TYPE,
-        )
+
+def _typed(links: Mapping[str, Any], media: Media) -> dict[str, Any]:
+    """Links whose `self` says what media type it leads to (JSON:API 1.1, "Top Level")."""
+    own = links.get("self")
+    return {**links, "self": {"href": own, "type": media.content_type}} if isinstance(own, str) else dict(links)
 
 
-def error_object(problem: ApiError, request_id: str) -> dict[str, Any]:
-    """One error object (JSON:API 1.1, "Error Objects").
+def _pages(content: Mapping[str, Any]) -> dict[str, str]:
+    links = content.get("links", {})
+    pages = [f'<{links[name]}>; rel="{name}"' for name in PAGES if links.get(name)]
+    return {"Link": ", ".join(pages)} if pages else {}
+
+
+def _tag(content: Mapping[str, Any], body: bytes) -> dict[str, str]:
+    data = content.get("data")
+    version = data.get("meta", {}).get("version") if isinstance(data, dict) else None
+    return {} if version is None else {"ETag": entity_tag(version, body)}
+
+
+def error_object(request: Request, problem: ApiError) -> dict[str, Any]:
+    """One error object (JSON:API 1.1, "Error Objects") in the reader's language.
 
     `id` is the request's, so that a report of it finds its log lines.
     """
+    tongue = language(request)
+    url = f"{_origin(request)}/docs/errors#{problem.code.lower()}"
     error: dict[str, Any] = {
-        "id": request_id,
+        "id": request.scope.get("request_id", ""),
+        "links": {"about": url, "type": url},
         "status": str(problem.status),
         "code": problem.code,
-        "title": problem.title,
-        "detail": problem.detail,
+        "title": say(problem.title, tongue),
+        "detail": say(problem.detail, tongue),
     }
     if problem.type_link:
-        error["links"] = {"type": problem.type_link}
+        error["links"]["type"] = problem.type_link
     if problem.source:
         error["source"] = problem.source
     if problem.meta:
@@ -55,8 +91,30 @@ def error_object(problem: ApiError, request_id: str) -> dict[str, Any]:
 
 
 def errors(request: Request, error: ApiError) -> Response:
-    """The error document of one problem or several."""
-    request_id = request.scope.get("request_id", "")
-    objects = [error_object(problem, request_id) for problem in error.problems]
+    """The error document of one problem or several. What a method is not offered for, OPTIONS is told without one."""
     headers = {name: value for problem in error.problems for name, value in problem.headers.items()} | error.headers
-    return Document({"jsonapi": {"version": "1.1"}, "errors": objects}, error.http_status, headers)
+    if isinstance(error, MethodNotAllowed):
+        headers |= _offered(headers.get("Allow", ""))
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={"Vary": VARY, **headers})
+    objects = [error_object(request, problem) for problem in error.problems]
+    return Document(
+        {"jsonapi": {"version": "1.1"}, "errors": objects},
+        error.http_status,
+        {"Content-Language": language(request), **headers},
+    )
+
+
+def _offered(allow: str) -> dict[str, str]:
+    """What a URL takes: its methods, and the media types of their bodies (RFC 5789, section 3.1)."""
+    methods = sorted({method.strip() for method in allow.split(",") if method.strip()} | {"OPTIONS"})
+    accept = {f"Accept-{method.title()}": MEDIA_TYPE for method in ("PATCH", "POST") if method in methods}
+    return {"Allow": ", ".join(methods), **accept}
+
+
+def _origin(request: Request) -> str:
+    """Where links of errors begin; they are relative where the Host is one that no links are made for."""
+    try:
+        return urls.origin(request)
+    except InvalidHost:
+        return ""

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from service import clock
 from service.errors import InvalidToken, Unauthorized
+from service.http.timing import mark
 from service.operations import tokens
 from service.principal import Principal
 
@@ -77,4 +78,5 @@ async def authenticate(request: Request) -> Principal:
             )
         cache.put(token, principal)
     request.scope["principal"] = principal
+    mark(request.scope, "auth")
     return principal

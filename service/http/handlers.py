@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,18 +17,21 @@ from starlette.responses import Response
 from schemas.base import Rendering, Resource, ToMany, ToOne, graph
 from schemas.kinds import ID
 from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed, NotFound
-from service.http import urls
-from service.http.answers import Document
+from service.http import idempotency, prefer, urls
+from service.http.answers import VARY, Document
 from service.http.auth import authenticate
+from service.http.docs import YAML
+from service.http.timing import mark
 from service.jsonapi import body, links
 from service.jsonapi.document import Object, Row, collect, counts, document, identifier
-from service.jsonapi.negotiation import accepted_profiles, check_accept, check_content_type
+from service.jsonapi.negotiation import check_accept, check_content_type
 from service.jsonapi.pagination import PROFILE, Page
 from service.jsonapi.query import Parameters, Query, Selection, Shape, parameters, parse
 from service.operations.outcome import Created
 from service.principal import Principal
 from service.resources import RESOURCES, Entry, visible_to
 from service.store import read
+from service.store.pool import Connection
 from service.store.read import Rows, Viewer, Within
 
 
@@ -35,10 +39,12 @@ async def entry_point(request: Request) -> Response:
     """GET /api: the types and their URLs, in `meta` (top-level `links` may hold only the spec's own keys)."""
     _negotiate(request)
     for name, _ in parameters(request.scope["query_string"]):
-        raise InvalidParameter(f"{name} is not a query parameter of this URL.", parameter=name)
+        raise InvalidParameter("{name} is not a query parameter of this URL.", name=name, parameter=name)
     base = urls.api(request)
     types = {name: f"{base}/{name}" for name in RESOURCES}
-    return Document({"jsonapi": {"version": "1.1"}, "links": {"self": base}, "meta": {"types": types}})
+    contract = {"href": f"{urls.origin(request)}/openapi.yaml", "type": YAML}
+    around = {"self": base, "describedby": contract}
+    return Document({"jsonapi": {"version": "1.1"}, "links": around, "meta": {"types": types}})
 
 
 async def collection(request: Request) -> Response:
@@ -104,6 +110,7 @@ async def relationship(request: Request) -> Response:
         rows = await read.related(connection, viewer, within, query)
     if rows is None:
         raise _missing(entry.resource)
+    mark(request.scope, "database")
     resources, included = collect(rows.rows, query.selection, rendering)
     along = [*resources, *included] if query.included else None
     identifiers = [identifier(target.type_, row[0]) for row in rows.rows]
@@ -126,21 +133,37 @@ async def _create(request: Request, entry: Entry) -> Response:
     query = parse(entry.resource, pairs, shape="single", visible=visible_to(principal))
     draft = body.creation(entry.resource, body.loads(raw))
     rendering = _rendering(request, principal)
-    async with request.app.state.database.transaction() as connection:
-        created = Created.of(await entry.create(connection, principal, draft))
+    create = entry.create
+
+    async def work(connection: Connection) -> Response:
+        created = Created.of(await create(connection, principal, draft))
         row = await read.one(connection, Viewer(principal.store.id, principal.customer_id), query.selection, created.id)
-    resources, included = collect([row] if row is not None else [], query.selection, rendering)
+        mark(request.scope, "database")
+        return _created(request, rendering, query, row, created.disclosed)
+
+    return await idempotency.once(request, principal, work)
+
+
+def _created(
+    request: Request, rendering: Rendering, query: Query, row: Row | None, disclosed: Mapping[str, Any]
+) -> Response:
+    """201 with the new resource. What is disclosed is in this one answer, and not in what is kept of it."""
+    resources, included = collect([] if row is None else [row], query.selection, rendering)
     if not resources:
-        raise _missing(entry.resource)
-    resources[0].setdefault("attributes", {}).update(created.disclosed)
+        raise _missing(query.selection.resource)
     url = resources[0]["links"]["self"]
     answer = document(resources[0], {"self": url}, included=included if query.included else None)
-    return Document(answer, 201, {"Location": url})
+    headers = {"Location": url, "Vary": f"{VARY}, Prefer", **prefer.headers(request, prefer.REPRESENTATION)}
+    kept = Document(answer, 201, headers)
+    if not disclosed:
+        return kept
+    resources[0].setdefault("attributes", {}).update(disclosed)
+    return Document(answer, 201, headers, kept=kept)
 
 
 def _cursors(request: Request) -> bool:
     """Whether the Accept header asks for the cursor profile."""
-    return PROFILE in accepted_profiles(request.headers.get("accept"))
+    return PROFILE in check_accept(request.headers.get("accept")).profiles
 
 
 def _negotiate(request: Request, *, body: bool = False) -> None:
@@ -169,20 +192,20 @@ def _may_read(resource: type[Resource], principal: Principal) -> None:
     """Raise Forbidden, with the reason, unless the token may read a type."""
     principal.require(RESOURCES[resource.type_].reads)
     if resource.type_ not in visible_to(principal):
-        raise Forbidden(f"{resource.type_} are not for customers.")
+        raise Forbidden("{type} are not for customers.", type=resource.type_)
 
 
 def _not_allowed(request: Request, entry: Entry) -> MethodNotAllowed:
     on_collection = "id" not in request.path_params
     allowed = "GET, HEAD, POST" if entry.create is not None and on_collection else "GET, HEAD"
-    return MethodNotAllowed(f"{request.method} is not offered here; {allowed} are.", headers={"Allow": allowed})
+    return MethodNotAllowed("{method} is not offered here.", method=request.method, headers={"Allow": allowed})
 
 
 def _within(request: Request, entry: Entry) -> Within:
     """The relationship that the URL names. Raises NotFound for one that the type doesn't have."""
     name = request.path_params["relationship"]
     if name not in entry.resource.relationships:
-        raise NotFound(f"{entry.resource.type_} have no relationship of this name.")
+        raise NotFound("{type} have no relationship of this name.", type=entry.resource.type_)
     return Within(entry.resource, _id(request, entry), name)
 
 
@@ -201,10 +224,11 @@ def _target(relationship: ToOne | ToMany, principal: Principal) -> type[Resource
 
 
 def _missing(resource: type[Resource]) -> NotFound:
-    return NotFound(f"There is no {resource.type_} of this id.")
+    return NotFound("There is no {type} of this id.", type=resource.type_)
 
 
 def _rendering(request: Request, principal: Principal) -> Rendering:
+    mark(request.scope, "parse")
     return Rendering(urls.api(request), principal.store.mode, principal.store.locale)
 
 
@@ -215,6 +239,7 @@ def _url(request: Request) -> str:
 
 
 def _many(request: Request, rendering: Rendering, pairs: Parameters, query: Query, rows: Rows) -> Response:
+    mark(request.scope, "database")
     resources, included = collect(rows.rows, query.selection, rendering)
     return _page(request, pairs, query, rows, resources, included=included if query.included else None)
 
@@ -243,6 +268,7 @@ def _page(
 
 
 def _single(request: Request, rendering: Rendering, pairs: Parameters, query: Query, row: Row | None) -> Response:
+    mark(request.scope, "database")
     resources, included = collect([] if row is None else [row], query.selection, rendering)
     own = {"self": links.url(_url(request), pairs)}
     return Document(document(resources[0] if resources else None, own, included=included if query.included else None))
@@ -261,7 +287,12 @@ def _linkage_query(
     asked = parse(within.parent, outer, shape="single", visible=visible)
     paths = dict(asked.selection.include)
     for other in paths.keys() - {name}:
-        raise InvalidInclude(f"Include paths of this URL begin with {name}; {other!r} does not.", parameter="include")
+        raise InvalidInclude(
+            "Include paths of this URL begin with {name}; {other!r} does not.",
+            name=name,
+            other=other,
+            parameter="include",
+        )
     query = parse(target, inner, shape="many" if many else "single", visible=visible, cursors=cursors)
     selection = paths.get(name) or Selection(target, frozenset())
     return replace(query, selection=selection, included=asked.included)

@@ -20,6 +20,11 @@ def negotiate(request: Request, locale: str = LANGUAGES[0]) -> str:
     return LANGUAGES[0]
 
 
+def language(request: Request) -> str:
+    """The language to answer in where no store says otherwise: `en`, `nl`."""
+    return _language(negotiate(request))
+
+
 def _wanted(header: str) -> list[str]:
     """The languages of an Accept-Language header without their countries, the most wanted first."""
     ranges = []

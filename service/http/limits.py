@@ -53,7 +53,9 @@ async def count(request: Request, limit: RateLimitItem, principal: Principal | N
     request.scope["allowance"] = Allowance(limit, max(limit.amount - window.hits, 0), seconds)
     if window.hits > limit.amount:
         raise TooManyRequests(
-            f"Too many requests: {limit.amount} are allowed in {limit.get_expiry()} seconds.",
+            "Too many requests: {amount} are allowed in {seconds} seconds.",
+            amount=limit.amount,
+            seconds=limit.get_expiry(),
             headers={"Retry-After": str(seconds)},
         )
 

@@ -7,26 +7,41 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
+import secrets
+from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import clock
-from service.errors import TooLarge
+from service.errors import ApiError, HeadersTooLarge, InvalidHeader, TooLarge, UriTooLong
+from service.http.conditional import coded
+from service.http.timing import Timing
 
 log = structlog.get_logger("reprise.http")
+
+MOST_OF_A_URL = 16_384
+"""Bytes of path and query that are read."""
+MOST_OF_HEADERS = 32_768
+"""Bytes of all headers together that are read."""
+OVERRIDES = ("PATCH", "PUT", "DELETE")
+"""The methods that a POST may stand for, of clients that can send no other."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{1,128}")
 _MOST_DISCARDED = 64 * 1024 * 1024
 _DISCARD_SECONDS = 10.0
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
 class RequestContext:
-    """Gives each request an id, serves trailing slashes, and logs one line.
+    """Gives each request an id and a trace, serves trailing slashes, times it, and logs one line.
 
-    The id is the client's `X-Request-Id` when that is a plain one.
+    The id is the client's `X-Request-Id` when that is a plain one, the trace that of its `traceparent`
+    (https://www.w3.org/TR/trace-context/), of which the answer is a new span. HEAD is answered as GET without its body.
     The line holds method, path and status: never the query string, which may carry a link's token.
     """
 
@@ -38,17 +53,24 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = time.perf_counter()
-        request_id = _request_id(scope)
-        scope["request_id"] = request_id
+        timing = scope["timing"] = Timing()
+        request_id = scope["request_id"] = _request_id(scope)
+        trace_id, parent = _trace(scope)
+        method, status = scope["method"], 500
         _without_trailing_slash(scope)
-        status = 500
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"].append((b"x-request-id", request_id.encode()))
+                timing.mark("render")
+                message["headers"] += [
+                    (b"x-request-id", request_id.encode()),
+                    (b"traceparent", parent.encode()),
+                    (b"server-timing", timing.header.encode()),
+                ]
+            elif method == "HEAD" and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             await send(message)
 
         try:
@@ -56,12 +78,92 @@ class RequestContext:
         finally:
             log.info(
                 "request",
-                method=scope["method"],
+                method=method,
                 path=scope["path"],
                 status=status,
-                milliseconds=round((time.perf_counter() - started) * 1000, 2),
+                milliseconds=round(timing.total, 2),
                 request_id=request_id,
+                trace_id=trace_id,
             )
+
+
+class Problems:
+    """Answers what goes wrong outside of the framework's own handling: in middleware, and by accident anywhere.
+
+    `render` makes the answer, in the shape of the part of the API that was asked. An accident is logged with the
+    request's id. Standing here, and not around everything as Starlette's own, it leaves the answer to the other
+    middleware, so that it too has an id and can be read by a browser's page.
+    """
+
+    def __init__(self, app: ASGIApp, render: Callable[[Request, Exception], Response]) -> None:
+        self.app = app
+        self.render = render
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:
+            if not isinstance(error, ApiError):
+                log.exception("accident", request_id=scope.get("request_id"), path=scope["path"])
+            if started:
+                raise
+            await self.render(Request(scope, receive), error)(scope, receive, send)
+
+
+class RequestLimits:
+    """Refuses URLs and headers beyond what is read, and lets a POST of /api stand for another method.
+
+    That method is named in `X-HTTP-Method-Override`. Raises UriTooLong, HeadersTooLarge, InvalidHeader.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] == "http":
+            if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > MOST_OF_A_URL:
+                raise UriTooLong("The URL is longer than {most} bytes.", most=MOST_OF_A_URL)
+            if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_OF_HEADERS:
+                raise HeadersTooLarge("The headers are larger than {most} bytes.", most=MOST_OF_HEADERS)
+            _override(scope)
+        await self.app(scope, receive, send)
+
+
+class CodedTags:
+    """Gives an answer that is sent in a content coding an ETag of its own: `"..."` becomes `"...--gzip"`.
+
+    So every answer with a tag depends on Accept-Encoding, and says so, also one without a body.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=message["headers"])
+                if "etag" in headers:
+                    if "content-encoding" in headers:
+                        headers["ETag"] = coded(headers["etag"], headers["content-encoding"])
+                    if "accept-encoding" not in headers.get("vary", "").lower():
+                        headers.add_vary_header("Accept-Encoding")
+            await send(message)
+
+        await self.app(scope, receive, answer)
 
 
 class BodyLimit:
@@ -110,7 +212,7 @@ class BodyLimit:
         await self.app(scope, limited, answer)
 
     def _too_large(self) -> TooLarge:
-        return TooLarge(f"The request body is larger than {self.most} bytes.")
+        return TooLarge("The request body is larger than {most} bytes.", most=self.most)
 
 
 async def _discard(receive: Receive) -> None:
@@ -129,6 +231,30 @@ def _request_id(scope: Scope) -> str:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value.decode())
     return clock.new_id()
+
+
+def _trace(scope: Scope) -> tuple[str, str]:
+    """The id of the request's trace, its client's or a new one, and the `traceparent` of our own span of it."""
+    sent = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"), "")
+    match = _TRACEPARENT.fullmatch(sent)
+    known = match is not None and set(match[1]) != {"0"} and set(match[2]) != {"0"}
+    trace_id, flags = (match[1], match[3]) if match is not None and known else (secrets.token_hex(16), "00")
+    return trace_id, f"00-{trace_id}-{secrets.token_hex(8)}-{flags}"
+
+
+def _override(scope: Scope) -> None:
+    sent = [value.decode("latin-1").strip() for name, value in scope["headers"] if name == b"x-http-method-override"]
+    if not sent or scope["method"] != "POST" or not scope["path"].startswith("/api/"):
+        return
+    method = sent[0].upper()
+    if method not in (*OVERRIDES, "POST") or len(sent) > 1:
+        raise InvalidHeader(
+            "A POST can stand for {methods}, and not for {sent!r}.",
+            methods=", ".join(OVERRIDES),
+            sent=", ".join(sent),
+            header="X-HTTP-Method-Override",
+        )
+    scope["method"] = method
 
 
 def _without_trailing_slash(scope: Scope) -> None:

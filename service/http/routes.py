@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from service.http import demo_checkout, handlers, health, repeat_page
+from service.http import demo_checkout, docs, handlers, health, repeat_page
 from service.http.facades import ecwid, wemasy
 
-METHODS = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"]
-"""All methods reach the generic handlers, which know what a type offers and answer 405 with `Allow` for the rest."""
+
+def _any(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
+    """A route that leaves methods to its handler, which knows what a type offers and answers 405 with that."""
+    route = Route(path, endpoint)
+    route.methods = set()
+    return route
+
 
 routes: list[BaseRoute] = [
     *health.routes,
@@ -16,9 +25,10 @@ routes: list[BaseRoute] = [
     *wemasy.routes,
     *repeat_page.routes,
     *demo_checkout.routes,
+    *docs.routes,
     Route("/api", handlers.entry_point),
-    Route("/api/{type}", handlers.collection, methods=METHODS),
-    Route("/api/{type}/{id}", handlers.resource, methods=METHODS),
-    Route("/api/{type}/{id}/relationships/{relationship}", handlers.relationship, methods=METHODS),
-    Route("/api/{type}/{id}/{relationship}", handlers.related, methods=METHODS),
+    _any("/api/{type}", handlers.collection),
+    _any("/api/{type}/{id}", handlers.resource),
+    _any("/api/{type}/{id}/relationships/{relationship}", handlers.relationship),
+    _any("/api/{type}/{id}/{relationship}", handlers.related),
 ]

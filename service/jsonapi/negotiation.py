@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 
 from service.errors import NotAcceptable, UnsupportedMediaType
+from service.jsonapi.pagination import PROFILE
 
 MEDIA_TYPE = "application/vnd.api+json"
 
+PROFILES: frozenset[str] = frozenset({PROFILE})
+"""The URIs of the profiles that a client may ask for with Accept."""
+
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 -- RFC 9110's word for it
 _PARAMETER = re.compile(rf"\s*;\s*(?:({_TOKEN})=({_TOKEN}|\"(?:[^\"\\]|\\.)*\"))?")
+_WILDCARDS = ("*/*", "application/*")
 _RANGE = re.compile(rf"\s*({_TOKEN}/{_TOKEN})")
 
 
@@ -22,13 +28,33 @@ class MediaRange:
     parameters: tuple[tuple[str, str], ...]
     quality: float
 
-    @property
-    def applies(self) -> bool:
-        """Whether its parameters are ones a server may not ignore but can serve.
+    def uris(self, name: str) -> tuple[str, ...]:
+        """The URIs of a parameter, `ext` or `profile`: space-separated, each once."""
+        return tuple(dict.fromkeys(uri for key, value in self.parameters if key == name for uri in value.split()))
 
-        None but `profile` (unknown ones are ignored), and no `ext`.
-        """
-        return all(name == "profile" for name, _ in self.parameters)
+    def servable(self, extensions: Container[str]) -> bool:
+        """Whether its parameters are `ext`, of what is offered, and `profile`, of which unknown ones are ignored."""
+        return all(name in ("profile", "ext") for name, _ in self.parameters) and all(
+            uri in extensions for uri in self.uris("ext")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """The URIs of the extensions and profiles that are applied to a document, which its Content-Type then names."""
+
+    extensions: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+
+    @property
+    def content_type(self) -> str:
+        """The media type with its parameters, each of them one quoted, space-separated list."""
+        named = (("ext", self.extensions), ("profile", self.profiles))
+        return "; ".join([MEDIA_TYPE, *(f'{name}="{" ".join(uris)}"' for name, uris in named if uris)])
+
+
+PLAIN = Media()
+"""Nothing applied, which is what most answers are."""
 
 
 def media_ranges(header: str) -> list[MediaRange]:
@@ -57,42 +83,42 @@ def media_ranges(header: str) -> list[MediaRange]:
     return ranges
 
 
-def check_content_type(header: str | None, *, body: bool) -> None:
+def check_content_type(header: str | None, *, body: bool, extensions: Container[str] = ()) -> None:
     """Check a request's Content-Type, on any method that carries one.
 
-    `body` says that there is a body, which must have one.
-    Raises UnsupportedMediaType with `source.header`.
+    `body` says that there is a body, which must have one; `extensions` are those that the URL offers. One that is
+    offered elsewhere is refused here too. Raises UnsupportedMediaType with `source.header`.
     """
     if header is None and not body:
         return
     ranges = media_ranges(header or "")
-    if len(ranges) == 1 and ranges[0].type == MEDIA_TYPE and ranges[0].applies:
+    if len(ranges) == 1 and ranges[0].type == MEDIA_TYPE and ranges[0].servable(extensions):
         return
     raise UnsupportedMediaType(
-        f"Send the body as {MEDIA_TYPE}, with no parameter but `profile`; this request says {header or 'nothing'}.",
+        "Send the body as {media_type}, with no parameter but `profile`; this request says {sent!r}.",
+        media_type=MEDIA_TYPE,
+        sent=header or "",
         header="Content-Type",
         headers={"Accept-Patch": MEDIA_TYPE, "Accept-Post": MEDIA_TYPE},
     )
 
 
-def check_accept(header: str | None) -> None:
-    """Check that the Accept header allows JSON:API. Raises NotAcceptable with `source.header`.
+def check_accept(header: str | None, *, extensions: Container[str] = (), profiles: Container[str] = PROFILES) -> Media:
+    """What the Accept header asks to be applied, of what the URL offers. Raises NotAcceptable with `source.header`.
 
     Where JSON:API's own media type is named, one instance of it must be servable: a wildcard beside it doesn't help
-    ("all instances of that media type").
+    ("all instances of that media type"). Of several the weightiest decides, the first of equals.
     """
     if header is None or not header.strip():
-        return
+        return PLAIN
     ranges = media_ranges(header)
     own = [r for r in ranges if r.type == MEDIA_TYPE]
-    candidates = [r for r in own if r.applies] if own else [r for r in ranges if r.type in ("*/*", "application/*")]
-    if not any(r.quality > 0 for r in candidates):
-        raise NotAcceptable(f"This URL answers as {MEDIA_TYPE}, with no parameter but `profile`.", header="Accept")
-
-
-def accepted_profiles(header: str | None) -> frozenset[str]:
-    """The URIs of the profiles that the preferred instance of JSON:API's media type asks for."""
-    own = [r for r in media_ranges(header or "") if r.type == MEDIA_TYPE and r.applies and r.quality > 0]
-    best = max(own, key=lambda r: r.quality, default=None)
-    parameters = best.parameters if best is not None else ()
-    return frozenset(uri for name, value in parameters if name == "profile" for uri in value.split())
+    candidates = [r for r in own if r.servable(extensions)] if own else [r for r in ranges if r.type in _WILDCARDS]
+    best = max(candidates, key=lambda r: r.quality, default=None)
+    if best is None or best.quality == 0:
+        raise NotAcceptable(
+            "This URL answers as {media_type}, with no parameter but `profile`.", media_type=MEDIA_TYPE, header="Accept"
+        )
+    if not own:
+        return PLAIN
+    return Media(best.uris("ext"), tuple(uri for uri in best.uris("profile") if uri in profiles))

@@ -175,9 +175,9 @@ async def save(
     Raises InvalidState for a cart that isn't active, Invalid when it would hold too much.
     """
     if cart.status != "active":
-        raise InvalidState(f"The cart is {cart.status}: nothing can be put into it.")
+        raise InvalidState("The cart is {status}: nothing can be put into it.", status=cart.status)
     if len(items) > MAX_ITEMS:
-        raise Invalid(f"A cart holds at most {MAX_ITEMS} lines.")
+        raise Invalid("A cart holds at most {max_items} lines.", max_items=MAX_ITEMS)
     if any(item.quantity > MAX_QUANTITY for item in items):
         raise Invalid("A quantity is larger than can be kept.")
     priced, sums = _priced(cart, items, catalogue)

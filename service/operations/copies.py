@@ -67,7 +67,7 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
         at,
     )
     if copy_id is None:
-        raise Conflict(f"There is a copy with the id {draft.id} already.", pointer="/data/id")
+        raise Conflict("There is a copy with the id {id} already.", id=draft.id, pointer="/data/id")
     await events.record(connection, store, "recurring_order_copies.create", copy_id, actor=events.actor(principal))
     await enqueue(connection, store.id, copy_id)
     return str(copy_id)
@@ -81,7 +81,9 @@ def _problems(found: Row | None, subscription_id: str | None, order_id: str | No
             ("source_order", "source_order_id", order_id),
         )
         return [
-            NotFound(f"There is no {name} with the id {id_}.", pointer=f"/data/relationships/{name}/data")
+            NotFound(
+                "There is no {name} with the id {id}.", name=name, id=id_, pointer=f"/data/relationships/{name}/data"
+            )
             for name, column, id_ in named
             if found is None or found[column] is None
         ]
@@ -95,7 +97,11 @@ def _problems(found: Row | None, subscription_id: str | None, order_id: str | No
         )
     if found["status"] not in SUBSCRIPTIONS_THAT_RUN:
         problems.append(
-            Invalid(f"order_subscription - is {found['status']}", pointer="/data/relationships/order_subscription")
+            Invalid(
+                "order_subscription - is {status}",
+                status=found["status"],
+                pointer="/data/relationships/order_subscription",
+            )
         )
     return problems
 

@@ -255,7 +255,7 @@ async def _find_cart(connection: Connection, store: Store, source: SourceOrder, 
     if cart.customer_id not in (None, source.customer_id):
         raise Invalid("The cart belongs to another customer than the order.", pointer=_CART)
     if cart.status != "active":
-        raise InvalidState(f"The cart is {cart.status}: nothing can be put into it.", pointer=_CART)
+        raise InvalidState("The cart is {status}: nothing can be put into it.", status=cart.status, pointer=_CART)
     return cart
 
 

@@ -43,7 +43,9 @@ async def create(
         STORES["create"], store_id, slug, name, url, currency_code, timezone, locale, mode, at
     )
     if made is None:
-        raise Conflict(f"There is already a store {store_id}, or another one with the slug {slug}.")
+        raise Conflict(
+            "There is already a store {store_id}, or another one with the slug {slug}.", store_id=store_id, slug=slug
+        )
     store = Store(store_id, name, slug, mode, currency_code, locale, timezone)
     market_id = clock.new_id()
     await connection.execute(STORES["create_market"], store_id, market_id, name, slug, at)

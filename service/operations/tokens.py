@@ -55,7 +55,12 @@ async def issue(
     allowed = SCOPES if customer_id is None else CUSTOMER_SCOPES
     if wrong := [scope for scope in scopes if scope not in allowed]:
         known = ", ".join(scope for scope in SCOPES if scope in allowed)
-        raise Invalid(f"scopes - can't hold {', '.join(wrong)}, only: {known}", pointer="/data/attributes/scopes")
+        raise Invalid(
+            "scopes - can't hold {wrong}, only: {known}",
+            wrong=", ".join(wrong),
+            known=known,
+            pointer="/data/attributes/scopes",
+        )
     kind, prefix = ("integration", "secret") if customer_id is None else ("customer", "customer")
     token = f"{prefix}_{store_id}_{secrets.token_urlsafe(32)}"
     id_ = id or clock.new_id()
@@ -131,7 +136,9 @@ async def find(connection: Connection, token: str, at: datetime) -> Principal | 
     row = await connection.fetchrow(TOKENS["find"], int(form[1]), _hash(token), at)
     if row is None:
         return None
-    return Principal(stores.from_row(row), row["token_id"], row["customer_id"], frozenset(row["scopes"]))
+    return Principal(
+        stores.from_row(row), row["token_id"], row["customer_id"], frozenset(row["scopes"]), row["demands_if_match"]
+    )
 
 
 def _hash(token: str) -> bytes:

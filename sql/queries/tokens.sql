@@ -47,7 +47,8 @@ select
     stores.currency_code,
     stores.locale,
     stores.timezone,
-    test_clocks.frozen_at
+    test_clocks.frozen_at,
+    coalesce(stores.policies -> 'require_if_match' = 'true'::jsonb, false) as demands_if_match
 from access_tokens
 inner join stores
     on access_tokens.store_id = stores.store_id

@@ -18,6 +18,7 @@ _RENDERERS: tuple[tuple[str, Renderer], ...] = (
     ("/api/services/", wemasy.render),
     ("/repeat-order", pages.render),
     ("/demo/", pages.render),
+    ("/docs/", pages.render),
 )
 
 

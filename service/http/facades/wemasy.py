@@ -22,12 +22,14 @@ from starlette.routing import Route
 
 from schemas.kinds import INT64
 from service.errors import ApiError, Invalid, InvalidToken, NotFound, Unauthorized, UnsupportedMediaType
-from service.http import limits
+from service.http import idempotency, limits
 from service.http.auth import CHALLENGE, authenticate
 from service.http.languages import negotiate
 from service.operations import events, reorders
+from service.operations.reorders import Reorder
 from service.principal import Principal
 from service.rules.outcomes import Outcome, Policy
+from service.store.pool import Connection
 
 PATH = "/api/services/webshop/v1/customer/orders/reorder"
 LIMIT = RateLimitItemPerMinute(60, namespace="reorders")
@@ -87,8 +89,15 @@ async def reorder(request: Request) -> Response:
         locale=negotiate(request, principal.store.locale),
         policy=POLICY,
     )
-    async with request.app.state.database.transaction() as connection:
+
+    async def work(connection: Connection) -> Response:
         made = await reorders.reorder(connection, principal.store, wish, number=number)
+        return _answer(request, made)
+
+    return await idempotency.once(request, principal, work)
+
+
+def _answer(request: Request, made: Reorder) -> Response:
     added = [outcome for outcome in made.outcomes if not outcome.skipped]
     skipped = [outcome for outcome in made.outcomes if outcome.skipped]
     data = {
@@ -114,7 +123,9 @@ def render(request: Request, error: ApiError) -> Response:
     if status == Invalid.status:
         body: dict[str, Any] = {
             "message": error.problems[0].detail,
-            "errors": {"order_id": [problem.detail for problem in error.problems]},
+            "errors": {
+                problem.source.get("header", "order_id").lower(): [problem.detail] for problem in error.problems
+            },
         }
     else:
         body = {"error": True, "message": texts.get(str(status), error.detail)}

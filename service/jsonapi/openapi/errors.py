@@ -24,7 +24,7 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
     "BadDocument": (
         400,
         "The body is no document of the expected form, several things are wrong at once, or a query parameter is.",
-        (errors.InvalidDocument, *_MIXED, *_PARAMETERS),
+        (errors.InvalidDocument, errors.InvalidHeader, *_MIXED, *_PARAMETERS),
     ),
     "Unauthorized": (
         401,
@@ -41,8 +41,8 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
     "NotAcceptable": (406, "The Accept header doesn't allow this media type.", (errors.NotAcceptable,)),
     "Conflict": (
         409,
-        "The type is another one's, the id is taken, or the state of things doesn't allow it.",
-        (errors.Conflict, errors.TypeMismatch, errors.InvalidState),
+        "The type is another one's, the id is taken, the state of things doesn't allow it, or the key is in use.",
+        (errors.Conflict, errors.TypeMismatch, errors.InvalidState, errors.InProgress),
     ),
     "PayloadTooLarge": (413, "The body is larger than the service reads.", (errors.TooLarge,)),
     "UnsupportedMediaType": (
@@ -50,7 +50,11 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
         "The Content-Type is not JSON:API's.",
         (errors.UnsupportedMediaType,),
     ),
-    "Unprocessable": (422, "Values that break a rule, all of them at once.", (errors.Invalid,)),
+    "Unprocessable": (
+        422,
+        "Values that break a rule, all of them at once, or the Idempotency-Key of another request.",
+        (errors.Invalid, errors.KeyReused),
+    ),
     "InternalServerError": (500, "Something went wrong on the service's side.", (ApiError,)),
 }
 """Name of a shared response -> status, description, the errors it can hold."""
@@ -134,6 +138,11 @@ def _document(found: tuple[type[ApiError], ...]) -> Object:
         "required": ["id", "status", "code", "title", "detail"],
         "properties": {
             "id": {"type": "string", "description": "The request's id, as in `X-Request-Id`."},
+            "links": {
+                "type": "object",
+                "description": "Where the code is explained.",
+                "properties": {name: {"type": "string", "format": "uri-reference"} for name in ("about", "type")},
+            },
             "status": {"type": "string", "enum": sorted({str(error.status) for error in found})},
             "code": {"type": "string", "enum": [error.code for error in found]},
             "title": {"type": "string", "description": "The same for every occurrence of the code."},

@@ -1,0 +1,67 @@
+"""The reference and openapi.yaml, readable where the service runs: errors link to the one, the API to the other."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.errors import NotFound
+from service.http.pages import page
+
+PAGES = ("cli", "errors", "scopes", "settings")
+"""The pages that are served, by their file's name."""
+YAML = "application/yaml"
+"""The media type of openapi.yaml (RFC 9512)."""
+
+_ROOTS = (Path(__file__).parents[2], Path(sys.prefix) / "share" / "reprise")
+"""Where openapi.yaml and docs/ are: in a checkout, and installed from a wheel."""
+
+_CACHED = {"Cache-Control": "public, max-age=3600"}
+
+
+async def show(request: Request) -> Response:
+    """GET /docs/{page}."""
+    html = reference(request.path_params["page"])
+    answer = page(request, "reference.html", {"text": Markup(html)})  # noqa: S704 -- our own files
+    answer.headers.update(_CACHED | {"Content-Language": "en"})
+    return answer
+
+
+async def contract(request: Request) -> Response:  # noqa: ARG001 -- the same for everybody
+    """GET /openapi.yaml."""
+    return Response(_file("openapi.yaml"), headers=_CACHED, media_type=YAML)
+
+
+@cache
+def reference(name: str) -> str:
+    """A page of the reference as HTML; headings have ids as GitHub gives them. Raises NotFound."""
+    if name not in PAGES:
+        raise NotFound("There is nothing at this URL.")
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = markdown.parse(_file(f"docs/reference/{name}.md"))
+    for token, text in pairwise(tokens):
+        if token.type == "heading_open":
+            token.attrSet("id", text.content.lower().replace(" ", "-"))
+    for token in [child for parent in tokens for child in parent.children or () if child.type == "link_open"]:
+        token.attrSet("href", str(token.attrGet("href")).replace(".md", "", 1))
+    html: str = markdown.renderer.render(tokens, markdown.options, {})
+    return html
+
+
+@cache
+def _file(path: str) -> str:
+    found = next((root / path for root in _ROOTS if (root / path).is_file()), None)
+    if found is None:
+        raise NotFound("There is nothing at this URL.")
+    return found.read_text(encoding="utf-8")
+
+
+routes = [Route("/docs/{page}", show), Route("/openapi.yaml", contract)]

@@ -1,0 +1,93 @@
+"""Idempotency-Key: an unsafe request takes effect once, however often it is sent (draft-ietf-httpapi-idempotency-key).
+
+The answer is kept in the transaction of its effect, so there is never one without the other: a client that lost the
+answer, to a crash or to the network, asks again with the same key and gets it. A key belongs to a customer, or to an
+integration's token, and to one request: its method, path, query and body.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service import clock
+from service.errors import InProgress, InvalidHeader, KeyReused
+from service.http import limits
+from service.operations import events
+from service.principal import Principal
+from service.store import idempotency
+from service.store.idempotency import Kept, Key
+from service.store.pool import Connection
+
+Work = Callable[[Connection], Awaitable[Response]]
+"""Does what a request asks for, in the transaction that it is given, and makes the answer."""
+
+HEADER = "Idempotency-Key"
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_OF_ONE_ANSWER = ("content-length", "date", "x-request-id", "server-timing")
+
+
+async def once(request: Request, principal: Principal, work: Work) -> Response:
+    """The answer of `work`, run in one transaction, or the one that was kept under the request's key.
+
+    Only success is kept; an error rolls everything back, and the key is free again. Raises InvalidHeader for what is no
+    key, InProgress while another request holds it, KeyReused where it was used for another request.
+    """
+    key = _key(request, principal)
+    if key is None:
+        async with request.app.state.database.transaction() as connection:
+            return await work(connection)
+    fingerprint = await _fingerprint(request)
+    async with request.app.state.database.transaction() as connection:
+        if not await idempotency.hold(connection, key):
+            raise InProgress(
+                "A request with this key is being answered; ask again in a moment.",
+                header=HEADER,
+                headers={"Retry-After": "1"},
+            )
+        at = clock.now()
+        kept = await idempotency.find(connection, key, at)
+        if kept is None:
+            answer = await work(connection)
+            if 200 <= answer.status_code < 300:
+                await idempotency.keep(connection, key, _kept(answer, fingerprint), at)
+            return answer
+    if kept.fingerprint != fingerprint:
+        raise KeyReused("This key was used for another request; use a new one.", header=HEADER)
+    answer = Response(kept.body, kept.status, kept.headers)
+    answer.headers.update(limits.headers(request) | {"Idempotency-Replayed": "true"})
+    return answer
+
+
+def _key(request: Request, principal: Principal) -> Key | None:
+    """The key of a request, with or without the quotes of a structured field. Raises InvalidHeader."""
+    sent = request.headers.getlist(HEADER)
+    if not sent:
+        return None
+    text = sent[0].strip()
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1]
+    if len(sent) > 1 or not _KEY.fullmatch(text):
+        raise InvalidHeader(
+            "An idempotency key is one value of 1 to 255 visible ASCII characters without spaces.", header=HEADER
+        )
+    return Key(principal.store.id, events.actor(principal), text)
+
+
+async def _fingerprint(request: Request) -> bytes:
+    """What makes a request the same one: method, path, query and body."""
+    scope = request.scope
+    parts = (scope["method"].encode(), scope["path"].encode(), scope["query_string"], await request.body())
+    return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
+
+
+def _kept(answer: Response, fingerprint: bytes) -> Kept:
+    """What is kept of an answer: not its secrets, and no header that only this one answer has."""
+    lasting: Response = getattr(answer, "kept", answer)
+    headers: Mapping[str, str] = {name: value for name, value in lasting.headers.items() if name not in _OF_ONE_ANSWER}
+    return Kept(fingerprint, lasting.status_code, headers, bytes(lasting.body))

@@ -1,0 +1,94 @@
+"""Behind a gateway: who asks, by which scheme and host, as the proxies in front of the service tell it.
+
+Only proxies that the settings trust are believed: anybody can send these headers. `Forwarded` (RFC 7239) counts where
+it is sent, else `X-Forwarded-For`, `-Proto` and `-Host`. Each proxy appends the address that it was asked from, so the
+list is read from its end, up to the first address that is no trusted proxy's: that is who asks. `Forwarded` keeps
+scheme and host in the same place; of the X- headers, which have one value for all, the first counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+Networks = Sequence[IPv4Network | IPv6Network]
+
+_PAIR = re.compile(r'\s*([A-Za-z]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;,"\s]*)\s*(;|,|$)')
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
+
+
+class Forwarded:
+    """Puts what trusted proxies tell in the place of what the connection says."""
+
+    def __init__(self, app: ASGIApp, trusted: Networks) -> None:
+        self.app = app
+        self.trusted = trusted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        client = scope.get("client")
+        if scope["type"] == "http" and client and _among(client[0], self.trusted):
+            self._believe(scope)
+        await self.app(scope, receive, send)
+
+    def _believe(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        sent = ", ".join(headers.getlist("forwarded"))
+        hops = elements(sent) if sent else _elements_of_x(headers)
+        for hop in reversed(hops):
+            address = _address(hop.get("for", ""))
+            if address is not None:
+                scope["client"] = (address, 0)
+            if hop.get("proto", "").lower() in ("http", "https"):
+                scope["scheme"] = hop["proto"].lower()
+            if _HOST.fullmatch(hop.get("host", "")):
+                MutableHeaders(scope=scope)["host"] = hop["host"]
+            if address is None or not _among(address, self.trusted):
+                return
+
+
+def elements(header: str) -> list[Mapping[str, str]]:
+    """The elements of a Forwarded header, one per proxy, the first one first; none of a header that can't be read."""
+    found: list[dict[str, str]] = [{}]
+    position = 0
+    while position < len(header):
+        match = _PAIR.match(header, position)
+        if match is None:
+            return []
+        value = match[2]
+        found[-1][match[1].lower()] = re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
+        if match[3] == ",":
+            found.append({})
+        position = match.end()
+    return list(found)
+
+
+def _elements_of_x(headers: Headers) -> list[Mapping[str, str]]:
+    """The X-Forwarded headers in the form of `Forwarded`."""
+    names = (("proto", "x-forwarded-proto"), ("host", "x-forwarded-host"))
+    rest = {name: headers.get(header, "").partition(",")[0].strip() for name, header in names}
+    addresses = ", ".join(headers.getlist("x-forwarded-for")).split(",")
+    return [rest | {"for": address.strip()} for address in addresses]
+
+
+def _address(node: str) -> str | None:
+    """The address of a node, without port and brackets; None for `unknown` and made-up names."""
+    host = node.partition("]")[0].lstrip("[") if node.startswith("[") else node
+    if host.count(":") == 1:
+        host = host.partition(":")[0]
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        return None
+
+
+def _among(host: str, networks: Networks) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return any(address in network for network in networks)

@@ -1,0 +1,44 @@
+"""Where the time of a request goes: the steps of its pipeline, told in `Server-Timing`.
+
+Each step ends with a mark: `auth`, `parse`, `database`, `render`. What comes after the last mark is `render` too.
+"""
+
+from __future__ import annotations
+
+import time
+
+from starlette.types import Scope
+
+
+class Timing:
+    """The clock of one request, in milliseconds since it began."""
+
+    __slots__ = ("began", "last", "steps")
+
+    def __init__(self) -> None:
+        self.began = self.last = time.perf_counter()
+        self.steps: dict[str, float] = {}
+
+    def mark(self, step: str) -> None:
+        """End a step: all time since the last mark was its."""
+        now = time.perf_counter()
+        self.steps[step] = self.steps.get(step, 0.0) + (now - self.last) * 1000
+        self.last = now
+
+    @property
+    def total(self) -> float:
+        """Milliseconds since the request began."""
+        return (time.perf_counter() - self.began) * 1000
+
+    @property
+    def header(self) -> str:
+        """The value of `Server-Timing` (https://www.w3.org/TR/server-timing/)."""
+        steps = [*self.steps.items(), ("total", self.total)]
+        return ", ".join(f"{step};dur={spent:.2f}" for step, spent in steps)
+
+
+def mark(scope: Scope, step: str) -> None:
+    """End a step of a request, if it is timed."""
+    timing: Timing | None = scope.get("timing")
+    if timing is not None:
+        timing.mark(step)

@@ -1,0 +1,142 @@
+"""Conditional requests (RFC 9110, section 13)."""
+
+from __future__ import annotations
+
+import re
+
+import httpx2
+import pytest
+from starlette.requests import Request
+
+from service import clock
+from service.errors import PreconditionFailed, PreconditionRequired
+from service.http import conditional
+from service.operations import tokens
+from service.principal import Principal, Store
+from service.store.pool import Connection
+from tests import factories
+from tests.spec.samples import MEDIA_TYPE, order
+from tests.support import Access, Grant
+
+
+@pytest.fixture
+async def url(connection: Connection, store: Store) -> str:
+    return f"/api/orders/{await order(connection, store)}"
+
+
+@pytest.mark.rule("HT-05", "HT-04", "CN-26")
+async def test_an_unchanged_resource_is_304(
+    client: httpx2.AsyncClient, integration: Access, connection: Connection, url: str, store: Store
+) -> None:
+    client.headers["Accept-Encoding"] = "identity"
+    first = await client.get(url, headers=integration.headers)
+    tag = first.headers["etag"]
+    assert re.fullmatch(r'"1-[0-9a-f]{24}"', tag)
+    for known in (tag, f'"x", {tag}', f"W/{tag}", "*"):
+        again = await client.get(url, headers=integration.headers | {"If-None-Match": known})
+        assert (again.status_code, again.content) == (304, b""), known
+        assert again.headers["etag"] == tag
+        assert again.headers["cache-control"] == first.headers["cache-control"]
+        assert again.headers["vary"] == first.headers["vary"]
+        assert "content-type" not in again.headers
+        assert (await client.head(url, headers=integration.headers | {"If-None-Match": known})).status_code == 304
+    for other in ('"x"', f'"{tag}"', tag.replace("-", "-0"), ""):
+        again = await client.get(url, headers=integration.headers | {"If-None-Match": other})
+        assert again.status_code == 200, other
+    await connection.execute("update orders set version = version + 1 where store_id = $1", store.id)
+    again = await client.get(url, headers=integration.headers | {"If-None-Match": tag})
+    assert again.status_code == 200
+    assert again.headers["etag"].startswith('"2-')
+
+
+@pytest.mark.rule("HT-05")
+async def test_every_representation_has_its_own_tag(client: httpx2.AsyncClient, integration: Access, url: str) -> None:
+    queries = ("", "?include=line_items", "?fields[orders]=status", "?include=")
+    tags = [(await client.get(f"{url}{query}", headers=integration.headers)).headers["etag"] for query in queries]
+    assert len(set(tags)) == len(queries)
+    assert {tag.partition("-")[0] for tag in tags} == {'"1'}, "of the same version"
+
+
+@pytest.mark.rule("HT-05")
+async def test_what_is_no_single_resource_has_no_tag(client: httpx2.AsyncClient, integration: Access, url: str) -> None:
+    for other in ("/api/orders", f"{url}/relationships/customer", "/api/orders/nope"):
+        answer = await client.get(other, headers=integration.headers | {"If-None-Match": "*"})
+        assert answer.status_code != 304
+        assert "etag" not in answer.headers
+
+
+@pytest.mark.rule("HT-05")
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+async def test_a_content_coding_has_a_tag_of_its_own(
+    client: httpx2.AsyncClient, integration: Access, url: str, coding: str
+) -> None:
+    plain = await client.get(url, headers=integration.headers | {"Accept-Encoding": "identity"})
+    headers = integration.headers | {"Accept-Encoding": coding}
+    async with client.stream("GET", url, headers=headers) as coded:
+        raw = b"".join([part async for part in coded.aiter_raw()])
+    assert coded.headers["content-encoding"] == coding
+    assert coded.headers["content-type"] == MEDIA_TYPE
+    assert len(raw) < len(plain.content)
+    assert coded.headers["etag"] == f'{plain.headers["etag"][:-1]}--{coding}"'
+    for answer in (plain, coded):
+        assert "Accept-Encoding" in answer.headers["vary"]
+    again = await client.get(url, headers=headers | {"If-None-Match": coded.headers["etag"]})
+    assert (again.status_code, again.headers["etag"]) == (304, coded.headers["etag"])
+
+
+def request(if_match: str | None, principal: Principal | None = None) -> Request:
+    headers = [] if if_match is None else [(b"if-match", if_match.encode())]
+    scope = {"type": "http", "method": "PATCH", "path": "/", "headers": headers}
+    return Request(scope | ({} if principal is None else {"principal": principal}))
+
+
+@pytest.mark.rule("HT-06")
+@pytest.mark.parametrize("if_match", [None, "*", '"7-abc"', '"7-anything--gzip"', '"6-abc", "7-abc"', '  "7-"  '])
+def test_a_change_to_the_version_that_was_read_is_let_through(if_match: str | None) -> None:
+    conditional.require(request(if_match), 7)
+    conditional.check(request(if_match))(7)
+
+
+@pytest.mark.rule("HT-06")
+@pytest.mark.parametrize(
+    "if_match", ['"6-abc"', 'W/"7-abc"', '"77-abc"', '"7"', '"abc"', "7-abc", "", '"07-x', '"' + "9" * 5000 + '-a"']
+)
+def test_a_change_to_another_version_is_412(if_match: str) -> None:
+    with pytest.raises(PreconditionFailed) as caught:
+        conditional.require(request(if_match), 7)
+    assert caught.value.source == {"header": "If-Match"}
+    assert caught.value.status == 412
+
+
+@pytest.mark.rule("HT-06")
+async def test_a_store_may_demand_the_version(grant: Grant, connection: Connection, store: Store) -> None:
+    access = await grant()
+
+    async def principal() -> Principal:
+        found = await tokens.find(connection, access.token, clock.now())
+        assert found is not None
+        return found
+
+    conditional.require(request(None, await principal()), 7)
+    for policies, demanded in (('{"require_if_match": true}', True), ('{"require_if_match": "yes"}', False)):
+        await connection.execute("update stores set policies = $2 where store_id = $1", store.id, policies)
+        asking = await principal()
+        assert asking.demands_if_match is demanded
+        conditional.require(request('"7-a"', asking), 7)
+        if demanded:
+            with pytest.raises(PreconditionRequired) as caught:
+                conditional.require(request(None, asking), 7)
+            assert caught.value.status == 428
+
+
+@pytest.mark.rule("HT-05")
+async def test_a_new_resource_tells_its_tag(
+    client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store
+) -> None:
+    customer = await factories.customer(connection, store)
+    linkage = {"customer": {"data": {"type": "customers", "id": customer}}}
+    answer = await client.post(
+        "/api/tokens", json={"data": {"type": "tokens", "relationships": linkage}}, headers=integration.headers
+    )
+    assert answer.status_code == 201
+    assert answer.headers["etag"].startswith('"1-')

@@ -1,0 +1,185 @@
+"""Errors and query parameters (JSON:API 1.1, "Errors", "Query Parameters")."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import httpx2
+import orjson
+import pytest
+
+from service.principal import Store
+from service.store.pool import Connection
+from tests import factories
+from tests.spec.samples import COPIES, copies, copy_document, order, resolves
+from tests.support import Access
+
+MEMBERS = {"id", "links", "status", "code", "title", "detail", "source", "meta"}
+
+
+def check(answer: httpx2.Response) -> list[dict[str, Any]]:
+    """Assert the rules that every error document keeps; gives its errors."""
+    errors: list[dict[str, Any]] = answer.json()["errors"]
+    assert errors
+    for error in errors:
+        assert error
+        assert error.keys() <= MEMBERS
+        assert error["links"].keys() <= {"about", "type"}
+        assert error.get("source", {}).keys() <= {"pointer", "parameter", "header"}
+        assert isinstance(error["status"], str)
+        assert error["id"] == answer.headers["x-request-id"]
+    if len({error["status"] for error in errors}) == 1:
+        assert errors[0]["status"] == str(answer.status_code)
+    else:
+        assert answer.status_code == 400
+    assert answer.headers["content-language"] in ("en", "nl")
+    return errors
+
+
+@pytest.mark.rule("ER-01", "ER-02", "ER-04", "ER-05", "ER-07", "ER-08")
+@pytest.mark.parametrize(
+    ("url", "headers", "code", "source"),
+    [
+        ("/api/orders?nope=1", {}, "PARAM_NOT_ALLOWED", {"parameter": "nope"}),
+        ("/api/orders?sort=nope", {}, "INVALID_SORT_CRITERIA", {"parameter": "sort"}),
+        ("/api/orders?include=nope", {}, "INVALID_INCLUDE", {"parameter": "include"}),
+        ("/api/orders?fields[orders]=nope", {}, "INVALID_FIELD", {"parameter": "fields[orders]"}),
+        ("/api/orders?filter[nope]=1", {}, "FILTER_NOT_ALLOWED", {"parameter": "filter[nope]"}),
+        ("/api/orders?page[size]=0", {}, "INVALID_PAGE_VALUE", {"parameter": "page[size]"}),
+        ("/api/orders", {"Accept": "text/html"}, "NOT_ACCEPTABLE", {"header": "Accept"}),
+        ("/api/orders", {"Authorization": "Bearer nope"}, "INVALID_TOKEN", {"header": "Authorization"}),
+        ("/api/orders/nope", {}, "RECORD_NOT_FOUND", None),
+    ],
+)
+async def test_an_error_says_what_and_where_and_leads_to_its_explanation(  # noqa: PLR0917 -- fixtures
+    client: httpx2.AsyncClient,
+    integration: Access,
+    url: str,
+    headers: dict[str, str],
+    code: str,
+    source: dict[str, str] | None,
+) -> None:
+    (error,) = check(await client.get(url, headers=integration.headers | headers))
+    assert error["code"] == code
+    assert error.get("source") == source
+    for link in error["links"].values():
+        page = await client.get(link, headers={"Accept": "text/html"})
+        assert page.status_code == 200
+        assert f'id="{httpx2.URL(link).fragment}"' in page.text
+        assert code in page.text
+
+
+@pytest.mark.rule("ER-08")
+async def test_a_page_of_the_reference_is_readable_and_its_links_work(client: httpx2.AsyncClient) -> None:
+    page = await client.get("/docs/errors")
+    assert page.headers["content-type"].startswith("text/html")
+    for href in re.findall(r'href="([^"#:]+)', page.text):
+        assert (await client.get(f"/docs/{href}")).status_code == 200, href
+    assert (await client.get("/docs/nope")).status_code == 404
+    assert (await client.get("/docs/..%2f..%2fREADME")).status_code == 404
+
+
+@pytest.mark.rule("ER-08")
+async def test_links_to_the_reference_never_name_a_foreign_host(client: httpx2.AsyncClient) -> None:
+    answer = await client.get("/api/orders", headers={"Host": "evil.example"})
+    assert answer.json()["errors"][0]["links"]["type"].startswith("/docs/errors#")
+
+
+@pytest.mark.rule("ER-03", "ER-06", "ER-09")
+async def test_all_problems_at_once_with_pointers_that_resolve(
+    client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store
+) -> None:
+    document = await copy_document(connection, store, reference=7, status="completed", metadata=[], **{"a/b~c": 1})
+    del document["data"]["relationships"]["source_order"]
+    answer = await client.post(COPIES, content=orjson.dumps(document), headers=integration.headers)
+    errors = check(answer)
+    assert answer.status_code == 400, "403 and 422 together"
+    assert {error["status"] for error in errors} == {"403", "422"}
+    assert len(errors) == 5
+    assert all(resolves(document, error["source"]["pointer"]) for error in errors)
+    assert "/data/attributes/a~1b~0c" in [error["source"]["pointer"] for error in errors]
+    assert await copies(connection, store) == 0
+
+
+@pytest.mark.rule("ER-10")
+async def test_an_accident_tells_nothing(
+    client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store
+) -> None:
+    await order(connection, store)
+    await connection.execute("update stores set locale = 'xx_NOPE' where store_id = $1", store.id)
+    answer = await client.get("/api/orders", headers=integration.headers)
+    (error,) = check(answer)
+    assert answer.status_code == 500
+    assert error["id"] in error["detail"]
+    for secret in ("Traceback", "select", "xx_NOPE", "/service/", ".py"):
+        assert secret not in answer.text
+
+
+@pytest.mark.rule("ER-05", "ER-11")
+@pytest.mark.parametrize(
+    ("language", "chosen"),
+    [("nl", "nl"), ("nl-BE, en;q=0.5", "nl"), ("de", "en"), ("de, nl;q=0.2, en;q=0.1", "nl"), ("en", "en"), ("", "en")],
+)
+async def test_errors_speak_the_readers_language(
+    client: httpx2.AsyncClient, integration: Access, language: str, chosen: str
+) -> None:
+    answer = await client.get("/api/orders/nope", headers=integration.headers | {"Accept-Language": language})
+    (error,) = check(answer)
+    assert answer.headers["content-language"] == chosen
+    assert "Accept-Language" in answer.headers["vary"]
+    assert error["code"] == "RECORD_NOT_FOUND"
+    told = {
+        "en": ("Record not found", "There is no orders of this id."),
+        "nl": ("Niet gevonden", "Er is geen orders met dit id."),
+    }
+    assert (error["title"], error["detail"]) == told[chosen]
+
+
+@pytest.mark.rule("QP-01", "QP-05", "QP-06", "QP-14", "ER-07")
+@pytest.mark.parametrize(
+    "parameter", ["foo", "fooBar", "Filter[x]", "sort[items]", "include[]", "page", "fields", "f[a"]
+)
+async def test_unknown_parameters_are_refused_everywhere(
+    client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store, parameter: str
+) -> None:
+    document = await copy_document(connection, store)
+    order_id = document["data"]["relationships"]["source_order"]["data"]["id"]
+    params = {parameter: "1"}
+    for url in ("/api/orders", f"/api/orders/{order_id}", f"/api/orders/{order_id}/line_items"):
+        (error,) = check(await client.get(url, params=params, headers=integration.headers))
+        assert (error["status"], error["source"]) == ("400", {"parameter": parameter})
+    (error,) = check(await client.post(COPIES, params=params, json=document, headers=integration.headers))
+    assert (error["status"], error["source"]) == ("400", {"parameter": parameter})
+    assert await copies(connection, store) == 0
+
+
+@pytest.mark.rule("QP-07", "QP-12", "QP-13")
+async def test_encoded_parameters_are_read(
+    client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store
+) -> None:
+    id_ = await order(connection, store)
+    await factories.insert(connection, "customer_groups", store, name="a b")
+    await factories.insert(connection, "customer_groups", store, name="a+b")
+
+    async def names(query: str) -> list[str]:
+        found = (await client.get(f"/api/customer_groups?{query}", headers=integration.headers)).json()["data"]
+        return [one["attributes"]["name"] for one in found]
+
+    assert await names("filter[name]=a+b") == await names("filter%5Bname%5D=a%20b") == ["a b"]
+    assert await names("filter[name]=a%2Bb") == ["a+b"]
+    plain = await client.get(f"/api/orders/{id_}?include=customer,line_items", headers=integration.headers)
+    encoded = await client.get(f"/api/orders/{id_}?include=customer%2Cline_items", headers=integration.headers)
+    assert plain.json()["included"] == encoded.json()["included"]
+    (error,) = check(await client.get("/api/orders?sort=id&sort=number", headers=integration.headers))
+    assert (error["status"], error["source"]) == ("400", {"parameter": "sort"})
+
+
+@pytest.mark.rule("QP-08")
+@pytest.mark.parametrize("query", ["sort=%", "sort=%zz", "sort=%ff", "sort=%00", "%00=1", "%=1", "filter[id]=%c3%28"])
+async def test_queries_that_can_not_be_decoded_are_400(
+    client: httpx2.AsyncClient, integration: Access, query: str
+) -> None:
+    answer = await client.get(f"http://127.0.0.1/api/orders?{query}", headers=integration.headers)
+    assert answer.status_code == 400, answer.text
+    check(answer)
