@@ -88,7 +88,8 @@ async def reorder_document(connection: Connection, store: Store) -> dict[str, An
 async def test_what_is_no_key_is_400(  # noqa: PLR0917 -- fixtures
     client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store, key: str, document: Any
 ) -> None:
-    headers = [*integration.headers.items(), ("Idempotency-Key", key.encode())]
+    sent = [(name.encode(), value.encode()) for name, value in integration.headers.items()]
+    headers = [*sent, (b"Idempotency-Key", key.encode())]
     answer = await client.post(COPIES, json=document, headers=headers)
     assert answer.status_code == 400
     error = answer.json()["errors"][0]
