@@ -23,9 +23,7 @@ class Reader:
 
     async def get(self, url: str, status: int = 200, *, accept: str = MEDIA_TYPE, **parameters: str) -> httpx2.Response:
         """Ask, and make sure of the status; keyword arguments are query parameters."""
-        answer = await self.client.get(
-            url, params=parameters or None, headers=self.access.headers | {"Accept": accept}
-        )
+        answer = await self.client.get(url, params=parameters or None, headers=self.access.headers | {"Accept": accept})
         assert answer.status_code == status, (url, parameters, answer.text[:500])
         return answer
 
@@ -40,7 +38,9 @@ class Reader:
         assert answer.status_code == 200, (url, parameters, answer.text[:500])
         return [resource["id"] for resource in answer.json()["data"]]
 
-    async def refused(self, url: str, parameter: str | None, parameters: dict[str, str] | None = None) -> dict[str, Any]:
+    async def refused(
+        self, url: str, parameter: str | None, parameters: dict[str, str] | None = None
+    ) -> dict[str, Any]:
         """The error of an answer that must be 400 and name the parameter."""
         answer = await self.client.get(url, params=parameters, headers=self.access.headers)
         assert answer.status_code == 400, (url, parameters, answer.text[:500])

@@ -77,6 +77,7 @@ async def test_each_item_cursor_works_in_both_directions(reader: Reader, orders:
     ids = [one["id"] for one in document["data"]]
     cursors = [one["meta"]["page"]["cursor"] for one in document["data"]]
     for place in range(0, COUNT, 4):
+
         async def between(size: int = 100, **bounds: str) -> list[str]:
             found = {f"page[{name}]": bound for name, bound in bounds.items()}
             return await reader.ids("/api/orders", {"sort": sort, "page[size]": str(size)} | found)
@@ -104,7 +105,7 @@ async def test_a_size_above_the_maximum(reader: Reader, size: str) -> None:
     """CP-04."""
     error = await reader.refused("/api/orders", "page[size]", {"page[after]": "start", "page[size]": size})
     assert error["meta"] == {"page": {"maxSize": 100}}
-    assert error["links"] == {"type": f"{PROFILE}/max-size-exceeded"}
+    assert error["links"]["type"] == f"{PROFILE}/max-size-exceeded"
 
 
 async def test_without_a_cursor_a_page_begins_at_the_start(reader: Reader, orders: list[str]) -> None:
@@ -139,7 +140,9 @@ async def test_prev_and_next_are_always_there(reader: Reader, orders: list[str])
 
 async def test_links_keep_the_other_parameters(reader: Reader, orders: list[str]) -> None:
     """PG-05, CP-16."""
-    query = "include=customer&fields[orders]=customer&filter[status]=placed&sort=-reference&page[total]=true&page[size]=2"
+    query = (
+        "include=customer&fields[orders]=customer&filter[status]=placed&sort=-reference&page[total]=true&page[size]=2"
+    )
     document = await reader.document(f"/api/orders?page[after]=start&{query}")
     for name in ("first", "last", "next"):
         found = await reader.document(document["links"][name])
@@ -205,7 +208,7 @@ async def test_invalid_cursors(reader: Reader, orders: list[str]) -> None:
 async def test_an_unsupported_sort(reader: Reader, sort: str) -> None:
     """CP-15."""
     error = await reader.refused("/api/orders", "sort", {"sort": sort, "page[after]": "start"})
-    assert error["links"] == {"type": f"{PROFILE}/unsupported-sort"}
+    assert error["links"]["type"] == f"{PROFILE}/unsupported-sort"
     assert "links" not in await reader.refused("/api/orders", "sort", {"sort": sort})
 
 

@@ -100,7 +100,7 @@ async def test_an_unknown_or_unfit_matcher_is_refused(reader: Reader, name: str)
         ("filter[total_amount_cents][gteq]", "1,2"), ("filter[status]", "nope"), ("filter[placed_at][gteq]", "soon"),
         ("filter[placed_at][lt]", "0001-01-01T00:00:00+14:00"), ("filter[placed_at]", "2026-02-30"),
         ("filter[q][placed_at_null]", "yes"), ("filter[q][placed_at_null]", ""), ("filter[q][code_matches]", "a\\"),
-        ("filter[q][metadata_jcont]", "{"), ("filter[q][metadata_jcont]", "[" * 10_000),
+        ("filter[q][metadata_jcont]", "{"), ("filter[q][metadata_jcont]", "[" * 2_000),
         ("filter[q][metadata_jcont]", '"\\u0000"'), ("filter[q][metadata_jcont]", "1e999"),
         ("filter[q][metadata_jcont]", "NaN"), ("filter[q][number_in]", "1,x"), ("filter[customer.status]", "x"),
     ],
@@ -279,7 +279,9 @@ def test_all_forms_become_one_tree() -> None:
     assert tree((["q", "customer_id_in"], ["A,B"])) == tree((["customer.id"], ["A,B"])) == same
     either = tree((["q", "number_or_customer_email_cont"], ["1%"]))
     like = ("%1\\%%",)
-    assert either == AllOf((AnyOf((Condition(("number",), "like", like), Condition(("customer_email",), "like", like))),))
+    assert either == AllOf(
+        (AnyOf((Condition(("number",), "like", like), Condition(("customer_email",), "like", like))),)
+    )
     assert tree((["q", "total_amount_cents_not_eq"], ["5"])) == AllOf(
         (Condition(("total_amount_cents",), "not_eq", (5,)),)
     )
@@ -299,9 +301,7 @@ async def test_numbers_of_orders_can_be_searched_as_text(
 
 
 @pytest.mark.parametrize("type_", RESOURCES)
-async def test_everything_that_can_be_filtered_can_be_with_every_matcher_that_suits(
-    reader: Reader, type_: str
-) -> None:
+async def test_everything_that_can_be_filtered_can_be_with_every_matcher_that_suits(reader: Reader, type_: str) -> None:
     """FI-03: SQL that Postgres accepts, for every attribute of every type."""
     resource = graph[type_]
     for name in filterable(resource):

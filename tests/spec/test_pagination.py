@@ -23,7 +23,11 @@ async def customers(connection: Connection, store: Store) -> list[str]:
     ]
 
 
-FORMS = {"number": "page[size]={}", "offset": "page[limit]={}&page[offset]=0", "by number": "page[number]=1&page[size]={}"}
+FORMS = {
+    "number": "page[size]={}",
+    "offset": "page[limit]={}&page[offset]=0",
+    "by number": "page[number]=1&page[size]={}",
+}
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
@@ -75,7 +79,9 @@ async def test_past_the_end(reader: Reader, customers: list[str]) -> None:
 
 
 @pytest.mark.parametrize("key", ["size", "number", "limit", "offset"])
-@pytest.mark.parametrize("value", ["-1", "abc", "", "1.5", "+1", " 1", "1 ", "1e1", "\u0661", "0x1", "9" * 5000, "1" * 11])
+@pytest.mark.parametrize(
+    "value", ["-1", "abc", "", "1.5", "+1", " 1", "1 ", "1e1", "\u0661", "0x1", "9" * 5000, "1" * 11]
+)
 async def test_what_is_no_number_is_refused(reader: Reader, key: str, value: str) -> None:
     """PG-08."""
     error = await reader.refused("/api/customers", f"page[{key}]", {f"page[{key}]": value})

@@ -20,7 +20,9 @@ CLASSES = {
 }
 OTHERS = LANGUAGES[1:]
 
-LITERAL = {"service/jsonapi/body.py", "service/jsonapi/query.py"}
+LITERAL = {
+    f"service/jsonapi/{name}.py" for name in ("body", "document", "filters", "pagination", "query", "sorting")
+} | {"service/store/read.py"}
 """Files whose sentences still have their values written into them (f-strings), so that these are said in English."""
 
 
