@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette_compress import CompressMiddleware
 
-from service.errors import ApiError, MethodNotAllowed, NotFound, StartupError
+from service.errors import ApiError, MethodNotAllowed, NotFound, StartupError, Unavailable
 from service.http.auth import TokenCache
 from service.http.conditional import NotModified
 from service.http.facades import renderer
@@ -21,7 +21,7 @@ from service.http.middleware import BodyLimit, CodedTags, Problems, RequestConte
 from service.http.proxies import Forwarded
 from service.http.routes import routes
 from service.settings import Settings
-from service.store.pool import open_database
+from service.store.pool import is_away, open_database
 
 METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 """What pages of other origins may ask."""
@@ -95,6 +95,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
 
 
 def _problem(request: Request, error: Exception) -> Response:
+    if is_away(error):
+        error = Unavailable("The database does not answer; ask again in a moment.", headers={"Retry-After": "5"})
     return _api_error(request, error) if isinstance(error, ApiError) else _unexpected(request)
 
 

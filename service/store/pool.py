@@ -113,6 +113,23 @@ async def _acquaint(connection: Connection) -> None:
     await connection.fetchval("select array[row(1)]")
 
 
+_AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InterfaceError,
+)
+
+
+def is_away(error: Exception) -> bool:
+    """Whether an error means that the database is away, is being shut down or has no connection left: it may pass.
+
+    asyncpg's InterfaceError says so of a connection that was lost; one that is a ValueError too is about a value.
+    """
+    return isinstance(error, _AWAY) and not isinstance(error, ValueError)
+
+
 async def _keep(_: Connection) -> None:
     """Leave a returned connection as it is: asyncpg has rolled back what was open, and there is no session state."""
 

@@ -29,7 +29,7 @@ class Reader:
 
     async def document(self, url: str, **parameters: str) -> dict[str, Any]:
         """The document of a successful answer."""
-        document: dict[str, Any] = (await self.get(url, **parameters)).json()
+        document: dict[str, Any] = (await self.get(url, 200, **parameters)).json()
         return document
 
     async def ids(self, url: str, parameters: dict[str, str] | None = None) -> list[str]:

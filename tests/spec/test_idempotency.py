@@ -251,14 +251,41 @@ async def test_a_key_in_use_is_409_without_waiting(
     assert await copies(connection, store) == 1
 
 
+@pytest.mark.rule("HT-09", "HT-07")
+async def test_a_request_cut_off_from_the_database_is_503_and_has_no_effect(
+    client: httpx2.AsyncClient,
+    integration: Access,
+    connection: Connection,
+    database: Database,
+    store: Store,
+    *,
+    document: dict[str, Any],
+) -> None:
+    async with database.transaction() as other:
+        await other.execute("lock table idempotency_keys in share row exclusive mode")
+        asked = asyncio.create_task(post(client, integration, document, "k"))
+        await blocked(connection)
+        await connection.execute(f"select pg_terminate_backend(pid) {WAITING}")
+        answer = await asked
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+    assert answer.json()["errors"][0]["code"] == "SERVICE_UNAVAILABLE"
+    assert await copies(connection, store) == 0
+    again = await post(client, integration, document, "k")
+    assert again.status_code == 201
+    assert "idempotency-replayed" not in again.headers
+
+
+WAITING = (
+    "from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    " and query like '%insert into idempotency_keys%'"
+)
+
+
 async def blocked(connection: Connection) -> None:
     """Wait until some statement on the keys waits for a lock."""
-    waiting = (
-        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-        " and query like '%insert into idempotency_keys%'"
-    )
     async with asyncio.timeout(15):
-        while not await connection.fetchval(waiting):  # noqa: ASYNC110 -- Postgres tells nobody
+        while not await connection.fetchval(f"select count(*) {WAITING}"):  # noqa: ASYNC110 -- Postgres tells nobody
             await asyncio.sleep(0.02)
 
 

@@ -109,7 +109,8 @@ async def test_above_the_maximum(reader: Reader, value: str) -> None:
 @pytest.mark.parametrize(
     ("query", "parameter"),
     [
-        ("page[nope]=1", "page[nope]"), ("page=2", "page"), ("page[]=1", "page[]"), ("page[size][x]=1", "page[size][x]"),
+        ("page[nope]=1", "page[nope]"), ("page=2", "page"), ("page[]=1", "page[]"),
+        ("page[size][x]=1", "page[size][x]"),
         ("page[Size]=1", "page[Size]"), ("page[number]=1&page[after]=start", "page[after]"),
         ("page[after]=start&page[number]=1", "page[number]"), ("page[number]=1&page[offset]=1", "page[offset]"),
         ("page[offset]=1&page[before]=end", "page[before]"), ("page[offset]=1&page[size]=1", "page[size]"),
