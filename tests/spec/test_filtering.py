@@ -65,7 +65,8 @@ async def test_only_the_filter_family_filters(reader: Reader) -> None:
     "name",
     [
         "filter[nope]", "filter[nope][eq]", "filter[_]", "filter[]", "filter[a][b][c]", "filter[Status]",
-        "filter[][eq]", "filter[guest]", "filter[customer.nope]", "filter[nope.email]", "filter[customer..email]", "filter[q]",
+        "filter[][eq]", "filter[guest]", "filter[customer.nope]",
+        "filter[nope.email]", "filter[customer..email]", "filter[q]",
         "filter[q][nope_eq]", "filter[q][status]", "filter[q][eq]", "filter[q][_eq]", "filter[q][status_or_nope_eq]",
         "filter[q][customer_nope_eq]", "filter[q][line_items_order_nope_eq]", "filter[status.x]",
         "filter[metadata]", "filter[events_id]", "filter[q][total_amount_float_eq]", "filter[q][status_eqq]",
