@@ -16,6 +16,7 @@ from service.http.auth import TokenCache
 from service.http.facades import renderer
 from service.http.middleware import BodyLimit, RequestContext
 from service.http.routes import routes
+from service.operations.orders import Numbers
 from service.settings import Settings
 from service.store.pool import open_database
 
@@ -42,6 +43,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             statement_cache_size=settings.statement_cache_size,
         ) as database:
             app.state.database = database
+            app.state.numbers = Numbers(database)
             yield
 
     app = Starlette(

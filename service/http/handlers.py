@@ -6,6 +6,8 @@ read or operation on one connection, a compiled document.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -119,14 +121,16 @@ async def _create(request: Request, entry: Entry) -> Response:
     principal.require(entry.writes)
     pairs = parameters(request.scope["query_string"])
     query = parse(entry.resource, pairs, shape="single", visible=visible_to(principal))
-    draft = body.creation(entry.resource, body.loads(raw))
+    draft = body.creation(entry.resource, body.loads(raw), customer=principal.customer_id is not None)
+    if entry.numbers:
+        draft = replace(draft, number=await request.app.state.numbers.take(principal.store.id, entry.numbers))
     rendering = _rendering(request, principal)
     async with request.app.state.database.transaction() as connection:
         created = Created.of(await entry.create(connection, principal, draft))
         row = await read.one(connection, Viewer(principal.store.id, principal.customer_id), query.selection, created.id)
-    resources, included = collect([row] if row is not None else [], query.selection, rendering)
-    if not resources:
-        raise _missing(entry.resource)
+        if row is None:
+            raise _missing(entry.resource)
+    resources, included = collect([row], query.selection, rendering)
     resources[0].setdefault("attributes", {}).update(created.disclosed)
     url = resources[0]["links"]["self"]
     answer = document(resources[0], {"self": url}, included=included if query.included else None)
@@ -163,8 +167,16 @@ def _may_read(resource: type[Resource], principal: Principal) -> None:
 
 
 def _not_allowed(request: Request, entry: Entry) -> MethodNotAllowed:
-    on_collection = "id" not in request.path_params
-    allowed = "GET, HEAD, POST" if entry.create is not None and on_collection else "GET, HEAD"
+    params = request.path_params
+    if "id" not in params:
+        methods = entry.on_collection
+    elif "relationship" not in params:
+        methods = entry.on_resource
+    elif "/relationships/" in request.scope["path"] and params["relationship"] in entry.resource.relationships:
+        methods = entry.on_relationship(params["relationship"])
+    else:
+        methods = ("GET", "HEAD")
+    allowed = ", ".join(methods)
     return MethodNotAllowed(f"{request.method} is not offered here; {allowed} are.", headers={"Allow": allowed})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, Route
 
-from service.http import demo_checkout, handlers, health, repeat_page
+from service.http import demo_checkout, handlers, health, repeat_page, writing
 from service.http.facades import ecwid, wemasy
 
 METHODS = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"]
@@ -17,6 +17,7 @@ routes: list[BaseRoute] = [
     *repeat_page.routes,
     *demo_checkout.routes,
     Route("/api", handlers.entry_point),
+    *writing.routes,
     Route("/api/{type}", handlers.collection, methods=METHODS),
     Route("/api/{type}/{id}", handlers.resource, methods=METHODS),
     Route("/api/{type}/{id}/relationships/{relationship}", handlers.relationship, methods=METHODS),
