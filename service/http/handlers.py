@@ -131,7 +131,8 @@ async def _create(request: Request, entry: Entry) -> Response:
         if row is None:
             raise _missing(entry.resource)
     resources, included = collect([row], query.selection, rendering)
-    resources[0].setdefault("attributes", {}).update(created.disclosed)
+    if created.disclosed:
+        resources[0].setdefault("attributes", {}).update(created.disclosed)
     url = resources[0]["links"]["self"]
     answer = document(resources[0], {"self": url}, included=included if query.included else None)
     return Document(answer, 201, {"Location": url})
