@@ -183,17 +183,17 @@ async def _number(change: Change, kind: str) -> int:
 
 async def _costs(change: Change) -> dict[str, int]:
     """What the ways to ship and to pay that were sent cost; notes those that can't be chosen."""
-    names = [name for name in _COSTS if change.draft.sent(name)]
+    names = [name for name in _COSTS if change.sets(f"{name}_id")]
     if not names:
         return {}
     rows = await change.connection.fetch(
         WRITES["methods"],
         change.store.id,
-        change.draft.related("shipping_method"),
-        change.draft.related("payment_method"),
+        change.value("shipping_method_id"),
+        change.value("payment_method_id"),
         change.at,
     )
-    found = {row["name"]: row for row in rows}
+    found = {row["name"]: row for row in rows if row["name"] in names}
     currency = change.value("currency_code")
     for name, row in found.items():
         pointer = change.draft.pointer(name)
@@ -208,7 +208,7 @@ async def _costs(change: Change) -> dict[str, int]:
 
 async def _check_wallet(change: Change) -> None:
     """Nobody pays from somebody else's wallet."""
-    if not change.draft.sent("customer_payment_source", "customer") and not change.new:
+    if not change.sets("customer_payment_source_id", "customer_id"):
         return
     source_id = change.value("customer_payment_source_id")
     if source_id is None:

@@ -23,7 +23,7 @@ MAX_LINES = 1_000
 """How many lines a cart, an order or a subscription holds."""
 
 _SOLD = ("sku_code", "options", "quantity", "item_type")
-"""Fields that say what is ordered."""
+"""Columns that say what is ordered."""
 
 _POINTED = {
     "option_invalid": "options",
@@ -57,7 +57,7 @@ class CartItems(Writer):
                 InvalidState(f"The cart is {change.whole.get('status')}: its items can't be changed.")
             )
             return
-        if not change.draft.sent(*_SOLD):
+        if not change.sets(*_SOLD):
             return
         cart = await carts.lock(change.connection, change.store, change.whole["id"])
         others = [item for item in cart.items if item.id != change.id]
@@ -125,7 +125,7 @@ class LineItems(Writer):
             for name in ("name", "unit_amount_cents"):
                 if change.value(name) is None:
                     change.problems.append(_blank(name))
-        if not change.problems:
+        if not change.problems and change.sets(*_SOLD, "unit_amount_cents", "options_amount_cents"):
             _price(change, rate, included=order["tax_included"])
 
     async def settle(self, change: Change) -> None:
@@ -143,17 +143,17 @@ class LineItems(Writer):
         """Columns that follow from the sku; gives its tax rate, or the one so far when nothing of it changes."""
         if change.value("sku_code") is None:
             change.problems.append(_blank("sku_code"))
-        elif change.draft.sent(*_SOLD):
+        elif change.sets(*_SOLD):
             order, given = change.whole, change.draft.attributes.get("unit_amount_cents")
             sold = await _sold(change, order["currency_code"], order["customer_id"], {}, priced=given is not None)
             if sold is None:
                 return rate
-            if change.new or change.draft.sent("sku_code"):
+            if change.new or change.sets("sku_code"):
                 change.columns["sku_id"] = sold.item.sku_id
                 change.columns.setdefault("name", sold.item.name)
                 change.columns.setdefault("image_url", sold.item.image_url)
             if given is None and (
-                change.new or change.draft.sent("sku_code", "options") or self._follows(change, sold)
+                change.new or change.sets("sku_code", "options") or self._follows(change, sold)
             ):
                 change.columns["unit_amount_cents"] = sold.unit_amount_cents
                 change.columns.setdefault("compare_at_amount_cents", sold.compare_at_amount_cents)
@@ -184,14 +184,14 @@ class OrderSubscriptionItems(Writer):
             held = await change.connection.fetchval(WRITES["count_items"], change.store.id, change.whole["id"])
             _check_room(change, held)
             change.columns["currency_code"] = source["currency_code"]
-        if change.draft.sent(*_SOLD):
+        if change.sets(*_SOLD):
             given = change.draft.attributes.get("unit_amount_cents")
             currency = change.value("currency_code")
             customer_id = change.whole["customer_id"]
             sold = await _sold(change, currency, customer_id, {}, priced=given is not None)
             if sold is None:
                 return
-            if change.new or change.draft.sent("sku_code"):
+            if change.new or change.sets("sku_code"):
                 change.columns |= {"sku_id": sold.item.sku_id, "name": sold.item.name}
                 change.columns.setdefault("unit_amount_cents", sold.unit_amount_cents)
         total = change.value("quantity") * change.value("unit_amount_cents")

@@ -97,11 +97,17 @@ class Change:
         """Whether nothing changes but what is the client's own, and tags."""
         return self.changed().keys() <= OF_THE_CLIENT
 
+    def sets(self, *columns: str) -> bool:
+        """Whether one of these columns is set by a new resource, or set to something else than before."""
+        return any(column in self.columns and not self._holds(column, self.columns[column]) for column in columns)
+
     def changed(self) -> dict[str, Any]:
         """The columns that will hold something else than before; JSON is compared as JSON."""
         return {column: value for column, value in self.columns.items() if not self._holds(column, value)}
 
     def _holds(self, column: str, value: Any) -> bool:
+        if self.new:
+            return False
         held = self.before.get(column)
         if isinstance(self.resource.columns().get(column), Json) and held is not None and value is not None:
             return bool(orjson.loads(held) == orjson.loads(value))

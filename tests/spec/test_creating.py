@@ -19,9 +19,7 @@ from tests.support import Grant
 CUSTOMER = {"email": "sam@example.com"}
 
 
-async def test_the_least_that_each_type_needs(
-    api: Api, connection: Connection, store: Store
-) -> None:
+async def test_the_least_that_each_type_needs(api: Api, connection: Connection, store: Store) -> None:
     """CR-01, CR-02: 201 with the resource, `Location` equal to its self link; every type that has a writer."""
     sku = await factories.sku(connection, store, price=1000)
     other = await factories.sku(connection, store, price=500)
@@ -217,7 +215,9 @@ async def test_tags_by_name(api: Api, connection: Connection, store: Store) -> N
 async def test_new_tags_at_once(api: Api) -> None:
     """Concurrent requests that make the same tags all succeed, and make them once."""
     made = [await api.create("customers", {"email": f"{n}@example.com"}) for n in range(5)]
-    updates = [api.update("customers", one["id"], {"_add_tags": "b,a,c"[:: 1 if n % 2 else -1]}) for n, one in enumerate(made)]
+    updates = [
+        api.update("customers", one["id"], {"_add_tags": "b,a,c"[:: 1 if n % 2 else -1]}) for n, one in enumerate(made)
+    ]
     assert {answer.status_code for answer in await asyncio.gather(*updates)} == {200}
     assert len((await api.get("tags"))["data"]) == 3
 

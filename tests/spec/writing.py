@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx2
-import orjson
 
 from service.principal import Store
 from service.store.pool import Connection
@@ -21,7 +21,7 @@ class Api:
         self._access = access
 
     async def send(self, method: str, url: str, document: Any = None, **headers: str) -> httpx2.Response:
-        content = None if document is None else orjson.dumps(document)
+        content = None if document is None else json.dumps(document)
         sent = self._access.headers | headers
         answer = await self._client.request(method, f"/api/{url}", content=content, headers=sent)
         assert answer.status_code < 500, answer.text
