@@ -5,8 +5,11 @@ from __future__ import annotations
 import httpx2
 import pytest
 
+from tests.contract.conftest import world
 from tests.spec.writing import Api
 from tests.support import Access
+
+__all__ = ["api", "world"]
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from tests.spec.writing import Api, ids, offenders, pointers, resource, to, to_a
 from tests.support import Grant
 
 CUSTOMER = {"email": "sam@example.com"}
+PLACE = {"line_1": "x", "city": "y", "country_code": "NL"}
+SKU = {"code": "a", "name": "b"}
 
 
 async def test_the_least_that_each_type_needs(api: Api, connection: Connection, store: Store) -> None:
@@ -165,15 +167,15 @@ async def test_the_same_id_twice_at_once(api: Api) -> None:
     ("type_", "attributes", "status", "pointer"),
     [
         ("customers", {"email": "taken@example.com"}, 409, "/data/attributes/email"),
-        ("addresses", {"line_1": "x", "city": "y", "country_code": "NL", "business": True}, 422, "/data/attributes/business"),
-        ("addresses", {"line_1": "x", "city": "y", "country_code": "NL"}, 422, "/data"),
+        ("addresses", PLACE | {"business": True}, 422, "/data/attributes/business"),
+        ("addresses", PLACE, 422, "/data"),
         ("promotions", {"name": "x", "kind": "percent"}, 422, "/data/attributes/kind"),
-        ("skus", {"code": "a", "name": "b", "min_quantity": 5, "max_quantity": 2}, 422, "/data/attributes/min_quantity"),
-        ("skus", {"code": "x" * 5000, "name": "b"}, 422, "/data/attributes/code"),
+        ("skus", SKU | {"min_quantity": 5, "max_quantity": 2}, 422, "/data/attributes/min_quantity"),
+        ("skus", SKU | {"code": "x" * 5000}, 422, "/data/attributes/code"),
     ],
 )  # fmt: skip
 async def test_rules_of_the_database(
-    api: Api, connection: Connection, store: Store, type_: str, attributes: Any, status: int, pointer: str
+    api: Api, connection: Connection, store: Store, *, type_: str, attributes: Any, status: int, pointer: str
 ) -> None:
     """CR-14, UP-09: what a constraint refuses is told like any other problem, in its own words."""
     await factories.customer(connection, store, email="taken@example.com")

@@ -76,7 +76,7 @@ async def test_to_one(api: Api, customer: str) -> None:
     ],
 )
 async def test_what_is_no_linkage(
-    api: Api, customer: str, method: str, document: Any, status: int, pointer: str
+    api: Api, customer: str, method: str, *, document: Any, status: int, pointer: str
 ) -> None:
     """UR-03, UR-13, RI-04, RI-06: documents of another form, type or cardinality."""
     answer = await api.send(method, f"customers/{customer}/relationships/tags", document)
@@ -90,7 +90,7 @@ async def test_a_list_for_a_to_one(api: Api, customer: str) -> None:
 
 
 async def test_set_algebra(api: Api, customer: str, tags: list[str]) -> None:
-    """UR-04, UR-05, UR-07, UR-10, UR-17: replace, add, remove and clear are sets; each change raises the version once."""
+    """UR-04, UR-05, UR-07, UR-10, UR-17: replace, add, remove and clear are sets; a change raises the version once."""
     a, b, c, d = tags
     url = f"customers/{customer}/relationships/tags"
     for method, sent, left in (

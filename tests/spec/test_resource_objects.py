@@ -9,14 +9,14 @@ import pytest
 
 from schemas.base import ToMany
 from service.resources import RESOURCES
-from tests.contract.conftest import world  # noqa: F401 -- a fixture
 from tests.spec.writing import Api, pointers, resource, to_all
 
 MEMBER_NAME = re.compile(r"[A-Za-z0-9]([-_ A-Za-z0-9]*[A-Za-z0-9])?")
 
 
+@pytest.mark.usefixtures("world")
 @pytest.mark.parametrize("type_", RESOURCES)
-async def test_every_resource_object(api: Api, world: dict[str, str], type_: str) -> None:  # noqa: F811
+async def test_every_resource_object(api: Api, type_: str) -> None:
     """RO-01, RO-02, RO-03, RO-04, RO-05, RO-06, RO-07, RO-09, RI-01, RL-01, RL-02, RL-05: of every type."""
     declared = RESOURCES[type_].resource
     includable = ",".join(name for name, found in declared.relationships.items() if found.includable)

@@ -7,7 +7,6 @@ import math
 from fractions import Fraction
 from typing import Any
 
-import httpx2
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,7 +18,6 @@ from service.principal import Store
 from service.resources import RESOURCES
 from service.store.pool import Connection
 from tests import factories
-from tests.contract.conftest import world  # noqa: F401 -- a fixture
 from tests.spec.writing import Api, offenders, to
 
 TYPES = [type_ for type_, entry in RESOURCES.items() if entry.update]
@@ -28,48 +26,42 @@ HOSTILE = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-(2**63) - 1, 2**64 - 1),
-    st.sampled_from([0, 1, 2**63 - 1, -(2**63), 1e308, -0.0, "", " ", "\x00", "'; --", "x" * 3000, "%", "é\u202e", "NL", "EUR"]),
+    st.sampled_from([0, 1, 2**63 - 1, -(2**63), 1e308, -0.0]),
+    st.sampled_from(["", " ", "\x00", "'; --", "x" * 3000, "%", "é\u202e", "NL", "EUR"]),
     st.text(max_size=8),
     st.lists(st.text(max_size=3), max_size=3),
     st.dictionaries(st.text(max_size=3), st.integers(-(2**53), 2**53), max_size=2),
 )  # fmt: skip
 
 
+PLAUSIBLE: dict[type[Any], st.SearchStrategy[Any]] = {
+    kinds.Number: st.integers(1, 99),
+    kinds.Float: st.one_of(st.floats(0, 1), st.sampled_from([0.21, 12.345, 99999, 1e-300])),
+    kinds.Integer: st.one_of(st.integers(0, 50), st.sampled_from([2**62, 2**63 - 1, -1])),
+    kinds.Boolean: st.booleans(),
+    kinds.Timestamp: st.sampled_from(["2026-01-01T00:00:00Z", "0001-01-01", "9999-12-31T23:59:59.999Z", "2027-01-01"]),
+    kinds.CurrencyCode: st.sampled_from(["EUR", "USD", "JPY"]),
+    kinds.CountryCode: st.sampled_from(["NL", "DE"]),
+    kinds.Email: st.integers(0, 5).map("c{}@example.com".format),
+    kinds.Url: st.just("https://shop.example/x"),
+    kinds.TimeZone: st.just("Europe/Amsterdam"),
+    kinds.LocaleCode: st.just("nl_NL"),
+    kinds.JsonObject: st.sampled_from([{}, {"size": "L"}, {"a": [1, {"b": None}]}]),
+    kinds.JsonList: st.sampled_from([[], [{"name": "size"}], [{"name": "size"}, 7]]),
+    kinds.TextList: st.sampled_from([[], ["monthly"], ["a", "b"]]),
+    kinds.Text: st.sampled_from(["SKU", "vip", "monthly", "x" * 255]),
+}
+"""Values of the kinds that attributes are of, and their edges; the first that an attribute is of counts."""
+
+
 def plausible(field: Any) -> st.SearchStrategy[Any]:
-    """Values of the kind that an attribute takes, and their edges."""
-    match field:
-        case kinds.Enum():
-            return st.sampled_from(field.choices)
-        case kinds.Number():
-            return st.integers(1, 99)
-        case kinds.Rate() | kinds.Float():
-            return st.one_of(st.floats(0, 1), st.sampled_from([0.21, 12.345, 99999, 1e-300]))
-        case kinds.Integer():
-            return st.one_of(st.integers(0, 50), st.sampled_from([2**62, 2**63 - 1, -1]))
-        case kinds.Boolean():
-            return st.booleans()
-        case kinds.Timestamp():
-            return st.sampled_from(["2026-01-01T00:00:00Z", "0001-01-01", "9999-12-31T23:59:59.999Z", "2027-01-01"])
-        case kinds.CurrencyCode():
-            return st.sampled_from(["EUR", "USD", "JPY"])
-        case kinds.CountryCode():
-            return st.sampled_from(["NL", "DE"])
-        case kinds.Email():
-            return st.integers(0, 5).map("c{}@example.com".format)
-        case kinds.Url():
-            return st.just("https://shop.example/x")
-        case kinds.TimeZone():
-            return st.just("Europe/Amsterdam")
-        case kinds.LocaleCode():
-            return st.just("nl_NL")
-        case kinds.JsonObject():
-            return st.sampled_from([{}, {"size": "L"}, {"a": [1, {"b": None}]}])
-        case kinds.JsonList() | kinds.TextList():
-            return st.sampled_from([[], ["monthly"], [{"name": "size"}]])
-    return st.sampled_from(["SKU", "vip", "monthly", "x" * 255])
+    """Values that an attribute may well take."""
+    if isinstance(field, kinds.Enum):
+        return st.sampled_from(field.choices)
+    return next(values for kind, values in PLAUSIBLE.items() if isinstance(field, kind))
 
 
-def bodies(resource: type[Resource], world: dict[str, str], codes: list[str]) -> st.SearchStrategy[Any]:  # noqa: F811
+def bodies(resource: type[Resource], world: dict[str, str], codes: list[str]) -> st.SearchStrategy[Any]:
     """Documents of a type: mostly plausible fields, a few hostile ones, linkage to what is there or isn't."""
     fields = {
         name: st.one_of(plausible(f), plausible(f), HOSTILE) for name, f in resource.attributes.items() if f.write
@@ -119,7 +111,7 @@ async def test_no_body_breaks_the_service(
     world: dict[str, str],
     type_: str,
 ) -> None:
-    """CR-14, CR-17, UP-17, ER-06, ER-10: an answer is 2xx or a 4xx whose pointers resolve, and then nothing is written."""
+    """CR-14, CR-17, UP-17, ER-06, ER-10: 2xx, or a 4xx whose pointers resolve, and then nothing is written."""
     skus = [await factories.sku(connection, store, price=price) for price in (1000, 333, None)]
     strategy = bodies(RESOURCES[type_].resource, world, [sku.code for sku in skus])
     seen: list[Any] = []
@@ -171,7 +163,7 @@ def tax(total: int, rate: str) -> int:
     ("whole", "part", "name"), [("carts", "cart_items", "cart"), ("orders", "line_items", "order")]
 )
 async def test_amounts_are_right_after_every_write(
-    api: Api, connection: Connection, store: Store, whole: str, part: str, name: str
+    api: Api, connection: Connection, store: Store, *, whole: str, part: str, name: str
 ) -> None:
     """Subtotal, tax, shipping and total, worked out here independently of the service, after each write."""
     prices, rates = [999, 1250, 5], ["0.21", "0.09", "0"]
@@ -223,9 +215,7 @@ async def test_amounts_are_right_after_every_write(
     await check()
 
 
-async def test_concurrent_lines_all_count(
-    api: Api, connection: Connection, store: Store, client: httpx2.AsyncClient
-) -> None:
+async def test_concurrent_lines_all_count(api: Api, connection: Connection, store: Store) -> None:
     """Lines that are added at once wait for each other at their whole: none is left out of its total."""
     skus = [await factories.sku(connection, store, price=100 + n) for n in range(6)]
     for whole, part, name in (("carts", "cart_items", "cart"), ("orders", "line_items", "order")):
@@ -257,7 +247,7 @@ async def test_concurrent_lines_all_count(
     ],
 )
 async def test_what_a_cart_does_not_take(
-    api: Api, connection: Connection, store: Store, attributes: Any, status: int, pointer: str
+    api: Api, connection: Connection, store: Store, *, attributes: Any, status: int, pointer: str
 ) -> None:
     """CR-14: a line follows its sku: unknown, unavailable, without a price, wrong options or quantities are 422."""
     await factories.sku(connection, store, code="PLAIN")

@@ -142,13 +142,14 @@ def linked_schemas(resource: type[Resource], *, to_one: bool, to_many: bool) -> 
 
 def creation_schemas(resource: type[Resource]) -> dict[str, Object]:
     """The document that creates a resource of a type, and the one that answers it: only there are secrets disclosed."""
-    attributes = {key: field.schema() for key, field in resource.attributes.items() if field.write & Write.CREATE}
+    sent = {**resource.attributes, **resource.triggers}
+    attributes = {key: field.schema() for key, field in sent.items() if field.write & Write.CREATE}
     relationships = {
         key: _described(_sent(found), found)
         for key, found in resource.relationships.items()
         if found.write & Write.CREATE
     }
-    required = [key for key in attributes if resource.attributes[key].required]
+    required = [key for key in attributes if sent[key].required]
     linked = [key for key in relationships if resource.relationships[key].required]
     members = {"attributes": _closed(attributes, required), "relationships": _closed(relationships, linked)}
     data = {
