@@ -117,7 +117,7 @@ class OrderSubscriptions(Writer):
         source = await change.connection.fetchrow(
             WRITES["source_order"], change.store.id, change.value("source_order_id")
         )
-        line_ids = source["line_ids"] if source is not None else []
+        line_ids = (source and source["line_ids"]) or []
         ids = [clock.new_id() for _ in line_ids]
         await change.connection.execute(WRITES["copy_items"], change.store.id, change.id, ids, line_ids, change.at)
 

@@ -158,12 +158,12 @@ select
     orders.shipping_method_id,
     orders.customer_payment_source_id,
     orders.currency_code,
-    array(
-        select line_items.id
+    (
+        select array_agg(line_items.id order by line_items.position, line_items.id)
         from line_items
-        where line_items.store_id = $1 and line_items.order_id = orders.id and line_items.sku_id is not null
+        where
+            line_items.store_id = $1 and line_items.order_id = orders.id and line_items.sku_id is not null
             and line_items.item_type = 'skus'
-        order by line_items.position, line_items.id
     ) as line_ids
 from orders
 where orders.store_id = $1 and orders.id = $2;

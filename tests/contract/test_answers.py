@@ -9,7 +9,7 @@ import httpx2
 import orjson
 import pytest
 
-from schemas.base import ToMany
+from schemas.base import ToMany, Write
 from service.principal import Store
 from service.resources import RESOURCES
 from service.store.pool import Connection
@@ -176,7 +176,7 @@ async def test_refused_creations(
     missing = {
         name: {"data": {"type": found.type_, "id": "none"}}
         for name, found in resource.relationships.items()
-        if found.write and not isinstance(found, ToMany)
+        if found.write & Write.CREATE and not isinstance(found, ToMany)
     }
     # What is missing is told together with the rest, and then the status is that of them all.
     needy = any(attribute.required for attribute in resource.attributes.values())
