@@ -66,8 +66,9 @@ def explained(known: Mapping[str, Constraint], resource: type[Resource], draft: 
         if draft is None:
             raise _still_needed(constraint, error) from None
         raise _broken(constraint, error, resource, draft) from None
-    except (asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
-        raise Invalid(f"A value can't be kept: {error.args[0]}.", pointer="/data") from None
+    except (asyncpg.DataError, asyncpg.ProgramLimitExceededError):
+        # What the server says of it may hold values and names of indexes.
+        raise Invalid("A value is outside of the range, or longer, than can be kept.", pointer="/data") from None
     except (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
         raise Unavailable("Others are changing the same resources. Ask again.", headers={"Retry-After": "1"}) from None
 
