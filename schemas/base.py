@@ -137,9 +137,10 @@ class _Linked:
 class ToOne(_Linked, mj.Relationship):
     """A relationship to at most one resource, kept in a column of this type's table.
 
-    The column is `<name>_id` unless `column` says otherwise. `write` says when a client may set it, `required` that a
-    create must, `filter` that `filter[name]=id` works, `sort` which attributes of the related resource collections can
-    be sorted by (`sort=("email",)` for `sort=customer.email`), `doc` is its description.
+    The column is `<name>_id` unless `column` says otherwise. `write` says when a client may set it, `guarded` that of
+    these only integrations may, `required` that a create must, `filter` that `filter[name]=id` works, `sort` which
+    attributes of the related resource collections can be sorted by (`sort=("email",)` for `sort=customer.email`), `doc`
+    is its description.
     """
 
     def __init__(
@@ -148,6 +149,7 @@ class ToOne(_Linked, mj.Relationship):
         *,
         column: str = "",
         write: Write = Write.NEVER,
+        guarded: bool = False,
         filter: bool = True,
         sort: tuple[str, ...] = (),
         includable: bool = True,
@@ -156,6 +158,7 @@ class ToOne(_Linked, mj.Relationship):
     ) -> None:
         self.column = column
         self.write = write
+        self.guarded = guarded
         self.filter = filter
         self.sort = sort
         self.includable = includable
@@ -179,7 +182,8 @@ class ToMany(_Linked, mj.Relationship):
 
     Either `via` names the column of the other table that points here, with `where` for further fixed conditions on it,
     or `through` the join table. `includable=False` marks relationships without a bound (a store's events): they have
-    links and paging, but can't be included.
+    links and paging, but can't be included. Only those `through` a join table can be written, `guarded` ones by
+    integrations only.
     """
 
     def __init__(
@@ -190,15 +194,19 @@ class ToMany(_Linked, mj.Relationship):
         where: Mapping[str, str] | None = None,
         through: Through | None = None,
         write: Write = Write.NEVER,
+        guarded: bool = False,
         includable: bool = True,
         doc: str = "",
     ) -> None:
         if bool(via) == bool(through):
             raise TypeError(f"a to-many relationship to {type_!r} needs either `via` or `through`")
+        if write and not through:
+            raise TypeError(f"a to-many relationship to {type_!r} is written at the other end, which `via` names")
         self.via = via
         self.where = dict(where or {})
         self.through = through
         self.write = write
+        self.guarded = guarded
         self.filter = through is not None
         self.includable = includable
         super().__init__(type_=type_, many=True, dump_only=not write, metadata={"description": doc})
@@ -252,6 +260,7 @@ class Resource(Schema, metaclass=_ResourceType):
     private: ClassVar[tuple[str, ...]]
     disclosed: ClassVar[Mapping[str, str]]
     attributes: ClassVar[Mapping[str, Any]]
+    triggers: ClassVar[Mapping[str, Any]]
     relationships: ClassVar[Mapping[str, ToOne | ToMany]]
 
     def __init__(self, *args: Any, rendering: Rendering | None = None, **kwargs: Any) -> None:
@@ -271,9 +280,15 @@ class Resource(Schema, metaclass=_ResourceType):
         cls.disclosed = dict(getattr(meta, "disclosed", {}))
         declared: dict[str, Any] = cls._declared_fields
         cls.relationships = {n: f for n, f in declared.items() if isinstance(f, mj.BaseRelationship)}
-        cls.attributes = {
+        kept = {
             n: f for n, f in declared.items() if n != "id" and not isinstance(f, (mj.BaseRelationship, mj.ResourceMeta))
         }
+        cls.attributes = {n: f for n, f in kept.items() if not getattr(f, "trigger", False)}
+        cls.triggers = {n: f for n, f in kept.items() if n not in cls.attributes}
+        for name, field in cls.triggers.items():
+            if not name.startswith("_") or not MEMBER_NAME.fullmatch(name[1:]):
+                raise TypeError(f"{cls.__name__}.{name}: the name of a trigger begins with an underscore")
+            field.bind_name(name)
         for name in [*cls.attributes, *cls.relationships, *(["id"] if not isinstance(declared["id"], Str) else [])]:
             if name in ("type", "id") or not MEMBER_NAME.fullmatch(name):
                 raise TypeError(f"{cls.__name__}.{name}: not a name that a JSON:API field can have")

@@ -45,7 +45,7 @@ class Cart(Standard):
     )
     converted_at = Timestamp(filter=True, sort=True, doc="When it became an order.")
 
-    customer = ToOne("customers", write=Write.CREATE, doc="Whose cart it is; none for a guest's.")
+    customer = ToOne("customers", write=Write.CREATE, guarded=True, doc="Whose cart it is; none for a guest's.")
     cart_items = ToMany("cart_items", via="cart_id", doc="Its lines, at most 1 000.")
     billing_address = ToOne("addresses", write=Write.BOTH)
     shipping_address = ToOne("addresses", write=Write.BOTH)

@@ -22,6 +22,7 @@ from schemas.kinds import (
     Timestamp,
     Url,
 )
+from schemas.tagging import Tagged
 
 
 def check_options(options: list[Any]) -> None:
@@ -45,12 +46,13 @@ def _is_option(option: dict[str, Any]) -> bool:
     )
 
 
-class Sku(Standard):
+class Sku(Standard, Tagged):
     """A product that can be bought."""
 
     number = Integer(
         write=Write.CREATE,
         minimum=1,
+        maximum=10**12,
         nullable=False,
         filter=True,
         sort=True,

@@ -35,9 +35,10 @@ ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 class Kind(ma.Field):
     """Base of all kinds.
 
-    `write` says when a client may send the attribute, `required` that a create must, `nullable` that null is a value,
-    `filter` and `sort` that collections can be filtered and sorted by it, `column` where it is kept (default: a column
-    of its name), `doc` is its description.
+    `write` says when a client may send the attribute, `guarded` that of these only integrations may, `required` that a
+    create must, `nullable` that null is a value, `filter` and `sort` that collections can be filtered and sorted by it,
+    `column` where it is kept (default: a column of its name), `doc` is its description. A `trigger` is sent only: it
+    asks for something to be done, is kept nowhere and never shown.
     """
 
     sql_type: ClassVar[str] = "text"
@@ -50,6 +51,8 @@ class Kind(ma.Field):
         self,
         *,
         write: Write = Write.NEVER,
+        guarded: bool = False,
+        trigger: bool = False,
         required: bool = False,
         nullable: bool = True,
         filter: bool = False,
@@ -60,6 +63,8 @@ class Kind(ma.Field):
         validators: Iterable[Callable[[Any], Any]] = (),
     ) -> None:
         self.write = write
+        self.guarded = guarded
+        self.trigger = trigger
         self.nullable = nullable and not required
         self.filter = filter
         self.sort = sort
@@ -70,12 +75,15 @@ class Kind(ma.Field):
             required=required,
             allow_none=self.nullable,
             dump_only=not write,
+            load_only=trigger,
             validate=list(validators),
             metadata=metadata,
         )
 
     def bind_name(self, name: str) -> None:
-        """Settle the column once the attribute's name is known."""
+        """Settle the column once the attribute's name is known; a trigger has none."""
+        if self.trigger:
+            return
         self.column = self.column or name
         self.attribute = self.column
         self.inputs = (self.column,)
@@ -111,10 +119,15 @@ def clean_text(value: Any) -> str:
 
 
 class Text(Kind):
-    """A string; `required` ones must not be blank. `max_length` counts characters."""
+    """A string; `required` ones must not be blank.
 
-    def __init__(self, *, max_length: int = 10_000, **options: Any) -> None:
-        self.max_length = max_length
+    `max_length` counts characters: 255 where it is indexed to be filtered or sorted by (an entry of an index has less
+    than 2 704 bytes), else 10 000.
+    """
+
+    def __init__(self, *, max_length: int | None = None, **options: Any) -> None:
+        indexed = options.get("filter") or options.get("sort")
+        self.max_length = max_length or (255 if indexed else 10_000)
         super().__init__(**options)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:

@@ -19,9 +19,10 @@ from schemas.kinds import (
     Timestamp,
     Url,
 )
+from schemas.tagging import Tagged
 
 
-class Order(Standard):
+class Order(Standard, Tagged):
     """An order from draft to delivery. A copy knows its source order, its subscription and its occurrence."""
 
     number = Number(nullable=False, filter=True, sort=True, doc="Counts a store's orders; numbers may be left out.")
@@ -98,7 +99,7 @@ class Order(Standard):
     subscription_created_at = Timestamp(doc="When subscriptions were made of it.")
 
     market = ToOne("markets", write=Write.CREATE)
-    customer = ToOne("customers", write=Write.BOTH, sort=("email",))
+    customer = ToOne("customers", write=Write.BOTH, guarded=True, sort=("email",))
     line_items = ToMany("line_items", via="order_id", doc="Its lines, at most 1 000.")
     billing_address = ToOne(
         "addresses", write=Write.BOTH, doc="A snapshot: later changes of the address don't reach it."
@@ -111,7 +112,7 @@ class Order(Standard):
     customer_payment_source = ToOne(
         "customer_payment_sources", write=Write.BOTH, doc="What the customer pays with, from the wallet."
     )
-    cart = ToOne("carts", write=Write.CREATE, doc="The cart it is made of.")
+    cart = ToOne("carts", doc="The cart it is made of.")
     source_order = ToOne("orders", doc="The order that this one is a copy of.")
     root_order = ToOne("orders", doc="The first order of a line of copies.")
     order_subscription = ToOne("order_subscriptions", doc="The subscription that ordered it.")
@@ -122,7 +123,7 @@ class Order(Standard):
     recurring_order_copies = ToMany("recurring_order_copies", via="source_order_id", includable=False)
     reorders = ToMany("reorders", via="source_order_id", includable=False, doc="When it was put into a cart again.")
     repeat_links = ToMany("repeat_links", via="order_id", includable=False, doc="Links to repeat it with.")
-    tags = ToMany("tags", through=Through("order_tags", "order_id", "tag_id"))
+    tags = ToMany("tags", through=Through("order_tags", "order_id", "tag_id"), write=Write.BOTH, guarded=True)
     events = ToMany("events", via="resource_id", where={"resource_type": "orders"}, includable=False)
 
     class Meta:
@@ -150,28 +151,37 @@ class LineItem(Standard):
         "fixed_amount_promotions",
         "flex_promotions",
         write=Write.CREATE,
+        guarded=True,
         nullable=False,
         filter=True,
         sort=True,
         doc="What the line stands for; `skus` when nothing else is said.",
     )
     sku_code = Text(write=Write.BOTH, filter=True, sort=True, doc="Lines of skus have one.")
-    name = Text(write=Write.BOTH, nullable=False, filter=True, sort=True, doc="The name it was bought under.")
-    image_url = Url(write=Write.BOTH)
+    name = Text(
+        write=Write.BOTH, guarded=True, nullable=False, filter=True, sort=True, doc="The name it was bought under."
+    )
+    image_url = Url(write=Write.BOTH, guarded=True)
     position = Integer(nullable=False, doc="Its place among the lines of the order.")
     options = JsonObject(write=Write.BOTH, nullable=False, doc="What was chosen: option name to value.")
     quantity = Integer(minimum=1, write=Write.BOTH, required=True, filter=True, sort=True)
     currency_code = CurrencyCode(nullable=False, doc="The currency of its amounts: the order's.")
     unit_amount_cents = Cents(
         write=Write.BOTH,
+        guarded=True,
         nullable=False,
         filter=True,
         sort=True,
         doc="The price of one; when it is not sent, the sku's. Only integrations may send it.",
     )
-    compare_at_amount_cents = Cents(write=Write.BOTH, doc="The price of one that is shown as the regular price.")
+    compare_at_amount_cents = Cents(
+        write=Write.BOTH, guarded=True, doc="The price of one that is shown as the regular price."
+    )
     options_amount_cents = Cents(
-        write=Write.UPDATE, nullable=False, doc="What the chosen options cost. Only integrations may send it."
+        write=Write.UPDATE,
+        guarded=True,
+        nullable=False,
+        doc="What the chosen options cost. Only integrations may send it.",
     )
     discount_cents = Cents(nullable=False, doc="Its part of the discounts: zero or negative.")
     total_amount_cents = Cents(

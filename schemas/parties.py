@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from schemas.base import Through, ToMany, ToOne, Write
-from schemas.kinds import Boolean, CountryCode, Derived, Email, Enum, Float, Pattern, Standard, Text, Timestamp
+from schemas.kinds import Boolean, CountryCode, Derived, Email, Enum, Float, Standard, Text, Timestamp
+from schemas.tagging import Tagged, TagName
 
 
-class Customer(Standard):
+class Customer(Standard, Tagged):
     """Somebody who orders."""
 
     email = Email(
@@ -24,11 +25,13 @@ class Customer(Standard):
         sort=True,
         doc="No order yet, one order, or more.",
     )
-    shopper_reference = Text(write=Write.BOTH, filter=True, sort=True, doc="The customer's id at a payment gateway.")
-    profile_id = Text(write=Write.BOTH, doc="The customer's id at an analytics or marketing service.")
-    tax_exemption_code = Text(write=Write.BOTH, doc="What exempts the customer from tax.")
+    shopper_reference = Text(
+        write=Write.BOTH, guarded=True, filter=True, sort=True, doc="The customer's id at a payment gateway."
+    )
+    profile_id = Text(write=Write.BOTH, guarded=True, doc="The customer's id at an analytics or marketing service.")
+    tax_exemption_code = Text(write=Write.BOTH, guarded=True, doc="What exempts the customer from tax.")
 
-    customer_group = ToOne("customer_groups", write=Write.BOTH, doc="Decides on prices and promotions.")
+    customer_group = ToOne("customer_groups", write=Write.BOTH, guarded=True, doc="Decides on prices and promotions.")
     addresses = ToMany(
         "addresses",
         via="customer_id",
@@ -40,7 +43,7 @@ class Customer(Standard):
     order_subscriptions = ToMany("order_subscriptions", via="customer_id")
     carts = ToMany("carts", via="customer_id", includable=False)
     reorders = ToMany("reorders", via="customer_id", includable=False)
-    tags = ToMany("tags", through=Through("customer_tags", "customer_id", "tag_id"), write=Write.BOTH)
+    tags = ToMany("tags", through=Through("customer_tags", "customer_id", "tag_id"), write=Write.BOTH, guarded=True)
     events = ToMany("events", via="resource_id", where={"resource_type": "customers"}, includable=False)
 
     class Meta:
@@ -114,7 +117,7 @@ class Address(Standard):
     lng = Float(write=Write.BOTH, minimum=-180, maximum=180, doc="Longitude in degrees.")
     billing_info = Text(write=Write.BOTH, doc="What must be on an invoice, such as a VAT number.")
 
-    customer = ToOne("customers", write=Write.CREATE)
+    customer = ToOne("customers", write=Write.CREATE, guarded=True)
     events = ToMany("events", via="resource_id", where={"resource_type": "addresses"}, includable=False)
 
     class Meta:
@@ -127,23 +130,26 @@ class CustomerPaymentSource(Standard):
     """Something in a customer's wallet to pay with: a payment gateway's tokens, never a card number."""
 
     name = Text(write=Write.BOTH, filter=True, sort=True, doc="What people call it, such as Visa ending in 4242.")
-    gateway = Enum("manual", "test", "external", write=Write.CREATE, required=True, doc="The gateway that charges it.")
-    expires_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="From when on it can't be charged any more.")
+    gateway = Enum(
+        "manual",
+        "test",
+        "external",
+        write=Write.CREATE,
+        guarded=True,
+        required=True,
+        doc="The gateway that charges it.",
+    )
+    expires_at = Timestamp(
+        write=Write.BOTH, guarded=True, filter=True, sort=True, doc="From when on it can't be charged any more."
+    )
 
-    customer = ToOne("customers", write=Write.CREATE, required=True)
-    payment_method = ToOne("payment_methods", write=Write.BOTH)
+    customer = ToOne("customers", write=Write.CREATE, guarded=True, required=True)
+    payment_method = ToOne("payment_methods", write=Write.BOTH, guarded=True)
 
     class Meta:
         type_ = "customer_payment_sources"
         owner = "customer"
         internal = ("customer_token", "payment_source_token")
-
-
-class TagName(Pattern):
-    """The name of a tag (Commerce Layer)."""
-
-    pattern = "[0-9A-Za-z_-]{1,25}"
-    words = "must be 1 to 25 letters, digits, hyphens or underscores"
 
 
 class Tag(Standard):

@@ -24,6 +24,7 @@ from schemas.kinds import (
     Timestamp,
     TimeZone,
 )
+from schemas.tagging import Tagged
 
 
 class Reorder(Standard):
@@ -172,7 +173,7 @@ class SubscriptionModel(Standard):
         owner = PUBLIC
 
 
-class OrderSubscription(Standard):
+class OrderSubscription(Standard, Tagged):
     """A standing order: its items are ordered again, once for each occurrence."""
 
     number = Number(
@@ -204,6 +205,7 @@ class OrderSubscription(Standard):
         "current",
         "fixed",
         write=Write.BOTH,
+        guarded=True,
         nullable=False,
         doc="Whether new orders take the prices of their day, or the items' own (the default).",
     )
@@ -259,7 +261,12 @@ class OrderSubscription(Standard):
     occurrences = ToMany(
         "occurrences", via="order_subscription_id", includable=False, doc="Past, due and planned ones."
     )
-    tags = ToMany("tags", through=Through("order_subscription_tags", "order_subscription_id", "tag_id"))
+    tags = ToMany(
+        "tags",
+        through=Through("order_subscription_tags", "order_subscription_id", "tag_id"),
+        write=Write.BOTH,
+        guarded=True,
+    )
     events = ToMany("events", via="resource_id", where={"resource_type": "order_subscriptions"}, includable=False)
 
     class Meta:
@@ -280,11 +287,14 @@ class OrderSubscriptionItem(Standard):
         "current",
         "fixed",
         write=Write.BOTH,
+        guarded=True,
         doc="As the subscription's, for this item only; null: as the subscription says.",
     )
     currency_code = CurrencyCode(nullable=False, doc="The currency of its amounts.")
     unit_amount_cents = Cents(
         write=Write.BOTH,
+        guarded=True,
+        minimum=0,
         nullable=False,
         filter=True,
         sort=True,

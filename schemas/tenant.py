@@ -31,8 +31,12 @@ class Store(Standard):
     )
     locale = LocaleCode(write=Write.UPDATE, nullable=False, doc="How formatted amounts are written, such as nl_NL.")
     mode = Enum("test", "live", nullable=False, doc="Only a store in test mode may be on a test clock.")
-    order_prefix = Text(write=Write.UPDATE, nullable=False, doc="What the code of every new order begins with.")
-    order_suffix = Text(write=Write.UPDATE, nullable=False, doc="What the code of every new order ends with.")
+    order_prefix = Text(
+        write=Write.UPDATE, nullable=False, max_length=30, doc="What the code of every new order begins with."
+    )
+    order_suffix = Text(
+        write=Write.UPDATE, nullable=False, max_length=30, doc="What the code of every new order ends with."
+    )
     checkout_url = Url(
         write=Write.UPDATE,
         doc="Where a repeated order is checked out: a template in which {session} stands for the cart's session.",

@@ -20,6 +20,7 @@ from service.http.facades import renderer
 from service.http.middleware import BodyLimit, CodedTags, Problems, RequestContext, RequestLimits
 from service.http.proxies import Forwarded
 from service.http.routes import routes
+from service.operations.orders import Numbers
 from service.settings import Settings
 from service.store.pool import is_away, open_database
 
@@ -59,6 +60,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             statement_cache_size=settings.statement_cache_size,
         ) as database:
             app.state.database = database
+            app.state.numbers = Numbers(database)
             yield
 
     app = Starlette(

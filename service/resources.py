@@ -1,6 +1,7 @@
 """THE registry: one line per type that the API serves, with the scopes it asks for and its operations.
 
-Reading is generic and needs nothing here but the scope; what a client may create names the operation that does it.
+Reading is generic and needs nothing here but the scope. What clients may write names its writer, which is `GENERIC`
+unless the type does more than keep its fields; what they may only create, the operation that does it.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from dataclasses import dataclass
 from functools import cache
 
 import schemas  # noqa: F401 -- declares the graph
-from schemas.base import Resource, graph
+from schemas.base import Resource, ToMany, Write, graph
 from service.jsonapi.body import Draft
 from service.operations import copies, reorders, tokens
+from service.operations.drafts import Carts, Orders, OrderSubscriptions
+from service.operations.lines import Addresses, CartItems, LineItems, OrderSubscriptionItems, Skus
 from service.operations.outcome import Created
+from service.operations.writes import Writer
 from service.principal import Principal
 from service.store.pool import Connection
 
@@ -22,49 +26,90 @@ Create = Callable[[Connection, Principal, Draft], Awaitable[str | Created]]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the API does with a type: the scopes to read and write it, and how one is created (None: not by clients)."""
+    """What the API does with a type.
+
+    The scopes to read and write it, how one is created (None: not by clients), who changes and deletes them (None:
+    nobody), and of which kind its running numbers are, if they are set aside ahead of the transaction.
+    """
 
     resource: type[Resource]
     reads: str
     writes: str
     create: Create | None = None
+    update: Writer | None = None
+    remove: Writer | None = None
+    numbers: str = ""
+
+    @property
+    def on_collection(self) -> tuple[str, ...]:
+        """The methods of the collection's URL."""
+        return ("GET", "HEAD", *(["POST"] if self.create else []))
+
+    @property
+    def on_resource(self) -> tuple[str, ...]:
+        """The methods of a resource's URL."""
+        return ("GET", "HEAD", *(["PATCH"] if self.update else []), *(["DELETE"] if self.remove else []))
+
+    def on_relationship(self, name: str) -> tuple[str, ...]:
+        """The methods of a relationship's own URL; a to-many one can also be added to and taken from."""
+        found = self.resource.relationships[name]
+        if self.update is None or not found.write & Write.UPDATE:
+            return ("GET", "HEAD")
+        return ("GET", "HEAD", "PATCH", *(["POST", "DELETE"] if isinstance(found, ToMany) else []))
 
 
-def _line(type_: str, family: str, *, create: Create | None = None, writes: str = "") -> Entry:
-    """A line of the registry; `family` names the scopes `read_<family>` and `update_<family>`."""
-    return Entry(graph[type_], f"read_{family}", writes or f"update_{family}", create)
+GENERIC = Writer()
+
+
+def _line(
+    type_: str,
+    family: str,
+    *,
+    create: Create | None = None,
+    writer: Writer | None = None,
+    updated_by: Writer | None = None,
+    writes: str = "",
+    numbers: str = "",
+) -> Entry:
+    """A line of the registry; `family` names the scopes `read_<family>` and `update_<family>`.
+
+    A `writer` creates, changes and deletes; what is only created has `create`, what only changes `updated_by`.
+    """
+    made_by = writer.create if writer is not None else create
+    scope = writes or f"update_{family}"
+    return Entry(graph[type_], f"read_{family}", scope, made_by, writer or updated_by, writer, numbers)
 
 
 RESOURCES: dict[str, Entry] = {
     entry.resource.type_: entry
     for entry in (
-        _line("stores", "store_profile"),
+        _line("stores", "store_profile", updated_by=GENERIC),
         _line("markets", "catalog"),
         _line("test_clocks", "store_profile"),
         _line("tokens", "store_profile", create=tokens.create, writes="create_tokens"),
-        _line("customers", "customers"),
-        _line("addresses", "customers"),
-        _line("customer_payment_sources", "customers"),
-        _line("tags", "catalog"),
-        _line("skus", "catalog"),
-        _line("prices", "catalog"),
-        _line("customer_groups", "catalog"),
-        _line("promotions", "catalog"),
-        _line("stock_items", "catalog"),
-        _line("shipping_methods", "catalog"),
-        _line("payment_methods", "catalog"),
-        _line("carts", "carts"),
-        _line("cart_items", "carts"),
-        _line("orders", "orders"),
-        _line("line_items", "orders"),
+        _line("customers", "customers", writer=GENERIC),
+        _line("addresses", "customers", writer=Addresses()),
+        _line("customer_payment_sources", "customers", writer=GENERIC),
+        _line("tags", "catalog", writer=GENERIC),
+        _line("skus", "catalog", writer=Skus()),
+        _line("prices", "catalog", writer=GENERIC),
+        _line("customer_groups", "catalog", writer=GENERIC),
+        _line("promotions", "catalog", writer=GENERIC),
+        _line("stock_items", "catalog", writer=GENERIC),
+        _line("shipping_methods", "catalog", writer=GENERIC),
+        _line("payment_methods", "catalog", writer=GENERIC),
+        _line("carts", "carts", writer=Carts()),
+        _line("cart_items", "carts", writer=CartItems()),
+        _line("orders", "orders", writer=Orders(), numbers="orders"),
+        _line("line_items", "orders", writer=LineItems()),
         _line("order_factories", "orders"),
         _line("order_copies", "orders"),
         _line("reorders", "orders", create=reorders.create, writes="update_carts"),
         _line("reorder_outcomes", "orders"),
         _line("repeat_links", "orders"),
-        _line("subscription_models", "subscriptions"),
-        _line("order_subscriptions", "subscriptions"),
-        _line("order_subscription_items", "subscriptions"),
+        _line("subscription_models", "subscriptions", writer=GENERIC),
+        _line("order_subscriptions", "subscriptions", writer=OrderSubscriptions(), numbers="order_subscriptions"),
+        _line("order_subscription_items", "subscriptions", writer=OrderSubscriptionItems()),
         _line("occurrences", "subscriptions"),
         _line("recurring_order_copies", "subscriptions", create=copies.create),
         _line("events", "store_profile"),

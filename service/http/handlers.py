@@ -37,7 +37,7 @@ from service.store.read import Rows, Viewer, Within
 
 async def entry_point(request: Request) -> Response:
     """GET /api: the types and their URLs, in `meta` (top-level `links` may hold only the spec's own keys)."""
-    _negotiate(request)
+    negotiate(request)
     for name, _ in parameters(request.scope["query_string"]):
         raise InvalidParameter("{name} is not a query parameter of this URL.", name=name, parameter=name)
     base = urls.api(request)
@@ -49,13 +49,13 @@ async def entry_point(request: Request) -> Response:
 
 async def collection(request: Request) -> Response:
     """GET and POST /api/{type}."""
-    entry = _entry(request)
+    entry = entry_of(request)
     if request.method == "POST":
         return await _create(request, entry)
     principal, viewer = await _reader(request, entry)
     pairs = parameters(request.scope["query_string"])
     query = parse(entry.resource, pairs, shape="many", visible=visible_to(principal), cursors=_cursors(request))
-    rendering = _rendering(request, principal)
+    rendering = rendering_of(request, principal)
     async with request.app.state.database.connection() as connection:
         rows = await read.page(connection, viewer, query)
     return _many(request, rendering, pairs, query, rows)
@@ -63,35 +63,35 @@ async def collection(request: Request) -> Response:
 
 async def resource(request: Request) -> Response:
     """GET /api/{type}/{id}."""
-    entry = _entry(request)
+    entry = entry_of(request)
     principal, viewer = await _reader(request, entry)
     pairs = parameters(request.scope["query_string"])
     query = parse(entry.resource, pairs, shape="single", visible=visible_to(principal))
-    rendering = _rendering(request, principal)
+    rendering = rendering_of(request, principal)
     async with request.app.state.database.connection() as connection:
-        row = await read.one(connection, viewer, query.selection, _id(request, entry))
+        row = await read.one(connection, viewer, query.selection, id_of(request, entry))
     if row is None:
-        raise _missing(entry.resource)
-    return _single(request, rendering, pairs, query, row)
+        raise missing(entry.resource)
+    return single(request, rendering, pairs, query, row)
 
 
 async def related(request: Request) -> Response:
     """GET /api/{type}/{id}/{relationship}: the related resource, null, or a page of related resources."""
-    entry = _entry(request)
+    entry = entry_of(request)
     principal, viewer = await _reader(request, entry)
-    within = _within(request, entry)
+    within = within_of(request, entry)
     target, many = _target(within.relationship, principal), isinstance(within.relationship, ToMany)
     pairs = parameters(request.scope["query_string"])
     shape: Shape = "many" if many else "single"
     query = parse(target, pairs, shape=shape, visible=visible_to(principal), cursors=_cursors(request))
-    rendering = _rendering(request, principal)
+    rendering = rendering_of(request, principal)
     async with request.app.state.database.connection() as connection:
         rows = await read.related(connection, viewer, within, query)
     if rows is None:
-        raise _missing(entry.resource)
+        raise missing(entry.resource)
     if many:
         return _many(request, rendering, pairs, query, rows)
-    return _single(request, rendering, pairs, query, rows.rows[0] if rows.rows else None)
+    return single(request, rendering, pairs, query, rows.rows[0] if rows.rows else None)
 
 
 async def relationship(request: Request) -> Response:
@@ -99,17 +99,17 @@ async def relationship(request: Request) -> Response:
 
     With `include`, whose paths begin with the relationship's own name, the resources come along.
     """
-    entry = _entry(request)
+    entry = entry_of(request)
     principal, viewer = await _reader(request, entry)
-    within = _within(request, entry)
+    within = within_of(request, entry)
     target, many = _target(within.relationship, principal), isinstance(within.relationship, ToMany)
     pairs = parameters(request.scope["query_string"])
     query = _linkage_query(within, target, pairs, visible=visible_to(principal), cursors=_cursors(request))
-    rendering = _rendering(request, principal)
+    rendering = rendering_of(request, principal)
     async with request.app.state.database.connection() as connection:
         rows = await read.related(connection, viewer, within, query)
     if rows is None:
-        raise _missing(entry.resource)
+        raise missing(entry.resource)
     mark(request.scope, "database")
     resources, included = collect(rows.rows, query.selection, rendering)
     along = [*resources, *included] if query.included else None
@@ -124,33 +124,33 @@ async def relationship(request: Request) -> Response:
 async def _create(request: Request, entry: Entry) -> Response:
     """POST /api/{type}: the resource's own operation, in one transaction, and its resource read back in it."""
     if entry.create is None:
-        raise _not_allowed(request, entry)
+        raise not_allowed(request, entry)
     raw = await request.body()
-    _negotiate(request, body=True)
+    negotiate(request, body=True)
     principal = await authenticate(request)
     principal.require(entry.writes)
     pairs = parameters(request.scope["query_string"])
     query = parse(entry.resource, pairs, shape="single", visible=visible_to(principal))
-    draft = body.creation(entry.resource, body.loads(raw))
-    rendering = _rendering(request, principal)
+    draft = body.creation(entry.resource, body.loads(raw), customer=principal.customer_id is not None)
+    if entry.numbers:
+        draft = replace(draft, number=await request.app.state.numbers.take(principal.store.id, entry.numbers))
+    rendering = rendering_of(request, principal)
     create = entry.create
 
     async def work(connection: Connection) -> Response:
         created = Created.of(await create(connection, principal, draft))
         row = await read.one(connection, Viewer(principal.store.id, principal.customer_id), query.selection, created.id)
+        if row is None:
+            raise missing(entry.resource)
         mark(request.scope, "database")
         return _created(request, rendering, query, row, created.disclosed)
 
     return await idempotency.once(request, principal, work)
 
 
-def _created(
-    request: Request, rendering: Rendering, query: Query, row: Row | None, disclosed: Mapping[str, Any]
-) -> Response:
+def _created(request: Request, rendering: Rendering, query: Query, row: Row, disclosed: Mapping[str, Any]) -> Response:
     """201 with the new resource. What is disclosed is in this one answer, and not in what is kept of it."""
-    resources, included = collect([] if row is None else [row], query.selection, rendering)
-    if not resources:
-        raise _missing(query.selection.resource)
+    resources, included = collect([row], query.selection, rendering)
     url = resources[0]["links"]["self"]
     answer = document(resources[0], {"self": url}, included=included if query.included else None)
     headers = {"Location": url, "Vary": f"{VARY}, Prefer", **prefer.headers(request, prefer.REPRESENTATION)}
@@ -166,12 +166,14 @@ def _cursors(request: Request) -> bool:
     return PROFILE in check_accept(request.headers.get("accept")).profiles
 
 
-def _negotiate(request: Request, *, body: bool = False) -> None:
+def negotiate(request: Request, *, body: bool = False) -> None:
+    """Check Content-Type and Accept. Raises UnsupportedMediaType and NotAcceptable."""
     check_content_type(request.headers.get("content-type"), body=body)
     check_accept(request.headers.get("accept"))
 
 
-def _entry(request: Request) -> Entry:
+def entry_of(request: Request) -> Entry:
+    """The registry's line of the type in the URL. Raises NotFound."""
     entry = RESOURCES.get(request.path_params["type"])
     if entry is None:
         raise NotFound("There is no such resource type; GET /api lists them.")
@@ -181,8 +183,8 @@ def _entry(request: Request) -> Entry:
 async def _reader(request: Request, entry: Entry) -> tuple[Principal, Viewer]:
     """Negotiate, authenticate and check that the asker may read this type."""
     if request.method not in ("GET", "HEAD"):
-        raise _not_allowed(request, entry)
-    _negotiate(request)
+        raise not_allowed(request, entry)
+    negotiate(request)
     principal = await authenticate(request)
     _may_read(entry.resource, principal)
     return principal, Viewer(principal.store.id, principal.customer_id)
@@ -195,25 +197,34 @@ def _may_read(resource: type[Resource], principal: Principal) -> None:
         raise Forbidden("{type} are not for customers.", type=resource.type_)
 
 
-def _not_allowed(request: Request, entry: Entry) -> MethodNotAllowed:
-    on_collection = "id" not in request.path_params
-    allowed = "GET, HEAD, POST" if entry.create is not None and on_collection else "GET, HEAD"
+def not_allowed(request: Request, entry: Entry) -> MethodNotAllowed:
+    """The error of a method that the URL doesn't offer; `Allow` lists those it does."""
+    params = request.path_params
+    if "id" not in params:
+        methods = entry.on_collection
+    elif "relationship" not in params:
+        methods = entry.on_resource
+    elif "/relationships/" in request.scope["path"] and params["relationship"] in entry.resource.relationships:
+        methods = entry.on_relationship(params["relationship"])
+    else:
+        methods = ("GET", "HEAD")
+    allowed = ", ".join(methods)
     return MethodNotAllowed("{method} is not offered here.", method=request.method, headers={"Allow": allowed})
 
 
-def _within(request: Request, entry: Entry) -> Within:
+def within_of(request: Request, entry: Entry) -> Within:
     """The relationship that the URL names. Raises NotFound for one that the type doesn't have."""
     name = request.path_params["relationship"]
     if name not in entry.resource.relationships:
         raise NotFound("{type} have no relationship of this name.", type=entry.resource.type_)
-    return Within(entry.resource, _id(request, entry), name)
+    return Within(entry.resource, id_of(request, entry), name)
 
 
-def _id(request: Request, entry: Entry) -> str:
+def id_of(request: Request, entry: Entry) -> str:
     """The id in the URL. What can't be an id is not found, without asking the database."""
     id_: str = request.path_params["id"]
     if not ID.fullmatch(id_):
-        raise _missing(entry.resource)
+        raise missing(entry.resource)
     return id_
 
 
@@ -223,11 +234,13 @@ def _target(relationship: ToOne | ToMany, principal: Principal) -> type[Resource
     return target
 
 
-def _missing(resource: type[Resource]) -> NotFound:
+def missing(resource: type[Resource]) -> NotFound:
+    """The error of an id that the asker can see nothing of."""
     return NotFound("There is no {type} of this id.", type=resource.type_)
 
 
-def _rendering(request: Request, principal: Principal) -> Rendering:
+def rendering_of(request: Request, principal: Principal) -> Rendering:
+    """What the documents of a request depend on besides their rows."""
     mark(request.scope, "parse")
     return Rendering(urls.api(request), principal.store.mode, principal.store.locale)
 
@@ -267,7 +280,8 @@ def _page(
     return Document(document(data, {**around, **also}, included=included, meta=meta or None, profiles=[PROFILE]))
 
 
-def _single(request: Request, rendering: Rendering, pairs: Parameters, query: Query, row: Row | None) -> Response:
+def single(request: Request, rendering: Rendering, pairs: Parameters, query: Query, row: Row | None) -> Response:
+    """A document of one resource, or of null."""
     mark(request.scope, "database")
     resources, included = collect([] if row is None else [row], query.selection, rendering)
     own = {"self": links.url(_url(request), pairs)}

@@ -1,6 +1,6 @@
 """A request body becomes a `Draft`, or every problem it has with a pointer that resolves in it.
 
-The rules are those of JSON:API 1.1, "Creating Resources".
+The rules are those of JSON:API 1.1, "Creating Resources", "Updating Resources" and "Updating Relationships".
 
 marshmallow-jsonapi 0.24 crashes on malformed envelopes (`{"data": null}`, `[]`, `attributes: []`) and stops at the
 first wrong type, so the envelope is checked here and the Schema's fields are asked one by one.
@@ -9,38 +9,90 @@ first wrong type, so the envelope is checked here and the Schema's fields are as
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import orjson
 from marshmallow import ValidationError
 
-from schemas.base import Resource, ToOne, Write
+from schemas.base import Resource, ToMany, ToOne, Write
 from schemas.kinds import ID
+from service import clock
 from service.errors import ApiError, Invalid, InvalidDocument, NotFound, ReadOnly, TypeMismatch, raise_all
 
 MAX_LINKAGE = 1000
 """How many identifiers a relationship in a request may hold."""
+
+Linked = str | tuple[str, ...] | None
+"""Ids as a relationship holds them: one or None for to-one, a tuple as it was sent for to-many."""
+Lids = Mapping[tuple[str, str], str]
+"""The ids of resources that a request knows by type and local id so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """A field that was sent though its sender can't set it: fine as long as it says what is so anyway.
+
+    Clients that keep whole resources send them back whole. `value` is the attribute's JSON, or the relationship's ids.
+    """
+
+    name: str
+    value: Any
+    pointer: str
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What a client wants a resource to be: checked and converted, only what was sent.
 
-    `attributes` holds Python values by attribute name, `relationships` ids by relationship name (None for an emptied
-    to-one, a tuple for to-many).
+    `attributes` and `triggers` hold Python values by name, `relationships` ids by name, `echoes` what can't be set but
+    may be repeated. `number` is the running number set aside for a new resource of a type that has one.
     """
 
     resource: type[Resource]
     id: str | None
-    attributes: Mapping[str, Any]
-    relationships: Mapping[str, str | tuple[str, ...] | None]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    relationships: Mapping[str, Linked] = field(default_factory=dict)
+    triggers: Mapping[str, Any] = field(default_factory=dict)
+    echoes: tuple[Echo, ...] = ()
+    number: int | None = None
 
     def related(self, name: str) -> str | None:
         """The id that a to-one relationship was sent with, or None."""
         id_ = self.relationships.get(name)
         return id_ if isinstance(id_, str) else None
+
+    def sent(self, *names: str) -> bool:
+        """Whether one of these fields was sent, to be set."""
+        return any(name in self.attributes or name in self.relationships for name in names)
+
+    def pointer(self, *names: str) -> str:
+        """Where in the document the first of these fields that was sent is; the resource object when none was."""
+        for name in names:
+            if name in self.attributes or name in self.triggers:
+                return f"/data/attributes/{escape(name)}"
+            if name in self.relationships:
+                return f"/data/relationships/{escape(name)}/data"
+        return "/data"
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How a resource object is read: for which verb, and whether a customer sent it; its problems so far."""
+
+    resource: type[Resource]
+    verb: Write
+    customer: bool
+    lids: Lids
+    problems: list[ApiError] = field(default_factory=list)
+
+    def may_set(self, field: Any) -> bool:
+        return bool(field.write & self.verb) and not (self.customer and field.guarded)
+
+    def may_repeat(self, field: Any) -> bool:
+        """A new resource has nothing to repeat yet, but for a guarded field: a customer may say who they are."""
+        return self.verb is Write.UPDATE or bool(field.write & self.verb)
 
 
 def loads(body: bytes) -> Any:
@@ -61,16 +113,55 @@ def _fields(resource: type[Resource]) -> Mapping[str, Any]:
     return fields
 
 
-def creation(resource: type[Resource], document: Any) -> Draft:
-    """Read the document of a POST to a collection. Raises ApiError subclasses, all problems of the values at once."""
+def creation(resource: type[Resource], document: Any, *, customer: bool = False, lids: Lids | None = None) -> Draft:
+    """Read the document of a POST to a collection; `customer` says that a customer sent it.
+
+    `lids` are the local ids that linkage may use beside the resource's own. Raises ApiError subclasses, all problems of
+    the values at once.
+    """
     data = _envelope(resource, document)
+    id_, lid = data.get("id"), data.get("lid")
+    known = dict(lids or {})
+    if lid is not None:
+        id_ = id_ or clock.new_id()
+        known[resource.type_, lid] = id_
+    reading = _Reading(resource, Write.CREATE, customer, known)
+    if id_ is not None and not ID.fullmatch(id_):
+        reading.problems.append(
+            Invalid("id must be 1 to 64 letters, digits, hyphens or underscores.", pointer="/data/id")
+        )
+    draft = _fields_of(reading, id_, data)
+    _missing(reading, data)
+    raise_all(reading.problems)
+    return draft
+
+
+def update(
+    resource: type[Resource], id_: str, document: Any, *, customer: bool = False, lids: Lids | None = None
+) -> Draft:
+    """Read the document of a PATCH to the resource of an id. Raises as `creation` does.
+
+    What is absent is left as it is; null is a value (JSON:API 1.1, "Updating a Resource's Attributes").
+    """
+    data = _envelope(resource, document)
+    if "id" not in data:
+        raise InvalidDocument("The resource object has no `id`.", pointer="/data")
+    if data["id"] != id_:
+        raise TypeMismatch("This URL is of the resource with another id.", pointer="/data/id")
+    reading = _Reading(resource, Write.UPDATE, customer, lids or {})
+    draft = _fields_of(reading, id_, data)
+    raise_all(reading.problems)
+    return draft
+
+
+def linkage(relationship: ToOne | ToMany, document: Any, *, lids: Lids | None = None) -> Linked:
+    """Read the document of a request to a relationship's own URL. Raises ApiError subclasses, all problems at once."""
+    if not isinstance(document, dict) or "data" not in document:
+        raise InvalidDocument("The request body must be an object with a member `data`.", pointer="")
     problems: list[ApiError] = []
-    id_ = _id(data, problems)
-    attributes = _attributes(resource, data, problems)
-    relationships = _relationships(resource, data, problems)
-    _missing(resource, data, problems)
+    linked = _linked(relationship, document["data"], "/data", lids or {}, problems)
     raise_all(problems)
-    return Draft(resource, id_, attributes, relationships)
+    return linked
 
 
 def _envelope(resource: type[Resource], document: Any) -> dict[str, Any]:
@@ -98,31 +189,35 @@ def _envelope(resource: type[Resource], document: Any) -> dict[str, Any]:
     return data
 
 
-def _id(data: Mapping[str, Any], problems: list[ApiError]) -> str | None:
-    id_: str | None = data.get("id")
-    if id_ is not None and not ID.fullmatch(id_):
-        problems.append(Invalid("id must be 1 to 64 letters, digits, hyphens or underscores.", pointer="/data/id"))
-    return id_
+def _fields_of(reading: _Reading, id_: str | None, data: Mapping[str, Any]) -> Draft:
+    echoes: list[Echo] = []
+    attributes, triggers = _attributes(reading, data.get("attributes", {}), echoes)
+    relationships = _relationships(reading, data.get("relationships", {}), echoes)
+    return Draft(reading.resource, id_, attributes, relationships, triggers, tuple(echoes))
 
 
-def _attributes(resource: type[Resource], data: Mapping[str, Any], problems: list[ApiError]) -> dict[str, Any]:
-    values = {}
-    for name, value in data.get("attributes", {}).items():
+def _attributes(
+    reading: _Reading, sent: Mapping[str, Any], echoes: list[Echo]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    resource, problems = reading.resource, reading.problems
+    attributes: dict[str, Any] = {}
+    triggers: dict[str, Any] = {}
+    for name, value in sent.items():
         pointer = f"/data/attributes/{escape(name)}"
-        field = _fields(resource).get(name) if name in resource.attributes else None
         if name.startswith("@"):
             continue
+        known = name in resource.attributes or name in resource.triggers
+        declared = _fields(resource)[name] if known else None
         if name in ("id", "type"):
             problems.append(InvalidDocument(f"`{name}` can't be an attribute.", pointer=pointer))
-        elif field is None:
+        elif declared is None:
             problems.append(
                 Invalid(f"{name} is not an attribute of {resource.type_}.", pointer=pointer, meta={"error": "unknown"})
             )
-        elif not field.write & Write.CREATE:
-            problems.append(ReadOnly(f"{name} is set by the service.", pointer=pointer))
-        else:
+        elif reading.may_set(declared):
+            kept = triggers if declared.trigger else attributes
             try:
-                values[name] = field.deserialize(value)
+                kept[name] = declared.deserialize(value)
             except ValidationError as error:
                 problems += [
                     Invalid(
@@ -130,7 +225,16 @@ def _attributes(resource: type[Resource], data: Mapping[str, Any], problems: lis
                     )
                     for message in _messages(error)
                 ]
-    return values
+        elif declared.trigger or not reading.may_repeat(declared):
+            problems.append(read_only(name, pointer))
+        else:
+            echoes.append(Echo(name, value, pointer))
+    return attributes, triggers
+
+
+def read_only(name: str, pointer: str) -> ReadOnly:
+    """The problem of a field that its sender can't set."""
+    return ReadOnly(f"{name} can't be set by the sender of this request.", pointer=pointer)
 
 
 def _messages(error: ValidationError) -> list[str]:
@@ -139,11 +243,10 @@ def _messages(error: ValidationError) -> list[str]:
     return ["can't be blank" if message == "Field may not be null." else str(message) for message in plain]
 
 
-def _relationships(
-    resource: type[Resource], data: Mapping[str, Any], problems: list[ApiError]
-) -> dict[str, str | tuple[str, ...] | None]:
-    linked: dict[str, str | tuple[str, ...] | None] = {}
-    for name, value in data.get("relationships", {}).items():
+def _relationships(reading: _Reading, sent: Mapping[str, Any], echoes: list[Echo]) -> dict[str, Linked]:
+    resource, problems = reading.resource, reading.problems
+    linked: dict[str, Linked] = {}
+    for name, value in sent.items():
         pointer = f"/data/relationships/{escape(name)}"
         relationship = resource.relationships.get(name)
         if name.startswith("@"):
@@ -156,59 +259,81 @@ def _relationships(
             )
         elif not isinstance(value, dict) or "data" not in value:
             problems.append(InvalidDocument(f"{name} must be an object with a member `data`.", pointer=pointer))
-        elif not relationship.write & Write.CREATE:
-            problems.append(ReadOnly(f"{name} is set by the service.", pointer=pointer))
-        elif isinstance(relationship, ToOne):
-            linked[name] = (
-                _identifier(relationship.type_, value["data"], f"{pointer}/data", problems)
-                if value["data"] is not None
-                else None
-            )
-        elif not isinstance(value["data"], list) or len(value["data"]) > MAX_LINKAGE:
-            problems.append(
-                InvalidDocument(
-                    f"{name} takes an array of at most {MAX_LINKAGE} resource identifiers.", pointer=f"{pointer}/data"
-                )
-            )
+        elif not reading.may_set(relationship) and not reading.may_repeat(relationship):
+            problems.append(read_only(name, pointer))
         else:
-            ids = [
-                _identifier(relationship.type_, one, f"{pointer}/data/{i}", problems)
-                for i, one in enumerate(value["data"])
-            ]
-            linked[name] = tuple(id_ for id_ in dict.fromkeys(ids) if id_ is not None)
+            before = len(problems)
+            ids = _linked(relationship, value["data"], f"{pointer}/data", reading.lids, problems)
+            if len(problems) > before:
+                continue
+            if not reading.may_set(relationship):
+                echoes.append(Echo(name, ids, pointer))
+            elif ids is None and reading.verb is Write.UPDATE and relationship.required:
+                problems.append(Invalid(f"{name} - can't be blank", pointer=f"{pointer}/data", meta={"error": "blank"}))
+            else:
+                linked[name] = ids
     return linked
 
 
-def _identifier(type_: str, value: Any, pointer: str, problems: list[ApiError]) -> str | None:
+def _linked(relationship: ToOne | ToMany, data: Any, pointer: str, lids: Lids, problems: list[ApiError]) -> Linked:
+    """The ids of linkage, or problems noted (JSON:API 1.1, "Resource Linkage")."""
+    type_ = relationship.type_
+    if isinstance(relationship, ToOne):
+        return None if data is None else _identifier(type_, data, pointer, lids, problems)
+    if not isinstance(data, list) or len(data) > MAX_LINKAGE:
+        problems.append(
+            InvalidDocument(f"Linkage is an array of at most {MAX_LINKAGE} resource identifiers.", pointer=pointer)
+        )
+        return ()
+    ids = [_identifier(type_, one, f"{pointer}/{i}", lids, problems) for i, one in enumerate(data)]
+    return tuple(id_ for id_ in ids if id_ is not None)
+
+
+def _identifier(type_: str, value: Any, pointer: str, lids: Lids, problems: list[ApiError]) -> str | None:
     """The id of a resource identifier object, or None with a problem noted."""
     if not isinstance(value, dict):
         problems.append(InvalidDocument("A resource identifier is an object with `type` and `id`.", pointer=pointer))
-    elif not isinstance(value.get("type"), str) or not isinstance(value.get("id"), str):
+        return None
+    local = "id" not in value and isinstance(value.get("lid"), str)
+    if not isinstance(value.get("type"), str) or not (local or isinstance(value.get("id"), str)):
         problems.append(InvalidDocument("A resource identifier needs `type` and `id`, both strings.", pointer=pointer))
     elif value["type"] != type_:
         problems.append(
             TypeMismatch(f"This relationship holds {type_}, not {value['type']}.", pointer=f"{pointer}/type")
         )
+    elif local:
+        if (type_, value["lid"]) in lids:
+            return lids[type_, value["lid"]]
+        problems.append(InvalidDocument(f"No resource of this request has this lid among {type_}.", pointer=pointer))
     elif not ID.fullmatch(value["id"]):
-        problems.append(NotFound(f"There is no {type_} of this id.", pointer=pointer))
+        problems.append(not_found(type_, pointer))
     else:
         id_: str = value["id"]
         return id_
     return None
 
 
-def _missing(resource: type[Resource], data: Mapping[str, Any], problems: list[ApiError]) -> None:
-    """Required fields that were not sent; the pointer is the nearest member that exists, so that it resolves."""
+def not_found(type_: str, pointer: str | None = None) -> NotFound:
+    """The problem of linkage, or a URL, to a resource that isn't there for the asker."""
+    return NotFound(f"There is no {type_} of this id.", pointer=pointer)
+
+
+def _missing(reading: _Reading, data: Mapping[str, Any]) -> None:
+    """Required fields that were not sent; the pointer is the nearest member that exists, so that it resolves.
+
+    What a customer may not set is the service's to find.
+    """
+    resource = reading.resource
     for member, fields in (("attributes", resource.attributes), ("relationships", resource.relationships)):
         sent = data.get(member, {})
         pointer = f"/data/{member}" if member in data else "/data"
-        for name, field in fields.items():
+        for name, declared in fields.items():
             empty = (
                 isinstance(sent.get(name), dict) and member == "relationships" and sent[name].get("data", "") is None
             )
-            if field.required and (name not in sent or empty):
+            if declared.required and reading.may_set(declared) and (name not in sent or empty):
                 where = f"{pointer}/{name}/data" if empty else pointer
-                problems.append(Invalid(f"{name} - can't be blank", pointer=where, meta={"error": "blank"}))
+                reading.problems.append(Invalid(f"{name} - can't be blank", pointer=where, meta={"error": "blank"}))
 
 
 def escape(name: str) -> str:

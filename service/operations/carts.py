@@ -147,6 +147,13 @@ async def abandon(connection: Connection, store: Store, cart: Cart, *, at: datet
     await events.record(connection, store, "carts.abandon", cart.id, actor=actor)
 
 
+async def recalculate(connection: Connection, store: Store, cart_id: str) -> Cart:
+    """Bring a cart to today's prices and sums; gives it locked. Raises NotFound for an unknown one."""
+    cart = await lock(connection, store, cart_id)
+    at = clock.now(store)
+    return await save(connection, store, cart, cart.items, await catalogue(connection, store, cart, at=at), at=at)
+
+
 async def catalogue(
     connection: Connection, store: Store, cart: Cart, sku_ids: Iterable[str] = (), *, at: datetime
 ) -> dict[str, CatalogueItem]:

@@ -169,7 +169,7 @@ async def test_other_methods_are_405(client: httpx2.AsyncClient) -> None:
         assert response.json() == {"error": True, "message": "This method is not offered here."}
 
 
-async def test_a_failure_is_500_with_the_same_headers_and_leaves_nothing(
+async def test_a_database_that_does_not_answer_is_503_with_the_same_headers_and_leaves_nothing(
     shopper: Shopper, connection: Connection, store: Store, settings: Settings, database: Database
 ) -> None:
     mug = await factories.sku(connection, store)
@@ -180,8 +180,9 @@ async def test_a_failure_is_500_with_the_same_headers_and_leaves_nothing(
     async with application(impatient) as other, database.transaction() as holding:
         await holding.execute("select from carts where store_id = $1 for update", store.id)
         response = await Shopper(shopper.id, other, shopper.access, shopper.headers).reorder(number)
-    assert response.status_code == 500
-    assert response.json() == {"error": True, "message": "Something went wrong on our side."}
+    assert response.status_code == 503
+    assert response.json().keys() == {"error", "message"}
+    assert "Retry-After" in response.headers
     assert is_limited(response)
     assert await written(connection, store) == before
 

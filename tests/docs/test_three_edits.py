@@ -42,17 +42,22 @@ def forget_what_is_visible() -> None:
     resources._visible.cache_clear()  # noqa: SLF001
 
 
+def register(line: str) -> None:
+    """Put a line of the page into the registry."""
+    RESOURCES[TYPE] = eval(line.strip().rstrip(","), vars(resources))
+    forget_what_is_visible()
+
+
 @pytest_asyncio.fixture
 async def toy(connection: Connection, database_url: str, tmp_path: Path) -> AsyncIterator[None]:
     """The type of the page, made by its three edits and unmade again."""
-    declaration, line = blocks()["python"]
+    declaration, line, _ = blocks()["python"]
     (migration,) = blocks()["sql"]
     folder = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, folder)
     (folder / "9999_gift_cards.sql").write_text(migration)
     exec(declaration, vars(base) | vars(kinds))
-    RESOURCES[TYPE] = eval(line.strip().rstrip(","), vars(resources))
-    forget_what_is_visible()
+    register(line)
     try:
         assert await migrate.migrate(database_url, folder) == ["9999_gift_cards"]
         yield
@@ -110,6 +115,20 @@ async def test_customers_see_their_own(
     stranger = await grant(customer_id=await factories.customer(connection, store))
     assert (await client.get(f"/api/{TYPE}/{card['id']}", headers=owner.headers)).status_code == 200
     assert (await client.get(f"/api/{TYPE}/{card['id']}", headers=stranger.headers)).status_code == 404
+
+
+async def test_clients_write_it_when_its_line_says_so(
+    client: httpx2.AsyncClient, integration: Access, card: dict[str, Any]
+) -> None:
+    url, headers = f"/api/{TYPE}/{card['id']}", integration.headers
+    change = {"data": {"type": TYPE, "id": card["id"], "attributes": {"reference": "A-1"}}}
+    assert (await client.patch(url, json=change, headers=headers)).status_code == 403
+    *_, writable = blocks()["python"]
+    register(writable)
+    changed = await client.patch(url, json=change, headers=headers)
+    assert changed.json()["data"]["attributes"]["reference"] == "A-1"
+    assert (await client.delete(url, headers=headers)).status_code == 204
+    assert (await client.get(url, headers=headers)).status_code == 404
 
 
 async def test_it_is_gone_again(client: httpx2.AsyncClient, integration: Access, connection: Connection) -> None:

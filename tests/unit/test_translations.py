@@ -22,7 +22,10 @@ OTHERS = LANGUAGES[1:]
 
 LITERAL = {
     f"service/jsonapi/{name}.py" for name in ("body", "document", "filters", "pagination", "query", "sorting")
-} | {"service/store/read.py"}
+} | {
+    "service/http/writing.py", "service/operations/drafts.py", "service/operations/lines.py",
+    "service/operations/writes.py", "service/store/constraints.py", "service/store/read.py",
+}  # fmt: skip
 """Files whose sentences still have their values written into them (f-strings), so that these are said in English."""
 
 

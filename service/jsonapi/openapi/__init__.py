@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import yaml
 
-from schemas.base import Resource, ToMany, ToOne
+from schemas.base import PUBLIC, Resource, ToMany, ToOne
 from service.jsonapi.negotiation import MEDIA_TYPE
 from service.jsonapi.openapi import documents, errors, parameters
 from service.principal import CUSTOMER_SCOPES
@@ -24,7 +24,7 @@ _ROOT = "/api"
 
 
 class Described(Protocol):
-    """What the registry says of a type: its Schema, the scopes that it asks for, and how one is created."""
+    """What the registry says of a type: its Schema, the scopes that it asks for, and how clients write it."""
 
     @property
     def resource(self) -> type[Resource]:
@@ -36,11 +36,18 @@ class Described(Protocol):
 
     @property
     def writes(self) -> str:
-        """The scope that creating asks for."""
+        """The scope that writing asks for."""
 
     @property
     def create(self) -> object | None:
         """What creates one; None when clients can't."""
+
+    @property
+    def on_resource(self) -> tuple[str, ...]:
+        """The methods of a resource's URL."""
+
+    def on_relationship(self, name: str) -> tuple[str, ...]:
+        """The methods of a relationship's own URL."""
 
 
 def build(entries: Mapping[str, Described]) -> Object:
@@ -104,6 +111,7 @@ def _components(entries: Mapping[str, Described], fixed: Mapping[str, Object]) -
         ends = {"to_one": type_.type_ in to_one, "to_many": type_.type_ in to_many}
         schemas += [documents.resource_schemas(type_), documents.linked_schemas(type_, **ends)]
         schemas += [documents.creation_schemas(type_)] if entry.create else []
+        schemas += [documents.update_schemas(type_)] if "PATCH" in entry.on_resource else []
         responses.append(_responses(type_, creatable=entry.create is not None, **ends))
         asked.append(parameters.described(type_))
     return {
@@ -169,11 +177,12 @@ def _paths(entry: Described, entries: Mapping[str, Described]) -> Object:
     url = f"{_ROOT}/{resource.type_}"
     paths: Object = {url: {"get": _list(entry)} | ({"post": _create(entry)} if entry.create else {})}
     of_it = [parameters.parameter("id")]
-    paths[f"{url}/{{id}}"] = {"parameters": of_it, "get": _get(entry)}
+    paths[f"{url}/{{id}}"] = {"parameters": of_it, "get": _get(entry)} | _changes(entry)
     for name, found in resource.relationships.items():
         to = entries[found.type_]
         paths[f"{url}/{{id}}/{name}"] = {"parameters": of_it, "get": _related(entry, name, to)}
-        paths[f"{url}/{{id}}/relationships/{name}"] = {"parameters": of_it, "get": _linkage(entry, name, to)}
+        linkage = {"parameters": of_it, "get": _linkage(entry, name, to)} | _linkage_changes(entry, name)
+        paths[f"{url}/{{id}}/relationships/{name}"] = linkage
     return paths
 
 
@@ -213,6 +222,58 @@ def _get(entry: Described) -> Object:
         "parameters": parameters.of_one(resource),
         "responses": {"200": _response(f"{resource.__name__}Document")} | errors.of_single(),
     }
+
+
+def _changes(entry: Described) -> Object:
+    """PATCH and DELETE of a resource, where clients may."""
+    resource = entry.resource
+    name = resource.__name__
+    common = {"tags": [resource.type_], "security": _security([entry.writes], customers=_of_customers(resource))}
+    changes: Object = {}
+    if "PATCH" in entry.on_resource:
+        changes["patch"] = common | {
+            "operationId": f"update{name}",
+            "summary": f"Change {_one(resource)}",
+            "parameters": parameters.of_one(resource),
+            "requestBody": _body(documents.schema(f"{name}Update")),
+            "responses": {"200": _response(f"{name}Document")} | errors.of_creation(),
+        }
+    if "DELETE" in entry.on_resource:
+        changes["delete"] = common | {
+            "operationId": f"delete{name}",
+            "summary": f"Delete {_one(resource)}",
+            "responses": {"204": {"description": "It is gone."}} | errors.of_deletion(),
+        }
+    return changes
+
+
+def _linkage_changes(entry: Described, name: str) -> Object:
+    """PATCH, POST and DELETE of a relationship, where clients may."""
+    resource = entry.resource
+    found = resource.relationships[name]
+    customers = _of_customers(resource) and not found.guarded
+    verbs = {"PATCH": ("replace", "Replace"), "POST": ("addTo", "Add to"), "DELETE": ("removeFrom", "Remove from")}
+    return {
+        method.lower(): {
+            "tags": [resource.type_],
+            "operationId": f"{verb}{_pascal(name)}Of{resource.__name__}",
+            "summary": f"{words} the {_words(name)} of {_one(resource)}",
+            "security": _security([entry.writes], customers=customers),
+            "requestBody": _body(documents.sent(found)),
+            "responses": {"204": {"description": "So it is now."}} | errors.of_creation(),
+        }
+        for method, (verb, words) in verbs.items()
+        if method in entry.on_relationship(name)
+    }
+
+
+def _body(found: Object) -> Object:
+    return {"required": True, "content": {MEDIA_TYPE: {"schema": found}}}
+
+
+def _of_customers(resource: type[Resource]) -> bool:
+    """Whether customers write a type, within what is theirs."""
+    return resource.owner not in (None, PUBLIC)
 
 
 def _related(entry: Described, name: str, to: Described) -> Object:

@@ -142,13 +142,14 @@ def linked_schemas(resource: type[Resource], *, to_one: bool, to_many: bool) -> 
 
 def creation_schemas(resource: type[Resource]) -> dict[str, Object]:
     """The document that creates a resource of a type, and the one that answers it: only there are secrets disclosed."""
-    attributes = {key: field.schema() for key, field in resource.attributes.items() if field.write & Write.CREATE}
+    fields = {**resource.attributes, **resource.triggers}
+    attributes = {key: field.schema() for key, field in fields.items() if field.write & Write.CREATE}
     relationships = {
-        key: _described(_sent(found), found)
+        key: _described(sent(found), found)
         for key, found in resource.relationships.items()
         if found.write & Write.CREATE
     }
-    required = [key for key in attributes if resource.attributes[key].required]
+    required = [key for key in attributes if fields[key].required]
     linked = [key for key in relationships if resource.relationships[key].required]
     members = {"attributes": _closed(attributes, required), "relationships": _closed(relationships, linked)}
     data = {
@@ -165,6 +166,23 @@ def creation_schemas(resource: type[Resource]) -> dict[str, Object]:
         f"{resource.__name__}Create": document,
         f"{resource.__name__}Created": _document(_disclosing(resource), "OwnLinks"),
     }
+
+
+def update_schemas(resource: type[Resource]) -> dict[str, Object]:
+    """The document that changes a resource: what it sends of read-only fields must be what they are."""
+    attributes = {key: field.schema() for key, field in {**resource.attributes, **resource.triggers}.items()}
+    relationships = {key: _described(sent(found), found) for key, found in resource.relationships.items()}
+    members = {"attributes": _closed(attributes), "relationships": _closed(relationships)}
+    data = {
+        "type": "object",
+        "required": ["type", "id"],
+        "properties": {
+            "type": _type(resource),
+            "id": schema("Id"),
+            **{member: value for member, value in members.items() if value["properties"]},
+        },
+    }
+    return {f"{resource.__name__}Update": {"type": "object", "required": ["data"], "properties": {"data": data}}}
 
 
 def _disclosing(resource: type[Resource]) -> Object:
@@ -226,8 +244,8 @@ def _relationship_object(linkage: Object, required: list[str]) -> Object:
     }
 
 
-def _sent(found: ToOne | ToMany) -> Object:
-    """A relationship object of a request: linkage alone."""
+def sent(found: ToOne | ToMany) -> Object:
+    """A relationship object of a request, or the document of one to its own URL: linkage alone."""
     one = schema(f"{graph[found.type_].__name__}Identifier")
     data: Object = {"type": "array", "items": one} if isinstance(found, ToMany) else one
     if isinstance(found, ToOne) and not found.required:

@@ -118,8 +118,13 @@ def of_related_collection() -> dict[str, Object]:
 
 
 def of_creation() -> dict[str, Object]:
-    """What can go wrong where a resource is created."""
+    """What can go wrong where a resource or a relationship is created or changed."""
     return _by_status(*_WRITING)
+
+
+def of_deletion() -> dict[str, Object]:
+    """What can go wrong where a resource is deleted."""
+    return _by_status("BadQuery", "NotFound", "Conflict", "PayloadTooLarge", *_READING)
 
 
 def of_entry_point() -> dict[str, Object]:

@@ -1,0 +1,219 @@
+"""Writing what a customer is about to order: carts and draft orders, and subscriptions that repeat orders."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from service import clock
+from service.errors import Invalid, InvalidState
+from service.operations import carts, events
+from service.operations.orders import ORDERS, order_code
+from service.operations.writes import Change, Writer
+from service.principal import Store
+from service.rules.states import UNAVAILABLE, resting
+from service.rules.totals import MAX_CENTS
+from service.store.pool import Connection
+from sql import queries
+
+WRITES = queries("writes")
+
+_COSTS = {"shipping_method": "shipping_amount_cents", "payment_method": "payment_method_amount_cents"}
+"""Where a cart keeps what a way to ship or to pay costs."""
+
+OPEN_ORDERS = frozenset({"draft", "pending"})
+"""Order statuses in which an order and its lines can still be changed."""
+
+
+class Carts(Writer):
+    """Carts: a session of their own when they are new, and right amounts after every change."""
+
+    async def complete(self, change: Change) -> None:
+        """Fill in what the store decides, and the costs of shipping and paying."""
+        if change.new:
+            terms = await _terms(change)
+            change.columns["session"] = secrets.token_urlsafe(24)
+            change.columns.setdefault("currency_code", change.store.currency_code)
+            change.columns["tax_included"] = terms["prices_include_tax"]
+        elif change.before["status"] != "active" and not change.only_of_the_client():
+            change.problems.append(InvalidState(f"The cart is {change.before['status']}: it can't be changed."))
+        for name, price in (await _costs(change)).items():
+            change.columns[_COSTS[name]] = price
+        await _check_wallet(change)
+
+    async def settle(self, change: Change) -> None:
+        """Work out the amounts."""
+        if change.value("status") in (None, "active"):
+            await carts.recalculate(change.connection, change.store, change.id)
+
+    async def release(self, change: Change) -> None:
+        """A cart that became an order stays."""
+        if change.before["status"] == "converted":
+            change.problems.append(InvalidState("The cart became an order: it can't be deleted."))
+
+
+class Orders(Writer):
+    """Orders: numbered drafts, which may change until they are placed."""
+
+    async def complete(self, change: Change) -> None:
+        """Fill in number, code and what store and customer decide; check what can still change."""
+        if change.new:
+            await self._begin(change)
+        elif change.before["status"] not in OPEN_ORDERS and not change.only_of_the_client():
+            change.problems.append(InvalidState(f"The order is {change.before['status']}: it can't be changed."))
+        await _costs(change)
+        await _check_wallet(change)
+
+    async def settle(self, change: Change) -> None:
+        """Work out the amounts, and whether the order is complete enough to be placed."""
+        if change.value("status") in (None, *OPEN_ORDERS):
+            actor = events.actor(change.principal)
+            await recalculate(change.connection, change.store, change.id, actor=actor)
+
+    async def release(self, change: Change) -> None:
+        """Only drafts can be deleted."""
+        if change.before["status"] not in OPEN_ORDERS:
+            change.problems.append(InvalidState(f"The order is {change.before['status']}: it can't be deleted."))
+
+    async def _begin(self, change: Change) -> None:
+        columns, terms = change.columns, await _terms(change)
+        number = await _number(change, "orders")
+        columns["number"] = number
+        columns["code"] = order_code(number, prefix=terms["order_prefix"], suffix=terms["order_suffix"])
+        columns.setdefault("currency_code", change.store.currency_code)
+        columns.setdefault("language_code", terms["locale"])
+        columns["tax_included"] = terms["prices_include_tax"]
+        customer_id = columns.get("customer_id")
+        if customer_id is not None and "customer_email" not in columns:
+            customer = await change.connection.fetchrow(WRITES["customer"], change.store.id, customer_id)
+            columns["customer_email"] = customer and customer["email"]
+
+
+class OrderSubscriptions(Writer):
+    """Subscriptions: drafts that take customer, addresses and items over from the order that they repeat."""
+
+    async def complete(self, change: Change) -> None:
+        """Fill in what the source order has."""
+        if change.new:
+            columns = change.columns
+            source = await change.connection.fetchrow(
+                WRITES["source_order"], change.store.id, change.draft.related("source_order")
+            )
+            assert source is not None  # noqa: S101 -- linkage was checked
+            columns["number"] = await _number(change, "order_subscriptions")
+            columns.setdefault("timezone", change.store.timezone)
+            for column in ("customer_id", "customer_email"):
+                columns[column] = source[column]
+            for column in _CARRIED:
+                columns.setdefault(column, source[column])
+        elif change.before["status"] == "cancelled" and not change.only_of_the_client():
+            change.problems.append(InvalidState("The subscription is cancelled: it can't be changed."))
+        await _check_wallet(change)
+
+    async def settle(self, change: Change) -> None:
+        """Give a new subscription the items of its source order."""
+        if change.before:
+            return
+        source = await change.connection.fetchrow(
+            WRITES["source_order"], change.store.id, change.value("source_order_id")
+        )
+        line_ids = (source and source["line_ids"]) or []
+        ids = [clock.new_id() for _ in line_ids]
+        await change.connection.execute(WRITES["copy_items"], change.store.id, change.id, ids, line_ids, change.at)
+
+    async def release(self, change: Change) -> None:
+        """Only drafts can be deleted."""
+        if change.before["status"] != "draft":
+            status = change.before["status"]
+            change.problems.append(InvalidState(f"The subscription is {status}: it can't be deleted."))
+
+
+_CARRIED = (
+    "market_id",
+    "billing_address_id",
+    "shipping_address_id",
+    "shipping_method_id",
+    "customer_payment_source_id",
+)
+"""Columns of a subscription that are the source order's unless something else is sent."""
+
+
+async def recalculate(connection: Connection, store: Store, order_id: str, *, actor: str) -> None:
+    """Bring the amounts and the resting status of an order that was not placed up to date; it is locked by the caller.
+
+    Raises Invalid when an amount is larger than can be kept, or the total less than zero.
+    """
+    row = await connection.fetchrow(WRITES["order_sums"], store.id, order_id)
+    if row is None or row["status"] not in OPEN_ORDERS:
+        return
+    status = resting(has_customer=bool(row["customer_id"] or row["customer_email"]), has_lines=bool(row["line_number"]))
+    amounts = {
+        "subtotal_amount_cents": int(row["subtotal"]),
+        "shipping_amount_cents": row["shipping_price_cents"] if row["ships"] else 0,
+        "payment_method_amount_cents": row["payment_price_cents"],
+        "adjustment_amount_cents": int(row["adjustment"]),
+        "subtotal_tax_amount_cents": int(row["tax"]),
+        "total_tax_amount_cents": int(row["tax"]) + row["shipping_tax_amount_cents"],
+    }
+    added = ("subtotal", "shipping", "payment_method", "adjustment")
+    kept = row["discount_amount_cents"] + row["gift_card_amount_cents"]
+    amounts["total_amount_cents"] = sum(amounts[f"{name}_amount_cents"] for name in added) + kept
+    if any(abs(amount) > MAX_CENTS for amount in amounts.values()):
+        raise Invalid("An amount of the order would be larger than can be kept.", pointer="/data")
+    if amounts["total_amount_cents"] < 0 or amounts["total_tax_amount_cents"] < 0:
+        raise Invalid("The total of the order would be less than zero.", pointer="/data")
+    fulfillment = "unfulfilled" if row["ships"] or not row["line_number"] else "not_required"
+    wanted: dict[str, Any] = {"status": status, "fulfillment_status": fulfillment, **amounts}
+    if any(row[column] != value for column, value in wanted.items()):
+        await connection.execute(WRITES["save_order_sums"], store.id, order_id, *wanted.values(), clock.now(store))
+        if row["status"] != status:
+            await events.record(connection, store, f"orders.{status}", order_id, actor=actor)
+
+
+async def _terms(change: Change) -> Any:
+    return await change.connection.fetchrow(WRITES["store_terms"], change.store.id)
+
+
+async def _number(change: Change, kind: str) -> int:
+    """The number that was set aside for the resource, or else the next one, taken in this transaction."""
+    if change.draft.number is not None:
+        return change.draft.number
+    return int(await change.connection.fetchval(ORDERS["take_numbers"], change.store.id, kind, 1))
+
+
+async def _costs(change: Change) -> dict[str, int]:
+    """What the ways to ship and to pay that were sent cost; notes those that can't be chosen."""
+    names = [name for name in _COSTS if change.sets(f"{name}_id")]
+    if not names:
+        return {}
+    rows = await change.connection.fetch(
+        WRITES["methods"],
+        change.store.id,
+        change.value("shipping_method_id"),
+        change.value("payment_method_id"),
+        change.at,
+    )
+    found = {row["name"]: row for row in rows if row["name"] in names}
+    currency = change.value("currency_code")
+    for name, row in found.items():
+        pointer = change.draft.pointer(name)
+        if row["currency_code"] != currency:
+            change.problems.append(
+                Invalid(f"{name} - is in {row['currency_code']}, not in {currency}", pointer=pointer)
+            )
+        if row["disabled"]:
+            change.problems.append(Invalid(f"{name} - {UNAVAILABLE}", pointer=pointer))
+    return {name: found[name]["price_amount_cents"] if name in found else 0 for name in names}
+
+
+async def _check_wallet(change: Change) -> None:
+    """Nobody pays from somebody else's wallet."""
+    if not change.sets("customer_payment_source_id", "customer_id"):
+        return
+    source_id = change.value("customer_payment_source_id")
+    if source_id is None:
+        return
+    payer = await change.connection.fetchval(WRITES["payer"], change.store.id, source_id)
+    if payer != change.value("customer_id"):
+        pointer = change.draft.pointer("customer_payment_source", "customer")
+        change.problems.append(Invalid("customer_payment_source - is another customer's", pointer=pointer))

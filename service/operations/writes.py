@@ -1,0 +1,343 @@
+"""Creating, changing and deleting resources: generic, with hooks for what a type does beyond keeping its fields.
+
+Everything happens in the caller's transaction, under the lock of the row, and of the whole that it is part of (the cart
+of a cart item), taken first. Problems that the database would report one at a time are looked for beforehand, so that
+all of them are told at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, ClassVar
+
+import orjson
+
+from schemas.base import PUBLIC, Rendering, Resource, ToMany, ToOne, graph
+from schemas.kinds import Json
+from service import clock
+from service.errors import ApiError, Forbidden, raise_all
+from service.jsonapi.body import Draft, Echo, Linked, not_found, read_only
+from service.jsonapi.document import layout, serializer
+from service.jsonapi.query import Selection
+from service.operations import events, tagging
+from service.principal import Principal, Store
+from service.store import write
+from service.store.pool import Connection
+from service.store.read import Viewer
+from service.store.write import Columns
+
+OF_THE_CLIENT = frozenset({"reference", "reference_origin", "metadata"})
+"""Attributes that stay the client's own: they may change whatever state a resource is in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A resource that is about to change, with all its columns, and those of the whole that it is part of."""
+
+    resource: type[Resource]
+    id: str
+    row: Columns
+    whole: Columns
+
+    @property
+    def version(self) -> int:
+        """The version that the change starts from."""
+        return int(self.row["version"])
+
+
+@dataclass(slots=True)
+class Change:
+    """What is about to be written of a draft: hooks add columns and note problems.
+
+    `before` are the columns of the resource as it is, empty for a new one; `whole` those of what it is part of.
+    """
+
+    connection: Connection
+    principal: Principal
+    draft: Draft
+    at: datetime
+    before: Columns = field(default_factory=dict)
+    whole: Columns = field(default_factory=dict)
+    columns: dict[str, Any] = field(default_factory=dict)
+    joins: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    problems: list[ApiError] = field(default_factory=list)
+
+    @property
+    def store(self) -> Store:
+        """The store that it happens in."""
+        return self.principal.store
+
+    @property
+    def resource(self) -> type[Resource]:
+        """The type of the resource."""
+        return self.draft.resource
+
+    @property
+    def id(self) -> str:
+        """The id of the resource, settled by now also for a new one."""
+        return str(self.draft.id)
+
+    @property
+    def viewer(self) -> Viewer:
+        """Whose eyes it is seen with."""
+        return Viewer(self.store.id, self.principal.customer_id)
+
+    @property
+    def new(self) -> bool:
+        """Whether the resource is being made."""
+        return not self.before
+
+    def value(self, column: str) -> Any:
+        """What a column will hold."""
+        return self.columns[column] if column in self.columns else self.before.get(column)
+
+    def only_of_the_client(self) -> bool:
+        """Whether nothing changes but what is the client's own, and tags."""
+        return self.changed().keys() <= OF_THE_CLIENT
+
+    def sets(self, *columns: str) -> bool:
+        """Whether one of these columns is set by a new resource, or set to something else than before."""
+        return any(column in self.columns and not self._holds(column, self.columns[column]) for column in columns)
+
+    def changed(self) -> dict[str, Any]:
+        """The columns that will hold something else than before; JSON is compared as JSON."""
+        return {column: value for column, value in self.columns.items() if not self._holds(column, value)}
+
+    def _holds(self, column: str, value: Any) -> bool:
+        if self.new:
+            return False
+        held = self.before.get(column)
+        if isinstance(self.resource.columns().get(column), Json) and held is not None and value is not None:
+            return bool(orjson.loads(held) == orjson.loads(value))
+        return bool(held == value)
+
+
+class Writer:
+    """How a type is written. The base keeps what was sent; a type that does more overrides the hooks.
+
+    `whole` names the relationship to what a resource is part of and is locked with.
+    """
+
+    whole: ClassVar[str] = ""
+
+    async def complete(self, change: Change) -> None:
+        """Work out columns that follow from what was sent, and note problems; nothing is written yet."""
+
+    async def settle(self, change: Change) -> None:
+        """Bring what depends on the resource up to date once it is written; its whole also once it is deleted."""
+
+    async def release(self, change: Change) -> None:
+        """Note what keeps a resource from being deleted, beside the resources that refer to it."""
+
+    async def create(self, connection: Connection, principal: Principal, draft: Draft) -> str:
+        """Make the resource of a draft; gives its id. Raises ApiError subclasses, all problems at once."""
+        _check_customer(principal, draft.resource, creating=True)
+        draft = replace(draft, id=draft.id or clock.new_id())
+        change = Change(connection, principal, draft, clock.now(principal.store), columns={"id": draft.id})
+        _own(change)
+        await _check_linkage(change)
+        raise_all(change.problems)
+        if self.whole:
+            change.whole = await self._lock_whole(change, draft.related(self.whole))
+        _take(change)
+        await self._complete(change)
+        await write.insert(connection, principal.store.id, draft, change.columns, change.joins, at=change.at)
+        await _record(change, "create")
+        await self.settle(change)
+        return change.id
+
+    async def lock(self, connection: Connection, principal: Principal, resource: type[Resource], id_: str) -> Locked:
+        """Take hold of a resource before it changes. Raises NotFound when the principal can see none of this id."""
+        viewer = Viewer(principal.store.id, principal.customer_id)
+        whole: Columns = {}
+        if self.whole:
+            relationship = resource.relationships[self.whole]
+            assert isinstance(relationship, ToOne)  # noqa: S101 -- a part has one whole
+            parent = await write.parent_id(connection, viewer, resource, id_, relationship)
+            locked = parent and await write.lock(connection, viewer, graph[relationship.type_], parent)
+            whole = locked or {}
+        row = await write.lock(connection, viewer, resource, id_)
+        if row is None:
+            raise not_found(resource.type_)
+        return Locked(resource, id_, row, whole)
+
+    async def update(self, connection: Connection, principal: Principal, locked: Locked, draft: Draft) -> None:
+        """Change a locked resource as a draft says. Raises ApiError subclasses, all problems at once.
+
+        What is so already is not written again: then version and `updated_at` stay, and no event is written.
+        """
+        _check_customer(principal, draft.resource)
+        at = clock.now(principal.store)
+        change = Change(connection, principal, draft, at, before=locked.row, whole=locked.whole)
+        await _check_echoes(change)
+        await _check_linkage(change)
+        _take(change)
+        await self._complete(change)
+        change.columns = change.changed()
+        if not change.columns and not change.joins:
+            return
+        await write.update(connection, principal.store.id, draft, change.columns, change.joins, at=at)
+        await _record(change, "update")
+        await self.settle(change)
+
+    async def link(
+        self, connection: Connection, principal: Principal, locked: Locked, name: str, ids: tuple[str, ...]
+    ) -> None:
+        """Add members to a to-many relationship; those that it has already are kept once."""
+        viewer = Viewer(principal.store.id, principal.customer_id)
+        held = await write.linked(connection, viewer, locked.resource, locked.id, name)
+        # Those that were sent come first, so that pointers count them as the document does.
+        draft = Draft(locked.resource, locked.id, relationships={name: (*ids, *sorted(held.difference(ids)))})
+        await self.update(connection, principal, locked, draft)
+
+    async def unlink(
+        self, connection: Connection, principal: Principal, locked: Locked, name: str, ids: tuple[str, ...]
+    ) -> None:
+        """Remove members from a to-many relationship; what is no member is no problem."""
+        viewer = Viewer(principal.store.id, principal.customer_id)
+        held = await write.linked(connection, viewer, locked.resource, locked.id, name)
+        draft = Draft(locked.resource, locked.id, relationships={name: tuple(sorted(held.difference(ids)))})
+        await self.update(connection, principal, locked, draft)
+
+    async def remove(self, connection: Connection, principal: Principal, locked: Locked) -> None:
+        """Delete a locked resource. Raises InvalidState when its state, or others that refer to it, forbid it."""
+        _check_customer(principal, locked.resource, deleting=True)
+        draft = Draft(locked.resource, locked.id)
+        change = Change(connection, principal, draft, clock.now(principal.store), locked.row, locked.whole)
+        await self.release(change)
+        raise_all(change.problems)
+        await write.delete(connection, principal.store.id, locked.resource, locked.id)
+        await _record(change, "destroy")
+        if self.whole:
+            await self.settle(change)
+
+    async def _complete(self, change: Change) -> None:
+        await _take_joins(change)
+        await self.complete(change)
+        raise_all(change.problems)
+
+    async def _lock_whole(self, change: Change, id_: str | None) -> Columns:
+        resource = graph[change.resource.relationships[self.whole].type_]
+        locked = id_ and await write.lock(change.connection, change.viewer, resource, id_)
+        if not locked:
+            raise not_found(resource.type_, change.draft.pointer(self.whole))
+        return locked
+
+
+def _check_customer(
+    principal: Principal, resource: type[Resource], *, creating: bool = False, deleting: bool = False
+) -> None:
+    """Raise Forbidden for what customers don't do to a type at all."""
+    if principal.customer_id is None:
+        return
+    if resource.owner in (None, PUBLIC):
+        raise Forbidden(f"{resource.type_} are not changed by customers.")
+    if resource.owner == "id" and (creating or deleting):
+        raise Forbidden(f"{resource.type_} are made and deleted by integrations only.")
+    if creating and any(attribute.guarded and attribute.required for attribute in resource.attributes.values()):
+        raise Forbidden(f"{resource.type_} are made by integrations only.")
+
+
+def _own(change: Change) -> None:
+    """A customer's new resource is the customer's; saying so is fine, anything else that is guarded isn't."""
+    customer_id, resource = change.principal.customer_id, change.resource
+    path = resource.owner_path() if customer_id is not None else ()
+    if len(path) == 1:
+        change.columns[path[0].column] = customer_id
+    for echo in change.draft.echoes:
+        if not (len(path) == 1 and resource.relationships.get(echo.name) is path[0] and echo.value == customer_id):
+            change.problems.append(read_only(echo.name, echo.pointer))
+
+
+async def _check_echoes(change: Change) -> None:
+    """Note each field that was sent though it can't be set, unless it says what is so already."""
+    if not change.draft.echoes:
+        return
+    shown = _shown(change.resource, change.before, change.store)
+    for echo in change.draft.echoes:
+        if echo.name in change.resource.attributes:
+            same = shown["attributes"].get(echo.name) == echo.value
+        else:
+            same = await _is_linked(change, echo)
+        if not same:
+            change.problems.append(read_only(echo.name, echo.pointer))
+
+
+async def _is_linked(change: Change, echo: Echo) -> bool:
+    relationship = change.resource.relationships[echo.name]
+    if isinstance(relationship, ToOne):
+        return bool(change.before[relationship.column] == echo.value)
+    held = await write.linked(change.connection, change.viewer, change.resource, change.id, echo.name)
+    return held == set(echo.value)
+
+
+def _shown(resource: type[Resource], row: Columns, store: Store) -> Mapping[str, Any]:
+    """A row as its resource object shows it, as JSON that was read again."""
+    selection = Selection(resource)
+    values = [row[column] for column in layout(selection)]
+    rendered = serializer(selection)(values, Rendering("", store.mode, store.locale), {})
+    shown: Mapping[str, Any] = orjson.loads(orjson.dumps(rendered))
+    return shown
+
+
+async def _check_linkage(change: Change) -> None:
+    """Note each identifier of a resource that isn't there, or not for the asker."""
+    wanted: dict[type[Resource], list[str]] = {}
+    for name, ids in change.draft.relationships.items():
+        wanted.setdefault(graph[change.resource.relationships[name].type_], []).extend(_listed(ids))
+    absent = await write.absent(change.connection, change.viewer, wanted)
+    for name, ids in change.draft.relationships.items() if absent else ():
+        type_ = change.resource.relationships[name].type_
+        pointer = change.draft.pointer(name)
+        many = isinstance(ids, tuple)
+        change.problems += [
+            not_found(type_, f"{pointer}/{position}" if many else pointer)
+            for position, id_ in enumerate(_listed(ids))
+            if (type_, id_) in absent
+        ]
+
+
+def _listed(ids: Linked) -> tuple[str, ...]:
+    if isinstance(ids, tuple):
+        return ids
+    return () if ids is None else (ids,)
+
+
+def _take(change: Change) -> None:
+    """The columns of what was sent."""
+    for name, value in change.draft.attributes.items():
+        declared = change.resource.attributes[name]
+        json = isinstance(declared, Json) and value is not None
+        change.columns[declared.column] = orjson.dumps(value).decode() if json else value
+    for name, ids in change.draft.relationships.items():
+        relationship = change.resource.relationships[name]
+        if isinstance(relationship, ToOne):
+            change.columns[relationship.column] = ids
+
+
+async def _take_joins(change: Change) -> None:
+    """What the to-many relationships that were sent, or that triggers work on, are to hold; only where that is new."""
+    wanted = {
+        name: set(ids)
+        for name, ids in change.draft.relationships.items()
+        if isinstance(change.resource.relationships[name], ToMany) and isinstance(ids, tuple)
+    }
+    touched = wanted.keys() | ({"tags"} if tagging.is_asked(change.draft) else set())
+    for name in sorted(touched):
+        held: set[str] = set()
+        if not change.new:
+            held = await write.linked(change.connection, change.viewer, change.resource, change.id, name)
+        ids = wanted.get(name, held)
+        if name == "tags":
+            ids = await tagging.apply(
+                change.connection, change.store, change.draft, ids, actor=events.actor(change.principal), at=change.at
+            )
+        if ids != held:
+            change.joins[name] = tuple(ids)
+
+
+async def _record(change: Change, happened: str) -> None:
+    name = f"{change.resource.type_}.{happened}"
+    await events.record(change.connection, change.store, name, change.id, actor=events.actor(change.principal))

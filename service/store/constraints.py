@@ -1,0 +1,120 @@
+"""What the database refuses, said as the API says it: SQLSTATE and constraint become an error with a pointer.
+
+Constraints have sentences for names (`addresses_name_a_person_or_a_business`), which are what a client is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import asyncpg
+
+from schemas.base import Resource, ToMany, ToOne, graph
+from service.errors import ApiError, Conflict, Invalid, InvalidState, NotFound, Unavailable
+from service.jsonapi.body import Draft
+from service.store.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A constraint or unique index: the table that it is of, and the columns that it looks at but for the store."""
+
+    name: str
+    table: str
+    columns: tuple[str, ...]
+
+
+_CATALOGUE = """
+    select found.name, found.relation::regclass::text, array(
+        select a.attname::text from unnest(found.keys) with ordinality k (attnum, place)
+        join pg_attribute a on a.attrelid = found.relation and a.attnum = k.attnum
+        where a.attname <> 'store_id' order by k.place
+    )
+    from (
+        select conname::text as name, conrelid as relation, conkey as keys from pg_constraint
+        where connamespace = current_schema()::regnamespace and conrelid <> 0
+        union all
+        select c.relname::text, i.indrelid, i.indkey::int2[] from pg_index i
+        join pg_class c on c.oid = i.indexrelid
+        where c.relnamespace = current_schema()::regnamespace and i.indisunique
+        and not exists (select from pg_constraint where conindid = i.indexrelid)
+    ) found
+"""
+_known: dict[str, Constraint] = {}
+
+
+async def catalogue(connection: Connection) -> Mapping[str, Constraint]:
+    """The constraints of the schema by name; asked for once by a process, ahead of its first write.
+
+    A transaction that ran into one can't be asked any more.
+    """
+    if not _known:
+        for name, table, columns in await connection.fetch(_CATALOGUE):
+            _known[name] = Constraint(name, table, tuple(columns))
+    return _known
+
+
+@contextmanager
+def explained(known: Mapping[str, Constraint], resource: type[Resource], draft: Draft | None = None) -> Iterator[None]:
+    """Turn what the database refuses into an ApiError: of writing a draft, or without one of deleting a resource."""
+    try:
+        yield
+    except asyncpg.IntegrityConstraintViolationError as error:
+        constraint = known.get(error.constraint_name or "")
+        if draft is None:
+            raise _still_needed(constraint, error) from None
+        raise _broken(constraint, error, resource, draft) from None
+    except (asyncpg.DataError, asyncpg.ProgramLimitExceededError):
+        # What the server says of it may hold values and names of indexes.
+        raise Invalid("A value is outside of the range, or longer, than can be kept.", pointer="/data") from None
+    except (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
+        raise Unavailable("Others are changing the same resources. Ask again.", headers={"Retry-After": "1"}) from None
+
+
+def _broken(
+    constraint: Constraint | None, error: asyncpg.PostgresError, resource: type[Resource], draft: Draft
+) -> ApiError:
+    columns = constraint.columns if constraint is not None else ()
+    names = fields(resource, constraint)
+    pointer = "/data/id" if columns == ("id",) else draft.pointer(*names)
+    sentence = (error.constraint_name or "a rule of the database").replace("_", " ")
+    match error:
+        case asyncpg.UniqueViolationError() if columns == ("id",):
+            return Conflict(f"There is a resource of the type {resource.type_} with this id already.", pointer=pointer)
+        case asyncpg.UniqueViolationError():
+            taken = " and ".join(names) or "this"
+            return Conflict(f"{taken} - has already been taken ({sentence})", pointer=pointer, meta={"error": "taken"})
+        case asyncpg.ForeignKeyViolationError():
+            return NotFound(f"{', '.join(names)} - there is no such resource", pointer=pointer)
+        case asyncpg.NotNullViolationError():
+            name = error.column_name or ""
+            return Invalid(f"{name} - can't be blank", pointer=draft.pointer(name), meta={"error": "blank"})
+    return Invalid(f"{', '.join(names)} - {sentence}", pointer=pointer, meta={"error": "invalid"})
+
+
+def fields(resource: type[Resource], constraint: Constraint | None) -> list[str]:
+    """The attributes and relationships of a type that a constraint looks at."""
+    if constraint is None:
+        return []
+    if constraint.table != resource.table:
+        joined = resource.relationships.items()
+        return [n for n, r in joined if isinstance(r, ToMany) and r.through and r.through.table == constraint.table]
+    named = {field.column: name for name, field in resource.attributes.items() if field.column}
+    named |= {r.column: name for name, r in resource.relationships.items() if isinstance(r, ToOne)}
+    return [named[column] for column in constraint.columns if column in named]
+
+
+def _still_needed(constraint: Constraint | None, error: asyncpg.PostgresError) -> InvalidState:
+    """Which relationship of which type keeps a resource from being deleted."""
+    table = constraint.table if constraint is not None else error.table_name or "others"
+    columns = constraint.columns if constraint is not None else ()
+    for resource in graph.values():
+        for name, found in resource.relationships.items():
+            if resource.table == table and isinstance(found, ToOne) and found.column in columns:
+                return InvalidState(
+                    f"It can't be deleted as long as the relationship {name} of {resource.type_} leads to it.",
+                    meta={"kept_by": {"type": resource.type_, "relationship": name}},
+                )
+    return InvalidState(f"It can't be deleted as long as {table.replace('_', ' ')} refer to it.")

@@ -1,0 +1,157 @@
+"""Writing the graph: one row with its join rows, generic for every type and compiled from its Schema.
+
+Identifiers come from Schemas only, every value is a bind; `$1` is always the store. A change raises the row's `version`
+and sets `updated_at`, also when only its join rows change. Who calls holds a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from schemas.base import Resource, Through, ToMany, ToOne, graph
+from service.jsonapi.body import Draft
+from service.store.compile import Statement
+from service.store.constraints import catalogue, explained
+from service.store.pool import Connection
+from service.store.read import Viewer
+
+Columns = Mapping[str, Any]
+"""Column -> value, as asyncpg takes it."""
+Joins = Mapping[str, Sequence[str]]
+"""To-many relationship -> the ids that it is to hold."""
+
+
+async def lock(connection: Connection, viewer: Viewer, resource: type[Resource], id_: str) -> Columns | None:
+    """All columns of a resource that the viewer can see, locked until the transaction ends; None when there is none."""
+    statement = Statement(viewer.store_id, viewer.customer_id)
+    alias = statement.alias()
+    where = statement.scope(resource, alias, f"{alias}.id = {statement.bind(id_)}")
+    row = await connection.fetchrow(
+        f"select {alias}.* from {resource.table} {alias} where {where} for no key update of {alias}", *statement.binds
+    )
+    return None if row is None else dict(row)
+
+
+async def parent_id(
+    connection: Connection, viewer: Viewer, resource: type[Resource], id_: str, relationship: ToOne
+) -> str | None:
+    """The id that a to-one relationship of a resource holds, read without a lock."""
+    statement = Statement(viewer.store_id, viewer.customer_id)
+    alias = statement.alias()
+    where = statement.scope(resource, alias, f"{alias}.id = {statement.bind(id_)}")
+    found: str | None = await connection.fetchval(
+        f'select {alias}."{relationship.column}" from {resource.table} {alias} where {where}', *statement.binds
+    )
+    return found
+
+
+async def absent(
+    connection: Connection, viewer: Viewer, wanted: Mapping[type[Resource], Iterable[str]]
+) -> set[tuple[str, str]]:
+    """Of these ids by type, those (with their type) of which the viewer can see no resource. One statement or none."""
+    statement = Statement(viewer.store_id, viewer.customer_id)
+    parts = []
+    for resource, ids in wanted.items():
+        given = sorted(set(ids))
+        if given:
+            alias = statement.alias()
+            where = statement.scope(resource, alias, f"{alias}.id = wanted.id")
+            parts.append(
+                f"select '{resource.type_}', wanted.id from unnest({statement.bind(given)}::text[]) as wanted (id)"
+                f" where not exists (select from {resource.table} {alias} where {where})"
+            )
+    if not parts:
+        return set()
+    return {(row[0], row[1]) for row in await connection.fetch(" union all ".join(parts), *statement.binds)}
+
+
+async def linked(connection: Connection, viewer: Viewer, resource: type[Resource], id_: str, name: str) -> set[str]:
+    """The ids that a to-many relationship of a resource holds, as far as the viewer can see them."""
+    relationship = resource.relationships[name]
+    assert isinstance(relationship, ToMany)  # noqa: S101 -- to-one ones are columns
+    target = graph[relationship.type_]
+    statement = Statement(viewer.store_id, viewer.customer_id)
+    alias = statement.alias()
+    where = statement.scope(target, alias, statement.related(relationship, alias, statement.bind(id_)))
+    rows = await connection.fetch(f"select {alias}.id from {target.table} {alias} where {where}", *statement.binds)
+    return {row[0] for row in rows}
+
+
+async def insert(
+    connection: Connection, store_id: int, draft: Draft, columns: Columns, joins: Joins, *, at: datetime
+) -> None:
+    """Insert the resource of a draft, with an id among its columns, and its join rows: one statement.
+
+    Raises ApiError subclasses for what the database refuses.
+    """
+    resource = draft.resource
+    known = await catalogue(connection)
+    values = {"store_id": store_id, **resource.where, **columns, "created_at": at, "updated_at": at}
+    binds = list(values.values())
+    places = ", ".join(f"${n}" for n in range(1, len(binds) + 1))
+    names = ", ".join(f'"{name}"' for name in values)
+    main = f"insert into {resource.table} ({names}) values ({places})"
+    id_place = list(values).index("id") + 1
+    parts = []
+    for name, ids in joins.items():
+        if ids:
+            binds.append(sorted(ids))
+            parts.append(_join(_through(resource, name), f"${id_place}", f"${len(binds)}"))
+    with explained(known, resource, draft):
+        await connection.execute(_together(main, parts), *binds)
+
+
+async def update(
+    connection: Connection, store_id: int, draft: Draft, columns: Columns, joins: Joins, *, at: datetime
+) -> None:
+    """Set columns of the resource of a draft, which has an id, and make its to-many relationships hold these ids.
+
+    One statement. Raises ApiError subclasses for what the database refuses.
+    """
+    resource = draft.resource
+    known = await catalogue(connection)
+    binds: list[Any] = [store_id, draft.id, at, *columns.values()]
+    sets = "".join(f', "{column}" = ${n}' for n, column in enumerate(columns, 4))
+    main = f"update {resource.table} set updated_at = $3, version = version + 1{sets} where store_id = $1 and id = $2"
+    parts = []
+    for name, ids in joins.items():
+        through = _through(resource, name)
+        binds.append(sorted(ids))
+        place = f"${len(binds)}"
+        parts.append(
+            f'delete from {through.table} where store_id = $1 and "{through.own}" = $2::text'
+            f' and not ("{through.other}" = any({place}::text[]))'
+        )
+        parts.append(_join(through, "$2", place))
+    with explained(known, resource, draft):
+        await connection.execute(_together(main, parts), *binds)
+
+
+async def delete(connection: Connection, store_id: int, resource: type[Resource], id_: str) -> None:
+    """Delete a resource with what is part of it. Raises InvalidState when others refer to it."""
+    known = await catalogue(connection)
+    with explained(known, resource):
+        await connection.execute(f"delete from {resource.table} where store_id = $1 and id = $2", store_id, id_)
+
+
+def _through(resource: type[Resource], name: str) -> Through:
+    relationship = resource.relationships[name]
+    assert isinstance(relationship, ToMany)  # noqa: S101 -- join rows belong to to-many relationships
+    assert relationship.through is not None  # noqa: S101 -- those without a join table can't be written
+    return relationship.through
+
+
+def _join(through: Through, id_: str, ids: str) -> str:
+    return (
+        f'insert into {through.table} (store_id, "{through.own}", "{through.other}")'
+        f" select $1::bigint, {id_}::text, other from unnest({ids}::text[]) as other on conflict do nothing"
+    )
+
+
+def _together(main: str, parts: Sequence[str]) -> str:
+    """Statements as one: foreign keys are checked at its end, so that join rows may come with their row."""
+    if not parts:
+        return main
+    return "with " + ", ".join(f"part_{n} as ({part})" for n, part in enumerate(parts)) + " " + main
