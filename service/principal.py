@@ -43,6 +43,7 @@ class Principal:
     """The bearer of a token: its store, its customer (None for an integration) and its scopes.
 
     `demands_if_match` is the store's policy `require_if_match`: that changes name the version they are made to.
+    `expires_at` is when the token ends, real time, None for never.
     """
 
     store: Store
@@ -50,6 +51,7 @@ class Principal:
     customer_id: str | None
     scopes: frozenset[str]
     demands_if_match: bool = False
+    expires_at: datetime | None = None
 
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the token has the scope."""

@@ -193,8 +193,8 @@ async def full_order(connection: Connection, store: Store, lines: Sequence[Line]
         "customer_email": await connection.fetchval(
             "select email from customers where store_id = $1 and id = $2", store.id, customer_id
         ),
-        "billing_address_id": await address(connection, store, snapshot=True),
-        "shipping_address_id": await address(connection, store, snapshot=True),
+        "billing_address_id": await address(connection, store, snapshot=True, customer_id=customer_id),
+        "shipping_address_id": await address(connection, store, snapshot=True, customer_id=customer_id),
         "shipping_method_id": await shipping_method(connection, store),
         "payment_method_id": await payment_method(connection, store),
         "shipping_amount_cents": 495,

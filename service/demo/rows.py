@@ -236,10 +236,10 @@ class Sheet:
             for line in lines
         ]
         total = totals(amounts, shipping_amount_cents=methods.shipping_cents if lines else 0)
-        shipping_id = self.add("addresses", at, customer_id=None, snapshot=True, **person.address)
+        shipping_id = self.add("addresses", at, customer_id=person.id, snapshot=True, **person.address)
         billing_id = shipping_id
         if billing is not None:
-            billing_id = self.add("addresses", at, customer_id=None, snapshot=True, **billing)
+            billing_id = self.add("addresses", at, customer_id=person.id, snapshot=True, **billing)
         number = self.number("orders", number)
         if code is None:
             while (code := order_code(number)) in self._codes:

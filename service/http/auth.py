@@ -20,7 +20,7 @@ _MOST = 10_000
 class TokenCache:
     """Tokens that were good a moment ago, so that not every request asks the database; at most 10 000 of them.
 
-    A token that is revoked elsewhere is believed for `seconds` at most; 0 believes nothing.
+    A token that is revoked elsewhere is believed for `seconds` at most, none beyond its own end; 0 believes nothing.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -39,8 +39,11 @@ class TokenCache:
 
     def put(self, token: str, principal: Principal) -> None:
         """Remember a good token. Stores on a test clock are not remembered: their time moves by itself."""
-        if self._seconds > 0 and principal.store.frozen_at is None:
-            self._known[token] = (time.monotonic() + self._seconds, principal)
+        seconds = self._seconds
+        if principal.expires_at is not None:
+            seconds = min(seconds, (principal.expires_at - clock.now()).total_seconds())
+        if seconds > 0 and principal.store.frozen_at is None:
+            self._known[token] = (time.monotonic() + seconds, principal)
             if len(self._known) > _MOST:
                 self._known.popitem(last=False)
 

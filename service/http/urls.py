@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.requests import Request
 
 from service.errors import InvalidHost
 from service.settings import Settings
+
+_PORT = re.compile(r":[0-9]{1,5}$", re.ASCII)
 
 
 def origin(request: Request) -> str:
@@ -18,8 +22,8 @@ def origin(request: Request) -> str:
     if settings.public_url:
         return settings.public_url.rstrip("/")
     host = request.headers.get("host", "")
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and ":" in host else host
-    if name.lower() not in settings.hosts and "*" not in settings.hosts:
+    name, _, port = host.rpartition(":") if _PORT.search(host) else (host, "", "")
+    if int(port or 0) > 65_535 or (name.lower() not in settings.hosts and "*" not in settings.hosts):
         raise InvalidHost(
             "This host name is not served here: REPRISE_ALLOWED_HOSTS or REPRISE_PUBLIC_URL names those that are.",
             header="Host",

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from service import clock
-from service.errors import Conflict
+from service.errors import Conflict, Invalid
 from service.operations import events
 from service.principal import Store
 from service.store.pool import Connection
@@ -35,9 +35,11 @@ async def create(
 ) -> Store:
     """Make a store with its market and their events, in the caller's transaction.
 
-    The values are checked by the caller; without a slug the store gets one from its name. Raises Conflict when the
-    number or the slug is taken.
+    The values are checked by the caller; without a slug the store gets one from its name. Raises Invalid for a blank
+    name, Conflict when the number or the slug is taken.
     """
+    if not name.strip():
+        raise Invalid("name - can't be blank")
     slug = slug or slugify(name) or f"store-{store_id}"
     made = await connection.fetchval(
         STORES["create"], store_id, slug, name, url, currency_code, timezone, locale, mode, at

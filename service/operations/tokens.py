@@ -92,20 +92,28 @@ async def issue(
 async def create(connection: Connection, principal: Principal, draft: Draft) -> Created:
     """POST /api/tokens: a short-lived token for a customer, shown in this one answer as the attribute `token`.
 
-    Without `scopes` it has all that a customer may do. Raises Invalid without a customer, or for a lifetime beyond
-    a day, and what `issue` raises.
+    Without `scopes` it has all that a customer may do and the asking token itself may: nobody hands out more than
+    they hold. Raises Invalid without a customer, for no or other scopes, or for a lifetime beyond a day, and what
+    `issue` raises.
     """
     customer_id = draft.related("customer")
     if customer_id is None:
         raise Invalid("customer - can't be blank", pointer="/data", meta={"error": "blank"})
     at = clock.now()
     attributes = draft.attributes
-    scopes = attributes.get("scopes")
+    grantable = CUSTOMER_SCOPES & principal.scopes
+    scopes = attributes.get("scopes", sorted(grantable))
+    if not scopes or not grantable.issuperset(scopes):
+        raise Invalid(
+            "scopes - must be some of what this token may hand out: {known}",
+            known=", ".join(sorted(grantable)) or "nothing",
+            pointer="/data/attributes/scopes" if "scopes" in attributes else "/data",
+        )
     id_, token = await issue(
         connection,
         principal.store.id,
         customer_id=customer_id,
-        scopes=CUSTOMER_SCOPES if scopes is None else scopes,
+        scopes=scopes,
         name=attributes.get("name"),
         expires_at=_expiry(attributes.get("expires_at"), at),
         at=at,
@@ -137,7 +145,12 @@ async def find(connection: Connection, token: str, at: datetime) -> Principal | 
     if row is None:
         return None
     return Principal(
-        stores.from_row(row), row["token_id"], row["customer_id"], frozenset(row["scopes"]), row["demands_if_match"]
+        stores.from_row(row),
+        row["token_id"],
+        row["customer_id"],
+        frozenset(row["scopes"]),
+        row["demands_if_match"],
+        row["expires_at"],
     )
 
 

@@ -28,7 +28,7 @@ snapshots as (
     select
         addresses.store_id,
         copied.id,
-        addresses.customer_id,
+        draft.customer_id,
         true as snapshot,
         addresses.business,
         addresses.first_name,

@@ -40,6 +40,7 @@ select
     access_tokens.id as token_id,
     access_tokens.customer_id,
     access_tokens.scopes,
+    access_tokens.expires_at,
     stores.store_id,
     stores.name,
     stores.slug,

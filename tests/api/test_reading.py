@@ -361,3 +361,40 @@ async def test_a_fresh_connection_reads_lists_inside_of_included_resources(
         rows = await read.page(connection, read.Viewer(store.id), query)
     assert [len(row[-1][-1]) for row in rows.rows] == [2, 2]
     assert rows.rows[0][-1][0] == order_id
+
+
+async def test_a_customer_can_fetch_whatever_its_order_links_to(
+    client: httpx2.AsyncClient, grant: Grant, connection: Connection, store: Store, order_id: str
+) -> None:
+    """Addresses of an order are copies without a place in the address book; their customer reads them all the same."""
+    owner = await connection.fetchval(
+        "select customer_id from orders where store_id = $1 and id = $2", store.id, order_id
+    )
+    access = await grant(customer_id=owner)
+    order = (await client.get(f"/api/orders/{order_id}", headers=access.headers)).json()["data"]
+    for identifier in linkage(order):
+        answer = await client.get(f"/api/{identifier['type']}/{identifier['id']}", headers=access.headers)
+        assert answer.status_code == 200, identifier
+    included = await client.get(f"/api/orders/{order_id}?include=billing_address", headers=access.headers)
+    assert included.json()["included"][0]["attributes"]["city"] == "Utrecht"
+    book = await client.get(f"/api/customers/{owner}/addresses", headers=access.headers)
+    assert book.json()["data"] == []
+
+
+async def test_a_native_reorder_needs_the_right_to_read_orders(
+    client: httpx2.AsyncClient, grant: Grant, order_id: str
+) -> None:
+    source = {"source_order": {"data": {"type": "orders", "id": order_id}}}
+    document = {"data": {"type": "reorders", "relationships": source}}
+    narrow = await grant(scopes=["update_carts"])
+    answer = await client.post("/api/reorders", json=document, headers=narrow.headers)
+    assert answer.status_code == 403
+    assert "read_orders" in answer.json()["errors"][0]["detail"]
+
+
+@pytest.mark.parametrize("host", ["localhost:99999", "localhost:99999999", "localhost:x", "localhost:-1"])
+async def test_a_host_with_no_real_port_gets_no_links(
+    client: httpx2.AsyncClient, integration: Access, host: str
+) -> None:
+    answer = await client.get("/api/orders", headers=integration.headers | {"Host": host})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "INVALID_HOST")

@@ -142,7 +142,7 @@ async def test_a_backend_mints_a_customers_token(
     client: httpx2.AsyncClient, connection: Connection, store: Store, grant: Grant
 ) -> None:
     customer_id = await factories.customer(connection, store)
-    backend = await grant(scopes=["create_tokens"])
+    backend = await grant(scopes=["create_tokens", *CUSTOMER_SCOPES])
     before = clock.now()
     answer = await client.post("/api/tokens", json=document(customer_id, name="app"), headers=backend.headers)
     assert answer.status_code == 201
@@ -160,6 +160,23 @@ async def test_a_backend_mints_a_customers_token(
     assert minted.token not in again.text
     event = "select actor_id from events where store_id = $1 and name = 'tokens.create' and resource_id = $2"
     assert await connection.fetchval(event, store.id, minted.id) == backend.id
+
+
+async def test_nobody_hands_out_more_than_they_hold(
+    client: httpx2.AsyncClient, connection: Connection, store: Store, grant: Grant
+) -> None:
+    customer_id = await factories.customer(connection, store)
+    backend = await grant(scopes=["create_tokens", "read_orders"])
+    answer = await client.post("/api/tokens", json=document(customer_id), headers=backend.headers)
+    assert answer.json()["data"]["attributes"]["scopes"] == ["read_orders"]
+    poor = await grant(scopes=["create_tokens"])
+    for access, sent in (
+        (backend, document(customer_id, scopes=["read_orders", "update_orders"])),
+        (backend, document(customer_id, scopes=[])),
+        (poor, document(customer_id)),
+    ):
+        refused = await client.post("/api/tokens", json=sent, headers=access.headers)
+        assert refused.status_code == 422, refused.text
 
 
 async def test_minting_asks_for_its_scope_and_a_customer_never_has_it(
