@@ -21,17 +21,17 @@ class Reader:
     client: httpx2.AsyncClient
     access: Access
 
-    async def get(self, url: str, status: int = 200, *, accept: str = MEDIA_TYPE, **parameters: str) -> httpx2.Response:
-        """Ask, and make sure of the status; keyword arguments are query parameters."""
-        answer = await self.client.get(
-            url, params=parameters or None, headers=self.access.headers | {"Accept": accept}
-        )
-        assert answer.status_code == status, (url, parameters, answer.text[:500])
+    async def get(self, url: str, status: int = 200, *, accept: str = MEDIA_TYPE) -> httpx2.Response:
+        """The answer, which must have this status."""
+        answer = await self.client.get(url, headers=self.access.headers | {"Accept": accept})
+        assert answer.status_code == status, (url, answer.text[:500])
         return answer
 
     async def document(self, url: str, **parameters: str) -> dict[str, Any]:
-        """The document of a successful answer."""
-        document: dict[str, Any] = (await self.get(url, **parameters)).json()
+        """The document of a successful answer; keyword arguments are query parameters."""
+        answer = await self.client.get(url, params=parameters or None, headers=self.access.headers)
+        assert answer.status_code == 200, (url, parameters, answer.text[:500])
+        document: dict[str, Any] = answer.json()
         return document
 
     async def ids(self, url: str, parameters: dict[str, str] | None = None) -> list[str]:
@@ -40,7 +40,9 @@ class Reader:
         assert answer.status_code == 200, (url, parameters, answer.text[:500])
         return [resource["id"] for resource in answer.json()["data"]]
 
-    async def refused(self, url: str, parameter: str | None, parameters: dict[str, str] | None = None) -> dict[str, Any]:
+    async def refused(
+        self, url: str, parameter: str | None, parameters: dict[str, str] | None = None
+    ) -> dict[str, Any]:
         """The error of an answer that must be 400 and name the parameter."""
         answer = await self.client.get(url, params=parameters, headers=self.access.headers)
         assert answer.status_code == 400, (url, parameters, answer.text[:500])

@@ -29,24 +29,23 @@ async def orders(connection: Connection, store: Store) -> list[str]:
     """Orders with equal and missing values in every sort key, a third of them without a customer."""
     customers = [await factories.customer(connection, store, email=f"{name}@example.com") for name in "zay"]
     sku = await factories.sku(connection, store, price=100)
-    made = []
-    for i in range(COUNT):
-        made.append(
-            await factories.order(
-                connection,
-                store,
-                [factories.Line(sku, i % 3 + 1)],
-                customer_id=customers[i % 3] if i % 4 else None,
-                reference=None if i % 5 == 0 else f"r{i % 2}",
-                status="draft" if i % 7 == 0 else "placed",
-            )
+    return [
+        await factories.order(
+            connection,
+            store,
+            [factories.Line(sku, i % 3 + 1)],
+            customer_id=customers[i % 3] if i % 4 else None,
+            reference=None if i % 5 == 0 else f"r{i % 2}",
+            status="draft" if i % 7 == 0 else "placed",
         )
-    return made
+        for i in range(COUNT)
+    ]
 
 
 SORTS = (
-    "id", "-id", "total_amount_cents", "-total_amount_cents", "reference", "-reference", "reference,-total_amount_cents",
-    "-reference,total_amount_cents", "status,-reference,total_amount_cents,-id", "customer.email", "-customer.email",
+    "id", "-id", "total_amount_cents", "-total_amount_cents", "reference", "-reference",
+    "reference,-total_amount_cents", "-reference,total_amount_cents", "status,-reference,total_amount_cents,-id",
+    "customer.email", "-customer.email",
     "customer.email,-reference,total_amount_cents", "-placed_at,reference", "placed_at,-reference",
 )  # fmt: skip
 """Partial orders, mixed directions, nulls in each place, and through a relationship."""
@@ -68,19 +67,21 @@ async def test_a_walk_has_no_gap_and_no_duplicate(reader: Reader, orders: list[s
     assert len(backwards) == len(forwards)
 
 
+@pytest.mark.usefixtures("orders")
 @pytest.mark.parametrize("sort", SORTS)
-async def test_each_item_cursor_works_in_both_directions(reader: Reader, orders: list[str], sort: str) -> None:
+async def test_each_item_cursor_works_in_both_directions(reader: Reader, sort: str) -> None:
     """CP-06, CP-08, CP-11, CP-19: exactly what lies after, before and between."""
     document = await reader.document(
         "/api/orders", **{"sort": sort, "page[size]": "100", "page[after]": "start", "fields[orders]": ""}
     )
     ids = [one["id"] for one in document["data"]]
     cursors = [one["meta"]["page"]["cursor"] for one in document["data"]]
-    for place in range(0, COUNT, 4):
-        async def between(size: int = 100, **bounds: str) -> list[str]:
-            found = {f"page[{name}]": bound for name, bound in bounds.items()}
-            return await reader.ids("/api/orders", {"sort": sort, "page[size]": str(size)} | found)
 
+    async def between(size: int = 100, **bounds: str) -> list[str]:
+        found = {f"page[{name}]": bound for name, bound in bounds.items()}
+        return await reader.ids("/api/orders", {"sort": sort, "page[size]": str(size)} | found)
+
+    for place in range(0, COUNT, 4):
         assert await between(after=cursors[place]) == ids[place + 1 :]
         assert await between(before=cursors[place]) == ids[:place]
         assert await between(3, after=cursors[place]) == ids[place + 1 : place + 4]
@@ -137,9 +138,11 @@ async def test_prev_and_next_are_always_there(reader: Reader, orders: list[str])
     assert (await reader.document("/api/orders?page[before]=start"))["data"] == []
 
 
-async def test_links_keep_the_other_parameters(reader: Reader, orders: list[str]) -> None:
+@pytest.mark.usefixtures("orders")
+async def test_links_keep_the_other_parameters(reader: Reader) -> None:
     """PG-05, CP-16."""
-    query = "include=customer&fields[orders]=customer&filter[status]=placed&sort=-reference&page[total]=true&page[size]=2"
+    query = "include=customer&fields[orders]=customer&filter[status]=placed&sort=-reference"
+    query += "&page[total]=true&page[size]=2"
     document = await reader.document(f"/api/orders?page[after]=start&{query}")
     for name in ("first", "last", "next"):
         found = await reader.document(document["links"][name])
@@ -184,7 +187,8 @@ def spoilt(good: str) -> list[str]:
     ]  # fmt: skip
 
 
-async def test_invalid_cursors(reader: Reader, orders: list[str]) -> None:
+@pytest.mark.usefixtures("orders")
+async def test_invalid_cursors(reader: Reader) -> None:
     """CP-09: garbage, truncated, of another type, of another sort."""
     sort = "total_amount_cents"
     document = await reader.document(f"/api/orders?sort={sort}&page[after]=start")
@@ -209,7 +213,8 @@ async def test_an_unsupported_sort(reader: Reader, sort: str) -> None:
     assert "links" not in await reader.refused("/api/orders", "sort", {"sort": sort})
 
 
-async def test_totals_only_on_request(reader: Reader, orders: list[str]) -> None:
+@pytest.mark.usefixtures("orders")
+async def test_totals_only_on_request(reader: Reader) -> None:
     """CP-20."""
     assert "meta" not in await reader.document("/api/orders?page[after]=start")
     counted = await reader.document("/api/orders?page[total]=true&filter[status]=draft&page[size]=3")
@@ -228,7 +233,8 @@ async def test_totals_only_on_request(reader: Reader, orders: list[str]) -> None
         (f"*/*, {ASKED}", True), ("*/*", False),
     ],
 )  # fmt: skip
-async def test_the_profile_is_negotiated(reader: Reader, orders: list[str], accept: str, applied: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+@pytest.mark.usefixtures("orders")
+async def test_the_profile_is_negotiated(reader: Reader, *, accept: str, applied: bool) -> None:
     """CP-21, CN-21, CN-23, CN-28: the header and the document always say the same."""
     answer = await reader.get("/api/orders", accept=accept)
     assert answer.headers["content-type"] == (APPLIED if applied else MEDIA_TYPE)

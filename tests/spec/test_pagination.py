@@ -23,7 +23,11 @@ async def customers(connection: Connection, store: Store) -> list[str]:
     ]
 
 
-FORMS = {"number": "page[size]={}", "offset": "page[limit]={}&page[offset]=0", "by number": "page[number]=1&page[size]={}"}
+FORMS = {
+    "size": "page[size]={}",
+    "offset": "page[limit]={}&page[offset]=0",
+    "number": "page[number]=1&page[size]={}",
+}
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
@@ -75,7 +79,9 @@ async def test_past_the_end(reader: Reader, customers: list[str]) -> None:
 
 
 @pytest.mark.parametrize("key", ["size", "number", "limit", "offset"])
-@pytest.mark.parametrize("value", ["-1", "abc", "", "1.5", "+1", " 1", "1 ", "1e1", "\u0661", "0x1", "9" * 5000, "1" * 11])
+@pytest.mark.parametrize(
+    "value", ["-1", "abc", "", "1.5", "+1", " 1", "1 ", "1e1", "\u0661", "0x1", "9" * 5000, "1" * 11]
+)
 async def test_what_is_no_number_is_refused(reader: Reader, key: str, value: str) -> None:
     """PG-08."""
     error = await reader.refused("/api/customers", f"page[{key}]", {f"page[{key}]": value})
@@ -103,7 +109,8 @@ async def test_above_the_maximum(reader: Reader, value: str) -> None:
 @pytest.mark.parametrize(
     ("query", "parameter"),
     [
-        ("page[nope]=1", "page[nope]"), ("page=2", "page"), ("page[]=1", "page[]"), ("page[size][x]=1", "page[size][x]"),
+        ("page[nope]=1", "page[nope]"), ("page=2", "page"), ("page[]=1", "page[]"),
+        ("page[size][x]=1", "page[size][x]"),
         ("page[Size]=1", "page[Size]"), ("page[number]=1&page[after]=start", "page[after]"),
         ("page[after]=start&page[number]=1", "page[number]"), ("page[number]=1&page[offset]=1", "page[offset]"),
         ("page[offset]=1&page[before]=end", "page[before]"), ("page[offset]=1&page[size]=1", "page[size]"),
