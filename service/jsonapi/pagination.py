@@ -153,12 +153,17 @@ def _size(keys: Mapping[str, str], key: str, default: int, *, profile: bool = Fa
 
 
 def ordering(sort: Sequence[SortKey]) -> tuple[SortKey, ...]:
-    """The whole order of a collection: each criterion once, up to the id, beyond which nothing is equal."""
+    """The whole order of a collection: each criterion once, up to the id, beyond which nothing is equal.
+
+    Where the request doesn't say, the id goes the way of the last criterion, as the index does that holds both.
+    """
     keys: dict[tuple[str, ...], SortKey] = {}
-    for key in [*sort, SortKey(("id",), descending=False)]:
-        if ("id",) not in keys:
-            keys.setdefault(key.path, key)
-    return tuple(keys.values())
+    for key in sort:
+        keys.setdefault(key.path, key)
+    last = [*keys.values()][-1:]
+    keys.setdefault(("id",), SortKey(("id",), descending=bool(last) and last[0].descending))
+    until = [*keys].index(("id",))
+    return tuple(keys.values())[: until + 1]
 
 
 def cursor(resource: type[Resource], sort: Sequence[SortKey], values: Sequence[Any]) -> str:

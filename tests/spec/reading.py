@@ -21,15 +21,17 @@ class Reader:
     client: httpx2.AsyncClient
     access: Access
 
-    async def get(self, url: str, status: int = 200, *, accept: str = MEDIA_TYPE, **parameters: str) -> httpx2.Response:
-        """Ask, and make sure of the status; keyword arguments are query parameters."""
-        answer = await self.client.get(url, params=parameters or None, headers=self.access.headers | {"Accept": accept})
-        assert answer.status_code == status, (url, parameters, answer.text[:500])
+    async def get(self, url: str, status: int = 200, *, accept: str = MEDIA_TYPE) -> httpx2.Response:
+        """The answer, which must have this status."""
+        answer = await self.client.get(url, headers=self.access.headers | {"Accept": accept})
+        assert answer.status_code == status, (url, answer.text[:500])
         return answer
 
     async def document(self, url: str, **parameters: str) -> dict[str, Any]:
-        """The document of a successful answer."""
-        document: dict[str, Any] = (await self.get(url, 200, **parameters)).json()
+        """The document of a successful answer; keyword arguments are query parameters."""
+        answer = await self.client.get(url, params=parameters or None, headers=self.access.headers)
+        assert answer.status_code == 200, (url, parameters, answer.text[:500])
+        document: dict[str, Any] = answer.json()
         return document
 
     async def ids(self, url: str, parameters: dict[str, str] | None = None) -> list[str]:

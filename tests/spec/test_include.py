@@ -108,3 +108,27 @@ async def test_an_answer_includes_so_many_at_most(
         assert error["code"] == "QUERY_TOO_COSTLY"
         assert error["meta"]["limit"] == 4
         assert error["meta"]["value"] > 4
+
+
+async def test_the_answer_to_a_create_too(reader: Reader, connection: Connection, store: Store, order: str) -> None:
+    """IN-12, SF-06: `include` and fieldsets shape what a POST answers, and a mistake in them makes nothing."""
+    subscription = await factories.subscription(connection, store, order)
+    body = {
+        "data": {
+            "type": "recurring_order_copies",
+            "relationships": {
+                "source_order": {"data": {"type": "orders", "id": order}},
+                "order_subscription": {"data": {"type": "order_subscriptions", "id": subscription}},
+            },
+        }
+    }
+    url = "/api/recurring_order_copies"
+    for query in ("include=nope", "fields[orders]=nope", "sort=id", "filter[id]=x", "page[size]=1"):
+        answer = await reader.client.post(f"{url}?{query}", json=body, headers=reader.access.headers)
+        assert answer.status_code == 400, query
+    assert await reader.ids(url) == []
+    query = "include=source_order&fields[orders]=status&fields[recurring_order_copies]=status"
+    answer = await reader.client.post(f"{url}?{query}", json=body, headers=reader.access.headers)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["data"]["attributes"] == {"status": "pending"}
+    assert [one["attributes"] for one in answer.json()["included"]] == [{"status": "placed"}]

@@ -24,9 +24,9 @@ async def customers(connection: Connection, store: Store) -> list[str]:
 
 
 FORMS = {
-    "number": "page[size]={}",
+    "size": "page[size]={}",
     "offset": "page[limit]={}&page[offset]=0",
-    "by number": "page[number]=1&page[size]={}",
+    "number": "page[number]=1&page[size]={}",
 }
 
 

@@ -41,9 +41,9 @@ async def orders(connection: Connection, store: Store) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("sort", "wanted"),
     [
-        ("total_amount_cents", "bfcdae"), ("-total_amount_cents", "eacdbf"),
-        ("status,-total_amount_cents", "efacdb"), ("-status,total_amount_cents", "bcdafe"),
-        ("placed_at", "cabdef"), ("-placed_at", "efdabc"), ("-placed_at,-id", "fedbac"), ("-id", "fedcba"),
+        ("total_amount_cents", "bfcdae"), ("-total_amount_cents", "eadcfb"),
+        ("status,-total_amount_cents", "efadcb"), ("-status,total_amount_cents", "bcdafe"),
+        ("placed_at", "cabdef"), ("-placed_at", "fedbac"), ("-placed_at,id", "efdabc"), ("-id", "fedcba"),
         ("customer.email", "bfacde"), ("-customer.email,id", "deacbf"), ("customer.email,-placed_at", "fbaced"),
         ("id,total_amount_cents", "abcdef"), ("status,status,-status", "efabcd"),
     ],
