@@ -1,0 +1,69 @@
+"""The kinds of attribute values.
+
+Each knows how a value is kept in Postgres, checked when a client sends it, read from a query string, and rendered.
+
+Every kind is a marshmallow field. `inputs` names the columns it is rendered from, `compiled` is the Python expression
+that the compiled serializer uses for it (`{0}`, `{1}` stand for those columns' values, `names` for what the expression
+calls), and must give what `serialize` gives.
+"""
+
+from __future__ import annotations
+
+from schemas.kinds.json import Json, JsonList, JsonObject, check_json
+from schemas.kinds.kind import Kind
+from schemas.kinds.money import Cents, Derived, amount_float, format_amount, minor_units
+from schemas.kinds.numbers import INT64, Boolean, Float, Integer, Number, Rate
+from schemas.kinds.standard import ResourceMeta, Standard
+from schemas.kinds.texts import (
+    ID,
+    CountryCode,
+    CurrencyCode,
+    Email,
+    Enum,
+    Identifier,
+    LocaleCode,
+    Pattern,
+    Text,
+    TextList,
+    TimeZone,
+    Url,
+    clean_text,
+)
+from schemas.kinds.times import Timestamp, parse_timestamp, render_timestamp
+
+__all__ = [
+    "ID",
+    "INT64",
+    "Boolean",
+    "Cents",
+    "CountryCode",
+    "CurrencyCode",
+    "Derived",
+    "Email",
+    "Enum",
+    "Float",
+    "Identifier",
+    "Integer",
+    "Json",
+    "JsonList",
+    "JsonObject",
+    "Kind",
+    "LocaleCode",
+    "Number",
+    "Pattern",
+    "Rate",
+    "ResourceMeta",
+    "Standard",
+    "Text",
+    "TextList",
+    "TimeZone",
+    "Timestamp",
+    "Url",
+    "amount_float",
+    "check_json",
+    "clean_text",
+    "format_amount",
+    "minor_units",
+    "parse_timestamp",
+    "render_timestamp",
+]

@@ -1,0 +1,65 @@
+"""Kinds that are any JSON, kept as jsonb."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import orjson
+from marshmallow import ValidationError
+
+from schemas.kinds.kind import Kind
+
+
+def check_json(value: Any) -> None:
+    """Raise ValidationError when a JSON value holds what jsonb can't.
+
+    That is NUL characters, lone surrogates, numbers beyond 64 bits, NaN and the infinities.
+    """
+    try:
+        text = orjson.dumps(value)
+        same: bool = orjson.loads(text) == value  # NaN and the infinities are written as null
+    except (orjson.JSONEncodeError, TypeError, RecursionError):
+        raise ValidationError("must be JSON that can be stored (valid text, numbers within 64 bits)") from None
+    if not same:
+        raise ValidationError("must be JSON that can be stored (valid text, numbers within 64 bits)")
+    if b"\\u0000" in text.replace(b"\\\\", b""):  # an escaped NUL, not an escaped backslash before u0000
+        raise ValidationError("must not contain the NUL character")
+
+
+class Json(Kind):
+    """A JSON value kept as jsonb; the pool hands jsonb over as bytes, which documents embed unparsed."""
+
+    sql_type = "jsonb"
+    json_type: ClassVar[Mapping[str, Any]] = {}
+    compiled = "None if {0} is None else Fragment({0})"
+    names: ClassVar[Mapping[str, Any]] = {"Fragment": orjson.Fragment}
+
+    def _serialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        return orjson.loads(value) if isinstance(value, (bytes, str)) else value
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        check_json(value)
+        return value
+
+
+class JsonObject(Json):
+    """A JSON object kept as jsonb."""
+
+    json_type: ClassVar[Mapping[str, Any]] = {"type": "object"}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValidationError("must be an object")
+        return super()._deserialize(value)
+
+
+class JsonList(Json):
+    """A JSON array kept as jsonb."""
+
+    json_type: ClassVar[Mapping[str, Any]] = {"type": "array"}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        if not isinstance(value, list):
+            raise ValidationError("must be an array")
+        return super()._deserialize(value)

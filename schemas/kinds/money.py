@@ -1,0 +1,108 @@
+"""Amounts of money, and what is worked out of columns when it is rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, cast
+
+from babel.numbers import format_currency
+from iso4217 import Currency
+
+from schemas.base import Resource
+from schemas.kinds.kind import Kind
+from schemas.kinds.numbers import Integer
+
+
+@lru_cache(maxsize=512)
+def minor_units(currency: str) -> int:
+    """How many decimal digits ISO 4217 gives a currency: 2 for EUR, 0 for JPY, 3 for KWD; 2 for codes it gives none."""
+    try:
+        return Currency(currency).exponent or 0
+    except ValueError:
+        return 2
+
+
+def amount_float(cents: int | None, currency: str | None) -> float | None:
+    """Minor units as a float of major units; for display only, never calculated with."""
+    if cents is None or currency is None:
+        return None
+    return float(cents / 10 ** minor_units(currency))
+
+
+@lru_cache(maxsize=65_536)
+def format_amount(cents: int | None, currency: str | None, locale: str) -> str | None:
+    """Minor units as people of a locale write the amount: `€29.00`."""
+    if cents is None or currency is None:
+        return None
+    amount = Decimal(cents).scaleb(-minor_units(currency))
+    return str(format_currency(amount, currency, locale=locale.replace("-", "_")))
+
+
+class Derived(Kind):
+    """A read-only attribute that is computed from columns when it is rendered, and has no column itself.
+
+    `inputs` are the columns, `function` takes their values; with `localised` also the store's locale.
+    """
+
+    def __init__(
+        self,
+        *inputs: str,
+        function: Callable[..., Any],
+        json_type: Mapping[str, Any],
+        localised: bool = False,
+        doc: str = "",
+    ) -> None:
+        super().__init__(doc=doc)
+        self.inputs = inputs
+        self.function = function
+        self.localised = localised
+        self.described = json_type
+
+    def bind_name(self, name: str) -> None:
+        """There is no column to settle."""
+
+    def serialize(self, attr: str, obj: Any, accessor: Any = None, **kwargs: Any) -> Any:  # noqa: ARG002 -- marshmallow's signature
+        """The computed value, from a mapping of columns."""
+        values = [obj[column] for column in self.inputs]
+        return (
+            self.function(*values, cast("Resource", self.parent).rendering.locale)
+            if self.localised
+            else self.function(*values)
+        )
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema given for it; it may be null when its inputs are."""
+        described = dict(self.described)
+        described["type"] = [described["type"], "null"]
+        return described | {k: v for k, v in self.metadata.items() if v}
+
+
+class Cents(Integer):
+    """An amount of money in minor units.
+
+    An attribute `x_amount_cents` brings `x_amount_float` and `formatted_x_amount` along. `currency` names the column
+    that holds the ISO 4217 code.
+    """
+
+    def __init__(self, *, currency: str = "currency_code", **options: Any) -> None:
+        self.currency = currency
+        super().__init__(**options)
+
+    def companions(self, name: str) -> list[tuple[str, Derived]]:
+        """The read-only float and formatted text of the amount called `name`."""
+        if not name.endswith("_cents"):
+            raise TypeError(f"{name}: an amount in minor units is named *_cents")
+        stem = name.removesuffix("_cents")
+        column = self.column or name
+        return [
+            (
+                f"{stem}_float",
+                Derived(column, self.currency, function=amount_float, json_type={"type": "number"}),
+            ),
+            (
+                f"formatted_{stem}",
+                Derived(column, self.currency, function=format_amount, json_type={"type": "string"}, localised=True),
+            ),
+        ]

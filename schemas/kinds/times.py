@@ -1,0 +1,61 @@
+"""Instants."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from marshmallow import ValidationError
+
+from schemas.kinds.kind import Kind
+
+
+def render_timestamp(value: datetime | None) -> str | None:
+    """RFC 3339 in UTC with milliseconds and `Z`."""
+    return None if value is None else value.astimezone(UTC).isoformat("T", "milliseconds")[:-6] + "Z"
+
+
+_RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)?|\d{4}-\d\d-\d\d", re.ASCII
+)
+
+
+def parse_timestamp(text: str) -> datetime:
+    """An ISO 8601 date or date-time (RFC 3339) as an aware UTC datetime, cut to milliseconds.
+
+    Without an offset it is UTC. Raises ValueError for other texts.
+    """
+    if not _RFC3339.fullmatch(text):
+        raise ValueError("must be an ISO 8601 date-time such as 2026-01-31T12:00:00Z")
+    try:
+        moment = datetime.fromisoformat(text.upper().replace(",", "."))
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("must be an ISO 8601 date-time such as 2026-01-31T12:00:00Z") from None
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+class Timestamp(Kind):
+    """An instant: RFC 3339 in UTC with milliseconds and `Z` in documents, timestamptz(3) in the database."""
+
+    sql_type = "timestamptz"
+    json_type: ClassVar[Mapping[str, Any]] = {"type": "string", "format": "date-time"}
+    # asyncpg gives aware UTC datetimes, so the conversion of render_timestamp can be left out.
+    compiled = "None if {0} is None else {0}.isoformat('T', 'milliseconds')[:-6] + 'Z'"
+
+    def _serialize(self, value: datetime | None, *_: Any, **__: Any) -> str | None:
+        return render_timestamp(value)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
+        if not isinstance(value, str):
+            raise ValidationError("must be an ISO 8601 date-time such as 2026-01-31T12:00:00Z")
+        try:
+            return parse_timestamp(value)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+    def parse(self, text: str) -> datetime:
+        """An ISO 8601 date or date-time."""
+        return parse_timestamp(text)
