@@ -16,6 +16,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.errors import StartupError
 
+SHORTEST_KEY = 16
+"""Characters that a signing key has at least: whoever guesses it makes repeat links of any order."""
+
 
 class Settings(BaseSettings):
     """All settings of the service. Constructed from the environment; command line options override single values."""
@@ -85,6 +88,11 @@ class Settings(BaseSettings):
         can't be made up at every start.
         """
         if self.keys:
+            if any(len(key) < SHORTEST_KEY for key in self.keys):
+                raise StartupError(
+                    f"REPRISE_SECRET_KEYS holds a key of fewer than {SHORTEST_KEY} characters, which can be guessed: "
+                    "make a longer one, for instance with `openssl rand -base64 32`."
+                )
             return self
         if self.database_url:
             raise StartupError(

@@ -121,14 +121,16 @@ def test_what_cannot_start_says_so_in_one_sentence_and_ends_with_1(tmp_path: Pat
     no_folder = tmp_path / "a file"
     no_folder.touch()
     nowhere = "postgresql://someone:swordfish@127.0.0.1:1/shop"
+    keys, short = {"REPRISE_SECRET_KEYS": "a-key-of-the-tests"}, {"REPRISE_SECRET_KEYS": "guess-me"}
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         cases: list[tuple[tuple[str, ...], dict[str, str], str]] = [
             (("up", "--port", port), {}, f"Port {port} on 127.0.0.1 is in use"),
             (("up", "--port", "0"), {"DATABASE_URL": nowhere}, "Set REPRISE_SECRET_KEYS"),
-            (("serve", "--port", "0"), {"DATABASE_URL": nowhere, "REPRISE_SECRET_KEYS": "k"}, "can't be reached"),
+            (("up", "--port", "0"), {"DATABASE_URL": nowhere, **short}, "fewer than 16 characters"),
+            (("serve", "--port", "0"), {"DATABASE_URL": nowhere, **keys}, "can't be reached"),
             (("migrate", "--database-url", "shop"), {}, "The database URL is not of the form"),
-            (("work",), {"DATABASE_URL": empty_url, "REPRISE_SECRET_KEYS": "k"}, "run `reprise migrate`"),
+            (("work",), {"DATABASE_URL": empty_url, **keys}, "run `reprise migrate`"),
             (("up", "--port", "0"), {"REPRISE_DATA_DIR": str(no_folder)}, "can't be used"),
             (("up", "--port", "0"), {"REPRISE_POOL_SIZE": "many"}, "REPRISE_POOL_SIZE"),
         ]
@@ -360,7 +362,11 @@ def test_the_apis_processes_end_with_the_one_that_started_them(folder: Path) -> 
 
 async def test_a_given_database_is_seeded_only_when_asked(empty_url: str, tmp_path: Path) -> None:
     await migrate.migrate(empty_url)
-    given = {"DATABASE_URL": empty_url, "REPRISE_SECRET_KEYS": "key", "REPRISE_DATA_DIR": str(tmp_path / "none")}
+    given = {
+        "DATABASE_URL": empty_url,
+        "REPRISE_SECRET_KEYS": "a-key-of-the-tests",
+        "REPRISE_DATA_DIR": str(tmp_path / "none"),
+    }
     with serving("up", "--port", "0", until="token create", **given) as plain:
         assert "demo store" not in plain.said
     connection = await asyncpg.connect(empty_url)

@@ -31,7 +31,9 @@ def dying(app: ASGIApp) -> ASGIApp:
 
 
 def main() -> None:
-    app: ASGIApp = create_app(Settings(database_url=sys.argv[1], secret_keys="key", log_level="warning", pool_size=4))
+    app: ASGIApp = create_app(
+        Settings(database_url=sys.argv[1], secret_keys="key-of-a-server-to-kill", log_level="warning", pool_size=4)
+    )
     if "answer" in sys.argv[2:]:
         app = dying(app)
     with socket.create_server(("127.0.0.1", 0)) as listening:
