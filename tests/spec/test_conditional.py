@@ -140,3 +140,21 @@ async def test_a_new_resource_tells_its_tag(
     )
     assert answer.status_code == 201
     assert answer.headers["etag"].startswith('"1-')
+
+
+@pytest.mark.rule("HT-06")
+async def test_a_store_may_demand_if_match_of_every_change(
+    client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store
+) -> None:
+    policies = "update stores set policies = '{\"require_if_match\": true}' where store_id = $1"
+    await connection.execute(policies, store.id)
+    url = f"/api/customers/{await factories.customer(connection, store)}"
+    change = {"data": {"type": "customers", "id": url.rsplit("/", 1)[1], "attributes": {"reference": "A-1"}}}
+    refused = await client.patch(url, json=change, headers=integration.headers)
+    assert refused.status_code == 428
+    assert (await client.delete(url, headers=integration.headers)).status_code == 428
+    tag = (await client.get(url, headers=integration.headers)).headers["etag"]
+    made = await client.patch(url, json=change, headers=integration.headers | {"If-Match": tag})
+    assert made.status_code == 200
+    stale = await client.patch(url, json=change, headers=integration.headers | {"If-Match": tag})
+    assert stale.status_code == 412
