@@ -47,10 +47,6 @@ class TokenCache:
             if len(self._known) > _MOST:
                 self._known.popitem(last=False)
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._known.clear()
-
 
 def bearer(request: Request) -> str:
     """The token of the Authorization header. Raises Unauthorized when there is none."""

@@ -38,8 +38,7 @@ from service.store.read import Rows, Viewer, Within
 async def entry_point(request: Request) -> Response:
     """GET /api: the types and their URLs, in `meta` (top-level `links` may hold only the spec's own keys)."""
     negotiate(request)
-    for name, _ in parameters(request.scope["query_string"]):
-        raise InvalidParameter("{name} is not a query parameter of this URL.", name=name, parameter=name)
+    check_no_parameters(request)
     base = urls.api(request)
     types = {name: f"{base}/{name}" for name in RESOURCES}
     contract = {"href": f"{urls.origin(request)}/openapi.yaml", "type": YAML}
@@ -71,7 +70,7 @@ async def resource(request: Request) -> Response:
     async with request.app.state.database.connection() as connection:
         row = await read.one(connection, viewer, query.selection, id_of(request, entry))
     if row is None:
-        raise missing(entry.resource)
+        raise body.not_found(entry.resource.type_)
     return single(request, rendering, pairs, query, row)
 
 
@@ -88,7 +87,7 @@ async def related(request: Request) -> Response:
     async with request.app.state.database.connection() as connection:
         rows = await read.related(connection, viewer, within, query)
     if rows is None:
-        raise missing(entry.resource)
+        raise body.not_found(entry.resource.type_)
     if many:
         return _many(request, rendering, pairs, query, rows)
     return single(request, rendering, pairs, query, rows.rows[0] if rows.rows else None)
@@ -109,7 +108,7 @@ async def relationship(request: Request) -> Response:
     async with request.app.state.database.connection() as connection:
         rows = await read.related(connection, viewer, within, query)
     if rows is None:
-        raise missing(entry.resource)
+        raise body.not_found(entry.resource.type_)
     mark(request.scope, "database")
     resources, included = collect(rows.rows, query.selection, rendering)
     along = [*resources, *included] if query.included else None
@@ -141,7 +140,7 @@ async def _create(request: Request, entry: Entry) -> Response:
         created = Created.of(await create(connection, principal, draft))
         row = await read.one(connection, Viewer(principal.store.id, principal.customer_id), query.selection, created.id)
         if row is None:
-            raise missing(entry.resource)
+            raise body.not_found(entry.resource.type_)
         mark(request.scope, "database")
         return _created(request, rendering, query, row, created.disclosed)
 
@@ -170,6 +169,12 @@ def negotiate(request: Request, *, body: bool = False) -> None:
     """Check Content-Type and Accept. Raises UnsupportedMediaType and NotAcceptable."""
     check_content_type(request.headers.get("content-type"), body=body)
     check_accept(request.headers.get("accept"))
+
+
+def check_no_parameters(request: Request) -> None:
+    """Raise InvalidParameter for any query parameter, where an answer leaves nothing to shape."""
+    for name, _ in parameters(request.scope["query_string"]):
+        raise InvalidParameter("{name} is not a query parameter of this URL.", name=name, parameter=name)
 
 
 def entry_of(request: Request) -> Entry:
@@ -224,7 +229,7 @@ def id_of(request: Request, entry: Entry) -> str:
     """The id in the URL. What can't be an id is not found, without asking the database."""
     id_: str = request.path_params["id"]
     if not ID.fullmatch(id_):
-        raise missing(entry.resource)
+        raise body.not_found(entry.resource.type_)
     return id_
 
 
@@ -232,11 +237,6 @@ def _target(relationship: ToOne | ToMany, principal: Principal) -> type[Resource
     target = graph[relationship.type_]
     _may_read(target, principal)
     return target
-
-
-def missing(resource: type[Resource]) -> NotFound:
-    """The error of an id that the asker can see nothing of."""
-    return NotFound("There is no {type} of this id.", type=resource.type_)
 
 
 def rendering_of(request: Request, principal: Principal) -> Rendering:

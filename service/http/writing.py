@@ -13,14 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from service.errors import ApiError, Forbidden, InvalidParameter
+from service.errors import ApiError, Forbidden
 from service.http import conditional, idempotency, prefer
 from service.http.answers import VARY
 from service.http.auth import authenticate
 from service.http.handlers import (
+    check_no_parameters,
     entry_of,
     id_of,
-    missing,
     negotiate,
     not_allowed,
     rendering_of,
@@ -57,7 +57,7 @@ async def update(request: Request) -> Response:
         await writer.update(connection, principal, locked, draft)
         row = await read.one(connection, Viewer(principal.store.id, principal.customer_id), query.selection, id_)
         if row is None:
-            raise missing(entry.resource)
+            raise body.not_found(entry.resource.type_)
         mark(request.scope, "database")
         return single(request, rendering, pairs, query, row)
 
@@ -70,7 +70,7 @@ async def remove(request: Request) -> Response:
     if entry.remove is None:
         raise not_allowed(request, entry)
     _, principal = await _sender(request, entry)
-    _check_no_parameters(request)
+    check_no_parameters(request)
     id_ = id_of(request, entry)
     writer = entry.remove
 
@@ -92,7 +92,7 @@ async def relationship(request: Request) -> Response:
         allowed = {"Allow": ", ".join(entry.on_relationship(within.name))}
         raise Forbidden(f"{within.name} of {entry.resource.type_} can't be changed in this way.", headers=allowed)
     raw, principal = await _sender(request, entry)
-    _check_no_parameters(request)
+    check_no_parameters(request)
     if principal.customer_id is not None and declared.guarded:
         raise Forbidden(f"{within.name} of {entry.resource.type_} is changed by integrations only.")
     linked = body.linkage(declared, body.loads(raw))
@@ -127,12 +127,6 @@ async def _sender(request: Request, entry: Entry) -> tuple[bytes, Principal]:
     principal = await authenticate(request)
     principal.require(entry.writes)
     return raw, principal
-
-
-def _check_no_parameters(request: Request) -> None:
-    """Raise InvalidParameter for any query parameter: an answer without a document has nothing to shape."""
-    for name, _ in parameters(request.scope["query_string"]):
-        raise InvalidParameter(f"{name} is not a query parameter of this request.", parameter=name)
 
 
 def _members(linked: body.Linked) -> tuple[str, ...]:

@@ -315,7 +315,7 @@ def _identifier(type_: str, value: Any, pointer: str, lids: Lids, problems: list
 
 def not_found(type_: str, pointer: str | None = None) -> NotFound:
     """The problem of linkage, or a URL, to a resource that isn't there for the asker."""
-    return NotFound(f"There is no {type_} of this id.", pointer=pointer)
+    return NotFound("There is no {type} of this id.", type=type_, pointer=pointer)
 
 
 def _missing(reading: _Reading, data: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 from dataclasses import dataclass
+from functools import lru_cache
 
 from service.errors import NotAcceptable, UnsupportedMediaType
 from service.jsonapi.pagination import PROFILE
@@ -57,8 +58,12 @@ PLAIN = Media()
 """Nothing applied, which is what most answers are."""
 
 
-def media_ranges(header: str) -> list[MediaRange]:
-    """The media ranges of an Accept or Content-Type header; what can't be read is left out."""
+@lru_cache(maxsize=128)
+def media_ranges(header: str) -> tuple[MediaRange, ...]:
+    """The media ranges of an Accept or Content-Type header; what can't be read is left out.
+
+    Remembered, since clients send the same few headers with every request and a request asks for them more than once.
+    """
     ranges, position = [], 0
     while position < len(header):
         match = _RANGE.match(header, position)
@@ -80,7 +85,7 @@ def media_ranges(header: str) -> list[MediaRange]:
                 ranges.append(MediaRange(match[1].lower(), tuple(parameters), quality))
         comma = header.find(",", position)
         position = len(header) if comma < 0 else comma + 1
-    return ranges
+    return tuple(ranges)
 
 
 def check_content_type(header: str | None, *, body: bool, extensions: Container[str] = ()) -> None:
