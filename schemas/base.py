@@ -47,7 +47,7 @@ class Rendering(NamedTuple):
 
 
 PUBLIC = "*"
-"""`Meta.owner` of types that every customer of the store may read, such as the catalogue."""
+"""`Meta.owner` of types that every customer of the store may read, such as the catalogue; `Meta.guest` likewise."""
 
 
 class Graph(Mapping[str, "type[Resource]"]):
@@ -98,11 +98,14 @@ class Graph(Mapping[str, "type[Resource]"]):
                 for key in getattr(relationship, "sort", ()):
                     if not getattr(target.attributes.get(key), "sort", False):
                         raise TypeError(f"{where} sorts by {key!r}, which {target.type_} can't be sorted by")
-            if resource.owner not in (None, PUBLIC):
-                resource.owner_path(self)
+            for root in OWNERS:
+                resource.owner_path(self, root)
 
 
 graph = Graph()
+
+OWNERS = ("customers", "carts")
+"""The types that rows belong to: a customer sees what is the customer's, a guest what is of the guest's cart."""
 
 
 @dataclass(frozen=True)
@@ -248,7 +251,7 @@ class Resource(Schema, metaclass=_ResourceType):
 
     `Meta` options: `type_` (JSON:API type, plural snake_case), `table` (default: the type), `where` (columns with fixed
     values, for types that share a table), `owner` (path of to-one relationships to the customer who owns a row,
-    `PUBLIC`, or None: not for customers), `internal` (columns of the table that clients never see), `disclosed` (texts
+    `PUBLIC`, or None: not for customers), `guest` (the same to the cart of a guest), `internal` (columns of the table that clients never see), `disclosed` (texts
     that only the answer to a create shows, beside the attributes: name -> description).
     """
 
@@ -256,6 +259,7 @@ class Resource(Schema, metaclass=_ResourceType):
     table: ClassVar[str]
     where: ClassVar[Mapping[str, str]]
     owner: ClassVar[str | None]
+    guest: ClassVar[str | None]
     internal: ClassVar[tuple[str, ...]]
     private: ClassVar[tuple[str, ...]]
     disclosed: ClassVar[Mapping[str, str]]
@@ -275,6 +279,7 @@ class Resource(Schema, metaclass=_ResourceType):
         cls.table = getattr(meta, "table", cls.type_)
         cls.where = dict(getattr(meta, "where", {}))
         cls.owner = getattr(meta, "owner", None)
+        cls.guest = getattr(meta, "guest", None)
         cls.internal = tuple(getattr(meta, "internal", ()))
         cls.private = tuple(getattr(meta, "private", ()))
         cls.disclosed = dict(getattr(meta, "disclosed", {}))
@@ -309,26 +314,32 @@ class Resource(Schema, metaclass=_ResourceType):
         return kept | {r.column: r for r in cls.relationships.values() if isinstance(r, ToOne)}
 
     @classmethod
-    def owner_path(cls, types: Mapping[str, type[Resource]] = graph) -> tuple[ToOne, ...]:
-        """The to-one relationships from this type to the customer who owns a row.
+    def owned_by(cls, root: str) -> str | None:
+        """How a row belongs to one of the `OWNERS`: a path, `id` for the owner itself, `PUBLIC`, or None."""
+        return cls.owner if root == "customers" else cls.guest
+
+    @classmethod
+    def owner_path(
+        cls, types: Mapping[str, type[Resource]] = graph, root: str = "customers"
+    ) -> tuple[ToOne, ...]:
+        """The to-one relationships from this type to the customer who owns a row, or to the cart that it is of.
 
         Raises TypeError when the path leads elsewhere.
         """
         path: list[ToOne] = []
         current: type[Resource] = cls
-        if cls.owner in (None, PUBLIC, "id"):
+        owner = cls.owned_by(root)
+        if owner in (None, PUBLIC, "id"):
             return ()
-        for name in str(cls.owner).split("."):
+        for name in str(owner).split("."):
             relationship = current.relationships.get(name)
             if not isinstance(relationship, ToOne):
                 broken = f"{name!r} of {current.type_}"
-                raise TypeError(
-                    f"{cls.__name__}: its owner {cls.owner!r} is no path of to-one relationships ({broken})"
-                )
+                raise TypeError(f"{cls.__name__}: its owner {owner!r} is no path of to-one relationships ({broken})")
             path.append(relationship)
             current = types[relationship.type_]
-        if current.type_ != "customers":
-            raise TypeError(f"{cls.__name__}: its owner {cls.owner!r} leads to {current.type_}, not to customers")
+        if current.type_ != root:
+            raise TypeError(f"{cls.__name__}: its owner {owner!r} leads to {current.type_}, not to {root}")
         return tuple(path)
 
     def get_resource_links(self, item: Mapping[str, Any]) -> dict[str, str]:

@@ -62,6 +62,7 @@ class Cart(Standard):
     class Meta:
         type_ = "carts"
         owner = "customer"
+        guest = "id"
         # The session is a credential, the browser tells carts of one repeat link apart.
         internal = ("session", "browser")
 
@@ -91,5 +92,6 @@ class CartItem(Standard):
     class Meta:
         type_ = "cart_items"
         owner = "cart.customer"
+        guest = "cart"
         # The digest stands for the options where lines merge.
         internal = ("options_digest",)

@@ -188,6 +188,7 @@ class ShippingMethod(Standard):
     class Meta:
         type_ = "shipping_methods"
         owner = PUBLIC
+        guest = PUBLIC
 
 
 class PaymentMethod(Standard):
@@ -225,3 +226,4 @@ class PaymentMethod(Standard):
     class Meta:
         type_ = "payment_methods"
         owner = PUBLIC
+        guest = PUBLIC

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from service.errors import Forbidden
 
@@ -22,6 +23,21 @@ CUSTOMER_SCOPES = frozenset(
     s for s in SCOPES if s not in ("update_catalog", "read_store_profile", "update_store_profile", "create_tokens")
 )
 """What a customer's token may do, always within the customer's own rows."""
+
+GUEST_SCOPES = frozenset(
+    {
+        "read_orders", "update_orders", "read_carts", "update_carts", "read_customers", "update_customers",
+        "read_catalog",
+    }
+)  # fmt: skip
+"""What a guest's session may do, always within the one cart, its addresses and its order."""
+
+
+class Owner(NamedTuple):
+    """Whose rows somebody is limited to: `customers` or `carts`, and the id."""
+
+    type_: str
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +58,8 @@ class Store:
 class Principal:
     """The bearer of a token: its store, its customer (None for an integration) and its scopes.
 
-    `demands_if_match` is the store's policy `require_if_match`: that changes name the version they are made to.
+    Who shows the session of a cart has `cart_id`, and no more than that cart, whatever token comes with it; the token
+    says which customer it is, if one is signed in. `demands_if_match` is the store's policy `require_if_match`: that changes name the version they are made to.
     `expires_at` is when the token ends, real time, None for never.
     """
 
@@ -52,6 +69,14 @@ class Principal:
     scopes: frozenset[str]
     demands_if_match: bool = False
     expires_at: datetime | None = None
+    cart_id: str | None = None
+
+    @property
+    def owner(self) -> Owner | None:
+        """Whose rows the principal is limited to; None for an integration, which sees the whole store."""
+        if self.cart_id is not None:
+            return Owner("carts", self.cart_id)
+        return None if self.customer_id is None else Owner("customers", self.customer_id)
 
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the token has the scope."""

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import cache
 
 import schemas  # noqa: F401 -- declares the graph
-from schemas.base import Resource, ToMany, Write, graph
+from schemas.base import PUBLIC, Resource, ToMany, Write, graph
 from service.jsonapi.body import Draft
 from service.operations import copies, reorders, tokens
 from service.operations.drafts import Carts, Orders, OrderSubscriptions
 from service.operations.lines import Addresses, CartItems, LineItems, OrderSubscriptionItems, Skus
 from service.operations.outcome import Created
 from service.operations.writes import Writer
+from service.errors import Forbidden
 from service.principal import Principal
 from service.store.pool import Connection
 
@@ -49,6 +50,12 @@ class Entry:
     def on_resource(self) -> tuple[str, ...]:
         """The methods of a resource's URL."""
         return ("GET", "HEAD", *(["PATCH"] if self.update else []), *(["DELETE"] if self.remove else []))
+
+    def require_write(self, principal: Principal) -> None:
+        """Raise Forbidden unless somebody may write resources of this type at all."""
+        principal.require(self.writes)
+        if principal.cart_id is not None and self.resource.guest in (None, PUBLIC):
+            raise Forbidden("{type} are not for guests.", type=self.resource.type_)
 
     def on_relationship(self, name: str) -> tuple[str, ...]:
         """The methods of a relationship's own URL; a to-many one can also be added to and taken from."""
@@ -118,14 +125,14 @@ RESOURCES: dict[str, Entry] = {
 
 
 @cache
-def _visible(scopes: frozenset[str], *, customer: bool) -> frozenset[str]:
+def _visible(scopes: frozenset[str], owner: str | None) -> frozenset[str]:
     return frozenset(
         type_
         for type_, entry in RESOURCES.items()
-        if entry.reads in scopes and not (customer and entry.resource.owner is None)
+        if entry.reads in scopes and (owner is None or entry.resource.owned_by(owner) is not None)
     )
 
 
 def visible_to(principal: Principal) -> frozenset[str]:
-    """The types that a token may read at all; of them a customer sees its own rows."""
-    return _visible(principal.scopes, customer=principal.customer_id is not None)
+    """The types that somebody may read at all; of them a customer or a guest sees the own rows."""
+    return _visible(principal.scopes, principal.owner and principal.owner.type_)

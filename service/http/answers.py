@@ -16,7 +16,7 @@ from service.http.languages import language
 from service.http.translations import say
 from service.jsonapi.negotiation import MEDIA_TYPE, PLAIN, Media
 
-VARY = "Accept, Accept-Language, Authorization"
+VARY = "Accept, Accept-Language, Authorization, X-Cart-Session"
 
 PAGES = ("first", "prev", "next", "last")
 """The links of a document that lead to other pages of it."""

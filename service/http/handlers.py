@@ -19,7 +19,7 @@ from schemas.kinds import ID
 from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed, NotFound
 from service.http import idempotency, prefer, urls
 from service.http.answers import VARY, Document
-from service.http.auth import authenticate
+from service.http.auth import identify
 from service.http.docs import YAML
 from service.http.timing import mark
 from service.jsonapi import body, links
@@ -126,11 +126,11 @@ async def _create(request: Request, entry: Entry) -> Response:
         raise not_allowed(request, entry)
     raw = await request.body()
     negotiate(request, body=True)
-    principal = await authenticate(request)
-    principal.require(entry.writes)
+    principal = await identify(request)
+    entry.require_write(principal)
     pairs = parameters(request.scope["query_string"])
     query = parse(entry.resource, pairs, shape="single", visible=visible_to(principal))
-    draft = body.creation(entry.resource, body.loads(raw), customer=principal.customer_id is not None)
+    draft = body.creation(entry.resource, body.loads(raw), customer=principal.owner is not None)
     if entry.numbers:
         draft = replace(draft, number=await request.app.state.numbers.take(principal.store.id, entry.numbers))
     rendering = rendering_of(request, principal)
@@ -138,7 +138,7 @@ async def _create(request: Request, entry: Entry) -> Response:
 
     async def work(connection: Connection) -> Response:
         created = Created.of(await create(connection, principal, draft))
-        row = await read.one(connection, Viewer(principal.store.id, principal.customer_id), query.selection, created.id)
+        row = await read.one(connection, Viewer(principal.store.id, principal.owner), query.selection, created.id)
         if row is None:
             raise body.not_found(entry.resource.type_)
         mark(request.scope, "database")
@@ -190,15 +190,17 @@ async def _reader(request: Request, entry: Entry) -> tuple[Principal, Viewer]:
     if request.method not in ("GET", "HEAD"):
         raise not_allowed(request, entry)
     negotiate(request)
-    principal = await authenticate(request)
+    principal = await identify(request)
     _may_read(entry.resource, principal)
-    return principal, Viewer(principal.store.id, principal.customer_id)
+    return principal, Viewer(principal.store.id, principal.owner)
 
 
 def _may_read(resource: type[Resource], principal: Principal) -> None:
     """Raise Forbidden, with the reason, unless the token may read a type."""
     principal.require(RESOURCES[resource.type_].reads)
     if resource.type_ not in visible_to(principal):
+        if principal.cart_id is not None:
+            raise Forbidden("{type} are not for guests.", type=resource.type_)
         raise Forbidden("{type} are not for customers.", type=resource.type_)
 
 

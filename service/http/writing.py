@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from service.errors import ApiError, Forbidden
 from service.http import conditional, idempotency, prefer
 from service.http.answers import VARY
-from service.http.auth import authenticate
+from service.http.auth import identify
 from service.http.handlers import (
     check_no_parameters,
     entry_of,
@@ -47,7 +47,7 @@ async def update(request: Request) -> Response:
     pairs = parameters(request.scope["query_string"])
     query = parse(entry.resource, pairs, shape="single", visible=visible_to(principal))
     id_ = id_of(request, entry)
-    draft = body.update(entry.resource, id_, body.loads(raw), customer=principal.customer_id is not None)
+    draft = body.update(entry.resource, id_, body.loads(raw), customer=principal.owner is not None)
     rendering = rendering_of(request, principal)
     writer = entry.update
 
@@ -55,7 +55,7 @@ async def update(request: Request) -> Response:
         locked = await writer.lock(connection, principal, entry.resource, id_)
         conditional.require(request, locked.version)
         await writer.update(connection, principal, locked, draft)
-        row = await read.one(connection, Viewer(principal.store.id, principal.customer_id), query.selection, id_)
+        row = await read.one(connection, Viewer(principal.store.id, principal.owner), query.selection, id_)
         if row is None:
             raise body.not_found(entry.resource.type_)
         mark(request.scope, "database")
@@ -93,7 +93,7 @@ async def relationship(request: Request) -> Response:
         raise Forbidden(f"{within.name} of {entry.resource.type_} can't be changed in this way.", headers=allowed)
     raw, principal = await _sender(request, entry)
     check_no_parameters(request)
-    if principal.customer_id is not None and declared.guarded:
+    if principal.owner is not None and declared.guarded:
         raise Forbidden(f"{within.name} of {entry.resource.type_} is changed by integrations only.")
     linked = body.linkage(declared, body.loads(raw))
 
@@ -124,8 +124,8 @@ async def _sender(request: Request, entry: Entry) -> tuple[bytes, Principal]:
     """The body of a request and who sent it. Raises ApiError unless they may write this type."""
     raw = await request.body()
     negotiate(request, body=bool(raw) or request.method != "DELETE")
-    principal = await authenticate(request)
-    principal.require(entry.writes)
+    principal = await identify(request)
+    entry.require_write(principal)
     return raw, principal
 
 

@@ -7,14 +7,14 @@ one cart per link and browser and no order; whoever places that order has to say
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from service import clock
 from service.errors import Gone, NotFound
-from service.operations import carts, events, reorders, stores
+from service.operations import addresses, carts, events, reorders, stores
 from service.principal import Store
 from service.rules import masks
 from service.rules.outcomes import Outcome, Policy
@@ -150,7 +150,8 @@ async def _fill(connection: Connection, opened: Opened, browser: str) -> str | N
     if all(outcome.skipped for outcome in outcomes):
         return None
     store, at = opened.store, clock.now(opened.store)
-    billing, shipping = await _copies(connection, store, [opened.billing_address_id, opened.shipping_address_id], at=at)
+    originals = (opened.billing_address_id, opened.shipping_address_id)
+    billing, shipping = await addresses.snapshots(connection, store, originals, at=at)
     cart = await carts.create(
         connection,
         store,
@@ -167,17 +168,6 @@ async def _fill(connection: Connection, opened: Opened, browser: str) -> str | N
     assert cart is not None  # noqa: S101 -- the link is held, and this browser has no open cart from it
     await reorders.fill(connection, store, cart.id, outcomes)
     return cart.session
-
-
-async def _copies(
-    connection: Connection, store: Store, address_ids: Sequence[str | None], *, at: datetime
-) -> list[str | None]:
-    """The ids of new snapshots of these addresses, in their order; None stays None."""
-    new = [None if id_ is None else clock.new_id() for id_ in address_ids]
-    pairs = [(old, copy) for old, copy in zip(address_ids, new, strict=True) if copy is not None]
-    if pairs:
-        await connection.execute(LINKS["copy_addresses"], store.id, *map(list, zip(*pairs, strict=True)), at)
-    return new
 
 
 async def _make(connection: Connection, store: Store, order_id: str, key_id: str, *, at: datetime, actor: str) -> None:

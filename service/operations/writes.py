@@ -82,7 +82,7 @@ class Change:
     @property
     def viewer(self) -> Viewer:
         """Whose eyes it is seen with."""
-        return Viewer(self.store.id, self.principal.customer_id)
+        return Viewer(self.store.id, self.principal.owner)
 
     @property
     def new(self) -> bool:
@@ -150,7 +150,7 @@ class Writer:
 
     async def lock(self, connection: Connection, principal: Principal, resource: type[Resource], id_: str) -> Locked:
         """Take hold of a resource before it changes. Raises NotFound when the principal can see none of this id."""
-        viewer = Viewer(principal.store.id, principal.customer_id)
+        viewer = Viewer(principal.store.id, principal.owner)
         whole: Columns = {}
         if self.whole:
             relationship = resource.relationships[self.whole]
@@ -186,7 +186,7 @@ class Writer:
         self, connection: Connection, principal: Principal, locked: Locked, name: str, ids: tuple[str, ...]
     ) -> None:
         """Add members to a to-many relationship; those that it has already are kept once."""
-        viewer = Viewer(principal.store.id, principal.customer_id)
+        viewer = Viewer(principal.store.id, principal.owner)
         held = await write.linked(connection, viewer, locked.resource, locked.id, name)
         # Those that were sent come first, so that pointers count them as the document does.
         draft = Draft(locked.resource, locked.id, relationships={name: (*ids, *sorted(held.difference(ids)))})
@@ -196,7 +196,7 @@ class Writer:
         self, connection: Connection, principal: Principal, locked: Locked, name: str, ids: tuple[str, ...]
     ) -> None:
         """Remove members from a to-many relationship; what is no member is no problem."""
-        viewer = Viewer(principal.store.id, principal.customer_id)
+        viewer = Viewer(principal.store.id, principal.owner)
         held = await write.linked(connection, viewer, locked.resource, locked.id, name)
         draft = Draft(locked.resource, locked.id, relationships={name: tuple(sorted(held.difference(ids)))})
         await self.update(connection, principal, locked, draft)
@@ -229,25 +229,27 @@ class Writer:
 def _check_customer(
     principal: Principal, resource: type[Resource], *, creating: bool = False, deleting: bool = False
 ) -> None:
-    """Raise Forbidden for what customers don't do to a type at all."""
-    if principal.customer_id is None:
+    """Raise Forbidden for what customers and guests don't do to a type at all."""
+    if principal.owner is None:
         return
-    if resource.owner in (None, PUBLIC):
+    owned = resource.owned_by(principal.owner.type_)
+    if owned in (None, PUBLIC):
         raise Forbidden(f"{resource.type_} are not changed by customers.")
-    if resource.owner == "id" and (creating or deleting):
+    if owned == "id" and (creating or deleting):
         raise Forbidden(f"{resource.type_} are made and deleted by integrations only.")
     if creating and any(attribute.guarded and attribute.required for attribute in resource.attributes.values()):
         raise Forbidden(f"{resource.type_} are made by integrations only.")
 
 
 def _own(change: Change) -> None:
-    """A customer's new resource is the customer's; saying so is fine, anything else that is guarded isn't."""
-    customer_id, resource = change.principal.customer_id, change.resource
-    path = resource.owner_path() if customer_id is not None else ()
-    if len(path) == 1:
-        change.columns[path[0].column] = customer_id
+    """A new resource is its maker's; saying so is fine, anything else that is guarded isn't."""
+    owner, resource = change.principal.owner, change.resource
+    path = resource.owner_path(root=owner.type_) if owner is not None else ()
+    own = path[0] if len(path) == 1 else None
+    if own is not None and owner is not None:
+        change.columns[own.column] = owner.id
     for echo in change.draft.echoes:
-        if not (len(path) == 1 and resource.relationships.get(echo.name) is path[0] and echo.value == customer_id):
+        if own is None or owner is None or resource.relationships.get(echo.name) is not own or echo.value != owner.id:
             change.problems.append(read_only(echo.name, echo.pointer))
 
 

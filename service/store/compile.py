@@ -2,8 +2,8 @@
 
 Included rows come as `(select row(...))` for a to-one and `array(select row(...))` for a to-many relationship, nested
 as deep as the include tree, and are read by position (`service.jsonapi.document.layout`). Identifiers come from Schemas
-only, every value from a client is a bind; `$1` is always the store. A customer's rows are limited at every level by the
-owner path that each Schema declares.
+only, every value from a client is a bind; `$1` is always the store. The rows of a customer or a guest are limited at
+every level by the path to their owner that each Schema declares.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from typing import Any
 from schemas.base import PUBLIC, Resource, ToMany, ToOne, graph
 from service.jsonapi.document import MAX_INCLUDED, layout
 from service.jsonapi.query import Selection
+from service.principal import Owner
 
 
 class Statement:
-    """SQL text under construction with its binds: the store first, a customer at its first use."""
+    """SQL text under construction with its binds: the store first, an owner at its first use."""
 
-    def __init__(self, store_id: int, customer_id: str | None) -> None:
+    def __init__(self, store_id: int, owner: Owner | None) -> None:
         self.binds: list[Any] = [store_id]
-        self._customer_id = customer_id
-        self._customer = ""
+        self._owner = owner
+        self._bound = ""
         self._aliases = 0
 
     def bind(self, value: Any) -> str:
@@ -30,14 +31,13 @@ class Statement:
         self.binds.append(value)
         return f"${len(self.binds)}"
 
-    @property
-    def customer(self) -> str:
-        """The customer's placeholder.
+    def owner(self, owner: Owner) -> str:
+        """The owner's placeholder.
 
         Bound when first asked for, since Postgres refuses binds that a statement doesn't use.
         """
-        self._customer = self._customer or self.bind(self._customer_id)
-        return self._customer
+        self._bound = self._bound or self.bind(owner.id)
+        return self._bound
 
     def alias(self) -> str:
         """A table alias that is used nowhere else in the statement."""
@@ -77,29 +77,31 @@ class Statement:
         )
 
     def scope(self, resource: type[Resource], alias: str, *conditions: str) -> str:
-        """A where clause: the store, the type's fixed columns, the customer's own rows, and further conditions."""
+        """A where clause: the store, the type's fixed columns, the owner's rows, and further conditions."""
         fixed = [f"{alias}.{column} = '{value}'" for column, value in resource.where.items()]
         return " and ".join(
             [f"{alias}.store_id = $1", *fixed, *self._owned(resource, alias), *(c for c in conditions if c)]
         )
 
     def _owned(self, resource: type[Resource], alias: str) -> list[str]:
-        if self._customer_id is None:
+        owner = self._owner
+        if owner is None:
             return []
-        if resource.owner == PUBLIC:
+        owned = resource.owned_by(owner.type_)
+        if owned == PUBLIC:
             return [f'{alias}."{column}" is null' for column in resource.private]
-        if resource.owner is None:
+        if owned is None:
             return ["false"]
-        if resource.owner == "id":
-            return [f"{alias}.id = {self.customer}"]
-        return [self._path(resource.owner_path(graph), alias)]
+        if owned == "id":
+            return [f"{alias}.id = {self.owner(owner)}"]
+        return [self._path(resource.owner_path(graph, owner.type_), alias, owner)]
 
-    def _path(self, path: Sequence[ToOne], alias: str) -> str:
+    def _path(self, path: Sequence[ToOne], alias: str, owner: Owner) -> str:
         first, *rest = path
         if not rest:
-            return f'{alias}."{first.column}" = {self.customer}'
+            return f'{alias}."{first.column}" = {self.owner(owner)}'
         parent, table = self.alias(), graph[first.type_].table
         return (
             f"exists (select from {table} {parent} where {parent}.store_id = $1"
-            f' and {parent}.id = {alias}."{first.column}" and {self._path(rest, parent)})'
+            f' and {parent}.id = {alias}."{first.column}" and {self._path(rest, parent, owner)})'
         )

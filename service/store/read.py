@@ -17,6 +17,7 @@ from service.errors import TooCostly, Unavailable
 from service.jsonapi.document import Row
 from service.jsonapi.pagination import DEFAULT_SIZE, Page, Window, cursor
 from service.jsonapi.query import Query, Selection
+from service.principal import Owner
 from service.store import filters, keyset
 from service.store.compile import Statement
 from service.store.pool import Connection
@@ -24,10 +25,10 @@ from service.store.pool import Connection
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Whose eyes a read has: a store, and a customer unless an integration asks."""
+    """Whose eyes a read has: a store, and a customer or a guest's cart unless an integration asks."""
 
     store_id: int
-    customer_id: str | None = None
+    owner: Owner | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +100,12 @@ async def related(connection: Connection, viewer: Viewer, within: Within, query:
 
 async def exists(connection: Connection, viewer: Viewer, resource: type[Resource], id_: str) -> bool:
     """Whether the viewer can see a resource of this id."""
-    statement = Statement(viewer.store_id, viewer.customer_id)
+    statement = Statement(viewer.store_id, viewer.owner)
     return bool(await connection.fetchval(f"select {_exists(statement, resource, id_)}", *statement.binds))
 
 
 def _start(viewer: Viewer) -> tuple[Statement, str]:
-    statement = Statement(viewer.store_id, viewer.customer_id)
+    statement = Statement(viewer.store_id, viewer.owner)
     return statement, statement.alias()
 
 
