@@ -105,7 +105,10 @@ class Graph(Mapping[str, "type[Resource]"]):
 graph = Graph()
 
 OWNERS = ("customers", "carts")
-"""The types that rows belong to: a customer sees what is the customer's, a guest what is of the guest's cart."""
+"""The types that rows belong to: a customer sees what is the customer's, a guest what is of the guest's cart.
+
+`Resource.owners` says how: by a path, `id` for the owner itself, `PUBLIC`, or None for not at all.
+"""
 
 
 @dataclass(frozen=True)
@@ -251,15 +254,16 @@ class Resource(Schema, metaclass=_ResourceType):
 
     `Meta` options: `type_` (JSON:API type, plural snake_case), `table` (default: the type), `where` (columns with fixed
     values, for types that share a table), `owner` (path of to-one relationships to the customer who owns a row,
-    `PUBLIC`, or None: not for customers), `guest` (the same to the cart of a guest), `internal` (columns of the table that clients never see), `disclosed` (texts
-    that only the answer to a create shows, beside the attributes: name -> description).
+    `PUBLIC`, or None: not for customers), `guest` (the same to the cart of a guest), `internal` (columns of the table
+    that clients never see), `disclosed` (texts that only the answer to a create shows, beside the attributes: name ->
+    description).
     """
 
     type_: ClassVar[str]
     table: ClassVar[str]
     where: ClassVar[Mapping[str, str]]
     owner: ClassVar[str | None]
-    guest: ClassVar[str | None]
+    owners: ClassVar[Mapping[str, str | None]]
     internal: ClassVar[tuple[str, ...]]
     private: ClassVar[tuple[str, ...]]
     disclosed: ClassVar[Mapping[str, str]]
@@ -279,7 +283,7 @@ class Resource(Schema, metaclass=_ResourceType):
         cls.table = getattr(meta, "table", cls.type_)
         cls.where = dict(getattr(meta, "where", {}))
         cls.owner = getattr(meta, "owner", None)
-        cls.guest = getattr(meta, "guest", None)
+        cls.owners = {"customers": cls.owner, "carts": getattr(meta, "guest", None)}
         cls.internal = tuple(getattr(meta, "internal", ()))
         cls.private = tuple(getattr(meta, "private", ()))
         cls.disclosed = dict(getattr(meta, "disclosed", {}))
@@ -314,21 +318,14 @@ class Resource(Schema, metaclass=_ResourceType):
         return kept | {r.column: r for r in cls.relationships.values() if isinstance(r, ToOne)}
 
     @classmethod
-    def owned_by(cls, root: str) -> str | None:
-        """How a row belongs to one of the `OWNERS`: a path, `id` for the owner itself, `PUBLIC`, or None."""
-        return cls.owner if root == "customers" else cls.guest
-
-    @classmethod
-    def owner_path(
-        cls, types: Mapping[str, type[Resource]] = graph, root: str = "customers"
-    ) -> tuple[ToOne, ...]:
+    def owner_path(cls, types: Mapping[str, type[Resource]] = graph, root: str = "customers") -> tuple[ToOne, ...]:
         """The to-one relationships from this type to the customer who owns a row, or to the cart that it is of.
 
         Raises TypeError when the path leads elsewhere.
         """
         path: list[ToOne] = []
         current: type[Resource] = cls
-        owner = cls.owned_by(root)
+        owner = cls.owners[root]
         if owner in (None, PUBLIC, "id"):
             return ()
         for name in str(owner).split("."):

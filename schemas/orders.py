@@ -107,7 +107,9 @@ class Order(Standard, Tagged):
     _payment_source_token = Text(
         write=Write.UPDATE,
         trigger=True,
-        doc="Together with `_place`: what to pay with once, in the gateway's own words; else the source from the wallet.",
+        nullable=False,
+        doc="Together with `_place`: what to pay with once, in the gateway's own words; by default the source from the"
+        " wallet.",
         example="tok_approve",
     )
     _refresh_prices = Boolean(
@@ -123,6 +125,7 @@ class Order(Standard, Tagged):
     _repeat_link_factor = Text(
         write=Write.CREATE,
         trigger=True,
+        nullable=False,
         doc="Together with a cart that a repeat link made: what the store's `repeat_link_factor` asks of somebody who"
         " isn't signed in.",
         example="3511 AA",
@@ -145,7 +148,8 @@ class Order(Standard, Tagged):
     cart = ToOne(
         "carts",
         write=Write.CREATE,
-        doc="The cart it is made of, with all that is in it, at the prices of that moment; the cart is `converted` then.",
+        doc="The cart it is made of, with all that is in it, at the prices of that moment; the cart is `converted`"
+        " then.",
     )
     repeat_link = ToOne("repeat_links", doc="The link that made its cart.")
     source_order = ToOne("orders", doc="The order that this one is a copy of.")

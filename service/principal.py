@@ -59,8 +59,9 @@ class Principal:
     """The bearer of a token: its store, its customer (None for an integration) and its scopes.
 
     Who shows the session of a cart has `cart_id`, and no more than that cart, whatever token comes with it; the token
-    says which customer it is, if one is signed in. `demands_if_match` is the store's policy `require_if_match`: that changes name the version they are made to.
-    `expires_at` is when the token ends, real time, None for never.
+    says which customer it is, if one is signed in. `proven_link_id` is the repeat link whose customer somebody has
+    shown to be without signing in. `demands_if_match` is the store's policy `require_if_match`: that changes name the
+    version they are made to. `expires_at` is when the token ends, real time, None for never.
     """
 
     store: Store
@@ -70,6 +71,7 @@ class Principal:
     demands_if_match: bool = False
     expires_at: datetime | None = None
     cart_id: str | None = None
+    proven_link_id: str | None = None
 
     @property
     def owner(self) -> Owner | None:

@@ -12,17 +12,19 @@ from functools import cache
 
 import schemas  # noqa: F401 -- declares the graph
 from schemas.base import PUBLIC, Resource, ToMany, Write, graph
+from service.errors import Forbidden
 from service.jsonapi.body import Draft
 from service.operations import copies, reorders, tokens
-from service.operations.drafts import Carts, Orders, OrderSubscriptions
-from service.operations.lines import Addresses, CartItems, LineItems, OrderSubscriptionItems, Skus
+from service.operations.checkout import LineItems, Orders
+from service.operations.drafts import Carts, OrderSubscriptions
+from service.operations.lines import Addresses, CartItems, OrderSubscriptionItems, Skus
 from service.operations.outcome import Created
 from service.operations.writes import Writer
-from service.errors import Forbidden
 from service.principal import Principal
+from service.store.phases import Interlude
 from service.store.pool import Connection
 
-Create = Callable[[Connection, Principal, Draft], Awaitable[str | Created]]
+Create = Callable[[Connection, Principal, Draft], Awaitable[str | Created | Interlude[str | Created]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Entry:
     def require_write(self, principal: Principal) -> None:
         """Raise Forbidden unless somebody may write resources of this type at all."""
         principal.require(self.writes)
-        if principal.cart_id is not None and self.resource.guest in (None, PUBLIC):
+        if principal.cart_id is not None and self.resource.owners["carts"] in (None, PUBLIC):
             raise Forbidden("{type} are not for guests.", type=self.resource.type_)
 
     def on_relationship(self, name: str) -> tuple[str, ...]:
@@ -82,7 +84,7 @@ def _line(
 
     A `writer` creates, changes and deletes; what is only created has `create`, what only changes `updated_by`.
     """
-    made_by = writer.create if writer is not None else create
+    made_by = writer.creating if writer is not None else create
     scope = writes or f"update_{family}"
     return Entry(graph[type_], f"read_{family}", scope, made_by, writer or updated_by, writer, numbers)
 
@@ -129,7 +131,7 @@ def _visible(scopes: frozenset[str], owner: str | None) -> frozenset[str]:
     return frozenset(
         type_
         for type_, entry in RESOURCES.items()
-        if entry.reads in scopes and (owner is None or entry.resource.owned_by(owner) is not None)
+        if entry.reads in scopes and (owner is None or entry.resource.owners[owner] is not None)
     )
 
 

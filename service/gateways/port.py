@@ -28,9 +28,9 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a gateway says of a payment. `failed`: it never said, and was told to drop the payment."""
+    """What a gateway says of a payment. `failed`: it never said, and was told to refuse the payment."""
 
-    status: Literal["authorized", "declined", "failed"]
+    status: Literal["authorized", "declined", "failed", "voided"]
     reference: str | None = None
     decline_code: str | None = None
     detail: str | None = None

@@ -31,6 +31,7 @@ from service.operations.outcome import Created
 from service.principal import Principal
 from service.resources import RESOURCES, Entry, visible_to
 from service.store import read
+from service.store.phases import Interlude, Work
 from service.store.pool import Connection
 from service.store.read import Rows, Viewer, Within
 
@@ -136,8 +137,14 @@ async def _create(request: Request, entry: Entry) -> Response:
     rendering = rendering_of(request, principal)
     create = entry.create
 
-    async def work(connection: Connection) -> Response:
-        created = Created.of(await create(connection, principal, draft))
+    async def work(connection: Connection) -> Response | Interlude[Response]:
+        return await answer(connection, lambda held: create(held, principal, draft))
+
+    async def answer(connection: Connection, make: Work[str | Created]) -> Response | Interlude[Response]:
+        made = await make(connection)
+        if isinstance(made, Interlude):
+            return made.around(answer)
+        created = Created.of(made)
         row = await read.one(connection, Viewer(principal.store.id, principal.owner), query.selection, created.id)
         if row is None:
             raise body.not_found(entry.resource.type_)

@@ -34,6 +34,7 @@ from service.jsonapi.query import parameters, parse
 from service.principal import Principal
 from service.resources import Entry, visible_to
 from service.store import read
+from service.store.phases import Interlude, Work
 from service.store.pool import Connection
 from service.store.read import Viewer
 
@@ -51,10 +52,15 @@ async def update(request: Request) -> Response:
     rendering = rendering_of(request, principal)
     writer = entry.update
 
-    async def work(connection: Connection) -> Response:
+    async def work(connection: Connection) -> Response | Interlude[Response]:
         locked = await writer.lock(connection, principal, entry.resource, id_)
         conditional.require(request, locked.version)
-        await writer.update(connection, principal, locked, draft)
+        return await answer(connection, lambda held: writer.updating(held, principal, locked, draft))
+
+    async def answer(connection: Connection, change: Work[None]) -> Response | Interlude[Response]:
+        changed = await change(connection)
+        if changed is not None:
+            return changed.around(answer)
         row = await read.one(connection, Viewer(principal.store.id, principal.owner), query.selection, id_)
         if row is None:
             raise body.not_found(entry.resource.type_)

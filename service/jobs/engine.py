@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -19,11 +19,13 @@ import asyncpg
 import structlog
 from pgqueuer.core.executors import DatabaseRetryEntrypointExecutor, EntrypointExecutorParameters
 from pgqueuer.db import AsyncpgDriver
+from pgqueuer.models import Job
 from pgqueuer.qm import QueueManager
 
 from service.jobs import clean
 from service.jobs.copy import CopyJob
-from service.operations import copies
+from service.jobs.pay import PaymentJob
+from service.operations import copies, placing
 from service.store.pool import open_database
 from service.store.queue import queue_queries, queue_settings
 
@@ -73,16 +75,19 @@ async def run(
     ):
         tasks.create_task(_every(stop, timedelta(seconds=30), lambda: clean.rescue(database)))
         tasks.create_task(_every(stop, timedelta(hours=1), lambda: clean.clean(database)))
-        job = CopyJob(database, lease=lease)
+        entrypoints = {
+            copies.ENTRYPOINT: CopyJob(database, lease=lease).run,
+            placing.ENTRYPOINT: PaymentJob(database).run,
+        }
         connect = partial(
             asyncpg.connect, listen_url or url, command_timeout=30, statement_cache_size=statement_cache_size
         )
-        await _keep_working(lambda: _work(connect, job, stop, concurrency, heartbeat), stop)
+        await _keep_working(lambda: _work(connect, entrypoints, stop, concurrency, heartbeat), stop)
 
 
 async def _work(
     connect: Callable[[], Awaitable[asyncpg.Connection[asyncpg.Record]]],
-    job: CopyJob,
+    entrypoints: Mapping[str, Callable[[Job], Awaitable[None]]],
     stop: asyncio.Event,
     concurrency: int,
     heartbeat: timedelta,
@@ -91,7 +96,8 @@ async def _work(
     connection = await connect()
     try:
         manager = QueueManager(queue_queries(AsyncpgDriver(connection)), queue_settings().channel)
-        manager.entrypoint(copies.ENTRYPOINT, executor_factory=_retrying)(job.run)
+        for name, work in entrypoints.items():
+            manager.entrypoint(name, executor_factory=_retrying)(work)
         manager.shutdown = stop
         await manager.run(
             dequeue_timeout=POLL,

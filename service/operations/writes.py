@@ -22,8 +22,10 @@ from service.jsonapi.body import Draft, Echo, Linked, not_found, read_only
 from service.jsonapi.document import layout, serializer
 from service.jsonapi.query import Selection
 from service.operations import events, tagging
+from service.operations.outcome import Created
 from service.principal import Principal, Store
 from service.store import write
+from service.store.phases import Interlude
 from service.store.pool import Connection
 from service.store.read import Viewer
 from service.store.write import Columns
@@ -148,6 +150,19 @@ class Writer:
         await self.settle(change)
         return change.id
 
+    async def creating(
+        self, connection: Connection, principal: Principal, draft: Draft
+    ) -> str | Created | Interlude[str | Created]:
+        """Make the resource of a draft, in as many transactions as that takes. `create` does it in one, or refuses."""
+        return await self.create(connection, principal, draft)
+
+    async def updating(
+        self, connection: Connection, principal: Principal, locked: Locked, draft: Draft
+    ) -> Interlude[None] | None:
+        """Change a locked resource, in as many transactions as that takes. `update` does it in one, or refuses."""
+        await self.update(connection, principal, locked, draft)
+        return None
+
     async def lock(self, connection: Connection, principal: Principal, resource: type[Resource], id_: str) -> Locked:
         """Take hold of a resource before it changes. Raises NotFound when the principal can see none of this id."""
         viewer = Viewer(principal.store.id, principal.owner)
@@ -232,7 +247,7 @@ def _check_customer(
     """Raise Forbidden for what customers and guests don't do to a type at all."""
     if principal.owner is None:
         return
-    owned = resource.owned_by(principal.owner.type_)
+    owned = resource.owners[principal.owner.type_]
     if owned in (None, PUBLIC):
         raise Forbidden(f"{resource.type_} are not changed by customers.")
     if owned == "id" and (creating or deleting):

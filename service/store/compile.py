@@ -87,7 +87,7 @@ class Statement:
         owner = self._owner
         if owner is None:
             return []
-        owned = resource.owned_by(owner.type_)
+        owned = resource.owners[owner.type_]
         if owned == PUBLIC:
             return [f'{alias}."{column}" is null' for column in resource.private]
         if owned is None:

@@ -1,7 +1,8 @@
 -- Addresses, and the copies that carts and orders keep for themselves.
 
 -- name: copy
--- Copies addresses $2 as snapshots with the ids $3, for customer $4 and cart $5 (null: for nobody), at $6.
+-- Copies addresses $2 as snapshots with the ids $3, for customer $4 (null: for nobody), at $5. What a guest made for a
+-- cart stays that guest's.
 insert into addresses (
     store_id, id, customer_id, cart_id, snapshot, business, first_name, last_name, company, line_1, line_2, city,
     zip_code, state_code, country_code, phone, email, notes, lat, lng, billing_info, created_at, updated_at
@@ -10,7 +11,7 @@ select
     $1 as store_id,
     copy.id,
     $4 as customer_id,
-    $5 as cart_id,
+    addresses.cart_id,
     true as snapshot,
     addresses.business,
     addresses.first_name,
@@ -28,8 +29,8 @@ select
     addresses.lat,
     addresses.lng,
     addresses.billing_info,
-    $6 as created_at,
-    $6 as updated_at
+    $5 as created_at,
+    $5 as updated_at
 from unnest($2::text[], $3::text[]) as copy (source_id, id)
 inner join addresses
     on copy.source_id = addresses.id

@@ -1,0 +1,407 @@
+"""Placing orders, and cancelling them: two transactions around the call to the payment gateway.
+
+The first one checks everything, takes the stock and notes the payment under a key of its own: the order is `placing`.
+The gateway is asked with no transaction open. The second one makes the order `placed`, or `pending` again with its
+stock given back. Whoever is at it holds the payment for the time of a lease; when that is over (its process died), the
+next one asks the gateway what became of the key, and goes on: nobody is charged twice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import orjson
+
+from service import clock
+from service.errors import ApiError, InProgress, Invalid, InvalidState, PaymentRefused, Phrase, raise_all
+from service.gateways import GATEWAYS, usable
+from service.gateways.port import Answer, Payment, release, settle
+from service.jsonapi.body import Draft
+from service.operations import addresses, buying, events
+from service.operations.buying import Row
+from service.operations.orders import ORDERS
+from service.principal import Principal, Store
+from service.rules.outcomes import Outcome
+from service.rules.states import Checkout, Method, missing, refused
+from service.rules.totals import line_totals
+from service.store import queue
+from service.store.phases import Interlude, failing
+from service.store.pool import Connection
+from sql import queries
+
+PLACING = queries("placing")
+
+ENTRYPOINT = "payments"
+"""The name under which the queue knows the job that goes on with a payment that was left behind."""
+
+LEASE = timedelta(seconds=60)
+"""How long one may be at a payment: longer than a gateway has for all that it is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A payment of an order that somebody holds: `pending` until the gateway answers, or `voiding`."""
+
+    store: Store
+    order_id: str
+    actor: str
+    id: str
+    status: str
+    gateway: str
+    payment: Payment
+
+
+async def place(connection: Connection, principal: Principal, order_id: str, draft: Draft) -> Interlude[None] | None:
+    """Place an order that is locked: the gateway is asked in the interlude; None when there is nothing to be done.
+
+    An order that is placed already stays so; one that somebody is placing raises InProgress, unless that somebody is
+    gone. Raises InvalidState, and all that is missing at once as Invalid; afterwards PaymentRefused, with the order
+    pending again.
+    """
+    store, actor = principal.store, events.actor(principal)
+    at = clock.now(store)
+    facts = await connection.fetchrow(PLACING["facts"], store.id, order_id, at)
+    assert facts is not None  # noqa: S101 -- the caller holds it
+    status = facts["status"]
+    if status in ("placed", "approved"):
+        return None
+    if status == "placing":
+        going_on = await resume(connection, store, order_id, actor=actor)
+        if going_on is None:
+            raise _in_progress()
+        return going_on
+    if status == "cancelled":
+        raise InvalidState("{reason}", reason=refused(status, "placed"), pointer=draft.pointer("_place"))
+    token = draft.triggers.get("_payment_source_token") or facts["payment_source_token"]
+    await _check(connection, principal, order_id, draft, facts, has_token=token is not None, at=at)
+    billing_id, shipping_id = facts["billing_address_id"], facts["shipping_address_id"]
+    if not facts["has_snapshots"]:
+        originals = (billing_id, shipping_id)
+        billing_id, shipping_id = await addresses.snapshots(
+            connection, store, originals, customer_id=facts["customer_id"], at=at
+        )
+    due = _due(facts)
+    status, paid = ("placing", facts["payment_status"]) if due else ("placed", "free")
+    await connection.execute(PLACING["save"], store.id, order_id, status, paid, billing_id, shipping_id, at)
+    await events.record(connection, store, "orders.placing" if due else "orders.place", order_id, actor=actor)
+    if not due:
+        return None
+    id_ = clock.new_id()
+    payment = await _begin(connection, store, order_id, facts, id_=id_, due=due, token=token)
+    return _asking(Attempt(store, order_id, actor, id_, "pending", facts["gateway"], payment))
+
+
+async def cancel(connection: Connection, principal: Principal, order_id: str, draft: Draft) -> Interlude[None] | None:
+    """Cancel an order that is locked: its stock goes back, and its payment is voided in the interlude, if it has one.
+
+    An order that is cancelled already stays so. Raises InvalidState for an approved one unless an integration asks,
+    InProgress for one that is being placed.
+    """
+    store, actor = principal.store, events.actor(principal)
+    at = clock.now(store)
+    facts = await connection.fetchrow(PLACING["facts"], store.id, order_id, at)
+    assert facts is not None  # noqa: S101 -- the caller holds it
+    status, paid = facts["status"], facts["payment_status"]
+    if status == "cancelled":
+        return None
+    if status == "placing":
+        raise _in_progress()
+    if status == "approved" and principal.owner is not None:
+        raise InvalidState("The order is approved: only the shop can cancel it.", pointer=draft.pointer("_cancel"))
+    attempt = None
+    if status in ("placed", "approved"):
+        await connection.execute(PLACING["give_stock_back"], store.id, order_id, at)
+        now = clock.now()
+        row = await connection.fetchrow(PLACING["begin_voiding"], store.id, order_id, now, now + LEASE)
+        attempt = None if row is None else _attempt(store, order_id, actor, row)
+    if paid == "authorized" and attempt is None:
+        paid = "voided"
+    await _save(connection, store, order_id, facts, status="cancelled", paid=paid, at=at)
+    await events.record(connection, store, "orders.cancel", order_id, actor=actor)
+    return None if attempt is None else _asking(attempt)
+
+
+async def resume(connection: Connection, store: Store, order_id: str, *, actor: str) -> Interlude[None] | None:
+    """Go on with an order's payment that was left behind; None when there is none, or somebody is at it."""
+    at = clock.now()
+    row = await connection.fetchrow(PLACING["claim_attempt"], store.id, order_id, at, at + LEASE)
+    return None if row is None else _asking(_attempt(store, order_id, actor, row), again=True)
+
+
+async def abandoned(connection: Connection, at: datetime, *, limit: int) -> list[tuple[int, str]]:
+    """Store and order of payments of all stores that nobody is at at this instant of real time, at most `limit`."""
+    return [(row["store_id"], row["order_id"]) for row in await connection.fetch(PLACING["abandoned"], at, limit)]
+
+
+async def enqueue(connection: Connection, store_id: int, order_id: str) -> None:
+    """Put the job that goes on with an order's payment into the queue, unless it is there already."""
+    payload = orjson.dumps([store_id, order_id])
+    await queue.enqueue(connection, ENTRYPOINT, payload, dedupe_key=f"{ENTRYPOINT}/{store_id}/{order_id}")
+
+
+async def refresh_prices(connection: Connection, store: Store, order_id: str, at: datetime) -> None:
+    """Bring the lines of an order to the prices of today; one that has none keeps its own, and can't be placed."""
+    facts = await connection.fetchrow(PLACING["facts"], store.id, order_id, at)
+    assert facts is not None  # noqa: S101 -- the caller holds it
+    rows = await connection.fetch(PLACING["lines"], store.id, order_id)
+    outcomes = await _today(connection, store, rows, facts, at)
+    priced = []
+    for row, outcome in zip(rows, outcomes, strict=True):
+        if outcome.price is None or outcome.item is None:
+            continue
+        rate = outcome.item.tax_rate
+        amounts = line_totals(
+            row["quantity"],
+            outcome.price.amount_cents,
+            rate,
+            tax_included=facts["tax_included"],
+            discount_cents=row["discount_cents"],
+        )
+        priced.append(
+            {
+                "id": row["id"],
+                "unit_amount_cents": outcome.price.amount_cents,
+                "compare_at_amount_cents": outcome.price.compare_at_amount_cents,
+                "total_amount_cents": amounts.total + row["options_amount_cents"],
+                "tax_rate": str(rate),
+                "tax_amount_cents": amounts.tax,
+            }
+        )
+    await connection.execute(PLACING["reprice"], store.id, order_id, orjson.dumps(priced).decode(), at)
+
+
+async def _check(
+    connection: Connection,
+    principal: Principal,
+    order_id: str,
+    draft: Draft,
+    facts: Row,
+    *,
+    has_token: bool,
+    at: datetime,
+) -> None:
+    """Take the stock of an order, or raise everything that keeps it from being placed."""
+    store = principal.store
+    rows = await connection.fetch(PLACING["lines"], store.id, order_id)
+    outcomes = await _today(connection, store, rows, facts, at)
+    pointer = draft.pointer("_place")
+    problems: list[ApiError] = [
+        Invalid("{name} - {message}", name=name, message=message, pointer=draft.pointer(name, "_place"), meta=meta)
+        for name, message, meta in _missing(principal, facts, has_lines=bool(rows), has_token=has_token, at=at)
+    ]
+    problems += buying.check(outcomes, pointer, "line_item")
+    if facts["cart_id"] is not None:
+        problems += _dearer(outcomes, pointer)
+    if not any(outcome.code for outcome in outcomes):
+        problems += await _take_stock(connection, store, outcomes, pointer, at)
+    raise_all(problems)
+
+
+def _missing(
+    principal: Principal, facts: Row, *, has_lines: bool, has_token: bool, at: datetime
+) -> Sequence[tuple[str, Phrase, Mapping[str, str]]]:
+    """What an order lacks, by the names of its fields."""
+    shipping, payment, gateway = facts["shipping_method_id"], facts["payment_method_id"], facts["gateway"]
+    source_expires_at, source_id = facts["payment_source_expires_at"], facts["customer_payment_source_id"]
+    checkout = Checkout(
+        status="pending",
+        ships=facts["fulfillment_status"] != "not_required",
+        free=not _due(facts),
+        has_billing_address=facts["billing_address_id"] is not None,
+        has_shipping_address=facts["shipping_address_id"] is not None,
+        shipping_method=None if shipping is None else Method(facts["shipping_method_available"]),
+        payment_method=None if payment is None else Method(facts["payment_method_available"], gateway),
+        payment_source_expired=source_expires_at is not None and source_expires_at <= at,
+        gateways=usable(principal.store.mode),
+    )
+    found = missing(checkout)
+    if not (facts["customer_id"] or facts["customer_email"]):
+        found["customer_email"] = ["can't be blank"]
+    if not has_lines:
+        found["line_items"] = ["can't be blank"]
+    if facts["expires_at"] is not None and facts["expires_at"] <= at:
+        found["expires_at"] = ["has passed"]
+    if not checkout.free and gateway in GATEWAYS and GATEWAYS[gateway].needs_source and not has_token:
+        found["customer_payment_source"] = ["can't be blank"]
+    if source_id is not None and principal.owner is not None and principal.customer_id != facts["customer_id"]:
+        found["customer_payment_source"] = ["is the customer's, who has to sign in"]
+    return [(name, Phrase(message), {"field": name}) for name, messages in found.items() for message in messages]
+
+
+async def _today(
+    connection: Connection, store: Store, rows: Sequence[Row], facts: Row, at: datetime
+) -> Sequence[Outcome]:
+    """What the lines of an order would come to today. Prices of orders that are of no cart were agreed on."""
+    return await buying.today(
+        connection,
+        store,
+        [buying.source_line(row) for row in rows],
+        currency=facts["currency_code"],
+        customer_group_id=facts["customer_group_id"],
+        at=at,
+        priced=facts["cart_id"] is None,
+    )
+
+
+def _dearer(outcomes: Sequence[Outcome], pointer: str) -> list[ApiError]:
+    """A problem for each line whose price is another one now."""
+    return [
+        Invalid(
+            "{name}: the price has changed since the order was made; send `_refresh_prices` to take over today's.",
+            name=outcome.line.name,
+            pointer=pointer,
+            meta={
+                "error": "price_changed",
+                "line_item_id": outcome.line.id,
+                "unit_amount_cents": outcome.price.amount_cents,
+            },
+        )
+        for outcome in outcomes
+        if outcome.price is not None and outcome.price.amount_cents != outcome.line.unit_amount_cents
+    ]
+
+
+async def _take_stock(
+    connection: Connection, store: Store, outcomes: Sequence[Outcome], pointer: str, at: datetime
+) -> list[ApiError]:
+    """Take what an order needs out of the stock; a problem for each line of which somebody else was quicker to take."""
+    needed: Counter[str] = Counter()
+    for outcome in outcomes:
+        needed[outcome.line.sku_id or ""] += outcome.line.quantity
+    rows = await connection.fetch(ORDERS["take_stock"], store.id, list(needed), list(needed.values()), at)
+    short = {row["sku_id"] for row in rows}
+    return [
+        Invalid(
+            "{name}: there is not enough of it in stock.",
+            name=outcome.line.name,
+            pointer=pointer,
+            meta={"error": "out_of_stock", "line_item_id": outcome.line.id, "sku_code": outcome.line.sku_code},
+        )
+        for outcome in outcomes
+        if outcome.line.sku_id in short
+    ]
+
+
+def _due(facts: Row) -> int:
+    """What has to be paid, in minor units: taxes come on top of the total unless they are included."""
+    on_top = 0 if facts["tax_included"] else facts["total_tax_amount_cents"]
+    return int(facts["total_amount_cents"] + on_top)
+
+
+async def _begin(
+    connection: Connection, store: Store, order_id: str, facts: Row, *, id_: str, due: int, token: str | None
+) -> Payment:
+    """Note a payment before its gateway is asked for it. Leases are of real time, also in a store on a test clock."""
+    at = clock.now()
+    key = await connection.fetchval(
+        PLACING["begin_attempt"],
+        store.id,
+        id_,
+        order_id,
+        facts["customer_payment_source_id"],
+        facts["gateway"],
+        token,
+        facts["currency_code"],
+        due,
+        at + LEASE,
+        at,
+    )
+    return Payment(key, facts["currency_code"], due, token)
+
+
+def _attempt(store: Store, order_id: str, actor: str, row: Row) -> Attempt:
+    payment = Payment(row["key"], row["currency_code"], row["amount_cents"], row["source_token"])
+    return Attempt(store, order_id, actor, row["id"], row["status"], row["gateway"], payment)
+
+
+def _asking(attempt: Attempt, *, again: bool = False) -> Interlude[None]:
+    """Ask the gateway with no transaction open, and note its answer in the next one."""
+    gateway = GATEWAYS[attempt.gateway]
+
+    async def meanwhile() -> Answer | None:
+        if attempt.status == "voiding":
+            return Answer("voided") if await release(gateway, attempt.payment) else None
+        return await settle(gateway, attempt.payment, again=again)
+
+    async def then(connection: Connection, answer: Answer | None) -> Interlude[None] | None:
+        return await _note(connection, attempt, answer)
+
+    return Interlude(meanwhile, then)
+
+
+async def _note(connection: Connection, attempt: Attempt, answer: Answer | None) -> Interlude[None] | None:
+    """Write down what became of a payment, and of its order with it. Whoever comes second finds that done."""
+    store, order_id = attempt.store, attempt.order_id
+    facts = await _locked(connection, store, order_id)
+    if answer is None:
+        if attempt.status == "voiding":
+            # The order is cancelled; the job goes on telling the gateway so.
+            return None
+        raise InProgress(
+            "The payment gateway does not answer; the order is placed or given back once it does.",
+            headers={"Retry-After": str(int(LEASE.total_seconds()))},
+        )
+    ended = await connection.fetchval(
+        PLACING["end_attempt"],
+        store.id,
+        attempt.id,
+        attempt.status,
+        answer.status,
+        answer.reference,
+        answer.decline_code,
+        answer.detail,
+        clock.now(),
+    )
+    if ended is None:
+        if attempt.status == "pending" and facts["status"] not in ("placed", "approved"):
+            raise InvalidState("The order is {status} again.", status=facts["status"])
+        return None
+    return await _conclude(connection, attempt, facts, answer)
+
+
+async def _conclude(connection: Connection, attempt: Attempt, facts: Row, answer: Answer) -> Interlude[None] | None:
+    """What the answer to a payment means for its order."""
+    store, order_id, at = attempt.store, attempt.order_id, clock.now(attempt.store)
+    if answer.status == "voided":
+        await _save(connection, store, order_id, facts, status=facts["status"], paid="voided", at=at)
+        await events.record(connection, store, "orders.void", order_id, actor=attempt.actor)
+        return None
+    if answer.status == "authorized":
+        await _save(connection, store, order_id, facts, status="placed", paid="authorized", at=at)
+        await events.record(connection, store, "orders.place", order_id, actor=attempt.actor)
+        return None
+    await connection.execute(PLACING["give_stock_back"], store.id, order_id, at)
+    await _save(connection, store, order_id, facts, status="pending", paid=facts["payment_status"], at=at)
+    await events.record(connection, store, "orders.pending", order_id, actor=attempt.actor)
+    reason = Phrase(answer.detail or "The payment was refused.")
+    return failing(
+        PaymentRefused(
+            "The order was not placed and nothing was charged: {reason}",
+            reason=reason,
+            pointer="/data/attributes/_place",
+            meta={"error": answer.decline_code or answer.status},
+        )
+    )
+
+
+async def _locked(connection: Connection, store: Store, order_id: str) -> Row:
+    """What placing looks at, of an order that is locked by it."""
+    await connection.execute(PLACING["lock"], store.id, order_id)
+    facts = await connection.fetchrow(PLACING["facts"], store.id, order_id, clock.now(store))
+    assert facts is not None  # noqa: S101 -- an order with a payment is not deleted
+    return facts
+
+
+async def _save(
+    connection: Connection, store: Store, order_id: str, facts: Row, *, status: str, paid: str, at: datetime
+) -> None:
+    """Set an order's statuses, and leave its addresses."""
+    kept = (facts["billing_address_id"], facts["shipping_address_id"])
+    await connection.execute(PLACING["save"], store.id, order_id, status, paid, *kept, at)
+
+
+def _in_progress() -> InProgress:
+    return InProgress("The order is being placed; ask again in a moment.", headers={"Retry-After": "1"})
