@@ -94,7 +94,7 @@ select
     $2 as id,
     $3 as order_id,
     $4 as customer_payment_source_id,
-    $1 || '/' || $3::text || '/' || count(*) + 1 as key,
+    concat_ws('/', $1::bigint, $3::text, count(*) + 1) as key,
     $5 as gateway,
     $6 as source_token,
     $7 as currency_code,

@@ -14,7 +14,7 @@ import pytest
 from starlette.applications import Starlette
 
 from service import clock
-from service.http import repeat_page
+from service.http import nonces, repeat_page
 from service.http.texts import TEXTS
 from service.principal import Store
 from service.settings import Settings
@@ -134,7 +134,7 @@ async def test_failure_mode_31_without_the_pages_nonce_nothing_happens(
         assert (await client.post("/repeat-order", content=body, headers=headers)).status_code == 410
     # What stands in the URL is not what the form sends.
     assert (await client.post(f"{link.url}&nonce={fields['nonce']}", headers=FORM)).status_code == 410
-    later: datetime = clock.now() + timedelta(seconds=repeat_page.NONCE_SECONDS + 2)
+    later: datetime = clock.now() + timedelta(seconds=nonces.SECONDS + 2)
     with monkeypatch.context() as patch:
         patch.setattr(clock, "now", lambda _=None: later)
         assert (await submit(client, fields)).status_code == 400
@@ -294,7 +294,7 @@ async def test_the_stand_in_is_there_for_stores_in_test_mode_and_open_carts_only
         f"store=%D9%A1&session={session}",
     ):
         assert (await client.get(f"/demo/checkout?{wrong}")).status_code == 404
-    assert (await client.post(url)).status_code == 405
+    assert (await client.delete(url)).status_code == 405
     await connection.execute("update stores set mode = 'live' where store_id = $1", link.store.id)
     assert (await client.get(url)).status_code == 404
     await connection.execute("update stores set mode = 'test' where store_id = $1", link.store.id)

@@ -138,7 +138,7 @@ async def ordered(api: Api, cart: Ready, **attributes: Any) -> Any:
     return answer.json()["data"]
 
 
-async def placed(api: Api, order_id: str, token: str = "tok_approve", **headers: str) -> httpx2.Response:  # noqa: S107
+async def placed(api: Api, order_id: str, token: str = "tok_approve", **headers: str) -> httpx2.Response:
     return await api.send("PATCH", f"orders/{order_id}", placing(order_id, _payment_source_token=token), **headers)
 
 

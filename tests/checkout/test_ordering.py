@@ -135,7 +135,7 @@ async def test_an_order_without_an_address_to_reach_somebody_is_a_draft(
     assert told.json()["data"]["attributes"]["status"] == "pending"
 
 
-async def test_an_order_of_a_cart_keeps_its_lines_and_stays(buyer: Api, api: Api, cart: Ready) -> None:
+async def test_an_order_of_a_cart_keeps_its_lines_and_stays(buyer: Api, cart: Ready) -> None:
     order = await ordered(buyer, cart)
     (line,) = (await buyer.get(f"orders/{order['id']}/line_items"))["data"]
     changes = [
