@@ -23,7 +23,10 @@ class PaymentJob:
 
     async def run(self, job: Job) -> None:
         """Go on with the payment of the order that the job names, if nobody is at it."""
-        store_id, order_id = orjson.loads(job.payload or b"")
+        await self.go_on(*orjson.loads(job.payload or b""))
+
+    async def go_on(self, store_id: int, order_id: str) -> None:
+        """Go on with the payment of an order, if nobody is at it."""
 
         async def work(connection: Connection) -> Interlude[None] | None:
             store = await stores.find(connection, store_id)

@@ -85,7 +85,8 @@ async def place(connection: Connection, principal: Principal, order_id: str, dra
         )
     due = _due(facts)
     status, paid = ("placing", facts["payment_status"]) if due else ("placed", "free")
-    await connection.execute(PLACING["save"], store.id, order_id, status, paid, billing_id, shipping_id, at)
+    kept = dict(facts) | {"billing_address_id": billing_id, "shipping_address_id": shipping_id}
+    await _save(connection, store, order_id, kept, status=status, paid=paid, at=at)
     await events.record(connection, store, "orders.placing" if due else "orders.place", order_id, actor=actor)
     if not due:
         return None
@@ -398,9 +399,20 @@ async def _locked(connection: Connection, store: Store, order_id: str) -> Row:
 async def _save(
     connection: Connection, store: Store, order_id: str, facts: Row, *, status: str, paid: str, at: datetime
 ) -> None:
-    """Set an order's statuses, and leave its addresses."""
-    kept = (facts["billing_address_id"], facts["shipping_address_id"])
-    await connection.execute(PLACING["save"], store.id, order_id, status, paid, *kept, at)
+    """Set an order's statuses, and its addresses to those of `facts`."""
+    new = status != facts["status"]
+    await connection.execute(
+        PLACING["save"],
+        store.id,
+        order_id,
+        status,
+        paid,
+        facts["billing_address_id"],
+        facts["shipping_address_id"],
+        at,
+        at if new and status == "placed" else None,
+        at if new and status == "cancelled" else None,
+    )
 
 
 def _in_progress() -> InProgress:

@@ -69,15 +69,16 @@ where orders.store_id = $1 and orders.id = $2
 for no key update;
 
 -- name: save
--- Sets what placing, approving and cancelling change of an order, at $7; addresses $5 and $6 become its snapshots.
+-- Sets what placing and cancelling change of an order, at $7; addresses $5 and $6 become its snapshots. $8 and $9 are
+-- when it was placed and cancelled, if that is now.
 update orders
 set
     status = $3,
     payment_status = $4,
     billing_address_id = $5,
     shipping_address_id = $6,
-    placed_at = case when $3 = 'placed' then $7 else orders.placed_at end,
-    cancelled_at = case when $3 = 'cancelled' then $7 end,
+    placed_at = coalesce($8, orders.placed_at),
+    cancelled_at = coalesce($9, orders.cancelled_at),
     payment_updated_at = case when orders.payment_status = $4 then orders.payment_updated_at else $7 end,
     updated_at = $7,
     version = orders.version + 1

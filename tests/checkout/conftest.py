@@ -84,6 +84,8 @@ async def ready(
         "shipping_method_id": shipping_id,
         "payment_method_id": payment_id,
         "customer_email": None if customer_id else "gus@example.com",
+        "subtotal_amount_cents": 2500 * quantity,
+        "total_amount_cents": 2500 * quantity,
     }
     id_ = await factories.cart(connection, store, customer_id=customer_id, **{**values, **columns})
     await factories.insert(
