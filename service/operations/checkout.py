@@ -181,6 +181,8 @@ async def _take_over(change: Change) -> Cart | None:
         )
         return None
     _check_link(change, row, pointer)
+    if row["customer_id"] is not None and columns.get("customer_id", row["customer_id"]) != row["customer_id"]:
+        change.problems.append(Invalid("customer - is not the cart's", pointer=change.draft.pointer("customer")))
     cart = await carts.recalculate(connection, store, columns["cart_id"])
     for name in ("currency_code", "coupon_code"):
         wanted = cart.currency_code if name == "currency_code" else row[name]

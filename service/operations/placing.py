@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 import orjson
 
 from service import clock
-from service.errors import ApiError, InProgress, Invalid, InvalidState, PaymentRefused, Phrase, raise_all
+from service.errors import ApiError, Forbidden, InProgress, Invalid, InvalidState, PaymentRefused, Phrase, raise_all
 from service.gateways import GATEWAYS, usable
 from service.gateways.port import Answer, Payment, release, settle
 from service.jsonapi.body import Draft
@@ -99,7 +99,7 @@ async def cancel(connection: Connection, principal: Principal, order_id: str, dr
     """Cancel an order that is locked: its stock goes back, and its payment is voided in the interlude, if it has one.
 
     An order that is cancelled already stays so. Raises InvalidState for an approved one unless an integration asks,
-    InProgress for one that is being placed.
+    Forbidden for a placed one where a guest asks, InProgress for one that is being placed.
     """
     store, actor = principal.store, events.actor(principal)
     at = clock.now(store)
@@ -114,6 +114,11 @@ async def cancel(connection: Connection, principal: Principal, order_id: str, dr
         raise InvalidState("The order is approved: only the shop can cancel it.", pointer=draft.pointer("_cancel"))
     attempt = None
     if status in ("placed", "approved"):
+        if principal.cart_id is not None:
+            raise Forbidden(
+                "What was placed is cancelled by its customer or the shop, not with the session of a cart.",
+                pointer=draft.pointer("_cancel"),
+            )
         await connection.execute(PLACING["give_stock_back"], store.id, order_id, at)
         now = clock.now()
         row = await connection.fetchrow(PLACING["begin_voiding"], store.id, order_id, now, now + LEASE)

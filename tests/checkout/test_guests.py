@@ -49,6 +49,7 @@ async def test_a_guest_checks_out_from_the_cart_to_the_placed_order(
     answer = await placed(guest, order["id"])
     assert answer.status_code == 200
     assert answer.json()["data"]["attributes"]["status"] == "placed"
+    assert (await guest.update("orders", order["id"], {"_cancel": True})).status_code == 403
     assert ids(await guest.get("orders?include=line_items,shipping_address")) == [order["id"]]
     addresses = ids(await guest.get("addresses"))
     assert address["id"] in addresses

@@ -116,6 +116,16 @@ async def test_currency_and_coupon_are_the_carts(buyer: Api, cart: Ready) -> Non
     assert pointers(answer) == ["/data/attributes/currency_code", "/data/attributes/coupon_code"]
 
 
+async def test_a_customers_cart_becomes_nobody_elses_order(
+    api: Api, connection: Connection, store: Store, cart: Ready
+) -> None:
+    document = ordering(cart)
+    document["data"]["relationships"]["customer"] = to("customers", await factories.customer(connection, store))
+    answer = await api.send("POST", "orders", document)
+    assert answer.status_code == 422
+    assert pointers(answer) == ["/data/relationships/customer/data"]
+
+
 async def test_another_customers_cart_is_not_there(
     client: httpx2.AsyncClient, grant: Grant, connection: Connection, store: Store, cart: Ready
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from schemas.base import Resource, Write
 from service import errors
 from service.errors import ApiError
 
@@ -31,6 +32,11 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
         "There is no token, or one that is unknown, expired or revoked.",
         (errors.Unauthorized, errors.InvalidToken),
     ),
+    "PaymentRefused": (
+        402,
+        "The payment gateway refuses the payment, or doesn't answer: nothing is placed and nothing charged.",
+        (errors.PaymentRefused,),
+    ),
     "Forbidden": (403, "The token lacks the scope, or is a customer's where customers may not.", (errors.Forbidden,)),
     "ForbiddenField": (
         403,
@@ -44,6 +50,7 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
         "The type is another one's, the id is taken, the state of things doesn't allow it, or the key is in use.",
         (errors.Conflict, errors.TypeMismatch, errors.InvalidState, errors.InProgress),
     ),
+    "Gone": (410, "The repeat link that made the cart was withdrawn or is used up.", (errors.Gone,)),
     "PayloadTooLarge": (413, "The body is larger than the service reads.", (errors.TooLarge,)),
     "UnsupportedMediaType": (
         415,
@@ -55,6 +62,7 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
         "Values that break a rule, all of them at once, or the Idempotency-Key of another request.",
         (errors.Invalid, errors.KeyReused),
     ),
+    "TooManyRequests": (429, "Too many attempts; `Retry-After` says for how long.", (errors.TooManyRequests,)),
     "InternalServerError": (500, "Something went wrong on the service's side.", (ApiError,)),
 }
 """Name of a shared response -> status, description, the errors it can hold."""
@@ -77,6 +85,9 @@ _WRITING = (
     "Unprocessable",
     "InternalServerError",
 )
+
+
+_TRIGGERED = {"_place": ("PaymentRefused",), "_repeat_link_factor": ("Gone", "TooManyRequests")}
 
 
 def schemas() -> dict[str, Object]:
@@ -120,6 +131,12 @@ def of_related_collection() -> dict[str, Object]:
 def of_creation() -> dict[str, Object]:
     """What can go wrong where a resource or a relationship is created or changed."""
     return _by_status(*_WRITING)
+
+
+def of_triggers(resource: type[Resource], verb: Write) -> dict[str, Object]:
+    """What can go wrong beside that with what a type does when it is created or changed."""
+    asked = {name for name, trigger in resource.triggers.items() if trigger.write & verb}
+    return _by_status(*(answer for name, answers in _TRIGGERED.items() if name in asked for answer in answers))
 
 
 def of_deletion() -> dict[str, Object]:
