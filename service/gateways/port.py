@@ -7,8 +7,8 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
-SECONDS = 15.0
-"""How long a gateway has for one answer."""
+SECONDS = 12.0
+"""How long a gateway has for one answer; it is asked for four at most, within the lease of who asks."""
 
 T = TypeVar("T")
 

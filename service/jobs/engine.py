@@ -25,7 +25,7 @@ from pgqueuer.qm import QueueManager
 from service.jobs import clean
 from service.jobs.copy import CopyJob
 from service.jobs.pay import PaymentJob
-from service.operations import copies, placing
+from service.operations import copies, payments
 from service.store.pool import open_database
 from service.store.queue import queue_queries, queue_settings
 
@@ -77,7 +77,7 @@ async def run(
         tasks.create_task(_every(stop, timedelta(hours=1), lambda: clean.clean(database)))
         entrypoints = {
             copies.ENTRYPOINT: CopyJob(database, lease=lease).run,
-            placing.ENTRYPOINT: PaymentJob(database).run,
+            payments.ENTRYPOINT: PaymentJob(database).run,
         }
         connect = partial(
             asyncpg.connect, listen_url or url, command_timeout=30, statement_cache_size=statement_cache_size

@@ -7,7 +7,7 @@ import structlog
 from pgqueuer.models import Job
 
 from service.errors import InProgress, PaymentRefused
-from service.operations import events, placing, stores
+from service.operations import events, payments, stores
 from service.store import phases
 from service.store.phases import Interlude
 from service.store.pool import Connection, Database
@@ -32,7 +32,7 @@ class PaymentJob:
             store = await stores.find(connection, store_id)
             if store is None:
                 return None
-            return await placing.resume(connection, store, order_id, actor=events.WORKER)
+            return await payments.resume(connection, store, order_id, actor=events.WORKER)
 
         try:
             await phases.run(self._database, work)

@@ -2,56 +2,33 @@
 
 The first one checks everything, takes the stock and notes the payment under a key of its own: the order is `placing`.
 The gateway is asked with no transaction open. The second one makes the order `placed`, or `pending` again with its
-stock given back. Whoever is at it holds the payment for the time of a lease; when that is over (its process died), the
-next one asks the gateway what became of the key, and goes on: nobody is charged twice.
+stock given back (`service.operations.payments`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import orjson
 
 from service import clock
-from service.errors import ApiError, Forbidden, InProgress, Invalid, InvalidState, PaymentRefused, Phrase, raise_all
+from service.errors import ApiError, Forbidden, InProgress, Invalid, InvalidState, Phrase, raise_all
 from service.gateways import GATEWAYS, usable
-from service.gateways.port import Answer, Payment, release, settle
 from service.jsonapi.body import Draft
-from service.operations import addresses, buying, events
+from service.operations import addresses, buying, events, payments
 from service.operations.buying import Row
 from service.operations.orders import ORDERS
 from service.principal import Principal, Store
 from service.rules.outcomes import Outcome
 from service.rules.states import Checkout, Method, missing, refused
 from service.rules.totals import line_totals
-from service.store import queue
-from service.store.phases import Interlude, failing
+from service.store.phases import Interlude
 from service.store.pool import Connection
 from sql import queries
 
 PLACING = queries("placing")
-
-ENTRYPOINT = "payments"
-"""The name under which the queue knows the job that goes on with a payment that was left behind."""
-
-LEASE = timedelta(seconds=60)
-"""How long one may be at a payment: longer than a gateway has for all that it is asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A payment of an order that somebody holds: `pending` until the gateway answers, or `voiding`."""
-
-    store: Store
-    order_id: str
-    actor: str
-    id: str
-    status: str
-    gateway: str
-    payment: Payment
 
 
 async def place(connection: Connection, principal: Principal, order_id: str, draft: Draft) -> Interlude[None] | None:
@@ -63,13 +40,12 @@ async def place(connection: Connection, principal: Principal, order_id: str, dra
     """
     store, actor = principal.store, events.actor(principal)
     at = clock.now(store)
-    facts = await connection.fetchrow(PLACING["facts"], store.id, order_id, at)
-    assert facts is not None  # noqa: S101 -- the caller holds it
+    facts = await payments.facts_of(connection, store, order_id)
     status = facts["status"]
     if status in ("placed", "approved"):
         return None
     if status == "placing":
-        going_on = await resume(connection, store, order_id, actor=actor)
+        going_on = await payments.resume(connection, store, order_id, actor=actor)
         if going_on is None:
             raise _in_progress()
         return going_on
@@ -85,14 +61,12 @@ async def place(connection: Connection, principal: Principal, order_id: str, dra
         )
     due = _due(facts)
     status, paid = ("placing", facts["payment_status"]) if due else ("placed", "free")
-    kept = dict(facts) | {"billing_address_id": billing_id, "shipping_address_id": shipping_id}
-    await _save(connection, store, order_id, kept, status=status, paid=paid, at=at)
+    kept = {**facts, "billing_address_id": billing_id, "shipping_address_id": shipping_id}
+    await payments.save(connection, store, order_id, kept, status=status, paid=paid, at=at)
     await events.record(connection, store, "orders.placing" if due else "orders.place", order_id, actor=actor)
     if not due:
         return None
-    id_ = clock.new_id()
-    payment = await _begin(connection, store, order_id, facts, id_=id_, due=due, token=token)
-    return _asking(Attempt(store, order_id, actor, id_, "pending", facts["gateway"], payment))
+    return await payments.begin(connection, store, order_id, facts, due=due, token=token, actor=actor)
 
 
 async def cancel(connection: Connection, principal: Principal, order_id: str, draft: Draft) -> Interlude[None] | None:
@@ -103,8 +77,7 @@ async def cancel(connection: Connection, principal: Principal, order_id: str, dr
     """
     store, actor = principal.store, events.actor(principal)
     at = clock.now(store)
-    facts = await connection.fetchrow(PLACING["facts"], store.id, order_id, at)
-    assert facts is not None  # noqa: S101 -- the caller holds it
+    facts = await payments.facts_of(connection, store, order_id)
     status, paid = facts["status"], facts["payment_status"]
     if status == "cancelled":
         return None
@@ -112,7 +85,7 @@ async def cancel(connection: Connection, principal: Principal, order_id: str, dr
         raise _in_progress()
     if status == "approved" and principal.owner is not None:
         raise InvalidState("The order is approved: only the shop can cancel it.", pointer=draft.pointer("_cancel"))
-    attempt = None
+    voiding = None
     if status in ("placed", "approved"):
         if principal.cart_id is not None:
             raise Forbidden(
@@ -120,38 +93,17 @@ async def cancel(connection: Connection, principal: Principal, order_id: str, dr
                 pointer=draft.pointer("_cancel"),
             )
         await connection.execute(PLACING["give_stock_back"], store.id, order_id, at)
-        now = clock.now()
-        row = await connection.fetchrow(PLACING["begin_voiding"], store.id, order_id, now, now + LEASE)
-        attempt = None if row is None else _attempt(store, order_id, actor, row)
-    if paid == "authorized" and attempt is None:
+        voiding = await payments.begin_voiding(connection, store, order_id, actor=actor)
+    if paid == "authorized" and voiding is None:
         paid = "voided"
-    await _save(connection, store, order_id, facts, status="cancelled", paid=paid, at=at)
+    await payments.save(connection, store, order_id, facts, status="cancelled", paid=paid, at=at)
     await events.record(connection, store, "orders.cancel", order_id, actor=actor)
-    return None if attempt is None else _asking(attempt)
-
-
-async def resume(connection: Connection, store: Store, order_id: str, *, actor: str) -> Interlude[None] | None:
-    """Go on with an order's payment that was left behind; None when there is none, or somebody is at it."""
-    at = clock.now()
-    row = await connection.fetchrow(PLACING["claim_attempt"], store.id, order_id, at, at + LEASE)
-    return None if row is None else _asking(_attempt(store, order_id, actor, row), again=True)
-
-
-async def abandoned(connection: Connection, at: datetime, *, limit: int) -> list[tuple[int, str]]:
-    """Store and order of payments of all stores that nobody is at at this instant of real time, at most `limit`."""
-    return [(row["store_id"], row["order_id"]) for row in await connection.fetch(PLACING["abandoned"], at, limit)]
-
-
-async def enqueue(connection: Connection, store_id: int, order_id: str) -> None:
-    """Put the job that goes on with an order's payment into the queue, unless it is there already."""
-    payload = orjson.dumps([store_id, order_id])
-    await queue.enqueue(connection, ENTRYPOINT, payload, dedupe_key=f"{ENTRYPOINT}/{store_id}/{order_id}")
+    return voiding
 
 
 async def refresh_prices(connection: Connection, store: Store, order_id: str, at: datetime) -> None:
     """Bring the lines of an order to the prices of today; one that has none keeps its own, and can't be placed."""
-    facts = await connection.fetchrow(PLACING["facts"], store.id, order_id, at)
-    assert facts is not None  # noqa: S101 -- the caller holds it
+    facts = await payments.facts_of(connection, store, order_id)
     rows = await connection.fetch(PLACING["lines"], store.id, order_id)
     outcomes = await _today(connection, store, rows, facts, at)
     priced = []
@@ -295,129 +247,6 @@ def _due(facts: Row) -> int:
     """What has to be paid, in minor units: taxes come on top of the total unless they are included."""
     on_top = 0 if facts["tax_included"] else facts["total_tax_amount_cents"]
     return int(facts["total_amount_cents"] + on_top)
-
-
-async def _begin(
-    connection: Connection, store: Store, order_id: str, facts: Row, *, id_: str, due: int, token: str | None
-) -> Payment:
-    """Note a payment before its gateway is asked for it. Leases are of real time, also in a store on a test clock."""
-    at = clock.now()
-    key = await connection.fetchval(
-        PLACING["begin_attempt"],
-        store.id,
-        id_,
-        order_id,
-        facts["customer_payment_source_id"],
-        facts["gateway"],
-        token,
-        facts["currency_code"],
-        due,
-        at + LEASE,
-        at,
-    )
-    return Payment(key, facts["currency_code"], due, token)
-
-
-def _attempt(store: Store, order_id: str, actor: str, row: Row) -> Attempt:
-    payment = Payment(row["key"], row["currency_code"], row["amount_cents"], row["source_token"])
-    return Attempt(store, order_id, actor, row["id"], row["status"], row["gateway"], payment)
-
-
-def _asking(attempt: Attempt, *, again: bool = False) -> Interlude[None]:
-    """Ask the gateway with no transaction open, and note its answer in the next one."""
-    gateway = GATEWAYS[attempt.gateway]
-
-    async def meanwhile() -> Answer | None:
-        if attempt.status == "voiding":
-            return Answer("voided") if await release(gateway, attempt.payment) else None
-        return await settle(gateway, attempt.payment, again=again)
-
-    async def then(connection: Connection, answer: Answer | None) -> Interlude[None] | None:
-        return await _note(connection, attempt, answer)
-
-    return Interlude(meanwhile, then)
-
-
-async def _note(connection: Connection, attempt: Attempt, answer: Answer | None) -> Interlude[None] | None:
-    """Write down what became of a payment, and of its order with it. Whoever comes second finds that done."""
-    store, order_id = attempt.store, attempt.order_id
-    facts = await _locked(connection, store, order_id)
-    if answer is None:
-        if attempt.status == "voiding":
-            # The order is cancelled; the job goes on telling the gateway so.
-            return None
-        raise InProgress(
-            "The payment gateway does not answer; the order is placed or given back once it does.",
-            headers={"Retry-After": str(int(LEASE.total_seconds()))},
-        )
-    ended = await connection.fetchval(
-        PLACING["end_attempt"],
-        store.id,
-        attempt.id,
-        attempt.status,
-        answer.status,
-        answer.reference,
-        answer.decline_code,
-        answer.detail,
-        clock.now(),
-    )
-    if ended is None:
-        if attempt.status == "pending" and facts["status"] not in ("placed", "approved"):
-            raise InvalidState("The order is {status} again.", status=facts["status"])
-        return None
-    return await _conclude(connection, attempt, facts, answer)
-
-
-async def _conclude(connection: Connection, attempt: Attempt, facts: Row, answer: Answer) -> Interlude[None] | None:
-    """What the answer to a payment means for its order."""
-    store, order_id, at = attempt.store, attempt.order_id, clock.now(attempt.store)
-    if answer.status == "voided":
-        await _save(connection, store, order_id, facts, status=facts["status"], paid="voided", at=at)
-        await events.record(connection, store, "orders.void", order_id, actor=attempt.actor)
-        return None
-    if answer.status == "authorized":
-        await _save(connection, store, order_id, facts, status="placed", paid="authorized", at=at)
-        await events.record(connection, store, "orders.place", order_id, actor=attempt.actor)
-        return None
-    await connection.execute(PLACING["give_stock_back"], store.id, order_id, at)
-    await _save(connection, store, order_id, facts, status="pending", paid=facts["payment_status"], at=at)
-    await events.record(connection, store, "orders.pending", order_id, actor=attempt.actor)
-    reason = Phrase(answer.detail or "The payment was refused.")
-    return failing(
-        PaymentRefused(
-            "The order was not placed and nothing was charged: {reason}",
-            reason=reason,
-            pointer="/data/attributes/_place",
-            meta={"error": answer.decline_code or answer.status},
-        )
-    )
-
-
-async def _locked(connection: Connection, store: Store, order_id: str) -> Row:
-    """What placing looks at, of an order that is locked by it."""
-    await connection.execute(PLACING["lock"], store.id, order_id)
-    facts = await connection.fetchrow(PLACING["facts"], store.id, order_id, clock.now(store))
-    assert facts is not None  # noqa: S101 -- an order with a payment is not deleted
-    return facts
-
-
-async def _save(
-    connection: Connection, store: Store, order_id: str, facts: Row, *, status: str, paid: str, at: datetime
-) -> None:
-    """Set an order's statuses, and its addresses to those of `facts`."""
-    new = status != facts["status"]
-    await connection.execute(
-        PLACING["save"],
-        store.id,
-        order_id,
-        status,
-        paid,
-        facts["billing_address_id"],
-        facts["shipping_address_id"],
-        at,
-        at if new and status == "placed" else None,
-        at if new and status == "cancelled" else None,
-    )
 
 
 def _in_progress() -> InProgress:
