@@ -188,6 +188,11 @@ class OrderSubscription(Standard, Tagged):
         doc="hourly, daily, weekly, monthly, two-month, three-month, four-month, six-month, yearly, or a crontab.",
         example="monthly",
     )
+    last_day = Boolean(
+        write=Write.BOTH,
+        nullable=False,
+        doc="Whether runs fall on the last day of their month, for frequencies of whole months; not so by default.",
+    )
     timezone = TimeZone(write=Write.BOTH, nullable=False, doc="Where its calendar is read; the store's by default.")
     customer_email = Email(filter=True, sort=True)
     activate_by_source_order = Boolean(

@@ -21,7 +21,7 @@ from pgqueuer.core.executors import DatabaseRetryEntrypointExecutor, EntrypointE
 from pgqueuer.db import AsyncpgDriver
 from pgqueuer.qm import QueueManager
 
-from service.jobs import clean
+from service.jobs import clean, sweep
 from service.jobs.copy import CopyJob
 from service.operations import copies
 from service.store.pool import open_database
@@ -71,6 +71,7 @@ async def run(
         ) as database,
         asyncio.TaskGroup() as tasks,
     ):
+        tasks.create_task(_every(stop, sweep.PERIOD, lambda: sweep.run(database)))
         tasks.create_task(_every(stop, timedelta(seconds=30), lambda: clean.rescue(database)))
         tasks.create_task(_every(stop, timedelta(hours=1), lambda: clean.clean(database)))
         job = CopyJob(database, lease=lease)
@@ -126,7 +127,7 @@ async def _keep_working(work: Callable[[], Awaitable[None]], stop: asyncio.Event
             delay = min(max(delay * 2, 0.5), LONGEST_PAUSE)
 
 
-async def _every(stop: asyncio.Event, period: timedelta, task: Callable[[], Awaitable[None]]) -> None:
+async def _every(stop: asyncio.Event, period: timedelta, task: Callable[[], Awaitable[object]]) -> None:
     """Do a task from time to time until `stop` is set; what it raises is logged, and it is done again next time."""
     while not stop.is_set():
         # Not at the same time in all workers, and not at once: most of the time there is nothing to do.

@@ -145,4 +145,3 @@ def _catch_up(come_up: Sequence[Entry], standing: Standing, now: datetime) -> di
 
 def _runs_left(runs_left: int | None, settled: Sequence[Entry]) -> int | None:
     return None if runs_left is None else runs_left - sum(entry.status == "due" for entry in settled)
-
