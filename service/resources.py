@@ -14,9 +14,11 @@ import schemas  # noqa: F401 -- declares the graph
 from schemas.base import Resource, ToMany, Write, graph
 from service.jsonapi.body import Draft
 from service.operations import copies, reorders, tokens
-from service.operations.drafts import Carts, Orders, OrderSubscriptions
+from service.operations.drafts import Carts, Orders
 from service.operations.lines import Addresses, CartItems, LineItems, OrderSubscriptionItems, Skus
+from service.operations.occurrences import Occurrences
 from service.operations.outcome import Created
+from service.operations.subscriptions import OrderSubscriptions
 from service.operations.writes import Writer
 from service.principal import Principal
 from service.store.pool import Connection
@@ -110,7 +112,7 @@ RESOURCES: dict[str, Entry] = {
         _line("subscription_models", "subscriptions", writer=GENERIC),
         _line("order_subscriptions", "subscriptions", writer=OrderSubscriptions(), numbers="order_subscriptions"),
         _line("order_subscription_items", "subscriptions", writer=OrderSubscriptionItems()),
-        _line("occurrences", "subscriptions"),
+        _line("occurrences", "subscriptions", updated_by=Occurrences()),
         _line("recurring_order_copies", "subscriptions", create=copies.create),
         _line("events", "store_profile"),
     )

@@ -17,6 +17,7 @@ import asyncpg
 import httpx2
 import pytest
 import pytest_asyncio
+from hypothesis import settings as hypothesis
 from starlette.applications import Starlette
 
 from service import clock
@@ -27,6 +28,10 @@ from service.settings import Settings
 from service.store import embedded, migrate
 from service.store.pool import Connection, Database, open_database
 from tests.support import Access, Grant, make_store, with_database
+
+# How long a generated example takes says more about the machine than about us.
+hypothesis.register_profile("reprise", deadline=None)
+hypothesis.load_profile("reprise")
 
 TEMPLATE = "reprise_template"
 ORIGIN = "http://127.0.0.1"

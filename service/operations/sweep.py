@@ -83,7 +83,7 @@ async def sweep(connection: Connection, store: Store) -> Swept:
                 reason = f"its calendar can't be read: {error}"
         if reason is not None:
             parked[row["id"]] = reason
-    made = await _write(connection, store, steps, ledger, at=at)
+    made = await _write(connection, store, steps, at=at)
     for id_, reason in parked.items():
         await connection.execute(SWEEP["park"], store.id, id_, at, reason)
     happened = [Event("order_subscriptions.park", id_, {"reason": reason}) for id_, reason in parked.items()]
@@ -93,21 +93,42 @@ async def sweep(connection: Connection, store: Store) -> Swept:
     return Swept(len(due), made, list(parked))
 
 
-async def _ledger(connection: Connection, store: Store, ids: Sequence[str]) -> dict[str, dict[int, Row]]:
+async def entries(connection: Connection, store: Store, subscription_id: str, first: int) -> dict[int, Entry]:
+    """The rows of a subscription's ledger from an index on, by index."""
+    rows = await connection.fetch(SWEEP["entries_from"], store.id, subscription_id, first)
+    return {row["occurrence_index"]: _entry(row) for row in rows}
+
+
+async def runs(connection: Connection, store: Store, subscription_id: str) -> int:
+    """How many of a subscription's occurrences came up to run, however they ended."""
+    return int(await connection.fetchval(SWEEP["runs"], store.id, subscription_id))
+
+
+async def write_ledger(
+    connection: Connection, store: Store, subscription_id: str, step: Advance, *, anew: bool = False
+) -> None:
+    """Write what is planned for a subscription that the caller holds; `anew` lets go of what was planned before."""
+    at = clock.now(store)
+    if anew:
+        await connection.execute(SWEEP["forget"], store.id, subscription_id, step.next_index, OPEN)
+    await _write_entries(connection, store, [(subscription_id, entry) for entry in step.entries], at=at)
+
+
+async def _ledger(connection: Connection, store: Store, ids: Sequence[str]) -> dict[str, dict[int, Entry]]:
     """The open ends of ledgers: rows by subscription and index."""
-    ledger: dict[str, dict[int, Row]] = {}
+    ledger: dict[str, dict[int, Entry]] = {}
     for row in await connection.fetch(SWEEP["entries"], store.id, ids):
-        ledger.setdefault(row["order_subscription_id"], {})[row["occurrence_index"]] = row
+        ledger.setdefault(row["order_subscription_id"], {})[row["occurrence_index"]] = _entry(row)
     return ledger
 
 
-def _standing(row: Row, entries: dict[int, Row]) -> Standing:
+def _standing(row: Row, ledger: dict[int, Entry]) -> Standing:
     return Standing(
         calendar=Calendar(
             row["anchor_at"], row["timezone"], row["frequency"], row["anchor_index"], last_day=row["last_day"]
         ),
         next_index=row["next_index"],
-        entries={index: _entry(entry) for index, entry in entries.items()},
+        entries=ledger,
         expires_at=row["expires_at"],
         paused_until=row["paused_until"],
         runs_left=row["runs_left"],
@@ -119,33 +140,10 @@ def _entry(row: Row) -> Entry:
     return Entry(row["occurrence_index"], row["nominal_at"], row["scheduled_at"], row["status"], row["reason"])
 
 
-async def _write(
-    connection: Connection,
-    store: Store,
-    steps: Sequence[_Step],
-    ledger: dict[str, dict[int, Row]],
-    *,
-    at: datetime,
-) -> list[str]:
+async def _write(connection: Connection, store: Store, steps: Sequence[_Step], *, at: datetime) -> list[str]:
     """Write where subscriptions go; gives the ids of the copies that were ordered."""
     entries = [(step.subscription["id"], entry) for step in steps for entry in step.advance.entries]
-    ids = [
-        ledger[id_][entry.index]["id"] if entry.index in ledger.get(id_, {}) else clock.new_id()
-        for id_, entry in entries
-    ]
-    written = await connection.fetch(
-        SWEEP["write_entries"],
-        store.id,
-        ids,
-        [id_ for id_, _ in entries],
-        [entry.index for _, entry in entries],
-        [entry.status for _, entry in entries],
-        [entry.nominal_at for _, entry in entries],
-        [entry.scheduled_at for _, entry in entries],
-        [entry.reason for _, entry in entries],
-        OPEN,
-        at,
-    )
+    written = await _write_entries(connection, store, entries, at=at)
     await connection.execute(
         SWEEP["advance"],
         store.id,
@@ -165,3 +163,22 @@ async def _write(
         at,
     )
     return made
+
+
+async def _write_entries(
+    connection: Connection, store: Store, entries: Sequence[tuple[str, Entry]], *, at: datetime
+) -> Sequence[Row]:
+    """Write rows of ledgers, each with its subscription's id; gives those that were still open."""
+    return await connection.fetch(
+        SWEEP["write_entries"],
+        store.id,
+        [clock.new_id() for _ in entries],
+        [id_ for id_, _ in entries],
+        [entry.index for _, entry in entries],
+        [entry.status for _, entry in entries],
+        [entry.nominal_at for _, entry in entries],
+        [entry.scheduled_at for _, entry in entries],
+        [entry.reason for _, entry in entries],
+        OPEN,
+        at,
+    )

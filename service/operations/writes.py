@@ -52,6 +52,7 @@ class Change:
     """What is about to be written of a draft: hooks add columns and note problems.
 
     `before` are the columns of the resource as it is, empty for a new one; `whole` those of what it is part of.
+    `kept` is what a writer's `complete` leaves for its `settle`.
     """
 
     connection: Connection
@@ -63,6 +64,7 @@ class Change:
     columns: dict[str, Any] = field(default_factory=dict)
     joins: dict[str, tuple[str, ...]] = field(default_factory=dict)
     problems: list[ApiError] = field(default_factory=list)
+    kept: dict[str, Any] = field(default_factory=dict)
 
     @property
     def store(self) -> Store:
@@ -176,7 +178,7 @@ class Writer:
         _take(change)
         await self._complete(change)
         change.columns = change.changed()
-        if not change.columns and not change.joins:
+        if not change.columns and not change.joins and not change.kept:
             return
         await write.update(connection, principal.store.id, draft, change.columns, change.joins, at=at)
         await _record(change, "update")

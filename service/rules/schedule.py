@@ -88,21 +88,54 @@ def upcoming(standing: Standing) -> Iterator[Entry]:
             return
 
 
+def plan(standing: Standing, ledger: Mapping[int, Entry] | None = None, *, horizon: int = HORIZON) -> Advance:
+    """Plan the next occurrences and find the one that runs next, which may be overdue; nothing is settled.
+
+    `ledger` are the rows as they are written, when the standing's differ from them.
+    """
+    written = standing.entries if ledger is None else ledger
+    # A pause is not noted before its time: it may be ended early.
+    ahead = {**standing.entries, **{entry.index: entry for entry in islice(_walk(standing), horizon)}}
+    runs = (entry.scheduled_at for entry in _runs(standing))
+    unwritten = [entry for index, entry in sorted(ahead.items()) if written.get(index) != entry]
+    return Advance(unwritten, standing.next_index, next(runs, None))
+
+
+def skip_next(standing: Standing) -> Standing:
+    """The same with its next run left out; as it is when there is none."""
+    following = next(_runs(standing), None)
+    return standing if following is None else _with(standing, replace(following, status="skipped", reason="asked"))
+
+
+def move_next(standing: Standing, to: datetime) -> Standing:
+    """The same with its next run moved. Raises ValueError when it has none, or would come behind the one after it."""
+    following, after = (*islice(_runs(standing), 2), None, None)[:2]
+    if following is None:
+        raise ValueError("there is no next run")
+    if after is not None and to >= after.scheduled_at:
+        raise ValueError("must be before the run after it")
+    return _with(standing, replace(following, scheduled_at=to, reason="moved"))
+
+
+def _runs(standing: Standing) -> Iterator[Entry]:
+    return (entry for entry in upcoming(standing) if entry.status == "planned")
+
+
+def _with(standing: Standing, entry: Entry) -> Standing:
+    return replace(standing, entries={**standing.entries, entry.index: entry})
+
+
 def advance(standing: Standing, now: datetime, *, horizon: int = HORIZON) -> Advance:
     """Settle every occurrence whose time has come, plan those after it, and find the next one that runs."""
     passed = [_paused(entry, standing) for entry in takewhile(lambda entry: entry.scheduled_at <= now, _walk(standing))]
     decided = _catch_up([entry for entry in passed if entry.status == "planned"], standing, now)
     settled = [decided.get(entry.index, entry) for entry in passed]
-    rest = replace(
-        standing,
-        next_index=standing.next_index + len(settled),
-        runs_left=_runs_left(standing.runs_left, settled),
-    )
-    # A pause is not noted before its time: it may be ended early.
-    ahead = list(islice(_walk(rest), horizon))
-    runs = (entry.scheduled_at for entry in upcoming(rest) if entry.status == "planned")
-    written = [entry for entry in (*settled, *ahead) if standing.entries.get(entry.index) != entry]
-    return Advance(written, rest.next_index, next(runs, None))
+    left = _runs_left(standing.runs_left, settled)
+    next_index = standing.next_index + len(settled)
+    entries = {index: entry for index, entry in standing.entries.items() if index >= next_index}
+    ahead = plan(replace(standing, next_index=next_index, entries=entries, runs_left=left), horizon=horizon)
+    changed = [entry for entry in settled if standing.entries.get(entry.index) != entry]
+    return replace(ahead, entries=[*changed, *ahead.entries])
 
 
 def _walk(standing: Standing) -> Iterator[Entry]:

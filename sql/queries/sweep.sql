@@ -68,7 +68,6 @@ for no key update of order_subscriptions skip locked;
 -- name: entries
 -- The rows of these subscriptions' ledgers from their next occurrences on.
 select
-    occurrences.id,
     occurrences.order_subscription_id,
     occurrences.occurrence_index,
     occurrences.nominal_at,
@@ -84,6 +83,31 @@ where
     occurrences.store_id = $1
     and occurrences.order_subscription_id = any($2)
     and occurrences.occurrence_index >= order_subscriptions.next_index;
+
+-- name: entries_from
+-- The rows of a subscription's ledger from the index $3 on.
+select
+    occurrence_index,
+    nominal_at,
+    scheduled_at,
+    status,
+    reason
+from occurrences
+where store_id = $1 and order_subscription_id = $2 and occurrence_index >= $3;
+
+-- name: runs
+-- How many occurrences of a subscription came up to run, however they ended.
+select count(*) from occurrences
+where
+    store_id = $1
+    and order_subscription_id = $2
+    and occurrence_index > 0
+    and status in ('due', 'claimed', 'completed', 'failed');
+
+-- name: forget
+-- Takes back what was planned for a subscription from the index $3 on.
+delete from occurrences
+where store_id = $1 and order_subscription_id = $2 and occurrence_index >= $3 and status = any($4);
 
 -- name: write_entries
 -- Writes rows of ledgers; what is in a ledger keeps its id. Gives those that are due.

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.rules.recurrence import Calendar
@@ -151,7 +151,6 @@ def test_the_number_of_runs_does_not_count_what_is_skipped() -> None:
     assert ledger.ran == [2, 3]
 
 
-@settings(deadline=None)  # months of hours are many occurrences
 @given(
     frequency=st.sampled_from(["hourly", "daily", "weekly", "monthly", "0 6 * * *", "30 * * * *"]),
     policy=st.sampled_from(["run_once", "run_all", "skip"]),
