@@ -136,7 +136,8 @@ class OrderSubscriptions(Writer):
         """Work out the next occurrences where something about them changes."""
         verbs = change.kept.get("verbs", ())
         moved = change.sets("next_run_at") and change.value("next_run_at") is not None
-        recounted = change.new or change.sets(*_CALENDAR) or "unpark" in verbs
+        begins = change.new or change.before["status"] == "draft"
+        recounted = begins or change.sets(*_CALENDAR) or "unpark" in verbs
         if change.value("status") not in SUBSCRIPTIONS_THAT_RUN or change.value("parked_at") is not None:
             return
         if not (moved or recounted or change.sets(*_BOUNDS) or verbs):
