@@ -19,6 +19,7 @@ from service.operations.lines import Addresses, CartItems, LineItems, OrderSubsc
 from service.operations.occurrences import Occurrences
 from service.operations.outcome import Created
 from service.operations.subscriptions import OrderSubscriptions
+from service.operations.test_clocks import Stores, TestClocks
 from service.operations.writes import Writer
 from service.principal import Principal
 from service.store.pool import Connection
@@ -85,9 +86,9 @@ def _line(
 RESOURCES: dict[str, Entry] = {
     entry.resource.type_: entry
     for entry in (
-        _line("stores", "store_profile", updated_by=GENERIC),
+        _line("stores", "store_profile", updated_by=Stores()),
         _line("markets", "catalog"),
-        _line("test_clocks", "store_profile"),
+        _line("test_clocks", "store_profile", writer=TestClocks()),
         _line("tokens", "store_profile", create=tokens.create, writes="create_tokens"),
         _line("customers", "customers", writer=GENERIC),
         _line("addresses", "customers", writer=Addresses()),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -19,11 +19,13 @@ import asyncpg
 import structlog
 from pgqueuer.core.executors import DatabaseRetryEntrypointExecutor, EntrypointExecutorParameters
 from pgqueuer.db import AsyncpgDriver
+from pgqueuer.models import Job
 from pgqueuer.qm import QueueManager
 
 from service.jobs import clean, sweep
+from service.jobs.advance import AdvanceJob
 from service.jobs.copy import CopyJob
-from service.operations import copies
+from service.operations import copies, test_clocks
 from service.store.pool import open_database
 from service.store.queue import queue_queries, queue_settings
 
@@ -75,15 +77,16 @@ async def run(
         tasks.create_task(_every(stop, timedelta(seconds=30), lambda: clean.rescue(database)))
         tasks.create_task(_every(stop, timedelta(hours=1), lambda: clean.clean(database)))
         job = CopyJob(database, lease=lease)
+        entrypoints = {copies.ENTRYPOINT: job.run, test_clocks.ENTRYPOINT: AdvanceJob(database, job).run}
         connect = partial(
             asyncpg.connect, listen_url or url, command_timeout=30, statement_cache_size=statement_cache_size
         )
-        await _keep_working(lambda: _work(connect, job, stop, concurrency, heartbeat), stop)
+        await _keep_working(lambda: _work(connect, entrypoints, stop, concurrency, heartbeat), stop)
 
 
 async def _work(
     connect: Callable[[], Awaitable[asyncpg.Connection[asyncpg.Record]]],
-    job: CopyJob,
+    entrypoints: Mapping[str, Callable[[Job], Awaitable[None]]],
     stop: asyncio.Event,
     concurrency: int,
     heartbeat: timedelta,
@@ -92,7 +95,8 @@ async def _work(
     connection = await connect()
     try:
         manager = QueueManager(queue_queries(AsyncpgDriver(connection)), queue_settings().channel)
-        manager.entrypoint(copies.ENTRYPOINT, executor_factory=_retrying)(job.run)
+        for name, run_job in entrypoints.items():
+            manager.entrypoint(name, executor_factory=_retrying)(run_job)
         manager.shutdown = stop
         await manager.run(
             dequeue_timeout=POLL,

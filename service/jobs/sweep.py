@@ -26,13 +26,14 @@ async def run(database: Database) -> int:
     copies = 0
     for store_id in due:
         try:
-            copies += await _store(database, store_id)
+            copies += await sweep_store(database, store_id)
         except Exception:
             log.exception("a store could not be swept", store_id=store_id)
     return copies
 
 
-async def _store(database: Database, store_id: int) -> int:
+async def sweep_store(database: Database, store_id: int) -> int:
+    """Sweep a store until nothing is due by its clock; gives how many copies came of it."""
     copies = 0
     while True:
         async with database.transaction() as connection:
