@@ -74,11 +74,11 @@ def amounts(shop: Shop) -> Amounts:
         min(
             price.amount
             for price in shop.products[product].prices
-            if price.min_quantity <= quantity
+            if price.min_quantity <= sum(pieces for other, pieces in shop.lines if other == product)
             and price.window in ("open", "running")
             and (shop.member or not price.group)
         )
-        for product, quantity in shop.lines
+        for product, _ in shop.lines
     ]
     totals = [unit * quantity for unit, (_, quantity) in zip(units, shop.lines, strict=True)]
     left = list(totals)
