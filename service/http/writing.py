@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from service.errors import ApiError, Forbidden
 from service.http import conditional, idempotency, prefer
-from service.http.answers import VARY
+from service.http.answers import VARY, Document
 from service.http.auth import authenticate
 from service.http.handlers import (
     check_no_parameters,
@@ -30,6 +30,7 @@ from service.http.handlers import (
 from service.http.timing import mark
 from service.jsonapi import body
 from service.jsonapi.body import Draft
+from service.jsonapi.document import VERSION
 from service.jsonapi.query import parameters, parse
 from service.principal import Principal
 from service.resources import Entry, visible_to
@@ -65,7 +66,7 @@ async def update(request: Request) -> Response:
 
 
 async def remove(request: Request) -> Response:
-    """DELETE /api/{type}/{id}: 204. A body is not looked at; some clients send one."""
+    """DELETE /api/{type}/{id}: 204, or what `Prefer` asks for. A body is not looked at; some clients send one."""
     entry = entry_of(request)
     if entry.remove is None:
         raise not_allowed(request, entry)
@@ -78,6 +79,8 @@ async def remove(request: Request) -> Response:
         locked = await writer.lock(connection, principal, entry.resource, id_)
         conditional.require(request, locked.version)
         await writer.remove(connection, principal, locked)
+        if prefer.wanted(request) == prefer.REPRESENTATION:
+            return _nothing_left(request)
         return _no_content(request)
 
     return await idempotency.once(request, principal, work)
@@ -154,3 +157,9 @@ def _no_content(request: Request) -> Response:
     return Response(
         status_code=204, headers={"Vary": f"{VARY}, Prefer", "Cache-Control": "private, no-cache", **preferred}
     )
+
+
+def _nothing_left(request: Request) -> Response:
+    """200 with `meta` alone, for clients that can't do without a document (JSON:API 1.1, "Deleting Resources")."""
+    headers = {"Vary": f"{VARY}, Prefer", **prefer.headers(request, prefer.REPRESENTATION)}
+    return Document({"jsonapi": VERSION, "meta": {}}, headers=headers)

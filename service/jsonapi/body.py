@@ -257,6 +257,8 @@ def _relationships(reading: _Reading, sent: Mapping[str, Any], echoes: list[Echo
                     f"{name} is not a relationship of {resource.type_}.", pointer=pointer, meta={"error": "unknown"}
                 )
             )
+        elif _says_nothing(value) and reading.verb is Write.UPDATE:
+            continue
         elif not isinstance(value, dict) or "data" not in value:
             problems.append(InvalidDocument(f"{name} must be an object with a member `data`.", pointer=pointer))
         elif not reading.may_set(relationship) and not reading.may_repeat(relationship):
@@ -273,6 +275,11 @@ def _relationships(reading: _Reading, sent: Mapping[str, Any], echoes: list[Echo
             else:
                 linked[name] = ids
     return linked
+
+
+def _says_nothing(value: Any) -> bool:
+    """Whether a relationship object is one of ours without linkage: clients send whole resources back as they came."""
+    return isinstance(value, dict) and "data" not in value and isinstance(value.get("links"), dict)
 
 
 def _linked(relationship: ToOne | ToMany, data: Any, pointer: str, lids: Lids, problems: list[ApiError]) -> Linked:
