@@ -22,11 +22,13 @@ from pgqueuer.db import AsyncpgDriver
 from pgqueuer.models import Job
 from pgqueuer.qm import QueueManager
 
+from service import clock
 from service.jobs import clean, sweep
 from service.jobs.advance import AdvanceJob
 from service.jobs.copy import CopyJob
 from service.operations import copies, test_clocks
-from service.store.pool import open_database
+from service.store import deployment
+from service.store.pool import Database, open_database
 from service.store.queue import queue_queries, queue_settings
 
 log = structlog.get_logger("reprise.worker")
@@ -58,11 +60,14 @@ async def run(
     listen_url: str | None = None,
     heartbeat: timedelta = HEARTBEAT,
     lease: timedelta = copies.LEASE,
+    deployment_id: str = "",
 ) -> None:
     """Work until `stop` is set, then finish what was begun.
 
     `concurrency` is the number of jobs at a time, at least 2. `listen_url` leads to the server directly where `url`
-    goes through a pooler. A lost connection is taken up again; one that can't be had at the start raises StartupError.
+    `concurrency` is the number of jobs at a time, at least 2. `listen_url` leads to the server directly where `url`
+    goes through a pooler; `deployment_id` names this installation (`service.store.deployment`). A lost connection is
+    taken up again; one that can't be had at the start raises StartupError.
     """
     async with (
         open_database(
@@ -73,7 +78,8 @@ async def run(
         ) as database,
         asyncio.TaskGroup() as tasks,
     ):
-        tasks.create_task(_every(stop, sweep.PERIOD, lambda: sweep.run(database)))
+        deployment_id = await _settle_in(database, deployment_id)
+        tasks.create_task(_every(stop, sweep.PERIOD, lambda: sweep.run(database, deployment_id)))
         tasks.create_task(_every(stop, timedelta(seconds=30), lambda: clean.rescue(database)))
         tasks.create_task(_every(stop, timedelta(hours=1), lambda: clean.clean(database)))
         job = CopyJob(database, lease=lease)
@@ -82,6 +88,21 @@ async def run(
             asyncpg.connect, listen_url or url, command_timeout=30, statement_cache_size=statement_cache_size
         )
         await _keep_working(lambda: _work(connect, entrypoints, stop, concurrency, heartbeat), stop)
+
+
+async def _settle_in(database: Database, given: str) -> str:
+    """The id of this installation, which a database that belongs to nobody becomes part of."""
+    async with database.connection() as connection:
+        here = await deployment.here(connection, given)
+        await deployment.claim(connection, here, at=clock.now())
+        owner = await deployment.owner(connection)
+    if owner != here:
+        log.warning(
+            "the database belongs to another deployment: due subscriptions are left to it, until `reprise adopt`",
+            owner=owner,
+            deployment=here,
+        )
+    return here
 
 
 async def _work(

@@ -16,13 +16,14 @@ PERIOD = timedelta(seconds=2)
 """How often each worker looks: one read of a small index while nothing is due."""
 
 
-async def run(database: Database) -> int:
+async def run(database: Database, deployment: str) -> int:
     """Sweep every store that has something due, each batch in a transaction of its own; gives how many copies came.
 
-    What goes wrong in one store is logged and doesn't keep the others waiting.
+    A database that belongs to another deployment than this worker's is left alone. What goes wrong in one store is
+    logged and doesn't keep the others waiting.
     """
     async with database.connection() as connection:
-        due = await sweep.due_stores(connection, clock.now())
+        due = await sweep.due_stores(connection, deployment, clock.now())
     copies = 0
     for store_id in due:
         try:

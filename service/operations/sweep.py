@@ -53,9 +53,9 @@ class _Step:
     advance: Advance
 
 
-async def due_stores(connection: Connection, at: datetime) -> list[int]:
-    """The stores on real time that have a subscription due at this instant."""
-    return [row["store_id"] for row in await connection.fetch(SWEEP["due_stores"], at)]
+async def due_stores(connection: Connection, deployment: str, at: datetime) -> list[int]:
+    """The stores on real time that have a subscription due at this instant; none for another deployment's worker."""
+    return [row["store_id"] for row in await connection.fetch(SWEEP["due_stores"], at, deployment)]
 
 
 async def find_store(connection: Connection, store_id: int) -> Store | None:

@@ -1,5 +1,6 @@
 -- name: due_stores
--- Of all stores that run on real time: those with a subscription whose next run has come at $1. A global read.
+-- Of all stores that run on real time: those with a subscription whose next run has come at $1, if the database
+-- belongs to the installation $2. A global read.
 select distinct order_subscriptions.store_id
 from order_subscriptions
 inner join stores
@@ -7,7 +8,11 @@ inner join stores
 where
     order_subscriptions.status = 'active'
     and order_subscriptions.next_run_at <= $1
-    and stores.test_clock_id is null;
+    and stores.test_clock_id is null
+    and exists(
+        select 1 from deployment
+        where deployment.id = $2
+    );
 
 -- name: store
 -- A store and the instant at which its test clock stands, null when it runs on real time.

@@ -15,12 +15,21 @@ from service.jobs import sweep as job
 from service.operations import sweep
 from service.principal import Store
 from service.rules.schedule import CATCH_UP, HORIZON
+from service.store import deployment
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.jobs.steps import jobs, make, names_of, offences, pair, refusal, row
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+async def deployment_id(connection: Connection) -> str:
+    """The installation that the database belongs to, which is this one."""
+    here = await deployment.here(connection)
+    await deployment.adopt(connection, here, at=clock.now())
+    return here
 
 
 def due(late: timedelta = MINUTE, period: timedelta = HOUR, **columns: Any) -> dict[str, Any]:
@@ -170,11 +179,11 @@ async def test_only_active_subscriptions_are_swept(
 
 async def test_stores_on_a_test_clock_are_left_to_it(database: Database, connection: Connection, store: Store) -> None:
     _, id_ = await pair(connection, store, **due())
-    assert store.id in await sweep.due_stores(connection, clock.now())
+    assert store.id in await sweep.due_stores(connection, deployment_id, clock.now())
     frozen = clock.now() - timedelta(days=2)
     clock_id = await factories.insert(connection, "test_clocks", store, name="still", frozen_at=frozen)
     await connection.execute("update stores set test_clock_id = $2 where store_id = $1", store.id, clock_id)
-    assert store.id not in await sweep.due_stores(connection, clock.now())
+    assert store.id not in await sweep.due_stores(connection, deployment_id, clock.now())
     found = await sweep.find_store(connection, store.id)
     assert found is not None
     assert (await swept(database, found)).subscriptions == 0
@@ -195,13 +204,13 @@ async def test_a_sweep_that_is_broken_off_leaves_everything_due(
 
 
 async def test_a_store_is_swept_batch_by_batch(
-    database: Database, connection: Connection, store: Store, monkeypatch: pytest.MonkeyPatch
+    *, database: Database, connection: Connection, store: Store, deployment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweep, "BATCH", 4)
     order_id, _ = await pair(connection, store, **due())
     for _ in range(9):
         await factories.subscription(connection, store, order_id, **due())
-    assert await job.run(database) >= 10
+    assert await job.run(database, deployment_id) >= 10
     made = await connection.fetchval("select count(*) from order_factories where store_id = $1", store.id)
     assert made == 10
 
@@ -228,3 +237,18 @@ async def test_a_skipped_or_moved_row_of_the_ledger_is_kept(
     after = await row(connection, "order_subscriptions", store, id_)
     assert abs(after["next_run_at"] - (at + HOUR + 5 * MINUTE)) < timedelta(milliseconds=2)
     assert (await row(connection, "occurrences", store, "entry-2"))["version"] == 1
+
+
+@pytest.mark.rule("FM-64")
+async def test_the_schedule_of_a_copied_database_is_left_to_the_original(
+    database: Database, connection: Connection, store: Store, deployment_id: str
+) -> None:
+    _, id_ = await pair(connection, store, **due())
+    await deployment.adopt(connection, "the original", at=clock.now())
+    await deployment.claim(connection, deployment_id, at=clock.now())
+    assert await deployment.owner(connection) == "the original"
+    assert await job.run(database, deployment_id) == 0
+    assert await ledger(connection, store, id_) == []
+    await deployment.adopt(connection, deployment_id, at=clock.now())
+    assert await job.run(database, deployment_id) >= 1
+    assert (await ledger(connection, store, id_))[0] == (1, "due")
