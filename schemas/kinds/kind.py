@@ -55,6 +55,7 @@ class Kind(ma.Field):
             dump_only=not write,
             load_only=trigger,
             validate=list(validators),
+            error_messages={"null": "can't be blank"},
             metadata=metadata,
         )
 
@@ -67,7 +68,7 @@ class Kind(ma.Field):
         self.inputs = (self.column,)
 
     def parse(self, text: str) -> Any:
-        """The value that a query string's text stands for. Raises ValueError when it stands for none."""
+        """The value that a query string's text stands for. Raises ValidationError when it stands for none."""
         return text
 
     def schema(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from service import clock
 from service.errors import ApiError, HeadersTooLarge, InvalidHeader, TooLarge, UriTooLong
 from service.http.conditional import coded
 from service.http.timing import Timing
+from service.translations import Either
 
 log = structlog.get_logger("reprise.http")
 
@@ -250,7 +251,7 @@ def _override(scope: Scope) -> None:
     if method not in (*OVERRIDES, "POST") or len(sent) > 1:
         raise InvalidHeader(
             "A POST can stand for {methods}, and not for {sent!r}.",
-            methods=", ".join(OVERRIDES),
+            methods=Either(OVERRIDES),
             sent=", ".join(sent),
             header="X-HTTP-Method-Override",
         )

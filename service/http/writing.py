@@ -42,7 +42,7 @@ async def update(request: Request) -> Response:
     """PATCH /api/{type}/{id}: the fields that were sent; answers with the resource as it is then."""
     entry = entry_of(request)
     if entry.update is None:
-        raise Forbidden(f"{entry.resource.type_} can't be changed by clients.")
+        raise Forbidden("{type} can't be changed by clients.", type=entry.resource.type_)
     raw, principal = await _sender(request, entry)
     pairs = parameters(request.scope["query_string"])
     query = parse(entry.resource, pairs, shape="single", visible=visible_to(principal))
@@ -90,11 +90,18 @@ async def relationship(request: Request) -> Response:
     declared, writer = within.relationship, entry.update
     if writer is None or request.method not in entry.on_relationship(within.name):
         allowed = {"Allow": ", ".join(entry.on_relationship(within.name))}
-        raise Forbidden(f"{within.name} of {entry.resource.type_} can't be changed in this way.", headers=allowed)
+        raise Forbidden(
+            "{name} of {type} can't be changed in this way.",
+            name=within.name,
+            type=entry.resource.type_,
+            headers=allowed,
+        )
     raw, principal = await _sender(request, entry)
     check_no_parameters(request)
     if principal.customer_id is not None and declared.guarded:
-        raise Forbidden(f"{within.name} of {entry.resource.type_} is changed by integrations only.")
+        raise Forbidden(
+            "{name} of {type} is changed by integrations only.", name=within.name, type=entry.resource.type_
+        )
     linked = body.linkage(declared, body.loads(raw))
 
     async def work(connection: Connection) -> Response:

@@ -36,7 +36,9 @@ class Carts(Writer):
             change.columns.setdefault("currency_code", change.store.currency_code)
             change.columns["tax_included"] = terms["prices_include_tax"]
         elif change.before["status"] != "active" and not change.only_of_the_client():
-            change.problems.append(InvalidState(f"The cart is {change.before['status']}: it can't be changed."))
+            change.problems.append(
+                InvalidState("The cart is {status}: it can't be changed.", status=change.before["status"])
+            )
         for name, price in (await _costs(change)).items():
             change.columns[_COSTS[name]] = price
         await _check_wallet(change)
@@ -60,7 +62,8 @@ class Orders(Writer):
         if change.new:
             await self._begin(change)
         elif change.before["status"] not in OPEN_ORDERS and not change.only_of_the_client():
-            change.problems.append(InvalidState(f"The order is {change.before['status']}: it can't be changed."))
+            problem = InvalidState("The order is {status}: it can't be changed.", status=change.before["status"])
+            change.problems.append(problem)
         await _costs(change)
         await _check_wallet(change)
 
@@ -73,7 +76,8 @@ class Orders(Writer):
     async def release(self, change: Change) -> None:
         """Only drafts can be deleted."""
         if change.before["status"] not in OPEN_ORDERS:
-            change.problems.append(InvalidState(f"The order is {change.before['status']}: it can't be deleted."))
+            problem = InvalidState("The order is {status}: it can't be deleted.", status=change.before["status"])
+            change.problems.append(problem)
 
     async def _begin(self, change: Change) -> None:
         columns, terms = change.columns, await _terms(change)
@@ -125,7 +129,7 @@ class OrderSubscriptions(Writer):
         """Only drafts can be deleted."""
         if change.before["status"] != "draft":
             status = change.before["status"]
-            change.problems.append(InvalidState(f"The subscription is {status}: it can't be deleted."))
+            change.problems.append(InvalidState("The subscription is {status}: it can't be deleted.", status=status))
 
 
 _CARRIED = (
@@ -199,10 +203,16 @@ async def _costs(change: Change) -> dict[str, int]:
         pointer = change.draft.pointer(name)
         if row["currency_code"] != currency:
             change.problems.append(
-                Invalid(f"{name} - is in {row['currency_code']}, not in {currency}", pointer=pointer)
+                Invalid(
+                    "{name} - is in {currency}, not in {wanted}",
+                    name=name,
+                    currency=row["currency_code"],
+                    wanted=currency,
+                    pointer=pointer,
+                )
             )
         if row["disabled"]:
-            change.problems.append(Invalid(f"{name} - {UNAVAILABLE}", pointer=pointer))
+            change.problems.append(Invalid("{name} - {message}", name=name, message=UNAVAILABLE, pointer=pointer))
     return {name: found[name]["price_amount_cents"] if name in found else 0 for name in names}
 
 

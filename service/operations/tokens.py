@@ -17,11 +17,12 @@ import orjson
 
 from service import clock
 from service.errors import Conflict, Invalid, NotFound
-from service.jsonapi.body import Draft
+from service.jsonapi.body import Draft, blank
 from service.operations import events, stores
 from service.operations.outcome import Created
 from service.principal import CUSTOMER_SCOPES, SCOPES, Principal
 from service.store.pool import Connection
+from service.translations import Either, Phrase
 from sql import queries
 
 TOKENS = queries("tokens")
@@ -54,11 +55,10 @@ async def issue(
     """
     allowed = SCOPES if customer_id is None else CUSTOMER_SCOPES
     if wrong := [scope for scope in scopes if scope not in allowed]:
-        known = ", ".join(scope for scope in SCOPES if scope in allowed)
         raise Invalid(
-            "scopes - can't hold {wrong}, only: {known}",
-            wrong=", ".join(wrong),
-            known=known,
+            "scopes - can't hold {wrong}, only {known}",
+            wrong=Either(wrong),
+            known=[scope for scope in SCOPES if scope in allowed],
             pointer="/data/attributes/scopes",
         )
     kind, prefix = ("integration", "secret") if customer_id is None else ("customer", "customer")
@@ -98,7 +98,7 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
     """
     customer_id = draft.related("customer")
     if customer_id is None:
-        raise Invalid("customer - can't be blank", pointer="/data", meta={"error": "blank"})
+        raise blank("customer", "/data")
     at = clock.now()
     attributes = draft.attributes
     grantable = CUSTOMER_SCOPES & principal.scopes
@@ -106,7 +106,7 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
     if not scopes or not grantable.issuperset(scopes):
         raise Invalid(
             "scopes - must be some of what this token may hand out: {known}",
-            known=", ".join(sorted(grantable)) or "nothing",
+            known=sorted(grantable) or Phrase("none"),
             pointer="/data/attributes/scopes" if "scopes" in attributes else "/data",
         )
     id_, token = await issue(

@@ -233,11 +233,11 @@ def _check_customer(
     if principal.customer_id is None:
         return
     if resource.owner in (None, PUBLIC):
-        raise Forbidden(f"{resource.type_} are not changed by customers.")
+        raise Forbidden("{type} are not changed by customers.", type=resource.type_)
     if resource.owner == "id" and (creating or deleting):
-        raise Forbidden(f"{resource.type_} are made and deleted by integrations only.")
+        raise Forbidden("{type} are made and deleted by integrations only.", type=resource.type_)
     if creating and any(attribute.guarded and attribute.required for attribute in resource.attributes.values()):
-        raise Forbidden(f"{resource.type_} are made by integrations only.")
+        raise Forbidden("{type} are made by integrations only.", type=resource.type_)
 
 
 def _own(change: Change) -> None:

@@ -20,6 +20,7 @@ from service.jsonapi.query import Query, Selection
 from service.store import filters, keyset
 from service.store.compile import Statement
 from service.store.pool import Connection
+from service.translations import Either, Phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,15 +193,15 @@ def in_time(query: Query) -> Iterator[None]:
         yield
     except (asyncpg.QueryCanceledError, TimeoutError):
         asked = [
-            *(["filter by less, or by attributes that narrow more"] if query.filters.terms else []),
-            *(["sort by fewer criteria"] if query.sort else []),
-            *(["include less"] if query.selection.include else []),
-            *(["make the pages smaller"] if query.page.size > DEFAULT_SIZE else []),
-            *(["page by cursor"] if isinstance(query.page, Page) and query.page.offset else []),
+            *([Phrase("filter by attributes that narrow more")] if query.filters.terms else []),
+            *([Phrase("sort by fewer criteria")] if query.sort else []),
+            *([Phrase("include less")] if query.selection.include else []),
+            *([Phrase("make the pages smaller")] if query.page.size > DEFAULT_SIZE else []),
+            *([Phrase("page by cursor")] if isinstance(query.page, Page) and query.page.offset else []),
         ]
         if not asked:
             raise Unavailable("The database took too long; ask again.", headers={"Retry-After": "1"}) from None
-        raise TooCostly(f"The database took too long. Narrow the request: {'; '.join(asked)}.") from None
+        raise TooCostly("The database took too long. Narrow the request: {ways}.", ways=Either(asked)) from None
 
 
 def _where(statement: Statement, alias: str, query: Query, within: Within | None, closed: str = "") -> str:
