@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import clock
+from service import clock, correlation
 from service.errors import ApiError, HeadersTooLarge, InvalidHeader, TooLarge, UriTooLong
 from service.http.conditional import coded
 from service.http.timing import Timing
@@ -56,6 +56,7 @@ class RequestContext:
             return
         timing = scope["timing"] = Timing()
         request_id = scope["request_id"] = _request_id(scope)
+        before = correlation.request_id.set(request_id)
         trace_id, parent = _trace(scope)
         method, status = scope["method"], 500
         _without_trailing_slash(scope)
@@ -77,6 +78,7 @@ class RequestContext:
         try:
             await self.app(scope, receive, answer)
         finally:
+            correlation.request_id.reset(before)
             log.info(
                 "request",
                 method=method,
