@@ -16,7 +16,7 @@ class Kind(ma.Field):
     `write` says when a client may send the attribute, `guarded` that of these only integrations may, `required` that a
     create must, `nullable` that null is a value, `filter` and `sort` that collections can be filtered and sorted by it,
     `column` where it is kept (default: a column of its name), `doc` is its description. A `trigger` is sent only: it
-    asks for something to be done, is kept nowhere and never shown.
+    asks for something to be done, with an underscore before its name, or says how; it is kept nowhere and never shown.
     """
 
     sql_type: ClassVar[str] = "text"

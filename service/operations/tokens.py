@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from schemas.access import MOST_SECONDS
 from service import clock
 from service.errors import Conflict, Invalid, NotFound
 from service.jsonapi.body import Draft, blank
@@ -29,8 +30,6 @@ TOKENS = queries("tokens")
 
 DEFAULT_SECONDS = 3600
 """How long a customer's token made over the API lives, unless the request says otherwise."""
-MOST_SECONDS = 86_400
-"""How long it may live at most."""
 
 _FORM = re.compile(r"(?:secret|customer)_([1-9][0-9]{0,17})_[A-Za-z0-9_-]{32,128}")
 
@@ -115,7 +114,7 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
         customer_id=customer_id,
         scopes=scopes,
         name=attributes.get("name"),
-        expires_at=_expiry(attributes.get("expires_at"), at),
+        expires_at=_expiry(draft, at),
         at=at,
         id=draft.id,
         extra=attributes,
@@ -124,10 +123,13 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
     return Created(id_, {"token": token})
 
 
-def _expiry(sent: datetime | None, at: datetime) -> datetime:
-    """When a customer's token ends: when the request says, within a day, or after an hour."""
+def _expiry(draft: Draft, at: datetime) -> datetime:
+    """When a customer's token ends: when or after how long the request says, within a day, or after an hour."""
+    sent: datetime | None = draft.attributes.get("expires_at")
+    if "expires_in" in draft.triggers and "expires_at" in draft.attributes:
+        raise Invalid("expires_in - can't be sent together with expires_at", pointer="/data/attributes/expires_in")
     if sent is None:
-        return at + timedelta(seconds=DEFAULT_SECONDS)
+        return at + timedelta(seconds=draft.triggers.get("expires_in", DEFAULT_SECONDS))
     if not at < sent <= at + timedelta(seconds=MOST_SECONDS):
         raise Invalid("expires_at - must be within the next 24 hours", pointer="/data/attributes/expires_at")
     return sent
