@@ -35,7 +35,6 @@ from service.principal import Principal
 from service.resources import Entry, visible_to
 from service.store import read
 from service.store.pool import Connection
-from service.store.read import Viewer
 
 
 async def update(request: Request) -> Response:
@@ -55,7 +54,7 @@ async def update(request: Request) -> Response:
         locked = await writer.lock(connection, principal, entry.resource, id_)
         conditional.require(request, locked.version)
         await writer.update(connection, principal, locked, draft)
-        row = await read.one(connection, Viewer(principal.store.id, principal.customer_id), query.selection, id_)
+        row = await read.one(connection, principal.viewer, query.selection, id_)
         if row is None:
             raise body.not_found(entry.resource.type_)
         mark(request.scope, "database")

@@ -17,18 +17,11 @@ from service.errors import TooCostly, Unavailable
 from service.jsonapi.document import Row
 from service.jsonapi.pagination import DEFAULT_SIZE, Page, Window, cursor
 from service.jsonapi.query import Query, Selection
+from service.principal import Viewer
 from service.store import filters, keyset
 from service.store.compile import Statement
 from service.store.pool import Connection
 from service.translations import Either, Phrase
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """Whose eyes a read has: a store, and a customer unless an integration asks."""
-
-    store_id: int
-    customer_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +93,12 @@ async def related(connection: Connection, viewer: Viewer, within: Within, query:
 
 async def exists(connection: Connection, viewer: Viewer, resource: type[Resource], id_: str) -> bool:
     """Whether the viewer can see a resource of this id."""
-    statement = Statement(viewer.store_id, viewer.customer_id)
+    statement = Statement(viewer)
     return bool(await connection.fetchval(f"select {_exists(statement, resource, id_)}", *statement.binds))
 
 
 def _start(viewer: Viewer) -> tuple[Statement, str]:
-    statement = Statement(viewer.store_id, viewer.customer_id)
+    statement = Statement(viewer)
     return statement, statement.alias()
 
 

@@ -17,11 +17,10 @@ from service.app import create_app
 from service.errors import TooCostly
 from service.jsonapi.pagination import cursor, ordering
 from service.jsonapi.query import Query, parse
-from service.principal import Store
+from service.principal import Store, Viewer
 from service.settings import Settings
 from service.store import read
 from service.store.pool import Connection
-from service.store.read import Viewer
 from tests import factories
 from tests.conftest import ORIGIN
 from tests.spec.reading import Reader
