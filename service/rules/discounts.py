@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from service.errors import Phrase
+from service.translations import Phrase
 from service.rules.totals import portion
 
 Problem = Literal[
