@@ -98,6 +98,7 @@ class Sku(Standard, Tagged):
     class Meta:
         type_ = "skus"
         owner = PUBLIC
+        period = ("published_at", "")
 
 
 class Price(Standard):
@@ -119,6 +120,8 @@ class Price(Standard):
         type_ = "prices"
         owner = PUBLIC
         private = ("customer_group_id",)
+        period = ("starts_at", "expires_at")
+        seen_with = "sku"
 
 
 class CustomerGroup(Standard):

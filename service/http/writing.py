@@ -36,14 +36,13 @@ from service.principal import Principal
 from service.resources import Entry, visible_to
 from service.store import read
 from service.store.pool import Connection
-from service.store.read import Viewer
 
 
 async def update(request: Request) -> Response:
     """PATCH /api/{type}/{id}: the fields that were sent; answers with the resource as it is then."""
     entry = entry_of(request)
     if entry.update is None:
-        raise Forbidden(f"{entry.resource.type_} can't be changed by clients.")
+        raise Forbidden("{type} can't be changed by clients.", type=entry.resource.type_)
     raw, principal = await _sender(request, entry)
     pairs = parameters(request.scope["query_string"])
     query = parse(entry.resource, pairs, shape="single", visible=visible_to(principal))
@@ -56,7 +55,7 @@ async def update(request: Request) -> Response:
         locked = await writer.lock(connection, principal, entry.resource, id_)
         conditional.require(request, locked.version)
         await writer.update(connection, principal, locked, draft)
-        row = await read.one(connection, Viewer(principal.store.id, principal.customer_id), query.selection, id_)
+        row = await read.one(connection, principal.viewer, query.selection, id_)
         if row is None:
             raise body.not_found(entry.resource.type_)
         mark(request.scope, "database")
@@ -93,11 +92,18 @@ async def relationship(request: Request) -> Response:
     declared, writer = within.relationship, entry.update
     if writer is None or request.method not in entry.on_relationship(within.name):
         allowed = {"Allow": ", ".join(entry.on_relationship(within.name))}
-        raise Forbidden(f"{within.name} of {entry.resource.type_} can't be changed in this way.", headers=allowed)
+        raise Forbidden(
+            "{name} of {type} can't be changed in this way.",
+            name=within.name,
+            type=entry.resource.type_,
+            headers=allowed,
+        )
     raw, principal = await _sender(request, entry)
     check_no_parameters(request)
     if principal.customer_id is not None and declared.guarded:
-        raise Forbidden(f"{within.name} of {entry.resource.type_} is changed by integrations only.")
+        raise Forbidden(
+            "{name} of {type} is changed by integrations only.", name=within.name, type=entry.resource.type_
+        )
     linked = body.linkage(declared, body.loads(raw))
 
     async def work(connection: Connection) -> Response:

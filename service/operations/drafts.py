@@ -34,7 +34,9 @@ class Carts(Writer):
             change.columns.setdefault("currency_code", change.store.currency_code)
             change.columns["tax_included"] = terms["prices_include_tax"]
         elif change.before["status"] != "active" and not change.only_of_the_client():
-            change.problems.append(InvalidState(f"The cart is {change.before['status']}: it can't be changed."))
+            change.problems.append(
+                InvalidState("The cart is {status}: it can't be changed.", status=change.before["status"])
+            )
         await _check_methods(change)
         await check_wallet(change)
 
@@ -62,7 +64,8 @@ class Orders(Writer):
         if change.new:
             await self._begin(change)
         elif change.before["status"] not in OPEN_ORDERS and not change.only_of_the_client():
-            change.problems.append(InvalidState(f"The order is {change.before['status']}: it can't be changed."))
+            problem = InvalidState("The order is {status}: it can't be changed.", status=change.before["status"])
+            change.problems.append(problem)
         await _check_methods(change)
         await check_wallet(change)
 
@@ -75,7 +78,8 @@ class Orders(Writer):
     async def release(self, change: Change) -> None:
         """Only drafts can be deleted."""
         if change.before["status"] not in OPEN_ORDERS:
-            change.problems.append(InvalidState(f"The order is {change.before['status']}: it can't be deleted."))
+            problem = InvalidState("The order is {status}: it can't be deleted.", status=change.before["status"])
+            change.problems.append(problem)
 
     async def _begin(self, change: Change) -> None:
         columns, terms = change.columns, await _terms(change)
@@ -154,10 +158,16 @@ async def _check_methods(change: Change) -> None:
         pointer = change.draft.pointer(name)
         if row["currency_code"] != currency:
             change.problems.append(
-                Invalid(f"{name} - is in {row['currency_code']}, not in {currency}", pointer=pointer)
+                Invalid(
+                    "{name} - is in {currency}, not in {wanted}",
+                    name=name,
+                    currency=row["currency_code"],
+                    wanted=currency,
+                    pointer=pointer,
+                )
             )
         if row["disabled"]:
-            change.problems.append(Invalid(f"{name} - {UNAVAILABLE}", pointer=pointer))
+            change.problems.append(Invalid("{name} - {message}", name=name, message=UNAVAILABLE, pointer=pointer))
 
 
 async def check_wallet(change: Change) -> None:

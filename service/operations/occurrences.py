@@ -26,8 +26,10 @@ class Occurrences(Writer):
             change.kept["verb"] = "skip"
         elif unskip and status == "skipped":
             if change.before["scheduled_at"] <= change.at:
-                message = "The occurrence's time is over: it can't run any more."
-                change.problems.append(InvalidState(message, pointer="/data/attributes/_unskip"))
+                problem = InvalidState(
+                    "The occurrence's time is over: it can't run any more.", pointer="/data/attributes/_unskip"
+                )
+                change.problems.append(problem)
             change.columns |= {"status": "planned", "reason": None}
             change.kept["verb"] = "unskip"
         if change.sets("scheduled_at"):
@@ -55,5 +57,9 @@ class Occurrences(Writer):
         earlier, later = near.get(index - 1), near.get(index + 1)
         after = later.scheduled_at if later is not None else calendar_of(change.whole).date(index + 1).at
         if (earlier is not None and to <= earlier.scheduled_at) or to >= after:
-            message = "scheduled_at - must be after the occurrence before it, and before the one after it"
-            change.problems.append(Invalid(message, pointer=pointer))
+            change.problems.append(
+                Invalid(
+                    "scheduled_at - must be after the occurrence before it, and before the one after it",
+                    pointer=pointer,
+                )
+            )

@@ -13,16 +13,18 @@ from typing import Any, Final
 
 from service import clock
 from service.errors import Invalid, InvalidState
+from service.jsonapi.body import blank
 from service.operations import copies, events, sweep
 from service.operations.drafts import WRITES, check_wallet, take_number
 from service.operations.events import Event
 from service.operations.writes import Change, Writer
 from service.principal import Store
 from service.rules.recurrence import Calendar, FrequencyError, anchored, check_frequency
-from service.rules.schedule import Advance, Standing, move_next, plan, skip_next
+from service.rules.schedule import Advance, NotMovable, Standing, move_next, plan, skip_next
 from service.rules.states import SUBSCRIPTION_VERBS, SUBSCRIPTIONS_THAT_RUN
 from service.store.pool import Connection
 from service.store.write import Columns
+from service.translations import Either
 from sql import queries
 
 SUBSCRIPTIONS = queries("subscriptions")
@@ -100,8 +102,7 @@ class OrderSubscriptions(Writer):
             columns["status"] = "active"
             change.kept["verbs"] = ["activate"]
         elif by_order is False and "starts_at" not in columns:
-            message = "starts_at - can't be blank when the source order doesn't activate it"
-            change.problems.append(Invalid(message, pointer="/data", meta={"error": "blank"}))
+            change.problems.append(blank("starts_at", "/data"))
 
     async def _copy_items(self, change: Change) -> None:
         source = await change.connection.fetchrow(
@@ -121,7 +122,7 @@ class OrderSubscriptions(Writer):
                     "The subscription is {status}: _{verb} is for those that are {allowed}.",
                     status=status,
                     verb=verb,
-                    allowed=", ".join(sorted(allowed)),
+                    allowed=Either(sorted(allowed)),
                     pointer=f"/data/attributes/_{verb}",
                 )
             )
@@ -261,8 +262,12 @@ def _becomes(status: str) -> Callable[[Change], dict[str, Any] | None]:
 def _paused(change: Change) -> dict[str, Any] | None:
     until: datetime = change.draft.triggers["_pause_until"]
     if not change.at < until <= change.at + LONGEST_PAUSE:
-        message = "_pause_until - must be later than now, and within two years"
-        change.problems.append(Invalid(message, pointer="/data/attributes/_pause_until"))
+        change.problems.append(
+            Invalid(
+                "_pause_until - must be later than now, and within two years",
+                pointer="/data/attributes/_pause_until",
+            )
+        )
         return None
     return None if change.value("paused_until") == until else {"paused_until": until}
 
@@ -307,6 +312,6 @@ def _moved(change: Change, standing: Standing) -> Standing:
         return standing
     try:
         return move_next(standing, to)
-    except ValueError as error:
-        change.problems.append(Invalid("next_run_at - {reason}", reason=str(error), pointer=pointer))
+    except NotMovable as error:
+        change.problems.append(Invalid("next_run_at - {reason}", reason=error.reason, pointer=pointer))
         return standing

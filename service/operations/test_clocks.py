@@ -38,19 +38,22 @@ class TestClocks(Writer):
     async def complete(self, change: Change) -> None:
         """Check where it is to go; on its way it takes no other order."""
         if change.new and change.store.mode != "test":
-            message = "The store is in live mode: test clocks are for stores in test mode."
-            change.problems.append(InvalidState(message, pointer="/data"))
+            change.problems.append(
+                InvalidState("The store is in live mode: test clocks are for stores in test mode.", pointer="/data")
+            )
         to: datetime | None = change.draft.triggers.get("_advance_to")
         if to is None:
             return
         pointer = change.draft.pointer("_advance_to")
         at: datetime = change.value("frozen_at")
         if change.value("status") == "advancing":
-            message = "The clock is on its way: wait until its status is ready."
-            change.problems.append(InvalidState(message, pointer=pointer))
+            change.problems.append(_on_its_way(pointer))
         elif not at < to <= at + LONGEST_ADVANCE:
-            message = "_advance_to - must be later than the clock's instant, and within two years of it"
-            change.problems.append(Invalid(message, pointer=pointer))
+            change.problems.append(
+                Invalid(
+                    "_advance_to - must be later than the clock's instant, and within two years of it", pointer=pointer
+                )
+            )
         else:
             change.columns |= {"status": "advancing", "advancing_to": to}
             change.kept["advance"] = True
@@ -65,8 +68,7 @@ class TestClocks(Writer):
     async def release(self, change: Change) -> None:
         """A clock that is on its way stays until it is there."""
         if change.before["status"] == "advancing":
-            message = "The clock is on its way: wait until its status is ready."
-            change.problems.append(InvalidState(message, pointer="/data"))
+            change.problems.append(_on_its_way("/data"))
 
 
 class Stores(Writer):
@@ -75,8 +77,13 @@ class Stores(Writer):
     async def complete(self, change: Change) -> None:
         """Check whether it may be on a test clock."""
         if change.sets("test_clock_id") and change.value("test_clock_id") is not None and change.store.mode != "test":
-            message = "test_clock - is for stores in test mode"
-            change.problems.append(Invalid(message, pointer=change.draft.pointer("test_clock")))
+            change.problems.append(
+                Invalid("test_clock - is for stores in test mode", pointer=change.draft.pointer("test_clock"))
+            )
+
+
+def _on_its_way(pointer: str) -> InvalidState:
+    return InvalidState("The clock is on its way: wait until its status is ready.", pointer=pointer)
 
 
 async def enqueue(connection: Connection, store_id: int, clock_id: str) -> None:

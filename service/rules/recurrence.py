@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from dateutil.relativedelta import relativedelta
 
-from service.errors import Phrase
+from service.translations import Phrase
 
 Reason = Literal["anchor", "clamped", "clock_forward", "clock_back"]
 """Why an occurrence falls where it does: as counted from the anchor, on the last day of a month that is too short for
@@ -75,7 +75,7 @@ def check_frequency(frequency: str, *, last_day: bool = False) -> None:
 
 def _check_crontab(expression: str) -> None:
     if len(expression) > 100 or len(expression.split()) != 5:
-        raise FrequencyError(Phrase("must be one of {names}, or a crontab of five fields", names=", ".join(NAMED)))
+        raise FrequencyError(Phrase("must be one of {names}, or a crontab of five fields", names=NAMED))
     try:
         crontab = CronSim(expression, _PROBE)
         next(crontab)

@@ -13,6 +13,7 @@ from itertools import count, islice, takewhile
 from typing import Final, Literal
 
 from service.rules.recurrence import Calendar
+from service.translations import Phrase
 
 Status = Literal["planned", "due", "skipped", "missed"]
 CatchupPolicy = Literal["run_once", "run_all", "skip"]
@@ -25,6 +26,14 @@ CATCH_UP: Final = 5
 
 GRACE: Final = timedelta(minutes=10)
 """An occurrence that comes up no later than this isn't late: the service was only busy."""
+
+
+class NotMovable(ValueError):
+    """The next run can't be moved so; `reason` says why, in a sentence without a subject."""
+
+    def __init__(self, reason: Phrase) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +117,12 @@ def skip_next(standing: Standing) -> Standing:
 
 
 def move_next(standing: Standing, to: datetime) -> Standing:
-    """The same with its next run moved. Raises ValueError when it has none, or would come behind the one after it."""
+    """The same with its next run moved. Raises NotMovable when it has none, or would come behind the one after it."""
     following, after = (*islice(_runs(standing), 2), None, None)[:2]
     if following is None:
-        raise ValueError("there is no next run")
+        raise NotMovable(Phrase("there is no next run"))
     if after is not None and to >= after.scheduled_at:
-        raise ValueError("must be before the run after it")
+        raise NotMovable(Phrase("must be before the run after it"))
     return _with(standing, replace(following, scheduled_at=to, reason="moved"))
 
 

@@ -177,7 +177,9 @@ async def test_only_active_subscriptions_are_swept(
     assert (await swept(database, store)).subscriptions == 0
 
 
-async def test_stores_on_a_test_clock_are_left_to_it(database: Database, connection: Connection, store: Store) -> None:
+async def test_stores_on_a_test_clock_are_left_to_it(
+    database: Database, connection: Connection, store: Store, deployment_id: str
+) -> None:
     _, id_ = await pair(connection, store, **due())
     assert store.id in await sweep.due_stores(connection, deployment_id, clock.now())
     frozen = clock.now() - timedelta(days=2)
