@@ -20,7 +20,7 @@ from service.operations.outcome import Create
 from service.operations.writes import Writer
 from service.principal import Principal
 
-CODES: dict[str, Code] = {"PATCH": "update", "POST": "add", "DELETE": "remove"}
+METHOD_CODES: dict[str, Code] = {"PATCH": "update", "POST": "add", "DELETE": "remove"}
 """What the methods of a relationship's own URL do, in the words of Atomic Operations."""
 
 
@@ -78,7 +78,7 @@ class Entry:
     def relater(self, name: str, code: Code) -> Writer:
         """What changes a relationship in this way. Raises Forbidden where clients can't."""
         methods = self.on_relationship(name)
-        if self.update is None or code not in [CODES.get(method) for method in methods]:
+        if self.update is None or code not in [METHOD_CODES.get(method) for method in methods]:
             raise Forbidden(
                 "{name} of {type} can't be changed in this way.",
                 name=name,

@@ -27,7 +27,7 @@ from service.http.timing import mark
 from service.jsonapi import body
 from service.jsonapi.query import parameters, parse
 from service.principal import Principal
-from service.resources import CODES, Entry, visible_to
+from service.resources import METHOD_CODES, Entry, visible_to
 from service.store import read
 from service.store.pool import Connection
 from service.store.read import Viewer
@@ -80,7 +80,7 @@ async def relationship(request: Request) -> Response:
     """PATCH, POST and DELETE /api/{type}/{id}/relationships/{relationship}: replace, add and remove; 204."""
     entry = entry_of(request)
     within = within_of(request, entry)
-    code = CODES[request.method]
+    code = METHOD_CODES[request.method]
     writer = entry.relater(within.name, code)
     raw, principal = await _sender(request, entry)
     check_no_parameters(request)

@@ -6,7 +6,7 @@ An operation goes the way of the request that it stands for: the same creating o
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from schemas.base import Resource
@@ -48,8 +48,8 @@ class Shown:
 async def run(connection: Connection, principal: Principal, steps: Sequence[Step]) -> list[Shown | None]:
     """Carry out operations in their order, in the caller's transaction; gives what the result of each is to show.
 
-    That is a resource as it is in the end, or right before a later operation changes it again or removes something, and
-    None for what has nothing to show. Raises ApiError subclasses with pointers into the document of the operations;
+    That is a resource as it is in the end, or before a later operation that changes it again or removes it, and None
+    for what has nothing to show. Raises ApiError subclasses with pointers into the document of the operations;
     then the caller's transaction must be rolled back.
     """
     batch, began = _Batch(connection, principal, len(steps)), time.monotonic()
@@ -85,11 +85,19 @@ class _Batch:
         self._unsettled: dict[tuple[Writer, str], tuple[int, Change]] = {}
 
     async def prepare(self, step: Step) -> None:
-        """Settle what an operation may depend on, and read what it leaves no trace of: what it changes or removes."""
+        """Settle what an operation may depend on, and read what it changes again, or might remove.
+
+        What removes a resource may take others along, and so may operations that do more than write one resource.
+        """
+        operation = step.operation
         if any(writer is not step.by for writer, _ in self._unsettled):
             await self.settle()
-        if step.operation.code == "remove" or (step.operation.resource, step.operation.id) in self._unread:
-            await self.read()
+        removes = operation.code == "remove" and not operation.relationship
+        if removes or not isinstance(step.by, Writer):
+            await self.read([key for key, (position, _) in self._unread.items() if self.results[position] is None])
+        elif (key := (operation.resource, operation.id)) in self._unread:
+            await self.read([key])
+            del self._unread[key]
 
     async def carry_out(self, step: Step, position: int) -> None:
         """Let an operation take effect, at its position."""
@@ -152,21 +160,21 @@ class _Batch:
                 await writer.settle(change)
         self._unsettled.clear()
 
-    async def read(self) -> None:
-        """Read what results are to show: one statement per type."""
-        if self._unread:
+    async def read(self, keys: Iterable[_Key] | None = None) -> None:
+        """Read what results are to show, all or these: one statement per type. What is gone stays as it was read."""
+        wanted: dict[type[Resource], list[str]] = {}
+        for resource, id_ in self._unread if keys is None else keys:
+            wanted.setdefault(resource, []).append(str(id_))
+        if wanted:
             await self.settle()
-        types: dict[type[Resource], list[str]] = {}
-        for resource, id_ in self._unread:
-            types.setdefault(resource, []).append(str(id_))
         viewer = Viewer(self._principal.store.id, self._principal.customer_id)
-        for resource, ids in types.items():
+        for resource, ids in wanted.items():
             selection = Selection(resource)
             rows = await read.several(self._connection, viewer, selection, ids)
             for id_ in ids:
                 position, created = self._unread[resource, id_]
-                with pointing(position):
-                    if id_ not in rows:
-                        raise not_found(resource.type_)
+                if id_ in rows:
                     self.results[position] = Shown(selection, rows[id_], created)
-        self._unread.clear()
+                elif self.results[position] is None:
+                    with pointing(position):
+                        raise not_found(resource.type_)
