@@ -61,7 +61,7 @@ async def test_only_post(client: httpx2.AsyncClient, integration: Access, method
     assert answer.headers["accept-post"] == MEDIA_TYPE
 
 
-@pytest.mark.rule("IN-10", "FI-01")
+@pytest.mark.rule("IN-10", "QP-01")
 @pytest.mark.parametrize("parameter", ["include", "fields[tags]", "page[size]", "nonsense"])
 async def test_no_parameters(client: httpx2.AsyncClient, integration: Access, api: Api, parameter: str) -> None:
     headers = integration.headers | {"Content-Type": MEDIA_TYPE, "Accept": MEDIA_TYPE}

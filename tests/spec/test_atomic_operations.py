@@ -249,7 +249,7 @@ async def test_further_members(batches: Batches) -> None:
     assert (await batches.send(document)).status_code == 200
 
 
-@pytest.mark.rule("AO-28", "HT-10")
+@pytest.mark.rule("AO-28", "HT-07")
 async def test_a_key_replays_all(batches: Batches, api: Api) -> None:
     operations = [add("tags", {"name": "a"}), add("tags", {"name": "b"})]
     key = {"Idempotency-Key": "one-batch"}
@@ -261,7 +261,7 @@ async def test_a_key_replays_all(batches: Batches, api: Api) -> None:
     assert await names(api) == ["a", "b"]
 
 
-@pytest.mark.rule("AO-24", "HT-09")
+@pytest.mark.rule("AO-24", "HT-08")
 async def test_preferences(batches: Batches, api: Api) -> None:
     id_ = await tag(api)
     full = await batches.run(GOOD, Prefer="return=minimal")
