@@ -40,8 +40,8 @@ class Document(Response):
     ) -> None:
         applied = content["jsonapi"]
         media = Media(tuple(applied.get("ext", ())), tuple(applied.get("profile", ())))
-        if media != PLAIN:
-            content = {**content, "links": _typed(content.get("links", {}), media)}
+        if media != PLAIN and "links" in content:
+            content = {**content, "links": _typed(content["links"], media)}
         body = orjson.dumps(content)
         about = {"Vary": VARY, "Cache-Control": "private, no-cache", **_pages(content), **_tag(content, body)}
         super().__init__(body, status, {**about, **(headers or {})}, media.content_type)
@@ -94,7 +94,7 @@ def errors(request: Request, error: ApiError) -> Response:
     """The error document of one problem or several. What a method is not offered for, OPTIONS is told without one."""
     headers = {name: value for problem in error.problems for name, value in problem.headers.items()} | error.headers
     if isinstance(error, MethodNotAllowed):
-        headers |= _offered(headers.get("Allow", ""))
+        headers = _offered(headers)
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Vary": VARY, **headers})
     objects = [error_object(request, problem) for problem in error.problems]
@@ -105,11 +105,12 @@ def errors(request: Request, error: ApiError) -> Response:
     )
 
 
-def _offered(allow: str) -> dict[str, str]:
-    """What a URL takes: its methods, and the media types of their bodies (RFC 5789, section 3.1)."""
-    methods = sorted({method.strip() for method in allow.split(",") if method.strip()} | {"OPTIONS"})
+def _offered(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers with what a URL takes: its methods, and the media types of their bodies (RFC 5789, section 3.1)."""
+    allow = headers.get("Allow", "").split(",")
+    methods = sorted({method.strip() for method in allow if method.strip()} | {"OPTIONS"})
     accept = {f"Accept-{method.title()}": MEDIA_TYPE for method in ("PATCH", "POST") if method in methods}
-    return {"Allow": ", ".join(methods), **accept}
+    return {**accept, **headers, "Allow": ", ".join(methods)}
 
 
 def _origin(request: Request) -> str:

@@ -28,6 +28,7 @@ from service.jsonapi.negotiation import check_accept, check_content_type
 from service.jsonapi.pagination import PROFILE, Page
 from service.jsonapi.query import Parameters, Query, Selection, Shape, parameters, parse
 from service.operations.outcome import Created
+from service.operations.writes import Writer
 from service.principal import Principal, Viewer
 from service.resources import RESOURCES, Entry, visible_to
 from service.store import read
@@ -137,7 +138,8 @@ async def _create(request: Request, entry: Entry) -> Response:
     create = entry.create
 
     async def work(connection: Connection) -> Response:
-        created = Created.of(await create(connection, principal, draft))
+        made = create.create if isinstance(create, Writer) else create
+        created = Created.of(await made(connection, principal, draft))
         row = await read.one(connection, principal.viewer, query.selection, created.id)
         if row is None:
             raise body.not_found(entry.resource.type_)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from service.errors import Invalid, InvalidState
-from service.operations import events, sweep
-from service.operations.events import Event
+from service.operations import sweep
 from service.operations.subscriptions import calendar_of, replan
 from service.operations.writes import Change, Writer
 
@@ -23,7 +22,7 @@ class Occurrences(Writer):
             return
         if skip and status == "planned":
             change.columns |= {"status": "skipped", "reason": "asked"}
-            change.kept["verb"] = "skip"
+            change.happened.append("skip")
         elif unskip and status == "skipped":
             if change.before["scheduled_at"] <= change.at:
                 problem = InvalidState(
@@ -31,19 +30,15 @@ class Occurrences(Writer):
                 )
                 change.problems.append(problem)
             change.columns |= {"status": "planned", "reason": None}
-            change.kept["verb"] = "unskip"
+            change.happened.append("unskip")
         if change.sets("scheduled_at"):
             change.columns["reason"] = "moved"
-            change.kept.setdefault("verb", "reschedule")
+            change.happened.append("reschedule")
             await self._check_place(change)
 
     async def settle(self, change: Change) -> None:
         """Bring the next run of the subscription up to date."""
-        if "verb" not in change.kept:
-            return
         await replan(change.connection, change.store, change.whole, at=change.at)
-        event = Event(f"occurrences.{change.kept['verb']}", change.id)
-        await events.record_all(change.connection, change.store, [event], actor=events.actor(change.principal))
 
     async def _check_place(self, change: Change) -> None:
         """Occurrences keep their order: each stays after the one before it and before the one after it."""

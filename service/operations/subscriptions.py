@@ -70,10 +70,10 @@ class OrderSubscriptions(Writer):
         step: Advance | None = change.kept.get("step")
         if step is not None:
             await sweep.write_ledger(change.connection, change.store, change.id, step, anew=change.kept["anew"])
-        happened = [Event(f"order_subscriptions.{verb}", change.id) for verb in change.kept.get("verbs", ())]
-        if "run_now" in change.kept.get("verbs", ()):
+        happened: list[Event] = []
+        if "run_now" in change.happened:
             happened += await self._run_now(change)
-        if "cancel" in change.kept.get("verbs", ()):
+        if "cancel" in change.happened:
             happened += await self._abort(change)
         await events.record_all(change.connection, change.store, happened, actor=events.actor(change.principal))
 
@@ -100,7 +100,7 @@ class OrderSubscriptions(Writer):
         by_order = columns.get("activate_by_source_order", True)
         if by_order and source["placed_at"] is not None and source["status"] != "cancelled":
             columns["status"] = "active"
-            change.kept["verbs"] = ["activate"]
+            change.happened.append("activate")
         elif by_order is False and "starts_at" not in columns:
             change.problems.append(blank("starts_at", "/data"))
 
@@ -131,11 +131,11 @@ class OrderSubscriptions(Writer):
         if wanted is None:
             return
         change.columns |= wanted
-        change.kept.setdefault("verbs", []).append(verb)
+        change.happened.append(verb)
 
     async def _schedule(self, change: Change) -> None:
         """Work out the next occurrences where something about them changes."""
-        verbs = change.kept.get("verbs", ())
+        verbs = change.happened
         moved = change.sets("next_run_at") and change.value("next_run_at") is not None
         begins = change.new or change.before["status"] == "draft"
         recounted = begins or change.sets(*_CALENDAR) or "unpark" in verbs

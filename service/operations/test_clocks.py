@@ -56,14 +56,12 @@ class TestClocks(Writer):
             )
         else:
             change.columns |= {"status": "advancing", "advancing_to": to}
-            change.kept["advance"] = True
+            change.happened.append("advance")
 
     async def settle(self, change: Change) -> None:
         """Order the job that advances it."""
-        if "advance" in change.kept:
+        if "advance" in change.happened:
             await enqueue(change.connection, change.store.id, change.id)
-            actor = events.actor(change.principal)
-            await events.record(change.connection, change.store, "test_clocks.advance", change.id, actor=actor)
 
     async def release(self, change: Change) -> None:
         """A clock that is on its way stays until it is there."""

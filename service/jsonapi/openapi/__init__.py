@@ -16,7 +16,7 @@ import yaml
 
 from schemas.base import PUBLIC, Resource, ToMany, ToOne
 from service.jsonapi.negotiation import MEDIA_TYPE
-from service.jsonapi.openapi import documents, errors, parameters
+from service.jsonapi.openapi import atomic, documents, errors, parameters
 from service.principal import CUSTOMER_SCOPES
 
 Object = dict[str, Any]
@@ -58,7 +58,7 @@ def build(entries: Mapping[str, Described]) -> Object:
     """
     fixed = _fixed()
     types = [entry.resource for entry in entries.values()]
-    paths: Object = {_ROOT: {"get": _entry_point()}}
+    paths: Object = {_ROOT: {"get": _entry_point()}, f"{_ROOT}/operations": {"post": atomic.path()}}
     for entry in entries.values():
         paths |= _paths(entry, entries)
     return {
@@ -103,7 +103,7 @@ def _components(entries: Mapping[str, Described], fixed: Mapping[str, Object]) -
     linked = [found for type_ in types for found in type_.relationships.values()]
     to_one = {found.type_ for found in linked if isinstance(found, ToOne)}
     to_many = {found.type_ for found in linked if isinstance(found, ToMany)}
-    schemas = [documents.shared(types), errors.schemas(), fixed["schemas"]]
+    schemas = [documents.shared(types), atomic.schemas(), errors.schemas(), fixed["schemas"]]
     deleted = _answer("It is gone, told in a document to who asks for `Prefer: return=representation`.", "Deleted")
     responses = [errors.responses(MEDIA_TYPE), fixed["responses"], {"Deleted": deleted}]
     asked = [parameters.identifier(), parameters.paging()]

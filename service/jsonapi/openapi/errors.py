@@ -42,8 +42,9 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
     "Conflict": (
         409,
         "The type is another one's, the id is taken, the state of things doesn't allow it, or the key is in use.",
-        (errors.Conflict, errors.TypeMismatch, errors.InvalidState, errors.InProgress),
+        (errors.Conflict, errors.TypeMismatch, errors.InvalidState, errors.InProgress, errors.Contended),
     ),
+    "PreconditionFailed": (412, "A resource is at another version than was asked for.", (errors.PreconditionFailed,)),
     "PayloadTooLarge": (413, "The body is larger than the service reads.", (errors.TooLarge,)),
     "UnsupportedMediaType": (
         415,
@@ -54,6 +55,11 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
         422,
         "Values that break a rule, all of them at once, or the Idempotency-Key of another request.",
         (errors.Invalid, errors.KeyReused),
+    ),
+    "PreconditionRequired": (
+        428,
+        "The store asks for the version that every change is made to.",
+        (errors.PreconditionRequired,),
     ),
     "InternalServerError": (500, "Something went wrong on the service's side.", (ApiError,)),
 }
@@ -120,6 +126,11 @@ def of_related_collection() -> dict[str, Object]:
 def of_creation() -> dict[str, Object]:
     """What can go wrong where a resource or a relationship is created or changed."""
     return _by_status(*_WRITING)
+
+
+def of_operations() -> dict[str, Object]:
+    """What can go wrong where many resources and relationships are changed at once."""
+    return _by_status(*_WRITING, "PreconditionFailed", "PreconditionRequired")
 
 
 def of_deletion() -> dict[str, Object]:
