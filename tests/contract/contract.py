@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 import jsonschema_rs
@@ -88,7 +87,7 @@ class Contract:
         response = self.resolve(described)
         self._headers(answer, response.get("headers", {}), where)
         if answer.is_success:
-            self._parameters(item[method], urlsplit(str(request.url)).query, where)
+            self._request(request, item[method], where)
         content = response.get("content", {})
         if not content or request.method == "HEAD":
             assert not answer.content, where
@@ -101,6 +100,7 @@ class Contract:
         media_type = answer.headers["content-type"].partition(";")[0]
         if not media_type.endswith("json"):
             return answer.text
+        assert answer.content, where
         body = answer.json()
         self.validate(schema, body, where)
         if media_type == JSON_API:
@@ -132,15 +132,20 @@ class Contract:
         value = int(text) if schema["type"] == "integer" and text.isdecimal() else text
         self.validate(schema, value, where)
 
-    def _parameters(self, operation: Mapping[str, Any], query: str, where: str) -> None:
-        """Assert that what was taken is described."""
-        taken = {name.partition("=")[0] for name in query.split("&") if name}
-        if taken:
-            known = {parameter["name"] for parameter in self._queried(operation)}
-            families = {parameter["name"] for parameter in self._queried(operation) if "style" in parameter}
+    def _request(self, request: httpx2.Request, operation: Mapping[str, Any], where: str) -> None:
+        """Assert that what was taken is described: the query parameters, and the body if it is JSON."""
+        query = request.url.query.decode("ascii")
+        if query:
+            described = list(self._queried(operation))
+            known = {parameter["name"] for parameter in described}
+            families = {parameter["name"] for parameter in described if parameter.get("style") == "deepObject"}
             for name in httpx2.QueryParams(query):
                 fits = name in known or name.partition("[")[0] in families
                 assert fits or name.startswith("fields["), f"undeclared parameter {name}, {where}"
+        content = operation.get("requestBody", {}).get("content", {})
+        media_type = _fitting_media(request.headers.get("content-type", ""), content)
+        if media_type is not None and media_type.endswith("json"):
+            self.validate(content[media_type]["schema"], json.loads(request.content), f"sent to {where}")
 
     def validate(self, schema: Mapping[str, Any], value: Any, where: str = "") -> None:
         """Assert that a value is one that a schema of the document allows."""

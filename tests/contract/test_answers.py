@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx2
 import orjson
 import pytest
+import yaml
 
 from schemas.base import ToMany, Write
 from service.principal import Store
@@ -304,3 +305,11 @@ async def test_the_described_request_is_what_is_read(contract: Contract, store: 
     document["data"]["attributes"] = {"nonsense": 1}
     with pytest.raises(AssertionError):
         contract.validate(schema, document)
+
+
+async def test_the_contract_is_served_as_json_too(client: httpx2.AsyncClient, contract: Contract) -> None:
+    found = await client.get("/openapi.json")
+    assert found.headers["content-type"] == "application/json"
+    assert found.json() == contract.document
+    text = (await client.get("/openapi.yaml")).text
+    assert yaml.load(text, Loader=yaml.CSafeLoader) == contract.document

@@ -165,7 +165,7 @@ def creation_schemas(resource: type[Resource]) -> dict[str, Object]:
     }
     required = [key for key in attributes if fields[key].required]
     linked = [key for key in relationships if resource.relationships[key].required]
-    members = {"attributes": _closed(attributes, required), "relationships": _closed(relationships, linked)}
+    members = {"attributes": _sendable(attributes, required), "relationships": _sendable(relationships, linked)}
     data = {
         "type": "object",
         "required": ["type", *(["attributes"] if required else []), *(["relationships"] if linked else [])],
@@ -186,7 +186,7 @@ def update_schemas(resource: type[Resource]) -> dict[str, Object]:
     """The document that changes a resource: what it sends of read-only fields must be what they are."""
     attributes = {key: field.schema() for key, field in {**resource.attributes, **resource.triggers}.items()}
     relationships = {key: _described(sent(found), found) for key, found in resource.relationships.items()}
-    members = {"attributes": _closed(attributes), "relationships": _closed(relationships)}
+    members = {"attributes": _sendable(attributes), "relationships": _sendable(relationships)}
     data = {
         "type": "object",
         "required": ["type", "id"],
@@ -234,6 +234,11 @@ def _closed(properties: dict[str, Object], required: Iterable[str] = ()) -> Obje
     found = {"type": "object", "properties": properties, "additionalProperties": False}
     named = list(required)
     return found | ({"required": named} if named else {})
+
+
+def _sendable(properties: dict[str, Object], required: Iterable[str] = ()) -> Object:
+    """What a request may hold: beside the fields, members that begin with `@`, which are ignored ("@-Members")."""
+    return _closed(properties, required) | {"patternProperties": {"^@": True}}
 
 
 def _or_null(found: Object) -> Object:
