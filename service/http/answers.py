@@ -13,6 +13,8 @@ from service.errors import ApiError, InvalidHost, MethodNotAllowed
 from service.http import urls
 from service.http.conditional import entity_tag
 from service.http.languages import language
+from service.jsonapi.document import VERSION
+from service.jsonapi.links import described_by
 from service.jsonapi.negotiation import MEDIA_TYPE, PLAIN, Media
 from service.translations import say
 
@@ -98,8 +100,9 @@ def errors(request: Request, error: ApiError) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Vary": VARY, **headers})
     objects = [error_object(request, problem) for problem in error.problems]
+    describing = described_by(f"{_origin(request)}/api", "errors")
     return Document(
-        {"jsonapi": {"version": "1.1"}, "errors": objects},
+        {"jsonapi": VERSION, "links": {"describedby": describing}, "errors": objects},
         error.http_status,
         {"Content-Language": language(request), **headers},
     )

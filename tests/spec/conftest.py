@@ -5,13 +5,13 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from tests.contract.conftest import contract, world
+from tests.contract.conftest import world
 from tests.spec.operating import Batches
 from tests.spec.reading import Reader
 from tests.spec.writing import Api
 from tests.support import Access
 
-__all__ = ["api", "contract", "reader", "world"]
+__all__ = ["api", "reader", "world"]
 
 
 @pytest.fixture

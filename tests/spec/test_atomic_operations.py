@@ -15,13 +15,10 @@ from service.jsonapi.atomic import MAX_OPERATIONS
 from service.principal import Store
 from service.store.pool import Connection
 from tests import factories
-from tests.contract.conftest import contract
 from tests.contract.contract import Contract
 from tests.spec.operating import ATOMIC, GOOD, MEDIA_TYPE, URL, Batches, add, local, names, one, relate, remove, update
 from tests.spec.writing import Api, ids, offenders, pointers, to
 from tests.support import Access, Grant
-
-__all__ = ["contract"]
 
 FIRST = "/atomic:operations/0"
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from service.jsonapi.atomic import CODES, MAX_OPERATIONS, MEMBER, RESULTS
 from service.jsonapi.negotiation import ATOMIC, Media
-from service.jsonapi.openapi import documents, errors
+from service.jsonapi.openapi import errors
+from service.jsonapi.openapi.operations import REPLAYED, SENDING
+from service.jsonapi.openapi.refs import headers, parameter, response, schema
 
 Object = dict[str, Any]
 
@@ -16,24 +18,28 @@ MEDIA_TYPE = Media((ATOMIC,)).content_type
 def path() -> Object:
     """The operation of the URL."""
     return {
-        "tags": ["api"],
-        "operationId": "changeMany",
-        "summary": "Make many changes at once, all or none",
-        "description": "Each operation asks for the scope of the request that it stands for.",
-        "security": [{"integrationToken": []}, {"customerToken": []}],
-        "requestBody": {
-            "required": True,
-            "content": {MEDIA_TYPE: {"schema": documents.schema("AtomicOperations")}},
-        },
-        "responses": {
-            "200": {
-                "description": "All is done; one result for each operation, in the same order.",
-                "headers": errors.headers(),
-                "content": {MEDIA_TYPE: {"schema": documents.schema("AtomicResults")}},
+        "parameters": [parameter("Accept-Language")],
+        "post": {
+            "tags": ["api"],
+            "operationId": "changeMany",
+            "summary": "Make many changes at once, all or none",
+            "description": "Each operation asks for the scope of the request that it stands for.",
+            "security": [{"integrationToken": []}, {"customerToken": []}],
+            "parameters": [*SENDING],
+            "requestBody": {
+                "required": True,
+                "content": {MEDIA_TYPE: {"schema": schema("AtomicOperations")}},
             },
-            "204": {"description": "All is done, and no result has anything to show."},
-        }
-        | errors.of_operations(),
+            "responses": {
+                "200": {
+                    "description": "All is done; one result for each operation, in the same order.",
+                    "headers": headers("Cache-Control", *REPLAYED),
+                    "content": {MEDIA_TYPE: {"schema": schema("AtomicResults")}},
+                },
+                "204": response("NoContent"),
+            }
+            | errors.of_operations(),
+        },
     }
 
 
@@ -50,7 +56,7 @@ def schemas() -> dict[str, Object]:
                     "type": "array",
                     "minItems": 1,
                     "maxItems": MAX_OPERATIONS,
-                    "items": documents.schema("AtomicOperation"),
+                    "items": schema("AtomicOperation"),
                 }
             },
             "not": {"anyOf": [{"required": [member]} for member in ("data", "included", "errors", RESULTS)]},
@@ -60,7 +66,7 @@ def schemas() -> dict[str, Object]:
             "required": ["op"],
             "properties": {
                 "op": {"type": "string", "enum": list(CODES)},
-                "ref": documents.schema("AtomicRef"),
+                "ref": schema("AtomicRef"),
                 "href": {
                     "type": "string",
                     "format": "uri-reference",
@@ -88,7 +94,7 @@ def schemas() -> dict[str, Object]:
             "required": ["type"],
             "properties": {
                 "type": type_,
-                "id": documents.schema("Id"),
+                "id": schema("Id"),
                 "lid": lid,
                 "relationship": {"type": "string", "description": "The relationship, where that is the target."},
             },
@@ -110,7 +116,7 @@ def schemas() -> dict[str, Object]:
                     "items": {
                         "type": "object",
                         "description": "Empty for what is removed, and for relationships.",
-                        "properties": {"data": documents.schema("AnyResource")},
+                        "properties": {"data": schema("AnyResource")},
                         "additionalProperties": False,
                     },
                 },
