@@ -17,6 +17,7 @@ from service.operations import copies, reorders, tokens
 from service.operations.drafts import Carts, Orders, OrderSubscriptions
 from service.operations.lines import Addresses, CartItems, LineItems, OrderSubscriptionItems, Skus
 from service.operations.outcome import Created
+from service.operations.repeat_links import RepeatLinks
 from service.operations.writes import Writer
 from service.principal import Principal
 from service.store.pool import Connection
@@ -106,7 +107,7 @@ RESOURCES: dict[str, Entry] = {
         _line("order_copies", "orders"),
         _line("reorders", "orders", create=reorders.create, writes="update_carts"),
         _line("reorder_outcomes", "orders"),
-        _line("repeat_links", "orders"),
+        _line("repeat_links", "orders", writer=RepeatLinks()),
         _line("subscription_models", "subscriptions", writer=GENERIC),
         _line("order_subscriptions", "subscriptions", writer=OrderSubscriptions(), numbers="order_subscriptions"),
         _line("order_subscription_items", "subscriptions", writer=OrderSubscriptionItems()),

@@ -38,10 +38,11 @@ async def once(request: Request, principal: Principal, work: Work) -> Response:
     Only success is kept; an error rolls everything back, and the key is free again. Raises InvalidHeader for what is no
     key, InProgress while another request holds it, KeyReused where it was used for another request.
     """
-    key = _key(request, principal)
-    if key is None:
+    text = key_of(request)
+    if text is None:
         async with request.app.state.database.transaction() as connection:
             return await work(connection)
+    key = Key(principal.store.id, events.actor(principal), text)
     fingerprint = await _fingerprint(request)
     async with request.app.state.database.transaction() as connection:
         if not await idempotency.hold(connection, key):
@@ -64,7 +65,7 @@ async def once(request: Request, principal: Principal, work: Work) -> Response:
     return answer
 
 
-def _key(request: Request, principal: Principal) -> Key | None:
+def key_of(request: Request) -> str | None:
     """The key of a request, with or without the quotes of a structured field. Raises InvalidHeader."""
     sent = request.headers.getlist(HEADER)
     if not sent:
@@ -76,7 +77,7 @@ def _key(request: Request, principal: Principal) -> Key | None:
         raise InvalidHeader(
             "An idempotency key is one value of 1 to 255 visible ASCII characters without spaces.", header=HEADER
         )
-    return Key(principal.store.id, events.actor(principal), text)
+    return text
 
 
 async def _fingerprint(request: Request) -> bytes:

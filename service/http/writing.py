@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -49,6 +50,7 @@ async def update(request: Request) -> Response:
     id_ = id_of(request, entry)
     draft = body.update(entry.resource, id_, body.loads(raw), customer=principal.customer_id is not None)
     rendering = rendering_of(request, principal)
+    draft = replace(draft, rendering=rendering)
     writer = entry.update
 
     async def work(connection: Connection) -> Response:
