@@ -130,7 +130,7 @@ LinkState = Literal["live", "revoked", "expired", "used_up"]
 def link_state(
     revoked_at: datetime | None, expires_at: datetime | None, max_uses: int | None, uses: int, at: datetime | None
 ) -> LinkState:
-    """What a repeat link is good for at an instant: it works while it is `live`. Without an instant none has expired."""
+    """What a repeat link is good for at an instant: it works while it is `live`. Without an instant none is expired."""
     if revoked_at is not None:
         return "revoked"
     if expires_at is not None and at is not None and expires_at <= at:
@@ -163,7 +163,7 @@ class RepeatLink(Standard):
         json_type={"type": "string", "format": "uri"},
         given="links",
         secret=True,
-        doc="What to give to the customer: whoever has it can open the link. Null when its key is gone: `_rotate` helps.",
+        doc="What the customer gets: whoever has it can open the link. Null when its key is gone: `_rotate` helps.",
     )
     state = Derived(
         "revoked_at",

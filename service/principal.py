@@ -28,7 +28,8 @@ CUSTOMER_SCOPES = frozenset(
 class Store:
     """The facts of a store that every request needs.
 
-    `frozen_at` is its test clock's instant, None for real time, `repeat_order_url` the shop's own page for repeat links.
+    `frozen_at` is its test clock's instant, None for real time, `repeat_order_url` the shop's own page for repeat
+    links.
     """
 
     id: int

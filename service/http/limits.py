@@ -57,7 +57,7 @@ async def count(request: Request, limit: RateLimitItem, principal: Principal | N
 
 
 async def check(request: Request, limit: RateLimitItem) -> None:
-    """Look whether anything is left of an address's limit, and count nothing. Raises TooManyRequests as `count` does."""
+    """Look whether anything is left of an address's limit; counts nothing. Raises TooManyRequests as `count` does."""
     at = clock.now()
     async with request.app.state.database.connection() as connection:
         window = await counters.look(connection, 0, limit, _who(request, None), at=at)

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 from schemas.base import Rendering, graph
 from schemas.kinds import amount_float, format_amount
 from service import clock
-from service.errors import Invalid, InvalidDocument, InvalidState, TypeMismatch, raise_all
+from service.errors import ApiError, Invalid, InvalidDocument, InvalidState, TypeMismatch, raise_all
 from service.http import guessing, idempotency, repeat_page, urls
 from service.http.answers import Document
 from service.http.auth import bearer
@@ -30,7 +30,7 @@ from service.http.pages import PRIVATE
 from service.jsonapi import body
 from service.jsonapi.document import Object, collect, document, identifier, layout, serializer
 from service.jsonapi.query import Selection
-from service.operations import repeat_links, reorders
+from service.operations import reorders, repeat_links
 from service.operations.repeat_links import Opened, Preview
 from service.rules.outcomes import Outcome
 from service.store import read
@@ -163,7 +163,7 @@ def _browser(raw: bytes) -> str | None:
     if data["type"] != COMMIT:
         raise TypeMismatch("This URL takes {type}.", type=COMMIT, pointer="/data/type")
     browser = attributes.get("browser")
-    problems: list[Any] = [
+    problems: list[ApiError] = [
         Invalid(
             "{name} is not an attribute of {type}.",
             name=name,
