@@ -122,7 +122,7 @@ class RepeatLinks(Writer):
                 change.problems.append(InvalidState("The repeat link is revoked: it can't be changed."))
         elif revoke:
             change.columns["revoked_at"] = at
-        elif "revoked_reason" in change.columns:
+        elif change.sets("revoked_reason"):
             pointer = change.draft.pointer("revoked_reason")
             change.problems.append(Invalid("revoked_reason - is sent together with _revoke", pointer=pointer))
         if rotate:
