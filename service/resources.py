@@ -15,6 +15,7 @@ from schemas.base import Resource, ToMany, Write, graph
 from service.jsonapi.body import Draft
 from service.operations import copies, reorders, tokens
 from service.operations.drafts import Carts, Orders, OrderSubscriptions
+from service.operations.erasing import Customers
 from service.operations.lines import Addresses, CartItems, LineItems, OrderSubscriptionItems, Skus
 from service.operations.outcome import Created
 from service.operations.repeat_links import RepeatLinks
@@ -88,7 +89,7 @@ RESOURCES: dict[str, Entry] = {
         _line("markets", "catalog"),
         _line("test_clocks", "store_profile"),
         _line("tokens", "store_profile", create=tokens.create, writes="create_tokens"),
-        _line("customers", "customers", writer=GENERIC),
+        _line("customers", "customers", writer=Customers()),
         _line("addresses", "customers", writer=Addresses()),
         _line("customer_payment_sources", "customers", writer=GENERIC),
         _line("tags", "catalog", writer=GENERIC),

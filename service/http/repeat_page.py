@@ -144,11 +144,13 @@ def _page(request: Request, opened: Opened, token: str, preview: Preview, status
     shown = products(preview.outcomes)
     available = [_line(outcome, locale) for outcome in shown if not outcome.skipped]
     unavailable = [_line(outcome, locale) for outcome in shown if outcome.skipped]
+    pictures = [line.picture for line in (*available, *unavailable) if line.picture]
     target = checkout(request, opened)
     values = {
         "opened": opened,
         "available": available,
         "unavailable": unavailable,
+        "pictured": bool(pictures),
         "total": preview.total_amount_cents,
         "checkout": target is not None,
         "token": token,
@@ -161,7 +163,7 @@ def _page(request: Request, opened: Opened, token: str, preview: Preview, status
         status=status,
         locale=opened.store.locale,
         form_target=target or "",
-        pictures=[line.picture for line in (*available, *unavailable) if line.picture],
+        pictures=pictures,
     )
 
 

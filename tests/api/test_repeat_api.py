@@ -74,7 +74,7 @@ async def test_a_preview_tells_all_outcomes_and_nothing_of_the_customer(
         ("Blue <T-Shirt>", "added", None),
         ("Cotton Mug", "skipped", "product_disabled"),
     ]
-    assert [(one["previous_unit_amount_cents"], one["current_unit_amount_cents"]) for one in told][0] == (2500, 3000)
+    assert (told[0]["previous_unit_amount_cents"], told[0]["current_unit_amount_cents"]) == (2500, 3000)
     assert told[1]["detail"] == "Dit product is op dit moment niet beschikbaar."
     everything = answer.text + str(answer.headers)
     assert [secret for secret in SECRETS if secret in everything] == []

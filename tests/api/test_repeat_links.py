@@ -189,10 +189,13 @@ async def test_a_link_that_made_no_cart_can_be_deleted(
 
 
 async def test_customers_make_and_see_links_of_their_own_orders_only(
-    client: httpx2.AsyncClient, connection: Connection, store: Store, link: Link, grant: Grant, post: Post, patch: Post
+    client: httpx2.AsyncClient, connection: Connection, link: Link, grant: Grant, *, post: Post, patch: Post
 ) -> None:
-    owner = await connection.fetchval("select customer_id from orders where store_id = $1", store.id)
-    own, other = await grant(customer_id=owner), await grant(customer_id=await factories.customer(connection, store))
+    owner = await connection.fetchval("select customer_id from orders where store_id = $1", link.store.id)
+    own, other = (
+        await grant(customer_id=owner),
+        await grant(customer_id=await factories.customer(connection, link.store)),
+    )
     made = told(await post(link.order_id, own), 201)
     await show(client, made["url"])
     refused = await post(link.order_id, other)
@@ -227,24 +230,24 @@ async def test_what_is_kept_of_an_answer_holds_no_token(
 
 
 async def test_a_shop_with_its_own_page_gets_links_to_it(
-    client: httpx2.AsyncClient, app: Starlette, connection: Connection, store: Store, link: Link, integration: Access
+    client: httpx2.AsyncClient, app: Starlette, connection: Connection, link: Link, integration: Access
 ) -> None:
     data = {
         "type": "stores",
-        "id": str(store.id),
+        "id": str(link.store.id),
         "attributes": {"repeat_order_url": "https://shop.example/again?lang=nl#top"},
     }
-    answer = await client.patch(f"/api/stores/{store.id}", json={"data": data}, headers=integration.headers)
+    answer = await client.patch(f"/api/stores/{link.store.id}", json={"data": data}, headers=integration.headers)
     assert answer.status_code == 200
     expected = f"https://shop.example/again?lang=nl&id=JJ5HH&token={link.token}&type=order"
     read = await client.get(f"{URL}/{link.id}", headers=integration.headers)
     assert read.json()["data"]["attributes"]["url"] == f"{expected}#top"
-    ecwid = await client.get(f"/api/v3/{store.id}/orders/JJ5HH/repeatURL", headers=integration.headers)
+    ecwid = await client.get(f"/api/v3/{link.store.id}/orders/JJ5HH/repeatURL", headers=integration.headers)
     assert ecwid.json() == {
         "repeatOrderUrl": f"{expected}&utm_source=repeat_order_button&utm_medium=api#top",
     }
     # Links that are out already still have our page.
-    await show(client, await url_of(app, connection, store, "JJ5HH"))
+    await show(client, await url_of(app, connection, link.store, "JJ5HH"))
 
 
 @pytest.mark.rule("FM-37")

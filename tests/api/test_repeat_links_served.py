@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -114,7 +115,8 @@ async def test_a_run_gives_away_no_token_and_nothing_of_the_customer(
         other = made.json()["data"]["attributes"]["session"]
         for wrong in (url.replace("JJ5HH", "OTHER"), url.replace("token=", "token=x")):
             assert seen.ask("GET", wrong).status_code == 410
-        assert seen.ask("GET", "/api/repeat_link_preview", headers=bearer | {"Authorization": f"Bearer {token}x"})
+        forged = bearer | {"Authorization": f"Bearer {token}x"}
+        assert seen.ask("GET", "/api/repeat_link_preview", headers=forged).status_code == 410
         assert seen.ask("GET", f"/api/repeat_links?filter[token]={token}", headers=reader.headers).status_code == 403
         assert seen.ask("DELETE", url).status_code == 405
         stale = seen.ask("POST", "/repeat-order", content=f"id=JJ5HH&token={token}&nonce=x", headers=FORM)
@@ -124,7 +126,7 @@ async def test_a_run_gives_away_no_token_and_nothing_of_the_customer(
         native = seen.ask("GET", f"/api/repeat_links?filter[order]={order_id}", headers=integration.headers)
         assert token in native.json()["data"][0]["attributes"]["url"]
         seen.texts.pop()  # an integration may know
-        outcome = service.stop(15)
+        outcome = service.stop(signal.SIGTERM)
     logged = service.said + outcome.out + outcome.err
     lines = [orjson.loads(line) for line in logged.splitlines() if line.startswith("{")]
     assert len([line for line in lines if line.get("event") == "request"]) >= 13, logged

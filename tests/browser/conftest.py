@@ -105,20 +105,17 @@ async def shop(connection: Connection, store: Store) -> Shop:
     """An order of which some is dearer, some cheaper, some sold out and some gone, and the path of its link."""
     await connection.execute("update stores set name = 'Het Theehuis' where store_id = $1", store.id)
 
-    async def sku(
-        name: str, fill: str | None, then: int, now: int, quantity: int = 1, **columns: object
-    ) -> factories.Line:
-        image = None if fill is None else f"{PICTURES}/{fill}"
-        made = await factories.sku(connection, store, price=now, name=name, image_url=image, **columns)
-        return factories.Line(made, quantity, then)
-
-    lines = [
-        await sku("Darjeeling First Flush, 250 g", "8a9a5b", 1490, 1650, 2),
-        await sku("Stoneware Teapot with Bamboo Handle", "b0643c", 5400, 4900),
-        await sku("Honey from the Veluwe", "d9a441", 695, 695, 6, stock=4),
-        await sku("Tea Light Holder", None, 350, 350, 4),
-        await sku("Earl Grey, 100 g", "5a6b8c", 790, 790, disabled_at=clock.now()),
-    ]
+    lines = []
+    for name, fill, then, now, quantity, columns in (
+        ("Darjeeling First Flush, 250 g", "8a9a5b", 1490, 1650, 2, {}),
+        ("Stoneware Teapot with Bamboo Handle", "b0643c", 5400, 4900, 1, {}),
+        ("Honey from the Veluwe", "d9a441", 695, 695, 6, {"stock": 4}),
+        ("Tea Light Holder", None, 350, 350, 4, {}),
+        ("Earl Grey, 100 g", "5a6b8c", 790, 790, 1, {"disabled_at": clock.now()}),
+    ):
+        picture = None if fill is None else f"{PICTURES}/{fill}"
+        sku = await factories.sku(connection, store, price=now, name=name, image_url=picture, **columns)
+        lines.append(factories.Line(sku, quantity, then))
     order_id = await factories.full_order(connection, store, lines, code="JJ5HH")
     link_id, path = await link_of(connection, store, "JJ5HH")
     return Shop(store, order_id, link_id, path)
@@ -137,7 +134,6 @@ def shoot() -> Callable[[Page, str], Awaitable[None]]:
 
     async def take(page: Page, name: str) -> None:
         if folder:
-            Path(folder).mkdir(parents=True, exist_ok=True)
             await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
     return take

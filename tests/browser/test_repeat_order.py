@@ -35,7 +35,7 @@ async def rows(connection: Connection) -> Mapping[str, int]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("device", SIZES)
 async def test_a_customer_opens_the_link_and_lands_in_the_checkout(
-    visit: Visit, shop: Shop, shoot: Shoot, connection: Connection, device: str, scheme: str
+    visit: Visit, shop: Shop, shoot: Shoot, connection: Connection, *, device: str, scheme: str
 ) -> None:
     # Nothing of it needs a script.
     page = await visit(size=SIZES[device], scheme=scheme, scripts=False)
@@ -61,7 +61,7 @@ async def test_a_customer_opens_the_link_and_lands_in_the_checkout(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("device", SIZES)
 async def test_every_page_is_accessible_and_fits_its_screen(
-    visit: Visit, shop: Shop, shoot: Shoot, connection: Connection, device: str, scheme: str
+    visit: Visit, shop: Shop, shoot: Shoot, connection: Connection, *, device: str, scheme: str
 ) -> None:
     page = await visit(size=SIZES[device], scheme=scheme, language="nl")
     refused: list[str] = []
