@@ -148,6 +148,30 @@ async def test_headers_and_html_of_every_page(client: httpx2.AsyncClient, link: 
         assert "http" not in parsed.style
 
 
+async def test_pictures_are_shown_from_where_the_shop_keeps_them_and_from_nowhere_else(
+    client: httpx2.AsyncClient, connection: Connection, app: Starlette, store: Store
+) -> None:
+    urls = (
+        "https://pictures.example/a.png?w=64&h=64",
+        "https://pictures.example/b.png",
+        "https://cdn.example:8443/c.png",
+        "http://plain.example/d.png",
+        "https://a.example; script-src *",
+        "https://[x",
+        None,
+    )
+    lines = [factories.Line(await factories.sku(connection, store, image_url=url)) for url in urls]
+    await factories.order(connection, store, lines, code="X")
+    answer = await client.get(await url_of(app, connection, store, "X"))
+    page = Page(answer.text)
+    assert [value for name, value in page.attributes if name == "src"] == list(urls[:3])
+    assert page.tags.count("img") == 3
+    assert page.attributes.count(("referrerpolicy", "no-referrer")) == 3
+    policy = answer.headers["content-security-policy"]
+    assert "; img-src https://cdn.example:8443 https://pictures.example; form-action " in policy
+    assert "script-src" not in policy
+
+
 async def test_speaks_the_readers_language_or_else_the_stores(
     client: httpx2.AsyncClient, connection: Connection, link: Link
 ) -> None:
