@@ -138,6 +138,11 @@ async def preview(connection: Connection, store: Store, source_order_id: str, *,
     return decide(source.lines, catalogue, {}, policy)
 
 
+def items_of(outcomes: Sequence[Outcome]) -> list[CartItem]:
+    """What an empty cart would hold once the outcomes are in it."""
+    return _merge((), outcomes)[0]
+
+
 async def fill(connection: Connection, store: Store, cart_id: str, outcomes: Sequence[Outcome]) -> list[str | None]:
     """Put what can be had into an active cart, and bring the cart to today's prices.
 

@@ -64,7 +64,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would become of each line of an order, and what all products together come to, in minor units."""
+    """What would become of each line of an order, and what a cart of them would come to, in minor units."""
 
     outcomes: Sequence[Outcome]
     total_amount_cents: int
@@ -197,9 +197,16 @@ async def open_link(
 async def preview(connection: Connection, opened: Opened) -> Preview:
     """What would become of the order if the link were committed now, at prices for everybody; writes nothing."""
     outcomes = await reorders.preview(connection, opened.store, opened.order_id, policy=POLICY)
-    lines = [outcome for outcome in outcomes if not outcome.skipped]
-    total = sum(outcome.resulting_quantity * (outcome.current_unit_amount_cents or 0) for outcome in lines)
-    return Preview(outcomes, total)
+    quote = await carts.quote(
+        connection,
+        opened.store,
+        reorders.items_of(outcomes),
+        currency=opened.currency_code,
+        at=clock.now(opened.store),
+        shipping_method_id=opened.shipping_method_id,
+        payment_method_id=opened.payment_method_id,
+    )
+    return Preview(outcomes, quote.totals.total)
 
 
 async def commit(connection: Connection, opened: Opened, browser: str, *, once: bool = False) -> Committed | None:

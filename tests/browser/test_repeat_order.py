@@ -48,11 +48,11 @@ async def test_a_customer_opens_the_link_and_lands_in_the_checkout(
     await page.get_by_role("button", name=EN["continue"]).click()
     await page.wait_for_url("**/demo/checkout?**")
     await expect(page.get_by_role("heading", level=1)).to_have_text(EN["checkout"])
-    await expect(page.get_by_text("€123.80").last).to_be_visible()
+    await expect(page.get_by_text("€128.75").last).to_be_visible()
     await shoot(page, f"checkout-{device}-{scheme}")
     cart = await connection.fetchrow("select * from carts where store_id = $1", shop.store.id)
     assert cart is not None
-    assert (cart["status"], cart["customer_id"], cart["total_amount_cents"]) == ("active", None, 12380)
+    assert (cart["status"], cart["customer_id"], cart["total_amount_cents"]) == ("active", None, 12875)
     await page.goto(shop.path)
     await page.get_by_role("button", name=EN["continue"]).click()
     await page.wait_for_url(f"**session={cart['session']}")
