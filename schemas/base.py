@@ -11,7 +11,8 @@ import enum
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from datetime import datetime
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from marshmallow.fields import Str
 from marshmallow.schema import SchemaMeta
@@ -21,8 +22,13 @@ from marshmallow_jsonapi import fields as mj
 MEMBER_NAME = re.compile(r"[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?")
 """Member names we use: the ASCII part of JSON:API 1.1, section "Member Names"."""
 
-RESERVED_TYPES = frozenset({"v3", "services", "operations", "application", "organization", "docs", "openapi"})
-"""First path segments under /api that are no resource types."""
+RESERVED_TYPES = frozenset(
+    {
+        "v3", "services", "operations", "application", "organization", "docs", "openapi", "schemas", "errors",
+        "repeat_link_preview", "repeat_link_commits",
+    }
+)  # fmt: skip
+"""First path segments under /api, and names of schemas, that are no resource types."""
 
 
 class Write(enum.Flag):
@@ -34,16 +40,30 @@ class Write(enum.Flag):
     BOTH = CREATE | UPDATE
 
 
+class LinkUrls(Protocol):
+    """Makes the URLs of a store's repeat links, which the service's keys sign."""
+
+    @property
+    def newest(self) -> str:
+        """The id of the key that signs new links."""
+
+    def url(self, id_: str, key_id: str, token_version: int, order_code: str) -> str | None:
+        """The absolute URL of a link; None when the key that signed it is gone."""
+
+
 class Rendering(NamedTuple):
     """What a document depends on besides its rows.
 
     `base` is the absolute URL of the API without a trailing slash (`https://shop.example/api`), `mode` the store's mode
-    (`test` or `live`), `locale` the store's locale for formatted amounts (`nl_NL`).
+    (`test` or `live`), `locale` the store's locale for formatted amounts (`nl_NL`). `at` is the instant that it is for
+    the store (aware UTC), `links` makes the URLs of repeat links; without them nothing is over, and no URL is shown.
     """
 
     base: str
     mode: str = "test"
     locale: str = "en_US"
+    at: datetime | None = None
+    links: LinkUrls | None = None
 
 
 PUBLIC = "*"
@@ -100,6 +120,10 @@ class Graph(Mapping[str, "type[Resource]"]):
                         raise TypeError(f"{where} sorts by {key!r}, which {target.type_} can't be sorted by")
             for root in OWNERS:
                 resource.owner_path(self, root)
+            if resource.seen_with and not isinstance(resource.relationships.get(resource.seen_with), ToOne):
+                raise TypeError(
+                    f"{resource.__name__}: {resource.seen_with!r} is no to-one relationship to be seen with"
+                )
 
 
 graph = Graph()
@@ -257,6 +281,10 @@ class Resource(Schema, metaclass=_ResourceType):
     `PUBLIC`, or None: not for customers), `guest` (the same to the cart of a guest), `internal` (columns of the table
     that clients never see), `disclosed` (texts that only the answer to a create shows, beside the attributes: name ->
     description).
+
+    Of a public type customers and guests see what has none of the columns `private`, is between the instants in the two
+    columns `period`, either of which may be "", and belongs by the to-one relationship `seen_with` to something that
+    they see.
     """
 
     type_: ClassVar[str]
@@ -266,9 +294,12 @@ class Resource(Schema, metaclass=_ResourceType):
     owners: ClassVar[Mapping[str, str | None]]
     internal: ClassVar[tuple[str, ...]]
     private: ClassVar[tuple[str, ...]]
+    period: ClassVar[tuple[str, str]]
+    seen_with: ClassVar[str]
     disclosed: ClassVar[Mapping[str, str]]
     attributes: ClassVar[Mapping[str, Any]]
     triggers: ClassVar[Mapping[str, Any]]
+    secrets: ClassVar[tuple[str, ...]]
     relationships: ClassVar[Mapping[str, ToOne | ToMany]]
 
     def __init__(self, *args: Any, rendering: Rendering | None = None, **kwargs: Any) -> None:
@@ -286,6 +317,8 @@ class Resource(Schema, metaclass=_ResourceType):
         cls.owners = {"customers": cls.owner, "carts": getattr(meta, "guest", None)}
         cls.internal = tuple(getattr(meta, "internal", ()))
         cls.private = tuple(getattr(meta, "private", ()))
+        cls.period = getattr(meta, "period", ("", ""))
+        cls.seen_with = getattr(meta, "seen_with", "")
         cls.disclosed = dict(getattr(meta, "disclosed", {}))
         declared: dict[str, Any] = cls._declared_fields
         cls.relationships = {n: f for n, f in declared.items() if isinstance(f, mj.BaseRelationship)}
@@ -294,9 +327,10 @@ class Resource(Schema, metaclass=_ResourceType):
         }
         cls.attributes = {n: f for n, f in kept.items() if not getattr(f, "trigger", False)}
         cls.triggers = {n: f for n, f in kept.items() if n not in cls.attributes}
+        cls.secrets = tuple(n for n, f in cls.attributes.items() if getattr(f, "secret", False))
         for name, field in cls.triggers.items():
-            if not name.startswith("_") or not MEMBER_NAME.fullmatch(name[1:]):
-                raise TypeError(f"{cls.__name__}.{name}: the name of a trigger begins with an underscore")
+            if name in ("type", "id") or not MEMBER_NAME.fullmatch(name.removeprefix("_")):
+                raise TypeError(f"{cls.__name__}.{name}: not a name that a trigger can have")
             field.bind_name(name)
         for name in [*cls.attributes, *cls.relationships, *(["id"] if not isinstance(declared["id"], Str) else [])]:
             if name in ("type", "id") or not MEMBER_NAME.fullmatch(name):

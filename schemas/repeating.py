@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from datetime import datetime
+from typing import Any, Literal, get_args
 
 from marshmallow import validate
 
@@ -11,6 +12,7 @@ from schemas.kinds import (
     Boolean,
     Cents,
     CurrencyCode,
+    Derived,
     Email,
     Enum,
     Integer,
@@ -121,24 +123,81 @@ class ReorderOutcome(Standard):
         owner = "reorder.customer"
 
 
+LinkState = Literal["live", "revoked", "expired", "used_up"]
+
+
+def link_state(
+    revoked_at: datetime | None, expires_at: datetime | None, max_uses: int | None, uses: int, at: datetime | None
+) -> LinkState:
+    """What a repeat link is good for at an instant: it works while it is `live`. Without an instant none is expired."""
+    if revoked_at is not None:
+        return "revoked"
+    if expires_at is not None and at is not None and expires_at <= at:
+        return "expired"
+    return "used_up" if max_uses is not None and uses >= max_uses else "live"
+
+
+def _link_url(*columns: Any) -> str | None:
+    *values, links = columns
+    return None if links is None else links.url(*values)
+
+
 class RepeatLink(Standard):
     """A link with which a customer repeats an order. It has one default link at a time, and any number of others."""
 
-    kind = Enum("default", "custom", nullable=False, filter=True, sort=True)
+    kind = Enum(
+        "default",
+        "custom",
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="`default` for the one that Ecwid's *Get repeat order URL* hands out.",
+    )
+    url = Derived(
+        "id",
+        "key_id",
+        "token_version",
+        "order_code",
+        function=_link_url,
+        json_type={"type": "string", "format": "uri"},
+        given="links",
+        secret=True,
+        doc="What the customer gets: whoever has it can open the link. Null when its key is gone: `_rotate` helps.",
+    )
+    state = Derived(
+        "revoked_at",
+        "expires_at",
+        "max_uses",
+        "uses",
+        function=link_state,
+        json_type={"type": "string", "enum": [*get_args(LinkState), None]},
+        given="at",
+        doc="`live` while it works. Who opens it otherwise is not told why it doesn't.",
+    )
     expires_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="Until when it works; null: without end.")
     max_uses = Integer(minimum=1, write=Write.BOTH, doc="How many orders it may lead to; null: any number.")
     uses = Integer(nullable=False, filter=True, sort=True, doc="How many orders it led to.")
+    carts_count = Integer(nullable=False, doc="How many carts it made.")
     revoked_at = Timestamp(filter=True, sort=True)
-    revoked_reason = Text()
+    revoked_reason = Text(write=Write.UPDATE, doc="Why; sent together with `_revoke`.")
+    _revoke = Boolean(write=Write.UPDATE, trigger=True, doc="Ends it for good.")
+    _rotate = Boolean(
+        write=Write.UPDATE,
+        trigger=True,
+        doc="Gives it another URL, signed with the newest key; the one so far is dead.",
+    )
 
-    order = ToOne("orders", write=Write.CREATE, required=True, doc="The order that it repeats.")
+    order = ToOne(
+        "orders", write=Write.CREATE, required=True, doc="The order that it repeats; it must have been placed."
+    )
     carts = ToMany("carts", via="repeat_link_id", includable=False, doc="The carts that it made.")
     events = ToMany("events", via="resource_id", where={"resource_type": "repeat_links"}, includable=False)
 
     class Meta:
         type_ = "repeat_links"
-        # With these and a secret key the link's token is made.
-        internal = ("key_id", "token_version")
+        owner = "order.customer"
+        # With these and a secret key the link's URL is made.
+        internal = ("key_id", "token_version", "order_code")
 
 
 class SubscriptionModel(Standard):
@@ -188,6 +247,11 @@ class OrderSubscription(Standard, Tagged):
         doc="hourly, daily, weekly, monthly, two-month, three-month, four-month, six-month, yearly, or a crontab.",
         example="monthly",
     )
+    last_day = Boolean(
+        write=Write.BOTH,
+        nullable=False,
+        doc="Whether runs fall on the last day of their month, for frequencies of whole months; not so by default.",
+    )
     timezone = TimeZone(write=Write.BOTH, nullable=False, doc="Where its calendar is read; the store's by default.")
     customer_email = Email(filter=True, sort=True)
     activate_by_source_order = Boolean(
@@ -211,7 +275,8 @@ class OrderSubscription(Standard, Tagged):
     )
     max_increase_percent = Rate(
         write=Write.BOTH,
-        validators=[validate.Range(Decimal(0), Decimal("9999.99"), error="must be from {min} to {max}")],
+        minimum=0,
+        maximum=9999.99,
         doc="A run that would cost more than this much more than the last waits for approval; null: none does.",
     )
     catchup_policy = Enum(
@@ -237,6 +302,25 @@ class OrderSubscription(Standard, Tagged):
     occurrencies = Integer(nullable=False, doc="How often it ran.")
     errors_count = Integer(nullable=False, doc="How many of its runs failed.")
     succeeded_on_last_run = Boolean(doc="True until a run fails.")
+
+    _activate = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Begin, or go on after a deactivation.")
+    _deactivate = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Stop until it is activated again.")
+    _cancel = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Stop for good.")
+    _skip_next = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave the next run out.")
+    _pause_until = Timestamp(
+        write=Write.UPDATE, trigger=True, nullable=False, doc="Leave out all runs before this instant."
+    )
+    _resume = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="End the pause now.")
+    _run_now = Boolean(
+        write=Write.UPDATE, trigger=True, nullable=False, doc="Run once at once, outside of the schedule."
+    )
+    _unpark = Boolean(
+        write=Write.UPDATE,
+        trigger=True,
+        guarded=True,
+        nullable=False,
+        doc="Take it into the schedule again after it was parked, from the next occurrence on.",
+    )
 
     market = ToOne("markets", write=Write.CREATE)
     subscription_model = ToOne("subscription_models")
@@ -321,11 +405,23 @@ class Occurrence(Standard):
         "planned", "due", "claimed", "completed", "skipped", "missed", "failed", nullable=False, filter=True, sort=True
     )
     nominal_at = Timestamp(nullable=False, filter=True, sort=True, doc="Where the calendar puts it.")
-    scheduled_at = Timestamp(nullable=False, filter=True, sort=True, doc="When it runs.")
+    scheduled_at = Timestamp(
+        write=Write.UPDATE,
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="When it runs. A planned one can be moved, between the one before it and the one after it.",
+    )
     claimed_at = Timestamp(doc="When a worker took it up.")
     completed_at = Timestamp()
     alerted_at = Timestamp(doc="When the event that announces it was written.")
-    reason = Text(doc="Why it was moved, skipped, missed or failed.")
+    reason = Text(
+        doc="Why it is not where the anchor puts it (`clamped`, `clock_forward`, `clock_back`, `moved`), was skipped"
+        " (`asked`, `paused`) or missed (`catchup`)."
+    )
+
+    _skip = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave it out.")
+    _unskip = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Let it run after all.")
 
     order_subscription = ToOne("order_subscriptions")
     recurring_order_copies = ToMany(

@@ -42,7 +42,11 @@ class Owner(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The facts of a store that every request needs. `frozen_at` is its test clock's instant, None for real time."""
+    """The facts of a store that every request needs.
+
+    `frozen_at` is its test clock's instant, None for real time, `repeat_order_url` the shop's own page for repeat
+    links.
+    """
 
     id: int
     name: str
@@ -51,6 +55,19 @@ class Store:
     currency_code: str
     locale: str
     timezone: str
+    frozen_at: datetime | None = None
+    repeat_order_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Whose eyes a read has: a store, and a customer or a guest's cart unless an integration asks.
+
+    `frozen_at` is as a store's.
+    """
+
+    store_id: int
+    owner: Owner | None = None
     frozen_at: datetime | None = None
 
 
@@ -79,6 +96,11 @@ class Principal:
         if self.cart_id is not None:
             return Owner("carts", self.cart_id)
         return None if self.customer_id is None else Owner("customers", self.customer_id)
+
+    @property
+    def viewer(self) -> Viewer:
+        """Whose eyes the bearer sees with."""
+        return Viewer(self.store.id, self.owner, self.store.frozen_at)
 
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the token has the scope."""

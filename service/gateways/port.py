@@ -7,6 +7,8 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
+from service.translations import Phrase
+
 SECONDS = 12.0
 """How long a gateway has for one answer; it is asked for four at most, within the lease of who asks."""
 
@@ -73,7 +75,7 @@ async def settle(gateway: Gateway, payment: Payment, *, again: bool = False) -> 
             await _in_time(gateway.void(payment))
     except NoAnswer:
         return None
-    return known or Answer("failed", decline_code="gateway_timeout", detail="The gateway did not answer.")
+    return known or Answer("failed", decline_code="gateway_timeout", detail=Phrase("The gateway did not answer."))
 
 
 async def release(gateway: Gateway, payment: Payment) -> bool:

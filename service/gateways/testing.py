@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 
 from service.gateways.port import Answer, NoAnswer, Payment
+from service.translations import Phrase
 
 APPROVES = "tok_approve"
 DECLINES = "tok_decline"
@@ -40,5 +41,5 @@ class TestGateway:
     def _decided(self, payment: Payment) -> Answer:
         reference = f"test_{hashlib.sha256(payment.key.encode()).hexdigest()[:16]}"
         if payment.source_token == DECLINES:
-            return Answer("declined", reference, "card_declined", "The card was declined.")
+            return Answer("declined", reference, "card_declined", Phrase("The card was declined."))
         return Answer("authorized", reference)

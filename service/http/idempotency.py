@@ -35,9 +35,11 @@ async def once(request: Request, principal: Principal, work: Work[Response]) -> 
 
     The key is held in each transaction of the work; in between, the same request may look how far it is. Only success
     is kept; an error rolls its transaction back, and the key is free again. Raises InvalidHeader for what is no key,
-    InProgress while another request holds it, KeyReused where it was used for another request.
+    InProgress while another request holds it, KeyReused where it was used for another request, Contended when others
+    were in the way every time.
     """
-    key = _key(request, principal)
+    text = key_of(request)
+    key = None if text is None else Key(principal.store.id, events.actor(principal), text)
     if key is None:
         return await run(request.app.state.database, work)
     fingerprint = await _fingerprint(request)
@@ -80,7 +82,7 @@ def _again(request: Request, kept: Kept, fingerprint: bytes) -> Response:
     return answer
 
 
-def _key(request: Request, principal: Principal) -> Key | None:
+def key_of(request: Request) -> str | None:
     """The key of a request, with or without the quotes of a structured field. Raises InvalidHeader."""
     sent = request.headers.getlist(HEADER)
     if not sent:
@@ -92,7 +94,7 @@ def _key(request: Request, principal: Principal) -> Key | None:
         raise InvalidHeader(
             "An idempotency key is one value of 1 to 255 visible ASCII characters without spaces.", header=HEADER
         )
-    return Key(principal.store.id, events.actor(principal), text)
+    return text
 
 
 async def _fingerprint(request: Request) -> bytes:

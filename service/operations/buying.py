@@ -12,7 +12,7 @@ import orjson
 from service.errors import ApiError, Invalid
 from service.operations import pricing
 from service.principal import Store
-from service.rules.outcome_texts import detail
+from service.rules.outcome_texts import phrase
 from service.rules.outcomes import CatalogueItem, Outcome, Policy, Price, SourceLine, decide
 from service.store.pool import Connection
 
@@ -77,10 +77,10 @@ def check(outcomes: Sequence[Outcome], pointer: str, kind: str) -> list[ApiError
         Invalid(
             "{name}: {reason}",
             name=outcome.line.name,
-            reason=detail(outcome, "en"),
+            reason=reason,
             pointer=pointer,
             meta={"error": outcome.code, f"{kind}_id": outcome.line.id, "sku_code": outcome.line.sku_code},
         )
         for outcome in outcomes
-        if outcome.code is not None
+        if (reason := phrase(outcome)) is not None
     ]

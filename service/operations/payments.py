@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from service import clock
-from service.errors import InProgress, InvalidState, PaymentRefused, Phrase
+from service.errors import InProgress, InvalidState, PaymentRefused
 from service.gateways import GATEWAYS
 from service.gateways.port import Answer, Payment, release, settle
 from service.operations import events
@@ -23,6 +23,7 @@ from service.principal import Store
 from service.store import queue
 from service.store.phases import Interlude, failing
 from service.store.pool import Connection
+from service.translations import Phrase
 from sql import queries
 
 PLACING = queries("placing")
@@ -190,7 +191,7 @@ async def _conclude(connection: Connection, attempt: Attempt, facts: Row, answer
     await connection.execute(PLACING["give_stock_back"], store.id, order_id, at)
     await save(connection, store, order_id, facts, status="pending", paid=facts["payment_status"], at=at)
     await events.record(connection, store, "orders.pending", order_id, actor=attempt.actor)
-    reason = Phrase(answer.detail or "The payment was refused.")
+    reason = answer.detail or Phrase("The payment was refused.")
     return failing(
         PaymentRefused(
             "The order was not placed and nothing was charged: {reason}",

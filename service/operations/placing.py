@@ -14,7 +14,7 @@ from datetime import datetime
 import orjson
 
 from service import clock
-from service.errors import ApiError, Forbidden, InProgress, Invalid, InvalidState, Phrase, raise_all
+from service.errors import ApiError, Forbidden, InProgress, Invalid, InvalidState, raise_all
 from service.gateways import GATEWAYS, usable
 from service.jsonapi.body import Draft
 from service.operations import addresses, buying, events, payments
@@ -22,10 +22,11 @@ from service.operations.buying import Row
 from service.operations.orders import ORDERS
 from service.principal import Principal, Store
 from service.rules.outcomes import Outcome
-from service.rules.states import Checkout, Method, missing, refused
+from service.rules.states import BLANK, Checkout, Method, missing, refused
 from service.rules.totals import line_totals
 from service.store.phases import Interlude
 from service.store.pool import Connection
+from service.translations import Phrase
 from sql import queries
 
 PLACING = queries("placing")
@@ -160,7 +161,7 @@ async def _check(
 
 def _missing(
     principal: Principal, facts: Row, *, has_lines: bool, has_token: bool, at: datetime
-) -> Sequence[tuple[str, Phrase, Mapping[str, str]]]:
+) -> Sequence[tuple[str, str, Mapping[str, str]]]:
     """What an order lacks, by the names of its fields."""
     shipping, payment, gateway = facts["shipping_method_id"], facts["payment_method_id"], facts["gateway"]
     source_expires_at, source_id = facts["payment_source_expires_at"], facts["customer_payment_source_id"]
@@ -177,16 +178,16 @@ def _missing(
     )
     found = missing(checkout)
     if not (facts["customer_id"] or facts["customer_email"]):
-        found["customer_email"] = ["can't be blank"]
+        found["customer_email"] = [BLANK]
     if not has_lines:
-        found["line_items"] = ["can't be blank"]
+        found["line_items"] = [BLANK]
     if facts["expires_at"] is not None and facts["expires_at"] <= at:
-        found["expires_at"] = ["has passed"]
+        found["expires_at"] = [Phrase("has passed")]
     if not checkout.free and gateway in GATEWAYS and GATEWAYS[gateway].needs_source and not has_token:
-        found["customer_payment_source"] = ["can't be blank"]
+        found["customer_payment_source"] = [BLANK]
     if source_id is not None and principal.owner is not None and principal.customer_id != facts["customer_id"]:
-        found["customer_payment_source"] = ["is the customer's, who has to sign in"]
-    return [(name, Phrase(message), {"field": name}) for name, messages in found.items() for message in messages]
+        found["customer_payment_source"] = [Phrase("is the customer's, who has to sign in")]
+    return [(name, message, {"field": name}) for name, messages in found.items() for message in messages]
 
 
 async def _today(

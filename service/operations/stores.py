@@ -39,7 +39,7 @@ async def create(
     name, Conflict when the number or the slug is taken.
     """
     if not name.strip():
-        raise Invalid("name - can't be blank")
+        raise Invalid("{name} - can't be blank", name="name")
     slug = slug or slugify(name) or f"store-{store_id}"
     made = await connection.fetchval(
         STORES["create"], store_id, slug, name, url, currency_code, timezone, locale, mode, at
@@ -73,6 +73,7 @@ def from_row(row: Any) -> Store:
         locale=row["locale"],
         timezone=row["timezone"],
         frozen_at=row["frozen_at"],
+        repeat_order_url=row["repeat_order_url"],
     )
 
 

@@ -3,7 +3,7 @@
 Included rows come as `(select row(...))` for a to-one and `array(select row(...))` for a to-many relationship, nested
 as deep as the include tree, and are read by position (`service.jsonapi.document.layout`). Identifiers come from Schemas
 only, every value from a client is a bind; `$1` is always the store. The rows of a customer or a guest are limited at
-every level by the path to their owner that each Schema declares.
+every level by the path to their owner that each Schema declares, or by what it says that they see of a public type.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from schemas.base import PUBLIC, Resource, ToMany, ToOne, graph
+from service import clock
 from service.jsonapi.document import MAX_INCLUDED, layout
 from service.jsonapi.query import Selection
-from service.principal import Owner
+from service.principal import Owner, Viewer
 
 
 class Statement:
     """SQL text under construction with its binds: the store first, an owner at its first use."""
 
-    def __init__(self, store_id: int, owner: Owner | None) -> None:
-        self.binds: list[Any] = [store_id]
-        self._owner = owner
+    def __init__(self, viewer: Viewer) -> None:
+        self.binds: list[Any] = [viewer.store_id]
+        self._viewer = viewer
         self._bound = ""
+        self._now = ""
         self._aliases = 0
 
     def bind(self, value: Any) -> str:
@@ -38,6 +40,12 @@ class Statement:
         """
         self._bound = self._bound or self.bind(owner.id)
         return self._bound
+
+    @property
+    def now(self) -> str:
+        """The placeholder of the store's instant, bound when first asked for."""
+        self._now = self._now or self.bind(clock.now(self._viewer))
+        return self._now
 
     def alias(self) -> str:
         """A table alias that is used nowhere else in the statement."""
@@ -84,17 +92,31 @@ class Statement:
         )
 
     def _owned(self, resource: type[Resource], alias: str) -> list[str]:
-        owner = self._owner
+        owner = self._viewer.owner
         if owner is None:
             return []
         owned = resource.owners[owner.type_]
         if owned == PUBLIC:
-            return [f'{alias}."{column}" is null' for column in resource.private]
+            return self._public(resource, alias)
         if owned is None:
             return ["false"]
         if owned == "id":
             return [f"{alias}.id = {self.owner(owner)}"]
         return [self._path(resource.owner_path(graph, owner.type_), alias, owner)]
+
+    def _public(self, resource: type[Resource], alias: str) -> list[str]:
+        """What customers and guests see of a type that all of them may read."""
+        begins, ends = resource.period
+        conditions = [f'{alias}."{column}" is null' for column in resource.private]
+        conditions += [f'coalesce({alias}."{begins}" <= {self.now}, true)'] if begins else []
+        conditions += [f'coalesce({alias}."{ends}" > {self.now}, true)'] if ends else []
+        if resource.seen_with:
+            relationship, whole = resource.relationships[resource.seen_with], self.alias()
+            assert isinstance(relationship, ToOne)  # noqa: S101 -- checked with the graph
+            target = graph[relationship.type_]
+            where = self.scope(target, whole, f'{whole}.id = {alias}."{relationship.column}"')
+            conditions.append(f"exists (select from {target.table} {whole} where {where})")
+        return conditions
 
     def _path(self, path: Sequence[ToOne], alias: str, owner: Owner) -> str:
         first, *rest = path

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from service.errors import Contended
 from service.store.pool import Connection, Database
+
+ATTEMPTS = 4
+"""How often a part of the work is begun that has to give way to others, which then are done."""
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -39,14 +44,26 @@ Work = Callable[[Connection], Awaitable[T | Interlude[T]]]
 async def run(database: Database, work: Work[T]) -> T:
     """Run work to its result, each part of it in a transaction of its own.
 
-    What a part raises rolls back that part alone: those before it are committed.
+    What a part raises rolls back that part alone: those before it are committed. A part is run again where the database
+    rolled it back for the sake of others; raises Contended when they were in the way every time.
     """
     while True:
-        async with database.transaction() as connection:
-            result = await work(connection)
+        result = await _run_part(database, work)
         if not isinstance(result, Interlude):
             return result
         work = _next(result, await result.meanwhile())
+
+
+async def _run_part(database: Database, work: Work[T]) -> T | Interlude[T]:
+    for _ in range(ATTEMPTS - 1):
+        with suppress(Contended):
+            return await _attempt(database, work)
+    return await _attempt(database, work)
+
+
+async def _attempt(database: Database, work: Work[T]) -> T | Interlude[T]:
+    async with database.transaction() as connection:
+        return await work(connection)
 
 
 def _next(interlude: Interlude[T], found: Any) -> Work[T]:

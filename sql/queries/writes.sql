@@ -15,7 +15,6 @@ where stores.store_id = $1;
 select
     'shipping_method' as name,
     shipping_methods.currency_code,
-    shipping_methods.price_amount_cents,
     coalesce(shipping_methods.disabled_at <= $4, false) as disabled
 from shipping_methods
 where shipping_methods.store_id = $1 and shipping_methods.id = $2
@@ -23,7 +22,6 @@ union all
 select
     'payment_method' as name,
     payment_methods.currency_code,
-    payment_methods.price_amount_cents,
     coalesce(payment_methods.disabled_at <= $4, false) as disabled
 from payment_methods
 where payment_methods.store_id = $1 and payment_methods.id = $3;
@@ -158,6 +156,8 @@ select
     orders.shipping_method_id,
     orders.customer_payment_source_id,
     orders.currency_code,
+    orders.status,
+    orders.placed_at,
     (
         select array_agg(line_items.id order by line_items.position, line_items.id)
         from line_items

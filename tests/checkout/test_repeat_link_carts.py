@@ -53,8 +53,10 @@ async def made(connection: Connection, store: Store) -> Made:
     """A link with which an order of sam@example.com is repeated, twice at most."""
     customer_id = await factories.customer(connection, store, email="sam@example.com")
     shirt = await factories.sku(connection, store)
-    order_id = await factories.full_order(connection, store, [Line(shirt)], customer_id=customer_id)
-    link_id = await factories.insert(connection, "repeat_links", store, order_id=order_id, key_id="k", max_uses=2)
+    order_id = await factories.full_order(connection, store, [Line(shirt)], customer_id=customer_id, code="RB-1")
+    link_id = await factories.insert(
+        connection, "repeat_links", store, order_id=order_id, order_code="RB-1", key_id="k", max_uses=2
+    )
     return Made(connection, store, (customer_id, order_id, link_id))
 
 

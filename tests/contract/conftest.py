@@ -1,24 +1,15 @@
-"""The described contract to check answers against, and a store in which every type has a resource."""
+"""A store in which every type has a resource."""
 
 from __future__ import annotations
 
-import pytest
 import pytest_asyncio
 
 from service import clock
-from service.jsonapi import openapi
 from service.operations import events
 from service.principal import Store
 from service.resources import RESOURCES
 from service.store.pool import Connection
 from tests import factories
-from tests.contract.contract import Contract
-
-
-@pytest.fixture(scope="session")
-def contract() -> Contract:
-    """What `openapi.yaml` says."""
-    return Contract(openapi.build(RESOURCES))
 
 
 @pytest_asyncio.fixture
@@ -35,7 +26,13 @@ async def world(connection: Connection, store: Store) -> dict[str, str]:
     sku = await factories.sku(connection, store, price=1999, stock=5, name="Blue T-Shirt")
     lines = [factories.Line(sku, 2)]
     order = await factories.full_order(
-        connection, store, lines, customer_id=customer, customer_payment_source_id=source, metadata={"foo": "bar"}
+        connection,
+        store,
+        lines,
+        code="W1",
+        customer_id=customer,
+        customer_payment_source_id=source,
+        metadata={"foo": "bar"},
     )
     cart = await factories.cart(connection, store, customer_id=customer)
     item = await insert(
@@ -115,7 +112,9 @@ async def world(connection: Connection, store: Store) -> dict[str, str]:
         "test_clocks": await insert("test_clocks", name="Paused", frozen_at=at),
         "promotions": await insert("promotions", name="Spring", kind="percent", percentage=10),
         "subscription_models": await insert("subscription_models", name="Monthly", frequencies=["monthly"]),
-        "repeat_links": await insert("repeat_links", order_id=order, kind="custom", key_id="k", max_uses=3),
+        "repeat_links": await insert(
+            "repeat_links", order_id=order, order_code="W1", kind="custom", key_id="k", max_uses=3
+        ),
         "events": await events.record(connection, store, "orders.place", order, actor=f"customers:{customer}"),
     }
     for type_ in RESOURCES.keys() - made.keys() - {"tokens"}:

@@ -132,6 +132,14 @@ def test_an_owner_that_is_no_customer_is_refused(owner: str, complaint: str) -> 
         graph.check()
 
 
+@pytest.mark.parametrize("name", ["colour", "parent", "line_items"])
+def test_what_a_type_is_seen_with_is_a_to_one_relationship(name: str) -> None:
+    fields = {"colour": kinds.Text(), "line_items": ToMany("line_items", via="order_id")}
+    declare(fields=fields, owner=PUBLIC, seen_with=name)
+    with pytest.raises(TypeError, match=f"^Toy: '{name}' is no to-one relationship to be seen with"):
+        graph.check()
+
+
 # --- the types of this family -----------------------------------------------------------------------------------
 
 
@@ -190,8 +198,8 @@ def test_a_row_leads_to_the_customer_who_may_see_it(type_: str, path: list[str])
     assert [step.column for step in graph[type_].owner_path()] == path
 
 
-def test_links_and_events_are_not_for_customers_and_models_are_for_all() -> None:
-    assert graph["repeat_links"].owner is None
+def test_links_are_their_orders_customers_events_are_not_for_customers_and_models_are_for_all() -> None:
+    assert graph["repeat_links"].owner == "order.customer"
     assert graph["events"].owner is None
     assert graph["subscription_models"].owner == PUBLIC
 
