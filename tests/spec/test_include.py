@@ -26,8 +26,8 @@ def types(document: dict[str, Any]) -> set[str]:
     return {one["type"] for one in document["included"]}
 
 
+@pytest.mark.rule("IN-01", "IN-02", "IN-03", "IN-05", "CD-05")
 async def test_exactly_what_was_asked_for(reader: Reader, order: str) -> None:
-    """IN-01, IN-02, IN-03, IN-05, CD-05."""
     url = f"/api/orders/{order}"
     assert types(await reader.document(url, include="customer")) == {"customers"}
     document = await reader.document(url, include="customer,line_items.sku")
@@ -37,15 +37,16 @@ async def test_exactly_what_was_asked_for(reader: Reader, order: str) -> None:
     assert "included" not in await reader.document(url)
 
 
+@pytest.mark.rule("IN-04")
 async def test_nothing_to_include_is_an_empty_list(
     reader: Reader, connection: Connection, store: Store, order: str
 ) -> None:
-    """IN-04."""
     bare = await factories.order(connection, store, [], status="draft")
     assert (await reader.document(f"/api/orders/{bare}", include="customer,tags"))["included"] == []
     assert (await reader.document(f"/api/orders/{order}", include=""))["included"] == []
 
 
+@pytest.mark.rule("IN-07", "IN-08")
 @pytest.mark.parametrize(
     "path",
     [
@@ -55,22 +56,22 @@ async def test_nothing_to_include_is_an_empty_list(
     ],
 )  # fmt: skip
 async def test_other_paths_are_refused_everywhere(reader: Reader, order: str, path: str) -> None:
-    """IN-07, IN-08."""
     for url in ("/api/orders", f"/api/orders/{order}"):
         assert (await reader.refused(url, "include", {"include": path}))["code"] == "INVALID_INCLUDE"
     for url in (f"/api/orders/{order}/line_items", f"/api/orders/{order}/relationships/line_items"):
         await reader.refused(url, "include", {"include": path})
 
 
+@pytest.mark.rule("IN-09")
 async def test_twice_is_once(reader: Reader, order: str) -> None:
-    """IN-09."""
     once = await reader.document(f"/api/orders/{order}?include=customer")
     twice = await reader.document(f"/api/orders/{order}?include=customer%2Ccustomer")
     assert once["included"] == twice["included"]
 
 
+@pytest.mark.rule("IN-11", "IN-12")
 async def test_relationship_and_related_urls(reader: Reader, order: str) -> None:
-    """IN-10, IN-11: paths of a relationship begin with its own name, those of related resources don't."""
+    """Paths of a relationship begin with its own name, those of related resources don't."""
     document = await reader.document(f"/api/orders/{order}/relationships/line_items", include="line_items.sku")
     assert all(one.keys() == {"type", "id"} for one in document["data"])
     assert types(document) == {"line_items", "skus"}
@@ -78,8 +79,8 @@ async def test_relationship_and_related_urls(reader: Reader, order: str) -> None
     assert types(await reader.document(f"/api/orders/{order}/customer", include="tags")) == set()
 
 
+@pytest.mark.rule("CD-02", "CD-04", "CD-06")
 async def test_what_is_included_is_linked_once(reader: Reader, order: str) -> None:
-    """CD-02, CD-04, CD-06."""
     document = await reader.document("/api/orders", include="line_items.order,customer,line_items.sku.tags")
     everything = [*document["data"], *document["included"]]
     keys = [(one["type"], one["id"]) for one in everything]
@@ -92,10 +93,11 @@ async def test_what_is_included_is_linked_once(reader: Reader, order: str) -> No
     assert set(keys) - {("orders", order)} <= linked
 
 
+@pytest.mark.rule("IN-08")
 async def test_an_answer_includes_so_many_at_most(
     reader: Reader, connection: Connection, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """IN-08: the error names the limit; one under it is fine, and nothing is ever cut off."""
+    """The error names the limit; one under it is fine, and nothing is ever cut off."""
     assert documents.MAX_INCLUDED == 5_000
     for module in (documents, compiler):
         monkeypatch.setattr(module, "MAX_INCLUDED", 4)
@@ -110,8 +112,9 @@ async def test_an_answer_includes_so_many_at_most(
         assert error["meta"]["value"] > 4
 
 
+@pytest.mark.rule("IN-13", "SF-06")
 async def test_the_answer_to_a_create_too(reader: Reader, connection: Connection, store: Store, order: str) -> None:
-    """IN-12, SF-06: `include` and fieldsets shape what a POST answers, and a mistake in them makes nothing."""
+    """`include` and fieldsets shape what a POST answers, and a mistake in them makes nothing."""
     subscription = await factories.subscription(connection, store, order)
     body = {
         "data": {

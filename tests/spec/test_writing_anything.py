@@ -104,6 +104,7 @@ async def counted(connection: Connection, store: Store) -> dict[str, int]:
     return {table: int(number) for table, number in rows.items()}
 
 
+@pytest.mark.rule("CR-14", "CR-17", "UP-17", "ER-06", "ER-10")
 @pytest.mark.parametrize("type_", TYPES)
 async def test_no_body_breaks_the_service(
     api: Api,
@@ -112,7 +113,7 @@ async def test_no_body_breaks_the_service(
     world: dict[str, str],
     type_: str,
 ) -> None:
-    """CR-14, CR-17, UP-17, ER-06, ER-10: 2xx, or a 4xx whose pointers resolve, and then nothing is written."""
+    """2xx, or a 4xx whose pointers resolve, and then nothing is written."""
     skus = [await factories.sku(connection, store, price=price) for price in (1000, 333, None)]
     strategy = bodies(RESOURCES[type_].resource, world, [sku.code for sku in skus])
     seen: list[Any] = []
@@ -231,6 +232,7 @@ async def test_concurrent_lines_all_count(api: Api, connection: Connection, stor
     assert await offenders(connection, store) == []
 
 
+@pytest.mark.rule("CR-14")
 @pytest.mark.parametrize(
     ("attributes", "status", "pointer"),
     [
@@ -249,7 +251,7 @@ async def test_concurrent_lines_all_count(api: Api, connection: Connection, stor
 async def test_what_a_cart_does_not_take(
     api: Api, connection: Connection, store: Store, *, attributes: Any, status: int, pointer: str
 ) -> None:
-    """CR-14: a line follows its sku: unknown, unavailable, without a price, wrong options or quantities are 422."""
+    """A line follows its sku: unknown, unavailable, without a price, wrong options or quantities are 422."""
     await factories.sku(connection, store, code="PLAIN")
     await factories.sku(connection, store, code="GONE", disabled_at=clock.now())
     await factories.sku(connection, store, code="UNPRICED", price=None)
