@@ -14,6 +14,7 @@ from service.http import urls
 from service.http.conditional import entity_tag
 from service.http.languages import language
 from service.http.translations import say
+from service.jsonapi.document import version
 from service.jsonapi.negotiation import MEDIA_TYPE, PLAIN, Media
 
 VARY = "Accept, Accept-Language, Authorization"
@@ -98,8 +99,9 @@ def errors(request: Request, error: ApiError) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Vary": VARY, **headers})
     objects = [error_object(request, problem) for problem in error.problems]
+    profiles = dict.fromkeys(problem.profile for problem in error.problems if problem.profile)
     return Document(
-        {"jsonapi": {"version": "1.1"}, "errors": objects},
+        {"jsonapi": version(profiles), "errors": objects},
         error.http_status,
         {"Content-Language": language(request), **headers},
     )

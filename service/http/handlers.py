@@ -11,10 +11,11 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from schemas.base import Rendering, Resource, ToMany, ToOne, graph
+from schemas.base import RESERVED_TYPES, Rendering, Resource, ToMany, ToOne, graph
 from schemas.kinds import ID
 from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed, NotFound
 from service.http import idempotency, prefer, urls
@@ -23,7 +24,7 @@ from service.http.auth import authenticate
 from service.http.docs import YAML
 from service.http.timing import mark
 from service.jsonapi import body, links
-from service.jsonapi.document import Object, Row, collect, counts, document, identifier
+from service.jsonapi.document import Object, Row, collect, counts, document, identifier, version
 from service.jsonapi.negotiation import check_accept, check_content_type
 from service.jsonapi.pagination import PROFILE, Page
 from service.jsonapi.query import Parameters, Query, Selection, Shape, parameters, parse
@@ -43,7 +44,7 @@ async def entry_point(request: Request) -> Response:
     types = {name: f"{base}/{name}" for name in RESOURCES}
     contract = {"href": f"{urls.origin(request)}/openapi.yaml", "type": YAML}
     around = {"self": base, "describedby": contract}
-    return Document({"jsonapi": {"version": "1.1"}, "links": around, "meta": {"types": types}})
+    return Document({"jsonapi": version(), "links": around, "meta": {"types": types}})
 
 
 async def collection(request: Request) -> Response:
@@ -178,8 +179,10 @@ def check_no_parameters(request: Request) -> None:
 
 
 def entry_of(request: Request) -> Entry:
-    """The registry's line of the type in the URL. Raises NotFound."""
+    """The registry's line of the type in the URL. Raises NotFound; below the names of other contracts no type is."""
     entry = RESOURCES.get(request.path_params["type"])
+    if request.path_params["type"] in RESERVED_TYPES:
+        raise HTTPException(404)
     if entry is None:
         raise NotFound("There is no such resource type; GET /api lists them.")
     return entry

@@ -8,7 +8,7 @@ is the one place that knows the positions, the SQL compiler follows it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -182,7 +182,10 @@ def identifier(type_: str, id_: str) -> Object:
     return {"type": type_, "id": id_}
 
 
-VERSION = {"version": "1.1"}
+def version(profiles: Iterable[str] = ()) -> Object:
+    """The `jsonapi` object of a document that applies these profiles."""
+    applied = list(profiles)
+    return {"version": "1.1"} | ({"profile": applied} if applied else {})
 
 
 def document(
@@ -197,8 +200,7 @@ def document(
 
     `profiles` are the URIs of the profiles that it applies.
     """
-    jsonapi = VERSION | {"profile": list(profiles)} if profiles else VERSION
-    result: Object = {"jsonapi": jsonapi, "links": dict(links), "data": data}
+    result: Object = {"jsonapi": version(profiles), "links": dict(links), "data": data}
     if included is not None:
         result["included"] = included
     if meta is not None:

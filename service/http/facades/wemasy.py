@@ -18,10 +18,17 @@ import orjson
 from limits import RateLimitItemPerMinute
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from schemas.kinds import INT64
-from service.errors import ApiError, Invalid, InvalidToken, NotFound, Unauthorized, UnsupportedMediaType
+from service.errors import (
+    ApiError,
+    Invalid,
+    InvalidToken,
+    MethodNotAllowed,
+    NotFound,
+    Unauthorized,
+    UnsupportedMediaType,
+)
 from service.http import idempotency, limits
 from service.http.auth import CHALLENGE, authenticate
 from service.http.languages import negotiate
@@ -50,6 +57,7 @@ _TEXTS = {
         "401": "Unauthenticated.",
         "403": "This token may not reorder.",
         "404": "Order not found.",
+        "nowhere": "There is nothing at this URL.",
         "405": "This method is not offered here.",
         "413": "The request body is too large.",
         "415": "Send the body as application/json.",
@@ -68,6 +76,7 @@ _TEXTS = {
         "401": "Niet ingelogd.",
         "403": "Met dit token kan niet opnieuw besteld worden.",
         "404": "Bestelling niet gevonden.",
+        "nowhere": "Op deze URL is niets te vinden.",
         "405": "Deze methode wordt hier niet aangeboden.",
         "413": "De inhoud van het verzoek is te groot.",
         "415": "Stuur de inhoud als application/json.",
@@ -128,20 +137,28 @@ def render(request: Request, error: ApiError) -> Response:
             },
         }
     else:
-        body = {"error": True, "message": texts.get(str(status), error.detail)}
+        told_as = "nowhere" if status == NotFound.status and request.scope["path"] != PATH else str(status)
+        body = {"error": True, "message": texts.get(told_as, error.detail)}
         if status == NotFound.status:
             body["data"] = []
     return _json(request, body, status, told)
 
 
 async def _customer(request: Request) -> Principal:
-    """The customer who asks; the request is counted first, whoever it is from. Raises Unauthorized or InvalidToken."""
+    """The customer who asks; the request is counted first, whoever it is from and whatever its method.
+
+    Raises MethodNotAllowed, Unauthorized or InvalidToken.
+    """
+    stranger: ApiError | None = None
     try:
         principal = await authenticate(request)
-    except (Unauthorized, InvalidToken):
-        await limits.count(request, LIMIT, None)
-        raise
-    await limits.count(request, LIMIT, principal)
+    except (Unauthorized, InvalidToken) as error:
+        stranger = error
+    await limits.count(request, LIMIT, None if stranger else principal)
+    if request.method != "POST":
+        raise MethodNotAllowed("{method} is not offered here.", method=request.method, headers={"Allow": "POST"})
+    if stranger is not None:
+        raise stranger
     if principal.customer_id is None:
         raise Unauthorized("This route is for the tokens of customers.", header="Authorization", headers=CHALLENGE)
     return principal
@@ -204,6 +221,3 @@ def _json(
     return Response(
         orjson.dumps(body), status, about | limits.headers(request) | dict(headers or {}), "application/json"
     )
-
-
-routes = [Route(PATH, reorder, methods=["POST"])]
