@@ -15,7 +15,8 @@ from service.operations import tokens
 from service.principal import Principal, Store
 from service.store.pool import Connection
 from tests import factories
-from tests.spec.samples import MEDIA_TYPE, order
+from tests.spec.reading import MEDIA_TYPE
+from tests.spec.samples import order
 from tests.support import Access, Grant
 
 

@@ -17,7 +17,8 @@ from service.principal import Store
 from service.settings import Settings
 from service.store.pool import Connection
 from tests import factories
-from tests.spec.samples import COPIES, MEDIA_TYPE, copies, copy_document, order
+from tests.spec.reading import MEDIA_TYPE
+from tests.spec.samples import COPIES, copies, copy_document, order
 from tests.support import Access, Grant
 
 

@@ -12,7 +12,8 @@ from service.http.answers import Document
 from service.jsonapi.negotiation import PLAIN, Media, check_accept, check_content_type
 from service.principal import Store
 from service.store.pool import Connection
-from tests.spec.samples import COPIES, MEDIA_TYPE, UNKNOWN, copies, copy_document
+from tests.spec.reading import MEDIA_TYPE
+from tests.spec.samples import COPIES, UNKNOWN, copies, copy_document
 from tests.support import Access
 
 CURSOR = "https://jsonapi.org/profiles/ethanresnick/cursor-pagination"
