@@ -317,3 +317,65 @@ async def test_every_type_pages_by_cursor_with_every_sort(reader: Reader, type_:
                 text = cursor(resource, keys, [one, "x"])
                 assert isinstance(await reader.ids(f"/api/{type_}?sort={sort}&page[after]={text}"), list)
                 assert isinstance(await reader.ids(f"/api/{type_}?sort={sort}&page[before]={text}"), list)
+
+
+@pytest.mark.rule(
+    "CP-01", "CP-02", "CP-04", "CP-05", "CP-06", "CP-08", "CP-09", "CP-10", "CP-11", "CP-12", "CP-13", "CP-14", "CP-15",
+    "CP-16", "CP-19", "CP-20", "CP-21",
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "url", ["/api/line_items", "/api/orders/{}/line_items", "/api/orders/{}/relationships/line_items"]
+)
+async def test_the_whole_profile_at_every_kind_of_url(
+    reader: Reader, connection: Connection, store: Store, url: str
+) -> None:
+    sku = await factories.sku(connection, store)
+    lines = [factories.Line(sku, n % 3 + 1) for n in range(13)]
+    url = url.format(await factories.full_order(connection, store, lines))
+
+    async def page(query: str) -> tuple[list[str], Any]:
+        answer = await reader.get(f"{url}?sort=-quantity&{query}", accept=ASKED)
+        assert answer.headers["content-type"] == APPLIED
+        return [one["id"] for one in answer.json()["data"]], answer.json()
+
+    whole, document = await page("page[size]=100&page[total]=true")
+    assert (len(whole), document["meta"]["page"]) == (13, {"total": 13})
+    assert (document["links"]["prev"], document["links"]["next"]) == (None, None)
+    cursors = [one["meta"]["page"]["cursor"] for one in document["data"]]
+    first, document = await page("")
+    assert first == whole[:10]
+    assert document["links"]["prev"] is None
+    assert (await reader.ids(document["links"]["next"])) == whole[10:]
+    assert (await page("page[size]=007"))[0] == whole[:7]
+    assert (await page(f"page[after]={cursors[3]}&page[size]=2"))[0] == whole[4:6]
+    assert (await page(f"page[before]={cursors[3]}&page[size]=2"))[0] == whole[1:3]
+    assert (await page(f"page[after]={cursors[12]}"))[0] == (await page(f"page[before]={cursors[0]}"))[0] == []
+    assert (await page(f"page[after]={cursors[0]}&page[before]={cursors[12]}"))[0] == whole[1:12]
+    truncated, document = await page(f"page[after]={cursors[0]}&page[before]={cursors[12]}&page[size]=3")
+    assert (truncated, document["meta"]) == (whole[1:4], {"page": {"rangeTruncated": True}})
+    assert flat(await reader.walk(f"{url}?sort=-quantity&page[size]=4&page[after]=start")) == whole
+
+
+@pytest.mark.rule("CP-02", "CP-04", "CP-09", "CP-15", "CP-21", "CN-23", "CN-28")
+@pytest.mark.parametrize(
+    ("query", "parameter", "type_"),
+    [
+        ("page[size]=0", "page[size]", None), ("page[size]=101", "page[size]", "max-size-exceeded"),
+        ("page[after]=x", "page[after]", None), ("page[before]=x", "page[before]", None),
+        ("sort=nope", "sort", "unsupported-sort"), ("page[total]=x", "page[total]", None),
+    ],
+)  # fmt: skip
+async def test_errors_apply_the_profile_too(
+    reader: Reader, connection: Connection, store: Store, query: str, parameter: str, type_: str | None
+) -> None:
+    """An error that the profile describes names it, whether Accept asked for it or the parameters did."""
+    order = await factories.order(connection, store)
+    for url in ("/api/line_items", f"/api/orders/{order}/line_items", f"/api/orders/{order}/relationships/line_items"):
+        for more, accept in (("", ASKED), ("&page[after]=start" if "after" not in query else "", MEDIA_TYPE)):
+            answer = await reader.get(f"{url}?{query}{more}", 400, accept=accept)
+            (error,) = answer.json()["errors"]
+            assert error["source"] == {"parameter": parameter}
+            assert answer.headers["content-type"] == APPLIED
+            assert type_ is None or error["links"]["type"] == f"{PROFILE}/{type_}"
+        numbered = await reader.get(f"{url}?page[number]=0", 400, accept=ASKED)
+        assert numbered.headers["content-type"] == MEDIA_TYPE, "paged by number, the profile isn't applied"

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from service.principal import Store
+from service.resources import RESOURCES
 from service.store.pool import Connection
 from tests import factories
 from tests.spec.writing import Api, ids, offenders, to, to_all
@@ -116,3 +117,26 @@ async def test_lines_leave_their_totals(api: Api, connection: Connection, store:
         assert (await api.send("DELETE", f"{whole}/{made}")).status_code == 204
         assert (await api.send("GET", f"{part}/{second}")).status_code == 404
     assert await offenders(connection, store) == []
+
+
+@pytest.mark.rule("DE-01", "DE-04")
+@pytest.mark.parametrize("type_", [type_ for type_, entry in RESOURCES.items() if entry.remove])
+async def test_of_every_type(api: Api, world: dict[str, str], type_: str) -> None:
+    """Deleted, and then no document of any type leads to it; or refused, and then all is as it was."""
+    url = f"{type_}/{world[type_]}"
+    shown = await api.get(url)
+    answer = await api.send("DELETE", url)
+    if answer.status_code == 409:
+        assert await api.get(url) == shown
+        return
+    assert answer.status_code == 204
+    for other, entry in RESOURCES.items():
+        names = [name for name, found in entry.resource.relationships.items() if found.includable]
+        document = await api.get(f"{other}?page[size]=100&include={','.join(names)}")
+        for one in [*document["data"], *document["included"]]:
+            assert (one["type"], one["id"]) != (type_, world[type_])
+            for name, found in one.get("relationships", {}).items():
+                data = found.get("data") or []
+                linked = data if isinstance(data, list) else [data]
+                assert {"type": type_, "id": world[type_]} not in linked, (one["type"], name)
+    assert (await api.send("GET", url)).status_code == 404

@@ -13,6 +13,7 @@ from service.principal import Store
 from service.store.pool import Connection
 from tests import factories
 from tests.spec.samples import COPIES, copies, copy_document, order
+from tests.spec.writing import Api, resource, to_all
 from tests.support import Access
 
 
@@ -130,7 +131,11 @@ async def test_unknown_parameters_are_refused_everywhere(
     document = await copy_document(connection, store)
     order_id = document["data"]["relationships"]["source_order"]["data"]["id"]
     params = {parameter: "1"}
-    for url in ("/api/orders", f"/api/orders/{order_id}", f"/api/orders/{order_id}/line_items"):
+    one = f"/api/orders/{order_id}"
+    for url in (
+        "/api", "/api/orders", one, f"{one}/line_items", f"{one}/customer", f"{one}/relationships/line_items",
+        f"{one}/relationships/customer",
+    ):  # fmt: skip
         (error,) = errors(await client.get(url, params=params, headers=integration.headers))
         assert (error["status"], error["source"]) == ("400", {"parameter": parameter})
     (error,) = errors(await client.post(COPIES, params=params, json=document, headers=integration.headers))
@@ -155,8 +160,9 @@ async def test_encoded_parameters_are_read(
     plain = await client.get(f"/api/orders/{id_}?include=customer,line_items", headers=integration.headers)
     encoded = await client.get(f"/api/orders/{id_}?include=customer%2Cline_items", headers=integration.headers)
     assert plain.json()["included"] == encoded.json()["included"]
-    (error,) = errors(await client.get("/api/orders?sort=id&sort=number", headers=integration.headers))
-    assert (error["status"], error["source"]) == ("400", {"parameter": "sort"})
+    for name in ("sort", "include", "fields[orders]", "page[size]", "filter[id]"):
+        (error,) = errors(await client.get(f"/api/orders?{name}=id&{name}=id", headers=integration.headers))
+        assert (error["status"], error["source"]) == ("400", {"parameter": name})
 
 
 @pytest.mark.rule("QP-08")
@@ -166,3 +172,31 @@ async def test_queries_that_can_not_be_decoded_are_400(
 ) -> None:
     answer = await client.get(f"http://127.0.0.1/api/orders?{query}", headers=integration.headers)
     assert answer.status_code == 400, answer.text
+
+
+@pytest.mark.rule("QP-01", "QP-05", "QP-06", "IN-07", "IN-10", "SF-07", "SO-07", "PG-12", "FI-10")
+@pytest.mark.parametrize("parameter", ["foo", "fooBar", "Filter[x]", "sort", "filter[id]", "page[size]"])
+async def test_no_change_is_made_with_a_parameter_that_is_not_known(api: Api, parameter: str) -> None:
+    """Also `include` and `fields` where the answer has no document, or where what they name isn't there."""
+    tag = await api.create("tags", {"name": "vip"})
+    sam = await api.create("customers", {"email": "sam@example.com"}, {"tags": to_all("tags", tag["id"])})
+    before = await api.get("customers?include=tags")
+    url = f"customers/{sam['id']}"
+    relationship = f"{url}/relationships/tags"
+    bodiless, shaped = [parameter, "include", "fields[customers]"], [parameter]
+    for method, place, document, parameters in (
+        ("POST", "customers", resource("customers", {"email": "new@example.com"}), shaped),
+        ("PATCH", url, resource("customers", {"reference": "new"}, id=sam["id"]), shaped),
+        ("DELETE", url, None, bodiless),
+        ("PATCH", relationship, to_all("tags"), bodiless),
+        ("POST", relationship, to_all("tags", tag["id"]), bodiless),
+        ("DELETE", relationship, to_all("tags", tag["id"]), bodiless),
+    ):
+        for name in parameters:
+            (error,) = errors(await api.send(method, f"{place}?{name}=email", document))
+            assert (error["status"], error["source"]) == ("400", {"parameter": name}), (method, place)
+        if document and parameters == shaped:
+            for query in ("include=nope", "include=tags.nope", "fields[customers]=nope", "fields[nope]=id"):
+                (error,) = errors(await api.send(method, f"{place}?{query}", document))
+                assert error["source"] == {"parameter": query.partition("=")[0]}
+    assert await api.get("customers?include=tags") == before

@@ -26,7 +26,7 @@ def types(document: dict[str, Any]) -> set[str]:
     return {one["type"] for one in document["included"]}
 
 
-@pytest.mark.rule("IN-01", "IN-02", "IN-03", "IN-05", "CD-05")
+@pytest.mark.rule("IN-01", "IN-02", "IN-03", "IN-06", "CD-01", "CD-05")
 async def test_exactly_what_was_asked_for(reader: Reader, order: str) -> None:
     url = f"/api/orders/{order}"
     assert types(await reader.document(url, include="customer")) == {"customers"}
@@ -34,16 +34,19 @@ async def test_exactly_what_was_asked_for(reader: Reader, order: str) -> None:
     assert types(document) == {"customers", "line_items", "skus"}
     assert len(document["included"]) == 5
     assert types(await reader.document("/api/orders", include="line_items")) == {"line_items"}
-    assert "included" not in await reader.document(url)
+    for bare in (url, "/api/orders", f"{url}/line_items", f"{url}/relationships/line_items", f"{url}/customer"):
+        assert "included" not in await reader.document(bare)
 
 
-@pytest.mark.rule("IN-04")
+@pytest.mark.rule("IN-04", "IN-05")
 async def test_nothing_to_include_is_an_empty_list(
     reader: Reader, connection: Connection, store: Store, order: str
 ) -> None:
     bare = await factories.order(connection, store, [], status="draft")
     assert (await reader.document(f"/api/orders/{bare}", include="customer,tags"))["included"] == []
-    assert (await reader.document(f"/api/orders/{order}", include=""))["included"] == []
+    one = f"/api/orders/{order}"
+    for url in ("/api/orders", one, f"{one}/line_items", f"{one}/customer", f"{one}/relationships/line_items"):
+        assert (await reader.document(url, include=""))["included"] == []
 
 
 @pytest.mark.rule("IN-07", "IN-08")
@@ -58,8 +61,9 @@ async def test_nothing_to_include_is_an_empty_list(
 async def test_other_paths_are_refused_everywhere(reader: Reader, order: str, path: str) -> None:
     for url in ("/api/orders", f"/api/orders/{order}"):
         assert (await reader.refused(url, "include", {"include": path}))["code"] == "INVALID_INCLUDE"
-    for url in (f"/api/orders/{order}/line_items", f"/api/orders/{order}/relationships/line_items"):
-        await reader.refused(url, "include", {"include": path})
+    one = f"/api/orders/{order}"
+    for url in ("line_items", "customer", "relationships/line_items", "relationships/customer"):
+        await reader.refused(f"{one}/{url}", "include", {"include": path if path != "customer.orders" else "orders"})
 
 
 @pytest.mark.rule("IN-09")
@@ -135,3 +139,31 @@ async def test_the_answer_to_a_create_too(reader: Reader, connection: Connection
     assert answer.status_code == 201, answer.text
     assert answer.json()["data"]["attributes"] == {"status": "pending"}
     assert [one["attributes"] for one in answer.json()["included"]] == [{"status": "placed"}]
+
+
+@pytest.mark.rule("IN-13", "SF-06", "UP-19")
+async def test_the_answer_to_an_update_too(reader: Reader, order: str) -> None:
+    url = f"/api/orders/{order}?include=customer&fields[orders]=reference,customer&fields[customers]=email"
+    body = {"data": {"type": "orders", "id": order, "attributes": {"reference": "new"}}}
+    answer = await reader.client.patch(url, json=body, headers=reader.access.headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["data"]["attributes"] == {"reference": "new"}
+    assert [one["attributes"].keys() for one in answer.json()["included"]] == [{"email"}]
+    assert answer.json() == await reader.document(url)
+
+
+@pytest.mark.rule("RL-09", "CD-02")
+async def test_every_primary_resource_links_what_is_included(
+    reader: Reader, connection: Connection, store: Store, order: str
+) -> None:
+    """Also those that have none of it, on collections and related URLs, and deeper down the path."""
+    bare = await factories.order(connection, store, [], status="draft")
+    document = await reader.document("/api/orders", include="line_items.sku,tags")
+    linked = {one["id"]: one["relationships"]["line_items"]["data"] for one in document["data"]}
+    assert {id_: len(found) for id_, found in linked.items()} == {order: 2, bare: 0}
+    assert all(one["relationships"]["tags"]["data"] == [] for one in document["data"])
+    customer = (await reader.document(f"/api/orders/{order}/customer"))["data"]["id"]
+    related = await reader.document(f"/api/customers/{customer}/orders", include="line_items.sku.prices")
+    assert len(related["data"][0]["relationships"]["line_items"]["data"]) == 2
+    skus = [one for one in related["included"] if one["type"] == "skus"]
+    assert [len(one["relationships"]["prices"]["data"]) for one in skus] == [1, 1]

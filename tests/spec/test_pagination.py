@@ -143,3 +143,18 @@ async def test_relationships_are_paged_in_their_own_document(
     for url in (f"/api/orders/{order}", f"/api/orders/{order}/customer", f"/api/orders/{order}/relationships/customer"):
         for key in ("number", "size", "offset", "limit", "after", "before"):
             await reader.refused(f"{url}?page[{key}]=1", f"page[{key}]")
+
+
+@pytest.mark.rule("PG-07", "PG-08", "PG-09", "PG-10")
+async def test_related_urls_refuse_what_collections_do(reader: Reader, connection: Connection, store: Store) -> None:
+    order = await factories.order(connection, store, [factories.Line(await factories.sku(connection, store))])
+    for url in (f"/api/orders/{order}/line_items", f"/api/orders/{order}/relationships/line_items"):
+        for key, values in {"size": ("0", "-1", "x", "", "101"), "number": ("0", "1.5"), "offset": ("-1",)}.items():
+            for value in values:
+                await reader.refused(url, f"page[{key}]", {f"page[{key}]": value})
+        for query, parameter in (
+            ("page[limit]=101", "page[limit]"), ("page[nope]=1", "page[nope]"), ("page=2", "page"),
+            ("page[number]=1&page[after]=start", "page[after]"), ("page[offset]=1&page[size]=1", "page[size]"),
+        ):  # fmt: skip
+            await reader.refused(f"{url}?{query}", parameter)
+        assert (await reader.document(f"{url}?page[number]=9"))["data"] == []

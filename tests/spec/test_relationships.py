@@ -70,6 +70,9 @@ async def test_to_one(api: Api, customer: str) -> None:
     [
         ({}, 400, ""),
         ([], 400, ""),
+        (None, 400, None),
+        ("x", 400, ""),
+        (1, 400, ""),
         ({"data": None}, 400, "/data"),
         ({"data": {"type": "tags", "id": "x"}}, 400, "/data"),
         ({"data": ["x"]}, 400, "/data/0"),
@@ -79,7 +82,7 @@ async def test_to_one(api: Api, customer: str) -> None:
     ],
 )
 async def test_what_is_no_linkage(
-    api: Api, customer: str, method: str, *, document: Any, status: int, pointer: str
+    api: Api, customer: str, method: str, *, document: Any, status: int, pointer: str | None
 ) -> None:
     """Documents of another form, type or cardinality."""
     answer = await api.send(method, f"customers/{customer}/relationships/tags", document)
@@ -169,8 +172,9 @@ async def test_what_is_not_offered(api: Api, customer: str, method: str, name: s
 async def test_what_is_not_there(api: Api, customer: str) -> None:
     """A missing parent or relationship is 404, another's related URL 405."""
     none: dict[str, Any] = {"data": []}
-    assert (await api.send("PATCH", "customers/nope/relationships/tags", none)).status_code == 404
-    assert (await api.send("PATCH", f"customers/{customer}/relationships/nope", none)).status_code == 404
+    for method in ("PATCH", "POST", "DELETE"):
+        assert (await api.send(method, "customers/nope/relationships/tags", none)).status_code == 404
+        assert (await api.send(method, f"customers/{customer}/relationships/nope", none)).status_code == 404
     assert (await api.send("POST", f"customers/{customer}/tags", none)).status_code == 405
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from schemas.base import ToMany
+from schemas.kinds import Integer, Timestamp
 from service.resources import RESOURCES
 from tests.spec.writing import Api, pointers, resource, to_all
 
@@ -80,10 +81,19 @@ async def test_a_local_id(api: Api) -> None:
 
 @pytest.mark.rule("RI-03", "RI-04", "RI-05", "RI-06")
 @pytest.mark.parametrize(
-    "identifier", [{"type": "tags", "lid": "nope"}, {"type": "tags"}, {"type": "tags", "id": 7}, {"id": "x"}, "x", None]
+    "identifier",
+    [
+        {"type": "tags", "lid": "nope"},
+        {"type": "tags", "lid": "own"},
+        {"type": "tags"},
+        {"type": "tags", "id": 7},
+        {"id": "x"},
+        "x",
+        None,
+    ],
 )
 async def test_identifiers_that_identify_nothing(api: Api, identifier: Any) -> None:
-    """An unknown local id, no id, or one that is no text: 400 at the identifier."""
+    """An unknown local id, one of another type, no id, or one that is no text: 400 at the identifier."""
     linkage = {"tags": {"data": [identifier]}}
     document = resource("customers", {"email": "a@b.example"}, linkage, lid="own")
     answer = await api.send("POST", "customers", document)
@@ -96,3 +106,19 @@ async def test_too_many_identifiers(api: Api) -> None:
     document = resource("customers", {"email": "a@b.example"}, {"tags": to_all("tags", *["x"] * 1001)})
     answer = await api.send("POST", "customers", document)
     assert (answer.status_code, pointers(answer)) == (400, ["/data/relationships/tags/data"])
+
+
+@pytest.mark.rule("RO-08")
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("type_", RESOURCES)
+async def test_times_and_the_types_of_values(api: Api, type_: str) -> None:
+    """Times are ISO 8601 in UTC with milliseconds; money and counts are whole numbers, never text."""
+    declared = RESOURCES[type_].resource.attributes
+    for one in (await api.get(type_))["data"]:
+        for name, value in one["attributes"].items():
+            if value is None:
+                continue
+            if isinstance(declared[name], Timestamp):
+                assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", value), name
+            if isinstance(declared[name], Integer):
+                assert type(value) is int, name

@@ -91,6 +91,11 @@ async def test_to_many(api: Api, customer: Any) -> None:
         ({"id": "other"}, 409, "/data/id"),
         ({"id": ...}, 400, "/data"),
         ({"type": ...}, 400, "/data"),
+        ({"type": 7}, 400, "/data/type"),
+        ({"id": 7}, 400, "/data/id"),
+        ({"relationships": {"customer_group": to_all("customer_groups")}}, 400, f"{LINKED}/customer_group/data"),
+        ({"relationships": {"customer_group": to("orders", "x")}}, 409, f"{LINKED}/customer_group/data/type"),
+        ({"relationships": {"tags": {"data": None}}}, 400, "/data/relationships/tags/data"),
         ({"relationships": {"tags": {}}}, 400, "/data/relationships/tags"),
         ({"relationships": {"customer_group": to("customer_groups", "x")}}, 404, f"{LINKED}/customer_group/data"),
         ({"relationships": {"tags": to_all("tags", "x")}}, 404, "/data/relationships/tags/data/0"),
@@ -224,3 +229,33 @@ async def test_what_is_placed_stays(api: Api, connection: Connection, store: Sto
         assert (await api.update(type_, id_, {"reference": "mine", "metadata": {"a": 1}})).status_code == 200
     assert (await api.update("orders", order, {"_add_tags": "vip"})).status_code == 200
     assert await offenders(connection, store) == []
+
+
+@pytest.mark.rule("UP-20")
+async def test_a_post_that_stands_for_a_patch(api: Api, customer: Any) -> None:
+    document = resource("customers", {"reference": "s"}, id=customer["id"])
+    headers = {"X-HTTP-Method-Override": "PATCH"}
+    answer = await api.send("POST", f"customers/{customer['id']}", document, **headers)
+    assert (answer.status_code, answer.json()["data"]["attributes"]["reference"]) == (200, "s")
+    refused = await api.send("POST", f"customers/{customer['id']}", document)
+    assert refused.status_code == 405, "without the header it is a POST"
+
+
+@pytest.mark.rule("UP-10", "DS-12")
+@pytest.mark.parametrize("document", [{"data": []}, {"data": [{"type": "customers"}]}, {"data": None}, {}, [], 1, "x"])
+async def test_what_is_no_resource_object(api: Api, customer: Any, document: Any) -> None:
+    url = f"customers/{customer['id']}"
+    answer = await api.send("PATCH", url, document)
+    assert (answer.status_code, pointers(answer)) == (400, ["/data" if "data" in str(document) else ""])
+    assert (await api.get(url))["data"] == customer
+
+
+@pytest.mark.rule("DS-11", "AT-01")
+async def test_members_that_nobody_knows(api: Api, customer: Any) -> None:
+    """In the document, the resource, a relationship and an identifier: ignored, as are those that begin with @."""
+    group = customer["relationships"]["customer_group"]["data"] | {"nope": 1, "@id": "x"}
+    data = {"type": "customers", "id": customer["id"], "nope": 1, "@id": "x"}
+    data |= {"attributes": {"reference": "s", "@type": "x"}}
+    data |= {"relationships": {"customer_group": {"data": group, "nope": 1, "@x": 1}, "@x": {}}}
+    answer = await api.send("PATCH", f"customers/{customer['id']}", {"data": data, "nope": 1, "@context": {}})
+    assert (answer.status_code, answer.json()["data"]["attributes"]["reference"]) == (200, "s")
