@@ -23,7 +23,12 @@ def contract() -> Contract:
 
 @pytest_asyncio.fixture
 async def world(connection: Connection, store: Store) -> dict[str, str]:
-    """One resource of every type, most of them linked with one another: type -> id."""
+    """One resource of every type in the test's store: type -> id."""
+    return await inhabit(connection, store)
+
+
+async def inhabit(connection: Connection, store: Store) -> dict[str, str]:
+    """Put one resource of every type into a store, most of them linked with one another: type -> id."""
     at = clock.now(store)
 
     async def insert(table: str, **columns: object) -> str:
