@@ -16,7 +16,7 @@ from starlette.routing import Route
 from service.errors import NotFound
 from service.http.pages import page
 
-PAGES = ("cli", "errors", "filtering", "http", "scopes", "settings")
+PAGES = ("cli", "conformance", "errors", "filtering", "http", "scopes", "settings")
 """The pages that are served, by their file's name."""
 YAML = "application/yaml"
 """The media type of openapi.yaml (RFC 9512)."""

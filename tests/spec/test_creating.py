@@ -152,7 +152,7 @@ async def test_what_clients_do_not_create(api: Api) -> None:
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
-@pytest.mark.rule("CI-02", "CI-03", "CI-04")
+@pytest.mark.rule("CI-02", "CI-03", "CI-04", "CR-03")
 async def test_an_id_of_the_clients_own(api: Api) -> None:
     """The id is kept, taken once; one that is no id of ours is 422, one that is no text 400."""
     assert (await api.create("customers", CUSTOMER, id="Sam-1"))["id"] == "Sam-1"

@@ -13,7 +13,7 @@ from service.store.pool import Connection
 from tests.spec.reading import Reader
 from tests.spec.samples import order
 
-NO_IDS = ("abc'--", "-1", "9" * 40, "%00", "%F0%9F%A6%86", "%2e%2e", "a%2Fb", "x" * 65, "%ff", "a b", "null")
+NO_IDS = ("abc'--", "-1", "9" * 40, "%00", "%F0%9F%A6%86", "a%2Fb", "x" * 65, "%ff", "a b", "null")
 """What no id can be, or can but is nobody's."""
 
 
@@ -65,9 +65,7 @@ async def test_what_is_not_there(reader: Reader, type_: str) -> None:
     """No resource, no parent, no relationship of the name, and ids that can't be any; all are 404."""
     resource = RESOURCES[type_].resource
     for id_ in NO_IDS:
-        found = await reader.client.get(f"/api/{type_}/{id_}", headers=reader.access.headers)
-        # Two of them are a path of their own: of the collection, and of a relationship that there isn't.
-        assert found.status_code == (200 if id_ == "%2e%2e" and "types" in found.text else 404), id_
+        await reader.get(f"/api/{type_}/{id_}", 404)
     for name in (*resource.relationships, "nosuch", "type", "id", *list(resource.attributes)[:2]):
         for url in (f"/api/{type_}/nope/{name}", f"/api/{type_}/nope/relationships/{name}"):
             await reader.get(url, 404)

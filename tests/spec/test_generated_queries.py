@@ -75,7 +75,7 @@ def queries(draw: st.DrawFn) -> tuple[str, str, list[tuple[str, str]]]:
     place, target = "", type_
     if draw(st.booleans()):
         place = "/{id}"
-        if named and draw(st.booleans()):
+        if draw(st.booleans()) and named:
             name = draw(st.sampled_from(named))
             place += draw(st.sampled_from(["/", "/relationships/"])) + name
             target = graph[type_].relationships[name].type_
