@@ -64,8 +64,10 @@ def test_every_route_is_described_and_every_described_path_is_routed(contract: C
         assert any(pattern.fullmatch(one) for one in described), path
     for method, path, _ in operations(contract):
         route = routed.get(plain(path))
-        assert route is None or (route.methods is not None and method.upper() in route.methods)
+        assert route is None or not route.methods or method.upper() in route.methods
     for path in fixed:
+        if not routed[path].methods:
+            continue  # its handler answers all of them, most with 405
         item = next(item for one, item in contract.document["paths"].items() if plain(one) == path)
         wanted = {method.lower() for method in routed[path].methods or ()} - {"head"}
         assert wanted == item.keys() & {"get", "post", "put", "patch", "delete"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl
 
 import httpx2
@@ -29,10 +29,10 @@ _titles: dict[tuple[str, str], str] = {}
 
 @dataclass(frozen=True)
 class Answer:
-    """A response and the document in it, None where there is no body."""
+    """A response and the document in it."""
 
     response: httpx2.Response
-    document: dict[str, Any] | None
+    document: dict[str, Any]
 
     @property
     def applied(self) -> dict[str, list[str]]:
@@ -41,24 +41,28 @@ class Answer:
         return {name: uris.split() for name, uris in named}
 
     @property
-    def extended(self) -> bool:
-        """Whether an extension is applied, which may add members of its own."""
-        return "ext" in self.applied
+    def asked(self) -> Sequence[tuple[str, str]]:
+        """The query parameters of the request."""
+        return parse_qsl(self.response.request.url.query.decode(), keep_blank_values=True)
+
+    @property
+    def of_relationship(self) -> bool:
+        """Whether it is the document of a relationship."""
+        return "data" in self.document and "/relationships/" in self.response.request.url.path
 
 
 Invariant = Callable[[Answer], None]
-_OfDocument = TypeVar("_OfDocument", bound=Callable[[Answer, dict[str, Any]], None])
 
-_of_documents: list[Callable[[Answer, dict[str, Any]], None]] = []
-RULES: list[str] = []
+_invariants: list[Invariant] = []
+RULES: list[str] = ["CN-01", "CN-02", "CN-26", "DS-01", "HT-02"]
 """The rules that `check` proves of answers to reading, by their numbers."""
 
 
-def proves(*rules: str) -> Callable[[_OfDocument], _OfDocument]:
+def proves(*rules: str) -> Callable[[Invariant], Invariant]:
     """Register what holds for every document, with the rules that it proves."""
 
-    def register(invariant: _OfDocument) -> _OfDocument:
-        _of_documents.append(invariant)
+    def register(invariant: Invariant) -> Invariant:
+        _invariants.append(invariant)
         RULES.extend(rules)
         return invariant
 
@@ -67,29 +71,25 @@ def proves(*rules: str) -> Callable[[_OfDocument], _OfDocument]:
 
 def check(response: httpx2.Response) -> None:
     """Assert everything that holds for an answer; its body must have been read."""
-    request = response.request
+    request, headers = response.request, response.headers
     if OTHER_SHAPES.fullmatch(request.url.path) or "access-control-request-method" in request.headers:
         return
-    headers = response.headers
     assert "Accept" in [name.strip() for name in headers["vary"].split(",")]
-    assert (response.status_code == 405) <= ("allow" in headers)
+    assert response.status_code != 405 or "allow" in headers
     if response.status_code in (204, 304) or request.method == "HEAD":
         assert not response.content
         assert request.method == "HEAD" or "content-type" not in headers
         return
     assert re.fullmatch(rf'{re.escape(MEDIA_TYPE)}(; (ext|profile)="[^"]+")*', headers["content-type"])
     assert response.content.startswith(b"{"), "an object, and no byte order mark"
-    document: dict[str, Any] = orjson.loads(response.content)
-    answer = Answer(response, document)
-    for invariant in _of_documents:
-        invariant(answer, document)
-
-
-RULES += ["CN-01", "CN-02", "CN-26", "DS-01", "HT-01", "HT-02"]
+    answer = Answer(response, orjson.loads(response.content))
+    for invariant in _invariants:
+        invariant(answer)
 
 
 @proves("CN-28", "DS-10", "JA-01")
-def _what_is_applied_is_named_alike(answer: Answer, document: dict[str, Any]) -> None:
+def _what_is_applied_is_named_alike(answer: Answer) -> None:
+    document = answer.document
     about = document["jsonapi"]
     assert about.keys() <= {"version", "ext", "profile", "meta"}
     assert about["version"] == "1.1"
@@ -100,8 +100,9 @@ def _what_is_applied_is_named_alike(answer: Answer, document: dict[str, Any]) ->
 
 
 @proves("DS-02", "DS-03", "DS-04", "DS-05", "DS-08")
-def _the_top_level(answer: Answer, document: dict[str, Any]) -> None:
-    own = {name for name in document if ":" not in name} if answer.extended else document.keys()
+def _the_top_level(answer: Answer) -> None:
+    document = answer.document
+    own = {name for name in document if ":" not in name or "ext" not in answer.applied}
     assert own <= TOP
     assert document.keys() - {"jsonapi", "links", "included"}
     assert not {"data", "errors"} <= document.keys()
@@ -109,8 +110,9 @@ def _the_top_level(answer: Answer, document: dict[str, Any]) -> None:
     assert document.get("links", {}).keys() <= LINKS
 
 
-@proves("CD-01", "CD-02", "CD-03", "CD-04", "RO-02")
-def _what_is_included(answer: Answer, document: dict[str, Any]) -> None:
+@proves("CD-01", "CD-02", "CD-04", "RO-02")
+def _what_is_included(answer: Answer) -> None:
+    document = answer.document
     if "included" not in document:
         return
     assert isinstance(document["included"], list)
@@ -118,7 +120,7 @@ def _what_is_included(answer: Answer, document: dict[str, Any]) -> None:
     keys = [_key(one) for one in document["included"]]
     whole = [_key(one) for one in primary if len(one.keys() - {"type", "id", "meta"})]
     assert len({*keys, *whole}) == len(keys) + len(whole), "no resource twice"
-    if not any(name.startswith("fields[") for name, _ in _parameters(answer)):
+    if not any(name.startswith("fields[") for name, _ in answer.asked):
         reached, todo = set(), {_key(one) for one in primary}
         linked = {_key(one): set(map(_key, _linked(one))) for one in [*primary, *document["included"]]}
         while todo:
@@ -128,7 +130,8 @@ def _what_is_included(answer: Answer, document: dict[str, Any]) -> None:
 
 
 @proves("RO-01", "RO-03", "RO-04", "RO-05", "RO-06", "RO-07", "RI-01", "MN-01")
-def _resource_objects(_: Answer, document: dict[str, Any]) -> None:
+def _resource_objects(answer: Answer) -> None:
+    document = answer.document
     for one in _resources(document):
         assert isinstance(one["id"], str)
         assert isinstance(one["type"], str)
@@ -147,7 +150,8 @@ def _resource_objects(_: Answer, document: dict[str, Any]) -> None:
 
 
 @proves("RL-01", "RL-02", "RL-05", "RL-07")
-def _relationship_objects(_: Answer, document: dict[str, Any]) -> None:
+def _relationship_objects(answer: Answer) -> None:
+    document = answer.document
     for one in _resources(document):
         for name, found in one.get("relationships", {}).items():
             assert found.keys() <= {"links", "data", "meta"}
@@ -157,27 +161,29 @@ def _relationship_objects(_: Answer, document: dict[str, Any]) -> None:
 
 
 @proves("RL-09")
-def _linkage_of_what_is_included(answer: Answer, document: dict[str, Any]) -> None:
+def _linkage_of_what_is_included(answer: Answer) -> None:
     """Every primary resource links what it includes, also where that is nothing."""
-    asked = dict(_parameters(answer))
-    if "data" not in document or "/relationships/" in answer.response.request.url.path:
+    document = answer.document
+    if "data" not in document or answer.of_relationship:
         return
-    for path in filter(None, asked.get("include", "").split(",")):
+    for path in filter(None, dict(answer.asked).get("include", "").split(",")):
         name = path.partition(".")[0]
         for one in _listed(document["data"]):
             if name in one.get("relationships", {}):
                 assert "data" in one["relationships"][name]
 
 
-@proves("FL-06", "FL-02", "RI-01")
-def _relationship_documents(answer: Answer, document: dict[str, Any]) -> None:
-    if "data" in document and "/relationships/" in answer.response.request.url.path:
+@proves("FL-02", "FL-06", "RI-01")
+def _relationship_documents(answer: Answer) -> None:
+    document = answer.document
+    if answer.of_relationship:
         assert {"self", "related"} <= document["links"].keys()
         assert all(one.keys() <= {"type", "id", "meta"} for one in _listed(document["data"]))
 
 
 @proves("LK-01", "LK-02", "ME-01")
-def _links_and_meta(_: Answer, document: dict[str, Any]) -> None:
+def _links_and_meta(answer: Answer) -> None:
+    document = answer.document
     for name, value in _members(document):
         if name == "meta":
             assert isinstance(value, dict)
@@ -190,7 +196,8 @@ def _links_and_meta(_: Answer, document: dict[str, Any]) -> None:
 
 
 @proves("ER-01", "ER-02", "ER-04")
-def _errors(answer: Answer, document: dict[str, Any]) -> None:
+def _errors(answer: Answer) -> None:
+    document = answer.document
     response = answer.response
     assert ("errors" in document) == (response.status_code >= 400)
     if "errors" not in document:
@@ -206,7 +213,8 @@ def _errors(answer: Answer, document: dict[str, Any]) -> None:
 
 
 @proves("ER-05")
-def _titles_of_errors(answer: Answer, document: dict[str, Any]) -> None:
+def _titles_of_errors(answer: Answer) -> None:
+    document = answer.document
     language = answer.response.headers.get("content-language", "")
     for error in document.get("errors", []):
         assert language in ("en", "nl")
@@ -214,7 +222,8 @@ def _titles_of_errors(answer: Answer, document: dict[str, Any]) -> None:
 
 
 @proves("CN-30", "ER-07")
-def _sources_of_errors(answer: Answer, document: dict[str, Any]) -> None:
+def _sources_of_errors(answer: Answer) -> None:
+    document = answer.document
     request = answer.response.request
     for error in document.get("errors", []):
         source = error.get("source", {})
@@ -225,7 +234,7 @@ def _sources_of_errors(answer: Answer, document: dict[str, Any]) -> None:
         if error["code"] == "PARAM_NOT_ALLOWED" or error["code"].startswith("INVALID_S"):
             assert "parameter" in source or error["status"] != "400"
         if "parameter" in source:
-            assert source["parameter"] in [name.replace("\0", "") for name, _ in _parameters(answer)], source
+            assert source["parameter"] in [name.replace("\0", "") for name, _ in answer.asked], source
 
 
 def resolves(document: Any, pointer: str) -> bool:
@@ -237,10 +246,6 @@ def resolves(document: Any, pointer: str) -> bool:
         except (KeyError, IndexError, TypeError, ValueError):
             return False
     return True
-
-
-def _parameters(answer: Answer) -> Sequence[tuple[str, str]]:
-    return parse_qsl(answer.response.request.url.query.decode(), keep_blank_values=True)
 
 
 def _listed(data: Any) -> list[Any]:
