@@ -33,10 +33,26 @@ class Cart(Standard):
     )
     customer_email = Email(write=Write.BOTH, filter=True, sort=True, doc="Where a guest can be reached.")
     currency_code = CurrencyCode(write=Write.CREATE, nullable=False, doc="The currency of all amounts.")
-    coupon_code = Text(write=Write.BOTH, doc="A promotion that applies only to carts that name it.")
+    coupon_code = Text(
+        write=Write.BOTH,
+        doc="A promotion that applies only to carts that name it. One that doesn't apply is refused.",
+    )
+    coupon_status = Enum(
+        "applied",
+        "unknown",
+        "disabled",
+        "not_started",
+        "expired",
+        "used_up",
+        "not_for_customer",
+        "not_for_currency",
+        "minimum_not_reached",
+        "no_matching_items",
+        doc="Whether the coupon is taken off, or why it no longer is; null without a coupon.",
+    )
     tax_included = Boolean(doc="Whether the prices include tax; if not, taxes come on top of the total.")
     subtotal_amount_cents = Cents(nullable=False, doc="The sum of the items' totals.")
-    shipping_amount_cents = Cents(nullable=False, doc="What the shipping method costs.")
+    shipping_amount_cents = Cents(nullable=False, doc="What the shipping method costs; 0 while nothing is shipped.")
     payment_method_amount_cents = Cents(nullable=False, doc="What the payment method costs.")
     discount_amount_cents = Cents(nullable=False, doc="All discounts together: zero or negative.")
     total_tax_amount_cents = Cents(nullable=False, doc="All taxes together.")

@@ -79,8 +79,10 @@ class Sku(Standard, Tagged):
     weight = Float(write=Write.BOTH, minimum=0, doc="In the unit of weight.")
     unit_of_weight = Enum("gr", "oz", "lb", write=Write.BOTH)
     hs_tariff_number = Text(write=Write.BOTH, doc="The code of the Harmonized System, for customs.")
-    do_not_ship = Boolean(write=Write.BOTH, doc="Whether there is nothing to ship, as with a download.")
-    do_not_track = Boolean(write=Write.BOTH, doc="Whether it is always in stock.")
+    do_not_ship = Boolean(
+        write=Write.BOTH, filter=True, sort=True, doc="Whether there is nothing to ship, as with a download."
+    )
+    do_not_track = Boolean(write=Write.BOTH, filter=True, sort=True, doc="Whether it is always in stock.")
     reorderable = Boolean(write=Write.BOTH, doc="Whether it may come along when an order is repeated.")
     published_at = Timestamp(
         write=Write.BOTH, filter=True, sort=True, doc="From when on it is on sale; null for always."
@@ -96,6 +98,7 @@ class Sku(Standard, Tagged):
     class Meta:
         type_ = "skus"
         owner = PUBLIC
+        period = ("published_at", "")
 
 
 class Price(Standard):
@@ -117,6 +120,8 @@ class Price(Standard):
         type_ = "prices"
         owner = PUBLIC
         private = ("customer_group_id",)
+        period = ("starts_at", "expires_at")
+        seen_with = "sku"
 
 
 class CustomerGroup(Standard):
@@ -134,7 +139,10 @@ class CustomerGroup(Standard):
 
 
 class Promotion(Standard):
-    """A discount on the lines of a cart: by itself, or once its coupon code is given."""
+    """A discount on the lines of a cart: by itself, or once its coupon code is given.
+
+    Those that apply add up: percentages first, then amounts, the cart's coupon last, each of what is left by then.
+    """
 
     name = Text(write=Write.BOTH, required=True, filter=True, sort=True)
     kind = Enum(
@@ -148,12 +156,14 @@ class Promotion(Standard):
     )
     coupon_code = Text(write=Write.BOTH, filter=True, sort=True, doc="Without one, the promotion applies by itself.")
     percentage = Rate(write=Write.BOTH, minimum=0.01, maximum=100, doc="How many percent are taken off, such as 12.5.")
-    amount_cents = Cents(write=Write.BOTH, minimum=1, doc="What is taken off, in minor units.")
+    amount_cents = Cents(write=Write.BOTH, minimum=1, doc="What is taken off once, in minor units.")
     currency_code = CurrencyCode(write=Write.BOTH, doc="The currency of the amounts; needed where there is one.")
     minimum_subtotal_cents = Cents(
-        write=Write.BOTH, minimum=1, doc="The subtotal from which on it applies, in minor units."
+        write=Write.BOTH, minimum=1, doc="The cart's subtotal from which on it applies, in minor units."
     )
     sku_codes = TextList(write=Write.BOTH, nullable=False, doc="The skus whose lines it applies to; all when empty.")
+    max_uses = Integer(write=Write.BOTH, minimum=1, doc="How many orders may use the coupon; null for any number.")
+    uses = Integer(nullable=False, doc="How many orders have used the coupon.")
     starts_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="From when on it applies; null for always.")
     expires_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="From when on it no longer applies.")
     disabled_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="Since when it is switched off.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from marshmallow import validate
 
 from schemas.base import PUBLIC, Through, ToMany, ToOne, Write
@@ -211,7 +209,8 @@ class OrderSubscription(Standard, Tagged):
     )
     max_increase_percent = Rate(
         write=Write.BOTH,
-        validators=[validate.Range(Decimal(0), Decimal("9999.99"), error="must be from {min} to {max}")],
+        minimum=0,
+        maximum=9999.99,
         doc="A run that would cost more than this much more than the last waits for approval; null: none does.",
     )
     catchup_policy = Enum(

@@ -104,12 +104,14 @@ inner join carts
 where cart_items.currency_code <> carts.currency_code;
 
 -- name: carts_add_up
--- A cart's subtotal is the sum of its items, its total the sum of its amounts.
+-- A cart's subtotal, discount and tax are the sums of those of its items, its total the sum of its amounts.
 with items as (
     select
         store_id,
         cart_id,
-        sum(total_amount_cents) as amount_cents
+        sum(total_amount_cents) as amount_cents,
+        sum(discount_cents) as discount_cents,
+        sum(tax_amount_cents) as tax_cents
     from cart_items
     group by store_id, cart_id
 )
@@ -118,15 +120,28 @@ select
     carts.store_id,
     carts.id,
     'subtotal ' || carts.subtotal_amount_cents || ' for items of ' || coalesce(items.amount_cents, 0)
+    || ', discount ' || carts.discount_amount_cents || ' for ' || coalesce(items.discount_cents, 0)
+    || ', tax ' || carts.total_tax_amount_cents || ' for ' || coalesce(items.tax_cents, 0)
     || ', total ' || carts.total_amount_cents as detail
 from carts
 left join items
     on carts.store_id = items.store_id and carts.id = items.cart_id
 where
     carts.subtotal_amount_cents <> coalesce(items.amount_cents, 0)
+    or carts.discount_amount_cents <> coalesce(items.discount_cents, 0)
+    or carts.total_tax_amount_cents <> coalesce(items.tax_cents, 0)
     or carts.total_amount_cents
     <> carts.subtotal_amount_cents::numeric + carts.shipping_amount_cents + carts.payment_method_amount_cents
     + carts.discount_amount_cents;
+
+-- name: cart_items_are_discounted_by_no_more_than_they_cost
+-- Nothing in a cart costs less than zero.
+select
+    store_id,
+    id,
+    'discount ' || discount_cents || ' on ' || total_amount_cents as detail
+from cart_items
+where total_amount_cents + discount_cents < 0;
 
 -- name: carts_have_at_most_1000_items
 -- The limit on the lines of a cart holds.

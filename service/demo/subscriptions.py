@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import partial
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
 
 import orjson
-from dateutil.relativedelta import relativedelta
 
 from service.demo.rows import Order, Sheet
-
-PERIODS = {
-    "weekly": relativedelta(weeks=1),
-    "monthly": relativedelta(months=1),
-    "three-month": relativedelta(months=3),
-}
-"""The frequencies of the demo."""
+from service.rules.recurrence import Calendar
 
 _ERRORS = orjson.dumps({"status": ["cannot transition from draft to placed"]}).decode()
 
@@ -31,12 +22,6 @@ class Copy:
     occurrence_id: str
     at: datetime
     failed: bool
-
-
-def occurrence_at(anchor: datetime, timezone: str, frequency: str, index: int) -> datetime:
-    """The instant of an occurrence: the anchor's wall time, so many periods later; month ends clamp."""
-    local: datetime = anchor.astimezone(ZoneInfo(timezone)) + index * PERIODS[frequency]
-    return local.astimezone(UTC)
 
 
 def add_subscription(
@@ -54,14 +39,12 @@ def add_subscription(
 
     A draft has neither occurrences nor a next run. Inactive and cancelled ones ran until half of their time had gone.
     """
-    due = partial(occurrence_at, source.at, timezone, frequency)
-    passed = 0
-    while due(passed + 1) <= sheet.at:
-        passed += 1
+    calendar = Calendar(source.at, timezone, frequency)
+    passed = max(calendar.first_after(sheet.at) - 1, 0)
     if status != "active":
         passed = 0 if status == "draft" else (passed + 1) // 2
     failed = last_failed and passed > 0
-    last_run_at = due(passed) if passed else None
+    last_run_at = calendar.date(passed).at if passed else None
     subscription_id = sheet.add(
         "order_subscriptions",
         source.at,
@@ -82,7 +65,7 @@ def add_subscription(
         anchor_at=None if status == "draft" else source.at,
         next_index=passed + 1,
         starts_at=None if status == "draft" else source.at,
-        next_run_at=due(passed + 1) if status == "active" else None,
+        next_run_at=calendar.date(passed + 1).at if status == "active" else None,
         last_run_at=last_run_at,
         cancelled_at=(last_run_at or source.at) + timedelta(hours=1) if status == "cancelled" else None,
         occurrencies=passed - failed,
@@ -109,7 +92,7 @@ def add_subscription(
         return []
     copies = []
     for index in range(passed + 1 + (status == "active")):
-        at = due(index)
+        at = calendar.date(index).at
         outcome = "planned" if index > passed else "failed" if failed and index == passed else "completed"
         occurrence_id = sheet.add(
             "occurrences",

@@ -13,9 +13,9 @@ from service.errors import ApiError, InvalidHost, MethodNotAllowed
 from service.http import urls
 from service.http.conditional import entity_tag
 from service.http.languages import language
-from service.http.translations import say
 from service.jsonapi.document import version
 from service.jsonapi.negotiation import MEDIA_TYPE, PLAIN, Media
+from service.translations import say
 
 VARY = "Accept, Accept-Language, Authorization"
 

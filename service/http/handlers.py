@@ -29,11 +29,11 @@ from service.jsonapi.negotiation import check_accept, check_content_type
 from service.jsonapi.pagination import PROFILE, Page
 from service.jsonapi.query import Parameters, Query, Selection, Shape, parameters, parse
 from service.operations.outcome import Created
-from service.principal import Principal
+from service.principal import Principal, Viewer
 from service.resources import RESOURCES, Entry, visible_to
 from service.store import read
 from service.store.pool import Connection
-from service.store.read import Rows, Viewer, Within
+from service.store.read import Rows, Within
 
 
 async def entry_point(request: Request) -> Response:
@@ -139,7 +139,7 @@ async def _create(request: Request, entry: Entry) -> Response:
 
     async def work(connection: Connection) -> Response:
         created = Created.of(await create(connection, principal, draft))
-        row = await read.one(connection, Viewer(principal.store.id, principal.customer_id), query.selection, created.id)
+        row = await read.one(connection, principal.viewer, query.selection, created.id)
         if row is None:
             raise body.not_found(entry.resource.type_)
         mark(request.scope, "database")
@@ -195,7 +195,7 @@ async def _reader(request: Request, entry: Entry) -> tuple[Principal, Viewer]:
     negotiate(request)
     principal = await authenticate(request)
     _may_read(entry.resource, principal)
-    return principal, Viewer(principal.store.id, principal.customer_id)
+    return principal, principal.viewer
 
 
 def _may_read(resource: type[Resource], principal: Principal) -> None:

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from service.errors import ApiError, Forbidden
 from service.http import conditional, idempotency, prefer
-from service.http.answers import VARY
+from service.http.answers import VARY, Document
 from service.http.auth import authenticate
 from service.http.handlers import (
     check_no_parameters,
@@ -30,19 +30,19 @@ from service.http.handlers import (
 from service.http.timing import mark
 from service.jsonapi import body
 from service.jsonapi.body import Draft
+from service.jsonapi.document import version
 from service.jsonapi.query import parameters, parse
 from service.principal import Principal
 from service.resources import Entry, visible_to
 from service.store import read
 from service.store.pool import Connection
-from service.store.read import Viewer
 
 
 async def update(request: Request) -> Response:
     """PATCH /api/{type}/{id}: the fields that were sent; answers with the resource as it is then."""
     entry = entry_of(request)
     if entry.update is None:
-        raise Forbidden(f"{entry.resource.type_} can't be changed by clients.")
+        raise Forbidden("{type} can't be changed by clients.", type=entry.resource.type_)
     raw, principal = await _sender(request, entry)
     pairs = parameters(request.scope["query_string"])
     query = parse(entry.resource, pairs, shape="single", visible=visible_to(principal))
@@ -55,7 +55,7 @@ async def update(request: Request) -> Response:
         locked = await writer.lock(connection, principal, entry.resource, id_)
         conditional.require(request, locked.version)
         await writer.update(connection, principal, locked, draft)
-        row = await read.one(connection, Viewer(principal.store.id, principal.customer_id), query.selection, id_)
+        row = await read.one(connection, principal.viewer, query.selection, id_)
         if row is None:
             raise body.not_found(entry.resource.type_)
         mark(request.scope, "database")
@@ -65,7 +65,7 @@ async def update(request: Request) -> Response:
 
 
 async def remove(request: Request) -> Response:
-    """DELETE /api/{type}/{id}: 204. A body is not looked at; some clients send one."""
+    """DELETE /api/{type}/{id}: 204, or what `Prefer` asks for. A body is not looked at; some clients send one."""
     entry = entry_of(request)
     if entry.remove is None:
         raise not_allowed(request, entry)
@@ -78,6 +78,8 @@ async def remove(request: Request) -> Response:
         locked = await writer.lock(connection, principal, entry.resource, id_)
         conditional.require(request, locked.version)
         await writer.remove(connection, principal, locked)
+        if prefer.wanted(request) == prefer.REPRESENTATION:
+            return _nothing_left(request)
         return _no_content(request)
 
     return await idempotency.once(request, principal, work)
@@ -90,11 +92,18 @@ async def relationship(request: Request) -> Response:
     declared, writer = within.relationship, entry.update
     if writer is None or request.method not in entry.on_relationship(within.name):
         allowed = {"Allow": ", ".join(entry.on_relationship(within.name))}
-        raise Forbidden(f"{within.name} of {entry.resource.type_} can't be changed in this way.", headers=allowed)
+        raise Forbidden(
+            "{name} of {type} can't be changed in this way.",
+            name=within.name,
+            type=entry.resource.type_,
+            headers=allowed,
+        )
     raw, principal = await _sender(request, entry)
     check_no_parameters(request)
     if principal.customer_id is not None and declared.guarded:
-        raise Forbidden(f"{within.name} of {entry.resource.type_} is changed by integrations only.")
+        raise Forbidden(
+            "{name} of {type} is changed by integrations only.", name=within.name, type=entry.resource.type_
+        )
     linked = body.linkage(declared, body.loads(raw))
 
     async def work(connection: Connection) -> Response:
@@ -154,3 +163,9 @@ def _no_content(request: Request) -> Response:
     return Response(
         status_code=204, headers={"Vary": f"{VARY}, Prefer", "Cache-Control": "private, no-cache", **preferred}
     )
+
+
+def _nothing_left(request: Request) -> Response:
+    """200 with `meta` alone, for clients that can't do without a document (JSON:API 1.1, "Deleting Resources")."""
+    headers = {"Vary": f"{VARY}, Prefer", **prefer.headers(request, prefer.REPRESENTATION)}
+    return Document({"jsonapi": version(), "meta": {}}, headers=headers)

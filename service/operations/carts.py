@@ -1,7 +1,8 @@
 """Carts: found or made, locked, and priced as a pure function of what is in them today.
 
 A cart changes under its own lock only, and is written with all its amounts in one statement: its items at today's
-prices (one without a price keeps the last one, which the checkout refuses), and the sums of them.
+prices (one without a price keeps the last one, which the checkout refuses), what promotions and the coupon take off,
+taxes, what shipping and paying cost, and the sums of them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -19,9 +20,12 @@ import orjson
 from service import clock
 from service.errors import Invalid, InvalidState, NotFound
 from service.operations import events, pricing
+from service.operations.pricing import PRICING
 from service.principal import Store
+from service.rules.discounts import CouponStatus, Line, Promotion, discounts
 from service.rules.outcomes import CatalogueItem, ItemKey
-from service.rules.totals import LineTotals, Totals, line_totals, totals
+from service.rules.taxes import Destination, Sale, Taxable
+from service.rules.totals import LineTotals, Totals, line_total, totals
 from service.store.pool import Connection
 from sql import queries
 
@@ -59,20 +63,31 @@ class CartItem:
         return (self.sku_id, self.options_digest)
 
 
-@dataclass(frozen=True, slots=True)
-class Cart:
-    """A locked cart with its items in the order in which they were added."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the amounts of a cart depend on besides its items; the prices are those of the ways to ship and to pay."""
+
+    currency_code: str
+    tax_included: bool
+    customer_group_id: str | None
+    coupon_code: str | None
+    shipping_price_cents: int
+    payment_price_cents: int
+    destination: Destination | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cart(Terms):
+    """A locked cart with its items in the order of their ids."""
 
     id: str
     session: str
     status: str
     customer_id: str | None
-    customer_group_id: str | None
-    currency_code: str
-    tax_included: bool
+    coupon_status: CouponStatus | None
+    subtotal_amount_cents: int
     shipping_amount_cents: int
     payment_method_amount_cents: int
-    subtotal_amount_cents: int
     discount_amount_cents: int
     total_tax_amount_cents: int
     total_amount_cents: int
@@ -84,20 +99,46 @@ class Cart:
         return {item.key: item.quantity for item in self.items}
 
 
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a cart comes to: its items at their prices, in the order of their ids, and its amounts."""
+
+    items: Sequence[CartItem]
+    totals: Totals
+    coupon_status: CouponStatus | None
+
+
 async def lock(connection: Connection, store: Store, cart_id: str) -> Cart:
     """A cart with its items, locked until the caller's transaction ends. Raises NotFound for an unknown one."""
-    row = await connection.fetchrow(CARTS["lock"], store.id, cart_id)
-    if row is None:
+    if await connection.fetchval(CARTS["lock"], store.id, cart_id) is None:
         raise NotFound("There is no cart of this id.")
-    rows = await connection.fetch(CARTS["items"], store.id, cart_id)
-    items = [CartItem(**{**item, "options": orjson.loads(item["options"])}) for item in rows]
-    return Cart(**row, items=items)
+    return await _read(connection, store, cart_id)
 
 
 async def find_active(connection: Connection, store: Store, customer_id: str) -> Cart | None:
     """A customer's active cart, locked, or None: `create` makes it. One made from a repeat link is none."""
     cart_id = await connection.fetchval(CARTS["lock_active"], store.id, customer_id)
-    return None if cart_id is None else await lock(connection, store, cart_id)
+    return None if cart_id is None else await _read(connection, store, cart_id)
+
+
+async def _read(connection: Connection, store: Store, cart_id: str) -> Cart:
+    """A cart that is locked, and therefore there."""
+    row = await connection.fetchrow(CARTS["read"], store.id, cart_id)
+    assert row is not None  # noqa: S101 -- nobody else can delete it
+    columns = dict(row)
+    country, state, zip_code = (columns.pop(name) for name in ("country_code", "state_code", "zip_code"))
+    columns["destination"] = None if country is None else Destination(country, state, zip_code)
+    columns["items"] = [_item(item) for item in columns["items"] or ()]
+    return Cart(**columns)
+
+
+def _item(values: Sequence[Any]) -> CartItem:
+    """An item as the statement `read` gives it."""
+    columns = dict(zip(_ITEM_COLUMNS, values, strict=True))
+    return CartItem(**columns | {"options": orjson.loads(columns["options"])})
+
+
+_ITEM_COLUMNS = [field.name for field in fields(CartItem)]
 
 
 async def create(
@@ -138,7 +179,7 @@ async def create(
     if cart_id is None:
         return None
     await events.record(connection, store, "carts.create", cart_id, actor=actor)
-    return await lock(connection, store, cart_id)
+    return await _read(connection, store, cart_id)
 
 
 async def abandon(connection: Connection, store: Store, cart: Cart, *, at: datetime, actor: str) -> None:
@@ -187,11 +228,16 @@ async def save(
         raise Invalid("A cart holds at most {max_items} lines.", max_items=MAX_ITEMS)
     if any(item.quantity > MAX_QUANTITY for item in items):
         raise Invalid("A quantity is larger than can be kept.")
-    priced, sums = _priced(cart, items, catalogue)
+    promotions = await pricing.promotions(connection, store, cart.coupon_code, at=at)
+    priced = await _priced(cart, items, catalogue, promotions)
+    sums = priced.totals
     saved = replace(
         cart,
-        items=priced,
+        items=priced.items,
+        coupon_status=priced.coupon_status,
         subtotal_amount_cents=sums.subtotal,
+        shipping_amount_cents=sums.shipping,
+        payment_method_amount_cents=sums.payment_method,
         discount_amount_cents=sums.discount,
         total_tax_amount_cents=sums.tax,
         total_amount_cents=sums.total,
@@ -203,51 +249,96 @@ async def save(
         CARTS["save"],
         store.id,
         cart.id,
-        orjson.dumps([_row(item) for item in priced if item != before.get(item.id)]).decode(),
-        sorted(before.keys() - {item.id for item in priced}),
+        orjson.dumps([_row(item) for item in saved.items if item != before.get(item.id)]).decode(),
+        sorted(before.keys() - {item.id for item in saved.items}),
         cart.currency_code,
+        at,
+        priced.coupon_status,
         sums.subtotal,
+        sums.shipping,
+        sums.payment_method,
         sums.discount,
         sums.tax,
         sums.total,
-        at,
     )
     return saved
 
 
-def _priced(
-    cart: Cart, items: Sequence[CartItem], catalogue: Mapping[str, CatalogueItem]
-) -> tuple[Sequence[CartItem], Totals]:
-    """Items at the prices for all pieces of their sku together, and the cart's amounts."""
+async def quote(
+    connection: Connection,
+    store: Store,
+    items: Sequence[CartItem],
+    *,
+    currency: str,
+    at: datetime,
+    customer_group_id: str | None = None,
+    coupon_code: str | None = None,
+    shipping_method_id: str | None = None,
+    payment_method_id: str | None = None,
+) -> Quote:
+    """What a cart of these items would come to at an instant; writes nothing, three reads for any number of items.
+
+    An item without a price keeps its own. Raises Invalid when an amount is larger than can be kept.
+    """
+    row = await connection.fetchrow(PRICING["terms"], store.id, shipping_method_id, payment_method_id, currency)
+    assert row is not None  # noqa: S101 -- there is the store
+    terms = Terms(currency_code=currency, customer_group_id=customer_group_id, coupon_code=coupon_code, **row)
+    sku_ids = {item.sku_id for item in items}
+    catalogue = await pricing.catalogue(
+        connection, store, sku_ids, currency=currency, customer_group_id=customer_group_id, at=at
+    )
+    promotions = await pricing.promotions(connection, store, coupon_code, at=at)
+    return await _priced(terms, items, catalogue, promotions)
+
+
+async def _priced(
+    terms: Terms,
+    items: Sequence[CartItem],
+    catalogue: Mapping[str, CatalogueItem],
+    promotions: Sequence[Promotion],
+) -> Quote:
+    """Items at the prices for all pieces of their sku together, less discounts, with taxes; and the sums."""
+    items = _at_prices(sorted(items, key=lambda item: item.id), catalogue)
+    lines = [Line(catalogue[item.sku_id].code, item.total_amount_cents) for item in items]
+    off = discounts(
+        lines,
+        promotions,
+        currency_code=terms.currency_code,
+        customer_group_id=terms.customer_group_id,
+        coupon_code=terms.coupon_code,
+    )
+    taxable = [
+        Taxable(line.sku_code, line.total + discount, catalogue[item.sku_id].tax_rate)
+        for item, line, discount in zip(items, lines, off.lines, strict=True)
+    ]
+    taxes = await pricing.TAXES.taxes(Sale(terms.currency_code, terms.tax_included, terms.destination, taxable))
+    items = [
+        replace(item, discount_cents=discount, tax_rate=tax.rate, tax_amount_cents=tax.amount_cents)
+        for item, discount, tax in zip(items, off.lines, taxes, strict=True)
+    ]
+    sums = totals(
+        (LineTotals(item.total_amount_cents, item.tax_amount_cents, item.discount_cents) for item in items),
+        shipping_amount_cents=terms.shipping_price_cents if any(catalogue[i.sku_id].ships for i in items) else 0,
+        payment_method_amount_cents=terms.payment_price_cents,
+    )
+    return Quote(items, sums, off.coupon_status)
+
+
+def _at_prices(items: Sequence[CartItem], catalogue: Mapping[str, CatalogueItem]) -> list[CartItem]:
+    """Items with what they cost before discounts."""
     pieces: Counter[str] = Counter()
     for item in items:
         pieces[item.sku_id] += item.quantity
-    priced: list[CartItem] = []
-    lines: list[LineTotals] = []
+    priced = []
     for item in items:
-        sku = catalogue[item.sku_id]
-        price = sku.price(pieces[item.sku_id])
+        price = catalogue[item.sku_id].price(pieces[item.sku_id])
         unit = item.unit_amount_cents if price is None else price.amount_cents
-        line = line_totals(item.quantity, unit, sku.tax_rate, tax_included=cart.tax_included)
-        lines.append(line)
+        compare_at = item.compare_at_amount_cents if price is None else price.compare_at_amount_cents
+        total = line_total(item.quantity, unit)
         priced.append(
-            replace(
-                item,
-                unit_amount_cents=unit,
-                compare_at_amount_cents=item.compare_at_amount_cents
-                if price is None
-                else price.compare_at_amount_cents,
-                discount_cents=line.discount,
-                total_amount_cents=line.total,
-                tax_rate=sku.tax_rate,
-                tax_amount_cents=line.tax,
-            )
+            replace(item, unit_amount_cents=unit, compare_at_amount_cents=compare_at, total_amount_cents=total)
         )
-    return priced, totals(
-        lines,
-        shipping_amount_cents=cart.shipping_amount_cents,
-        payment_method_amount_cents=cart.payment_method_amount_cents,
-    )
+    return priced
 
 
 def _row(item: CartItem) -> dict[str, Any]:

@@ -11,15 +11,13 @@ from service.operations import carts, events
 from service.operations.orders import ORDERS, order_code
 from service.operations.writes import Change, Writer
 from service.principal import Store
+from service.rules.discounts import COUPON_PROBLEMS
 from service.rules.states import UNAVAILABLE, resting
 from service.rules.totals import MAX_CENTS
 from service.store.pool import Connection
 from sql import queries
 
 WRITES = queries("writes")
-
-_COSTS = {"shipping_method": "shipping_amount_cents", "payment_method": "payment_method_amount_cents"}
-"""Where a cart keeps what a way to ship or to pay costs."""
 
 OPEN_ORDERS = frozenset({"draft", "pending"})
 """Order statuses in which an order and its lines can still be changed."""
@@ -29,22 +27,28 @@ class Carts(Writer):
     """Carts: a session of their own when they are new, and right amounts after every change."""
 
     async def complete(self, change: Change) -> None:
-        """Fill in what the store decides, and the costs of shipping and paying."""
+        """Fill in what the store decides, and check what was chosen."""
         if change.new:
             terms = await _terms(change)
             change.columns["session"] = secrets.token_urlsafe(24)
             change.columns.setdefault("currency_code", change.store.currency_code)
             change.columns["tax_included"] = terms["prices_include_tax"]
         elif change.before["status"] != "active" and not change.only_of_the_client():
-            change.problems.append(InvalidState(f"The cart is {change.before['status']}: it can't be changed."))
-        for name, price in (await _costs(change)).items():
-            change.columns[_COSTS[name]] = price
+            change.problems.append(
+                InvalidState("The cart is {status}: it can't be changed.", status=change.before["status"])
+            )
+        await _check_methods(change)
         await _check_wallet(change)
 
     async def settle(self, change: Change) -> None:
-        """Work out the amounts."""
-        if change.value("status") in (None, "active"):
-            await carts.recalculate(change.connection, change.store, change.id)
+        """Work out the amounts; a new coupon has to apply, one that the cart has may stop doing so."""
+        if change.value("status") not in (None, "active"):
+            return
+        cart = await carts.recalculate(change.connection, change.store, change.id)
+        status = cart.coupon_status
+        if change.sets("coupon_code") and status is not None and status != "applied":
+            pointer = change.draft.pointer("coupon_code")
+            raise Invalid(COUPON_PROBLEMS[status], pointer=pointer, meta={"error": status})
 
     async def release(self, change: Change) -> None:
         """A cart that became an order stays."""
@@ -60,8 +64,9 @@ class Orders(Writer):
         if change.new:
             await self._begin(change)
         elif change.before["status"] not in OPEN_ORDERS and not change.only_of_the_client():
-            change.problems.append(InvalidState(f"The order is {change.before['status']}: it can't be changed."))
-        await _costs(change)
+            problem = InvalidState("The order is {status}: it can't be changed.", status=change.before["status"])
+            change.problems.append(problem)
+        await _check_methods(change)
         await _check_wallet(change)
 
     async def settle(self, change: Change) -> None:
@@ -73,7 +78,8 @@ class Orders(Writer):
     async def release(self, change: Change) -> None:
         """Only drafts can be deleted."""
         if change.before["status"] not in OPEN_ORDERS:
-            change.problems.append(InvalidState(f"The order is {change.before['status']}: it can't be deleted."))
+            problem = InvalidState("The order is {status}: it can't be deleted.", status=change.before["status"])
+            change.problems.append(problem)
 
     async def _begin(self, change: Change) -> None:
         columns, terms = change.columns, await _terms(change)
@@ -125,7 +131,7 @@ class OrderSubscriptions(Writer):
         """Only drafts can be deleted."""
         if change.before["status"] != "draft":
             status = change.before["status"]
-            change.problems.append(InvalidState(f"The subscription is {status}: it can't be deleted."))
+            change.problems.append(InvalidState("The subscription is {status}: it can't be deleted.", status=status))
 
 
 _CARRIED = (
@@ -181,11 +187,11 @@ async def _number(change: Change, kind: str) -> int:
     return int(await change.connection.fetchval(ORDERS["take_numbers"], change.store.id, kind, 1))
 
 
-async def _costs(change: Change) -> dict[str, int]:
-    """What the ways to ship and to pay that were sent cost; notes those that can't be chosen."""
-    names = [name for name in _COSTS if change.sets(f"{name}_id")]
+async def _check_methods(change: Change) -> None:
+    """Note ways to ship and to pay that were sent but can't be chosen."""
+    names = [name for name in ("shipping_method", "payment_method") if change.sets(f"{name}_id")]
     if not names:
-        return {}
+        return
     rows = await change.connection.fetch(
         WRITES["methods"],
         change.store.id,
@@ -193,17 +199,24 @@ async def _costs(change: Change) -> dict[str, int]:
         change.value("payment_method_id"),
         change.at,
     )
-    found = {row["name"]: row for row in rows if row["name"] in names}
     currency = change.value("currency_code")
-    for name, row in found.items():
+    for row in rows:
+        name = row["name"]
+        if name not in names:
+            continue
         pointer = change.draft.pointer(name)
         if row["currency_code"] != currency:
             change.problems.append(
-                Invalid(f"{name} - is in {row['currency_code']}, not in {currency}", pointer=pointer)
+                Invalid(
+                    "{name} - is in {currency}, not in {wanted}",
+                    name=name,
+                    currency=row["currency_code"],
+                    wanted=currency,
+                    pointer=pointer,
+                )
             )
         if row["disabled"]:
-            change.problems.append(Invalid(f"{name} - {UNAVAILABLE}", pointer=pointer))
-    return {name: found[name]["price_amount_cents"] if name in found else 0 for name in names}
+            change.problems.append(Invalid("{name} - {message}", name=name, message=UNAVAILABLE, pointer=pointer))
 
 
 async def _check_wallet(change: Change) -> None:

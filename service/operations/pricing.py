@@ -1,18 +1,24 @@
-"""What products cost today, and whether they can be bought."""
+"""What products cost today, whether they can be bought, and what is taken off."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import orjson
 
+from service.errors import InvalidState
 from service.principal import Store
+from service.rules.discounts import Promotion
 from service.rules.outcomes import CatalogueItem, Price
+from service.rules.taxes import RateCalculator, TaxCalculator
 from service.store.pool import Connection
 from sql import queries
 
 PRICING = queries("pricing")
+
+TAXES: TaxCalculator = RateCalculator()
+"""What works out the taxes of carts."""
 
 
 async def catalogue(
@@ -50,6 +56,28 @@ async def catalogue(
             prices=[Price(*price) for price in row["prices"] or ()],
             priced_elsewhere=row["priced_elsewhere"],
             stock=row["stock"],
+            ships=row["ships"],
         )
         for row in rows
     }
+
+
+async def promotions(
+    connection: Connection, store: Store, coupon_code: str | None, *, at: datetime
+) -> Sequence[Promotion]:
+    """The automatic promotions that run at an instant, and the one of a coupon code, if there is one: one statement."""
+    rows = await connection.fetch(PRICING["promotions"], store.id, coupon_code, at)
+    return [Promotion(**row) for row in rows]
+
+
+async def use_coupon(
+    connection: Connection, store: Store, coupon_code: str, *, at: datetime, pointer: str | None = None
+) -> None:
+    """Count that a cart with this coupon becomes an order, in the transaction in which it does.
+
+    Of concurrent uses no more succeed than the coupon allows. Raises InvalidState, with the pointer, when it is used up
+    or no longer there.
+    """
+    used = await connection.fetchval(PRICING["use_coupon"], store.id, coupon_code, at)
+    if used is None:
+        raise InvalidState("The coupon has been used up meanwhile.", pointer=pointer, meta={"error": "used_up"})

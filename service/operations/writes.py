@@ -22,10 +22,9 @@ from service.jsonapi.body import Draft, Echo, Linked, not_found, read_only
 from service.jsonapi.document import layout, serializer
 from service.jsonapi.query import Selection
 from service.operations import events, tagging
-from service.principal import Principal, Store
+from service.principal import Principal, Store, Viewer
 from service.store import write
 from service.store.pool import Connection
-from service.store.read import Viewer
 from service.store.write import Columns
 
 OF_THE_CLIENT = frozenset({"reference", "reference_origin", "metadata"})
@@ -82,7 +81,7 @@ class Change:
     @property
     def viewer(self) -> Viewer:
         """Whose eyes it is seen with."""
-        return Viewer(self.store.id, self.principal.customer_id)
+        return self.principal.viewer
 
     @property
     def new(self) -> bool:
@@ -150,7 +149,7 @@ class Writer:
 
     async def lock(self, connection: Connection, principal: Principal, resource: type[Resource], id_: str) -> Locked:
         """Take hold of a resource before it changes. Raises NotFound when the principal can see none of this id."""
-        viewer = Viewer(principal.store.id, principal.customer_id)
+        viewer = principal.viewer
         whole: Columns = {}
         if self.whole:
             relationship = resource.relationships[self.whole]
@@ -186,8 +185,7 @@ class Writer:
         self, connection: Connection, principal: Principal, locked: Locked, name: str, ids: tuple[str, ...]
     ) -> None:
         """Add members to a to-many relationship; those that it has already are kept once."""
-        viewer = Viewer(principal.store.id, principal.customer_id)
-        held = await write.linked(connection, viewer, locked.resource, locked.id, name)
+        held = await write.linked(connection, principal.viewer, locked.resource, locked.id, name)
         # Those that were sent come first, so that pointers count them as the document does.
         draft = Draft(locked.resource, locked.id, relationships={name: (*ids, *sorted(held.difference(ids)))})
         await self.update(connection, principal, locked, draft)
@@ -196,8 +194,7 @@ class Writer:
         self, connection: Connection, principal: Principal, locked: Locked, name: str, ids: tuple[str, ...]
     ) -> None:
         """Remove members from a to-many relationship; what is no member is no problem."""
-        viewer = Viewer(principal.store.id, principal.customer_id)
-        held = await write.linked(connection, viewer, locked.resource, locked.id, name)
+        held = await write.linked(connection, principal.viewer, locked.resource, locked.id, name)
         draft = Draft(locked.resource, locked.id, relationships={name: tuple(sorted(held.difference(ids)))})
         await self.update(connection, principal, locked, draft)
 
@@ -233,11 +230,11 @@ def _check_customer(
     if principal.customer_id is None:
         return
     if resource.owner in (None, PUBLIC):
-        raise Forbidden(f"{resource.type_} are not changed by customers.")
+        raise Forbidden("{type} are not changed by customers.", type=resource.type_)
     if resource.owner == "id" and (creating or deleting):
-        raise Forbidden(f"{resource.type_} are made and deleted by integrations only.")
+        raise Forbidden("{type} are made and deleted by integrations only.", type=resource.type_)
     if creating and any(attribute.guarded and attribute.required for attribute in resource.attributes.values()):
-        raise Forbidden(f"{resource.type_} are made by integrations only.")
+        raise Forbidden("{type} are made by integrations only.", type=resource.type_)
 
 
 def _own(change: Change) -> None:

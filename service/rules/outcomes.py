@@ -79,6 +79,7 @@ class CatalogueItem:
     prices: Sequence[Price] = ()
     priced_elsewhere: bool = False
     stock: int | None = None
+    ships: bool = True
 
     def price(self, quantity: int) -> Price | None:
         """The lowest price for this many pieces, or None when there is none."""

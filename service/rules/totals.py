@@ -48,9 +48,18 @@ class Totals:
 
 def tax(amount_cents: int, rate: Decimal, *, included: bool) -> int:
     """The tax in (`included`) or on an amount, rounded half to even."""
-    base = Decimal(1) + rate if included else Decimal(1)
-    share = _EXACT.divide(_EXACT.multiply(Decimal(amount_cents), rate), base)
+    return portion(amount_cents, rate, Decimal(1) + rate if included else Decimal(1))
+
+
+def portion(amount_cents: int, rate: Decimal, of: Decimal = Decimal(1)) -> int:
+    """The part `rate / of` of an amount, rounded half to even."""
+    share = _EXACT.divide(_EXACT.multiply(Decimal(amount_cents), rate), of)
     return int(share.quantize(Decimal(1), context=_EXACT))
+
+
+def line_total(quantity: int, unit_amount_cents: int) -> int:
+    """What so many pieces cost. Raises Invalid when that is larger than the database keeps."""
+    return _checked(quantity * unit_amount_cents)
 
 
 def line_totals(
@@ -60,7 +69,7 @@ def line_totals(
 
     Raises Invalid when the total is larger than the database keeps.
     """
-    total = _checked(quantity * unit_amount_cents)
+    total = line_total(quantity, unit_amount_cents)
     taxed = max(total + discount_cents, 0)
     return LineTotals(total, tax(taxed, tax_rate, included=tax_included), discount_cents)
 

@@ -77,6 +77,8 @@ create table skus (
 );
 
 create index skus_by_name on skus (store_id, name, id);
+create index skus_by_do_not_ship on skus (store_id, do_not_ship, id);
+create index skus_by_do_not_track on skus (store_id, do_not_track, id);
 create index skus_by_disabled_at on skus (store_id, disabled_at, id);
 create index skus_by_deleted_at on skus (store_id, deleted_at, id);
 create index skus_by_published_at on skus (store_id, published_at, id);
@@ -130,7 +132,8 @@ create index prices_by_reference on prices (store_id, reference, id);
 create index prices_by_reference_origin on prices (store_id, reference_origin, id) where reference_origin is not null;
 
 -- A discount: percentage of, or amount_cents off, the lines it applies to. Without a coupon code it applies by
--- itself. sku_codes limits it to those skus; an empty list means all.
+-- itself. sku_codes limits it to those skus; an empty list means all. uses counts the orders that were made with the
+-- coupon, of which there are at most max_uses.
 create table promotions (
     store_id bigint not null,
     id text collate "C" not null,
@@ -143,6 +146,8 @@ create table promotions (
     minimum_subtotal_cents bigint,
     sku_codes text[] not null default '{}',
     customer_group_id text collate "C",
+    max_uses bigint,
+    uses bigint not null default 0,
     starts_at timestamptz(3),
     expires_at timestamptz(3),
     disabled_at timestamptz(3),
@@ -171,6 +176,9 @@ create table promotions (
         currency_code is not null
         or (amount_cents is null and minimum_subtotal_cents is null)
     ),
+    constraint promotions_with_limited_uses_have_a_coupon_code check (max_uses is null or coupon_code is not null),
+    constraint promotions_allow_at_least_one_use check (max_uses > 0),
+    constraint promotions_are_used_no_more_than_allowed check (uses >= 0 and uses <= coalesce(max_uses, uses)),
     constraint promotions_expire_after_they_start check (expires_at > starts_at)
 );
 

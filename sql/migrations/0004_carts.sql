@@ -4,7 +4,7 @@
 
 -- A cart. session is its unguessable name for a guest's frontend. A cart made from a repeat link also knows
 -- which browser it was made in. Discounts are zero or negative; the total is the sum of the other amounts, to
--- which taxes come unless they are included.
+-- which taxes come unless they are included. coupon_status says whether the coupon applies, or why it does not.
 create table carts (
     store_id bigint not null,
     id text collate "C" not null,
@@ -14,6 +14,7 @@ create table carts (
     customer_email text,
     currency_code text not null,
     coupon_code text,
+    coupon_status text,
     billing_address_id text collate "C",
     shipping_address_id text collate "C",
     shipping_method_id text collate "C",
@@ -53,6 +54,12 @@ create table carts (
     constraint carts_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint carts_have_a_currency_code check (currency_code ~ '^[A-Z]{3}$'),
     constraint carts_have_a_known_status check (status in ('active', 'converted', 'abandoned')),
+    constraint carts_have_a_known_coupon_status check (
+        coupon_status in (
+            'applied', 'unknown', 'disabled', 'not_started', 'expired', 'used_up', 'not_for_customer',
+            'not_for_currency', 'minimum_not_reached', 'no_matching_items'
+        )
+    ),
     constraint carts_have_an_unguessable_session check (session ~ '^[A-Za-z0-9_-]{16,128}$'),
     constraint carts_from_a_link_know_their_browser check ((repeat_link_id is null) = (browser is null)),
     constraint carts_note_when_they_were_converted check ((status = 'converted') = (converted_at is not null)),

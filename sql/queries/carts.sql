@@ -1,7 +1,23 @@
--- Carts. Whoever changes a cart or its items locks the cart first, and reads its items only then.
+-- Carts. Whoever changes a cart or its items locks the cart first, and reads it only then: a statement that waits for a
+-- lock sees the row as it is by then, but joins what belonged to the row of before.
 
 -- name: lock
--- A cart with its customer's group, locked.
+-- Locks a cart; gives its id.
+select carts.id
+from carts
+where carts.store_id = $1 and carts.id = $2
+for no key update;
+
+-- name: lock_active
+-- A customer's one active cart, made from no repeat link, locked; its id.
+select carts.id
+from carts
+where carts.store_id = $1 and carts.customer_id = $2 and carts.status = 'active' and carts.repeat_link_id is null
+for no key update;
+
+-- name: read
+-- A cart with all that its amounts depend on but the catalogue, and its items in the order of their ids. Ways to ship
+-- and to pay cost nothing in another currency than their own: the checkout refuses them.
 select
     carts.id,
     carts.session,
@@ -10,24 +26,60 @@ select
     customers.customer_group_id,
     carts.currency_code,
     carts.tax_included,
+    carts.coupon_code,
+    carts.coupon_status,
+    addresses.country_code,
+    addresses.state_code,
+    addresses.zip_code,
+    coalesce(shipping_methods.price_amount_cents, 0) as shipping_price_cents,
+    coalesce(payment_methods.price_amount_cents, 0) as payment_price_cents,
+    carts.subtotal_amount_cents,
     carts.shipping_amount_cents,
     carts.payment_method_amount_cents,
-    carts.subtotal_amount_cents,
     carts.discount_amount_cents,
     carts.total_tax_amount_cents,
-    carts.total_amount_cents
+    carts.total_amount_cents,
+    (
+        select
+            array_agg(
+                row(
+                    cart_items.id,
+                    cart_items.sku_id,
+                    cart_items.source_line_item_id,
+                    cart_items.sku_code,
+                    cart_items.name,
+                    cart_items.image_url,
+                    cart_items.options,
+                    cart_items.options_digest,
+                    cart_items.quantity,
+                    cart_items.unit_amount_cents,
+                    cart_items.compare_at_amount_cents,
+                    cart_items.discount_cents,
+                    cart_items.total_amount_cents,
+                    cart_items.tax_rate,
+                    cart_items.tax_amount_cents
+                )
+                order by cart_items.id
+            )
+        from cart_items
+        where cart_items.store_id = $1 and cart_items.cart_id = carts.id
+    ) as items
 from carts
 left join customers
     on carts.store_id = customers.store_id and carts.customer_id = customers.id
-where carts.store_id = $1 and carts.id = $2
-for no key update of carts;
-
--- name: lock_active
--- A customer's one active cart, made from no repeat link, locked; its id.
-select carts.id
-from carts
-where carts.store_id = $1 and carts.customer_id = $2 and carts.status = 'active' and carts.repeat_link_id is null
-for no key update;
+left join addresses
+    on
+        carts.store_id = addresses.store_id
+        and coalesce(carts.shipping_address_id, carts.billing_address_id) = addresses.id
+left join shipping_methods
+    on
+        carts.store_id = shipping_methods.store_id and carts.shipping_method_id = shipping_methods.id
+        and carts.currency_code = shipping_methods.currency_code
+left join payment_methods
+    on
+        carts.store_id = payment_methods.store_id and carts.payment_method_id = payment_methods.id
+        and carts.currency_code = payment_methods.currency_code
+where carts.store_id = $1 and carts.id = $2;
 
 -- name: create
 -- Makes an empty cart, unless the customer, or the link's browser, has an open one already.
@@ -45,30 +97,9 @@ values (
 on conflict do nothing
 returning carts.id;
 
--- name: items
--- The items of a cart in the order in which they were added.
-select
-    cart_items.id,
-    cart_items.sku_id,
-    cart_items.source_line_item_id,
-    cart_items.sku_code,
-    cart_items.name,
-    cart_items.image_url,
-    cart_items.options,
-    cart_items.options_digest,
-    cart_items.quantity,
-    cart_items.unit_amount_cents,
-    cart_items.compare_at_amount_cents,
-    cart_items.discount_cents,
-    cart_items.total_amount_cents,
-    cart_items.tax_rate,
-    cart_items.tax_amount_cents
-from cart_items
-where cart_items.store_id = $1 and cart_items.cart_id = $2
-order by cart_items.id;
-
 -- name: save
--- Writes new and changed items $3 (a JSON array), removes items $4, and sets the cart's amounts.
+-- Writes new and changed items $3 (a JSON array), removes items $4, and sets the cart's amounts
+-- and what becomes of its coupon.
 with written as (
     insert into cart_items (
         store_id, id, cart_id, sku_id, source_line_item_id, sku_code, name, image_url, options, options_digest,
@@ -94,8 +125,8 @@ with written as (
         item.total_amount_cents,
         item.tax_rate,
         item.tax_amount_cents,
-        $10 as created_at,
-        $10 as updated_at
+        $6 as created_at,
+        $6 as updated_at
     from
         jsonb_to_recordset($3::jsonb) as item (
             id text, sku_id text, source_line_item_id text, sku_code text, name text, image_url text, options jsonb,
@@ -121,11 +152,14 @@ removed as (
 
 update carts
 set
-    subtotal_amount_cents = $6,
-    discount_amount_cents = $7,
-    total_tax_amount_cents = $8,
-    total_amount_cents = $9,
-    updated_at = $10,
+    coupon_status = $7,
+    subtotal_amount_cents = $8,
+    shipping_amount_cents = $9,
+    payment_method_amount_cents = $10,
+    discount_amount_cents = $11,
+    total_tax_amount_cents = $12,
+    total_amount_cents = $13,
+    updated_at = $6,
     version = carts.version + 1
 where carts.store_id = $1 and carts.id = $2;
 

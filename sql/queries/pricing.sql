@@ -1,4 +1,4 @@
--- What skus cost and whether they can be bought.
+-- What skus cost and whether they can be bought, and what is taken off.
 
 -- name: catalogue
 -- Skus $2 as they can be bought at $5 in currency $3 by a member of customer group $4 (null: of none): every price
@@ -37,8 +37,67 @@ select
             and (prices.customer_group_id is null or prices.customer_group_id = $4)
             and coalesce(prices.starts_at <= $5, true) and coalesce(prices.expires_at > $5, true)
     ) as priced_elsewhere,
-    case when not skus.do_not_track then stock_items.quantity end as stock
+    case when not skus.do_not_track then stock_items.quantity end as stock,
+    not skus.do_not_ship as ships
 from skus
 left join stock_items
     on skus.store_id = stock_items.store_id and skus.id = stock_items.sku_id
 where skus.store_id = $1 and skus.id = any($2::text[]);
+
+-- name: promotions
+-- The promotions that apply by themselves at $3, and that of coupon code $2, of which `closed` says why nobody can have
+-- it then.
+select
+    promotions.id,
+    promotions.percentage,
+    promotions.amount_cents,
+    promotions.coupon_code,
+    promotions.currency_code,
+    promotions.minimum_subtotal_cents,
+    promotions.sku_codes,
+    promotions.customer_group_id,
+    availability.closed
+from promotions
+cross join lateral (
+    values
+    (
+        case
+            when promotions.disabled_at <= $3 then 'disabled'
+            when promotions.starts_at > $3 then 'not_started'
+            when promotions.expires_at <= $3 then 'expired'
+            when promotions.uses >= promotions.max_uses then 'used_up'
+        end
+    )
+) as availability (closed)
+where
+    promotions.store_id = $1
+    and (promotions.coupon_code = $2 or (promotions.coupon_code is null and availability.closed is null));
+
+-- name: use_coupon
+-- Counts a use of coupon code $2 at $3, unless it is used up; gives the promotion's id.
+update promotions
+set
+    uses = promotions.uses + 1,
+    updated_at = $3,
+    version = promotions.version + 1
+where
+    promotions.store_id = $1 and promotions.coupon_code = $2
+    and (promotions.max_uses is null or promotions.uses < promotions.max_uses)
+returning promotions.id;
+
+-- name: terms
+-- Whether a store's prices include tax, and what shipping ($2) and paying ($3) cost in a currency ($4).
+select
+    stores.prices_include_tax as tax_included,
+    coalesce(shipping_methods.price_amount_cents, 0) as shipping_price_cents,
+    coalesce(payment_methods.price_amount_cents, 0) as payment_price_cents
+from stores
+left join shipping_methods
+    on
+        stores.store_id = shipping_methods.store_id and shipping_methods.id = $2
+        and shipping_methods.currency_code = $4
+left join payment_methods
+    on
+        stores.store_id = payment_methods.store_id and payment_methods.id = $3
+        and payment_methods.currency_code = $4
+where stores.store_id = $1;

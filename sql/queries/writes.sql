@@ -15,7 +15,6 @@ where stores.store_id = $1;
 select
     'shipping_method' as name,
     shipping_methods.currency_code,
-    shipping_methods.price_amount_cents,
     coalesce(shipping_methods.disabled_at <= $4, false) as disabled
 from shipping_methods
 where shipping_methods.store_id = $1 and shipping_methods.id = $2
@@ -23,7 +22,6 @@ union all
 select
     'payment_method' as name,
     payment_methods.currency_code,
-    payment_methods.price_amount_cents,
     coalesce(payment_methods.disabled_at <= $4, false) as disabled
 from payment_methods
 where payment_methods.store_id = $1 and payment_methods.id = $3;

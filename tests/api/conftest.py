@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx2
 import pytest
 from starlette.applications import Starlette
 
@@ -9,6 +10,14 @@ from service.principal import Store
 from service.store.pool import Connection
 from tests import factories
 from tests.pages import Link, url_of
+from tests.spec.writing import Api
+from tests.support import Access
+
+
+@pytest.fixture
+def api(client: httpx2.AsyncClient, integration: Access) -> Api:
+    """JSON:API requests of an integration with all scopes."""
+    return Api(client, integration)
 
 
 @pytest.fixture

@@ -173,7 +173,7 @@ async def test_other_methods_are_405(client: httpx2.AsyncClient) -> None:
 @pytest.mark.parametrize("url", ["/api/services", "/api/services/webshop", f"{URL}s", "/api/services/x/y"])
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
 async def test_what_is_at_no_url_is_no_order(client: httpx2.AsyncClient, method: str, url: str) -> None:
-    for language, message in (("en", "There is nothing at this URL."), ("nl", "Op deze URL is niets te vinden.")):
+    for language, message in (("en", "There is nothing at this URL."), ("nl", "Op deze URL is niets.")):
         response = await client.request(method, url, headers={"Accept-Language": language})
         assert response.status_code == 404
         assert response.json() == {"error": True, "message": message, "data": []}

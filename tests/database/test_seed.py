@@ -12,7 +12,6 @@ from service.demo import load
 from service.demo.documents import CUSTOMER_ID, SESSION, add_documents, add_fittings
 from service.demo.generator import Amounts, generate
 from service.demo.rows import Sheet
-from service.demo.subscriptions import occurrence_at
 from service.errors import StartupError
 from service.operations import stores
 from service.principal import Store
@@ -75,13 +74,6 @@ def test_everybody_is_obviously_made_up() -> None:
     emails = [row["email"] for row in made.rows["customers"]]
     assert len(set(emails)) == len(emails) > 25
     assert all(email.endswith(("@example.com", "@example.nl")) for email in emails)
-
-
-def test_occurrences_clamp_at_month_ends_and_keep_their_wall_time() -> None:
-    anchor = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
-    months = [occurrence_at(anchor, ZONE, "monthly", index) for index in range(4)]
-    assert [moment.day for moment in months] == [31, 28, 31, 30]
-    assert [moment.hour for moment in months] == [9, 9, 8, 8]
 
 
 async def test_a_seeded_store_breaks_no_invariant_and_gives_out_no_number_twice(connection: Connection) -> None:

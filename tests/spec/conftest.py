@@ -11,13 +11,13 @@ import pytest_asyncio
 from starlette.applications import Starlette
 
 from tests.conftest import ORIGIN
-from tests.contract.conftest import world
+from tests.contract.conftest import contract, world
 from tests.spec import invariants
 from tests.spec.reading import Reader
 from tests.spec.writing import Api
 from tests.support import Access
 
-__all__ = ["api", "client", "reader", "world"]
+__all__ = ["api", "client", "contract", "reader", "world"]
 
 
 class CheckedClient(httpx2.AsyncClient):

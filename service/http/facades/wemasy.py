@@ -37,6 +37,7 @@ from service.operations.reorders import Reorder
 from service.principal import Principal
 from service.rules.outcomes import Outcome, Policy
 from service.store.pool import Connection
+from service.translations import language_of, say
 
 PATH = "/api/services/webshop/v1/customer/orders/reorder"
 LIMIT = RateLimitItemPerMinute(60, namespace="reorders")
@@ -57,7 +58,6 @@ _TEXTS = {
         "401": "Unauthenticated.",
         "403": "This token may not reorder.",
         "404": "Order not found.",
-        "nowhere": "There is nothing at this URL.",
         "405": "This method is not offered here.",
         "413": "The request body is too large.",
         "415": "Send the body as application/json.",
@@ -76,7 +76,6 @@ _TEXTS = {
         "401": "Niet ingelogd.",
         "403": "Met dit token kan niet opnieuw besteld worden.",
         "404": "Bestelling niet gevonden.",
-        "nowhere": "Op deze URL is niets te vinden.",
         "405": "Deze methode wordt hier niet aangeboden.",
         "413": "De inhoud van het verzoek is te groot.",
         "415": "Stuur de inhoud als application/json.",
@@ -126,19 +125,21 @@ def _answer(request: Request, made: Reorder) -> Response:
 
 def render(request: Request, error: ApiError) -> Response:
     """An error in the shape that the document gives its status."""
-    texts = _texts(request)
+    language, texts = _language(request), _texts(request)
     status = error.http_status
     told = {name: value for problem in error.problems for name, value in problem.headers.items()}
     if status == Invalid.status:
         body: dict[str, Any] = {
-            "message": error.problems[0].detail,
+            "message": say(error.problems[0].detail, language),
             "errors": {
-                problem.source.get("header", "order_id").lower(): [problem.detail] for problem in error.problems
+                problem.source.get("header", "order_id").lower(): [say(problem.detail, language)]
+                for problem in error.problems
             },
         }
     else:
-        told_as = "nowhere" if status == NotFound.status and request.scope["path"] != PATH else str(status)
-        body = {"error": True, "message": texts.get(told_as, error.detail)}
+        lost = status == NotFound.status and request.scope["path"] != PATH  # what isn't there is no order
+        message = None if lost else texts.get(str(status))
+        body = {"error": True, "message": message or say(error.detail, language)}
         if status == NotFound.status:
             body["data"] = []
     return _json(request, body, status, told)
@@ -203,7 +204,7 @@ def _message(texts: Mapping[str, str], added: Sequence[Outcome], skipped: Sequen
 def _language(request: Request) -> str:
     principal: Principal | None = request.scope.get("principal")
     locale = negotiate(request, principal.store.locale) if principal is not None else negotiate(request)
-    return locale.partition("_")[0]
+    return language_of(locale)
 
 
 def _texts(request: Request) -> Mapping[str, str]:

@@ -104,7 +104,8 @@ def _components(entries: Mapping[str, Described], fixed: Mapping[str, Object]) -
     to_one = {found.type_ for found in linked if isinstance(found, ToOne)}
     to_many = {found.type_ for found in linked if isinstance(found, ToMany)}
     schemas = [documents.shared(types), errors.schemas(), fixed["schemas"]]
-    responses = [errors.responses(MEDIA_TYPE), fixed["responses"]]
+    deleted = _answer("It is gone, told in a document to who asks for `Prefer: return=representation`.", "Deleted")
+    responses = [errors.responses(MEDIA_TYPE), fixed["responses"], {"Deleted": deleted}]
     asked = [parameters.identifier(), parameters.paging()]
     for entry in entries.values():
         type_ = entry.resource
@@ -242,7 +243,11 @@ def _changes(entry: Described) -> Object:
         changes["delete"] = common | {
             "operationId": f"delete{name}",
             "summary": f"Delete {_one(resource)}",
-            "responses": {"204": {"description": "It is gone."}} | errors.of_deletion(),
+            "responses": {
+                "200": _response("Deleted"),
+                "204": {"description": "It is gone."},
+            }
+            | errors.of_deletion(),
         }
     return changes
 

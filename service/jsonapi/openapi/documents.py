@@ -80,6 +80,11 @@ def shared(types: Iterable[type[Resource]]) -> dict[str, Object]:
             "oneOf": [schema(name.rpartition("/")[2]) for name in mapping.values()],
             "discriminator": {"propertyName": "type", "mapping": mapping},
         },
+        "Deleted": {
+            "type": "object",
+            "required": ["jsonapi", "meta"],
+            "properties": {"jsonapi": schema("JsonApi"), "meta": {"type": "object"}},
+        },
         "EntryPoint": {
             "type": "object",
             "required": ["jsonapi", "links", "meta"],

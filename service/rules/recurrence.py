@@ -1,0 +1,208 @@
+"""The calendar of a subscription: when its occurrences fall, as a pure function of anchor, time zone and frequency.
+
+Occurrence `index` falls `index - anchor_index` periods after the anchor, counted on the wall clock of the time zone and
+always from the anchor itself: month ends clamp (31 January, 28 February, 31 March) and never drift. A wall time that a
+change of clocks leaves out becomes the first instant after it, one that comes twice is taken once, the first time.
+
+Hours are hours that pass, whatever clocks do. A crontab's occurrences are its matches after the anchor, one by one;
+around changes of clocks they follow Debian's cron: what is left out comes right after, and nothing comes twice.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import count
+from typing import Final, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+from dateutil.relativedelta import relativedelta
+
+Reason = Literal["anchor", "clamped", "clock_forward", "clock_back"]
+"""Why an occurrence falls where it does: as counted from the anchor, on the last day of a month that is too short for
+it, or moved off a wall time that its time zone leaves out, or taken the first time of a wall time that comes twice."""
+
+HOURLY: Final = "hourly"
+
+DAYS: Final = {"daily": 1, "weekly": 7}
+
+MONTHS: Final = {
+    "monthly": 1,
+    "two-month": 2,
+    "three-month": 3,
+    "four-month": 4,
+    "six-month": 6,
+    "yearly": 12,
+}
+
+NAMED: Final = (HOURLY, *DAYS, *MONTHS)
+"""The frequencies that have a name (Commerce Layer's); every other one is a crontab."""
+
+_PROBE = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class FrequencyError(ValueError):
+    """A text that is no frequency; its message says why, in a sentence without a subject."""
+
+
+class Date(NamedTuple):
+    """Where an occurrence falls: an instant in UTC, and why there."""
+
+    at: datetime
+    reason: Reason
+
+
+def check_frequency(frequency: str, *, last_day: bool = False) -> None:
+    """Raise FrequencyError unless this is a named frequency, or a crontab of five fields not finer than hourly.
+
+    `last_day` makes sense for frequencies of whole months only.
+    """
+    if frequency not in NAMED:
+        _check_crontab(frequency)
+    if last_day and frequency not in MONTHS:
+        raise FrequencyError("has no last day of the month: that is for frequencies of whole months")
+
+
+def _check_crontab(expression: str) -> None:
+    if len(expression) > 100 or len(expression.split()) != 5:
+        raise FrequencyError(f"must be one of {', '.join(NAMED)}, or a crontab of five fields")
+    try:
+        crontab = CronSim(expression, _PROBE)
+        next(crontab)
+    except (CronSimError, StopIteration, IndexError):
+        # cronsim 2.8 meets some texts, such as an L alone where a day of the week stands, with an IndexError.
+        raise FrequencyError("is a crontab that means no date") from None
+    if len(crontab.minutes) != 1:
+        raise FrequencyError("is a crontab that is finer than hourly")
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """When a subscription's occurrences fall.
+
+    `anchor_at` is an aware instant, where the occurrence `anchor_index` falls; `timezone` an IANA name. With `last_day`
+    all others fall on the last day of their month, at the anchor's time of day. Raises FrequencyError for a frequency
+    that there is not, ZoneInfoNotFoundError for such a time zone.
+    """
+
+    anchor_at: datetime
+    timezone: str
+    frequency: str
+    anchor_index: int = 0
+    last_day: bool = False
+
+    def __post_init__(self) -> None:
+        check_frequency(self.frequency, last_day=self.last_day)
+        ZoneInfo(self.timezone)
+
+    def date(self, index: int) -> Date:
+        """Where the occurrence of this index falls. Raises ValueError for one before the anchor."""
+        return next(self.dates(index))
+
+    def dates(self, index: int) -> Iterator[Date]:
+        """Where the occurrences fall from this index on, without end. Raises ValueError for one before the anchor.
+
+        A crontab's are found by walking from the anchor: `resumed` makes that short.
+        """
+        steps = index - self.anchor_index
+        if steps < 0:
+            raise ValueError("there is no occurrence before the anchor")
+        if self.frequency not in NAMED:
+            walk = self._matches()
+            for _ in range(steps):
+                next(walk)
+            return walk
+        return (self._step(step) for step in count(steps))
+
+    def first_after(self, at: datetime) -> int:
+        """The index of the first occurrence that falls later than an aware instant, the anchor's included."""
+        if at < self.anchor_at:
+            return self.anchor_index
+        if self.frequency not in NAMED:
+            return next(index for index, date in enumerate(self._matches(), self.anchor_index) if date.at > at)
+        most = int((at - self.anchor_at) / _shortest(self.frequency)) + 2
+        return self.anchor_index + bisect_right(range(most + 1), at, key=lambda step: self._step(step).at)
+
+    def resumed(self, index: int, nominal_at: datetime) -> Calendar:
+        """The same calendar, quicker to ask for occurrences from this one on, of which it is known where it falls."""
+        if self.frequency in NAMED:
+            return self
+        return replace(self, anchor_at=nominal_at, anchor_index=index)
+
+    def _step(self, step: int) -> Date:
+        if step == 0:
+            return Date(self.anchor_at, "anchor")
+        if self.frequency == HOURLY:
+            return Date(self.anchor_at + timedelta(hours=step), "anchor")
+        zone = ZoneInfo(self.timezone)
+        anchor = self.anchor_at.astimezone(zone).replace(tzinfo=None, fold=0)
+        if self.frequency in DAYS:
+            return _instant(anchor + timedelta(days=step * DAYS[self.frequency]), zone, "anchor")
+        day = 31 if self.last_day else anchor.day
+        wall = anchor + relativedelta(months=step * MONTHS[self.frequency], day=day)
+        return _instant(wall, zone, "clamped" if wall.day < anchor.day else "anchor")
+
+    def _matches(self) -> Iterator[Date]:
+        """The anchor, then every match of the crontab after it."""
+        yield Date(self.anchor_at, "anchor")
+        zone = ZoneInfo(self.timezone)
+        last = self.anchor_at
+        crontab = CronSim(self.frequency, last.astimezone(zone))
+        while True:
+            at = next(crontab).astimezone(UTC)
+            # Around changes of clocks the same instant, or one before the start, may come up.
+            if at > last:
+                last = at
+                yield Date(at, "anchor")
+
+
+def anchored(calendar: Calendar, next_index: int, after: datetime) -> Calendar:
+    """The same frequency from the same anchor, so counted that `next_index` is its first occurrence after an instant.
+
+    This is how a subscription takes up a new frequency, time zone or anchor: indexes go on without a gap, nothing that
+    lies behind is made up for, and no occurrence comes twice.
+    """
+    if calendar.frequency not in NAMED:
+        start = max(calendar.anchor_at, after)
+        return replace(calendar, anchor_at=start, anchor_index=next_index - (calendar.anchor_at <= after))
+    counted = replace(calendar, anchor_index=0)
+    return replace(calendar, anchor_index=next_index - counted.first_after(after))
+
+
+def _shortest(frequency: str) -> timedelta:
+    """No period of the frequency is shorter; a day of a change of clocks, say, has 23 hours or 22."""
+    if frequency == HOURLY:
+        return timedelta(hours=1)
+    if frequency in DAYS:
+        return timedelta(days=DAYS[frequency], hours=-4)
+    return timedelta(days=28 * MONTHS[frequency], hours=-4)
+
+
+def _instant(wall: datetime, zone: ZoneInfo, reason: Reason) -> Date:
+    """The instant of a wall time, of one that comes twice the first, of one that is left out the first after it."""
+    first = wall.replace(tzinfo=zone, fold=0)
+    before, after = first.utcoffset(), first.replace(fold=1).utcoffset()
+    if before == after or before is None or after is None:
+        return Date(first.astimezone(UTC), reason)
+    if before > after:
+        return Date(first.astimezone(UTC), "clock_back")
+    return Date(_change(zone, wall - after, wall - before), "clock_forward")
+
+
+@lru_cache(maxsize=4096)
+def _change(zone: ZoneInfo, earlier: datetime, later: datetime) -> datetime:
+    """The instant between two (both UTC, naive) at which the zone's clocks are changed, to the second."""
+    low, high = earlier.replace(tzinfo=UTC), later.replace(tzinfo=UTC)
+    offset = low.astimezone(zone).utcoffset()
+    seconds = int((high - low).total_seconds())
+    moved = bisect_right(
+        range(seconds + 1),
+        0,
+        key=lambda second: int((low + timedelta(seconds=second)).astimezone(zone).utcoffset() != offset),
+    )
+    # Whole seconds, also when the wall time has milliseconds: clocks change on whole seconds.
+    return (low + timedelta(seconds=moved)).replace(microsecond=0)

@@ -1,0 +1,133 @@
+"""What a cart comes to, worked out apart from the service: with exact fractions, and cent by cent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+Window = str
+"""When something is valid: `open` always, `running` now, `over`, `ahead`."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """A price of a sku; `group` says that only the group has it."""
+
+    amount: int
+    min_quantity: int = 1
+    group: bool = False
+    window: Window = "open"
+
+
+@dataclass(frozen=True)
+class Product:
+    """A sku with its prices, of which the first holds always and for everybody."""
+
+    prices: Sequence[Price]
+    tax_rate: str = "0.21"
+    ships: bool = True
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A promotion: a percentage, or an amount; of some products, by their place in the shop, or of all."""
+
+    percentage: str | None = None
+    amount: int | None = None
+    minimum: int | None = None
+    products: Sequence[int] = ()
+    group: bool = False
+    window: Window = "open"
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A shop with automatic promotions, perhaps one of a coupon, and the cart of one customer (product, quantity)."""
+
+    products: Sequence[Product]
+    lines: Sequence[tuple[int, int]]
+    offers: Sequence[Offer] = ()
+    coupon: Offer | None = None
+    member: bool = False
+    tax_included: bool = True
+    shipping: int = 0
+    paying: int = 0
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """What the cart comes to: unit prices, discounts and taxes by line, and the sums; discounts are negative."""
+
+    units: list[int]
+    discounts: list[int]
+    taxes: list[int]
+    subtotal: int
+    shipping: int
+    total: int
+    coupon_applies: bool
+
+
+def amounts(shop: Shop) -> Amounts:
+    """The amounts of the shop's cart."""
+    units = [
+        min(
+            price.amount
+            for price in shop.products[product].prices
+            if price.min_quantity <= sum(pieces for other, pieces in shop.lines if other == product)
+            and price.window in ("open", "running")
+            and (shop.member or not price.group)
+        )
+        for product, _ in shop.lines
+    ]
+    totals = [unit * quantity for unit, (_, quantity) in zip(units, shop.lines, strict=True)]
+    left = list(totals)
+    automatic = [offer for offer in shop.offers if _open(offer, shop)]
+    percentages = [offer for offer in automatic if offer.percentage is not None]
+    fixed = [offer for offer in automatic if offer.percentage is None]
+    coupon = [shop.coupon] if shop.coupon is not None and _applies(shop.coupon, shop, sum(totals)) else []
+    for offer in [*percentages, *fixed, *coupon]:
+        if _applies(offer, shop, sum(totals)):
+            _take(offer, shop, left)
+    rates = [Fraction(shop.products[product].tax_rate) for product, _ in shop.lines]
+    taxes = [
+        round(rest * rate / (1 + rate)) if shop.tax_included else round(rest * rate)
+        for rest, rate in zip(left, rates, strict=True)
+    ]
+    shipping = shop.shipping if any(shop.products[product].ships for product, _ in shop.lines) else 0
+    return Amounts(
+        units=units,
+        discounts=[rest - total for rest, total in zip(left, totals, strict=True)],
+        taxes=taxes,
+        subtotal=sum(totals),
+        shipping=shipping,
+        total=sum(left) + shipping + shop.paying,
+        coupon_applies=bool(coupon),
+    )
+
+
+def _open(offer: Offer, shop: Shop) -> bool:
+    return offer.window in ("open", "running") and (shop.member or not offer.group)
+
+
+def _applies(offer: Offer, shop: Shop, subtotal: int) -> bool:
+    held = {product for product, _ in shop.lines}
+    return (
+        _open(offer, shop)
+        and (offer.minimum is None or subtotal >= offer.minimum)
+        and (not offer.products or not held.isdisjoint(offer.products))
+    )
+
+
+def _take(offer: Offer, shop: Shop, left: list[int]) -> None:
+    """Take an offer off what is left of the lines, one cent at a time, from the line that is furthest behind."""
+    covered = [n for n, (product, _) in enumerate(shop.lines) if not offer.products or product in offer.products]
+    base = sum(left[n] for n in covered)
+    if not base:
+        return
+    off = min(offer.amount, base) if offer.amount is not None else round(base * Fraction(offer.percentage or 0) / 100)
+    behind = {n: Fraction(off * left[n], base) for n in covered}
+    for _ in range(off):
+        furthest = max(covered, key=lambda n: behind[n])
+        behind[furthest] -= 1
+        left[furthest] -= 1
