@@ -22,7 +22,8 @@
     ├── Conflict                          RECORD_NOT_UNIQUE           409   this id or key is taken already
     │   ├── TypeMismatch                  TYPE_MISMATCH
     │   ├── InvalidState                  INVALID_STATE
-    │   └── InProgress                    REQUEST_IN_PROGRESS               the same request is being answered
+    │   ├── InProgress                    REQUEST_IN_PROGRESS               the same request is being answered
+    │   └── Contended                     RESOURCES_CONTENDED               others are changing the same resources
     ├── Gone                              LINK_GONE                   410   a repeat link that no longer works
     ├── PreconditionFailed                PRECONDITION_FAILED         412   the resource has changed since
     ├── TooLarge                          PAYLOAD_TOO_LARGE           413
@@ -260,6 +261,13 @@ class InProgress(Conflict):
 
     code = "REQUEST_IN_PROGRESS"
     title = "Request in progress"
+
+
+class Contended(Conflict):
+    """Others are changing the same resources in another order, and one of the requests had to give way."""
+
+    code = "RESOURCES_CONTENDED"
+    title = "Resources contended"
 
 
 class Gone(ApiError):

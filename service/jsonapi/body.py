@@ -121,15 +121,15 @@ def _fields(resource: type[Resource]) -> Mapping[str, Any]:
 def creation(resource: type[Resource], document: Any, *, customer: bool = False, lids: Lids | None = None) -> Draft:
     """Read the document of a POST to a collection; `customer` says that a customer sent it.
 
-    `lids` are the local ids that linkage may use beside the resource's own. Raises ApiError subclasses, all problems of
-    the values at once.
+    `lids` are the local ids that linkage may use beside the resource's own, which may be among them with the id that it
+    stands for. Raises ApiError subclasses, all problems of the values at once.
     """
     data = _envelope(resource, document)
     id_, lid = data.get("id"), data.get("lid")
-    known = dict(lids or {})
+    known = lids or {}
     if lid is not None:
-        id_ = id_ or clock.new_id()
-        known[resource.type_, lid] = id_
+        id_ = id_ or known.get((resource.type_, lid)) or clock.new_id()
+        known = {**known, (resource.type_, lid): id_}
     reading = _Reading(resource, Write.CREATE, customer, known)
     if id_ is not None and not ID.fullmatch(id_):
         reading.problems.append(
@@ -148,12 +148,14 @@ def update(
 
     What is absent is left as it is; null is a value (JSON:API 1.1, "Updating a Resource's Attributes").
     """
-    data = _envelope(resource, document)
-    if "id" not in data:
+    data, known = _envelope(resource, document), lids or {}
+    if "id" not in data and "lid" not in data:
         raise InvalidDocument("The resource object has no `id`.", pointer="/data")
-    if data["id"] != id_:
-        raise TypeMismatch("This URL is of the resource with another id.", pointer="/data/id")
-    reading = _Reading(resource, Write.UPDATE, customer, lids or {})
+    member = "id" if "id" in data else "lid"
+    sent = data["id"] if "id" in data else named(resource.type_, data["lid"], known, "/data/lid")
+    if sent != id_:
+        raise TypeMismatch("This URL is of the resource with another id.", pointer=f"/data/{member}")
+    reading = _Reading(resource, Write.UPDATE, customer, known)
     draft = _fields_of(reading, id_, data)
     raise_all(reading.problems)
     return draft
@@ -332,17 +334,23 @@ def _identifier(type_: str, value: Any, pointer: str, lids: Lids, problems: list
             )
         )
     elif local:
-        if (type_, value["lid"]) in lids:
-            return lids[type_, value["lid"]]
-        problems.append(
-            InvalidDocument("No resource of this request has this lid among {type}.", type=type_, pointer=pointer)
-        )
+        try:
+            return named(type_, value["lid"], lids, pointer)
+        except InvalidDocument as problem:
+            problems.append(problem)
     elif not ID.fullmatch(value["id"]):
         problems.append(not_found(type_, pointer))
     else:
         id_: str = value["id"]
         return id_
     return None
+
+
+def named(type_: str, lid: str, lids: Lids, pointer: str) -> str:
+    """The id that a local id stands for. Raises InvalidDocument for one that no resource of the request has so far."""
+    if (type_, lid) not in lids:
+        raise InvalidDocument("No resource of this request has this lid among {type}.", type=type_, pointer=pointer)
+    return lids[type_, lid]
 
 
 def not_found(type_: str, pointer: str | None = None) -> NotFound:

@@ -183,10 +183,13 @@ def identifier(type_: str, id_: str) -> Object:
     return {"type": type_, "id": id_}
 
 
-def version(profiles: Iterable[str] = ()) -> Object:
+VERSION = {"version": "1.1"}
+
+
+def applying(profiles: Iterable[str]) -> Object:
     """The `jsonapi` object of a document that applies these profiles."""
     applied = list(profiles)
-    return {"version": "1.1"} | ({"profile": applied} if applied else {})
+    return VERSION | {"profile": applied} if applied else VERSION
 
 
 def document(
@@ -201,7 +204,7 @@ def document(
 
     `profiles` are the URIs of the profiles that it applies.
     """
-    result: Object = {"jsonapi": version(profiles), "links": dict(links), "data": data}
+    result: Object = {"jsonapi": applying(profiles), "links": dict(links), "data": data}
     if included is not None:
         result["included"] = included
     if meta is not None:

@@ -26,6 +26,20 @@ ORDER_TRANSITIONS: Mapping[str, frozenset[str]] = {
 SUBSCRIPTIONS_THAT_RUN = frozenset({"active", "inactive"})
 """Subscription statuses in which a copy may be made by hand; the schedule runs active ones only."""
 
+_OPEN = frozenset({"draft", "active", "inactive"})
+
+SUBSCRIPTION_VERBS: Mapping[str, frozenset[str]] = {
+    "activate": _OPEN,
+    "deactivate": frozenset({"active", "inactive"}),
+    "cancel": _OPEN | {"cancelled"},
+    "unpark": SUBSCRIPTIONS_THAT_RUN,
+    "pause_until": SUBSCRIPTIONS_THAT_RUN,
+    "resume": SUBSCRIPTIONS_THAT_RUN,
+    "skip_next": SUBSCRIPTIONS_THAT_RUN,
+    "run_now": SUBSCRIPTIONS_THAT_RUN,
+}
+"""Verb -> the statuses in which a subscription may be told so; one that is so already is left as it is."""
+
 BLANK = Phrase("can't be blank")
 UNAVAILABLE = Phrase("is no longer available")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from schemas.base import Resource, ToMany, ToOne, graph
-from service.errors import ApiError, Conflict, Invalid, InvalidState, NotFound, Unavailable
+from service.errors import ApiError, Conflict, Invalid, InvalidState, NotFound
 from service.jsonapi.body import Draft, blank
 from service.store.pool import Connection
 from service.translations import Phrase
@@ -70,8 +70,6 @@ def explained(known: Mapping[str, Constraint], resource: type[Resource], draft: 
     except (asyncpg.DataError, asyncpg.ProgramLimitExceededError):
         # What the server says of it may hold values and names of indexes.
         raise Invalid("A value is outside of the range, or longer, than can be kept.", pointer="/data") from None
-    except (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
-        raise Unavailable("Others are changing the same resources. Ask again.", headers={"Retry-After": "1"}) from None
 
 
 def _broken(

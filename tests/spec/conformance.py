@@ -21,9 +21,7 @@ RULES = Path(__file__).with_name("rules.yaml")
 LEVELS = ("MUST", "SHOULD", "MAY")
 ELSEWHERE = ("FM-",)
 """Beginnings of marks that are of another list: known ways to fail, which no specification has."""
-STATES = ("pass", "deviation", "not applicable", "not yet")
-AWAITED = ("AO-",)
-"""Beginnings of rules that have no test as long as what they are about isn't there."""
+STATES = ("pass", "deviation", "not applicable")
 
 INTRODUCTION = """\
 # Conformance
@@ -49,13 +47,12 @@ class Rule:
     not_applicable: str = ""
     deviation: str = ""
 
-    def state(self, *, tested: bool) -> str:
+    @property
+    def state(self) -> str:
         """What the page says of it."""
         if self.not_applicable:
             return f"not applicable: {self.not_applicable}"
-        if self.deviation:
-            return f"deviation: {self.deviation}"
-        return "pass" if tested else "not yet"
+        return f"deviation: {self.deviation}" if self.deviation else "pass"
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ def faults(tests: Tests, found: Sequence[Chapter]) -> list[str]:
     for id_, rule in rules.items():
         if id_ in tests and rule.not_applicable:
             wrong.append(f"{id_} has a test, and is not applicable")
-        if not (id_ in tests or rule.not_applicable or rule.deviation or id_.startswith(AWAITED)):
+        if not (id_ in tests or rule.not_applicable or rule.deviation):
             wrong.append(f"{id_} has neither a test nor a reason")
         if rule.level not in LEVELS:
             wrong.append(f"{id_} has the level {rule.level}")
@@ -119,18 +116,18 @@ def faults(tests: Tests, found: Sequence[Chapter]) -> list[str]:
 
 def page(tests: Tests, found: Sequence[Chapter]) -> str:
     """The page, as Markdown."""
-    lines = [*INTRODUCTION.splitlines(), "", *_totals(tests, found)]
+    lines = [*INTRODUCTION.splitlines(), "", *_totals(found)]
     for chapter in found:
         lines += ["", f"## {chapter.title}", "", "| rule | level | demands | state | tests |", "|---|---|---|---|---|"]
         lines += [_row(chapter, rule, tests.get(rule.id, ())) for rule in chapter.rules]
     return "\n".join([*lines, ""])
 
 
-def _totals(tests: Tests, found: Sequence[Chapter]) -> list[str]:
-    lines = [f"| chapter | rules | {' | '.join(STATES)} |", "|---|---|---|---|---|---|"]
+def _totals(found: Sequence[Chapter]) -> list[str]:
+    lines = [f"| chapter | rules | {' | '.join(STATES)} |", "|---|---|---|---|---|"]
     sums = [0] * (len(STATES) + 1)
     for chapter in found:
-        states = [rule.state(tested=rule.id in tests).partition(":")[0] for rule in chapter.rules]
+        states = [rule.state.partition(":")[0] for rule in chapter.rules]
         numbers = [len(states), *map(states.count, STATES)]
         sums = [one + other for one, other in zip(sums, numbers, strict=True)]
         lines.append(f"| [{chapter.title}](#{chapter.title.lower().replace(' ', '-')}) | {_cells(numbers)} |")
@@ -143,8 +140,7 @@ def _cells(values: Sequence[int]) -> str:
 
 def _row(chapter: Chapter, rule: Rule, tests: Sequence[str]) -> str:
     named = ", ".join(f"`{name}`" for name in tests)
-    state = rule.state(tested=bool(tests))
-    return f"| [{rule.id}]({chapter.page}#{rule.at}) | {rule.level} | {rule.text} | {state} | {named} |"
+    return f"| [{rule.id}]({chapter.page}#{rule.at}) | {rule.level} | {rule.text} | {rule.state} | {named} |"
 
 
 def main() -> None:
