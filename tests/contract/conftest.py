@@ -47,7 +47,12 @@ async def inhabit(connection: Connection, store: Store) -> dict[str, str]:
     )
     subscription = await factories.subscription(connection, store, order)
     occurrence = await insert(
-        "occurrences", order_subscription_id=subscription, occurrence_index=1, nominal_at=at, scheduled_at=at
+        "occurrences",
+        order_subscription_id=subscription,
+        occurrence_index=1,
+        nominal_at=at,
+        scheduled_at=at,
+        status="failed",
     )
     copy = await insert("order_factories", kind="order_copies", source_order_id=order)
     recurring = await insert(
