@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from service.http import atomic, demo_checkout, docs, handlers, health, repeat_page, writing
+from service.http import atomic, demo_checkout, docs, handlers, health, repeat_api, repeat_page, writing
 from service.http.facades import ecwid, wemasy
 
 
@@ -24,6 +24,7 @@ routes: list[BaseRoute] = [
     *ecwid.routes,
     _any(wemasy.PATH, wemasy.reorder),
     *repeat_page.routes,
+    *repeat_api.routes,
     *demo_checkout.routes,
     *docs.routes,
     Route("/api", handlers.entry_point),

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from marshmallow import ValidationError
 
-from schemas.base import Resource, ToMany, ToOne, Write
+from schemas.base import Rendering, Resource, ToMany, ToOne, Write
 from schemas.kinds import ID
 from service import clock
 from service.errors import ApiError, Invalid, InvalidDocument, NotFound, ReadOnly, TypeMismatch, raise_all
@@ -48,7 +48,8 @@ class Draft:
     """What a client wants a resource to be: checked and converted, only what was sent.
 
     `attributes` and `triggers` hold Python values by name, `relationships` ids by name, `echoes` what can't be set but
-    may be repeated. `number` is the running number set aside for a new resource of a type that has one.
+    may be repeated. `number` is the running number set aside for a new resource of a type that has one, `rendering` how
+    the client sees resources.
     """
 
     resource: type[Resource]
@@ -58,6 +59,7 @@ class Draft:
     triggers: Mapping[str, Any] = field(default_factory=dict)
     echoes: tuple[Echo, ...] = ()
     number: int | None = None
+    rendering: Rendering | None = None
 
     def related(self, name: str) -> str | None:
         """The id that a to-one relationship was sent with, or None."""

@@ -318,7 +318,7 @@ async def _write(
     statuses = [outcome.status for outcome in outcomes]
     counts = {status: statuses.count(status) for status in ("added", "adjusted", "skipped")}
     rows = [
-        _row(position, outcome, item, wish.locale)
+        outcome_columns(position, outcome, item, wish.locale)
         for position, (outcome, item) in enumerate(zip(outcomes, items, strict=True))
     ]
     id_ = await connection.fetchval(
@@ -346,7 +346,7 @@ async def _write(
     return str(id_)
 
 
-def _row(position: int, outcome: Outcome, cart_item_id: str | None, locale: str) -> dict[str, Any]:
+def outcome_columns(position: int, outcome: Outcome, cart_item_id: str | None, locale: str) -> dict[str, Any]:
     """An outcome as the statement `create` reads it. Its amounts are in the currency of the order."""
     line, item = outcome.line, outcome.item
     comparable = item is not None and item.currency_code == line.currency_code
