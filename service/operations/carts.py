@@ -273,12 +273,14 @@ async def quote(
     at: datetime,
     customer_group_id: str | None = None,
     coupon_code: str | None = None,
+    coupon_counted: bool = False,
     shipping_method_id: str | None = None,
     payment_method_id: str | None = None,
 ) -> Quote:
     """What a cart of these items would come to at an instant; writes nothing, three reads for any number of items.
 
-    An item without a price keeps its own. Raises Invalid when an amount is larger than can be kept.
+    An item without a price keeps its own. `coupon_counted` says that the coupon was counted for it already.
+    Raises Invalid when an amount is larger than can be kept.
     """
     row = await connection.fetchrow(PRICING["terms"], store.id, shipping_method_id, payment_method_id, currency)
     assert row is not None  # noqa: S101 -- there is the store
@@ -287,7 +289,7 @@ async def quote(
     catalogue = await pricing.catalogue(
         connection, store, sku_ids, currency=currency, customer_group_id=customer_group_id, at=at
     )
-    promotions = await pricing.promotions(connection, store, coupon_code, at=at)
+    promotions = await pricing.promotions(connection, store, coupon_code, at=at, counted=coupon_counted)
     return await _priced(terms, items, catalogue, promotions)
 
 

@@ -14,7 +14,7 @@ from limits import RateLimitItemPerDay
 from service import clock
 from service.errors import Forbidden, Gone, Invalid, InvalidState, TooManyRequests
 from service.jsonapi.body import Draft
-from service.operations import addresses, buying, carts, drafts, events, lines, placing
+from service.operations import addresses, buying, carts, drafts, events, lines, placing, pricing
 from service.operations.buying import Row
 from service.operations.carts import Cart
 from service.operations.outcome import Created
@@ -38,7 +38,6 @@ _ALONE = ("_place", "_cancel")
 _CARRIED = (
     "customer_id",
     "customer_email",
-    "coupon_code",
     "shipping_method_id",
     "payment_method_id",
     "repeat_link_id",
@@ -109,6 +108,11 @@ class Orders(drafts.Orders):
         if cart is not None:
             change.columns |= {"tax_included": cart.tax_included, "discount_amount_cents": cart.discount_amount_cents}
             await _keep_addresses(change)
+        elif change.before.get("cart_id") is not None and change.sets("coupon_code"):
+            pointer = change.draft.pointer("coupon_code")
+            change.problems.append(
+                InvalidState("The order was made of a cart: its coupon is what the cart had.", pointer=pointer)
+            )
         if change.draft.triggers.get("_refresh_prices"):
             _refresh(change)
         if change.draft.triggers.get("_approve"):
@@ -185,7 +189,7 @@ async def _take_over(change: Change) -> Cart | None:
         change.problems.append(Invalid("customer - is not the cart's", pointer=change.draft.pointer("customer")))
     cart = await carts.recalculate(connection, store, columns["cart_id"])
     for name in ("currency_code", "coupon_code"):
-        wanted = cart.currency_code if name == "currency_code" else row[name]
+        wanted = cart.currency_code if name == "currency_code" else _coupon(cart)
         if columns.get(name, wanted) != wanted:
             change.problems.append(
                 Invalid("{name} - is another one in the cart", name=name, pointer=change.draft.pointer(name))
@@ -202,6 +206,11 @@ async def _take_over(change: Change) -> Cart | None:
     if change.principal.owner is None or change.principal.customer_id == columns["customer_id"]:
         columns.setdefault("customer_payment_source_id", row["customer_payment_source_id"])
     return cart
+
+
+def _coupon(cart: Cart) -> str | None:
+    """The coupon that takes something off a cart; an order has no other."""
+    return cart.coupon_code if cart.coupon_status == "applied" else None
 
 
 async def _check_items(change: Change, cart: Cart, pointer: str) -> None:
@@ -291,6 +300,9 @@ async def _convert(change: Change, cart_id: str) -> None:
         raise Gone(
             "The repeat link of this cart has led to as many orders as it may.", pointer=change.draft.pointer("cart")
         )
+    coupon_code = change.columns["coupon_code"]
+    if coupon_code is not None:
+        await pricing.use_coupon(connection, store, coupon_code, at=change.at, pointer=change.draft.pointer("cart"))
     actor = events.actor(change.principal)
     await events.record(connection, store, "carts.convert", cart_id, actor=actor)
 

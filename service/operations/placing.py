@@ -17,13 +17,13 @@ from service import clock
 from service.errors import ApiError, Forbidden, InProgress, Invalid, InvalidState, raise_all
 from service.gateways import GATEWAYS, usable
 from service.jsonapi.body import Draft
-from service.operations import addresses, buying, events, payments
+from service.operations import addresses, buying, carts, events, payments
 from service.operations.buying import Row
+from service.operations.carts import CartItem
 from service.operations.orders import ORDERS
 from service.principal import Principal, Store
 from service.rules.outcomes import Outcome
 from service.rules.states import BLANK, Checkout, Method, missing, refused
-from service.rules.totals import line_totals
 from service.store.phases import Interlude
 from service.store.pool import Connection
 from service.translations import Phrase
@@ -103,33 +103,47 @@ async def cancel(connection: Connection, principal: Principal, order_id: str, dr
 
 
 async def refresh_prices(connection: Connection, store: Store, order_id: str, at: datetime) -> None:
-    """Bring the lines of an order to the prices of today; one that has none keeps its own, and can't be placed."""
+    """Bring an order of a cart to what that cart would come to today: prices, taxes, promotions and its coupon.
+
+    A line that has no price keeps its own, and can't be placed. A coupon that doesn't apply any more is left out.
+    """
     facts = await payments.facts_of(connection, store, order_id)
     rows = await connection.fetch(PLACING["lines"], store.id, order_id)
-    outcomes = await _today(connection, store, rows, facts, at)
-    priced = []
-    for row, outcome in zip(rows, outcomes, strict=True):
-        if outcome.price is None or outcome.item is None:
-            continue
-        rate = outcome.item.tax_rate
-        amounts = line_totals(
-            row["quantity"],
-            outcome.price.amount_cents,
-            rate,
-            tax_included=facts["tax_included"],
-            discount_cents=row["discount_cents"],
-        )
-        priced.append(
-            {
-                "id": row["id"],
-                "unit_amount_cents": outcome.price.amount_cents,
-                "compare_at_amount_cents": outcome.price.compare_at_amount_cents,
-                "total_amount_cents": amounts.total + row["options_amount_cents"],
-                "tax_rate": str(rate),
-                "tax_amount_cents": amounts.tax,
-            }
-        )
+    quote = await carts.quote(
+        connection,
+        store,
+        [_cart_item(row) for row in rows if row["sku_id"] is not None],
+        currency=facts["currency_code"],
+        at=at,
+        customer_group_id=facts["customer_group_id"],
+        coupon_code=facts["coupon_code"],
+        coupon_counted=True,
+    )
+    columns = ("id", "unit_amount_cents", "compare_at_amount_cents", "discount_cents", "total_amount_cents")
+    priced = [
+        {column: getattr(item, column) for column in columns}
+        | {"tax_rate": str(item.tax_rate), "tax_amount_cents": item.tax_amount_cents}
+        for item in quote.items
+    ]
     await connection.execute(PLACING["reprice"], store.id, order_id, orjson.dumps(priced).decode(), at)
+    coupon_code = facts["coupon_code"] if quote.coupon_status == "applied" else None
+    await connection.execute(PLACING["discount"], store.id, order_id, quote.totals.discount, coupon_code)
+
+
+def _cart_item(row: Row) -> CartItem:
+    """A line of the statement `lines` as the item of a cart."""
+    return CartItem(
+        id=row["id"],
+        sku_id=row["sku_id"],
+        source_line_item_id=None,
+        sku_code=row["sku_code"],
+        name=row["name"],
+        image_url=None,
+        options=orjson.loads(row["options"]),
+        options_digest="",
+        quantity=row["quantity"],
+        unit_amount_cents=row["unit_amount_cents"],
+    )
 
 
 async def _check(

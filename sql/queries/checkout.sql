@@ -19,7 +19,6 @@ select
     carts.status,
     carts.customer_id,
     carts.customer_email,
-    carts.coupon_code,
     carts.billing_address_id,
     carts.shipping_address_id,
     carts.shipping_method_id,

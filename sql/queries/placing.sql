@@ -9,6 +9,7 @@ select
     orders.customer_id,
     orders.customer_email,
     orders.currency_code,
+    orders.coupon_code,
     orders.tax_included,
     orders.total_tax_amount_cents,
     orders.total_amount_cents,
@@ -54,9 +55,7 @@ select
     line_items.options,
     line_items.quantity,
     line_items.currency_code,
-    line_items.unit_amount_cents,
-    line_items.options_amount_cents,
-    line_items.discount_cents
+    line_items.unit_amount_cents
 from line_items
 where line_items.store_id = $1 and line_items.order_id = $2 and line_items.item_type = 'skus'
 order by line_items.position, line_items.id;
@@ -198,17 +197,28 @@ update line_items
 set
     unit_amount_cents = given.unit_amount_cents,
     compare_at_amount_cents = given.compare_at_amount_cents,
-    total_amount_cents = given.total_amount_cents,
+    discount_cents = given.discount_cents,
+    total_amount_cents = given.total_amount_cents + line_items.options_amount_cents,
     tax_rate = given.tax_rate,
     tax_amount_cents = given.tax_amount_cents,
     updated_at = $4,
     version = line_items.version + 1
 from
     jsonb_to_recordset($3::jsonb) as given (
-        id text, unit_amount_cents bigint, compare_at_amount_cents bigint, total_amount_cents bigint,
-        tax_rate numeric, tax_amount_cents bigint
+        id text, unit_amount_cents bigint, compare_at_amount_cents bigint, discount_cents bigint,
+        total_amount_cents bigint, tax_rate numeric, tax_amount_cents bigint
     )
 where line_items.store_id = $1 and line_items.order_id = $2 and line_items.id = given.id;
+
+-- name: discount
+-- Sets what promotions and the coupon ($4) take off an order, and whether its prices include taxes, as its store has it.
+update orders
+set
+    discount_amount_cents = $3,
+    coupon_code = $4,
+    tax_included = stores.prices_include_tax
+from stores
+where orders.store_id = $1 and orders.id = $2 and stores.store_id = $1;
 
 -- name: abandoned
 -- Of all stores: orders with a payment that nobody is at any more at $1, real time; at most $2. A global read.

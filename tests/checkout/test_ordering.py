@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import httpx2
 import pytest
@@ -176,3 +177,77 @@ async def test_a_payment_source_of_the_wallet_comes_along(
     access: Access = await grant(customer_id=customer_id)
     order = await ordered(Api(client, access), cart)
     assert order["relationships"]["customer_payment_source"]["data"]["id"] == source
+
+
+async def coupon(connection: Connection, store: Store, *, code: str | None = "HALF", **columns: Any) -> None:
+    """A promotion of half the price."""
+    values = {"name": "Half", "kind": "percent", "percentage": 50, "coupon_code": code}
+    await factories.insert(connection, "promotions", store, **values | columns)
+
+
+async def uses(connection: Connection, store: Store) -> int:
+    return int(await connection.fetchval("select sum(uses) from promotions where store_id = $1", store.id))
+
+
+async def test_a_coupon_comes_along_and_is_counted(
+    client: httpx2.AsyncClient, connection: Connection, store: Store
+) -> None:
+    await coupon(connection, store, max_uses=1)
+    cart = await ready(connection, store, customer_id=None, coupon_code="HALF")
+    guest = Api(client, cart.guest)
+    shown = (await ordered(guest, cart))["attributes"]
+    assert (shown["coupon_code"], shown["discount_amount_cents"]) == ("HALF", -2500)
+    assert (shown["total_amount_cents"], shown["total_tax_amount_cents"]) == (2995, 434)
+    assert await uses(connection, store) == 1
+    assert await offenders(connection, store) == []
+
+
+@pytest.mark.parametrize("why", [{"uses": 3, "max_uses": 3}, {"minimum_subtotal_cents": 9999, "currency_code": "EUR"}])
+async def test_a_coupon_that_does_not_apply_stays_behind(
+    api: Api, connection: Connection, store: Store, why: dict[str, Any]
+) -> None:
+    await coupon(connection, store, **why)
+    cart = await ready(connection, store, coupon_code="HALF")
+    shown = (await ordered(api, cart))["attributes"]
+    assert (shown["coupon_code"], shown["discount_amount_cents"]) == (None, 0)
+    assert await uses(connection, store) == why.get("uses", 0)
+
+
+async def test_of_many_carts_with_one_coupon_no_more_become_orders_than_it_allows(
+    api: Api, connection: Connection, store: Store
+) -> None:
+    await coupon(connection, store, max_uses=2)
+    carts = [await ready(connection, store, coupon_code="HALF") for _ in range(6)]
+    answers = await asyncio.gather(*(api.send("POST", "orders", ordering(cart)) for cart in carts))
+    taken_off = [
+        answer.json()["data"]["attributes"]["discount_amount_cents"] for answer in answers if answer.status_code == 201
+    ]
+    assert taken_off.count(-2500) == await uses(connection, store) == 2
+    refused = [answer for answer in answers if answer.status_code != 201]
+    assert {error["meta"]["error"] for answer in refused for error in answer.json()["errors"]} <= {"used_up"}
+    assert await offenders(connection, store) == []
+
+
+async def test_prices_that_are_taken_over_keep_the_coupon_of_the_order(
+    api: Api, connection: Connection, store: Store
+) -> None:
+    await coupon(connection, store, max_uses=1)
+    await coupon(connection, store, code=None)
+    cart = await ready(connection, store, coupon_code="HALF")
+    order = await ordered(api, cart)
+    assert order["attributes"]["discount_amount_cents"] == -3750
+    await factories.set_price(connection, store, cart.shirt, 3000)
+    await connection.execute("update promotions set disabled_at = created_at where coupon_code is null")
+    fresh = await api.update("orders", order["id"], {"_refresh_prices": True})
+    shown = fresh.json()["data"]["attributes"]
+    assert (shown["coupon_code"], shown["discount_amount_cents"]) == ("HALF", -3000)
+    assert (shown["subtotal_amount_cents"], shown["total_amount_cents"]) == (6000, 3495)
+    assert await uses(connection, store) == 1
+    assert await offenders(connection, store) == []
+
+
+async def test_the_coupon_of_an_order_of_a_cart_is_not_changed(buyer: Api, cart: Ready) -> None:
+    order = await ordered(buyer, cart)
+    answer = await buyer.update("orders", order["id"], {"coupon_code": "HALF"})
+    assert answer.status_code == 409
+    assert pointers(answer) == ["/data/attributes/coupon_code"]
