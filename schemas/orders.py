@@ -124,6 +124,12 @@ class Order(Standard, Tagged):
         " by integrations only.",
     )
     _approve = Boolean(write=Write.UPDATE, guarded=True, trigger=True, doc="Approves a placed order.")
+    _create_subscriptions = Boolean(
+        write=Write.UPDATE,
+        trigger=True,
+        doc="Makes subscriptions of a placed order: of its lines with a frequency, by the store's subscription models."
+        " It does so once.",
+    )
     _repeat_link_factor = Text(
         write=Write.CREATE,
         trigger=True,

@@ -77,8 +77,9 @@ class Principal:
 
     Who shows the session of a cart has `cart_id`, and no more than that cart, whatever token comes with it; the token
     says which customer it is, if one is signed in. `proven_link_id` is the repeat link whose customer somebody has
-    shown to be without signing in. `demands_if_match` is the store's policy `require_if_match`: that changes name the
-    version they are made to. `expires_at` is when the token ends, real time, None for never.
+    shown to be without signing in, `acting` the actor whom the service itself goes on for. `demands_if_match` is the
+    store's policy `require_if_match`: that changes name the version they are made to. `expires_at` is when the token
+    ends, real time, None for never.
     """
 
     store: Store
@@ -89,6 +90,12 @@ class Principal:
     expires_at: datetime | None = None
     cart_id: str | None = None
     proven_link_id: str | None = None
+    acting: str | None = None
+
+    @classmethod
+    def of_service(cls, store: Store, actor: str) -> Principal:
+        """The service itself, where it goes on with what an actor, as events name it, has begun."""
+        return cls(store, "", None, frozenset(SCOPES), acting=actor)
 
     @property
     def owner(self) -> Owner | None:

@@ -14,11 +14,11 @@ from limits import RateLimitItemPerDay
 from service import clock
 from service.errors import Forbidden, Gone, Invalid, InvalidState, TooManyRequests
 from service.jsonapi.body import Draft
-from service.operations import addresses, buying, carts, drafts, events, lines, placing, pricing
+from service.operations import addresses, buying, carts, drafts, events, lines, placing, pricing, subscribing
 from service.operations.buying import Row
 from service.operations.carts import Cart
 from service.operations.outcome import Created
-from service.operations.writes import Change, Locked
+from service.operations.writes import OF_THE_CLIENT, Change, Locked
 from service.principal import Principal
 from service.rules.outcomes import SourceLine
 from service.rules.states import refused
@@ -34,6 +34,8 @@ ATTEMPTS = RateLimitItemPerDay(10, namespace="repeat_link_factors")
 
 _ALONE = ("_place", "_cancel")
 """Triggers that take more than one transaction."""
+_FACTOR = "_repeat_link_factor"
+"""What a new order is sent with, and counted before the order is made: another transaction."""
 
 _CARRIED = (
     "customer_id",
@@ -54,8 +56,9 @@ class Orders(drafts.Orders):
         self, connection: Connection, principal: Principal, draft: Draft
     ) -> str | Created | Interlude[str | Created]:
         """Make an order. What the buyer knows of a repeat link's order is counted before it is looked at."""
-        said = draft.triggers.get("_repeat_link_factor")
+        said, pointer = draft.triggers.get(_FACTOR), draft.pointer(_FACTOR)
         cart_id = principal.cart_id or draft.related("cart")
+        draft = replace(draft, triggers={name: value for name, value in draft.triggers.items() if name != _FACTOR})
         if said is None or cart_id is None or principal.owner is None:
             return await self.create(connection, principal, draft)
         row = await connection.fetchrow(CHECKOUT["factor"], principal.store.id, cart_id)
@@ -71,7 +74,7 @@ class Orders(drafts.Orders):
             if not _knows(row["answers"], said):
                 raise Invalid(
                     "_repeat_link_factor - is not what the order says",
-                    pointer=draft.pointer("_repeat_link_factor"),
+                    pointer=pointer,
                     meta={"error": "wrong_factor"},
                 )
             return await self.create(connection, replace(principal, proven_link_id=link_id), draft)
@@ -98,8 +101,8 @@ class Orders(drafts.Orders):
         return await act(connection, principal, locked.id, draft)
 
     async def complete(self, change: Change) -> None:
-        """Take over the cart of a new order; approve a placed one."""
-        for name in (*_ALONE, "_payment_source_token"):
+        """Take over the cart of a new order; do what triggers ask for."""
+        for name in (*_ALONE, _FACTOR, "_payment_source_token"):
             if change.draft.triggers.get(name):
                 pointer = change.draft.pointer(name)
                 change.problems.append(Invalid("{name} - takes a request of its own", name=name, pointer=pointer))
@@ -117,9 +120,11 @@ class Orders(drafts.Orders):
             _refresh(change)
         if change.draft.triggers.get("_approve"):
             _approve(change)
+        if change.draft.triggers.get(subscribing.TRIGGER):
+            await subscribing.prepare(change)
 
     async def settle(self, change: Change) -> None:
-        """Give an order of a cart its lines; work out the amounts."""
+        """Give an order of a cart its lines; work out the amounts; make subscriptions of it."""
         cart_id = change.columns.get("cart_id")
         if change.new and cart_id is not None:
             await _convert(change, cart_id)
@@ -129,6 +134,7 @@ class Orders(drafts.Orders):
         if not change.new and change.columns.get("status") == "approved":
             actor = events.actor(change.principal)
             await events.record(change.connection, change.store, "orders.approve", change.id, actor=actor)
+        await subscribing.create(change)
 
     async def release(self, change: Change) -> None:
         """An order of a cart stays, as its cart does."""
@@ -153,7 +159,8 @@ class LineItems(lines.LineItems):
 
 def _check_open(change: Change) -> None:
     of_cart = change.whole.get("cart_id") is not None and change.principal.owner is not None
-    if of_cart and not (change.before and change.draft.attributes and change.only_of_the_client()):
+    harmless = change.changed().keys() <= OF_THE_CLIENT | {"frequency"}
+    if of_cart and not (change.before and change.draft.attributes and harmless):
         change.problems.append(InvalidState("The order was made of a cart: its lines are what the cart held."))
 
 

@@ -17,7 +17,7 @@ from service import clock
 from service.errors import InProgress, InvalidState, PaymentRefused
 from service.gateways import GATEWAYS
 from service.gateways.port import Answer, Payment, release, settle
-from service.operations import events
+from service.operations import events, subscribing
 from service.operations.buying import Row
 from service.principal import Store
 from service.store import queue
@@ -126,6 +126,12 @@ async def save(
     )
 
 
+async def placed(connection: Connection, store: Store, order_id: str, *, actor: str) -> None:
+    """What follows once an order is placed: its event, and the subscriptions that waited for it."""
+    await events.record(connection, store, "orders.place", order_id, actor=actor)
+    await subscribing.activate(connection, store, order_id, actor=actor)
+
+
 def _attempt(store: Store, order_id: str, actor: str, row: Row) -> Attempt:
     payment = Payment(row["key"], row["currency_code"], row["amount_cents"], row["source_token"])
     return Attempt(store, order_id, actor, row["id"], row["status"], row["gateway"], payment)
@@ -186,7 +192,7 @@ async def _conclude(connection: Connection, attempt: Attempt, facts: Row, answer
         return None
     if answer.status == "authorized":
         await save(connection, store, order_id, facts, status="placed", paid="authorized", at=at)
-        await events.record(connection, store, "orders.place", order_id, actor=attempt.actor)
+        await placed(connection, store, order_id, actor=attempt.actor)
         return None
     await connection.execute(PLACING["give_stock_back"], store.id, order_id, at)
     await save(connection, store, order_id, facts, status="pending", paid=facts["payment_status"], at=at)

@@ -17,7 +17,7 @@ from service import clock
 from service.errors import ApiError, Forbidden, InProgress, Invalid, InvalidState, raise_all
 from service.gateways import GATEWAYS, usable
 from service.jsonapi.body import Draft
-from service.operations import addresses, buying, carts, events, payments
+from service.operations import addresses, buying, carts, events, payments, subscribing
 from service.operations.buying import Row
 from service.operations.carts import CartItem
 from service.operations.orders import ORDERS
@@ -64,14 +64,17 @@ async def place(connection: Connection, principal: Principal, order_id: str, dra
     status, paid = ("placing", facts["payment_status"]) if due else ("placed", "free")
     kept = {**facts, "billing_address_id": billing_id, "shipping_address_id": shipping_id}
     await payments.save(connection, store, order_id, kept, status=status, paid=paid, at=at)
-    await events.record(connection, store, "orders.placing" if due else "orders.place", order_id, actor=actor)
     if not due:
+        await payments.placed(connection, store, order_id, actor=actor)
         return None
+    await events.record(connection, store, "orders.placing", order_id, actor=actor)
     return await payments.begin(connection, store, order_id, facts, due=due, token=token, actor=actor)
 
 
 async def cancel(connection: Connection, principal: Principal, order_id: str, draft: Draft) -> Interlude[None] | None:
     """Cancel an order that is locked: its stock goes back, and its payment is voided in the interlude, if it has one.
+
+    Its subscriptions end where their models say so.
 
     An order that is cancelled already stays so. Raises InvalidState for an approved one unless an integration asks,
     Forbidden for a placed one where a guest asks, InProgress for one that is being placed.
@@ -99,6 +102,7 @@ async def cancel(connection: Connection, principal: Principal, order_id: str, dr
         paid = "voided"
     await payments.save(connection, store, order_id, facts, status="cancelled", paid=paid, at=at)
     await events.record(connection, store, "orders.cancel", order_id, actor=actor)
+    await subscribing.cancel(connection, store, order_id, actor=actor)
     return voiding
 
 
