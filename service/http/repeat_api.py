@@ -105,7 +105,7 @@ def _preview(request: Request, opened: Opened, found: Preview) -> Response:
     locale = rendering.locale
     outcomes = repeat_page.products(found.outcomes)
     statuses = [outcome.status for outcome in outcomes]
-    total, currency = found.total_amount_cents, opened.currency_code
+    total, currency = found.totals.total, opened.currency_code
     data = {
         "type": PREVIEW,
         "id": opened.link.id,

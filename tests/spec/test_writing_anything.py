@@ -145,7 +145,8 @@ async def test_no_body_breaks_the_service(  # noqa: PLR0917 -- fixtures
             done += 1
             assert not [id_ for id_ in foreign.values() if f'"{id_}"' in answer.text]
         if entry.update is None:  # with linkage alone, or nothing at all, more of them are good
-            for less in ({"attributes": {}}, {"attributes": {}, "relationships": {}}):
+            lesser: list[dict[str, Any]] = [{"attributes": {}}, {"attributes": {}, "relationships": {}}]
+            for less in lesser:
                 done += (await api.send("POST", type_, {"data": one | less})).status_code == 201
             continue
         shown = await api.get(f"{type_}/{world[type_]}")
