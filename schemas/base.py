@@ -21,7 +21,9 @@ from marshmallow_jsonapi import fields as mj
 MEMBER_NAME = re.compile(r"[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?")
 """Member names we use: the ASCII part of JSON:API 1.1, section "Member Names"."""
 
-RESERVED_TYPES = frozenset({"v3", "services", "operations", "application", "organization", "docs", "openapi"})
+RESERVED_TYPES = frozenset(
+    {"v3", "services", "operations", "application", "organization", "docs", "openapi", "reorder_previews"}
+)
 """First path segments under /api that are no resource types."""
 
 

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from schemas.base import Rendering, Resource, ToMany, ToOne, graph
 from schemas.kinds import ID
 from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed, NotFound
-from service.http import idempotency, prefer, urls
+from service.http import idempotency, languages, prefer, urls
 from service.http.answers import VARY, Document
 from service.http.auth import authenticate
 from service.http.docs import YAML
@@ -133,6 +133,7 @@ async def _create(request: Request, entry: Entry) -> Response:
     draft = body.creation(entry.resource, body.loads(raw), customer=principal.customer_id is not None)
     if entry.numbers:
         draft = replace(draft, number=await request.app.state.numbers.take(principal.store.id, entry.numbers))
+    draft = replace(draft, locale=languages.negotiate(request, principal.store.locale))
     rendering = rendering_of(request, principal)
     create = entry.create
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from service.http import demo_checkout, docs, handlers, health, repeat_page, writing
+from service.http import demo_checkout, docs, handlers, health, reorder_previews, repeat_page, writing
 from service.http.facades import ecwid, wemasy
 
 
@@ -28,6 +28,7 @@ routes: list[BaseRoute] = [
     *docs.routes,
     Route("/api", handlers.entry_point),
     *writing.routes,
+    *reorder_previews.routes,
     _any("/api/{type}", handlers.collection),
     _any("/api/{type}/{id}", handlers.resource),
     _any("/api/{type}/{id}/relationships/{relationship}", handlers.relationship),

@@ -47,7 +47,8 @@ class Draft:
     """What a client wants a resource to be: checked and converted, only what was sent.
 
     `attributes` and `triggers` hold Python values by name, `relationships` ids by name, `echoes` what can't be set but
-    may be repeated. `number` is the running number set aside for a new resource of a type that has one.
+    may be repeated. `number` is the running number set aside for a new resource of a type that has one, `locale` the
+    language of texts that are made for the sender (None: the store's).
     """
 
     resource: type[Resource]
@@ -57,6 +58,7 @@ class Draft:
     triggers: Mapping[str, Any] = field(default_factory=dict)
     echoes: tuple[Echo, ...] = ()
     number: int | None = None
+    locale: str | None = None
 
     def related(self, name: str) -> str | None:
         """The id that a to-one relationship was sent with, or None."""
@@ -113,13 +115,21 @@ def _fields(resource: type[Resource]) -> Mapping[str, Any]:
     return fields
 
 
-def creation(resource: type[Resource], document: Any, *, customer: bool = False, lids: Lids | None = None) -> Draft:
+def creation(
+    resource: type[Resource],
+    document: Any,
+    *,
+    customer: bool = False,
+    lids: Lids | None = None,
+    type_: str | None = None,
+) -> Draft:
     """Read the document of a POST to a collection; `customer` says that a customer sent it.
 
-    `lids` are the local ids that linkage may use beside the resource's own. Raises ApiError subclasses, all problems of
-    the values at once.
+    `lids` are the local ids that linkage may use beside the resource's own. `type_` is what such documents go by where
+    they are sent for something else than to create the resource. Raises ApiError subclasses, all problems of the values
+    at once.
     """
-    data = _envelope(resource, document)
+    data = _envelope(type_ or resource.type_, document)
     id_, lid = data.get("id"), data.get("lid")
     known = dict(lids or {})
     if lid is not None:
@@ -143,7 +153,7 @@ def update(
 
     What is absent is left as it is; null is a value (JSON:API 1.1, "Updating a Resource's Attributes").
     """
-    data = _envelope(resource, document)
+    data = _envelope(resource.type_, document)
     if "id" not in data:
         raise InvalidDocument("The resource object has no `id`.", pointer="/data")
     if data["id"] != id_:
@@ -164,7 +174,7 @@ def linkage(relationship: ToOne | ToMany, document: Any, *, lids: Lids | None = 
     return linked
 
 
-def _envelope(resource: type[Resource], document: Any) -> dict[str, Any]:
+def _envelope(type_: str, document: Any) -> dict[str, Any]:
     """The resource object of a document.
 
     What is wrong with its shape is reported alone, since nothing inside can be trusted then.
@@ -178,8 +188,8 @@ def _envelope(resource: type[Resource], document: Any) -> dict[str, Any]:
         raise InvalidDocument("The resource object has no `type`.", pointer="/data")
     if not isinstance(data["type"], str):
         raise InvalidDocument("`type` must be a string.", pointer="/data/type")
-    if data["type"] != resource.type_:
-        raise TypeMismatch(f"This URL takes {resource.type_}, not {data['type']}.", pointer="/data/type")
+    if data["type"] != type_:
+        raise TypeMismatch(f"This URL takes {type_}, not {data['type']}.", pointer="/data/type")
     for member in ("attributes", "relationships"):
         if not isinstance(data.get(member, {}), dict):
             raise InvalidDocument(f"`{member}` must be an object.", pointer=f"/data/{member}")

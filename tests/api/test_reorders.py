@@ -9,7 +9,7 @@ import pytest
 
 from service import clock
 from service.operations import reorders
-from service.operations.reorders import Wish
+from service.operations.repeating import Wish
 from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories

@@ -34,15 +34,15 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
     "Forbidden": (403, "The token lacks the scope, or is a customer's where customers may not.", (errors.Forbidden,)),
     "ForbiddenField": (
         403,
-        "The token lacks the scope, or a field was sent that the service sets.",
-        (errors.Forbidden, errors.ReadOnly),
+        "The token lacks the scope, a field was sent that the service sets, or the store doesn't offer it.",
+        (errors.Forbidden, errors.ReadOnly, errors.ReorderDisabled),
     ),
     "NotFound": (404, "There is no such resource, or none that the token may know of.", (errors.NotFound,)),
     "NotAcceptable": (406, "The Accept header doesn't allow this media type.", (errors.NotAcceptable,)),
     "Conflict": (
         409,
         "The type is another one's, the id is taken, the state of things doesn't allow it, or the key is in use.",
-        (errors.Conflict, errors.TypeMismatch, errors.InvalidState, errors.InProgress),
+        (errors.Conflict, errors.TypeMismatch, errors.InvalidState, errors.PreviewStale, errors.InProgress),
     ),
     "PayloadTooLarge": (413, "The body is larger than the service reads.", (errors.TooLarge,)),
     "UnsupportedMediaType": (
