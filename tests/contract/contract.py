@@ -98,7 +98,7 @@ def check_document(document: Mapping[str, Any]) -> None:
     primary = data if isinstance(data, list) else [] if data is None else [data]
     included = document.get("included", [])
     keys = [(resource["type"], resource["id"]) for resource in [*primary, *included]]
-    bare = primary and "links" not in primary[0]
+    bare = primary and primary[0].keys() <= {"type", "id", "meta"}
     if not bare:
         assert len(keys) == len(set(keys)), "a resource is in the document twice"
     reachable = {(resource["type"], resource["id"]) for resource in primary}
@@ -111,6 +111,8 @@ def check_document(document: Mapping[str, Any]) -> None:
                 todo += [known[linked]] if linked in known else []
     assert known.keys() <= reachable, "something is included that nothing links to"
     for resource in [*(primary if not bare else []), *included]:
+        if "links" not in resource:
+            continue  # it is kept nowhere, so it has no URL
         own = resource["links"]["self"]
         assert own.endswith(f"/{resource['type']}/{resource['id']}")
         for name, relationship in resource.get("relationships", {}).items():
