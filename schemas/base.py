@@ -22,9 +22,12 @@ MEMBER_NAME = re.compile(r"[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?")
 """Member names we use: the ASCII part of JSON:API 1.1, section "Member Names"."""
 
 RESERVED_TYPES = frozenset(
-    {"v3", "services", "operations", "application", "organization", "docs", "openapi", "reorder_previews"}
-)
-"""First path segments under /api that are no resource types."""
+    {
+        "v3", "services", "operations", "application", "organization", "docs", "openapi", "schemas", "errors",
+        "reorder_previews",
+    }
+)  # fmt: skip
+"""First path segments under /api, and names of schemas, that are no resource types."""
 
 
 class Write(enum.Flag):
@@ -102,6 +105,10 @@ class Graph(Mapping[str, "type[Resource]"]):
                         raise TypeError(f"{where} sorts by {key!r}, which {target.type_} can't be sorted by")
             if resource.owner not in (None, PUBLIC):
                 resource.owner_path(self)
+            if resource.seen_with and not isinstance(resource.relationships.get(resource.seen_with), ToOne):
+                raise TypeError(
+                    f"{resource.__name__}: {resource.seen_with!r} is no to-one relationship to be seen with"
+                )
 
 
 graph = Graph()
@@ -252,6 +259,9 @@ class Resource(Schema, metaclass=_ResourceType):
     values, for types that share a table), `owner` (path of to-one relationships to the customer who owns a row,
     `PUBLIC`, or None: not for customers), `internal` (columns of the table that clients never see), `disclosed` (texts
     that only the answer to a create shows, beside the attributes: name -> description).
+
+    Of a public type customers see what has none of the columns `private`, is between the instants in the two columns
+    `period`, either of which may be "", and belongs by the to-one relationship `seen_with` to something that they see.
     """
 
     type_: ClassVar[str]
@@ -260,6 +270,8 @@ class Resource(Schema, metaclass=_ResourceType):
     owner: ClassVar[str | None]
     internal: ClassVar[tuple[str, ...]]
     private: ClassVar[tuple[str, ...]]
+    period: ClassVar[tuple[str, str]]
+    seen_with: ClassVar[str]
     disclosed: ClassVar[Mapping[str, str]]
     attributes: ClassVar[Mapping[str, Any]]
     triggers: ClassVar[Mapping[str, Any]]
@@ -279,6 +291,8 @@ class Resource(Schema, metaclass=_ResourceType):
         cls.owner = getattr(meta, "owner", None)
         cls.internal = tuple(getattr(meta, "internal", ()))
         cls.private = tuple(getattr(meta, "private", ()))
+        cls.period = getattr(meta, "period", ("", ""))
+        cls.seen_with = getattr(meta, "seen_with", "")
         cls.disclosed = dict(getattr(meta, "disclosed", {}))
         declared: dict[str, Any] = cls._declared_fields
         cls.relationships = {n: f for n, f in declared.items() if isinstance(f, mj.BaseRelationship)}
@@ -288,8 +302,8 @@ class Resource(Schema, metaclass=_ResourceType):
         cls.attributes = {n: f for n, f in kept.items() if not getattr(f, "trigger", False)}
         cls.triggers = {n: f for n, f in kept.items() if n not in cls.attributes}
         for name, field in cls.triggers.items():
-            if not name.startswith("_") or not MEMBER_NAME.fullmatch(name[1:]):
-                raise TypeError(f"{cls.__name__}.{name}: the name of a trigger begins with an underscore")
+            if name in ("type", "id") or not MEMBER_NAME.fullmatch(name.removeprefix("_")):
+                raise TypeError(f"{cls.__name__}.{name}: not a name that a trigger can have")
             field.bind_name(name)
         for name in [*cls.attributes, *cls.relationships, *(["id"] if not isinstance(declared["id"], Str) else [])]:
             if name in ("type", "id") or not MEMBER_NAME.fullmatch(name):

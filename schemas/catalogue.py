@@ -79,8 +79,10 @@ class Sku(Standard, Tagged):
     weight = Float(write=Write.BOTH, minimum=0, doc="In the unit of weight.")
     unit_of_weight = Enum("gr", "oz", "lb", write=Write.BOTH)
     hs_tariff_number = Text(write=Write.BOTH, doc="The code of the Harmonized System, for customs.")
-    do_not_ship = Boolean(write=Write.BOTH, doc="Whether there is nothing to ship, as with a download.")
-    do_not_track = Boolean(write=Write.BOTH, doc="Whether it is always in stock.")
+    do_not_ship = Boolean(
+        write=Write.BOTH, filter=True, sort=True, doc="Whether there is nothing to ship, as with a download."
+    )
+    do_not_track = Boolean(write=Write.BOTH, filter=True, sort=True, doc="Whether it is always in stock.")
     reorderable = Boolean(write=Write.BOTH, doc="Whether it may come along when an order is repeated.")
     published_at = Timestamp(
         write=Write.BOTH, filter=True, sort=True, doc="From when on it is on sale; null for always."
@@ -96,6 +98,7 @@ class Sku(Standard, Tagged):
     class Meta:
         type_ = "skus"
         owner = PUBLIC
+        period = ("published_at", "")
 
 
 class Price(Standard):
@@ -117,6 +120,8 @@ class Price(Standard):
         type_ = "prices"
         owner = PUBLIC
         private = ("customer_group_id",)
+        period = ("starts_at", "expires_at")
+        seen_with = "sku"
 
 
 class CustomerGroup(Standard):

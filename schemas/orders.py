@@ -66,7 +66,9 @@ class Order(Standard, Tagged):
     customer_email = Email(write=Write.BOTH, filter=True, sort=True)
     guest = Boolean(write=Write.BOTH, doc="Whether it was ordered without an account.")
     language_code = LocaleCode(write=Write.BOTH, nullable=False, doc="The language to speak with the customer.")
-    currency_code = CurrencyCode(write=Write.CREATE, nullable=False, doc="The currency of all amounts.")
+    currency_code = CurrencyCode(
+        write=Write.CREATE, nullable=False, filter=True, sort=True, doc="The currency of all amounts."
+    )
     coupon_code = Text(write=Write.BOTH, doc="A promotion that applies only to orders that name it.")
     tax_included = Boolean(doc="Whether the prices include tax; if not, taxes come on top of the total.")
     subtotal_amount_cents = Cents(nullable=False, doc="The sum of the totals of its skus.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from marshmallow import validate
 
 from schemas.base import PUBLIC, Through, ToMany, ToOne, Write
@@ -192,6 +190,11 @@ class OrderSubscription(Standard, Tagged):
         doc="hourly, daily, weekly, monthly, two-month, three-month, four-month, six-month, yearly, or a crontab.",
         example="monthly",
     )
+    last_day = Boolean(
+        write=Write.BOTH,
+        nullable=False,
+        doc="Whether runs fall on the last day of their month, for frequencies of whole months; not so by default.",
+    )
     timezone = TimeZone(write=Write.BOTH, nullable=False, doc="Where its calendar is read; the store's by default.")
     customer_email = Email(filter=True, sort=True)
     activate_by_source_order = Boolean(
@@ -215,7 +218,8 @@ class OrderSubscription(Standard, Tagged):
     )
     max_increase_percent = Rate(
         write=Write.BOTH,
-        validators=[validate.Range(Decimal(0), Decimal("9999.99"), error="must be from {min} to {max}")],
+        minimum=0,
+        maximum=9999.99,
         doc="A run that would cost more than this much more than the last waits for approval; null: none does.",
     )
     catchup_policy = Enum(
@@ -241,6 +245,25 @@ class OrderSubscription(Standard, Tagged):
     occurrencies = Integer(nullable=False, doc="How often it ran.")
     errors_count = Integer(nullable=False, doc="How many of its runs failed.")
     succeeded_on_last_run = Boolean(doc="True until a run fails.")
+
+    _activate = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Begin, or go on after a deactivation.")
+    _deactivate = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Stop until it is activated again.")
+    _cancel = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Stop for good.")
+    _skip_next = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave the next run out.")
+    _pause_until = Timestamp(
+        write=Write.UPDATE, trigger=True, nullable=False, doc="Leave out all runs before this instant."
+    )
+    _resume = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="End the pause now.")
+    _run_now = Boolean(
+        write=Write.UPDATE, trigger=True, nullable=False, doc="Run once at once, outside of the schedule."
+    )
+    _unpark = Boolean(
+        write=Write.UPDATE,
+        trigger=True,
+        guarded=True,
+        nullable=False,
+        doc="Take it into the schedule again after it was parked, from the next occurrence on.",
+    )
 
     market = ToOne("markets", write=Write.CREATE)
     subscription_model = ToOne("subscription_models")
@@ -325,11 +348,23 @@ class Occurrence(Standard):
         "planned", "due", "claimed", "completed", "skipped", "missed", "failed", nullable=False, filter=True, sort=True
     )
     nominal_at = Timestamp(nullable=False, filter=True, sort=True, doc="Where the calendar puts it.")
-    scheduled_at = Timestamp(nullable=False, filter=True, sort=True, doc="When it runs.")
+    scheduled_at = Timestamp(
+        write=Write.UPDATE,
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="When it runs. A planned one can be moved, between the one before it and the one after it.",
+    )
     claimed_at = Timestamp(doc="When a worker took it up.")
     completed_at = Timestamp()
     alerted_at = Timestamp(doc="When the event that announces it was written.")
-    reason = Text(doc="Why it was moved, skipped, missed or failed.")
+    reason = Text(
+        doc="Why it is not where the anchor puts it (`clamped`, `clock_forward`, `clock_back`, `moved`), was skipped"
+        " (`asked`, `paused`) or missed (`catchup`)."
+    )
+
+    _skip = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave it out.")
+    _unskip = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Let it run after all.")
 
     order_subscription = ToOne("order_subscriptions")
     recurring_order_copies = ToMany(

@@ -8,6 +8,7 @@ from marshmallow import ValidationError
 
 from schemas.base import Write
 from schemas.kinds import Pattern, Text
+from service.translations import Phrase
 
 MOST_TAGS = 10
 """How many tags one trigger may name."""
@@ -26,7 +27,7 @@ class TagNames(Text):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         names = [name.strip() for name in super()._deserialize(value).split(",")]
         if len(names) > MOST_TAGS:
-            raise ValidationError(f"must name at most {MOST_TAGS} tags")
+            raise ValidationError(Phrase("must name at most {most} tags", most=MOST_TAGS))
         one = TagName()
         return [one.deserialize(name) for name in names]
 

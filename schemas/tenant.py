@@ -81,6 +81,13 @@ class TestClock(Standard):
     frozen_at = Timestamp(write=Write.CREATE, required=True, doc="The instant that it is.")
     advancing_to = Timestamp(doc="The instant that it will be, while the status is advancing.")
 
+    _advance_to = Timestamp(
+        write=Write.UPDATE,
+        trigger=True,
+        nullable=False,
+        doc="Go on to this instant, running all that falls due on the way; the status is `ready` when it is there.",
+    )
+
     stores = ToMany("stores", via="test_clock_id")
 
     class Meta:

@@ -28,6 +28,7 @@ from service.operations import stores, tokens
 from service.principal import CUSTOMER_SCOPES, SCOPES, Store
 from service.resources import RESOURCES
 from service.settings import Settings
+from service.store import deployment
 from service.store import migrate as migrations
 from service.store.checks import violations
 
@@ -122,6 +123,22 @@ def migrate(*, database_url: DatabaseUrl = None) -> None:
     with server(read_settings(database_url)) as url:
         applied = run(migrations.migrate(url, progress=say))
     answer(f"Applied {len(applied)} migrations." if applied else "The database is up to date.")
+
+
+@app.command()
+def adopt(*, database_url: DatabaseUrl = None) -> None:
+    """Let workers run the subscriptions of a database that was restored or copied from another installation's."""
+    settings = read_settings(database_url)
+
+    async def take_over(url: str) -> str:
+        async with migrated(url) as connection:
+            here = await deployment.here(connection, settings.deployment_id)
+            await deployment.adopt(connection, here, at=clock.now())
+            return here
+
+    with server(settings) as url:
+        here = run(take_over(url))
+    answer(f"The database belongs to this installation now ({here}): workers run what is due.")
 
 
 @app.command()

@@ -116,7 +116,8 @@ def _http_exception(request: Request, error: Exception) -> Response:
             "{method} is not offered here.", method=request.method, headers=dict(error.headers or {})
         ),
     }
-    return _api_error(request, known.get(error.status_code) or ApiError(str(error.detail)))
+    problem = known.get(error.status_code)
+    return _unexpected(request) if problem is None else _api_error(request, problem)
 
 
 def _unexpected(request: Request) -> Response:

@@ -24,7 +24,8 @@
     │   ├── TypeMismatch                  TYPE_MISMATCH
     │   ├── InvalidState                  INVALID_STATE
     │   ├── PreviewStale                  PREVIEW_STALE                     a reorder isn't what its preview said
-    │   └── InProgress                    REQUEST_IN_PROGRESS               the same request is being answered
+    │   ├── InProgress                    REQUEST_IN_PROGRESS               the same request is being answered
+    │   └── Contended                     RESOURCES_CONTENDED               others are changing the same resources
     ├── Gone                              LINK_GONE                   410   a repeat link that no longer works
     ├── PreconditionFailed                PRECONDITION_FAILED         412   the resource has changed since
     ├── TooLarge                          PAYLOAD_TOO_LARGE           413
@@ -48,35 +49,17 @@ read the same attributes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-
-class Phrase(str):
-    """An English sentence that knows what it is made of, so that it can be said in other languages.
-
-    `Phrase("There is no {type} of this id.", type="orders")` reads "There is no orders of this id."; catalogues know
-    it by its template. A value may be a Phrase itself. Without values the template is the text, braces and all.
-    """
-
-    __slots__ = ("template", "values")
-
-    template: str
-    values: Mapping[str, Any]
-
-    def __new__(cls, template: str, **values: Any) -> Self:
-        """The sentence with its values filled in."""
-        if isinstance(template, cls) and not values:
-            return template
-        phrase = super().__new__(cls, template.format(**values) if values else template)
-        phrase.template, phrase.values = template, values
-        return phrase
+from service.translations import Phrase
 
 
 class ApiError(Exception):
     """One problem of one request.
 
-    `detail` says what is wrong in words, with `{name}` where one of the further keywords stands. At most one of
-    `pointer` (RFC 6901, into the request document), `parameter` (the exact query parameter) and `header` says where.
+    `detail` says what is wrong in words: a template with `{name}` where one of the further keywords stands, which make
+    it a `Phrase`. At most one of `pointer` (RFC 6901, into the request document), `parameter` (the exact query
+    parameter) and `header` says where.
     `meta` and response `headers` are optional; `type_link` is the URI of the kind of problem where a profile has one.
     """
 
@@ -291,6 +274,13 @@ class InProgress(Conflict):
 
     code = "REQUEST_IN_PROGRESS"
     title = "Request in progress"
+
+
+class Contended(Conflict):
+    """Others are changing the same resources in another order, and one of the requests had to give way."""
+
+    code = "RESOURCES_CONTENDED"
+    title = "Resources contended"
 
 
 class Gone(ApiError):

@@ -39,6 +39,15 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Viewer:
+    """Whose eyes a read has: a store, and a customer unless an integration asks; `frozen_at` is as a store's."""
+
+    store_id: int
+    customer_id: str | None = None
+    frozen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """The bearer of a token: its store, its customer (None for an integration) and its scopes.
 
@@ -52,6 +61,11 @@ class Principal:
     scopes: frozenset[str]
     demands_if_match: bool = False
     expires_at: datetime | None = None
+
+    @property
+    def viewer(self) -> Viewer:
+        """Whose eyes the bearer sees with."""
+        return Viewer(self.store.id, self.customer_id, self.store.frozen_at)
 
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the token has the scope."""

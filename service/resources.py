@@ -6,22 +6,25 @@ unless the type does more than keep its fields; what they may only create, the o
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache
 
 import schemas  # noqa: F401 -- declares the graph
 from schemas.base import Resource, ToMany, Write, graph
-from service.jsonapi.body import Draft
+from service.errors import Forbidden
+from service.jsonapi.atomic import Code
 from service.operations import copies, reorders, tokens
-from service.operations.drafts import Carts, Orders, OrderSubscriptions
+from service.operations.drafts import Carts, Orders
 from service.operations.lines import Addresses, CartItems, LineItems, OrderSubscriptionItems, Skus
-from service.operations.outcome import Created
+from service.operations.occurrences import Occurrences
+from service.operations.outcome import Create
+from service.operations.subscriptions import OrderSubscriptions
+from service.operations.test_clocks import Stores, TestClocks
 from service.operations.writes import Writer
 from service.principal import Principal
-from service.store.pool import Connection
 
-Create = Callable[[Connection, Principal, Draft], Awaitable[str | Created]]
+METHOD_CODES: dict[str, Code] = {"PATCH": "update", "POST": "add", "DELETE": "remove"}
+"""What the methods of a relationship's own URL do, in the words of Atomic Operations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Entry:
     resource: type[Resource]
     reads: str
     writes: str
-    create: Create | None = None
+    create: Create | Writer | None = None
     update: Writer | None = None
     remove: Writer | None = None
     numbers: str = ""
@@ -57,6 +60,36 @@ class Entry:
             return ("GET", "HEAD")
         return ("GET", "HEAD", "PATCH", *(["POST", "DELETE"] if isinstance(found, ToMany) else []))
 
+    def maker(self) -> Create | Writer:
+        """What makes a resource. Raises Forbidden where clients can't."""
+        if self.create is None:
+            raise Forbidden("{type} can't be made by clients.", type=self.resource.type_)
+        return self.create
+
+    def changer(self) -> Writer:
+        """What changes a resource. Raises Forbidden where clients can't."""
+        if self.update is None:
+            raise Forbidden("{type} can't be changed by clients.", type=self.resource.type_)
+        return self.update
+
+    def remover(self) -> Writer:
+        """What deletes a resource. Raises Forbidden where clients can't."""
+        if self.remove is None:
+            raise Forbidden("{type} can't be deleted by clients.", type=self.resource.type_)
+        return self.remove
+
+    def relater(self, name: str, code: Code) -> Writer:
+        """What changes a relationship in this way. Raises Forbidden where clients can't."""
+        methods = self.on_relationship(name)
+        if self.update is None or code not in [METHOD_CODES.get(method) for method in methods]:
+            raise Forbidden(
+                "{name} of {type} can't be changed in this way.",
+                name=name,
+                type=self.resource.type_,
+                headers={"Allow": ", ".join(methods)},
+            )
+        return self.update
+
 
 GENERIC = Writer()
 
@@ -75,17 +108,16 @@ def _line(
 
     A `writer` creates, changes and deletes; what is only created has `create`, what only changes `updated_by`.
     """
-    made_by = writer.create if writer is not None else create
     scope = writes or f"update_{family}"
-    return Entry(graph[type_], f"read_{family}", scope, made_by, writer or updated_by, writer, numbers)
+    return Entry(graph[type_], f"read_{family}", scope, writer or create, writer or updated_by, writer, numbers)
 
 
 RESOURCES: dict[str, Entry] = {
     entry.resource.type_: entry
     for entry in (
-        _line("stores", "store_profile", updated_by=GENERIC),
+        _line("stores", "store_profile", updated_by=Stores()),
         _line("markets", "catalog"),
-        _line("test_clocks", "store_profile"),
+        _line("test_clocks", "store_profile", writer=TestClocks()),
         _line("tokens", "store_profile", create=tokens.create, writes="create_tokens"),
         _line("customers", "customers", writer=GENERIC),
         _line("addresses", "customers", writer=Addresses()),
@@ -110,7 +142,7 @@ RESOURCES: dict[str, Entry] = {
         _line("subscription_models", "subscriptions", writer=GENERIC),
         _line("order_subscriptions", "subscriptions", writer=OrderSubscriptions(), numbers="order_subscriptions"),
         _line("order_subscription_items", "subscriptions", writer=OrderSubscriptionItems()),
-        _line("occurrences", "subscriptions"),
+        _line("occurrences", "subscriptions", updated_by=Occurrences()),
         _line("recurring_order_copies", "subscriptions", create=copies.create),
         _line("events", "store_profile"),
     )

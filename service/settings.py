@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     """How long a checked token is believed without asking the database again."""
     max_body_bytes: int = Field(default=2_000_000, gt=0)
     """Larger request bodies are refused with 413."""
+    deployment_id: str = ""
+    """The name of this installation; by default what tells its database from copies of it. See `reprise adopt`."""
     log_level: str = "info"
     """debug, info, warning or error."""
 

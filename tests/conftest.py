@@ -17,16 +17,24 @@ import asyncpg
 import httpx2
 import pytest
 import pytest_asyncio
+from hypothesis import settings as hypothesis
 from starlette.applications import Starlette
 
 from service import clock
 from service.app import create_app
+from service.jsonapi import openapi
 from service.operations import tokens
 from service.principal import CUSTOMER_SCOPES, SCOPES, Store
+from service.resources import RESOURCES
 from service.settings import Settings
 from service.store import embedded, migrate
 from service.store.pool import Connection, Database, open_database
+from tests.contract.contract import Contract
 from tests.support import Access, Grant, make_store, with_database
+
+# How long a generated example takes says more about the machine than about us.
+hypothesis.register_profile("reprise", deadline=None)
+hypothesis.load_profile("reprise")
 
 TEMPLATE = "reprise_template"
 ORIGIN = "http://127.0.0.1"
@@ -145,14 +153,25 @@ async def app(settings: Settings) -> AsyncIterator[Starlette]:
         yield application
 
 
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    """What `openapi.yaml` says."""
+    return Contract(openapi.build(RESOURCES))
+
+
 @pytest_asyncio.fixture
-async def client(app: Starlette) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client that talks to the real application without a socket.
+async def client(app: Starlette, contract: Contract) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client that talks to the real application without a socket, and holds every answer against the contract.
 
     It never follows redirects and sees 500s as answers.
     """
+
+    async def check(answer: httpx2.Response) -> None:
+        await answer.aread()
+        contract.check(answer)
+
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx2.AsyncClient(transport=transport, base_url=ORIGIN) as opened:
+    async with httpx2.AsyncClient(transport=transport, base_url=ORIGIN, event_hooks={"response": [check]}) as opened:
         yield opened
 
 

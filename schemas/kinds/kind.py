@@ -16,7 +16,7 @@ class Kind(ma.Field):
     `write` says when a client may send the attribute, `guarded` that of these only integrations may, `required` that a
     create must, `nullable` that null is a value, `filter` and `sort` that collections can be filtered and sorted by it,
     `column` where it is kept (default: a column of its name), `doc` is its description. A `trigger` is sent only: it
-    asks for something to be done, is kept nowhere and never shown.
+    asks for something to be done, with an underscore before its name, or says how; it is kept nowhere and never shown.
     """
 
     sql_type: ClassVar[str] = "text"
@@ -55,6 +55,7 @@ class Kind(ma.Field):
             dump_only=not write,
             load_only=trigger,
             validate=list(validators),
+            error_messages={"null": "can't be blank"},
             metadata=metadata,
         )
 
@@ -67,7 +68,7 @@ class Kind(ma.Field):
         self.inputs = (self.column,)
 
     def parse(self, text: str) -> Any:
-        """The value that a query string's text stands for. Raises ValueError when it stands for none."""
+        """The value that a query string's text stands for. Raises ValidationError when it stands for none."""
         return text
 
     def schema(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError
 
 from schemas.kinds.kind import Kind
+from service.translations import Phrase
 
 INT64 = (-(2**63), 2**63 - 1)
 
@@ -33,15 +34,15 @@ class Integer(Kind):
         if not isinstance(value, int) or isinstance(value, bool):
             raise ValidationError("must be a whole number")
         if value < self.minimum:
-            raise ValidationError(f"must be greater than or equal to {self.minimum}")
+            raise ValidationError(Phrase("must be greater than or equal to {least}", least=self.minimum))
         if value > self.maximum:
-            raise ValidationError(f"must be less than or equal to {self.maximum}")
+            raise ValidationError(Phrase("must be less than or equal to {most}", most=self.maximum))
         return value
 
     def parse(self, text: str) -> int:
         """Decimal digits, within a bigint."""
         if not re.fullmatch(r"-?[0-9]{1,19}", text, re.ASCII) or not INT64[0] <= int(text) <= INT64[1]:
-            raise ValueError("must be a whole number")
+            raise ValidationError("must be a whole number")
         return int(text)
 
     def schema(self) -> dict[str, Any]:
@@ -85,7 +86,7 @@ class Boolean(Kind):
     def parse(self, text: str) -> bool:
         """`true` or `false`."""
         if text not in ("true", "false"):
-            raise ValueError("must be true or false")
+            raise ValidationError("must be true or false")
         return text == "true"
 
 
@@ -113,15 +114,15 @@ class Float(Kind):
         if not math.isfinite(number):
             raise ValidationError("must be a number")
         if number < self.minimum:
-            raise ValidationError(f"must be greater than or equal to {self.minimum}")
+            raise ValidationError(Phrase("must be greater than or equal to {least}", least=self.minimum))
         if number > self.maximum:
-            raise ValidationError(f"must be less than or equal to {self.maximum}")
+            raise ValidationError(Phrase("must be less than or equal to {most}", most=self.maximum))
         return number
 
     def parse(self, text: str) -> Any:
         """A decimal number."""
         if not re.fullmatch(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", text, re.ASCII):
-            raise ValueError("must be a number")
+            raise ValidationError("must be a number")
         return float(text)
 
     def schema(self) -> dict[str, Any]:

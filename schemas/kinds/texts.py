@@ -10,9 +10,10 @@ from zoneinfo import available_timezones
 
 from babel import Locale, UnknownLocaleError
 from iso4217 import Currency
-from marshmallow import ValidationError, validate
+from marshmallow import ValidationError
 
 from schemas.kinds.kind import Kind
+from service.translations import Either, Phrase
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -50,13 +51,13 @@ class Text(Kind):
         if self.required and not text.strip():
             raise ValidationError("can't be blank")
         if len(text) > self.max_length:
-            raise ValidationError(f"is too long (maximum is {self.max_length} characters)")
+            raise ValidationError(Phrase("is too long (maximum is {most} characters)", most=self.max_length))
         return text
 
     def parse(self, text: str) -> str:
         """Any text without NUL."""
         if "\x00" in text:
-            raise ValueError("must not contain the NUL character")
+            raise ValidationError("must not contain the NUL character")
         return text
 
 
@@ -65,12 +66,15 @@ class Enum(Text):
 
     def __init__(self, *choices: str, **options: Any) -> None:
         self.choices = choices
-        super().__init__(validators=[validate.OneOf(choices, error="must be one of {choices}")], **options)
+        super().__init__(**options)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        return self.parse(super()._deserialize(value))
 
     def parse(self, text: str) -> str:
         """One of the words; an unknown one is a mistake worth telling."""
         if text not in self.choices:
-            raise ValueError(f"must be one of {', '.join(self.choices)}")
+            raise ValidationError(Phrase("must be {choices}", choices=Either(self.choices)))
         return text
 
     def schema(self) -> dict[str, Any]:

@@ -25,15 +25,15 @@ _RFC3339 = re.compile(
 def parse_timestamp(text: str) -> datetime:
     """An ISO 8601 date or date-time (RFC 3339) as an aware UTC datetime, cut to milliseconds.
 
-    Without an offset it is UTC. Raises ValueError for other texts.
+    Without an offset it is UTC. Raises ValidationError for other texts.
     """
     if not _RFC3339.fullmatch(text):
-        raise ValueError("must be an ISO 8601 date-time such as 2026-01-31T12:00:00Z")
+        raise ValidationError("must be an ISO 8601 date-time such as 2026-01-31T12:00:00Z")
     try:
         moment = datetime.fromisoformat(text.upper().replace(",", "."))
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError("must be an ISO 8601 date-time such as 2026-01-31T12:00:00Z") from None
+        raise ValidationError("must be an ISO 8601 date-time such as 2026-01-31T12:00:00Z") from None
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
@@ -51,10 +51,7 @@ class Timestamp(Kind):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
         if not isinstance(value, str):
             raise ValidationError("must be an ISO 8601 date-time such as 2026-01-31T12:00:00Z")
-        try:
-            return parse_timestamp(value)
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
+        return parse_timestamp(value)
 
     def parse(self, text: str) -> datetime:
         """An ISO 8601 date or date-time."""

@@ -169,6 +169,7 @@ async def _work(settings: Settings, stop: asyncio.Event, concurrency: int = 8) -
         concurrency=concurrency,
         command_timeout=settings.command_timeout,
         statement_cache_size=settings.statement_cache_size,
+        deployment_id=settings.deployment_id,
     )
 
 

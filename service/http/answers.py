@@ -13,8 +13,10 @@ from service.errors import ApiError, InvalidHost, MethodNotAllowed
 from service.http import urls
 from service.http.conditional import entity_tag
 from service.http.languages import language
-from service.http.translations import say
+from service.jsonapi.document import VERSION
+from service.jsonapi.links import described_by
 from service.jsonapi.negotiation import MEDIA_TYPE, PLAIN, Media
+from service.translations import say
 
 VARY = "Accept, Accept-Language, Authorization"
 
@@ -40,8 +42,8 @@ class Document(Response):
     ) -> None:
         applied = content["jsonapi"]
         media = Media(tuple(applied.get("ext", ())), tuple(applied.get("profile", ())))
-        if media != PLAIN:
-            content = {**content, "links": _typed(content.get("links", {}), media)}
+        if media != PLAIN and "links" in content:
+            content = {**content, "links": _typed(content["links"], media)}
         body = orjson.dumps(content)
         about = {"Vary": VARY, "Cache-Control": "private, no-cache", **_pages(content), **_tag(content, body)}
         super().__init__(body, status, {**about, **(headers or {})}, media.content_type)
@@ -94,22 +96,24 @@ def errors(request: Request, error: ApiError) -> Response:
     """The error document of one problem or several. What a method is not offered for, OPTIONS is told without one."""
     headers = {name: value for problem in error.problems for name, value in problem.headers.items()} | error.headers
     if isinstance(error, MethodNotAllowed):
-        headers |= _offered(headers.get("Allow", ""))
+        headers = _offered(headers)
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Vary": VARY, **headers})
     objects = [error_object(request, problem) for problem in error.problems]
+    describing = described_by(f"{_origin(request)}/api", "errors")
     return Document(
-        {"jsonapi": {"version": "1.1"}, "errors": objects},
+        {"jsonapi": VERSION, "links": {"describedby": describing}, "errors": objects},
         error.http_status,
         {"Content-Language": language(request), **headers},
     )
 
 
-def _offered(allow: str) -> dict[str, str]:
-    """What a URL takes: its methods, and the media types of their bodies (RFC 5789, section 3.1)."""
-    methods = sorted({method.strip() for method in allow.split(",") if method.strip()} | {"OPTIONS"})
+def _offered(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers with what a URL takes: its methods, and the media types of their bodies (RFC 5789, section 3.1)."""
+    allow = headers.get("Allow", "").split(",")
+    methods = sorted({method.strip() for method in allow if method.strip()} | {"OPTIONS"})
     accept = {f"Accept-{method.title()}": MEDIA_TYPE for method in ("PATCH", "POST") if method in methods}
-    return {"Allow": ", ".join(methods), **accept}
+    return {**accept, **headers, "Allow": ", ".join(methods)}
 
 
 def _origin(request: Request) -> str:

@@ -1,12 +1,13 @@
-"""The reference and openapi.yaml, readable where the service runs: errors link to the one, the API to the other."""
+"""The reference, openapi.yaml and the JSON Schemas, readable where the service runs: documents link to them."""
 
 from __future__ import annotations
 
 import sys
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 
+import orjson
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 from starlette.requests import Request
@@ -15,11 +16,12 @@ from starlette.routing import Route
 
 from service.errors import NotFound
 from service.http.pages import page
+from service.jsonapi import openapi
+from service.jsonapi.links import JSON_SCHEMA
+from service.resources import RESOURCES
 
-PAGES = ("cli", "errors", "filtering", "http", "scopes", "settings")
+PAGES = ("atomic-operations", "cli", "errors", "filtering", "http", "scopes", "settings")
 """The pages that are served, by their file's name."""
-YAML = "application/yaml"
-"""The media type of openapi.yaml (RFC 9512)."""
 
 _ROOTS = (Path(__file__).parents[2], Path(sys.prefix) / "share" / "reprise")
 """Where openapi.yaml and docs/ are: in a checkout, and installed from a wheel."""
@@ -37,7 +39,17 @@ async def show(request: Request) -> Response:
 
 async def contract(request: Request) -> Response:  # noqa: ARG001 -- the same for everybody
     """GET /openapi.yaml."""
-    return Response(_file("openapi.yaml"), headers=_CACHED, media_type=YAML)
+    return Response(_file("openapi.yaml"), headers=_CACHED, media_type=openapi.YAML)
+
+
+async def contract_as_json(request: Request) -> Response:  # noqa: ARG001 -- the same for everybody
+    """GET /openapi.json."""
+    return Response(_json_contract(), headers=_CACHED, media_type=openapi.JSON)
+
+
+async def schema(request: Request) -> Response:
+    """GET /api/schemas/{type}.json: what the documents about a type look like, or error documents."""
+    return Response(_schema(request.path_params["type"]), headers=_CACHED, media_type=JSON_SCHEMA)
 
 
 @cache
@@ -64,4 +76,22 @@ def _file(path: str) -> str:
     return found.read_text(encoding="utf-8")
 
 
-routes = [Route("/docs/{page}", show), Route("/openapi.yaml", contract)]
+@cache
+def _json_contract() -> bytes:
+    return orjson.dumps(openapi.build(RESOURCES))
+
+
+@lru_cache(maxsize=len(RESOURCES) + 1)
+def _schema(name: str) -> bytes:
+    found = openapi.json_schema(RESOURCES, name)
+    if found is None:
+        raise NotFound("There is nothing at this URL.")
+    return orjson.dumps(found)
+
+
+routes = [
+    Route("/docs/{page}", show),
+    Route("/openapi.yaml", contract),
+    Route("/openapi.json", contract_as_json),
+    Route("/api/schemas/{type}.json", schema),
+]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 from starlette.requests import Request
@@ -20,19 +19,19 @@ from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNo
 from service.http import idempotency, languages, prefer, urls
 from service.http.answers import VARY, Document
 from service.http.auth import authenticate
-from service.http.docs import YAML
 from service.http.timing import mark
-from service.jsonapi import body, links
-from service.jsonapi.document import Object, Row, collect, counts, document, identifier
+from service.jsonapi import body, links, openapi
+from service.jsonapi.document import VERSION, Object, Row, collect, counts, document, identifier
 from service.jsonapi.negotiation import check_accept, check_content_type
 from service.jsonapi.pagination import PROFILE, Page
 from service.jsonapi.query import Parameters, Query, Selection, Shape, parameters, parse
 from service.operations.outcome import Created
-from service.principal import Principal
+from service.operations.writes import Writer
+from service.principal import Principal, Viewer
 from service.resources import RESOURCES, Entry, visible_to
 from service.store import read
 from service.store.pool import Connection
-from service.store.read import Rows, Viewer, Within
+from service.store.read import Rows, Within
 
 
 async def entry_point(request: Request) -> Response:
@@ -41,9 +40,9 @@ async def entry_point(request: Request) -> Response:
     check_no_parameters(request)
     base = urls.api(request)
     types = {name: f"{base}/{name}" for name in RESOURCES}
-    contract = {"href": f"{urls.origin(request)}/openapi.yaml", "type": YAML}
+    contract = {"href": f"{urls.origin(request)}/openapi.yaml", "type": openapi.YAML}
     around = {"self": base, "describedby": contract}
-    return Document({"jsonapi": {"version": "1.1"}, "links": around, "meta": {"types": types}})
+    return Document({"jsonapi": VERSION, "links": around, "meta": {"types": types}})
 
 
 async def collection(request: Request) -> Response:
@@ -113,11 +112,12 @@ async def relationship(request: Request) -> Response:
     resources, included = collect(rows.rows, query.selection, rendering)
     along = [*resources, *included] if query.included else None
     identifiers = [identifier(target.type_, row[0]) for row in rows.rows]
-    there = {"related": f"{rendering.base}/{entry.resource.type_}/{within.id}/{within.name}"}
+    url = f"{rendering.base}/{entry.resource.type_}/{within.id}/{within.name}"
+    there = {"related": url, **_described(rendering, query)}
     if many:
         return _page(request, pairs, query, rows, identifiers, included=along, also=there)
-    own = {"self": links.url(_url(request), pairs)}
-    return Document(document(identifiers[0] if identifiers else None, own | there, included=along))
+    around = {"self": links.url(_url(request), pairs), **there}
+    return Document(document(identifiers[0] if identifiers else None, around, included=along))
 
 
 async def _create(request: Request, entry: Entry) -> Response:
@@ -138,8 +138,9 @@ async def _create(request: Request, entry: Entry) -> Response:
     create = entry.create
 
     async def work(connection: Connection) -> Response:
-        created = Created.of(await create(connection, principal, draft))
-        row = await read.one(connection, Viewer(principal.store.id, principal.customer_id), query.selection, created.id)
+        made = create.create if isinstance(create, Writer) else create
+        created = Created.of(await made(connection, principal, draft))
+        row = await read.one(connection, principal.viewer, query.selection, created.id)
         if row is None:
             raise body.not_found(entry.resource.type_)
         mark(request.scope, "database")
@@ -152,7 +153,8 @@ def _created(request: Request, rendering: Rendering, query: Query, row: Row, dis
     """201 with the new resource. What is disclosed is in this one answer, and not in what is kept of it."""
     resources, included = collect([row], query.selection, rendering)
     url = resources[0]["links"]["self"]
-    answer = document(resources[0], {"self": url}, included=included if query.included else None)
+    around = {"self": url, **_described(rendering, query)}
+    answer = document(resources[0], around, included=included if query.included else None)
     headers = {"Location": url, "Vary": f"{VARY}, Prefer", **prefer.headers(request, prefer.REPRESENTATION)}
     kept = Document(answer, 201, headers)
     if not disclosed:
@@ -193,7 +195,7 @@ async def _reader(request: Request, entry: Entry) -> tuple[Principal, Viewer]:
     negotiate(request)
     principal = await authenticate(request)
     _may_read(entry.resource, principal)
-    return principal, Viewer(principal.store.id, principal.customer_id)
+    return principal, principal.viewer
 
 
 def _may_read(resource: type[Resource], principal: Principal) -> None:
@@ -252,10 +254,16 @@ def _url(request: Request) -> str:
     return urls.origin(request) + raw.decode("ascii")
 
 
+def _described(rendering: Rendering, query: Query) -> Object:
+    """The link of a document to the JSON Schema of its type."""
+    return {"describedby": links.described_by(rendering.base, query.selection.resource.type_)}
+
+
 def _many(request: Request, rendering: Rendering, pairs: Parameters, query: Query, rows: Rows) -> Response:
     mark(request.scope, "database")
     resources, included = collect(rows.rows, query.selection, rendering)
-    return _page(request, pairs, query, rows, resources, included=included if query.included else None)
+    along = included if query.included else None
+    return _page(request, pairs, query, rows, resources, included=along, also=_described(rendering, query))
 
 
 def _page(
@@ -266,9 +274,12 @@ def _page(
     data: list[Object],
     *,
     included: list[Object] | None,
-    also: Mapping[str, str] = MappingProxyType({}),
+    also: Mapping[str, Any],
 ) -> Response:
-    """A page of resources or identifiers: with its links and counts, and by cursor as the profile has it."""
+    """A page of resources or identifiers: with its links and counts, and by cursor as the profile has it.
+
+    `also` holds top-level links beside those to pages.
+    """
     url, meta = _url(request), counts(query, rows.total) if rows.total is not None else {}
     if isinstance(query.page, Page):
         around = links.pages(url, pairs, query.page, rows.total or 0)
@@ -285,7 +296,7 @@ def single(request: Request, rendering: Rendering, pairs: Parameters, query: Que
     """A document of one resource, or of null."""
     mark(request.scope, "database")
     resources, included = collect([] if row is None else [row], query.selection, rendering)
-    own = {"self": links.url(_url(request), pairs)}
+    own = {"self": links.url(_url(request), pairs), **_described(rendering, query)}
     return Document(document(resources[0] if resources else None, own, included=included if query.included else None))
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from service import clock
-from service.errors import InProgress, InvalidHeader, KeyReused
+from service.errors import Contended, InProgress, InvalidHeader, KeyReused
 from service.http import limits
 from service.operations import events
 from service.principal import Principal
@@ -27,6 +28,8 @@ Work = Callable[[Connection], Awaitable[Response]]
 """Does what a request asks for, in the transaction that it is given, and makes the answer."""
 
 HEADER = "Idempotency-Key"
+ATTEMPTS = 4
+"""How often work is begun that has to give way to other requests, which then are done."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _OF_ONE_ANSWER = ("content-length", "date", "x-request-id", "server-timing")
@@ -35,10 +38,18 @@ _OF_ONE_ANSWER = ("content-length", "date", "x-request-id", "server-timing")
 async def once(request: Request, principal: Principal, work: Work) -> Response:
     """The answer of `work`, run in one transaction, or the one that was kept under the request's key.
 
-    Only success is kept; an error rolls everything back, and the key is free again. Raises InvalidHeader for what is no
-    key, InProgress while another request holds it, KeyReused where it was used for another request.
+    Only success is kept; an error rolls everything back, and the key is free again. `work` is run again where the
+    database rolled it back for the sake of others. Raises InvalidHeader for what is no key, InProgress while another
+    request holds it, KeyReused where it was used for another request, Contended when others were in the way every time.
     """
     key = _key(request, principal)
+    for _ in range(ATTEMPTS - 1):
+        with suppress(Contended):
+            return await _attempt(request, key, work)
+    return await _attempt(request, key, work)
+
+
+async def _attempt(request: Request, key: Key | None, work: Work) -> Response:
     if key is None:
         async with request.app.state.database.transaction() as connection:
             return await work(connection)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-LANGUAGES = ("en", "nl")
-"""The languages there are texts in; the first one serves where nothing else is known."""
+from service.translations import LANGUAGES, language_of
 
 
 def negotiate(request: Request, locale: str = LANGUAGES[0]) -> str:
@@ -14,15 +13,15 @@ def negotiate(request: Request, locale: str = LANGUAGES[0]) -> str:
     The language of `locale` (`nl_NL`) comes with its country, since countries write amounts differently.
     """
     fallback = locale.replace("-", "_")
-    for language in [*_wanted(request.headers.get("accept-language", "")), _language(fallback)]:
+    for language in [*_wanted(request.headers.get("accept-language", "")), language_of(fallback)]:
         if language in LANGUAGES:
-            return fallback if _language(fallback) == language else language
+            return fallback if language_of(fallback) == language else language
     return LANGUAGES[0]
 
 
 def language(request: Request) -> str:
     """The language to answer in where no store says otherwise: `en`, `nl`."""
-    return _language(negotiate(request))
+    return language_of(negotiate(request))
 
 
 def _wanted(header: str) -> list[str]:
@@ -32,12 +31,8 @@ def _wanted(header: str) -> list[str]:
         tag, *parameters = (piece.strip() for piece in part.split(";"))
         weight = next((_weight(p[2:]) for p in parameters if p.startswith("q=")), 1.0)
         if tag and weight > 0:
-            ranges.append((weight, _language(tag)))
+            ranges.append((weight, language_of(tag)))
     return [language for _, language in sorted(ranges, key=lambda one: -one[0])]
-
-
-def _language(tag: str) -> str:
-    return tag.replace("_", "-").partition("-")[0].lower()
 
 
 def _weight(text: str) -> float:

@@ -17,10 +17,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import clock
+from service import clock, correlation
 from service.errors import ApiError, HeadersTooLarge, InvalidHeader, TooLarge, UriTooLong
 from service.http.conditional import coded
 from service.http.timing import Timing
+from service.translations import Either
 
 log = structlog.get_logger("reprise.http")
 
@@ -55,6 +56,7 @@ class RequestContext:
             return
         timing = scope["timing"] = Timing()
         request_id = scope["request_id"] = _request_id(scope)
+        before = correlation.request_id.set(request_id)
         trace_id, parent = _trace(scope)
         method, status = scope["method"], 500
         _without_trailing_slash(scope)
@@ -76,6 +78,7 @@ class RequestContext:
         try:
             await self.app(scope, receive, answer)
         finally:
+            correlation.request_id.reset(before)
             log.info(
                 "request",
                 method=method,
@@ -250,7 +253,7 @@ def _override(scope: Scope) -> None:
     if method not in (*OVERRIDES, "POST") or len(sent) > 1:
         raise InvalidHeader(
             "A POST can stand for {methods}, and not for {sent!r}.",
-            methods=", ".join(OVERRIDES),
+            methods=Either(OVERRIDES),
             sent=", ".join(sent),
             header="X-HTTP-Method-Override",
         )

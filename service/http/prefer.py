@@ -1,7 +1,8 @@
 """What a client would like of an answer (RFC 7240): `Prefer: return=minimal` or `return=representation`.
 
 JSON:API comes first: an answer that must show the resource does so. That is every create and update here, since both
-set `updated_at` ("201 Created", "200 OK"). Where it leaves the choice, as for relationships, the preference decides.
+set `updated_at` ("201 Created", "200 OK"). Where it leaves the choice, as for relationships and
+deletions, the preference decides.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from service.http import demo_checkout, docs, handlers, health, reorder_previews, repeat_page, writing
+from service.http import atomic, demo_checkout, docs, handlers, health, reorder_previews, repeat_page, writing
 from service.http.facades import ecwid, wemasy
 
 
@@ -27,6 +27,7 @@ routes: list[BaseRoute] = [
     *demo_checkout.routes,
     *docs.routes,
     Route("/api", handlers.entry_point),
+    _any("/api/operations", atomic.operations),
     *writing.routes,
     *reorder_previews.routes,
     _any("/api/{type}", handlers.collection),

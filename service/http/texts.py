@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from service.translations import language_of
+
 TEXTS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "order_again": "Order again",
@@ -84,4 +86,4 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
 
 def texts(locale: str) -> Mapping[str, str]:
     """The texts for a locale such as `nl_NL`; English where there are none in its language."""
-    return TEXTS.get(locale.replace("-", "_").partition("_")[0].lower(), TEXTS["en"])
+    return TEXTS.get(language_of(locale), TEXTS["en"])

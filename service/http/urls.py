@@ -15,9 +15,22 @@ _PORT = re.compile(r":[0-9]{1,5}$", re.ASCII)
 def origin(request: Request) -> str:
     """`https://host[:port]` without a trailing slash.
 
-    It is the public URL of the settings, else made from the request's Host if that is allowed.
-    Raises InvalidHost for a Host that isn't on the list: links made from it would lead wherever the sender likes.
+    It is the public URL of the settings, else made from the request's Host if that is allowed; worked out once for a
+    request. Raises InvalidHost for a Host that isn't on the list: links made from it would lead wherever the sender
+    likes.
     """
+    known: str | None = request.scope.get("origin")
+    if known is None:
+        known = request.scope["origin"] = _origin(request)
+    return known
+
+
+def api(request: Request) -> str:
+    """The URL of the JSON:API root, `https://host/api`."""
+    return f"{origin(request)}/api"
+
+
+def _origin(request: Request) -> str:
     settings: Settings = request.app.state.settings
     if settings.public_url:
         return settings.public_url.rstrip("/")
@@ -29,8 +42,3 @@ def origin(request: Request) -> str:
             header="Host",
         )
     return f"{request.url.scheme}://{host}"
-
-
-def api(request: Request) -> str:
-    """The URL of the JSON:API root, `https://host/api`."""
-    return f"{origin(request)}/api"

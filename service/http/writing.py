@@ -6,16 +6,12 @@ type doesn't let clients change is 403 (JSON:API 1.1, "Updating Resources"), wha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from service.errors import ApiError, Forbidden
 from service.http import conditional, idempotency, prefer
-from service.http.answers import VARY
+from service.http.answers import VARY, Document
 from service.http.auth import authenticate
 from service.http.handlers import (
     check_no_parameters,
@@ -29,33 +25,30 @@ from service.http.handlers import (
 )
 from service.http.timing import mark
 from service.jsonapi import body
-from service.jsonapi.body import Draft
+from service.jsonapi.document import VERSION
 from service.jsonapi.query import parameters, parse
 from service.principal import Principal
-from service.resources import Entry, visible_to
+from service.resources import METHOD_CODES, Entry, visible_to
 from service.store import read
 from service.store.pool import Connection
-from service.store.read import Viewer
 
 
 async def update(request: Request) -> Response:
     """PATCH /api/{type}/{id}: the fields that were sent; answers with the resource as it is then."""
     entry = entry_of(request)
-    if entry.update is None:
-        raise Forbidden(f"{entry.resource.type_} can't be changed by clients.")
+    writer = entry.changer()
     raw, principal = await _sender(request, entry)
     pairs = parameters(request.scope["query_string"])
     query = parse(entry.resource, pairs, shape="single", visible=visible_to(principal))
     id_ = id_of(request, entry)
     draft = body.update(entry.resource, id_, body.loads(raw), customer=principal.customer_id is not None)
     rendering = rendering_of(request, principal)
-    writer = entry.update
 
     async def work(connection: Connection) -> Response:
         locked = await writer.lock(connection, principal, entry.resource, id_)
         conditional.require(request, locked.version)
         await writer.update(connection, principal, locked, draft)
-        row = await read.one(connection, Viewer(principal.store.id, principal.customer_id), query.selection, id_)
+        row = await read.one(connection, principal.viewer, query.selection, id_)
         if row is None:
             raise body.not_found(entry.resource.type_)
         mark(request.scope, "database")
@@ -65,7 +58,7 @@ async def update(request: Request) -> Response:
 
 
 async def remove(request: Request) -> Response:
-    """DELETE /api/{type}/{id}: 204. A body is not looked at; some clients send one."""
+    """DELETE /api/{type}/{id}: 204, or what `Prefer` asks for. A body is not looked at; some clients send one."""
     entry = entry_of(request)
     if entry.remove is None:
         raise not_allowed(request, entry)
@@ -78,7 +71,9 @@ async def remove(request: Request) -> Response:
         locked = await writer.lock(connection, principal, entry.resource, id_)
         conditional.require(request, locked.version)
         await writer.remove(connection, principal, locked)
-        return _no_content(request)
+        if prefer.wanted(request) == prefer.REPRESENTATION:
+            return _nothing_left(request)
+        return no_content(request)
 
     return await idempotency.once(request, principal, work)
 
@@ -87,28 +82,17 @@ async def relationship(request: Request) -> Response:
     """PATCH, POST and DELETE /api/{type}/{id}/relationships/{relationship}: replace, add and remove; 204."""
     entry = entry_of(request)
     within = within_of(request, entry)
-    declared, writer = within.relationship, entry.update
-    if writer is None or request.method not in entry.on_relationship(within.name):
-        allowed = {"Allow": ", ".join(entry.on_relationship(within.name))}
-        raise Forbidden(f"{within.name} of {entry.resource.type_} can't be changed in this way.", headers=allowed)
+    code = METHOD_CODES[request.method]
+    writer = entry.relater(within.name, code)
     raw, principal = await _sender(request, entry)
     check_no_parameters(request)
-    if principal.customer_id is not None and declared.guarded:
-        raise Forbidden(f"{within.name} of {entry.resource.type_} is changed by integrations only.")
-    linked = body.linkage(declared, body.loads(raw))
+    linked = body.linkage(within.relationship, body.loads(raw))
 
     async def work(connection: Connection) -> Response:
         locked = await writer.lock(connection, principal, entry.resource, within.id)
         conditional.require(request, locked.version)
-        with _pointing_at_linkage(within.name):
-            if request.method == "PATCH":
-                draft = Draft(entry.resource, within.id, relationships={within.name: linked})
-                await writer.update(connection, principal, locked, draft)
-            elif request.method == "POST":
-                await writer.link(connection, principal, locked, within.name, _members(linked))
-            else:
-                await writer.unlink(connection, principal, locked, within.name, _members(linked))
-        return _no_content(request)
+        await writer.relate(connection, principal, locked, within.name, linked, code=code)
+        return no_content(request)
 
     return await idempotency.once(request, principal, work)
 
@@ -129,28 +113,15 @@ async def _sender(request: Request, entry: Entry) -> tuple[bytes, Principal]:
     return raw, principal
 
 
-def _members(linked: body.Linked) -> tuple[str, ...]:
-    assert isinstance(linked, tuple)  # noqa: S101 -- only to-many relationships are added to
-    return linked
-
-
-@contextmanager
-def _pointing_at_linkage(name: str) -> Iterator[None]:
-    """Make pointers into a resource object, which the writer speaks of, ones into the document of a relationship."""
-    prefix = f"/data/relationships/{name}/data"
-    try:
-        yield
-    except ApiError as error:
-        for problem in error.problems:
-            pointer = problem.source.get("pointer")
-            if pointer is not None:
-                problem.source["pointer"] = "/data" + (pointer.removeprefix(prefix) if prefix in pointer else "")
-        raise
-
-
-def _no_content(request: Request) -> Response:
+def no_content(request: Request) -> Response:
     """204 has neither body nor Content-Type."""
     preferred = prefer.headers(request, prefer.MINIMAL)
     return Response(
         status_code=204, headers={"Vary": f"{VARY}, Prefer", "Cache-Control": "private, no-cache", **preferred}
     )
+
+
+def _nothing_left(request: Request) -> Response:
+    """200 with `meta` alone, for clients that can't do without a document (JSON:API 1.1, "Deleting Resources")."""
+    headers = {"Vary": f"{VARY}, Prefer", **prefer.headers(request, prefer.REPRESENTATION)}
+    return Document({"jsonapi": VERSION, "meta": {}}, headers=headers)

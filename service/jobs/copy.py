@@ -36,22 +36,27 @@ class CopyJob:
         Raises RetryRequested while another worker holds it, and whatever went wrong on the way: the queue tries again.
         """
         store_id, copy_id = orjson.loads(job.payload or b"")
+        wait = await self.make(store_id, copy_id)
+        if wait is not None:
+            raise RetryRequested(wait, reason="another worker is making this copy")
+
+    async def make(self, store_id: int, copy_id: str) -> timedelta | None:
+        """Make a copy, if it is still to be made; gives after what time to ask again while another worker has it."""
         async with self._database.transaction() as connection:
             claim = await copies.claim(connection, store_id, copy_id, clock.now(), lease=self._lease)
         if claim is None:
-            await self._wait_for_another(store_id, copy_id)
-        elif claim.attempt > ATTEMPTS:
+            return await self._time_left(store_id, copy_id)
+        if claim.attempt > ATTEMPTS:
             await self._fail(claim, CopyFailed({"base": [f"given up after {ATTEMPTS} attempts"]}))
         else:
             await self._finish(claim)
+        return None
 
-    async def _wait_for_another(self, store_id: int, copy_id: str) -> None:
-        """Come back when the lease of whoever works on it has ended: by then it is made, or that worker is dead."""
+    async def _time_left(self, store_id: int, copy_id: str) -> timedelta | None:
+        """Until the lease of whoever works on it has ended: by then it is made, or that worker is dead."""
         async with self._database.connection() as connection:
             ends = await copies.lease_end(connection, store_id, copy_id)
-        if ends is not None:
-            wait = max(ends - clock.now(), timedelta(0)) + timedelta(milliseconds=100)
-            raise RetryRequested(wait, reason="another worker is making this copy")
+        return None if ends is None else max(ends - clock.now(), timedelta(0)) + timedelta(milliseconds=100)
 
     async def _finish(self, claim: Claim) -> None:
         number = await self._numbers.take(claim.store.id)

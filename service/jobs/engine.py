@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -19,12 +19,16 @@ import asyncpg
 import structlog
 from pgqueuer.core.executors import DatabaseRetryEntrypointExecutor, EntrypointExecutorParameters
 from pgqueuer.db import AsyncpgDriver
+from pgqueuer.models import Job
 from pgqueuer.qm import QueueManager
 
-from service.jobs import clean
+from service import clock
+from service.jobs import clean, sweep
+from service.jobs.advance import AdvanceJob
 from service.jobs.copy import CopyJob
-from service.operations import copies
-from service.store.pool import open_database
+from service.operations import copies, test_clocks
+from service.store import deployment
+from service.store.pool import Database, open_database
 from service.store.queue import queue_queries, queue_settings
 
 log = structlog.get_logger("reprise.worker")
@@ -56,11 +60,14 @@ async def run(
     listen_url: str | None = None,
     heartbeat: timedelta = HEARTBEAT,
     lease: timedelta = copies.LEASE,
+    deployment_id: str = "",
 ) -> None:
     """Work until `stop` is set, then finish what was begun.
 
     `concurrency` is the number of jobs at a time, at least 2. `listen_url` leads to the server directly where `url`
-    goes through a pooler. A lost connection is taken up again; one that can't be had at the start raises StartupError.
+    `concurrency` is the number of jobs at a time, at least 2. `listen_url` leads to the server directly where `url`
+    goes through a pooler; `deployment_id` names this installation (`service.store.deployment`). A lost connection is
+    taken up again; one that can't be had at the start raises StartupError.
     """
     async with (
         open_database(
@@ -71,18 +78,36 @@ async def run(
         ) as database,
         asyncio.TaskGroup() as tasks,
     ):
+        deployment_id = await _settle_in(database, deployment_id)
+        tasks.create_task(_every(stop, sweep.PERIOD, lambda: sweep.run(database, deployment_id)))
         tasks.create_task(_every(stop, timedelta(seconds=30), lambda: clean.rescue(database)))
         tasks.create_task(_every(stop, timedelta(hours=1), lambda: clean.clean(database)))
         job = CopyJob(database, lease=lease)
+        entrypoints = {copies.ENTRYPOINT: job.run, test_clocks.ENTRYPOINT: AdvanceJob(database, job).run}
         connect = partial(
             asyncpg.connect, listen_url or url, command_timeout=30, statement_cache_size=statement_cache_size
         )
-        await _keep_working(lambda: _work(connect, job, stop, concurrency, heartbeat), stop)
+        await _keep_working(lambda: _work(connect, entrypoints, stop, concurrency, heartbeat), stop)
+
+
+async def _settle_in(database: Database, given: str) -> str:
+    """The id of this installation, which a database that belongs to nobody becomes part of."""
+    async with database.connection() as connection:
+        here = await deployment.here(connection, given)
+        await deployment.claim(connection, here, at=clock.now())
+        owner = await deployment.owner(connection)
+    if owner != here:
+        log.warning(
+            "the database belongs to another deployment: due subscriptions are left to it, until `reprise adopt`",
+            owner=owner,
+            deployment=here,
+        )
+    return here
 
 
 async def _work(
     connect: Callable[[], Awaitable[asyncpg.Connection[asyncpg.Record]]],
-    job: CopyJob,
+    entrypoints: Mapping[str, Callable[[Job], Awaitable[None]]],
     stop: asyncio.Event,
     concurrency: int,
     heartbeat: timedelta,
@@ -91,7 +116,8 @@ async def _work(
     connection = await connect()
     try:
         manager = QueueManager(queue_queries(AsyncpgDriver(connection)), queue_settings().channel)
-        manager.entrypoint(copies.ENTRYPOINT, executor_factory=_retrying)(job.run)
+        for name, run_job in entrypoints.items():
+            manager.entrypoint(name, executor_factory=_retrying)(run_job)
         manager.shutdown = stop
         await manager.run(
             dequeue_timeout=POLL,
@@ -126,7 +152,7 @@ async def _keep_working(work: Callable[[], Awaitable[None]], stop: asyncio.Event
             delay = min(max(delay * 2, 0.5), LONGEST_PAUSE)
 
 
-async def _every(stop: asyncio.Event, period: timedelta, task: Callable[[], Awaitable[None]]) -> None:
+async def _every(stop: asyncio.Event, period: timedelta, task: Callable[[], Awaitable[object]]) -> None:
     """Do a task from time to time until `stop` is set; what it raises is logged, and it is done again next time."""
     while not stop.is_set():
         # Not at the same time in all workers, and not at once: most of the time there is nothing to do.

@@ -20,6 +20,7 @@ from schemas.base import Resource, ToMany, ToOne, Write
 from schemas.kinds import ID
 from service import clock
 from service.errors import ApiError, Invalid, InvalidDocument, NotFound, ReadOnly, TypeMismatch, raise_all
+from service.translations import Phrase
 
 MAX_LINKAGE = 1000
 """How many identifiers a relationship in a request may hold."""
@@ -105,7 +106,11 @@ def loads(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise InvalidDocument(f"The request body is not valid JSON: {error}.") from None
+        raise InvalidDocument(
+            "The request body is not valid JSON at line {line}, column {column}.",
+            line=error.lineno,
+            column=error.colno,
+        ) from None
 
 
 @cache
@@ -125,16 +130,16 @@ def creation(
 ) -> Draft:
     """Read the document of a POST to a collection; `customer` says that a customer sent it.
 
-    `lids` are the local ids that linkage may use beside the resource's own. `type_` is what such documents go by where
-    they are sent for something else than to create the resource. Raises ApiError subclasses, all problems of the values
-    at once.
+    `lids` are the local ids that linkage may use beside the resource's own, which may be among them with the id that it
+    stands for. `type_` is what such documents go by where they are sent for something else than to create the resource.
+    Raises ApiError subclasses, all problems of the values at once.
     """
     data = _envelope(type_ or resource.type_, document)
     id_, lid = data.get("id"), data.get("lid")
-    known = dict(lids or {})
+    known = lids or {}
     if lid is not None:
-        id_ = id_ or clock.new_id()
-        known[resource.type_, lid] = id_
+        id_ = id_ or known.get((resource.type_, lid)) or clock.new_id()
+        known = {**known, (resource.type_, lid): id_}
     reading = _Reading(resource, Write.CREATE, customer, known)
     if id_ is not None and not ID.fullmatch(id_):
         reading.problems.append(
@@ -153,12 +158,14 @@ def update(
 
     What is absent is left as it is; null is a value (JSON:API 1.1, "Updating a Resource's Attributes").
     """
-    data = _envelope(resource.type_, document)
-    if "id" not in data:
+    data, known = _envelope(resource.type_, document), lids or {}
+    if "id" not in data and "lid" not in data:
         raise InvalidDocument("The resource object has no `id`.", pointer="/data")
-    if data["id"] != id_:
-        raise TypeMismatch("This URL is of the resource with another id.", pointer="/data/id")
-    reading = _Reading(resource, Write.UPDATE, customer, lids or {})
+    member = "id" if "id" in data else "lid"
+    sent = data["id"] if "id" in data else named(resource.type_, data["lid"], known, "/data/lid")
+    if sent != id_:
+        raise TypeMismatch("This URL is of the resource with another id.", pointer=f"/data/{member}")
+    reading = _Reading(resource, Write.UPDATE, customer, known)
     draft = _fields_of(reading, id_, data)
     raise_all(reading.problems)
     return draft
@@ -187,15 +194,15 @@ def _envelope(type_: str, document: Any) -> dict[str, Any]:
     if "type" not in data:
         raise InvalidDocument("The resource object has no `type`.", pointer="/data")
     if not isinstance(data["type"], str):
-        raise InvalidDocument("`type` must be a string.", pointer="/data/type")
+        raise InvalidDocument("`{name}` must be a string.", name="type", pointer="/data/type")
     if data["type"] != type_:
-        raise TypeMismatch(f"This URL takes {type_}, not {data['type']}.", pointer="/data/type")
+        raise TypeMismatch("This URL takes {type}, not {sent}.", type=type_, sent=data["type"], pointer="/data/type")
     for member in ("attributes", "relationships"):
         if not isinstance(data.get(member, {}), dict):
-            raise InvalidDocument(f"`{member}` must be an object.", pointer=f"/data/{member}")
+            raise InvalidDocument("`{name}` must be an object.", name=member, pointer=f"/data/{member}")
     for member in ("id", "lid"):
         if member in data and not isinstance(data[member], str):
-            raise InvalidDocument(f"`{member}` must be a string.", pointer=f"/data/{member}")
+            raise InvalidDocument("`{name}` must be a string.", name=member, pointer=f"/data/{member}")
     return data
 
 
@@ -219,21 +226,28 @@ def _attributes(
         known = name in resource.attributes or name in resource.triggers
         declared = _fields(resource)[name] if known else None
         if name in ("id", "type"):
-            problems.append(InvalidDocument(f"`{name}` can't be an attribute.", pointer=pointer))
+            problems.append(InvalidDocument("`{name}` can't be an attribute.", name=name, pointer=pointer))
         elif declared is None:
             problems.append(
-                Invalid(f"{name} is not an attribute of {resource.type_}.", pointer=pointer, meta={"error": "unknown"})
+                Invalid(
+                    "{name} is not an attribute of {type}.",
+                    name=name,
+                    type=resource.type_,
+                    pointer=pointer,
+                    meta={"error": "unknown"},
+                )
             )
         elif reading.may_set(declared):
             kept = triggers if declared.trigger else attributes
             try:
                 kept[name] = declared.deserialize(value)
             except ValidationError as error:
+                kind = "blank" if value is None else "invalid"
                 problems += [
                     Invalid(
-                        f"{name} - {message}", pointer=pointer, meta={"error": "blank" if value is None else "invalid"}
+                        "{name} - {message}", name=name, message=Phrase(said), pointer=pointer, meta={"error": kind}
                     )
-                    for message in _messages(error)
+                    for said in error.messages
                 ]
         elif declared.trigger or not reading.may_repeat(declared):
             problems.append(read_only(name, pointer))
@@ -244,13 +258,12 @@ def _attributes(
 
 def read_only(name: str, pointer: str) -> ReadOnly:
     """The problem of a field that its sender can't set."""
-    return ReadOnly(f"{name} can't be set by the sender of this request.", pointer=pointer)
+    return ReadOnly("{name} can't be set by the sender of this request.", name=name, pointer=pointer)
 
 
-def _messages(error: ValidationError) -> list[str]:
-    messages = error.messages
-    plain = messages if isinstance(messages, list) else [str(messages)]
-    return ["can't be blank" if message == "Field may not be null." else str(message) for message in plain]
+def blank(name: str, pointer: str) -> Invalid:
+    """The problem of a field that must have a value and has none."""
+    return Invalid("{name} - can't be blank", name=name, pointer=pointer, meta={"error": "blank"})
 
 
 def _relationships(reading: _Reading, sent: Mapping[str, Any], echoes: list[Echo]) -> dict[str, Linked]:
@@ -264,11 +277,19 @@ def _relationships(reading: _Reading, sent: Mapping[str, Any], echoes: list[Echo
         if relationship is None:
             problems.append(
                 Invalid(
-                    f"{name} is not a relationship of {resource.type_}.", pointer=pointer, meta={"error": "unknown"}
+                    "{name} is not a relationship of {type}.",
+                    name=name,
+                    type=resource.type_,
+                    pointer=pointer,
+                    meta={"error": "unknown"},
                 )
             )
+        elif _says_nothing(value) and reading.verb is Write.UPDATE:
+            continue
         elif not isinstance(value, dict) or "data" not in value:
-            problems.append(InvalidDocument(f"{name} must be an object with a member `data`.", pointer=pointer))
+            problems.append(
+                InvalidDocument("{name} must be an object with a member `data`.", name=name, pointer=pointer)
+            )
         elif not reading.may_set(relationship) and not reading.may_repeat(relationship):
             problems.append(read_only(name, pointer))
         else:
@@ -279,10 +300,15 @@ def _relationships(reading: _Reading, sent: Mapping[str, Any], echoes: list[Echo
             if not reading.may_set(relationship):
                 echoes.append(Echo(name, ids, pointer))
             elif ids is None and reading.verb is Write.UPDATE and relationship.required:
-                problems.append(Invalid(f"{name} - can't be blank", pointer=f"{pointer}/data", meta={"error": "blank"}))
+                problems.append(blank(name, f"{pointer}/data"))
             else:
                 linked[name] = ids
     return linked
+
+
+def _says_nothing(value: Any) -> bool:
+    """Whether a relationship object is one of ours without linkage: clients send whole resources back as they came."""
+    return isinstance(value, dict) and "data" not in value and isinstance(value.get("links"), dict)
 
 
 def _linked(relationship: ToOne | ToMany, data: Any, pointer: str, lids: Lids, problems: list[ApiError]) -> Linked:
@@ -292,7 +318,9 @@ def _linked(relationship: ToOne | ToMany, data: Any, pointer: str, lids: Lids, p
         return None if data is None else _identifier(type_, data, pointer, lids, problems)
     if not isinstance(data, list) or len(data) > MAX_LINKAGE:
         problems.append(
-            InvalidDocument(f"Linkage is an array of at most {MAX_LINKAGE} resource identifiers.", pointer=pointer)
+            InvalidDocument(
+                "Linkage is an array of at most {most} resource identifiers.", most=MAX_LINKAGE, pointer=pointer
+            )
         )
         return ()
     ids = [_identifier(type_, one, f"{pointer}/{i}", lids, problems) for i, one in enumerate(data)]
@@ -309,18 +337,28 @@ def _identifier(type_: str, value: Any, pointer: str, lids: Lids, problems: list
         problems.append(InvalidDocument("A resource identifier needs `type` and `id`, both strings.", pointer=pointer))
     elif value["type"] != type_:
         problems.append(
-            TypeMismatch(f"This relationship holds {type_}, not {value['type']}.", pointer=f"{pointer}/type")
+            TypeMismatch(
+                "This relationship holds {type}, not {sent}.", type=type_, sent=value["type"], pointer=f"{pointer}/type"
+            )
         )
     elif local:
-        if (type_, value["lid"]) in lids:
-            return lids[type_, value["lid"]]
-        problems.append(InvalidDocument(f"No resource of this request has this lid among {type_}.", pointer=pointer))
+        try:
+            return named(type_, value["lid"], lids, pointer)
+        except InvalidDocument as problem:
+            problems.append(problem)
     elif not ID.fullmatch(value["id"]):
         problems.append(not_found(type_, pointer))
     else:
         id_: str = value["id"]
         return id_
     return None
+
+
+def named(type_: str, lid: str, lids: Lids, pointer: str) -> str:
+    """The id that a local id stands for. Raises InvalidDocument for one that no resource of the request has so far."""
+    if (type_, lid) not in lids:
+        raise InvalidDocument("No resource of this request has this lid among {type}.", type=type_, pointer=pointer)
+    return lids[type_, lid]
 
 
 def not_found(type_: str, pointer: str | None = None) -> NotFound:
@@ -342,8 +380,7 @@ def _missing(reading: _Reading, data: Mapping[str, Any]) -> None:
                 isinstance(sent.get(name), dict) and member == "relationships" and sent[name].get("data", "") is None
             )
             if declared.required and reading.may_set(declared) and (name not in sent or empty):
-                where = f"{pointer}/{name}/data" if empty else pointer
-                reading.problems.append(Invalid(f"{name} - can't be blank", pointer=where, meta={"error": "blank"}))
+                reading.problems.append(blank(name, f"{pointer}/{name}/data" if empty else pointer))
 
 
 def escape(name: str) -> str:

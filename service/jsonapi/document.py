@@ -166,7 +166,8 @@ def collect(rows: Sequence[Row], selection: Selection, rendering: Rendering) -> 
         primary.append(render(row, rendering, found))
         if len(found) > MAX_INCLUDED:
             raise TooCostly(
-                f"include brings more than {MAX_INCLUDED} resources: make page[size] smaller or include less.",
+                "include brings more than {most} resources: make page[size] smaller or include less.",
+                most=MAX_INCLUDED,
                 parameter="include",
                 meta={"limit": MAX_INCLUDED, "value": len(found)},
             )

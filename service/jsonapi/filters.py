@@ -24,6 +24,7 @@ from schemas.base import Resource, graph
 from schemas.kinds import Boolean, JsonObject, Kind, Number, Text, check_json
 from service.errors import FilterNotAllowed, InvalidFilterValue, TooCostly
 from service.jsonapi.sorting import IDENTIFIER
+from service.translations import Either, Phrase
 
 MAX_TERMS = 50
 """How many comparisons the filters of a request may come to."""
@@ -177,7 +178,10 @@ class Filters:
                 paths = [self._dotted(parameter, path)]
             case [_, name]:
                 raise FilterNotAllowed(
-                    f"{name!r} is not a matcher; there are {', '.join(MATCHERS)}.", parameter=parameter
+                    "{name!r} is not a matcher; there are {known}.",
+                    name=name,
+                    known=list(MATCHERS),
+                    parameter=parameter,
                 )
             case _:
                 raise self._unknown(parameter, parameter)
@@ -186,7 +190,8 @@ class Filters:
         self._count += sum(_size(term) for term in terms)
         if self._count > MAX_TERMS:
             raise TooCostly(
-                f"The filters come to more than {MAX_TERMS} comparisons; ask for less at a time.",
+                "The filters come to more than {most} comparisons; ask for less at a time.",
+                most=MAX_TERMS,
                 parameter=parameter,
                 meta={"limit": MAX_TERMS, "value": self._count},
             )
@@ -204,8 +209,10 @@ class Filters:
 
     def _unknown(self, parameter: str, what: str) -> FilterNotAllowed:
         return FilterNotAllowed(
-            f"{self._resource.type_} can't be filtered by {what}; it can by {', '.join(filterable(self._resource))},"
-            " and by what its relationships lead to.",
+            "{type} can't be filtered by {name}; it can by what its relationships lead to, and by {known}.",
+            type=self._resource.type_,
+            name=what,
+            known=Either(filterable(self._resource)),
             parameter=parameter,
         )
 
@@ -237,7 +244,10 @@ class Filters:
                 return [path for path in paths if path], name
         if not ends:
             raise FilterNotAllowed(
-                f"{text!r} doesn't end with a matcher; there are {', '.join(MATCHERS)}.", parameter=parameter
+                "{name!r} doesn't end with a matcher; there are {known}.",
+                name=text,
+                known=list(MATCHERS),
+                parameter=parameter,
             )
         raise self._unknown(parameter, repr(text[: -len(ends[0]) - 1]))
 
@@ -272,7 +282,9 @@ class _Reading:
         """The term for one attribute."""
         matcher = MATCHERS[self.name]
         if not _suits(kind, matcher):
-            raise FilterNotAllowed(f"{path[-1]} can't be filtered with {self.name}.", parameter=self.parameter)
+            raise FilterNotAllowed(
+                "{name} can't be filtered with {matcher}.", name=path[-1], matcher=self.name, parameter=self.parameter
+            )
         values = tuple(self._value(kind, matcher, path, text) for text in self._split(matcher))
         term: Filter
         if matcher.each is not None:
@@ -285,10 +297,13 @@ class _Reading:
         many = matcher.takes == "list" or matcher.each is not None
         texts = self.texts[0].split(",") if many and not self.listed else self.texts
         if len(texts) > 1 and not many:
-            raise InvalidFilterValue(f"{self.name} takes one value.", parameter=self.parameter)
+            raise InvalidFilterValue("{matcher} takes one value.", matcher=self.name, parameter=self.parameter)
         if len(texts) > MAX_VALUES:
             raise TooCostly(
-                f"{self.parameter} lists {len(texts)} values, the maximum is {MAX_VALUES}.",
+                "{name} lists {amount} values, the maximum is {most}.",
+                name=self.parameter,
+                amount=len(texts),
+                most=MAX_VALUES,
                 parameter=self.parameter,
                 meta={"limit": MAX_VALUES, "value": len(texts)},
             )
@@ -305,9 +320,13 @@ class _Reading:
                     return _json(text)
                 case _:
                     return kind.parse(text)
-        except ValueError as error:
+        except ValidationError as error:
             raise InvalidFilterValue(
-                f"{_short(text)} can't be compared with {path[-1]}: it {error}.", parameter=self.parameter
+                "{value!r} can't be compared with {name}: it {message}.",
+                value=_short(text),
+                name=path[-1],
+                message=Phrase(error.messages[0]),
+                parameter=self.parameter,
             ) from None
 
 
@@ -316,7 +335,7 @@ def _size(term: Filter) -> int:
 
 
 def _short(text: str) -> str:
-    return repr(text if len(text) <= 100 else f"{text[:100]}...")
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def _like(text: str, pattern: str) -> str:
@@ -325,14 +344,14 @@ def _like(text: str, pattern: str) -> str:
         escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         return pattern.replace("{}", escaped)
     if (len(text) - len(text.rstrip("\\"))) % 2:
-        raise ValueError("must not end with a single backslash")
+        raise ValidationError("must not end with a single backslash")
     return text
 
 
 def _json(text: str) -> str:
     try:
         value = orjson.loads(text)
-        check_json(value)
-    except (orjson.JSONDecodeError, ValidationError):
-        raise ValueError("must be JSON that can be stored") from None
+    except orjson.JSONDecodeError:
+        raise ValidationError("must be JSON") from None
+    check_json(value)
     return orjson.dumps(value).decode()

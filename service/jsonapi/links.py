@@ -1,4 +1,7 @@
-"""Top-level links: the request's own URL and the pages around it (JSON:API 1.1, "Pagination")."""
+"""Top-level links: the request's own URL, the pages around it, and what describes the document.
+
+The rules are those of JSON:API 1.1, "Top Level" and "Pagination".
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,9 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from service.jsonapi.pagination import Page, Window
+
+JSON_SCHEMA = "application/schema+json"
+"""The media type of JSON Schemas."""
 
 
 def url(path: str, pairs: Sequence[tuple[str, str]]) -> str:
@@ -15,6 +21,11 @@ def url(path: str, pairs: Sequence[tuple[str, str]]) -> str:
     """
     query = "&".join(f"{quote(name, safe='')}={quote(value, safe=',')}" for name, value in pairs)
     return f"{path}?{query}" if query else path
+
+
+def described_by(api: str, name: str) -> dict[str, str]:
+    """The link to the JSON Schema of documents about a type, or of `errors`; `api` is the URL of the JSON:API root."""
+    return {"href": f"{api}/schemas/{name}.json", "type": JSON_SCHEMA}
 
 
 def pages(path: str, pairs: Sequence[tuple[str, str]], page: Page, total: int) -> dict[str, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Collection, Container
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +14,8 @@ MEDIA_TYPE = "application/vnd.api+json"
 
 PROFILES: frozenset[str] = frozenset({PROFILE})
 """The URIs of the profiles that a client may ask for with Accept."""
+ATOMIC = "https://jsonapi.org/ext/atomic"
+"""The URI of the extension that /api/operations speaks."""
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 -- RFC 9110's word for it
 _PARAMETER = re.compile(rf"\s*;\s*(?:({_TOKEN})=({_TOKEN}|\"(?:[^\"\\]|\\.)*\"))?")
@@ -33,11 +35,10 @@ class MediaRange:
         """The URIs of a parameter, `ext` or `profile`: space-separated, each once."""
         return tuple(dict.fromkeys(uri for key, value in self.parameters if key == name for uri in value.split()))
 
-    def servable(self, extensions: Container[str]) -> bool:
-        """Whether its parameters are `ext`, of what is offered, and `profile`, of which unknown ones are ignored."""
-        return all(name in ("profile", "ext") for name, _ in self.parameters) and all(
-            uri in extensions for uri in self.uris("ext")
-        )
+    def servable(self, extensions: Collection[str]) -> bool:
+        """Whether its parameters are `ext`, exactly these, and `profile`, of which unknown ones are ignored."""
+        known = all(name in ("profile", "ext") for name, _ in self.parameters)
+        return known and set(self.uris("ext")) == set(extensions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,42 +89,47 @@ def media_ranges(header: str) -> tuple[MediaRange, ...]:
     return tuple(ranges)
 
 
-def check_content_type(header: str | None, *, body: bool, extensions: Container[str] = ()) -> None:
+def check_content_type(header: str | None, *, body: bool, extensions: Collection[str] = ()) -> None:
     """Check a request's Content-Type, on any method that carries one.
 
-    `body` says that there is a body, which must have one; `extensions` are those that the URL offers. One that is
-    offered elsewhere is refused here too. Raises UnsupportedMediaType with `source.header`.
+    `body` says that there is a body, which must have one; `extensions` are those that the URL speaks, which it must
+    name. One that is spoken elsewhere is refused here. Raises UnsupportedMediaType with `source.header`.
     """
     if header is None and not body:
         return
     ranges = media_ranges(header or "")
     if len(ranges) == 1 and ranges[0].type == MEDIA_TYPE and ranges[0].servable(extensions):
         return
+    media_type = Media(tuple(extensions)).content_type
     raise UnsupportedMediaType(
         "Send the body as {media_type}, with no parameter but `profile`; this request says {sent!r}.",
-        media_type=MEDIA_TYPE,
+        media_type=media_type,
         sent=header or "",
         header="Content-Type",
-        headers={"Accept-Patch": MEDIA_TYPE, "Accept-Post": MEDIA_TYPE},
+        headers={"Accept-Patch": media_type, "Accept-Post": media_type},
     )
 
 
-def check_accept(header: str | None, *, extensions: Container[str] = (), profiles: Container[str] = PROFILES) -> Media:
-    """What the Accept header asks to be applied, of what the URL offers. Raises NotAcceptable with `source.header`.
+def check_accept(header: str | None, *, extensions: Collection[str] = (), profiles: Container[str] = PROFILES) -> Media:
+    """What is to be applied: the `extensions` that the URL speaks, and of its `profiles` those that are asked for.
 
     Where JSON:API's own media type is named, one instance of it must be servable: a wildcard beside it doesn't help
-    ("all instances of that media type"). Of several the weightiest decides, the first of equals.
+    ("all instances of that media type"). Of several the weightiest decides, the first of equals. Raises NotAcceptable
+    with `source.header`.
     """
+    spoken = Media(tuple(extensions))
     if header is None or not header.strip():
-        return PLAIN
+        return spoken
     ranges = media_ranges(header)
     own = [r for r in ranges if r.type == MEDIA_TYPE]
     candidates = [r for r in own if r.servable(extensions)] if own else [r for r in ranges if r.type in _WILDCARDS]
     best = max(candidates, key=lambda r: r.quality, default=None)
     if best is None or best.quality == 0:
         raise NotAcceptable(
-            "This URL answers as {media_type}, with no parameter but `profile`.", media_type=MEDIA_TYPE, header="Accept"
+            "This URL answers as {media_type}, with no parameter but `profile`.",
+            media_type=spoken.content_type,
+            header="Accept",
         )
     if not own:
-        return PLAIN
-    return Media(best.uris("ext"), tuple(uri for uri in best.uris("profile") if uri in profiles))
+        return spoken
+    return Media(spoken.extensions, tuple(uri for uri in best.uris("profile") if uri in profiles))

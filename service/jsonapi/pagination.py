@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
 import orjson
+from marshmallow import ValidationError
 
 from schemas.base import Resource
 from schemas.kinds import ID, render_timestamp
@@ -89,13 +90,18 @@ def strategy(keys: Mapping[str, str], *, negotiated: bool) -> Literal["number", 
             (name for name in ("number", "offset", "cursor") if key in _STRATEGIES[name]), None
         )
         if way is None:
-            known = ", ".join(f"page[{name}]" for names in _STRATEGIES.values() for name in names if name != "size")
+            known = dict.fromkeys(f"page[{name}]" for names in _STRATEGIES.values() for name in names)
             raise InvalidPage(
-                f"page[{key}] is not a page parameter; there are page[size], {known}.", parameter=f"page[{key}]"
+                "{name} is not a page parameter; there are {known}.",
+                name=f"page[{key}]",
+                known=list(known),
+                parameter=f"page[{key}]",
             )
         if chosen not in (None, way):
             raise InvalidPage(
-                f"page[{key}] can't be combined with page[{_STRATEGIES[str(chosen)][0]}]: page in one way.",
+                "{name} can't be combined with {other}: page in one way.",
+                name=f"page[{key}]",
+                other=f"page[{_STRATEGIES[str(chosen)][0]}]",
                 parameter=f"page[{key}]",
             )
         chosen = way
@@ -131,7 +137,8 @@ def _whole(keys: Mapping[str, str], key: str, default: int, *, least: int = 1) -
     text = keys.get(key, str(default))
     number = int(text.lstrip("0")[:11] or "0") if re.fullmatch("[0-9]+", text, re.ASCII) else -1
     if not least <= number < 10**10:
-        raise InvalidPage(f"page[{key}] must be a whole number from {least}.", parameter=f"page[{key}]")
+        name = f"page[{key}]"
+        raise InvalidPage("{name} must be a whole number from {least}.", name=name, least=least, parameter=name)
     return number
 
 
@@ -141,7 +148,9 @@ def _size(keys: Mapping[str, str], key: str, default: int, *, profile: bool = Fa
     size = _whole(keys, key, default)
     if size > MAX_SIZE:
         raise InvalidPage(
-            f"page[{key}] is above the maximum, which is {MAX_SIZE}.",
+            "{name} is above the maximum, which is {most}.",
+            name=f"page[{key}]",
+            most=MAX_SIZE,
             parameter=f"page[{key}]",
             meta={"page": {"maxSize": MAX_SIZE}},
             type_link=f"{PROFILE}/max-size-exceeded" if profile else None,
@@ -178,7 +187,11 @@ def _cursor(keys: Mapping[str, str], key: str, resource: type[Resource], sort: S
     position = _position(text, resource, sort)
     if position is None:
         raise InvalidPage(
-            f"page[{key}] is no cursor of {resource.type_} sorted by {_written(sort)}.", parameter=f"page[{key}]"
+            "{name} is no cursor of {type} sorted by {sort}.",
+            name=f"page[{key}]",
+            type=resource.type_,
+            sort=_written(sort),
+            parameter=f"page[{key}]",
         )
     return Cursor(text, position)
 
@@ -198,7 +211,7 @@ def _position(text: str, resource: type[Resource], sort: Sequence[SortKey]) -> P
             None if value is None else kind_of(resource, key.path).parse(value)
             for key, value in zip(keys, decoded[2:], strict=True)
         )
-    except (binascii.Error, ValueError, TypeError, KeyError, IndexError):
+    except (binascii.Error, ValidationError, ValueError, TypeError, KeyError, IndexError):
         return None
     return values if ID.fullmatch(values[-1] or "") else None
 

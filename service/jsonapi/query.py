@@ -17,6 +17,7 @@ from service.jsonapi import pagination, sorting
 from service.jsonapi.filters import AllOf, Filters
 from service.jsonapi.pagination import Page, Window
 from service.jsonapi.sorting import SortKey
+from service.translations import Phrase
 
 MAX_DEPTH = 4
 """How many relationships an include path may have."""
@@ -107,7 +108,7 @@ def parse(
     for name, value in pairs:
         family, keys = _split(name)
         if name in seen and not (family == "filter" and keys and keys[-1] == ""):
-            raise InvalidParameter(f"{name} is given more than once.", parameter=name)
+            raise InvalidParameter("{name} is given more than once.", name=name, parameter=name)
         seen.add(name)
         match family, keys:
             case "include", []:
@@ -122,11 +123,12 @@ def parse(
                 pages[key] = value
             case ("sort", []) | ("filter" | "page", _):
                 raise InvalidParameter(
-                    f"{name} is for collections, and this URL answers with one resource or can't be filtered or paged.",
+                    "{name} is for collections, and this URL answers with one resource or can't be filtered or paged.",
+                    name=name,
                     parameter=name,
                 )
             case _:
-                raise InvalidParameter(f"{name} is not a query parameter of this URL.", parameter=name)
+                raise InvalidParameter("{name} is not a query parameter of this URL.", name=name, parameter=name)
     tree = _include(resource, include or "", fieldsets, visible=visible)
     wanted = Filters(resource, visible)
     for name, (keys, values) in filters.items():
@@ -169,11 +171,11 @@ def _split(name: str) -> tuple[str, list[str]]:
 def _fieldset(parameter: str, type_: str, value: str) -> frozenset[str]:
     resource = graph.get(type_)
     if resource is None:
-        raise InvalidField(f"{type_!r} is not a resource type.", parameter=parameter)
+        raise InvalidField("{type!r} is not a resource type.", type=type_, parameter=parameter)
     names = frozenset(value.split(",")) if value else frozenset()
     for name in sorted(names):
         if name not in resource.attributes and name not in resource.relationships:
-            raise InvalidField(f"{name!r} is not a field of {type_}.", parameter=parameter)
+            raise InvalidField("{name!r} is not a field of {type}.", name=name, type=type_, parameter=parameter)
     return names
 
 
@@ -183,7 +185,9 @@ def _include(
     paths = value.split(",") if value else []
     for path in paths:
         if path.count(".") >= MAX_DEPTH:
-            raise InvalidInclude(f"{path!r} has more than {MAX_DEPTH} relationships.", parameter="include")
+            raise InvalidInclude(
+                "{path!r} has more than {most} relationships.", path=path, most=MAX_DEPTH, parameter="include"
+            )
     return _tree(resource, [path.split(".") for path in paths], fieldsets, visible=visible)
 
 
@@ -198,7 +202,7 @@ def _tree(
     groups: dict[str, list[Sequence[str]]] = {}
     for name, *rest in paths:
         if includable(resource, name, visible) is None:
-            raise InvalidInclude(_why_not(resource, name), parameter="include")
+            raise _not_includable(resource, name)
         groups.setdefault(name, []).extend([rest] if rest else [])
     selections = []
     for name, deeper in groups.items():
@@ -216,16 +220,30 @@ def includable(resource: type[Resource], name: str, visible: Container[str] = gr
     return graph[relationship.type_]
 
 
-def _why_not(resource: type[Resource], name: str) -> str:
-    relationship = resource.relationships.get(name)
+def _not_includable(resource: type[Resource], name: str) -> InvalidInclude:
+    """The problem of an include path that can't go on with a relationship."""
+    type_, relationship = resource.type_, resource.relationships.get(name)
     if relationship is None:
-        known = _listed(n for n in resource.relationships if includable(resource, n))
-        return f"{name!r} is not a relationship of {resource.type_}; there are {known}."
+        known = [other for other in resource.relationships if includable(resource, other)]
+        return InvalidInclude(
+            "{name!r} is not a relationship of {type} that can be included; there are {known}.",
+            name=name,
+            type=type_,
+            known=known or Phrase("none"),
+            parameter="include",
+        )
     if not relationship.includable:
-        url = f"/api/{resource.type_}/{{id}}/{name}"
-        return f"{name} of {resource.type_} has no bound and can't be included; fetch its related link, {url}."
-    return f"{name} of {resource.type_} holds {relationship.type_}, which the access token may not read."
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "nothing"
+        return InvalidInclude(
+            "{name} of {type} has no bound and can't be included; fetch its related link, {url}.",
+            name=name,
+            type=type_,
+            url=f"/api/{type_}/{{id}}/{name}",
+            parameter="include",
+        )
+    return InvalidInclude(
+        "{name} of {type} holds {related}, which the access token may not read.",
+        name=name,
+        type=type_,
+        related=relationship.type_,
+        parameter="include",
+    )

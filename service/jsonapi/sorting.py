@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from schemas.base import Resource, ToOne, graph
 from schemas.kinds import Kind, Text
 from service.errors import InvalidSort
+from service.translations import Either
 
 IDENTIFIER = Text(nullable=False)
 """What an id is to sorting and filtering: text that is never null."""
@@ -53,7 +54,11 @@ def parse(resource: type[Resource], value: str, visible: Container[str] = graph)
         name = part.removeprefix("-")
         if name not in known:
             raise InvalidSort(
-                f"{resource.type_} can't be sorted by {name!r}; it can by {', '.join(known)}.", parameter="sort"
+                "{type} can't be sorted by {name!r}; it can by {known}.",
+                type=resource.type_,
+                name=name,
+                known=Either(known),
+                parameter="sort",
             )
         keys.append(SortKey(tuple(name.split(".")), part.startswith("-")))
     return tuple(keys)

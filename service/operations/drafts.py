@@ -1,4 +1,4 @@
-"""Writing what a customer is about to order: carts and draft orders, and subscriptions that repeat orders."""
+"""Writing what a customer is about to order: carts and draft orders."""
 
 from __future__ import annotations
 
@@ -34,9 +34,11 @@ class Carts(Writer):
             change.columns.setdefault("currency_code", change.store.currency_code)
             change.columns["tax_included"] = terms["prices_include_tax"]
         elif change.before["status"] != "active" and not change.only_of_the_client():
-            change.problems.append(InvalidState(f"The cart is {change.before['status']}: it can't be changed."))
+            change.problems.append(
+                InvalidState("The cart is {status}: it can't be changed.", status=change.before["status"])
+            )
         await _check_methods(change)
-        await _check_wallet(change)
+        await check_wallet(change)
 
     async def settle(self, change: Change) -> None:
         """Work out the amounts; a new coupon has to apply, one that the cart has may stop doing so."""
@@ -62,9 +64,10 @@ class Orders(Writer):
         if change.new:
             await self._begin(change)
         elif change.before["status"] not in OPEN_ORDERS and not change.only_of_the_client():
-            change.problems.append(InvalidState(f"The order is {change.before['status']}: it can't be changed."))
+            problem = InvalidState("The order is {status}: it can't be changed.", status=change.before["status"])
+            change.problems.append(problem)
         await _check_methods(change)
-        await _check_wallet(change)
+        await check_wallet(change)
 
     async def settle(self, change: Change) -> None:
         """Work out the amounts, and whether the order is complete enough to be placed."""
@@ -75,11 +78,12 @@ class Orders(Writer):
     async def release(self, change: Change) -> None:
         """Only drafts can be deleted."""
         if change.before["status"] not in OPEN_ORDERS:
-            change.problems.append(InvalidState(f"The order is {change.before['status']}: it can't be deleted."))
+            problem = InvalidState("The order is {status}: it can't be deleted.", status=change.before["status"])
+            change.problems.append(problem)
 
     async def _begin(self, change: Change) -> None:
         columns, terms = change.columns, await _terms(change)
-        number = await _number(change, "orders")
+        number = await take_number(change, "orders")
         columns["number"] = number
         columns["code"] = order_code(number, prefix=terms["order_prefix"], suffix=terms["order_suffix"])
         columns.setdefault("currency_code", change.store.currency_code)
@@ -89,55 +93,6 @@ class Orders(Writer):
         if customer_id is not None and "customer_email" not in columns:
             customer = await change.connection.fetchrow(WRITES["customer"], change.store.id, customer_id)
             columns["customer_email"] = customer and customer["email"]
-
-
-class OrderSubscriptions(Writer):
-    """Subscriptions: drafts that take customer, addresses and items over from the order that they repeat."""
-
-    async def complete(self, change: Change) -> None:
-        """Fill in what the source order has."""
-        if change.new:
-            columns = change.columns
-            source = await change.connection.fetchrow(
-                WRITES["source_order"], change.store.id, change.draft.related("source_order")
-            )
-            assert source is not None  # noqa: S101 -- linkage was checked
-            columns["number"] = await _number(change, "order_subscriptions")
-            columns.setdefault("timezone", change.store.timezone)
-            for column in ("customer_id", "customer_email"):
-                columns[column] = source[column]
-            for column in _CARRIED:
-                columns.setdefault(column, source[column])
-        elif change.before["status"] == "cancelled" and not change.only_of_the_client():
-            change.problems.append(InvalidState("The subscription is cancelled: it can't be changed."))
-        await _check_wallet(change)
-
-    async def settle(self, change: Change) -> None:
-        """Give a new subscription the items of its source order."""
-        if change.before:
-            return
-        source = await change.connection.fetchrow(
-            WRITES["source_order"], change.store.id, change.value("source_order_id")
-        )
-        line_ids = (source and source["line_ids"]) or []
-        ids = [clock.new_id() for _ in line_ids]
-        await change.connection.execute(WRITES["copy_items"], change.store.id, change.id, ids, line_ids, change.at)
-
-    async def release(self, change: Change) -> None:
-        """Only drafts can be deleted."""
-        if change.before["status"] != "draft":
-            status = change.before["status"]
-            change.problems.append(InvalidState(f"The subscription is {status}: it can't be deleted."))
-
-
-_CARRIED = (
-    "market_id",
-    "billing_address_id",
-    "shipping_address_id",
-    "shipping_method_id",
-    "customer_payment_source_id",
-)
-"""Columns of a subscription that are the source order's unless something else is sent."""
 
 
 async def recalculate(connection: Connection, store: Store, order_id: str, *, actor: str) -> None:
@@ -161,9 +116,9 @@ async def recalculate(connection: Connection, store: Store, order_id: str, *, ac
     kept = row["discount_amount_cents"] + row["gift_card_amount_cents"]
     amounts["total_amount_cents"] = sum(amounts[f"{name}_amount_cents"] for name in added) + kept
     if any(abs(amount) > MAX_CENTS for amount in amounts.values()):
-        raise Invalid("An amount of the order would be larger than can be kept.", pointer="/data")
+        raise Invalid("An amount of the order would be larger than can be kept.")
     if amounts["total_amount_cents"] < 0 or amounts["total_tax_amount_cents"] < 0:
-        raise Invalid("The total of the order would be less than zero.", pointer="/data")
+        raise Invalid("The total of the order would be less than zero.")
     fulfillment = "unfulfilled" if row["ships"] or not row["line_number"] else "not_required"
     wanted: dict[str, Any] = {"status": status, "fulfillment_status": fulfillment, **amounts}
     if any(row[column] != value for column, value in wanted.items()):
@@ -176,7 +131,7 @@ async def _terms(change: Change) -> Any:
     return await change.connection.fetchrow(WRITES["store_terms"], change.store.id)
 
 
-async def _number(change: Change, kind: str) -> int:
+async def take_number(change: Change, kind: str) -> int:
     """The number that was set aside for the resource, or else the next one, taken in this transaction."""
     if change.draft.number is not None:
         return change.draft.number
@@ -203,13 +158,19 @@ async def _check_methods(change: Change) -> None:
         pointer = change.draft.pointer(name)
         if row["currency_code"] != currency:
             change.problems.append(
-                Invalid(f"{name} - is in {row['currency_code']}, not in {currency}", pointer=pointer)
+                Invalid(
+                    "{name} - is in {currency}, not in {wanted}",
+                    name=name,
+                    currency=row["currency_code"],
+                    wanted=currency,
+                    pointer=pointer,
+                )
             )
         if row["disabled"]:
-            change.problems.append(Invalid(f"{name} - {UNAVAILABLE}", pointer=pointer))
+            change.problems.append(Invalid("{name} - {message}", name=name, message=UNAVAILABLE, pointer=pointer))
 
 
-async def _check_wallet(change: Change) -> None:
+async def check_wallet(change: Change) -> None:
     """Nobody pays from somebody else's wallet."""
     if not change.sets("customer_payment_source_id", "customer_id"):
         return

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from service import clock
+from service import clock, correlation
 from service.principal import Principal, Store
 from service.store.pool import Connection
 from sql import queries
@@ -59,7 +59,7 @@ async def record(
 
 
 async def record_all(connection: Connection, store: Store, events: Sequence[Event], *, actor: str) -> None:
-    """Write several events in the caller's transaction.
+    """Write several events in the caller's transaction, with the id of the request that it works for.
 
     One statement, and more only while other transactions write events of the same resources.
     """
@@ -77,6 +77,7 @@ async def record_all(connection: Connection, store: Store, events: Sequence[Even
             actor_type,
             actor_id or None,
             at,
+            correlation.request_id.get(),
         )
         ids = {row["id"] for row in written}
         pending = [event for event in pending if event.id not in ids]

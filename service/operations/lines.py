@@ -12,10 +12,11 @@ from decimal import Decimal
 import orjson
 
 from service.errors import Conflict, Invalid, InvalidState
+from service.jsonapi.body import blank
 from service.operations import carts, drafts, events, pricing
 from service.operations.drafts import OPEN_ORDERS, WRITES
 from service.operations.writes import Change, Writer
-from service.rules.outcome_texts import detail
+from service.rules.outcome_texts import phrase
 from service.rules.outcomes import CatalogueItem, ItemKey, Outcome, Policy, Price, SourceLine, decide, options_digest
 from service.rules.totals import MAX_CENTS, line_totals, tax
 
@@ -54,7 +55,7 @@ class CartItems(Writer):
         """Find the sku and its price."""
         if change.whole.get("status") != "active":
             change.problems.append(
-                InvalidState(f"The cart is {change.whole.get('status')}: its items can't be changed.")
+                InvalidState("The cart is {status}: its items can't be changed.", status=change.whole.get("status"))
             )
             return
         if not change.sets(*_SOLD):
@@ -70,9 +71,13 @@ class CartItems(Writer):
             _check_room(change, len(others))
             twin = next((item.id for item in others if item.key == (sold.item.sku_id, digest)), None)
             if twin is not None:
-                message = "sku_code - is in the cart with these options already: change the quantity of that item"
-                pointer = change.draft.pointer("sku_code")
-                change.problems.append(Conflict(message, pointer=pointer, meta={"cart_item_id": twin}))
+                change.problems.append(
+                    Conflict(
+                        "sku_code - is in the cart with these options already: change the quantity of that item",
+                        pointer=change.draft.pointer("sku_code"),
+                        meta={"cart_item_id": twin},
+                    )
+                )
             change.columns |= {
                 "sku_id": sold.item.sku_id,
                 "name": sold.item.name,
@@ -92,7 +97,7 @@ class CartItems(Writer):
         """Nothing leaves a cart that is closed."""
         if change.whole.get("status") != "active":
             change.problems.append(
-                InvalidState(f"The cart is {change.whole.get('status')}: its items can't be deleted.")
+                InvalidState("The cart is {status}: its items can't be deleted.", status=change.whole.get("status"))
             )
 
 
@@ -106,7 +111,9 @@ class LineItems(Writer):
         order = change.whole
         if order.get("status") not in OPEN_ORDERS:
             if change.new or not change.only_of_the_client():
-                change.problems.append(InvalidState(f"The order is {order.get('status')}: its lines can't be changed."))
+                change.problems.append(
+                    InvalidState("The order is {status}: its lines can't be changed.", status=order.get("status"))
+                )
             return
         if change.new:
             lines = await change.connection.fetchrow(WRITES["line_count"], change.store.id, order["id"])
@@ -119,12 +126,17 @@ class LineItems(Writer):
         if kind == "skus":
             rate = await self._of_a_sku(change, rate)
         elif kind not in ("bundles", "gift_cards", "adjustments"):
-            message = f"item_type - lines of {kind} come from the order itself"
-            change.problems.append(Invalid(message, pointer=change.draft.pointer("item_type")))
+            change.problems.append(
+                Invalid(
+                    "item_type - lines of {kind} come from the order itself",
+                    kind=kind,
+                    pointer=change.draft.pointer("item_type"),
+                )
+            )
         else:
             for name in ("name", "unit_amount_cents"):
                 if change.value(name) is None:
-                    change.problems.append(_blank(name))
+                    change.problems.append(blank(name, "/data"))
         if not change.problems and change.sets(*_SOLD, "unit_amount_cents", "options_amount_cents"):
             _price(change, rate, included=order["tax_included"])
 
@@ -137,12 +149,12 @@ class LineItems(Writer):
         """Nothing leaves an order that was placed."""
         if change.whole.get("status") not in OPEN_ORDERS:
             status = change.whole.get("status")
-            change.problems.append(InvalidState(f"The order is {status}: its lines can't be deleted."))
+            change.problems.append(InvalidState("The order is {status}: its lines can't be deleted.", status=status))
 
     async def _of_a_sku(self, change: Change, rate: Decimal) -> Decimal:
         """Columns that follow from the sku; gives its tax rate, or the one so far when nothing of it changes."""
         if change.value("sku_code") is None:
-            change.problems.append(_blank("sku_code"))
+            change.problems.append(blank("sku_code", "/data"))
         elif change.sets(*_SOLD):
             order, given = change.whole, change.draft.attributes.get("unit_amount_cents")
             sold = await _sold(change, order["currency_code"], order["customer_id"], {}, priced=given is not None)
@@ -239,8 +251,13 @@ async def _sold(
     connection, store = change.connection, change.store
     sku_id = await connection.fetchval(WRITES["sku_by_code"], store.id, change.value("sku_code"))
     if sku_id is None:
-        message = "sku_code - there is no sku of this code"
-        change.problems.append(Invalid(message, pointer=change.draft.pointer("sku_code"), meta={"error": "unknown"}))
+        change.problems.append(
+            Invalid(
+                "sku_code - there is no sku of this code",
+                pointer=change.draft.pointer("sku_code"),
+                meta={"error": "unknown"},
+            )
+        )
         return None
     customer = customer_id and await connection.fetchrow(WRITES["customer"], store.id, customer_id)
     group_id = customer["customer_group_id"] if customer else None
@@ -250,10 +267,11 @@ async def _sold(
     # Whether it may come along when an order is repeated doesn't matter to who asks for it by its code.
     item = replace(catalogue[sku_id], reorderable=True)
     outcome = _outcome(change, item, held, priced=priced)
-    if outcome.code is not None:
-        message = detail(outcome, "en") or ""
-        pointer = change.draft.pointer(_POINTED.get(outcome.code, "sku_code"), "sku_code", "quantity")
-        change.problems.append(Invalid(message, pointer=pointer, meta={"error": outcome.code}))
+    reason = phrase(outcome)
+    if reason is not None:
+        code = str(outcome.code)
+        pointer = change.draft.pointer(_POINTED.get(code, "sku_code"), "sku_code", "quantity")
+        change.problems.append(Invalid(reason, pointer=pointer, meta={"error": code}))
         return None
     price = outcome.price
     assert price is not None  # noqa: S101 -- a line that is added has a price
@@ -305,8 +323,6 @@ def _check_amount(change: Change, amount: int) -> None:
 def _check_room(change: Change, lines: int) -> None:
     if lines >= MAX_LINES:
         pointer = change.draft.pointer("cart", "order", "order_subscription")
-        change.problems.append(Invalid(f"It holds {MAX_LINES} lines already, which is the most.", pointer=pointer))
-
-
-def _blank(name: str) -> Invalid:
-    return Invalid(f"{name} - can't be blank", pointer="/data", meta={"error": "blank"})
+        change.problems.append(
+            Invalid("It holds {most} lines already, which is the most.", most=MAX_LINES, pointer=pointer)
+        )

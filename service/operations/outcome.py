@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from service.jsonapi.body import Draft
+from service.principal import Principal
+from service.store.pool import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +25,7 @@ class Created:
     def of(cls, result: str | Created) -> Created:
         """The result of a hook, most of which give the bare id."""
         return result if isinstance(result, Created) else cls(result)
+
+
+Create = Callable[[Connection, Principal, Draft], Awaitable[str | Created]]
+"""Makes the resource of a draft, in its caller's transaction."""

@@ -39,7 +39,7 @@ async def create(
     name, Conflict when the number or the slug is taken.
     """
     if not name.strip():
-        raise Invalid("name - can't be blank")
+        raise Invalid("{name} - can't be blank", name="name")
     slug = slug or slugify(name) or f"store-{store_id}"
     made = await connection.fetchval(
         STORES["create"], store_id, slug, name, url, currency_code, timezone, locale, mode, at

@@ -15,21 +15,21 @@ from typing import Any
 
 import orjson
 
+from schemas.access import MOST_SECONDS
 from service import clock
 from service.errors import Conflict, Invalid, NotFound
-from service.jsonapi.body import Draft
+from service.jsonapi.body import Draft, blank
 from service.operations import events, stores
 from service.operations.outcome import Created
 from service.principal import CUSTOMER_SCOPES, SCOPES, Principal
 from service.store.pool import Connection
+from service.translations import Either, Phrase
 from sql import queries
 
 TOKENS = queries("tokens")
 
 DEFAULT_SECONDS = 3600
 """How long a customer's token made over the API lives, unless the request says otherwise."""
-MOST_SECONDS = 86_400
-"""How long it may live at most."""
 
 _FORM = re.compile(r"(?:secret|customer)_([1-9][0-9]{0,17})_[A-Za-z0-9_-]{32,128}")
 
@@ -54,11 +54,10 @@ async def issue(
     """
     allowed = SCOPES if customer_id is None else CUSTOMER_SCOPES
     if wrong := [scope for scope in scopes if scope not in allowed]:
-        known = ", ".join(scope for scope in SCOPES if scope in allowed)
         raise Invalid(
-            "scopes - can't hold {wrong}, only: {known}",
-            wrong=", ".join(wrong),
-            known=known,
+            "scopes - can't hold {wrong}, only {known}",
+            wrong=Either(wrong),
+            known=[scope for scope in SCOPES if scope in allowed],
             pointer="/data/attributes/scopes",
         )
     kind, prefix = ("integration", "secret") if customer_id is None else ("customer", "customer")
@@ -98,7 +97,7 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
     """
     customer_id = draft.related("customer")
     if customer_id is None:
-        raise Invalid("customer - can't be blank", pointer="/data", meta={"error": "blank"})
+        raise blank("customer", "/data")
     at = clock.now()
     attributes = draft.attributes
     grantable = CUSTOMER_SCOPES & principal.scopes
@@ -106,7 +105,7 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
     if not scopes or not grantable.issuperset(scopes):
         raise Invalid(
             "scopes - must be some of what this token may hand out: {known}",
-            known=", ".join(sorted(grantable)) or "nothing",
+            known=sorted(grantable) or Phrase("none"),
             pointer="/data/attributes/scopes" if "scopes" in attributes else "/data",
         )
     id_, token = await issue(
@@ -115,7 +114,7 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
         customer_id=customer_id,
         scopes=scopes,
         name=attributes.get("name"),
-        expires_at=_expiry(attributes.get("expires_at"), at),
+        expires_at=_expiry(draft, at),
         at=at,
         id=draft.id,
         extra=attributes,
@@ -124,10 +123,13 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
     return Created(id_, {"token": token})
 
 
-def _expiry(sent: datetime | None, at: datetime) -> datetime:
-    """When a customer's token ends: when the request says, within a day, or after an hour."""
+def _expiry(draft: Draft, at: datetime) -> datetime:
+    """When a customer's token ends: when or after how long the request says, within a day, or after an hour."""
+    sent: datetime | None = draft.attributes.get("expires_at")
+    if "expires_in" in draft.triggers and "expires_at" in draft.attributes:
+        raise Invalid("expires_in - can't be sent together with expires_at", pointer="/data/attributes/expires_in")
     if sent is None:
-        return at + timedelta(seconds=DEFAULT_SECONDS)
+        return at + timedelta(seconds=draft.triggers.get("expires_in", DEFAULT_SECONDS))
     if not at < sent <= at + timedelta(seconds=MOST_SECONDS):
         raise Invalid("expires_at - must be within the next 24 hours", pointer="/data/attributes/expires_at")
     return sent

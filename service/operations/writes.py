@@ -7,7 +7,8 @@ all of them are told at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, ClassVar
@@ -18,14 +19,14 @@ from schemas.base import PUBLIC, Rendering, Resource, ToMany, ToOne, graph
 from schemas.kinds import Json
 from service import clock
 from service.errors import ApiError, Forbidden, raise_all
+from service.jsonapi.atomic import Code
 from service.jsonapi.body import Draft, Echo, Linked, not_found, read_only
 from service.jsonapi.document import layout, serializer
 from service.jsonapi.query import Selection
 from service.operations import events, tagging
-from service.principal import Principal, Store
+from service.principal import Principal, Store, Viewer
 from service.store import write
 from service.store.pool import Connection
-from service.store.read import Viewer
 from service.store.write import Columns
 
 OF_THE_CLIENT = frozenset({"reference", "reference_origin", "metadata"})
@@ -52,6 +53,8 @@ class Change:
     """What is about to be written of a draft: hooks add columns and note problems.
 
     `before` are the columns of the resource as it is, empty for a new one; `whole` those of what it is part of.
+    `happened` are the verbs that `complete` did, each an event of its own (`activate`); `kept` is what it leaves for
+    `settle`.
     """
 
     connection: Connection
@@ -63,6 +66,8 @@ class Change:
     columns: dict[str, Any] = field(default_factory=dict)
     joins: dict[str, tuple[str, ...]] = field(default_factory=dict)
     problems: list[ApiError] = field(default_factory=list)
+    happened: list[str] = field(default_factory=list)
+    kept: dict[str, Any] = field(default_factory=dict)
 
     @property
     def store(self) -> Store:
@@ -82,7 +87,7 @@ class Change:
     @property
     def viewer(self) -> Viewer:
         """Whose eyes it is seen with."""
-        return Viewer(self.store.id, self.principal.customer_id)
+        return self.principal.viewer
 
     @property
     def new(self) -> bool:
@@ -117,7 +122,8 @@ class Change:
 class Writer:
     """How a type is written. The base keeps what was sent; a type that does more overrides the hooks.
 
-    `whole` names the relationship to what a resource is part of and is locked with.
+    `whole` names the relationship to what a resource is part of and is locked with; settling a part is then settling
+    its whole, and no other part depends on it.
     """
 
     whole: ClassVar[str] = ""
@@ -131,8 +137,13 @@ class Writer:
     async def release(self, change: Change) -> None:
         """Note what keeps a resource from being deleted, beside the resources that refer to it."""
 
-    async def create(self, connection: Connection, principal: Principal, draft: Draft) -> str:
-        """Make the resource of a draft; gives its id. Raises ApiError subclasses, all problems at once."""
+    async def create(
+        self, connection: Connection, principal: Principal, draft: Draft, unsettled: Unsettled | None = None
+    ) -> str:
+        """Make the resource of a draft; gives its id. Raises ApiError subclasses, all problems at once.
+
+        With `unsettled`, here and below, the whole of a part is noted there, for the caller to settle.
+        """
         _check_customer(principal, draft.resource, creating=True)
         draft = replace(draft, id=draft.id or clock.new_id())
         change = Change(connection, principal, draft, clock.now(principal.store), columns={"id": draft.id})
@@ -145,12 +156,12 @@ class Writer:
         await self._complete(change)
         await write.insert(connection, principal.store.id, draft, change.columns, change.joins, at=change.at)
         await _record(change, "create")
-        await self.settle(change)
+        await self._settle(change, unsettled)
         return change.id
 
     async def lock(self, connection: Connection, principal: Principal, resource: type[Resource], id_: str) -> Locked:
         """Take hold of a resource before it changes. Raises NotFound when the principal can see none of this id."""
-        viewer = Viewer(principal.store.id, principal.customer_id)
+        viewer = principal.viewer
         whole: Columns = {}
         if self.whole:
             relationship = resource.relationships[self.whole]
@@ -163,7 +174,14 @@ class Writer:
             raise not_found(resource.type_)
         return Locked(resource, id_, row, whole)
 
-    async def update(self, connection: Connection, principal: Principal, locked: Locked, draft: Draft) -> None:
+    async def update(
+        self,
+        connection: Connection,
+        principal: Principal,
+        locked: Locked,
+        draft: Draft,
+        unsettled: Unsettled | None = None,
+    ) -> None:
         """Change a locked resource as a draft says. Raises ApiError subclasses, all problems at once.
 
         What is so already is not written again: then version and `updated_at` stay, and no event is written.
@@ -176,32 +194,35 @@ class Writer:
         _take(change)
         await self._complete(change)
         change.columns = change.changed()
-        if not change.columns and not change.joins:
+        if not change.columns and not change.joins and not change.happened:
             return
         await write.update(connection, principal.store.id, draft, change.columns, change.joins, at=at)
         await _record(change, "update")
-        await self.settle(change)
+        await self._settle(change, unsettled)
 
-    async def link(
-        self, connection: Connection, principal: Principal, locked: Locked, name: str, ids: tuple[str, ...]
+    async def relate(
+        self, connection: Connection, principal: Principal, locked: Locked, name: str, linked: Linked, *, code: Code
     ) -> None:
-        """Add members to a to-many relationship; those that it has already are kept once."""
-        viewer = Viewer(principal.store.id, principal.customer_id)
-        held = await write.linked(connection, viewer, locked.resource, locked.id, name)
-        # Those that were sent come first, so that pointers count them as the document does.
-        draft = Draft(locked.resource, locked.id, relationships={name: (*ids, *sorted(held.difference(ids)))})
-        await self.update(connection, principal, locked, draft)
+        """Replace what a relationship holds (`update`), or `add` members to it or `remove` them, if it is to-many.
 
-    async def unlink(
-        self, connection: Connection, principal: Principal, locked: Locked, name: str, ids: tuple[str, ...]
+        What it has already is kept once, what is no member is no problem. Raises Forbidden where customers don't change
+        it, else as `update` does, with pointers into the relationship's own document.
+        """
+        if principal.customer_id is not None and locked.resource.relationships[name].guarded:
+            raise Forbidden("{name} of {type} is changed by integrations only.", name=name, type=locked.resource.type_)
+        if code != "update":
+            ids = _listed(linked)
+            held = await write.linked(connection, principal.viewer, locked.resource, locked.id, name)
+            others = tuple(sorted(held.difference(ids)))
+            # Those that were sent come first, so that pointers count them as the document does.
+            linked = (*ids, *others) if code == "add" else others
+        with _pointing_at_linkage(name):
+            draft = Draft(locked.resource, locked.id, relationships={name: linked})
+            await self.update(connection, principal, locked, draft)
+
+    async def remove(
+        self, connection: Connection, principal: Principal, locked: Locked, unsettled: Unsettled | None = None
     ) -> None:
-        """Remove members from a to-many relationship; what is no member is no problem."""
-        viewer = Viewer(principal.store.id, principal.customer_id)
-        held = await write.linked(connection, viewer, locked.resource, locked.id, name)
-        draft = Draft(locked.resource, locked.id, relationships={name: tuple(sorted(held.difference(ids)))})
-        await self.update(connection, principal, locked, draft)
-
-    async def remove(self, connection: Connection, principal: Principal, locked: Locked) -> None:
         """Delete a locked resource. Raises InvalidState when its state, or others that refer to it, forbid it."""
         _check_customer(principal, locked.resource, deleting=True)
         draft = Draft(locked.resource, locked.id)
@@ -211,7 +232,13 @@ class Writer:
         await write.delete(connection, principal.store.id, locked.resource, locked.id)
         await _record(change, "destroy")
         if self.whole:
+            await self._settle(change, unsettled)
+
+    async def _settle(self, change: Change, unsettled: Unsettled | None) -> None:
+        if unsettled is None or not self.whole:
             await self.settle(change)
+        else:
+            unsettled[self, change.whole["id"]] = change
 
     async def _complete(self, change: Change) -> None:
         await _take_joins(change)
@@ -226,6 +253,24 @@ class Writer:
         return locked
 
 
+Unsettled = dict[tuple[Writer, str], Change]
+"""By writer and id the wholes that are still to be settled, each with the last change to a part of it."""
+
+
+@contextmanager
+def _pointing_at_linkage(name: str) -> Iterator[None]:
+    """Make pointers into a resource object, which the writer speaks of, ones into the document of a relationship."""
+    prefix = f"/data/relationships/{name}/data"
+    try:
+        yield
+    except ApiError as error:
+        for problem in error.problems:
+            pointer = problem.source.get("pointer")
+            if pointer is not None:
+                problem.source["pointer"] = "/data" + (pointer.removeprefix(prefix) if prefix in pointer else "")
+        raise
+
+
 def _check_customer(
     principal: Principal, resource: type[Resource], *, creating: bool = False, deleting: bool = False
 ) -> None:
@@ -233,11 +278,11 @@ def _check_customer(
     if principal.customer_id is None:
         return
     if resource.owner in (None, PUBLIC):
-        raise Forbidden(f"{resource.type_} are not changed by customers.")
+        raise Forbidden("{type} are not changed by customers.", type=resource.type_)
     if resource.owner == "id" and (creating or deleting):
-        raise Forbidden(f"{resource.type_} are made and deleted by integrations only.")
+        raise Forbidden("{type} are made and deleted by integrations only.", type=resource.type_)
     if creating and any(attribute.guarded and attribute.required for attribute in resource.attributes.values()):
-        raise Forbidden(f"{resource.type_} are made by integrations only.")
+        raise Forbidden("{type} are made by integrations only.", type=resource.type_)
 
 
 def _own(change: Change) -> None:
@@ -339,5 +384,6 @@ async def _take_joins(change: Change) -> None:
 
 
 async def _record(change: Change, happened: str) -> None:
-    name = f"{change.resource.type_}.{happened}"
-    await events.record(change.connection, change.store, name, change.id, actor=events.actor(change.principal))
+    names = [f"{change.resource.type_}.{verb}" for verb in (happened, *change.happened)]
+    recorded = [events.Event(name, change.id) for name in names]
+    await events.record_all(change.connection, change.store, recorded, actor=events.actor(change.principal))

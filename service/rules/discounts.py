@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from service.errors import Phrase
 from service.rules.totals import portion
+from service.translations import Phrase
 
 Problem = Literal[
     "unknown",

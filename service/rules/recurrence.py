@@ -22,6 +22,8 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from dateutil.relativedelta import relativedelta
 
+from service.translations import Phrase
+
 Reason = Literal["anchor", "clamped", "clock_forward", "clock_back"]
 """Why an occurrence falls where it does: as counted from the anchor, on the last day of a month that is too short for
 it, or moved off a wall time that its time zone leaves out, or taken the first time of a wall time that comes twice."""
@@ -46,7 +48,11 @@ _PROBE = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class FrequencyError(ValueError):
-    """A text that is no frequency; its message says why, in a sentence without a subject."""
+    """A text that is no frequency; `reason` says why, in a sentence without a subject."""
+
+    def __init__(self, reason: Phrase) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class Date(NamedTuple):
@@ -64,20 +70,20 @@ def check_frequency(frequency: str, *, last_day: bool = False) -> None:
     if frequency not in NAMED:
         _check_crontab(frequency)
     if last_day and frequency not in MONTHS:
-        raise FrequencyError("has no last day of the month: that is for frequencies of whole months")
+        raise FrequencyError(Phrase("has no last day of the month: that is for frequencies of whole months"))
 
 
 def _check_crontab(expression: str) -> None:
     if len(expression) > 100 or len(expression.split()) != 5:
-        raise FrequencyError(f"must be one of {', '.join(NAMED)}, or a crontab of five fields")
+        raise FrequencyError(Phrase("must be one of {names}, or a crontab of five fields", names=NAMED))
     try:
         crontab = CronSim(expression, _PROBE)
         next(crontab)
     except (CronSimError, StopIteration, IndexError):
         # cronsim 2.8 meets some texts, such as an L alone where a day of the week stands, with an IndexError.
-        raise FrequencyError("is a crontab that means no date") from None
+        raise FrequencyError(Phrase("is a crontab that means no date")) from None
     if len(crontab.minutes) != 1:
-        raise FrequencyError("is a crontab that is finer than hourly")
+        raise FrequencyError(Phrase("is a crontab that is finer than hourly"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from service.translations import Phrase
+
 Messages = dict[str, list[str]]
 """What is wrong, by attribute or relationship: the shape of `errors_log`."""
 
@@ -24,15 +26,29 @@ ORDER_TRANSITIONS: Mapping[str, frozenset[str]] = {
 SUBSCRIPTIONS_THAT_RUN = frozenset({"active", "inactive"})
 """Subscription statuses in which a copy may be made by hand; the schedule runs active ones only."""
 
-BLANK = "can't be blank"
-UNAVAILABLE = "is no longer available"
+_OPEN = frozenset({"draft", "active", "inactive"})
+
+SUBSCRIPTION_VERBS: Mapping[str, frozenset[str]] = {
+    "activate": _OPEN,
+    "deactivate": frozenset({"active", "inactive"}),
+    "cancel": _OPEN | {"cancelled"},
+    "unpark": SUBSCRIPTIONS_THAT_RUN,
+    "pause_until": SUBSCRIPTIONS_THAT_RUN,
+    "resume": SUBSCRIPTIONS_THAT_RUN,
+    "skip_next": SUBSCRIPTIONS_THAT_RUN,
+    "run_now": SUBSCRIPTIONS_THAT_RUN,
+}
+"""Verb -> the statuses in which a subscription may be told so; one that is so already is left as it is."""
+
+BLANK = Phrase("can't be blank")
+UNAVAILABLE = Phrase("is no longer available")
 
 
 def refused(current: str, wanted: str) -> str | None:
     """Why an order can't go from one status to another, or None when it can."""
     if wanted in ORDER_TRANSITIONS[current]:
         return None
-    return f"cannot transition from {current} to {wanted}"
+    return Phrase("cannot transition from {current} to {wanted}", current=current, wanted=wanted)
 
 
 def resting(*, has_customer: bool, has_lines: bool) -> str:
@@ -77,7 +93,7 @@ def placing_problems(order: Checkout) -> Messages:
     if not order.free:
         problems |= _method("payment_method", order.payment_method)
         if order.payment_source_expired:
-            problems["customer_payment_source"] = ["has expired"]
+            problems["customer_payment_source"] = [Phrase("has expired")]
     return problems
 
 
@@ -87,5 +103,5 @@ def _method(name: str, method: Method | None) -> Messages:
     if not method.available:
         return {name: [UNAVAILABLE]}
     if method.gateway not in ("", "manual"):
-        return {name: [f"can't be charged through the {method.gateway} gateway"]}
+        return {name: [Phrase("can't be charged through the {gateway} gateway", gateway=method.gateway)]}
     return {}

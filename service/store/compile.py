@@ -3,7 +3,7 @@
 Included rows come as `(select row(...))` for a to-one and `array(select row(...))` for a to-many relationship, nested
 as deep as the include tree, and are read by position (`service.jsonapi.document.layout`). Identifiers come from Schemas
 only, every value from a client is a bind; `$1` is always the store. A customer's rows are limited at every level by the
-owner path that each Schema declares.
+owner path that each Schema declares, or by what it says that customers see of a public type.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from schemas.base import PUBLIC, Resource, ToMany, ToOne, graph
+from service import clock
 from service.jsonapi.document import MAX_INCLUDED, layout
 from service.jsonapi.query import Selection
+from service.principal import Viewer
 
 
 class Statement:
     """SQL text under construction with its binds: the store first, a customer at its first use."""
 
-    def __init__(self, store_id: int, customer_id: str | None) -> None:
-        self.binds: list[Any] = [store_id]
-        self._customer_id = customer_id
+    def __init__(self, viewer: Viewer) -> None:
+        self.binds: list[Any] = [viewer.store_id]
+        self._viewer = viewer
         self._customer = ""
+        self._now = ""
         self._aliases = 0
 
     def bind(self, value: Any) -> str:
@@ -36,8 +39,14 @@ class Statement:
 
         Bound when first asked for, since Postgres refuses binds that a statement doesn't use.
         """
-        self._customer = self._customer or self.bind(self._customer_id)
+        self._customer = self._customer or self.bind(self._viewer.customer_id)
         return self._customer
+
+    @property
+    def now(self) -> str:
+        """The placeholder of the store's instant, bound when first asked for."""
+        self._now = self._now or self.bind(clock.now(self._viewer))
+        return self._now
 
     def alias(self) -> str:
         """A table alias that is used nowhere else in the statement."""
@@ -84,15 +93,29 @@ class Statement:
         )
 
     def _owned(self, resource: type[Resource], alias: str) -> list[str]:
-        if self._customer_id is None:
+        if self._viewer.customer_id is None:
             return []
         if resource.owner == PUBLIC:
-            return [f'{alias}."{column}" is null' for column in resource.private]
+            return self._public(resource, alias)
         if resource.owner is None:
             return ["false"]
         if resource.owner == "id":
             return [f"{alias}.id = {self.customer}"]
         return [self._path(resource.owner_path(graph), alias)]
+
+    def _public(self, resource: type[Resource], alias: str) -> list[str]:
+        """What customers see of a type that all of them may read."""
+        begins, ends = resource.period
+        conditions = [f'{alias}."{column}" is null' for column in resource.private]
+        conditions += [f'coalesce({alias}."{begins}" <= {self.now}, true)'] if begins else []
+        conditions += [f'coalesce({alias}."{ends}" > {self.now}, true)'] if ends else []
+        if resource.seen_with:
+            relationship, whole = resource.relationships[resource.seen_with], self.alias()
+            assert isinstance(relationship, ToOne)  # noqa: S101 -- checked with the graph
+            target = graph[relationship.type_]
+            where = self.scope(target, whole, f'{whole}.id = {alias}."{relationship.column}"')
+            conditions.append(f"exists (select from {target.table} {whole} where {where})")
+        return conditions
 
     def _path(self, path: Sequence[ToOne], alias: str) -> str:
         first, *rest = path

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import asyncpg
 
 from schemas.base import Resource, ToMany, ToOne, graph
-from service.errors import ApiError, Conflict, Invalid, InvalidState, NotFound, Unavailable
-from service.jsonapi.body import Draft
+from service.errors import ApiError, Conflict, Invalid, InvalidState, NotFound
+from service.jsonapi.body import Draft, blank
 from service.store.pool import Connection
+from service.translations import Phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +70,35 @@ def explained(known: Mapping[str, Constraint], resource: type[Resource], draft: 
     except (asyncpg.DataError, asyncpg.ProgramLimitExceededError):
         # What the server says of it may hold values and names of indexes.
         raise Invalid("A value is outside of the range, or longer, than can be kept.", pointer="/data") from None
-    except (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
-        raise Unavailable("Others are changing the same resources. Ask again.", headers={"Retry-After": "1"}) from None
 
 
 def _broken(
     constraint: Constraint | None, error: asyncpg.PostgresError, resource: type[Resource], draft: Draft
 ) -> ApiError:
     columns = constraint.columns if constraint is not None else ()
-    names = fields(resource, constraint)
+    names = fields(resource, constraint) or [Phrase("this")]
     pointer = "/data/id" if columns == ("id",) else draft.pointer(*names)
-    sentence = (error.constraint_name or "a rule of the database").replace("_", " ")
+    name = error.constraint_name
+    sentence = Phrase(name.replace("_", " ")) if name else Phrase("breaks a rule of the database")
     match error:
         case asyncpg.UniqueViolationError() if columns == ("id",):
-            return Conflict(f"There is a resource of the type {resource.type_} with this id already.", pointer=pointer)
+            return Conflict(
+                "There is a resource of the type {type} with this id already.", type=resource.type_, pointer=pointer
+            )
         case asyncpg.UniqueViolationError():
-            taken = " and ".join(names) or "this"
-            return Conflict(f"{taken} - has already been taken ({sentence})", pointer=pointer, meta={"error": "taken"})
+            return Conflict(
+                "{names} - has already been taken ({sentence})",
+                names=names,
+                sentence=sentence,
+                pointer=pointer,
+                meta={"error": "taken"},
+            )
         case asyncpg.ForeignKeyViolationError():
-            return NotFound(f"{', '.join(names)} - there is no such resource", pointer=pointer)
+            return NotFound("{names} - there is no such resource", names=names, pointer=pointer)
         case asyncpg.NotNullViolationError():
-            name = error.column_name or ""
-            return Invalid(f"{name} - can't be blank", pointer=draft.pointer(name), meta={"error": "blank"})
-    return Invalid(f"{', '.join(names)} - {sentence}", pointer=pointer, meta={"error": "invalid"})
+            column = error.column_name or ""
+            return blank(column, draft.pointer(column))
+    return Invalid("{names} - {sentence}", names=names, sentence=sentence, pointer=pointer, meta={"error": "invalid"})
 
 
 def fields(resource: type[Resource], constraint: Constraint | None) -> list[str]:
@@ -114,7 +121,9 @@ def _still_needed(constraint: Constraint | None, error: asyncpg.PostgresError) -
         for name, found in resource.relationships.items():
             if resource.table == table and isinstance(found, ToOne) and found.column in columns:
                 return InvalidState(
-                    f"It can't be deleted as long as the relationship {name} of {resource.type_} leads to it.",
+                    "It can't be deleted as long as the relationship {name} of {type} leads to it.",
+                    name=name,
+                    type=resource.type_,
                     meta={"kept_by": {"type": resource.type_, "relationship": name}},
                 )
-    return InvalidState(f"It can't be deleted as long as {table.replace('_', ' ')} refer to it.")
+    return InvalidState("It can't be deleted as long as {table} refer to it.", table=table)

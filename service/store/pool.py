@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 import asyncpg
 import databases
 
-from service.errors import StartupError
+from service.errors import Contended, StartupError
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -41,10 +41,18 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """A connection in a transaction: committed at the end, rolled back by any error; nested ones are savepoints."""
+        """A connection in a transaction: committed at the end, rolled back by any error; nested ones are savepoints.
+
+        Raises Contended when the database rolled it back for the sake of others.
+        """
         # asyncpg's transaction: that of `databases` never gives the connection back when its begin or commit fails.
-        async with self.connection() as connection, connection.transaction():
-            yield connection
+        try:
+            async with self.connection() as connection, connection.transaction():
+                yield connection
+        except (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
+            raise Contended(
+                "Others are changing the same resources. Ask again.", headers={"Retry-After": "1"}
+            ) from None
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 from typing import cast
@@ -70,6 +71,18 @@ async def enqueue(
     await _queries(connection).enqueue(
         entrypoint, payload, execute_after=execute_after, dedupe_key=dedupe_key, on_conflict="skip"
     )
+
+
+async def enqueue_all(connection: Connection, entrypoint: str, payloads: Mapping[str, bytes]) -> None:
+    """Put several jobs into the queue, by their dedupe keys, as `enqueue` does: one statement for all."""
+    if payloads:
+        await _queries(connection).enqueue(
+            [entrypoint] * len(payloads),
+            list(payloads.values()),
+            [0] * len(payloads),
+            dedupe_key=list(payloads),
+            on_conflict="skip",
+        )
 
 
 async def install(connection: Connection) -> list[str]:

@@ -17,17 +17,11 @@ from service.errors import TooCostly, Unavailable
 from service.jsonapi.document import Row
 from service.jsonapi.pagination import DEFAULT_SIZE, Page, Window, cursor
 from service.jsonapi.query import Query, Selection
+from service.principal import Viewer
 from service.store import filters, keyset
 from service.store.compile import Statement
 from service.store.pool import Connection
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """Whose eyes a read has: a store, and a customer unless an integration asks."""
-
-    store_id: int
-    customer_id: str | None = None
+from service.translations import Either, Phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +63,18 @@ async def one(connection: Connection, viewer: Viewer, selection: Selection, id_:
     return row
 
 
+async def several(connection: Connection, viewer: Viewer, selection: Selection, ids: Sequence[str]) -> dict[str, Row]:
+    """The rows of resources by their ids, without those that the viewer can't see: one statement."""
+    statement, alias = _start(viewer)
+    where = statement.scope(selection.resource, alias, f"{alias}.id = any({statement.bind(ids)}::text[])")
+    with in_time(Query(selection)):
+        rows = await connection.fetch(
+            f"select {statement.fields(selection, alias)} from {selection.resource.table} {alias} where {where}",
+            *statement.binds,
+        )
+    return {row[0]: row for row in rows}
+
+
 async def page(connection: Connection, viewer: Viewer, query: Query) -> Rows:
     """One page of a collection."""
     rows = await _page(connection, viewer, query, None)
@@ -99,12 +105,12 @@ async def related(connection: Connection, viewer: Viewer, within: Within, query:
 
 async def exists(connection: Connection, viewer: Viewer, resource: type[Resource], id_: str) -> bool:
     """Whether the viewer can see a resource of this id."""
-    statement = Statement(viewer.store_id, viewer.customer_id)
+    statement = Statement(viewer)
     return bool(await connection.fetchval(f"select {_exists(statement, resource, id_)}", *statement.binds))
 
 
 def _start(viewer: Viewer) -> tuple[Statement, str]:
-    statement = Statement(viewer.store_id, viewer.customer_id)
+    statement = Statement(viewer)
     return statement, statement.alias()
 
 
@@ -192,15 +198,15 @@ def in_time(query: Query) -> Iterator[None]:
         yield
     except (asyncpg.QueryCanceledError, TimeoutError):
         asked = [
-            *(["filter by less, or by attributes that narrow more"] if query.filters.terms else []),
-            *(["sort by fewer criteria"] if query.sort else []),
-            *(["include less"] if query.selection.include else []),
-            *(["make the pages smaller"] if query.page.size > DEFAULT_SIZE else []),
-            *(["page by cursor"] if isinstance(query.page, Page) and query.page.offset else []),
+            *([Phrase("filter by attributes that narrow more")] if query.filters.terms else []),
+            *([Phrase("sort by fewer criteria")] if query.sort else []),
+            *([Phrase("include less")] if query.selection.include else []),
+            *([Phrase("make the pages smaller")] if query.page.size > DEFAULT_SIZE else []),
+            *([Phrase("page by cursor")] if isinstance(query.page, Page) and query.page.offset else []),
         ]
         if not asked:
             raise Unavailable("The database took too long; ask again.", headers={"Retry-After": "1"}) from None
-        raise TooCostly(f"The database took too long. Narrow the request: {'; '.join(asked)}.") from None
+        raise TooCostly("The database took too long. Narrow the request: {ways}.", ways=Either(asked)) from None
 
 
 def _where(statement: Statement, alias: str, query: Query, within: Within | None, closed: str = "") -> str:

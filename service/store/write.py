@@ -12,10 +12,10 @@ from typing import Any
 
 from schemas.base import Resource, Through, ToMany, ToOne, graph
 from service.jsonapi.body import Draft
+from service.principal import Viewer
 from service.store.compile import Statement
 from service.store.constraints import catalogue, explained
 from service.store.pool import Connection
-from service.store.read import Viewer
 
 Columns = Mapping[str, Any]
 """Column -> value, as asyncpg takes it."""
@@ -25,7 +25,7 @@ Joins = Mapping[str, Sequence[str]]
 
 async def lock(connection: Connection, viewer: Viewer, resource: type[Resource], id_: str) -> Columns | None:
     """All columns of a resource that the viewer can see, locked until the transaction ends; None when there is none."""
-    statement = Statement(viewer.store_id, viewer.customer_id)
+    statement = Statement(viewer)
     alias = statement.alias()
     where = statement.scope(resource, alias, f"{alias}.id = {statement.bind(id_)}")
     row = await connection.fetchrow(
@@ -38,7 +38,7 @@ async def parent_id(
     connection: Connection, viewer: Viewer, resource: type[Resource], id_: str, relationship: ToOne
 ) -> str | None:
     """The id that a to-one relationship of a resource holds, read without a lock."""
-    statement = Statement(viewer.store_id, viewer.customer_id)
+    statement = Statement(viewer)
     alias = statement.alias()
     where = statement.scope(resource, alias, f"{alias}.id = {statement.bind(id_)}")
     found: str | None = await connection.fetchval(
@@ -51,7 +51,7 @@ async def absent(
     connection: Connection, viewer: Viewer, wanted: Mapping[type[Resource], Iterable[str]]
 ) -> set[tuple[str, str]]:
     """Of these ids by type, those (with their type) of which the viewer can see no resource. One statement or none."""
-    statement = Statement(viewer.store_id, viewer.customer_id)
+    statement = Statement(viewer)
     parts = []
     for resource, ids in wanted.items():
         given = sorted(set(ids))
@@ -72,7 +72,7 @@ async def linked(connection: Connection, viewer: Viewer, resource: type[Resource
     relationship = resource.relationships[name]
     assert isinstance(relationship, ToMany)  # noqa: S101 -- to-one ones are columns
     target = graph[relationship.type_]
-    statement = Statement(viewer.store_id, viewer.customer_id)
+    statement = Statement(viewer)
     alias = statement.alias()
     where = statement.scope(target, alias, statement.related(relationship, alias, statement.bind(id_)))
     rows = await connection.fetch(f"select {alias}.id from {target.table} {alias} where {where}", *statement.binds)

@@ -74,7 +74,7 @@ create table test_clocks (
     constraint test_clocks_have_a_known_status check (status in ('ready', 'advancing')),
     constraint test_clocks_advance_forward check (
         (status = 'ready' and advancing_to is null)
-        or (status = 'advancing' and advancing_to is not null and advancing_to > frozen_at)
+        or (status = 'advancing' and advancing_to is not null and advancing_to >= frozen_at)
     )
 );
 

@@ -77,6 +77,8 @@ create table skus (
 );
 
 create index skus_by_name on skus (store_id, name, id);
+create index skus_by_do_not_ship on skus (store_id, do_not_ship, id);
+create index skus_by_do_not_track on skus (store_id, do_not_track, id);
 create index skus_by_disabled_at on skus (store_id, disabled_at, id);
 create index skus_by_deleted_at on skus (store_id, deleted_at, id);
 create index skus_by_published_at on skus (store_id, published_at, id);

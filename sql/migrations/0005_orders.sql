@@ -135,6 +135,7 @@ where order_subscription_id is not null;
 create index orders_by_status on orders (store_id, status, id);
 create index orders_by_payment_status on orders (store_id, payment_status, id);
 create index orders_by_fulfillment_status on orders (store_id, fulfillment_status, id);
+create index orders_by_currency_code on orders (store_id, currency_code, id);
 create index orders_by_placed_at on orders (store_id, placed_at, id);
 create index orders_by_customer_email on orders (store_id, customer_email, id);
 create index orders_by_total_amount_cents on orders (store_id, total_amount_cents, id);

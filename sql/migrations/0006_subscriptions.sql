@@ -43,6 +43,7 @@ create table order_subscriptions (
     number bigint not null,
     status text not null default 'draft',
     frequency text not null,
+    last_day boolean not null default false,
     timezone text not null,
     source_order_id text collate "C" not null,
     subscription_model_id text collate "C",
@@ -110,7 +111,7 @@ create table order_subscriptions (
     ),
     constraint order_subscriptions_have_a_positive_max_occurrences check (max_occurrences > 0),
     constraint order_subscriptions_count_forward_from_their_anchor check (
-        anchor_index >= 0 and next_index > anchor_index
+        next_index > 0 and next_index >= anchor_index
     ),
     constraint order_subscriptions_that_run_next_have_an_anchor check (next_run_at is null or anchor_at is not null),
     constraint order_subscriptions_expire_after_they_start check (expires_at > starts_at),

@@ -31,36 +31,55 @@ returning id;
 
 -- name: claim
 -- Gives a copy to one worker until its lease ends, and with it the facts of its store. $3 and $4, the end of the
--- lease, are real time, as a test clock may stand still; the copy's own times are its store's.
-update order_factories
-set
-    status = 'in_progress',
-    started_at = coalesce(order_factories.started_at, test_clocks.frozen_at, $3),
-    attempt = order_factories.attempt + 1,
-    lease_expires_at = $4,
-    updated_at = coalesce(test_clocks.frozen_at, $3),
-    version = order_factories.version + 1
-from stores
-left join test_clocks
-    on stores.store_id = test_clocks.store_id and stores.test_clock_id = test_clocks.id
-where
-    order_factories.store_id = $1
-    and order_factories.id = $2
-    and order_factories.kind = 'recurring_order_copies'
-    and (
-        order_factories.status = 'pending'
-        or (order_factories.status = 'in_progress' and order_factories.lease_expires_at <= $3)
-    )
-    and stores.store_id = $1
-returning
-    order_factories.attempt,
-    stores.name,
-    stores.slug,
-    stores.mode,
-    stores.currency_code,
-    stores.locale,
-    stores.timezone,
-    test_clocks.frozen_at;
+-- lease, are real time, as a test clock may stand still; the copy's own times are its store's. The copy's occurrence,
+-- if it has one, is claimed with it.
+with claimed as (
+    update order_factories
+    set
+        status = 'in_progress',
+        started_at = coalesce(order_factories.started_at, test_clocks.frozen_at, $3),
+        attempt = order_factories.attempt + 1,
+        lease_expires_at = $4,
+        updated_at = coalesce(test_clocks.frozen_at, $3),
+        version = order_factories.version + 1
+    from stores
+    left join test_clocks
+        on stores.store_id = test_clocks.store_id and stores.test_clock_id = test_clocks.id
+    where
+        order_factories.store_id = $1
+        and order_factories.id = $2
+        and order_factories.kind = 'recurring_order_copies'
+        and (
+            order_factories.status = 'pending'
+            or (order_factories.status = 'in_progress' and order_factories.lease_expires_at <= $3)
+        )
+        and stores.store_id = $1
+    returning
+        order_factories.occurrence_id,
+        order_factories.updated_at,
+        order_factories.attempt,
+        stores.name,
+        stores.slug,
+        stores.mode,
+        stores.currency_code,
+        stores.locale,
+        stores.timezone,
+        test_clocks.frozen_at
+),
+
+occurred as (
+    update occurrences
+    set
+        status = 'claimed', claimed_at = claimed.updated_at, updated_at = claimed.updated_at,
+        version = occurrences.version + 1
+    from claimed
+    where
+        occurrences.store_id = $1
+        and occurrences.id = claimed.occurrence_id
+        and occurrences.status in ('due', 'claimed')
+)
+
+select * from claimed;
 
 -- name: lease
 -- When the lease on a copy that somebody works on ends.

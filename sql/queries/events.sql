@@ -15,7 +15,8 @@ with happened as (
 )
 
 insert into events (
-    store_id, id, name, resource_type, resource_id, sequence, payload, actor_type, actor_id, created_at, updated_at
+    store_id, id, name, resource_type, resource_id, sequence, payload, actor_type, actor_id, created_at, updated_at,
+    request_id
 )
 select
     $1 as store_id,
@@ -37,7 +38,8 @@ select
     $6 as actor_type,
     $7 as actor_id,
     $8 as created_at,
-    $8 as updated_at
+    $8 as updated_at,
+    $9 as request_id
 from happened
 on conflict (store_id, resource_type, resource_id, sequence) do nothing
 returning id;

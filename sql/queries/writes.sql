@@ -156,6 +156,8 @@ select
     orders.shipping_method_id,
     orders.customer_payment_source_id,
     orders.currency_code,
+    orders.status,
+    orders.placed_at,
     (
         select array_agg(line_items.id order by line_items.position, line_items.id)
         from line_items

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import signal
 import socket
-import subprocess
-import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,47 +22,8 @@ from service import clock
 from service.operations import tokens
 from service.principal import CUSTOMER_SCOPES
 from service.store import embedded, migrate
+from tests.processes import ROOT, finish, reprise, serving, start
 from tests.support import with_database
-
-ROOT = Path(__file__).parents[2]
-SECONDS = 60
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-def start(arguments: Sequence[str], **environment: str) -> subprocess.Popen[str]:
-    """Start `reprise` with these arguments and nothing of our own settings but those given."""
-    ours = ("DATABASE_URL", "REDIS_URL", "REPRISE_")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "service", *arguments],
-        cwd=ROOT,
-        env=inherited | {"COLUMNS": "200", "NO_COLOR": "1"} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> Outcome:
-    """Wait for a command to end."""
-    try:
-        out, err = process.communicate(timeout=SECONDS)
-    finally:
-        process.kill()
-    return Outcome(process.returncode, out, err)
-
-
-def reprise(*arguments: str, **environment: str) -> Outcome:
-    """Run a command to its end."""
-    return finish(start(arguments, **environment))
 
 
 @pytest.fixture(scope="module")
@@ -249,39 +206,6 @@ def test_the_contract_is_printed_without_a_database(tmp_path: Path) -> None:
     assert outcome.code == 0, outcome.err
     assert outcome.out == (ROOT / "openapi.yaml").read_text()
     assert not (tmp_path / "none").exists()
-
-
-@dataclass
-class Service:
-    """A process that serves: its URL, and what it said until it was ready."""
-
-    process: subprocess.Popen[str]
-    url: str
-    said: str
-
-    def stop(self, number: signal.Signals) -> Outcome:
-        """End it by a signal."""
-        self.process.send_signal(number)
-        return finish(self.process)
-
-
-@contextmanager
-def serving(*arguments: str, until: str, **environment: str) -> Iterator[Service]:
-    """Start a command that stays, and wait for the line that ends its introduction."""
-    process = start(arguments, **environment)
-    assert process.stdout is not None
-    try:
-        said = ""
-        deadline = time.monotonic() + SECONDS
-        while not re.search(until, said) and time.monotonic() < deadline:
-            line = process.stdout.readline()
-            assert line, process.stderr.read() if process.stderr is not None else ""
-            said += line
-        url = re.search(r"http://[\d.]+:\d+", said)
-        yield Service(process, url[0] if url is not None else "", said)
-    finally:
-        process.kill()
-        process.communicate(timeout=SECONDS)
 
 
 LAST_REQUEST = r"curl .*recurring_order_copies.*\n"

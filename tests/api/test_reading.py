@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import httpx2
 import pytest
 
 from schemas.base import ToMany, graph
+from service import clock
 from service.jsonapi.query import parse
 from service.jsonapi.sorting import sortable
-from service.principal import Store
+from service.principal import Store, Viewer
 from service.resources import RESOURCES
 from service.store import read
 from service.store.pool import Connection, Database, open_database
@@ -125,7 +128,7 @@ async def test_one_statement_for_a_resource_and_two_for_a_page(
     """However deep the include tree: one statement brings it, a page needs one more for the count (design: 1 + 1)."""
     statements: list[str] = []
 
-    def counted(viewer: read.Viewer) -> object:
+    def counted(viewer: Viewer) -> object:
         statements.append("started")
         return started(viewer)
 
@@ -352,13 +355,56 @@ async def test_a_customer_sees_no_prices_of_groups(
     assert len(sku_document["included"]) == 1
 
 
+async def test_a_customer_sees_what_can_be_bought_now(
+    client: httpx2.AsyncClient, grant: Grant, integration: Access, connection: Connection, store: Store
+) -> None:
+    """Neither what is not on sale yet nor its prices, and no price but those of today."""
+    now, day = clock.now(), timedelta(days=1)
+    announced = await factories.sku(connection, store, published_at=now + day)
+    sku = await factories.sku(connection, store, published_at=now - day)
+    for amount, starts_at, expires_at in (
+        (1, now + day, None),
+        (2, None, now - day),
+        (3, now - day, now + day),
+        (4, now - 2 * day, now - day),
+    ):
+        await factories.insert(
+            connection, "prices", store, sku_id=sku.id, currency_code="EUR",
+            amount_cents=amount, starts_at=starts_at, expires_at=expires_at,
+        )  # fmt: skip
+    shopper = await grant(customer_id=await factories.customer(connection, store))
+
+    async def amounts(url: str, access: Access) -> list[int]:
+        document = (await client.get(url, headers=access.headers)).json()
+        found = document.get("included") or document["data"]
+        return sorted(one["attributes"]["amount_cents"] for one in found if one["type"] == "prices")
+
+    for url in (f"/api/skus/{sku.id}/prices", f"/api/skus/{sku.id}?include=prices"):
+        assert await amounts(url, integration) == [1, 2, 3, 4, 1000]
+        assert await amounts(url, shopper) == [3, 1000]
+    assert await amounts("/api/prices", shopper) == [3, 1000]
+    listed = (await client.get("/api/skus", headers=shopper.headers)).json()
+    assert [one["id"] for one in listed["data"]] == [sku.id]
+    assert listed["meta"]["total"] == 1
+    for access, status in ((integration, 200), (shopper, 404)):
+        assert (await client.get(f"/api/skus/{announced.id}", headers=access.headers)).status_code == status
+    probed = await client.get("/api/skus?filter[prices.amount_cents]=1", headers=shopper.headers)
+    assert probed.json()["data"] == []
+
+    # A day later on the store's own clock.
+    test_clock = await factories.insert(connection, "test_clocks", store, frozen_at=now + day)
+    await connection.execute("update stores set test_clock_id = $2 where store_id = $1", store.id, test_clock)
+    assert await amounts(f"/api/skus/{sku.id}/prices", shopper) == [1, 1000]
+    assert (await client.get(f"/api/skus/{announced.id}", headers=shopper.headers)).status_code == 200
+
+
 async def test_a_fresh_connection_reads_lists_inside_of_included_resources(
     database_url: str, store: Store, order_id: str
 ) -> None:
     """asyncpg knows no decoder for an array of rows inside of a row until it has met one (a 500 on new connections)."""
     query = parse(graph["line_items"], [("include", "order.line_items")], shape="many")
     async with open_database(database_url, max_size=1) as fresh, fresh.connection() as connection:
-        rows = await read.page(connection, read.Viewer(store.id), query)
+        rows = await read.page(connection, Viewer(store.id), query)
     assert [len(row[-1][-1]) for row in rows.rows] == [2, 2]
     assert rows.rows[0][-1][0] == order_id
 

@@ -129,8 +129,8 @@ async def test_codes_are_the_same_in_every_language(
     assert (
         told(english) == told(dutch) == [("skipped", "product_disabled", 0), ("adjusted", "quantity_reduced_stock", 1)]
     )
-    assert english[1]["detail"] == "Only 1 of 2 are in stock."
-    assert dutch[1]["detail"] == "Er zijn er maar 1 van de 2 op voorraad."
+    assert english[1]["detail"] == "Only 1 of 2 is in stock."
+    assert dutch[1]["detail"] == "Er is er maar 1 van de 2 op voorraad."
 
 
 @pytest.mark.rule("FM-09")

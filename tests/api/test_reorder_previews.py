@@ -207,7 +207,7 @@ async def test_chosen_lines_and_languages(
     (outcome,) = response.json()["included"]
     assert response.json()["data"]["attributes"]["lines"] == lines
     assert (outcome["id"], outcome["attributes"]["resulting_quantity"]) == (line, 1)
-    assert outcome["attributes"]["detail"] == "Er zijn er maar 1 van de 4 op voorraad."
+    assert outcome["attributes"]["detail"] == "Er is er maar 1 van de 4 op voorraad."
 
 
 async def test_what_is_wrong_is_told_where_it_is(

@@ -49,7 +49,7 @@ async def test_a_reorder_is_created_with_its_outcomes(
     assert (reduced["requested_quantity"], reduced["resulting_quantity"]) == (2, 1)
     assert (reduced["previous_unit_amount_cents"], reduced["current_unit_amount_cents"]) == (500, 700)
     assert reduced["notices"] == ["price_increased"]
-    assert reduced["detail"] == "Only 1 of 2 are in stock."
+    assert reduced["detail"] == "Only 1 of 2 is in stock."
 
 
 async def test_limits_of_a_sku_bind_the_sum_in_the_cart(

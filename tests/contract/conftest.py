@@ -1,24 +1,15 @@
-"""The described contract to check answers against, and a store in which every type has a resource."""
+"""A store in which every type has a resource."""
 
 from __future__ import annotations
 
-import pytest
 import pytest_asyncio
 
 from service import clock
-from service.jsonapi import openapi
 from service.operations import events
 from service.principal import Store
 from service.resources import RESOURCES
 from service.store.pool import Connection
 from tests import factories
-from tests.contract.contract import Contract
-
-
-@pytest.fixture(scope="session")
-def contract() -> Contract:
-    """What `openapi.yaml` says."""
-    return Contract(openapi.build(RESOURCES))
 
 
 @pytest_asyncio.fixture

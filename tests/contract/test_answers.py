@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
 import orjson
 import pytest
+import yaml
 
 from schemas.base import ToMany, Write
 from service.principal import Store
@@ -62,9 +64,28 @@ async def test_every_described_parameter_is_taken(
         *(f"/api/{type_}/none/relationships/{n}" for n in RESOURCES[type_].resource.relationships),
     ):
         for parameter in contract.parameters("GET", url):
-            for value in samples(parameter["schema"]):
-                answer = await client.get(url, params={parameter["name"]: value}, headers=integration.headers)
+            for asked in queries(parameter):
+                answer = await client.get(url, params=asked, headers=integration.headers)
                 assert answer.status_code == (200 if url.count("/") == 2 else 404), (url, parameter, answer.text)
+
+
+def queries(parameter: dict[str, Any]) -> list[dict[str, str]]:
+    """Query strings that a parameter allows: its own examples, else what its schema says."""
+    name = parameter["name"]
+    if "examples" in parameter:
+        return [dict(nested(name, example["value"])) for example in parameter["examples"].values()]
+    return [{name: value} for value in [parameter.get("example")] if value] or [
+        {name: value} for value in samples(parameter["schema"])
+    ]
+
+
+def nested(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """The query parameters of an object: `filter[name][matcher]`."""
+    if isinstance(value, str):
+        yield name, value
+    else:
+        for key, inner in value.items():
+            yield from nested(f"{name}[{key}]", inner)
 
 
 def samples(schema: dict[str, Any]) -> list[str]:
@@ -77,7 +98,7 @@ def samples(schema: dict[str, Any]) -> list[str]:
         return ["2026-01-31T12:00:00Z"]
     return {
         "integer": [str(items.get("minimum", 1)), str(items.get("maximum", 7))],
-        "boolean": ["true,false"],
+        "boolean": ["true,false"] if "items" in schema else ["true", "false"],
         "number": ["0.21"],
     }.get(items["type"], ["1" if "pattern" in items else ""])
 
@@ -284,3 +305,11 @@ async def test_the_described_request_is_what_is_read(contract: Contract, store: 
     document["data"]["attributes"] = {"nonsense": 1}
     with pytest.raises(AssertionError):
         contract.validate(schema, document)
+
+
+async def test_the_contract_is_served_as_json_too(client: httpx2.AsyncClient, contract: Contract) -> None:
+    found = await client.get("/openapi.json")
+    assert found.headers["content-type"] == "application/json"
+    assert found.json() == contract.document
+    text = (await client.get("/openapi.yaml")).text
+    assert yaml.load(text, Loader=yaml.CSafeLoader) == contract.document

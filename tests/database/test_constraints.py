@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.base import graph
+from schemas.base import ToOne, graph
+from service.resources import RESOURCES
 from service.store.constraints import catalogue, fields
 from service.store.pool import Connection
+from service.translations import LANGUAGES
+from service.translations import catalogue as sentences
 
 
 async def test_the_columns_of_constraints_and_unique_indexes(connection: Connection) -> None:
@@ -31,3 +34,35 @@ async def test_every_rule_about_what_clients_write_names_a_field(connection: Con
     for constraint in (await catalogue(connection)).values():
         if constraint.table == resource.table and kept & set(constraint.columns):
             assert fields(resource, constraint), constraint.name
+
+
+_RULES = """
+    select conname from pg_constraint
+    where connamespace = current_schema()::regnamespace and contype in ('c', 'u')
+    union all
+    select relname from pg_class join pg_index on indexrelid = pg_class.oid
+    where relnamespace = current_schema()::regnamespace and indisunique and not indisprimary
+"""
+
+
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+async def test_rules_that_clients_can_break_are_said_in_every_language(connection: Connection, language: str) -> None:
+    """Rules about one field alone are kept by its kind, in words of its own, but for that nothing is there twice."""
+    written: set[tuple[str, str]] = set()
+    for resource in (entry.resource for entry in RESOURCES.values() if entry.update):
+        written |= {(resource.table, field.column) for field in resource.attributes.values() if field.write}
+        written |= {
+            (resource.table, found.column)
+            for found in resource.relationships.values()
+            if isinstance(found, ToOne) and found.write
+        }
+    known, names = await catalogue(connection), {row[0] for row in await connection.fetch(_RULES)}
+    rules = {
+        rule.name.replace("_", " ")
+        for rule in known.values()
+        if rule.name in names
+        and any((rule.table, column) in written for column in rule.columns)
+        and (len(rule.columns) > 1 or rule.name.startswith("one_"))
+    }
+    assert "one customer per email" in rules
+    assert {rule for rule in rules if not sentences(language).get(rule)} == set()

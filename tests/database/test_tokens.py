@@ -162,6 +162,20 @@ async def test_a_backend_mints_a_customers_token(
     assert await connection.fetchval(event, store.id, minted.id) == backend.id
 
 
+@pytest.mark.parametrize("seconds", [1, 86_400])
+async def test_a_token_lives_for_as_long_as_was_asked(
+    client: httpx2.AsyncClient, connection: Connection, store: Store, integration: Access, seconds: int
+) -> None:
+    sent, before = document(await factories.customer(connection, store), expires_in=seconds), clock.now()
+    answer = await client.post("/api/tokens", json=sent, headers=integration.headers)
+    after = clock.now()
+    assert answer.status_code == 201, answer.text
+    attributes = answer.json()["data"]["attributes"]
+    lifetime = timedelta(seconds=seconds)
+    assert before + lifetime <= datetime.fromisoformat(attributes["expires_at"]) <= after + lifetime
+    assert "expires_in" not in attributes
+
+
 async def test_nobody_hands_out_more_than_they_hold(
     client: httpx2.AsyncClient, connection: Connection, store: Store, grant: Grant
 ) -> None:
@@ -198,12 +212,18 @@ async def test_what_cannot_be_minted_is_refused_with_a_pointer(
     foreign = await factories.customer(connection, await make_store(database))
     later = (clock.now() + timedelta(days=2)).isoformat()
     past = (clock.now() - timedelta(seconds=1)).isoformat()
+    soon = (clock.now() + timedelta(hours=1)).isoformat()
     for sent, status, pointer in (
         (document(None), 422, "/data"),
         (document(foreign), 404, "/data/relationships/customer/data"),
         (document(customer_id, scopes=["create_tokens"]), 422, "/data/attributes/scopes"),
         (document(customer_id, expires_at=later), 422, "/data/attributes/expires_at"),
         (document(customer_id, expires_at=past), 422, "/data/attributes/expires_at"),
+        (document(customer_id, expires_in=0), 422, "/data/attributes/expires_in"),
+        (document(customer_id, expires_in=86_401), 422, "/data/attributes/expires_in"),
+        (document(customer_id, expires_in=None), 422, "/data/attributes/expires_in"),
+        (document(customer_id, expires_in=60, expires_at=soon), 422, "/data/attributes/expires_in"),
+        (document(customer_id, expires_in=60, expires_at=None), 422, "/data/attributes/expires_in"),
     ):
         answer = await client.post("/api/tokens", json=sent, headers=integration.headers)
         assert answer.status_code == status, answer.text

@@ -12,7 +12,8 @@ from schemas.base import ToOne, graph
 from service import errors
 from service.__main__ import app
 from service.errors import ApiError
-from service.jsonapi import document, filters, pagination, query
+from service.jsonapi import atomic, document, filters, pagination, query
+from service.operations.atomic import MOST_SECONDS
 from service.principal import SCOPES
 from service.settings import Settings
 
@@ -108,3 +109,12 @@ def test_every_limit() -> None:
         filters.MAX_TERMS, filters.MAX_VALUES,
     )  # fmt: skip
     assert [int(value.replace(" ", "")) for value in rows("filtering.md", "Limits").values()] == list(limits)
+
+
+def test_every_limit_of_operations() -> None:
+    text = sections("atomic-operations.md")["Limits"]
+    for name, most in (
+        ("operations", atomic.MAX_OPERATIONS),
+        ("seconds until the last operation begins", MOST_SECONDS),
+    ):
+        assert f"| {name} | {most:,} | 413 |".replace(",", " ") in text

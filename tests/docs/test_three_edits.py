@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 import pytest_asyncio
 from openapi_spec_validator import validate
 
@@ -46,6 +47,19 @@ def register(line: str) -> None:
     """Put a line of the page into the registry."""
     RESOURCES[TYPE] = eval(line.strip().rstrip(","), vars(resources))
     forget_what_is_visible()
+
+
+class CurrentContract(Contract):
+    """The contract of the moment: what it describes changes while these tests run."""
+
+    def check(self, answer: httpx2.Response) -> Any:
+        return Contract(openapi.build(RESOURCES)).check(answer)
+
+
+@pytest.fixture
+def contract() -> Contract:
+    """What the client holds answers against."""
+    return CurrentContract(openapi.build(RESOURCES))
 
 
 @pytest_asyncio.fixture

@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from tests.contract.conftest import world
+from tests.spec.operating import Batches
 from tests.spec.reading import Reader
 from tests.spec.writing import Api
 from tests.support import Access
@@ -23,3 +24,9 @@ def reader(client: httpx2.AsyncClient, integration: Access) -> Reader:
 def api(client: httpx2.AsyncClient, integration: Access) -> Api:
     """JSON:API requests of an integration with all scopes."""
     return Api(client, integration)
+
+
+@pytest.fixture
+def batches(client: httpx2.AsyncClient, integration: Access) -> Batches:
+    """Atomic operations of an integration with all scopes."""
+    return Batches(client, integration)

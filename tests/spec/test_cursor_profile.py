@@ -123,7 +123,7 @@ async def test_prev_and_next_are_always_there(reader: Reader, orders: list[str])
     """CP-16, CP-17, CP-18."""
     small = await reader.document("/api/tags?page[after]=start")
     assert (small["data"], small["links"]["prev"], small["links"]["next"]) == ([], None, None)
-    assert small["links"].keys() == {"self", "first", "last", "prev", "next"}
+    assert small["links"].keys() == {"self", "describedby", "first", "last", "prev", "next"}
     whole = await reader.document("/api/orders?page[after]=start&page[size]=23")
     assert (whole["links"]["prev"], whole["links"]["next"]) == (None, None)
     last = whole["data"][-1]["meta"]["page"]["cursor"]

@@ -9,6 +9,7 @@ import pytest
 from service.principal import Store
 from service.store.pool import Connection
 from tests import factories
+from tests.contract.contract import Contract
 from tests.spec.writing import Api, ids, offenders, to, to_all
 
 
@@ -83,6 +84,17 @@ async def test_bodies(api: Api, body: object) -> None:
     """DE-08: with a Content-Type, and with any of the bodies that clients send."""
     tag = (await api.create("tags", {"name": "vip"}))["id"]
     assert (await api.send("DELETE", f"tags/{tag}", body)).status_code == 204
+
+
+@pytest.mark.rule("DE-01", "HT-08")
+async def test_a_document_for_those_who_need_one(api: Api, contract: Contract) -> None:
+    """A client that can read no empty answer asks for a representation, and is told by a document with meta alone."""
+    tag = (await api.create("tags", {"name": "vip"}))["id"]
+    answer = await api.send("DELETE", f"tags/{tag}", Prefer="return=representation")
+    assert answer.status_code == 200
+    assert contract.check(answer) == {"jsonapi": {"version": "1.1"}, "meta": {}}
+    assert answer.headers["preference-applied"] == "return=representation"
+    assert (await api.send("GET", f"tags/{tag}")).status_code == 404
 
 
 async def test_parameters(api: Api) -> None:

@@ -9,10 +9,13 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.requests import Request
 
 from service.app import create_app
 from service.errors import StartupError
+from service.http import urls
 from service.http.proxies import elements
+from service.operations import events
 from service.principal import Store
 from service.settings import Settings
 from service.store.pool import Connection
@@ -188,6 +191,30 @@ async def test_ids_and_traces_come_in_and_go_out(client: httpx2.AsyncClient) -> 
         assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", answer.headers["traceparent"])
         assert trace not in answer.headers["traceparent"]
         assert re.fullmatch(r"[0-9A-Z]{26}", answer.headers["x-request-id"])
+
+
+async def test_events_name_the_request_that_caused_them(
+    client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store
+) -> None:
+    sent = integration.headers | {"X-Request-Id": "asked.1"}
+    document = {"data": {"type": "customers", "attributes": {"email": "a@example.com", "_add_tags": "vip"}}}
+    made = await client.post("/api/customers", json=document, headers=sent)
+    assert made.status_code == 201, made.text
+    await events.record(connection, store, "customers.update", made.json()["data"]["id"], actor=events.WORKER)
+    names = "customers.create,customers.update,tags.create"
+    told = await client.get(f"/api/events?filter[name]={names}", headers=integration.headers)
+    causes = [(event["attributes"]["name"], event["attributes"]["request_id"]) for event in told.json()["data"]]
+    assert sorted(causes) == [("customers.create", "asked.1"), ("customers.update", None), ("tags.create", "asked.1")]
+
+
+def test_the_origin_is_worked_out_once_for_a_request(settings: Settings) -> None:
+    app = create_app(settings)
+    scope = {"type": "http", "app": app, "scheme": "http", "headers": [(b"host", b"127.0.0.1")], "path": "/"}
+    assert urls.origin(Request(scope)) == "http://127.0.0.1"
+    app.state.settings = settings.model_copy(update={"public_url": "https://other.example"})
+    assert urls.api(Request(scope)) == "http://127.0.0.1/api"
+    del scope["origin"]
+    assert urls.api(Request(scope)) == "https://other.example/api"
 
 
 HOSTS = "127.0.0.1,api.shop.example"

@@ -17,11 +17,10 @@ from service.app import create_app
 from service.errors import TooCostly
 from service.jsonapi.pagination import cursor, ordering
 from service.jsonapi.query import Query, parse
-from service.principal import Store
+from service.principal import Store, Viewer
 from service.settings import Settings
 from service.store import read
 from service.store.pool import Connection
-from service.store.read import Viewer
 from tests import factories
 from tests.conftest import ORIGIN
 from tests.spec.reading import Reader
@@ -52,7 +51,7 @@ async def locked(connection: Connection, store: Store) -> AsyncIterator[None]:
 @pytest.mark.usefixtures("locked")
 async def test_our_own_limit(hurried: Reader) -> None:
     for query, words in (
-        ("filter[name][cont]=a", "filter by less"),
+        ("filter[name][cont]=a", "filter by attributes"),
         ("sort=-name&page[after]=start", "sort by fewer"),
         ("page[size]=100", "make the pages smaller"),
         ("page[number]=5", "page by cursor"),
@@ -80,7 +79,7 @@ async def test_the_databases_own_limit(database_url: str, store: Store) -> None:
             await locking.execute("lock table tags in access exclusive mode")
             for page in (("page[number]", "2"), ("page[after]", "start")):
                 query = parse(graph["tags"], [("filter[name][cont]", "a"), page], shape="many")
-                with pytest.raises(TooCostly, match="filter by less"):
+                with pytest.raises(TooCostly, match="filter by attributes"):
                     await read.page(asking, Viewer(store.id), query)
     finally:
         await asking.close()

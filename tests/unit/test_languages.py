@@ -7,8 +7,9 @@ import string
 import pytest
 from starlette.requests import Request
 
-from service.http.languages import LANGUAGES, negotiate
+from service.http.languages import negotiate
 from service.http.texts import TEXTS, texts
+from service.translations import LANGUAGES
 
 
 def request(accept: str | None) -> Request:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.rules.outcome_texts import LANGUAGES, detail
+from service.rules.outcome_texts import detail
 from service.rules.outcomes import CatalogueItem, Outcome, Policy, Price, SourceLine, decide, options_digest
+from service.translations import LANGUAGES
 
 ENFORCE = Policy(stock="partial")
 OPEN = Policy(stock="ignore", limits=False)

@@ -132,6 +132,14 @@ def test_an_owner_that_is_no_customer_is_refused(owner: str, complaint: str) -> 
         graph.check()
 
 
+@pytest.mark.parametrize("name", ["colour", "parent", "line_items"])
+def test_what_a_type_is_seen_with_is_a_to_one_relationship(name: str) -> None:
+    fields = {"colour": kinds.Text(), "line_items": ToMany("line_items", via="order_id")}
+    declare(fields=fields, owner=PUBLIC, seen_with=name)
+    with pytest.raises(TypeError, match=f"^Toy: '{name}' is no to-one relationship to be seen with"):
+        graph.check()
+
+
 # --- the types of this family -----------------------------------------------------------------------------------
 
 

@@ -1,41 +1,94 @@
-"""Every sentence that is raised can be said in every language, with the same values in it."""
+"""Every sentence that can be told can be said in every language, with the same values in it."""
 
 from __future__ import annotations
 
 import ast
+import re
 import string
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from schemas.kinds import Pattern
 from service import errors
-from service.errors import ApiError, Invalid, Phrase
-from service.http.languages import LANGUAGES
-from service.http.translations import catalogue, say
+from service.errors import ApiError, Invalid
+from service.rules.outcome_texts import TEXTS
+from service.translations import LANGUAGES, Either, Phrase, catalogue, say
+from sql import MIGRATIONS
 
-SERVICE = Path(errors.__file__).parent
+ROOT = Path(errors.__file__).parents[1]
 CLASSES = {
     name: found for name, found in vars(errors).items() if isinstance(found, type) and issubclass(found, ApiError)
 }
 OTHERS = LANGUAGES[1:]
 
-LITERAL = {
-    f"service/jsonapi/{name}.py" for name in ("body", "document", "filters", "pagination", "query", "sorting")
-} | {
-    "service/http/writing.py", "service/operations/drafts.py", "service/operations/lines.py",
-    "service/operations/writes.py", "service/store/constraints.py", "service/store/read.py",
-}  # fmt: skip
-"""Files whose sentences still have their values written into them (f-strings), so that these are said in English."""
+COLLECTED = {
+    "COUPON_PROBLEMS[status]": "a coupon's",
+    "error.detail": "another problem's",
+    "error.messages[0]": "a ValidationError's",
+    "said": "a ValidationError's",
+    "self.words": "a Pattern's",
+    "reason": "an outcome's",
+    "one": "an outcome's",
+    "more": "an outcome's",
+    "name.replace('_', ' ')": "a constraint's",
+}
+"""What may stand where a sentence is expected, since the sentence is collected where it comes from."""
+FREE = {"service/http/facades/wemasy.py", "service/errors.py"}
+"""Has the texts of the document that it follows, in each language; makes phrases of what it is given."""
 
 
-def raised() -> Iterator[tuple[str, ast.expr]]:
-    """File and first argument of everything that is raised as a problem of a client."""
-    for path in sorted(SERVICE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-            if named and node.func.id in {*CLASSES, "Phrase"} and node.args:  # type: ignore[attr-defined]
-                yield str(path.relative_to(SERVICE.parent)), node.args[0]  # type: ignore[attr-defined]
+@cache
+def sentences() -> list[tuple[str, ast.expr]]:
+    """File and expression of every sentence: of all problems, of all phrases with their plurals, of all validators."""
+    found = []
+    for path in sorted([*ROOT.glob("service/**/*.py"), *ROOT.glob("schemas/**/*.py")]):
+        name = str(path.relative_to(ROOT))
+        if name != "service/translations/__init__.py":
+            found += [(name, one) for node in ast.walk(ast.parse(path.read_text())) for one in _sentences(node)]
+    return found
+
+
+def _sentences(node: ast.AST) -> Iterator[ast.expr]:
+    if not isinstance(node, ast.Call):
+        return
+    if isinstance(node.func, ast.Name) and node.func.id in {*CLASSES, "Phrase", "ValidationError"}:
+        yield from node.args[:1]
+    validator = ast.unparse(node.func).startswith("validate.")
+    for keyword in node.keywords:
+        if keyword.arg == "plural" or (keyword.arg == "error" and validator):
+            yield keyword.value
+        elif keyword.arg == "error_messages" and isinstance(keyword.value, ast.Dict):
+            yield from keyword.value.values
+
+
+def told() -> set[str]:
+    """The template of everything that can be told, but for the names of constraints."""
+    constants = {one.value for _, one in sentences() if isinstance(one, ast.Constant)}
+    kinds, found = [Pattern], set()
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        found |= {kind.words} if "words" in vars(kind) else set()
+    outcomes = {text for texts in TEXTS.values() for text in ([texts] if isinstance(texts, str) else texts)}
+    return {*map(str, constants), *found, *outcomes, *(problem.title for problem in CLASSES.values())}
+
+
+def constraints() -> set[str]:
+    """The names of all constraints and unique indexes as the sentences that they are."""
+    text = "".join(path.read_text() for path in MIGRATIONS.glob("*.sql"))
+    return {name.replace("_", " ") for name in re.findall(r"(?:constraint|unique index) ([a-z_0-9]+)", text)}
+
+
+def entries(language: str) -> Iterator[tuple[str, str]]:
+    """The templates of a catalogue with their translations, plurals as entries of their own."""
+    for message in catalogue(language):
+        if isinstance(message.id, str):
+            yield from [(message.id, str(message.string))] if message.id else []
+        else:
+            yield from zip(message.id, message.string or (), strict=True)
 
 
 def values(template: str) -> set[str]:
@@ -44,32 +97,75 @@ def values(template: str) -> set[str]:
 
 @pytest.mark.parametrize("language", OTHERS)
 def test_every_sentence_and_title_is_translated(language: str) -> None:
-    sentences = [first.value for _, first in raised() if isinstance(first, ast.Constant)]
-    assert len(sentences) > 50
-    missing = {*sentences, *(found.title for found in CLASSES.values())} - catalogue(language).keys()
-    assert not missing, f"add to {language}.po"
+    assert len(told()) > 150
+    known = {template for template, _ in entries(language)}
+    assert not told() - known, f"add to {language}.po"
+    assert not known - told() - constraints(), f"remove from {language}.po"
 
 
 def test_sentences_are_templates() -> None:
     """The values of a sentence are keywords: an f-string has forgotten what it is made of."""
-    assert {path for path, first in raised() if isinstance(first, ast.JoinedStr)} <= LITERAL
+    others = {
+        (path, ast.unparse(one)) for path, one in sentences() if not isinstance(one, ast.Constant) and path not in FREE
+    }
+    assert {(path, text) for path, text in others if text not in COLLECTED and not text.startswith("Phrase(")} == set()
+    assert {text for _, text in others} >= COLLECTED.keys()
 
 
 @pytest.mark.parametrize("language", OTHERS)
 def test_translations_hold_the_same_values(language: str) -> None:
-    for template, translation in catalogue(language).items():
+    for template, translation in entries(language):
         assert translation.strip(), template
         assert values(template) == values(translation), template
 
 
 def test_values_are_filled_in_and_translated_where_they_are_sentences() -> None:
-    problem = Invalid("{name} - {message}", name="email", message="must be an e-mail address")
+    problem = Invalid("{name} - {message}", name="email", message=Phrase("must be an e-mail address"))
     assert (problem.detail, str(problem)) == ("email - must be an e-mail address",) * 2
     assert say(problem.detail, "nl") == "email - moet een e-mailadres zijn"
     assert say(problem.detail, "en") == "email - must be an e-mail address"
+
+
+def test_what_a_client_sent_is_never_translated() -> None:
+    sent = Invalid("This URL takes {type}, not {sent}.", type="orders", sent="Forbidden")
+    assert say(sent.detail, "nl") == "Op deze URL hoort orders, niet Forbidden."
+    assert say(Invalid("This URL takes {type}, not {sent}.", type="{sent}", sent="").detail, "nl") == (
+        "Op deze URL hoort {sent}, niet ."
+    )
+
+
+def test_lists_are_said_as_each_language_does() -> None:
+    template = "must be {choices}"
+    assert str(Phrase(template, choices=Either("abc"))) == "must be a, b, or c"
+    assert say(Phrase(template, choices=Either("abc")), "nl") == "moet a, b of c zijn"
+    assert say(Phrase("{name} is not a page parameter; there are {known}.", name="x", known=["a", "b"]), "nl") == (
+        "x is geen paginaparameter; er zijn a en b."
+    )
+    ways = Either((Phrase("include less"), Phrase("page by cursor")))
+    assert say(Phrase("The database took too long. Narrow the request: {ways}.", ways=ways), "nl") == (
+        "De database deed er te lang over. Beperk het verzoek: neem minder mee of blader met een cursor."
+    )
+    assert str(Phrase(template, choices=[])) == "must be "
+
+
+@pytest.mark.parametrize(
+    ("count", "english", "dutch"),
+    [
+        (1, "Only 1 of 3 is in stock.", "Er is er maar 1 van de 3 op voorraad."),
+        (2, "Only 2 of 3 are in stock.", "Er zijn er maar 2 van de 3 op voorraad."),
+        (0, "Only 0 of 3 are in stock.", "Er zijn er maar 0 van de 3 op voorraad."),
+    ],
+)
+def test_the_wording_follows_the_number(count: int, english: str, dutch: str) -> None:
+    one, more = "Only {count} of {requested} is in stock.", "Only {count} of {requested} are in stock."
+    phrase = Phrase(one, plural=more, count=count, requested=3)
+    assert str(phrase) == english
+    assert say(phrase, "nl_NL") == dutch
 
 
 def test_what_no_catalogue_knows_is_said_in_english() -> None:
     assert say(Phrase("Nobody {does} this.", does="does"), "nl") == "Nobody does this."
     assert say("plain {text}", "nl") == say(Phrase("plain {text}"), "nl") == "plain {text}"
     assert say(Invalid(Phrase("a {b}", b=1)).detail, "nl") == "a 1"
+    assert say(Phrase("must be {choices}", choices=Either("ab")), "fr_FR") == "must be a or b"
+    assert say("", "nl") == say(Phrase(""), "nl") == ""

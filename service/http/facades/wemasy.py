@@ -32,6 +32,7 @@ from service.operations.repeating import Wish
 from service.principal import Principal
 from service.rules.outcomes import Outcome, Policy
 from service.store.pool import Connection
+from service.translations import language_of, say
 
 PATH = "/api/services/webshop/v1/customer/orders/reorder"
 LIMIT = RateLimitItemPerMinute(60, namespace="reorders")
@@ -121,18 +122,20 @@ def _answer(request: Request, made: Reorder) -> Response:
 
 def render(request: Request, error: ApiError) -> Response:
     """An error in the shape that the document gives its status."""
-    texts = _texts(request)
+    language, texts = _language(request), _texts(request)
     status = error.http_status
     told = {name: value for problem in error.problems for name, value in problem.headers.items()}
     if status == Invalid.status:
         body: dict[str, Any] = {
-            "message": error.problems[0].detail,
+            "message": say(error.problems[0].detail, language),
             "errors": {
-                problem.source.get("header", "order_id").lower(): [problem.detail] for problem in error.problems
+                problem.source.get("header", "order_id").lower(): [say(problem.detail, language)]
+                for problem in error.problems
             },
         }
     else:
-        body = {"error": True, "message": texts.get(error.code) or texts.get(str(status), error.detail)}
+        told_by = texts.get(error.code) or texts.get(str(status))
+        body = {"error": True, "message": told_by or say(error.detail, language)}
         if status == NotFound.status:
             body["data"] = []
     return _json(request, body, status, told)
@@ -190,7 +193,7 @@ def _message(texts: Mapping[str, str], added: Sequence[Outcome], skipped: Sequen
 def _language(request: Request) -> str:
     principal: Principal | None = request.scope.get("principal")
     locale = negotiate(request, principal.store.locale) if principal is not None else negotiate(request)
-    return locale.partition("_")[0]
+    return language_of(locale)
 
 
 def _texts(request: Request) -> Mapping[str, str]:

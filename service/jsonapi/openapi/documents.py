@@ -6,19 +6,23 @@ fieldset can leave any attribute or relationship out of an answer, so none of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from inspect import getdoc
+from types import MappingProxyType
 from typing import Any
 
 from schemas.base import Resource, ToMany, ToOne, Write, graph
 from schemas.kinds import ID
+from service.jsonapi.links import JSON_SCHEMA
+from service.jsonapi.openapi.refs import SCHEMAS, schema
+from service.jsonapi.pagination import PROFILE
 
 Object = dict[str, Any]
 
-
-def schema(name: str) -> Object:
-    """A reference to a shared schema."""
-    return {"$ref": f"#/components/schemas/{name}"}
+YAML = "application/yaml"
+"""The media type of openapi.yaml (RFC 9512)."""
+_INCLUDED = {"type": "array", "description": "There whenever `include` was sent.", "items": schema("AnyResource")}
+_IDENTIFIER_META = {"type": "object", "properties": {"page": schema("ItemCursor")}}
 
 
 def prose(resource: type[Resource]) -> str:
@@ -28,13 +32,16 @@ def prose(resource: type[Resource]) -> str:
 
 def shared(types: Iterable[type[Resource]]) -> dict[str, Object]:
     """What all documents have in common; `types` are those that can be included."""
-    mapping = {resource.type_: f"#/components/schemas/{resource.__name__}" for resource in types}
+    mapping = {resource.type_: f"{SCHEMAS}{resource.__name__}" for resource in types}
     url = {"type": "string", "format": "uri"}
     count = {"type": "integer", "minimum": 0}
     return {
         "Id": {"type": "string", "pattern": f"^{ID.pattern}$", "examples": ["01JD8R6Q0VN3T5W7Y9ABCDEFGH"]},
         "JsonApi": {"type": "object", "required": ["version"], "properties": {"version": {"const": "1.1"}}},
         "OwnLinks": {"type": "object", "required": ["self"], "properties": {"self": url}},
+        "DescribedBy": _link(url, JSON_SCHEMA) | {"description": "The JSON Schema of the document."},
+        "DocumentLinks": _links({"self": url}),
+        "LinkageLinks": _links({"self": url, "related": url}),
         "RelationshipLinks": {
             "type": "object",
             "required": ["self", "related"],
@@ -43,18 +50,23 @@ def shared(types: Iterable[type[Resource]]) -> dict[str, Object]:
                 "related": url | {"description": "What it leads to."},
             },
         },
-        "PageLinks": {
-            "type": "object",
-            "description": "The pages around this one; `prev` and `next` are left out at the ends.",
-            "required": ["self", "first", "last"],
-            "properties": {"self": url, "related": url, "first": url, "last": url, "prev": url, "next": url},
-        },
+        "PageLinks": _links(
+            {"self": url, "first": url, "last": url},
+            {"related": url, "prev": url, "next": url},
+            description="The pages around this one; `prev` and `next` are left out at the ends.",
+        ),
+        "CursorPageLinks": _links(
+            {"self": _link(url), "first": url, "last": url, "prev": _or_null(url), "next": _or_null(url)},
+            {"related": url},
+            description="The pages around this one; `prev` and `next` are null at the ends.",
+        ),
         "ResourceMeta": {
             "type": "object",
             "required": ["mode", "version"],
             "properties": {
                 "mode": {"type": "string", "enum": ["test", "live"], "description": "The store's mode."},
                 "version": {"type": "integer", "format": "int64", "description": "Rises with every change."},
+                "page": schema("ItemCursor"),
             },
         },
         "Counts": {
@@ -67,25 +79,32 @@ def shared(types: Iterable[type[Resource]]) -> dict[str, Object]:
                 "page": {"type": "object", "required": ["total"], "properties": {"total": count}},
             },
         },
-        "ErrorSource": {
+        "ItemCursor": {
             "type": "object",
-            "description": "Where the mistake is, by one of these.",
-            "properties": {
-                "pointer": {"type": "string", "format": "json-pointer", "description": "Into the request's document."},
-                "parameter": {"type": "string", "description": "The query parameter."},
-                "header": {"type": "string", "description": "The request header."},
-            },
+            "description": "On pages by cursor: the place of this one.",
+            "required": ["cursor"],
+            "properties": {"cursor": {"type": "string"}},
         },
+        "CursorPage": _cursor_page(count),
         "AnyResource": {
             "oneOf": [schema(name.rpartition("/")[2]) for name in mapping.values()],
             "discriminator": {"propertyName": "type", "mapping": mapping},
+        },
+        "Deleted": {
+            "type": "object",
+            "required": ["jsonapi", "meta"],
+            "properties": {"jsonapi": schema("JsonApi"), "meta": {"type": "object"}},
         },
         "EntryPoint": {
             "type": "object",
             "required": ["jsonapi", "links", "meta"],
             "properties": {
                 "jsonapi": schema("JsonApi"),
-                "links": schema("OwnLinks"),
+                "links": {
+                    "type": "object",
+                    "required": ["self", "describedby"],
+                    "properties": {"self": url, "describedby": _link(url, YAML)},
+                },
                 "meta": {
                     "type": "object",
                     "required": ["types"],
@@ -112,8 +131,8 @@ def resource_schemas(resource: type[Resource]) -> dict[str, Object]:
         f"{name}Relationships": _closed(
             {key: _described(_relationship(found), found) for key, found in resource.relationships.items()}
         ),
-        f"{name}Document": _document(schema(name), "OwnLinks"),
-        f"{name}Collection": _document({"type": "array", "items": schema(name)}, "PageLinks", counts=True),
+        f"{name}Document": _document(schema(name), "DocumentLinks"),
+        **_pages(f"{name}Collection", name),
     }
 
 
@@ -125,18 +144,18 @@ def linked_schemas(resource: type[Resource], *, to_one: bool, to_many: bool) -> 
         found[f"{name}Identifier"] = {
             "type": "object",
             "required": ["type", "id"],
-            "properties": {"type": _type(resource), "id": schema("Id")},
+            "properties": {"type": _type(resource), "id": schema("Id"), "meta": _IDENTIFIER_META},
         }
     if to_one:
         linkage = _or_null(schema(f"{name}Identifier"))
         found[f"{name}ToOne"] = _relationship_object(linkage, ["links", "data"])
-        found[f"{name}OrNullDocument"] = _document(_or_null(schema(name)), "OwnLinks")
-        found[f"{name}Linkage"] = _document(linkage, "RelationshipLinks")
+        found[f"{name}OrNullDocument"] = _document(_or_null(schema(name)), "DocumentLinks")
+        found[f"{name}Linkage"] = _document(linkage, "LinkageLinks")
     if to_many:
         linkage = {"type": "array", "items": schema(f"{name}Identifier")}
         # Linkage of a to-many relationship is sent only along the include path.
         found[f"{name}ToMany"] = _relationship_object(linkage, ["links"])
-        found[f"{name}Linkages"] = _document(linkage, "PageLinks", counts=True)
+        found |= _pages(f"{name}Linkages", f"{name}Identifier")
     return found
 
 
@@ -151,7 +170,7 @@ def creation_schemas(resource: type[Resource]) -> dict[str, Object]:
     }
     required = [key for key in attributes if fields[key].required]
     linked = [key for key in relationships if resource.relationships[key].required]
-    members = {"attributes": _closed(attributes, required), "relationships": _closed(relationships, linked)}
+    members = {"attributes": _sendable(attributes, required), "relationships": _sendable(relationships, linked)}
     data = {
         "type": "object",
         "required": ["type", *(["attributes"] if required else []), *(["relationships"] if linked else [])],
@@ -164,7 +183,7 @@ def creation_schemas(resource: type[Resource]) -> dict[str, Object]:
     document = {"type": "object", "required": ["data"], "properties": {"data": data}}
     return {
         f"{resource.__name__}Create": document,
-        f"{resource.__name__}Created": _document(_disclosing(resource), "OwnLinks"),
+        f"{resource.__name__}Created": _document(_disclosing(resource), "DocumentLinks"),
     }
 
 
@@ -172,7 +191,7 @@ def update_schemas(resource: type[Resource]) -> dict[str, Object]:
     """The document that changes a resource: what it sends of read-only fields must be what they are."""
     attributes = {key: field.schema() for key, field in {**resource.attributes, **resource.triggers}.items()}
     relationships = {key: _described(sent(found), found) for key, found in resource.relationships.items()}
-    members = {"attributes": _closed(attributes), "relationships": _closed(relationships)}
+    members = {"attributes": _sendable(attributes), "relationships": _sendable(relationships)}
     data = {
         "type": "object",
         "required": ["type", "id"],
@@ -186,13 +205,13 @@ def update_schemas(resource: type[Resource]) -> dict[str, Object]:
 
 
 def _disclosing(resource: type[Resource]) -> Object:
-    """A type's resource object as the answer to its creation shows it."""
+    """A type's resource object as the answer to its creation shows it, secrets included the first time it is given."""
     if not resource.disclosed:
         return schema(resource.__name__)
     attributes = {key: field.schema() for key, field in resource.attributes.items()}
     attributes |= {key: {"type": "string", "description": text} for key, text in resource.disclosed.items()}
     found = _object(resource)
-    return found | {"properties": found["properties"] | {"attributes": _closed(attributes, resource.disclosed)}}
+    return found | {"properties": found["properties"] | {"attributes": _closed(attributes)}}
 
 
 def _object(resource: type[Resource]) -> Object:
@@ -220,6 +239,11 @@ def _closed(properties: dict[str, Object], required: Iterable[str] = ()) -> Obje
     found = {"type": "object", "properties": properties, "additionalProperties": False}
     named = list(required)
     return found | ({"required": named} if named else {})
+
+
+def _sendable(properties: dict[str, Object], required: Iterable[str] = ()) -> Object:
+    """What a request may hold: beside the fields, members that begin with `@`, which are ignored ("@-Members")."""
+    return _closed(properties, required) | {"patternProperties": {"^@": True}}
 
 
 def _or_null(found: Object) -> Object:
@@ -253,15 +277,73 @@ def sent(found: ToOne | ToMany) -> Object:
     return {"type": "object", "required": ["data"], "properties": {"data": data}}
 
 
-def _document(data: Object, links: str, *, counts: bool = False) -> Object:
-    included = {
-        "type": "array",
-        "description": "There whenever `include` was sent.",
-        "items": schema("AnyResource"),
-    }
-    properties = {"jsonapi": schema("JsonApi"), "links": schema(links), "data": data, "included": included}
+def _link(url: Object, media_type: str = "") -> Object:
+    """A link object that says what media type it leads to."""
+    named = {"const": media_type} if media_type else {"type": "string"}
+    return {"type": "object", "required": ["href", "type"], "properties": {"href": url, "type": named}}
+
+
+def _links(
+    there: dict[str, Object], maybe: Mapping[str, Object] = MappingProxyType({}), *, description: str = ""
+) -> Object:
+    """The top-level links of a document: those that are always there, and those that may be."""
+    always = {**there, "describedby": schema("DescribedBy")}
+    found = {"type": "object", "required": list(always), "properties": {**always, **maybe}}
+    return found | ({"description": description} if description else {})
+
+
+def _document(data: Object, links: str, meta: str = "") -> Object:
+    properties = {"jsonapi": schema("JsonApi"), "links": schema(links), "data": data, "included": _INCLUDED}
     required = ["jsonapi", "links", "data"]
-    if counts:
-        properties["meta"] = schema("Counts")
+    if meta:
+        properties["meta"] = schema(meta)
         required.append("meta")
     return {"type": "object", "required": required, "properties": properties}
+
+
+def _pages(name: str, item: str) -> dict[str, Object]:
+    """The documents with a page of something: by number or offset, and by cursor."""
+    data = {"type": "array", "items": schema(item)}
+    by_cursor = {"type": "object", "properties": {"data": data}}
+    return {
+        name: _document(data, "PageLinks", "Counts"),
+        f"{name}ByCursor": {"allOf": [schema("CursorPage"), by_cursor]},
+    }
+
+
+def _cursor_page(count: Object) -> Object:
+    """What all documents with a page by cursor have in common (the profile, "Document Structure")."""
+    item = {"required": ["meta"], "properties": {"meta": {"required": ["page"]}}}
+    return {
+        "type": "object",
+        "required": ["jsonapi", "links", "data"],
+        "properties": {
+            "jsonapi": {
+                "type": "object",
+                "required": ["version", "profile"],
+                "properties": {"version": {"const": "1.1"}, "profile": {"const": [PROFILE]}},
+            },
+            "links": schema("CursorPageLinks"),
+            "data": {"type": "array", "items": item},
+            "included": _INCLUDED,
+            "meta": {
+                "type": "object",
+                "description": "Counts, with `page[total]=true`.",
+                "properties": {
+                    "record_count": count,
+                    "page_count": count,
+                    "total": count,
+                    "page": {
+                        "type": "object",
+                        "properties": {
+                            "total": count,
+                            "rangeTruncated": {
+                                "const": True,
+                                "description": "There when more lies between the cursors than the page holds.",
+                            },
+                        },
+                    },
+                },
+            },
+        },
+    }

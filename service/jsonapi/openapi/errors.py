@@ -6,10 +6,17 @@ from typing import Any
 
 from service import errors
 from service.errors import ApiError
+from service.jsonapi.openapi.refs import headers, response, schema
 
 Object = dict[str, Any]
 
-_PARAMETERS = (errors.InvalidParameter, errors.InvalidInclude, errors.InvalidField, errors.InvalidHost)
+_PARAMETERS = (
+    errors.InvalidParameter,
+    errors.InvalidInclude,
+    errors.InvalidField,
+    errors.TooCostly,
+    errors.InvalidHost,
+)
 _COLLECTION = (errors.InvalidSort, errors.FilterNotAllowed, errors.InvalidFilterValue, errors.InvalidPage)
 # Problems of several statuses in one document are reported together, as 400.
 _MIXED = (errors.ReadOnly, errors.NotFound, errors.TypeMismatch, errors.Invalid)
@@ -20,6 +27,11 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
         400,
         "A query parameter that this collection doesn't take, or not with this value.",
         (*_PARAMETERS, *_COLLECTION),
+    ),
+    "BadDeletion": (
+        400,
+        "A query parameter, which this URL doesn't take, or a header that can't be read.",
+        (errors.InvalidParameter, errors.InvalidHeader, errors.InvalidHost),
     ),
     "BadDocument": (
         400,
@@ -42,9 +54,18 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
     "Conflict": (
         409,
         "The type is another one's, the id is taken, the state of things doesn't allow it, or the key is in use.",
-        (errors.Conflict, errors.TypeMismatch, errors.InvalidState, errors.PreviewStale, errors.InProgress),
+        (
+            errors.Conflict,
+            errors.TypeMismatch,
+            errors.InvalidState,
+            errors.PreviewStale,
+            errors.InProgress,
+            errors.Contended,
+        ),
     ),
+    "PreconditionFailed": (412, "A resource is at another version than was asked for.", (errors.PreconditionFailed,)),
     "PayloadTooLarge": (413, "The body is larger than the service reads.", (errors.TooLarge,)),
+    "UriTooLong": (414, "The URL is longer than the service reads.", (errors.UriTooLong,)),
     "UnsupportedMediaType": (
         415,
         "The Content-Type is not JSON:API's.",
@@ -55,28 +76,93 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
         "Values that break a rule, all of them at once, or the Idempotency-Key of another request.",
         (errors.Invalid, errors.KeyReused),
     ),
+    "PreconditionRequired": (
+        428,
+        "The store asks for the version that every change is made to.",
+        (errors.PreconditionRequired,),
+    ),
+    "HeadersTooLarge": (431, "The headers are larger than the service reads.", (errors.HeadersTooLarge,)),
     "InternalServerError": (500, "Something went wrong on the service's side.", (ApiError,)),
+    "Unavailable": (503, "The service can't answer now.", (errors.Unavailable,)),
 }
 """Name of a shared response -> status, description, the errors it can hold."""
 
 _HEADERS = {
-    "Unauthorized": {"WWW-Authenticate": "WwwAuthenticate"},
-    "UnsupportedMediaType": {"Accept-Post": "AcceptPost", "Accept-Patch": "AcceptPost"},
+    "Unauthorized": ("WWW-Authenticate",),
+    "Conflict": ("Retry-After",),
+    "UnsupportedMediaType": ("Accept-Post", "Accept-Patch"),
+    "Unavailable": ("Retry-After",),
 }
 
-_READING = ("Unauthorized", "Forbidden", "NotAcceptable", "UnsupportedMediaType", "InternalServerError")
+_ANYWHERE = (
+    "NotAcceptable",
+    "UriTooLong",
+    "UnsupportedMediaType",
+    "HeadersTooLarge",
+    "InternalServerError",
+    "Unavailable",
+)
+_READING = ("Unauthorized", "Forbidden", *_ANYWHERE)
 _WRITING = (
     "BadDocument",
     "Unauthorized",
     "ForbiddenField",
     "NotFound",
-    "NotAcceptable",
     "Conflict",
     "PayloadTooLarge",
-    "UnsupportedMediaType",
     "Unprocessable",
-    "InternalServerError",
+    *_ANYWHERE,
 )
+_CONDITIONAL = ("PreconditionFailed", "PreconditionRequired")
+
+
+def shared() -> dict[str, Object]:
+    """What all error documents have in common."""
+    url = {"type": "string", "format": "uri-reference"}
+    error = {
+        "type": "object",
+        "required": ["id", "links", "status", "code", "title", "detail"],
+        "properties": {
+            "id": {"type": "string", "description": "The request's id, as in `X-Request-Id`."},
+            "links": {
+                "type": "object",
+                "description": "Where the code is explained.",
+                "required": ["about", "type"],
+                "properties": {"about": url, "type": url},
+            },
+            "status": {"type": "string", "pattern": "^[45][0-9]{2}$"},
+            "code": {"type": "string"},
+            "title": {"type": "string", "description": "The same for every occurrence of the code."},
+            "detail": {"type": "string", "description": "What is wrong this time."},
+            "source": schema("ErrorSource"),
+            "meta": {"type": "object"},
+        },
+    }
+    return {
+        "ErrorSource": {
+            "type": "object",
+            "description": "Where the mistake is, by one of these.",
+            "properties": {
+                "pointer": {"type": "string", "format": "json-pointer", "description": "Into the request's document."},
+                "parameter": {"type": "string", "description": "The query parameter."},
+                "header": {"type": "string", "description": "The request header."},
+            },
+        },
+        "Error": error,
+        "Errors": {
+            "type": "object",
+            "required": ["jsonapi", "links", "errors"],
+            "properties": {
+                "jsonapi": schema("JsonApi"),
+                "links": {
+                    "type": "object",
+                    "required": ["describedby"],
+                    "properties": {"describedby": schema("DescribedBy")},
+                },
+                "errors": {"type": "array", "minItems": 1, "items": schema("Error")},
+            },
+        },
+    }
 
 
 def schemas() -> dict[str, Object]:
@@ -89,17 +175,11 @@ def responses(media_type: str) -> dict[str, Object]:
     return {
         name: {
             "description": description,
-            "headers": headers(**_HEADERS.get(name, {})),
-            "content": {media_type: {"schema": {"$ref": f"#/components/schemas/{name}Errors"}}},
+            "headers": headers("Cache-Control", "Content-Language", *_HEADERS.get(name, ())),
+            "content": {media_type: {"schema": schema(f"{name}Errors")}},
         }
         for name, (_, description, _) in ANSWERS.items()
     }
-
-
-def headers(**further: str) -> Object:
-    """References to the headers of every JSON:API answer, and to further ones: header name -> shared header."""
-    named = {"X-Request-Id": "RequestId", "Vary": "Vary", "Cache-Control": "CacheControl"} | further
-    return {name: {"$ref": f"#/components/headers/{shared}"} for name, shared in named.items()}
 
 
 def of_collection() -> dict[str, Object]:
@@ -118,49 +198,42 @@ def of_related_collection() -> dict[str, Object]:
 
 
 def of_creation() -> dict[str, Object]:
-    """What can go wrong where a resource or a relationship is created or changed."""
+    """What can go wrong where a resource is created."""
     return _by_status(*_WRITING)
+
+
+def of_operations() -> dict[str, Object]:
+    """What can go wrong where many resources and relationships are changed at once."""
+    return _by_status(*_WRITING, *_CONDITIONAL)
+
+
+def of_change() -> dict[str, Object]:
+    """What can go wrong where a resource or a relationship is changed."""
+    return _by_status(*_WRITING, *_CONDITIONAL)
 
 
 def of_deletion() -> dict[str, Object]:
     """What can go wrong where a resource is deleted."""
-    return _by_status("BadQuery", "NotFound", "Conflict", "PayloadTooLarge", *_READING)
+    return _by_status(
+        "BadDeletion", "NotFound", "Conflict", "PayloadTooLarge", "Unprocessable", *_READING, *_CONDITIONAL
+    )
 
 
 def of_entry_point() -> dict[str, Object]:
     """What can go wrong at the API's root, which asks for no token."""
-    return _by_status("BadQuery", "NotAcceptable", "UnsupportedMediaType", "InternalServerError")
+    return _by_status("BadQuery", *_ANYWHERE)
 
 
 def _by_status(*names: str) -> dict[str, Object]:
-    found = {str(ANSWERS[name][0]): {"$ref": f"#/components/responses/{name}"} for name in names}
+    found = {str(ANSWERS[name][0]): response(name) for name in names}
     return dict(sorted(found.items()))
 
 
 def _document(found: tuple[type[ApiError], ...]) -> Object:
-    error = {
-        "type": "object",
-        "required": ["id", "status", "code", "title", "detail"],
-        "properties": {
-            "id": {"type": "string", "description": "The request's id, as in `X-Request-Id`."},
-            "links": {
-                "type": "object",
-                "description": "Where the code is explained.",
-                "properties": {name: {"type": "string", "format": "uri-reference"} for name in ("about", "type")},
-            },
-            "status": {"type": "string", "enum": sorted({str(error.status) for error in found})},
-            "code": {"type": "string", "enum": [error.code for error in found]},
-            "title": {"type": "string", "description": "The same for every occurrence of the code."},
-            "detail": {"type": "string", "description": "What is wrong this time."},
-            "source": {"$ref": "#/components/schemas/ErrorSource"},
-            "meta": {"type": "object"},
-        },
+    """An error document with some codes only, and their statuses."""
+    told = {
+        "status": {"enum": sorted({str(error.status) for error in found})},
+        "code": {"enum": [error.code for error in found]},
     }
-    return {
-        "type": "object",
-        "required": ["jsonapi", "errors"],
-        "properties": {
-            "jsonapi": {"$ref": "#/components/schemas/JsonApi"},
-            "errors": {"type": "array", "minItems": 1, "items": error},
-        },
-    }
+    narrowed = {"properties": {"errors": {"items": {"properties": told}}}}
+    return {"allOf": [schema("Errors"), narrowed]}

@@ -6,17 +6,14 @@ from typing import Any
 
 from schemas.base import Resource, graph
 from schemas.kinds import Enum, Kind, Number
-from service.jsonapi.filters import filterable
+from service.jsonapi.filters import MATCHERS, MAX_STEPS, filterable
+from service.jsonapi.openapi.refs import parameter, schema
 from service.jsonapi.pagination import DEFAULT_SIZE, MAX_SIZE
 from service.jsonapi.query import MAX_DEPTH, includable
 from service.jsonapi.sorting import sortable
 
 Object = dict[str, Any]
-
-
-def parameter(name: str) -> Object:
-    """A reference to a shared parameter."""
-    return {"$ref": f"#/components/parameters/{name}"}
+_MEMBER = "[A-Za-z0-9_]+"
 
 
 def described(resource: type[Resource]) -> dict[str, Object]:
@@ -34,7 +31,9 @@ def described(resource: type[Resource]) -> dict[str, Object]:
 
 
 def paging() -> dict[str, Object]:
-    """The shared parameters of all collections."""
+    """The shared parameters of all collections: three ways to page, of which a request uses one."""
+    size = {"type": "integer", "minimum": 1, "maximum": MAX_SIZE}
+    cursor = {"in": "query", "schema": {"type": "string"}, "example": "start"}
     return {
         "page.number": {
             "name": "page[number]",
@@ -46,15 +45,70 @@ def paging() -> dict[str, Object]:
             "name": "page[size]",
             "in": "query",
             "description": "How many resources a page has.",
-            "schema": {"type": "integer", "minimum": 1, "maximum": MAX_SIZE, "default": DEFAULT_SIZE},
+            "schema": size | {"default": DEFAULT_SIZE},
         },
+        "page.offset": {
+            "name": "page[offset]",
+            "in": "query",
+            "description": "How many resources come before the page: another way to say which.",
+            "schema": {"type": "integer", "format": "int64", "minimum": 0, "maximum": 9_999_999_999, "default": 0},
+        },
+        "page.limit": {
+            "name": "page[limit]",
+            "in": "query",
+            "description": "With `page[offset]`, how many resources a page has.",
+            "schema": size | {"default": DEFAULT_SIZE},
+        },
+        "page.after": cursor | {"name": "page[after]", "description": "The cursor that the page begins after."},
+        "page.before": cursor | {"name": "page[before]", "description": "The cursor that the page ends before."},
+        "page.total": {
+            "name": "page[total]",
+            "in": "query",
+            "description": "Whether a page by cursor says how many resources there are.",
+            "schema": {"type": "boolean", "default": False},
+        },
+    }
+
+
+def filtering() -> dict[str, Object]:
+    """The shared parameter for all filters that a type's own ones don't tell of: matchers, paths, Commerce Layer's."""
+    value = {"type": "string"}
+    matched = {"type": "object", "propertyNames": {"enum": list(MATCHERS)}, "additionalProperties": value}
+    listed = {"type": "array", "items": value}
+    ends = "|".join(MATCHERS)
+    predicates = {"type": "object", "propertyNames": {"pattern": f"_({ends})$"}, "additionalProperties": value}
+    return {
+        "filter": {
+            "name": "filter",
+            "in": "query",
+            "description": (
+                "Further filters: `filter[name][matcher]=value`, with `name` an attribute, a relationship, or a path of"
+                f" up to {MAX_STEPS} relationships to either with dots between; `filter[name][]=value` for values with"
+                " commas; `filter[q][names_matcher]=value` as Commerce Layer has it. The grammar is at"
+                " `/docs/filtering`."
+            ),
+            "style": "deepObject",
+            "explode": True,
+            "schema": {
+                "type": "object",
+                "properties": {"q": predicates},
+                "patternProperties": {
+                    f"^(?!q$){_MEMBER}(\\.{_MEMBER}){{0,{MAX_STEPS}}}$": {"oneOf": [value, listed, matched]}
+                },
+                "additionalProperties": False,
+            },
+            "examples": {
+                "matcher": {"value": {"reference": {"i_cont": "shop"}}},
+                "query": {"value": {"q": {"id_or_reference_start": "A"}}},
+            },
+        }
     }
 
 
 def identifier() -> dict[str, Object]:
     """The shared path parameter."""
-    schema = {"$ref": "#/components/schemas/Id"}
-    return {"id": {"name": "id", "in": "path", "required": True, "description": "The resource's id.", "schema": schema}}
+    about = {"name": "id", "in": "path", "required": True, "description": "The resource's id."}
+    return {"id": about | {"schema": schema("Id")}}
 
 
 def of_one(resource: type[Resource]) -> list[Object]:
@@ -71,7 +125,7 @@ def selecting(resource: type[Resource]) -> list[Object]:
     """What chooses, sorts and pages the resources of a collection."""
     name = resource.__name__
     filters = [parameter(f"{name}.filter.{key}") for key in filterable(resource)]
-    return [*filters, parameter(f"{name}.sort"), parameter("page.number"), parameter("page.size")]
+    return [*filters, parameter("filter"), parameter(f"{name}.sort"), *(parameter(key) for key in paging())]
 
 
 def of_linkage(resource: type[Resource], relationship: str, *, many: bool) -> list[Object]:
@@ -98,14 +152,13 @@ def _fieldsets(resource: type[Resource]) -> list[Object]:
 
 def _listed(name: str, description: str, items: Object, **limits: int) -> Object:
     """A query parameter that takes values with commas between them."""
-    schema = {"type": "array", "items": items} | limits
     return {
         "name": name,
         "in": "query",
         "description": description,
         "style": "form",
         "explode": False,
-        "schema": schema,
+        "schema": {"type": "array", "items": items} | limits,
     }
 
 

@@ -1,0 +1,49 @@
+"""The job that advances a test clock, and with it runs what real time would have run."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import orjson
+from pgqueuer.models import Job
+
+from service.jobs.copy import CopyJob
+from service.jobs.sweep import sweep_store
+from service.operations import test_clocks
+from service.store.pool import Database
+
+LONGEST_WAIT = timedelta(seconds=1)
+"""For how long another worker's copy is waited for at a time."""
+
+
+class AdvanceJob:
+    """Advances test clocks on one database; `copies` makes the copies."""
+
+    def __init__(self, database: Database, copies: CopyJob) -> None:
+        self._database = database
+        self._copies = copies
+
+    async def run(self, job: Job) -> None:
+        """Bring the clock that the job names to its goal, stopping wherever something is due."""
+        store_id, clock_id = orjson.loads(job.payload or b"")
+        while True:
+            # What an earlier try left behind belongs to the instant at which the clock stands.
+            await self._make_copies(store_id)
+            async with self._database.transaction() as connection:
+                store = await test_clocks.go_on(connection, store_id, clock_id)
+            if store is None:
+                return
+            await sweep_store(self._database, store_id)
+
+    async def _make_copies(self, store_id: int) -> None:
+        """Make all copies of a store; other workers may help."""
+        while True:
+            async with self._database.connection() as connection:
+                live = await test_clocks.live_copies(connection, store_id)
+            if not live:
+                return
+            for copy_id in live:
+                wait = await self._copies.make(store_id, copy_id)
+                if wait is not None:
+                    await asyncio.sleep(min(wait, LONGEST_WAIT).total_seconds() / 10)

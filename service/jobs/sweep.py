@@ -1,0 +1,49 @@
+"""The look at the clock: what has come due since the last one gets its copies."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+
+from service import clock
+from service.operations import sweep
+from service.store.pool import Database
+
+log = structlog.get_logger("reprise.sweep")
+
+PERIOD = timedelta(seconds=2)
+"""How often each worker looks: one read of a small index while nothing is due."""
+
+
+async def run(database: Database, deployment: str) -> int:
+    """Sweep every store that has something due, each batch in a transaction of its own; gives how many copies came.
+
+    A database that belongs to another deployment than this worker's is left alone. What goes wrong in one store is
+    logged and doesn't keep the others waiting.
+    """
+    async with database.connection() as connection:
+        due = await sweep.due_stores(connection, deployment, clock.now())
+    copies = 0
+    for store_id in due:
+        try:
+            copies += await sweep_store(database, store_id)
+        except Exception:
+            log.exception("a store could not be swept", store_id=store_id)
+    return copies
+
+
+async def sweep_store(database: Database, store_id: int) -> int:
+    """Sweep a store until nothing is due by its clock; gives how many copies came of it."""
+    copies = 0
+    while True:
+        async with database.transaction() as connection:
+            store = await sweep.find_store(connection, store_id)
+            if store is None:
+                return copies
+            swept = await sweep.sweep(connection, store)
+        copies += len(swept.copies)
+        for id_ in swept.parked:
+            log.warning("subscription parked", store_id=store_id, order_subscription_id=id_)
+        if swept.subscriptions < sweep.BATCH:
+            return copies

@@ -1,0 +1,189 @@
+"""What a subscription's ledger of occurrences says next: which run, which are left out, and when to look again.
+
+The ledger has a row for every occurrence that is past, and for some that are to come, so that they can be skipped or
+moved one by one; the calendar knows the others. Moving keeps the order: an occurrence stays between its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count, islice, takewhile
+from typing import Final, Literal
+
+from service.rules.recurrence import Calendar
+from service.translations import Phrase
+
+Status = Literal["planned", "due", "skipped", "missed"]
+CatchupPolicy = Literal["run_once", "run_all", "skip"]
+
+HORIZON: Final = 3
+"""How many occurrences to come have a row."""
+
+CATCH_UP: Final = 5
+"""How many occurrences `run_all` makes up for at most."""
+
+GRACE: Final = timedelta(minutes=10)
+"""An occurrence that comes up no later than this isn't late: the service was only busy."""
+
+
+class NotMovable(ValueError):
+    """The next run can't be moved so; `reason` says why, in a sentence without a subject."""
+
+    def __init__(self, reason: Phrase) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An occurrence: where the calendar puts it, when it runs, and why that differs or why it doesn't run."""
+
+    index: int
+    nominal_at: datetime
+    scheduled_at: datetime
+    status: Status = "planned"
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a running subscription stands. Instants are aware.
+
+    `entries` are its rows from `next_index` on, by index; `runs_left` is None when their number has no end. Occurrences
+    at `expires_at` or later don't come up any more, those before `paused_until` are left out.
+    """
+
+    calendar: Calendar
+    next_index: int
+    entries: Mapping[int, Entry] = field(default_factory=dict)
+    expires_at: datetime | None = None
+    paused_until: datetime | None = None
+    runs_left: int | None = None
+    catchup_policy: CatchupPolicy = "run_once"
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What a look at the clock leads to.
+
+    `entries` are the rows to write, those to be made and those that change. The next occurrence is `next_index`; it
+    runs at `next_run_at`, None when there is none any more.
+    """
+
+    entries: Sequence[Entry]
+    next_index: int
+    next_run_at: datetime | None
+
+    @property
+    def due(self) -> list[Entry]:
+        """Those that run now."""
+        return [entry for entry in self.entries if entry.status == "due"]
+
+
+def upcoming(standing: Standing) -> Iterator[Entry]:
+    """The occurrences from the next one on until the subscription ends, also those that will be left out.
+
+    Without runs that fail or are made by hand in between, this is what will happen.
+    """
+    runs = 0
+    for entry in _walk(standing):
+        settled = _paused(entry, standing)
+        yield settled
+        if settled.status == "planned":
+            runs += 1
+        if standing.runs_left is not None and runs >= standing.runs_left:
+            return
+
+
+def plan(standing: Standing, ledger: Mapping[int, Entry] | None = None, *, horizon: int = HORIZON) -> Advance:
+    """Plan the next occurrences and find the one that runs next, which may be overdue; nothing is settled.
+
+    `ledger` are the rows as they are written, when the standing's differ from them.
+    """
+    written = standing.entries if ledger is None else ledger
+    # A pause is not noted before its time: it may be ended early.
+    ahead = {**standing.entries, **{entry.index: entry for entry in islice(_walk(standing), horizon)}}
+    runs = (entry.scheduled_at for entry in _runs(standing))
+    unwritten = [entry for index, entry in sorted(ahead.items()) if written.get(index) != entry]
+    return Advance(unwritten, standing.next_index, next(runs, None))
+
+
+def skip_next(standing: Standing) -> Standing:
+    """The same with its next run left out; as it is when there is none."""
+    following = next(_runs(standing), None)
+    return standing if following is None else _with(standing, replace(following, status="skipped", reason="asked"))
+
+
+def move_next(standing: Standing, to: datetime) -> Standing:
+    """The same with its next run moved. Raises NotMovable when it has none, or would come behind the one after it."""
+    following, after = (*islice(_runs(standing), 2), None, None)[:2]
+    if following is None:
+        raise NotMovable(Phrase("there is no next run"))
+    if after is not None and to >= after.scheduled_at:
+        raise NotMovable(Phrase("must be before the run after it"))
+    return _with(standing, replace(following, scheduled_at=to, reason="moved"))
+
+
+def _runs(standing: Standing) -> Iterator[Entry]:
+    return (entry for entry in upcoming(standing) if entry.status == "planned")
+
+
+def _with(standing: Standing, entry: Entry) -> Standing:
+    return replace(standing, entries={**standing.entries, entry.index: entry})
+
+
+def advance(standing: Standing, now: datetime, *, horizon: int = HORIZON) -> Advance:
+    """Settle every occurrence whose time has come, plan those after it, and find the next one that runs."""
+    passed = [_paused(entry, standing) for entry in takewhile(lambda entry: entry.scheduled_at <= now, _walk(standing))]
+    decided = _catch_up([entry for entry in passed if entry.status == "planned"], standing, now)
+    settled = [decided.get(entry.index, entry) for entry in passed]
+    left = _runs_left(standing.runs_left, settled)
+    next_index = standing.next_index + len(settled)
+    entries = {index: entry for index, entry in standing.entries.items() if index >= next_index}
+    ahead = plan(replace(standing, next_index=next_index, entries=entries, runs_left=left), horizon=horizon)
+    changed = [entry for entry in settled if standing.entries.get(entry.index) != entry]
+    return replace(ahead, entries=[*changed, *ahead.entries])
+
+
+def _walk(standing: Standing) -> Iterator[Entry]:
+    """The occurrences from the next one on until the subscription expires, as ledger and calendar have them."""
+    if standing.runs_left == 0:
+        return
+    dates = standing.calendar.dates(standing.next_index)
+    for index, date in zip(count(standing.next_index), dates, strict=False):
+        entry = standing.entries.get(index)
+        if entry is None:
+            entry = Entry(index, date.at, date.at, reason=None if date.reason == "anchor" else date.reason)
+        if standing.expires_at is not None and entry.scheduled_at >= standing.expires_at:
+            return
+        yield entry
+
+
+def _paused(entry: Entry, standing: Standing) -> Entry:
+    if entry.status == "planned" and standing.paused_until is not None and entry.scheduled_at < standing.paused_until:
+        return replace(entry, status="skipped", reason="paused")
+    return entry
+
+
+def _catch_up(come_up: Sequence[Entry], standing: Standing, now: datetime) -> dict[int, Entry]:
+    """Which of the occurrences whose time has come run, and which are missed, by index."""
+    if standing.catchup_policy == "skip":
+        running = [entry for entry in come_up if entry.scheduled_at >= now - GRACE]
+    else:
+        most = 1 if standing.catchup_policy == "run_once" else CATCH_UP
+        running = list(come_up[-most:])
+    if standing.runs_left is not None:
+        running = running[: standing.runs_left]
+    run = {entry.index for entry in running}
+    return {
+        entry.index: replace(entry, status="due")
+        if entry.index in run
+        else replace(entry, status="missed", reason="catchup")
+        for entry in come_up
+    }
+
+
+def _runs_left(runs_left: int | None, settled: Sequence[Entry]) -> int | None:
+    return None if runs_left is None else runs_left - sum(entry.status == "due" for entry in settled)

@@ -1,0 +1,41 @@
+-- name: next_stop
+-- Where an advancing clock is, where it goes, and when its store next has a subscription due; the clock is locked.
+select
+    test_clocks.frozen_at,
+    test_clocks.advancing_to,
+    (
+        select min(order_subscriptions.next_run_at)
+        from order_subscriptions
+        inner join stores
+            on order_subscriptions.store_id = stores.store_id
+        where
+            order_subscriptions.store_id = $1
+            and order_subscriptions.status = 'active'
+            and stores.test_clock_id = $2
+    ) as due_at
+from test_clocks
+where test_clocks.store_id = $1 and test_clocks.id = $2 and test_clocks.status = 'advancing'
+for update of test_clocks;
+
+-- name: stop
+-- Halts an advancing clock at an instant on its way.
+update test_clocks
+set frozen_at = $3
+where store_id = $1 and id = $2;
+
+-- name: arrive
+-- A clock is where it was to go.
+update test_clocks
+set
+    frozen_at = advancing_to,
+    advancing_to = null,
+    status = 'ready',
+    updated_at = $3,
+    version = version + 1
+where store_id = $1 and id = $2;
+
+-- name: live_copies
+-- The copies of a store that are still to be made.
+select id from order_factories
+where store_id = $1 and status in ('pending', 'in_progress')
+order by created_at, id;

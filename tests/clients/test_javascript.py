@@ -1,0 +1,33 @@
+"""npm's clients, unmodified: each program of this folder is run by node, and each of its tests is one here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.clients.conftest import FOLDER, NODE, Shop
+
+
+@pytest.mark.parametrize("program", sorted(path.name for path in FOLDER.glob("*.test.js")))
+def test_program(program: str, shop: Shop, subtests: pytest.Subtests) -> None:
+    told = {"REPRISE_URL": shop.url, "REPRISE_TOKEN": shop.token, "REPRISE_KNOWN": json.dumps(shop.known)}
+    done = subprocess.run(
+        [NODE, "--test-reporter=junit", program],
+        cwd=FOLDER,
+        env=os.environ | told,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith("<?xml"), done.stdout + done.stderr
+    cases = ET.fromstring(done.stdout).findall(".//testcase")
+    assert cases, done.stderr
+    for case in cases:
+        with subtests.test(msg=case.attrib["name"]):
+            failure = case.find("failure")
+            assert failure is None, "".join(failure.itertext())
+    assert done.returncode == 0, done.stderr
