@@ -13,7 +13,7 @@ import schemas  # noqa: F401 -- declares the graph
 from schemas.base import Resource, ToMany, Write, graph
 from service.errors import Forbidden
 from service.jsonapi.atomic import Code
-from service.operations import copies, reorders, tokens
+from service.operations import copies, order_copies, reorders, tokens
 from service.operations.drafts import Carts, Orders
 from service.operations.lines import Addresses, CartItems, LineItems, OrderSubscriptionItems, Skus
 from service.operations.occurrences import Occurrences
@@ -135,7 +135,7 @@ RESOURCES: dict[str, Entry] = {
         _line("orders", "orders", writer=Orders(), numbers="orders"),
         _line("line_items", "orders", writer=LineItems()),
         _line("order_factories", "orders"),
-        _line("order_copies", "orders"),
+        _line("order_copies", "orders", create=order_copies.create, updated_by=GENERIC),
         _line("reorders", "orders", create=reorders.create, writes="update_carts"),
         _line("reorder_outcomes", "orders"),
         _line("repeat_links", "orders"),
