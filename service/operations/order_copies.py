@@ -27,7 +27,7 @@ from service.operations.targets import CopyFailed, Line, Row
 from service.principal import Principal, Store
 from service.rules.discounts import COUPON_PROBLEMS, Problem, discounts
 from service.rules.discounts import Line as Discounted
-from service.rules.outcomes import CatalogueItem, Policy, Price, SourceLine, decide
+from service.rules.outcomes import CatalogueItem, Policy, Price, decide
 from service.rules.states import refused
 from service.rules.totals import LineTotals, line_total, tax
 from service.store import read
@@ -124,7 +124,7 @@ async def _lines(connection: Connection, store: Store, copy: Row, at: datetime) 
     )
     # Any price stands in for those of today, of which there may be none.
     agreed = {sku_id: replace(product, prices=[Price(1, 0)]) for sku_id, product in catalogue.items()}
-    outcomes = decide([_source_line(item) for item in items], agreed, {}, Policy(limits=False, merge=False))
+    outcomes = decide([targets.source_line(item) for item in items], agreed, {}, Policy(limits=False, merge=False))
     kept: list[Line] = []
     problems: list[str] = []
     for item, outcome in zip(items, outcomes, strict=True):
@@ -137,20 +137,6 @@ async def _lines(connection: Connection, store: Store, copy: Row, at: datetime) 
         problems += [f"{code} - out_of_stock" for code in short]
         kept = [line for line in kept if line.item["sku_code"] not in short]
     return _Lines(kept, problems)
-
-
-def _source_line(item: Row) -> SourceLine:
-    return SourceLine(
-        id=item["id"],
-        item_type=item["item_type"],
-        sku_id=item["sku_id"],
-        sku_code=item["sku_code"],
-        name=item["name"],
-        options=orjson.loads(item["options"]),
-        quantity=item["quantity"],
-        currency_code=item["currency_code"],
-        unit_amount_cents=item["unit_amount_cents"],
-    )
 
 
 def _line(copy: Row, item: Row, product: CatalogueItem) -> Line:

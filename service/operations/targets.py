@@ -126,15 +126,16 @@ def _outcomes(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem]) -> I
     policy = Policy(stock="ignore", limits=False, merge=False)
     outcomes: dict[str, Outcome] = {}
     for mode, products in (("fixed", agreed), ("current", catalogue)):
-        lines = [_source_line(item) for item in items if item["price_mode"] == mode]
+        lines = [source_line(item) for item in items if item["price_mode"] == mode]
         outcomes |= {outcome.line.id: outcome for outcome in decide(lines, products, {}, policy)}
     return ((item, outcomes[item["id"]]) for item in items)
 
 
-def _source_line(item: Row) -> SourceLine:
+def source_line(item: Row) -> SourceLine:
+    """An item of a subscription, or a line of an order, as what is to be ordered again."""
     return SourceLine(
         id=item["id"],
-        item_type="skus",
+        item_type=item["item_type"],
         sku_id=item["sku_id"],
         sku_code=item["sku_code"],
         name=item["name"],

@@ -156,6 +156,7 @@ for no key update of copies, order_subscriptions;
 -- What a subscription orders each time, with the price mode that applies to each item.
 select
     order_subscription_items.id,
+    'skus' as item_type,
     order_subscription_items.sku_id,
     order_subscription_items.sku_code,
     order_subscription_items.name,
