@@ -16,7 +16,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test verify $(CHECKS) format openapi lock clean stale
+.PHONY: help run test browser screenshots verify $(CHECKS) format openapi lock clean stale
 
 ##@ Use
 help: ## print this
@@ -30,6 +30,16 @@ run: .venv/run.stamp ## serve on 127.0.0.1:8000 with a Postgres of its own and d
 ##@ Develop
 test: .venv/dev.stamp .venv/clients.stamp ## run all tests, in parallel (ARGS="tests/unit -k money")
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 $(ARGS)
+
+browser: ## install the Chromium that the tests of the pages open (Debian, Ubuntu); elsewhere they say what to install
+	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null \
+		|| { command -v apt-get > /dev/null && sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
+			&& $$sudo apt-get install --yes --no-install-recommends chromium fonts-liberation; } \
+		|| { echo "Install Chromium or Google Chrome with your system's packages, so that it is on the PATH." >&2; exit 1; }
+
+screenshots: .venv/dev.stamp browser ## picture every page, on phone and desktop, light and dark, into build/screenshots
+	@rm -rf build/screenshots && mkdir -p build/screenshots
+	@SCREENSHOTS=build/screenshots $(BIN)/python -m pytest tests/browser
 
 verify: .venv/dev.stamp ## run every check below; all failures are reported, not only the first
 	@$(MAKE) --no-print-directory --keep-going $(CHECKS)

@@ -11,7 +11,8 @@ import enum
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from datetime import datetime
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from marshmallow.fields import Str
 from marshmallow.schema import SchemaMeta
@@ -24,7 +25,7 @@ MEMBER_NAME = re.compile(r"[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?")
 RESERVED_TYPES = frozenset(
     {
         "v3", "services", "operations", "application", "organization", "docs", "openapi", "schemas", "errors",
-        "reorder_previews",
+        "reorder_previews", "repeat_link_preview", "repeat_link_commits",
     }
 )  # fmt: skip
 """First path segments under /api, and names of schemas, that are no resource types."""
@@ -39,16 +40,30 @@ class Write(enum.Flag):
     BOTH = CREATE | UPDATE
 
 
+class LinkUrls(Protocol):
+    """Makes the URLs of a store's repeat links, which the service's keys sign."""
+
+    @property
+    def newest(self) -> str:
+        """The id of the key that signs new links."""
+
+    def url(self, id_: str, key_id: str, token_version: int, order_code: str) -> str | None:
+        """The absolute URL of a link; None when the key that signed it is gone."""
+
+
 class Rendering(NamedTuple):
     """What a document depends on besides its rows.
 
     `base` is the absolute URL of the API without a trailing slash (`https://shop.example/api`), `mode` the store's mode
-    (`test` or `live`), `locale` the store's locale for formatted amounts (`nl_NL`).
+    (`test` or `live`), `locale` the store's locale for formatted amounts (`nl_NL`). `at` is the instant that it is for
+    the store (aware UTC), `links` makes the URLs of repeat links; without them nothing is over, and no URL is shown.
     """
 
     base: str
     mode: str = "test"
     locale: str = "en_US"
+    at: datetime | None = None
+    links: LinkUrls | None = None
 
 
 PUBLIC = "*"
@@ -275,6 +290,7 @@ class Resource(Schema, metaclass=_ResourceType):
     disclosed: ClassVar[Mapping[str, str]]
     attributes: ClassVar[Mapping[str, Any]]
     triggers: ClassVar[Mapping[str, Any]]
+    secrets: ClassVar[tuple[str, ...]]
     relationships: ClassVar[Mapping[str, ToOne | ToMany]]
 
     def __init__(self, *args: Any, rendering: Rendering | None = None, **kwargs: Any) -> None:
@@ -301,6 +317,7 @@ class Resource(Schema, metaclass=_ResourceType):
         }
         cls.attributes = {n: f for n, f in kept.items() if not getattr(f, "trigger", False)}
         cls.triggers = {n: f for n, f in kept.items() if n not in cls.attributes}
+        cls.secrets = tuple(n for n, f in cls.attributes.items() if getattr(f, "secret", False))
         for name, field in cls.triggers.items():
             if name in ("type", "id") or not MEMBER_NAME.fullmatch(name.removeprefix("_")):
                 raise TypeError(f"{cls.__name__}.{name}: not a name that a trigger can have")

@@ -31,6 +31,13 @@ class Customer(Standard, Tagged):
     profile_id = Text(write=Write.BOTH, guarded=True, doc="The customer's id at an analytics or marketing service.")
     tax_exemption_code = Text(write=Write.BOTH, guarded=True, doc="What exempts the customer from tax.")
 
+    _erase = Boolean(
+        write=Write.UPDATE,
+        guarded=True,
+        trigger=True,
+        doc="Takes the person out of the customer and all that is theirs, and ends what they can do, for good.",
+    )
+
     customer_group = ToOne("customer_groups", write=Write.BOTH, guarded=True, doc="Decides on prices and promotions.")
     addresses = ToMany(
         "addresses",

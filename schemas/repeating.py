@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any, Literal, get_args
+
 from marshmallow import validate
 
 from schemas.base import PUBLIC, Through, ToMany, ToOne, Write
@@ -9,6 +12,7 @@ from schemas.kinds import (
     Boolean,
     Cents,
     CurrencyCode,
+    Derived,
     Email,
     Enum,
     Integer,
@@ -123,24 +127,81 @@ class ReorderOutcome(Standard):
         owner = "reorder.customer"
 
 
+LinkState = Literal["live", "revoked", "expired", "used_up"]
+
+
+def link_state(
+    revoked_at: datetime | None, expires_at: datetime | None, max_uses: int | None, uses: int, at: datetime | None
+) -> LinkState:
+    """What a repeat link is good for at an instant: it works while it is `live`. Without an instant none is expired."""
+    if revoked_at is not None:
+        return "revoked"
+    if expires_at is not None and at is not None and expires_at <= at:
+        return "expired"
+    return "used_up" if max_uses is not None and uses >= max_uses else "live"
+
+
+def _link_url(*columns: Any) -> str | None:
+    *values, links = columns
+    return None if links is None else links.url(*values)
+
+
 class RepeatLink(Standard):
     """A link with which a customer repeats an order. It has one default link at a time, and any number of others."""
 
-    kind = Enum("default", "custom", nullable=False, filter=True, sort=True)
+    kind = Enum(
+        "default",
+        "custom",
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="`default` for the one that Ecwid's *Get repeat order URL* hands out.",
+    )
+    url = Derived(
+        "id",
+        "key_id",
+        "token_version",
+        "order_code",
+        function=_link_url,
+        json_type={"type": "string", "format": "uri"},
+        given="links",
+        secret=True,
+        doc="What the customer gets: whoever has it can open the link. Null when its key is gone: `_rotate` helps.",
+    )
+    state = Derived(
+        "revoked_at",
+        "expires_at",
+        "max_uses",
+        "uses",
+        function=link_state,
+        json_type={"type": "string", "enum": [*get_args(LinkState), None]},
+        given="at",
+        doc="`live` while it works. Who opens it otherwise is not told why it doesn't.",
+    )
     expires_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="Until when it works; null: without end.")
     max_uses = Integer(minimum=1, write=Write.BOTH, doc="How many orders it may lead to; null: any number.")
     uses = Integer(nullable=False, filter=True, sort=True, doc="How many orders it led to.")
+    carts_count = Integer(nullable=False, doc="How many carts it made.")
     revoked_at = Timestamp(filter=True, sort=True)
-    revoked_reason = Text()
+    revoked_reason = Text(write=Write.UPDATE, doc="Why; sent together with `_revoke`.")
+    _revoke = Boolean(write=Write.UPDATE, trigger=True, doc="Ends it for good.")
+    _rotate = Boolean(
+        write=Write.UPDATE,
+        trigger=True,
+        doc="Gives it another URL, signed with the newest key; the one so far is dead.",
+    )
 
-    order = ToOne("orders", write=Write.CREATE, required=True, doc="The order that it repeats.")
+    order = ToOne(
+        "orders", write=Write.CREATE, required=True, doc="The order that it repeats; it must have been placed."
+    )
     carts = ToMany("carts", via="repeat_link_id", includable=False, doc="The carts that it made.")
     events = ToMany("events", via="resource_id", where={"resource_type": "repeat_links"}, includable=False)
 
     class Meta:
         type_ = "repeat_links"
-        # With these and a secret key the link's token is made.
-        internal = ("key_id", "token_version")
+        owner = "order.customer"
+        # With these and a secret key the link's URL is made.
+        internal = ("key_id", "token_version", "order_code")
 
 
 class SubscriptionModel(Standard):

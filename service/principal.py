@@ -26,7 +26,11 @@ CUSTOMER_SCOPES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The facts of a store that every request needs. `frozen_at` is its test clock's instant, None for real time."""
+    """The facts of a store that every request needs.
+
+    `frozen_at` is its test clock's instant, None for real time, `repeat_order_url` the shop's own page for repeat
+    links.
+    """
 
     id: int
     name: str
@@ -36,6 +40,7 @@ class Store:
     locale: str
     timezone: str
     frozen_at: datetime | None = None
+    repeat_order_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,11 @@ from service.errors import Forbidden
 from service.jsonapi.atomic import Code
 from service.operations import copies, order_copies, reorders, tokens
 from service.operations.drafts import Carts, Orders
+from service.operations.erasing import Customers
 from service.operations.lines import Addresses, CartItems, LineItems, OrderSubscriptionItems, Skus
 from service.operations.occurrences import Occurrences
 from service.operations.outcome import Create
+from service.operations.repeat_links import RepeatLinks
 from service.operations.subscriptions import OrderSubscriptions
 from service.operations.test_clocks import Stores, TestClocks
 from service.operations.writes import Writer
@@ -119,7 +121,7 @@ RESOURCES: dict[str, Entry] = {
         _line("markets", "catalog"),
         _line("test_clocks", "store_profile", writer=TestClocks()),
         _line("tokens", "store_profile", create=tokens.create, writes="create_tokens"),
-        _line("customers", "customers", writer=GENERIC),
+        _line("customers", "customers", writer=Customers()),
         _line("addresses", "customers", writer=Addresses()),
         _line("customer_payment_sources", "customers", writer=GENERIC),
         _line("tags", "catalog", writer=GENERIC),
@@ -138,7 +140,7 @@ RESOURCES: dict[str, Entry] = {
         _line("order_copies", "orders", create=order_copies.create, updated_by=GENERIC),
         _line("reorders", "orders", create=reorders.create, writes="update_carts"),
         _line("reorder_outcomes", "orders"),
-        _line("repeat_links", "orders"),
+        _line("repeat_links", "orders", writer=RepeatLinks()),
         _line("subscription_models", "subscriptions", writer=GENERIC),
         _line("order_subscriptions", "subscriptions", writer=OrderSubscriptions(), numbers="order_subscriptions"),
         _line("order_subscription_items", "subscriptions", writer=OrderSubscriptionItems()),

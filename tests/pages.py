@@ -11,11 +11,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx2
 from starlette.applications import Starlette
 
-from service.http import repeat_page
+from service.http import repeat_urls
 from service.operations import repeat_links
 from service.principal import Store
 from service.rules.repeat_links import LinkKeys
-from service.settings import Settings
 from service.store.pool import Connection
 from tests import factories
 
@@ -85,12 +84,12 @@ class Link:
 
 async def url_of(app: Starlette, connection: Connection, store: Store, code: str) -> str:
     issued = await repeat_links.of_order(connection, store, keys(app), code, actor="tests")
-    return repeat_page.url("", issued.order_code, issued.token)
+    return repeat_urls.url(repeat_urls.PATH, issued.order_code, issued.token)
 
 
 def keys(app: Starlette) -> LinkKeys:
-    settings: Settings = app.state.settings
-    return LinkKeys(settings.keys)
+    found: LinkKeys = app.state.link_keys
+    return found
 
 
 async def show(client: httpx2.AsyncClient, url: str, status: int = 200, language: str = "en") -> Page:

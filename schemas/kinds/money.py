@@ -43,7 +43,9 @@ def format_amount(cents: int | None, currency: str | None, locale: str) -> str |
 class Derived(Kind):
     """A read-only attribute that is computed from columns when it is rendered, and has no column itself.
 
-    `inputs` are the columns, `function` takes their values; with `localised` also the store's locale.
+    `inputs` are the columns, `function` takes their values, and as its last argument what the rendering holds under the
+    name `given` (`locale`, `at`, `links`), if one is named. A `secret` is a credential: of an answer that shows it,
+    what is kept does not.
     """
 
     def __init__(
@@ -51,13 +53,15 @@ class Derived(Kind):
         *inputs: str,
         function: Callable[..., Any],
         json_type: Mapping[str, Any],
-        localised: bool = False,
+        given: str = "",
+        secret: bool = False,
         doc: str = "",
     ) -> None:
         super().__init__(doc=doc)
         self.inputs = inputs
         self.function = function
-        self.localised = localised
+        self.given = given
+        self.secret = secret
         self.described = json_type
 
     def bind_name(self, name: str) -> None:
@@ -66,11 +70,9 @@ class Derived(Kind):
     def serialize(self, attr: str, obj: Any, accessor: Any = None, **kwargs: Any) -> Any:  # noqa: ARG002 -- marshmallow's signature
         """The computed value, from a mapping of columns."""
         values = [obj[column] for column in self.inputs]
-        return (
-            self.function(*values, cast("Resource", self.parent).rendering.locale)
-            if self.localised
-            else self.function(*values)
-        )
+        if self.given:
+            values.append(getattr(cast("Resource", self.parent).rendering, self.given))
+        return self.function(*values)
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema given for it; it may be null when its inputs are."""
@@ -103,6 +105,6 @@ class Cents(Integer):
             ),
             (
                 f"formatted_{stem}",
-                Derived(column, self.currency, function=format_amount, json_type={"type": "string"}, localised=True),
+                Derived(column, self.currency, function=format_amount, json_type={"type": "string"}, given="locale"),
             ),
         ]

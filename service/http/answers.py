@@ -13,7 +13,7 @@ from service.errors import ApiError, InvalidHost, MethodNotAllowed
 from service.http import urls
 from service.http.conditional import entity_tag
 from service.http.languages import language
-from service.jsonapi.document import VERSION
+from service.jsonapi.document import VERSION, without_secrets
 from service.jsonapi.links import described_by
 from service.jsonapi.negotiation import MEDIA_TYPE, PLAIN, Media
 from service.translations import say
@@ -29,7 +29,7 @@ class Document(Response):
 
     One resource gets an `ETag`, page links are repeated in `Link` (RFC 8288), and the extensions and profiles that
     `jsonapi` names are named in Content-Type and `links.self` ("Media Type Parameter Rules"). `kept` is the answer to
-    give when the request is repeated under its Idempotency-Key, where this one holds a secret.
+    give when the request is repeated under its Idempotency-Key, where this one discloses something once.
     """
 
     def __init__(
@@ -47,7 +47,15 @@ class Document(Response):
         body = orjson.dumps(content)
         about = {"Vary": VARY, "Cache-Control": "private, no-cache", **_pages(content), **_tag(content, body)}
         super().__init__(body, status, {**about, **(headers or {})}, media.content_type)
-        self.kept = kept or self
+        self._content, self._given, self._kept = content, headers, kept
+
+    @property
+    def kept(self) -> Response:
+        """What is kept of this answer: it holds no secret."""
+        if self._kept is not None:
+            return self._kept
+        public = without_secrets(self._content)
+        return self if public == self._content else Document(public, self.status_code, self._given)
 
 
 def _typed(links: Mapping[str, Any], media: Media) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from service.http.timing import mark
 from service.http.writing import no_content
 from service.jsonapi import atomic, body
 from service.jsonapi.atomic import Operation, pointing
-from service.jsonapi.document import VERSION, serializer
+from service.jsonapi.document import VERSION, serializer, without_secrets
 from service.jsonapi.negotiation import ATOMIC, Media, check_accept, check_content_type
 from service.operations.atomic import Shown, Step, run
 from service.operations.orders import Numbers
@@ -48,8 +48,8 @@ async def operations(request: Request) -> Response:
         )
     customer = principal.customer_id is not None
     steps = _steps(atomic.parse(body.loads(raw), urls.api(request), customer=customer), principal)
-    steps = [await _numbered(step, request.app.state.numbers, principal) for step in steps]
     rendering = rendering_of(request, principal)
+    steps = [await _prepared(step, request.app.state.numbers, principal, rendering) for step in steps]
 
     async def work(connection: Connection) -> Response:
         shown = await run(connection, principal, steps)
@@ -87,12 +87,14 @@ def _step(operation: Operation, principal: Principal) -> Step:
             return Step(operation, entry.remover())
 
 
-async def _numbered(step: Step, numbers: Numbers, principal: Principal) -> Step:
-    """A step whose new resource has its running number, where its type has one."""
-    kind = RESOURCES[step.operation.resource.type_].numbers
-    if not kind or step.operation.code != "add" or step.operation.draft is None:
+async def _prepared(step: Step, numbers: Numbers, principal: Principal, rendering: Rendering) -> Step:
+    """A step whose draft knows how resources are shown and has its running number, if a new one of its type has one."""
+    if step.operation.draft is None:
         return step
-    draft = replace(step.operation.draft, number=await numbers.take(principal.store.id, kind))
+    draft = replace(step.operation.draft, rendering=rendering)
+    kind = RESOURCES[step.operation.resource.type_].numbers
+    if kind and step.operation.code == "add":
+        draft = replace(draft, number=await numbers.take(principal.store.id, kind))
     return replace(step, operation=replace(step.operation, draft=draft))
 
 
@@ -101,12 +103,15 @@ def _answer(request: Request, rendering: Rendering, shown: Sequence[Shown | None
     results: list[dict[str, Any]] = [
         {} if one is None else {"data": serializer(one.selection)(one.row, rendering, {})} for one in shown
     ]
-    answer = {"jsonapi": {**VERSION, "ext": list(EXTENSIONS)}, atomic.RESULTS: results}
+    applied = {**VERSION, "ext": list(EXTENSIONS)}
+    answer = {"jsonapi": applied, atomic.RESULTS: results}
     headers = {"Vary": f"{VARY}, Prefer", **prefer.headers(request, prefer.REPRESENTATION)}
-    kept = Document(answer, headers=headers)
-    disclosed = [(result, one.created.disclosed) for result, one in zip(results, shown, strict=True) if one]
-    if not any(secrets for _, secrets in disclosed):
-        return kept
+    kept = Document({"jsonapi": applied, atomic.RESULTS: [*map(without_secrets, results)]}, headers=headers)
+    disclosed = [
+        (result, one.created.disclosed)
+        for result, one in zip(results, shown, strict=True)
+        if one and one.created.disclosed
+    ]
     for result, secrets in disclosed:
         result["data"].setdefault("attributes", {}).update(secrets)
     return Document(answer, headers=headers, kept=kept)

@@ -15,8 +15,9 @@ from starlette.responses import Response
 
 from schemas.base import Rendering, Resource, ToMany, ToOne, graph
 from schemas.kinds import ID
+from service import clock
 from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed, NotFound
-from service.http import idempotency, languages, prefer, urls
+from service.http import idempotency, languages, prefer, repeat_urls, urls
 from service.http.answers import VARY, Document
 from service.http.auth import authenticate
 from service.http.timing import mark
@@ -133,8 +134,9 @@ async def _create(request: Request, entry: Entry) -> Response:
     draft = body.creation(entry.resource, body.loads(raw), customer=principal.customer_id is not None)
     if entry.numbers:
         draft = replace(draft, number=await request.app.state.numbers.take(principal.store.id, entry.numbers))
-    draft = replace(draft, locale=languages.negotiate(request, principal.store.locale))
     rendering = rendering_of(request, principal)
+    locale = languages.negotiate(request, principal.store.locale)
+    draft = replace(draft, locale=locale, rendering=rendering)
     create = entry.create
 
     async def work(connection: Connection) -> Response:
@@ -245,7 +247,8 @@ def _target(relationship: ToOne | ToMany, principal: Principal) -> type[Resource
 def rendering_of(request: Request, principal: Principal) -> Rendering:
     """What the documents of a request depend on besides their rows."""
     mark(request.scope, "parse")
-    return Rendering(urls.api(request), principal.store.mode, principal.store.locale)
+    store = principal.store
+    return Rendering(urls.api(request), store.mode, store.locale, clock.now(store), repeat_urls.of(request, store))
 
 
 def _url(request: Request) -> str:

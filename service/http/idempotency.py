@@ -42,7 +42,8 @@ async def once(request: Request, principal: Principal, work: Work) -> Response:
     database rolled it back for the sake of others. Raises InvalidHeader for what is no key, InProgress while another
     request holds it, KeyReused where it was used for another request, Contended when others were in the way every time.
     """
-    key = _key(request, principal)
+    text = key_of(request)
+    key = None if text is None else Key(principal.store.id, events.actor(principal), text)
     for _ in range(ATTEMPTS - 1):
         with suppress(Contended):
             return await _attempt(request, key, work)
@@ -75,7 +76,7 @@ async def _attempt(request: Request, key: Key | None, work: Work) -> Response:
     return answer
 
 
-def _key(request: Request, principal: Principal) -> Key | None:
+def key_of(request: Request) -> str | None:
     """The key of a request, with or without the quotes of a structured field. Raises InvalidHeader."""
     sent = request.headers.getlist(HEADER)
     if not sent:
@@ -87,7 +88,7 @@ def _key(request: Request, principal: Principal) -> Key | None:
         raise InvalidHeader(
             "An idempotency key is one value of 1 to 255 visible ASCII characters without spaces.", header=HEADER
         )
-    return Key(principal.store.id, events.actor(principal), text)
+    return text
 
 
 async def _fingerprint(request: Request) -> bytes:

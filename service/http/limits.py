@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from limits import RateLimitItem
@@ -17,6 +18,7 @@ from service import clock
 from service.errors import TooManyRequests
 from service.principal import Principal
 from service.store import limits as counters
+from service.store.limits import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +50,34 @@ async def count(request: Request, limit: RateLimitItem, principal: Principal | N
     store_id = 0 if principal is None else principal.store.id
     async with request.app.state.database.connection() as connection:
         window = await counters.hit(connection, store_id, limit, _who(request, principal), at=at)
-    # Somebody who looked at the clock a little later may have begun the window.
-    seconds = min(max(math.ceil((window.expires_at - at).total_seconds()), 1), limit.get_expiry())
+    seconds = _seconds(limit, window, at)
     request.scope["allowance"] = Allowance(limit, max(limit.amount - window.hits, 0), seconds)
     if window.hits > limit.amount:
-        raise TooManyRequests(
-            "Too many requests: {amount} are allowed in {seconds} seconds.",
-            amount=limit.amount,
-            seconds=limit.get_expiry(),
-            headers={"Retry-After": str(seconds)},
-        )
+        raise _too_many(limit, seconds)
+
+
+async def check(request: Request, limit: RateLimitItem) -> None:
+    """Look whether anything is left of an address's limit; counts nothing. Raises TooManyRequests as `count` does."""
+    at = clock.now()
+    async with request.app.state.database.connection() as connection:
+        window = await counters.look(connection, 0, limit, _who(request, None), at=at)
+    if window is not None and window.hits >= limit.amount:
+        raise _too_many(limit, _seconds(limit, window, at))
+
+
+def _seconds(limit: RateLimitItem, window: Window, at: datetime) -> int:
+    """Whole seconds until a window ends, at least one."""
+    # Somebody who looked at the clock a little later may have begun the window.
+    return min(max(math.ceil((window.expires_at - at).total_seconds()), 1), limit.get_expiry())
+
+
+def _too_many(limit: RateLimitItem, seconds: int) -> TooManyRequests:
+    return TooManyRequests(
+        "Too many requests: {amount} are allowed in {seconds} seconds.",
+        amount=limit.amount,
+        seconds=limit.get_expiry(),
+        headers={"Retry-After": str(seconds)},
+    )
 
 
 def headers(request: Request) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Our own pages: plain HTML that needs no script, light and dark, and shows nobody anything it needn't.
 
-Everything a page is made of is in it: the content security policy names the one inline style sheet by its hash and
+Everything a page is made of is in it, but for the pictures of products: these come from where the shop keeps them. The
+content security policy names the one inline style sheet by its hash and the origins of the pictures that are shown, and
 allows nothing else, so not even a stray script could run.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,11 +53,12 @@ def page(
     status: int = 200,
     locale: str | None = None,
     form_target: str = "",
+    pictures: Iterable[str] = (),
 ) -> Response:
     """A page from `templates/`, in the reader's language or else that of `locale`.
 
     Templates see `values`, the texts as `t`, and `money(cents, currency)`. `form_target` is a URL of another origin to
-    which the page's form may lead.
+    which the page's form may lead, `pictures` are the URLs of the images that it shows.
     """
     chosen = negotiate(request) if locale is None else negotiate(request, locale)
 
@@ -69,7 +71,7 @@ def page(
     headers = {
         **PRIVATE,
         "Content-Language": chosen.partition("_")[0],
-        "Content-Security-Policy": _policy(form_target),
+        "Content-Security-Policy": _policy(form_target, pictures),
         "Cross-Origin-Opener-Policy": "same-origin",
         "Vary": "Accept-Language",
         "X-Content-Type-Options": "nosniff",
@@ -86,26 +88,28 @@ def render(request: Request, error: ApiError) -> Response:
     return answer
 
 
-def _policy(form_target: str) -> str:
-    # Browsers hold the redirect that answers a form to form-action as well.
+def _policy(form_target: str, pictures: Iterable[str]) -> str:
+    origins = sorted({source(url) for url in pictures} - {""})
     return "; ".join(
         (
             "default-src 'none'",
             f"style-src 'sha256-{_STYLE_HASH}'",
-            " ".join(("form-action", "'self'", *_origin(form_target))),
+            *([f"img-src {' '.join(origins)}"] if origins else []),
+            # Browsers hold the redirect that answers a form to this as well.
+            f"form-action 'self' {source(form_target)}".rstrip(),
             "frame-ancestors 'none'",
             "base-uri 'none'",
         )
     )
 
 
-def _origin(url: str) -> tuple[str, ...]:
-    """The origin of a URL as a source expression, in a tuple; an empty tuple when it can't be written as one."""
-    parts = urlsplit(url)
+def source(url: str) -> str:
+    """The origin of a URL as a source expression of a policy; empty when it can't be written as one."""
     try:
+        parts = urlsplit(url)
         host = (parts.hostname or "").encode("idna").decode()
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
-        return ()
+        return ""
     plain = host.replace("-", "").replace(".", "").isalnum()
-    return (f"{parts.scheme}://{host}{port}",) if plain and parts.scheme in ("http", "https") else ()
+    return f"{parts.scheme}://{host}{port}" if plain and parts.scheme in ("http", "https") else ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
@@ -20,18 +20,17 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from service import clock
-from service.http import demo_checkout, urls
+from service.http import demo_checkout, guessing, repeat_urls, urls
 from service.http.languages import negotiate
-from service.http.pages import PRIVATE, page
-from service.jsonapi import links
+from service.http.pages import PRIVATE, page, source
+from service.http.repeat_urls import PATH
 from service.operations import repeat_links
-from service.operations.repeat_links import Opened
+from service.operations.repeat_links import Opened, Preview
 from service.rules.outcome_texts import detail
 from service.rules.outcomes import Outcome
-from service.rules.repeat_links import LinkKeys, RepeatLink
+from service.rules.repeat_links import RepeatLink
 from service.settings import Settings
 
-PATH = "/repeat-order"
 COOKIE = "repeat_browser"
 COOKIE_SECONDS = 30 * 86_400
 NONCE_SECONDS = 12 * 3_600
@@ -40,12 +39,7 @@ NONCE_SECONDS = 12 * 3_600
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{22}")
 _MOST_FIELDS = 10
 _PRODUCTS = ("skus", "bundles", "gift_cards")
-"""The lines that a customer knows as products; shipments, discounts and the like are not listed."""
-
-
-def url(origin: str, order_code: str, token: str, *campaign: tuple[str, str]) -> str:
-    """The URL of a repeat link below the service's origin; parameters are named and ordered as Ecwid's are."""
-    return links.url(f"{origin}{PATH}", [("id", order_code), ("token", token), ("type", "order"), *campaign])
+"""The types of those lines; shipments, discounts and the like are not listed."""
 
 
 async def repeat_order(request: Request) -> Response:
@@ -55,29 +49,28 @@ async def repeat_order(request: Request) -> Response:
 
 async def _show(request: Request) -> Response:
     order_code, token = request.query_params.get("id", ""), request.query_params.get("token", "")
-    async with request.app.state.database.connection() as connection:
-        opened = await repeat_links.open_link(connection, _keys(request), order_code, token)
-        outcomes = await repeat_links.preview(connection, opened)
-    return _page(request, opened, token, outcomes)
+    async with guessing.limited(request), request.app.state.database.connection() as connection:
+        opened = await repeat_links.open_link(connection, request.app.state.link_keys, token, order_code)
+        preview = await repeat_links.preview(connection, opened)
+    return _page(request, opened, token, preview)
 
 
 async def _commit(request: Request) -> Response:
     form = await _form(request)
     order_code, token = form.get("id", ""), form.get("token", "")
     origin = urlsplit(urls.origin(request))
-    async with request.app.state.database.transaction() as connection:
-        opened = await repeat_links.open_link(connection, _keys(request), order_code, token, hold=True)
+    async with guessing.limited(request), request.app.state.database.transaction() as connection:
+        opened = await repeat_links.open_link(connection, request.app.state.link_keys, token, order_code, hold=True)
         browser = _browser(request, opened.link, form.get("nonce", ""))
         if browser is None:
-            again = url("", order_code, token).removeprefix("/")
+            again = repeat_urls.url(PATH.removeprefix("/"), order_code, token)
             return page(request, "notice.html", {"kind": "stale", "again": again}, status=400)
-        can_check_out = _checkout(request, opened) is not None
-        session = await repeat_links.cart_session(connection, opened, browser) if can_check_out else None
-        outcomes = await repeat_links.preview(connection, opened) if session is None else []
-    checkout = _checkout(request, opened, session or "")
-    if session is None or checkout is None:
-        return _page(request, opened, token, outcomes, status=409)
-    answer = RedirectResponse(checkout, 303, PRIVATE)
+        can_check_out = checkout(request, opened) is not None
+        made = await repeat_links.commit(connection, opened, browser) if can_check_out else None
+        if made is None:
+            preview = await repeat_links.preview(connection, opened)
+            return _page(request, opened, token, preview, status=409)
+    answer = RedirectResponse(checkout(request, opened, made.session) or "", 303, PRIVATE)
     answer.set_cookie(
         COOKIE,
         browser,
@@ -90,7 +83,7 @@ async def _commit(request: Request) -> Response:
     return answer
 
 
-def _checkout(request: Request, opened: Opened, session: str = "") -> str | None:
+def checkout(request: Request, opened: Opened, session: str = "") -> str | None:
     """The URL of the store's checkout for a cart's session, or of its stand-in in test mode; None without either."""
     if opened.checkout_url is not None:
         return opened.checkout_url.replace("{session}", session)
@@ -104,6 +97,7 @@ class _Line:
     """A line of the page. `then` is the price of one piece in the order, None where it is the same now."""
 
     name: str
+    picture: str | None
     options: Sequence[str]
     quantity: int
     unit: int
@@ -118,7 +112,8 @@ def _line(outcome: Outcome, locale: str) -> _Line:
     then = outcome.previous_unit_amount_cents
     return _Line(
         name=outcome.name,
-        options=_options(outcome),
+        picture=picture(outcome),
+        options=options(outcome),
         quantity=quantity,
         unit=unit,
         then=None if then == unit else then,
@@ -127,28 +122,48 @@ def _line(outcome: Outcome, locale: str) -> _Line:
     )
 
 
-def _options(outcome: Outcome) -> list[str]:
+def picture(outcome: Outcome) -> str | None:
+    """The URL of the sku's picture, where a page may show it: over https, from an origin that a policy can name."""
+    url = outcome.item.image_url if outcome.item is not None else None
+    return url if url and url.startswith("https://") and source(url) else None
+
+
+def options(outcome: Outcome) -> list[str]:
     """What was chosen among what the shop offers. A customer's own text (an engraving) is not shown."""
     offered = {} if outcome.item is None else {option["name"]: option.get("values") for option in outcome.item.options}
     return [str(value) for name, value in outcome.line.options.items() if offered.get(name)]
 
 
-def _page(request: Request, opened: Opened, token: str, outcomes: Sequence[Outcome], status: int = 200) -> Response:
+def products(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """The outcomes of lines that a customer knows as products."""
+    return [outcome for outcome in outcomes if outcome.line.item_type in _PRODUCTS]
+
+
+def _page(request: Request, opened: Opened, token: str, preview: Preview, status: int = 200) -> Response:
     locale = negotiate(request, opened.store.locale)
-    products = [outcome for outcome in outcomes if outcome.line.item_type in _PRODUCTS]
-    available = [_line(outcome, locale) for outcome in products if not outcome.skipped]
-    checkout = _checkout(request, opened)
+    shown = products(preview.outcomes)
+    available = [_line(outcome, locale) for outcome in shown if not outcome.skipped]
+    unavailable = [_line(outcome, locale) for outcome in shown if outcome.skipped]
+    pictures = [line.picture for line in (*available, *unavailable) if line.picture]
+    target = checkout(request, opened)
     values = {
         "opened": opened,
         "available": available,
-        "unavailable": [_line(outcome, locale) for outcome in products if outcome.skipped],
-        "total": sum(line.total for line in available),
-        "checkout": checkout is not None,
+        "unavailable": unavailable,
+        "pictured": bool(pictures),
+        "total": preview.total_amount_cents,
+        "checkout": target is not None,
         "token": token,
         "nonce": _nonce(request, opened.link),
     }
     return page(
-        request, "repeat_order.html", values, status=status, locale=opened.store.locale, form_target=checkout or ""
+        request,
+        "repeat_order.html",
+        values,
+        status=status,
+        locale=opened.store.locale,
+        form_target=target or "",
+        pictures=pictures,
     )
 
 
@@ -184,11 +199,6 @@ def _browser(request: Request, link: RepeatLink, nonce: str) -> str | None:
         return None
     kept = request.cookies.get(COOKIE, "")
     return kept if _BROWSER.fullmatch(kept) else browser
-
-
-def _keys(request: Request) -> LinkKeys:
-    settings: Settings = request.app.state.settings
-    return LinkKeys(settings.keys)
 
 
 async def _form(request: Request) -> Mapping[str, str]:

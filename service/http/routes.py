@@ -8,7 +8,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from service.http import atomic, demo_checkout, docs, handlers, health, reorder_previews, repeat_page, writing
+from service.http import (
+    atomic,
+    demo_checkout,
+    docs,
+    handlers,
+    health,
+    reorder_previews,
+    repeat_api,
+    repeat_page,
+    writing,
+)
 from service.http.facades import ecwid, wemasy
 
 
@@ -24,6 +34,7 @@ routes: list[BaseRoute] = [
     *ecwid.routes,
     *wemasy.routes,
     *repeat_page.routes,
+    *repeat_api.routes,
     *demo_checkout.routes,
     *docs.routes,
     Route("/api", handlers.entry_point),

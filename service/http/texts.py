@@ -52,7 +52,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "before": "Eerst:",
         "now": "Nu:",
         "not_available": "Nu niet leverbaar",
-        "total": "Totaal van de producten",
+        "total": "Totaal producten",
         "shipping": "Verzending",
         "shipping_later": "berekend bij het afrekenen",
         "delivery": "Bezorgen bij",

@@ -6,6 +6,8 @@ type doesn't let clients change is 403 (JSON:API 1.1, "Updating Resources"), wha
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -43,6 +45,7 @@ async def update(request: Request) -> Response:
     id_ = id_of(request, entry)
     draft = body.update(entry.resource, id_, body.loads(raw), customer=principal.customer_id is not None)
     rendering = rendering_of(request, principal)
+    draft = replace(draft, rendering=rendering)
 
     async def work(connection: Connection) -> Response:
         locked = await writer.lock(connection, principal, entry.resource, id_)

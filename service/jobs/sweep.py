@@ -7,7 +7,7 @@ from datetime import timedelta
 import structlog
 
 from service import clock
-from service.operations import sweep
+from service.operations import stores, sweep
 from service.store.pool import Database
 
 log = structlog.get_logger("reprise.sweep")
@@ -38,7 +38,7 @@ async def sweep_store(database: Database, store_id: int) -> int:
     copies = 0
     while True:
         async with database.transaction() as connection:
-            store = await sweep.find_store(connection, store_id)
+            store = await stores.find(connection, store_id)
             if store is None:
                 return copies
             swept = await sweep.sweep(connection, store)

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from marshmallow import ValidationError
 
-from schemas.base import Resource, ToMany, ToOne, Write
+from schemas.base import Rendering, Resource, ToMany, ToOne, Write
 from schemas.kinds import ID
 from service import clock
 from service.errors import ApiError, Invalid, InvalidDocument, NotFound, ReadOnly, TypeMismatch, raise_all
@@ -49,7 +49,7 @@ class Draft:
 
     `attributes` and `triggers` hold Python values by name, `relationships` ids by name, `echoes` what can't be set but
     may be repeated. `number` is the running number set aside for a new resource of a type that has one, `locale` the
-    language of texts that are made for the sender (None: the store's).
+    language of texts that are made for the client (None: the store's), `rendering` how it sees resources.
     """
 
     resource: type[Resource]
@@ -60,6 +60,7 @@ class Draft:
     echoes: tuple[Echo, ...] = ()
     number: int | None = None
     locale: str | None = None
+    rendering: Rendering | None = None
 
     def related(self, name: str) -> str | None:
         """The id that a to-one relationship was sent with, or None."""

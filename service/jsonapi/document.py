@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
-from schemas.base import Rendering, ToMany, ToOne
+from schemas.base import Rendering, ToMany, ToOne, graph
 from schemas.kinds import Derived, Kind
 from service.errors import TooCostly
 from service.jsonapi.query import Query, Selection
@@ -107,7 +107,7 @@ def _value(name: str, field: Kind, variable: Mapping[str, str], names: dict[str,
     values = [variable[column] for column in field.inputs]
     if isinstance(field, Derived):
         names[f"derive_{name}"] = field.function
-        return f"derive_{name}({', '.join([*values, *(['rendering.locale'] if field.localised else [])])})"
+        return f"derive_{name}({', '.join([*values, *([f'rendering.{field.given}'] if field.given else [])])})"
     names.update(field.names)
     return f"({field.compiled.format(*values)})"
 
@@ -193,6 +193,21 @@ def unkept(selection: Selection, columns: Mapping[str, Any], rendering: Renderin
 def identifier(type_: str, id_: str) -> Object:
     """A resource identifier object."""
     return {"type": type_, "id": id_}
+
+
+def without_secrets(content: Object) -> Object:
+    """A top-level document, or the result of an operation, with null for the attributes that are credentials."""
+    public = dict(content)
+    for member in content.keys() & {"data", "included"}:
+        held = content[member]
+        public[member] = [_public(one) for one in held] if isinstance(held, list) else held and _public(held)
+    return public
+
+
+def _public(resource: Object) -> Object:
+    attributes = resource.get("attributes", {})
+    secrets = attributes.keys() & set(graph[resource["type"]].secrets)
+    return {**resource, "attributes": attributes | dict.fromkeys(secrets)} if secrets else resource
 
 
 VERSION = {"version": "1.1"}

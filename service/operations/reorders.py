@@ -17,7 +17,7 @@ from service import clock
 from service.errors import Conflict, NotFound, PreviewStale
 from service.jsonapi.body import Draft
 from service.operations import carts, events, repeating
-from service.operations.carts import Cart, Quote
+from service.operations.carts import Cart, CartItem, Quote
 from service.operations.repeating import CART, ORDER, REORDERS, Plan, SourceOrder, Wish
 from service.principal import Principal, Store
 from service.rules.outcome_texts import detail
@@ -139,6 +139,11 @@ async def preview(connection: Connection, store: Store, source_order_id: str, *,
     for_everybody = replace(source, customer_group_id=None)
     catalogue = await repeating.catalogue(connection, store, for_everybody, None, at=clock.now(store))
     return decide(source.lines, catalogue, {}, policy)
+
+
+def items_of(outcomes: Sequence[Outcome]) -> list[CartItem]:
+    """What an empty cart would hold once the outcomes are in it."""
+    return repeating.merge((), outcomes)[0]
 
 
 async def fill(connection: Connection, store: Store, cart_id: str, outcomes: Sequence[Outcome]) -> list[str | None]:

@@ -13,8 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from service import clock
-from service.errors import Gone, NotFound
+from service.errors import Gone, Invalid, InvalidState, NotFound
 from service.operations import carts, events, reorders, stores
+from service.operations.writes import Change, Writer
 from service.principal import Store
 from service.rules import masks
 from service.rules.outcomes import Outcome, Policy
@@ -61,6 +62,22 @@ class Opened:
     payment_method_name: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would become of each line of an order, and what a cart of them would come to, in minor units."""
+
+    outcomes: Sequence[Outcome]
+    total_amount_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The cart that a link was turned into; whoever has its session can check it out."""
+
+    cart_id: str
+    session: str
+
+
 async def of_order(connection: Connection, store: Store, keys: LinkKeys, reference: str, *, actor: str) -> Issued:
     """The one default link of an order, made when there is none that works; a link that works is never changed.
 
@@ -83,15 +100,65 @@ async def of_order(connection: Connection, store: Store, keys: LinkKeys, referen
             if link is not None and live:
                 await _sign_anew(connection, store, link, keys.newest, at=at, actor=actor)
             else:
-                await _make(connection, store, row["order_id"], keys.newest, at=at, actor=actor)
+                order = (row["order_id"], row["order_code"])
+                await _make(connection, store, *order, keys.newest, at=at, actor=actor)
+
+
+class RepeatLinks(Writer):
+    """Links as their owners make and end them: each has a token of its own, which `_rotate` replaces."""
+
+    async def complete(self, change: Change) -> None:
+        """Sign a new link; check what may still change of one, and do what the triggers ask for."""
+        at, expires_at = change.at, change.value("expires_at")
+        if change.sets("expires_at") and expires_at is not None and expires_at <= at:
+            pointer = change.draft.pointer("expires_at")
+            change.problems.append(Invalid("expires_at - must be in the future", pointer=pointer))
+        if change.new:
+            await self._begin(change)
+            return
+        revoke, rotate = (change.draft.triggers.get(name, False) for name in ("_revoke", "_rotate"))
+        if change.before["revoked_at"] is not None:
+            if revoke or rotate or not change.only_of_the_client():
+                change.problems.append(InvalidState("The repeat link is revoked: it can't be changed."))
+        elif revoke:
+            change.columns["revoked_at"] = at
+        elif change.sets("revoked_reason"):
+            pointer = change.draft.pointer("revoked_reason")
+            change.problems.append(Invalid("revoked_reason - is sent together with _revoke", pointer=pointer))
+        if rotate:
+            change.columns |= {"key_id": _newest(change), "token_version": change.before["token_version"] + 1}
+
+    async def settle(self, change: Change) -> None:
+        """Tell what the triggers did."""
+        happened = [
+            events.Event(f"repeat_links.{name}", change.id)
+            for name, column in (("revoke", "revoked_at"), ("rotate", "token_version"))
+            if not change.new and column in change.columns
+        ]
+        if happened:
+            await events.record_all(change.connection, change.store, happened, actor=events.actor(change.principal))
+
+    async def _begin(self, change: Change) -> None:
+        source = await change.connection.fetchrow(LINKS["source"], change.store.id, change.draft.related("order"))
+        assert source is not None  # noqa: S101 -- linkage was checked
+        if source["placed_at"] is None:
+            pointer = change.draft.pointer("order")
+            change.problems.append(Invalid("order - was never placed", pointer=pointer))
+        change.columns |= {"kind": "custom", "key_id": _newest(change), "order_code": source["code"]}
+
+
+def _newest(change: Change) -> str:
+    assert change.rendering.links is not None  # noqa: S101 -- every request that writes links shows their URLs
+    return change.rendering.links.newest
 
 
 async def open_link(
-    connection: Connection, keys: LinkKeys, order_code: str, token: str, *, hold: bool = False
+    connection: Connection, keys: LinkKeys, token: str, order_code: str | None = None, *, hold: bool = False
 ) -> Opened:
     """What a token opens; writes nothing. With `hold` the link stays as it is until the caller's transaction ends.
 
-    Raises Gone for a token that doesn't open this order now, whatever the reason.
+    Raises Gone for a token that doesn't open a link now, whatever the reason, and where the code of the order is given
+    also for a link of another one.
     """
     named = read(token)
     if named is None:
@@ -102,7 +169,7 @@ async def open_link(
     if row is None:
         raise _gone()
     store, link = stores.from_row(row), _link(named.store_id, dict(row))
-    genuine = keys.verify(token, link) and row["order_code"] == order_code
+    genuine = keys.verify(token, link) and order_code in (None, row["order_code"])
     if not genuine or link.state(clock.now(store)) != "live":
         raise _gone()
     return Opened(
@@ -127,26 +194,35 @@ async def open_link(
     )
 
 
-async def preview(connection: Connection, opened: Opened) -> list[Outcome]:
-    """What would become of each line of the order if the link were committed now, at prices for everybody."""
-    return await reorders.preview(connection, opened.store, opened.order_id, policy=POLICY)
-
-
-async def cart_session(connection: Connection, opened: Opened, browser: str) -> str | None:
-    """The session of the one open cart of this link and browser: found again, or made with all details of the order.
-
-    The cart belongs to no customer, and has copies of the order's addresses. None is made when nothing of the order can
-    be bought. Runs in the transaction in which the link was opened and held.
-    """
-    session: str | None = await connection.fetchval(
-        LINKS["session_of_browser"], opened.store.id, opened.link.id, browser
+async def preview(connection: Connection, opened: Opened) -> Preview:
+    """What would become of the order if the link were committed now, at prices for everybody; writes nothing."""
+    outcomes = await reorders.preview(connection, opened.store, opened.order_id, policy=POLICY)
+    quote = await carts.quote(
+        connection,
+        opened.store,
+        reorders.items_of(outcomes),
+        currency=opened.currency_code,
+        at=clock.now(opened.store),
+        shipping_method_id=opened.shipping_method_id,
+        payment_method_id=opened.payment_method_id,
     )
-    return session or await _fill(connection, opened, browser)
+    return Preview(outcomes, quote.totals.total)
 
 
-async def _fill(connection: Connection, opened: Opened, browser: str) -> str | None:
-    """Make the cart; gives its session, None when nothing can be bought."""
-    outcomes = await preview(connection, opened)
+async def commit(connection: Connection, opened: Opened, browser: str, *, once: bool = False) -> Committed | None:
+    """The one open cart of this link and browser: found again, or made with all details of the order.
+
+    With `once` the browser never gets a second cart, also when the first one was closed meanwhile. The cart belongs to
+    no customer, and has copies of the order's addresses. None is made when nothing of the order can be bought. Runs in
+    the transaction in which the link was opened and held.
+    """
+    row = await connection.fetchrow(LINKS["cart_of_browser"], opened.store.id, opened.link.id, browser, once)
+    return await _fill(connection, opened, browser) if row is None else Committed(row["id"], row["session"])
+
+
+async def _fill(connection: Connection, opened: Opened, browser: str) -> Committed | None:
+    """Make the cart; None when nothing can be bought."""
+    outcomes = (await preview(connection, opened)).outcomes
     if all(outcome.skipped for outcome in outcomes):
         return None
     store, at = opened.store, clock.now(opened.store)
@@ -166,7 +242,8 @@ async def _fill(connection: Connection, opened: Opened, browser: str) -> str | N
     )
     assert cart is not None  # noqa: S101 -- the link is held, and this browser has no open cart from it
     await reorders.fill(connection, store, cart.id, outcomes)
-    return cart.session
+    await connection.execute(LINKS["count_cart"], store.id, opened.link.id, at)
+    return Committed(cart.id, cart.session)
 
 
 async def _copies(
@@ -180,10 +257,12 @@ async def _copies(
     return new
 
 
-async def _make(connection: Connection, store: Store, order_id: str, key_id: str, *, at: datetime, actor: str) -> None:
+async def _make(
+    connection: Connection, store: Store, order_id: str, order_code: str, key_id: str, *, at: datetime, actor: str
+) -> None:
     """Put a new default link in the place of none, or of one that is over, unless another transaction just did."""
     retired = await connection.fetchval(LINKS["retire_default"], store.id, order_id, at)
-    made = await connection.fetchval(LINKS["make_default"], store.id, clock.new_id(), order_id, key_id, at)
+    made = await connection.fetchval(LINKS["make_default"], store.id, clock.new_id(), order_id, order_code, key_id, at)
     happened = (("repeat_links.revoke", retired), ("repeat_links.create", made))
     changes = [events.Event(name, id_) for name, id_ in happened if id_ is not None]
     await events.record_all(connection, store, changes, actor=actor)

@@ -73,6 +73,7 @@ def from_row(row: Any) -> Store:
         locale=row["locale"],
         timezone=row["timezone"],
         frozen_at=row["frozen_at"],
+        repeat_order_url=row["repeat_order_url"],
     )
 
 

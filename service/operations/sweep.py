@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from service import clock
-from service.operations import copies, events, stores
+from service.operations import copies, events
 from service.operations.events import Event
 from service.operations.targets import Row
 from service.principal import Store
@@ -56,12 +56,6 @@ class _Step:
 async def due_stores(connection: Connection, deployment: str, at: datetime) -> list[int]:
     """The stores on real time that have a subscription due at this instant; none for another deployment's worker."""
     return [row["store_id"] for row in await connection.fetch(SWEEP["due_stores"], at, deployment)]
-
-
-async def find_store(connection: Connection, store_id: int) -> Store | None:
-    """The store of this id, with the instant at which its clock stands."""
-    row = await connection.fetchrow(SWEEP["store"], store_id)
-    return None if row is None else stores.from_row(row)
 
 
 async def sweep(connection: Connection, store: Store) -> Swept:

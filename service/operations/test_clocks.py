@@ -14,7 +14,7 @@ from typing import Final
 import orjson
 
 from service.errors import Invalid, InvalidState
-from service.operations import events, sweep
+from service.operations import events, stores
 from service.operations.writes import Change, Writer
 from service.principal import Store
 from service.store import queue
@@ -102,12 +102,12 @@ async def go_on(connection: Connection, store_id: int, clock_id: str) -> Store |
     stop: datetime | None = row["due_at"]
     if stop is None or stop > goal:
         await connection.execute(CLOCKS["arrive"], store_id, clock_id, goal)
-        store = await sweep.find_store(connection, store_id)
+        store = await stores.find(connection, store_id)
         if store is not None:
             await events.record(connection, store, "test_clocks.ready", clock_id, actor=events.WORKER)
         return None
     await connection.execute(CLOCKS["stop"], store_id, clock_id, max(stop, row["frozen_at"]))
-    return await sweep.find_store(connection, store_id)
+    return await stores.find(connection, store_id)
 
 
 async def live_copies(connection: Connection, store_id: int) -> Sequence[str]:

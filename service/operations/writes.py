@@ -75,6 +75,11 @@ class Change:
         return self.principal.store
 
     @property
+    def rendering(self) -> Rendering:
+        """How its sender sees resources."""
+        return self.draft.rendering or Rendering("", self.store.mode, self.store.locale, self.at)
+
+    @property
     def resource(self) -> type[Resource]:
         """The type of the resource."""
         return self.draft.resource
@@ -300,7 +305,7 @@ async def _check_echoes(change: Change) -> None:
     """Note each field that was sent though it can't be set, unless it says what is so already."""
     if not change.draft.echoes:
         return
-    shown = _shown(change.resource, change.before, change.store)
+    shown = _shown(change.resource, change.before, change.rendering)
     for echo in change.draft.echoes:
         if echo.name in change.resource.attributes:
             same = shown["attributes"].get(echo.name) == echo.value
@@ -318,11 +323,11 @@ async def _is_linked(change: Change, echo: Echo) -> bool:
     return held == set(echo.value)
 
 
-def _shown(resource: type[Resource], row: Columns, store: Store) -> Mapping[str, Any]:
+def _shown(resource: type[Resource], row: Columns, rendering: Rendering) -> Mapping[str, Any]:
     """A row as its resource object shows it, as JSON that was read again."""
     selection = Selection(resource)
     values = [row[column] for column in layout(selection)]
-    rendered = serializer(selection)(values, Rendering("", store.mode, store.locale), {})
+    rendered = serializer(selection)(values, rendering, {})
     shown: Mapping[str, Any] = orjson.loads(orjson.dumps(rendered))
     return shown
 

@@ -14,11 +14,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from itsdangerous import Signer
 
-State = Literal["live", "revoked", "expired", "used_up"]
+from schemas.repeating import LinkState, link_state
 
 _TOKEN = re.compile(r"([1-9][0-9]{0,18})\.([A-Za-z0-9_-]{1,64})\.[A-Za-z0-9_-]{43}")
 _MOST = 2**63 - 1
@@ -37,15 +37,9 @@ class RepeatLink:
     uses: int = 0
     revoked_at: datetime | None = None
 
-    def state(self, at: datetime) -> State:
+    def state(self, at: datetime) -> LinkState:
         """What the link is good for at an instant: it works while it is `live`."""
-        if self.revoked_at is not None:
-            return "revoked"
-        if self.expires_at is not None and self.expires_at <= at:
-            return "expired"
-        if self.max_uses is not None and self.uses >= self.max_uses:
-            return "used_up"
-        return "live"
+        return link_state(self.revoked_at, self.expires_at, self.max_uses, self.uses, at)
 
 
 class Named(NamedTuple):

@@ -36,3 +36,9 @@ async def hit(connection: Connection, store_id: int, limit: RateLimitItem, who: 
     row = await connection.fetchrow(LIMITS["hit"], store_id, limit.key_for(who), at, expires_at)
     assert row is not None  # noqa: S101 -- an upsert returns its row
     return Window(row["hits"], row["expires_at"])
+
+
+async def look(connection: Connection, store_id: int, limit: RateLimitItem, who: str, *, at: datetime) -> Window | None:
+    """What somebody has used of the window at an instant, without counting; None when nothing."""
+    row = await connection.fetchrow(LIMITS["look"], store_id, limit.key_for(who), at)
+    return None if row is None else Window(row["hits"], row["expires_at"])

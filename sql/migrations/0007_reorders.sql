@@ -4,17 +4,20 @@
 -- Orders that a customer repeats: by a link, or into a cart.
 
 -- A link with which a customer repeats an order. Its token is signed over store, id and token_version with the
--- key key_id, and not kept. uses counts the carts that became orders.
+-- key key_id, and not kept; its URL also names the order's code. carts_count counts the carts that it made, uses
+-- those that became orders.
 create table repeat_links (
     store_id bigint not null,
     id text collate "C" not null,
     order_id text collate "C" not null,
+    order_code text not null,
     kind text not null default 'default',
     key_id text not null,
     token_version bigint not null default 1,
     expires_at timestamptz(3),
     max_uses bigint,
     uses bigint not null default 0,
+    carts_count bigint not null default 0,
     revoked_at timestamptz(3),
     revoked_reason text,
     created_at timestamptz(3) not null,
@@ -26,6 +29,8 @@ create table repeat_links (
     constraint repeat_links_have_unique_ids primary key (store_id, id),
     constraint repeat_links_belong_to_an_order foreign key (store_id, order_id)
     references orders (store_id, id),
+    constraint repeat_links_name_the_code_of_an_order foreign key (store_id, order_code)
+    references orders (store_id, code),
     constraint repeat_links_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
     constraint repeat_links_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint repeat_links_have_a_known_kind check (kind in ('default', 'custom')),
@@ -38,6 +43,7 @@ create table repeat_links (
 create unique index one_live_default_link_per_order on repeat_links (store_id, order_id)
 where kind = 'default' and revoked_at is null;
 create index repeat_links_by_order_id on repeat_links (store_id, order_id, id);
+create index repeat_links_by_order_code on repeat_links (store_id, order_code, id);
 create index repeat_links_by_kind on repeat_links (store_id, kind, id);
 create index repeat_links_by_expires_at on repeat_links (store_id, expires_at, id);
 create index repeat_links_by_revoked_at on repeat_links (store_id, revoked_at, id);

@@ -10,6 +10,7 @@ select
     stores.currency_code,
     stores.locale,
     stores.timezone,
+    stores.repeat_order_url,
     test_clocks.frozen_at,
     carts.id,
     carts.currency_code as cart_currency_code,

@@ -38,8 +38,8 @@ returning repeat_links.id;
 
 -- name: make_default
 -- Makes an order's default link, unless it has one already.
-insert into repeat_links (store_id, id, order_id, kind, key_id, created_at, updated_at)
-values ($1, $2, $3, 'default', $4, $5, $5)
+insert into repeat_links (store_id, id, order_id, order_code, kind, key_id, created_at, updated_at)
+values ($1, $2, $3, $4, 'default', $5, $6, $6)
 on conflict (store_id, order_id) where kind = 'default' and revoked_at is null do nothing
 returning repeat_links.id;
 
@@ -76,9 +76,10 @@ select
     stores.currency_code,
     stores.locale,
     stores.timezone,
+    stores.repeat_order_url,
     stores.checkout_url,
     test_clocks.frozen_at,
-    orders.code as order_code,
+    repeat_links.order_code,
     orders.currency_code as order_currency_code,
     orders.billing_address_id,
     orders.shipping_address_id,
@@ -111,11 +112,34 @@ left join payment_methods
         and payment_methods.disabled_at is null
 where repeat_links.store_id = $1 and repeat_links.id = $2;
 
--- name: session_of_browser
--- The session of the open cart that a browser has from a link.
-select carts.session
+-- name: source
+-- What a new link takes over from its order.
+select
+    orders.code,
+    orders.placed_at
+from orders
+where orders.store_id = $1 and orders.id = $2;
+
+-- name: cart_of_browser
+-- The latest cart that a browser has from a link: the open one, or with $4 also one that is closed.
+select
+    carts.id,
+    carts.session
 from carts
-where carts.store_id = $1 and carts.repeat_link_id = $2 and carts.browser = $3 and carts.status = 'active';
+where
+    carts.store_id = $1 and carts.repeat_link_id = $2 and carts.browser = $3
+    and (carts.status = 'active' or $4::boolean)
+order by carts.status = 'active' desc, carts.id desc
+limit 1;
+
+-- name: count_cart
+-- Counts a cart that a link made.
+update repeat_links
+set
+    carts_count = repeat_links.carts_count + 1,
+    updated_at = $3,
+    version = repeat_links.version + 1
+where repeat_links.store_id = $1 and repeat_links.id = $2;
 
 -- name: copy_addresses
 -- Copies addresses $2 as snapshots with the ids $3 that belong to nobody.

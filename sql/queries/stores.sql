@@ -22,6 +22,7 @@ select
     stores.currency_code,
     stores.locale,
     stores.timezone,
+    stores.repeat_order_url,
     test_clocks.frozen_at
 from stores
 left join test_clocks

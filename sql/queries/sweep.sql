@@ -14,22 +14,6 @@ where
         where deployment.id = $2
     );
 
--- name: store
--- A store and the instant at which its test clock stands, null when it runs on real time.
-select
-    stores.store_id,
-    stores.name,
-    stores.slug,
-    stores.mode,
-    stores.currency_code,
-    stores.locale,
-    stores.timezone,
-    test_clocks.frozen_at
-from stores
-left join test_clocks
-    on stores.store_id = test_clocks.store_id and stores.test_clock_id = test_clocks.id
-where stores.store_id = $1;
-
 -- name: due
 -- At most $3 subscriptions of a store whose next run has come at $2, locked; those that another sweep holds are left
 -- to it. What is left of their runs counts every occurrence that came up to run, however it ended.

@@ -48,6 +48,7 @@ select
     stores.currency_code,
     stores.locale,
     stores.timezone,
+    stores.repeat_order_url,
     test_clocks.frozen_at,
     coalesce(stores.policies -> 'require_if_match' = 'true'::jsonb, false) as demands_if_match
 from access_tokens

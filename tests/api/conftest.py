@@ -6,9 +6,12 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
+from service.jsonapi import openapi
 from service.principal import Store
+from service.resources import RESOURCES
 from service.store.pool import Connection
 from tests import factories
+from tests.contract.contract import Contract
 from tests.pages import Link, url_of
 from tests.spec.writing import Api
 from tests.support import Access
@@ -21,7 +24,19 @@ def api(client: httpx2.AsyncClient, integration: Access) -> Api:
 
 
 @pytest.fixture
-async def link(app: Starlette, connection: Connection, store: Store) -> Link:
+async def no_wrong_links(connection: Connection) -> None:
+    """Wrong links that other tests tried from this address are forgotten."""
+    await connection.execute("delete from rate_limits where store_id = 0")
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    """What `openapi.yaml` says."""
+    return Contract(openapi.build(RESOURCES))
+
+
+@pytest.fixture
+async def link(app: Starlette, connection: Connection, store: Store, no_wrong_links: None) -> Link:  # noqa: ARG001
     """Two shirts and a mug, ordered by Sam Rivers of Utrecht."""
     shirt = await factories.sku(connection, store, price=2500, name="Blue <T-Shirt>")
     mug = await factories.sku(connection, store, price=900, name="Cotton Mug")

@@ -8,7 +8,6 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx2
 import pytest
-from starlette.applications import Starlette
 
 from service import clock
 from service.app import create_app
@@ -240,27 +239,6 @@ async def test_a_link_that_is_over_is_replaced_by_a_new_one(
     assert [(await client.get(url)).status_code for url in urls] == [410, 410, 410, 200]
     rows = await connection.fetch("select revoked_reason from repeat_links where store_id = $1 order by id", store.id)
     assert [row["revoked_reason"] for row in rows] == ["expired", "used up", "asked to", None]
-
-
-async def test_a_new_signing_key_changes_no_url(
-    app: Starlette, client: httpx2.AsyncClient, connection: Connection, store: Store, integration: Access
-) -> None:
-    settings: Settings = app.state.settings
-    await factories.order(connection, store, code="OLD")
-    await factories.order(connection, store, code="NEW")
-    old = await repeat_order_url(client, store, "OLD", integration)
-    app.state.settings = settings.model_copy(update={"secret_keys": f"second-key,{settings.secret_keys}"})
-    assert await repeat_order_url(client, store, "OLD", integration) == old
-    assert (await client.get(old)).status_code == 200
-    new = await repeat_order_url(client, store, "NEW", integration)
-    # With the first key gone only what it signed stops; the route then hands out a working URL again.
-    app.state.settings = settings.model_copy(update={"secret_keys": "second-key"})
-    assert (await client.get(old)).status_code == 410
-    assert (await client.get(new)).status_code == 200
-    again = await repeat_order_url(client, store, "OLD", integration)
-    assert again != old
-    assert (await client.get(again)).status_code == 200
-    assert len(await links(connection, store)) == 2
 
 
 async def test_the_public_url_of_the_settings_goes_before_the_host(

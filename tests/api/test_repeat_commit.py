@@ -108,7 +108,8 @@ async def test_a_cart_that_became_an_order_is_followed_by_a_new_one(
     assert second.headers["location"] != first.headers["location"]
 
 
-async def test_failure_mode_31_without_the_pages_nonce_nothing_happens(
+@pytest.mark.rule("FM-31")
+async def test_without_the_pages_nonce_nothing_happens(
     app: Starlette, client: httpx2.AsyncClient, connection: Connection, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mug = factories.Line(link.mug)

@@ -8,6 +8,7 @@ import hashlib
 from urllib.parse import urlencode
 
 import httpx2
+import pytest
 from starlette.applications import Starlette
 
 from service import clock
@@ -20,7 +21,8 @@ from tests.pages import Link, Page, carts, change, digest, items, keys, show, su
 SECRETS = ("Sam", "Rivers", "Dorpsstraat", "Utrecht", "3511 AA", "+31 30", "@example.com", "sam@")
 
 
-async def test_failure_mode_30_fifty_fetches_write_nothing_and_the_link_still_works(
+@pytest.mark.rule("FM-30", "FM-32")
+async def test_fifty_fetches_write_nothing_and_the_link_still_works(
     client: httpx2.AsyncClient, connection: Connection, link: Link
 ) -> None:
     before = await digest(connection, link.store)
@@ -99,9 +101,8 @@ async def test_options_are_shown_unless_they_are_the_customers_own_words(
     assert kept == "For Anna"
 
 
-async def test_failure_mode_35_nothing_of_the_customer_is_shown(
-    client: httpx2.AsyncClient, connection: Connection, link: Link
-) -> None:
+@pytest.mark.rule("FM-35")
+async def test_nothing_of_the_customer_is_shown(client: httpx2.AsyncClient, connection: Connection, link: Link) -> None:
     email = await connection.fetchval("select customer_email from orders where store_id = $1", link.store.id)
     page = await show(client, link.url)
     checkout = await submit(client, page.fields)
@@ -147,6 +148,30 @@ async def test_headers_and_html_of_every_page(client: httpx2.AsyncClient, link: 
         assert "http" not in parsed.style
 
 
+async def test_pictures_are_shown_from_where_the_shop_keeps_them_and_from_nowhere_else(
+    client: httpx2.AsyncClient, connection: Connection, app: Starlette, store: Store
+) -> None:
+    urls = (
+        "https://pictures.example/a.png?w=64&h=64",
+        "https://pictures.example/b.png",
+        "https://cdn.example:8443/c.png",
+        "http://plain.example/d.png",
+        "https://a.example; script-src *",
+        "https://[x",
+        None,
+    )
+    lines = [factories.Line(await factories.sku(connection, store, image_url=url)) for url in urls]
+    await factories.order(connection, store, lines, code="X")
+    answer = await client.get(await url_of(app, connection, store, "X"))
+    page = Page(answer.text)
+    assert [value for name, value in page.attributes if name == "src"] == list(urls[:3])
+    assert page.tags.count("img") == 3
+    assert page.attributes.count(("referrerpolicy", "no-referrer")) == 3
+    policy = answer.headers["content-security-policy"]
+    assert "; img-src https://cdn.example:8443 https://pictures.example; form-action " in policy
+    assert "script-src" not in policy
+
+
 async def test_speaks_the_readers_language_or_else_the_stores(
     client: httpx2.AsyncClient, connection: Connection, link: Link
 ) -> None:
@@ -165,7 +190,8 @@ async def test_speaks_the_readers_language_or_else_the_stores(
 # --- dead links ---
 
 
-async def test_failure_mode_34_every_link_that_does_not_work_is_the_same_page(
+@pytest.mark.rule("FM-34")
+async def test_every_link_that_does_not_work_is_the_same_page(
     app: Starlette, client: httpx2.AsyncClient, connection: Connection, link: Link
 ) -> None:
     now = clock.now()

@@ -26,7 +26,13 @@ async def world(connection: Connection, store: Store) -> dict[str, str]:
     sku = await factories.sku(connection, store, price=1999, stock=5, name="Blue T-Shirt")
     lines = [factories.Line(sku, 2)]
     order = await factories.full_order(
-        connection, store, lines, customer_id=customer, customer_payment_source_id=source, metadata={"foo": "bar"}
+        connection,
+        store,
+        lines,
+        code="W1",
+        customer_id=customer,
+        customer_payment_source_id=source,
+        metadata={"foo": "bar"},
     )
     cart = await factories.cart(connection, store, customer_id=customer)
     item = await insert(
@@ -106,7 +112,9 @@ async def world(connection: Connection, store: Store) -> dict[str, str]:
         "test_clocks": await insert("test_clocks", name="Paused", frozen_at=at),
         "promotions": await insert("promotions", name="Spring", kind="percent", percentage=10),
         "subscription_models": await insert("subscription_models", name="Monthly", frequencies=["monthly"]),
-        "repeat_links": await insert("repeat_links", order_id=order, kind="custom", key_id="k", max_uses=3),
+        "repeat_links": await insert(
+            "repeat_links", order_id=order, order_code="W1", kind="custom", key_id="k", max_uses=3
+        ),
         "events": await events.record(connection, store, "orders.place", order, actor=f"customers:{customer}"),
     }
     for type_ in RESOURCES.keys() - made.keys() - {"tokens"}:

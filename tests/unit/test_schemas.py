@@ -198,8 +198,8 @@ def test_a_row_leads_to_the_customer_who_may_see_it(type_: str, path: list[str])
     assert [step.column for step in graph[type_].owner_path()] == path
 
 
-def test_links_and_events_are_not_for_customers_and_models_are_for_all() -> None:
-    assert graph["repeat_links"].owner is None
+def test_links_are_their_orders_customers_events_are_not_for_customers_and_models_are_for_all() -> None:
+    assert graph["repeat_links"].owner == "order.customer"
     assert graph["events"].owner is None
     assert graph["subscription_models"].owner == PUBLIC
 

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from schemas.base import Rendering, Resource, ToMany, ToOne, graph
 from schemas.kinds import INT64, CurrencyCode, Enum, Kind
+from service.http.repeat_urls import RepeatUrls
 from service.jsonapi.document import Object, Row, collect, layout, serializer
 from service.jsonapi.query import Selection, parse
+from service.rules.repeat_links import LinkKeys
 
 IDS = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30)
@@ -43,10 +45,11 @@ VALUES: Mapping[str, st.SearchStrategy[Any]] = {
 }
 """What the pool hands over for a column, by SQL type: aware UTC datetimes cut to milliseconds, jsonb as bytes."""
 
+URLS = RepeatUrls(LinkKeys(["a key of sixteen"]), 1003, "https://shop.example/again?lang=nl")
 RENDERINGS = st.sampled_from(
     [
         Rendering("https://shop.example/api"),
-        Rendering("http://127.0.0.1:8000/api", "live", "nl_NL"),
+        Rendering("http://127.0.0.1:8000/api", "live", "nl_NL", datetime(2026, 5, 1, tzinfo=UTC), URLS),
         Rendering("https://shop.example/api", "test", "ar-EG"),
     ]
 )
@@ -66,7 +69,7 @@ def values(field: Kind | ToOne) -> st.SearchStrategy[Any]:
 
 def stored(resource: type[Resource]) -> st.SearchStrategy[dict[str, Any]]:
     """Rows of a type as mappings of columns."""
-    columns = {column: values(field) for column, field in resource.columns().items()}
+    columns = dict.fromkeys(resource.internal, TEXTS) | {c: values(field) for c, field in resource.columns().items()}
     return st.fixed_dictionaries({"id": IDS, "version": st.integers(1, INT64[1]), **columns})
 
 
@@ -98,10 +101,14 @@ def test_a_row_of_nulls_equals_the_schemas_own_dump(type_: str) -> None:
         "jsonb": b"{}",
         "text[]": [],
     }
-    mapping = {"id": "1", "version": 1} | {
-        column: None if column in nullable else filled.get(getattr(field, "sql_type", "text"), "1")
-        for column, field in resource.columns().items()
-    }
+    mapping = (
+        {"id": "1", "version": 1}
+        | dict.fromkeys(resource.internal, "1")
+        | {
+            column: None if column in nullable else filled.get(getattr(field, "sql_type", "text"), "1")
+            for column, field in resource.columns().items()
+        }
+    )
     assert render(Selection(resource), mapping, rendering) == resource(rendering=rendering).dump(mapping)["data"]
 
 

@@ -7,10 +7,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from service.errors import ApiError, Forbidden, NotFound
-from service.http import repeat_page, urls
+from service.http import repeat_urls
 from service.http.auth import authenticate
 from service.operations import events, repeat_links
-from service.rules.repeat_links import LinkKeys
 
 CAMPAIGN = (("utm_source", "repeat_order_button"), ("utm_medium", "api"))
 
@@ -27,14 +26,13 @@ async def repeat_url(request: Request) -> Response:
         raise Forbidden("Repeat links are handed out to a store's integrations, not to its customers.")
     if request.path_params["store_id"] != str(principal.store.id):
         raise NotFound("There is no store of this id.")
-    origin = urls.origin(request)
-    keys = LinkKeys(request.app.state.settings.keys)
+    made = repeat_urls.of(request, principal.store)
     async with request.app.state.database.connection() as connection:
         issued = await repeat_links.of_order(
-            connection, principal.store, keys, request.path_params["order_id"], actor=events.actor(principal)
+            connection, principal.store, made.keys, request.path_params["order_id"], actor=events.actor(principal)
         )
-    link = repeat_page.url(origin, issued.order_code, issued.token, *CAMPAIGN)
-    return JSONResponse({"repeatOrderUrl": link}, headers={"Cache-Control": "no-store"})
+    url = repeat_urls.url(made.page, issued.order_code, issued.token, *CAMPAIGN)
+    return JSONResponse({"repeatOrderUrl": url}, headers={"Cache-Control": "no-store"})
 
 
 def render(request: Request, error: ApiError) -> Response:  # noqa: ARG001 -- every renderer of errors takes the request

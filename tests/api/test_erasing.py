@@ -1,0 +1,105 @@
+"""Erasing a customer: no row of the store names the person any more, what is others' stays, links are dead."""
+
+from __future__ import annotations
+
+import httpx2
+import pytest
+
+from service.principal import Store
+from service.store.pool import Connection
+from tests import factories
+from tests.pages import Link, show, submit
+from tests.support import Access, Grant
+
+PERSON = ("Sam", "Rivers", "Dorpsstraat", "3511 AA", "+31 30", "sam@example.com", "third floor")
+
+
+async def naming(connection: Connection, store: Store, words: tuple[str, ...]) -> dict[str, list[str]]:
+    """The tables of a store with a row that holds one of these words, and which."""
+    tables = await connection.fetch(
+        "select table_name from information_schema.columns where table_schema = 'public' and column_name = 'store_id'"
+    )
+    found: dict[str, list[str]] = {}
+    for (table,) in tables:
+        text = await connection.fetchval(
+            f"select coalesce(string_agg(t::text, ''), '') from {table} t where store_id = $1", store.id
+        )
+        held = [word for word in words if word in text]
+        if held:
+            found[table] = held
+    return found
+
+
+async def erase(client: httpx2.AsyncClient, customer_id: str, access: Access) -> httpx2.Response:
+    data = {"type": "customers", "id": customer_id, "attributes": {"_erase": True}}
+    return await client.patch(f"/api/customers/{customer_id}", json={"data": data}, headers=access.headers)
+
+
+@pytest.mark.rule("FM-36")
+async def test_an_erased_customers_links_are_dead_and_nothing_names_them(
+    client: httpx2.AsyncClient, connection: Connection, link: Link, integration: Access, grant: Grant
+) -> None:
+    store = link.store
+    customer_id = await connection.fetchval("select customer_id from orders where store_id = $1", store.id)
+    email = await connection.fetchval("select customer_email from orders where store_id = $1", store.id)
+    await factories.payment_source(connection, store, customer_id, payment_source_token="tok_of_sam")
+    await factories.subscription(connection, store, link.order_id)
+    await factories.cart(connection, store, customer_id=customer_id, customer_email=email)
+    page = await show(client, link.url)
+    assert (await submit(client, page.fields)).status_code == 303
+    own = await grant(customer_id=customer_id)
+    keyed = integration.headers | {"Idempotency-Key": "one"}
+    address = {"type": "addresses", "id": (await book(connection, store, customer_id)), "attributes": {"notes": "n"}}
+    patched = await client.patch(f"/api/addresses/{address['id']}", json={"data": address}, headers=keyed)
+    assert patched.status_code == 200, patched.text
+    words = (*PERSON, email, "tok_of_sam")
+    assert await naming(connection, store, words)
+
+    answer = await erase(client, customer_id, integration)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["data"]["attributes"]["email"] == f"{customer_id}@erased.invalid"
+    assert await naming(connection, store, words) == {}
+    await show(client, link.url, 410)
+    assert (await submit(client, page.fields)).status_code == 410
+    read = await client.get(f"/api/repeat_links/{link.id}", headers=integration.headers)
+    told = read.json()["data"]["attributes"]
+    assert (told["state"], told["revoked_reason"]) == ("revoked", "customer erased")
+    assert (await client.get("/api/orders", headers=own.headers)).status_code == 401
+    statuses = await connection.fetch("select status from order_subscriptions where store_id = $1", store.id)
+    assert [row["status"] for row in statuses] == ["cancelled"]
+    order = (await client.get(f"/api/orders/{link.order_id}", headers=integration.headers)).json()["data"]
+    assert order["attributes"]["total_amount_cents"] == 5900 + 495
+    assert await connection.fetchval("select count(*) from idempotency_keys where store_id = $1", store.id) == 0
+
+
+async def book(connection: Connection, store: Store, customer_id: str) -> str:
+    return await factories.address(connection, store, customer_id=customer_id)
+
+
+async def test_what_is_others_stays_as_it_is(
+    client: httpx2.AsyncClient, connection: Connection, store: Store, link: Link, integration: Access
+) -> None:
+    somebody = await factories.customer(connection, store)
+    await factories.full_order(connection, store, [factories.Line(link.mug)], customer_id=somebody, code="OTHER")
+    path = f"/api/v3/{store.id}/orders/OTHER/repeatURL"
+    url = (await client.get(path, headers=integration.headers)).json()["repeatOrderUrl"]
+    customer_id = await connection.fetchval(
+        "select customer_id from orders where store_id = $1 and id = $2", store.id, link.order_id
+    )
+    assert (await erase(client, customer_id, integration)).status_code == 200
+    assert (await client.get(url)).status_code == 200
+    kept = await connection.fetchval(
+        "select count(*) from addresses where store_id = $1 and customer_id = $2 and line_1 = 'Dorpsstraat 1'",
+        store.id,
+        somebody,
+    )
+    assert kept == 2
+
+
+async def test_customers_do_not_erase_themselves(
+    client: httpx2.AsyncClient, connection: Connection, link: Link, grant: Grant
+) -> None:
+    customer_id = await connection.fetchval("select customer_id from orders where store_id = $1", link.store.id)
+    answer = await erase(client, customer_id, await grant(customer_id=customer_id))
+    assert answer.status_code == 403
+    await show(client, link.url)

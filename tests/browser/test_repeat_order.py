@@ -1,0 +1,150 @@
+"""A repeat link in a real Chromium: opened as a customer does, and as a mail scanner does."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import httpx2
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from service import clock
+from service.http.texts import TEXTS
+from service.store.pool import Connection
+from tests.browser.conftest import DESKTOP, PHONE, Shop, Visit
+
+Shoot = Callable[[Page, str], Awaitable[None]]
+SIZES = {"phone": PHONE, "desktop": DESKTOP}
+EN, NL = TEXTS["en"], TEXTS["nl"]
+
+
+async def assert_accessible(page: Page) -> None:
+    """WCAG 2.2 at level AA, as far as a program can tell: contrast of colours included."""
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    found = await Axe().run(page, options={"runOnly": {"type": "tag", "values": tags}})
+    assert found.violations_count == 0, found.generate_report()
+
+
+async def rows(connection: Connection) -> Mapping[str, int]:
+    """How many rows each table has."""
+    tables = await connection.fetch("select tablename from pg_tables where schemaname = 'public'")
+    return {table: await connection.fetchval(f'select count(*) from "{table}"') for (table,) in tables}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("device", SIZES)
+async def test_a_customer_opens_the_link_and_lands_in_the_checkout(
+    visit: Visit, shop: Shop, shoot: Shoot, connection: Connection, *, device: str, scheme: str
+) -> None:
+    # Nothing of it needs a script.
+    page = await visit(size=SIZES[device], scheme=scheme, scripts=False)
+    await page.goto(shop.path)
+    await expect(page.get_by_role("heading", level=1)).to_have_text(EN["order_again"])
+    await expect(page.get_by_role("listitem")).to_have_count(5)
+    await expect(page.get_by_text("Only 4 of 6 are in stock.")).to_be_visible()
+    await expect(page.get_by_text("This product is not available at the moment.")).to_be_visible()
+    await shoot(page, f"repeat-order-{device}-{scheme}")
+    await page.get_by_role("button", name=EN["continue"]).click()
+    await page.wait_for_url("**/demo/checkout?**")
+    await expect(page.get_by_role("heading", level=1)).to_have_text(EN["checkout"])
+    await expect(page.get_by_text("€128.75").last).to_be_visible()
+    await shoot(page, f"checkout-{device}-{scheme}")
+    cart = await connection.fetchrow("select * from carts where store_id = $1", shop.store.id)
+    assert cart is not None
+    assert (cart["status"], cart["customer_id"], cart["total_amount_cents"]) == ("active", None, 12875)
+    await page.goto(shop.path)
+    await page.get_by_role("button", name=EN["continue"]).click()
+    await page.wait_for_url(f"**session={cart['session']}")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("device", SIZES)
+async def test_every_page_is_accessible_and_fits_its_screen(
+    visit: Visit, shop: Shop, shoot: Shoot, connection: Connection, *, device: str, scheme: str
+) -> None:
+    page = await visit(size=SIZES[device], scheme=scheme, language="nl")
+    refused: list[str] = []
+    page.on("console", lambda message: refused.append(message.text) if message.type == "error" else None)
+
+    async def look(name: str, heading: str) -> None:
+        await expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+        await assert_accessible(page)
+        wide = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert wide <= 0, f"{name} is {wide} pixels too wide"
+        await shoot(page, f"{name}-{device}-{scheme}")
+
+    await page.goto(shop.path)
+    await look("herhaalbestelling", NL["order_again"])
+    shown = await page.locator("img").evaluate_all("all => all.map(one => one.naturalWidth > 0)")
+    assert shown == [True] * 4
+    await page.goto(shop.path.replace("JJ5HH", "OTHER"))
+    await look("gone", NL["gone_title"])
+    await page.goto(shop.path)
+    await page.locator("input[name=nonce]").evaluate("field => field.value = 'stale'")
+    await page.get_by_role("button", name=NL["continue"]).click()
+    await look("stale", NL["stale_title"])
+    await page.goto("/demo/checkout?store=1&session=none")
+    await look("missing", NL["missing_title"])
+    await page.goto(shop.path)
+    await page.get_by_role("button", name=NL["continue"]).click()
+    await look("afrekenen", NL["checkout"])
+    await connection.execute("update stores set mode = 'live' where store_id = $1", shop.store.id)
+    await page.goto(shop.path)
+    await look("no-checkout", NL["order_again"])
+    await connection.execute("update skus set deleted_at = $2 where store_id = $1", shop.store.id, clock.now())
+    await page.goto(shop.path)
+    await look("nothing-available", NL["order_again"])
+    # Statuses of 4xx are told there; what the security policy refuses would be too.
+    assert [text for text in refused if "the server responded with a status" not in text] == []
+
+
+@pytest.mark.rule("FM-30", "FM-32")
+async def test_fifty_fetches_write_no_row_and_set_no_cookie(
+    visit: Visit, server: str, shop: Shop, connection: Connection
+) -> None:
+    before = await rows(connection)
+    assert len(before) > 30
+    with httpx2.Client(base_url=server, headers={"User-Agent": "Mozilla/5.0 (compatible; SafeLinks)"}) as client:
+        for _ in range(50):
+            for method in ("HEAD", "GET"):
+                answer = client.request(method, shop.path)
+                assert answer.status_code == 200
+                assert "set-cookie" not in answer.headers
+    page = await visit()
+    for _ in range(5):
+        await page.goto(shop.path, wait_until="networkidle")
+    assert await page.context.cookies() == []
+    assert await rows(connection) == before
+
+
+@pytest.mark.rule("FM-31")
+async def test_a_scanner_that_submits_the_real_form_makes_one_cart_and_no_order(
+    visit: Visit, server: str, shop: Shop, connection: Connection
+) -> None:
+    before = await rows(connection)
+    page = await visit(size=DESKTOP)
+    await page.goto(shop.path, wait_until="networkidle")
+    # Nothing of the page submits it by itself, whatever is waited for.
+    await page.wait_for_timeout(1000)
+    assert page.url == server + shop.path
+    assert await page.locator("script").count() == 0
+    form = await page.locator("form").evaluate("form => Object.fromEntries(new FormData(form))")
+    async with page.expect_navigation():
+        await page.locator("form").evaluate("form => form.requestSubmit()")
+    with httpx2.Client(base_url=server) as client:
+        for _ in range(3):
+            assert client.post("/repeat-order", data=form).status_code == 303
+        assert client.get(page.url).status_code == 200
+    after = await rows(connection)
+    assert after["carts"] == before["carts"] + 1
+    for table in ("orders", "line_items", "reorders", "customers", "payment_attempts"):
+        assert after[table] == before[table]
+    link = await connection.fetchrow(
+        "select uses, carts_count from repeat_links where store_id = $1 and id = $2", shop.store.id, shop.link_id
+    )
+    assert link is not None
+    assert tuple(link) == (0, 1)
+    assert await connection.fetchval("select customer_id from carts where store_id = $1", shop.store.id) is None
+    await page.goto(shop.path)
+    await expect(page.get_by_role("button", name=EN["continue"])).to_be_visible()
