@@ -22,9 +22,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from schemas.kinds import INT64
-from service.errors import ApiError, Invalid, InvalidToken, NotFound, Unauthorized, UnsupportedMediaType
+from service.errors import ApiError, Invalid, NotFound, Unauthorized, UnsupportedMediaType
 from service.http import idempotency, limits
-from service.http.auth import CHALLENGE, authenticate
+from service.http.auth import CHALLENGE
 from service.http.languages import negotiate
 from service.operations import events, reorders
 from service.operations.reorders import Reorder
@@ -143,12 +143,7 @@ def render(request: Request, error: ApiError) -> Response:
 
 async def _customer(request: Request) -> Principal:
     """The customer who asks; the request is counted first, whoever it is from. Raises Unauthorized or InvalidToken."""
-    try:
-        principal = await authenticate(request)
-    except (Unauthorized, InvalidToken):
-        await limits.count(request, LIMIT, None)
-        raise
-    await limits.count(request, LIMIT, principal)
+    principal = await limits.counted(request, lambda _: LIMIT)
     if principal.customer_id is None:
         raise Unauthorized("This route is for the tokens of customers.", header="Authorization", headers=CHALLENGE)
     return principal
@@ -208,9 +203,7 @@ def _json(
         "Vary": "Accept-Language, Authorization",
         "Content-Language": _language(request),
     }
-    return Response(
-        orjson.dumps(body), status, about | limits.headers(request) | dict(headers or {}), "application/json"
-    )
+    return Response(orjson.dumps(body), status, about | dict(headers or {}), "application/json")
 
 
 routes = [Route(PATH, reorder, methods=["POST"])]
