@@ -16,7 +16,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test browser screenshots verify $(CHECKS) format openapi lock clean stale
+.PHONY: help run test browser screenshots verify $(CHECKS) format openapi conformance lock clean stale
 
 ##@ Use
 help: ## print this
@@ -53,6 +53,10 @@ openapi: .venv/dev.stamp ## write openapi.yaml from the resources' declarations
 	@$(BIN)/python -m service openapi > .venv/openapi.yaml
 	@mv .venv/openapi.yaml openapi.yaml
 
+conformance: .venv/dev.stamp ## write docs/reference/conformance.md from the rules and the tests that prove them
+	@$(BIN)/python -m tests.spec.conformance > .venv/conformance.md
+	@mv .venv/conformance.md docs/reference/conformance.md
+
 lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew (ARGS=--upgrade for newer versions)
 	@$(LOCK) --group build --output-file requirements.txt $(ARGS)
 	@$(LOCK) --group build --group dev --constraints requirements.txt --output-file requirements-dev.txt $(ARGS)
@@ -80,9 +84,12 @@ check-sql: .venv/dev.stamp ## SQL style: sqlfluff
 check-migrations: .venv/dev.stamp ## migrations that would lock a live table: squawk
 	@$(BIN)/squawk --config .squawk.toml sql/migrations/*.sql
 
-check-generated: .venv/dev.stamp ## openapi.yaml is what `make openapi` would write
+check-generated: .venv/dev.stamp ## openapi.yaml and docs/reference/conformance.md are what `make` would write
 	@$(BIN)/python -m service openapi > .venv/openapi.yaml
 	@diff -u openapi.yaml .venv/openapi.yaml || { echo "openapi.yaml is out of date: run 'make openapi'" >&2; exit 1; }
+	@$(BIN)/python -m tests.spec.conformance > .venv/conformance.md
+	@diff -u docs/reference/conformance.md .venv/conformance.md \
+		|| { echo "The page is out of date: run 'make conformance'" >&2; exit 1; }
 
 # --- The environment: made once, brought up to date when a lock or pyproject.toml changes ---
 

@@ -61,6 +61,8 @@ class ApiError(Exception):
     it a `Phrase`. At most one of `pointer` (RFC 6901, into the request document), `parameter` (the exact query
     parameter) and `header` says where.
     `meta` and response `headers` are optional; `type_link` is the URI of the kind of problem where a profile has one.
+    `profile` is the URI of the profile that the request was read by when the problem was found, which is then applied
+    to the document that tells of it.
     """
 
     status: ClassVar[int] = 500
@@ -86,6 +88,7 @@ class ApiError(Exception):
         self.meta = meta
         self.headers = dict(headers or {})
         self.type_link = type_link
+        self.profile: str | None = None
 
     @property
     def http_status(self) -> int:

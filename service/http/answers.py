@@ -13,7 +13,7 @@ from service.errors import ApiError, InvalidHost, MethodNotAllowed
 from service.http import urls
 from service.http.conditional import entity_tag
 from service.http.languages import language
-from service.jsonapi.document import VERSION, without_secrets
+from service.jsonapi.document import applying, without_secrets
 from service.jsonapi.links import described_by
 from service.jsonapi.negotiation import MEDIA_TYPE, PLAIN, Media
 from service.translations import say
@@ -108,9 +108,10 @@ def errors(request: Request, error: ApiError) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Vary": VARY, **headers})
     objects = [error_object(request, problem) for problem in error.problems]
+    profiles = dict.fromkeys(problem.profile for problem in error.problems if problem.profile)
     describing = described_by(f"{_origin(request)}/api", "errors")
     return Document(
-        {"jsonapi": VERSION, "links": {"describedby": describing}, "errors": objects},
+        {"jsonapi": applying(profiles), "links": {"describedby": describing}, "errors": objects},
         error.http_status,
         {"Content-Language": language(request), **headers},
     )

@@ -68,6 +68,9 @@ def _steps(sent: Sequence[Operation], principal: Principal) -> list[Step]:
                 steps.append(_step(operation, principal))
         except ApiError as error:
             problems += error.problems
+    for problem in problems:
+        # What a URL of its own would allow says nothing about this one.
+        problem.headers.pop("Allow", None)
     raise_all(problems)
     return steps
 

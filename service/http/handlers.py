@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from schemas.base import Rendering, Resource, ToMany, ToOne, graph
+from schemas.base import RESERVED_TYPES, Rendering, Resource, ToMany, ToOne, graph
 from schemas.kinds import ID
 from service import clock
 from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed, NotFound
@@ -103,7 +104,7 @@ async def relationship(request: Request) -> Response:
     within = within_of(request, entry)
     target, many = _target(within.relationship, principal), isinstance(within.relationship, ToMany)
     pairs = parameters(request.scope["query_string"])
-    query = _linkage_query(within, target, pairs, visible=visible_to(principal), cursors=_cursors(request))
+    query, coming = _linkage_query(within, target, pairs, visible=visible_to(principal), cursors=_cursors(request))
     rendering = rendering_of(request, principal)
     async with request.app.state.database.connection() as connection:
         rows = await read.related(connection, viewer, within, query)
@@ -111,7 +112,7 @@ async def relationship(request: Request) -> Response:
         raise body.not_found(entry.resource.type_)
     mark(request.scope, "database")
     resources, included = collect(rows.rows, query.selection, rendering)
-    along = [*resources, *included] if query.included else None
+    along = ([*resources, *included] if coming else []) if query.included else None
     identifiers = [identifier(target.type_, row[0]) for row in rows.rows]
     url = f"{rendering.base}/{entry.resource.type_}/{within.id}/{within.name}"
     there = {"related": url, **_described(rendering, query)}
@@ -184,8 +185,10 @@ def check_no_parameters(request: Request) -> None:
 
 
 def entry_of(request: Request) -> Entry:
-    """The registry's line of the type in the URL. Raises NotFound."""
+    """The registry's line of the type in the URL. Raises NotFound; below the names of other contracts no type is."""
     entry = RESOURCES.get(request.path_params["type"])
+    if request.path_params["type"] in RESERVED_TYPES:
+        raise HTTPException(404)
     if entry is None:
         raise NotFound("There is no such resource type; GET /api lists them.")
     return entry
@@ -306,8 +309,8 @@ def single(request: Request, rendering: Rendering, pairs: Parameters, query: Que
 
 def _linkage_query(
     within: Within, target: type[Resource], pairs: Parameters, *, visible: frozenset[str], cursors: bool
-) -> Query:
-    """The query of a relationship URL.
+) -> tuple[Query, bool]:
+    """The query of a relationship URL, and whether the related resources come along with their identifiers.
 
     Its include paths begin with the relationship itself (JSON:API 1.1, "Inclusion of Related Resources").
     """
@@ -325,4 +328,4 @@ def _linkage_query(
         )
     query = parse(target, inner, shape="many" if many else "single", visible=visible, cursors=cursors)
     selection = paths.get(name) or Selection(target, frozenset())
-    return replace(query, selection=selection, included=asked.included)
+    return replace(query, selection=selection, included=asked.included), name in paths

@@ -23,7 +23,7 @@ from service.http.facades import ecwid, wemasy
 
 
 def _any(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
-    """A route that leaves methods to its handler, which knows what a type offers and answers 405 with that."""
+    """A route that leaves methods to its handler, which knows what it offers and answers 405 with that."""
     route = Route(path, endpoint)
     route.methods = set()
     return route
@@ -32,7 +32,7 @@ def _any(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route
 routes: list[BaseRoute] = [
     *health.routes,
     *ecwid.routes,
-    *wemasy.routes,
+    _any(wemasy.PATH, wemasy.reorder),
     *repeat_page.routes,
     *repeat_api.routes,
     *demo_checkout.routes,

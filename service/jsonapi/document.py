@@ -8,7 +8,7 @@ is the one place that knows the positions, the SQL compiler follows it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -213,6 +213,12 @@ def _public(resource: Object) -> Object:
 VERSION = {"version": "1.1"}
 
 
+def applying(profiles: Iterable[str]) -> Object:
+    """The `jsonapi` object of a document that applies these profiles."""
+    applied = list(profiles)
+    return VERSION | {"profile": applied} if applied else VERSION
+
+
 def document(
     data: Any,
     links: Mapping[str, Any],
@@ -225,8 +231,7 @@ def document(
 
     `profiles` are the URIs of the profiles that it applies.
     """
-    jsonapi = VERSION | {"profile": list(profiles)} if profiles else VERSION
-    result: Object = {"jsonapi": jsonapi, "links": dict(links), "data": data}
+    result: Object = {"jsonapi": applying(profiles), "links": dict(links), "data": data}
     if included is not None:
         result["included"] = included
     if meta is not None:

@@ -148,13 +148,20 @@ def _ordered_page(
 ) -> tuple[tuple[SortKey, ...], Page | Window]:
     """The order and the page in it; a cursor belongs to its order."""
     by = pagination.strategy(pages, negotiated=cursors)
+    if by != "cursor":
+        return _order(resource, sort, visible), pagination.page(pages, by)
     try:
-        order = () if sort is None else sorting.parse(resource, sort, visible)
-    except InvalidSort as error:
-        if by == "cursor":
+        order = _order(resource, sort, visible)
+        return order, pagination.window(pages, resource, order)
+    except InvalidParameter as error:
+        error.profile = pagination.PROFILE
+        if isinstance(error, InvalidSort):
             error.type_link = f"{pagination.PROFILE}/unsupported-sort"
         raise
-    return order, pagination.window(pages, resource, order) if by == "cursor" else pagination.page(pages, by)
+
+
+def _order(resource: type[Resource], sort: str | None, visible: Container[str]) -> tuple[SortKey, ...]:
+    return () if sort is None else sorting.parse(resource, sort, visible)
 
 
 def _split(name: str) -> tuple[str, list[str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from service import clock
@@ -28,6 +28,10 @@ from service.translations import Either
 from sql import queries
 
 SUBSCRIPTIONS = queries("subscriptions")
+
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = timedelta(days=36_525)
+"""Between these, from now, calendars are anchored: dates stay within what clocks and time zones can tell."""
 
 LONGEST_PAUSE: Final = timedelta(days=731)
 
@@ -137,6 +141,8 @@ class OrderSubscriptions(Writer):
         """Work out the next occurrences where something about them changes."""
         verbs = change.happened
         moved = change.sets("next_run_at") and change.value("next_run_at") is not None
+        if change.value("anchor_at") is None:
+            change.columns["anchor_at"] = change.at
         begins = change.new or change.before["status"] == "draft"
         recounted = begins or change.sets(*_CALENDAR) or "unpark" in verbs
         if change.value("status") not in SUBSCRIPTIONS_THAT_RUN or change.value("parked_at") is not None:
@@ -294,6 +300,11 @@ _EFFECTS: Final[Mapping[str, Callable[[Change], dict[str, Any] | None]]] = {
 
 
 def _check_calendar(change: Change) -> None:
+    for name in ("anchor_at", "starts_at"):
+        at = change.value(name)
+        if change.sets(name) and at is not None and not EARLIEST <= at <= change.at + LATEST:
+            pointer = change.draft.pointer(name)
+            change.problems.append(Invalid("{name} - is too far from today", name=name, pointer=pointer))
     if not change.sets("frequency", "last_day"):
         return
     try:

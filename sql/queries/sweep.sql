@@ -94,9 +94,17 @@ where
     and status in ('due', 'claimed', 'completed', 'failed');
 
 -- name: forget
--- Takes back what was planned for a subscription from the index $3 on.
+-- Takes back what was planned for a subscription from the index $3 on, and led to no copy.
 delete from occurrences
-where store_id = $1 and order_subscription_id = $2 and occurrence_index >= $3 and status = any($4);
+where
+    store_id = $1
+    and order_subscription_id = $2
+    and occurrence_index >= $3
+    and status = any($4)
+    and not exists(
+        select 1 from order_factories
+        where order_factories.store_id = $1 and order_factories.occurrence_id = occurrences.id
+    );
 
 -- name: write_entries
 -- Writes rows of ledgers; what is in a ledger keeps its id. Gives those that are due.

@@ -195,6 +195,14 @@ async def test_other_methods_are_405(
     assert await links(connection, store) == []
 
 
+@pytest.mark.parametrize("url", ["/api/v3", "/api/v3/x", "/api/v3/x/relationships/y", "/api/v3/1/orders/x/y/z"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])
+async def test_what_is_at_no_url_is_no_resource_type(client: httpx2.AsyncClient, method: str, url: str) -> None:
+    answer = await client.request(method, url)
+    assert_error(answer, 404, "RECORD_NOT_FOUND")
+    assert answer.json()["errorMessage"] == "There is nothing at this URL."
+
+
 async def test_head_and_a_trailing_slash(
     client: httpx2.AsyncClient, connection: Connection, store: Store, integration: Access
 ) -> None:

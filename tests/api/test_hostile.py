@@ -11,6 +11,7 @@ import pytest
 from service.principal import Store
 from service.store.pool import Connection
 from tests import factories
+from tests.spec.invariants import resolves
 from tests.support import Access
 
 MEDIA_TYPE = "application/vnd.api+json"
@@ -39,17 +40,6 @@ async def copies(connection: Connection, store: Store) -> int:
     """How many copies the store has."""
     found: int = await connection.fetchval("select count(*) from order_factories where store_id = $1", store.id)
     return found
-
-
-def resolves(document: Any, pointer: str) -> bool:
-    """Whether a JSON pointer leads to a value of the document (RFC 6901)."""
-    for token in pointer.split("/")[1:]:
-        key = token.replace("~1", "/").replace("~0", "~")
-        try:
-            document = document[int(key)] if isinstance(document, list) else document[key]
-        except (KeyError, IndexError, TypeError, ValueError):
-            return False
-    return True
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,16 @@ async def test_other_methods_are_405(client: httpx2.AsyncClient) -> None:
         assert response.status_code == 405
         assert response.headers["Allow"] == "POST"
         assert response.json() == {"error": True, "message": "This method is not offered here."}
+        assert is_limited(response)
+
+
+@pytest.mark.parametrize("url", ["/api/services", "/api/services/webshop", f"{URL}s", "/api/services/x/y"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+async def test_what_is_at_no_url_is_no_order(client: httpx2.AsyncClient, method: str, url: str) -> None:
+    for language, message in (("en", "There is nothing at this URL."), ("nl", "Op deze URL is niets.")):
+        response = await client.request(method, url, headers={"Accept-Language": language})
+        assert response.status_code == 404
+        assert response.json() == {"error": True, "message": message, "data": []}
 
 
 async def test_a_database_that_does_not_answer_is_503_with_the_same_headers_and_leaves_nothing(

@@ -14,7 +14,12 @@ from tests import factories
 
 @pytest_asyncio.fixture
 async def world(connection: Connection, store: Store) -> dict[str, str]:
-    """One resource of every type, most of them linked with one another: type -> id."""
+    """One resource of every type in the test's store: type -> id."""
+    return await inhabit(connection, store)
+
+
+async def inhabit(connection: Connection, store: Store) -> dict[str, str]:
+    """Put one resource of every type into a store, most of them linked with one another: type -> id."""
     at = clock.now(store)
 
     async def insert(table: str, **columns: object) -> str:
@@ -48,7 +53,12 @@ async def world(connection: Connection, store: Store) -> dict[str, str]:
     )
     subscription = await factories.subscription(connection, store, order)
     occurrence = await insert(
-        "occurrences", order_subscription_id=subscription, occurrence_index=1, nominal_at=at, scheduled_at=at
+        "occurrences",
+        order_subscription_id=subscription,
+        occurrence_index=1,
+        nominal_at=at,
+        scheduled_at=at,
+        status="failed",
     )
     copy = await insert("order_factories", kind="order_copies", source_order_id=order)
     recurring = await insert(

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 
-from tests.spec.writing import Api, pointers, resolves, resource
+from tests.spec.writing import Api, resource
 from tests.support import Access
 
 ATOMIC = "https://jsonapi.org/ext/atomic"
@@ -33,15 +33,6 @@ class Batches:
             assert whole.keys() == {"jsonapi", "atomic:results"}
             assert whole["jsonapi"] == {"version": "1.1", "ext": [ATOMIC]}
             assert len(whole["atomic:results"]) == len(document["atomic:operations"])
-        elif answer.status_code == 204:
-            assert not answer.content
-            assert "content-type" not in answer.headers
-        else:
-            assert answer.headers["content-type"] == "application/vnd.api+json"
-            assert answer.json().keys() == {"jsonapi", "errors"}
-            if not isinstance(document, bytes):
-                for pointer in pointers(answer):
-                    assert pointer is None or resolves(document, pointer), (pointer, document)
         return answer
 
     async def run(self, *operations: Any, **headers: str) -> httpx2.Response:

@@ -9,7 +9,6 @@ from service.principal import Store
 from service.store.pool import Connection
 from tests import factories
 
-MEDIA_TYPE = "application/vnd.api+json"
 COPIES = "/api/recurring_order_copies"
 UNKNOWN = "https://x.example/unknown"
 
@@ -56,14 +55,3 @@ def links(value: Any) -> Iterator[Any]:
     elif isinstance(value, list):
         for inner in value:
             yield from links(inner)
-
-
-def resolves(document: Any, pointer: str) -> bool:
-    """Whether a JSON pointer leads to a value of the document (RFC 6901)."""
-    for token in pointer.split("/")[1:]:
-        key = token.replace("~1", "/").replace("~0", "~")
-        try:
-            document = document[int(key)] if isinstance(document, list) else document[key]
-        except (KeyError, IndexError, TypeError, ValueError):
-            return False
-    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import httpx2
@@ -15,7 +16,9 @@ from service.operations import tokens
 from service.principal import Principal, Store
 from service.store.pool import Connection
 from tests import factories
-from tests.spec.samples import MEDIA_TYPE, order
+from tests.spec.reading import MEDIA_TYPE
+from tests.spec.samples import order
+from tests.spec.writing import Api, resource, to_all
 from tests.support import Access, Grant
 
 
@@ -159,3 +162,45 @@ async def test_a_store_may_demand_if_match_of_every_change(
     assert made.status_code == 200
     stale = await client.patch(url, json=change, headers=integration.headers | {"If-Match": tag})
     assert stale.status_code == 412
+
+
+@pytest.mark.rule("HT-06")
+async def test_every_kind_of_change_may_be_made_on_condition(api: Api) -> None:
+    """Stale and weak tags change nothing; with the current one the change is made and the tag is another."""
+    tag = await api.create("tags", {"name": "vip"})
+    sam = await api.create("customers", {"email": "sam@example.com"})
+    url = f"customers/{sam['id']}"
+    first = (await api.send("GET", url)).headers["etag"]
+    linked = f"{url}/relationships/tags"
+    for method, place, document in (
+        ("PATCH", url, resource("customers", {"_add_tags": "new"}, id=sam["id"])),
+        ("PATCH", linked, to_all("tags")),
+        ("POST", linked, to_all("tags", tag["id"])),
+        ("DELETE", linked, to_all("tags", tag["id"])),
+        ("PATCH", url, resource("customers", {"reference": "new"}, id=sam["id"])),
+        ("DELETE", url, None),
+    ):
+        before = await api.send("GET", url)
+        for stale in ('"0-x"', f"W/{before.headers['etag']}", *([first] if method == "DELETE" else [])):
+            refused = await api.send(method, place, document, **{"If-Match": stale})
+            assert (refused.status_code, refused.json()["errors"][0]["source"]) == (412, {"header": "If-Match"})
+        assert (await api.send("GET", url)).content == before.content
+        made = await api.send(method, place, document, **{"If-Match": before.headers["etag"]})
+        assert made.status_code in (200, 204), (method, place)
+        after = await api.send("GET", url)
+        assert after.headers.get("etag") != before.headers["etag"]
+        assert "etag" not in made.headers or made.headers["etag"] == after.headers["etag"]
+    for method, document in (("PATCH", resource("customers", {}, id=sam["id"])), ("DELETE", None)):
+        assert (await api.send(method, url, document, **{"If-Match": "*"})).status_code == 404, "there is nothing"
+
+
+@pytest.mark.rule("HT-06")
+async def test_of_two_who_change_the_same_version_at_once_one_does(api: Api) -> None:
+    sam = await api.create("customers", {"email": "sam@example.com"})
+    url = f"customers/{sam['id']}"
+    tag = (await api.send("GET", url)).headers["etag"]
+    writers = (
+        api.send("PATCH", url, resource("customers", {"reference": name}, id=sam["id"]), **{"If-Match": tag})
+        for name in "ab"
+    )
+    assert sorted(answer.status_code for answer in await asyncio.gather(*writers)) == [200, 412]

@@ -21,8 +21,9 @@ PLACE = {"line_1": "x", "city": "y", "country_code": "NL"}
 SKU = {"code": "a", "name": "b"}
 
 
+@pytest.mark.rule("CR-01", "CR-02")
 async def test_the_least_that_each_type_needs(api: Api, connection: Connection, store: Store) -> None:
-    """CR-01, CR-02: 201 with the resource, `Location` equal to its self link; every type that has a writer."""
+    """201 with the resource, `Location` equal to its self link; every type that has a writer."""
     sku = await factories.sku(connection, store, price=1000)
     other = await factories.sku(connection, store, price=500)
     customer = await factories.customer(connection, store)
@@ -75,8 +76,9 @@ async def test_the_least_that_each_type_needs(api: Api, connection: Connection, 
     assert await offenders(connection, store) == []
 
 
+@pytest.mark.rule("CR-05", "CR-08", "CR-09")
 async def test_what_is_no_resource_object(api: Api) -> None:
-    """CR-05, CR-08, CR-09: `data` of another form or without a type is 400, of another type 409; nothing is made."""
+    """`data` of another form or without a type is 400, of another type 409; nothing is made."""
     for document, status, pointer in (
         ({}, 400, ""),
         ({"data": None}, 400, "/data"),
@@ -91,6 +93,7 @@ async def test_what_is_no_resource_object(api: Api) -> None:
     assert (await api.get("customers"))["data"] == []
 
 
+@pytest.mark.rule("CR-10", "CR-11", "CR-12", "CR-13", "CR-17")
 @pytest.mark.parametrize(
     ("relationships", "status", "pointer"),
     [
@@ -106,14 +109,15 @@ async def test_what_is_no_resource_object(api: Api) -> None:
     ],
 )
 async def test_bad_linkage_makes_nothing(api: Api, relationships: Any, status: int, pointer: str) -> None:
-    """CR-10, CR-11, CR-12, CR-13, CR-17: relationships without data, to nothing, of another type or cardinality."""
+    """Relationships without data, to nothing, of another type or cardinality."""
     answer = await api.send("POST", "customers", resource("customers", CUSTOMER, relationships))
     assert (answer.status_code, pointers(answer)) == (status, [pointer]), answer.text
     assert (await api.get("customers"))["data"] == []
 
 
+@pytest.mark.rule("CR-11")
 async def test_missing_resources_are_told_at_once(api: Api) -> None:
-    """CR-11: every identifier of a resource that isn't there, each with its pointer."""
+    """Every identifier of a resource that isn't there, each with its pointer."""
     tag = await api.create("tags", {"name": "vip"})
     relationships = {
         "customer_group": to("customer_groups", "nope"),
@@ -125,30 +129,34 @@ async def test_missing_resources_are_told_at_once(api: Api) -> None:
     assert pointers(answer) == [f"{at}/customer_group/data", f"{at}/tags/data/2", f"{at}/tags/data/3"]
 
 
+@pytest.mark.rule("CR-14")
 async def test_all_values_are_told_at_once(api: Api) -> None:
-    """CR-14: one 422 with one error per problem; an unknown attribute is one of them."""
+    """One 422 with one error per problem; an unknown attribute is one of them."""
     sent = {"email": "no", "reference": 7, "metadata": [], "nope": 1}
     answer = await api.send("POST", "customers", resource("customers", sent))
     assert answer.status_code == 422
     assert pointers(answer) == [f"/data/attributes/{name}" for name in sent]
 
 
+@pytest.mark.rule("CR-15")
 async def test_read_only_attributes(api: Api) -> None:
-    """CR-15: 403 with a pointer at each."""
+    """403 with a pointer at each."""
     sent = {"email": "a@b.example", "status": "repeat", "created_at": "2026-01-01T00:00:00.000Z"}
     answer = await api.send("POST", "customers", resource("customers", sent))
     assert answer.status_code == 403
     assert pointers(answer) == ["/data/attributes/status", "/data/attributes/created_at"]
 
 
+@pytest.mark.rule("CR-16")
 async def test_what_clients_do_not_create(api: Api) -> None:
-    """CR-16: 405 with `Allow`."""
+    """405 with `Allow`."""
     answer = await api.send("POST", "events", resource("events"))
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
+@pytest.mark.rule("CI-02", "CI-03", "CI-04", "CR-03")
 async def test_an_id_of_the_clients_own(api: Api) -> None:
-    """CI-02, CI-03, CI-04: the id is kept, taken once; one that is no id of ours is 422, one that is no text 400."""
+    """The id is kept, taken once; one that is no id of ours is 422, one that is no text 400."""
     assert (await api.create("customers", CUSTOMER, id="Sam-1"))["id"] == "Sam-1"
     again = await api.send("POST", "customers", resource("customers", {"email": "b@b.example"}, id="Sam-1"))
     assert (again.status_code, pointers(again)) == (409, ["/data/id"])
@@ -158,13 +166,15 @@ async def test_an_id_of_the_clients_own(api: Api) -> None:
     assert ids(await api.get("customers")) == ["Sam-1"]
 
 
+@pytest.mark.rule("CI-02")
 async def test_the_same_id_twice_at_once(api: Api) -> None:
-    """CI-02: of concurrent creates with one id, one is made and the others are 409."""
+    """Of concurrent creates with one id, one is made and the others are 409."""
     documents = [resource("customers", {"email": f"c{n}@example.com"}, id="one") for n in range(6)]
     answers = await asyncio.gather(*(api.send("POST", "customers", one) for one in documents))
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409, 409]
 
 
+@pytest.mark.rule("CR-14", "UP-09")
 @pytest.mark.parametrize(
     ("type_", "attributes", "status", "pointer"),
     [
@@ -179,14 +189,15 @@ async def test_the_same_id_twice_at_once(api: Api) -> None:
 async def test_rules_of_the_database(
     api: Api, connection: Connection, store: Store, *, type_: str, attributes: Any, status: int, pointer: str
 ) -> None:
-    """CR-14, UP-09: what a constraint refuses is told like any other problem, in its own words."""
+    """What a constraint refuses is told like any other problem, in its own words."""
     await factories.customer(connection, store, email="taken@example.com")
     answer = await api.send("POST", type_, resource(type_, attributes))
     assert (answer.status_code, pointers(answer)) == (status, [pointer]), answer.text
 
 
+@pytest.mark.rule("IN-13", "SF-06")
 async def test_included_and_sparse_answers(api: Api) -> None:
-    """IN-12, SF-06: a create answers with what `include` and `fields` ask for."""
+    """A create answers with what `include` and `fields` ask for."""
     tag = await api.create("tags", {"name": "vip"})
     document = resource("customers", CUSTOMER, {"tags": to_all("tags", tag["id"], tag["id"])})
     answer = (await api.send("POST", "customers?include=tags&fields[customers]=tags", document)).json()

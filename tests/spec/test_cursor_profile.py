@@ -22,6 +22,8 @@ from tests.support import Access, Grant
 ASKED = f'{MEDIA_TYPE};profile="{PROFILE}"'
 APPLIED = f'{MEDIA_TYPE}; profile="{PROFILE}"'
 COUNT = 23
+PAGED = ("/api/line_items", "/api/orders/{}/line_items", "/api/orders/{}/relationships/line_items")
+"""A collection, related resources and a relationship."""
 
 
 @pytest.fixture
@@ -51,10 +53,11 @@ SORTS = (
 """Partial orders, mixed directions, nulls in each place, and through a relationship."""
 
 
+@pytest.mark.rule("CP-06", "CP-08", "CP-14", "CP-16")
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("size", [1, 4, 22, 23, 24])
 async def test_a_walk_has_no_gap_and_no_duplicate(reader: Reader, orders: list[str], sort: str, size: int) -> None:
-    """CP-06, CP-08, CP-14, CP-16: forwards and backwards, in the order of numbered pages."""
+    """Forwards and backwards, in the order of numbered pages."""
     whole = await reader.ids("/api/orders", {"sort": sort, "page[size]": "100"})
     assert sorted(whole) == sorted(orders)
     url = f"/api/orders?sort={sort}&fields[orders]=&page[size]={size}"
@@ -67,10 +70,11 @@ async def test_a_walk_has_no_gap_and_no_duplicate(reader: Reader, orders: list[s
     assert len(backwards) == len(forwards)
 
 
+@pytest.mark.rule("CP-06", "CP-08", "CP-11", "CP-19")
 @pytest.mark.usefixtures("orders")
 @pytest.mark.parametrize("sort", SORTS)
 async def test_each_item_cursor_works_in_both_directions(reader: Reader, sort: str) -> None:
-    """CP-06, CP-08, CP-11, CP-19: exactly what lies after, before and between."""
+    """Exactly what lies after, before and between."""
     document = await reader.document(
         "/api/orders", **{"sort": sort, "page[size]": "100", "page[after]": "start", "fields[orders]": ""}
     )
@@ -90,8 +94,8 @@ async def test_each_item_cursor_works_in_both_directions(reader: Reader, sort: s
             assert await between(after=cursors[place], before=cursors[other]) == ids[place + 1 : other]
 
 
+@pytest.mark.rule("CP-01", "CP-02", "CP-05")
 async def test_sizes(reader: Reader, orders: list[str]) -> None:
-    """CP-01, CP-02, CP-05."""
     url = "/api/orders?page[after]=start"
     assert len(await reader.ids(url)) == 10
     assert len(await reader.ids(f"{url}&page[size]=007")) == 7
@@ -100,16 +104,17 @@ async def test_sizes(reader: Reader, orders: list[str]) -> None:
         await reader.refused(url, "page[size]", {"page[after]": "start", "page[size]": size})
 
 
+@pytest.mark.rule("CP-04")
 @pytest.mark.parametrize("size", ["101", "000101", "9" * 30])
 async def test_a_size_above_the_maximum(reader: Reader, size: str) -> None:
-    """CP-04."""
     error = await reader.refused("/api/orders", "page[size]", {"page[after]": "start", "page[size]": size})
     assert error["meta"] == {"page": {"maxSize": 100}}
     assert error["links"]["type"] == f"{PROFILE}/max-size-exceeded"
 
 
+@pytest.mark.rule("CP-10", "CP-16", "CP-21")
 async def test_without_a_cursor_a_page_begins_at_the_start(reader: Reader, orders: list[str]) -> None:
-    """CP-10, CP-16, CP-21: the profile is applied because the Accept header asks for it."""
+    """The profile is applied because the Accept header asks for it."""
     document = (await reader.get("/api/orders", accept=ASKED)).json()
     assert [one["id"] for one in document["data"]] == orders[:10]
     assert document["links"]["prev"] is None
@@ -119,8 +124,8 @@ async def test_without_a_cursor_a_page_begins_at_the_start(reader: Reader, order
     assert await reader.ids(document["links"]["last"]) == orders[-10:]
 
 
+@pytest.mark.rule("CP-16", "CP-17", "CP-18")
 async def test_prev_and_next_are_always_there(reader: Reader, orders: list[str]) -> None:
-    """CP-16, CP-17, CP-18."""
     small = await reader.document("/api/tags?page[after]=start")
     assert (small["data"], small["links"]["prev"], small["links"]["next"]) == ([], None, None)
     assert small["links"].keys() == {"self", "describedby", "first", "last", "prev", "next"}
@@ -138,9 +143,9 @@ async def test_prev_and_next_are_always_there(reader: Reader, orders: list[str])
     assert (await reader.document("/api/orders?page[before]=start"))["data"] == []
 
 
+@pytest.mark.rule("PG-05", "CP-16")
 @pytest.mark.usefixtures("orders")
 async def test_links_keep_the_other_parameters(reader: Reader) -> None:
-    """PG-05, CP-16."""
     query = "include=customer&fields[orders]=customer&filter[status]=placed&sort=-reference"
     query += "&page[total]=true&page[size]=2"
     document = await reader.document(f"/api/orders?page[after]=start&{query}")
@@ -152,8 +157,8 @@ async def test_links_keep_the_other_parameters(reader: Reader) -> None:
         assert all(one["relationships"].keys() == {"customer"} for one in found["data"])
 
 
+@pytest.mark.rule("CP-11", "CP-12", "CP-13")
 async def test_ranges(reader: Reader, orders: list[str]) -> None:
-    """CP-11, CP-12, CP-13."""
     whole = await reader.document("/api/orders?page[after]=start&page[size]=100")
     cursors = [one["meta"]["page"]["cursor"] for one in whole["data"]]
     url = f"/api/orders?page[after]={cursors[1]}&page[before]={cursors[20]}"
@@ -187,9 +192,10 @@ def spoilt(good: str) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.rule("CP-09")
 @pytest.mark.usefixtures("orders")
 async def test_invalid_cursors(reader: Reader) -> None:
-    """CP-09: garbage, truncated, of another type, of another sort."""
+    """Garbage, truncated, of another type, of another sort."""
     sort = "total_amount_cents"
     document = await reader.document(f"/api/orders?sort={sort}&page[after]=start")
     good = document["data"][3]["meta"]["page"]["cursor"]
@@ -205,18 +211,18 @@ async def test_invalid_cursors(reader: Reader) -> None:
     await reader.ids("/api/orders", {"sort": f"{sort},id,code", "page[after]": good})
 
 
+@pytest.mark.rule("CP-15")
 @pytest.mark.parametrize("sort", ["nope", "customer.nope", "line_items.quantity", ""])
 async def test_an_unsupported_sort(reader: Reader, sort: str) -> None:
-    """CP-15."""
     error = await reader.refused("/api/orders", "sort", {"sort": sort, "page[after]": "start"})
     assert error["links"]["type"] == f"{PROFILE}/unsupported-sort"
     plain = await reader.refused("/api/orders", "sort", {"sort": sort})
     assert plain["links"]["type"] == plain["links"]["about"]
 
 
+@pytest.mark.rule("CP-20")
 @pytest.mark.usefixtures("orders")
 async def test_totals_only_on_request(reader: Reader) -> None:
-    """CP-20."""
     assert "meta" not in await reader.document("/api/orders?page[after]=start")
     counted = await reader.document("/api/orders?page[total]=true&filter[status]=draft&page[size]=3")
     assert counted["meta"]["page"] == {"total": 4}
@@ -225,6 +231,7 @@ async def test_totals_only_on_request(reader: Reader) -> None:
     await reader.refused("/api/orders?page[total]=yes", "page[total]")
 
 
+@pytest.mark.rule("CP-21", "CN-21", "CN-23", "CN-28")
 @pytest.mark.parametrize(
     ("accept", "applied"),
     [
@@ -236,7 +243,7 @@ async def test_totals_only_on_request(reader: Reader) -> None:
 )  # fmt: skip
 @pytest.mark.usefixtures("orders")
 async def test_the_profile_is_negotiated(reader: Reader, *, accept: str, applied: bool) -> None:
-    """CP-21, CN-21, CN-23, CN-28: the header and the document always say the same."""
+    """The header and the document always say the same."""
     answer = await reader.get("/api/orders", accept=accept)
     assert answer.headers["content-type"] == (APPLIED if applied else MEDIA_TYPE)
     assert answer.json()["jsonapi"] == {"version": "1.1"} | ({"profile": [PROFILE]} if applied else {})
@@ -244,8 +251,9 @@ async def test_the_profile_is_negotiated(reader: Reader, *, accept: str, applied
     assert "Accept" in answer.headers["vary"]
 
 
+@pytest.mark.rule("CP-21")
 async def test_where_the_profile_is_applied(reader: Reader, connection: Connection, store: Store) -> None:
-    """CP-21: on collections, related resources and relationships, where a cursor is used or asked for; nowhere else."""
+    """On collections, related resources and relationships, where a cursor is used or asked for; nowhere else."""
     sku = await factories.sku(connection, store)
     order = await factories.full_order(connection, store, [factories.Line(sku, n) for n in range(1, 8)])
     for url in ("/api/line_items", f"/api/orders/{order}/line_items", f"/api/orders/{order}/relationships/line_items"):
@@ -267,10 +275,11 @@ async def test_where_the_profile_is_applied(reader: Reader, connection: Connecti
         await reader.get(f"{url}?page[after]=start", 404)
 
 
+@pytest.mark.rule("CP-24", "CP-25")
 async def test_what_is_deleted_or_added_meanwhile_shifts_nothing(
     reader: Reader, connection: Connection, store: Store
 ) -> None:
-    """CP-24, CP-25: even the resource under the cursor may go."""
+    """Even the resource under the cursor may go."""
     customers = [await factories.customer(connection, store, reference=f"r{i:02}") for i in range(9)]
     page = await reader.document("/api/customers?sort=reference&page[size]=3&page[after]=start")
     for gone in (customers[0], customers[2]):
@@ -294,9 +303,10 @@ async def test_a_customer_pages_through_its_own(
     await customer.get(f"/api/orders/{orders[0]}/line_items?page[after]=start", 404)
 
 
+@pytest.mark.rule("CP-14", "CP-15")
 @pytest.mark.parametrize("type_", RESOURCES)
 async def test_every_type_pages_by_cursor_with_every_sort(reader: Reader, type_: str) -> None:
-    """CP-14, CP-15: a cursor with and without values, beyond which the database is really asked."""
+    """A cursor with and without values, beyond which the database is really asked."""
     resource = graph[type_]
     for name in [name for name, attribute in resource.attributes.items() if attribute.sort]:
         attribute = resource.attributes[name]
@@ -309,3 +319,62 @@ async def test_every_type_pages_by_cursor_with_every_sort(reader: Reader, type_:
                 text = cursor(resource, keys, [one, "x"])
                 assert isinstance(await reader.ids(f"/api/{type_}?sort={sort}&page[after]={text}"), list)
                 assert isinstance(await reader.ids(f"/api/{type_}?sort={sort}&page[before]={text}"), list)
+
+
+@pytest.mark.rule(
+    "CP-01", "CP-02", "CP-04", "CP-05", "CP-06", "CP-08", "CP-09", "CP-10", "CP-11", "CP-12", "CP-13", "CP-14", "CP-15",
+    "CP-16", "CP-19", "CP-20", "CP-21",
+)  # fmt: skip
+@pytest.mark.parametrize("url", PAGED)
+async def test_the_whole_profile_at_every_kind_of_url(
+    reader: Reader, connection: Connection, store: Store, url: str
+) -> None:
+    sku = await factories.sku(connection, store)
+    lines = [factories.Line(sku, n % 3 + 1) for n in range(13)]
+    url = url.format(await factories.full_order(connection, store, lines))
+
+    async def page(query: str) -> tuple[list[str], Any]:
+        answer = await reader.get(f"{url}?sort=-quantity&{query}", accept=ASKED)
+        assert answer.headers["content-type"] == APPLIED
+        return [one["id"] for one in answer.json()["data"]], answer.json()
+
+    whole, document = await page("page[size]=100&page[total]=true")
+    assert (len(whole), document["meta"]["page"]) == (13, {"total": 13})
+    assert (document["links"]["prev"], document["links"]["next"]) == (None, None)
+    cursors = [one["meta"]["page"]["cursor"] for one in document["data"]]
+    first, document = await page("")
+    assert first == whole[:10]
+    assert document["links"]["prev"] is None
+    assert (await reader.ids(document["links"]["next"])) == whole[10:]
+    assert (await page("page[size]=007"))[0] == whole[:7]
+    assert (await page(f"page[after]={cursors[3]}&page[size]=2"))[0] == whole[4:6]
+    assert (await page(f"page[before]={cursors[3]}&page[size]=2"))[0] == whole[1:3]
+    assert (await page(f"page[after]={cursors[12]}"))[0] == (await page(f"page[before]={cursors[0]}"))[0] == []
+    assert (await page(f"page[after]={cursors[0]}&page[before]={cursors[12]}"))[0] == whole[1:12]
+    truncated, document = await page(f"page[after]={cursors[0]}&page[before]={cursors[12]}&page[size]=3")
+    assert (truncated, document["meta"]) == (whole[1:4], {"page": {"rangeTruncated": True}})
+    assert flat(await reader.walk(f"{url}?sort=-quantity&page[size]=4&page[after]=start")) == whole
+
+
+@pytest.mark.rule("CP-02", "CP-04", "CP-09", "CP-15", "CP-21", "CN-23", "CN-28")
+@pytest.mark.parametrize(
+    ("query", "type_"),
+    [
+        ("page[size]=0", None), ("page[size]=101", "max-size-exceeded"), ("page[after]=x", None),
+        ("page[before]=x", None), ("sort=nope", "unsupported-sort"), ("page[total]=x", None),
+    ],
+)  # fmt: skip
+async def test_errors_apply_the_profile_too(
+    reader: Reader, connection: Connection, store: Store, query: str, type_: str | None
+) -> None:
+    """An error that the profile describes names it, whether Accept asked for it or the parameters did."""
+    order = await factories.order(connection, store)
+    for url in [one.format(order) for one in PAGED]:
+        for more, accept in (("", ASKED), ("&page[after]=start" if "after" not in query else "", MEDIA_TYPE)):
+            answer = await reader.get(f"{url}?{query}{more}", 400, accept=accept)
+            (error,) = answer.json()["errors"]
+            assert error["source"] == {"parameter": query.partition("=")[0]}
+            assert answer.headers["content-type"] == APPLIED
+            assert type_ is None or error["links"]["type"] == f"{PROFILE}/{type_}"
+        numbered = await reader.get(f"{url}?page[number]=0", 400, accept=ASKED)
+        assert numbered.headers["content-type"] == MEDIA_TYPE, "paged by number, the profile isn't applied"

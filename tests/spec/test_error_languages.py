@@ -27,6 +27,7 @@ ELSEWHERE = {
     "INTERNAL_SERVER_ERROR": "no request brings it about",
     "LINK_GONE": "a page says it",
     "REQUEST_IN_PROGRESS": "needs another request at the same time",
+    "RESOURCES_CONTENDED": "needs others that change the same resources all the while",
     "SERVICE_UNAVAILABLE": "needs a database that is away",
     "TOO_MANY_REQUESTS": "only WeMasy's route is limited, in its own texts",
 }

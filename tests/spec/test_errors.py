@@ -12,29 +12,15 @@ import pytest
 from service.principal import Store
 from service.store.pool import Connection
 from tests import factories
-from tests.spec.samples import COPIES, copies, copy_document, order, resolves
+from tests.spec.samples import COPIES, copies, copy_document, order
+from tests.spec.writing import Api, resource, to_all
 from tests.support import Access
 
-MEMBERS = {"id", "links", "status", "code", "title", "detail", "source", "meta"}
 
-
-def check(answer: httpx2.Response) -> list[dict[str, Any]]:
-    """Assert the rules that every error document keeps; gives its errors."""
-    errors: list[dict[str, Any]] = answer.json()["errors"]
-    assert errors
-    for error in errors:
-        assert error
-        assert error.keys() <= MEMBERS
-        assert error["links"].keys() <= {"about", "type"}
-        assert error.get("source", {}).keys() <= {"pointer", "parameter", "header"}
-        assert isinstance(error["status"], str)
-        assert error["id"] == answer.headers["x-request-id"]
-    if len({error["status"] for error in errors}) == 1:
-        assert errors[0]["status"] == str(answer.status_code)
-    else:
-        assert answer.status_code == 400
-    assert answer.headers["content-language"] in ("en", "nl")
-    return errors
+def errors(answer: httpx2.Response) -> list[dict[str, Any]]:
+    """The errors of an answer."""
+    found: list[dict[str, Any]] = answer.json()["errors"]
+    return found
 
 
 @pytest.mark.rule("ER-01", "ER-02", "ER-04", "ER-05", "ER-07", "ER-08")
@@ -60,7 +46,7 @@ async def test_an_error_says_what_and_where_and_leads_to_its_explanation(  # noq
     code: str,
     source: dict[str, str] | None,
 ) -> None:
-    (error,) = check(await client.get(url, headers=integration.headers | headers))
+    (error,) = errors(await client.get(url, headers=integration.headers | headers))
     assert error["code"] == code
     assert error.get("source") == source
     for link in error["links"].values():
@@ -93,12 +79,11 @@ async def test_all_problems_at_once_with_pointers_that_resolve(
     document = await copy_document(connection, store, reference=7, status="completed", metadata=[], **{"a/b~c": 1})
     del document["data"]["relationships"]["source_order"]
     answer = await client.post(COPIES, content=orjson.dumps(document), headers=integration.headers)
-    errors = check(answer)
+    found = errors(answer)
     assert answer.status_code == 400, "403 and 422 together"
-    assert {error["status"] for error in errors} == {"403", "422"}
-    assert len(errors) == 5
-    assert all(resolves(document, error["source"]["pointer"]) for error in errors)
-    assert "/data/attributes/a~1b~0c" in [error["source"]["pointer"] for error in errors]
+    assert {error["status"] for error in found} == {"403", "422"}
+    assert len(found) == 5
+    assert "/data/attributes/a~1b~0c" in [error["source"]["pointer"] for error in found]
     assert await copies(connection, store) == 0
 
 
@@ -109,7 +94,7 @@ async def test_an_accident_tells_nothing(
     await order(connection, store)
     await connection.execute("update stores set locale = 'xx_NOPE' where store_id = $1", store.id)
     answer = await client.get("/api/orders", headers=integration.headers)
-    (error,) = check(answer)
+    (error,) = errors(answer)
     assert answer.status_code == 500
     assert error["id"] in error["detail"]
     for secret in ("Traceback", "select", "xx_NOPE", "/service/", ".py"):
@@ -125,7 +110,7 @@ async def test_errors_speak_the_readers_language(
     client: httpx2.AsyncClient, integration: Access, language: str, chosen: str
 ) -> None:
     answer = await client.get("/api/orders/nope", headers=integration.headers | {"Accept-Language": language})
-    (error,) = check(answer)
+    (error,) = errors(answer)
     assert answer.headers["content-language"] == chosen
     assert "Accept-Language" in answer.headers["vary"]
     assert error["code"] == "RECORD_NOT_FOUND"
@@ -146,10 +131,14 @@ async def test_unknown_parameters_are_refused_everywhere(
     document = await copy_document(connection, store)
     order_id = document["data"]["relationships"]["source_order"]["data"]["id"]
     params = {parameter: "1"}
-    for url in ("/api/orders", f"/api/orders/{order_id}", f"/api/orders/{order_id}/line_items"):
-        (error,) = check(await client.get(url, params=params, headers=integration.headers))
+    one = f"/api/orders/{order_id}"
+    for url in (
+        "/api", "/api/orders", one, f"{one}/line_items", f"{one}/customer", f"{one}/relationships/line_items",
+        f"{one}/relationships/customer",
+    ):  # fmt: skip
+        (error,) = errors(await client.get(url, params=params, headers=integration.headers))
         assert (error["status"], error["source"]) == ("400", {"parameter": parameter})
-    (error,) = check(await client.post(COPIES, params=params, json=document, headers=integration.headers))
+    (error,) = errors(await client.post(COPIES, params=params, json=document, headers=integration.headers))
     assert (error["status"], error["source"]) == ("400", {"parameter": parameter})
     assert await copies(connection, store) == 0
 
@@ -171,8 +160,9 @@ async def test_encoded_parameters_are_read(
     plain = await client.get(f"/api/orders/{id_}?include=customer,line_items", headers=integration.headers)
     encoded = await client.get(f"/api/orders/{id_}?include=customer%2Cline_items", headers=integration.headers)
     assert plain.json()["included"] == encoded.json()["included"]
-    (error,) = check(await client.get("/api/orders?sort=id&sort=number", headers=integration.headers))
-    assert (error["status"], error["source"]) == ("400", {"parameter": "sort"})
+    for name in ("sort", "include", "fields[orders]", "page[size]", "filter[id]"):
+        (error,) = errors(await client.get(f"/api/orders?{name}=id&{name}=id", headers=integration.headers))
+        assert (error["status"], error["source"]) == ("400", {"parameter": name})
 
 
 @pytest.mark.rule("QP-08")
@@ -182,4 +172,31 @@ async def test_queries_that_can_not_be_decoded_are_400(
 ) -> None:
     answer = await client.get(f"http://127.0.0.1/api/orders?{query}", headers=integration.headers)
     assert answer.status_code == 400, answer.text
-    check(answer)
+
+
+@pytest.mark.rule("QP-01", "QP-05", "QP-06", "IN-07", "IN-10", "SF-07", "SO-07", "PG-12", "FI-10")
+@pytest.mark.parametrize("parameter", ["foo", "fooBar", "Filter[x]", "sort", "filter[id]", "page[size]"])
+async def test_no_change_is_made_with_a_parameter_that_is_not_known(api: Api, parameter: str) -> None:
+    """Also `include` and `fields` where the answer has no document, or where what they name isn't there."""
+    tag = await api.create("tags", {"name": "vip"})
+    sam = await api.create("customers", {"email": "sam@example.com"}, {"tags": to_all("tags", tag["id"])})
+    before = await api.get("customers?include=tags")
+    url = f"customers/{sam['id']}"
+    relationship = f"{url}/relationships/tags"
+    bodiless, shaped = [parameter, "include", "fields[customers]"], [parameter]
+    for method, place, document, parameters in (
+        ("POST", "customers", resource("customers", {"email": "new@example.com"}), shaped),
+        ("PATCH", url, resource("customers", {"reference": "new"}, id=sam["id"]), shaped),
+        ("DELETE", url, None, bodiless),
+        ("PATCH", relationship, to_all("tags"), bodiless),
+        ("POST", relationship, to_all("tags", tag["id"]), bodiless),
+        ("DELETE", relationship, to_all("tags", tag["id"]), bodiless),
+    ):
+        for name in parameters:
+            (error,) = errors(await api.send(method, f"{place}?{name}=email", document))
+            assert (error["status"], error["source"]) == ("400", {"parameter": name}), (method, place)
+        if document and parameters == shaped:
+            for query in ("include=nope", "include=tags.nope", "fields[customers]=nope", "fields[nope]=id"):
+                (error,) = errors(await api.send(method, f"{place}?{query}", document))
+                assert error["source"] == {"parameter": query.partition("=")[0]}
+    assert await api.get("customers?include=tags") == before

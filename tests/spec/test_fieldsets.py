@@ -19,8 +19,8 @@ async def url(connection: Connection, store: Store) -> str:
     return f"/api/orders/{await factories.full_order(connection, store, [factories.Line(sku)])}"
 
 
+@pytest.mark.rule("SF-01", "SF-03", "SF-04")
 async def test_only_the_fields_asked_for(reader: Reader, url: str) -> None:
-    """SF-01, SF-03, SF-04."""
     order = (await reader.document(f"{url}?fields[orders]=status"))["data"]
     assert order.keys() == ALWAYS | {"attributes"}
     assert order["attributes"] == {"status": "placed"}
@@ -30,15 +30,17 @@ async def test_only_the_fields_asked_for(reader: Reader, url: str) -> None:
     assert order["relationships"].keys() == {"customer"}
 
 
+@pytest.mark.rule("SF-02", "SF-05", "CD-03")
 async def test_included_resources_have_their_own(reader: Reader, url: str) -> None:
-    """SF-02, SF-05, CD-03: a fieldset may take the linkage away, not what is included."""
+    """A fieldset may take the linkage away, not what is included."""
     document = await reader.document(f"{url}?include=customer&fields[customers]=email&fields[orders]=status")
     assert [one["attributes"].keys() for one in document["included"]] == [{"email"}]
     assert "relationships" not in document["data"]
 
 
+@pytest.mark.rule("SF-06")
 async def test_everywhere(reader: Reader, url: str) -> None:
-    """SF-06 on collections, related resources and relationships."""
+    """On collections, related resources and relationships."""
     for place in ("/api/orders", f"{url}/line_items", f"{url}/customer"):
         data = (await reader.document(f"{place}?fields[orders]=&fields[line_items]=name&fields[customers]="))["data"]
         for one in data if isinstance(data, list) else [data]:
@@ -49,6 +51,7 @@ async def test_everywhere(reader: Reader, url: str) -> None:
     assert paged["data"][0]["attributes"] == {"status": "placed"}, "sorting by a field doesn't show it"
 
 
+@pytest.mark.rule("SF-07", "SF-08")
 @pytest.mark.parametrize(
     ("query", "parameter"),
     [
@@ -60,13 +63,12 @@ async def test_everywhere(reader: Reader, url: str) -> None:
     ],
 )  # fmt: skip
 async def test_what_is_unknown_is_refused(reader: Reader, url: str, query: str, parameter: str) -> None:
-    """SF-07, SF-08."""
     for place in ("/api/orders", url):
         await reader.refused(f"{place}?{query}", parameter)
 
 
+@pytest.mark.rule("SF-09")
 async def test_brackets_may_be_encoded(reader: Reader, url: str) -> None:
-    """SF-09."""
     plain = await reader.document(f"{url}?fields[orders]=status,customer")
     encoded = await reader.document(f"{url}?fields%5Borders%5D=status%2Ccustomer")
     assert plain["data"] == encoded["data"]

@@ -53,14 +53,15 @@ async def world(connection: Connection, store: Store) -> World:
     return World(anna, bob, strange, orders, mug, tag)
 
 
+@pytest.mark.rule("FI-01")
 @pytest.mark.usefixtures("world")
 async def test_only_the_filter_family_filters(reader: Reader) -> None:
-    """FI-01."""
     await reader.refused("/api/orders?status=placed", "status")
     await reader.refused("/api/orders?q[status_eq]=placed", "q[status_eq]")
     assert len(await reader.ids("/api/orders?filter[status]=placed")) == 3
 
 
+@pytest.mark.rule("FI-02", "FI-09")
 @pytest.mark.parametrize(
     "name",
     [
@@ -74,11 +75,12 @@ async def test_only_the_filter_family_filters(reader: Reader) -> None:
     ],
 )  # fmt: skip
 async def test_what_is_unknown_is_named(reader: Reader, name: str) -> None:
-    """FI-02, FI-09: an unknown name, and `_`, which is no member name."""
+    """An unknown name, and `_`, which is no member name."""
     error = await reader.refused("/api/orders", name, {name: "1"})
     assert error["code"] == "FILTER_NOT_ALLOWED"
 
 
+@pytest.mark.rule("FI-03")
 @pytest.mark.parametrize(
     "name",
     [
@@ -88,11 +90,11 @@ async def test_what_is_unknown_is_named(reader: Reader, name: str) -> None:
     ],
 )  # fmt: skip
 async def test_an_unknown_or_unfit_matcher_is_refused(reader: Reader, name: str) -> None:
-    """FI-03."""
     error = await reader.refused("/api/orders", name, {name: "1"})
     assert error["code"] == "FILTER_NOT_ALLOWED"
 
 
+@pytest.mark.rule("FI-04")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -108,14 +110,14 @@ async def test_an_unknown_or_unfit_matcher_is_refused(reader: Reader, name: str)
     ],
 )  # fmt: skip
 async def test_a_value_that_can_not_be_read_is_refused(reader: Reader, name: str, value: str) -> None:
-    """FI-04."""
     error = await reader.refused("/api/orders", name, {name: value})
     assert error["code"] == "INVALID_FILTER_VALUE"
     assert len(error["detail"]) < 400
 
 
+@pytest.mark.rule("FI-05")
 async def test_sets_of_ids_and_values(reader: Reader, world: World) -> None:
-    """FI-05: one parameter with commas and a repeated one mean the same."""
+    """One parameter with commas and a repeated one mean the same."""
     first, second, third, draft = world.orders
     assert await reader.ids(f"/api/orders?filter[id]={second},{first},none") == [first, second]
     assert await reader.ids(f"/api/orders?filter[id][]={first}&filter[id][]={second}") == [first, second]
@@ -127,8 +129,8 @@ async def test_sets_of_ids_and_values(reader: Reader, world: World) -> None:
     await reader.refused(f"/api/orders?filter[id]={first}&filter[id]={second}", "filter[id]")
 
 
+@pytest.mark.rule("FI-06")
 async def test_filters_are_anded(reader: Reader, world: World) -> None:
-    """FI-06."""
     first, second, third, _ = world.orders
     assert await reader.ids("/api/orders?filter[status]=placed&filter[q][total_amount_cents_gteq]=2000") == [
         second,
@@ -139,8 +141,9 @@ async def test_filters_are_anded(reader: Reader, world: World) -> None:
     assert await reader.ids(f"/api/orders?{both}&filter[status]=draft") == []
 
 
+@pytest.mark.rule("FI-07", "FI-08")
 async def test_relationships(reader: Reader, world: World) -> None:
-    """FI-07, FI-08: by the related id, and by an attribute of what is related."""
+    """By the related id, and by an attribute of what is related."""
     first, second, third, draft = world.orders
     for form in ("filter[customer]", "filter[customer.id]", "filter[q][customer_id_eq]", "filter[customer][eq]"):
         assert await reader.ids("/api/orders", {form: world.anna}) == [first, second]
@@ -167,16 +170,16 @@ async def test_relationships(reader: Reader, world: World) -> None:
     assert await reader.ids(f"/api/orders?{conditions}") == [first, second], "each filter finds a line of its own"
 
 
+@pytest.mark.rule("FI-10")
 async def test_single_resources_take_no_filter(reader: Reader, world: World) -> None:
-    """FI-10."""
     for url in (f"/api/orders/{world.orders[0]}", f"/api/orders/{world.orders[0]}/customer"):
         await reader.refused(f"{url}?filter[id]=x", "filter[id]")
     await reader.refused(f"/api/orders/{world.orders[0]}/relationships/customer?filter[id]=x", "filter[id]")
 
 
+@pytest.mark.rule("FI-11")
 @pytest.mark.parametrize("matcher", ["eq", "in", "cont", "i_cont", "start", "end", "not_eq", "not_cont", "cont_all"])
 async def test_syntax_of_other_languages_is_data(reader: Reader, world: World, matcher: str) -> None:
-    """FI-11."""
     listed = "[]" if MATCHERS[matcher].takes == "list" or MATCHERS[matcher].each else ""
     found = await reader.ids("/api/customers", {f"filter[q][reference_{matcher}]{listed}": STRANGE})
     assert found == ([world.anna] if matcher.startswith("not_") else [world.strange])
@@ -187,8 +190,9 @@ async def test_syntax_of_other_languages_is_data(reader: Reader, world: World, m
             assert escaped == ([world.strange] if wanted else []), text
 
 
+@pytest.mark.rule("FI-01")
 async def test_related_collections_can_be_filtered_too(reader: Reader, world: World) -> None:
-    """FI-01 on related and relationship URLs."""
+    """On related and relationship URLs."""
     order = world.orders[1]
     for url in (f"/api/orders/{order}/line_items", f"/api/orders/{order}/relationships/line_items"):
         assert len(await reader.ids(f"{url}?filter[sku_code]=MUG")) == 1
@@ -225,9 +229,10 @@ BY_TEXT = {
 """Matcher -> a value, and the customers that it finds; worked out by hand. Capitals sort before small letters."""
 
 
+@pytest.mark.rule("FI-03")
 @pytest.mark.parametrize("matcher", BY_TEXT)
 async def test_every_matcher(reader: Reader, connection: Connection, store: Store, matcher: str) -> None:
-    """FI-03: every matcher does what its row in the reference says, in both forms."""
+    """Every matcher does what its row in the reference says, in both forms."""
     for name, reference in CODES.items():
         await factories.customer(connection, store, reference=reference, reference_origin=name)
     value, wanted = BY_TEXT[matcher]
@@ -243,8 +248,9 @@ def test_the_matchers_that_are_not_for_text_are_tried_below() -> None:
     assert MATCHERS.keys() - BY_TEXT.keys() == {"true", "false", "jcont"}
 
 
+@pytest.mark.rule("FI-03")
 async def test_json_contains(reader: Reader, world: World) -> None:
-    """FI-03: `jcont`."""
+    """`jcont`."""
     for value, found in (
         ('{"vip":true}', [world.bob]), ('{"vip": true, "tier": 2}', [world.bob]), ('{"vip":false}', []),
         ('{"tier":"2"}', []), ("{}", [world.anna, world.bob, world.strange]), ("[]", []), ('"vip"', []),
@@ -253,8 +259,9 @@ async def test_json_contains(reader: Reader, world: World) -> None:
         assert await reader.ids("/api/customers", {"filter[metadata][jcont]": value}) == found, value
 
 
+@pytest.mark.rule("FI-03")
 def test_booleans_have_their_own_matchers() -> None:
-    """FI-03: no attribute of the graph that can be filtered by is boolean yet; the tree is what counts."""
+    """No attribute of the graph that can be filtered by is boolean yet; the tree is what counts."""
     orders = graph["orders"]
     guest = orders.attributes["guest"]
     guest.filter = True
@@ -267,8 +274,9 @@ def test_booleans_have_their_own_matchers() -> None:
         guest.filter = False
 
 
+@pytest.mark.rule("FI-05", "FI-07", "FI-08")
 def test_all_forms_become_one_tree() -> None:
-    """FI-05, FI-07, FI-08: what the forms mean is decided before any SQL."""
+    """What the forms mean is decided before any SQL."""
 
     def tree(*parts: tuple[list[str], list[str]]) -> AllOf:
         filters = Filters(graph["orders"])
@@ -289,10 +297,11 @@ def test_all_forms_become_one_tree() -> None:
     )
 
 
+@pytest.mark.rule("FI-03")
 async def test_numbers_of_orders_can_be_searched_as_text(
     reader: Reader, connection: Connection, store: Store, world: World
 ) -> None:
-    """FI-03: `number_or_email_cont`, which Commerce Layer's own pages send most."""
+    """`number_or_email_cont`, which Commerce Layer's own pages send most."""
     number = await connection.fetchval(
         "select number from orders where store_id = $1 and id = $2", store.id, world.orders[2]
     )
@@ -302,9 +311,10 @@ async def test_numbers_of_orders_can_be_searched_as_text(
     assert world.orders[2] in await reader.ids(f"/api/orders?filter[q][number_gteq]={number}")
 
 
+@pytest.mark.rule("FI-03")
 @pytest.mark.parametrize("type_", RESOURCES)
 async def test_everything_that_can_be_filtered_can_be_with_every_matcher_that_suits(reader: Reader, type_: str) -> None:
-    """FI-03: SQL that Postgres accepts, for every attribute of every type."""
+    """SQL that Postgres accepts, for every attribute of every type."""
     resource = graph[type_]
     for name in filterable(resource):
         for matcher in ("eq", "not_in_or_null", "gteq_any", "cont", "blank", "null"):

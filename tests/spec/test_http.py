@@ -20,7 +20,8 @@ from service.principal import Store
 from service.settings import Settings
 from service.store.pool import Connection
 from tests import factories
-from tests.spec.samples import COPIES, MEDIA_TYPE, copies, copy_document, order
+from tests.spec.reading import MEDIA_TYPE
+from tests.spec.samples import COPIES, copies, copy_document, order
 from tests.support import Access, Grant
 
 
@@ -121,7 +122,7 @@ async def test_the_origins_are_those_of_the_settings(settings: Settings) -> None
             assert preflight.status_code == (200 if allowed else 400)
 
 
-@pytest.mark.rule("HT-03")
+@pytest.mark.rule("UP-20")
 async def test_a_post_may_stand_for_another_method(client: httpx2.AsyncClient, integration: Access) -> None:
     async def asked(sent: str, method: str = "POST") -> httpx2.Response:
         headers = integration.headers | {"X-HTTP-Method-Override": sent}

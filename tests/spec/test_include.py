@@ -26,26 +26,30 @@ def types(document: dict[str, Any]) -> set[str]:
     return {one["type"] for one in document["included"]}
 
 
+@pytest.mark.rule("IN-01", "IN-02", "IN-03", "IN-06", "CD-01", "CD-05")
 async def test_exactly_what_was_asked_for(reader: Reader, order: str) -> None:
-    """IN-01, IN-02, IN-03, IN-05, CD-05."""
     url = f"/api/orders/{order}"
     assert types(await reader.document(url, include="customer")) == {"customers"}
     document = await reader.document(url, include="customer,line_items.sku")
     assert types(document) == {"customers", "line_items", "skus"}
     assert len(document["included"]) == 5
     assert types(await reader.document("/api/orders", include="line_items")) == {"line_items"}
-    assert "included" not in await reader.document(url)
+    for bare in (url, "/api/orders", f"{url}/line_items", f"{url}/relationships/line_items", f"{url}/customer"):
+        assert "included" not in await reader.document(bare)
 
 
+@pytest.mark.rule("IN-04", "IN-05")
 async def test_nothing_to_include_is_an_empty_list(
     reader: Reader, connection: Connection, store: Store, order: str
 ) -> None:
-    """IN-04."""
     bare = await factories.order(connection, store, [], status="draft")
     assert (await reader.document(f"/api/orders/{bare}", include="customer,tags"))["included"] == []
-    assert (await reader.document(f"/api/orders/{order}", include=""))["included"] == []
+    one = f"/api/orders/{order}"
+    for url in ("/api/orders", one, f"{one}/line_items", f"{one}/customer", f"{one}/relationships/line_items"):
+        assert (await reader.document(url, include=""))["included"] == []
 
 
+@pytest.mark.rule("IN-07", "IN-08")
 @pytest.mark.parametrize(
     "path",
     [
@@ -55,22 +59,23 @@ async def test_nothing_to_include_is_an_empty_list(
     ],
 )  # fmt: skip
 async def test_other_paths_are_refused_everywhere(reader: Reader, order: str, path: str) -> None:
-    """IN-07, IN-08."""
     for url in ("/api/orders", f"/api/orders/{order}"):
         assert (await reader.refused(url, "include", {"include": path}))["code"] == "INVALID_INCLUDE"
-    for url in (f"/api/orders/{order}/line_items", f"/api/orders/{order}/relationships/line_items"):
-        await reader.refused(url, "include", {"include": path})
+    one = f"/api/orders/{order}"
+    for url in ("line_items", "customer", "relationships/line_items", "relationships/customer"):
+        await reader.refused(f"{one}/{url}", "include", {"include": path if path != "customer.orders" else "orders"})
 
 
+@pytest.mark.rule("IN-09")
 async def test_twice_is_once(reader: Reader, order: str) -> None:
-    """IN-09."""
     once = await reader.document(f"/api/orders/{order}?include=customer")
     twice = await reader.document(f"/api/orders/{order}?include=customer%2Ccustomer")
     assert once["included"] == twice["included"]
 
 
+@pytest.mark.rule("IN-11", "IN-12")
 async def test_relationship_and_related_urls(reader: Reader, order: str) -> None:
-    """IN-10, IN-11: paths of a relationship begin with its own name, those of related resources don't."""
+    """Paths of a relationship begin with its own name, those of related resources don't."""
     document = await reader.document(f"/api/orders/{order}/relationships/line_items", include="line_items.sku")
     assert all(one.keys() == {"type", "id"} for one in document["data"])
     assert types(document) == {"line_items", "skus"}
@@ -78,8 +83,8 @@ async def test_relationship_and_related_urls(reader: Reader, order: str) -> None
     assert types(await reader.document(f"/api/orders/{order}/customer", include="tags")) == set()
 
 
+@pytest.mark.rule("CD-02", "CD-04", "CD-06")
 async def test_what_is_included_is_linked_once(reader: Reader, order: str) -> None:
-    """CD-02, CD-04, CD-06."""
     document = await reader.document("/api/orders", include="line_items.order,customer,line_items.sku.tags")
     everything = [*document["data"], *document["included"]]
     keys = [(one["type"], one["id"]) for one in everything]
@@ -92,10 +97,11 @@ async def test_what_is_included_is_linked_once(reader: Reader, order: str) -> No
     assert set(keys) - {("orders", order)} <= linked
 
 
+@pytest.mark.rule("IN-08")
 async def test_an_answer_includes_so_many_at_most(
     reader: Reader, connection: Connection, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """IN-08: the error names the limit; one under it is fine, and nothing is ever cut off."""
+    """The error names the limit; one under it is fine, and nothing is ever cut off."""
     assert documents.MAX_INCLUDED == 5_000
     for module in (documents, compiler):
         monkeypatch.setattr(module, "MAX_INCLUDED", 4)
@@ -110,8 +116,9 @@ async def test_an_answer_includes_so_many_at_most(
         assert error["meta"]["value"] > 4
 
 
+@pytest.mark.rule("IN-13", "SF-06")
 async def test_the_answer_to_a_create_too(reader: Reader, connection: Connection, store: Store, order: str) -> None:
-    """IN-12, SF-06: `include` and fieldsets shape what a POST answers, and a mistake in them makes nothing."""
+    """`include` and fieldsets shape what a POST answers, and a mistake in them makes nothing."""
     subscription = await factories.subscription(connection, store, order)
     body = {
         "data": {
@@ -132,3 +139,31 @@ async def test_the_answer_to_a_create_too(reader: Reader, connection: Connection
     assert answer.status_code == 201, answer.text
     assert answer.json()["data"]["attributes"] == {"status": "pending"}
     assert [one["attributes"] for one in answer.json()["included"]] == [{"status": "placed"}]
+
+
+@pytest.mark.rule("IN-13", "SF-06", "UP-19")
+async def test_the_answer_to_an_update_too(reader: Reader, order: str) -> None:
+    url = f"/api/orders/{order}?include=customer&fields[orders]=reference,customer&fields[customers]=email"
+    body = {"data": {"type": "orders", "id": order, "attributes": {"reference": "new"}}}
+    answer = await reader.client.patch(url, json=body, headers=reader.access.headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["data"]["attributes"] == {"reference": "new"}
+    assert [one["attributes"].keys() for one in answer.json()["included"]] == [{"email"}]
+    assert answer.json() == await reader.document(url)
+
+
+@pytest.mark.rule("RL-09", "CD-02")
+async def test_every_primary_resource_links_what_is_included(
+    reader: Reader, connection: Connection, store: Store, order: str
+) -> None:
+    """Also those that have none of it, on collections and related URLs, and deeper down the path."""
+    bare = await factories.order(connection, store, [], status="draft")
+    document = await reader.document("/api/orders", include="line_items.sku,tags")
+    linked = {one["id"]: one["relationships"]["line_items"]["data"] for one in document["data"]}
+    assert {id_: len(found) for id_, found in linked.items()} == {order: 2, bare: 0}
+    assert all(one["relationships"]["tags"]["data"] == [] for one in document["data"])
+    customer = (await reader.document(f"/api/orders/{order}/customer"))["data"]["id"]
+    related = await reader.document(f"/api/customers/{customer}/orders", include="line_items.sku.prices")
+    assert len(related["data"][0]["relationships"]["line_items"]["data"]) == 2
+    skus = [one for one in related["included"] if one["type"] == "skus"]
+    assert [len(one["relationships"]["prices"]["data"]) for one in skus] == [1, 1]

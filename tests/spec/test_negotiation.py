@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx2
+import orjson
 import pytest
 
 from service.errors import NotAcceptable, UnsupportedMediaType
@@ -12,7 +13,9 @@ from service.http.answers import Document
 from service.jsonapi.negotiation import PLAIN, Media, check_accept, check_content_type
 from service.principal import Store
 from service.store.pool import Connection
-from tests.spec.samples import COPIES, MEDIA_TYPE, UNKNOWN, copies, copy_document
+from tests.spec.reading import MEDIA_TYPE
+from tests.spec.samples import COPIES, UNKNOWN, copies, copy_document
+from tests.spec.writing import Api, resource, to_all
 from tests.support import Access
 
 CURSOR = "https://jsonapi.org/profiles/ethanresnick/cursor-pagination"
@@ -114,13 +117,14 @@ async def test_content_types_that_are_read(
     assert answer.json()["jsonapi"] == {"version": "1.1"}
 
 
-@pytest.mark.rule("CN-11")
+@pytest.mark.rule("CN-11", "CN-12")
 @pytest.mark.parametrize(("content_type", "status"), [(f"{MEDIA_TYPE}; charset=utf-8", 415), (MEDIA_TYPE, 200)])
 async def test_the_content_type_of_a_get_counts_too(
     client: httpx2.AsyncClient, integration: Access, content_type: str, status: int
 ) -> None:
-    answer = await client.get("/api/orders", headers=integration.headers | {"Content-Type": content_type})
-    assert answer.status_code == status
+    for url in ("/api", "/api/orders", "/api/orders?nope=1"):
+        answer = await client.get(url, headers=integration.headers | {"Content-Type": content_type})
+        assert answer.status_code == (400 if "nope" in url and status == 200 else status)
 
 
 ACCEPTS = [
@@ -194,3 +198,61 @@ def test_what_is_applied_is_named_three_times() -> None:
     answer = Document({"jsonapi": about, "links": {"self": "/api/orders"}, "data": []})
     assert answer.headers["content-type"] == f'{MEDIA_TYPE}; ext="{ATOMIC}"; profile="{CURSOR} {UNKNOWN}"'
     assert b'"self":{"href":"/api/orders","type":' in bytes(answer.body)
+
+
+@pytest.fixture
+async def changes(api: Api) -> list[tuple[str, str, Any]]:
+    """A request of each kind that changes something: method, URL below /api, document."""
+    tag = await api.create("tags", {"name": "vip"})
+    sam = await api.create("customers", {"email": "sam@example.com"}, {"tags": to_all("tags", tag["id"])})
+    url = f"customers/{sam['id']}"
+    return [
+        ("POST", "customers", resource("customers", {"email": "new@example.com"})),
+        ("PATCH", url, resource("customers", {"reference": "new"}, id=sam["id"])),
+        ("PATCH", f"{url}/relationships/tags", to_all("tags")),
+        ("POST", f"{url}/relationships/tags", to_all("tags", (await api.create("tags", {"name": "new"}))["id"])),
+        ("DELETE", f"{url}/relationships/tags", to_all("tags", tag["id"])),
+        ("DELETE", url, {}),
+    ]
+
+
+@pytest.mark.rule("CN-03", "CN-04", "CN-05", "CN-08", "CN-09", "CN-14", "CN-16", "CN-17", "CN-22", "CN-30")
+@pytest.mark.parametrize(
+    ("header", "value", "status"),
+    [
+        ("Content-Type", f"{MEDIA_TYPE}; charset=utf-8", 415), ("Content-Type", f"{MEDIA_TYPE};version=1", 415),
+        ("Content-Type", f'{MEDIA_TYPE}; profile="{UNKNOWN}"; charset=utf-8', 415),
+        ("Content-Type", f'{MEDIA_TYPE}; ext="{UNKNOWN}"', 415), ("Content-Type", "application/json", 415),
+        ("Content-Type", None, 415),
+        ("Accept", f"{MEDIA_TYPE}; charset=utf-8", 406), ("Accept", f"{MEDIA_TYPE}; charset=utf-8, */*", 406),
+        ("Accept", f'{MEDIA_TYPE}; ext="{UNKNOWN}"', 406), ("Accept", "text/html", 406),
+    ],
+)  # fmt: skip
+async def test_no_change_is_made_in_the_wrong_media_type(  # noqa: PLR0917 -- fixtures
+    client: httpx2.AsyncClient,
+    integration: Access,
+    api: Api,
+    changes: list[tuple[str, str, Any]],
+    header: str,
+    value: str | None,
+    status: int,
+) -> None:
+    before = await api.get("customers?include=tags")
+    headers = {**integration.headers, header: value}
+    sent = {name: one for name, one in headers.items() if one is not None}
+    for method, url, document in changes:
+        answer = await client.request(method, f"/api/{url}", content=orjson.dumps(document), headers=sent)
+        assert answer.status_code == status, (method, url)
+        assert answer.json()["errors"][0]["source"] == {"header": header}
+        assert status == 406 or answer.headers["accept-patch"] == MEDIA_TYPE
+    assert await api.get("customers?include=tags") == before
+
+
+@pytest.mark.rule("CN-07", "CN-10", "CN-13", "CN-15", "CN-18", "CN-19", "CN-20")
+async def test_changes_are_made_in_every_media_type_that_is_read(api: Api, changes: list[tuple[str, str, Any]]) -> None:
+    accepted = (f"{MEDIA_TYPE}; charset=utf-8, {MEDIA_TYPE}", "*/*", f'{MEDIA_TYPE}; profile="{UNKNOWN}";q=0.3')
+    for number, (method, url, document) in enumerate(changes):
+        headers = {"Content-Type": f'Application/VND.Api+Json ; Profile="{UNKNOWN}"', "Accept": accepted[number % 3]}
+        answer = await api.send(method, url, document, **headers)
+        assert answer.status_code in (200, 201, 204), (method, url, answer.text)
+        assert answer.headers.get("content-type", MEDIA_TYPE) == MEDIA_TYPE

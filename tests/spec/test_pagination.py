@@ -30,13 +30,14 @@ FORMS = {
 }
 
 
+@pytest.mark.rule("PG-02", "PG-03", "PG-04", "PG-06")
 @pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
 @pytest.mark.parametrize("size", [1, 3, 10, 11, 12, 100])
 @pytest.mark.parametrize("sort", ["id", "-id", "reference", "-reference,created_at"])
 async def test_following_next_yields_everything_once(
     reader: Reader, customers: list[str], form: str, size: int, sort: str
 ) -> None:
-    """PG-02, PG-03, PG-04, PG-06: in the order of the sort, and back by `prev`."""
+    """In the order of the sort, and back by `prev`."""
     whole = await reader.ids(f"/api/customers?page[size]=100&sort={sort}")
     assert sorted(whole) == sorted(customers)
     first = f"/api/customers?sort={sort}&{form.format(size)}"
@@ -49,8 +50,9 @@ async def test_following_next_yields_everything_once(
     assert flat(back[::-1]) == whole
 
 
+@pytest.mark.rule("PG-01", "PG-05")
 async def test_links_and_counts(reader: Reader, customers: list[str]) -> None:
-    """PG-01, PG-05: links keep every other parameter, and go under their four names only."""
+    """Links keep every other parameter, and go under their four names only."""
     asked = {
         "include": "tags", "fields[customers]": "email,tags", "filter[status]": "acquired", "sort": "-id",
         "page[number]": "2", "page[size]": "3",
@@ -68,8 +70,9 @@ async def test_links_and_counts(reader: Reader, customers: list[str]) -> None:
     assert (await reader.document("/api/customers?page[limit]=7"))["links"]["next"].endswith("page%5Blimit%5D=7")
 
 
+@pytest.mark.rule("PG-09")
 async def test_past_the_end(reader: Reader, customers: list[str]) -> None:
-    """PG-09: an empty page, whose `prev` is the last one."""
+    """An empty page, whose `prev` is the last one."""
     for query in ("page[number]=9", "page[number]=9999999999&page[size]=100", "page[offset]=9999999999"):
         document = await reader.document(f"/api/customers?{query}")
         assert document["data"] == []
@@ -78,18 +81,18 @@ async def test_past_the_end(reader: Reader, customers: list[str]) -> None:
     assert (await reader.document("/api/tags"))["links"].keys() == {"self", "describedby", "first", "last"}
 
 
+@pytest.mark.rule("PG-08")
 @pytest.mark.parametrize("key", ["size", "number", "limit", "offset"])
 @pytest.mark.parametrize(
     "value", ["-1", "abc", "", "1.5", "+1", " 1", "1 ", "1e1", "\u0661", "0x1", "9" * 5000, "1" * 11]
 )
 async def test_what_is_no_number_is_refused(reader: Reader, key: str, value: str) -> None:
-    """PG-08."""
     error = await reader.refused("/api/customers", f"page[{key}]", {f"page[{key}]": value})
     assert error["code"] == "INVALID_PAGE_VALUE"
 
 
+@pytest.mark.rule("PG-08")
 async def test_zero_and_leading_zeros(reader: Reader, customers: list[str]) -> None:
-    """PG-08."""
     for key in ("size", "number", "limit"):
         for zero in ("0", "000"):
             await reader.refused("/api/customers", f"page[{key}]", {f"page[{key}]": zero})
@@ -97,15 +100,16 @@ async def test_zero_and_leading_zeros(reader: Reader, customers: list[str]) -> N
     assert await reader.ids("/api/customers?page[limit]=0000000000000003&page[offset]=0") == customers[:3]
 
 
+@pytest.mark.rule("PG-09")
 @pytest.mark.parametrize("value", ["101", "1000", "99999999999999999999", "0101"])
 async def test_above_the_maximum(reader: Reader, value: str) -> None:
-    """PG-09."""
     for key in ("size", "limit"):
         error = await reader.refused("/api/customers", f"page[{key}]", {f"page[{key}]": value})
         assert error["meta"] == {"page": {"maxSize": 100}}
     assert len(await reader.ids("/api/customers?page[size]=100")) == 0
 
 
+@pytest.mark.rule("PG-07", "PG-10")
 @pytest.mark.parametrize(
     ("query", "parameter"),
     [
@@ -119,14 +123,13 @@ async def test_above_the_maximum(reader: Reader, value: str) -> None:
     ],
 )  # fmt: skip
 async def test_one_way_to_page_at_a_time(reader: Reader, query: str, parameter: str) -> None:
-    """PG-07, PG-10."""
     await reader.refused(f"/api/customers?{query}", parameter)
 
 
+@pytest.mark.rule("PG-11", "PG-12")
 async def test_relationships_are_paged_in_their_own_document(
     reader: Reader, connection: Connection, store: Store
 ) -> None:
-    """PG-11, PG-12."""
     sku = await factories.sku(connection, store)
     order = await factories.order(connection, store, [factories.Line(sku, n) for n in range(1, 6)])
     for url in (f"/api/orders/{order}/relationships/line_items", f"/api/orders/{order}/line_items"):
@@ -140,3 +143,18 @@ async def test_relationships_are_paged_in_their_own_document(
     for url in (f"/api/orders/{order}", f"/api/orders/{order}/customer", f"/api/orders/{order}/relationships/customer"):
         for key in ("number", "size", "offset", "limit", "after", "before"):
             await reader.refused(f"{url}?page[{key}]=1", f"page[{key}]")
+
+
+@pytest.mark.rule("PG-07", "PG-08", "PG-09", "PG-10")
+async def test_related_urls_refuse_what_collections_do(reader: Reader, connection: Connection, store: Store) -> None:
+    order = await factories.order(connection, store, [factories.Line(await factories.sku(connection, store))])
+    for url in (f"/api/orders/{order}/line_items", f"/api/orders/{order}/relationships/line_items"):
+        for key, values in {"size": ("0", "-1", "x", "", "101"), "number": ("0", "1.5"), "offset": ("-1",)}.items():
+            for value in values:
+                await reader.refused(url, f"page[{key}]", {f"page[{key}]": value})
+        for query, parameter in (
+            ("page[limit]=101", "page[limit]"), ("page[nope]=1", "page[nope]"), ("page=2", "page"),
+            ("page[number]=1&page[after]=start", "page[after]"), ("page[offset]=1&page[size]=1", "page[size]"),
+        ):  # fmt: skip
+            await reader.refused(f"{url}?{query}", parameter)
+        assert (await reader.document(f"{url}?page[number]=9"))["data"] == []

@@ -38,6 +38,7 @@ async def orders(connection: Connection, store: Store) -> dict[str, str]:
     }
 
 
+@pytest.mark.rule("SO-01", "SO-02", "SO-03", "SO-05", "SO-06", "SO-08")
 @pytest.mark.parametrize(
     ("sort", "wanted"),
     [
@@ -51,13 +52,14 @@ async def orders(connection: Connection, store: Store) -> dict[str, str]:
 async def test_orders_come_in_the_order_asked_for(
     reader: Reader, orders: dict[str, str], sort: str, wanted: str
 ) -> None:
-    """SO-01, SO-02, SO-03, SO-05, SO-06, SO-08: nulls last upwards and first downwards, the id where all is equal."""
+    """Nulls last upwards and first downwards, the id where all is equal."""
     for _ in range(2):
         assert await reader.ids("/api/orders", {"sort": sort}) == [orders[name] for name in wanted]
     by_cursor = await reader.ids("/api/orders", {"sort": sort, "page[after]": "start"})
     assert by_cursor == [orders[name] for name in wanted]
 
 
+@pytest.mark.rule("SO-04", "SO-05")
 @pytest.mark.parametrize(
     "sort",
     [
@@ -67,14 +69,14 @@ async def test_orders_come_in_the_order_asked_for(
     ],
 )  # fmt: skip
 async def test_what_can_not_be_sorted_by_is_refused(reader: Reader, sort: str) -> None:
-    """SO-04, SO-05: to-many paths and everything undeclared, anywhere in the list."""
+    """To-many paths and everything undeclared, anywhere in the list."""
     error = await reader.refused("/api/orders", "sort", {"sort": sort})
     assert error["code"] == "INVALID_SORT_CRITERIA"
     assert "total_amount_cents" in error["detail"], "it says what there is"
 
 
+@pytest.mark.rule("SO-07")
 async def test_related_collections_can_be_sorted(reader: Reader, connection: Connection, store: Store) -> None:
-    """SO-07."""
     lines = [factories.Line(await factories.sku(connection, store), quantity) for quantity in (2, 3, 1)]
     order = await factories.order(connection, store, lines)
     for url in (f"/api/orders/{order}/line_items", f"/api/orders/{order}/relationships/line_items"):
@@ -86,9 +88,9 @@ async def test_related_collections_can_be_sorted(reader: Reader, connection: Con
         await reader.refused(f"{url}?sort=id", "sort")
 
 
+@pytest.mark.rule("SO-01", "SO-02")
 @pytest.mark.parametrize("type_", RESOURCES)
 async def test_every_type_can_be_sorted_by_everything_it_lists(reader: Reader, type_: str) -> None:
-    """SO-01, SO-02."""
     for name in sortable(graph[type_]):
         await reader.ids(f"/api/{type_}", {"sort": f"-{name}"})
         await reader.ids(f"/api/{type_}", {"sort": name, "page[before]": "end"})

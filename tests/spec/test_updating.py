@@ -30,8 +30,9 @@ async def customer(api: Api) -> Any:
     )
 
 
+@pytest.mark.rule("UP-01", "UP-02", "HT-05")
 async def test_one_attribute(api: Api, customer: Any) -> None:
-    """UP-01, UP-02, HT-05: 200 with the whole resource; what was not sent stays; `updated_at` and version rise."""
+    """200 with the whole resource; what was not sent stays; `updated_at` and version rise."""
     answer = await api.update("customers", customer["id"], {"reference": "s"})
     assert answer.status_code == 200
     changed = answer.json()["data"]
@@ -42,8 +43,9 @@ async def test_one_attribute(api: Api, customer: Any) -> None:
     assert len(ids(await api.get(f"customers/{customer['id']}/tags"))) == 1
 
 
+@pytest.mark.rule("UP-03")
 async def test_null(api: Api, customer: Any) -> None:
-    """UP-03: null empties what may be empty, and is 422 elsewhere."""
+    """Null empties what may be empty, and is 422 elsewhere."""
     assert (await api.update("customers", customer["id"], {"reference": None})).json()["data"]["attributes"][
         "reference"
     ] is None
@@ -52,8 +54,9 @@ async def test_null(api: Api, customer: Any) -> None:
         assert (answer.status_code, pointers(answer)) == (422, [f"/data/attributes/{name}"])
 
 
+@pytest.mark.rule("UP-04", "UP-18")
 async def test_nothing_changes(api: Api, customer: Any) -> None:
-    """UP-04, UP-18: an update of nothing, or to what is so, is 200 and leaves version and `updated_at` alone."""
+    """An update of nothing, or to what is so, is 200 and leaves version and `updated_at` alone."""
     same = {"email": "sam@example.com", "metadata": {"a": 1}}
     for attributes in (None, {}, same):
         answer = await api.update("customers", customer["id"], attributes)
@@ -61,8 +64,9 @@ async def test_nothing_changes(api: Api, customer: Any) -> None:
         assert answer.json()["data"] == customer
 
 
+@pytest.mark.rule("UP-05", "UP-06")
 async def test_to_one(api: Api, customer: Any) -> None:
-    """UP-05, UP-06: a to-one relationship is replaced, and emptied by null."""
+    """A to-one relationship is replaced, and emptied by null."""
     other = await api.create("customer_groups", {"name": "Others"})
     for linkage in (to("customer_groups", other["id"]), to("customer_groups", None)):
         answer = await api.update("customers", customer["id"], None, {"customer_group": linkage})
@@ -70,14 +74,16 @@ async def test_to_one(api: Api, customer: Any) -> None:
         assert answer.json()["data"]["relationships"]["customer_group"]["data"] == linkage["data"]
 
 
+@pytest.mark.rule("UP-07")
 async def test_to_many(api: Api, customer: Any) -> None:
-    """UP-07: a to-many relationship is replaced as a whole, and that raises the version."""
+    """A to-many relationship is replaced as a whole, and that raises the version."""
     tags = [(await api.create("tags", {"name": name}))["id"] for name in "ab"]
     answer = await api.update("customers", customer["id"], None, {"tags": to_all("tags", *tags)})
     assert answer.json()["data"]["meta"]["version"] == customer["meta"]["version"] + 1
     assert ids(await api.get(f"customers/{customer['id']}/tags")) == tags
 
 
+@pytest.mark.rule("UP-08", "UP-10", "UP-11", "UP-13", "UP-17")
 @pytest.mark.parametrize(
     ("change", "status", "pointer"),
     [
@@ -85,6 +91,11 @@ async def test_to_many(api: Api, customer: Any) -> None:
         ({"id": "other"}, 409, "/data/id"),
         ({"id": ...}, 400, "/data"),
         ({"type": ...}, 400, "/data"),
+        ({"type": 7}, 400, "/data/type"),
+        ({"id": 7}, 400, "/data/id"),
+        ({"relationships": {"customer_group": to_all("customer_groups")}}, 400, f"{LINKED}/customer_group/data"),
+        ({"relationships": {"customer_group": to("orders", "x")}}, 409, f"{LINKED}/customer_group/data/type"),
+        ({"relationships": {"tags": {"data": None}}}, 400, "/data/relationships/tags/data"),
         ({"relationships": {"tags": {}}}, 400, "/data/relationships/tags"),
         ({"relationships": {"tags": {"links": None}}}, 400, "/data/relationships/tags"),
         ({"relationships": {"customer_group": to("customer_groups", "x")}}, 404, f"{LINKED}/customer_group/data"),
@@ -93,7 +104,7 @@ async def test_to_many(api: Api, customer: Any) -> None:
     ],
 )  # fmt: skip
 async def test_refused_as_a_whole(api: Api, customer: Any, change: Any, status: int, pointer: str) -> None:
-    """UP-08, UP-10, UP-11, UP-13, UP-17: one thing is wrong, and a good attribute beside it isn't written either."""
+    """One thing is wrong, and a good attribute beside it isn't written either."""
     document = resource("customers", {"reference": "new"}, id=customer["id"])
     document["data"] = {k: v for k, v in (document["data"] | change).items() if v is not ...}
     answer = await api.send("PATCH", f"customers/{customer['id']}", document)
@@ -101,8 +112,9 @@ async def test_refused_as_a_whole(api: Api, customer: Any, change: Any, status: 
     assert (await api.get(f"customers/{customer['id']}"))["data"] == customer
 
 
+@pytest.mark.rule("UP-12", "UP-14", "UP-19")
 async def test_what_is_not_there_or_not_for_clients(api: Api) -> None:
-    """UP-12, UP-14: an unknown id is 404, a type that clients don't change 403, a related URL 405."""
+    """An unknown id is 404, a type that clients don't change 403, a related URL 405."""
     assert (await api.update("customers", "nope", {})).status_code == 404
     assert (await api.update("customers", "abc'--", {})).status_code == 404
     assert (await api.update("events", "nope", {})).status_code == 403
@@ -110,16 +122,18 @@ async def test_what_is_not_there_or_not_for_clients(api: Api) -> None:
     assert (await api.update("nope", "nope", {})).status_code == 404
 
 
+@pytest.mark.rule("UP-09")
 async def test_a_conflict(api: Api, customer: Any) -> None:
-    """UP-09: what another resource has already is 409."""
+    """What another resource has already is 409."""
     await api.create("customers", {"email": "taken@example.com"})
     answer = await api.update("customers", customer["id"], {"email": "taken@example.com"})
     assert (answer.status_code, pointers(answer)) == (409, ["/data/attributes/email"])
 
 
+@pytest.mark.rule("CR-15")
 @pytest.mark.parametrize("type_", [type_ for type_, entry in RESOURCES.items() if entry.update])
 async def test_echoes(api: Api, world: dict[str, str], type_: str) -> None:
-    """CR-15: clients that send a whole resource back unchanged are welcome; each changed read-only field is 403.
+    """Clients that send a whole resource back unchanged are welcome; each changed read-only field is 403.
 
     Relationships that came without linkage go back without it, with their links alone, and stay as they are.
     """
@@ -200,8 +214,9 @@ async def test_a_customer_orders_at_the_shops_prices(
     assert await offenders(connection, store) == []
 
 
+@pytest.mark.rule("UP-09")
 async def test_what_is_placed_stays(api: Api, connection: Connection, store: Store) -> None:
-    """UP-09: a placed order and its lines keep everything but the client's own fields; so do copied addresses."""
+    """A placed order and its lines keep everything but the client's own fields; so do copied addresses."""
     sku = await factories.sku(connection, store)
     order = await factories.full_order(connection, store, [factories.Line(sku)])
     line = ids(await api.get(f"orders/{order}/line_items"))[0]
@@ -217,3 +232,33 @@ async def test_what_is_placed_stays(api: Api, connection: Connection, store: Sto
         assert (await api.update(type_, id_, {"reference": "mine", "metadata": {"a": 1}})).status_code == 200
     assert (await api.update("orders", order, {"_add_tags": "vip"})).status_code == 200
     assert await offenders(connection, store) == []
+
+
+@pytest.mark.rule("UP-20")
+async def test_a_post_that_stands_for_a_patch(api: Api, customer: Any) -> None:
+    document = resource("customers", {"reference": "s"}, id=customer["id"])
+    headers = {"X-HTTP-Method-Override": "PATCH"}
+    answer = await api.send("POST", f"customers/{customer['id']}", document, **headers)
+    assert (answer.status_code, answer.json()["data"]["attributes"]["reference"]) == (200, "s")
+    refused = await api.send("POST", f"customers/{customer['id']}", document)
+    assert refused.status_code == 405, "without the header it is a POST"
+
+
+@pytest.mark.rule("UP-10", "DS-12")
+@pytest.mark.parametrize("document", [{"data": []}, {"data": [{"type": "customers"}]}, {"data": None}, {}, [], 1, "x"])
+async def test_what_is_no_resource_object(api: Api, customer: Any, document: Any) -> None:
+    url = f"customers/{customer['id']}"
+    answer = await api.send("PATCH", url, document)
+    assert (answer.status_code, pointers(answer)) == (400, ["/data" if "data" in str(document) else ""])
+    assert (await api.get(url))["data"] == customer
+
+
+@pytest.mark.rule("DS-11", "AT-01")
+async def test_members_that_nobody_knows(api: Api, customer: Any) -> None:
+    """In the document, the resource, a relationship and an identifier: ignored, as are those that begin with @."""
+    group = customer["relationships"]["customer_group"]["data"] | {"nope": 1, "@id": "x"}
+    data = {"type": "customers", "id": customer["id"], "nope": 1, "@id": "x"}
+    data |= {"attributes": {"reference": "s", "@type": "x"}}
+    data |= {"relationships": {"customer_group": {"data": group, "nope": 1, "@x": 1}, "@x": {}}}
+    answer = await api.send("PATCH", f"customers/{customer['id']}", {"data": data, "nope": 1, "@context": {}})
+    assert (answer.status_code, answer.json()["data"]["attributes"]["reference"]) == (200, "s")

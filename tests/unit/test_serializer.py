@@ -237,6 +237,7 @@ def identified(data: Any) -> set[Key]:
     return {(each["type"], each["id"]) for each in (data if isinstance(data, list) else [data] if data else [])}
 
 
+@pytest.mark.rule("CD-02", "CD-04", "CD-05", "CD-06")
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_compound_documents_hold_what_the_paths_reach_once_and_fully_linked(data: st.DataObject) -> None:
@@ -248,13 +249,13 @@ def test_compound_documents_hold_what_the_paths_reach_once_and_fully_linked(data
 
     assert [each["id"] for each in primary] == starts
     objects = {(each["type"], each["id"]): each for each in primary + included}
-    assert len(objects) == len(primary) + len(included), "CD-04: a resource comes twice"
-    assert objects.keys() == identified(primary) | reached, "CD-05: everything on the way comes along, nothing else"
+    assert len(objects) == len(primary) + len(included), "a resource comes twice"
+    assert objects.keys() == identified(primary) | reached, "everything on the way comes along, nothing else"
     for key, each in objects.items():
         for name, relationship in graph[key[0]].relationships.items():
             shown = each["relationships"][name]
             if (key, name) in linkage:
-                assert identified(shown["data"]) == linkage[key, name], "CD-02, CD-06: linkage of every path"
+                assert identified(shown["data"]) == linkage[key, name], "linkage of every path"
             else:
                 assert ("data" in shown) == isinstance(relationship, ToOne), "to-many linkage only along the paths"
 

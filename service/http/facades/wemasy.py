@@ -19,12 +19,19 @@ import orjson
 from limits import RateLimitItemPerMinute
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from schemas.kinds import INT64
-from service.errors import ApiError, Invalid, NotFound, Unauthorized, UnsupportedMediaType
+from service.errors import (
+    ApiError,
+    Invalid,
+    InvalidToken,
+    MethodNotAllowed,
+    NotFound,
+    Unauthorized,
+    UnsupportedMediaType,
+)
 from service.http import idempotency, limits
-from service.http.auth import CHALLENGE
+from service.http.auth import CHALLENGE, authenticate
 from service.http.languages import negotiate
 from service.operations import events, reorders
 from service.operations.reorders import Reorder
@@ -134,16 +141,29 @@ def render(request: Request, error: ApiError) -> Response:
             },
         }
     else:
-        told_by = texts.get(error.code) or texts.get(str(status))
-        body = {"error": True, "message": told_by or say(error.detail, language)}
+        lost = status == NotFound.status and request.scope["path"] != PATH  # what isn't there is no order
+        message = None if lost else texts.get(error.code) or texts.get(str(status))
+        body = {"error": True, "message": message or say(error.detail, language)}
         if status == NotFound.status:
             body["data"] = []
     return _json(request, body, status, told)
 
 
 async def _customer(request: Request) -> Principal:
-    """The customer who asks; the request is counted first, whoever it is from. Raises Unauthorized or InvalidToken."""
-    principal = await limits.counted(request, lambda _: LIMIT)
+    """The customer who asks; the request is counted first, whoever it is from and whatever its method.
+
+    Raises MethodNotAllowed, Unauthorized or InvalidToken.
+    """
+    stranger: ApiError | None = None
+    try:
+        principal = await authenticate(request)
+    except (Unauthorized, InvalidToken) as error:
+        stranger = error
+    await limits.count(request, LIMIT, None if stranger else principal)
+    if request.method != "POST":
+        raise MethodNotAllowed("{method} is not offered here.", method=request.method, headers={"Allow": "POST"})
+    if stranger is not None:
+        raise stranger
     if principal.customer_id is None:
         raise Unauthorized("This route is for the tokens of customers.", header="Authorization", headers=CHALLENGE)
     return principal
@@ -204,6 +224,3 @@ def _json(
         "Content-Language": _language(request),
     }
     return Response(orjson.dumps(body), status, about | dict(headers or {}), "application/json")
-
-
-routes = [Route(PATH, reorder, methods=["POST"])]

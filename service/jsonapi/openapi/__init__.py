@@ -111,7 +111,7 @@ def _responses(document: Object) -> Iterator[Object]:
 
 def _components(entries: Mapping[str, Described], fixed: Mapping[str, Object]) -> Object:
     types = [entry.resource for entry in entries.values()]
-    schemas = [documents.shared(types), atomic.schemas(), errors.shared(), errors.schemas(), fixed["schemas"]]
+    schemas = [documents.shared(types), atomic.schemas(types), errors.shared(), errors.schemas(), fixed["schemas"]]
     responses = [operations.shared_responses(), errors.responses(MEDIA_TYPE), fixed["responses"]]
     asked = [parameters.identifier(), parameters.paging(), parameters.filtering(), fixed["parameters"]]
     for entry in entries.values():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from schemas.base import Resource
 from service.jsonapi.atomic import CODES, MAX_OPERATIONS, MEMBER, RESULTS
 from service.jsonapi.negotiation import ATOMIC, Media
-from service.jsonapi.openapi import errors
+from service.jsonapi.openapi import documents, errors
 from service.jsonapi.openapi.operations import REPLAYED, SENDING
 from service.jsonapi.openapi.refs import headers, parameter, response, schema
 
@@ -43,8 +45,9 @@ def path() -> Object:
     }
 
 
-def schemas() -> dict[str, Object]:
-    """The documents that are sent and answered with, and their parts."""
+def schemas(types: Iterable[type[Resource]]) -> dict[str, Object]:
+    """The documents that are sent and answered with, and their parts; `types` are all that there are."""
+    shown = [schema("AnyResource"), *(documents.disclosing(type_) for type_ in types if type_.disclosed)]
     type_: Object = {"type": "string", "description": "A resource type."}
     lid: Object = {"type": "string", "description": "The local id that an earlier operation gave its resource."}
     return {
@@ -116,7 +119,7 @@ def schemas() -> dict[str, Object]:
                     "items": {
                         "type": "object",
                         "description": "Empty for what is removed, and for relationships.",
-                        "properties": {"data": schema("AnyResource")},
+                        "properties": {"data": {"anyOf": shown}},
                         "additionalProperties": False,
                     },
                 },

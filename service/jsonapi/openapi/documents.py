@@ -183,14 +183,14 @@ def creation_schemas(resource: type[Resource]) -> dict[str, Object]:
     document = {"type": "object", "required": ["data"], "properties": {"data": data}}
     return {
         f"{resource.__name__}Create": document,
-        f"{resource.__name__}Created": _document(_disclosing(resource), "DocumentLinks"),
+        f"{resource.__name__}Created": _document(disclosing(resource), "DocumentLinks"),
     }
 
 
 def update_schemas(resource: type[Resource]) -> dict[str, Object]:
     """The document that changes a resource: what it sends of read-only fields must be what they are."""
     attributes = {key: field.schema() for key, field in {**resource.attributes, **resource.triggers}.items()}
-    relationships = {key: _described(sent(found), found) for key, found in resource.relationships.items()}
+    relationships = {key: _described(_resent(found), found) for key, found in resource.relationships.items()}
     members = {"attributes": _sendable(attributes), "relationships": _sendable(relationships)}
     data = {
         "type": "object",
@@ -204,7 +204,7 @@ def update_schemas(resource: type[Resource]) -> dict[str, Object]:
     return {f"{resource.__name__}Update": {"type": "object", "required": ["data"], "properties": {"data": data}}}
 
 
-def _disclosing(resource: type[Resource]) -> Object:
+def disclosing(resource: type[Resource]) -> Object:
     """A type's resource object as the answer to its creation shows it, secrets included the first time it is given."""
     if not resource.disclosed:
         return schema(resource.__name__)
@@ -275,6 +275,13 @@ def sent(found: ToOne | ToMany) -> Object:
     if isinstance(found, ToOne) and not found.required:
         data = _or_null(one)
     return {"type": "object", "required": ["data"], "properties": {"data": data}}
+
+
+def _resent(found: ToOne | ToMany) -> Object:
+    """A relationship object of a change: linkage, or the links alone as they were read, which change nothing."""
+    relationship = sent(found)
+    linked = {"required": relationship.pop("required")}
+    return relationship | {"anyOf": [linked, {"required": ["links"]}]}
 
 
 def _link(url: Object, media_type: str = "") -> Object:

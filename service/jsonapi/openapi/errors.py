@@ -19,7 +19,15 @@ _PARAMETERS = (
 )
 _COLLECTION = (errors.InvalidSort, errors.FilterNotAllowed, errors.InvalidFilterValue, errors.InvalidPage)
 # Problems of several statuses in one document are reported together, as 400.
-_MIXED = (errors.ReadOnly, errors.NotFound, errors.TypeMismatch, errors.Invalid)
+_MIXED = (
+    errors.Forbidden,
+    errors.ReadOnly,
+    errors.NotFound,
+    errors.TypeMismatch,
+    errors.Conflict,
+    errors.InvalidState,
+    errors.Invalid,
+)
 
 ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
     "BadQuery": (400, "A query parameter that this URL doesn't take, or not with this value.", _PARAMETERS),
