@@ -18,7 +18,7 @@ from schemas.base import RESERVED_TYPES, Rendering, Resource, ToMany, ToOne, gra
 from schemas.kinds import ID
 from service import clock
 from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed, NotFound
-from service.http import idempotency, prefer, repeat_urls, urls
+from service.http import idempotency, languages, limits, prefer, repeat_urls, urls
 from service.http.answers import VARY, Document
 from service.http.auth import authenticate
 from service.http.timing import mark
@@ -128,7 +128,8 @@ async def _create(request: Request, entry: Entry) -> Response:
         raise not_allowed(request, entry)
     raw = await request.body()
     negotiate(request, body=True)
-    principal = await authenticate(request)
+    limited = entry.limited and limits.of_class(entry.resource.type_)
+    principal = await (limits.counted(request, limited) if limited else authenticate(request))
     principal.require(entry.writes)
     pairs = parameters(request.scope["query_string"])
     query = parse(entry.resource, pairs, shape="single", visible=visible_to(principal))
@@ -136,7 +137,8 @@ async def _create(request: Request, entry: Entry) -> Response:
     if entry.numbers:
         draft = replace(draft, number=await request.app.state.numbers.take(principal.store.id, entry.numbers))
     rendering = rendering_of(request, principal)
-    draft = replace(draft, rendering=rendering)
+    locale = languages.negotiate(request, principal.store.locale)
+    draft = replace(draft, locale=locale, rendering=rendering)
     create = entry.create
 
     async def work(connection: Connection) -> Response:

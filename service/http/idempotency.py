@@ -17,7 +17,6 @@ from starlette.responses import Response
 
 from service import clock
 from service.errors import Contended, InProgress, InvalidHeader, KeyReused
-from service.http import limits
 from service.operations import events
 from service.principal import Principal
 from service.store import idempotency
@@ -72,7 +71,7 @@ async def _attempt(request: Request, key: Key | None, work: Work) -> Response:
     if kept.fingerprint != fingerprint:
         raise KeyReused("This key was used for another request; use a new one.", header=HEADER)
     answer = Response(kept.body, kept.status, kept.headers)
-    answer.headers.update(limits.headers(request) | {"Idempotency-Replayed": "true"})
+    answer.headers["Idempotency-Replayed"] = "true"
     return answer
 
 

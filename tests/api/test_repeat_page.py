@@ -48,7 +48,7 @@ async def test_shows_lines_with_prices_then_and_now_and_the_new_total(
     assert "Total €73.95" in page.text
     assert "Delivered to S*** R***, 35***" in page.text
     assert "Payment Wire transfer" in page.text
-    assert "Parcel, calculated at the checkout" in page.text
+    assert "Parcel, €4.95" in page.text
     assert page.lang == "en"
     assert page.fields.keys() == {"id", "token", "nonce"}
 

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -20,6 +16,7 @@ from service.principal import Store
 from service.store.idempotency import KEEP
 from service.store.pool import Connection, Database
 from tests import factories
+from tests.servers import server
 from tests.spec.samples import COPIES, copies, copy_document
 from tests.support import Access, Grant
 
@@ -287,28 +284,6 @@ async def blocked(connection: Connection) -> None:
     async with asyncio.timeout(15):
         while not await connection.fetchval(f"select count(*) {WAITING}"):  # noqa: ASYNC110 -- Postgres tells nobody
             await asyncio.sleep(0.02)
-
-
-@asynccontextmanager
-async def server(
-    database_url: str, *options: str
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx2.AsyncClient]]:
-    """A real server process and a client of it."""
-    script = Path(__file__).with_name("killable_server.py")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(script), database_url, *options, stdout=asyncio.subprocess.PIPE, cwd=script.parents[2],
-        env={"PYTHONPATH": ":".join(sys.path)},
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(30):
-            port = int(await process.stdout.readline())
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-            yield process, client
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 @pytest.mark.rule("HT-07")

@@ -54,15 +54,22 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
     "Forbidden": (403, "The token lacks the scope, or is a customer's where customers may not.", (errors.Forbidden,)),
     "ForbiddenField": (
         403,
-        "The token lacks the scope, or a field was sent that the service sets.",
-        (errors.Forbidden, errors.ReadOnly),
+        "The token lacks the scope, a field was sent that the service sets, or the store doesn't offer it.",
+        (errors.Forbidden, errors.ReadOnly, errors.ReorderDisabled),
     ),
     "NotFound": (404, "There is no such resource, or none that the token may know of.", (errors.NotFound,)),
     "NotAcceptable": (406, "The Accept header doesn't allow this media type.", (errors.NotAcceptable,)),
     "Conflict": (
         409,
         "The type is another one's, the id is taken, the state of things doesn't allow it, or the key is in use.",
-        (errors.Conflict, errors.TypeMismatch, errors.InvalidState, errors.InProgress, errors.Contended),
+        (
+            errors.Conflict,
+            errors.TypeMismatch,
+            errors.InvalidState,
+            errors.PreviewStale,
+            errors.InProgress,
+            errors.Contended,
+        ),
     ),
     "PreconditionFailed": (412, "A resource is at another version than was asked for.", (errors.PreconditionFailed,)),
     "PayloadTooLarge": (413, "The body is larger than the service reads.", (errors.TooLarge,)),
@@ -82,6 +89,7 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
         "The store asks for the version that every change is made to.",
         (errors.PreconditionRequired,),
     ),
+    "TooManyRequests": (429, "Nothing is left of what the sender may ask in a minute.", (errors.TooManyRequests,)),
     "HeadersTooLarge": (431, "The headers are larger than the service reads.", (errors.HeadersTooLarge,)),
     "InternalServerError": (500, "Something went wrong on the service's side.", (ApiError,)),
     "Unavailable": (503, "The service can't answer now.", (errors.Unavailable,)),
@@ -92,8 +100,12 @@ _HEADERS = {
     "Unauthorized": ("WWW-Authenticate",),
     "Conflict": ("Retry-After",),
     "UnsupportedMediaType": ("Accept-Post", "Accept-Patch"),
+    "TooManyRequests": ("Retry-After",),
     "Unavailable": ("Retry-After",),
 }
+
+LIMITED = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "RateLimit", "RateLimit-Policy")
+"""The headers of every answer of a limited route."""
 
 _ANYWHERE = (
     "NotAcceptable",
@@ -114,6 +126,7 @@ _WRITING = (
     "Unprocessable",
     *_ANYWHERE,
 )
+_LIMITED = (*_WRITING, "TooManyRequests")
 _CONDITIONAL = ("PreconditionFailed", "PreconditionRequired")
 
 
@@ -176,7 +189,12 @@ def responses(media_type: str) -> dict[str, Object]:
     return {
         name: {
             "description": description,
-            "headers": headers("Cache-Control", "Content-Language", *_HEADERS.get(name, ())),
+            "headers": headers(
+                "Cache-Control",
+                "Content-Language",
+                *_HEADERS.get(name, ()),
+                *(LIMITED if name in _LIMITED else ()),
+            ),
             "content": {media_type: {"schema": schema(f"{name}Errors")}},
         }
         for name, (_, description, _) in ANSWERS.items()
@@ -198,14 +216,14 @@ def of_related_collection() -> dict[str, Object]:
     return _by_status("BadCollectionQuery", "NotFound", *_READING)
 
 
-def of_creation() -> dict[str, Object]:
-    """What can go wrong where a resource is created."""
-    return _by_status(*_WRITING)
+def of_creation(*, limited: bool) -> dict[str, Object]:
+    """What can go wrong where a resource is created; `limited` says that it can be asked for too often."""
+    return _by_status(*(_LIMITED if limited else _WRITING))
 
 
 def of_operations() -> dict[str, Object]:
     """What can go wrong where many resources and relationships are changed at once."""
-    return _by_status(*_WRITING, *_CONDITIONAL)
+    return _by_status(*_LIMITED, *_CONDITIONAL)
 
 
 def of_change() -> dict[str, Object]:

@@ -52,7 +52,8 @@ def responses(entry: Described, *, to_one: bool, to_many: bool) -> dict[str, Obj
         found[f"{name}Linkages"] = _pages(f"A page of identifiers of {many}.", f"{name}Linkages")
     if entry.create:
         text = "It is made; `Location` is its URL."
-        found[f"{name}Created"] = _answer(text, f"{name}Created", "Location", "ETag", *REPLAYED)
+        limits = errors.LIMITED if entry.limited else ()
+        found[f"{name}Created"] = _answer(text, f"{name}Created", "Location", "ETag", *REPLAYED, *limits)
     if "PATCH" in entry.on_resource:
         text = f"{one.capitalize()} as it is now."
         found[f"{name}Updated"] = _answer(text, f"{name}Document", "ETag", *REPLAYED)
@@ -129,7 +130,7 @@ def _create(entry: Described) -> Object:
         "security": _security([entry.writes], customers=resource.owner is not None),
         "parameters": [*parameters.of_one(resource), *SENDING],
         "requestBody": _body(schema(f"{name}Create")),
-        "responses": {"201": response(f"{name}Created")} | errors.of_creation(),
+        "responses": {"201": response(f"{name}Created")} | errors.of_creation(limited=entry.limited),
     }
 
 
