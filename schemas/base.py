@@ -25,7 +25,7 @@ MEMBER_NAME = re.compile(r"[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?")
 RESERVED_TYPES = frozenset(
     {
         "v3", "services", "operations", "application", "organization", "docs", "openapi", "schemas", "errors",
-        "repeat_link_preview", "repeat_link_commits",
+        "reorder_previews", "repeat_link_preview", "repeat_link_commits",
     }
 )  # fmt: skip
 """First path segments under /api, and names of schemas, that are no resource types."""

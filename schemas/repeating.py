@@ -53,10 +53,16 @@ class Reorder(Standard):
         doc="Which lines to repeat, each by `line_item_id` and, unless as many as then, `quantity`. Null: all lines.",
         example=[{"line_item_id": "LIaRtyUpBa", "quantity": 2}],
     )
+    expected_digest = Text(
+        write=Write.CREATE, doc="The digest of the preview that the customer has seen; another one is refused."
+    )
     added_count = Integer(nullable=False, filter=True, sort=True, doc="How many lines were added as they were.")
     adjusted_count = Integer(nullable=False, filter=True, sort=True, doc="How many lines were added with a change.")
     skipped_count = Integer(nullable=False, filter=True, sort=True, doc="How many lines could not be added.")
-    digest = Text(nullable=False, doc="Stands for all outcomes: it changes when one of them does.")
+    digest = Text(
+        nullable=False,
+        doc="Stands for what it came to: it changes when an outcome, a price, a discount or the rest of the cart does.",
+    )
 
     source_order = ToOne("orders", write=Write.CREATE, required=True, doc="The order to repeat.")
     cart = ToOne(
@@ -71,8 +77,6 @@ class Reorder(Standard):
     class Meta:
         type_ = "reorders"
         owner = "customer"
-        # Only compared with the digest when the reorder is made.
-        internal = ("expected_digest",)
 
 
 class ReorderOutcome(Standard):

@@ -57,7 +57,8 @@ class Store(Standard):
     policies = JsonObject(
         write=Write.UPDATE,
         nullable=False,
-        doc="What the shop decides: retry ladder, catch-up limits, demand for If-Match.",
+        doc="What the shop decides: retry ladder, catch-up limits, demand for If-Match (`require_if_match`), whether"
+        " to offer reorders (`reorder_enabled`, true unless it says false).",
     )
 
     test_clock = ToOne(

@@ -17,13 +17,15 @@
     ├── PaymentRefused                    PAYMENT_NOT_APPROVED_FOR_EXECUTION
     │                                                                 402   the payment gateway refuses the payment
     ├── Forbidden                         FORBIDDEN                   403   a scope is missing, or customers may not
-    │   └── ReadOnly                      READ_ONLY                   403   a field that clients can't change
+    │   ├── ReadOnly                      READ_ONLY                   403   a field that clients can't change
+    │   └── ReorderDisabled               REORDER_DISABLED            403   the store has switched reordering off
     ├── NotFound                          RECORD_NOT_FOUND            404
     ├── MethodNotAllowed                  METHOD_NOT_ALLOWED          405
     ├── NotAcceptable                     NOT_ACCEPTABLE              406
     ├── Conflict                          RECORD_NOT_UNIQUE           409   this id or key is taken already
     │   ├── TypeMismatch                  TYPE_MISMATCH
     │   ├── InvalidState                  INVALID_STATE
+    │   ├── PreviewStale                  PREVIEW_STALE                     a reorder isn't what its preview said
     │   ├── InProgress                    REQUEST_IN_PROGRESS               the same request is being answered
     │   └── Contended                     RESOURCES_CONTENDED               others are changing the same resources
     ├── Gone                              LINK_GONE                   410   a repeat link that no longer works
@@ -220,6 +222,13 @@ class ReadOnly(Forbidden):
     title = "Read-only field"
 
 
+class ReorderDisabled(Forbidden):
+    """The store doesn't offer to reorder: its policy `reorder_enabled` is false."""
+
+    code = "REORDER_DISABLED"
+    title = "Reordering disabled"
+
+
 class NotFound(ApiError):
     """Nothing of that name or id, or nothing that the token may know of: the two are not told apart."""
 
@@ -264,6 +273,13 @@ class InvalidState(Conflict):
 
     code = "INVALID_STATE"
     title = "Invalid state"
+
+
+class PreviewStale(Conflict):
+    """A reorder would not come to what its preview said; `meta` has the digest of a fresh preview."""
+
+    code = "PREVIEW_STALE"
+    title = "Preview stale"
 
 
 class InProgress(Conflict):

@@ -13,7 +13,7 @@ import schemas  # noqa: F401 -- declares the graph
 from schemas.base import PUBLIC, Resource, ToMany, Write, graph
 from service.errors import Forbidden
 from service.jsonapi.atomic import Code
-from service.operations import copies, reorders, tokens
+from service.operations import copies, order_copies, reorders, tokens
 from service.operations.checkout import LineItems, Orders
 from service.operations.drafts import Carts
 from service.operations.erasing import Customers
@@ -35,7 +35,8 @@ class Entry:
     """What the API does with a type.
 
     The scopes to read and write it, how one is created (None: not by clients), who changes and deletes them (None:
-    nobody), and of which kind its running numbers are, if they are set aside ahead of the transaction.
+    nobody), of which kind its running numbers are, if they are set aside ahead of the transaction, and whether it is
+    limited how many somebody creates in a minute.
     """
 
     resource: type[Resource]
@@ -45,6 +46,7 @@ class Entry:
     update: Writer | None = None
     remove: Writer | None = None
     numbers: str = ""
+    limited: bool = False
 
     @property
     def on_collection(self) -> tuple[str, ...]:
@@ -112,13 +114,16 @@ def _line(
     updated_by: Writer | None = None,
     writes: str = "",
     numbers: str = "",
+    limited: bool = False,
 ) -> Entry:
     """A line of the registry; `family` names the scopes `read_<family>` and `update_<family>`.
 
     A `writer` creates, changes and deletes; what is only created has `create`, what only changes `updated_by`.
     """
     scope = writes or f"update_{family}"
-    return Entry(graph[type_], f"read_{family}", scope, writer or create, writer or updated_by, writer, numbers)
+    return Entry(
+        graph[type_], f"read_{family}", scope, writer or create, writer or updated_by, writer, numbers, limited
+    )
 
 
 RESOURCES: dict[str, Entry] = {
@@ -127,7 +132,7 @@ RESOURCES: dict[str, Entry] = {
         _line("stores", "store_profile", updated_by=Stores()),
         _line("markets", "catalog"),
         _line("test_clocks", "store_profile", writer=TestClocks()),
-        _line("tokens", "store_profile", create=tokens.create, writes="create_tokens"),
+        _line("tokens", "store_profile", create=tokens.create, writes="create_tokens", limited=True),
         _line("customers", "customers", writer=Customers()),
         _line("addresses", "customers", writer=Addresses()),
         _line("customer_payment_sources", "customers", writer=GENERIC),
@@ -144,10 +149,10 @@ RESOURCES: dict[str, Entry] = {
         _line("orders", "orders", writer=Orders(), numbers="orders"),
         _line("line_items", "orders", writer=LineItems()),
         _line("order_factories", "orders"),
-        _line("order_copies", "orders"),
-        _line("reorders", "orders", create=reorders.create, writes="update_carts"),
+        _line("order_copies", "orders", create=order_copies.create, updated_by=GENERIC),
+        _line("reorders", "orders", create=reorders.create, writes="update_carts", limited=True),
         _line("reorder_outcomes", "orders"),
-        _line("repeat_links", "orders", writer=RepeatLinks()),
+        _line("repeat_links", "orders", writer=RepeatLinks(), limited=True),
         _line("subscription_models", "subscriptions", writer=GENERIC),
         _line("order_subscriptions", "subscriptions", writer=OrderSubscriptions(), numbers="order_subscriptions"),
         _line("order_subscription_items", "subscriptions", writer=OrderSubscriptionItems()),

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from schemas.base import Rendering
 from service.errors import ApiError, MethodNotAllowed, PreconditionFailed, raise_all
-from service.http import idempotency, prefer, urls
+from service.http import idempotency, languages, limits, prefer, urls
 from service.http.answers import VARY, Document
 from service.http.auth import identify
 from service.http.handlers import check_no_parameters, rendering_of
@@ -22,7 +22,6 @@ from service.jsonapi.atomic import Operation, pointing
 from service.jsonapi.document import VERSION, serializer, without_secrets
 from service.jsonapi.negotiation import ATOMIC, Media, check_accept, check_content_type
 from service.operations.atomic import Shown, Step, run
-from service.operations.orders import Numbers
 from service.principal import Principal
 from service.resources import RESOURCES
 from service.store.pool import Connection
@@ -49,7 +48,7 @@ async def operations(request: Request) -> Response:
     customer = principal.owner is not None
     steps = _steps(atomic.parse(body.loads(raw), urls.api(request), customer=customer), principal)
     rendering = rendering_of(request, principal)
-    steps = [await _prepared(step, request.app.state.numbers, principal, rendering) for step in steps]
+    steps = [await _prepared(request, step, principal, rendering) for step in steps]
 
     async def work(connection: Connection) -> Response:
         shown = await run(connection, principal, steps)
@@ -90,14 +89,21 @@ def _step(operation: Operation, principal: Principal) -> Step:
             return Step(operation, entry.remover())
 
 
-async def _prepared(step: Step, numbers: Numbers, principal: Principal, rendering: Rendering) -> Step:
-    """A step whose draft knows how resources are shown and has its running number, if a new one of its type has one."""
+async def _prepared(request: Request, step: Step, principal: Principal, rendering: Rendering) -> Step:
+    """A step whose draft knows how resources are shown and has its running number, if a new one of its type has one.
+
+    What is limited at its own URL is counted here too. Raises TooManyRequests.
+    """
     if step.operation.draft is None:
         return step
-    draft = replace(step.operation.draft, rendering=rendering)
-    kind = RESOURCES[step.operation.resource.type_].numbers
-    if kind and step.operation.code == "add":
-        draft = replace(draft, number=await numbers.take(principal.store.id, kind))
+    locale = languages.negotiate(request, principal.store.locale)
+    draft = replace(step.operation.draft, locale=locale, rendering=rendering)
+    entry = RESOURCES[step.operation.resource.type_]
+    if step.operation.code == "add" and entry.limited:
+        await limits.count(request, limits.of_class(entry.resource.type_)(principal), principal)
+    if step.operation.code == "add" and entry.numbers:
+        number = await request.app.state.numbers.take(principal.store.id, entry.numbers)
+        draft = replace(draft, number=number)
     return replace(step, operation=replace(step.operation, draft=draft))
 
 

@@ -101,10 +101,24 @@ async def identify(request: Request) -> Principal:
     signed_in = await authenticate(request) if "authorization" in request.headers else None
     principal = await _guest(request, sent, signed_in)
     if principal is None:
-        await limits.count(request, WRONG_SESSIONS, None)
+        await limits.count(request, WRONG_SESSIONS, None, told=False)
         raise InvalidToken("There is no open cart of this session.", header=SESSION, headers=CHALLENGE)
     request.scope["principal"] = principal
     mark(request.scope, "auth")
+    return principal
+
+
+async def counted(request: Request, limit_for: limits.LimitFor, *, guests: bool = False) -> Principal:
+    """Who asks, the bearer of a token or also a guest; the request is counted first, whoever it is from.
+
+    Raises Unauthorized or InvalidToken without a good token, and TooManyRequests as `limits.count` does.
+    """
+    try:
+        principal = await (identify(request) if guests else authenticate(request))
+    except (Unauthorized, InvalidToken):
+        await limits.count(request, limit_for(None), None)
+        raise
+    await limits.count(request, limit_for(principal), principal)
     return principal
 
 

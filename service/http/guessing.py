@@ -25,5 +25,5 @@ async def limited(request: Request) -> AsyncIterator[None]:
     try:
         yield
     except Gone:
-        await limits.count(request, LIMIT, None)
+        await limits.count(request, LIMIT, None, told=False)
         raise

@@ -18,9 +18,9 @@ from schemas.base import RESERVED_TYPES, Rendering, Resource, ToMany, ToOne, gra
 from schemas.kinds import ID
 from service import clock
 from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed, NotFound
-from service.http import idempotency, prefer, repeat_urls, urls
+from service.http import idempotency, languages, limits, prefer, repeat_urls, urls
 from service.http.answers import VARY, Document
-from service.http.auth import identify
+from service.http.auth import counted, identify
 from service.http.timing import mark
 from service.jsonapi import body, links, openapi
 from service.jsonapi.document import VERSION, Object, Row, collect, counts, document, identifier
@@ -129,7 +129,8 @@ async def _create(request: Request, entry: Entry) -> Response:
         raise not_allowed(request, entry)
     raw = await request.body()
     negotiate(request, body=True)
-    principal = await identify(request)
+    limited = entry.limited and limits.of_class(entry.resource.type_)
+    principal = await (counted(request, limited, guests=True) if limited else identify(request))
     entry.require_write(principal)
     pairs = parameters(request.scope["query_string"])
     query = parse(entry.resource, pairs, shape="single", visible=visible_to(principal))
@@ -137,7 +138,8 @@ async def _create(request: Request, entry: Entry) -> Response:
     if entry.numbers:
         draft = replace(draft, number=await request.app.state.numbers.take(principal.store.id, entry.numbers))
     rendering = rendering_of(request, principal)
-    draft = replace(draft, rendering=rendering)
+    locale = languages.negotiate(request, principal.store.locale)
+    draft = replace(draft, locale=locale, rendering=rendering)
     make = entry.create.creating if isinstance(entry.create, Writer) else entry.create
 
     async def work(connection: Connection) -> Response | Interlude[Response]:

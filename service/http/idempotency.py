@@ -16,7 +16,6 @@ from starlette.responses import Response
 
 from service import clock
 from service.errors import InProgress, InvalidHeader, KeyReused
-from service.http import limits
 from service.operations import events
 from service.principal import Principal
 from service.store import idempotency
@@ -62,7 +61,7 @@ async def once(request: Request, principal: Principal, work: Work[Response]) -> 
         at = clock.now()
         kept = await idempotency.find(connection, key, at)
         if kept is not None:
-            return _again(request, kept, fingerprint)
+            return _again(kept, fingerprint)
         answer = await rest(connection)
         if isinstance(answer, Interlude):
             return answer.around(go_on)
@@ -73,12 +72,12 @@ async def once(request: Request, principal: Principal, work: Work[Response]) -> 
     return await run(request.app.state.database, begin)
 
 
-def _again(request: Request, kept: Kept, fingerprint: bytes) -> Response:
+def _again(kept: Kept, fingerprint: bytes) -> Response:
     """A kept answer, given again. Raises KeyReused when it is that to another request."""
     if kept.fingerprint != fingerprint:
         raise KeyReused("This key was used for another request; use a new one.", header=HEADER)
     answer = Response(kept.body, kept.status, kept.headers)
-    answer.headers.update(limits.headers(request) | {"Idempotency-Replayed": "true"})
+    answer.headers["Idempotency-Replayed"] = "true"
     return answer
 
 

@@ -7,12 +7,14 @@ Both families of headers are sent: `X-RateLimit-Limit` and `X-RateLimit-Remainin
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from limits import RateLimitItem
+from limits import RateLimitItem, RateLimitItemPerMinute
 from starlette.requests import Request
+from starlette.types import Scope
 
 from service import clock
 from service.errors import TooManyRequests
@@ -41,17 +43,33 @@ class Allowance:
         }
 
 
-async def count(request: Request, limit: RateLimitItem, principal: Principal | None) -> None:
-    """Count a request against a limit: the customer's, else the token's, else, without a good token, the address's.
+LimitFor = Callable[[Principal | None], RateLimitItem]
+"""The limit of whoever asks; None is somebody without a good token."""
 
-    Its headers are given by `headers` from then on. Raises TooManyRequests, with Retry-After, beyond the limit.
+
+def of_class(name: str) -> LimitFor:
+    """The limit of a class of routes: 60 a minute, and ten times that for an integration, which asks for many."""
+
+    def limit(principal: Principal | None) -> RateLimitItem:
+        for_many = principal is not None and principal.owner is None
+        return RateLimitItemPerMinute(600 if for_many else 60, namespace=name)
+
+    return limit
+
+
+async def count(request: Request, limit: RateLimitItem, principal: Principal | None, *, told: bool = True) -> None:
+    """Count a request against a limit: the customer's, the guest's cart's, the token's, or else the address's.
+
+    Its answer has headers that say what is left, unless that is not to be `told`. Raises TooManyRequests, with
+    Retry-After, beyond the limit.
     """
     at = clock.now()
     store_id = 0 if principal is None else principal.store.id
     async with request.app.state.database.connection() as connection:
         window = await counters.hit(connection, store_id, limit, _who(request, principal), at=at)
     seconds = _seconds(limit, window, at)
-    request.scope["allowance"] = Allowance(limit, max(limit.amount - window.hits, 0), seconds)
+    if told:
+        request.scope["allowance"] = Allowance(limit, max(limit.amount - window.hits, 0), seconds)
     if window.hits > limit.amount:
         raise _too_many(limit, seconds)
 
@@ -80,18 +98,18 @@ def _too_many(limit: RateLimitItem, seconds: int) -> TooManyRequests:
     )
 
 
-def headers(request: Request) -> dict[str, str]:
+def headers(scope: Scope) -> dict[str, str]:
     """The headers of the answer to a request; none if it wasn't counted."""
-    allowance: Allowance | None = request.scope.get("allowance")
+    allowance: Allowance | None = scope.get("allowance")
     return {} if allowance is None else allowance.headers
 
 
 def _who(request: Request, principal: Principal | None) -> str:
     if principal is None:
         return f"address:{_network(request.client.host if request.client else '')}"
-    if principal.customer_id is None:
-        return f"token:{principal.token_id}"
-    return f"customer:{principal.customer_id}"
+    if principal.customer_id is not None:
+        return f"customer:{principal.customer_id}"
+    return f"token:{principal.token_id}" if principal.cart_id is None else f"cart:{principal.cart_id}"
 
 
 def _network(host: str) -> str:

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import clock, correlation
 from service.errors import ApiError, HeadersTooLarge, InvalidHeader, TooLarge, UriTooLong
+from service.http import limits
 from service.http.conditional import coded
 from service.http.timing import Timing
 from service.translations import Either
@@ -40,6 +41,8 @@ _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 class RequestContext:
     """Gives each request an id and a trace, serves trailing slashes, times it, and logs one line.
+
+    The answer says how often the sender may ask, where that is limited.
 
     The id is the client's `X-Request-Id` when that is a plain one, the trace that of its `traceparent`
     (https://www.w3.org/TR/trace-context/), of which the answer is a new span. HEAD is answered as GET without its body.
@@ -70,6 +73,7 @@ class RequestContext:
                     (b"x-request-id", request_id.encode()),
                     (b"traceparent", parent.encode()),
                     (b"server-timing", timing.header.encode()),
+                    *((name.lower().encode(), value.encode()) for name, value in limits.headers(scope).items()),
                 ]
             elif method == "HEAD" and message["type"] == "http.response.body":
                 message = {**message, "body": b""}

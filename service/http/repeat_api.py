@@ -28,7 +28,7 @@ from service.http.handlers import check_no_parameters, negotiate
 from service.http.languages import negotiate as negotiate_language
 from service.http.pages import PRIVATE
 from service.jsonapi import body
-from service.jsonapi.document import Object, collect, document, identifier, layout, serializer
+from service.jsonapi.document import Object, collect, document, identifier, unkept
 from service.jsonapi.query import Selection
 from service.operations import reorders, repeat_links
 from service.operations.repeat_links import Opened, Preview
@@ -105,7 +105,7 @@ def _preview(request: Request, opened: Opened, found: Preview) -> Response:
     locale = rendering.locale
     outcomes = repeat_page.products(found.outcomes)
     statuses = [outcome.status for outcome in outcomes]
-    total, currency = found.total_amount_cents, opened.currency_code
+    total, currency = found.totals.total, opened.currency_code
     data = {
         "type": PREVIEW,
         "id": opened.link.id,
@@ -134,14 +134,10 @@ def _preview(request: Request, opened: Opened, found: Preview) -> Response:
 
 def _outcome(position: int, outcome: Outcome, rendering: Rendering) -> Object:
     """An outcome as `reorder_outcomes` shows it. It is kept nowhere: its id is the line's, and it has no URL."""
-    columns = {
-        **reorders.outcome_columns(position, outcome, None, rendering.locale),
-        "id": outcome.line.id,
-        "version": 1,
-    }
-    found = serializer(_OUTCOME)([columns[name] for name in layout(_OUTCOME)], rendering, {})
-    shown = {"options": repeat_page.options(outcome), "image_url": repeat_page.picture(outcome)}
-    return {"type": found["type"], "id": found["id"], "attributes": found["attributes"] | shown}
+    columns = reorders.outcome_columns(position, outcome, None, rendering.locale) | {"id": outcome.line.id}
+    found = unkept(_OUTCOME, columns, rendering)
+    found["attributes"] |= {"options": repeat_page.options(outcome), "image_url": repeat_page.picture(outcome)}
+    return found
 
 
 def _rendering(request: Request, opened: Opened) -> Rendering:

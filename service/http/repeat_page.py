@@ -146,7 +146,7 @@ def _page(request: Request, opened: Opened, token: str, preview: Preview, status
         "available": available,
         "unavailable": unavailable,
         "pictured": bool(pictures),
-        "total": preview.total_amount_cents,
+        "totals": preview.totals,
         "checkout": target is not None,
         "token": token,
         "nonce": _nonce(request, opened.link),

@@ -8,7 +8,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from service.http import atomic, demo_checkout, docs, handlers, health, repeat_api, repeat_page, writing
+from service.http import (
+    atomic,
+    demo_checkout,
+    docs,
+    handlers,
+    health,
+    reorder_previews,
+    repeat_api,
+    repeat_page,
+    writing,
+)
 from service.http.facades import ecwid, wemasy
 
 
@@ -30,6 +40,7 @@ routes: list[BaseRoute] = [
     Route("/api", handlers.entry_point),
     _any("/api/operations", atomic.operations),
     *writing.routes,
+    *reorder_previews.routes,
     _any("/api/{type}", handlers.collection),
     _any("/api/{type}/{id}", handlers.resource),
     _any("/api/{type}/{id}/relationships/{relationship}", handlers.relationship),

@@ -1,4 +1,4 @@
-"""The job that makes a recurring order copy: claim it, make its order, or note why there is none."""
+"""The job that makes a copy of an order: claim it, make its order, or note why there is none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pgqueuer.errors import RetryRequested
 from pgqueuer.models import Job
 
 from service import clock
-from service.operations import copies
+from service.operations import copies, order_copies
 from service.operations.copies import Claim
 from service.operations.orders import Numbers
 from service.operations.targets import CopyFailed
@@ -20,6 +20,10 @@ log = structlog.get_logger("reprise.copies")
 
 ATTEMPTS = 8
 """How often a copy is begun, whether its worker stumbles or dies, before it is given up."""
+
+
+FINISH = {"order_copies": order_copies.finish, "recurring_order_copies": copies.finish}
+"""What makes the target order of a copy, by its kind."""
 
 
 class CopyJob:
@@ -62,7 +66,7 @@ class CopyJob:
         number = await self._numbers.take(claim.store.id)
         try:
             async with self._database.transaction() as connection:
-                await copies.finish(connection, claim, number)
+                await FINISH[claim.kind](connection, claim, number)
         except CopyFailed as failure:
             await self._fail(claim, failure)
         except Exception:

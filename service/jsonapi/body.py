@@ -48,8 +48,8 @@ class Draft:
     """What a client wants a resource to be: checked and converted, only what was sent.
 
     `attributes` and `triggers` hold Python values by name, `relationships` ids by name, `echoes` what can't be set but
-    may be repeated. `number` is the running number set aside for a new resource of a type that has one, `rendering` how
-    the client sees resources.
+    may be repeated. `number` is the running number set aside for a new resource of a type that has one, `locale` the
+    language of texts that are made for the client (None: the store's), `rendering` how it sees resources.
     """
 
     resource: type[Resource]
@@ -59,6 +59,7 @@ class Draft:
     triggers: Mapping[str, Any] = field(default_factory=dict)
     echoes: tuple[Echo, ...] = ()
     number: int | None = None
+    locale: str | None = None
     rendering: Rendering | None = None
 
     def related(self, name: str) -> str | None:
@@ -120,13 +121,21 @@ def _fields(resource: type[Resource]) -> Mapping[str, Any]:
     return fields
 
 
-def creation(resource: type[Resource], document: Any, *, customer: bool = False, lids: Lids | None = None) -> Draft:
+def creation(
+    resource: type[Resource],
+    document: Any,
+    *,
+    customer: bool = False,
+    lids: Lids | None = None,
+    type_: str | None = None,
+) -> Draft:
     """Read the document of a POST to a collection; `customer` says that a customer sent it.
 
     `lids` are the local ids that linkage may use beside the resource's own, which may be among them with the id that it
-    stands for. Raises ApiError subclasses, all problems of the values at once.
+    stands for. `type_` is what such documents go by where they are sent for something else than to create the resource.
+    Raises ApiError subclasses, all problems of the values at once.
     """
-    data = _envelope(resource, document)
+    data = _envelope(type_ or resource.type_, document)
     id_, lid = data.get("id"), data.get("lid")
     known = lids or {}
     if lid is not None:
@@ -150,7 +159,7 @@ def update(
 
     What is absent is left as it is; null is a value (JSON:API 1.1, "Updating a Resource's Attributes").
     """
-    data, known = _envelope(resource, document), lids or {}
+    data, known = _envelope(resource.type_, document), lids or {}
     if "id" not in data and "lid" not in data:
         raise InvalidDocument("The resource object has no `id`.", pointer="/data")
     member = "id" if "id" in data else "lid"
@@ -173,7 +182,7 @@ def linkage(relationship: ToOne | ToMany, document: Any, *, lids: Lids | None = 
     return linked
 
 
-def _envelope(resource: type[Resource], document: Any) -> dict[str, Any]:
+def _envelope(type_: str, document: Any) -> dict[str, Any]:
     """The resource object of a document.
 
     What is wrong with its shape is reported alone, since nothing inside can be trusted then.
@@ -187,10 +196,8 @@ def _envelope(resource: type[Resource], document: Any) -> dict[str, Any]:
         raise InvalidDocument("The resource object has no `type`.", pointer="/data")
     if not isinstance(data["type"], str):
         raise InvalidDocument("`{name}` must be a string.", name="type", pointer="/data/type")
-    if data["type"] != resource.type_:
-        raise TypeMismatch(
-            "This URL takes {type}, not {sent}.", type=resource.type_, sent=data["type"], pointer="/data/type"
-        )
+    if data["type"] != type_:
+        raise TypeMismatch("This URL takes {type}, not {sent}.", type=type_, sent=data["type"], pointer="/data/type")
     for member in ("attributes", "relationships"):
         if not isinstance(data.get(member, {}), dict):
             raise InvalidDocument("`{name}` must be an object.", name=member, pointer=f"/data/{member}")

@@ -178,6 +178,18 @@ def collect(rows: Sequence[Row], selection: Selection, rendering: Rendering) -> 
     return primary, list(found.values())
 
 
+def unkept(selection: Selection, columns: Mapping[str, Any], rendering: Rendering) -> Object:
+    """The resource object of something that was worked out and is kept nowhere, from the columns that it would have.
+
+    It has no URL, hence no links, and no version; of its relationships those that the columns hold are left.
+    """
+    values = {"version": None, **columns}
+    found = serializer(selection)([values[name] for name in layout(selection)], rendering, {})
+    linked = {name: {"data": one["data"]} for name, one in found.get("relationships", {}).items() if "data" in one}
+    members = {"type": found["type"], "id": found["id"], "attributes": found["attributes"]}
+    return members | ({"relationships": linked} if linked else {})
+
+
 def identifier(type_: str, id_: str) -> Object:
     """A resource identifier object."""
     return {"type": type_, "id": id_}

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from decimal import Decimal
@@ -105,13 +106,14 @@ class Quote:
 
     items: Sequence[CartItem]
     totals: Totals
+    tax_included: bool
     coupon_status: CouponStatus | None
 
 
 async def lock(connection: Connection, store: Store, cart_id: str) -> Cart:
     """A cart with its items, locked until the caller's transaction ends. Raises NotFound for an unknown one."""
     if await connection.fetchval(CARTS["lock"], store.id, cart_id) is None:
-        raise NotFound("There is no cart of this id.")
+        raise _no_cart()
     return await _read(connection, store, cart_id)
 
 
@@ -121,11 +123,34 @@ async def find_active(connection: Connection, store: Store, customer_id: str) ->
     return None if cart_id is None else await _read(connection, store, cart_id)
 
 
+async def look(connection: Connection, store: Store, cart_id: str) -> Cart:
+    """A cart with its items, not locked: to tell of, not to change. Raises NotFound for an unknown one."""
+    row = await connection.fetchrow(CARTS["read"], store.id, cart_id)
+    if row is None:
+        raise _no_cart()
+    return _cart(dict(row))
+
+
+async def look_for_active(connection: Connection, store: Store, customer_id: str) -> Cart | None:
+    """A customer's active cart as `find_active` finds it, not locked."""
+    cart_id = await connection.fetchval(CARTS["active"], store.id, customer_id)
+    row = None if cart_id is None else await connection.fetchrow(CARTS["read"], store.id, cart_id)
+    return None if row is None else _cart(dict(row))
+
+
 async def _read(connection: Connection, store: Store, cart_id: str) -> Cart:
     """A cart that is locked, and therefore there."""
     row = await connection.fetchrow(CARTS["read"], store.id, cart_id)
     assert row is not None  # noqa: S101 -- nobody else can delete it
-    columns = dict(row)
+    return _cart(dict(row))
+
+
+def _no_cart() -> NotFound:
+    return NotFound("There is no cart of this id.")
+
+
+def _cart(columns: dict[str, Any]) -> Cart:
+    """A cart as the statement `read` gives it."""
     country, state, zip_code = (columns.pop(name) for name in ("country_code", "state_code", "zip_code"))
     columns["destination"] = None if country is None else Destination(country, state, zip_code)
     columns["items"] = [_item(item) for item in columns["items"] or ()]
@@ -224,12 +249,7 @@ async def save(
     """
     if cart.status != "active":
         raise InvalidState("The cart is {status}: nothing can be put into it.", status=cart.status)
-    if len(items) > MAX_ITEMS:
-        raise Invalid("A cart holds at most {max_items} lines.", max_items=MAX_ITEMS)
-    if any(item.quantity > MAX_QUANTITY for item in items):
-        raise Invalid("A quantity is larger than can be kept.")
-    promotions = await pricing.promotions(connection, store, cart.coupon_code, at=at)
-    priced = await _priced(cart, items, catalogue, promotions)
+    priced = await quote_of(connection, store, cart, items, catalogue, at=at)
     sums = priced.totals
     saved = replace(
         cart,
@@ -264,6 +284,37 @@ async def save(
     return saved
 
 
+async def quote_of(
+    connection: Connection,
+    store: Store,
+    terms: Terms,
+    items: Sequence[CartItem],
+    catalogue: Mapping[str, CatalogueItem],
+    *,
+    at: datetime,
+    coupon_counted: bool = False,
+) -> Quote:
+    """What a cart of these terms would come to with these items, at the catalogue's prices; writes nothing.
+
+    `coupon_counted` says that the coupon was counted for it already. Raises Invalid when it would hold too much.
+    """
+    if len(items) > MAX_ITEMS:
+        raise Invalid("A cart holds at most {max_items} lines.", max_items=MAX_ITEMS)
+    if any(item.quantity > MAX_QUANTITY for item in items):
+        raise Invalid("A quantity is larger than can be kept.")
+    promotions = await pricing.promotions(connection, store, terms.coupon_code, at=at, counted=coupon_counted)
+    return await _priced(terms, items, catalogue, promotions)
+
+
+@contextmanager
+def pointing_at(pointer: str) -> Iterator[None]:
+    """Say of a cart that would hold too much where in the request the reason is."""
+    try:
+        yield
+    except Invalid as error:
+        raise Invalid(error.detail, pointer=pointer) from None
+
+
 async def quote(
     connection: Connection,
     store: Store,
@@ -279,8 +330,7 @@ async def quote(
 ) -> Quote:
     """What a cart of these items would come to at an instant; writes nothing, three reads for any number of items.
 
-    An item without a price keeps its own. `coupon_counted` says that the coupon was counted for it already.
-    Raises Invalid when an amount is larger than can be kept.
+    An item without a price keeps its own. Raises Invalid when it would hold too much.
     """
     row = await connection.fetchrow(PRICING["terms"], store.id, shipping_method_id, payment_method_id, currency)
     assert row is not None  # noqa: S101 -- there is the store
@@ -289,8 +339,7 @@ async def quote(
     catalogue = await pricing.catalogue(
         connection, store, sku_ids, currency=currency, customer_group_id=customer_group_id, at=at
     )
-    promotions = await pricing.promotions(connection, store, coupon_code, at=at, counted=coupon_counted)
-    return await _priced(terms, items, catalogue, promotions)
+    return await quote_of(connection, store, terms, items, catalogue, at=at, coupon_counted=coupon_counted)
 
 
 async def _priced(
@@ -323,7 +372,7 @@ async def _priced(
         shipping_amount_cents=terms.shipping_price_cents if any(catalogue[i.sku_id].ships for i in items) else 0,
         payment_method_amount_cents=terms.payment_price_cents,
     )
-    return Quote(items, sums, off.coupon_status)
+    return Quote(items, sums, terms.tax_included, off.coupon_status)
 
 
 def _at_prices(items: Sequence[CartItem], catalogue: Mapping[str, CatalogueItem]) -> list[CartItem]:

@@ -1,4 +1,7 @@
-"""Recurring order copies: asked for by clients (or the schedule), claimed and finished by workers.
+"""Copies of orders: asked for by clients (or the schedule), claimed and finished by workers.
+
+Those of both kinds are claimed, given back and failed here, and recurring ones made; those that are asked for once are
+made in `order_copies`.
 
 A copy is two transactions. `claim` gives it to one worker for the time of a lease; `finish` makes the target order and
 all that goes with it, if the claim still holds: status and attempt are what they were, so that a worker that was slow,
@@ -28,8 +31,8 @@ from sql import queries
 
 COPIES = queries("copies")
 
-ENTRYPOINT = "recurring_order_copies"
-"""The name under which the queue knows the job that makes a copy."""
+ENTRYPOINT = "order_factories"
+"""The name under which the queue knows the job that makes a copy of either kind."""
 
 LEASE = timedelta(seconds=60)
 """How long a worker may take: longer than its statements may, and than the queue waits for a sign of life."""
@@ -40,6 +43,7 @@ class Claim:
     """The right of one worker to finish a copy, as long as nobody has claimed it after its lease ended."""
 
     store: Store
+    kind: str
     copy_id: str
     attempt: int
 
@@ -142,8 +146,8 @@ async def claim(
         frozen_at=row["frozen_at"],
     )
     if row["attempt"] == 1:
-        await events.record(connection, store, "recurring_order_copies.start", copy_id, actor=events.WORKER)
-    return Claim(store, copy_id, row["attempt"])
+        await events.record(connection, store, f"{row['kind']}.start", copy_id, actor=events.WORKER)
+    return Claim(store, row["kind"], copy_id, row["attempt"])
 
 
 async def lease_end(connection: Connection, store_id: int, copy_id: str) -> datetime | None:
@@ -159,7 +163,7 @@ async def release(connection: Connection, claimed: Claim) -> None:
 
 
 async def finish(connection: Connection, claimed: Claim, number: int) -> str | None:
-    """Make the target order of a claimed copy under this order number, and place it where the copy asks for that.
+    """Make the target order of a claimed recurring copy under this number, and place it where the copy asks for that.
 
     Gives the order's id, or None when the claim holds no longer. Raises CopyFailed, after which the transaction must
     be rolled back. The number of statements doesn't depend on the number of lines.
@@ -172,7 +176,7 @@ async def finish(connection: Connection, claimed: Claim, number: int) -> str | N
         raise CopyFailed({"order_subscription": [f"is {copy['status']}"]})
     target = await targets.plan(connection, store, copy, number, at)
     order_id = await targets.make(connection, store, target, at)
-    await connection.execute(COPIES["complete"], store.id, claimed.copy_id, at, order_id)
+    await connection.execute(COPIES["complete"], store.id, claimed.copy_id, at, order_id, None, 0)
     happened = [Event(name, order_id) for name in target.events]
     happened.append(Event("recurring_order_copies.complete", claimed.copy_id))
     happened.append(Event("order_subscriptions.last_run_succeeded", copy["order_subscription_id"]))
@@ -183,7 +187,7 @@ async def finish(connection: Connection, claimed: Claim, number: int) -> str | N
 async def fail(connection: Connection, claimed: Claim, messages: Messages) -> None:
     """End a claimed copy without an order; its subscription goes on. A claim that holds no longer does nothing."""
     store = claimed.store
-    subscription_id = await connection.fetchval(
+    failed = await connection.fetchrow(
         COPIES["fail"],
         store.id,
         claimed.copy_id,
@@ -192,12 +196,11 @@ async def fail(connection: Connection, claimed: Claim, messages: Messages) -> No
         orjson.dumps(messages).decode(),
         sum(len(texts) for texts in messages.values()),
     )
-    if subscription_id is None:
+    if failed is None:
         return
-    happened = [
-        Event("recurring_order_copies.fail", claimed.copy_id),
-        Event("order_subscriptions.last_run_failed", subscription_id),
-    ]
+    happened = [Event(f"{claimed.kind}.fail", claimed.copy_id)]
+    if failed["order_subscription_id"] is not None:
+        happened.append(Event("order_subscriptions.last_run_failed", failed["order_subscription_id"]))
     await events.record_all(connection, store, happened, actor=events.WORKER)
 
 

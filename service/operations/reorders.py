@@ -1,110 +1,89 @@
 """Reorders: the lines of a past order put into a cart at the prices of today, in one transaction under the cart's lock.
 
-The number of statements doesn't depend on the number of lines. A past order is one that was placed, also when it was
-cancelled later: what was wanted once may be wanted again. Coupons, shipping and payment are not carried over.
+A preview is the same without the lock and without writing. The number of statements doesn't depend on the number of
+lines.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from service import clock
-from service.errors import ApiError, Conflict, Invalid, InvalidState, NotFound, raise_all
+from service.errors import Conflict, NotFound, PreviewStale
 from service.jsonapi.body import Draft
-from service.operations import carts, events, pricing
-from service.operations.carts import Cart, CartItem
+from service.operations import carts, events, repeating
+from service.operations.carts import Cart, CartItem, Quote
+from service.operations.repeating import CART, ORDER, REORDERS, Plan, SourceOrder, Wish
 from service.principal import Principal, Store
 from service.rules.outcome_texts import detail
-from service.rules.outcomes import CatalogueItem, Outcome, Policy, SourceLine, decide, options_digest
+from service.rules.outcomes import Outcome, Policy, decide
 from service.store.pool import Connection
-from sql import queries
-
-REORDERS = queries("reorders")
-
-_CART = "/data/relationships/cart/data"
-_ORDER = "/data/relationships/source_order/data"
-
-
-@dataclass(frozen=True, slots=True)
-class SourceOrder:
-    """A past order as far as repeating it needs it; `placed_at` is None for one that was never placed."""
-
-    id: str
-    placed_at: datetime | None
-    customer_id: str | None
-    customer_group_id: str | None
-    currency_code: str
-    lines: Sequence[SourceLine]
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """How an order is to be repeated, and by whom.
-
-    `customer_id` limits orders and carts to that customer's own (None: any of the store). `lines` chooses from the
-    order's lines: `{"line_item_id": ..., "quantity": ...}`, None means all. `locale` is the language of the outcomes'
-    words.
-    """
-
-    customer_id: str | None
-    actor: str
-    locale: str
-    policy: Policy = field(default_factory=Policy)
-    strategy: str = "append"
-    cart_id: str | None = None
-    lines: Sequence[Any] | None = None
-    id: str | None = None
-    reference: str | None = None
-    reference_origin: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Reorder:
-    """How it went: `cart` is None when every line was skipped."""
+    """How it went: `cart` is None when every line was skipped, `items` has for each outcome the id of its item."""
 
     id: str
     cart: Cart | None
     outcomes: Sequence[Outcome]
-
-
-class _Filled(NamedTuple):
-    """A cart (None if nothing was added), the outcomes, and for each of them the id of its cart item or None."""
-
-    cart: Cart | None
-    outcomes: Sequence[Outcome]
     items: Sequence[str | None]
+    digest: str
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many lines ended in each status."""
+        return counts(self.outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a reorder would come to: `quote` is None when every line would be skipped."""
+
+    plan: Plan
+    quote: Quote | None
+    digest: str
 
 
 async def create(connection: Connection, principal: Principal, draft: Draft) -> str:
     """Make the reorder of a POST /api/reorders; gives its id.
 
     Raises NotFound for an order or cart that is unknown, of another customer or never placed, Invalid for `lines` that
-    make no sense, InvalidState for a cart that isn't active, Conflict for an id that is taken.
+    make no sense and for a cart that would hold too much, InvalidState for a cart that isn't active, Conflict for an id
+    that is taken, PreviewStale where the digest is not the expected one, ReorderDisabled where the store says so.
+    """
+    wish, order_id = wish_of(principal, draft)
+    made = await reorder(connection, principal.store, wish, order_id=order_id)
+    return made.id
+
+
+def wish_of(principal: Principal, draft: Draft) -> tuple[Wish, str | None]:
+    """What the document of a reorder, or of its preview, asks for, and the id of the order that it is about.
+
+    Raises Forbidden for a token that may not read orders.
     """
     principal.require("read_orders")  # as on WeMasy's route: the outcomes tell what was ordered
     attributes = draft.attributes
     wish = Wish(
         customer_id=principal.customer_id,
         actor=events.actor(principal),
-        locale=principal.store.locale,
+        locale=draft.locale or principal.store.locale,
         policy=Policy(stock=attributes.get("stock_policy", "ignore")),
         strategy=attributes.get("strategy", "append"),
         cart_id=draft.related("cart"),
         lines=attributes.get("lines"),
+        expected_digest=attributes.get("expected_digest"),
         id=draft.id,
         reference=attributes.get("reference"),
         reference_origin=attributes.get("reference_origin"),
         metadata=attributes.get("metadata", {}),
     )
-    made = await reorder(connection, principal.store, wish, order_id=draft.related("source_order"))
-    return made.id
+    return wish, draft.related("source_order")
 
 
 async def reorder(
@@ -113,16 +92,40 @@ async def reorder(
     """Repeat the order of this id or number: cart, reorder, outcomes and events, all in the caller's transaction.
 
     The lines go into the wish's cart, else the customer's active cart, which is made if a line can be added. Raises as
-    `create` does.
+    `create` does, after which the transaction must be rolled back.
     """
-    source = await _source(connection, store, order_id, number, wish.customer_id)
-    if source is None or source.placed_at is None:
-        raise NotFound("There is no such order.", pointer=_ORDER)
-    source = replace(source, lines=_chosen(source.lines, wish.lines))
+    source = await repeating.wished(connection, store, wish, order_id=order_id, number=number)
     at = clock.now(store)
-    filled = await _fill_cart(connection, store, source, wish, at=at)
-    id_ = await _write(connection, store, source, wish, filled, at=at)
-    return Reorder(id_, filled.cart, filled.outcomes)
+    made = None
+    while made is None:
+        plan = await repeating.plan(connection, store, source, wish, at=at, hold=True)
+        made = await _carry_out(connection, store, plan, at=at)
+    if wish.expected_digest not in (None, made.digest):
+        raise PreviewStale(
+            "What this reorder comes to has changed since it was previewed.",
+            pointer="/data/attributes/expected_digest",
+            meta={"digest": made.digest},
+        )
+    await _write(connection, store, wish, source, made, at=at)
+    return made
+
+
+async def look(connection: Connection, store: Store, wish: Wish, *, order_id: str | None) -> Preview:
+    """What a reorder would come to now; writes and locks nothing. Raises as `create` does, but for the digest."""
+    source = await repeating.wished(connection, store, wish, order_id=order_id, number=None)
+    at = clock.now(store)
+    plan = await repeating.plan(connection, store, source, wish, at=at, hold=False)
+    if plan.empty:
+        return Preview(plan, None, repeating.digest(plan, (), 0, 0))
+    with carts.pointing_at(CART if wish.cart_id is not None else ORDER):
+        if plan.found is not None and plan.keeps_cart:
+            items, _ = plan.fill(plan.found.items)
+            quote = await carts.quote_of(connection, store, plan.found, items, plan.catalogue, at=at)
+        else:
+            items, _ = plan.fill(())
+            currency, group = plan.currency_code, source.customer_group_id
+            quote = await carts.quote(connection, store, items, currency=currency, customer_group_id=group, at=at)
+    return Preview(plan, quote, repeating.digest(plan, quote.items, quote.totals.discount, quote.totals.total))
 
 
 async def preview(connection: Connection, store: Store, source_order_id: str, *, policy: Policy) -> list[Outcome]:
@@ -130,17 +133,17 @@ async def preview(connection: Connection, store: Store, source_order_id: str, *,
 
     Prices are those for everybody, in the order's currency. Raises NotFound for an unknown order.
     """
-    source = await _source(connection, store, source_order_id, None, None)
+    source = await repeating.source_order(connection, store, source_order_id, None, None)
     if source is None:
         raise NotFound("There is no such order.")
     for_everybody = replace(source, customer_group_id=None)
-    catalogue = await _catalogue(connection, store, for_everybody, None, clock.now(store))
+    catalogue = await repeating.catalogue(connection, store, for_everybody, None, at=clock.now(store))
     return decide(source.lines, catalogue, {}, policy)
 
 
 def items_of(outcomes: Sequence[Outcome]) -> list[CartItem]:
     """What an empty cart would hold once the outcomes are in it."""
-    return _merge((), outcomes)[0]
+    return repeating.merge((), outcomes)[0]
 
 
 async def fill(connection: Connection, store: Store, cart_id: str, outcomes: Sequence[Outcome]) -> list[str | None]:
@@ -153,206 +156,82 @@ async def fill(connection: Connection, store: Store, cart_id: str, outcomes: Seq
     at = clock.now(store)
     wanted = [outcome.item.sku_id for outcome in outcomes if outcome.item is not None]
     catalogue = await carts.catalogue(connection, store, cart, wanted, at=at)
-    items, ids = _merge(cart.items, outcomes)
+    items, ids = repeating.merge(cart.items, outcomes)
     await carts.save(connection, store, cart, items, catalogue, at=at)
     return ids
 
 
-async def _source(
-    connection: Connection, store: Store, order_id: str | None, number: int | None, customer_id: str | None
-) -> SourceOrder | None:
-    """The order of this id, or else of this number, if the customer (None: anybody) owns it."""
-    row = await connection.fetchrow(REORDERS["source_order"], store.id, order_id, number, customer_id)
-    if row is None:
-        return None
-    lines = [
-        SourceLine(
-            id=id_,
-            item_type=item_type,
-            sku_id=sku_id,
-            sku_code=sku_code,
-            name=name,
-            options=orjson.loads(options),
-            quantity=quantity,
-            currency_code=currency,
-            unit_amount_cents=unit,
-            with_coupon=row["with_coupon"],
-        )
-        for id_, item_type, sku_id, sku_code, name, options, quantity, currency, unit in row["lines"] or ()
-    ]
-    return SourceOrder(
-        row["id"], row["placed_at"], row["customer_id"], row["customer_group_id"], row["currency_code"], lines
-    )
+def counts(outcomes: Sequence[Outcome]) -> Mapping[str, int]:
+    """How many outcomes there are of each status."""
+    statuses = [outcome.status for outcome in outcomes]
+    return {status: statuses.count(status) for status in ("added", "adjusted", "skipped")}
 
 
-def _sku_ids(source: SourceOrder) -> list[str]:
-    return [line.sku_id for line in source.lines if line.sku_id is not None]
+async def _carry_out(connection: Connection, store: Store, plan: Plan, *, at: datetime) -> Reorder | None:
+    """Fill the cart, which is made where there is none to fill.
 
-
-def _chosen(lines: Sequence[SourceLine], wanted: Sequence[Any] | None) -> Sequence[SourceLine]:
-    """The lines that a client chose, in the client's order and quantities; every mistake is raised at once."""
-    if wanted is None:
-        return lines
-    known = {line.id: line for line in lines}
-    chosen: dict[str, SourceLine] = {}
-    problems: list[ApiError] = []
-    if not wanted:
-        problems.append(Invalid("lines must choose at least one line.", pointer="/data/attributes/lines"))
-    for index, entry in enumerate(wanted):
-        pointer = f"/data/attributes/lines/{index}"
-        if not isinstance(entry, dict) or not {"line_item_id"} <= entry.keys() <= {"line_item_id", "quantity"}:
-            problems.append(Invalid("must be an object with line_item_id and maybe quantity.", pointer=pointer))
-            continue
-        id_, quantity = entry["line_item_id"], entry.get("quantity")
-        if not isinstance(id_, str) or id_ not in known or id_ in chosen:
-            problems.append(
-                Invalid("must be a line of the order, and each only once.", pointer=f"{pointer}/line_item_id")
-            )
-        elif quantity is None:
-            chosen[id_] = known[id_]
-        elif not isinstance(quantity, int) or isinstance(quantity, bool) or not 0 < quantity <= carts.MAX_QUANTITY:
-            problems.append(Invalid("must be a whole number greater than 0.", pointer=f"{pointer}/quantity"))
-        else:
-            chosen[id_] = replace(known[id_], quantity=quantity)
-    raise_all(problems)
-    return list(chosen.values())
-
-
-async def _fill_cart(connection: Connection, store: Store, source: SourceOrder, wish: Wish, *, at: datetime) -> _Filled:
-    """Decide with the cart locked, and fill it."""
-    while True:
-        found = await _find_cart(connection, store, source, wish)
-        catalogue = await _catalogue(connection, store, source, found, at)
-        held = found.held if found is not None and wish.strategy == "append" else {}
-        outcomes = decide(source.lines, catalogue, held, wish.policy)
-        if all(outcome.skipped for outcome in outcomes):
-            return _Filled(None, outcomes, [None] * len(outcomes))
-        cart = found
-        if found is not None and wish.strategy == "new":
-            await carts.abandon(connection, store, found, at=at, actor=wish.actor)
-        if found is None or wish.strategy == "new":
-            cart = await carts.create(
-                connection,
-                store,
-                currency=found.currency_code if found is not None else source.currency_code,
-                customer_id=source.customer_id,
-                at=at,
-                actor=wish.actor,
-            )
-        if cart is not None:
-            break
-        # Another transaction has made the customer's cart meanwhile: decide again on what that one holds.
-    items, ids = _merge(cart.items, outcomes, replacing=wish.strategy == "replace")
-    return _Filled(await carts.save(connection, store, cart, items, catalogue, at=at), outcomes, ids)
-
-
-async def _find_cart(connection: Connection, store: Store, source: SourceOrder, wish: Wish) -> Cart | None:
-    """The wish's cart, or the customer's active one, locked; None when it has to be made (a guest's always)."""
-    if wish.cart_id is None:
-        return await carts.find_active(connection, store, source.customer_id) if source.customer_id else None
-    if wish.strategy == "new":
-        raise Invalid("With the strategy new the cart is made, and can't be given.", pointer=_CART)
-    try:
-        cart = await carts.lock(connection, store, wish.cart_id)
-    except NotFound as error:
-        raise NotFound(error.detail, pointer=_CART) from None
-    if wish.customer_id not in (None, cart.customer_id):
-        raise NotFound("There is no cart of this id.", pointer=_CART)
-    if cart.customer_id not in (None, source.customer_id):
-        raise Invalid("The cart belongs to another customer than the order.", pointer=_CART)
-    if cart.status != "active":
-        raise InvalidState("The cart is {status}: nothing can be put into it.", status=cart.status, pointer=_CART)
-    return cart
-
-
-async def _catalogue(
-    connection: Connection, store: Store, source: SourceOrder, cart: Cart | None, at: datetime
-) -> dict[str, CatalogueItem]:
-    if cart is not None:
-        return await carts.catalogue(connection, store, cart, _sku_ids(source), at=at)
-    return await pricing.catalogue(
-        connection,
-        store,
-        _sku_ids(source),
-        currency=source.currency_code,
-        customer_group_id=source.customer_group_id,
-        at=at,
-    )
-
-
-def _merge(
-    held: Sequence[CartItem], outcomes: Sequence[Outcome], *, replacing: bool = False
-) -> tuple[list[CartItem], list[str | None]]:
-    """The items of a cart once the outcomes are in it, and for each outcome the id of its item.
-
-    Lines of the same sku and options become one. `replacing` keeps only those present items that are wanted again.
+    None when another transaction has made the customer's cart meanwhile: decide again on what that one holds.
     """
-    present = {item.key: item for item in held}
-    merged = {} if replacing else dict(present)
-    ids: list[str | None] = []
-    for outcome in outcomes:
-        if outcome.skipped or outcome.item is None:
-            ids.append(None)
-            continue
-        key = (outcome.item.sku_id, options_digest(outcome.line.options))
-        if key in merged:
-            merged[key] = replace(merged[key], quantity=merged[key].quantity + outcome.resulting_quantity)
-        elif key in present:
-            merged[key] = replace(present[key], quantity=outcome.resulting_quantity)
-        else:
-            merged[key] = CartItem(
-                id=clock.new_id(),
-                sku_id=outcome.item.sku_id,
-                source_line_item_id=outcome.line.id,
-                sku_code=outcome.item.code,
-                name=outcome.item.name,
-                image_url=outcome.item.image_url,
-                options=outcome.line.options,
-                options_digest=key[1],
-                quantity=outcome.resulting_quantity,
-            )
-        ids.append(merged[key].id)
-    return list(merged.values()), ids
+    wish, cart = plan.wish, plan.found
+    id_ = wish.id or clock.new_id()
+    if plan.empty:
+        nothing = [None] * len(plan.outcomes)
+        return Reorder(id_, None, plan.outcomes, nothing, repeating.digest(plan, (), 0, 0))
+    if not plan.keeps_cart:
+        if cart is not None:
+            await carts.abandon(connection, store, cart, at=at, actor=wish.actor)
+        cart = await carts.create(
+            connection,
+            store,
+            currency=plan.currency_code,
+            customer_id=plan.source.customer_id,
+            at=at,
+            actor=wish.actor,
+        )
+    if cart is None:
+        return None
+    items, ids = plan.fill(cart.items)
+    with carts.pointing_at(CART if wish.cart_id is not None else ORDER):
+        cart = await carts.save(connection, store, cart, items, plan.catalogue, at=at)
+    digest = repeating.digest(plan, cart.items, cart.discount_amount_cents, cart.total_amount_cents)
+    return Reorder(id_, cart, plan.outcomes, ids, digest)
 
 
 async def _write(
-    connection: Connection, store: Store, source: SourceOrder, wish: Wish, filled: _Filled, *, at: datetime
-) -> str:
-    """Write the reorder with its outcomes and its event; gives its id. Raises Conflict when the wish's id is taken."""
-    cart, outcomes, items = filled
-    statuses = [outcome.status for outcome in outcomes]
-    counts = {status: statuses.count(status) for status in ("added", "adjusted", "skipped")}
+    connection: Connection, store: Store, wish: Wish, source: SourceOrder, made: Reorder, *, at: datetime
+) -> None:
+    """Write the reorder with its outcomes and its event. Raises Conflict when the wish's id is taken."""
     rows = [
         outcome_columns(position, outcome, item, wish.locale)
-        for position, (outcome, item) in enumerate(zip(outcomes, items, strict=True))
+        for position, (outcome, item) in enumerate(zip(made.outcomes, made.items, strict=True))
     ]
     id_ = await connection.fetchval(
         REORDERS["create"],
         store.id,
-        wish.id or clock.new_id(),
+        made.id,
         source.id,
-        None if cart is None else cart.id,
+        None if made.cart is None else made.cart.id,
         wish.customer_id or source.customer_id,
         wish.strategy,
         wish.policy.stock,
         None if wish.lines is None else orjson.dumps(wish.lines).decode(),
-        _digest(outcomes),
-        *counts.values(),
+        made.digest,
+        *made.counts.values(),
         at,
         orjson.dumps(rows).decode(),
         wish.reference,
         wish.reference_origin,
         orjson.dumps(wish.metadata).decode(),
+        wish.expected_digest,
     )
     if id_ is None:
         raise Conflict("There is a reorder of this id already.", pointer="/data/id")
-    payload = {f"{status}_count": count for status, count in counts.items()}
-    await events.record(connection, store, "reorders.create", id_, actor=wish.actor, payload=payload)
-    return str(id_)
+    payload = {f"{status}_count": count for status, count in made.counts.items()}
+    await events.record(connection, store, "reorders.create", made.id, actor=wish.actor, payload=payload)
 
 
 def outcome_columns(position: int, outcome: Outcome, cart_item_id: str | None, locale: str) -> dict[str, Any]:
-    """An outcome as the statement `create` reads it. Its amounts are in the currency of the order."""
+    """An outcome as its table has it: id, position and what follows. Its amounts are in the currency of the order."""
     line, item = outcome.line, outcome.item
     comparable = item is not None and item.currency_code == line.currency_code
     return {
@@ -374,11 +253,3 @@ def outcome_columns(position: int, outcome: Outcome, cart_item_id: str | None, l
         "previous_unit_amount_cents": max(outcome.previous_unit_amount_cents, 0),
         "current_unit_amount_cents": outcome.current_unit_amount_cents if comparable else None,
     }
-
-
-def _digest(outcomes: Sequence[Outcome]) -> str:
-    """What stands for all outcomes together: it changes when a status, quantity or price does."""
-    told = [
-        (o.line.id, o.status, o.code, o.notices, o.resulting_quantity, o.current_unit_amount_cents) for o in outcomes
-    ]
-    return hashlib.sha256(orjson.dumps(told)).hexdigest()

@@ -20,6 +20,7 @@ from service.principal import Store
 from service.rules import masks
 from service.rules.outcomes import Outcome, Policy
 from service.rules.repeat_links import LinkKeys, RepeatLink, read
+from service.rules.totals import Totals
 from service.store.pool import Connection
 from sql import queries
 
@@ -64,10 +65,10 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would become of each line of an order, and what a cart of them would come to, in minor units."""
+    """What would become of each line of an order, and what a cart of them would come to."""
 
     outcomes: Sequence[Outcome]
-    total_amount_cents: int
+    totals: Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ async def preview(connection: Connection, opened: Opened) -> Preview:
         shipping_method_id=opened.shipping_method_id,
         payment_method_id=opened.payment_method_id,
     )
-    return Preview(outcomes, quote.totals.total)
+    return Preview(outcomes, quote.totals)
 
 
 async def commit(connection: Connection, opened: Opened, browser: str, *, once: bool = False) -> Committed | None:

@@ -1,4 +1,4 @@
-"""The order that a recurring copy makes: what it comes to by today's catalogue, and how it is written."""
+"""The order that a copy makes: what it comes to by today's catalogue, and how it is written."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ class Line:
     product: CatalogueItem
     price: Price
     amounts: LineTotals
+    options_amount_cents: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Target:
     lines: Sequence[Line]
     totals: Totals
     events: Sequence[str]
+    coupon_code: str | None = None
 
     @property
     def payment_status(self) -> str:
@@ -79,7 +81,7 @@ async def plan(connection: Connection, store: Store, copy: Row, number: int, at:
         at=at,
     )
     try:
-        return _target(copy, number, _lines(items, catalogue, copy), at)
+        return target(copy, number, _lines(items, catalogue, copy), at)
     except Invalid as error:
         raise CopyFailed({"total_amount_cents": [error.detail]}) from None
 
@@ -87,8 +89,10 @@ async def plan(connection: Connection, store: Store, copy: Row, number: int, at:
 async def make(connection: Connection, store: Store, target: Target, at: datetime) -> str:
     """Take the stock that an order to be placed needs, and write the order; gives its id. Raises CopyFailed."""
     if target.status == "placed":
-        await _take_stock(connection, store, target.lines, at)
-    return await _insert(connection, store, target, at)
+        short = await take_stock(connection, store, target.lines, at)
+        if short:
+            raise CopyFailed({"line_items": [f"{code} - out_of_stock" for code in short]})
+    return await write(connection, store, target, at)
 
 
 def _lines(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row) -> list[Line]:
@@ -122,15 +126,16 @@ def _outcomes(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem]) -> I
     policy = Policy(stock="ignore", limits=False, merge=False)
     outcomes: dict[str, Outcome] = {}
     for mode, products in (("fixed", agreed), ("current", catalogue)):
-        lines = [_source_line(item) for item in items if item["price_mode"] == mode]
+        lines = [source_line(item) for item in items if item["price_mode"] == mode]
         outcomes |= {outcome.line.id: outcome for outcome in decide(lines, products, {}, policy)}
     return ((item, outcomes[item["id"]]) for item in items)
 
 
-def _source_line(item: Row) -> SourceLine:
+def source_line(item: Row) -> SourceLine:
+    """An item of a subscription, or a line of an order, as what is to be ordered again."""
     return SourceLine(
         id=item["id"],
-        item_type="skus",
+        item_type=item["item_type"],
         sku_id=item["sku_id"],
         sku_code=item["sku_code"],
         name=item["name"],
@@ -141,8 +146,8 @@ def _source_line(item: Row) -> SourceLine:
     )
 
 
-def _target(copy: Row, number: int, lines: Sequence[Line], at: datetime) -> Target:
-    """What the target order comes to. Raises CopyFailed when it is to be placed and can't be."""
+def target(copy: Row, number: int, lines: Sequence[Line], at: datetime, *, coupon_code: str | None = None) -> Target:
+    """What an order of these lines comes to. Raises CopyFailed when it is to be placed and can't be."""
     ships = any(not line.item["do_not_ship"] for line in lines)
     amounts = totals(
         (line.amounts for line in lines),
@@ -160,7 +165,7 @@ def _target(copy: Row, number: int, lines: Sequence[Line], at: datetime) -> Targ
     elif not lines:
         raise CopyFailed({"line_items": [BLANK]})
     fulfillment = "unfulfilled" if ships else "not_required"
-    return Target(copy, number, status, fulfillment, lines, amounts, happened)
+    return Target(copy, number, status, fulfillment, lines, amounts, happened, coupon_code)
 
 
 def _checkout(copy: Row, status: str, at: datetime, *, ships: bool, free: bool) -> Checkout:
@@ -179,19 +184,17 @@ def _checkout(copy: Row, status: str, at: datetime, *, ships: bool, free: bool) 
     )
 
 
-async def _take_stock(connection: Connection, store: Store, lines: Sequence[Line], at: datetime) -> None:
-    """Take what the lines need out of the stock. Raises CopyFailed when there is too little of something."""
+async def take_stock(connection: Connection, store: Store, lines: Sequence[Line], at: datetime) -> list[str]:
+    """Take what the lines need out of the stock; gives the codes of the skus of which there is too little for that."""
     needed: Counter[str] = Counter()
     for line in lines:
         needed[line.product.sku_id] += line.item["quantity"]
     rows = await connection.fetch(orders.ORDERS["take_stock"], store.id, list(needed), list(needed.values()), at)
     short = {row["sku_id"] for row in rows}
-    if short:
-        codes = dict.fromkeys(line.item["sku_code"] for line in lines if line.product.sku_id in short)
-        raise CopyFailed({"line_items": [f"{code} - out_of_stock" for code in codes]})
+    return list(dict.fromkeys(line.item["sku_code"] for line in lines if line.product.sku_id in short))
 
 
-async def _insert(connection: Connection, store: Store, target: Target, at: datetime) -> str:
+async def write(connection: Connection, store: Store, target: Target, at: datetime) -> str:
     """Write the target order with its lines and snapshots of its addresses: one statement. Gives its id."""
     copy = target.copy
     own = {
@@ -208,9 +211,11 @@ async def _insert(connection: Connection, store: Store, target: Target, at: date
         "subtotal_amount_cents": target.totals.subtotal,
         "shipping_amount_cents": target.totals.shipping,
         "payment_method_amount_cents": target.totals.payment_method,
+        "discount_amount_cents": target.totals.discount,
         "subtotal_tax_amount_cents": target.totals.subtotal_tax,
         "total_tax_amount_cents": target.totals.tax,
         "total_amount_cents": target.totals.total,
+        "coupon_code": target.coupon_code,
     } | {column: copy[column] for column in _CARRIED}
     drafts = [
         {
@@ -225,6 +230,8 @@ async def _insert(connection: Connection, store: Store, target: Target, at: date
             "currency_code": copy["currency_code"],
             "unit_amount_cents": line.price.amount_cents,
             "compare_at_amount_cents": line.price.compare_at_amount_cents,
+            "options_amount_cents": line.options_amount_cents,
+            "discount_cents": line.amounts.discount,
             "total_amount_cents": line.amounts.total,
             "tax_rate": str(line.product.tax_rate),
             "tax_amount_cents": line.amounts.tax,

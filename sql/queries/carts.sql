@@ -15,6 +15,12 @@ from carts
 where carts.store_id = $1 and carts.customer_id = $2 and carts.status = 'active' and carts.repeat_link_id is null
 for no key update;
 
+-- name: active
+-- The id of that cart, not locked.
+select carts.id
+from carts
+where carts.store_id = $1 and carts.customer_id = $2 and carts.status = 'active' and carts.repeat_link_id is null;
+
 -- name: read
 -- A cart with all that its amounts depend on but the catalogue, and its items in the order of their ids. Ways to ship
 -- and to pay cost nothing in another currency than their own: the checkout refuses them.

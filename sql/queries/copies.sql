@@ -48,13 +48,13 @@ with claimed as (
     where
         order_factories.store_id = $1
         and order_factories.id = $2
-        and order_factories.kind = 'recurring_order_copies'
         and (
             order_factories.status = 'pending'
             or (order_factories.status = 'in_progress' and order_factories.lease_expires_at <= $3)
         )
         and stores.store_id = $1
     returning
+        order_factories.kind,
         order_factories.occurrence_id,
         order_factories.updated_at,
         order_factories.attempt,
@@ -93,7 +93,7 @@ set status = 'pending', lease_expires_at = null, updated_at = $4, version = vers
 where store_id = $1 and id = $2 and status = 'in_progress' and attempt = $3;
 
 -- name: claimed
--- What a claimed copy is made from, copy and subscription locked; no row when the claim ($3) holds no longer. The
+-- What a claimed recurring copy is made from, copy and subscription locked; no row when the claim ($3) holds no longer. The
 -- subscription's own addresses and methods come before those of its source order.
 select
     copies.source_order_id,
@@ -156,6 +156,7 @@ for no key update of copies, order_subscriptions;
 -- What a subscription orders each time, with the price mode that applies to each item.
 select
     order_subscription_items.id,
+    'skus' as item_type,
     order_subscription_items.sku_id,
     order_subscription_items.sku_code,
     order_subscription_items.name,
@@ -176,12 +177,13 @@ where order_subscription_items.store_id = $1 and order_subscription_items.order_
 order by order_subscription_items.id;
 
 -- name: complete
--- The end of a copy that made an order ($4): the copy, its subscription and its occurrence take note.
+-- The end of a copy that made an order ($4): the copy, its subscription and its occurrence, if it has them, take note.
+-- $5 says what of it was left out, $6 is the number of its messages.
 with completed as (
     update order_factories
     set
-        status = 'completed', completed_at = $3, target_order_id = $4, lease_expires_at = null, updated_at = $3,
-        version = version + 1
+        status = 'completed', completed_at = $3, target_order_id = $4, errors_log = $5,
+        errors_count = errors_count + $6, lease_expires_at = null, updated_at = $3, version = version + 1
     where store_id = $1 and id = $2
     returning order_subscription_id, occurrence_id
 ),
@@ -201,8 +203,8 @@ from completed
 where order_subscriptions.store_id = $1 and order_subscriptions.id = completed.order_subscription_id;
 
 -- name: fail
--- The end of a copy that couldn't be made: $5 says why, $6 is the number of its messages. Gives the subscription, or
--- no row when the claim ($3) holds no longer.
+-- The end of a copy that couldn't be made: $5 says why, $6 is the number of its messages. Gives the subscription, if
+-- it has one, or no row when the claim ($3) holds no longer.
 with failed as (
     update order_factories
     set
@@ -217,15 +219,18 @@ occurred as (
     set status = 'failed', updated_at = $4, version = occurrences.version + 1
     from failed
     where occurrences.store_id = $1 and occurrences.id = failed.occurrence_id
+),
+
+noted as (
+    update order_subscriptions
+    set
+        last_run_at = $4, errors_count = errors_count + 1, succeeded_on_last_run = false, updated_at = $4,
+        version = version + 1
+    from failed
+    where order_subscriptions.store_id = $1 and order_subscriptions.id = failed.order_subscription_id
 )
 
-update order_subscriptions
-set
-    last_run_at = $4, errors_count = errors_count + 1, succeeded_on_last_run = false, updated_at = $4,
-    version = version + 1
-from failed
-where order_subscriptions.store_id = $1 and order_subscriptions.id = failed.order_subscription_id
-returning order_subscriptions.id;
+select failed.order_subscription_id from failed;
 
 -- name: abandoned
 -- Of all stores: copies that nobody works on at $1, real time; at most $2. Most of them wait for a job that is in the
@@ -234,8 +239,6 @@ select
     store_id,
     id
 from order_factories
-where
-    kind = 'recurring_order_copies'
-    and (status = 'pending' or (status = 'in_progress' and lease_expires_at <= $1))
+where status = 'pending' or (status = 'in_progress' and lease_expires_at <= $1)
 order by store_id, id
 limit $2;

@@ -15,8 +15,8 @@ with draft as (
         customer_email text, original_billing_address_id text, billing_address_id text,
         original_shipping_address_id text, shipping_address_id text, shipping_method_id text, payment_method_id text,
         customer_payment_source_id text, order_subscription_id text, occurrence_id text, subtotal_amount_cents bigint,
-        shipping_amount_cents bigint, payment_method_amount_cents bigint, subtotal_tax_amount_cents bigint,
-        total_tax_amount_cents bigint, total_amount_cents bigint
+        shipping_amount_cents bigint, payment_method_amount_cents bigint, discount_amount_cents bigint,
+        subtotal_tax_amount_cents bigint, total_tax_amount_cents bigint, total_amount_cents bigint, coupon_code text
     )
 ),
 
@@ -63,9 +63,9 @@ made as (
         store_id, id, number, code, status, payment_status, fulfillment_status, market_id, customer_id, customer_email,
         guest, language_code, currency_code, tax_included, billing_address_id, shipping_address_id, shipping_method_id,
         payment_method_id, customer_payment_source_id, subtotal_amount_cents, shipping_amount_cents,
-        payment_method_amount_cents, subtotal_tax_amount_cents, total_tax_amount_cents, total_amount_cents,
-        source_order_id, root_order_id, order_subscription_id, occurrence_id, placed_at, payment_updated_at,
-        refreshed_at, created_at, updated_at
+        payment_method_amount_cents, discount_amount_cents, subtotal_tax_amount_cents, total_tax_amount_cents,
+        total_amount_cents, coupon_code, source_order_id, root_order_id, order_subscription_id, occurrence_id, placed_at,
+        payment_updated_at, refreshed_at, created_at, updated_at
     )
     select
         source.store_id,
@@ -90,9 +90,11 @@ made as (
         draft.subtotal_amount_cents,
         draft.shipping_amount_cents,
         draft.payment_method_amount_cents,
+        draft.discount_amount_cents,
         draft.subtotal_tax_amount_cents,
         draft.total_tax_amount_cents,
         draft.total_amount_cents,
+        draft.coupon_code,
         source.id as source_order_id,
         coalesce(source.root_order_id, source.id) as root_order_id,
         draft.order_subscription_id,
@@ -109,7 +111,8 @@ made as (
 
 insert into line_items (
     store_id, id, order_id, sku_id, sku_code, name, image_url, position, options, quantity, currency_code,
-    unit_amount_cents, compare_at_amount_cents, total_amount_cents, tax_rate, tax_amount_cents, created_at, updated_at
+    unit_amount_cents, compare_at_amount_cents, options_amount_cents, discount_cents, total_amount_cents, tax_rate,
+    tax_amount_cents, created_at, updated_at
 )
 select
     $1 as store_id,
@@ -125,6 +128,8 @@ select
     line.currency_code,
     line.unit_amount_cents,
     line.compare_at_amount_cents,
+    line.options_amount_cents,
+    line.discount_cents,
     line.total_amount_cents,
     line.tax_rate,
     line.tax_amount_cents,
@@ -135,7 +140,8 @@ cross join
     jsonb_to_recordset($4::jsonb) as line (
         id text, sku_id text, sku_code text, name text, image_url text, position bigint, options jsonb,
         quantity bigint, currency_code text, unit_amount_cents bigint, compare_at_amount_cents bigint,
-        total_amount_cents bigint, tax_rate numeric, tax_amount_cents bigint
+        options_amount_cents bigint, discount_cents bigint, total_amount_cents bigint, tax_rate numeric,
+        tax_amount_cents bigint
     );
 
 -- name: take_stock

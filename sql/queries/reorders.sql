@@ -2,9 +2,11 @@
 
 -- name: source_order
 -- The order of id $2, or else of number $3, if it is customer $4's (null: anybody's), with its customer's group and its
--- lines in their order. A line without a sku's id is looked up by the sku's code.
+-- lines in their order. A line without a sku's id is looked up by the sku's code. Whether orders can be repeated at all
+-- is the store's policy.
 select
     orders.id,
+    coalesce(stores.policies -> 'reorder_enabled' <> 'false'::jsonb, true) as offered,
     orders.placed_at,
     orders.customer_id,
     customers.customer_group_id,
@@ -31,29 +33,32 @@ select
             on line_items.store_id = skus.store_id and line_items.sku_code = skus.code and line_items.sku_id is null
         where line_items.store_id = $1 and line_items.order_id = orders.id
     ) as lines
-from orders
+from stores
+left join orders
+    on
+        orders.store_id = $1
+        and orders.id = coalesce(
+            $2,
+            (
+                select numbered.id
+                from orders as numbered
+                where numbered.store_id = $1 and numbered.number = $3
+            )
+        )
+        and ($4::text is null or orders.customer_id = $4)
 left join customers
     on orders.store_id = customers.store_id and orders.customer_id = customers.id
-where
-    orders.store_id = $1
-    and orders.id = coalesce(
-        $2,
-        (
-            select numbered.id
-            from orders as numbered
-            where numbered.store_id = $1 and numbered.number = $3
-        )
-    )
-    and ($4::text is null or orders.customer_id = $4);
+where stores.store_id = $1;
 
 -- name: create
 -- Writes a reorder with its outcomes $14 (a JSON array), unless its id is taken; gives the id.
 with made as (
     insert into reorders (
         store_id, id, source_order_id, cart_id, customer_id, strategy, stock_policy, lines, digest,
-        added_count, adjusted_count, skipped_count, created_at, updated_at, reference, reference_origin, metadata
+        added_count, adjusted_count, skipped_count, created_at, updated_at, reference, reference_origin, metadata,
+        expected_digest
     )
-    values ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9, $10, $11, $12, $13, $13, $15, $16, $17::jsonb)
+    values ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9, $10, $11, $12, $13, $13, $15, $16, $17::jsonb, $18)
     on conflict (store_id, id) do nothing
     returning id
 ),

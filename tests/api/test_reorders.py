@@ -9,21 +9,13 @@ import pytest
 
 from service import clock
 from service.operations import reorders
-from service.operations.reorders import Wish
+from service.operations.repeating import Wish
 from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
+from tests.api.reorders import URL, document, quantities
 from tests.factories import Line
 from tests.support import Access, Grant
-
-URL = "/api/reorders"
-
-
-def document(order_id: str, *, cart_id: str | None = None, **attributes: Any) -> dict[str, Any]:
-    relationships: dict[str, Any] = {"source_order": {"data": {"type": "orders", "id": order_id}}}
-    if cart_id is not None:
-        relationships["cart"] = {"data": {"type": "carts", "id": cart_id}}
-    return {"data": {"type": "reorders", "attributes": attributes, "relationships": relationships}}
 
 
 @pytest.fixture
@@ -34,13 +26,6 @@ async def customer(connection: Connection, store: Store) -> str:
 @pytest.fixture
 async def shopper(grant: Grant, customer: str) -> Access:
     return await grant(customer_id=customer)
-
-
-async def quantities(connection: Connection, store: Store, cart_id: str) -> dict[str, int]:
-    rows = await connection.fetch(
-        "select sku_id, quantity from cart_items where store_id = $1 and cart_id = $2", store.id, cart_id
-    )
-    return {row["sku_id"]: row["quantity"] for row in rows}
 
 
 async def test_a_reorder_is_created_with_its_outcomes(
@@ -253,9 +238,9 @@ async def test_prices_of_the_customers_group_sales_and_quantities(
 async def test_the_number_of_statements_does_not_grow_with_the_lines(database: Database, store: Store) -> None:
     async with database.transaction() as connection:
         customer = await factories.customer(connection, store)
-        skus = [await factories.sku(connection, store) for _ in range(20)]
+        skus = [await factories.sku(connection, store) for _ in range(500)]
         counts = []
-        for lines in (1, 20):
+        for lines in (1, 500):
             order = await factories.order(connection, store, list(map(Line, skus[:lines])), customer_id=customer)
             statements: list[str] = []
 

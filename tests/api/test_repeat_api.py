@@ -59,9 +59,9 @@ async def test_a_preview_tells_all_outcomes_and_nothing_of_the_customer(
         "store_name": link.store.name,
         "order_code": "JJ5HH",
         "currency_code": "EUR",
-        "total_amount_cents": 6000,
-        "total_amount_float": 60.0,
-        "formatted_total_amount": "€\xa060,00",
+        "total_amount_cents": 6000 + 495,
+        "total_amount_float": 64.95,
+        "formatted_total_amount": "€\xa064,95",
         "added_count": 1,
         "adjusted_count": 0,
         "skipped_count": 1,
@@ -94,7 +94,7 @@ async def test_a_commit_is_a_cart_with_its_session(
     }
     assert answer.headers["location"] == f"http://127.0.0.1/api/carts/{cart['id']}"
     assert [one["type"] for one in document["included"]] == ["carts", "cart_items", "cart_items"]
-    assert document["included"][0]["attributes"]["total_amount_cents"] == 5900
+    assert document["included"][0]["attributes"]["total_amount_cents"] == 5900 + 495
     assert await items(connection, cart) == [("Blue <T-Shirt>", 2, 2500), ("Cotton Mug", 1, 900)]
     assert (cart["customer_id"], cart["repeat_link_id"]) == (None, link.id)
     assert [secret for secret in SECRETS if secret in answer.text] == []

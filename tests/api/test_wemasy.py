@@ -99,6 +99,7 @@ async def test_the_carts_amounts_are_those_of_today(shopper: Shopper, connection
         assert not broken, check.name
 
 
+@pytest.mark.rule("FM-09")
 async def test_stock_and_quantity_limits_are_the_checkouts(
     shopper: Shopper, connection: Connection, store: Store
 ) -> None:
@@ -108,6 +109,7 @@ async def test_stock_and_quantity_limits_are_the_checkouts(
     assert response.json()["data"]["added"] == [{"product_id": 99, "quantity": 5, "title": rare.name}]
 
 
+@pytest.mark.rule("FM-06", "FM-16", "FM-17", "FM-24")
 async def test_one_bad_line_does_not_stop_the_others(shopper: Shopper, connection: Connection, store: Store) -> None:
     sizes = [{"name": "size", "required": True, "values": ["S", "XS"]}]
     shirt = await factories.sku(connection, store, options=sizes, name="Shirt")
@@ -151,6 +153,7 @@ async def test_names_are_todays_for_what_was_added(shopper: Shopper, connection:
     assert (data["added"][0]["title"], data["skipped"][0]["title"]) == ("Cup", "Old mug")
 
 
+@pytest.mark.rule("FM-10")
 async def test_nothing_available_makes_no_cart(shopper: Shopper, connection: Connection, store: Store) -> None:
     gone = await factories.sku(connection, store, disabled_at=clock.now(store))
     number = await placed(connection, store, shopper, Line(gone))
@@ -163,6 +166,7 @@ async def test_nothing_available_makes_no_cart(shopper: Shopper, connection: Con
     assert (counts["carts"], counts["cart_items"], counts["reorders"]) == (0, 0, 1)
 
 
+@pytest.mark.rule("FM-13")
 async def test_other_lines_of_the_cart_stay_as_they_are(shopper: Shopper, connection: Connection, store: Store) -> None:
     mug, tea = await factories.sku(connection, store), await factories.sku(connection, store)
     await shopper.reorder(await placed(connection, store, shopper, Line(tea, 4)))
@@ -173,6 +177,7 @@ async def test_other_lines_of_the_cart_stay_as_they_are(shopper: Shopper, connec
     assert [item["sku_id"] for item in after] == [tea.id, mug.id]
 
 
+@pytest.mark.rule("FM-04")
 async def test_lines_merge_only_with_the_same_product_and_options(
     shopper: Shopper, connection: Connection, store: Store
 ) -> None:
@@ -186,6 +191,7 @@ async def test_lines_merge_only_with_the_same_product_and_options(
     assert sorted(item["quantity"] for item in await items(connection, store)) == [2, 6]
 
 
+@pytest.mark.rule("FM-26")
 async def test_two_reorders_at_once_add_exactly_twice(
     shopper: Shopper, connection: Connection, store: Store, settings: Settings
 ) -> None:
@@ -213,6 +219,7 @@ async def test_every_order_that_was_placed_can_be_repeated(
     assert (await shopper.reorder(number)).status_code == 200
 
 
+@pytest.mark.rule("FM-08")
 @pytest.mark.parametrize(
     ("language", "message"),
     [

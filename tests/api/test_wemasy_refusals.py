@@ -25,6 +25,7 @@ from tests.api.wemasy import (
     written,
 )
 from tests.factories import Line
+from tests.servers import server
 from tests.support import Access, Grant, make_store
 
 
@@ -33,6 +34,7 @@ async def shopper(client: httpx2.AsyncClient, connection: Connection, store: Sto
     return await make_shopper(client, connection, store, grant)
 
 
+@pytest.mark.rule("FM-18")
 async def test_unknown_foreign_and_unplaced_orders_are_the_same_404(
     shopper: Shopper, connection: Connection, store: Store, grant: Grant, database: Database
 ) -> None:
@@ -105,6 +107,7 @@ async def test_quantities_beyond_the_database_are_422(shopper: Shopper, connecti
     assert (await shopper.reorder(number)).status_code == 422
 
 
+@pytest.mark.rule("FM-19")
 @pytest.mark.parametrize(
     "authorization", [None, "Bearer", "Bearer nonsense", "Basic abc", "Bearer customer_1_abc", "Bearer \x7f"]
 )
@@ -197,6 +200,7 @@ async def test_a_database_that_does_not_answer_is_503_with_the_same_headers_and_
     assert await written(connection, store) == before
 
 
+@pytest.mark.rule("FM-82")
 async def test_the_61st_request_of_a_minute_is_429(
     shopper: Shopper, connection: Connection, store: Store, settings: Settings
 ) -> None:
@@ -220,6 +224,26 @@ async def test_the_61st_request_of_a_minute_is_429(
     assert (await shopper.reorder(1)).headers["X-RateLimit-Remaining"] == "59"
 
 
+@pytest.mark.rule("FM-82")
+async def test_two_server_processes_count_together(
+    connection: Connection, store: Store, grant: Grant, database_url: str
+) -> None:
+    customer = await factories.customer(connection, store)
+    access = await grant(customer_id=customer)
+    headers = {"Authorization": f"Bearer {access.token}"}
+    async with server(database_url) as (_, one), server(database_url) as (_, two):
+        answers = await asyncio.gather(
+            *((one, two)[n % 2].post(URL, json={"order_id": 1}, headers=headers) for n in range(70))
+        )
+        # Without a token it is the address that counts: one for both processes too.
+        await connection.execute("delete from rate_limits where store_id = 0")
+        strangers = await asyncio.gather(*((one, two)[n % 2].post(URL) for n in range(62)))
+    assert sorted(answer.status_code for answer in answers) == [404] * 60 + [429] * 10
+    assert sorted(answer.status_code for answer in strangers) == [401] * 60 + [429] * 2
+    assert all(is_limited(answer) for answer in [*answers, *strangers])
+
+
+@pytest.mark.rule("FM-82")
 async def test_a_window_that_a_later_request_began_is_no_longer_than_a_minute(
     shopper: Shopper, connection: Connection, store: Store
 ) -> None:

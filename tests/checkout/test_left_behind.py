@@ -17,7 +17,7 @@ from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.checkout.conftest import Ready, events_of, order_row, ordered, ordering, placed, placing
-from tests.spec.servers import server
+from tests.servers import server
 from tests.spec.writing import Api, offenders
 from tests.support import Access, Grant
 

@@ -26,6 +26,8 @@ ENGLISH = re.compile(r"\b(the|must|can't|cannot|not|there|this|has|been|be|and|o
 ELSEWHERE = {
     "INTERNAL_SERVER_ERROR": "no request brings it about",
     "LINK_GONE": "a page says it",
+    "PREVIEW_STALE": "needs a preview and a change after it",
+    "REORDER_DISABLED": "needs a store that has switched reordering off",
     "REQUEST_IN_PROGRESS": "needs another request at the same time",
     "RESOURCES_CONTENDED": "needs others that change the same resources all the while",
     "SERVICE_UNAVAILABLE": "needs a database that is away",

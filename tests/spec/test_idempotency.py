@@ -16,8 +16,8 @@ from service.principal import Store
 from service.store.idempotency import KEEP
 from service.store.pool import Connection, Database
 from tests import factories
+from tests.servers import server
 from tests.spec.samples import COPIES, copies, copy_document
-from tests.spec.servers import server
 from tests.support import Access, Grant
 
 REORDER = "/api/services/webshop/v1/customer/orders/reorder"

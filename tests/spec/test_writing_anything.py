@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas import kinds
-from schemas.base import Resource, ToMany
+from schemas.base import Resource, ToMany, ToOne
 from service import clock
 from service.principal import Store
 from service.resources import RESOURCES
@@ -144,8 +144,14 @@ async def test_no_body_breaks_the_service(  # noqa: PLR0917 -- fixtures
         elif answer is not None:
             done += 1
             assert not [id_ for id_ in foreign.values() if f'"{id_}"' in answer.text]
-        if entry.update is None:  # with linkage alone, or nothing at all, more of them are good
-            for less in ({"attributes": {}}, {"attributes": {}, "relationships": {}}):
+        if entry.update is None:  # with linkage alone, more of them are good
+            linked = {
+                name: {"data": {"type": found.type_, "id": world[found.type_]}}
+                for name, found in entry.resource.relationships.items()
+                if found.write and isinstance(found, ToOne) and found.type_ in world
+            }
+            lesser: list[dict[str, Any]] = [{"attributes": {}}, {"attributes": {}, "relationships": linked}]
+            for less in lesser:
                 done += (await api.send("POST", type_, {"data": one | less})).status_code == 201
             continue
         shown = await api.get(f"{type_}/{world[type_]}")
@@ -157,7 +163,7 @@ async def test_no_body_breaks_the_service(  # noqa: PLR0917 -- fixtures
         for name, value in one["attributes"].items():
             document = {"data": {"type": type_, "id": world[type_], "attributes": {name: value}}}
             done += (await api.send("PATCH", f"{type_}/{world[type_]}", document)).status_code == 200
-    assert done
+    assert done, seen
     assert await offending(connection, store) <= wrong
     assert await counted(connection, elsewhere) == untouched
 

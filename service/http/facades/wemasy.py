@@ -5,8 +5,9 @@ line for each line of the order, under the product's name of today, `skipped` un
 one reason `unavailable`; `product_id` is the sku's number, null for lines that are of no product (fees, promotions).
 The route is for customers: any other token is answered 401, the only refusal that the document knows. A body that is no
 JSON object has no `order_id`, and is answered 422 as a missing one. The 422 names one more field problem: a cart that
-would be too full. 403 (a token without the scopes `read_orders` and `update_carts`), 405, 413, 415 and 500 have the
-shape of its other errors. Messages are in English and Dutch (Accept-Language, else the store's language).
+would be too full. 403 (a token without the scopes `read_orders` and `update_carts`, or a shop that has switched
+reordering off), 405, 413, 415 and 500 have the shape of its other errors. Messages are in English and Dutch
+(Accept-Language, else the store's language).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from service.http.auth import CHALLENGE, authenticate
 from service.http.languages import negotiate
 from service.operations import events, reorders
 from service.operations.reorders import Reorder
+from service.operations.repeating import Wish
 from service.principal import Principal
 from service.rules.outcomes import Outcome, Policy
 from service.store.pool import Connection
@@ -57,6 +59,7 @@ _TEXTS = {
         "max": "The order id field must not be greater than {max}.",
         "401": "Unauthenticated.",
         "403": "This token may not reorder.",
+        "REORDER_DISABLED": "This shop doesn't offer to reorder.",
         "404": "Order not found.",
         "405": "This method is not offered here.",
         "413": "The request body is too large.",
@@ -75,6 +78,7 @@ _TEXTS = {
         "max": "Het veld order id mag niet groter zijn dan {max}.",
         "401": "Niet ingelogd.",
         "403": "Met dit token kan niet opnieuw besteld worden.",
+        "REORDER_DISABLED": "Deze winkel biedt opnieuw bestellen niet aan.",
         "404": "Bestelling niet gevonden.",
         "405": "Deze methode wordt hier niet aangeboden.",
         "413": "De inhoud van het verzoek is te groot.",
@@ -91,7 +95,7 @@ async def reorder(request: Request) -> Response:
     principal.require("read_orders")
     principal.require("update_carts")
     number = _order_number(request, await request.body())
-    wish = reorders.Wish(
+    wish = Wish(
         customer_id=principal.customer_id,
         actor=events.actor(principal),
         locale=negotiate(request, principal.store.locale),
@@ -138,7 +142,7 @@ def render(request: Request, error: ApiError) -> Response:
         }
     else:
         lost = status == NotFound.status and request.scope["path"] != PATH  # what isn't there is no order
-        message = None if lost else texts.get(str(status))
+        message = None if lost else texts.get(error.code) or texts.get(str(status))
         body = {"error": True, "message": message or say(error.detail, language)}
         if status == NotFound.status:
             body["data"] = []
@@ -219,6 +223,4 @@ def _json(
         "Vary": "Accept-Language, Authorization",
         "Content-Language": _language(request),
     }
-    return Response(
-        orjson.dumps(body), status, about | limits.headers(request) | dict(headers or {}), "application/json"
-    )
+    return Response(orjson.dumps(body), status, about | dict(headers or {}), "application/json")

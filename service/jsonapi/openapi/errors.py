@@ -60,15 +60,22 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
     "Forbidden": (403, "The token lacks the scope, or is a customer's where customers may not.", (errors.Forbidden,)),
     "ForbiddenField": (
         403,
-        "The token lacks the scope, or a field was sent that the service sets.",
-        (errors.Forbidden, errors.ReadOnly),
+        "The token lacks the scope, a field was sent that the service sets, or the store doesn't offer it.",
+        (errors.Forbidden, errors.ReadOnly, errors.ReorderDisabled),
     ),
     "NotFound": (404, "There is no such resource, or none that the token may know of.", (errors.NotFound,)),
     "NotAcceptable": (406, "The Accept header doesn't allow this media type.", (errors.NotAcceptable,)),
     "Conflict": (
         409,
         "The type is another one's, the id is taken, the state of things doesn't allow it, or the key is in use.",
-        (errors.Conflict, errors.TypeMismatch, errors.InvalidState, errors.InProgress, errors.Contended),
+        (
+            errors.Conflict,
+            errors.TypeMismatch,
+            errors.InvalidState,
+            errors.PreviewStale,
+            errors.InProgress,
+            errors.Contended,
+        ),
     ),
     "Gone": (410, "The repeat link that made the cart was withdrawn or is used up.", (errors.Gone,)),
     "PreconditionFailed": (412, "A resource is at another version than was asked for.", (errors.PreconditionFailed,)),
@@ -89,7 +96,11 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
         "The store asks for the version that every change is made to.",
         (errors.PreconditionRequired,),
     ),
-    "TooManyRequests": (429, "Too many wrong credentials; `Retry-After` says for how long.", (errors.TooManyRequests,)),
+    "TooManyRequests": (
+        429,
+        "Nothing is left of what the sender may ask in a minute, or of wrong sessions that an address may try.",
+        (errors.TooManyRequests,),
+    ),
     "HeadersTooLarge": (431, "The headers are larger than the service reads.", (errors.HeadersTooLarge,)),
     "InternalServerError": (500, "Something went wrong on the service's side.", (ApiError,)),
     "Unavailable": (503, "The service can't answer now.", (errors.Unavailable,)),
@@ -103,6 +114,9 @@ _HEADERS = {
     "TooManyRequests": ("Retry-After",),
     "Unavailable": ("Retry-After",),
 }
+
+LIMITED = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "RateLimit", "RateLimit-Policy")
+"""The headers of every answer of a limited route."""
 
 _ANYWHERE = (
     "NotAcceptable",
@@ -187,7 +201,12 @@ def responses(media_type: str) -> dict[str, Object]:
     return {
         name: {
             "description": description,
-            "headers": headers("Cache-Control", "Content-Language", *_HEADERS.get(name, ())),
+            "headers": headers(
+                "Cache-Control",
+                "Content-Language",
+                *_HEADERS.get(name, ()),
+                *(LIMITED if name in _WRITING else ()),
+            ),
             "content": {media_type: {"schema": schema(f"{name}Errors")}},
         }
         for name, (_, description, _) in ANSWERS.items()

@@ -52,7 +52,8 @@ def responses(entry: Described, *, to_one: bool, to_many: bool) -> dict[str, Obj
         found[f"{name}Linkages"] = _pages(f"A page of identifiers of {many}.", f"{name}Linkages")
     if entry.create:
         text = "It is made; `Location` is its URL."
-        found[f"{name}Created"] = _answer(text, f"{name}Created", "Location", "ETag", *REPLAYED)
+        limits = errors.LIMITED if entry.limited else ()
+        found[f"{name}Created"] = _answer(text, f"{name}Created", "Location", "ETag", *REPLAYED, *limits)
     if "PATCH" in entry.on_resource:
         text = f"{one.capitalize()} as it is now."
         found[f"{name}Updated"] = _answer(text, f"{name}Document", "ETag", *REPLAYED)

@@ -1,4 +1,4 @@
-"""Servers in processes of their own, which tests may kill."""
+"""Real server processes, which can be killed, and clients of them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from pathlib import Path
 
 import httpx2
 
+SCRIPT = Path(__file__).parent / "spec" / "killable_server.py"
+
 
 @asynccontextmanager
 async def server(
     database_url: str, *options: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx2.AsyncClient]]:
     """A real server process and a client of it."""
-    script = Path(__file__).with_name("killable_server.py")
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(script), database_url, *options, stdout=asyncio.subprocess.PIPE, cwd=script.parents[2],
+        sys.executable, str(SCRIPT), database_url, *options, stdout=asyncio.subprocess.PIPE, cwd=SCRIPT.parents[2],
         env={"PYTHONPATH": ":".join(sys.path)},
     )  # fmt: skip
     try:

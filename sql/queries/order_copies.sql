@@ -1,0 +1,105 @@
+-- Copies of orders that are asked for once.
+
+-- name: create
+-- A pending copy; no row when the id is taken.
+insert into order_factories (
+    store_id, id, kind, source_order_id, place_target_order, reuse_wallet, cancel_source_order, apply_promotions,
+    skip_errors, ignore_invalid_coupon, reference, reference_origin, metadata, created_at, updated_at
+)
+values ($1, $2, 'order_copies', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)
+on conflict (store_id, id) do nothing
+returning id;
+
+-- name: claimed
+-- What a claimed copy is made from, copy and source order locked; no row when the claim ($3) holds no longer. Costs of
+-- shipping and paying are those of the source order.
+select
+    copies.source_order_id,
+    copies.order_subscription_id,
+    copies.occurrence_id,
+    copies.place_target_order,
+    copies.cancel_source_order,
+    copies.apply_promotions,
+    copies.skip_errors,
+    copies.ignore_invalid_coupon,
+    orders.status as source_status,
+    orders.customer_id,
+    orders.customer_email,
+    customers.customer_group_id,
+    orders.currency_code,
+    orders.tax_included,
+    orders.coupon_code,
+    stores.order_prefix,
+    stores.order_suffix,
+    orders.billing_address_id,
+    orders.shipping_address_id,
+    shipping_methods.id as shipping_method_id,
+    orders.shipping_amount_cents,
+    shipping_methods.disabled_at is null and shipping_methods.currency_code = orders.currency_code
+        as shipping_method_available,
+    payment_methods.id as payment_method_id,
+    payment_methods.gateway,
+    orders.payment_method_amount_cents,
+    payment_methods.disabled_at is null and payment_methods.currency_code = orders.currency_code
+        as payment_method_available,
+    customer_payment_sources.id as customer_payment_source_id,
+    customer_payment_sources.expires_at as payment_source_expires_at
+from order_factories as copies
+inner join orders
+    on copies.store_id = orders.store_id and copies.source_order_id = orders.id
+inner join stores
+    on copies.store_id = stores.store_id
+left join customers
+    on orders.store_id = customers.store_id and orders.customer_id = customers.id
+left join customer_payment_sources
+    on
+        copies.reuse_wallet
+        and orders.store_id = customer_payment_sources.store_id
+        and orders.customer_id = customer_payment_sources.customer_id
+        and orders.customer_payment_source_id = customer_payment_sources.id
+left join shipping_methods
+    on orders.store_id = shipping_methods.store_id and orders.shipping_method_id = shipping_methods.id
+left join payment_methods
+    on
+        orders.store_id = payment_methods.store_id
+        and payment_methods.id = coalesce(customer_payment_sources.payment_method_id, orders.payment_method_id)
+where copies.store_id = $1 and copies.id = $2 and copies.status = 'in_progress' and copies.attempt = $3
+for no key update of copies, orders;
+
+-- name: lines
+-- The products of an order in their order; what stands for costs and discounts is left out. A line without a sku's id
+-- is looked up by the sku's code.
+select
+    line_items.id,
+    line_items.item_type,
+    coalesce(line_items.sku_id, skus.id) as sku_id,
+    line_items.sku_code,
+    line_items.name,
+    line_items.options,
+    line_items.quantity,
+    line_items.currency_code,
+    line_items.unit_amount_cents,
+    line_items.options_amount_cents,
+    line_items.discount_cents,
+    coalesce(skus.do_not_ship, false) as do_not_ship
+from line_items
+left join skus
+    on
+        line_items.store_id = skus.store_id
+        and (
+            line_items.sku_id = skus.id or (line_items.sku_id is null and line_items.sku_code = skus.code)
+        )
+where
+    line_items.store_id = $1 and line_items.order_id = $2
+    and line_items.item_type in ('skus', 'bundles', 'gift_cards')
+order by line_items.position, line_items.id;
+
+-- name: cancel_source
+-- Cancels the source order of a copy at $3.
+update orders
+set
+    status = 'cancelled',
+    cancelled_at = $3,
+    updated_at = $3,
+    version = orders.version + 1
+where orders.store_id = $1 and orders.id = $2;
