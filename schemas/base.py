@@ -285,6 +285,8 @@ class Resource(Schema, metaclass=_ResourceType):
     Of a public type customers and guests see what has none of the columns `private`, is between the instants in the two
     columns `period`, either of which may be "", and belongs by the to-one relationship `seen_with` to something that
     they see.
+
+    Of what has one of certain columns set, a guest doesn't see a column that is `personal`: column -> those columns.
     """
 
     type_: ClassVar[str]
@@ -294,6 +296,7 @@ class Resource(Schema, metaclass=_ResourceType):
     owners: ClassVar[Mapping[str, str | None]]
     internal: ClassVar[tuple[str, ...]]
     private: ClassVar[tuple[str, ...]]
+    personal: ClassVar[Mapping[str, tuple[str, ...]]]
     period: ClassVar[tuple[str, str]]
     seen_with: ClassVar[str]
     disclosed: ClassVar[Mapping[str, str]]
@@ -317,6 +320,7 @@ class Resource(Schema, metaclass=_ResourceType):
         cls.owners = {"customers": cls.owner, "carts": getattr(meta, "guest", None)}
         cls.internal = tuple(getattr(meta, "internal", ()))
         cls.private = tuple(getattr(meta, "private", ()))
+        cls.personal = dict(getattr(meta, "personal", {}))
         cls.period = getattr(meta, "period", ("", ""))
         cls.seen_with = getattr(meta, "seen_with", "")
         cls.disclosed = dict(getattr(meta, "disclosed", {}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from schemas.base import ToMany, ToOne, Write
 from schemas.kinds import (
     Boolean,
@@ -79,6 +81,10 @@ class Cart(Standard):
         type_ = "carts"
         owner = "customer"
         guest = "id"
+        personal: ClassVar = {
+            "customer_id": ("customer_id",),
+            "customer_email": ("customer_id", "repeat_link_id"),
+        }
         # The session is a credential, the browser tells carts of one repeat link apart.
         internal = ("session", "browser")
 

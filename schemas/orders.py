@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from schemas.base import Through, ToMany, ToOne, Write
 from schemas.kinds import (
     Boolean,
@@ -177,6 +179,10 @@ class Order(Standard, Tagged):
         type_ = "orders"
         owner = "customer"
         guest = "cart"
+        personal: ClassVar = {
+            "customer_id": ("customer_id",),
+            "customer_email": ("customer_id", "repeat_link_id"),
+        }
 
 
 class LineItem(Standard):

@@ -54,9 +54,18 @@ class Statement:
 
     def fields(self, selection: Selection, alias: str) -> str:
         """The select list of a selection: its columns, then one nested row or array per included relationship."""
-        columns = [f'{alias}."{column}"' for column in layout(selection)]
+        columns = [self.column(selection.resource, alias, column) for column in layout(selection)]
         nested = [self._included(selection.resource, name, sub, alias) for name, sub in selection.include]
         return ", ".join([*columns, *nested])
+
+    def column(self, resource: type[Resource], alias: str, column: str) -> str:
+        """What the viewer sees in a column: null for guests where it tells of somebody who they may not be."""
+        owner = self._viewer.owner
+        known_by = resource.personal.get(column, ()) if owner is not None and owner.type_ == "carts" else ()
+        seen = f'{alias}."{column}"'
+        if not known_by:
+            return seen
+        return f"case when num_nonnulls({', '.join(f'{alias}.{name}' for name in known_by)}) = 0 then {seen} end"
 
     def _included(self, resource: type[Resource], name: str, selection: Selection, owner: str) -> str:
         relationship = resource.relationships[name]

@@ -187,9 +187,23 @@ async def test_who_signs_in_at_the_checkout_gets_the_order(
     answer = await client.post("/api/orders", json=ordering(guests_cart), headers=headers)
     assert answer.status_code == 201, answer.text
     order = answer.json()["data"]
-    assert order["relationships"]["customer"]["data"]["id"] == customer_id
     assert order["attributes"]["guest"] is False
-    assert ids(await Api(client, access).get("orders")) == [order["id"]]
+    (own,) = (await Api(client, access).get("orders"))["data"]
+    assert own["id"] == order["id"]
+    assert own["relationships"]["customer"]["data"]["id"] == customer_id
+
+
+async def test_the_session_of_a_customers_cart_tells_nothing_of_the_customer(
+    client: httpx2.AsyncClient, connection: Connection, store: Store, cart: Ready
+) -> None:
+    email = await connection.fetchval("select email from customers where store_id = $1", store.id)
+    guest = Api(client, cart.guest)
+    order = await ordered(guest, cart)
+    for path in (f"carts/{cart.id}", f"orders/{order['id']}?include=cart", "carts", "orders"):
+        text = str(await guest.get(path))
+        assert (email in text, str(cart.customer_id) in text) == (False, False), path
+    for term in (f"filter[q][customer_email_start]={email[:2]}", f"filter[customer]={cart.customer_id}"):
+        assert (await guest.get(f"orders?{term}"))["data"] == []
 
 
 async def test_another_customer_has_no_use_for_a_customers_session(
