@@ -38,9 +38,9 @@ async def once(request: Request, principal: Principal, work: Work[Response]) -> 
     were in the way every time.
     """
     text = key_of(request)
-    key = None if text is None else Key(principal.store.id, events.actor(principal), text)
-    if key is None:
+    if text is None:
         return await run(request.app.state.database, work)
+    key = Key(principal.store.id, events.actor(principal), text)
     fingerprint = await _fingerprint(request)
 
     async def begin(connection: Connection) -> Response | Interlude[Response]:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol
-
-import orjson
 
 from service.errors import ApiError, Invalid
 from service.operations import pricing
@@ -18,27 +15,6 @@ from service.store.pool import Connection
 
 _ANY = Price(1, 0)
 """Stands in for the prices of a product whose line brings its own."""
-
-
-class Row(Protocol):
-    """A row of a statement, by the names of its columns."""
-
-    def __getitem__(self, column: str, /) -> Any: ...
-
-
-def source_line(row: Row) -> SourceLine:
-    """A row of the statement `lines` of sql/queries/placing.sql."""
-    return SourceLine(
-        id=row["id"],
-        item_type=row["item_type"],
-        sku_id=row["sku_id"],
-        sku_code=row["sku_code"],
-        name=row["name"],
-        options=orjson.loads(row["options"]),
-        quantity=row["quantity"],
-        currency_code=row["currency_code"],
-        unit_amount_cents=row["unit_amount_cents"],
-    )
 
 
 async def today(

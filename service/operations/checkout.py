@@ -15,9 +15,9 @@ from service import clock
 from service.errors import Forbidden, Gone, Invalid, InvalidState, TooManyRequests
 from service.jsonapi.body import Draft
 from service.operations import addresses, buying, carts, drafts, events, lines, placing, pricing, subscribing
-from service.operations.buying import Row
 from service.operations.carts import Cart
 from service.operations.outcome import Created
+from service.operations.targets import Row
 from service.operations.writes import OF_THE_CLIENT, Change, Locked
 from service.principal import Principal
 from service.rules.outcomes import SourceLine

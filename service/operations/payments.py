@@ -18,7 +18,7 @@ from service.errors import InProgress, InvalidState, PaymentRefused
 from service.gateways import GATEWAYS
 from service.gateways.port import Answer, Payment, release, settle
 from service.operations import events, subscribing
-from service.operations.buying import Row
+from service.operations.targets import Row
 from service.principal import Store
 from service.store import queue
 from service.store.phases import Interlude, failing

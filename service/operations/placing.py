@@ -18,9 +18,9 @@ from service.errors import ApiError, Forbidden, InProgress, Invalid, InvalidStat
 from service.gateways import GATEWAYS, usable
 from service.jsonapi.body import Draft
 from service.operations import addresses, buying, carts, events, payments, subscribing
-from service.operations.buying import Row
 from service.operations.carts import CartItem
 from service.operations.orders import ORDERS
+from service.operations.targets import Row, source_line
 from service.principal import Principal, Store
 from service.rules.outcomes import Outcome
 from service.rules.states import BLANK, Checkout, Method, missing, refused
@@ -215,7 +215,7 @@ async def _today(
     return await buying.today(
         connection,
         store,
-        [buying.source_line(row) for row in rows],
+        [source_line(row) for row in rows],
         currency=facts["currency_code"],
         customer_group_id=facts["customer_group_id"],
         at=at,
