@@ -16,7 +16,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test browser screenshots verify $(CHECKS) format openapi conformance lock clean stale
+.PHONY: help run test chaos browser screenshots verify $(CHECKS) format openapi conformance lock clean stale
 
 ##@ Use
 help: ## print this
@@ -30,6 +30,9 @@ run: .venv/run.stamp ## serve on 127.0.0.1:8000 with a Postgres of its own and d
 ##@ Develop
 test: .venv/dev.stamp .venv/clients.stamp ## run all tests, in parallel (ARGS="tests/unit -k money")
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 $(ARGS)
+
+chaos: .venv/dev.stamp ## kill workers and Postgres while 5 000 subscriptions are due, and count (ARGS="--seed 2")
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 browser: ## install the Chromium that the tests of the pages open (Debian, Ubuntu); elsewhere they say what to install
 	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null \
