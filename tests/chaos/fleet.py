@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import DEVNULL
 
 import asyncpg
 
@@ -58,7 +59,7 @@ class Postgres:
 
 @dataclass
 class Plan:
-    """How much there is to do and to suffer; `pauses` are the seconds from one kill to the next, at least and at most."""
+    """How much there is to do and to suffer; `pauses` are the least and most seconds from one kill to the next."""
 
     stores: int = 5
     subscriptions: int = 5_000
@@ -116,16 +117,15 @@ Running = list[asyncio.subprocess.Process]
 @asynccontextmanager
 async def _workers(plan: Plan, postgres: Postgres) -> AsyncIterator[Running]:
     """So many workers, each of which is followed by another when it ends; none is left in the end."""
-    environment = os.environ | {"DATABASE_URL": postgres.url, "REPRISE_SECRET_KEYS": "k" * 32}
+    environment = os.environ | {"DATABASE_URL": postgres.url, "REPRISE_SECRET_KEYS": "k" * 32, "PYTHONPATH": str(ROOT)}
     running: Running = []
-    log = (Path(os.devnull)).open("wb")
 
-    async def keep(place: int) -> None:
+    async def keep() -> None:
         while True:
             process = await asyncio.create_subprocess_exec(
-                *plan.command, cwd=ROOT, env=environment | {"PYTHONPATH": str(ROOT)}, stdout=log, stderr=log
+                *plan.command, cwd=ROOT, env=environment, stdout=DEVNULL, stderr=DEVNULL
             )
-            running[place:place] = [process]
+            running.append(process)
             try:
                 await process.wait()
             finally:
@@ -135,14 +135,13 @@ async def _workers(plan: Plan, postgres: Postgres) -> AsyncIterator[Running]:
                     await process.wait()
             await asyncio.sleep(0.1)
 
-    keepers = [asyncio.create_task(keep(place)) for place in range(plan.workers)]
+    keepers = [asyncio.create_task(keep()) for _ in range(plan.workers)]
     try:
         yield running
     finally:
         for keeper in keepers:
             keeper.cancel()
         await asyncio.gather(*keepers, return_exceptions=True)
-        log.close()
 
 
 async def _strike(plan: Plan, postgres: Postgres, running: Running, report: Report) -> None:
@@ -165,7 +164,8 @@ async def _begun(postgres: Postgres) -> None:
     """Wait for the first order: what is killed before it has nothing to lose."""
     connection = await asyncpg.connect(postgres.url)
     try:
-        while not await connection.fetchval("select exists (select from orders where occurrence_id is not null)"):
+        made = "select exists (select from orders where occurrence_id is not null)"
+        while not await connection.fetchval(made):  # noqa: ASYNC110 -- what is waited for happens in the database
             await asyncio.sleep(0.1)
     finally:
         await connection.close()

@@ -1,6 +1,6 @@
 """Stores with many subscriptions that are due, and what must have become of them in the end.
 
-What is expected is noted here while the subscriptions are made, by plain counting: neither calendar nor ledger is asked.
+What is expected is noted while the subscriptions are made, by plain counting: neither calendar nor ledger is asked.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ async def build(connection: Connection, *, store_count: int, subscriptions: int,
         order_id = await factories.full_order(connection, store, [Line(skus[0])], placed_at=at - timedelta(days=60))
         for first in range(position, subscriptions, store_count * PAGE):
             numbers = range(first, min(subscriptions, first + store_count * PAGE), store_count)
-            await _subscribe(connection, store, order_id, skus, numbers, at)
+            await _subscribe(connection, store, order_id, skus, numbers=numbers, at=at)
         for n in range(position, subscriptions, store_count):
             for index in range(1, _runs(n) + 1):
                 expected[number, f"sub-{n}", index] = 1
@@ -62,7 +62,7 @@ def _runs(n: int) -> int:
 
 
 async def _subscribe(
-    connection: Connection, store: Store, order_id: str, skus: Sequence[Sku], numbers: Sequence[int], at: datetime
+    connection: Connection, store: Store, order_id: str, skus: Sequence[Sku], *, numbers: Sequence[int], at: datetime
 ) -> None:
     """Insert active subscriptions, each of one piece of one sku, the first due occurrence of which has index 1."""
     due = [at - FIRST_DUE - timedelta(hours=_runs(n) - 1) for n in numbers]
