@@ -16,7 +16,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test chaos browser screenshots verify $(CHECKS) format openapi conformance lock clean stale
+.PHONY: help run test chaos year bench-copies browser screenshots verify $(CHECKS) format openapi conformance lock clean stale
 
 ##@ Use
 help: ## print this
@@ -33,6 +33,12 @@ test: .venv/dev.stamp .venv/clients.stamp ## run all tests, in parallel (ARGS="t
 
 chaos: .venv/dev.stamp ## kill workers and Postgres while 5 000 subscriptions are due, and count (ARGS="--seed 2")
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+year: .venv/dev.stamp ## live a year of 1 000 subscriptions on test clocks beside a simulation (ARGS="--seed 2")
+	@$(BIN)/python -m tests.chaos.year $(ARGS)
+
+bench-copies: .venv/dev.stamp ## copy 100 000 due subscriptions, beside the same statements in pgbench
+	@$(BIN)/python -m tests.bench.copies $(ARGS)
 
 browser: ## install the Chromium that the tests of the pages open (Debian, Ubuntu); elsewhere they say what to install
 	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null \
