@@ -11,7 +11,8 @@ returning block.next_number - $3::bigint;
 with draft as (
     select given.*
     from jsonb_to_recordset($2::jsonb) as given (
-        id text, source_order_id text, number bigint, code text, status text, payment_status text, fulfillment_status text, customer_id text,
+        id text, source_order_id text,
+        number bigint, code text, status text, payment_status text, fulfillment_status text, customer_id text,
         customer_email text, original_billing_address_id text, billing_address_id text,
         original_shipping_address_id text, shipping_address_id text, shipping_method_id text, payment_method_id text,
         customer_payment_source_id text, order_subscription_id text, occurrence_id text, subtotal_amount_cents bigint,

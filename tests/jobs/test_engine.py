@@ -76,7 +76,7 @@ async def test_runs_that_nobody_begins_are_warned_of(database: Database, connect
 
 @pytest.mark.rule("FM-57", "FM-60", "FM-65")
 async def test_one_that_fails_among_many_made_together_leaves_the_others_alone(
-    database: Database, connection: Connection, database_url: str, store: Store
+    connection: Connection, database_url: str, store: Store
 ) -> None:
     here = await deployment.here(connection)
     await deployment.adopt(connection, here, at=clock.now())
