@@ -80,7 +80,13 @@ async def _run_bare(connection: Connection, url: str, count: int) -> float:
     with tempfile.NamedTemporaryFile("w", suffix=".pgbench") as script:
         script.write(_script(made.stores[0].id, f"'{at}'::timestamptz"))
         script.flush()
-            command = [program, "--no-vacuum", "--protocol=prepared", f"--client={CLIENTS}", "--jobs=2"]
+        command = [
+            str(embedded.program("pgbench")),
+            "--no-vacuum",
+            "--protocol=prepared",
+            f"--client={CLIENTS}",
+            "--jobs=2",
+        ]
         command += [f"--transactions={total // CLIENTS}", f"--file={script.name}", url]
         done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
     rate = re.search(r"tps = ([\d.]+)", done.stdout)
