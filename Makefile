@@ -37,6 +37,9 @@ chaos: .venv/dev.stamp ## kill workers and Postgres while 5 000 subscriptions ar
 year: .venv/dev.stamp ## live a year of 1 000 subscriptions on test clocks beside a simulation (ARGS="--seed 2")
 	@$(BIN)/python -m tests.chaos.year $(ARGS)
 
+bench: .venv/dev.stamp ## measure what reading costs beside bare asyncpg, as a ratio in the same run
+	@$(BIN)/python -m tests.bench.reading
+
 bench-copies: .venv/dev.stamp ## copy 100 000 due subscriptions, beside the same statements in pgbench
 	@$(BIN)/python -m tests.bench.copies $(ARGS)
 
@@ -45,9 +48,6 @@ browser: ## install the Chromium that the tests of the pages open (Debian, Ubunt
 		|| { command -v apt-get > /dev/null && sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
 			&& $$sudo apt-get install --yes --no-install-recommends chromium fonts-liberation; } \
 		|| { echo "Install Chromium or Google Chrome with your system's packages, so that it is on the PATH." >&2; exit 1; }
-
-bench: .venv/dev.stamp ## measure what reading costs beside bare asyncpg, as a ratio in the same run
-	@$(BIN)/python -m tests.bench.reading
 
 screenshots: .venv/dev.stamp browser ## picture every page, on phone and desktop, light and dark, into build/screenshots
 	@rm -rf build/screenshots && mkdir -p build/screenshots

@@ -105,9 +105,9 @@ def _script(store: int, at: str) -> str:
             name, *binds = given.removeprefix("run ").split(" | ")
             topic, _, statement = name.partition(".")
             text = " ".join(queries(topic)[statement].split("\n"))
-            given = (
-                re.sub(r"\$(\d+)", lambda found, binds=binds: f"({binds[int(found[1]) - 1]})", text).rstrip(";") + ";"
-            )
+            for place, bind in reversed(list(enumerate(binds, 1))):
+                text = text.replace(f"${place}", f"({bind})")
+            given = text.rstrip(";") + ";"
         lines.append(given)
     return "\n".join(lines)
 
