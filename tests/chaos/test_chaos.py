@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from service.store.pool import Connection, open_database
-from tests.chaos import fleet, world, year
+from tests.chaos import fleet, world
 from tests.factories import Line, order, sku
 from tests.jobs.test_worker import until, working
 from tests.support import with_database
@@ -30,13 +30,6 @@ async def test_killed_workers_and_a_killed_server_lose_and_double_nothing(run_fo
     assert report.wrong == []
     assert report.orders == report.due == 450
     assert (report.worker_kills >= 3, report.postgres_kills) == (True, 1)
-
-
-@pytest.mark.timeout(150)
-async def test_a_quarter_of_all_kinds_of_subscriptions_is_as_a_second_count_has_it(database_url: str) -> None:
-    report = await year.play(database_url, year.Plan(subscriptions=40, stores=2, stretches=3))
-    assert report.wrong == []
-    assert set(report.rows) == {"completed", "missed", "skipped"}
 
 
 async def test_the_judge_notices_what_is_lost_and_what_is_doubled(
