@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import orjson
 
@@ -80,22 +81,34 @@ async def cancel(connection: Connection, principal: Principal, order_id: str, dr
     Forbidden for a placed one where a guest asks, InProgress for one that is being placed.
     """
     store, actor = principal.store, events.actor(principal)
-    at = clock.now(store)
     facts = await payments.facts_of(connection, store, order_id)
-    status, paid = facts["status"], facts["payment_status"]
+    status = facts["status"]
     if status == "cancelled":
         return None
     if status == "placing":
         raise _in_progress()
     if status == "approved" and principal.owner is not None:
         raise InvalidState("The order is approved: only the shop can cancel it.", pointer=draft.pointer("_cancel"))
+    if status in ("placed", "approved") and principal.cart_id is not None:
+        raise Forbidden(
+            "What was placed is cancelled by its customer or the shop, not with the session of a cart.",
+            pointer=draft.pointer("_cancel"),
+        )
+    return await end(connection, store, order_id, facts, actor=actor)
+
+
+async def end(
+    connection: Connection, store: Store, order_id: str, facts: Mapping[str, Any], *, actor: str
+) -> Interlude[None] | None:
+    """Cancel an order that is locked and may be cancelled: stock, payment and subscriptions follow.
+
+    Gives the interlude in which the gateway lets go of the money, if it holds any. Left alone, it is taken up by the
+    job that looks after payments.
+    """
+    at = clock.now(store)
+    status, paid = facts["status"], facts["payment_status"]
     voiding = None
     if status in ("placed", "approved"):
-        if principal.cart_id is not None:
-            raise Forbidden(
-                "What was placed is cancelled by its customer or the shop, not with the session of a cart.",
-                pointer=draft.pointer("_cancel"),
-            )
         await connection.execute(PLACING["give_stock_back"], store.id, order_id, at)
         voiding = await payments.begin_voiding(connection, store, order_id, actor=actor)
     if paid == "authorized" and voiding is None:
