@@ -193,10 +193,8 @@ def main() -> None:
     parser.add_argument("--bare", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=2)
     sizes = vars(parser.parse_args())
-    with tempfile.TemporaryDirectory(prefix="reprise-bench-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        with embedded.start(Path(folder) / "data") as server:
-            report = asyncio.run(_measure_anew(server.url, **sizes))
+    with fleet.own_folder("bench") as folder, embedded.start(folder) as server:
+        report = asyncio.run(_measure_anew(server.url, **sizes))
     sys.stdout.write(f"{report}\n")
     sys.stdout.writelines(f"{problem}\n" for problem in report.wrong)
     sys.exit(1 if report.wrong else 0)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import tempfile
-from pathlib import Path
 
 from tests.chaos import fleet
 
@@ -22,9 +20,8 @@ def main() -> None:
     parser.add_argument("--postgres-kills", type=int, default=plan.postgres_kills)
     parser.add_argument("--seed", type=int, default=plan.seed)
     asked = fleet.Plan(**vars(parser.parse_args()))
-    with tempfile.TemporaryDirectory(prefix="reprise-chaos-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        report = asyncio.run(fleet.play(asked, Path(folder) / "data"))
+    with fleet.own_folder("chaos") as folder:
+        report = asyncio.run(fleet.play(asked, folder))
     sys.stdout.write(f"{report}\n")
     sys.stdout.writelines(f"{problem}\n" for problem in report.wrong)
     sys.exit(1 if report.wrong else 0)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import random
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import DEVNULL
@@ -31,6 +33,18 @@ PATIENT = (sys.executable, "-m", "service", "work")
 """The worker as it is run everywhere."""
 
 LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, StartupError, TimeoutError)
+
+
+@contextmanager
+def own_folder(what: str) -> Iterator[Path]:
+    """A data folder for a server of our own, where its account can reach it; removed once that has stopped."""
+    with tempfile.TemporaryDirectory(prefix=f"reprise-{what}-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        data = Path(folder) / "data"
+        yield data
+        # The server holds this lock for as long as it lives, which is a moment longer than its last user.
+        with (data / "server").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 class Postgres:

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
 import pytest
+import pytest_asyncio
 
 from service.store.pool import Connection, open_database
-from tests.chaos import fleet, world
+from tests.chaos import fleet, world, year
 from tests.factories import Line, order, sku
 from tests.jobs.test_worker import until, working
 from tests.support import with_database
+
+
+@pytest_asyncio.fixture
+async def own_url(server_url: str, template: str, worker_id: str) -> AsyncIterator[str]:
+    """The URL of a migrated database that nothing else has ever used: what is judged is all that there is."""
+    name = f"judged_{worker_id}"
+    admin = await asyncpg.connect(server_url)
+    try:
+        await admin.execute(f"create database {name} template {template}")
+        yield with_database(server_url, name)
+        await admin.execute(f"drop database {name} with (force)")
+    finally:
+        await admin.close()
 
 
 @pytest.mark.rule("FM-51", "FM-53", "FM-57", "FM-59", "FM-60")
@@ -32,20 +47,21 @@ async def test_killed_workers_and_a_killed_server_lose_and_double_nothing(run_fo
     assert (report.worker_kills >= 3, report.postgres_kills) == (True, 1)
 
 
-async def test_the_judge_notices_what_is_lost_and_what_is_doubled(
-    server_url: str, template: str, worker_id: str
-) -> None:
-    name = f"judged_{worker_id}"
-    admin = await asyncpg.connect(server_url)
-    await admin.execute(f"create database {name} template {template}")
-    url = with_database(server_url, name)
-    async with open_database(url) as database, database.connection() as connection:
+@pytest.mark.timeout(150)
+async def test_a_quarter_of_all_kinds_of_subscriptions_is_as_a_second_count_has_it(own_url: str) -> None:
+    report = await year.play(own_url, year.Plan(subscriptions=40, stores=2, stretches=3))
+    assert report.wrong == []
+    assert set(report.rows) == {"completed", "missed", "skipped"}
+
+
+async def test_the_judge_notices_what_is_lost_and_what_is_doubled(own_url: str) -> None:
+    async with open_database(own_url) as database, database.connection() as connection:
         made = await world.build(connection, store_count=1, subscriptions=8)
 
         async def drained() -> bool:
             return not await world.left(connection)
 
-        async with working(url):
+        async with working(own_url):
             await until(drained)
         assert await world.verdict(connection, made) == []
         await _double(connection, made)
@@ -56,8 +72,6 @@ async def test_the_judge_notices_what_is_lost_and_what_is_doubled(
         )
         lost = await world.verdict(connection, made)
         assert "lost: (1, 'sub-0', 1)" in lost
-    await admin.execute(f"drop database {name} with (force)")
-    await admin.close()
 
 
 async def _double(connection: Connection, made: world.World) -> None:

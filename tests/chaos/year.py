@@ -6,20 +6,19 @@ import argparse
 import asyncio
 import random
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Self
 
 import httpx2
 
 from service import clock
 from service.app import create_app
+from service.cli import logs
 from service.operations import tokens
 from service.principal import SCOPES, Store
 from service.settings import Settings
@@ -27,6 +26,7 @@ from service.store import embedded, migrate
 from service.store.checks import violations
 from service.store.pool import Connection, Database, open_database
 from tests import factories
+from tests.chaos import fleet
 from tests.chaos.simulation import MONTHS, Action, Crontab, Life, Row, Simulation, counts
 from tests.factories import Line
 from tests.jobs.test_worker import until, working
@@ -171,7 +171,7 @@ def _life(n: int, plan: Plan, chance: random.Random) -> Life:
         "starts_at": starts_at,
         "policy": POLICIES[n % 3],
     }
-    if n % 100 == 0:
+    if n % 101 == 0:
         return Life("hourly", **common, expires_at=starts_at + timedelta(days=21))
     frequency: str | Crontab
     if n % 50 == 1:
@@ -288,10 +288,9 @@ def main() -> None:
     for name in ("subscriptions", "stores", "stretches", "seed"):
         parser.add_argument(f"--{name}", type=int, default=getattr(plan, name))
     plan = Plan(**vars(parser.parse_args()))
-    with tempfile.TemporaryDirectory(prefix="reprise-year-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        with embedded.start(Path(folder) / "data") as server:
-            report = asyncio.run(_play_anew(server.url, plan))
+    logs.configure("warning")
+    with fleet.own_folder("year") as folder, embedded.start(folder) as server:
+        report = asyncio.run(_play_anew(server.url, plan))
     sys.stdout.write(f"{report}\n")
     sys.stdout.writelines(f"{problem}\n" for problem in report.wrong[:20])
     sys.exit(1 if report.wrong else 0)
