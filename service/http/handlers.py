@@ -128,7 +128,7 @@ async def _create(request: Request, entry: Entry) -> Response:
         raise not_allowed(request, entry)
     raw = await request.body()
     negotiate(request, body=True)
-    limited = entry.limited and limits.of_class(entry.resource.type_)
+    limited = entry.limited and limits.of_class(request, entry.resource.type_)
     principal = await (limits.counted(request, limited) if limited else authenticate(request))
     principal.require(entry.writes)
     pairs = parameters(request.scope["query_string"])

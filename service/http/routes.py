@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from service.http import (
+    api_reference,
     atomic,
     demo_checkout,
     docs,
@@ -36,6 +37,7 @@ routes: list[BaseRoute] = [
     *repeat_page.routes,
     *repeat_api.routes,
     *demo_checkout.routes,
+    *api_reference.routes,
     *docs.routes,
     Route("/api", handlers.entry_point),
     _any("/api/operations", atomic.operations),
