@@ -17,7 +17,6 @@ from schemathesis.core.failures import Failure
 from schemathesis.openapi.checks import RejectedPositiveData
 
 REASONS = {
-    "CONFLICT": "the id is taken, or a value that only one may have",
     "FILTER_NOT_ALLOWED": "`filter` describes the form of filters; which there are stands in the reference",
     "FORBIDDEN": "the token is of a kind, or has not the scopes, that `security` names",
     "IDEMPOTENCY_KEY_REUSED": "the same key is made up for two requests",
@@ -31,8 +30,9 @@ REASONS = {
     "PRECONDITION_FAILED": "`If-Match` names no version that there is",
     "READ_ONLY": "what a change repeats of read-only fields must be what they are",
     "RECORD_NOT_FOUND": "linkage, or the URL, leads to nothing",
-    "RESOURCE_TYPE_MISMATCH": "an operation of a batch names a type, and its data another",
+    "RECORD_NOT_UNIQUE": "the id is taken, or a value that only one may have",
     "TOO_MANY_REQUESTS": "addresses that try wrong links have a limit that no setting lifts",
+    "TYPE_MISMATCH": "an operation of a batch names a type, and its data another",
     "UNAUTHORIZED": "the route is for tokens of another kind",
     "VALIDATION_ERROR": "values depend on one another, and on what is there",
 }
@@ -78,6 +78,18 @@ def _codes(document: dict[str, Any]) -> Iterator[str]:
         yield document["errorCode"]
     for error in document.get("errors", []):
         yield error["code"]
+
+
+@schemathesis.hook
+def map_case(
+    context: schemathesis.HookContext,  # noqa: ARG001 -- the hook's signature
+    case: schemathesis.Case[Any],
+) -> schemathesis.Case[Any]:
+    """Change the resource that a document is about, which no description of a body alone can ask for."""
+    data = case.body.get("data") if isinstance(case.body, dict) else None
+    if case.method == "PATCH" and case.path.endswith("/{id}") and isinstance(data, dict) and "id" in data:
+        data["id"] = case.path_parameters["id"]
+    return case
 
 
 @schemathesis.hook
