@@ -19,7 +19,7 @@ from schemas.base import graph
 from service import clock
 from service.errors import Conflict, Forbidden, Invalid
 from service.jsonapi.body import Draft, not_found
-from service.operations import copies, events, pricing, targets
+from service.operations import copies, events, payments, placing, pricing, targets
 from service.operations.copies import COPIES, Claim
 from service.operations.events import Event
 from service.operations.pricing import PRICING
@@ -103,7 +103,7 @@ async def finish(connection: Connection, claimed: Claim, number: int) -> str | N
         raise CopyFailed({"total_amount_cents": [error.detail]}) from None
     order_id = await targets.write(connection, store, target, at)
     happened = [Event(name, order_id) for name in target.events]
-    happened += await _cancel_source(connection, store, copy, at)
+    await _cancel_source(connection, store, copy)
     left_out = orjson.dumps({"line_items": lines.problems}).decode() if lines.problems else None
     await connection.execute(COPIES["complete"], store.id, claimed.copy_id, at, order_id, left_out, len(lines.problems))
     happened.append(Event("order_copies.complete", claimed.copy_id))
@@ -184,13 +184,17 @@ def _told(problem: Problem) -> str:
     return COUPON_PROBLEMS[problem].removeprefix("coupon_code - ")
 
 
-async def _cancel_source(connection: Connection, store: Store, copy: Row, at: datetime) -> list[Event]:
+async def _cancel_source(connection: Connection, store: Store, copy: Row) -> None:
     """Cancel the source order where that is asked for, unless it is. Raises CopyFailed when its status forbids it."""
-    status, order_id = copy["source_status"], copy["source_order_id"]
-    if not copy["cancel_source_order"] or status == "cancelled":
-        return []
-    reason = refused(status, "cancelled")
+    order_id = copy["source_order_id"]
+    if not copy["cancel_source_order"]:
+        return
+    await connection.execute(ORDER_COPIES["hold_source"], store.id, order_id)
+    facts = await payments.facts_of(connection, store, order_id)
+    if facts["status"] == "cancelled":
+        return
+    reason = refused(facts["status"], "cancelled")
     if reason is not None:
         raise CopyFailed({"source_order": [reason]})
-    await connection.execute(ORDER_COPIES["cancel_source"], store.id, order_id, at)
-    return [Event("orders.cancel", order_id)]
+    # What a gateway holds is let go by the job that looks after payments.
+    await placing.end(connection, store, order_id, facts, actor=events.WORKER)

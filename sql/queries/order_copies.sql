@@ -94,12 +94,8 @@ where
     and line_items.item_type in ('skus', 'bundles', 'gift_cards')
 order by line_items.position, line_items.id;
 
--- name: cancel_source
--- Cancels the source order of a copy at $3.
-update orders
-set
-    status = 'cancelled',
-    cancelled_at = $3,
-    updated_at = $3,
-    version = orders.version + 1
-where orders.store_id = $1 and orders.id = $2;
+-- name: hold_source
+-- Locks the source order of a copy, which is to be cancelled.
+select 1 from orders
+where orders.store_id = $1 and orders.id = $2
+for update;

@@ -226,6 +226,17 @@ async def test_mistakes_that_need_a_state_are_told_in_dutch(
     assert made.status_code == 201
     (error,) = await bilingual.refused("POST", "/api/tags", json=resource("tags", {"name": "other"}), headers=key)
     assert error["code"] == "IDEMPOTENCY_KEY_REUSED"
+    order_id = await factories.full_order(
+        connection,
+        store,
+        [factories.Line(await factories.sku(connection, store))],
+        status="pending",
+        payment_status="unpaid",
+        payment_method_id=await factories.payment_method(connection, store, gateway="test"),
+    )
+    place = resource("orders", {"_place": True, "_payment_source_token": "tok_decline"}, id=order_id)
+    (error,) = await bilingual.refused("PATCH", f"/api/orders/{order_id}", json=place)
+    assert error["code"] == "PAYMENT_NOT_APPROVED_FOR_EXECUTION"
     policies = "update stores set policies = '{\"require_if_match\": true}' where store_id = $1"
     await connection.execute(policies, store.id)
     (error,) = await bilingual.refused("DELETE", f"/api/tags/{made.json()['data']['id']}")
@@ -234,7 +245,8 @@ async def test_mistakes_that_need_a_state_are_told_in_dutch(
 
 def test_every_code_is_told_in_dutch_here_or_can_not_be() -> None:
     codes = {found.code for found in vars(errors).values() if isinstance(found, type) and issubclass(found, ApiError)}
-    here = {code for code, *_ in REFUSED} | {"IDEMPOTENCY_KEY_REUSED", "PRECONDITION_REQUIRED"}
+    of_a_state = {"IDEMPOTENCY_KEY_REUSED", "PAYMENT_NOT_APPROVED_FOR_EXECUTION", "PRECONDITION_REQUIRED"}
+    here = {code for code, *_ in REFUSED} | of_a_state
     assert here | ELSEWHERE.keys() == codes
     assert not here & ELSEWHERE.keys()
 
