@@ -17,7 +17,8 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test bench contract browser screenshots verify $(CHECKS) format openapi baseline docs lock clean stale
+.PHONY: help run test contract chaos year bench bench-copies browser screenshots verify $(CHECKS) format openapi baseline docs lock \
+	clean stale
 
 ##@ Use
 help: ## print this
@@ -35,14 +36,23 @@ test: .venv/dev.stamp .venv/clients.stamp ## run all tests, in parallel (ARGS="t
 contract: .venv/dev.stamp ## ask everything that openapi.yaml describes in thousands of ways (ARGS="--max-examples 100")
 	@$(BIN)/python -m tests.contract.generated $(ARGS)
 
+chaos: .venv/dev.stamp ## kill workers and Postgres while 5 000 subscriptions are due, and count (ARGS="--seed 2")
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
+year: .venv/dev.stamp ## live a year of 1 000 subscriptions on test clocks beside a simulation (ARGS="--seed 2")
+	@$(BIN)/python -m tests.chaos.year $(ARGS)
+
+bench: .venv/dev.stamp ## measure what reading costs beside bare asyncpg, as a ratio in the same run
+	@$(BIN)/python -m tests.bench.reading
+
+bench-copies: .venv/dev.stamp ## copy 100 000 due subscriptions, beside the same statements in pgbench
+	@$(BIN)/python -m tests.bench.copies $(ARGS)
+
 browser: ## install the Chromium that the tests of the pages open (Debian, Ubuntu); elsewhere they say what to install
 	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null \
 		|| { command -v apt-get > /dev/null && sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
 			&& $$sudo apt-get install --yes --no-install-recommends chromium fonts-liberation; } \
 		|| { echo "Install Chromium or Google Chrome with your system's packages, so that it is on the PATH." >&2; exit 1; }
-
-bench: .venv/dev.stamp ## measure what reading costs beside bare asyncpg, as a ratio in the same run
-	@$(BIN)/python -m tests.bench.reading
 
 screenshots: .venv/dev.stamp browser ## picture every page, on phone and desktop, light and dark, into build/screenshots
 	@rm -rf build/screenshots && mkdir -p build/screenshots

@@ -11,6 +11,7 @@ from pgqueuer.models import Job
 from service.jobs.copy import CopyJob
 from service.jobs.sweep import sweep_store
 from service.operations import test_clocks
+from service.operations.copies import BATCH
 from service.store.pool import Database
 
 LONGEST_WAIT = timedelta(seconds=1)
@@ -43,7 +44,7 @@ class AdvanceJob:
                 live = await test_clocks.live_copies(connection, store_id)
             if not live:
                 return
-            for copy_id in live:
-                wait = await self._copies.make(store_id, copy_id)
+            for first in range(0, len(live), BATCH):
+                wait = await self._copies.make(store_id, live[first : first + BATCH])
                 if wait is not None:
                     await asyncio.sleep(min(wait, LONGEST_WAIT).total_seconds() / 10)

@@ -1,7 +1,8 @@
-"""The job that makes a copy of an order: claim it, make its order, or note why there is none."""
+"""The job that makes copies of orders: claim them, make their orders, or note why there are none."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import orjson
@@ -14,16 +15,12 @@ from service.operations import copies, order_copies
 from service.operations.copies import Claim
 from service.operations.orders import Numbers
 from service.operations.targets import CopyFailed
-from service.store.pool import Database
+from service.store.pool import Database, is_away
 
 log = structlog.get_logger("reprise.copies")
 
 ATTEMPTS = 8
 """How often a copy is begun, whether its worker stumbles or dies, before it is given up."""
-
-
-FINISH = {"order_copies": order_copies.finish, "recurring_order_copies": copies.finish}
-"""What makes the target order of a copy, by its kind."""
 
 
 class CopyJob:
@@ -35,44 +32,88 @@ class CopyJob:
         self._numbers = Numbers(database)
 
     async def run(self, job: Job) -> None:
-        """Make the copy that the job names, if it is still to be made; any number of jobs may name the same copy.
+        """Make the copies of a store that the job names, if they are to be made; any number of jobs may name one.
 
-        Raises RetryRequested while another worker holds it, and whatever went wrong on the way: the queue tries again.
+        Raises RetryRequested while another worker holds one, and whatever went wrong on the way: the queue tries again.
         """
-        store_id, copy_id = orjson.loads(job.payload or b"")
-        wait = await self.make(store_id, copy_id)
+        store_id, *copy_ids = orjson.loads(job.payload or b"")
+        wait = await self.make(store_id, copy_ids)
         if wait is not None:
             raise RetryRequested(wait, reason="another worker is making this copy")
 
-    async def make(self, store_id: int, copy_id: str) -> timedelta | None:
-        """Make a copy, if it is still to be made; gives after what time to ask again while another worker has it."""
+    async def make(self, store_id: int, copy_ids: Sequence[str]) -> timedelta | None:
+        """Make the copies that are still to be made; gives after what time to ask again while another worker has one.
+
+        They are made together, in the two transactions that one takes. Where that doesn't work out they are made one
+        by one, so that what is wrong with one stays its own. Raises what went wrong with the last one that it did.
+        """
         async with self._database.transaction() as connection:
-            claim = await copies.claim(connection, store_id, copy_id, clock.now(), lease=self._lease)
-        if claim is None:
-            return await self._time_left(store_id, copy_id)
-        if claim.attempt > ATTEMPTS:
+            claims = await copies.claim(connection, store_id, copy_ids, clock.now(), lease=self._lease)
+        given_up = [claim for claim in claims if claim.attempt > ATTEMPTS]
+        for claim in given_up:
             await self._fail(claim, CopyFailed({"base": [f"given up after {ATTEMPTS} attempts"]}))
-        else:
-            await self._finish(claim)
+        await self._finish_all([claim for claim in claims if claim not in given_up])
+        if len(claims) < len(copy_ids):
+            return await self._time_left(store_id, copy_ids)
         return None
 
-    async def _time_left(self, store_id: int, copy_id: str) -> timedelta | None:
-        """Until the lease of whoever works on it has ended: by then it is made, or that worker is dead."""
+    async def _time_left(self, store_id: int, copy_ids: Sequence[str]) -> timedelta | None:
+        """Until the leases of whoever works on them have ended: by then they are made, or that worker is dead."""
         async with self._database.connection() as connection:
-            ends = await copies.lease_end(connection, store_id, copy_id)
+            ends = await copies.lease_end(connection, store_id, copy_ids)
         return None if ends is None else max(ends - clock.now(), timedelta(0)) + timedelta(milliseconds=100)
 
+    async def _finish_all(self, claims: Sequence[Claim]) -> None:
+        recurring = [claim for claim in claims if claim.kind == "recurring_order_copies"]
+        alone = [claim for claim in claims if claim not in recurring]
+        if len(recurring) > 1:
+            try:
+                await self._finish_recurring(recurring)
+            except Exception as error:
+                if is_away(error):
+                    await self._release(recurring)
+                    raise
+                log.info("copies are made one by one", store_id=recurring[0].store.id, error=repr(error))
+                alone += recurring
+        else:
+            alone += recurring
+        problem: Exception | None = None
+        for claim in alone:
+            try:
+                await self._finish(claim)
+            except Exception as error:  # noqa: BLE001 -- the others come first, then it is raised
+                problem = error
+        if problem is not None:
+            raise problem
+
     async def _finish(self, claim: Claim) -> None:
-        number = await self._numbers.take(claim.store.id)
+        """Make one copy."""
         try:
-            async with self._database.transaction() as connection:
-                await FINISH[claim.kind](connection, claim, number)
+            if claim.kind == "recurring_order_copies":
+                await self._finish_recurring([claim])
+            else:
+                number = await self._numbers.take(claim.store.id)
+                async with self._database.transaction() as connection:
+                    await order_copies.finish(connection, claim, number)
         except CopyFailed as failure:
             await self._fail(claim, failure)
         except Exception:
-            async with self._database.transaction() as connection:
-                await copies.release(connection, claim)
+            await self._release([claim])
             raise
+
+    async def _finish_recurring(self, claims: Sequence[Claim]) -> None:
+        """Make recurring copies together; note of those that can't be made why. Raises CopyFailed as `finish` does."""
+        numbers = [await self._numbers.take(claim.store.id) for claim in claims]
+        async with self._database.transaction() as connection:
+            made = await copies.finish(connection, claims, numbers)
+        for claim in claims:
+            outcome = made.get(claim.copy_id)
+            if isinstance(outcome, CopyFailed):
+                await self._fail(claim, outcome)
+
+    async def _release(self, claims: Sequence[Claim]) -> None:
+        async with self._database.transaction() as connection:
+            await copies.release(connection, claims)
 
     async def _fail(self, claim: Claim, failure: CopyFailed) -> None:
         log.info("copy failed", store_id=claim.store.id, copy_id=claim.copy_id, errors=failure.messages)

@@ -66,7 +66,6 @@ async def run(
     """Work until `stop` is set, then finish what was begun.
 
     `concurrency` is the number of jobs at a time, at least 2. `listen_url` leads to the server directly where `url`
-    `concurrency` is the number of jobs at a time, at least 2. `listen_url` leads to the server directly where `url`
     goes through a pooler; `deployment_id` names this installation (`service.store.deployment`). A lost connection is
     taken up again; one that can't be had at the start raises StartupError.
     """
@@ -82,6 +81,7 @@ async def run(
         deployment_id = await _settle_in(database, deployment_id)
         tasks.create_task(_every(stop, sweep.PERIOD, lambda: sweep.run(database, deployment_id)))
         tasks.create_task(_every(stop, timedelta(seconds=30), lambda: clean.rescue(database)))
+        tasks.create_task(_every(stop, timedelta(minutes=1), lambda: sweep.watch(database)))
         tasks.create_task(_every(stop, timedelta(hours=1), lambda: clean.clean(database)))
         job = CopyJob(database, lease=lease)
         entrypoints = {

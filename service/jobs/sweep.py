@@ -15,6 +15,9 @@ log = structlog.get_logger("reprise.sweep")
 PERIOD = timedelta(seconds=2)
 """How often each worker looks: one read of a small index while nothing is due."""
 
+LATE = timedelta(minutes=5)
+"""After what time a run that hasn't begun is worth a warning."""
+
 
 async def run(database: Database, deployment: str) -> int:
     """Sweep every store that has something due, each batch in a transaction of its own; gives how many copies came.
@@ -47,3 +50,16 @@ async def sweep_store(database: Database, store_id: int) -> int:
             log.warning("subscription parked", store_id=store_id, order_subscription_id=id_)
         if swept.subscriptions < sweep.BATCH:
             return copies
+
+
+async def watch(database: Database) -> int:
+    """Warn of runs that should have begun long ago, whatever keeps them: no worker, too few, a lost job.
+
+    Gives how many they are.
+    """
+    at = clock.now()
+    async with database.connection() as connection:
+        number, since = await sweep.late(connection, at - LATE)
+    if since is not None:
+        log.warning("runs are late", number=number, longest_seconds=round((at - since).total_seconds()))
+    return number

@@ -3,10 +3,11 @@
 Those of both kinds are claimed, given back and failed here, and recurring ones made; those that are asked for once are
 made in `order_copies`.
 
-A copy is two transactions. `claim` gives it to one worker for the time of a lease; `finish` makes the target order and
-all that goes with it, if the claim still holds: status and attempt are what they were, so that a worker that was slow,
-paused or cut off can't make a second order. Whatever keeps the order from being made as asked raises `CopyFailed`
-before anything is kept: a failed copy has no target order, and `fail` notes why in a transaction of its own.
+A copy is two transactions, which it may share with other copies of its store. `claim` gives it to one worker for the
+time of a lease; `finish` makes the target order and all that goes with it, if the claim still holds: status and attempt
+are what they were, so that a worker that was slow, paused or cut off can't make a second order. Whatever keeps the
+order from being made as asked is a `CopyFailed`, before anything is kept: a failed copy has no target order, and `fail`
+notes why in a transaction of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from service.errors import ApiError, Conflict, Invalid, NotFound, raise_all
 from service.jsonapi.body import Draft
 from service.operations import events, targets
 from service.operations.events import Event
-from service.operations.targets import CopyFailed, Row
+from service.operations.targets import CopyFailed, Row, Target
 from service.principal import Principal, Store
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN, Messages
 from service.store import queue
@@ -36,6 +37,9 @@ ENTRYPOINT = "order_factories"
 
 LEASE = timedelta(seconds=60)
 """How long a worker may take: longer than its statements may, and than the queue waits for a sign of life."""
+
+BATCH = 25
+"""How many copies of a store one job makes together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,71 +121,95 @@ async def enqueue(connection: Connection, store_id: int, copy_id: str) -> None:
 
 
 async def enqueue_all(connection: Connection, store_id: int, copy_ids: Sequence[str]) -> None:
-    """Put the jobs that make these copies into the queue, as `enqueue` does: one statement for all."""
-    await queue.enqueue_all(
-        connection,
-        ENTRYPOINT,
-        {f"{ENTRYPOINT}/{store_id}/{copy_id}": orjson.dumps([store_id, copy_id]) for copy_id in copy_ids},
-    )
+    """Put the jobs that make these copies, `BATCH` by each, into the queue, as `enqueue` does: one statement."""
+    batches = (copy_ids[first : first + BATCH] for first in range(0, len(copy_ids), BATCH))
+    jobs = {f"{ENTRYPOINT}/{store_id}/{batch[0]}": orjson.dumps([store_id, *batch]) for batch in batches}
+    await queue.enqueue_all(connection, ENTRYPOINT, jobs)
 
 
 async def claim(
-    connection: Connection, store_id: int, copy_id: str, at: datetime, *, lease: timedelta = LEASE
-) -> Claim | None:
-    """Claim a copy for one worker: pending, or in progress with a lease that has ended. None when it isn't to be had.
+    connection: Connection, store_id: int, copy_ids: Sequence[str], at: datetime, *, lease: timedelta = LEASE
+) -> list[Claim]:
+    """Claim copies for one worker: those that are pending, or in progress with a lease that has ended.
 
-    `at` is real time, as leases are, also in a store on a test clock.
+    `at` is real time, as leases are, also in a store on a test clock. Two statements at most.
     """
-    row = await connection.fetchrow(COPIES["claim"], store_id, copy_id, at, at + lease)
-    if row is None:
-        return None
+    rows = await connection.fetch(COPIES["claim"], store_id, copy_ids, at, at + lease)
+    if not rows:
+        return []
     store = Store(
         id=store_id,
-        name=row["name"],
-        slug=row["slug"],
-        mode=row["mode"],
-        currency_code=row["currency_code"],
-        locale=row["locale"],
-        timezone=row["timezone"],
-        frozen_at=row["frozen_at"],
+        **{column: rows[0][column] for column in _OF_THE_STORE},
     )
-    if row["attempt"] == 1:
-        await events.record(connection, store, f"{row['kind']}.start", copy_id, actor=events.WORKER)
-    return Claim(store, row["kind"], copy_id, row["attempt"])
+    begun = [Event(f"{row['kind']}.start", row["id"]) for row in rows if row["attempt"] == 1]
+    await events.record_all(connection, store, begun, actor=events.WORKER)
+    return [Claim(store, row["kind"], row["id"], row["attempt"]) for row in rows]
 
 
-async def lease_end(connection: Connection, store_id: int, copy_id: str) -> datetime | None:
-    """When the lease of whoever works on a copy ends, real time; None when nobody does."""
-    ends: datetime | None = await connection.fetchval(COPIES["lease"], store_id, copy_id)
+_OF_THE_STORE = ("name", "slug", "mode", "currency_code", "locale", "timezone", "frozen_at")
+
+
+async def lease_end(connection: Connection, store_id: int, copy_ids: Sequence[str]) -> datetime | None:
+    """When the last lease of whoever works on these copies ends, real time; None when nobody does."""
+    ends: datetime | None = await connection.fetchval(COPIES["lease"], store_id, copy_ids)
     return ends
 
 
-async def release(connection: Connection, claimed: Claim) -> None:
-    """Give a copy back that couldn't be finished for reasons that may pass. Does nothing once the claim is lost."""
-    at = clock.now(claimed.store)
-    await connection.execute(COPIES["release"], claimed.store.id, claimed.copy_id, claimed.attempt, at)
+async def release(connection: Connection, claims: Sequence[Claim]) -> None:
+    """Give copies of a store back that couldn't be finished for reasons that may pass; lost claims are left alone."""
+    store = claims[0].store
+    await connection.execute(COPIES["release"], store.id, *_fences(claims), clock.now(store))
 
 
-async def finish(connection: Connection, claimed: Claim, number: int) -> str | None:
-    """Make the target order of a claimed recurring copy under this number, and place it where the copy asks for that.
+def _fences(claims: Sequence[Claim]) -> tuple[list[str], list[int]]:
+    """By what a statement knows whether claims still hold: the copies and their attempts."""
+    return [claimed.copy_id for claimed in claims], [claimed.attempt for claimed in claims]
 
-    Gives the order's id, or None when the claim holds no longer. Raises CopyFailed, after which the transaction must
-    be rolled back. The number of statements doesn't depend on the number of lines.
+
+async def finish(
+    connection: Connection, claims: Sequence[Claim], numbers: Sequence[int]
+) -> dict[str, str | CopyFailed]:
+    """Make the target orders of claimed recurring copies of a store, under these numbers, placed where they ask for it.
+
+    Gives by copy the id of its order, or why there is none; nothing for claims that hold no longer. Raises CopyFailed
+    when the stock isn't enough for all: then the transaction must be rolled back. The number of statements depends
+    neither on the number of copies nor on that of their lines.
     """
-    store, at = claimed.store, clock.now(claimed.store)
-    copy = await connection.fetchrow(COPIES["claimed"], store.id, claimed.copy_id, claimed.attempt)
-    if copy is None:
-        return None
-    if copy["status"] not in SUBSCRIPTIONS_THAT_RUN:
-        raise CopyFailed({"order_subscription": [f"is {copy['status']}"]})
-    target = await targets.plan(connection, store, copy, number, at)
-    order_id = await targets.make(connection, store, target, at)
-    await connection.execute(COPIES["complete"], store.id, claimed.copy_id, at, order_id, None, 0)
-    happened = [Event(name, order_id) for name in target.events]
-    happened.append(Event("recurring_order_copies.complete", claimed.copy_id))
-    happened.append(Event("order_subscriptions.last_run_succeeded", copy["order_subscription_id"]))
+    store, at = claims[0].store, clock.now(claims[0].store)
+    rows = await connection.fetch(COPIES["claimed"], store.id, *_fences(claims))
+    made: dict[str, str | CopyFailed] = {
+        row["copy_id"]: CopyFailed({"order_subscription": [f"is {row['status']}"]})
+        for row in rows
+        if row["status"] not in SUBSCRIPTIONS_THAT_RUN
+    }
+    running = [row for row in rows if row["copy_id"] not in made]
+    outcomes = await targets.plan(connection, store, list(zip(running, numbers, strict=False)), at)
+    made |= {
+        row["copy_id"]: outcome
+        for row, outcome in zip(running, outcomes, strict=True)
+        if isinstance(outcome, CopyFailed)
+    }
+    planned = [outcome for outcome in outcomes if not isinstance(outcome, CopyFailed)]
+    if planned:
+        order_ids = await targets.make(connection, store, planned, at)
+        await _complete(connection, store, planned, order_ids, at)
+        made |= {target.copy["copy_id"]: id_ for target, id_ in zip(planned, order_ids, strict=True)}
+    return made
+
+
+async def _complete(
+    connection: Connection, store: Store, planned: Sequence[Target], order_ids: Sequence[str], at: datetime
+) -> None:
+    """Note that copies have become these orders."""
+    copy_ids = [target.copy["copy_id"] for target in planned]
+    nothing_left_out = ([None] * len(planned), [0] * len(planned))
+    await connection.execute(COPIES["complete"], store.id, copy_ids, at, order_ids, *nothing_left_out)
+    happened: list[Event] = []
+    for target, order_id in zip(planned, order_ids, strict=True):
+        happened += [Event(name, order_id) for name in target.events]
+        happened.append(Event("recurring_order_copies.complete", target.copy["copy_id"]))
+        happened.append(Event("order_subscriptions.last_run_succeeded", target.copy["order_subscription_id"]))
     await events.record_all(connection, store, happened, actor=events.WORKER)
-    return order_id
 
 
 async def fail(connection: Connection, claimed: Claim, messages: Messages) -> None:

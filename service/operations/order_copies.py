@@ -101,11 +101,12 @@ async def finish(connection: Connection, claimed: Claim, number: int) -> str | N
         target = targets.target(copy, number, kept, at, coupon_code=coupon_code)
     except Invalid as error:
         raise CopyFailed({"total_amount_cents": [error.detail]}) from None
-    order_id = await targets.write(connection, store, target, at)
+    (order_id,) = await targets.write(connection, store, [target], at)
     happened = [Event(name, order_id) for name in target.events]
     await _cancel_source(connection, store, copy)
     left_out = orjson.dumps({"line_items": lines.problems}).decode() if lines.problems else None
-    await connection.execute(COPIES["complete"], store.id, claimed.copy_id, at, order_id, left_out, len(lines.problems))
+    noted = ([order_id], [left_out], [len(lines.problems)])
+    await connection.execute(COPIES["complete"], store.id, [claimed.copy_id], at, *noted)
     happened.append(Event("order_copies.complete", claimed.copy_id))
     await events.record_all(connection, store, happened, actor=events.WORKER)
     return order_id

@@ -69,30 +69,59 @@ class Target:
         return "authorized" if self.status == "placed" else "unpaid"
 
 
-async def plan(connection: Connection, store: Store, copy: Row, number: int, at: datetime) -> Target:
-    """What order a claimed copy leads to: the statement `claimed` tells of the copy. Two reads. Raises CopyFailed."""
-    items = await connection.fetch(COPIES["items"], store.id, copy["order_subscription_id"])
-    catalogue = await pricing.catalogue(
-        connection,
-        store,
-        [item["sku_id"] for item in items],
-        currency=copy["currency_code"],
-        customer_group_id=copy["customer_group_id"],
-        at=at,
-    )
+async def plan(
+    connection: Connection, store: Store, copies: Sequence[tuple[Row, int]], at: datetime
+) -> list[Target | CopyFailed]:
+    """What orders claimed copies lead to, each with its number, or why there can be none; nothing is written.
+
+    The statement `claimed` tells of the copies. One read of the items, one of the catalogue for all that buy in the
+    same currency and customer group.
+    """
+    items: dict[str, list[Row]] = {}
+    for item in await connection.fetch(
+        COPIES["items"], store.id, [copy["order_subscription_id"] for copy, _ in copies]
+    ):
+        items.setdefault(item["order_subscription_id"], []).append(item)
+    wanted: dict[tuple[str, str | None], set[str]] = {}
+    for copy, _ in copies:
+        of_copy = items.get(copy["order_subscription_id"], [])
+        wanted.setdefault(_market(copy), set()).update(item["sku_id"] for item in of_copy)
+    catalogues = {
+        (currency, group): await pricing.catalogue(
+            connection, store, sku_ids, currency=currency, customer_group_id=group, at=at
+        )
+        for (currency, group), sku_ids in wanted.items()
+    }
+    return [
+        _planned(copy, number, items.get(copy["order_subscription_id"], []), catalogues[_market(copy)], at)
+        for copy, number in copies
+    ]
+
+
+def _market(copy: Row) -> tuple[str, str | None]:
+    """What prices of today depend on, besides the sku."""
+    return copy["currency_code"], copy["customer_group_id"]
+
+
+def _planned(
+    copy: Row, number: int, items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], at: datetime
+) -> Target | CopyFailed:
     try:
         return target(copy, number, _lines(items, catalogue, copy), at)
+    except CopyFailed as failure:
+        return failure
     except Invalid as error:
-        raise CopyFailed({"total_amount_cents": [error.detail]}) from None
+        return CopyFailed({"total_amount_cents": [error.detail]})
 
 
-async def make(connection: Connection, store: Store, target: Target, at: datetime) -> str:
-    """Take the stock that an order to be placed needs, and write the order; gives its id. Raises CopyFailed."""
-    if target.status == "placed":
-        short = await take_stock(connection, store, target.lines, at)
+async def make(connection: Connection, store: Store, planned: Sequence[Target], at: datetime) -> list[str]:
+    """Take the stock that orders to be placed need, and write the orders; gives their ids. Raises CopyFailed."""
+    lines = [line for target in planned if target.status == "placed" for line in target.lines]
+    if lines:
+        short = await take_stock(connection, store, lines, at)
         if short:
             raise CopyFailed({"line_items": [f"{code} - out_of_stock" for code in short]})
-    return await write(connection, store, target, at)
+    return await write(connection, store, planned, at)
 
 
 def _lines(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row) -> list[Line]:
@@ -194,11 +223,23 @@ async def take_stock(connection: Connection, store: Store, lines: Sequence[Line]
     return list(dict.fromkeys(line.item["sku_code"] for line in lines if line.product.sku_id in short))
 
 
-async def write(connection: Connection, store: Store, target: Target, at: datetime) -> str:
-    """Write the target order with its lines and snapshots of its addresses: one statement. Gives its id."""
+async def write(connection: Connection, store: Store, planned: Sequence[Target], at: datetime) -> list[str]:
+    """Write target orders with their lines and snapshots of their addresses: one statement. Gives their ids."""
+    ids = [clock.new_id() for _ in planned]
+    drafts = [_draft(target, id_) for target, id_ in zip(planned, ids, strict=True)]
+    lines = [line for target, id_ in zip(planned, ids, strict=True) for line in _draft_lines(target, id_)]
+    await connection.execute(
+        orders.ORDERS["copy"], store.id, orjson.dumps(drafts).decode(), orjson.dumps(lines).decode(), at
+    )
+    return ids
+
+
+def _draft(target: Target, id_: str) -> dict[str, Any]:
+    """The columns that are the target order's own."""
     copy = target.copy
-    own = {
-        "id": clock.new_id(),
+    return {
+        "id": id_,
+        "source_order_id": copy["source_order_id"],
         "number": target.number,
         "code": orders.order_code(target.number, prefix=copy["order_prefix"], suffix=copy["order_suffix"]),
         "status": target.status,
@@ -217,9 +258,14 @@ async def write(connection: Connection, store: Store, target: Target, at: dateti
         "total_amount_cents": target.totals.total,
         "coupon_code": target.coupon_code,
     } | {column: copy[column] for column in _CARRIED}
-    drafts = [
-        {
+
+
+def _draft_lines(target: Target, order_id: str) -> Iterator[dict[str, Any]]:
+    """The lines of the target order."""
+    for position, line in enumerate(target.lines, 1):
+        yield {
             "id": clock.new_id(),
+            "order_id": order_id,
             "sku_id": line.product.sku_id,
             "sku_code": line.product.code,
             "name": line.product.name,
@@ -227,7 +273,7 @@ async def write(connection: Connection, store: Store, target: Target, at: dateti
             "position": position,
             "options": orjson.Fragment(line.item["options"]),
             "quantity": line.item["quantity"],
-            "currency_code": copy["currency_code"],
+            "currency_code": target.copy["currency_code"],
             "unit_amount_cents": line.price.amount_cents,
             "compare_at_amount_cents": line.price.compare_at_amount_cents,
             "options_amount_cents": line.options_amount_cents,
@@ -236,17 +282,6 @@ async def write(connection: Connection, store: Store, target: Target, at: dateti
             "tax_rate": str(line.product.tax_rate),
             "tax_amount_cents": line.amounts.tax,
         }
-        for position, line in enumerate(target.lines, 1)
-    ]
-    await connection.execute(
-        orders.ORDERS["copy"],
-        store.id,
-        copy["source_order_id"],
-        orjson.dumps(own).decode(),
-        orjson.dumps(drafts).decode(),
-        at,
-    )
-    return str(own["id"])
 
 
 _CARRIED = (

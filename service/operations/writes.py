@@ -325,7 +325,9 @@ async def _check_echoes(change: Change) -> None:
     shown = _shown(change.resource, change.before, change.rendering)
     for echo in change.draft.echoes:
         if echo.name in change.resource.attributes:
-            same = shown["attributes"].get(echo.name) == echo.value
+            held = shown["attributes"].get(echo.name)
+            # In Python 0 is False, in JSON it is not.
+            same = held == echo.value and isinstance(held, bool) == isinstance(echo.value, bool)
         else:
             same = await _is_linked(change, echo)
         if not same:

@@ -172,10 +172,10 @@ class _Server:
         if not recorded:
             return False
         address = ["-h", recorded[4], "-p", PORT, "-U", ROLE, "-d", DATABASE]
-        if run([str(_wheel() / "bin" / "pg_isready"), "-q", *address]).returncode != 0:
+        if run([str(program("pg_isready")), "-q", *address]).returncode != 0:
             return False
         question = "select pg_read_file('postmaster.pid')"
-        answer = run([str(_wheel() / "bin" / "psql"), "-XAt", *address, "-c", question])
+        answer = run([str(program("psql")), "-XAt", *address, "-c", question])
         return answer.stdout.splitlines()[:5] == recorded
 
     def _pid_file(self) -> list[str]:
@@ -328,6 +328,11 @@ def _account(pgdata: Path) -> Account | None:
         if owner.st_uid != 0:
             return Account(owner.st_uid, owner.st_gid)
     return nobody()
+
+
+def program(name: str) -> Path:
+    """A program of the wheel, such as psql. Raises StartupError when there are none for this platform."""
+    return _wheel() / "bin" / name
 
 
 def _wheel() -> Path:

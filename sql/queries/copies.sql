@@ -30,9 +30,9 @@ on conflict (store_id, id) do nothing
 returning id;
 
 -- name: claim
--- Gives a copy to one worker until its lease ends, and with it the facts of its store. $3 and $4, the end of the
--- lease, are real time, as a test clock may stand still; the copy's own times are its store's. The copy's occurrence,
--- if it has one, is claimed with it.
+-- Gives copies to one worker until its lease ends, and with them the facts of their store. $3 and $4, the end of the
+-- lease, are real time, as a test clock may stand still; the copies' own times are their store's. The occurrence of a
+-- copy, if it has one, is claimed with it.
 with claimed as (
     update order_factories
     set
@@ -47,13 +47,14 @@ with claimed as (
         on stores.store_id = test_clocks.store_id and stores.test_clock_id = test_clocks.id
     where
         order_factories.store_id = $1
-        and order_factories.id = $2
+        and order_factories.id = any($2::text[])
         and (
             order_factories.status = 'pending'
             or (order_factories.status = 'in_progress' and order_factories.lease_expires_at <= $3)
         )
         and stores.store_id = $1
     returning
+        order_factories.id,
         order_factories.kind,
         order_factories.occurrence_id,
         order_factories.updated_at,
@@ -79,23 +80,32 @@ occurred as (
         and occurrences.status in ('due', 'claimed')
 )
 
-select * from claimed;
+select * from claimed
+order by id;
 
 -- name: lease
--- When the lease on a copy that somebody works on ends.
-select lease_expires_at from order_factories
-where store_id = $1 and id = $2 and status = 'in_progress';
+-- When the last lease on those of these copies ends that somebody works on.
+select max(lease_expires_at) from order_factories
+where store_id = $1 and id = any($2::text[]) and status = 'in_progress';
 
 -- name: release
--- Gives a copy back, as if it had not been claimed; what it counts against is the number of attempts.
+-- Gives copies back, as if they had not been claimed; what it counts against is the number of attempts.
 update order_factories
-set status = 'pending', lease_expires_at = null, updated_at = $4, version = version + 1
-where store_id = $1 and id = $2 and status = 'in_progress' and attempt = $3;
+set
+    status = 'pending', lease_expires_at = null, updated_at = $4, version = order_factories.version + 1
+from unnest($2::text[], $3::bigint[]) as claims (id, attempt)
+where
+    order_factories.store_id = $1
+    and order_factories.id = claims.id
+    and order_factories.status = 'in_progress'
+    and order_factories.attempt = claims.attempt;
 
 -- name: claimed
--- What a claimed recurring copy is made from, copy and subscription locked; no row when the claim ($3) holds no longer. The
--- subscription's own addresses and methods come before those of its source order.
+-- What claimed recurring copies ($2) are made from, copies and subscriptions locked, everywhere in the same order; no
+-- row for a claim ($3) that holds no longer. The subscription's own addresses and methods come before those of its
+-- source order.
 select
+    copies.id as copy_id,
     copies.source_order_id,
     copies.order_subscription_id,
     copies.occurrence_id,
@@ -121,7 +131,9 @@ select
         as payment_method_available,
     customer_payment_sources.id as customer_payment_source_id,
     customer_payment_sources.expires_at as payment_source_expires_at
-from order_factories as copies
+from unnest($2::text[], $3::bigint[]) as claims (id, attempt)
+inner join order_factories as copies
+    on copies.store_id = $1 and claims.id = copies.id
 inner join order_subscriptions
     on copies.store_id = order_subscriptions.store_id and copies.order_subscription_id = order_subscriptions.id
 inner join orders
@@ -145,16 +157,14 @@ left join payment_methods
     on
         copies.store_id = payment_methods.store_id
         and payment_methods.id = coalesce(customer_payment_sources.payment_method_id, orders.payment_method_id)
-where
-    copies.store_id = $1
-    and copies.id = $2
-    and copies.status = 'in_progress'
-    and copies.attempt = $3
+where copies.status = 'in_progress' and copies.attempt = claims.attempt
+order by copies.order_subscription_id, copies.id
 for no key update of copies, order_subscriptions;
 
 -- name: items
--- What a subscription orders each time, with the price mode that applies to each item.
+-- What subscriptions order each time, with the price mode that applies to each item.
 select
+    order_subscription_items.order_subscription_id,
     order_subscription_items.id,
     'skus' as item_type,
     order_subscription_items.sku_id,
@@ -173,19 +183,21 @@ inner join order_subscriptions
         and order_subscription_items.order_subscription_id = order_subscriptions.id
 inner join skus
     on order_subscription_items.store_id = skus.store_id and order_subscription_items.sku_id = skus.id
-where order_subscription_items.store_id = $1 and order_subscription_items.order_subscription_id = $2
+where order_subscription_items.store_id = $1 and order_subscription_items.order_subscription_id = any($2::text[])
 order by order_subscription_items.id;
 
 -- name: complete
--- The end of a copy that made an order ($4): the copy, its subscription and its occurrence, if it has them, take note.
--- $5 says what of it was left out, $6 is the number of its messages.
+-- The end of copies ($2) that made an order each ($4): they, their subscriptions and their occurrences, if they have
+-- them, take note. $5 says what of each was left out, $6 is the number of its messages.
 with completed as (
     update order_factories
     set
-        status = 'completed', completed_at = $3, target_order_id = $4, errors_log = $5,
-        errors_count = errors_count + $6, lease_expires_at = null, updated_at = $3, version = version + 1
-    where store_id = $1 and id = $2
-    returning order_subscription_id, occurrence_id
+        status = 'completed', completed_at = $3, target_order_id = made.order_id, errors_log = made.errors_log,
+        errors_count = order_factories.errors_count + made.errors_count, lease_expires_at = null, updated_at = $3,
+        version = order_factories.version + 1
+    from unnest($2::text[], $4::text[], $5::jsonb[], $6::bigint[]) as made (id, order_id, errors_log, errors_count)
+    where order_factories.store_id = $1 and order_factories.id = made.id
+    returning order_factories.order_subscription_id, order_factories.occurrence_id
 ),
 
 occurred as (
@@ -193,14 +205,22 @@ occurred as (
     set status = 'completed', completed_at = $3, updated_at = $3, version = occurrences.version + 1
     from completed
     where occurrences.store_id = $1 and occurrences.id = completed.occurrence_id
+),
+
+runs as (
+    select
+        order_subscription_id,
+        count(*) as number
+    from completed
+    group by order_subscription_id
 )
 
 update order_subscriptions
 set
-    last_run_at = $3, occurrencies = occurrencies + 1, succeeded_on_last_run = true, updated_at = $3,
-    version = version + 1
-from completed
-where order_subscriptions.store_id = $1 and order_subscriptions.id = completed.order_subscription_id;
+    last_run_at = $3, occurrencies = order_subscriptions.occurrencies + runs.number, succeeded_on_last_run = true,
+    updated_at = $3, version = order_subscriptions.version + 1
+from runs
+where order_subscriptions.store_id = $1 and order_subscriptions.id = runs.order_subscription_id;
 
 -- name: fail
 -- The end of a copy that couldn't be made: $5 says why, $6 is the number of its messages. Gives the subscription, if

@@ -6,12 +6,13 @@ on conflict (store_id, kind) do update set next_number = block.next_number + $3:
 returning block.next_number - $3::bigint;
 
 -- name: copy
--- A copy of an order: $3 are the columns that are its own, $4 its lines, $5 when. Addresses are copied too, so that
--- no two orders share a snapshot; the rest is as in the source order ($2).
+-- Copies of orders: $2 are the columns that are their own, $3 their lines, $4 when. Addresses are copied too, so that
+-- no two orders share a snapshot; the rest is as in the source orders.
 with draft as (
     select given.*
-    from jsonb_to_record($3::jsonb) as given (
-        id text, number bigint, code text, status text, payment_status text, fulfillment_status text, customer_id text,
+    from jsonb_to_recordset($2::jsonb) as given (
+        id text, source_order_id text,
+        number bigint, code text, status text, payment_status text, fulfillment_status text, customer_id text,
         customer_email text, original_billing_address_id text, billing_address_id text,
         original_shipping_address_id text, shipping_address_id text, shipping_method_id text, payment_method_id text,
         customer_payment_source_id text, order_subscription_id text, occurrence_id text, subtotal_amount_cents bigint,
@@ -46,8 +47,8 @@ snapshots as (
         addresses.lat,
         addresses.lng,
         addresses.billing_info,
-        $5 as created_at,
-        $5 as updated_at
+        $4 as created_at,
+        $4 as updated_at
     from draft
     cross join lateral (
         values
@@ -99,14 +100,14 @@ made as (
         coalesce(source.root_order_id, source.id) as root_order_id,
         draft.order_subscription_id,
         draft.occurrence_id,
-        case when draft.status = 'placed' then $5 end as placed_at,
-        case when draft.status = 'placed' then $5 end as payment_updated_at,
-        $5 as refreshed_at,
-        $5 as created_at,
-        $5 as updated_at
+        case when draft.status = 'placed' then $4 end as placed_at,
+        case when draft.status = 'placed' then $4 end as payment_updated_at,
+        $4 as refreshed_at,
+        $4 as created_at,
+        $4 as updated_at
     from draft
     inner join orders as source
-        on source.store_id = $1 and source.id = $2
+        on source.store_id = $1 and draft.source_order_id = source.id
 )
 
 insert into line_items (
@@ -117,7 +118,7 @@ insert into line_items (
 select
     $1 as store_id,
     line.id,
-    draft.id as order_id,
+    line.order_id,
     line.sku_id,
     line.sku_code,
     line.name,
@@ -133,12 +134,11 @@ select
     line.total_amount_cents,
     line.tax_rate,
     line.tax_amount_cents,
-    $5 as created_at,
-    $5 as updated_at
-from draft
-cross join
-    jsonb_to_recordset($4::jsonb) as line (
-        id text, sku_id text, sku_code text, name text, image_url text, position bigint, options jsonb,
+    $4 as created_at,
+    $4 as updated_at
+from
+    jsonb_to_recordset($3::jsonb) as line (
+        id text, order_id text, sku_id text, sku_code text, name text, image_url text, position bigint, options jsonb,
         quantity bigint, currency_code text, unit_amount_cents bigint, compare_at_amount_cents bigint,
         options_amount_cents bigint, discount_cents bigint, total_amount_cents bigint, tax_rate numeric,
         tax_amount_cents bigint

@@ -48,7 +48,8 @@ async def claim(
     database: Database, store: Store, copy_id: str, *, lease: timedelta = timedelta(minutes=1)
 ) -> Claim | None:
     async with database.transaction() as connection:
-        return await copies.claim(connection, store.id, copy_id, clock.now(), lease=lease)
+        claims = await copies.claim(connection, store.id, [copy_id], clock.now(), lease=lease)
+    return claims[0] if claims else None
 
 
 async def claim_surely(database: Database, store: Store, copy_id: str) -> Claim:
@@ -60,7 +61,10 @@ async def claim_surely(database: Database, store: Store, copy_id: str) -> Claim:
 async def finish(database: Database, claimed: Claim) -> str | None:
     number = await Numbers(database, block=1).take(claimed.store.id)
     async with database.transaction() as connection:
-        return await copies.finish(connection, claimed, number)
+        outcome = (await copies.finish(connection, [claimed], [number])).get(claimed.copy_id)
+    if isinstance(outcome, CopyFailed):
+        raise outcome
+    return outcome
 
 
 async def make(database: Database, store: Store, copy_id: str) -> str:

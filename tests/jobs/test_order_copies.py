@@ -39,7 +39,7 @@ async def copied(
 ) -> dict[str, Any]:
     """A copy once a worker has done with it, as the API shows it, with the target order and its lines."""
     copy_id = await asked(client, access, order_id, **attributes)
-    assert await CopyJob(database).make(store.id, copy_id) is None
+    assert await CopyJob(database).make(store.id, [copy_id]) is None
     url = f"{URL}/{copy_id}?include=target_order.line_items"
     document: dict[str, Any] = (await client.get(url, headers=access.headers)).json()
     target = next((one for one in document["included"] if one["type"] == "orders"), None)
@@ -287,7 +287,7 @@ async def test_many_workers_make_one_order(
 ) -> None:
     copy_id = await asked(client, integration, source)
     job = CopyJob(database)
-    await asyncio.gather(*(job.make(store.id, copy_id) for _ in range(10)))
+    await asyncio.gather(*(job.make(store.id, [copy_id]) for _ in range(10)))
     assert await connection.fetchval("select count(*) from orders where store_id = $1", store.id) == 2
     headers = integration.headers | {"Idempotency-Key": "once"}
     answers = [await client.post(URL, json=document(source), headers=headers) for _ in range(2)]

@@ -1,0 +1,206 @@
+"""`make bench-copies`: how fast workers make copies, beside pgbench with the same statements, one copy at a time.
+
+What runs bare is in recurring_copy.pgbench: `run` names a statement of sql/queries and what its parameters are, so that
+both run the very same text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from service.jobs.sweep import sweep_store
+from service.store import embedded, migrate
+from service.store.pool import Connection, open_database
+from sql import queries
+from tests.chaos import fleet, world
+from tests.chaos.world import World
+
+SCRIPT = Path(__file__).with_name("recurring_copy.pgbench")
+CLIENTS = 16
+GROWTH = 1.5
+"""How many times what a worker took after a tenth of the work it may take at most."""
+
+
+@dataclass
+class Report:
+    """Copies a second of both, and the memory of the largest worker in MB, after a tenth of the work and at most."""
+
+    bare: float
+    copies: int
+    seconds: float
+    memory_began: float
+    memory_most: float
+    wrong: list[str]
+
+    def __str__(self) -> str:
+        """The rates, one a line."""
+        rate = self.copies / self.seconds
+        return (
+            f"workers: {self.copies} copies in {self.seconds:.0f} seconds, {rate:.0f} a second, "
+            f"{self.memory_began:.0f} MB after a tenth of them, {self.memory_most:.0f} MB at most\n"
+            f"the same statements bare, one copy at a time: {self.bare:.0f} a second\n"
+            f"ratio: {rate / self.bare:.2f}"
+        )
+
+
+async def measure(url: str, *, subscriptions: int, bare: int, workers: int) -> Report:
+    """Let pgbench make some copies, then workers all others."""
+    connection = await asyncpg.connect(url)
+    try:
+        rate = await _run_bare(connection, url, bare)
+        made = await world.build(connection, store_count=5, subscriptions=subscriptions, first_store=10)
+        report = Report(rate, sum(made.expected.values()), 0.0, 0.0, 0.0, [])
+        await _drain(connection, url, workers, report)
+        report.wrong = await _judge(connection, made, report)
+        return report
+    finally:
+        await connection.close()
+
+
+async def _run_bare(connection: Connection, url: str, count: int) -> float:
+    """Copies a second of pgbench, in a store of its own, the copies of which were ordered before."""
+    made = await world.build(connection, store_count=1, subscriptions=count, first_store=1)
+    async with open_database(url) as database:
+        await sweep_store(database, made.stores[0].id)
+    await connection.execute("delete from pgqueuer.pgqueuer")
+    await connection.execute(_COPIES)
+    total = int(await connection.fetchval("select count(*) from bench_copies"))
+    at = await connection.fetchval("select max(created_at)::text from order_factories")
+    with tempfile.NamedTemporaryFile("w", suffix=".pgbench") as script:
+        script.write(_script(made.stores[0].id, f"'{at}'::timestamptz"))
+        script.flush()
+        command = [
+            str(embedded.program("pgbench")),
+            "--no-vacuum",
+            "--protocol=prepared",
+            f"--client={CLIENTS}",
+            "--jobs=2",
+        ]
+        command += [f"--transactions={total // CLIENTS}", f"--file={script.name}", url]
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    rate = re.search(r"tps = ([\d.]+)", done.stdout)
+    if rate is None or done.returncode:
+        raise SystemExit(f"pgbench: {done.stderr}")
+    await connection.execute("update order_factories set status = 'aborted' where status = 'pending'")
+    return float(rate[1])
+
+
+def _script(store: int, at: str) -> str:
+    """The script for pgbench, with the statements of sql/queries in it."""
+    lines = []
+    for line in SCRIPT.read_text().splitlines():
+        given = line.format(store=store, at=at)
+        if given.startswith("run "):
+            name, *binds = given.removeprefix("run ").split(" | ")
+            topic, _, statement = name.partition(".")
+            text = " ".join(queries(topic)[statement].split("\n"))
+            for place, bind in reversed(list(enumerate(binds, 1))):
+                text = text.replace(f"${place}", f"({bind})")
+            given = text.rstrip(";") + ";"
+        lines.append(given)
+    return "\n".join(lines)
+
+
+_COPIES = """
+    create sequence bench_number;
+    create table bench_copies as
+    select
+        row_number() over (order by order_factories.id) as n,
+        1000000 + row_number() over (order by order_factories.id) as number,
+        order_factories.id,
+        'made-' || order_factories.id as made,
+        order_factories.order_subscription_id,
+        order_factories.source_order_id,
+        order_factories.occurrence_id as occurrence,
+        order_subscription_items.sku_id as sku,
+        orders.customer_id as customer,
+        orders.billing_address_id as billing,
+        orders.shipping_address_id as shipping,
+        orders.shipping_method_id as method,
+        orders.payment_method_id as payment
+    from order_factories
+    inner join orders
+        on order_factories.store_id = orders.store_id and order_factories.source_order_id = orders.id
+    inner join order_subscription_items
+        on
+            order_factories.store_id = order_subscription_items.store_id
+            and order_factories.order_subscription_id = order_subscription_items.order_subscription_id;
+    create unique index bench_copies_by_n on bench_copies (n);
+    analyze
+"""
+
+
+async def _drain(connection: Connection, url: str, workers: int, report: Report) -> None:
+    """Run workers until nothing is left, and watch their memory."""
+    environment = os.environ | {"DATABASE_URL": url, "REPRISE_SECRET_KEYS": "k" * 32}
+    processes = [
+        await asyncio.create_subprocess_exec(
+            *fleet.PATIENT, cwd=fleet.ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        for _ in range(workers)
+    ]
+    began = time.monotonic()
+    orders = "select count(*) from orders where store_id >= 10 and occurrence_id is not null"
+    try:
+        while (done := int(await connection.fetchval(orders))) < report.copies:
+            memory = max(_memory(process.pid) for process in processes)
+            report.memory_most = max(report.memory_most, memory)
+            if done * 10 < report.copies:
+                report.memory_began = report.memory_most
+            await asyncio.sleep(0.5)
+        report.seconds = time.monotonic() - began
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            await process.wait()
+
+
+def _memory(pid: int) -> float:
+    """What a process holds in memory, in MB."""
+    shown = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
+    return int(shown.stdout) / 1024
+
+
+async def _judge(connection: Connection, made: World, report: Report) -> list[str]:
+    await connection.execute("delete from order_factories where status = 'aborted'")
+    wrong = [problem for problem in await world.verdict(connection, made) if not problem.startswith("doubled: (1,")]
+    if report.memory_most > GROWTH * report.memory_began:
+        wrong.append(f"memory grew from {report.memory_began:.0f} to {report.memory_most:.0f} MB")
+    return wrong
+
+
+async def _measure_anew(url: str, **sizes: int) -> Report:
+    await migrate.migrate(url)
+    return await measure(url, **sizes)
+
+
+def main() -> None:
+    """Measure once; exit code 1 when something was lost or doubled, or the memory grew."""
+    parser = argparse.ArgumentParser(prog="make bench-copies")
+    parser.add_argument("--subscriptions", type=int, default=100_000)
+    parser.add_argument("--bare", type=int, default=10_000)
+    parser.add_argument("--workers", type=int, default=2)
+    sizes = vars(parser.parse_args())
+    with tempfile.TemporaryDirectory(prefix="reprise-bench-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        with embedded.start(Path(folder) / "data") as server:
+            report = asyncio.run(_measure_anew(server.url, **sizes))
+    sys.stdout.write(f"{report}\n")
+    sys.stdout.writelines(f"{problem}\n" for problem in report.wrong)
+    sys.exit(1 if report.wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

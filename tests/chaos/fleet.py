@@ -1,0 +1,195 @@
+"""A Postgres of its own and worker processes, all of which can be killed with -9 and come back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import DEVNULL
+
+import asyncpg
+
+from service.errors import StartupError
+from service.store import embedded, migrate
+from service.store.checks import violations
+from tests.chaos import world
+from tests.chaos.world import World
+
+ROOT = Path(__file__).parents[2]
+
+HASTY = (sys.executable, "-m", "tests.chaos.hasty_worker")
+"""A worker that takes up what a dead one left behind within seconds."""
+
+PATIENT = (sys.executable, "-m", "service", "work")
+"""The worker as it is run everywhere."""
+
+LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, StartupError, TimeoutError)
+
+
+class Postgres:
+    """An embedded server that comes back when it was killed, at the same address."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._server = embedded.start(folder)
+        self.url = self._server.url
+
+    def kill(self) -> None:
+        """kill -9 of the first process, and begin anew from what was on disk."""
+        note = self._folder / "location"
+        home = Path(note.read_text().strip()) if note.exists() else self._folder
+        postmaster = int((home / "postgres" / "postmaster.pid").read_text().split()[0])
+        os.kill(postmaster, signal.SIGKILL)
+        restarted = embedded.start(self._folder)
+        self._server.stop()
+        self._server = restarted
+        assert self.url == restarted.url
+
+    def stop(self) -> None:
+        """Leave it: it stops by itself."""
+        self._server.stop()
+
+
+@dataclass
+class Plan:
+    """How much there is to do and to suffer; `pauses` are the least and most seconds from one kill to the next."""
+
+    stores: int = 5
+    subscriptions: int = 5_000
+    workers: int = 3
+    worker_kills: int = 12
+    postgres_kills: int = 2
+    pauses: tuple[float, float] = (0.5, 2.0)
+    command: Sequence[str] = PATIENT
+    seconds: float = 900.0
+    seed: int = 1
+
+
+@dataclass
+class Report:
+    """How it ended. `wrong` says what is not as it must be."""
+
+    due: int = 0
+    orders: int = 0
+    retried: int = 0
+    worker_kills: int = 0
+    postgres_kills: int = 0
+    seconds: float = 0.0
+    wrong: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """The counts in one line."""
+        return (
+            f"{self.due} occurrences due, {self.orders} orders made, {self.retried} copies begun more than once, "
+            f"{self.worker_kills} workers and {self.postgres_kills} servers killed, {self.seconds:.0f} seconds"
+        )
+
+
+async def play(plan: Plan, folder: Path) -> Report:
+    """Let workers copy what is due while they and their server are killed; gives what came of it."""
+    postgres = Postgres(folder)
+    try:
+        await migrate.migrate(postgres.url)
+        connection = await asyncpg.connect(postgres.url)
+        made = await world.build(connection, store_count=plan.stores, subscriptions=plan.subscriptions)
+        await connection.close()
+        report, began = Report(due=sum(made.expected.values())), time.monotonic()
+        async with asyncio.timeout(plan.seconds), _workers(plan, postgres) as running:
+            await _strike(plan, postgres, running, report)
+            await _drain(postgres)
+        report.seconds = time.monotonic() - began
+        await _judge(postgres, made, report)
+        return report
+    finally:
+        postgres.stop()
+
+
+Running = list[asyncio.subprocess.Process]
+
+
+@asynccontextmanager
+async def _workers(plan: Plan, postgres: Postgres) -> AsyncIterator[Running]:
+    """So many workers, each of which is followed by another when it ends; none is left in the end."""
+    environment = os.environ | {"DATABASE_URL": postgres.url, "REPRISE_SECRET_KEYS": "k" * 32, "PYTHONPATH": str(ROOT)}
+    running: Running = []
+
+    async def keep() -> None:
+        while True:
+            process = await asyncio.create_subprocess_exec(
+                *plan.command, cwd=ROOT, env=environment, stdout=DEVNULL, stderr=DEVNULL
+            )
+            running.append(process)
+            try:
+                await process.wait()
+            finally:
+                running.remove(process)
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+            await asyncio.sleep(0.1)
+
+    keepers = [asyncio.create_task(keep()) for _ in range(plan.workers)]
+    try:
+        yield running
+    finally:
+        for keeper in keepers:
+            keeper.cancel()
+        await asyncio.gather(*keepers, return_exceptions=True)
+
+
+async def _strike(plan: Plan, postgres: Postgres, running: Running, report: Report) -> None:
+    """Kill workers at moments that the seed decides, and the server in between, as often as planned."""
+    chance = random.Random(plan.seed)
+    strikes = ["worker"] * plan.worker_kills + ["server"] * plan.postgres_kills
+    chance.shuffle(strikes)
+    await _begun(postgres)
+    for strike in strikes:
+        await asyncio.sleep(chance.uniform(*plan.pauses))
+        if strike == "server":
+            await asyncio.to_thread(postgres.kill)
+            report.postgres_kills += 1
+        elif running:
+            chance.choice(running).kill()
+            report.worker_kills += 1
+
+
+async def _begun(postgres: Postgres) -> None:
+    """Wait for the first order: what is killed before it has nothing to lose."""
+    connection = await asyncpg.connect(postgres.url)
+    try:
+        made = "select exists (select from orders where occurrence_id is not null)"
+        while not await connection.fetchval(made):  # noqa: ASYNC110 -- what is waited for happens in the database
+            await asyncio.sleep(0.1)
+    finally:
+        await connection.close()
+
+
+async def _drain(postgres: Postgres) -> None:
+    """Wait until nothing is due and no copy unfinished."""
+    while True:
+        with suppress(*LOST):
+            connection = await asyncpg.connect(postgres.url)
+            try:
+                if not await world.left(connection):
+                    return
+            finally:
+                await connection.close()
+        await asyncio.sleep(0.3)
+
+
+async def _judge(postgres: Postgres, made: World, report: Report) -> None:
+    connection = await asyncpg.connect(postgres.url)
+    try:
+        report.orders = await connection.fetchval("select count(*) from orders where order_subscription_id is not null")
+        report.retried = await connection.fetchval("select count(*) from order_factories where attempt > 1")
+        report.wrong = await world.verdict(connection, made)
+        report.wrong += [str(violation) for violation in await violations(connection)]
+    finally:
+        await connection.close()

@@ -1,0 +1,301 @@
+"""Subscriptions of every kind lived through with test clocks, beside the simulation: `python -m tests.chaos.year`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+
+from service import clock
+from service.app import create_app
+from service.operations import tokens
+from service.principal import SCOPES, Store
+from service.settings import Settings
+from service.store import embedded, migrate
+from service.store.checks import violations
+from service.store.pool import Connection, Database, open_database
+from tests import factories
+from tests.chaos.simulation import MONTHS, Action, Crontab, Life, Row, Simulation, counts
+from tests.factories import Line
+from tests.jobs.test_worker import until, working
+from tests.spec.writing import Api, to
+from tests.support import Access, make_store
+
+START = datetime(2027, 1, 29, 9, tzinfo=UTC)
+STRETCH = timedelta(days=30, hours=7, minutes=3)
+
+CRONTABS = (
+    Crontab("30 7 * * 1", 30, [7], week_days=[0]),
+    Crontab("0 18 * * 1-5", 0, [18], week_days=range(5)),
+    Crontab("15 12 1,15 * *", 15, [12], month_days=[1, 15]),
+    Crontab("45 6 31 * *", 45, [6], month_days=[31]),
+    Crontab("5 8,20 * * 6", 5, [8, 20], week_days=[5]),
+)
+ZONES = (
+    "UTC", "Europe/Amsterdam", "America/New_York", "Asia/Kolkata", "Pacific/Kiritimati", "Pacific/Niue",
+    "Australia/Sydney", "America/Sao_Paulo", "Africa/Casablanca",
+)  # fmt: skip
+POLICIES = ("run_once", "run_all", "skip")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many subscriptions live in how many stores, each on a clock of its own, and for how many stretches."""
+
+    subscriptions: int = 1_000
+    stores: int = 4
+    stretches: int = 12
+    seed: int = 1
+
+
+@dataclass
+class Report:
+    """How it ended. `wrong` says which rows differ from the simulation's."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    wrong: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """The counts in one line."""
+        told = ", ".join(f"{count} {status}" for status, count in sorted(self.rows.items()))
+        return f"{sum(self.rows.values())} occurrences ({told}) in {self.seconds:.0f} seconds, {len(self.wrong)} wrong"
+
+
+@dataclass
+class _Shop:
+    """A store on a test clock: its subscriptions by id, each with its simulation."""
+
+    store: Store
+    api: Api
+    clock_id: str
+    lives: dict[str, Simulation] = field(default_factory=dict)
+
+    @classmethod
+    async def open(cls, database: Database, client: httpx2.AsyncClient) -> Self:
+        """Make a store that stands still at the start."""
+        store = await make_store(database)
+        async with database.transaction() as connection:
+            id_, token = await tokens.issue(
+                connection, store.id, customer_id=None, scopes=SCOPES, name=None, expires_at=None, at=clock.now()
+            )
+        api = Api(client, Access(id_, token))
+        made = await api.create("test_clocks", {"name": "year", "frozen_at": said(START)})
+        answer = await api.update("stores", str(store.id), None, {"test_clock": to("test_clocks", made["id"])})
+        assert answer.status_code == 200, answer.text
+        return cls(store, api, made["id"])
+
+    async def begin(self, database: Database, lives: Sequence[Life], end: datetime) -> None:
+        """Make the subscriptions through the API."""
+        async with database.connection() as connection:
+            sku = await factories.sku(connection, self.store, price=1900, stock=1_000_000)
+            order_id = await factories.full_order(connection, self.store, [Line(sku)], placed_at=START)
+        for life in lives:
+            attributes: dict[str, Any] = {
+                "frequency": life.text,
+                "timezone": life.timezone,
+                "starts_at": said(life.starts_at),
+                "catchup_policy": life.policy,
+                "max_occurrences": life.max_occurrences,
+                "expires_at": None if life.expires_at is None else said(life.expires_at),
+            }
+            made = await self.api.create("order_subscriptions", attributes, {"source_order": to("orders", order_id)})
+            self.lives[made["id"]] = Simulation(life, end)
+
+    async def advance(self, stretch: int) -> None:
+        """Bring the clock to the end of a stretch, then do there what the lives ask for."""
+        now = START + STRETCH * stretch
+        answer = await self.api.update("test_clocks", self.clock_id, {"_advance_to": said(now)})
+        assert answer.status_code == 200, answer.text
+
+        async def arrived() -> bool:
+            test_clock = await self.api.get(f"test_clocks/{self.clock_id}")
+            return bool(test_clock["data"]["attributes"]["status"] == "ready")
+
+        await until(arrived, 3_600)
+        for id_, simulation in self.lives.items():
+            simulation.stretch(now)
+            for action in simulation.life.actions:
+                if action.stretch == stretch:
+                    await self._act(id_, simulation, action.verb, now)
+
+    async def _act(self, id_: str, simulation: Simulation, verb: str, now: datetime) -> None:
+        """Do something to a subscription and to its simulation."""
+        following = simulation.next()
+        attributes: dict[str, Any] = {}
+        if verb == "pause":
+            simulation.paused_until = now + timedelta(days=47)
+            attributes = {"_pause_until": said(simulation.paused_until)}
+        elif verb == "skip" and following is not None:
+            simulation.skipped.add(following.place)
+            attributes = {"_skip_next": True}
+        elif verb == "move" and following is not None:
+            simulation.moved[following.place] = following.at + timedelta(hours=3)
+            attributes = {"next_run_at": said(simulation.moved[following.place])}
+        elif verb == "deactivate":
+            simulation.active = False
+            attributes = {"_deactivate": True}
+        elif verb == "activate":
+            simulation.reactivate(now)
+            attributes = {"_activate": True}
+        if attributes:
+            answer = await self.api.update("order_subscriptions", id_, attributes)
+            assert answer.status_code == 200, (simulation.life, following, answer.text)
+
+
+def lives(plan: Plan) -> list[Life]:
+    """A mix of all frequencies, zones, policies and stories: few of those that run often."""
+    chance = random.Random(plan.seed)
+    return [_life(n, plan, chance) for n in range(plan.subscriptions)]
+
+
+def _life(n: int, plan: Plan, chance: random.Random) -> Life:
+    # Of a hundred: one hourly for three weeks, two daily, 17 weekly, 60 of whole months, 20 by crontab.
+    place = n % 20
+    starts_at = START + timedelta(minutes=chance.randrange(-20 * 24 * 60, 40 * 24 * 60))
+    common: dict[str, Any] = {
+        "timezone": chance.choice(ZONES),
+        "made_at": START,
+        "starts_at": starts_at,
+        "policy": POLICIES[n % 3],
+    }
+    if n % 100 == 0:
+        return Life("hourly", **common, expires_at=starts_at + timedelta(days=21))
+    frequency: str | Crontab
+    if n % 50 == 1:
+        frequency = "daily"
+    elif place < 4:
+        frequency = "weekly"
+    elif place < 16:
+        frequency = list(MONTHS)[n % len(MONTHS)]
+    else:
+        frequency = CRONTABS[chance.randrange(len(CRONTABS))]
+    return Life(frequency, **common, **_story(chance, plan, starts_at, movable=not isinstance(frequency, Crontab)))
+
+
+def _story(chance: random.Random, plan: Plan, starts_at: datetime, *, movable: bool) -> dict[str, Any]:
+    """What happens on the way: nothing, an end, a number of runs, a pause, a skip, a move, or months out of action."""
+    stretch = chance.randrange(1, max(plan.stretches - 1, 2))
+    story = chance.choice(("plain", "expires", "runs", "pause", "skip", "move", "away", "away and few"))
+    if story == "expires":
+        return {"expires_at": starts_at + timedelta(minutes=chance.randrange(60, 300 * 24 * 60))}
+    away = [
+        Action(stretch, "deactivate"),
+        Action(min(stretch + chance.randrange(1, 4), plan.stretches - 1), "activate"),
+    ]
+    if story == "runs":
+        return {"max_occurrences": chance.randrange(1, 9)}
+    if story == "away and few":
+        return {"max_occurrences": chance.randrange(2, 12), "actions": away}
+    if story == "away":
+        return {"actions": away}
+    if story in ("pause", "skip") or (story == "move" and movable):
+        return {"actions": [Action(stretch, story)]}
+    return {}
+
+
+def said(at: datetime) -> str:
+    """An instant as the API takes it."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def play(url: str, plan: Plan) -> Report:
+    """Live through the year in a migrated database; gives how what happened differs from the simulation."""
+    began = time.monotonic()
+    report, end = Report(), START + STRETCH * plan.stretches
+    all_lives = lives(plan)
+    async with open_database(url, max_size=30) as database, _client(url) as client:
+        shops = [await _Shop.open(database, client) for _ in range(plan.stores)]
+        for position, shop in enumerate(shops):
+            await shop.begin(database, all_lives[position :: plan.stores], end)
+        async with working(url, concurrency=16, lease=timedelta(minutes=1), heartbeat=timedelta(seconds=30)):
+            await asyncio.gather(*(_live(shop, plan) for shop in shops))
+        async with database.connection() as connection:
+            for shop in shops:
+                await _compare(connection, shop, report)
+            report.wrong += [str(violation) for violation in await violations(connection)]
+    report.seconds = time.monotonic() - began
+    return report
+
+
+@asynccontextmanager
+async def _client(url: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of an application on the database."""
+    app = create_app(Settings(database_url=url, secret_keys="first-key-of-the-tests", token_cache_seconds=0))
+    async with app.router.lifespan_context(app):
+        transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=60) as client:
+            yield client
+
+
+async def _live(shop: _Shop, plan: Plan) -> None:
+    for stretch in range(1, plan.stretches + 1):
+        await shop.advance(stretch)
+
+
+async def _compare(connection: Connection, shop: _Shop, report: Report) -> None:
+    """Hold the ledgers of a store, as far as they are settled, against the simulation, row by row."""
+    found: dict[str, list[Row]] = {id_: [] for id_ in shop.lives}
+    rows = await connection.fetch(
+        """
+        select occurrences.order_subscription_id, occurrences.occurrence_index, occurrences.nominal_at,
+            occurrences.scheduled_at, occurrences.status, occurrences.reason, orders.placed_at
+        from occurrences
+        inner join order_subscriptions
+            on occurrences.store_id = order_subscriptions.store_id
+            and occurrences.order_subscription_id = order_subscriptions.id
+            and occurrences.occurrence_index < order_subscriptions.next_index
+        left join orders on occurrences.store_id = orders.store_id and occurrences.id = orders.occurrence_id
+        where occurrences.store_id = $1
+        order by occurrences.occurrence_index
+        """,
+        shop.store.id,
+    )
+    for id_, *row in rows:
+        found[id_].append(Row(*row))
+    for id_, simulation in shop.lives.items():
+        expected = simulation.settled()
+        report.rows += Counter(counts(expected))
+        if found[id_] != expected:
+            differing = next(
+                (pair for pair in zip(found[id_], expected, strict=False) if pair[0] != pair[1]),
+                (len(found[id_]), len(expected)),
+            )
+            report.wrong.append(f"{simulation.life}: {differing[0]} instead of {differing[1]}")
+
+
+async def _play_anew(url: str, plan: Plan) -> Report:
+    await migrate.migrate(url)
+    return await play(url, plan)
+
+
+def main() -> None:
+    """Live through a year; exit code 1 when a row differs."""
+    plan = Plan()
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.year")
+    for name in ("subscriptions", "stores", "stretches", "seed"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(plan, name))
+    plan = Plan(**vars(parser.parse_args()))
+    with tempfile.TemporaryDirectory(prefix="reprise-year-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        with embedded.start(Path(folder) / "data") as server:
+            report = asyncio.run(_play_anew(server.url, plan))
+    sys.stdout.write(f"{report}\n")
+    sys.stdout.writelines(f"{problem}\n" for problem in report.wrong[:20])
+    sys.exit(1 if report.wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The engine by itself: what it costs idle, how it goes on without notifications, and what it warns of."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from structlog.testing import capture_logs
+
+from service import clock
+from service.jobs import engine, sweep
+from service.operations import sweep as operation
+from service.principal import Store
+from service.store import deployment
+from service.store.pool import Connection, Database
+from tests import factories
+from tests.jobs.steps import ask, bearer, offences, pair
+from tests.jobs.test_worker import copied, reach, until, working
+
+MINUTE = timedelta(minutes=1)
+IDLE_SECONDS = 12
+
+
+async def test_an_idle_worker_asks_for_little(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    connect = asyncpg.connect
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        async def opened() -> Any:
+            connection = await connect(*arguments, **options)
+            connection.add_query_logger(lambda query: asked.append(query.query))
+            return connection
+
+        return opened()
+
+    monkeypatch.setattr(asyncpg, "connect", watched)
+    async with working(database_url, heartbeat=timedelta(seconds=30)):
+        await asyncio.sleep(3)  # to settle in
+        asked.clear()
+        await asyncio.sleep(IDLE_SECONDS)
+        of_the_queue = len(asked)
+    assert 0 < of_the_queue * 60 / IDLE_SECONDS <= 120
+
+
+async def test_a_worker_that_gets_no_notifications_polls(
+    database: Database, connection: Connection, database_url: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "POLL", timedelta(seconds=1))
+    ends = await pair(connection, store)
+    async with working(database_url, statement_cache_size=0):
+        await connection.execute("alter table pgqueuer.pgqueuer disable trigger user")
+        try:
+            copy_id = await ask(database, bearer(store), *ends)
+            await reach(connection, store, copy_id, "completed", 10)
+        finally:
+            await connection.execute("alter table pgqueuer.pgqueuer enable trigger user")
+
+
+@pytest.mark.rule("FM-61")
+async def test_runs_that_nobody_begins_are_warned_of(database: Database, connection: Connection, store: Store) -> None:
+    before, _ = await operation.late(connection, clock.now() - sweep.LATE)
+    due_at = clock.now() - sweep.LATE - MINUTE
+    _, id_ = await pair(connection, store, frequency="weekly", anchor_at=due_at - timedelta(days=7), next_run_at=due_at)
+    with capture_logs() as logs:
+        assert await sweep.watch(database) == before + 1
+    (warning,) = [entry for entry in logs if entry["event"] == "runs are late"]
+    assert warning["longest_seconds"] >= 360
+    await connection.execute(
+        "update order_subscriptions set next_run_at = null where store_id = $1 and id = $2", store.id, id_
+    )
+    assert await sweep.watch(database) == before
+
+
+@pytest.mark.rule("FM-57", "FM-60", "FM-65")
+async def test_one_that_fails_among_many_made_together_leaves_the_others_alone(
+    connection: Connection, database_url: str, store: Store
+) -> None:
+    here = await deployment.here(connection)
+    await deployment.adopt(connection, here, at=clock.now())
+    scarce = await factories.sku(connection, store, price=100, stock=2)
+    plenty = await factories.sku(connection, store, price=100, stock=100)
+    order_id = await factories.full_order(connection, store, [factories.Line(plenty)])
+    due_at = clock.now() - MINUTE
+    columns = {"frequency": "weekly", "anchor_at": due_at - timedelta(days=7), "next_run_at": due_at}
+    for product, number in ((scarce, 5), (plenty, 15)):
+        for _ in range(number):
+            await factories.subscription(connection, store, order_id, [factories.Line(product)], **columns)
+
+    async def settled() -> bool:
+        open_ones = "select count(*) from order_factories where store_id = $1 and status in ('completed', 'failed')"
+        return int(await connection.fetchval(open_ones, store.id)) == 20
+
+    async with working(database_url):
+        await until(settled, 20)
+    assert await copied(connection, store) == 17
+    assert (await factories.stock(connection, store, scarce), await factories.stock(connection, store, plenty)) == (
+        0,
+        85,
+    )
+    assert await offences(connection, store) == []
