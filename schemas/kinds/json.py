@@ -57,7 +57,7 @@ class JsonObject(Json):
 class JsonList(Json):
     """A JSON array kept as jsonb."""
 
-    json_type: ClassVar[Mapping[str, Any]] = {"type": "array"}
+    json_type: ClassVar[Mapping[str, Any]] = {"type": "array", "items": {}}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         if not isinstance(value, list):

@@ -54,6 +54,13 @@ class Text(Kind):
             raise ValidationError(Phrase("is too long (maximum is {most} characters)", most=self.max_length))
         return text
 
+    def schema(self) -> dict[str, Any]:
+        """A JSON Schema with what holds for what clients send; what nobody sends may be longer."""
+        described = super().schema()
+        if self.write:
+            described["maxLength"] = self.max_length
+        return described | ({"pattern": r"\S"} if self.required else {})
+
     def parse(self, text: str) -> str:
         """Any text without NUL."""
         if "\x00" in text:
@@ -79,7 +86,7 @@ class Enum(Text):
 
     def schema(self) -> dict[str, Any]:
         """A JSON Schema with the words."""
-        described = super().schema()
+        described = Kind.schema(self)
         return described | {"enum": [*self.choices, *([None] if self.nullable else [])]}
 
 

@@ -100,7 +100,7 @@ async def _prepared(request: Request, step: Step, principal: Principal, renderin
     draft = replace(step.operation.draft, locale=locale, rendering=rendering)
     entry = RESOURCES[step.operation.resource.type_]
     if step.operation.code == "add" and entry.limited:
-        await limits.count(request, limits.of_class(entry.resource.type_)(principal), principal)
+        await limits.count(request, limits.of_class(request, entry.resource.type_)(principal), principal)
     if step.operation.code == "add" and entry.numbers:
         number = await request.app.state.numbers.take(principal.store.id, entry.numbers)
         draft = replace(draft, number=number)

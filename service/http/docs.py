@@ -15,12 +15,24 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.errors import NotFound
+from service.http.fixed import Fixed
 from service.http.pages import page
 from service.jsonapi import openapi
 from service.jsonapi.links import JSON_SCHEMA
 from service.resources import RESOURCES
 
-PAGES = ("atomic-operations", "checkout", "cli", "conformance", "errors", "filtering", "http", "scopes", "settings")
+PAGES = (
+    "atomic-operations",
+    "checkout",
+    "cli",
+    "conformance",
+    "errors",
+    "filtering",
+    "http",
+    "resources",
+    "scopes",
+    "settings",
+)
 """The pages that are served, by their file's name."""
 
 _ROOTS = (Path(__file__).parents[2], Path(sys.prefix) / "share" / "reprise")
@@ -45,6 +57,11 @@ async def contract(request: Request) -> Response:  # noqa: ARG001 -- the same fo
 async def contract_as_json(request: Request) -> Response:  # noqa: ARG001 -- the same for everybody
     """GET /openapi.json."""
     return Response(_json_contract(), headers=_CACHED, media_type=openapi.JSON)
+
+
+async def contract_for_older_tools(request: Request) -> Response:  # noqa: ARG001 -- the same for everybody
+    """GET /openapi-3.0.json."""
+    return Response(_older_contract(), headers=_CACHED, media_type=openapi.JSON)
 
 
 async def schema(request: Request) -> Response:
@@ -81,6 +98,11 @@ def _json_contract() -> bytes:
     return orjson.dumps(openapi.build(RESOURCES))
 
 
+@cache
+def _older_contract() -> bytes:
+    return orjson.dumps(openapi.convert(openapi.build(RESOURCES)))
+
+
 @lru_cache(maxsize=len(RESOURCES) + 1)
 def _schema(name: str) -> bytes:
     found = openapi.json_schema(RESOURCES, name)
@@ -93,5 +115,6 @@ routes = [
     Route("/docs/{page}", show),
     Route("/openapi.yaml", contract),
     Route("/openapi.json", contract_as_json),
-    Route("/api/schemas/{type}.json", schema),
+    Route("/openapi-3.0.json", contract_for_older_tools),
+    Fixed("/api/schemas/{type}.json", schema),
 ]

@@ -129,7 +129,7 @@ async def _create(request: Request, entry: Entry) -> Response:
         raise not_allowed(request, entry)
     raw = await request.body()
     negotiate(request, body=True)
-    limited = entry.limited and limits.of_class(entry.resource.type_)
+    limited = entry.limited and limits.of_class(request, entry.resource.type_)
     principal = await (counted(request, limited, guests=True) if limited else identify(request))
     entry.require_write(principal)
     pairs = parameters(request.scope["query_string"])

@@ -47,12 +47,13 @@ LimitFor = Callable[[Principal | None], RateLimitItem]
 """The limit of whoever asks; None is somebody without a good token."""
 
 
-def of_class(name: str) -> LimitFor:
-    """The limit of a class of routes: 60 a minute, and ten times that for an integration, which asks for many."""
+def of_class(request: Request, name: str) -> LimitFor:
+    """The limit of a class of routes: the setting's, and ten times that for an integration, which asks for many."""
+    amount: int = request.app.state.settings.rate_limit
 
     def limit(principal: Principal | None) -> RateLimitItem:
         for_many = principal is not None and principal.owner is None
-        return RateLimitItemPerMinute(600 if for_many else 60, namespace=name)
+        return RateLimitItemPerMinute(10 * amount if for_many else amount, namespace=name)
 
     return limit
 

@@ -13,12 +13,12 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from schemas.base import Rendering, graph
 from service.http import languages, limits
 from service.http.answers import Document
 from service.http.auth import counted
+from service.http.fixed import Fixed
 from service.http.handlers import check_no_parameters, negotiate, rendering_of
 from service.jsonapi import body
 from service.jsonapi.document import Object, document, identifier, unkept
@@ -55,7 +55,7 @@ async def preview(request: Request) -> Response:
     """What the reorder would come to now; writes and locks nothing."""
     raw = await request.body()
     negotiate(request, body=True)
-    principal = await counted(request, limits.of_class(TYPE))
+    principal = await counted(request, limits.of_class(request, TYPE))
     principal.require("read_carts")
     check_no_parameters(request)
     draft = body.creation(graph["reorders"], body.loads(raw), customer=principal.customer_id is not None, type_=TYPE)
@@ -67,7 +67,7 @@ async def preview(request: Request) -> Response:
     return _answer(found, rendering)
 
 
-routes = [Route(f"/api/{TYPE}", preview, methods=["POST"])]
+routes = [Fixed(f"/api/{TYPE}", preview, methods=["POST"])]
 
 
 def _answer(found: Preview, rendering: Rendering) -> Response:

@@ -15,7 +15,7 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from schemas.base import Rendering, graph
 from schemas.kinds import amount_float, format_amount
@@ -24,6 +24,7 @@ from service.errors import ApiError, Invalid, InvalidDocument, InvalidState, Typ
 from service.http import guessing, idempotency, repeat_page, urls
 from service.http.answers import Document
 from service.http.auth import bearer
+from service.http.fixed import Fixed
 from service.http.handlers import check_no_parameters, negotiate
 from service.http.languages import negotiate as negotiate_language
 from service.http.pages import PRIVATE
@@ -95,8 +96,8 @@ async def commit(request: Request) -> Response:
 
 
 routes: list[BaseRoute] = [
-    Route("/api/repeat_link_preview", preview),
-    Route("/api/repeat_link_commits", commit, methods=["POST"]),
+    Fixed("/api/repeat_link_preview", preview),
+    Fixed("/api/repeat_link_commits", commit, methods=["POST"]),
 ]
 
 

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
 from service.http import (
+    api_reference,
     atomic,
     demo_checkout,
     docs,
@@ -68,6 +69,7 @@ routes: list[BaseRoute] = [
     *repeat_page.routes,
     *repeat_api.routes,
     *demo_checkout.routes,
+    *api_reference.routes,
     *docs.routes,
     Route("/api", handlers.entry_point),
     _any("/api/operations", atomic.operations),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from schemas.base import ToMany, Write
+from service.jsonapi import openapi
 from service.principal import Store
 from service.resources import RESOURCES
 from service.store.pool import Connection
@@ -294,6 +296,28 @@ async def test_pages(client: httpx2.AsyncClient, contract: Contract, store: Stor
         contract.check(answer)
 
 
+async def test_the_api_reference_loads_nothing_from_elsewhere(client: httpx2.AsyncClient, contract: Contract) -> None:
+    answer = await client.get("/docs")
+    assert contract.check(answer)
+    assert "script-src 'self';" in answer.headers["content-security-policy"]
+    assert "://" not in answer.text
+    loaded = re.findall(r'(?:src|href)="(docs/[^"]+)"', answer.text)
+    assert len(loaded) == 3
+    for url in loaded:
+        assert contract.check(await client.get(f"/{url}"))
+    assert (await client.get("/docs/assets/index.html")).status_code == 404
+
+
+@pytest.mark.parametrize("url", ["/api/reorder_previews", "/api/repeat_link_commits", "/api/schemas/orders.json"])
+async def test_urls_of_their_own_say_what_they_offer(client: httpx2.AsyncClient, contract: Contract, url: str) -> None:
+    answer = await client.delete(url)
+    assert answer.status_code == 405
+    offered = {method.upper() for method in (contract.described(url) or {}) if method != "parameters"}
+    told = {method.strip() for method in answer.headers["allow"].split(",")}
+    assert told - {"HEAD", "OPTIONS"} == offered
+    assert (await client.options(url)).headers["allow"] == answer.headers["allow"]
+
+
 async def test_the_described_request_is_what_is_read(contract: Contract, store: Store, connection: Connection) -> None:
     """The documents that these tests send are ones that the contract allows."""
     order = await factories.order(connection, store)
@@ -311,5 +335,7 @@ async def test_the_contract_is_served_as_json_too(client: httpx2.AsyncClient, co
     found = await client.get("/openapi.json")
     assert found.headers["content-type"] == "application/json"
     assert found.json() == contract.document
+    older = await client.get("/openapi-3.0.json")
+    assert older.json() == openapi.convert(contract.document)
     text = (await client.get("/openapi.yaml")).text
     assert yaml.load(text, Loader=yaml.CSafeLoader) == contract.document

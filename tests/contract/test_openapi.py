@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from openapi_spec_validator import validate
+import orjson
+from openapi_spec_validator import OpenAPIV30SpecValidator, validate
 from starlette.routing import Route
 
 from schemas.base import graph
@@ -31,6 +32,23 @@ def operations(contract: Contract) -> Iterator[tuple[str, str, dict[str, Any]]]:
 def test_it_is_valid_openapi_3_1(contract: Contract) -> None:
     validate(contract.document)
     assert contract.document["openapi"] == "3.1.0"
+
+
+def test_the_older_form_is_valid_openapi_3_0_and_says_the_same(contract: Contract) -> None:
+    older = openapi.convert(contract.document)
+    validate(older, cls=OpenAPIV30SpecValidator)
+    assert older["openapi"].startswith("3.0.")
+    assert older["paths"].keys() == contract.document["paths"].keys()
+    for path, item in older["paths"].items():
+        assert item.keys() == contract.document["paths"][path].keys()
+    text = orjson.dumps(older["components"]["schemas"])
+    assert b'"null"' not in text
+    status = older["components"]["schemas"]["OrderAttributes"]["properties"]["status"]
+    assert (
+        status["enum"] == contract.document["components"]["schemas"]["OrderAttributes"]["properties"]["status"]["enum"]
+    )
+    assert older["components"]["schemas"]["JsonApi"]["properties"]["version"] == {"type": "string", "enum": ["1.1"]}
+    assert older["paths"]["/api/orders"]["get"]["x-scopes"] == ["read_orders"]
 
 
 def test_the_committed_file_is_current_and_small(contract: Contract) -> None:

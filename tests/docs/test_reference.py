@@ -15,7 +15,9 @@ from service.errors import ApiError
 from service.jsonapi import atomic, document, filters, pagination, query
 from service.operations.atomic import MOST_SECONDS
 from service.principal import SCOPES
+from service.resources import RESOURCES
 from service.settings import Settings
+from tests.docs import resources
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -73,6 +75,11 @@ def test_every_command_and_its_options() -> None:
         stated = set(re.findall(r"--[a-z-]+", texts[name]))
         assert options - {"--help", "--database-url"} <= stated, name
         assert stated <= options, name
+
+
+def test_every_resource_type() -> None:
+    assert list(sections("resources.md")) == list(RESOURCES)
+    assert (REFERENCE / "resources.md").read_text() == resources.page(), "run `make docs`"
 
 
 def rows(page: str, heading: str) -> dict[str, str]:

@@ -29,7 +29,7 @@ INTRODUCTION = """\
 What [JSON:API 1.1](https://jsonapi.org/format/1.1/), [Atomic Operations](https://jsonapi.org/ext/atomic/) and the
 [cursor pagination profile](https://jsonapi.org/profiles/ethanresnick/cursor-pagination/) ask of a server, rule by
 rule, and the tests that prove it. Every answer that the tests in `tests/spec` receive is also held against what
-holds for all documents (`tests/spec/invariants.py`). `make conformance` writes this page.
+holds for all documents (`tests/spec/invariants.py`). `make docs` writes this page.
 """
 
 Tests = Mapping[str, Sequence[str]]

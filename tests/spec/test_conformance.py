@@ -14,12 +14,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_page_is_what_the_rules_and_tests_say() -> None:
-    """Every rule has a test or a reason, every mark names a rule; `make conformance` writes the page anew."""
+    """Every rule has a test or a reason, every mark names a rule; `make docs` writes the page anew."""
     command = [sys.executable, "-m", "tests.spec.conformance"]
     made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
     written = (ROOT / "docs" / "reference" / "conformance.md").read_text(encoding="utf-8")
-    assert made.stdout == written, "run `make conformance`"
+    assert made.stdout == written, "run `make docs`"
 
 
 def test_what_is_wrong_is_told() -> None:

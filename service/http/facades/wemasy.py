@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from limits import RateLimitItemPerMinute
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -42,7 +41,6 @@ from service.store.pool import Connection
 from service.translations import language_of, say
 
 PATH = "/api/services/webshop/v1/customer/orders/reorder"
-LIMIT = RateLimitItemPerMinute(60, namespace="reorders")
 
 POLICY = Policy(stock="ignore", limits=False)
 """Stock and quantity limits are the checkout's."""
@@ -159,7 +157,8 @@ async def _customer(request: Request) -> Principal:
         principal = await authenticate(request)
     except (Unauthorized, InvalidToken) as error:
         stranger = error
-    await limits.count(request, LIMIT, None if stranger else principal)
+    limit = limits.of_class(request, "reorders")(None)
+    await limits.count(request, limit, None if stranger else principal)
     if request.method != "POST":
         raise MethodNotAllowed("{method} is not offered here.", method=request.method, headers={"Allow": "POST"})
     if stranger is not None:

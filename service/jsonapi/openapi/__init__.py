@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from functools import cache
+from functools import cache, reduce
 from importlib.resources import files
+from operator import getitem
 from typing import Any
 
 import yaml
@@ -18,7 +19,10 @@ from schemas.base import ToMany, ToOne
 from service.jsonapi.negotiation import MEDIA_TYPE
 from service.jsonapi.openapi import atomic, documents, errors, json_schemas, operations, parameters
 from service.jsonapi.openapi.described import Described
-from service.jsonapi.openapi.refs import headers
+from service.jsonapi.openapi.down import convert
+from service.jsonapi.openapi.refs import SCHEMAS, headers
+
+__all__ = ["JSON", "YAML", "build", "convert", "dump", "json_schema"]
 
 Object = dict[str, Any]
 
@@ -51,7 +55,8 @@ def build(entries: Mapping[str, Described]) -> Object:
     }
     for response in _responses(document):
         response["headers"] = headers(*_EVERYWHERE) | response.get("headers", {})
-    return document
+    flat: Object = _flat(document, document["components"]["schemas"])
+    return flat
 
 
 def json_schema(entries: Mapping[str, Described], name: str) -> Object | None:
@@ -107,6 +112,19 @@ def _responses(document: Object) -> Iterator[Object]:
         for operation in item.values():
             if "responses" in operation:
                 yield from (response for response in operation["responses"].values() if "$ref" not in response)
+
+
+def _flat(value: Any, schemas: Object) -> Any:
+    """A value with what it refers to inside of a shared schema in place: generators of clients find whole ones only."""
+    if isinstance(value, list):
+        return [_flat(inner, schemas) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    reference = value.get("$ref")
+    inside = reference.removeprefix(SCHEMAS).split("/") if isinstance(reference, str) else []
+    if reference is None or not reference.startswith(SCHEMAS) or len(inside) == 1:
+        return {key: _flat(inner, schemas) for key, inner in value.items()}
+    return _flat(reduce(getitem, inside, schemas), schemas)
 
 
 def _components(entries: Mapping[str, Described], fixed: Mapping[str, Object]) -> Object:

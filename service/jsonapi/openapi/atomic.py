@@ -77,6 +77,7 @@ def schemas(types: Iterable[type[Resource]]) -> dict[str, Object]:
                 },
                 "data": {
                     "type": ["object", "array", "null"],
+                    "items": {"type": "object"},
                     "description": "A resource object, as for POST and PATCH of its type, or a relationship's linkage.",
                 },
                 "meta": {
@@ -110,7 +111,7 @@ def schemas(types: Iterable[type[Resource]]) -> dict[str, Object]:
                 "jsonapi": {
                     "type": "object",
                     "required": ["version", "ext"],
-                    "properties": {"version": {"const": "1.1"}, "ext": {"const": [ATOMIC]}},
+                    "properties": {"version": {"const": "1.1"}, "ext": documents.only(ATOMIC)},
                 },
                 RESULTS: {
                     "type": "array",

@@ -204,6 +204,11 @@ def update_schemas(resource: type[Resource]) -> dict[str, Object]:
     return {f"{resource.__name__}Update": {"type": "object", "required": ["data"], "properties": {"data": data}}}
 
 
+def only(value: str) -> Object:
+    """An array that holds one value; generators of clients know no `const` that is a list."""
+    return {"type": "array", "items": {"type": "string", "const": value}, "minItems": 1, "maxItems": 1}
+
+
 def disclosing(resource: type[Resource]) -> Object:
     """A type's resource object as the answer to its creation shows it, secrets included the first time it is given."""
     if not resource.disclosed:
@@ -328,7 +333,7 @@ def _cursor_page(count: Object) -> Object:
             "jsonapi": {
                 "type": "object",
                 "required": ["version", "profile"],
-                "properties": {"version": {"const": "1.1"}, "profile": {"const": [PROFILE]}},
+                "properties": {"version": {"const": "1.1"}, "profile": only(PROFILE)},
             },
             "links": schema("CursorPageLinks"),
             "data": {"type": "array", "items": item},
@@ -345,7 +350,7 @@ def _cursor_page(count: Object) -> Object:
                         "properties": {
                             "total": count,
                             "rangeTruncated": {
-                                "const": True,
+                                "type": "boolean",
                                 "description": "There when more lies between the cursors than the page holds.",
                             },
                         },

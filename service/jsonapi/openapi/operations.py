@@ -42,7 +42,7 @@ def responses(entry: Described, *, to_one: bool, to_many: bool) -> dict[str, Obj
     name, one, many = resource.__name__, _one(resource), _words(resource.type_)
     found = {
         f"{name}Document": _answer(f"{one.capitalize()}.", f"{name}Document", "ETag"),
-        f"{name}Collection": _pages(f"A page of {many}.", f"{name}Collection"),
+        f"{name}Collection": _pages(f"A page of {many}.", f"{name}Collection") | _links(entry, "/data/0/id"),
     }
     if to_one:
         text = f"{one.capitalize()}, or null."
@@ -53,7 +53,8 @@ def responses(entry: Described, *, to_one: bool, to_many: bool) -> dict[str, Obj
     if entry.create:
         text = "It is made; `Location` is its URL."
         limits = errors.LIMITED if entry.limited else ()
-        found[f"{name}Created"] = _answer(text, f"{name}Created", "Location", "ETag", *REPLAYED, *limits)
+        created = _answer(text, f"{name}Created", "Location", "ETag", *REPLAYED, *limits)
+        found[f"{name}Created"] = created | _links(entry, "/data/id")
     if "PATCH" in entry.on_resource:
         text = f"{one.capitalize()} as it is now."
         found[f"{name}Updated"] = _answer(text, f"{name}Document", "ETag", *REPLAYED)
@@ -106,6 +107,15 @@ def _pages(description: str, document: str) -> Object:
     answer = _answer(description, document, "Link")
     answer["content"][_BY_CURSOR] = {"schema": schema(f"{document}ByCursor")}
     return answer
+
+
+def _links(entry: Described, pointer: str) -> Object:
+    """What can be asked next of a resource whose id is there in an answer."""
+    resource = entry.resource
+    of_one = [f"get{resource.__name__}", *(found["operationId"] for found in _changes(entry).values())]
+    related = [_related_name(resource, name) for name in resource.relationships]
+    parameters_ = {"id": f"$response.body#{pointer}"}
+    return {"links": {name: {"operationId": name, "parameters": parameters_} for name in (*of_one, *related)}}
 
 
 def _list(entry: Described) -> Object:
@@ -216,12 +226,17 @@ def _related(entry: Described, name: str, to: Described) -> Object:
     asked = parameters.of_many(target) if many else [*parameters.of_one(target), parameter("If-None-Match")]
     return {
         "tags": [resource.type_],
-        "operationId": f"{'list' if many else 'get'}{_pascal(name)}Of{resource.__name__}",
+        "operationId": _related_name(resource, name),
         "summary": f"The {_words(name)} of {_one(resource)}",
         "security": _readers(entry, to),
         "parameters": asked,
         "responses": _read(success, tagged=not many) | _refusals(many=many),
     }
+
+
+def _related_name(resource: type[Resource], name: str) -> str:
+    verb = "list" if isinstance(resource.relationships[name], ToMany) else "get"
+    return f"{verb}{_pascal(name)}Of{resource.__name__}"
 
 
 def _linkage(entry: Described, name: str, to: Described) -> Object:

@@ -1,0 +1,1 @@
+"""Requests made up from openapi.yaml by schemathesis, sent to a real server with demo data."""

@@ -1,0 +1,26 @@
+"""`make contract`: thousands of requests over every operation; says how many, and fails for any finding."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.contract.generated.running import everything
+
+PHASES = ("--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "20")
+
+
+def main() -> int:
+    """Ask everything; further arguments are options of `schemathesis run`."""
+    with tempfile.TemporaryDirectory(prefix="reprise-contract-") as folder:
+        reports = dict(everything(Path(folder) / "data", (*PHASES, *sys.argv[1:])))
+    for kind, report in reports.items():
+        verdict = "no finding" if report.good else "FINDINGS, see above"
+        sys.stdout.write(f"{report.cases:>8} cases with the {kind} token: {verdict}\n")
+    sys.stdout.write(f"{sum(report.cases for report in reports.values()):>8} cases in all\n")
+    return 0 if all(report.good for report in reports.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

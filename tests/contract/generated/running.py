@@ -1,0 +1,95 @@
+"""Runs schemathesis against a server with freshly made demo data, with tokens of each kind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+from tests.processes import ROOT, serving
+
+HERE = Path(__file__).parent
+OF_LINKS = (
+    *("--include-path-regex", "^/api/repeat_link_(preview|commits)$"),
+    # A wrong token of a link is not told from one that is used up: 410.
+    *("--exclude-checks", "ignored_auth"),
+)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """Where the demo store's API is, and its tokens by their kind."""
+
+    url: str
+    tokens: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a run ended: whether nothing was found, how many cases were made up, and all that was said."""
+
+    good: bool
+    cases: int
+    text: str
+
+
+@contextmanager
+def demo_shop(folder: Path) -> Iterator[Shop]:
+    """A `reprise up` of its own, in which nobody asks too often."""
+    environment = {
+        "REPRISE_DATA_DIR": str(folder),
+        "REPRISE_LOG_LEVEL": "error",
+        "REPRISE_RATE_LIMIT": "10000000",
+    }
+    with serving("up", "--port", "0", until="answers at", **environment) as service:
+        tokens = dict(line.split() for line in (folder / "tokens").read_text().splitlines())
+        headers = {"Authorization": f"Bearer {tokens['integration']}"}
+        asked = httpx2.get(f"{service.url}/api/v3/1003/orders/JJ5HH/repeatURL", headers=headers)
+        tokens["link"] = httpx2.URL(asked.json()["repeatOrderUrl"]).params["token"]
+        try:
+            yield Shop(service.url, tokens)
+        finally:
+            service.stop(signal.SIGTERM)
+
+
+def ask(shop: Shop, token: str, *options: str, quiet: bool = True) -> Report:
+    """Make requests up and hold their answers against the contract; `options` are those of `schemathesis run`."""
+    told = {"CONTRACT_URL": shop.url, "CONTRACT_TOKEN": token, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+    program = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
+    said = ""
+    with subprocess.Popen(
+        [*program, "--config-file", str(HERE / "schemathesis.toml"), "run", f"{shop.url}/openapi.json", *options],
+        env=os.environ | told,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                said += line
+                if not quiet:
+                    sys.stdout.write(line)
+        except BaseException:
+            process.kill()
+            raise
+    cases = re.search(r"([\d,]+) generated", said)
+    return Report(
+        process.returncode == 0 and "Traceback" not in said, int(cases[1].replace(",", "")) if cases else 0, said
+    )
+
+
+def everything(folder: Path, options: Sequence[str]) -> Iterator[tuple[str, Report]]:
+    """Ask with each kind of token in turn: whose, and how it ended."""
+    with demo_shop(folder) as shop:
+        for kind, further in (("link", OF_LINKS), ("customer", ()), ("integration", ())):
+            yield kind, ask(shop, shop.tokens[kind], *further, *options, quiet=False)

@@ -1,0 +1,89 @@
+"""`make docs`: docs/reference/resources.md, every resource type, from the Schemas and the registry."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from inspect import getdoc
+
+from schemas.base import ToMany, Write
+from schemas.kinds import Kind
+from service.jsonapi.filters import filterable
+from service.jsonapi.sorting import sortable
+from service.resources import RESOURCES, Entry
+
+_HEAD = """# Resources
+
+Every type, made from the same declarations as [`/openapi.yaml`](/openapi.yaml). *Sent* says when a client may send a
+field: when it creates a resource, when it changes one, or both; the service sets the rest. *Selects* says whether
+collections can be filtered and sorted by it, see [Filtering](filtering.md). All types have `id`, and in their `meta`
+`mode` (`test` or `live`) and `version`.
+"""
+_SENT = {Write.CREATE: "create", Write.UPDATE: "change", Write.BOTH: "create, change"}
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([_HEAD, *(line for type_, entry in RESOURCES.items() for line in _section(type_, entry))])
+
+
+def _section(type_: str, entry: Entry) -> Iterator[str]:
+    resource = entry.resource
+    yield f"## {type_}\n\n{getdoc(resource)}\n"
+    methods = [f"`{method} /api/{type_}`" for method in entry.on_collection if method != "HEAD"]
+    methods += [f"`{method} /api/{type_}/{{id}}`" for method in entry.on_resource if method != "HEAD"]
+    scopes = f"Read with `{entry.reads}`"
+    scopes += f", written with `{entry.writes}`" if entry.create or entry.update or entry.remove else ""
+    yield f"{', '.join(methods)}. {scopes}.\n"
+    kinds = {"filter": set(filterable(resource)), "sort": set(sortable(resource))}
+    yield from _table(
+        ("attribute", "type", "sent", "selects", "meaning"),
+        (
+            (f"`{name}`", _type(field), _SENT.get(field.write, ""), _selects(name, kinds), _about(field))
+            for name, field in {**resource.attributes, **resource.triggers}.items()
+        ),
+    )
+    yield from _table(
+        ("relationship", "leads to", "sent", "meaning"),
+        (
+            (
+                f"`{name}`",
+                f"{'many' if isinstance(found, ToMany) else 'one of'} [{found.type_}](#{found.type_})",
+                _SENT.get(found.write, ""),
+                _line(str(found.metadata.get("description", ""))),
+            )
+            for name, found in resource.relationships.items()
+        ),
+    )
+
+
+def _type(field: Kind) -> str:
+    described = field.schema()
+    types = described.get("type", "any JSON")
+    words = " or ".join(types) if isinstance(types, list) else types
+    choices = [f"`{choice}`" for choice in described.get("enum", ()) if choice is not None]
+    return f"{words}: {', '.join(choices)}" if choices else words
+
+
+def _about(field: Kind) -> str:
+    needed = "Needed to create one. " if field.required else ""
+    return needed + _line(str(field.metadata.get("description", "")))
+
+
+def _selects(name: str, kinds: dict[str, set[str]]) -> str:
+    return ", ".join(kind for kind, names in kinds.items() if name in names)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    found = [f"| {' | '.join(row)} |" for row in rows]
+    if found:
+        titles = list(head)
+        yield "\n".join([f"| {' | '.join(titles)} |", "|---" * len(titles) + "|", *found, ""])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
