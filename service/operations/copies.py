@@ -22,8 +22,9 @@ from service.errors import ApiError, Conflict, Invalid, NotFound, raise_all
 from service.jsonapi.body import Draft
 from service.operations import events, targets
 from service.operations.events import Event
-from service.operations.targets import CopyFailed, Row
+from service.operations.targets import CopyFailed, Row, Target
 from service.principal import Principal, Store
+from service.rules.increases import needs_approval
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN, Messages
 from service.store import queue
 from service.store.pool import Connection
@@ -165,16 +166,25 @@ async def release(connection: Connection, claimed: Claim) -> None:
 async def finish(connection: Connection, claimed: Claim, number: int) -> str | None:
     """Make the target order of a claimed recurring copy under this number, and place it where the copy asks for that.
 
-    Gives the order's id, or None when the claim holds no longer. Raises CopyFailed, after which the transaction must
-    be rolled back. The number of statements doesn't depend on the number of lines.
+    Gives the order's id, or None when the claim holds no longer, or when the order would cost more than its
+    subscription allows: then the occurrence is held. Raises CopyFailed, after which the transaction must be rolled
+    back. The number of statements doesn't depend on the number of lines.
     """
     store, at = claimed.store, clock.now(claimed.store)
     copy = await connection.fetchrow(COPIES["claimed"], store.id, claimed.copy_id, claimed.attempt)
     if copy is None:
         return None
-    if copy["status"] not in SUBSCRIPTIONS_THAT_RUN:
-        raise CopyFailed({"order_subscription": [f"is {copy['status']}"]})
-    target = await targets.plan(connection, store, copy, number, at)
+    terms = await targets.terms(
+        connection, store, copy["order_subscription_id"], reuse_wallet=copy["reuse_wallet"]
+    )
+    if terms["status"] not in SUBSCRIPTIONS_THAT_RUN:
+        raise CopyFailed({"order_subscription": [f"is {terms['status']}"]})
+    target = await targets.plan(connection, store, terms | dict(copy), number, at)
+    if copy["occurrence_id"] is not None and needs_approval(
+        target.totals.total, terms["last_amount_cents"], terms["max_increase_percent"], copy["approved_amount_cents"]
+    ):
+        await _hold(connection, claimed, target, at)
+        return None
     order_id = await targets.make(connection, store, target, at)
     await connection.execute(COPIES["complete"], store.id, claimed.copy_id, at, order_id, None, 0)
     happened = [Event(name, order_id) for name in target.events]
@@ -182,6 +192,35 @@ async def finish(connection: Connection, claimed: Claim, number: int) -> str | N
     happened.append(Event("order_subscriptions.last_run_succeeded", copy["order_subscription_id"]))
     await events.record_all(connection, store, happened, actor=events.WORKER)
     return order_id
+
+
+async def _hold(connection: Connection, claimed: Claim, target: Target, at: datetime) -> None:
+    """End a copy that costs too much without an order, and tell of it; its occurrence waits for `_approve`."""
+    store, copy = claimed.store, target.copy
+    messages = {"total_amount_cents": [_TOO_MUCH]}
+    await connection.execute(
+        COPIES["hold"],
+        store.id,
+        claimed.copy_id,
+        at,
+        target.totals.total,
+        copy["currency_code"],
+        orjson.dumps(messages).decode(),
+    )
+    payload = {
+        "occurrence_id": copy["occurrence_id"],
+        "currency_code": copy["currency_code"],
+        "total_amount_cents": target.totals.total,
+        "last_amount_cents": copy["last_amount_cents"],
+    }
+    happened = [
+        Event("recurring_order_copies.abort", claimed.copy_id),
+        Event("order_subscriptions.approval_required", copy["order_subscription_id"], payload),
+    ]
+    await events.record_all(connection, store, happened, actor=events.WORKER)
+
+
+_TOO_MUCH = "exceeds the last run's by more than the subscription allows"
 
 
 async def fail(connection: Connection, claimed: Claim, messages: Messages) -> None:

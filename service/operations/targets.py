@@ -38,6 +38,16 @@ class CopyFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """An item of a subscription with what becomes of it: the price that it would be ordered at, or why it can't be."""
+
+    item: Row
+    outcome: Outcome
+    price: Price | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """A line of the target order."""
 
@@ -69,10 +79,31 @@ class Target:
         return "authorized" if self.status == "placed" else "unpaid"
 
 
+async def terms(
+    connection: Connection, store: Store, subscription_id: str, *, reuse_wallet: bool = True
+) -> Mapping[str, Any]:
+    """What a run of a subscription is made from, by name; scheduled runs always use the wallet."""
+    row = await connection.fetchrow(COPIES["terms"], store.id, subscription_id, reuse_wallet)
+    assert row is not None  # noqa: S101 -- the caller has seen the subscription, and those that ran stay
+    return dict(row)
+
+
 async def plan(connection: Connection, store: Store, copy: Row, number: int, at: datetime) -> Target:
-    """What order a claimed copy leads to: the statement `claimed` tells of the copy. Two reads. Raises CopyFailed."""
-    items = await connection.fetch(COPIES["items"], store.id, copy["order_subscription_id"])
-    catalogue = await pricing.catalogue(
+    """What order a claimed copy leads to, from its `terms`. Two reads. Raises CopyFailed."""
+    items = await items_of(connection, store, copy)
+    return planned(items, await catalogue_of(connection, store, items, copy, at), copy, number, at)
+
+
+async def items_of(connection: Connection, store: Store, copy: Row) -> Sequence[Row]:
+    """What the subscription of a copy orders each time."""
+    return await connection.fetch(COPIES["items"], store.id, copy["order_subscription_id"])
+
+
+async def catalogue_of(
+    connection: Connection, store: Store, items: Sequence[Row], copy: Row, at: datetime
+) -> dict[str, CatalogueItem]:
+    """The skus of items as the customer of a copy can buy them at an instant."""
+    return await pricing.catalogue(
         connection,
         store,
         [item["sku_id"] for item in items],
@@ -80,8 +111,14 @@ async def plan(connection: Connection, store: Store, copy: Row, number: int, at:
         customer_group_id=copy["customer_group_id"],
         at=at,
     )
+
+
+def planned(
+    items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row, number: int, at: datetime
+) -> Target:
+    """What order items lead to by a catalogue. Raises CopyFailed."""
     try:
-        return target(copy, number, _lines(items, catalogue, copy), at)
+        return target(copy, number, _lines(wanted(items, catalogue, copy), copy), at)
     except Invalid as error:
         raise CopyFailed({"total_amount_cents": [error.detail]}) from None
 
@@ -95,28 +132,45 @@ async def make(connection: Connection, store: Store, target: Target, at: datetim
     return await write(connection, store, target, at)
 
 
-def _lines(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row) -> list[Line]:
-    """The lines that a subscription's items lead to. Raises CopyFailed when one can't be had.
+def wanted(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row) -> list[Wanted]:
+    """What becomes of each item of a subscription, in their order.
 
     What a subscription agreed on binds the shop: quantity limits of today don't matter, nor prices of today where the
     price is fixed. Stock is not looked at here: it is taken when the order is placed.
     """
-    messages: list[str] = []
-    lines: list[Line] = []
-    for item, outcome in _outcomes(items, catalogue):
-        fixed = item["price_mode"] == "fixed"
-        price = Price(1, item["unit_amount_cents"]) if fixed else outcome.price
-        if outcome.item is None or price is None or outcome.skipped:
-            messages.append(f"{item['sku_code']} - {outcome.code}")
-        elif fixed and item["currency_code"] != copy["currency_code"]:
-            messages.append(f"{item['sku_code']} - currency_mismatch")
-        else:
-            rate, included = outcome.item.tax_rate, copy["tax_included"]
-            amounts = line_totals(item["quantity"], price.amount_cents, rate, tax_included=included)
-            lines.append(Line(item, outcome.item, price, amounts))
+    return [_wanted(item, outcome, copy["currency_code"]) for item, outcome in _outcomes(items, catalogue)]
+
+
+def _wanted(item: Row, outcome: Outcome, currency: str) -> Wanted:
+    fixed = item["price_mode"] == "fixed"
+    price = Price(1, item["unit_amount_cents"]) if fixed else outcome.price
+    if outcome.item is None or price is None or outcome.skipped:
+        return Wanted(item, outcome, None, outcome.code)
+    if fixed and item["currency_code"] != currency:
+        return Wanted(item, outcome, None, "currency_mismatch")
+    return Wanted(item, outcome, price, None)
+
+
+def _lines(found: Sequence[Wanted], copy: Row) -> list[Line]:
+    """The lines that a subscription's items lead to. Raises CopyFailed when one can't be had."""
+    messages = [f"{one.item['sku_code']} - {one.problem}" for one in found if one.problem]
     if messages:
         raise CopyFailed({"line_items": messages})
-    return lines
+    return [
+        Line(
+            one.item,
+            one.outcome.item,
+            one.price,
+            line_totals(
+                one.item["quantity"],
+                one.price.amount_cents,
+                one.outcome.item.tax_rate,
+                tax_included=copy["tax_included"],
+            ),
+        )
+        for one in found
+        if one.outcome.item is not None and one.price is not None
+    ]
 
 
 def _outcomes(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem]) -> Iterator[tuple[Row, Outcome]]:

@@ -97,6 +97,14 @@ def upcoming(standing: Standing) -> Iterator[Entry]:
             return
 
 
+def forecast(standing: Standing, now: datetime) -> Iterator[Entry]:
+    """The occurrences that are to come by `now`: those whose time has come and that run, then the upcoming ones."""
+    step = advance(standing, now, horizon=0)
+    left = _runs_left(standing.runs_left, step.entries)
+    yield from (replace(entry, status="planned") for entry in step.due)
+    yield from upcoming(replace(standing, next_index=step.next_index, runs_left=left))
+
+
 def plan(standing: Standing, ledger: Mapping[int, Entry] | None = None, *, horizon: int = HORIZON) -> Advance:
     """Plan the next occurrences and find the one that runs next, which may be overdue; nothing is settled.
 

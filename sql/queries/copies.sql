@@ -93,19 +93,40 @@ set status = 'pending', lease_expires_at = null, updated_at = $4, version = vers
 where store_id = $1 and id = $2 and status = 'in_progress' and attempt = $3;
 
 -- name: claimed
--- What a claimed recurring copy is made from, copy and subscription locked; no row when the claim ($3) holds no longer. The
--- subscription's own addresses and methods come before those of its source order.
+-- What a claimed recurring copy is to make, copy and subscription locked; no row when the claim ($3) holds no longer.
 select
-    copies.source_order_id,
     copies.order_subscription_id,
     copies.occurrence_id,
     copies.place_target_order,
+    copies.reuse_wallet,
+    occurrences.approved_amount_cents
+from order_factories as copies
+inner join order_subscriptions
+    on copies.store_id = order_subscriptions.store_id and copies.order_subscription_id = order_subscriptions.id
+left join occurrences
+    on copies.store_id = occurrences.store_id and copies.occurrence_id = occurrences.id
+where
+    copies.store_id = $1
+    and copies.id = $2
+    and copies.status = 'in_progress'
+    and copies.attempt = $3
+for no key update of copies, order_subscriptions;
+
+-- name: terms
+-- What a run of a subscription ($2) is made from, with the customer's wallet if $3 says so. The subscription's own
+-- addresses and methods come before those of its source order.
+select
+    order_subscriptions.source_order_id,
+    order_subscriptions.id as order_subscription_id,
     order_subscriptions.status,
+    order_subscriptions.place_target_order,
+    order_subscriptions.max_increase_percent,
     order_subscriptions.customer_id,
     coalesce(order_subscriptions.customer_email, orders.customer_email) as customer_email,
     customers.customer_group_id,
     orders.currency_code,
     orders.tax_included,
+    coalesce(last_orders.total_amount_cents, orders.total_amount_cents) as last_amount_cents,
     stores.order_prefix,
     stores.order_suffix,
     coalesce(order_subscriptions.billing_address_id, orders.billing_address_id) as billing_address_id,
@@ -121,36 +142,36 @@ select
         as payment_method_available,
     customer_payment_sources.id as customer_payment_source_id,
     customer_payment_sources.expires_at as payment_source_expires_at
-from order_factories as copies
-inner join order_subscriptions
-    on copies.store_id = order_subscriptions.store_id and copies.order_subscription_id = order_subscriptions.id
+from order_subscriptions
 inner join orders
-    on copies.store_id = orders.store_id and copies.source_order_id = orders.id
+    on order_subscriptions.store_id = orders.store_id and order_subscriptions.source_order_id = orders.id
 inner join stores
-    on copies.store_id = stores.store_id
+    on order_subscriptions.store_id = stores.store_id
+left join lateral (
+    select runs.total_amount_cents
+    from orders as runs
+    where runs.store_id = $1 and runs.order_subscription_id = $2
+    order by runs.id desc
+    limit 1
+) as last_orders on true
 left join customers
     on order_subscriptions.store_id = customers.store_id and order_subscriptions.customer_id = customers.id
 left join customer_payment_sources
     on
-        copies.reuse_wallet
-        and copies.store_id = customer_payment_sources.store_id
+        $3
+        and order_subscriptions.store_id = customer_payment_sources.store_id
         and order_subscriptions.customer_id = customer_payment_sources.customer_id
         and customer_payment_sources.id
         = coalesce(order_subscriptions.customer_payment_source_id, orders.customer_payment_source_id)
 left join shipping_methods
     on
-        copies.store_id = shipping_methods.store_id
+        order_subscriptions.store_id = shipping_methods.store_id
         and shipping_methods.id = coalesce(order_subscriptions.shipping_method_id, orders.shipping_method_id)
 left join payment_methods
     on
-        copies.store_id = payment_methods.store_id
+        order_subscriptions.store_id = payment_methods.store_id
         and payment_methods.id = coalesce(customer_payment_sources.payment_method_id, orders.payment_method_id)
-where
-    copies.store_id = $1
-    and copies.id = $2
-    and copies.status = 'in_progress'
-    and copies.attempt = $3
-for no key update of copies, order_subscriptions;
+where order_subscriptions.store_id = $1 and order_subscriptions.id = $2;
 
 -- name: items
 -- What a subscription orders each time, with the price mode that applies to each item.
@@ -201,6 +222,25 @@ set
     version = version + 1
 from completed
 where order_subscriptions.store_id = $1 and order_subscriptions.id = completed.order_subscription_id;
+
+-- name: hold
+-- The end of a copy ($2) that would cost $4 in currency $5, more than its subscription allows: $6 says so. Its occurrence
+-- waits until somebody agrees.
+with aborted as (
+    update order_factories
+    set
+        status = 'aborted', errors_log = $6, errors_count = errors_count + 1, lease_expires_at = null,
+        updated_at = $3, version = version + 1
+    where store_id = $1 and id = $2
+    returning occurrence_id
+)
+
+update occurrences
+set
+    status = 'held', held_at = $3, held_amount_cents = $4, approved_amount_cents = null, currency_code = $5,
+    updated_at = $3, version = occurrences.version + 1
+from aborted
+where occurrences.store_id = $1 and occurrences.id = aborted.occurrence_id;
 
 -- name: fail
 -- The end of a copy that couldn't be made: $5 says why, $6 is the number of its messages. Gives the subscription, if
