@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal, get_args
 
@@ -236,6 +237,10 @@ class SubscriptionModel(Standard):
         owner = PUBLIC
 
 
+def _calendar_url(id_: str, url_of: Callable[[str], str] | None) -> str | None:
+    return None if url_of is None else url_of(id_)
+
+
 class OrderSubscription(Standard, Tagged):
     """A standing order: its items are ordered again, once for each occurrence."""
 
@@ -306,6 +311,14 @@ class OrderSubscription(Standard, Tagged):
     occurrencies = Integer(nullable=False, doc="How often it ran.")
     errors_count = Integer(nullable=False, doc="How many of its runs failed.")
     succeeded_on_last_run = Boolean(doc="True until a run fails.")
+    calendar_url = Derived(
+        "id",
+        function=_calendar_url,
+        json_type={"type": "string", "format": "uri"},
+        given="calendar_url",
+        secret=True,
+        doc="Its runs as an iCalendar feed, for calendar programs: whoever has it can see them.",
+    )
 
     _activate = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Begin, or go on after a deactivation.")
     _deactivate = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Stop until it is activated again.")

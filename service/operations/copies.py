@@ -174,12 +174,10 @@ async def finish(connection: Connection, claimed: Claim, number: int) -> str | N
     copy = await connection.fetchrow(COPIES["claimed"], store.id, claimed.copy_id, claimed.attempt)
     if copy is None:
         return None
-    terms = await targets.terms(
-        connection, store, copy["order_subscription_id"], reuse_wallet=copy["reuse_wallet"]
-    )
+    terms = await targets.terms(connection, store, copy["order_subscription_id"], reuse_wallet=copy["reuse_wallet"])
     if terms["status"] not in SUBSCRIPTIONS_THAT_RUN:
         raise CopyFailed({"order_subscription": [f"is {terms['status']}"]})
-    target = await targets.plan(connection, store, terms | dict(copy), number, at)
+    target = await targets.plan(connection, store, {**terms, **copy}, number, at)
     if copy["occurrence_id"] is not None and needs_approval(
         target.totals.total, terms["last_amount_cents"], terms["max_increase_percent"], copy["approved_amount_cents"]
     ):

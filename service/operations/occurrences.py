@@ -1,5 +1,7 @@
-"""Occurrences as clients write them, one by one: left out, let run after all or moved as long as they are planned,
-approved or rejected where they are held because they would cost too much.
+"""Occurrences as clients write them, one by one.
+
+They are left out, let run after all or moved as long as they are planned, approved or rejected where they are held
+because they would cost too much.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@
 -- A subscription with the facts of its store.
 select
     order_subscriptions.id,
+    order_subscriptions.version,
     order_subscriptions.updated_at,
     stores.store_id,
     stores.name,

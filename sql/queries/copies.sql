@@ -126,7 +126,16 @@ select
     customers.customer_group_id,
     orders.currency_code,
     orders.tax_included,
-    coalesce(last_orders.total_amount_cents, orders.total_amount_cents) as last_amount_cents,
+    coalesce(
+        (
+            select runs.total_amount_cents
+            from orders as runs
+            where runs.store_id = $1 and runs.order_subscription_id = $2
+            order by runs.id desc
+            limit 1
+        ),
+        orders.total_amount_cents
+    ) as last_amount_cents,
     stores.order_prefix,
     stores.order_suffix,
     coalesce(order_subscriptions.billing_address_id, orders.billing_address_id) as billing_address_id,
@@ -147,13 +156,6 @@ inner join orders
     on order_subscriptions.store_id = orders.store_id and order_subscriptions.source_order_id = orders.id
 inner join stores
     on order_subscriptions.store_id = stores.store_id
-left join lateral (
-    select runs.total_amount_cents
-    from orders as runs
-    where runs.store_id = $1 and runs.order_subscription_id = $2
-    order by runs.id desc
-    limit 1
-) as last_orders on true
 left join customers
     on order_subscriptions.store_id = customers.store_id and order_subscriptions.customer_id = customers.id
 left join customer_payment_sources
