@@ -54,7 +54,7 @@ def url_of(request: Request, store: Store) -> Callable[[str], str]:
 
 
 def _written(feed: Feed, locale: str) -> bytes:
-    products = [Phrase("{quantity} × {name}", quantity=quantity, name=name) for name, quantity in feed.products]
+    products = [Phrase("{quantity} x {name}", quantity=quantity, name=name) for name, quantity in feed.products]
     told = Phrase("{store}: {products}", store=feed.store.name, products=products)
     written = Calendar()
     written.add("prodid", "-//Reprise//order subscriptions//EN")

@@ -1,7 +1,7 @@
-"""GET /api/order_subscriptions/{id}/forecast: what a subscription will do, run by run, beyond the occurrences with rows.
+"""GET /api/order_subscriptions/{id}/forecast: what a subscription will do, also where there is no row yet.
 
-It is worked out at each request and kept nowhere, so its resources have no URL; their ids are made of the subscription's
-and the occurrence's index. A forecast may have no end, so it isn't counted and has no last page.
+It is worked out at each request and kept nowhere, so its resources have no URL; their ids are made of the
+subscription's and the occurrence's index. A forecast may have no end, so it isn't counted and has no last page.
 """
 
 from __future__ import annotations

@@ -112,7 +112,8 @@ def plan(standing: Standing, ledger: Mapping[int, Entry] | None = None, *, horiz
     """
     written = standing.entries if ledger is None else ledger
     # A pause is not noted before its time: it may be ended early.
-    ahead = {**standing.entries, **{entry.index: entry for entry in islice(_walk(standing), horizon)}}
+    unpaused = zip(_walk(standing), islice(upcoming(standing), horizon), strict=False)
+    ahead = {**standing.entries, **{entry.index: entry for entry, _ in unpaused}}
     runs = (entry.scheduled_at for entry in _runs(standing))
     unwritten = [entry for index, entry in sorted(ahead.items()) if written.get(index) != entry]
     return Advance(unwritten, standing.next_index, next(runs, None))
