@@ -16,7 +16,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test browser screenshots verify $(CHECKS) format openapi conformance lock clean stale
+.PHONY: help run test bench browser screenshots verify $(CHECKS) format openapi conformance lock clean stale
 
 ##@ Use
 help: ## print this
@@ -36,6 +36,9 @@ browser: ## install the Chromium that the tests of the pages open (Debian, Ubunt
 		|| { command -v apt-get > /dev/null && sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
 			&& $$sudo apt-get install --yes --no-install-recommends chromium fonts-liberation; } \
 		|| { echo "Install Chromium or Google Chrome with your system's packages, so that it is on the PATH." >&2; exit 1; }
+
+bench: .venv/dev.stamp ## measure what reading costs beside bare asyncpg, as a ratio in the same run
+	@$(BIN)/python -m tests.bench.reading
 
 screenshots: .venv/dev.stamp browser ## picture every page, on phone and desktop, light and dark, into build/screenshots
 	@rm -rf build/screenshots && mkdir -p build/screenshots

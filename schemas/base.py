@@ -69,7 +69,7 @@ class Rendering(NamedTuple):
 
 
 PUBLIC = "*"
-"""`Meta.owner` of types that every customer of the store may read, such as the catalogue."""
+"""`Meta.owner` of types that every customer of the store may read, such as the catalogue; `Meta.guest` likewise."""
 
 
 class Graph(Mapping[str, "type[Resource]"]):
@@ -120,8 +120,8 @@ class Graph(Mapping[str, "type[Resource]"]):
                 for key in getattr(relationship, "sort", ()):
                     if not getattr(target.attributes.get(key), "sort", False):
                         raise TypeError(f"{where} sorts by {key!r}, which {target.type_} can't be sorted by")
-            if resource.owner not in (None, PUBLIC):
-                resource.owner_path(self)
+            for root in OWNERS:
+                resource.owner_path(self, root)
             if resource.seen_with and not isinstance(resource.relationships.get(resource.seen_with), ToOne):
                 raise TypeError(
                     f"{resource.__name__}: {resource.seen_with!r} is no to-one relationship to be seen with"
@@ -129,6 +129,12 @@ class Graph(Mapping[str, "type[Resource]"]):
 
 
 graph = Graph()
+
+OWNERS = ("customers", "carts")
+"""The types that rows belong to: a customer sees what is the customer's, a guest what is of the guest's cart.
+
+`Resource.owners` says how: by a path, `id` for the owner itself, `PUBLIC`, or None for not at all.
+"""
 
 
 @dataclass(frozen=True)
@@ -274,19 +280,25 @@ class Resource(Schema, metaclass=_ResourceType):
 
     `Meta` options: `type_` (JSON:API type, plural snake_case), `table` (default: the type), `where` (columns with fixed
     values, for types that share a table), `owner` (path of to-one relationships to the customer who owns a row,
-    `PUBLIC`, or None: not for customers), `internal` (columns of the table that clients never see), `disclosed` (texts
-    that only the answer to a create shows, beside the attributes: name -> description).
+    `PUBLIC`, or None: not for customers), `guest` (the same to the cart of a guest), `internal` (columns of the table
+    that clients never see), `disclosed` (texts that only the answer to a create shows, beside the attributes: name ->
+    description).
 
-    Of a public type customers see what has none of the columns `private`, is between the instants in the two columns
-    `period`, either of which may be "", and belongs by the to-one relationship `seen_with` to something that they see.
+    Of a public type customers and guests see what has none of the columns `private`, is between the instants in the two
+    columns `period`, either of which may be "", and belongs by the to-one relationship `seen_with` to something that
+    they see.
+
+    Of what has one of certain columns set, a guest doesn't see a column that is `personal`: column -> those columns.
     """
 
     type_: ClassVar[str]
     table: ClassVar[str]
     where: ClassVar[Mapping[str, str]]
     owner: ClassVar[str | None]
+    owners: ClassVar[Mapping[str, str | None]]
     internal: ClassVar[tuple[str, ...]]
     private: ClassVar[tuple[str, ...]]
+    personal: ClassVar[Mapping[str, tuple[str, ...]]]
     period: ClassVar[tuple[str, str]]
     seen_with: ClassVar[str]
     disclosed: ClassVar[Mapping[str, str]]
@@ -307,8 +319,10 @@ class Resource(Schema, metaclass=_ResourceType):
         cls.table = getattr(meta, "table", cls.type_)
         cls.where = dict(getattr(meta, "where", {}))
         cls.owner = getattr(meta, "owner", None)
+        cls.owners = {"customers": cls.owner, "carts": getattr(meta, "guest", None)}
         cls.internal = tuple(getattr(meta, "internal", ()))
         cls.private = tuple(getattr(meta, "private", ()))
+        cls.personal = dict(getattr(meta, "personal", {}))
         cls.period = getattr(meta, "period", ("", ""))
         cls.seen_with = getattr(meta, "seen_with", "")
         cls.disclosed = dict(getattr(meta, "disclosed", {}))
@@ -344,26 +358,25 @@ class Resource(Schema, metaclass=_ResourceType):
         return kept | {r.column: r for r in cls.relationships.values() if isinstance(r, ToOne)}
 
     @classmethod
-    def owner_path(cls, types: Mapping[str, type[Resource]] = graph) -> tuple[ToOne, ...]:
-        """The to-one relationships from this type to the customer who owns a row.
+    def owner_path(cls, types: Mapping[str, type[Resource]] = graph, root: str = "customers") -> tuple[ToOne, ...]:
+        """The to-one relationships from this type to the customer who owns a row, or to the cart that it is of.
 
         Raises TypeError when the path leads elsewhere.
         """
         path: list[ToOne] = []
         current: type[Resource] = cls
-        if cls.owner in (None, PUBLIC, "id"):
+        owner = cls.owners[root]
+        if owner in (None, PUBLIC, "id"):
             return ()
-        for name in str(cls.owner).split("."):
+        for name in str(owner).split("."):
             relationship = current.relationships.get(name)
             if not isinstance(relationship, ToOne):
                 broken = f"{name!r} of {current.type_}"
-                raise TypeError(
-                    f"{cls.__name__}: its owner {cls.owner!r} is no path of to-one relationships ({broken})"
-                )
+                raise TypeError(f"{cls.__name__}: its owner {owner!r} is no path of to-one relationships ({broken})")
             path.append(relationship)
             current = types[relationship.type_]
-        if current.type_ != "customers":
-            raise TypeError(f"{cls.__name__}: its owner {cls.owner!r} leads to {current.type_}, not to customers")
+        if current.type_ != root:
+            raise TypeError(f"{cls.__name__}: its owner {owner!r} leads to {current.type_}, not to {root}")
         return tuple(path)
 
     def get_resource_links(self, item: Mapping[str, Any]) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from schemas.base import ToMany, ToOne, Write
 from schemas.kinds import (
     Boolean,
@@ -78,6 +80,11 @@ class Cart(Standard):
     class Meta:
         type_ = "carts"
         owner = "customer"
+        guest = "id"
+        personal: ClassVar = {
+            "customer_id": ("customer_id",),
+            "customer_email": ("customer_id", "repeat_link_id"),
+        }
         # The session is a credential, the browser tells carts of one repeat link apart.
         internal = ("session", "browser")
 
@@ -107,5 +114,6 @@ class CartItem(Standard):
     class Meta:
         type_ = "cart_items"
         owner = "cart.customer"
+        guest = "cart"
         # The digest stands for the options where lines merge.
         internal = ("options_digest",)

@@ -198,6 +198,7 @@ class ShippingMethod(Standard):
     class Meta:
         type_ = "shipping_methods"
         owner = PUBLIC
+        guest = PUBLIC
 
 
 class PaymentMethod(Standard):
@@ -235,3 +236,4 @@ class PaymentMethod(Standard):
     class Meta:
         type_ = "payment_methods"
         owner = PUBLIC
+        guest = PUBLIC

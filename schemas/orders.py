@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from schemas.base import Through, ToMany, ToOne, Write
 from schemas.kinds import (
     Boolean,
@@ -100,6 +102,45 @@ class Order(Standard, Tagged):
     archived_at = Timestamp(filter=True, sort=True, doc="When it was put away; archived orders stay what they are.")
     subscription_created_at = Timestamp(doc="When subscriptions were made of it.")
 
+    _place = Boolean(
+        write=Write.UPDATE,
+        trigger=True,
+        doc="Places a pending order: checks everything, takes the stock and has the payment authorized. What is being"
+        " placed or was placed already is not placed twice.",
+    )
+    _payment_source_token = Text(
+        write=Write.UPDATE,
+        trigger=True,
+        nullable=False,
+        doc="Together with `_place`: what to pay with once, in the gateway's own words; by default the source from the"
+        " wallet.",
+        example="tok_approve",
+    )
+    _refresh_prices = Boolean(
+        write=Write.UPDATE, trigger=True, doc="Brings the lines of a pending order to the prices of today."
+    )
+    _cancel = Boolean(
+        write=Write.UPDATE,
+        trigger=True,
+        doc="Cancels it: what was taken from the stock goes back, the payment is voided. Approved orders are cancelled"
+        " by integrations only.",
+    )
+    _approve = Boolean(write=Write.UPDATE, guarded=True, trigger=True, doc="Approves a placed order.")
+    _create_subscriptions = Boolean(
+        write=Write.UPDATE,
+        trigger=True,
+        doc="Makes subscriptions of a placed order: of its lines with a frequency, by the store's subscription models."
+        " It does so once.",
+    )
+    _repeat_link_factor = Text(
+        write=Write.CREATE,
+        trigger=True,
+        nullable=False,
+        doc="Together with a cart that a repeat link made: what the store's `repeat_link_factor` asks of somebody who"
+        " isn't signed in.",
+        example="3511 AA",
+    )
+
     market = ToOne("markets", write=Write.CREATE)
     customer = ToOne("customers", write=Write.BOTH, guarded=True, sort=("email",))
     line_items = ToMany("line_items", via="order_id", doc="Its lines, at most 1 000.")
@@ -114,7 +155,13 @@ class Order(Standard, Tagged):
     customer_payment_source = ToOne(
         "customer_payment_sources", write=Write.BOTH, doc="What the customer pays with, from the wallet."
     )
-    cart = ToOne("carts", doc="The cart it is made of.")
+    cart = ToOne(
+        "carts",
+        write=Write.CREATE,
+        doc="The cart it is made of, with all that is in it, at the prices of that moment; the cart is `converted`"
+        " then.",
+    )
+    repeat_link = ToOne("repeat_links", doc="The link that made its cart.")
     source_order = ToOne("orders", doc="The order that this one is a copy of.")
     root_order = ToOne("orders", doc="The first order of a line of copies.")
     order_subscription = ToOne("order_subscriptions", doc="The subscription that ordered it.")
@@ -131,6 +178,11 @@ class Order(Standard, Tagged):
     class Meta:
         type_ = "orders"
         owner = "customer"
+        guest = "cart"
+        personal: ClassVar = {
+            "customer_id": ("customer_id",),
+            "customer_email": ("customer_id", "repeat_link_id"),
+        }
 
 
 class LineItem(Standard):
@@ -202,3 +254,4 @@ class LineItem(Standard):
     class Meta:
         type_ = "line_items"
         owner = "order.customer"
+        guest = "order.cart"

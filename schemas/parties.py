@@ -125,11 +125,13 @@ class Address(Standard):
     billing_info = Text(write=Write.BOTH, doc="What must be on an invoice, such as a VAT number.")
 
     customer = ToOne("customers", write=Write.CREATE, guarded=True)
+    cart = ToOne("carts", doc="The cart that a guest made it for.")
     events = ToMany("events", via="resource_id", where={"resource_type": "addresses"}, includable=False)
 
     class Meta:
         type_ = "addresses"
         owner = "customer"
+        guest = "cart"
         internal = ("snapshot",)
 
 

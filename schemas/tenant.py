@@ -44,6 +44,15 @@ class Store(Standard):
     repeat_order_url = Url(
         write=Write.UPDATE, doc="The shop's own page for repeat links, which are then made with id and token for it."
     )
+    repeat_link_factor = Enum(
+        "customer",
+        "zip_code",
+        "email",
+        write=Write.UPDATE,
+        nullable=False,
+        doc="How somebody who repeats an order by its link shows to be its customer: signed in (`customer`, always good"
+        " enough), or with the postal code or the e-mail address of that order.",
+    )
     prices_include_tax = Boolean(write=Write.UPDATE, doc="Whether prices are meant with tax.")
     policies = JsonObject(
         write=Write.UPDATE,

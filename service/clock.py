@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+"""Ten bits as two letters: an id is made with every request."""
 
 
 class HasClock(Protocol):
@@ -47,7 +49,7 @@ class _Ulids:
                     millis, entropy = millis + 1, 0
             self._last = (millis, entropy)
         value = millis << 80 | entropy
-        return "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
+        return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 _ulids = _Ulids()

@@ -14,6 +14,8 @@
     │   └── InvalidHost                   INVALID_HOST                      a Host header that is on no list
     ├── Unauthorized                      UNAUTHORIZED                401   no token
     ├── InvalidToken                      INVALID_TOKEN               401   a token that is unknown, expired or revoked
+    ├── PaymentRefused                    PAYMENT_NOT_APPROVED_FOR_EXECUTION
+    │                                                                 402   the payment gateway refuses the payment
     ├── Forbidden                         FORBIDDEN                   403   a scope is missing, or customers may not
     │   ├── ReadOnly                      READ_ONLY                   403   a field that clients can't change
     │   └── ReorderDisabled               REORDER_DISABLED            403   the store has switched reordering off
@@ -195,6 +197,14 @@ class InvalidToken(ApiError):
     status = 401
     code = "INVALID_TOKEN"
     title = "Invalid token"
+
+
+class PaymentRefused(ApiError):
+    """The payment gateway refuses to reserve the money for an order, or doesn't answer in time."""
+
+    status = 402
+    code = "PAYMENT_NOT_APPROVED_FOR_EXECUTION"
+    title = "Payment not approved"
 
 
 class Forbidden(ApiError):

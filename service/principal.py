@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from service.errors import Forbidden
 
@@ -22,6 +23,21 @@ CUSTOMER_SCOPES = frozenset(
     s for s in SCOPES if s not in ("update_catalog", "read_store_profile", "update_store_profile", "create_tokens")
 )
 """What a customer's token may do, always within the customer's own rows."""
+
+GUEST_SCOPES = frozenset(
+    {
+        "read_orders", "update_orders", "read_carts", "update_carts", "read_customers", "update_customers",
+        "read_catalog",
+    }
+)  # fmt: skip
+"""What a guest's session may do, always within the one cart, its addresses and its order."""
+
+
+class Owner(NamedTuple):
+    """Whose rows somebody is limited to: `customers` or `carts`, and the id."""
+
+    type_: str
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +61,13 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Whose eyes a read has: a store, and a customer unless an integration asks; `frozen_at` is as a store's."""
+    """Whose eyes a read has: a store, and a customer or a guest's cart unless an integration asks.
+
+    `frozen_at` is as a store's.
+    """
 
     store_id: int
-    customer_id: str | None = None
+    owner: Owner | None = None
     frozen_at: datetime | None = None
 
 
@@ -56,8 +75,11 @@ class Viewer:
 class Principal:
     """The bearer of a token: its store, its customer (None for an integration) and its scopes.
 
-    `demands_if_match` is the store's policy `require_if_match`: that changes name the version they are made to.
-    `expires_at` is when the token ends, real time, None for never.
+    Who shows the session of a cart has `cart_id`, and no more than that cart, whatever token comes with it; the token
+    says which customer it is, if one is signed in. `proven_link_id` is the repeat link whose customer somebody has
+    shown to be without signing in, `acting` the actor whom the service itself goes on for. `demands_if_match` is the
+    store's policy `require_if_match`: that changes name the version they are made to. `expires_at` is when the token
+    ends, real time, None for never.
     """
 
     store: Store
@@ -66,11 +88,26 @@ class Principal:
     scopes: frozenset[str]
     demands_if_match: bool = False
     expires_at: datetime | None = None
+    cart_id: str | None = None
+    proven_link_id: str | None = None
+    acting: str | None = None
+
+    @classmethod
+    def of_service(cls, store: Store, actor: str) -> Principal:
+        """The service itself, where it goes on with what an actor, as events name it, has begun."""
+        return cls(store, "", None, frozenset(SCOPES), acting=actor)
+
+    @property
+    def owner(self) -> Owner | None:
+        """Whose rows the principal is limited to; None for an integration, which sees the whole store."""
+        if self.cart_id is not None:
+            return Owner("carts", self.cart_id)
+        return None if self.customer_id is None else Owner("customers", self.customer_id)
 
     @property
     def viewer(self) -> Viewer:
         """Whose eyes the bearer sees with."""
-        return Viewer(self.store.id, self.customer_id, self.store.frozen_at)
+        return Viewer(self.store.id, self.owner, self.store.frozen_at)
 
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the token has the scope."""

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from functools import cache
 
 import schemas  # noqa: F401 -- declares the graph
-from schemas.base import Resource, ToMany, Write, graph
+from schemas.base import PUBLIC, Resource, ToMany, Write, graph
 from service.errors import Forbidden
 from service.jsonapi.atomic import Code
 from service.operations import copies, order_copies, reorders, tokens
-from service.operations.drafts import Carts, Orders
+from service.operations.checkout import LineItems, Orders
+from service.operations.drafts import Carts
 from service.operations.erasing import Customers
-from service.operations.lines import Addresses, CartItems, LineItems, OrderSubscriptionItems, Skus
+from service.operations.lines import Addresses, CartItems, OrderSubscriptionItems, Skus
 from service.operations.occurrences import Occurrences
 from service.operations.outcome import Create
 from service.operations.repeat_links import RepeatLinks
@@ -56,6 +57,12 @@ class Entry:
     def on_resource(self) -> tuple[str, ...]:
         """The methods of a resource's URL."""
         return ("GET", "HEAD", *(["PATCH"] if self.update else []), *(["DELETE"] if self.remove else []))
+
+    def require_write(self, principal: Principal) -> None:
+        """Raise Forbidden unless somebody may write resources of this type at all."""
+        principal.require(self.writes)
+        if principal.cart_id is not None and self.resource.owners["carts"] in (None, PUBLIC):
+            raise Forbidden("{type} are not for guests.", type=self.resource.type_)
 
     def on_relationship(self, name: str) -> tuple[str, ...]:
         """The methods of a relationship's own URL; a to-many one can also be added to and taken from."""
@@ -157,14 +164,14 @@ RESOURCES: dict[str, Entry] = {
 
 
 @cache
-def _visible(scopes: frozenset[str], *, customer: bool) -> frozenset[str]:
+def _visible(scopes: frozenset[str], owner: str | None) -> frozenset[str]:
     return frozenset(
         type_
         for type_, entry in RESOURCES.items()
-        if entry.reads in scopes and not (customer and entry.resource.owner is None)
+        if entry.reads in scopes and (owner is None or entry.resource.owners[owner] is not None)
     )
 
 
 def visible_to(principal: Principal) -> frozenset[str]:
-    """The types that a token may read at all; of them a customer sees its own rows."""
-    return _visible(principal.scopes, customer=principal.customer_id is not None)
+    """The types that somebody may read at all; of them a customer or a guest sees the own rows."""
+    return _visible(principal.scopes, principal.owner and principal.owner.type_)

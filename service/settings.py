@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
@@ -62,7 +63,7 @@ class Settings(BaseSettings):
         """The signing keys, the newest first."""
         return [key.strip() for key in self.secret_keys.split(",") if key.strip()]
 
-    @property
+    @cached_property
     def hosts(self) -> frozenset[str]:
         """The host names that links may be made for."""
         return frozenset(host.strip().lower() for host in self.allowed_hosts.split(",") if host.strip())

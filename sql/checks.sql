@@ -236,7 +236,8 @@ where
     );
 
 -- name: placing_orders_have_a_payment_attempt
--- An order left behind while it was being placed can be finished: the attempt says what was asked of the gateway.
+-- An order left behind while it was being placed can be finished: the attempt says what was asked of the gateway, and
+-- until when whoever asks has time.
 select
     orders.store_id,
     orders.id,
@@ -246,8 +247,33 @@ where
     orders.status = 'placing'
     and not exists (
         select 1 from payment_attempts
-        where payment_attempts.store_id = orders.store_id and payment_attempts.order_id = orders.id
+        where
+            payment_attempts.store_id = orders.store_id
+            and payment_attempts.order_id = orders.id
+            and payment_attempts.status = 'pending'
     );
+
+-- name: pending_payments_are_of_orders_that_are_being_placed
+-- Nobody asks a gateway for money of an order that isn't being placed.
+select
+    orders.store_id,
+    orders.id,
+    orders.status || ' with a payment that is pending' as detail
+from orders
+inner join payment_attempts
+    on orders.store_id = payment_attempts.store_id and orders.id = payment_attempts.order_id
+where payment_attempts.status = 'pending' and orders.status <> 'placing';
+
+-- name: orders_take_over_the_customer_of_their_cart
+-- A cart of a customer becomes an order of that customer.
+select
+    orders.store_id,
+    orders.id,
+    'cart ' || carts.id || ' of another customer' as detail
+from orders
+inner join carts
+    on orders.store_id = carts.store_id and orders.cart_id = carts.id
+where carts.customer_id is not null and carts.customer_id is distinct from orders.customer_id;
 
 -- name: placed_orders_keep_snapshots_of_addresses
 -- What a customer changes in the address book does not change an order that was placed.

@@ -18,7 +18,7 @@ from service.jsonapi.links import described_by
 from service.jsonapi.negotiation import MEDIA_TYPE, PLAIN, Media
 from service.translations import say
 
-VARY = "Accept, Accept-Language, Authorization"
+VARY = "Accept, Accept-Language, Authorization, X-Cart-Session"
 
 PAGES = ("first", "prev", "next", "last")
 """The links of a document that lead to other pages of it."""

@@ -13,7 +13,7 @@ from schemas.base import Rendering
 from service.errors import ApiError, MethodNotAllowed, PreconditionFailed, raise_all
 from service.http import idempotency, languages, limits, prefer, urls
 from service.http.answers import VARY, Document
-from service.http.auth import authenticate
+from service.http.auth import identify
 from service.http.handlers import check_no_parameters, rendering_of
 from service.http.timing import mark
 from service.http.writing import no_content
@@ -38,14 +38,14 @@ async def operations(request: Request) -> Response:
     raw = await request.body()
     check_content_type(request.headers.get("content-type"), body=True, extensions=EXTENSIONS)
     check_accept(request.headers.get("accept"), extensions=EXTENSIONS)
-    principal = await authenticate(request)
+    principal = await identify(request)
     check_no_parameters(request)
     if "if-match" in request.headers:
         raise PreconditionFailed(
             "There is no version of many resources: send that of each as `version` in the `meta` of its operation.",
             header="If-Match",
         )
-    customer = principal.customer_id is not None
+    customer = principal.owner is not None
     steps = _steps(atomic.parse(body.loads(raw), urls.api(request), customer=customer), principal)
     rendering = rendering_of(request, principal)
     steps = [await _prepared(request, step, principal, rendering) for step in steps]
@@ -77,7 +77,7 @@ def _steps(sent: Sequence[Operation], principal: Principal) -> list[Step]:
 
 def _step(operation: Operation, principal: Principal) -> Step:
     entry = RESOURCES[operation.resource.type_]
-    principal.require(entry.writes)
+    entry.require_write(principal)
     if operation.relationship:
         return Step(operation, entry.relater(operation.relationship, operation.code))
     match operation.code:

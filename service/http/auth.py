@@ -1,19 +1,28 @@
-"""Who asks: the Bearer token of a request becomes a `Principal` (RFC 6750)."""
+"""Who asks: the Bearer token of a request becomes a `Principal` (RFC 6750), as does the session of a guest's cart."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections import OrderedDict
 
+from limits import RateLimitItemPerMinute
 from starlette.requests import Request
 
 from service import clock
 from service.errors import InvalidToken, Unauthorized
+from service.http import limits
 from service.http.timing import mark
-from service.operations import tokens
+from service.operations import sessions, tokens
 from service.principal import Principal
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="reprise"'}
+SESSION = "X-Cart-Session"
+"""The header of a guest: `<store>.<session>`, or the session alone beside a Bearer token of the store."""
+WRONG_SESSIONS = RateLimitItemPerMinute(30, namespace="wrong_sessions")
+"""How many sessions that are none an address may try."""
+
+_NAMED = re.compile(r"(?:([1-9][0-9]{0,17})\.)?([A-Za-z0-9_-]{1,128})")
 _MOST = 10_000
 
 
@@ -79,3 +88,50 @@ async def authenticate(request: Request) -> Principal:
     request.scope["principal"] = principal
     mark(request.scope, "auth")
     return principal
+
+
+async def identify(request: Request) -> Principal:
+    """The principal of a JSON:API request: the bearer of its token or, with `X-Cart-Session`, the holder of a cart.
+
+    Raises what `authenticate` raises, InvalidToken for a session of no cart, TooManyRequests after too many of them.
+    """
+    sent = request.headers.get(SESSION)
+    if sent is None:
+        return await authenticate(request)
+    signed_in = await authenticate(request) if "authorization" in request.headers else None
+    principal = await _guest(request, sent, signed_in)
+    if principal is None:
+        await limits.count(request, WRONG_SESSIONS, None, told=False)
+        raise InvalidToken("There is no open cart of this session.", header=SESSION, headers=CHALLENGE)
+    request.scope["principal"] = principal
+    mark(request.scope, "auth")
+    return principal
+
+
+async def counted(request: Request, limit_for: limits.LimitFor, *, guests: bool = False) -> Principal:
+    """Who asks, the bearer of a token or also a guest; the request is counted first, whoever it is from.
+
+    Raises Unauthorized or InvalidToken without a good token, and TooManyRequests as `limits.count` does.
+    """
+    try:
+        principal = await (identify(request) if guests else authenticate(request))
+    except (Unauthorized, InvalidToken):
+        await limits.count(request, limit_for(None), None)
+        raise
+    await limits.count(request, limit_for(principal), principal)
+    return principal
+
+
+async def _guest(request: Request, sent: str, signed_in: Principal | None) -> Principal | None:
+    named = _NAMED.fullmatch(sent.strip())
+    if named is None:
+        return None
+    store_id = None if signed_in is None else signed_in.store.id
+    if named[1] is not None:
+        if store_id not in (None, int(named[1])):
+            return None
+        store_id = int(named[1])
+    if store_id is None:
+        return None
+    async with request.app.state.database.connection() as connection:
+        return await sessions.find(connection, store_id, named[2], signed_in)

@@ -20,7 +20,7 @@ from service.jsonapi import openapi
 from service.jsonapi.links import JSON_SCHEMA
 from service.resources import RESOURCES
 
-PAGES = ("atomic-operations", "cli", "conformance", "errors", "filtering", "http", "scopes", "settings")
+PAGES = ("atomic-operations", "checkout", "cli", "conformance", "errors", "filtering", "http", "scopes", "settings")
 """The pages that are served, by their file's name."""
 
 _ROOTS = (Path(__file__).parents[2], Path(sys.prefix) / "share" / "reprise")

@@ -20,7 +20,7 @@ from service import clock
 from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed, NotFound
 from service.http import calendars, idempotency, languages, limits, prefer, repeat_urls, urls
 from service.http.answers import VARY, Document
-from service.http.auth import authenticate
+from service.http.auth import counted, identify
 from service.http.timing import mark
 from service.jsonapi import body, links, openapi
 from service.jsonapi.document import VERSION, Object, Row, collect, counts, document, identifier
@@ -32,6 +32,7 @@ from service.operations.writes import Writer
 from service.principal import Principal, Viewer
 from service.resources import RESOURCES, Entry, visible_to
 from service.store import read
+from service.store.phases import Interlude, Work
 from service.store.pool import Connection
 from service.store.read import Rows, Within
 
@@ -129,21 +130,26 @@ async def _create(request: Request, entry: Entry) -> Response:
     raw = await request.body()
     negotiate(request, body=True)
     limited = entry.limited and limits.of_class(entry.resource.type_)
-    principal = await (limits.counted(request, limited) if limited else authenticate(request))
-    principal.require(entry.writes)
+    principal = await (counted(request, limited, guests=True) if limited else identify(request))
+    entry.require_write(principal)
     pairs = parameters(request.scope["query_string"])
     query = parse(entry.resource, pairs, shape="single", visible=visible_to(principal))
-    draft = body.creation(entry.resource, body.loads(raw), customer=principal.customer_id is not None)
+    draft = body.creation(entry.resource, body.loads(raw), customer=principal.owner is not None)
     if entry.numbers:
         draft = replace(draft, number=await request.app.state.numbers.take(principal.store.id, entry.numbers))
     rendering = rendering_of(request, principal)
     locale = languages.negotiate(request, principal.store.locale)
     draft = replace(draft, locale=locale, rendering=rendering)
-    create = entry.create
+    make = entry.create.creating if isinstance(entry.create, Writer) else entry.create
 
-    async def work(connection: Connection) -> Response:
-        made = create.create if isinstance(create, Writer) else create
-        created = Created.of(await made(connection, principal, draft))
+    async def work(connection: Connection) -> Response | Interlude[Response]:
+        return await answer(connection, lambda held: make(held, principal, draft))
+
+    async def answer(connection: Connection, making: Work[str | Created]) -> Response | Interlude[Response]:
+        made = await making(connection)
+        if isinstance(made, Interlude):
+            return made.around(answer)
+        created = Created.of(made)
         row = await read.one(connection, principal.viewer, query.selection, created.id)
         if row is None:
             raise body.not_found(entry.resource.type_)
@@ -199,7 +205,7 @@ async def _reader(request: Request, entry: Entry) -> tuple[Principal, Viewer]:
     if request.method not in ("GET", "HEAD"):
         raise not_allowed(request, entry)
     negotiate(request)
-    principal = await authenticate(request)
+    principal = await identify(request)
     _may_read(entry.resource, principal)
     return principal, principal.viewer
 
@@ -208,6 +214,8 @@ def _may_read(resource: type[Resource], principal: Principal) -> None:
     """Raise Forbidden, with the reason, unless the token may read a type."""
     principal.require(RESOURCES[resource.type_].reads)
     if resource.type_ not in visible_to(principal):
+        if principal.cart_id is not None:
+            raise Forbidden("{type} are not for guests.", type=resource.type_)
         raise Forbidden("{type} are not for customers.", type=resource.type_)
 
 

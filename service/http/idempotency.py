@@ -9,65 +9,71 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from service import clock
-from service.errors import Contended, InProgress, InvalidHeader, KeyReused
+from service.errors import InProgress, InvalidHeader, KeyReused
 from service.operations import events
 from service.principal import Principal
 from service.store import idempotency
 from service.store.idempotency import Kept, Key
+from service.store.phases import Interlude, Work, run
 from service.store.pool import Connection
 
-Work = Callable[[Connection], Awaitable[Response]]
-"""Does what a request asks for, in the transaction that it is given, and makes the answer."""
-
 HEADER = "Idempotency-Key"
-ATTEMPTS = 4
-"""How often work is begun that has to give way to other requests, which then are done."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _OF_ONE_ANSWER = ("content-length", "date", "x-request-id", "server-timing")
 
 
-async def once(request: Request, principal: Principal, work: Work) -> Response:
-    """The answer of `work`, run in one transaction, or the one that was kept under the request's key.
+async def once(request: Request, principal: Principal, work: Work[Response]) -> Response:
+    """The answer of `work`, or the one that was kept under the request's key.
 
-    Only success is kept; an error rolls everything back, and the key is free again. `work` is run again where the
-    database rolled it back for the sake of others. Raises InvalidHeader for what is no key, InProgress while another
-    request holds it, KeyReused where it was used for another request, Contended when others were in the way every time.
+    The key is held in each transaction of the work; in between, the same request may look how far it is. Only success
+    is kept; an error rolls its transaction back, and the key is free again. Raises InvalidHeader for what is no key,
+    InProgress while another request holds it, KeyReused where it was used for another request, Contended when others
+    were in the way every time.
     """
     text = key_of(request)
-    key = None if text is None else Key(principal.store.id, events.actor(principal), text)
-    for _ in range(ATTEMPTS - 1):
-        with suppress(Contended):
-            return await _attempt(request, key, work)
-    return await _attempt(request, key, work)
-
-
-async def _attempt(request: Request, key: Key | None, work: Work) -> Response:
-    if key is None:
-        async with request.app.state.database.transaction() as connection:
-            return await work(connection)
+    if text is None:
+        return await run(request.app.state.database, work)
+    key = Key(principal.store.id, events.actor(principal), text)
     fingerprint = await _fingerprint(request)
-    async with request.app.state.database.transaction() as connection:
+
+    async def begin(connection: Connection) -> Response | Interlude[Response]:
         if not await idempotency.hold(connection, key):
             raise InProgress(
                 "A request with this key is being answered; ask again in a moment.",
                 header=HEADER,
                 headers={"Retry-After": "1"},
             )
+        return await under_key(connection, work)
+
+    async def go_on(connection: Connection, rest: Work[Response]) -> Response | Interlude[Response]:
+        # What was begun is finished, so this one waits for whoever looks how far it is.
+        await idempotency.wait(connection, key)
+        return await under_key(connection, rest)
+
+    async def under_key(connection: Connection, rest: Work[Response]) -> Response | Interlude[Response]:
         at = clock.now()
         kept = await idempotency.find(connection, key, at)
-        if kept is None:
-            answer = await work(connection)
-            if 200 <= answer.status_code < 300:
-                await idempotency.keep(connection, key, _kept(answer, fingerprint), at)
-            return answer
+        if kept is not None:
+            return _again(kept, fingerprint)
+        answer = await rest(connection)
+        if isinstance(answer, Interlude):
+            return answer.around(go_on)
+        if 200 <= answer.status_code < 300:
+            await idempotency.keep(connection, key, _kept(answer, fingerprint), at)
+        return answer
+
+    return await run(request.app.state.database, begin)
+
+
+def _again(kept: Kept, fingerprint: bytes) -> Response:
+    """A kept answer, given again. Raises KeyReused when it is that to another request."""
     if kept.fingerprint != fingerprint:
         raise KeyReused("This key was used for another request; use a new one.", header=HEADER)
     answer = Response(kept.body, kept.status, kept.headers)

@@ -17,8 +17,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from service import clock
-from service.errors import InvalidToken, TooManyRequests, Unauthorized
-from service.http.auth import authenticate
+from service.errors import TooManyRequests
 from service.principal import Principal
 from service.store import limits as counters
 from service.store.limits import Window
@@ -52,28 +51,14 @@ def of_class(name: str) -> LimitFor:
     """The limit of a class of routes: 60 a minute, and ten times that for an integration, which asks for many."""
 
     def limit(principal: Principal | None) -> RateLimitItem:
-        for_many = principal is not None and principal.customer_id is None
+        for_many = principal is not None and principal.owner is None
         return RateLimitItemPerMinute(600 if for_many else 60, namespace=name)
 
     return limit
 
 
-async def counted(request: Request, limit_for: LimitFor) -> Principal:
-    """Who asks; the request is counted first, whoever it is from.
-
-    Raises Unauthorized or InvalidToken without a good token, and TooManyRequests as `count` does.
-    """
-    try:
-        principal = await authenticate(request)
-    except (Unauthorized, InvalidToken):
-        await count(request, limit_for(None), None)
-        raise
-    await count(request, limit_for(principal), principal)
-    return principal
-
-
 async def count(request: Request, limit: RateLimitItem, principal: Principal | None, *, told: bool = True) -> None:
-    """Count a request against a limit: the customer's, else the token's, else, without a good token, the address's.
+    """Count a request against a limit: the customer's, the guest's cart's, the token's, or else the address's.
 
     Its answer has headers that say what is left, unless that is not to be `told`. Raises TooManyRequests, with
     Retry-After, beyond the limit.
@@ -122,9 +107,9 @@ def headers(scope: Scope) -> dict[str, str]:
 def _who(request: Request, principal: Principal | None) -> str:
     if principal is None:
         return f"address:{_network(request.client.host if request.client else '')}"
-    if principal.customer_id is None:
-        return f"token:{principal.token_id}"
-    return f"customer:{principal.customer_id}"
+    if principal.customer_id is not None:
+        return f"customer:{principal.customer_id}"
+    return f"token:{principal.token_id}" if principal.cart_id is None else f"cart:{principal.cart_id}"
 
 
 def _network(host: str) -> str:

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -27,6 +27,8 @@ from service.http.texts import texts
 _TEMPLATES = Path(__file__).parent / "templates"
 _STYLE = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+
+_MOST_FIELDS = 30
 
 PRIVATE = {
     "Cache-Control": "no-store",
@@ -86,6 +88,16 @@ def render(request: Request, error: ApiError) -> Response:
     answer = page(request, "notice.html", {"kind": kind, "again": None}, status=error.http_status)
     answer.headers.update(error.headers)
     return answer
+
+
+async def form_of(request: Request) -> Mapping[str, str]:
+    """The fields of a submitted form, empty when the body is no such form."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        return {}
+    try:
+        return dict(parse_qsl((await request.body()).decode("ascii", "replace"), max_num_fields=_MOST_FIELDS))
+    except ValueError:
+        return {}
 
 
 def _policy(form_target: str, pictures: Iterable[str]) -> str:

@@ -31,7 +31,7 @@ class Forwarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         client = scope.get("client")
-        if scope["type"] == "http" and client and _among(client[0], self.trusted):
+        if self.trusted and scope["type"] == "http" and client and _among(client[0], self.trusted):
             self._believe(scope)
         await self.app(scope, receive, send)
 

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from schemas.base import Rendering, graph
 from service.http import languages, limits
 from service.http.answers import Document
+from service.http.auth import counted
 from service.http.handlers import check_no_parameters, negotiate, rendering_of
 from service.jsonapi import body
 from service.jsonapi.document import Object, document, identifier, unkept
@@ -54,7 +55,7 @@ async def preview(request: Request) -> Response:
     """What the reorder would come to now; writes and locks nothing."""
     raw = await request.body()
     negotiate(request, body=True)
-    principal = await limits.counted(request, limits.of_class(TYPE))
+    principal = await counted(request, limits.of_class(TYPE))
     principal.require("read_carts")
     check_no_parameters(request)
     draft = body.creation(graph["reorders"], body.loads(raw), customer=principal.customer_id is not None, type_=TYPE)

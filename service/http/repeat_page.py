@@ -7,37 +7,32 @@ of the link.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
-from itsdangerous import BadSignature, TimestampSigner
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from service import clock
-from service.http import demo_checkout, guessing, repeat_urls, urls
+from service.http import demo_checkout, guessing, nonces, repeat_urls, urls
 from service.http.languages import negotiate
-from service.http.pages import PRIVATE, page, source
+from service.http.pages import PRIVATE, form_of, page, source
 from service.http.repeat_urls import PATH
 from service.operations import repeat_links
 from service.operations.repeat_links import Opened, Preview
 from service.rules.outcome_texts import detail
 from service.rules.outcomes import Outcome
 from service.rules.repeat_links import RepeatLink
-from service.settings import Settings
 
 COOKIE = "repeat_browser"
 COOKIE_SECONDS = 30 * 86_400
-NONCE_SECONDS = 12 * 3_600
-"""How long a page may stay open before its button asks to open it again."""
+PAGE = "repeat page"
+"""What its nonces are signed for."""
 
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{22}")
-_MOST_FIELDS = 10
 _PRODUCTS = ("skus", "bundles", "gift_cards")
 """The types of those lines; shipments, discounts and the like are not listed."""
 
@@ -56,7 +51,7 @@ async def _show(request: Request) -> Response:
 
 
 async def _commit(request: Request) -> Response:
-    form = await _form(request)
+    form = await form_of(request)
     order_code, token = form.get("id", ""), form.get("token", "")
     origin = urlsplit(urls.origin(request))
     async with guessing.limited(request), request.app.state.database.transaction() as connection:
@@ -167,48 +162,21 @@ def _page(request: Request, opened: Opened, token: str, preview: Preview, status
     )
 
 
-class _Nonces(TimestampSigner):
-    """Signs for a page with a form what its submission brings back; no timestamp of it is the operating system's."""
-
-    def get_timestamp(self) -> int:
-        """Seconds since 1970, real time."""
-        return int(clock.now().timestamp())
-
-
-def _nonces(request: Request) -> _Nonces:
-    settings: Settings = request.app.state.settings
-    return _Nonces(settings.keys[::-1], salt="repeat page", key_derivation="hmac", digest_method=hashlib.sha256)
-
-
 def _nonce(request: Request, link: RepeatLink) -> str:
     """A nonce for the form of a link's page, with the browser id that its submissions get when they bring none.
 
     So a double click, or a form sent twice by a browser that keeps no cookies, still makes one cart.
     """
-    return _nonces(request).sign(f"{link.store_id}.{link.id}.{secrets.token_urlsafe(16)}").decode()
+    return nonces.sign(request, PAGE, f"{link.store_id}.{link.id}.{secrets.token_urlsafe(16)}")
 
 
 def _browser(request: Request, link: RepeatLink, nonce: str) -> str | None:
     """The id of the browser that sends a form: its cookie's, else the nonce's. None for a nonce of no such page."""
-    try:
-        signed = _nonces(request).unsign(nonce, max_age=NONCE_SECONDS).decode()
-    except BadSignature:
-        return None
-    of_link, _, browser = signed.rpartition(".")
+    of_link, _, browser = (nonces.read(request, PAGE, nonce) or "").rpartition(".")
     if of_link != f"{link.store_id}.{link.id}":
         return None
     kept = request.cookies.get(COOKIE, "")
     return kept if _BROWSER.fullmatch(kept) else browser
-
-
-async def _form(request: Request) -> Mapping[str, str]:
-    """The fields of a submitted form, empty when the body is no such form."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
-        return {}
-    try:
-        return dict(parse_qsl((await request.body()).decode("ascii", "replace"), max_num_fields=_MOST_FIELDS))
-    except ValueError:
-        return {}
 
 
 routes = [Route(PATH, repeat_order, methods=["GET", "POST"])]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Receive, Scope, Send
 
 from service.http import (
     atomic,
@@ -22,6 +23,7 @@ from service.http import (
     writing,
 )
 from service.http.facades import ecwid, wemasy
+from service.resources import RESOURCES
 
 
 def _any(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
@@ -31,7 +33,38 @@ def _any(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route
     return route
 
 
+class _Resources(BaseRoute):
+    """The URLs of resource types, in the place of all routes: most requests go there, and need look at no others."""
+
+    def __init__(self, own: Sequence[BaseRoute]) -> None:
+        self._own = own
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match what one of its own routes matches, below the URL of a type that there is."""
+        path: str = scope["path"]
+        if scope["type"] == "http" and path.startswith("/api/") and path.split("/", 3)[2] in RESOURCES:
+            for route in self._own:
+                match, child = route.matches(scope)
+                if match is Match.FULL:
+                    return match, {**child, "matched": route}
+        return Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer by the route that matched."""
+        await scope["matched"].handle(scope, receive, send)
+
+
+_resources: list[BaseRoute] = [
+    *writing.routes,
+    *forecasts.routes,
+    _any("/api/{type}", handlers.collection),
+    _any("/api/{type}/{id}", handlers.resource),
+    _any("/api/{type}/{id}/relationships/{relationship}", handlers.relationship),
+    _any("/api/{type}/{id}/{relationship}", handlers.related),
+]
+
 routes: list[BaseRoute] = [
+    _Resources(_resources),
     *health.routes,
     *ecwid.routes,
     _any(wemasy.PATH, wemasy.reorder),
@@ -42,11 +75,6 @@ routes: list[BaseRoute] = [
     *docs.routes,
     Route("/api", handlers.entry_point),
     _any("/api/operations", atomic.operations),
-    *writing.routes,
     *reorder_previews.routes,
-    *forecasts.routes,
-    _any("/api/{type}", handlers.collection),
-    _any("/api/{type}/{id}", handlers.resource),
-    _any("/api/{type}/{id}/relationships/{relationship}", handlers.relationship),
-    _any("/api/{type}/{id}/{relationship}", handlers.related),
+    *_resources,
 ]

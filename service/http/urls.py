@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from starlette.requests import Request
 
@@ -34,11 +35,16 @@ def _origin(request: Request) -> str:
     settings: Settings = request.app.state.settings
     if settings.public_url:
         return settings.public_url.rstrip("/")
-    host = request.headers.get("host", "")
+    return _of_host(request.headers.get("host", ""), request.scope["scheme"], settings.hosts)
+
+
+@lru_cache(maxsize=256)
+def _of_host(host: str, scheme: str, hosts: frozenset[str]) -> str:
+    """Remembered, since requests name the same few hosts."""
     name, _, port = host.rpartition(":") if _PORT.search(host) else (host, "", "")
-    if int(port or 0) > 65_535 or (name.lower() not in settings.hosts and "*" not in settings.hosts):
+    if int(port or 0) > 65_535 or (name.lower() not in hosts and "*" not in hosts):
         raise InvalidHost(
             "This host name is not served here: REPRISE_ALLOWED_HOSTS or REPRISE_PUBLIC_URL names those that are.",
             header="Host",
         )
-    return f"{request.url.scheme}://{host}"
+    return f"{scheme}://{host}"

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from service.http import conditional, idempotency, prefer
 from service.http.answers import VARY, Document
-from service.http.auth import authenticate
+from service.http.auth import identify
 from service.http.handlers import (
     check_no_parameters,
     entry_of,
@@ -32,6 +32,7 @@ from service.jsonapi.query import parameters, parse
 from service.principal import Principal
 from service.resources import METHOD_CODES, Entry, visible_to
 from service.store import read
+from service.store.phases import Interlude, Work
 from service.store.pool import Connection
 
 
@@ -43,14 +44,19 @@ async def update(request: Request) -> Response:
     pairs = parameters(request.scope["query_string"])
     query = parse(entry.resource, pairs, shape="single", visible=visible_to(principal))
     id_ = id_of(request, entry)
-    draft = body.update(entry.resource, id_, body.loads(raw), customer=principal.customer_id is not None)
+    draft = body.update(entry.resource, id_, body.loads(raw), customer=principal.owner is not None)
     rendering = rendering_of(request, principal)
     draft = replace(draft, rendering=rendering)
 
-    async def work(connection: Connection) -> Response:
+    async def work(connection: Connection) -> Response | Interlude[Response]:
         locked = await writer.lock(connection, principal, entry.resource, id_)
         conditional.require(request, locked.version)
-        await writer.update(connection, principal, locked, draft)
+        return await answer(connection, lambda held: writer.updating(held, principal, locked, draft))
+
+    async def answer(connection: Connection, change: Work[None]) -> Response | Interlude[Response]:
+        changed = await change(connection)
+        if changed is not None:
+            return changed.around(answer)
         row = await read.one(connection, principal.viewer, query.selection, id_)
         if row is None:
             raise body.not_found(entry.resource.type_)
@@ -111,8 +117,8 @@ async def _sender(request: Request, entry: Entry) -> tuple[bytes, Principal]:
     """The body of a request and who sent it. Raises ApiError unless they may write this type."""
     raw = await request.body()
     negotiate(request, body=bool(raw) or request.method != "DELETE")
-    principal = await authenticate(request)
-    principal.require(entry.writes)
+    principal = await identify(request)
+    entry.require_write(principal)
     return raw, principal
 
 

@@ -26,7 +26,8 @@ from service import clock
 from service.jobs import clean, sweep
 from service.jobs.advance import AdvanceJob
 from service.jobs.copy import CopyJob
-from service.operations import copies, test_clocks
+from service.jobs.pay import PaymentJob
+from service.operations import copies, payments, test_clocks
 from service.store import deployment
 from service.store.pool import Database, open_database
 from service.store.queue import queue_queries, queue_settings
@@ -83,7 +84,11 @@ async def run(
         tasks.create_task(_every(stop, timedelta(seconds=30), lambda: clean.rescue(database)))
         tasks.create_task(_every(stop, timedelta(hours=1), lambda: clean.clean(database)))
         job = CopyJob(database, lease=lease)
-        entrypoints = {copies.ENTRYPOINT: job.run, test_clocks.ENTRYPOINT: AdvanceJob(database, job).run}
+        entrypoints = {
+            copies.ENTRYPOINT: job.run,
+            test_clocks.ENTRYPOINT: AdvanceJob(database, job).run,
+            payments.ENTRYPOINT: PaymentJob(database).run,
+        }
         connect = partial(
             asyncpg.connect, listen_url or url, command_timeout=30, statement_cache_size=statement_cache_size
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Container
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -110,7 +110,8 @@ def check_content_type(header: str | None, *, body: bool, extensions: Collection
     )
 
 
-def check_accept(header: str | None, *, extensions: Collection[str] = (), profiles: Container[str] = PROFILES) -> Media:
+@lru_cache(maxsize=128)
+def check_accept(header: str | None, *, extensions: tuple[str, ...] = (), profiles: frozenset[str] = PROFILES) -> Media:
     """What is to be applied: the `extensions` that the URL speaks, and of its `profiles` those that are asked for.
 
     Where JSON:API's own media type is named, one instance of it must be servable: a wildcard beside it doesn't help

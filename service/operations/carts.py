@@ -292,16 +292,17 @@ async def quote_of(
     catalogue: Mapping[str, CatalogueItem],
     *,
     at: datetime,
+    coupon_counted: bool = False,
 ) -> Quote:
     """What a cart of these terms would come to with these items, at the catalogue's prices; writes nothing.
 
-    Raises Invalid when it would hold too much.
+    `coupon_counted` says that the coupon was counted for it already. Raises Invalid when it would hold too much.
     """
     if len(items) > MAX_ITEMS:
         raise Invalid("A cart holds at most {max_items} lines.", max_items=MAX_ITEMS)
     if any(item.quantity > MAX_QUANTITY for item in items):
         raise Invalid("A quantity is larger than can be kept.")
-    promotions = await pricing.promotions(connection, store, terms.coupon_code, at=at)
+    promotions = await pricing.promotions(connection, store, terms.coupon_code, at=at, counted=coupon_counted)
     return await _priced(terms, items, catalogue, promotions)
 
 
@@ -323,6 +324,7 @@ async def quote(
     at: datetime,
     customer_group_id: str | None = None,
     coupon_code: str | None = None,
+    coupon_counted: bool = False,
     shipping_method_id: str | None = None,
     payment_method_id: str | None = None,
 ) -> Quote:
@@ -337,7 +339,7 @@ async def quote(
     catalogue = await pricing.catalogue(
         connection, store, sku_ids, currency=currency, customer_group_id=customer_group_id, at=at
     )
-    return await quote_of(connection, store, terms, items, catalogue, at=at)
+    return await quote_of(connection, store, terms, items, catalogue, at=at, coupon_counted=coupon_counted)
 
 
 async def _priced(

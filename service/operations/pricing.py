@@ -70,10 +70,13 @@ async def turns(
 
 
 async def promotions(
-    connection: Connection, store: Store, coupon_code: str | None, *, at: datetime
+    connection: Connection, store: Store, coupon_code: str | None, *, at: datetime, counted: bool = False
 ) -> Sequence[Promotion]:
-    """The automatic promotions that run at an instant, and the one of a coupon code, if there is one: one statement."""
-    rows = await connection.fetch(PRICING["promotions"], store.id, coupon_code, at)
+    """The automatic promotions that run at an instant, and the one of a coupon code, if there is one: one statement.
+
+    `counted` says that who asks is among the uses of the coupon, and so can't find it used up.
+    """
+    rows = await connection.fetch(PRICING["promotions"], store.id, coupon_code, at, counted)
     return [Promotion(**row) for row in rows]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from service import clock
 from service.errors import Gone, Invalid, InvalidState, NotFound
-from service.operations import carts, events, reorders, stores
+from service.operations import addresses, carts, events, reorders, stores
 from service.operations.writes import Change, Writer
 from service.principal import Store
 from service.rules import masks
@@ -227,7 +227,8 @@ async def _fill(connection: Connection, opened: Opened, browser: str) -> Committ
     if all(outcome.skipped for outcome in outcomes):
         return None
     store, at = opened.store, clock.now(opened.store)
-    billing, shipping = await _copies(connection, store, [opened.billing_address_id, opened.shipping_address_id], at=at)
+    originals = (opened.billing_address_id, opened.shipping_address_id)
+    billing, shipping = await addresses.snapshots(connection, store, originals, at=at)
     cart = await carts.create(
         connection,
         store,
@@ -245,17 +246,6 @@ async def _fill(connection: Connection, opened: Opened, browser: str) -> Committ
     await reorders.fill(connection, store, cart.id, outcomes)
     await connection.execute(LINKS["count_cart"], store.id, opened.link.id, at)
     return Committed(cart.id, cart.session)
-
-
-async def _copies(
-    connection: Connection, store: Store, address_ids: Sequence[str | None], *, at: datetime
-) -> list[str | None]:
-    """The ids of new snapshots of these addresses, in their order; None stays None."""
-    new = [None if id_ is None else clock.new_id() for id_ in address_ids]
-    pairs = [(old, copy) for old, copy in zip(address_ids, new, strict=True) if copy is not None]
-    if pairs:
-        await connection.execute(LINKS["copy_addresses"], store.id, *map(list, zip(*pairs, strict=True)), at)
-    return new
 
 
 async def _make(

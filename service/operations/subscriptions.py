@@ -6,7 +6,7 @@ kept in step with it, under the subscription's lock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -108,13 +108,19 @@ class OrderSubscriptions(Writer):
         elif by_order is False and "starts_at" not in columns:
             change.problems.append(blank("starts_at", "/data"))
 
-    async def _copy_items(self, change: Change) -> None:
+    async def lines(self, change: Change) -> Sequence[str]:
+        """The lines of its source order that a new one repeats: all of them."""
         source = await change.connection.fetchrow(
             WRITES["source_order"], change.store.id, change.value("source_order_id")
         )
-        line_ids = (source and source["line_ids"]) or []
+        return (source and source["line_ids"]) or []
+
+    async def _copy_items(self, change: Change) -> None:
+        line_ids = await self.lines(change)
         ids = [clock.new_id() for _ in line_ids]
-        await change.connection.execute(WRITES["copy_items"], change.store.id, change.id, ids, line_ids, change.at)
+        await change.connection.execute(
+            WRITES["copy_items"], change.store.id, change.id, ids, list(line_ids), change.at
+        )
 
     def _do(self, change: Change, verb: str) -> None:
         """Note what a verb changes. One that finds everything as it wants it changes nothing."""

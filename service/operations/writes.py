@@ -24,8 +24,10 @@ from service.jsonapi.body import Draft, Echo, Linked, not_found, read_only
 from service.jsonapi.document import layout, serializer
 from service.jsonapi.query import Selection
 from service.operations import events, tagging
+from service.operations.outcome import Created
 from service.principal import Principal, Store, Viewer
 from service.store import write
+from service.store.phases import Interlude
 from service.store.pool import Connection
 from service.store.write import Columns
 
@@ -164,6 +166,19 @@ class Writer:
         await self._settle(change, unsettled)
         return change.id
 
+    async def creating(
+        self, connection: Connection, principal: Principal, draft: Draft
+    ) -> str | Created | Interlude[str | Created]:
+        """Make the resource of a draft, in as many transactions as that takes. `create` does it in one, or refuses."""
+        return await self.create(connection, principal, draft)
+
+    async def updating(
+        self, connection: Connection, principal: Principal, locked: Locked, draft: Draft
+    ) -> Interlude[None] | None:
+        """Change a locked resource, in as many transactions as that takes. `update` does it in one, or refuses."""
+        await self.update(connection, principal, locked, draft)
+        return None
+
     async def lock(self, connection: Connection, principal: Principal, resource: type[Resource], id_: str) -> Locked:
         """Take hold of a resource before it changes. Raises NotFound when the principal can see none of this id."""
         viewer = principal.viewer
@@ -213,7 +228,7 @@ class Writer:
         What it has already is kept once, what is no member is no problem. Raises Forbidden where customers don't change
         it, else as `update` does, with pointers into the relationship's own document.
         """
-        if principal.customer_id is not None and locked.resource.relationships[name].guarded:
+        if principal.owner is not None and locked.resource.relationships[name].guarded:
             raise Forbidden("{name} of {type} is changed by integrations only.", name=name, type=locked.resource.type_)
         if code != "update":
             ids = _listed(linked)
@@ -279,25 +294,27 @@ def _pointing_at_linkage(name: str) -> Iterator[None]:
 def _check_customer(
     principal: Principal, resource: type[Resource], *, creating: bool = False, deleting: bool = False
 ) -> None:
-    """Raise Forbidden for what customers don't do to a type at all."""
-    if principal.customer_id is None:
+    """Raise Forbidden for what customers and guests don't do to a type at all."""
+    if principal.owner is None:
         return
-    if resource.owner in (None, PUBLIC):
+    owned = resource.owners[principal.owner.type_]
+    if owned in (None, PUBLIC):
         raise Forbidden("{type} are not changed by customers.", type=resource.type_)
-    if resource.owner == "id" and (creating or deleting):
+    if owned == "id" and (creating or deleting):
         raise Forbidden("{type} are made and deleted by integrations only.", type=resource.type_)
     if creating and any(attribute.guarded and attribute.required for attribute in resource.attributes.values()):
         raise Forbidden("{type} are made by integrations only.", type=resource.type_)
 
 
 def _own(change: Change) -> None:
-    """A customer's new resource is the customer's; saying so is fine, anything else that is guarded isn't."""
-    customer_id, resource = change.principal.customer_id, change.resource
-    path = resource.owner_path() if customer_id is not None else ()
-    if len(path) == 1:
-        change.columns[path[0].column] = customer_id
+    """A new resource is its maker's; saying so is fine, anything else that is guarded isn't."""
+    owner, resource = change.principal.owner, change.resource
+    path = resource.owner_path(root=owner.type_) if owner is not None else ()
+    own = path[0] if len(path) == 1 else None
+    if own is not None and owner is not None:
+        change.columns[own.column] = owner.id
     for echo in change.draft.echoes:
-        if not (len(path) == 1 and resource.relationships.get(echo.name) is path[0] and echo.value == customer_id):
+        if own is None or owner is None or resource.relationships.get(echo.name) is not own or echo.value != owner.id:
             change.problems.append(read_only(echo.name, echo.pointer))
 
 

@@ -66,7 +66,10 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """What placing looks at: the resting status, what the order has, whether it ships and whether it is free."""
+    """What placing looks at: the resting status, what the order has, whether it ships and whether it is free.
+
+    `gateways` are those through which it can be paid.
+    """
 
     status: str
     ships: bool
@@ -76,32 +79,36 @@ class Checkout:
     shipping_method: Method | None
     payment_method: Method | None
     payment_source_expired: bool = False
+    gateways: frozenset[str] = frozenset({"manual"})
 
 
 def placing_problems(order: Checkout) -> Messages:
     """Everything that keeps an order from being placed, but for stock, which is taken, not asked for."""
     reason = refused(order.status, "placed")
-    if reason is not None:
-        return {"status": [reason]}
+    return missing(order) if reason is None else {"status": [reason]}
+
+
+def missing(order: Checkout) -> Messages:
+    """What an order lacks before it can be placed, by the names of its relationships."""
     problems: Messages = {}
     if not order.has_billing_address:
         problems["billing_address"] = [BLANK]
     if order.ships:
         if not order.has_shipping_address:
             problems["shipping_address"] = [BLANK]
-        problems |= _method("shipping_method", order.shipping_method)
+        problems |= _method("shipping_method", order.shipping_method, order.gateways)
     if not order.free:
-        problems |= _method("payment_method", order.payment_method)
+        problems |= _method("payment_method", order.payment_method, order.gateways)
         if order.payment_source_expired:
             problems["customer_payment_source"] = [Phrase("has expired")]
     return problems
 
 
-def _method(name: str, method: Method | None) -> Messages:
+def _method(name: str, method: Method | None, gateways: frozenset[str]) -> Messages:
     if method is None:
         return {name: [BLANK]}
     if not method.available:
         return {name: [UNAVAILABLE]}
-    if method.gateway not in ("", "manual"):
+    if method.gateway and method.gateway not in gateways:
         return {name: [Phrase("can't be charged through the {gateway} gateway", gateway=method.gateway)]}
     return {}

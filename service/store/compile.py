@@ -2,8 +2,8 @@
 
 Included rows come as `(select row(...))` for a to-one and `array(select row(...))` for a to-many relationship, nested
 as deep as the include tree, and are read by position (`service.jsonapi.document.layout`). Identifiers come from Schemas
-only, every value from a client is a bind; `$1` is always the store. A customer's rows are limited at every level by the
-owner path that each Schema declares, or by what it says that customers see of a public type.
+only, every value from a client is a bind; `$1` is always the store. The rows of a customer or a guest are limited at
+every level by the path to their owner that each Schema declares, or by what it says that they see of a public type.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from schemas.base import PUBLIC, Resource, ToMany, ToOne, graph
 from service import clock
 from service.jsonapi.document import MAX_INCLUDED, layout
 from service.jsonapi.query import Selection
-from service.principal import Viewer
+from service.principal import Owner, Viewer
 
 
 class Statement:
-    """SQL text under construction with its binds: the store first, a customer at its first use."""
+    """SQL text under construction with its binds: the store first, an owner at its first use."""
 
     def __init__(self, viewer: Viewer) -> None:
         self.binds: list[Any] = [viewer.store_id]
         self._viewer = viewer
-        self._customer = ""
+        self._bound = ""
         self._now = ""
         self._aliases = 0
 
@@ -33,14 +33,13 @@ class Statement:
         self.binds.append(value)
         return f"${len(self.binds)}"
 
-    @property
-    def customer(self) -> str:
-        """The customer's placeholder.
+    def owner(self, owner: Owner) -> str:
+        """The owner's placeholder.
 
         Bound when first asked for, since Postgres refuses binds that a statement doesn't use.
         """
-        self._customer = self._customer or self.bind(self._viewer.customer_id)
-        return self._customer
+        self._bound = self._bound or self.bind(owner.id)
+        return self._bound
 
     @property
     def now(self) -> str:
@@ -55,9 +54,18 @@ class Statement:
 
     def fields(self, selection: Selection, alias: str) -> str:
         """The select list of a selection: its columns, then one nested row or array per included relationship."""
-        columns = [f'{alias}."{column}"' for column in layout(selection)]
+        columns = [self.column(selection.resource, alias, column) for column in layout(selection)]
         nested = [self._included(selection.resource, name, sub, alias) for name, sub in selection.include]
         return ", ".join([*columns, *nested])
+
+    def column(self, resource: type[Resource], alias: str, column: str) -> str:
+        """What the viewer sees in a column: null for guests where it tells of somebody who they may not be."""
+        owner = self._viewer.owner
+        known_by = resource.personal.get(column, ()) if owner is not None and owner.type_ == "carts" else ()
+        seen = f'{alias}."{column}"'
+        if not known_by:
+            return seen
+        return f"case when num_nonnulls({', '.join(f'{alias}.{name}' for name in known_by)}) = 0 then {seen} end"
 
     def _included(self, resource: type[Resource], name: str, selection: Selection, owner: str) -> str:
         relationship = resource.relationships[name]
@@ -86,25 +94,27 @@ class Statement:
         )
 
     def scope(self, resource: type[Resource], alias: str, *conditions: str) -> str:
-        """A where clause: the store, the type's fixed columns, the customer's own rows, and further conditions."""
+        """A where clause: the store, the type's fixed columns, the owner's rows, and further conditions."""
         fixed = [f"{alias}.{column} = '{value}'" for column, value in resource.where.items()]
         return " and ".join(
             [f"{alias}.store_id = $1", *fixed, *self._owned(resource, alias), *(c for c in conditions if c)]
         )
 
     def _owned(self, resource: type[Resource], alias: str) -> list[str]:
-        if self._viewer.customer_id is None:
+        owner = self._viewer.owner
+        if owner is None:
             return []
-        if resource.owner == PUBLIC:
+        owned = resource.owners[owner.type_]
+        if owned == PUBLIC:
             return self._public(resource, alias)
-        if resource.owner is None:
+        if owned is None:
             return ["false"]
-        if resource.owner == "id":
-            return [f"{alias}.id = {self.customer}"]
-        return [self._path(resource.owner_path(graph), alias)]
+        if owned == "id":
+            return [f"{alias}.id = {self.owner(owner)}"]
+        return [self._path(resource.owner_path(graph, owner.type_), alias, owner)]
 
     def _public(self, resource: type[Resource], alias: str) -> list[str]:
-        """What customers see of a type that all of them may read."""
+        """What customers and guests see of a type that all of them may read."""
         begins, ends = resource.period
         conditions = [f'{alias}."{column}" is null' for column in resource.private]
         conditions += [f'coalesce({alias}."{begins}" <= {self.now}, true)'] if begins else []
@@ -117,12 +127,12 @@ class Statement:
             conditions.append(f"exists (select from {target.table} {whole} where {where})")
         return conditions
 
-    def _path(self, path: Sequence[ToOne], alias: str) -> str:
+    def _path(self, path: Sequence[ToOne], alias: str, owner: Owner) -> str:
         first, *rest = path
         if not rest:
-            return f'{alias}."{first.column}" = {self.customer}'
+            return f'{alias}."{first.column}" = {self.owner(owner)}'
         parent, table = self.alias(), graph[first.type_].table
         return (
             f"exists (select from {table} {parent} where {parent}.store_id = $1"
-            f' and {parent}.id = {alias}."{first.column}" and {self._path(rest, parent)})'
+            f' and {parent}.id = {alias}."{first.column}" and {self._path(rest, parent, owner)})'
         )

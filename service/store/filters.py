@@ -36,9 +36,9 @@ def _condition(
     relationship = resource.relationships.get(name) if rest else None
     if relationship is None:
         kind = kind_at(resource, name)
-        return _comparison(statement, f'{alias}."{kind.column or "id"}"', kind, condition)
+        return _comparison(statement, statement.column(resource, alias, kind.column or "id"), kind, condition)
     if isinstance(relationship, ToOne) and rest == ["id"]:
-        return _comparison(statement, f'{alias}."{relationship.column}"', IDENTIFIER, condition)
+        return _comparison(statement, statement.column(resource, alias, relationship.column), IDENTIFIER, condition)
     target, inner = graph[relationship.type_], statement.alias()
     if isinstance(relationship, ToOne):
         linked = f'{inner}.id = {alias}."{relationship.column}"'

@@ -48,6 +48,11 @@ async def hold(connection: Connection, key: Key) -> bool:
     return bool(await connection.fetchval(IDEMPOTENCY["hold"], key.lock))
 
 
+async def wait(connection: Connection, key: Key) -> None:
+    """Hold a key until the end of the transaction, once nobody else does."""
+    await connection.execute(IDEMPOTENCY["wait"], key.lock)
+
+
 async def find(connection: Connection, key: Key, at: datetime) -> Kept | None:
     """The answer kept under a key that is held, unless its time is over; `at` is real time.
 

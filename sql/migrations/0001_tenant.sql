@@ -9,7 +9,8 @@
 
 -- A shop, the tenant. On Citus a reference table, as test_clocks is: it has the one key that is unique across
 -- stores. policies holds what a shop decides (retry ladder, catch-up limits, whether writes need If-Match, whether
--- orders can be put into a cart again).
+-- orders can be put into a cart again); repeat_link_factor is how somebody who repeats an order by its link shows to be
+-- its customer.
 create table stores (
     store_id bigint not null,
     id text collate "C" not null generated always as (store_id::text) stored,
@@ -24,6 +25,7 @@ create table stores (
     order_suffix text not null default '',
     checkout_url text,
     repeat_order_url text,
+    repeat_link_factor text not null default 'customer',
     prices_include_tax boolean not null default true,
     policies jsonb not null default '{}',
     test_clock_id text collate "C",
@@ -41,6 +43,7 @@ create table stores (
     constraint stores_have_a_positive_number check (store_id > 0),
     constraint stores_have_a_plain_slug check (slug ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
     constraint stores_are_in_test_or_live_mode check (mode in ('test', 'live')),
+    constraint stores_have_a_known_repeat_link_factor check (repeat_link_factor in ('customer', 'zip_code', 'email')),
     constraint stores_have_an_object_as_policies check (jsonb_typeof(policies) = 'object'),
     constraint stores_in_live_mode_keep_real_time check (mode = 'test' or test_clock_id is null)
 );

@@ -39,12 +39,13 @@ create index customers_by_reference on customers (store_id, reference, id);
 create index customers_by_reference_origin on customers (store_id, reference_origin, id)
 where reference_origin is not null;
 
--- An address in a customer's book, or (snapshot) the copy that a cart, an order or a subscription keeps for
--- itself.
+-- An address in a customer's book, of a guest's cart, or (snapshot) the copy that a cart, an order or a
+-- subscription keeps for itself.
 create table addresses (
     store_id bigint not null,
     id text collate "C" not null,
     customer_id text collate "C",
+    cart_id text collate "C",
     snapshot boolean not null default false,
     business boolean not null default false,
     first_name text,
@@ -81,6 +82,7 @@ create table addresses (
 );
 
 create index addresses_by_customer_id on addresses (store_id, customer_id, id) where customer_id is not null;
+create index addresses_by_cart_id on addresses (store_id, cart_id, id) where cart_id is not null;
 create index addresses_by_city on addresses (store_id, city, id);
 create index addresses_by_country_code on addresses (store_id, country_code, id);
 create index addresses_by_state_code on addresses (store_id, state_code, id);

@@ -37,6 +37,7 @@ create table orders (
     total_tax_amount_cents bigint not null default 0,
     total_amount_cents bigint not null default 0,
     cart_id text collate "C",
+    repeat_link_id text collate "C",
     source_order_id text collate "C",
     root_order_id text collate "C",
     order_subscription_id text collate "C",
@@ -128,6 +129,7 @@ create index orders_by_payment_method_id on orders (store_id, payment_method_id,
 where payment_method_id is not null;
 create index orders_by_customer_payment_source_id on orders (store_id, customer_payment_source_id, id)
 where customer_payment_source_id is not null;
+create index orders_by_repeat_link_id on orders (store_id, repeat_link_id, id) where repeat_link_id is not null;
 create index orders_by_source_order_id on orders (store_id, source_order_id, id) where source_order_id is not null;
 create index orders_by_root_order_id on orders (store_id, root_order_id, id) where root_order_id is not null;
 create index orders_by_order_subscription_id on orders (store_id, order_subscription_id, id)
@@ -214,8 +216,10 @@ create index line_items_by_reference on line_items (store_id, reference, id);
 create index line_items_by_reference_origin on line_items (store_id, reference_origin, id)
 where reference_origin is not null;
 
--- A call to a payment gateway, written before it is made. key makes the gateway do it once, however often it is
--- called. A declined attempt that may be tried again is due at retry_at.
+-- A payment that a gateway is asked for, written before it is. key makes the gateway do it once, however often it is
+-- called; source_token is its own name of what is paid with. While the gateway is being asked for the money (pending)
+-- or told to let go of it (voiding), somebody is at it until lease_expires_at; whoever comes later goes on with it.
+-- A declined attempt that may be tried again is due at retry_at.
 create table payment_attempts (
     store_id bigint not null,
     id text collate "C" not null,
@@ -223,6 +227,7 @@ create table payment_attempts (
     customer_payment_source_id text collate "C",
     key text not null,
     gateway text not null,
+    source_token text,
     status text not null default 'pending',
     currency_code text not null,
     amount_cents bigint not null,
@@ -231,6 +236,7 @@ create table payment_attempts (
     detail text,
     answered_at timestamptz(3),
     retry_at timestamptz(3),
+    lease_expires_at timestamptz(3),
     created_at timestamptz(3) not null,
     updated_at timestamptz(3) not null,
     constraint payment_attempts_have_unique_ids primary key (store_id, id),
@@ -243,7 +249,10 @@ create table payment_attempts (
     constraint payment_attempts_have_a_currency_code check (currency_code ~ '^[A-Z]{3}$'),
     constraint payment_attempts_have_a_known_gateway check (gateway in ('manual', 'test', 'external')),
     constraint payment_attempts_have_a_known_status check (
-        status in ('pending', 'authorized', 'paid', 'declined', 'failed')
+        status in ('pending', 'authorized', 'paid', 'declined', 'failed', 'voiding', 'voided')
+    ),
+    constraint payment_attempts_are_held_while_the_gateway_is_asked check (
+        (status in ('pending', 'voiding')) = (lease_expires_at is not null)
     ),
     constraint payment_attempts_note_when_they_were_answered check ((status = 'pending') = (answered_at is null)),
     constraint payment_attempts_have_no_negative_amount check (amount_cents >= 0)
@@ -253,7 +262,10 @@ create index payment_attempts_by_order_id on payment_attempts (store_id, order_i
 create index payment_attempts_by_customer_payment_source_id
 on payment_attempts (store_id, customer_payment_source_id, id)
 where customer_payment_source_id is not null;
-create index payment_attempts_without_an_answer on payment_attempts (store_id, created_at, id) where status = 'pending';
+create unique index one_open_payment_attempt_per_order on payment_attempts (store_id, order_id)
+where lease_expires_at is not null;
+create index payment_attempts_by_lease_expires_at on payment_attempts (store_id, lease_expires_at, id)
+where lease_expires_at is not null;
 create index payment_attempts_by_retry_at on payment_attempts (store_id, retry_at, id) where retry_at is not null;
 
 -- Which tags an order carries.

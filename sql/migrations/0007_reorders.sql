@@ -184,3 +184,6 @@ foreign key (store_id, repeat_link_id) references repeat_links (store_id, id);
 
 alter table cart_items add constraint cart_items_come_from_a_known_line_item
 foreign key (store_id, source_line_item_id) references line_items (store_id, id);
+
+alter table orders add constraint orders_come_from_a_known_repeat_link
+foreign key (store_id, repeat_link_id) references repeat_links (store_id, id);

@@ -5,9 +5,10 @@ from stores
 where store_id = $1;
 
 -- name: mark
--- Notes on a store what it was seeded with.
+-- Notes on a store what it was seeded with. Whoever repeats one of its orders by a link can do so to the end: by its
+-- postal code.
 update stores
-set metadata = jsonb_set(metadata, '{demo}', $2::jsonb), updated_at = $3
+set metadata = jsonb_set(metadata, '{demo}', $2::jsonb), repeat_link_factor = 'zip_code', updated_at = $3
 where store_id = $1;
 
 -- name: market

@@ -2,6 +2,10 @@
 -- Holds a key until the end of the transaction, without waiting for another one that does; says whether it worked.
 select pg_try_advisory_xact_lock($1);
 
+-- name: wait
+-- Holds a key until the end of the transaction, once nobody else does.
+select pg_advisory_xact_lock($1);
+
 -- name: find
 -- The answer kept under a key, unless its time is over at $4.
 select

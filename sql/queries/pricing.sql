@@ -62,7 +62,7 @@ order by turns.at;
 
 -- name: promotions
 -- The promotions that apply by themselves at $3, and that of coupon code $2, of which `closed` says why nobody can have
--- it then.
+-- it then; with $4 its use is counted already.
 select
     promotions.id,
     promotions.percentage,
@@ -81,7 +81,7 @@ cross join lateral (
             when promotions.disabled_at <= $3 then 'disabled'
             when promotions.starts_at > $3 then 'not_started'
             when promotions.expires_at <= $3 then 'expired'
-            when promotions.uses >= promotions.max_uses then 'used_up'
+            when promotions.uses >= promotions.max_uses and not $4::boolean then 'used_up'
         end
     )
 ) as availability (closed)

@@ -69,3 +69,54 @@ where store_id = $1 and id = $2 and ($3::text is null or customer_id = $3);
 update order_subscriptions
 set next_run_at = $3, updated_at = $4, version = version + 1
 where store_id = $1 and id = $2;
+
+-- name: lines_to_repeat
+-- The lines of an order that are to be ordered again, each with the oldest of the store's models that offers its
+-- frequency, or with none.
+select
+    line_items.id,
+    line_items.name,
+    line_items.frequency,
+    model.id as model_id,
+    model.strategy,
+    model.auto_activate
+from line_items
+left join lateral (
+    select
+        subscription_models.id,
+        subscription_models.strategy,
+        subscription_models.auto_activate
+    from subscription_models
+    where subscription_models.store_id = $1 and line_items.frequency = any(subscription_models.frequencies)
+    order by subscription_models.created_at, subscription_models.id
+    limit 1
+) as model
+    on true
+where
+    line_items.store_id = $1 and line_items.order_id = $2 and line_items.item_type = 'skus'
+    and line_items.sku_id is not null and line_items.frequency is not null
+order by line_items.position, line_items.id;
+
+-- name: waiting_for_order
+-- Drafts that begin when their order ($2) is placed.
+select
+    order_subscriptions.id,
+    order_subscriptions.starts_at
+from order_subscriptions
+where
+    order_subscriptions.store_id = $1 and order_subscriptions.source_order_id = $2
+    and order_subscriptions.status = 'draft' and order_subscriptions.activate_by_source_order
+order by order_subscriptions.id;
+
+-- name: ending_with_order
+-- Subscriptions that end when their order ($2) is cancelled, by what their models say.
+select order_subscriptions.id
+from order_subscriptions
+inner join subscription_models
+    on
+        order_subscriptions.store_id = subscription_models.store_id
+        and order_subscriptions.subscription_model_id = subscription_models.id
+where
+    order_subscriptions.store_id = $1 and order_subscriptions.source_order_id = $2
+    and order_subscriptions.status <> 'cancelled' and subscription_models.auto_cancel
+order by order_subscriptions.id;

@@ -14,13 +14,15 @@ import pytest
 from starlette.applications import Starlette
 
 from service import clock
-from service.http import repeat_page
+from service.http import nonces, repeat_page
 from service.http.texts import TEXTS
 from service.principal import Store
 from service.settings import Settings
 from service.store.pool import Connection
 from tests import factories
 from tests.pages import FORM, Link, Page, carts, digest, items, show, submit, url_of
+from tests.spec.writing import Api, resource, to
+from tests.support import Access
 
 
 async def test_makes_a_cart_with_all_details_of_the_order_and_of_no_customer(
@@ -64,6 +66,24 @@ async def address(connection: Connection, link: Link, id_: str) -> dict[str, Any
     row = await connection.fetchrow("select * from addresses where store_id = $1 and id = $2", link.store.id, id_)
     assert row is not None
     return {key: value for key, value in row.items() if key not in ("id", "created_at", "updated_at")}
+
+
+async def test_a_coupon_of_the_order_is_not_carried(
+    client: httpx2.AsyncClient, connection: Connection, link: Link, integration: Access
+) -> None:
+    await factories.insert(
+        connection, "promotions", link.store, name="Old", kind="percent", percentage=50, coupon_code="OLD", max_uses=9
+    )
+    await connection.execute("update orders set coupon_code = 'OLD' where store_id = $1", link.store.id)
+    assert (await submit(client, (await show(client, link.url)).fields)).status_code == 303
+    (cart,) = await carts(connection, link.store)
+    assert (cart["coupon_code"], cart["discount_amount_cents"]) == (None, 0)
+    document = resource("orders", None, {"cart": to("carts", cart["id"])})
+    made = await Api(client, integration).send("POST", "orders", document)
+    assert made.status_code == 201, made.text
+    shown = made.json()["data"]["attributes"]
+    assert (shown["coupon_code"], shown["discount_amount_cents"]) == (None, 0)
+    assert await connection.fetchval("select uses from promotions where store_id = $1", link.store.id) == 0
 
 
 async def test_one_browser_finds_its_cart_again_and_another_gets_its_own(
@@ -135,7 +155,7 @@ async def test_without_the_pages_nonce_nothing_happens(
         assert (await client.post("/repeat-order", content=body, headers=headers)).status_code == 410
     # What stands in the URL is not what the form sends.
     assert (await client.post(f"{link.url}&nonce={fields['nonce']}", headers=FORM)).status_code == 410
-    later: datetime = clock.now() + timedelta(seconds=repeat_page.NONCE_SECONDS + 2)
+    later: datetime = clock.now() + timedelta(seconds=nonces.SECONDS + 2)
     with monkeypatch.context() as patch:
         patch.setattr(clock, "now", lambda _=None: later)
         assert (await submit(client, fields)).status_code == 400
@@ -295,7 +315,7 @@ async def test_the_stand_in_is_there_for_stores_in_test_mode_and_open_carts_only
         f"store=%D9%A1&session={session}",
     ):
         assert (await client.get(f"/demo/checkout?{wrong}")).status_code == 404
-    assert (await client.post(url)).status_code == 405
+    assert (await client.delete(url)).status_code == 405
     await connection.execute("update stores set mode = 'live' where store_id = $1", link.store.id)
     assert (await client.get(url)).status_code == 404
     await connection.execute("update stores set mode = 'test' where store_id = $1", link.store.id)

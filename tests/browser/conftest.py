@@ -102,8 +102,13 @@ class Shop:
 
 @pytest_asyncio.fixture
 async def shop(connection: Connection, store: Store) -> Shop:
-    """An order of which some is dearer, some cheaper, some sold out and some gone, and the path of its link."""
-    await connection.execute("update stores set name = 'Het Theehuis' where store_id = $1", store.id)
+    """An order of which some is dearer, some cheaper, some sold out and some gone, and the path of its link.
+
+    Its postal code is what somebody has to know who orders by the link.
+    """
+    await connection.execute(
+        "update stores set name = 'Het Theehuis', repeat_link_factor = 'zip_code' where store_id = $1", store.id
+    )
 
     lines = []
     for name, fill, then, now, quantity, columns in (

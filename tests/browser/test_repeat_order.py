@@ -32,9 +32,17 @@ async def rows(connection: Connection) -> Mapping[str, int]:
     return {table: await connection.fetchval(f'select count(*) from "{table}"') for (table,) in tables}
 
 
+async def uses(connection: Connection, shop: Shop) -> int:
+    """How many orders the shop's link has led to."""
+    found = await connection.fetchval(
+        "select uses from repeat_links where store_id = $1 and id = $2", shop.store.id, shop.link_id
+    )
+    return int(found)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("device", SIZES)
-async def test_a_customer_opens_the_link_and_lands_in_the_checkout(
+async def test_a_customer_opens_the_link_and_places_the_order(
     visit: Visit, shop: Shop, shoot: Shoot, connection: Connection, *, device: str, scheme: str
 ) -> None:
     # Nothing of it needs a script.
@@ -56,6 +64,20 @@ async def test_a_customer_opens_the_link_and_lands_in_the_checkout(
     await page.goto(shop.path)
     await page.get_by_role("button", name=EN["continue"]).click()
     await page.wait_for_url(f"**session={cart['session']}")
+    await page.get_by_label(EN["field_zip_code"]).fill("9999 ZZ")
+    await page.get_by_role("button", name=EN["place_order"]).click()
+    await expect(page.get_by_role("alert")).to_contain_text(EN["problem_wrong_factor"])
+    await shoot(page, f"checkout-refused-{device}-{scheme}")
+    assert await uses(connection, shop) == 0
+    await page.get_by_label(EN["field_zip_code"]).fill("3511aa")
+    await page.get_by_role("button", name=EN["place_order"]).click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text(EN["thanks"])
+    order = await connection.fetchrow("select * from orders where store_id = $1 and cart_id is not null", shop.store.id)
+    assert order is not None
+    assert (order["status"], order["source_order_id"], order["total_amount_cents"]) == ("placed", shop.order_id, 12875)
+    await expect(page.get_by_text(order["code"])).to_be_visible()
+    await shoot(page, f"placed-{device}-{scheme}")
+    assert await uses(connection, shop) == 1
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -89,6 +111,12 @@ async def test_every_page_is_accessible_and_fits_its_screen(
     await page.goto(shop.path)
     await page.get_by_role("button", name=NL["continue"]).click()
     await look("afrekenen", NL["checkout"])
+    await page.get_by_label(NL["field_zip_code"]).fill("9999 ZZ")
+    await page.get_by_role("button", name=NL["place_order"]).click()
+    await look("geweigerd", NL["checkout"])
+    await page.get_by_label(NL["field_zip_code"]).fill("3511 AA")
+    await page.get_by_role("button", name=NL["place_order"]).click()
+    await look("besteld", NL["thanks"])
     await connection.execute("update stores set mode = 'live' where store_id = $1", shop.store.id)
     await page.goto(shop.path)
     await look("no-checkout", NL["order_again"])
@@ -148,3 +176,31 @@ async def test_a_scanner_that_submits_the_real_form_makes_one_cart_and_no_order(
     assert await connection.fetchval("select customer_id from carts where store_id = $1", shop.store.id) is None
     await page.goto(shop.path)
     await expect(page.get_by_role("button", name=EN["continue"])).to_be_visible()
+
+
+@pytest.mark.rule("FM-31")
+@pytest.mark.parametrize("factor", ["customer", "zip_code", "email"])
+async def test_a_scanner_that_submits_every_form_orders_nothing(
+    visit: Visit, shop: Shop, connection: Connection, *, factor: str
+) -> None:
+    await connection.execute("update stores set repeat_link_factor = $2 where store_id = $1", shop.store.id, factor)
+    before = await rows(connection)
+    page = await visit(size=DESKTOP)
+    await page.goto(shop.path, wait_until="networkidle")
+    submitted = 0
+    for _ in range(4):
+        if await page.locator("form").count() == 0:
+            break
+        # It fills in whatever there is to fill in, and takes no notice of what the fields ask for.
+        await page.locator("form").evaluate(
+            "form => form.querySelectorAll('input[type=text], input[type=email]').forEach(one => one.value = 'test')"
+        )
+        async with page.expect_navigation():
+            await page.locator("form").evaluate("form => HTMLFormElement.prototype.submit.call(form)")
+        submitted += 1
+    assert submitted == (1 if factor == "customer" else 4)
+    after = await rows(connection)
+    assert after["carts"] == before["carts"] + 1
+    for table in ("orders", "line_items", "customers", "payment_attempts"):
+        assert after[table] == before[table]
+    assert await uses(connection, shop) == 0

@@ -1,7 +1,8 @@
-"""A real server that can be killed: python killable_server.py DATABASE_URL [answer].
+"""A real server that can be killed: python killable_server.py DATABASE_URL [answer|before|after].
 
 Prints its port. With `answer` it kills itself (SIGKILL) when the answer to a POST is about to leave, which is after the
-commit of its effect and before anybody has read a byte.
+commit of its effect and before anybody has read a byte; with `before` or `after` around what it asks of the gateway of
+test payments.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ import os
 import signal
 import socket
 import sys
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.app import create_app
+from service.gateways import GATEWAYS
+from service.gateways.port import Answer, Gateway, Payment
+from service.gateways.testing import TestGateway
 from service.settings import Settings
 
 
@@ -30,7 +35,25 @@ def dying(app: ASGIApp) -> ASGIApp:
     return wrapped
 
 
+class DyingGateway(TestGateway):
+    """Dies before it is asked, or once it has done what it was asked."""
+
+    def __init__(self, moment: str) -> None:
+        self._moment = moment
+
+    async def authorize(self, payment: Payment) -> Answer:
+        if self._moment == "after":
+            await super().authorize(payment)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    async def void(self, payment: Payment) -> None:
+        await self.authorize(payment)
+
+
 def main() -> None:
+    for moment in {"before", "after"} & set(sys.argv[2:]):
+        cast("dict[str, Gateway]", GATEWAYS)["test"] = DyingGateway(moment)
     app: ASGIApp = create_app(
         Settings(database_url=sys.argv[1], secret_keys="key-of-a-server-to-kill", log_level="warning", pool_size=4)
     )

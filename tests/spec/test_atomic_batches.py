@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from schemas.base import ToMany
 from service import clock
-from service.http import idempotency
 from service.jsonapi import atomic
 from service.operations import tokens
 from service.operations.atomic import Step, run
 from service.principal import Store
 from service.resources import RESOURCES
+from service.store import phases
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.spec.operating import Batches, add, local, one, relate, remove, update
@@ -288,7 +288,7 @@ async def stumbling(connection: Connection) -> AsyncIterator[Connection]:
     await connection.execute("drop trigger stumble on tags; drop function stumble; drop sequence stumbles")
 
 
-@pytest.mark.parametrize(("times", "status"), [(idempotency.ATTEMPTS - 1, 200), (idempotency.ATTEMPTS, 409)])
+@pytest.mark.parametrize(("times", "status"), [(phases.ATTEMPTS - 1, 200), (phases.ATTEMPTS, 409)])
 async def test_what_had_to_give_way_begins_anew(
     batches: Batches, api: Api, stumbling: Connection, times: int, status: int
 ) -> None:

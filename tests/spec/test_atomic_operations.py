@@ -38,7 +38,7 @@ async def test_two_resources_at_once(batches: Batches, api: Api) -> None:
     answer = await batches.run(add("tags", {"name": "a"}), add("customers", {"email": "sam@example.com"}))
     assert answer.status_code == 200
     first, second = (result["data"] for result in answer.json()["atomic:results"])
-    assert [name.strip() for name in answer.headers["vary"].split(",")][:3] == VARY.split(", ")
+    assert {name.strip() for name in answer.headers["vary"].split(",")} >= set(VARY.split(", "))
     assert first == (await api.get(f"tags/{first['id']}"))["data"]
     assert second == (await api.get(f"customers/{second['id']}"))["data"]
 

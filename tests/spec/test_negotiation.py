@@ -163,7 +163,7 @@ async def test_accept(client: httpx2.AsyncClient, integration: Access, accept: s
     ],
 )
 def test_what_accept_asks_to_be_applied(accept: str | None, applied: Media) -> None:
-    assert check_accept(accept, profiles={CURSOR}) == applied
+    assert check_accept(accept, profiles=frozenset({CURSOR})) == applied
 
 
 @pytest.mark.rule("CN-06", "CN-29")
@@ -185,9 +185,9 @@ def test_extensions_are_answered_with_where_they_are_spoken() -> None:
         (f'{MEDIA_TYPE}, {MEDIA_TYPE};ext="{ATOMIC}"', ()),
         (f'{MEDIA_TYPE}; ext="{ATOMIC}"; profile="{CURSOR}"', (CURSOR,)),
     ):
-        assert check_accept(header, extensions=[ATOMIC], profiles={CURSOR}) == Media((ATOMIC,), profiles)
+        assert check_accept(header, extensions=(ATOMIC,), profiles=frozenset({CURSOR})) == Media((ATOMIC,), profiles)
     with pytest.raises(NotAcceptable):
-        check_accept(MEDIA_TYPE, extensions=[ATOMIC])
+        check_accept(MEDIA_TYPE, extensions=(ATOMIC,))
     with pytest.raises(NotAcceptable):
         check_accept(f'{MEDIA_TYPE}; ext="{ATOMIC}"')
 

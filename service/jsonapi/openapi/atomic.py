@@ -26,7 +26,7 @@ def path() -> Object:
             "operationId": "changeMany",
             "summary": "Make many changes at once, all or none",
             "description": "Each operation asks for the scope of the request that it stands for.",
-            "security": [{"integrationToken": []}, {"customerToken": []}],
+            "security": [{"integrationToken": []}, {"customerToken": []}, {"cartSession": []}],
             "parameters": [*SENDING],
             "requestBody": {
                 "required": True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from schemas.base import Resource, Write
 from service import errors
 from service.errors import ApiError
 from service.jsonapi.openapi.refs import headers, response, schema
@@ -51,6 +52,11 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
         "There is no token, or one that is unknown, expired or revoked.",
         (errors.Unauthorized, errors.InvalidToken),
     ),
+    "PaymentRefused": (
+        402,
+        "The payment gateway refuses the payment, or doesn't answer: nothing is placed and nothing charged.",
+        (errors.PaymentRefused,),
+    ),
     "Forbidden": (403, "The token lacks the scope, or is a customer's where customers may not.", (errors.Forbidden,)),
     "ForbiddenField": (
         403,
@@ -71,6 +77,7 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
             errors.Contended,
         ),
     ),
+    "Gone": (410, "The repeat link that made the cart was withdrawn or is used up.", (errors.Gone,)),
     "PreconditionFailed": (412, "A resource is at another version than was asked for.", (errors.PreconditionFailed,)),
     "PayloadTooLarge": (413, "The body is larger than the service reads.", (errors.TooLarge,)),
     "UriTooLong": (414, "The URL is longer than the service reads.", (errors.UriTooLong,)),
@@ -89,7 +96,11 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
         "The store asks for the version that every change is made to.",
         (errors.PreconditionRequired,),
     ),
-    "TooManyRequests": (429, "Nothing is left of what the sender may ask in a minute.", (errors.TooManyRequests,)),
+    "TooManyRequests": (
+        429,
+        "Nothing is left of what the sender may ask in a minute, or of wrong sessions that an address may try.",
+        (errors.TooManyRequests,),
+    ),
     "HeadersTooLarge": (431, "The headers are larger than the service reads.", (errors.HeadersTooLarge,)),
     "InternalServerError": (500, "Something went wrong on the service's side.", (ApiError,)),
     "Unavailable": (503, "The service can't answer now.", (errors.Unavailable,)),
@@ -115,7 +126,7 @@ _ANYWHERE = (
     "InternalServerError",
     "Unavailable",
 )
-_READING = ("Unauthorized", "Forbidden", *_ANYWHERE)
+_READING = ("Unauthorized", "Forbidden", "TooManyRequests", *_ANYWHERE)
 _WRITING = (
     "BadDocument",
     "Unauthorized",
@@ -124,10 +135,11 @@ _WRITING = (
     "Conflict",
     "PayloadTooLarge",
     "Unprocessable",
+    "TooManyRequests",
     *_ANYWHERE,
 )
-_LIMITED = (*_WRITING, "TooManyRequests")
 _CONDITIONAL = ("PreconditionFailed", "PreconditionRequired")
+_TRIGGERED = {"_place": "PaymentRefused", "_repeat_link_factor": "Gone"}
 
 
 def shared() -> dict[str, Object]:
@@ -193,7 +205,7 @@ def responses(media_type: str) -> dict[str, Object]:
                 "Cache-Control",
                 "Content-Language",
                 *_HEADERS.get(name, ()),
-                *(LIMITED if name in _LIMITED else ()),
+                *(LIMITED if name in _WRITING else ()),
             ),
             "content": {media_type: {"schema": schema(f"{name}Errors")}},
         }
@@ -216,14 +228,20 @@ def of_related_collection() -> dict[str, Object]:
     return _by_status("BadCollectionQuery", "NotFound", *_READING)
 
 
-def of_creation(*, limited: bool) -> dict[str, Object]:
-    """What can go wrong where a resource is created; `limited` says that it can be asked for too often."""
-    return _by_status(*(_LIMITED if limited else _WRITING))
+def of_creation() -> dict[str, Object]:
+    """What can go wrong where a resource is created."""
+    return _by_status(*_WRITING)
+
+
+def of_triggers(resource: type[Resource], verb: Write) -> dict[str, Object]:
+    """What can go wrong beside that with what a type does when it is created or changed."""
+    asked = {name for name, trigger in resource.triggers.items() if trigger.write & verb}
+    return _by_status(*(answer for name, answer in _TRIGGERED.items() if name in asked))
 
 
 def of_operations() -> dict[str, Object]:
     """What can go wrong where many resources and relationships are changed at once."""
-    return _by_status(*_LIMITED, *_CONDITIONAL)
+    return _by_status(*_WRITING, *_CONDITIONAL, "Gone")
 
 
 def of_change() -> dict[str, Object]:

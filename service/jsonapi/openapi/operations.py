@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from schemas.base import PUBLIC, Resource, ToMany
+from schemas.base import OWNERS, PUBLIC, Resource, ToMany, Write
 from service.jsonapi.negotiation import MEDIA_TYPE, Media
 from service.jsonapi.openapi import documents, errors, parameters
 from service.jsonapi.openapi.described import Described
 from service.jsonapi.openapi.refs import headers, parameter, response, schema
 from service.jsonapi.pagination import PROFILE
-from service.principal import CUSTOMER_SCOPES
+from service.principal import CUSTOMER_SCOPES, GUEST_SCOPES
 
 Object = dict[str, Any]
 
@@ -127,10 +127,12 @@ def _create(entry: Described) -> Object:
         "tags": [resource.type_],
         "operationId": f"create{name}",
         "summary": f"Create {_one(resource)}",
-        "security": _security([entry.writes], customers=resource.owner is not None),
+        "security": _writers(entry),
         "parameters": [*parameters.of_one(resource), *SENDING],
         "requestBody": _body(schema(f"{name}Create")),
-        "responses": {"201": response(f"{name}Created")} | errors.of_creation(limited=entry.limited),
+        "responses": {"201": response(f"{name}Created")}
+        | errors.of_creation()
+        | errors.of_triggers(resource, Write.CREATE),
     }
 
 
@@ -155,7 +157,7 @@ def _changes(entry: Described) -> Object:
     """PATCH and DELETE of a resource, where clients may."""
     resource = entry.resource
     name = resource.__name__
-    common = {"tags": [resource.type_], "security": _security([entry.writes], customers=_of_customers(resource))}
+    common = {"tags": [resource.type_], "security": _writers(entry)}
     changes: Object = {}
     if "PATCH" in entry.on_resource:
         changes["patch"] = common | {
@@ -163,7 +165,9 @@ def _changes(entry: Described) -> Object:
             "summary": f"Change {_one(resource)}",
             "parameters": [*parameters.of_one(resource), *_CHANGING],
             "requestBody": _body(schema(f"{name}Update")),
-            "responses": {"200": response(f"{name}Updated")} | errors.of_change(),
+            "responses": {"200": response(f"{name}Updated")}
+            | errors.of_change()
+            | errors.of_triggers(resource, Write.UPDATE),
         }
     if "DELETE" in entry.on_resource:
         changes["delete"] = common | {
@@ -179,14 +183,13 @@ def _linkage_changes(entry: Described, name: str) -> Object:
     """PATCH, POST and DELETE of a relationship, where clients may."""
     resource = entry.resource
     found = resource.relationships[name]
-    customers = _of_customers(resource) and not found.guarded
     verbs = {"PATCH": ("replace", "Replace"), "POST": ("addTo", "Add to"), "DELETE": ("removeFrom", "Remove from")}
     return {
         method.lower(): {
             "tags": [resource.type_],
             "operationId": f"{verb}{_pascal(name)}Of{resource.__name__}",
             "summary": f"{words} the {_words(name)} of {_one(resource)}",
-            "security": _security([entry.writes], customers=customers),
+            "security": _security([entry.writes]) if found.guarded else _writers(entry),
             "parameters": [*_CHANGING],
             "requestBody": _body(documents.sent(found)),
             "responses": {"204": response("NoContent")} | errors.of_change(),
@@ -200,9 +203,10 @@ def _body(found: Object) -> Object:
     return {"required": True, "content": {MEDIA_TYPE: {"schema": found}}}
 
 
-def _of_customers(resource: type[Resource]) -> bool:
-    """Whether customers write a type, within what is theirs."""
-    return resource.owner not in (None, PUBLIC)
+def _writers(entry: Described) -> list[Object]:
+    """Who may write a type: of customers and guests those who own something of it."""
+    owners = entry.resource.owners.items()
+    return _security([entry.writes], *(owner for owner, path in owners if path not in (None, PUBLIC)))
 
 
 def _related(entry: Described, name: str, to: Described) -> Object:
@@ -240,14 +244,21 @@ def _refusals(*, many: bool) -> dict[str, Object]:
 def _readers(*entries: Described) -> list[Object]:
     """Who may read something of all these types."""
     scopes = dict.fromkeys(entry.reads for entry in entries)
-    return _security(scopes, customers=all(entry.resource.owner is not None for entry in entries))
+    return _security(
+        scopes, *(owner for owner in OWNERS if all(entry.resource.owners[owner] is not None for entry in entries))
+    )
 
 
-def _security(scopes: Iterable[str], *, customers: bool) -> list[Object]:
-    """The kinds of token that do, with the scopes that they need."""
+def _security(scopes: Iterable[str], *owners: str) -> list[Object]:
+    """The kinds of credential that do, with the scopes that they need."""
     needed = list(scopes)
+    kinds = {"customers": ("customerToken", CUSTOMER_SCOPES), "carts": ("cartSession", GUEST_SCOPES)}
     found: list[Object] = [{"integrationToken": needed}]
-    return [*found, {"customerToken": needed}] if customers and CUSTOMER_SCOPES.issuperset(needed) else found
+    for owner in owners:
+        name, held = kinds[owner]
+        if held.issuperset(needed):
+            found.append({name: [] if owner == "carts" else needed})
+    return found
 
 
 def _pascal(name: str) -> str:

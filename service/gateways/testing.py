@@ -1,0 +1,45 @@
+"""The gateway of stores in test mode: what it answers is told by the source that is paid with.
+
+It remembers nothing, and needn't: what becomes of a payment follows from its key and its source, so that the same
+payment, asked for again by another process, is the same one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from service.gateways.port import Answer, NoAnswer, Payment
+from service.translations import Phrase
+
+APPROVES = "tok_approve"
+DECLINES = "tok_decline"
+TIMES_OUT = "tok_timeout"
+"""Never answers, and never took the payment."""
+LOSES_ITS_ANSWER = "tok_lost_answer"
+"""Never answers, but did take the payment."""
+
+
+class TestGateway:
+    """Approves any source but those that stand for something else."""
+
+    __test__ = False
+    needs_source = True
+
+    async def authorize(self, payment: Payment) -> Answer:
+        """Approve, decline, or not answer. Raises NoAnswer."""
+        if payment.source_token in (TIMES_OUT, LOSES_ITS_ANSWER):
+            raise NoAnswer
+        return self._decided(payment)
+
+    async def find(self, payment: Payment) -> Answer | None:
+        """What became of a payment; one that timed out never arrived."""
+        return None if payment.source_token == TIMES_OUT else self._decided(payment)
+
+    async def void(self, payment: Payment) -> None:
+        """There is no money to let go of."""
+
+    def _decided(self, payment: Payment) -> Answer:
+        reference = f"test_{hashlib.sha256(payment.key.encode()).hexdigest()[:16]}"
+        if payment.source_token == DECLINES:
+            return Answer("declined", reference, "card_declined", Phrase("The card was declined."))
+        return Answer("authorized", reference)
