@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -25,7 +25,7 @@ MEMBER_NAME = re.compile(r"[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?")
 RESERVED_TYPES = frozenset(
     {
         "v3", "services", "operations", "application", "organization", "docs", "openapi", "schemas", "errors",
-        "reorder_previews", "repeat_link_preview", "repeat_link_commits",
+        "reorder_previews", "repeat_link_preview", "repeat_link_commits", "forecasts",
     }
 )  # fmt: skip
 """First path segments under /api, and names of schemas, that are no resource types."""
@@ -56,7 +56,8 @@ class Rendering(NamedTuple):
 
     `base` is the absolute URL of the API without a trailing slash (`https://shop.example/api`), `mode` the store's mode
     (`test` or `live`), `locale` the store's locale for formatted amounts (`nl_NL`). `at` is the instant that it is for
-    the store (aware UTC), `links` makes the URLs of repeat links; without them nothing is over, and no URL is shown.
+    the store (aware UTC), `links` makes the URLs of repeat links, `calendar_url` that of a subscription's calendar from
+    the subscription's id; without them nothing is over, and no URL is shown.
     """
 
     base: str
@@ -64,6 +65,7 @@ class Rendering(NamedTuple):
     locale: str = "en_US"
     at: datetime | None = None
     links: LinkUrls | None = None
+    calendar_url: Callable[[str], str] | None = None
 
 
 PUBLIC = "*"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal, get_args
 
@@ -236,6 +237,10 @@ class SubscriptionModel(Standard):
         owner = PUBLIC
 
 
+def _calendar_url(id_: str, url_of: Callable[[str], str] | None) -> str | None:
+    return None if url_of is None else url_of(id_)
+
+
 class OrderSubscription(Standard, Tagged):
     """A standing order: its items are ordered again, once for each occurrence."""
 
@@ -306,6 +311,14 @@ class OrderSubscription(Standard, Tagged):
     occurrencies = Integer(nullable=False, doc="How often it ran.")
     errors_count = Integer(nullable=False, doc="How many of its runs failed.")
     succeeded_on_last_run = Boolean(doc="True until a run fails.")
+    calendar_url = Derived(
+        "id",
+        function=_calendar_url,
+        json_type={"type": "string", "format": "uri"},
+        given="calendar_url",
+        secret=True,
+        doc="Its runs as an iCalendar feed, for calendar programs: whoever has it can see them.",
+    )
 
     _activate = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Begin, or go on after a deactivation.")
     _deactivate = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Stop until it is activated again.")
@@ -360,8 +373,15 @@ class OrderSubscription(Standard, Tagged):
     class Meta:
         type_ = "order_subscriptions"
         owner = "customer"
-        # The calendar's own counters.
-        internal = ("anchor_index", "next_index")
+        # The calendar's own counters, and what was announced.
+        internal = (
+            "anchor_index",
+            "next_index",
+            "alerted_run_at",
+            "alerted_amount_cents",
+            "alert_again_at",
+            "next_alert_at",
+        )
 
 
 class OrderSubscriptionItem(Standard):
@@ -406,7 +426,18 @@ class Occurrence(Standard):
         nullable=False, filter=True, sort=True, doc="Counts its subscription's; the source order is 0."
     )
     status = Enum(
-        "planned", "due", "claimed", "completed", "skipped", "missed", "failed", nullable=False, filter=True, sort=True
+        "planned",
+        "due",
+        "held",
+        "claimed",
+        "completed",
+        "skipped",
+        "missed",
+        "failed",
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="`held` is one that would cost more than its subscription allows, until `_approve`, `_reject` or the next.",
     )
     nominal_at = Timestamp(nullable=False, filter=True, sort=True, doc="Where the calendar puts it.")
     scheduled_at = Timestamp(
@@ -419,13 +450,21 @@ class Occurrence(Standard):
     claimed_at = Timestamp(doc="When a worker took it up.")
     completed_at = Timestamp()
     alerted_at = Timestamp(doc="When the event that announces it was written.")
+    held_at = Timestamp(doc="When it was held.")
+    held_amount_cents = Cents(doc="The total at which it was held.")
+    approved_amount_cents = Cents(doc="The total that was agreed to; it doesn't run at a higher one.")
+    currency_code = CurrencyCode(doc="The currency of its amounts.")
     reason = Text(
         doc="Why it is not where the anchor puts it (`clamped`, `clock_forward`, `clock_back`, `moved`), was skipped"
-        " (`asked`, `paused`) or missed (`catchup`)."
+        " (`asked`, `paused`, `rejected`, `cancelled`) or missed (`catchup`, `approval`)."
     )
 
     _skip = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave it out.")
     _unskip = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Let it run after all.")
+    _approve = Boolean(
+        write=Write.UPDATE, trigger=True, nullable=False, doc="Let it run though it costs as much as it was held at."
+    )
+    _reject = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave it out, since it costs too much.")
 
     order_subscription = ToOne("order_subscriptions")
     recurring_order_copies = ToMany(

@@ -21,6 +21,7 @@ from service.http.middleware import BodyLimit, CodedTags, Problems, RequestConte
 from service.http.proxies import Forwarded
 from service.http.routes import routes
 from service.operations.orders import Numbers
+from service.rules.calendar_tokens import CalendarKeys
 from service.rules.repeat_links import LinkKeys
 from service.settings import Settings
 from service.store.pool import is_away, open_database
@@ -74,6 +75,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app.state.settings = settings
     app.state.tokens = TokenCache(settings.token_cache_seconds)
     app.state.link_keys = LinkKeys(settings.keys)
+    app.state.calendar_keys = CalendarKeys(settings.keys)
     return app
 
 

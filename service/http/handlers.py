@@ -18,7 +18,7 @@ from schemas.base import RESERVED_TYPES, Rendering, Resource, ToMany, ToOne, gra
 from schemas.kinds import ID
 from service import clock
 from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed, NotFound
-from service.http import idempotency, languages, limits, prefer, repeat_urls, urls
+from service.http import calendars, idempotency, languages, limits, prefer, repeat_urls, urls
 from service.http.answers import VARY, Document
 from service.http.auth import counted, identify
 from service.http.timing import mark
@@ -260,7 +260,14 @@ def rendering_of(request: Request, principal: Principal) -> Rendering:
     """What the documents of a request depend on besides their rows."""
     mark(request.scope, "parse")
     store = principal.store
-    return Rendering(urls.api(request), store.mode, store.locale, clock.now(store), repeat_urls.of(request, store))
+    return Rendering(
+        urls.api(request),
+        store.mode,
+        store.locale,
+        clock.now(store),
+        repeat_urls.of(request, store),
+        calendars.url_of(request, store),
+    )
 
 
 def _url(request: Request) -> str:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import clock, correlation
 from service.errors import ApiError, HeadersTooLarge, InvalidHeader, TooLarge, UriTooLong
-from service.http import limits
+from service.http import calendars, limits
 from service.http.conditional import coded
 from service.http.timing import Timing
 from service.translations import Either
@@ -46,7 +46,8 @@ class RequestContext:
 
     The id is the client's `X-Request-Id` when that is a plain one, the trace that of its `traceparent`
     (https://www.w3.org/TR/trace-context/), of which the answer is a new span. HEAD is answered as GET without its body.
-    The line holds method, path and status: never the query string, which may carry a link's token.
+    The line holds method, path and status: never the query string, which may carry a link's token, nor the part of a
+    path that is one.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -86,7 +87,7 @@ class RequestContext:
             log.info(
                 "request",
                 method=method,
-                path=scope["path"],
+                path=_shown(scope["path"]),
                 status=status,
                 milliseconds=round(timing.total, 2),
                 request_id=request_id,
@@ -122,7 +123,7 @@ class Problems:
             await self.app(scope, receive, watched)
         except Exception as error:
             if not isinstance(error, ApiError):
-                log.exception("accident", request_id=scope.get("request_id"), path=scope["path"])
+                log.exception("accident", request_id=scope.get("request_id"), path=_shown(scope["path"]))
             if started:
                 raise
             await self.render(Request(scope, receive), error)(scope, receive, send)
@@ -262,6 +263,11 @@ def _override(scope: Scope) -> None:
             header="X-HTTP-Method-Override",
         )
     scope["method"] = method
+
+
+def _shown(path: str) -> str:
+    """A path as it is logged: the token of a calendar's is left out."""
+    return f"{calendars.PREFIX}..." if path.startswith(calendars.PREFIX) else path
 
 
 def _without_trailing_slash(scope: Scope) -> None:

@@ -12,8 +12,10 @@ from starlette.types import Receive, Scope, Send
 from service.http import (
     api_reference,
     atomic,
+    calendars,
     demo_checkout,
     docs,
+    forecasts,
     handlers,
     health,
     reorder_previews,
@@ -55,6 +57,7 @@ class _Resources(BaseRoute):
 
 _resources: list[BaseRoute] = [
     *writing.routes,
+    *forecasts.routes,
     _any("/api/{type}", handlers.collection),
     _any("/api/{type}/{id}", handlers.resource),
     _any("/api/{type}/{id}/relationships/{relationship}", handlers.relationship),
@@ -70,6 +73,7 @@ routes: list[BaseRoute] = [
     *repeat_api.routes,
     *demo_checkout.routes,
     *api_reference.routes,
+    *calendars.routes,
     *docs.routes,
     Route("/api", handlers.entry_point),
     _any("/api/operations", atomic.operations),

@@ -1,4 +1,4 @@
-"""The look at the clock: what has come due since the last one gets its copies."""
+"""The look at the clock: what has come due since the last one gets its copies, what comes next is announced."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 import structlog
 
 from service import clock
-from service.operations import stores, sweep
+from service.operations import alerts, stores, sweep
 from service.store.pool import Database
 
 log = structlog.get_logger("reprise.sweep")
@@ -37,7 +37,7 @@ async def run(database: Database, deployment: str) -> int:
 
 
 async def sweep_store(database: Database, store_id: int) -> int:
-    """Sweep a store until nothing is due by its clock; gives how many copies came of it."""
+    """Sweep a store until nothing is due by its clock, and send its alerts; gives how many copies came of it."""
     copies = 0
     while True:
         async with database.transaction() as connection:
@@ -49,7 +49,18 @@ async def sweep_store(database: Database, store_id: int) -> int:
         for id_ in swept.parked:
             log.warning("subscription parked", store_id=store_id, order_subscription_id=id_)
         if swept.subscriptions < sweep.BATCH:
-            return copies
+            break
+    await _announce(database, store_id)
+    return copies
+
+
+async def _announce(database: Database, store_id: int) -> None:
+    """Announce the runs of a store that come next, until no alert is due by its clock."""
+    looked = alerts.BATCH
+    while looked == alerts.BATCH:
+        async with database.transaction() as connection:
+            store = await stores.find(connection, store_id)
+            looked = 0 if store is None else await alerts.alert(connection, store)
 
 
 async def watch(database: Database) -> int:

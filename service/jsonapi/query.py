@@ -13,7 +13,7 @@ from typing import Literal
 from urllib.parse import unquote_to_bytes
 
 from schemas.base import Resource, ToMany, ToOne, graph
-from service.errors import InvalidField, InvalidInclude, InvalidParameter, InvalidSort
+from service.errors import InvalidField, InvalidInclude, InvalidPage, InvalidParameter, InvalidSort
 from service.jsonapi import pagination, sorting
 from service.jsonapi.filters import AllOf, Filters
 from service.jsonapi.pagination import Page, Window
@@ -151,6 +151,30 @@ def _parse(
 
 
 _remembered = lru_cache(maxsize=2048)(_parse)
+
+
+def page_of(pairs: Parameters) -> Page:
+    """The page that a URL is asked for which takes nothing but `page[...]`, by number or offset.
+
+    Raises InvalidParameter for any other parameter, InvalidPage for a page by cursor.
+    """
+    keys: dict[str, str] = {}
+    for name, value in pairs:
+        match _split(name):
+            case "page", [key] if key not in keys:
+                keys[key] = value
+            case "page", [_]:
+                raise InvalidParameter("{name} is given more than once.", name=name, parameter=name)
+            case _:
+                raise InvalidParameter("{name} is not a query parameter of this URL.", name=name, parameter=name)
+    by = pagination.strategy(keys, negotiated=False)
+    if by == "cursor":
+        name = next(f"page[{key}]" for key in keys if key != "size")
+        raise InvalidPage("{name} is not a page parameter; there are {known}.", name=name, known=_PLAIN, parameter=name)
+    return pagination.page(keys, by)
+
+
+_PLAIN = ["page[number]", "page[size]", "page[offset]", "page[limit]"]
 
 
 def _ordered_page(

@@ -25,6 +25,7 @@ from service.operations import events, targets
 from service.operations.events import Event
 from service.operations.targets import CopyFailed, Row, Target
 from service.principal import Principal, Store
+from service.rules.increases import needs_approval
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN, Messages
 from service.store import queue
 from service.store.pool import Connection
@@ -171,30 +172,54 @@ async def finish(
 ) -> dict[str, str | CopyFailed]:
     """Make the target orders of claimed recurring copies of a store, under these numbers, placed where they ask for it.
 
-    Gives by copy the id of its order, or why there is none; nothing for claims that hold no longer. Raises CopyFailed
-    when the stock isn't enough for all: then the transaction must be rolled back. The number of statements depends
-    neither on the number of copies nor on that of their lines.
+    Gives by copy the id of its order, or why there is none; nothing for claims that hold no longer, and for orders that
+    would cost more than their subscription allows: their occurrences are held. Raises CopyFailed when the stock isn't
+    enough for all: then the transaction must be rolled back. The number of statements depends neither on the number of
+    copies nor on that of their lines.
     """
     store, at = claims[0].store, clock.now(claims[0].store)
-    rows = await connection.fetch(COPIES["claimed"], store.id, *_fences(claims))
-    made: dict[str, str | CopyFailed] = {
-        row["copy_id"]: CopyFailed({"order_subscription": [f"is {row['status']}"]})
-        for row in rows
-        if row["status"] not in SUBSCRIPTIONS_THAT_RUN
-    }
-    running = [row for row in rows if row["copy_id"] not in made]
+    claimed = await connection.fetch(COPIES["claimed"], store.id, *_fences(claims))
+    runs = [(row["order_subscription_id"], row["reuse_wallet"]) for row in claimed]
+    terms = await targets.terms_of(connection, store, runs)
+    made: dict[str, str | CopyFailed] = {}
+    running: list[Row] = []
+    for row, of_run in zip(claimed, terms, strict=True):
+        if of_run["status"] in SUBSCRIPTIONS_THAT_RUN:
+            running.append({**of_run, **row})
+        else:
+            made[row["copy_id"]] = CopyFailed({"order_subscription": [f"is {of_run['status']}"]})
     outcomes = await targets.plan(connection, store, list(zip(running, numbers, strict=False)), at)
     made |= {
-        row["copy_id"]: outcome
-        for row, outcome in zip(running, outcomes, strict=True)
+        copy["copy_id"]: outcome
+        for copy, outcome in zip(running, outcomes, strict=True)
         if isinstance(outcome, CopyFailed)
     }
-    planned = [outcome for outcome in outcomes if not isinstance(outcome, CopyFailed)]
+    planned, dear = _sorted_out([outcome for outcome in outcomes if not isinstance(outcome, CopyFailed)])
+    if dear:
+        await _hold(connection, store, dear, at)
     if planned:
         order_ids = await targets.make(connection, store, planned, at)
         await _complete(connection, store, planned, order_ids, at)
         made |= {target.copy["copy_id"]: id_ for target, id_ in zip(planned, order_ids, strict=True)}
     return made
+
+
+def _sorted_out(planned: Sequence[Target]) -> tuple[list[Target], list[Target]]:
+    """Which target orders are to be made, and which cost more than their subscription allows without being asked."""
+    last: dict[str, int] = {}
+    fine: list[Target] = []
+    dear: list[Target] = []
+    for target in planned:
+        copy, total = target.copy, target.totals.total
+        before = last.get(copy["order_subscription_id"], copy["last_amount_cents"])
+        if copy["occurrence_id"] is not None and needs_approval(
+            total, before, copy["max_increase_percent"], copy["approved_amount_cents"]
+        ):
+            dear.append(target)
+        else:
+            fine.append(target)
+            last[copy["order_subscription_id"]] = total
+    return fine, dear
 
 
 async def _complete(
@@ -210,6 +235,34 @@ async def _complete(
         happened.append(Event("recurring_order_copies.complete", target.copy["copy_id"]))
         happened.append(Event("order_subscriptions.last_run_succeeded", target.copy["order_subscription_id"]))
     await events.record_all(connection, store, happened, actor=events.WORKER)
+
+
+async def _hold(connection: Connection, store: Store, dear: Sequence[Target], at: datetime) -> None:
+    """End copies that cost too much without an order, and tell of it; their occurrences wait for `_approve`."""
+    await connection.execute(
+        COPIES["hold"],
+        store.id,
+        [target.copy["copy_id"] for target in dear],
+        at,
+        [target.totals.total for target in dear],
+        [target.copy["currency_code"] for target in dear],
+        orjson.dumps({"total_amount_cents": [_TOO_MUCH]}).decode(),
+    )
+    happened: list[Event] = []
+    for target in dear:
+        copy = target.copy
+        payload = {
+            "occurrence_id": copy["occurrence_id"],
+            "currency_code": copy["currency_code"],
+            "total_amount_cents": target.totals.total,
+            "last_amount_cents": copy["last_amount_cents"],
+        }
+        happened.append(Event("recurring_order_copies.abort", copy["copy_id"]))
+        happened.append(Event("order_subscriptions.approval_required", copy["order_subscription_id"], payload))
+    await events.record_all(connection, store, happened, actor=events.WORKER)
+
+
+_TOO_MUCH = "exceeds the last run's by more than the subscription allows"
 
 
 async def fail(connection: Connection, claimed: Claim, messages: Messages) -> None:

@@ -1,11 +1,20 @@
-"""Occurrences as clients write them: left out, let run after all, or moved, one by one, as long as they are planned."""
+"""Occurrences as clients write them, one by one.
+
+They are left out, let run after all or moved as long as they are planned, approved or rejected where they are held
+because they would cost too much.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
 from service.errors import Invalid, InvalidState
-from service.operations import sweep
+from service.operations import events, sweep
+from service.operations.events import Event
 from service.operations.subscriptions import calendar_of, replan
 from service.operations.writes import Change, Writer
+from service.rules.states import SUBSCRIPTIONS_THAT_RUN
 
 
 class Occurrences(Writer):
@@ -35,10 +44,34 @@ class Occurrences(Writer):
             change.columns["reason"] = "moved"
             change.happened.append("reschedule")
             await self._check_place(change)
+        self._decide(change)
 
     async def settle(self, change: Change) -> None:
-        """Bring the next run of the subscription up to date."""
+        """Bring the next run of the subscription up to date, and order the copies of what was approved."""
         await replan(change.connection, change.store, change.whole, at=change.at)
+        made = await sweep.order_approved(change.connection, change.store, change.whole["id"])
+        happened = [Event("recurring_order_copies.create", id_) for id_ in made]
+        await events.record_all(change.connection, change.store, happened, actor=events.actor(change.principal))
+
+    def _decide(self, change: Change) -> None:
+        """Let a held occurrence run at what it was shown to cost, or leave it out."""
+        for verb, wanted in _DECISIONS.items():
+            if not change.draft.triggers.get(f"_{verb}", False):
+                continue
+            status, pointer = change.value("status"), f"/data/attributes/_{verb}"
+            if status != "held":
+                problem = InvalidState(
+                    "The occurrence is {status}: nobody has to agree to it.", status=status, pointer=pointer
+                )
+                change.problems.append(problem)
+            elif verb == "approve" and change.whole["status"] not in SUBSCRIPTIONS_THAT_RUN:
+                of = change.whole["status"]
+                change.problems.append(
+                    InvalidState("The subscription is {status}: it doesn't run.", status=of, pointer=pointer)
+                )
+            else:
+                change.columns |= wanted(change)
+                change.happened.append(verb)
 
     async def _check_place(self, change: Change) -> None:
         """Occurrences keep their order: each stays after the one before it and before the one after it."""
@@ -58,3 +91,10 @@ class Occurrences(Writer):
                     pointer=pointer,
                 )
             )
+
+
+_DECISIONS: Final[Mapping[str, Callable[[Change], dict[str, Any]]]] = {
+    "approve": lambda change: {"status": "due", "approved_amount_cents": change.before["held_amount_cents"]},
+    "reject": lambda _: {"status": "skipped", "reason": "rejected"},
+}
+"""What is decided about a held occurrence -> the columns that it sets. Sent both, the second finds nothing held."""

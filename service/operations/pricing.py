@@ -62,6 +62,13 @@ async def catalogue(
     }
 
 
+async def turns(
+    connection: Connection, store: Store, sku_ids: Sequence[str], after: datetime, until: datetime
+) -> Sequence[datetime]:
+    """When, after one instant and up to another, the catalogue of these skus changes by itself: ascending."""
+    return [row["at"] for row in await connection.fetch(PRICING["turns"], store.id, sku_ids, after, until)]
+
+
 async def promotions(
     connection: Connection, store: Store, coupon_code: str | None, *, at: datetime, counted: bool = False
 ) -> Sequence[Promotion]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from service import clock
 from service.errors import Invalid, InvalidState
-from service.jsonapi.body import blank
+from service.jsonapi.body import blank, not_found
 from service.operations import copies, events, sweep
 from service.operations.drafts import WRITES, check_wallet, take_number
 from service.operations.events import Event
@@ -218,6 +218,21 @@ def calendar_of(columns: Columns) -> Calendar:
         columns["anchor_index"],
         last_day=columns["last_day"],
     )
+
+
+async def standing_of(
+    connection: Connection, store: Store, subscription_id: str, customer_id: str | None = None
+) -> Standing | None:
+    """How a subscription that runs stands; None when it doesn't run by itself now, such as a draft.
+
+    Raises NotFound when there is none of this id, or none of the customer's.
+    """
+    row = await connection.fetchrow(SUBSCRIPTIONS["schedule"], store.id, subscription_id, customer_id)
+    if row is None:
+        raise not_found("order_subscriptions")
+    if row["status"] != "active" or row["next_run_at"] is None:
+        return None
+    return await _standing(connection, store, dict(row))
 
 
 async def replan(connection: Connection, store: Store, subscription: Columns, *, at: datetime) -> None:

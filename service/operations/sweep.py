@@ -32,6 +32,9 @@ BATCH: Final = 200
 FUSE: Final = 48
 """How many copies of a subscription there may be within a day; one more and it is parked. Hourly ones make 24."""
 
+UNCOUNTABLE: Final = (LookupError, ValueError, OverflowError, RuntimeError)
+"""What a calendar raises that can't be read, or not so far ahead."""
+
 OPEN: Final = ["planned", "skipped"]
 """The statuses of rows that a sweep may settle."""
 
@@ -81,7 +84,7 @@ async def sweep(connection: Connection, store: Store) -> Swept:
         if reason is None:
             try:
                 steps.append(_Step(row, advance(_standing(row, ledger.get(row["id"], {})), at)))
-            except (LookupError, ValueError, OverflowError, RuntimeError) as error:
+            except UNCOUNTABLE as error:
                 # One that can't be counted must not hold up the others, in this batch and in all that follow.
                 reason = f"its calendar can't be read: {error}"
         if reason is not None:
@@ -158,6 +161,20 @@ async def _write(connection: Connection, store: Store, steps: Sequence[_Step], *
         at,
     )
     due = [row for row in written if row["status"] == "due"]
+    if due:
+        await connection.execute(SWEEP["give_up"], store.id, [row["order_subscription_id"] for row in due], at)
+    return await _order_copies(connection, store, due, at=at)
+
+
+async def order_approved(connection: Connection, store: Store, subscription_id: str) -> list[str]:
+    """Order the copies of a subscription's occurrences that somebody agreed to; gives their ids."""
+    due = await connection.fetch(SWEEP["unordered"], store.id, subscription_id)
+    made = await _order_copies(connection, store, due, at=clock.now(store))
+    await copies.enqueue_all(connection, store.id, made)
+    return made
+
+
+async def _order_copies(connection: Connection, store: Store, due: Sequence[Row], *, at: datetime) -> list[str]:
     made = [clock.new_id() for _ in due]
     await connection.execute(
         SWEEP["order_copies"],

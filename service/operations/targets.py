@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -38,6 +38,16 @@ class CopyFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """An item of a subscription with what becomes of it: the price that it would be ordered at, or why it can't be."""
+
+    item: Row
+    outcome: Outcome
+    price: Price | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """A line of the target order."""
 
@@ -69,33 +79,64 @@ class Target:
         return "authorized" if self.status == "placed" else "unpaid"
 
 
+async def terms_of(
+    connection: Connection, store: Store, runs: Sequence[tuple[str, bool]]
+) -> Sequence[Mapping[str, Any]]:
+    """What runs of subscriptions are made from, by name, in their order: each with whether it may use the wallet."""
+    ids, wallets = [id_ for id_, _ in runs], [reuse_wallet for _, reuse_wallet in runs]
+    return [dict(row) for row in await connection.fetch(COPIES["terms"], store.id, ids, wallets)]
+
+
+async def terms(connection: Connection, store: Store, subscription_id: str) -> Mapping[str, Any]:
+    """What a scheduled run of a subscription is made from, by name; those always use the wallet."""
+    (found,) = await terms_of(connection, store, [(subscription_id, True)])
+    return found
+
+
 async def plan(
     connection: Connection, store: Store, copies: Sequence[tuple[Row, int]], at: datetime
 ) -> list[Target | CopyFailed]:
-    """What orders claimed copies lead to, each with its number, or why there can be none; nothing is written.
+    """What orders copies lead to, each with its number, or why there can be none; nothing is written.
 
-    The statement `claimed` tells of the copies. One read of the items, one of the catalogue for all that buy in the
+    Each copy is what it asks for and its `terms`. One read of the items, one of the catalogue for all that buy in the
     same currency and customer group.
     """
-    items: dict[str, list[Row]] = {}
-    for item in await connection.fetch(
-        COPIES["items"], store.id, [copy["order_subscription_id"] for copy, _ in copies]
-    ):
-        items.setdefault(item["order_subscription_id"], []).append(item)
-    wanted: dict[tuple[str, str | None], set[str]] = {}
+    items = await items_of(connection, store, [copy["order_subscription_id"] for copy, _ in copies])
+    bought: dict[tuple[str, str | None], set[str]] = {}
     for copy, _ in copies:
         of_copy = items.get(copy["order_subscription_id"], [])
-        wanted.setdefault(_market(copy), set()).update(item["sku_id"] for item in of_copy)
+        bought.setdefault(_market(copy), set()).update(item["sku_id"] for item in of_copy)
     catalogues = {
-        (currency, group): await pricing.catalogue(
-            connection, store, sku_ids, currency=currency, customer_group_id=group, at=at
-        )
-        for (currency, group), sku_ids in wanted.items()
+        market: await _catalogue(connection, store, market, sku_ids, at) for market, sku_ids in bought.items()
     }
     return [
-        _planned(copy, number, items.get(copy["order_subscription_id"], []), catalogues[_market(copy)], at)
+        _planned(items.get(copy["order_subscription_id"], []), catalogues[_market(copy)], copy, number, at)
         for copy, number in copies
     ]
+
+
+def _planned(
+    items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row, number: int, at: datetime
+) -> Target | CopyFailed:
+    try:
+        return planned(items, catalogue, copy, number, at)
+    except CopyFailed as failure:
+        return failure
+
+
+async def items_of(connection: Connection, store: Store, subscription_ids: Sequence[str]) -> dict[str, list[Row]]:
+    """What subscriptions order each time, by subscription; nothing for one that orders nothing."""
+    found: dict[str, list[Row]] = {}
+    for item in await connection.fetch(COPIES["items"], store.id, subscription_ids):
+        found.setdefault(item["order_subscription_id"], []).append(item)
+    return found
+
+
+async def catalogue_of(
+    connection: Connection, store: Store, items: Sequence[Row], copy: Row, at: datetime
+) -> dict[str, CatalogueItem]:
+    """The skus of items as the customer of a copy can buy them at an instant."""
+    return await _catalogue(connection, store, _market(copy), {item["sku_id"] for item in items}, at)
 
 
 def _market(copy: Row) -> tuple[str, str | None]:
@@ -103,15 +144,21 @@ def _market(copy: Row) -> tuple[str, str | None]:
     return copy["currency_code"], copy["customer_group_id"]
 
 
-def _planned(
-    copy: Row, number: int, items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], at: datetime
-) -> Target | CopyFailed:
+async def _catalogue(
+    connection: Connection, store: Store, market: tuple[str, str | None], sku_ids: Collection[str], at: datetime
+) -> dict[str, CatalogueItem]:
+    currency, group = market
+    return await pricing.catalogue(connection, store, sku_ids, currency=currency, customer_group_id=group, at=at)
+
+
+def planned(
+    items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row, number: int, at: datetime
+) -> Target:
+    """What order items lead to by a catalogue. Raises CopyFailed."""
     try:
-        return target(copy, number, _lines(items, catalogue, copy), at)
-    except CopyFailed as failure:
-        return failure
+        return target(copy, number, _lines(wanted(items, catalogue, copy), copy), at)
     except Invalid as error:
-        return CopyFailed({"total_amount_cents": [error.detail]})
+        raise CopyFailed({"total_amount_cents": [error.detail]}) from None
 
 
 async def make(connection: Connection, store: Store, planned: Sequence[Target], at: datetime) -> list[str]:
@@ -124,28 +171,45 @@ async def make(connection: Connection, store: Store, planned: Sequence[Target], 
     return await write(connection, store, planned, at)
 
 
-def _lines(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row) -> list[Line]:
-    """The lines that a subscription's items lead to. Raises CopyFailed when one can't be had.
+def wanted(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row) -> list[Wanted]:
+    """What becomes of each item of a subscription, in their order.
 
     What a subscription agreed on binds the shop: quantity limits of today don't matter, nor prices of today where the
     price is fixed. Stock is not looked at here: it is taken when the order is placed.
     """
-    messages: list[str] = []
-    lines: list[Line] = []
-    for item, outcome in _outcomes(items, catalogue):
-        fixed = item["price_mode"] == "fixed"
-        price = Price(1, item["unit_amount_cents"]) if fixed else outcome.price
-        if outcome.item is None or price is None or outcome.skipped:
-            messages.append(f"{item['sku_code']} - {outcome.code}")
-        elif fixed and item["currency_code"] != copy["currency_code"]:
-            messages.append(f"{item['sku_code']} - currency_mismatch")
-        else:
-            rate, included = outcome.item.tax_rate, copy["tax_included"]
-            amounts = line_totals(item["quantity"], price.amount_cents, rate, tax_included=included)
-            lines.append(Line(item, outcome.item, price, amounts))
+    return [_wanted(item, outcome, copy["currency_code"]) for item, outcome in _outcomes(items, catalogue)]
+
+
+def _wanted(item: Row, outcome: Outcome, currency: str) -> Wanted:
+    fixed = item["price_mode"] == "fixed"
+    price = Price(1, item["unit_amount_cents"]) if fixed else outcome.price
+    if outcome.item is None or price is None or outcome.skipped:
+        return Wanted(item, outcome, None, outcome.code)
+    if fixed and item["currency_code"] != currency:
+        return Wanted(item, outcome, None, "currency_mismatch")
+    return Wanted(item, outcome, price, None)
+
+
+def _lines(found: Sequence[Wanted], copy: Row) -> list[Line]:
+    """The lines that a subscription's items lead to. Raises CopyFailed when one can't be had."""
+    messages = [f"{one.item['sku_code']} - {one.problem}" for one in found if one.problem]
     if messages:
         raise CopyFailed({"line_items": messages})
-    return lines
+    return [
+        Line(
+            one.item,
+            one.outcome.item,
+            one.price,
+            line_totals(
+                one.item["quantity"],
+                one.price.amount_cents,
+                one.outcome.item.tax_rate,
+                tax_included=copy["tax_included"],
+            ),
+        )
+        for one in found
+        if one.outcome.item is not None and one.price is not None
+    ]
 
 
 def _outcomes(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem]) -> Iterator[tuple[Row, Outcome]]:

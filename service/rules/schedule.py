@@ -97,6 +97,14 @@ def upcoming(standing: Standing) -> Iterator[Entry]:
             return
 
 
+def forecast(standing: Standing, now: datetime) -> Iterator[Entry]:
+    """The occurrences that are to come by `now`: those whose time has come and that run, then the upcoming ones."""
+    step = advance(standing, now, horizon=0)
+    left = _runs_left(standing.runs_left, step.entries)
+    yield from (replace(entry, status="planned") for entry in step.due)
+    yield from upcoming(replace(standing, next_index=step.next_index, runs_left=left))
+
+
 def plan(standing: Standing, ledger: Mapping[int, Entry] | None = None, *, horizon: int = HORIZON) -> Advance:
     """Plan the next occurrences and find the one that runs next, which may be overdue; nothing is settled.
 
@@ -104,7 +112,8 @@ def plan(standing: Standing, ledger: Mapping[int, Entry] | None = None, *, horiz
     """
     written = standing.entries if ledger is None else ledger
     # A pause is not noted before its time: it may be ended early.
-    ahead = {**standing.entries, **{entry.index: entry for entry in islice(_walk(standing), horizon)}}
+    unpaused = zip(_walk(standing), islice(upcoming(standing), horizon), strict=False)
+    ahead = {**standing.entries, **{entry.index: entry for entry, _ in unpaused}}
     runs = (entry.scheduled_at for entry in _runs(standing))
     unwritten = [entry for index, entry in sorted(ahead.items()) if written.get(index) != entry]
     return Advance(unwritten, standing.next_index, next(runs, None))

@@ -36,7 +36,8 @@ where reference_origin is not null;
 
 -- A standing order. Occurrence n falls at the anchor plus n - anchor_index periods in its time zone; the source
 -- order is occurrence 0, next_index the next to run and next_run_at its instant. running is not a status: it
--- follows from a live copy.
+-- follows from a live copy. alerted_* is what the last alert announced: of which run, at what total; alert_again_at is
+-- when that total is looked at again, next_alert_at when the next look for an alert is due.
 create table order_subscriptions (
     store_id bigint not null,
     id text collate "C" not null,
@@ -67,6 +68,17 @@ create table order_subscriptions (
     starts_at timestamptz(3),
     expires_at timestamptz(3),
     next_run_at timestamptz(3),
+    alerted_run_at timestamptz(3),
+    alerted_amount_cents bigint,
+    alert_again_at timestamptz(3),
+    next_alert_at timestamptz(3) generated always as (
+        case
+            when next_run_at = alerted_run_at then alert_again_at
+            else (
+                (next_run_at at time zone 'UTC') - make_interval(hours => renewal_alert_period::integer)
+            ) at time zone 'UTC'
+        end
+    ) stored,
     last_run_at timestamptz(3),
     paused_until timestamptz(3),
     parked_at timestamptz(3),
@@ -146,6 +158,7 @@ create index order_subscriptions_by_expires_at on order_subscriptions (store_id,
 create index order_subscriptions_by_next_run_at on order_subscriptions (store_id, next_run_at, id);
 create index order_subscriptions_by_last_run_at on order_subscriptions (store_id, last_run_at, id);
 create index order_subscriptions_due on order_subscriptions (next_run_at, store_id) where status = 'active';
+create index order_subscriptions_alerting on order_subscriptions (next_alert_at, store_id) where status = 'active';
 create index order_subscriptions_by_created_at on order_subscriptions (store_id, created_at, id);
 create index order_subscriptions_by_updated_at on order_subscriptions (store_id, updated_at, id);
 create index order_subscriptions_by_reference on order_subscriptions (store_id, reference, id);
@@ -211,7 +224,8 @@ create index order_subscription_items_by_reference_origin on order_subscription_
 where reference_origin is not null;
 
 -- The ledger of a subscription: one row per occurrence, past, due or planned. nominal_at is where the calendar
--- puts it, scheduled_at when it runs; reason says why it was moved, skipped, missed or failed.
+-- puts it, scheduled_at when it runs; reason says why it was moved, skipped, missed or failed. One that would cost more
+-- than its subscription allows is held at held_amount_cents, until somebody agrees to approved_amount_cents.
 create table occurrences (
     store_id bigint not null,
     id text collate "C" not null,
@@ -223,6 +237,10 @@ create table occurrences (
     claimed_at timestamptz(3),
     completed_at timestamptz(3),
     alerted_at timestamptz(3),
+    held_at timestamptz(3),
+    held_amount_cents bigint,
+    approved_amount_cents bigint,
+    currency_code text,
     reason text,
     created_at timestamptz(3) not null,
     updated_at timestamptz(3) not null,
@@ -238,12 +256,17 @@ create table occurrences (
     constraint occurrences_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint occurrences_count_from_zero check (occurrence_index >= 0),
     constraint occurrences_have_a_known_status check (
-        status in ('planned', 'due', 'claimed', 'completed', 'skipped', 'missed', 'failed')
+        status in ('planned', 'due', 'held', 'claimed', 'completed', 'skipped', 'missed', 'failed')
+    ),
+    constraint occurrences_note_what_they_are_held_at check (
+        (held_at is not null and held_amount_cents is not null and currency_code is not null)
+        or (status <> 'held' and approved_amount_cents is null)
     ),
     constraint occurrences_note_when_they_were_claimed check (claimed_at is not null or status <> 'claimed'),
     constraint occurrences_note_when_they_were_completed check ((status = 'completed') = (completed_at is not null))
 );
 
+create index occurrences_held on occurrences (store_id, order_subscription_id, id) where status = 'held';
 create index occurrences_by_status on occurrences (store_id, status, id);
 create index occurrences_by_occurrence_index on occurrences (store_id, occurrence_index, id);
 create index occurrences_by_nominal_at on occurrences (store_id, nominal_at, id);

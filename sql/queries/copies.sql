@@ -101,21 +101,50 @@ where
     and order_factories.attempt = claims.attempt;
 
 -- name: claimed
--- What claimed recurring copies ($2) are made from, copies and subscriptions locked, everywhere in the same order; no
--- row for a claim ($3) that holds no longer. The subscription's own addresses and methods come before those of its
--- source order.
+-- What claimed recurring copies ($2) are to make, copies and subscriptions locked, everywhere in the same order; no row
+-- for a claim ($3) that holds no longer.
 select
     copies.id as copy_id,
-    copies.source_order_id,
     copies.order_subscription_id,
     copies.occurrence_id,
     copies.place_target_order,
+    copies.reuse_wallet,
+    occurrences.approved_amount_cents
+from unnest($2::text[], $3::bigint[]) as claims (id, attempt)
+inner join order_factories as copies
+    on copies.store_id = $1 and claims.id = copies.id
+inner join order_subscriptions
+    on copies.store_id = order_subscriptions.store_id and copies.order_subscription_id = order_subscriptions.id
+left join occurrences
+    on copies.store_id = occurrences.store_id and copies.occurrence_id = occurrences.id
+where copies.status = 'in_progress' and copies.attempt = claims.attempt
+order by copies.order_subscription_id, copies.id
+for no key update of copies, order_subscriptions;
+
+-- name: terms
+-- What runs of subscriptions ($2) are made from, in their order, with the customer's wallet where $3 says so. The
+-- subscription's own addresses and methods come before those of its source order.
+select
+    order_subscriptions.source_order_id,
+    order_subscriptions.id as order_subscription_id,
     order_subscriptions.status,
+    order_subscriptions.place_target_order,
+    order_subscriptions.max_increase_percent,
     order_subscriptions.customer_id,
     coalesce(order_subscriptions.customer_email, orders.customer_email) as customer_email,
     customers.customer_group_id,
     orders.currency_code,
     orders.tax_included,
+    coalesce(
+        (
+            select runs.total_amount_cents
+            from orders as runs
+            where runs.store_id = $1 and runs.order_subscription_id = order_subscriptions.id
+            order by runs.id desc
+            limit 1
+        ),
+        orders.total_amount_cents
+    ) as last_amount_cents,
     stores.order_prefix,
     stores.order_suffix,
     coalesce(order_subscriptions.billing_address_id, orders.billing_address_id) as billing_address_id,
@@ -131,35 +160,31 @@ select
         as payment_method_available,
     customer_payment_sources.id as customer_payment_source_id,
     customer_payment_sources.expires_at as payment_source_expires_at
-from unnest($2::text[], $3::bigint[]) as claims (id, attempt)
-inner join order_factories as copies
-    on copies.store_id = $1 and claims.id = copies.id
+from unnest($2::text[], $3::boolean[]) with ordinality as wanted (id, reuse_wallet, position)
 inner join order_subscriptions
-    on copies.store_id = order_subscriptions.store_id and copies.order_subscription_id = order_subscriptions.id
+    on order_subscriptions.store_id = $1 and wanted.id = order_subscriptions.id
 inner join orders
-    on copies.store_id = orders.store_id and copies.source_order_id = orders.id
+    on order_subscriptions.store_id = orders.store_id and order_subscriptions.source_order_id = orders.id
 inner join stores
-    on copies.store_id = stores.store_id
+    on order_subscriptions.store_id = stores.store_id
 left join customers
     on order_subscriptions.store_id = customers.store_id and order_subscriptions.customer_id = customers.id
 left join customer_payment_sources
     on
-        copies.reuse_wallet
-        and copies.store_id = customer_payment_sources.store_id
+        wanted.reuse_wallet
+        and order_subscriptions.store_id = customer_payment_sources.store_id
         and order_subscriptions.customer_id = customer_payment_sources.customer_id
         and customer_payment_sources.id
         = coalesce(order_subscriptions.customer_payment_source_id, orders.customer_payment_source_id)
 left join shipping_methods
     on
-        copies.store_id = shipping_methods.store_id
+        order_subscriptions.store_id = shipping_methods.store_id
         and shipping_methods.id = coalesce(order_subscriptions.shipping_method_id, orders.shipping_method_id)
 left join payment_methods
     on
-        copies.store_id = payment_methods.store_id
+        order_subscriptions.store_id = payment_methods.store_id
         and payment_methods.id = coalesce(customer_payment_sources.payment_method_id, orders.payment_method_id)
-where copies.status = 'in_progress' and copies.attempt = claims.attempt
-order by copies.order_subscription_id, copies.id
-for no key update of copies, order_subscriptions;
+order by wanted.position;
 
 -- name: items
 -- What subscriptions order each time, with the price mode that applies to each item.
@@ -221,6 +246,27 @@ set
     updated_at = $3, version = order_subscriptions.version + 1
 from runs
 where order_subscriptions.store_id = $1 and order_subscriptions.id = runs.order_subscription_id;
+
+-- name: hold
+-- The end of copies ($2) that would cost $4 in currency $5, more than their subscriptions allow: $6 says so. Their
+-- occurrences wait until somebody agrees.
+with aborted as (
+    update order_factories
+    set
+        status = 'aborted', errors_log = $6, errors_count = errors_count + 1, lease_expires_at = null,
+        updated_at = $3, version = version + 1
+    where store_id = $1 and id = any($2::text[])
+    returning id, occurrence_id
+)
+
+update occurrences
+set
+    status = 'held', held_at = $3, held_amount_cents = dear.amount_cents, approved_amount_cents = null,
+    currency_code = dear.currency_code, updated_at = $3, version = occurrences.version + 1
+from unnest($2::text[], $4::bigint[], $5::text[]) as dear (id, amount_cents, currency_code)
+inner join aborted
+    on dear.id = aborted.id
+where occurrences.store_id = $1 and occurrences.id = aborted.occurrence_id;
 
 -- name: fail
 -- The end of a copy that couldn't be made: $5 says why, $6 is the number of its messages. Gives the subscription, if

@@ -44,6 +44,22 @@ left join stock_items
     on skus.store_id = stock_items.store_id and skus.id = stock_items.sku_id
 where skus.store_id = $1 and skus.id = any($2::text[]);
 
+-- name: turns
+-- The instants after $3 and up to $4 at which something about skus $2 changes by itself: prices begin and end, the skus
+-- are published and disabled.
+select distinct turns.at
+from (
+    select unnest(array[prices.starts_at, prices.expires_at]) as at
+    from prices
+    where prices.store_id = $1 and prices.sku_id = any($2::text[])
+    union all
+    select unnest(array[skus.published_at, skus.disabled_at]) as at
+    from skus
+    where skus.store_id = $1 and skus.id = any($2::text[])
+) as turns
+where turns.at > $3 and turns.at <= $4
+order by turns.at;
+
 -- name: promotions
 -- The promotions that apply by themselves at $3, and that of coupon code $2, of which `closed` says why nobody can have
 -- it then; with $4 its use is counted already.

@@ -32,7 +32,7 @@ left_out as (
         store_id = $1
         and order_subscription_id = $2
         and (
-            status in ('planned', 'due')
+            status in ('planned', 'due', 'held')
             and not exists(
                 select 1 from order_factories
                 where
@@ -44,6 +44,25 @@ left_out as (
 )
 
 select id from aborted;
+
+-- name: schedule
+-- What the occurrences of a subscription follow from; a customer ($3, null for an integration) finds only own ones.
+select
+    id,
+    status,
+    frequency,
+    timezone,
+    last_day,
+    anchor_at,
+    anchor_index,
+    next_index,
+    next_run_at,
+    expires_at,
+    paused_until,
+    max_occurrences,
+    catchup_policy
+from order_subscriptions
+where store_id = $1 and id = $2 and ($3::text is null or customer_id = $3);
 
 -- name: set_next_run
 -- When a subscription runs next.

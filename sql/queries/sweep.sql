@@ -1,13 +1,13 @@
 -- name: due_stores
--- Of all stores that run on real time: those with a subscription whose next run has come at $1, if the database
--- belongs to the installation $2. A global read.
+-- Of all stores that run on real time: those with a subscription whose next run, or the alert of it, has come at $1, if
+-- the database belongs to the installation $2. A global read.
 select distinct order_subscriptions.store_id
 from order_subscriptions
 inner join stores
     on order_subscriptions.store_id = stores.store_id
 where
     order_subscriptions.status = 'active'
-    and order_subscriptions.next_run_at <= $1
+    and (order_subscriptions.next_run_at <= $1 or order_subscriptions.next_alert_at <= $1)
     and stores.test_clock_id is null
     and exists(
         select 1 from deployment
@@ -35,7 +35,7 @@ select
             occurrences.store_id = $1
             and occurrences.order_subscription_id = order_subscriptions.id
             and occurrences.occurrence_index > 0
-            and occurrences.status in ('due', 'claimed', 'completed', 'failed')
+            and occurrences.status in ('due', 'held', 'claimed', 'completed', 'failed')
     ) as runs_left,
     (
         select count(*) from order_factories
@@ -91,7 +91,7 @@ where
     store_id = $1
     and order_subscription_id = $2
     and occurrence_index > 0
-    and status in ('due', 'claimed', 'completed', 'failed');
+    and status in ('due', 'held', 'claimed', 'completed', 'failed');
 
 -- name: forget
 -- Takes back what was planned for a subscription from the index $3 on, and led to no copy.
@@ -167,6 +167,31 @@ select
 from unnest($2::text[], $3::text[], $4::text[]) as copies (id, order_subscription_id, occurrence_id)
 inner join order_subscriptions
     on order_subscriptions.store_id = $1 and copies.order_subscription_id = order_subscriptions.id;
+
+-- name: give_up
+-- Held occurrences of these subscriptions, whose next one has come, are missed: nobody agreed to them in time.
+update occurrences
+set status = 'missed', reason = 'approval', updated_at = $3, version = version + 1
+where store_id = $1 and order_subscription_id = any($2) and status = 'held';
+
+-- name: unordered
+-- Occurrences of a subscription that are due, and have no copy that is to be made: somebody agreed to them.
+select
+    id,
+    order_subscription_id
+from occurrences
+where
+    store_id = $1
+    and order_subscription_id = $2
+    and status = 'due'
+    and approved_amount_cents is not null
+    and not exists(
+        select 1 from order_factories
+        where
+            order_factories.store_id = $1
+            and order_factories.occurrence_id = occurrences.id
+            and order_factories.status not in ('failed', 'aborted')
+    );
 
 -- name: park
 -- Takes a subscription out of the schedule until somebody looks at it.

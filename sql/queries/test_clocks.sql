@@ -1,10 +1,11 @@
 -- name: next_stop
--- Where an advancing clock is, where it goes, and when its store next has a subscription due; the clock is locked.
+-- Where an advancing clock is, where it goes, and when its store next has a subscription due to run or to announce that;
+-- the clock is locked.
 select
     test_clocks.frozen_at,
     test_clocks.advancing_to,
     (
-        select min(order_subscriptions.next_run_at)
+        select min(least(order_subscriptions.next_run_at, order_subscriptions.next_alert_at))
         from order_subscriptions
         inner join stores
             on order_subscriptions.store_id = stores.store_id

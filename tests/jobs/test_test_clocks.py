@@ -15,8 +15,9 @@ from service.rules.recurrence import Calendar
 from service.store.pool import Connection
 from tests import factories
 from tests.factories import Line
+from tests.jobs.playing import advance, freeze, said
 from tests.jobs.steps import names_of, offences
-from tests.jobs.test_worker import until, working
+from tests.jobs.test_worker import working
 from tests.spec.writing import Api, pointers, to
 from tests.support import Access
 
@@ -31,26 +32,7 @@ def api(client: httpx2.AsyncClient, integration: Access) -> Api:
 @pytest.fixture
 async def frozen(api: Api, store: Store) -> Any:
     """A clock that stands still at the start, and the store on it."""
-    made = await api.create("test_clocks", {"name": "year", "frozen_at": said(START)})
-    answer = await api.update("stores", str(store.id), None, {"test_clock": to("test_clocks", made["id"])})
-    assert answer.status_code == 200, answer.text
-    return made
-
-
-def said(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-async def advance(api: Api, test_clock: Any, at: datetime) -> None:
-    """Advance a clock and wait until it is there."""
-    answer = await api.update("test_clocks", test_clock["id"], {"_advance_to": said(at)})
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["data"]["attributes"]["status"] == "advancing"
-
-    async def arrived() -> bool:
-        return bool((await api.get(f"test_clocks/{test_clock['id']}"))["data"]["attributes"]["status"] == "ready")
-
-    await until(arrived, 60)
+    return await freeze(api, store, START)
 
 
 async def test_what_falls_due_on_the_way_runs_at_its_own_instant(
