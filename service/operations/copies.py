@@ -19,11 +19,12 @@ from datetime import datetime, timedelta
 import orjson
 
 from service import clock
-from service.errors import ApiError, Conflict, Invalid, NotFound, raise_all
+from service.errors import ApiError, Conflict, Forbidden, Invalid, InvalidState, NotFound, raise_all
 from service.jsonapi.body import Draft
 from service.operations import events, targets
 from service.operations.events import Event
 from service.operations.targets import CopyFailed, Row, Target
+from service.operations.writes import Change, Writer
 from service.principal import Principal, Store
 from service.rules.increases import needs_approval
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN, Messages
@@ -81,6 +82,22 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
     await events.record(connection, store, "recurring_order_copies.create", copy_id, actor=events.actor(principal))
     await enqueue(connection, store.id, copy_id)
     return str(copy_id)
+
+
+class Copies(Writer):
+    """Copies of either kind once they are asked for: what is the client's own changes, and those that are done go."""
+
+    async def release(self, change: Change) -> None:
+        """Integrations delete copies that are done, and those that nobody has begun and no occurrence waits for.
+
+        The orders that copies led to stay, with what they know of subscription and occurrence.
+        """
+        if change.principal.owner is not None:
+            raise Forbidden("{type} are deleted by integrations only.", type=change.resource.type_)
+        status = change.before["status"]
+        waited_for = status == "pending" and change.before["occurrence_id"] is not None
+        if status == "in_progress" or waited_for:
+            change.problems.append(InvalidState("The copy is {status}: it can't be deleted.", status=status))
 
 
 def _problems(found: Row | None, subscription_id: str | None, order_id: str | None) -> list[ApiError]:

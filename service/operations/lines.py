@@ -194,6 +194,9 @@ class OrderSubscriptionItems(Writer):
             held = await change.connection.fetchval(WRITES["count_items"], change.store.id, change.whole["id"])
             _check_room(change, held)
             change.columns["currency_code"] = source["currency_code"]
+            await _take_code(change)
+        if change.problems:
+            return
         if change.sets(*_SOLD):
             given = change.draft.attributes.get("unit_amount_cents")
             currency = change.value("currency_code")
@@ -207,6 +210,21 @@ class OrderSubscriptionItems(Writer):
         total = change.value("quantity") * change.value("unit_amount_cents")
         change.columns["total_amount_cents"] = total
         _check_amount(change, total)
+
+
+async def _take_code(change: Change) -> None:
+    """The code of a new item's sku, which was sent, or linkage to the sku, under either of its names."""
+    sku_ids = {sku_id for name in ("sku", "item") if (sku_id := change.draft.related(name)) is not None}
+    if not sku_ids:
+        if "sku_code" not in change.columns:
+            change.problems.append(blank("sku_code", "/data"))
+        return
+    codes = {await change.connection.fetchval(WRITES["code_of_sku"], change.store.id, sku_id) for sku_id in sku_ids}
+    codes.add(change.columns.get("sku_code", next(iter(codes))))
+    if len(codes) > 1:
+        pointer = change.draft.pointer("sku_code", "item")
+        change.problems.append(Invalid("sku_code, sku and item - are not of one sku", pointer=pointer))
+    change.columns["sku_code"] = next(iter(codes))
 
 
 class Skus(Writer):

@@ -84,8 +84,10 @@ class Statement:
 
         `id_` is the expression of that resource's id.
         """
+        if relationship.everywhere:
+            return f"{id_}::text is not null"
         if relationship.through is None:
-            fixed = [f"{alias}.{column} = '{value}'" for column, value in relationship.where.items()]
+            fixed = [_fixed(f"{alias}.{column}", value) for column, value in relationship.where.items()]
             return " and ".join([f'{alias}."{relationship.via}" = {id_}', *fixed])
         join, through = self.alias(), relationship.through
         return (
@@ -95,7 +97,7 @@ class Statement:
 
     def scope(self, resource: type[Resource], alias: str, *conditions: str) -> str:
         """A where clause: the store, the type's fixed columns, the owner's rows, and further conditions."""
-        fixed = [f"{alias}.{column} = '{value}'" for column, value in resource.where.items()]
+        fixed = [_fixed(f"{alias}.{column}", value) for column, value in resource.where.items()]
         return " and ".join(
             [f"{alias}.store_id = $1", *fixed, *self._owned(resource, alias), *(c for c in conditions if c)]
         )
@@ -136,3 +138,10 @@ class Statement:
             f"exists (select from {table} {parent} where {parent}.store_id = $1"
             f' and {parent}.id = {alias}."{first.column}" and {self._path(rest, parent, owner)})'
         )
+
+
+def _fixed(column: str, value: str | tuple[str, ...]) -> str:
+    """The condition that a column has a value that a Schema declares, or one of several."""
+    values = (value,) if isinstance(value, str) else value
+    listed = ", ".join(f"'{one}'" for one in values)
+    return f"{column} in ({listed})"
