@@ -393,7 +393,7 @@ class OrderSubscriptionItem(Standard):
         nullable=False,
         filter=True,
         sort=True,
-        doc="A new item has this or a relationship to its sku.",
+        doc="A new item has this or the relationship `item`.",
     )
     name = Text(nullable=False, doc="The sku's name.")
     options = JsonObject(write=Write.BOTH, nullable=False, doc="What was chosen: option name to value.")
@@ -418,8 +418,8 @@ class OrderSubscriptionItem(Standard):
     total_amount_cents = Cents(nullable=False, filter=True, sort=True, doc="Quantity times the price of one.")
 
     order_subscription = ToOne("order_subscriptions", write=Write.CREATE, required=True)
-    sku = ToOne("skus", write=Write.CREATE)
-    item = ToOne("skus", column="sku_id", write=Write.CREATE, doc="The sku, by Commerce Layer's other name for it.")
+    sku = ToOne("skus")
+    item = ToOne("skus", column="sku_id", write=Write.CREATE, doc="The sku, as clients of Commerce Layer send it.")
     source_line_item = ToOne("line_items", doc="The line of the source order that it comes from.")
 
     class Meta:

@@ -213,18 +213,16 @@ class OrderSubscriptionItems(Writer):
 
 
 async def _take_code(change: Change) -> None:
-    """The code of a new item's sku, which was sent, or linkage to the sku, under either of its names."""
-    sku_ids = {sku_id for name in ("sku", "item") if (sku_id := change.draft.related(name)) is not None}
-    if not sku_ids:
+    """The code of a new item's sku, which was sent, or linkage to the sku."""
+    sku_id = change.draft.related("item")
+    if sku_id is None:
         if "sku_code" not in change.columns:
             change.problems.append(blank("sku_code", "/data"))
         return
-    codes = {await change.connection.fetchval(WRITES["code_of_sku"], change.store.id, sku_id) for sku_id in sku_ids}
-    codes.add(change.columns.get("sku_code", next(iter(codes))))
-    if len(codes) > 1:
-        pointer = change.draft.pointer("sku_code", "item")
-        change.problems.append(Invalid("sku_code, sku and item - are not of one sku", pointer=pointer))
-    change.columns["sku_code"] = next(iter(codes))
+    code = await change.connection.fetchval(WRITES["code_of_sku"], change.store.id, sku_id)
+    if change.columns.setdefault("sku_code", code) != code:
+        pointer = change.draft.pointer("sku_code")
+        change.problems.append(Invalid("sku_code - is not the code of the item", pointer=pointer))
 
 
 class Skus(Writer):
