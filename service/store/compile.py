@@ -74,18 +74,20 @@ class Statement:
         if isinstance(relationship, ToOne):
             joined = f'{alias}.id = {owner}."{relationship.column}"'
             return f"({row} where {self.scope(selection.resource, alias, joined)})"
-        related = self.related(relationship, alias, f"{owner}.id")
+        related = self.related(resource, relationship, alias, f"{owner}.id")
         where = self.scope(selection.resource, alias, related)
         # One more than a document may hold, so that too many are noticed and not cut off.
         return f"array({row} where {where} order by {alias}.id limit {MAX_INCLUDED + 1})"
 
-    def related(self, relationship: ToMany, alias: str, id_: str) -> str:
+    def related(self, resource: type[Resource], relationship: ToMany, alias: str, id_: str) -> str:
         """The condition that rows of `alias` are what a to-many relationship of a resource holds.
 
         `id_` is the expression of that resource's id.
         """
         if relationship.everywhere:
-            return f"{id_}::text is not null"
+            parent = self.alias()
+            there = f"{parent}.store_id = $1 and {parent}.id = {id_}"
+            return f"exists (select from {resource.table} {parent} where {there})"
         if relationship.through is None:
             fixed = [_fixed(f"{alias}.{column}", value) for column, value in relationship.where.items()]
             return " and ".join([f'{alias}."{relationship.via}" = {id_}', *fixed])

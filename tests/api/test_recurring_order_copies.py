@@ -161,7 +161,7 @@ async def test_a_copy_that_its_occurrence_waits_for_stays(
 ) -> None:
     order_id, _ = await sample(connection, store)
     due_at = clock.now() - timedelta(minutes=1)
-    columns = {"frequency": "daily", "anchor_at": due_at - timedelta(days=1), "next_run_at": due_at}
+    columns: dict[str, Any] = {"frequency": "daily", "anchor_at": due_at - timedelta(days=1), "next_run_at": due_at}
     await factories.subscription(connection, store, order_id, **columns)
     async with database.transaction() as transaction:
         (copy_id,) = (await sweep.sweep(transaction, store)).copies
