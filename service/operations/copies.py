@@ -13,6 +13,7 @@ notes why in a transaction of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -39,6 +40,9 @@ ENTRYPOINT = "order_factories"
 
 LEASE = timedelta(seconds=60)
 """How long a worker may take: longer than its statements may, and than the queue waits for a sign of life."""
+
+LONG_QUEUE = 1_000
+"""How many jobs may wait or run for lost ones to be looked for among them."""
 
 BATCH = 25
 """How many copies of a store one job makes together."""
@@ -303,5 +307,17 @@ async def fail(connection: Connection, claimed: Claim, messages: Messages) -> No
 
 
 async def abandoned(connection: Connection, at: datetime, *, limit: int) -> list[tuple[int, str]]:
-    """Store and id of copies of all stores that nobody works on at this instant of real time, at most `limit`."""
-    return [(row["store_id"], row["id"]) for row in await connection.fetch(COPIES["abandoned"], at, limit)]
+    """Store and id of copies of all stores whose job got lost, looked for among `limit` that nobody works on.
+
+    `at` is real time. While the queue is long, those that wait are taken to wait for their job.
+    """
+    rows = await connection.fetch(COPIES["abandoned"], at, limit)
+    jobs = await queue.payloads(connection, ENTRYPOINT, most=LONG_QUEUE) if rows else None
+    if jobs is None:
+        return []
+    named: set[tuple[int, str]] = set()
+    for payload in jobs:
+        with suppress(ValueError, TypeError):  # what isn't a job of ours names no copy
+            store_id, *copy_ids = orjson.loads(payload)
+            named.update((store_id, copy_id) for copy_id in copy_ids)
+    return [found for row in rows if (found := (row["store_id"], row["id"])) not in named]
