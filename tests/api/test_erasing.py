@@ -126,7 +126,8 @@ async def test_who_repeats_the_same_things_keeps_orders_and_subscriptions_as_the
 ) -> None:
     other = await factories.customer(connection, store, email="bea@example.com")
     order_id = await factories.full_order(connection, store, [factories.Line(link.mug)], customer_id=other)
-    subscription_id = await factories.subscription(connection, store, order_id)
+    own = await factories.address(connection, store, customer_id=other, snapshot=True)
+    subscription_id = await factories.subscription(connection, store, order_id, shipping_address_id=own)
     await factories.payment_source(connection, store, other)
     await make(database, store, await ask(database, bearer(store), order_id, subscription_id))
     keyed = (await grant(customer_id=other)).headers | {"Idempotency-Key": "of-the-other"}
