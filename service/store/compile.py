@@ -80,7 +80,7 @@ class Statement:
         return (
             f"case when {stored} = '{shown.instead_of}' and exists"
             f" (select from {graph[relationship.type_].table} {inner} where {inner}.store_id = $1"
-            f" and {self.related(relationship, inner, f'{alias}.id')} and {inner}.status in ({statuses}))"
+            f" and {self.related(resource, relationship, inner, f'{alias}.id')} and {inner}.status in ({statuses}))"
             f" then '{shown.word}' else {stored} end"
         )
 
