@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from service import clock
-from service.jobs import engine, sweep
-from service.operations import sweep as operation
+from service.jobs import engine, watch
+from service.operations import watching
 from service.principal import Store
 from service.store import deployment
 from service.store.pool import Connection, Database
@@ -61,17 +61,17 @@ async def test_a_worker_that_gets_no_notifications_polls(
 
 @pytest.mark.rule("FM-61")
 async def test_runs_that_nobody_begins_are_warned_of(database: Database, connection: Connection, store: Store) -> None:
-    before, _ = await operation.late(connection, clock.now() - sweep.LATE)
-    due_at = clock.now() - sweep.LATE - MINUTE
+    before = (await watching.look(connection, clock.now())).late
+    due_at = clock.now() - watching.LATE - MINUTE
     _, id_ = await pair(connection, store, frequency="weekly", anchor_at=due_at - timedelta(days=7), next_run_at=due_at)
     with capture_logs() as logs:
-        assert await sweep.watch(database) == before + 1
+        assert await watch.watch(database) == before + 1
     (warning,) = [entry for entry in logs if entry["event"] == "runs are late"]
     assert warning["longest_seconds"] >= 360
     await connection.execute(
         "update order_subscriptions set next_run_at = null where store_id = $1 and id = $2", store.id, id_
     )
-    assert await sweep.watch(database) == before
+    assert await watch.watch(database) == before
 
 
 @pytest.mark.rule("FM-57", "FM-60", "FM-65")
