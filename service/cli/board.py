@@ -53,17 +53,25 @@ async def shown(settings: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
 
 
 async def _tell(stop: asyncio.Event) -> None:
-    """Log what has been done, where anything has."""
+    """Log what is done, where anything is, until this is cancelled."""
     before = done()
-    while not stop.is_set():
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), TOLD)
-        now = done()
-        completed, failed = now.completed - before.completed, now.failed - before.failed
-        if completed or failed:
-            log.info("worked", copies_completed=completed, copies_failed=failed, jobs_running=now.running)
-        before = now
-    log.info("stopping", waiting_for=before.running)
+    try:
+        while not stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), TOLD)
+            before = _tell_since(before)
+        log.info("stopping", waiting_for=before.running)
+        await asyncio.get_running_loop().create_future()
+    finally:
+        _tell_since(before)
+
+
+def _tell_since(before: Done) -> Done:
+    now = done()
+    completed, failed = now.completed - before.completed, now.failed - before.failed
+    if completed or failed:
+        log.info("worked", copies_completed=completed, copies_failed=failed, jobs_running=now.running)
+    return now
 
 
 async def _draw(settings: Settings, stop: asyncio.Event) -> None:

@@ -20,6 +20,5 @@ create table workers (
     seen_at timestamptz(3) not null,
     constraint workers_have_unique_ids primary key (id),
     constraint workers_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
-    constraint workers_have_a_name check (name <> ''),
-    constraint workers_are_seen_from_their_start_on check (seen_at >= started_at)
+    constraint workers_have_a_name check (name <> '')
 );
