@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -26,22 +25,9 @@ from service.store.pool import Connection, Database, open_database
 from service.store.workers import Worker
 from tests import factories
 from tests.jobs.steps import ask, bearer, claim, pair
-from tests.support import Access, with_database
+from tests.support import Access
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-async def own_url(server_url: str, template: str) -> AsyncIterator[str]:
-    """A migrated database in which nothing else happens."""
-    name = f"watched_{uuid.uuid4().hex}"
-    admin = await asyncpg.connect(server_url)
-    try:
-        await admin.execute(f"create database {name} template {template}")
-        yield with_database(server_url, name)
-        await admin.execute(f"drop database if exists {name} with (force)")
-    finally:
-        await admin.close()
 
 
 @asynccontextmanager

@@ -45,18 +45,51 @@ async def test_an_idle_worker_asks_for_little(database_url: str, monkeypatch: py
     assert 0 < of_the_queue * 60 / IDLE_SECONDS <= 120
 
 
+async def test_a_subscription_runs_within_seconds_of_its_instant(
+    connection: Connection, database_url: str, store: Store
+) -> None:
+    await deployment.adopt(connection, await deployment.here(connection), at=clock.now())
+    async with working(database_url):
+        await asyncio.sleep(1)
+        due_at = clock.now() + timedelta(seconds=2)
+        columns = {"anchor_at": due_at - timedelta(days=7), "next_run_at": due_at}
+        _, id_ = await pair(connection, store, frequency="weekly", **columns)
+
+        async def ordered() -> bool:
+            return await copied(connection, store) == 1
+
+        await until(ordered)
+    (begun,) = await connection.fetch(
+        "select started_at from order_factories where store_id = $1 and order_subscription_id = $2", store.id, id_
+    )
+    assert timedelta(0) <= begun["started_at"] - due_at < timedelta(seconds=8)
+
+
 async def test_a_worker_that_gets_no_notifications_polls(
     database: Database, connection: Connection, database_url: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "POLL", timedelta(seconds=1))
+    opened: list[asyncpg.Connection[asyncpg.Record]] = []
+    connect = asyncpg.connect
+
+    async def noted(*arguments: Any, **options: Any) -> Any:
+        opened.append(await connect(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(asyncpg, "connect", noted)
     ends = await pair(connection, store)
-    async with working(database_url, statement_cache_size=0):
-        await connection.execute("alter table pgqueuer.pgqueuer disable trigger user")
-        try:
+    async with working(database_url, statement_cache_size=0) as stop:
+        await asyncio.sleep(1)
+        # As behind PgBouncer in transaction mode: the connection is well, and LISTEN is nobody's.
+        (queue,) = opened
+        await queue.execute("unlisten *")
+        # Longer than the queue's own check of its listener takes to fail.
+        for _ in range(3):
             copy_id = await ask(database, bearer(store), *ends)
-            await reach(connection, store, copy_id, "completed", 10)
-        finally:
-            await connection.execute("alter table pgqueuer.pgqueuer enable trigger user")
+            await reach(connection, store, copy_id, "completed", 5)
+            await asyncio.sleep(7)
+        assert not stop.is_set()
+        assert opened == [queue]
 
 
 @pytest.mark.rule("FM-61")
