@@ -74,9 +74,9 @@ async def copied(connection: Connection, store: Store) -> int:
 
 @asynccontextmanager
 async def held(database: Database, store: Store) -> AsyncIterator[None]:
-    """A lock on the store's subscriptions: meanwhile copies can be claimed, but not finished."""
+    """A lock on the store's subscriptions: meanwhile copies can be asked for and claimed, but not finished."""
     async with database.transaction() as connection:
-        await connection.execute("select from order_subscriptions where store_id = $1 for update", store.id)
+        await connection.execute("select from order_subscriptions where store_id = $1 for no key update", store.id)
         yield
 
 
