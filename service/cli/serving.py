@@ -21,6 +21,7 @@ import uvloop
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from service import gateways
 from service.app import create_app
 from service.cli import logs
 from service.errors import StartupError
@@ -163,6 +164,7 @@ async def work(settings: Settings, concurrency: int, ready: Callable[[], None]) 
 
 
 async def _work(settings: Settings, stop: asyncio.Event, concurrency: int = 8) -> None:
+    gateways.configure(settings)
     await engine.run(
         settings.database_url or "",
         stop=stop,
