@@ -55,7 +55,7 @@ class AdvanceJob:
 
     async def _settle_payments(self, store_id: int) -> None:
         """Settle all payments of a store; other workers may help. Gateways that don't answer don't stop its time."""
-        asked: set[str] = set()
+        silent: set[str] = set()
         while True:
             async with self._database.connection() as connection:
                 store = await stores.find(connection, store_id)
@@ -63,8 +63,8 @@ class AdvanceJob:
                 due = [] if store is None else await dunning.due(connection, store)
             free = [order_id for order_id, ends in leases.items() if ends <= clock.now()]
             for order_id in [*free, *due]:
-                asked.add(order_id)
-                await self._payments.go_on(store_id, order_id)
-            if leases.keys() <= asked and not due:
+                if not await self._payments.go_on(store_id, order_id):
+                    silent.add(order_id)
+            if leases.keys() <= silent and not due:
                 return
-            await asyncio.sleep(LONGEST_WAIT.total_seconds() / 10)
+            await asyncio.sleep(LONGEST_WAIT.total_seconds() / 100)

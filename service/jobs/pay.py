@@ -30,16 +30,21 @@ class PaymentJob:
         """Go on with the payment of the order that the job names, if nobody is at it."""
         await self.go_on(*orjson.loads(job.payload or b""))
 
-    async def go_on(self, store_id: int, order_id: str) -> None:
-        """Settle the payment of an order that nobody is at, or ask for it anew where that is due."""
+    async def go_on(self, store_id: int, order_id: str) -> bool:
+        """Settle the payment of an order that nobody is at, or ask for it anew where that is due.
+
+        Gives False where the gateway doesn't answer.
+        """
         try:
             await self._run(store_id, lambda on, store: payments.resume(on, store, order_id, actor=events.WORKER))
             await self._retry(store_id, order_id)
         except PaymentRefused as refused:
             log.info("payment refused", store_id=store_id, order_id=order_id, reason=refused.detail)
         except InProgress:
-            # The gateway is silent still; once this lease is over, it is asked again.
+            # Once this lease is over, it is asked again.
             log.warning("gateway silent", store_id=store_id, order_id=order_id)
+            return False
+        return True
 
     async def _retry(self, store_id: int, order_id: str) -> None:
         try:

@@ -115,7 +115,7 @@ async def abandoned(connection: Connection, at: datetime, *, limit: int) -> list
 
 
 async def open_payments(connection: Connection, store_id: int) -> dict[str, datetime]:
-    """The orders of a store with payments that are not settled, and until when somebody is at them, real time."""
+    """The orders of a store that wait for their payment, and until when somebody is at it, real time."""
     rows = await connection.fetch(PLACING["open_payments"], store_id)
     return {row["order_id"]: row["lease_expires_at"] for row in rows}
 

@@ -259,12 +259,12 @@ from stores
 where orders.store_id = $1 and orders.id = $2 and stores.store_id = $1;
 
 -- name: open_payments
--- The orders of a store whose gateways haven't said yet what becomes of their payments, and until when somebody is at it.
+-- The orders of a store whose gateways haven't said yet whether they are paid, and until when somebody is at that.
 select
     order_id,
     lease_expires_at
 from payment_attempts
-where store_id = $1 and lease_expires_at is not null
+where store_id = $1 and lease_expires_at is not null and status = 'pending'
 order by lease_expires_at, id;
 
 -- name: abandoned
