@@ -122,10 +122,15 @@ class Graph(Mapping[str, "type[Resource]"]):
                         raise TypeError(f"{where} sorts by {key!r}, which {target.type_} can't be sorted by")
             for root in OWNERS:
                 resource.owner_path(self, root)
-            if resource.seen_with and not isinstance(resource.relationships.get(resource.seen_with), ToOne):
-                raise TypeError(
-                    f"{resource.__name__}: {resource.seen_with!r} is no to-one relationship to be seen with"
-                )
+            self._check_what_is_seen(resource)
+
+    @staticmethod
+    def _check_what_is_seen(resource: type[Resource]) -> None:
+        for column, shown in resource.shown.items():
+            if not isinstance(resource.relationships.get(shown.relationship), ToMany):
+                raise TypeError(f"{resource.__name__}: {column!r} is shown by no to-many relationship")
+        if resource.seen_with and not isinstance(resource.relationships.get(resource.seen_with), ToOne):
+            raise TypeError(f"{resource.__name__}: {resource.seen_with!r} is no to-one relationship to be seen with")
 
 
 graph = Graph()
@@ -144,6 +149,19 @@ class Through:
     table: str
     own: str
     other: str
+
+
+@dataclass(frozen=True)
+class While:
+    """A word that is shown instead of another, while a to-many relationship holds a resource of one of these statuses.
+
+    It is worked out when it is read and never stored, so it can't outlast what it tells of.
+    """
+
+    word: str
+    instead_of: str
+    relationship: str
+    statuses: tuple[str, ...]
 
 
 class _Linked:
@@ -289,6 +307,8 @@ class Resource(Schema, metaclass=_ResourceType):
     they see.
 
     Of what has one of certain columns set, a guest doesn't see a column that is `personal`: column -> those columns.
+    What a column shows may depend on related resources: `shown`, column -> `While`. Such a column is read and filtered
+    as it is shown, and sorted as it is stored.
     """
 
     type_: ClassVar[str]
@@ -299,6 +319,7 @@ class Resource(Schema, metaclass=_ResourceType):
     internal: ClassVar[tuple[str, ...]]
     private: ClassVar[tuple[str, ...]]
     personal: ClassVar[Mapping[str, tuple[str, ...]]]
+    shown: ClassVar[Mapping[str, While]]
     period: ClassVar[tuple[str, str]]
     seen_with: ClassVar[str]
     disclosed: ClassVar[Mapping[str, str]]
@@ -323,6 +344,7 @@ class Resource(Schema, metaclass=_ResourceType):
         cls.internal = tuple(getattr(meta, "internal", ()))
         cls.private = tuple(getattr(meta, "private", ()))
         cls.personal = dict(getattr(meta, "personal", {}))
+        cls.shown = dict(getattr(meta, "shown", {}))
         cls.period = getattr(meta, "period", ("", ""))
         cls.seen_with = getattr(meta, "seen_with", "")
         cls.disclosed = dict(getattr(meta, "disclosed", {}))

@@ -59,13 +59,30 @@ class Statement:
         return ", ".join([*columns, *nested])
 
     def column(self, resource: type[Resource], alias: str, column: str) -> str:
-        """What the viewer sees in a column: null for guests where it tells of somebody who they may not be."""
+        """What the viewer sees in a column: null for guests where it tells of somebody who they may not be.
+
+        Where what is shown depends on related resources, it is what is shown.
+        """
         owner = self._viewer.owner
         known_by = resource.personal.get(column, ()) if owner is not None and owner.type_ == "carts" else ()
-        seen = f'{alias}."{column}"'
+        seen = self._shown(resource, alias, column)
         if not known_by:
             return seen
         return f"case when num_nonnulls({', '.join(f'{alias}.{name}' for name in known_by)}) = 0 then {seen} end"
+
+    def _shown(self, resource: type[Resource], alias: str, column: str) -> str:
+        stored, shown = f'{alias}."{column}"', resource.shown.get(column)
+        if shown is None:
+            return stored
+        relationship, inner = resource.relationships[shown.relationship], self.alias()
+        assert isinstance(relationship, ToMany)  # noqa: S101 -- checked with the graph
+        statuses = ", ".join(f"'{status}'" for status in shown.statuses)
+        return (
+            f"case when {stored} = '{shown.instead_of}' and exists"
+            f" (select from {graph[relationship.type_].table} {inner} where {inner}.store_id = $1"
+            f" and {self.related(relationship, inner, f'{alias}.id')} and {inner}.status in ({statuses}))"
+            f" then '{shown.word}' else {stored} end"
+        )
 
     def _included(self, resource: type[Resource], name: str, selection: Selection, owner: str) -> str:
         relationship = resource.relationships[name]
