@@ -289,6 +289,15 @@ async def test_another_installation_charges_nobody(refused: Run, connection: Con
     assert await connection.fetchval(jobs, key) == 1
 
 
+async def test_who_is_erased_is_not_charged(refused: Run, api: Api) -> None:
+    answer = await api.update("customers", refused.customer_id, {"_erase": True})
+    assert answer.status_code == 200, answer.text
+    (attempt,) = await refused.attempts()
+    assert (attempt["source_token"], attempt["detail"], attempt["retry_at"]) == (None, None, None)
+    await refused.pay()
+    assert await refused.statuses() == ["declined"]
+
+
 @pytest.mark.rule("FM-70")
 async def test_a_coupon_of_the_first_order_takes_nothing_off_the_next(
     run: Run, connection: Connection, store: Store
@@ -314,7 +323,7 @@ async def test_the_ladder_is_climbed_on_a_test_clock_and_moves_no_run(
 ) -> None:
     frozen = await freeze(api, store, START)
     first = START + HOUR
-    columns = {"anchor_at": first - timedelta(days=28), "next_run_at": first}
+    columns: dict[str, Any] = {"anchor_at": first - timedelta(days=28), "next_run_at": first}
     run = await prepare(database, connection, replace(store, frozen_at=START), token="tok_decline", **columns)
     async with working(database_url):
         await advance(api, frozen, START + timedelta(days=2))
