@@ -230,8 +230,9 @@ class ToOne(_Linked, mj.Relationship):
 class ToMany(_Linked, mj.Relationship):
     """A relationship to any number of resources.
 
-    Either `via` names the column of the other table that points here, with `where` for further fixed conditions on it,
-    or `through` the join table. `includable=False` marks relationships without a bound (a store's events): they have
+    Either `via` names the column of the other table that points here, with `where` for further fixed conditions on it
+    (a value, or several of which it has one), or `through` the join table, or it holds all of its type that the store
+    has (`everywhere`). `includable=False` marks relationships without a bound (a store's events): they have
     links and paging, but can't be included. Only those `through` a join table can be written, `guarded` ones by
     integrations only.
     """
@@ -241,20 +242,22 @@ class ToMany(_Linked, mj.Relationship):
         type_: str,
         *,
         via: str = "",
-        where: Mapping[str, str] | None = None,
+        where: Mapping[str, str | tuple[str, ...]] | None = None,
         through: Through | None = None,
+        everywhere: bool = False,
         write: Write = Write.NEVER,
         guarded: bool = False,
         includable: bool = True,
         doc: str = "",
     ) -> None:
-        if bool(via) == bool(through):
-            raise TypeError(f"a to-many relationship to {type_!r} needs either `via` or `through`")
+        if [bool(via), bool(through), everywhere].count(True) != 1:
+            raise TypeError(f"a to-many relationship to {type_!r} needs one of `via`, `through` and `everywhere`")
         if write and not through:
-            raise TypeError(f"a to-many relationship to {type_!r} is written at the other end, which `via` names")
+            raise TypeError(f"a to-many relationship to {type_!r} has no join table, and is written at the other end")
         self.via = via
         self.where = dict(where or {})
         self.through = through
+        self.everywhere = everywhere
         self.write = write
         self.guarded = guarded
         self.filter = through is not None

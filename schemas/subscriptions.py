@@ -53,6 +53,7 @@ class SubscriptionModel(Standard):
     )
     auto_cancel = Boolean(write=Write.BOTH, doc="Whether a subscription is cancelled when its source order is.")
 
+    markets = ToMany("markets", everywhere=True, doc="Where it is offered: in every market of the store.")
     order_subscriptions = ToMany("order_subscriptions", via="subscription_model_id", includable=False)
 
     class Meta:
@@ -221,7 +222,13 @@ class OrderSubscription(Standard, Tagged):
 class OrderSubscriptionItem(Standard):
     """What a subscription orders each time: a sku with options and quantity."""
 
-    sku_code = Text(write=Write.BOTH, required=True, filter=True, sort=True)
+    sku_code = Text(
+        write=Write.BOTH,
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="A new item has this or the relationship `item`.",
+    )
     name = Text(nullable=False, doc="The sku's name.")
     options = JsonObject(write=Write.BOTH, nullable=False, doc="What was chosen: option name to value.")
     quantity = Integer(minimum=1, write=Write.BOTH, required=True, filter=True, sort=True)
@@ -246,6 +253,7 @@ class OrderSubscriptionItem(Standard):
 
     order_subscription = ToOne("order_subscriptions", write=Write.CREATE, required=True)
     sku = ToOne("skus")
+    item = ToOne("skus", column="sku_id", write=Write.CREATE, doc="The sku, as clients of Commerce Layer send it.")
     source_line_item = ToOne("line_items", doc="The line of the source order that it comes from.")
 
     class Meta:

@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     """Whether URLs that stores name may lead into private networks, and be without TLS."""
     deployment_id: str = ""
     """The name of this installation; by default what tells its database from copies of it. See `reprise adopt`."""
+    metrics_token: str = ""
+    """What `/metrics` asks for as a bearer token; without it, it answers everybody."""
     log_level: str = "info"
     """debug, info, warning or error."""
 

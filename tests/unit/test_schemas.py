@@ -94,9 +94,12 @@ def test_an_amount_not_named_in_cents_is_refused() -> None:
         declare(fields={"price": kinds.Cents()})
 
 
-@pytest.mark.parametrize("ways", [{}, {"via": "sku_id", "through": Through("sku_tags", "sku_id", "tag_id")}])
+@pytest.mark.parametrize(
+    "ways",
+    [{}, {"via": "sku_id", "everywhere": True}, {"via": "sku_id", "through": Through("sku_tags", "sku_id", "tag_id")}],
+)
 def test_a_to_many_relationship_needs_one_way_to_its_target(ways: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="to-many relationship to 'tags' needs either"):
+    with pytest.raises(TypeError, match="to-many relationship to 'tags' needs one of"):
         ToMany("tags", **ways)
 
 
