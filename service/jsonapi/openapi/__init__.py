@@ -30,6 +30,9 @@ YAML = documents.YAML
 JSON = "application/json"
 """The media type of openapi.json."""
 
+_SHORT = 80
+"""What is shorter is written on one line, if nothing is nested in it."""
+
 _EVERYWHERE = ("X-Request-Id", "traceparent", "Server-Timing", "Vary")
 """The headers of every answer, whatever the route."""
 
@@ -76,7 +79,7 @@ def dump(document: Mapping[str, Any]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes paragraphs as blocks, references on one line, and what occurs twice twice.
+    """Writes paragraphs as blocks, what is short on one line, examples as compactly as JSON, and what occurs twice twice.
 
     Many tools that read OpenAPI know no YAML aliases.
     """
@@ -90,12 +93,27 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 def _mapping(dumper: yaml.SafeDumper, value: Object) -> yaml.MappingNode:
-    reference = value.keys() == {"$ref"}
-    return dumper.represent_mapping("tag:yaml.org,2002:map", value, flow_style=reference or None)
+    short = sum(len(f"{key}: {inner}, ") for key, inner in value.items()) < _SHORT
+    node = dumper.represent_mapping(
+        "tag:yaml.org,2002:map", value, flow_style=short and all(map(_plain, value.values()))
+    )
+    for key, inner in node.value:
+        if key.value == "value" and "summary" in value:
+            inner.flow_style = True
+    return node
+
+
+def _sequence(dumper: yaml.SafeDumper, value: list[Any]) -> yaml.SequenceNode:
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=all(map(_plain, value)))
+
+
+def _plain(value: Any) -> bool:
+    return not isinstance(value, (dict, list)) and "\n" not in str(value)
 
 
 _Dumper.add_representer(str, _text)
 _Dumper.add_representer(dict, _mapping)
+_Dumper.add_representer(list, _sequence)
 
 
 @cache
