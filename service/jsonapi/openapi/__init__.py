@@ -17,7 +17,7 @@ import yaml
 
 from schemas.base import ToMany, ToOne
 from service.jsonapi.negotiation import MEDIA_TYPE
-from service.jsonapi.openapi import atomic, documents, errors, json_schemas, operations, parameters
+from service.jsonapi.openapi import atomic, documents, errors, examples, json_schemas, operations, parameters
 from service.jsonapi.openapi.described import Described
 from service.jsonapi.openapi.down import convert
 from service.jsonapi.openapi.refs import SCHEMAS, headers
@@ -59,6 +59,7 @@ def build(entries: Mapping[str, Described]) -> Object:
     for response in _responses(document):
         response["headers"] = headers(*_EVERYWHERE) | response.get("headers", {})
     flat: Object = _flat(document, document["components"]["schemas"])
+    examples.attach(flat)
     return flat
 
 
@@ -79,7 +80,7 @@ def dump(document: Mapping[str, Any]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes paragraphs as blocks, what is short on one line, examples as compactly as JSON, and what occurs twice twice.
+    """Writes paragraphs as blocks, what is short on one line, examples compactly, and what occurs twice twice.
 
     Many tools that read OpenAPI know no YAML aliases.
     """

@@ -135,9 +135,3 @@ def _merge_media_types(content: dict[str, Any]) -> None:
         described.setdefault(name.partition(";")[0], []).append(value["schema"])
     content.clear()
     content |= {name: {"schema": {"anyOf": schemas}} for name, schemas in described.items()}
-
-
-@schemathesis.deserializer("application/yaml")
-def as_text(context: schemathesis.DeserializationContext, response: schemathesis.Response) -> str:  # noqa: ARG001
-    """openapi.yaml is described as a text."""
-    return response.content.decode()
