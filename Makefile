@@ -17,9 +17,8 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test contract chaos year bench bench-copies browser screenshots verify $(CHECKS) format openapi examples baseline docs \
-	lock \
-	clean stale
+.PHONY: help run test contract chaos year bench bench-copies browser screenshots verify $(CHECKS) format openapi examples \
+	baseline docs lock clean stale
 
 ##@ Use
 help: ## print this
