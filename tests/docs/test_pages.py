@@ -26,7 +26,7 @@ END = "\x1e"
 
 
 class Page(NamedTuple):
-    """What came of a page: where its service answers, its token, and each block with its output and what is shown of it."""
+    """What came of a page: where its service answers, its token; each block with its output and what is shown of it."""
 
     url: str
     token: str

@@ -75,7 +75,11 @@ def filtering() -> dict[str, Object]:
     value = {"type": "string"}
     matched = {"type": "object", "propertyNames": {"enum": list(MATCHERS)}, "additionalProperties": value}
     ends = "|".join(MATCHERS)
-    predicates = {"type": "object", "propertyNames": {"pattern": f"_({ends})$"}, "additionalProperties": value}
+    predicates = {
+        "type": "object",
+        "propertyNames": {"pattern": f"^[A-Za-z0-9_.]+_({ends})$"},
+        "additionalProperties": value,
+    }
     return {
         "filter": {
             "name": "filter",
