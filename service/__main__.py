@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Annotated
 
@@ -107,14 +108,24 @@ def serve_api(
 def work_jobs(
     *,
     concurrency: Annotated[int, typer.Option(min=2, help="How many jobs run at a time.")] = 16,
+    metrics_host: Annotated[str, typer.Option(help="The address to tell health and metrics at.")] = "127.0.0.1",
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="The port for that, 0 for any that is free; none by default.")
+    ] = None,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Work on the queue alone."""
     settings = _serving(database_url)
-    with server(settings) as url:
+    with ExitStack() as held:
+        sock = None if metrics_port is None else held.enter_context(listen(metrics_host, metrics_port))
+        url = held.enter_context(server(settings))
         run(_check_schema(url))
         settings = settings.model_copy(update={"database_url": url})
-        run(work(settings, concurrency, lambda: answer("Reprise works.")))
+
+        def ready() -> None:
+            answer("Reprise works." if sock is None else f"Reprise works, and is watched at {url_of(sock)}/metrics.")
+
+        run(work(settings, concurrency, ready, sock=sock))
 
 
 @app.command()

@@ -14,9 +14,11 @@ from starlette.responses import Response
 from starlette_compress import CompressMiddleware
 
 from service.errors import ApiError, MethodNotAllowed, NotFound, StartupError, Unavailable
+from service.http import health, metrics
 from service.http.auth import TokenCache
 from service.http.conditional import NotModified
 from service.http.facades import renderer
+from service.http.health import Lookout
 from service.http.middleware import BodyLimit, CodedTags, Problems, RequestContext, RequestLimits
 from service.http.proxies import Forwarded
 from service.http.routes import routes
@@ -63,6 +65,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         ) as database:
             app.state.database = database
             app.state.numbers = Numbers(database)
+            app.state.lookout = Lookout(database, settings.deployment_id)
             yield
 
     app = Starlette(
@@ -76,6 +79,28 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app.state.tokens = TokenCache(settings.token_cache_seconds)
     app.state.link_keys = LinkKeys(settings.keys)
     app.state.calendar_keys = CalendarKeys(settings.keys)
+    return app
+
+
+def create_lookout(settings: Settings) -> Starlette:
+    """What a worker answers to whoever watches it: `/healthz`, `/readyz` and `/metrics`, of its process and database.
+
+    `settings.database_url` must be set by now; a pool of its own opens with the application's lifespan.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with open_database(
+            settings.database_url or "",
+            max_size=1,
+            command_timeout=settings.command_timeout,
+            statement_cache_size=settings.statement_cache_size,
+        ) as database:
+            app.state.lookout = Lookout(database, settings.deployment_id)
+            yield
+
+    app = Starlette(routes=[*health.routes, *metrics.routes], lifespan=lifespan)
+    app.state.settings = settings
     return app
 
 

@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     """Larger request bodies are refused with 413."""
     deployment_id: str = ""
     """The name of this installation; by default what tells its database from copies of it. See `reprise adopt`."""
+    metrics_token: str = ""
+    """What `/metrics` asks for as a bearer token; without it, it answers everybody."""
     log_level: str = "info"
     """debug, info, warning or error."""
 

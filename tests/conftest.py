@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import AsyncIterator, Collection, Iterator
 from pathlib import Path
 
@@ -106,6 +107,19 @@ async def database_url(server_url: str, template: str, worker_id: str) -> AsyncI
         await admin.execute(f"alter database {name} set synchronous_commit = off")
         yield with_database(server_url, name)
         await admin.execute(f"drop database {name} with (force)")
+    finally:
+        await admin.close()
+
+
+@pytest_asyncio.fixture
+async def own_url(server_url: str, template: str) -> AsyncIterator[str]:
+    """The URL of a migrated database that is the test's alone."""
+    name = f"own_{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(server_url)
+    try:
+        await admin.execute(f"create database {name} template {template}")
+        yield with_database(server_url, name)
+        await admin.execute(f"drop database if exists {name} with (force)")
     finally:
         await admin.close()
 

@@ -8,12 +8,13 @@ import multiprocessing
 import os
 import signal
 import socket
+import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import uvicorn
@@ -21,9 +22,10 @@ import uvloop
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from service.app import create_app
-from service.cli import logs
+from service.app import create_app, create_lookout
+from service.cli import board, logs
 from service.errors import StartupError
+from service.http import metrics
 from service.jobs import engine
 from service.settings import Settings
 
@@ -100,6 +102,15 @@ class _Server(uvicorn.Server):
         self._ready()
 
 
+class _Lookout(_Server):
+    """A server that leaves signals to the worker beside it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
 async def serve(settings: Settings, sock: socket.socket, ready: Callable[[], None], *, work: bool = False) -> None:
     """Serve the API in this process until told to stop; with `work` there is a worker beside it.
 
@@ -113,7 +124,7 @@ async def serve(settings: Settings, sock: socket.socket, ready: Callable[[], Non
         if not work:
             await api.serve([sock])
             return
-        worker = asyncio.create_task(_work(settings, api.stopping))
+        worker = await _begin(settings, api.stopping)
         # One without the other would be a service that takes orders and never copies one.
         worker.add_done_callback(lambda _: None if api.should_exit else api.stop())
         try:
@@ -129,9 +140,11 @@ def serve_processes(settings: Settings, sock: socket.socket, ready: Callable[[],
     os.environ |= {"DATABASE_URL": settings.database_url or "", "REPRISE_SECRET_KEYS": settings.secret_keys}
     os.environ["REPRISE_ALLOWED_HOSTS"] = settings.allowed_hosts
     config = _config(f"{__name__}:application", factory=True, workers=workers)
-    processes = Multiprocess(config, [sock])
-    threading.Thread(target=_once_it_answers, args=(url_of(sock), ready), daemon=True).start()
-    processes.run()
+    with tempfile.TemporaryDirectory(prefix="reprise-metrics-") as folder:
+        os.environ[metrics.SHARED] = folder
+        processes = Multiprocess(config, [sock])
+        threading.Thread(target=_once_it_answers, args=(url_of(sock), ready), daemon=True).start()
+        processes.run()
     if any(process.exitcode == STARTUP_FAILURE for process in processes.processes):
         raise StartupError("The API's processes could not start: what they said is above.")
 
@@ -152,25 +165,59 @@ def _leave_with_the_first_process() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def work(settings: Settings, concurrency: int, ready: Callable[[], None]) -> None:
-    """Work on the queue until told to stop, then finish what was begun. Raises StartupError without a database."""
+async def work(
+    settings: Settings, concurrency: int, ready: Callable[[], None], *, sock: socket.socket | None = None
+) -> None:
+    """Work on the queue until told to stop, then finish what was begun. Raises StartupError without a database.
+
+    What goes on is shown, and told at `sock` to whoever asks, if there is one.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    ready()
-    await _work(settings, stop, concurrency)
+    worker = await _begin(settings, stop, concurrency)
+    async with _lookout(settings, sock), board.shown(settings, stop):
+        ready()
+        await worker
 
 
-async def _work(settings: Settings, stop: asyncio.Event, concurrency: int = 8) -> None:
-    await engine.run(
-        settings.database_url or "",
-        stop=stop,
-        concurrency=concurrency,
-        command_timeout=settings.command_timeout,
-        statement_cache_size=settings.statement_cache_size,
-        deployment_id=settings.deployment_id,
+@asynccontextmanager
+async def _lookout(settings: Settings, sock: socket.socket | None) -> AsyncIterator[None]:
+    """Meanwhile the worker's health and metrics are told at a socket, if there is one."""
+    if sock is None:
+        yield
+        return
+    app = create_lookout(settings)
+    async with app.router.lifespan_context(app):
+        server = _Lookout(_config(app, lifespan="off"), lambda: None)
+        serving = asyncio.create_task(server.serve([sock]))
+        try:
+            yield
+        finally:
+            server.stop()
+            await serving
+
+
+async def _begin(settings: Settings, stop: asyncio.Event, concurrency: int = 8) -> asyncio.Task[None]:
+    """A worker that has begun and goes on until `stop` is set. Raises StartupError when it can't begin."""
+    works = asyncio.Event()
+    worker = asyncio.create_task(
+        engine.run(
+            settings.database_url or "",
+            stop=stop,
+            concurrency=concurrency,
+            command_timeout=settings.command_timeout,
+            statement_cache_size=settings.statement_cache_size,
+            deployment_id=settings.deployment_id,
+            ready=works.set,
+        )
     )
+    worker.add_done_callback(lambda _: works.set())
+    await works.wait()
+    if worker.done():
+        await worker
+    return worker
 
 
 def _config(app: Any, **options: Any) -> uvicorn.Config:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import clock, correlation
 from service.errors import ApiError, HeadersTooLarge, InvalidHeader, TooLarge, UriTooLong
-from service.http import calendars, limits
+from service.http import calendars, limits, metrics
 from service.http.conditional import coded
 from service.http.timing import Timing
 from service.translations import Either
@@ -40,7 +40,7 @@ _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
 class RequestContext:
-    """Gives each request an id and a trace, serves trailing slashes, times it, and logs one line.
+    """Gives each request an id and a trace, serves trailing slashes, times and counts it, and logs one line.
 
     The answer says how often the sender may ask, where that is limited.
 
@@ -84,12 +84,14 @@ class RequestContext:
             await self.app(scope, receive, answer)
         finally:
             correlation.request_id.reset(before)
+            milliseconds = timing.total
+            metrics.count(scope, method, status, milliseconds / 1000)
             log.info(
                 "request",
                 method=method,
                 path=_shown(scope["path"]),
                 status=status,
-                milliseconds=round(timing.total, 2),
+                milliseconds=round(milliseconds, 2),
                 request_id=request_id,
                 trace_id=trace_id,
             )

@@ -18,6 +18,7 @@ from service.http import (
     forecasts,
     handlers,
     health,
+    metrics,
     reorder_previews,
     repeat_api,
     repeat_page,
@@ -47,12 +48,12 @@ class _Resources(BaseRoute):
             for route in self._own:
                 match, child = route.matches(scope)
                 if match is Match.FULL:
-                    return match, {**child, "matched": route}
+                    return match, {**child, "route": route}
         return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer by the route that matched."""
-        await scope["matched"].handle(scope, receive, send)
+        await scope["route"].handle(scope, receive, send)
 
 
 _resources: list[BaseRoute] = [
@@ -67,6 +68,7 @@ _resources: list[BaseRoute] = [
 routes: list[BaseRoute] = [
     _Resources(_resources),
     *health.routes,
+    *metrics.routes,
     *ecwid.routes,
     _any(wemasy.PATH, wemasy.reorder),
     *repeat_page.routes,

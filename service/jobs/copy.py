@@ -11,7 +11,8 @@ from pgqueuer.errors import RetryRequested
 from pgqueuer.models import Job
 
 from service import clock
-from service.operations import copies, order_copies
+from service.jobs.metrics import COPIES, LATENESS
+from service.operations import copies, order_copies, watching
 from service.operations.copies import Claim
 from service.operations.orders import Numbers
 from service.operations.targets import CopyFailed
@@ -49,6 +50,10 @@ class CopyJob:
         """
         async with self._database.transaction() as connection:
             claims = await copies.claim(connection, store_id, copy_ids, clock.now(), lease=self._lease)
+            begun = [claim.copy_id for claim in claims if claim.attempt == 1 and claim.store.frozen_at is None]
+            late = await watching.lateness(connection, store_id, begun) if begun else []
+        for each in late:
+            LATENESS.observe(each.total_seconds())
         given_up = [claim for claim in claims if claim.attempt > ATTEMPTS]
         for claim in given_up:
             await self._fail(claim, CopyFailed({"base": [f"given up after {ATTEMPTS} attempts"]}))
@@ -95,6 +100,7 @@ class CopyJob:
                 number = await self._numbers.take(claim.store.id)
                 async with self._database.transaction() as connection:
                     await order_copies.finish(connection, claim, number)
+                COPIES.labels(claim.kind, "completed").inc()
         except CopyFailed as failure:
             await self._fail(claim, failure)
         except Exception:
@@ -110,6 +116,8 @@ class CopyJob:
             outcome = made.get(claim.copy_id)
             if isinstance(outcome, CopyFailed):
                 await self._fail(claim, outcome)
+            elif outcome is not None:
+                COPIES.labels(claim.kind, "completed").inc()
 
     async def _release(self, claims: Sequence[Claim]) -> None:
         async with self._database.transaction() as connection:
@@ -119,3 +127,4 @@ class CopyJob:
         log.info("copy failed", store_id=claim.store.id, copy_id=claim.copy_id, errors=failure.messages)
         async with self._database.transaction() as connection:
             await copies.fail(connection, claim, failure.messages)
+        COPIES.labels(claim.kind, "failed").inc()

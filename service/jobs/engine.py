@@ -23,11 +23,11 @@ from pgqueuer.models import Job
 from pgqueuer.qm import QueueManager
 
 from service import clock
-from service.jobs import clean, sweep
+from service.jobs import clean, metrics, sweep, watch
 from service.jobs.advance import AdvanceJob
 from service.jobs.copy import CopyJob
 from service.jobs.pay import PaymentJob
-from service.operations import copies, payments, test_clocks
+from service.operations import copies, payments, test_clocks, watching
 from service.store import deployment
 from service.store.pool import Database, open_database
 from service.store.queue import queue_queries, queue_settings
@@ -62,12 +62,14 @@ async def run(
     heartbeat: timedelta = HEARTBEAT,
     lease: timedelta = copies.LEASE,
     deployment_id: str = "",
+    ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Work until `stop` is set, then finish what was begun.
 
     `concurrency` is the number of jobs at a time, at least 2. `listen_url` leads to the server directly where `url`
-    goes through a pooler; `deployment_id` names this installation (`service.store.deployment`). A lost connection is
-    taken up again; one that can't be had at the start raises StartupError.
+    goes through a pooler; `deployment_id` names this installation (`service.store.deployment`); `ready` is called once
+    others know of this worker. A lost connection is taken up again; one that can't be had at the start raises
+    StartupError.
     """
     async with (
         open_database(
@@ -76,12 +78,15 @@ async def run(
             command_timeout=command_timeout,
             statement_cache_size=statement_cache_size,
         ) as database,
+        watch.on_duty(database) as worker,
         asyncio.TaskGroup() as tasks,
     ):
         deployment_id = await _settle_in(database, deployment_id)
+        ready()
         tasks.create_task(_every(stop, sweep.PERIOD, lambda: sweep.run(database, deployment_id)))
         tasks.create_task(_every(stop, timedelta(seconds=30), lambda: clean.rescue(database)))
-        tasks.create_task(_every(stop, timedelta(minutes=1), lambda: sweep.watch(database)))
+        tasks.create_task(_every(stop, watching.SIGN_OF_LIFE, lambda: watch.show(database, worker)))
+        tasks.create_task(_every(stop, timedelta(minutes=1), lambda: watch.watch(database)))
         tasks.create_task(_every(stop, timedelta(hours=1), lambda: clean.clean(database)))
         job = CopyJob(database, lease=lease)
         entrypoints = {
@@ -122,7 +127,7 @@ async def _work(
     try:
         manager = QueueManager(queue_queries(AsyncpgDriver(connection)), queue_settings().channel)
         for name, run_job in entrypoints.items():
-            manager.entrypoint(name, executor_factory=_retrying)(run_job)
+            manager.entrypoint(name, executor_factory=_retrying)(metrics.counted(name, run_job))
         manager.shutdown = stop
         await manager.run(
             dequeue_timeout=POLL,

@@ -7,6 +7,7 @@ from datetime import timedelta
 import structlog
 
 from service import clock
+from service.jobs.metrics import PARKED, SWEEP_FAILURES, SWEEPS
 from service.operations import alerts, stores, sweep
 from service.store.pool import Database
 
@@ -15,9 +16,6 @@ log = structlog.get_logger("reprise.sweep")
 PERIOD = timedelta(seconds=2)
 """How often each worker looks: one read of a small index while nothing is due."""
 
-LATE = timedelta(minutes=5)
-"""After what time a run that hasn't begun is worth a warning."""
-
 
 async def run(database: Database, deployment: str) -> int:
     """Sweep every store that has something due, each batch in a transaction of its own; gives how many copies came.
@@ -25,12 +23,15 @@ async def run(database: Database, deployment: str) -> int:
     A database that belongs to another deployment than this worker's is left alone. What goes wrong in one store is
     logged and doesn't keep the others waiting.
     """
-    async with database.connection() as connection:
-        due = await sweep.due_stores(connection, deployment, clock.now())
+    SWEEPS.inc()
+    with SWEEP_FAILURES.count_exceptions():
+        async with database.connection() as connection:
+            due = await sweep.due_stores(connection, deployment, clock.now())
     copies = 0
     for store_id in due:
         try:
-            copies += await sweep_store(database, store_id)
+            with SWEEP_FAILURES.count_exceptions():
+                copies += await sweep_store(database, store_id)
         except Exception:
             log.exception("a store could not be swept", store_id=store_id)
     return copies
@@ -47,6 +48,7 @@ async def sweep_store(database: Database, store_id: int) -> int:
             swept = await sweep.sweep(connection, store)
         copies += len(swept.copies)
         for id_ in swept.parked:
+            PARKED.inc()
             log.warning("subscription parked", store_id=store_id, order_subscription_id=id_)
         if swept.subscriptions < sweep.BATCH:
             break
@@ -61,16 +63,3 @@ async def _announce(database: Database, store_id: int) -> None:
         async with database.transaction() as connection:
             store = await stores.find(connection, store_id)
             looked = 0 if store is None else await alerts.alert(connection, store)
-
-
-async def watch(database: Database) -> int:
-    """Warn of runs that should have begun long ago, whatever keeps them: no worker, too few, a lost job.
-
-    Gives how many they are.
-    """
-    at = clock.now()
-    async with database.connection() as connection:
-        number, since = await sweep.late(connection, at - LATE)
-    if since is not None:
-        log.warning("runs are late", number=number, longest_seconds=round((at - since).total_seconds()))
-    return number

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from service.store import workers
 from service.store.pool import Connection
 from sql import queries
 
@@ -14,6 +15,9 @@ BATCH = 1000
 
 KEEP_JOBS = timedelta(days=2)
 """For how long the queue's notes on finished jobs are of use."""
+
+KEEP_WORKERS = timedelta(days=1)
+"""For how long a worker that died is remembered."""
 
 KEEP_STATISTICS = timedelta(days=30)
 """For how long the queue's counts are of use."""
@@ -26,5 +30,6 @@ async def clean(connection: Connection, at: datetime) -> None:
         while status == f"DELETE {BATCH}":
             status = await connection.execute(CLEANING["delete_expired_answers"], row["store_id"], at, BATCH)
     await connection.execute(CLEANING["delete_past_limits"], at)
+    await workers.forget(connection, before=at - KEEP_WORKERS)
     await connection.execute(CLEANING["delete_finished_jobs"], at - KEEP_JOBS)
     await connection.execute(CLEANING["delete_past_statistics"], at - KEEP_STATISTICS)

@@ -61,15 +61,6 @@ async def due_stores(connection: Connection, deployment: str, at: datetime) -> l
     return [row["store_id"] for row in await connection.fetch(SWEEP["due_stores"], at, deployment)]
 
 
-async def late(connection: Connection, by: datetime) -> tuple[int, datetime | None]:
-    """How many runs of stores on real time should have begun by an instant and haven't, and since when the first waits.
-
-    None while nobody waits.
-    """
-    row = await connection.fetchrow(SWEEP["late"], by)
-    return (0, None) if row is None else (row["number"], row["since"])
-
-
 async def sweep(connection: Connection, store: Store) -> Swept:
     """Take up a batch of a store's subscriptions that are due by its clock, in the caller's transaction."""
     at = clock.now(store)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias, cast
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import asyncpg
 import databases
+from prometheus_client import Gauge, Histogram
 
 from service.errors import Contended, StartupError
 
@@ -26,6 +28,16 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProx
 CONNECT_SECONDS = 10.0
 OLDEST_POSTGRES = 15
 
+HELD = Gauge(
+    "reprise_database_connections_held", "Connections of the pool that are in use.", multiprocess_mode="livesum"
+)
+MOST = Gauge("reprise_database_connections_most", "Connections that the pool may have.", multiprocess_mode="livesum")
+WAIT = Histogram(
+    "reprise_database_connection_wait_seconds",
+    "From asking the pool for a connection to having it.",
+    buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
+)
+
 
 class Database:
     """An open pool. Within one task, nested `connection()` and `transaction()` are on the same connection."""
@@ -36,8 +48,11 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection outside of any transaction: each statement is its own."""
+        asked = perf_counter()
         async with self._pool.connection() as held:
-            yield cast("Connection", held.raw_connection)
+            WAIT.observe(perf_counter() - asked)
+            with HELD.track_inprogress():
+                yield cast("Connection", held.raw_connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -89,6 +104,7 @@ async def open_database(
     )
     with _explained(place):
         await pool.connect()
+    MOST.inc(max_size)
     try:
         database = Database(pool)
         with _explained(place):
@@ -96,6 +112,7 @@ async def open_database(
                 _check_version(connection, place)
         yield database
     finally:
+        MOST.dec(max_size)
         await pool.disconnect()
 
 

@@ -10,3 +10,15 @@ create table deployment (
     constraint deployment_has_one_row check (singleton),
     constraint deployment_has_an_id check (id <> '')
 );
+
+-- The workers that showed a sign of life, so that their absence is noticed. One that stops deletes its row. The same on
+-- every node.
+create table workers (
+    id text collate "C" not null,
+    name text not null,
+    started_at timestamptz(3) not null,
+    seen_at timestamptz(3) not null,
+    constraint workers_have_unique_ids primary key (id),
+    constraint workers_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint workers_have_a_name check (name <> '')
+);

@@ -203,26 +203,3 @@ set
     updated_at = $3,
     version = version + 1
 where store_id = $1 and id = $2;
-
--- name: late
--- How many runs should have begun by $1, and haven't: subscriptions that no sweep took up, and copies of occurrences
--- that no worker claimed; and since when the first waits. Stores on a test clock wait for it. A global read.
-select
-    count(*) as number,
-    min(waiting.since) as since
-from (
-    select
-        order_subscriptions.store_id,
-        order_subscriptions.next_run_at as since
-    from order_subscriptions
-    where order_subscriptions.status = 'active' and order_subscriptions.next_run_at <= $1
-    union all
-    select
-        order_factories.store_id,
-        order_factories.created_at as since
-    from order_factories
-    where order_factories.status = 'pending' and order_factories.created_at <= $1
-) as waiting
-inner join stores
-    on waiting.store_id = stores.store_id
-where stores.test_clock_id is null;

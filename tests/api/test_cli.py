@@ -270,6 +270,15 @@ def test_the_api_in_several_processes_and_a_worker_of_its_own(folder: Path) -> N
         serving("work", until="works", **data) as worker,
     ):
         assert httpx2.get(f"{api.url}/readyz").json() == {"status": "ok"}
+        asked = [httpx2.get(f"{api.url}/healthz").status_code for _ in range(20)]
+        counted = re.search(
+            r'^reprise_http_request_seconds_count{method="GET",route="/healthz",status="200"} (\d+)',
+            httpx2.get(f"{api.url}/metrics").text,
+            re.MULTILINE,
+        )
+        # One more is asked when they start. Whichever process answers, it knows what the other has counted.
+        assert counted is not None
+        assert int(counted[1]) > len(asked)
         for service in (api, worker):
             outcome = service.stop(signal.SIGTERM)
             assert (outcome.code, outcome.err) == (0, "")

@@ -153,7 +153,7 @@ async def test_the_entry_point_and_health(client: httpx2.AsyncClient, contract: 
     types = contract.check(await client.get("/api"))["meta"]["types"]
     assert {urlsplit(url).path for url in types.values()} == {f"/api/{type_}" for type_ in RESOURCES}
     for url in ("/healthz", "/readyz"):
-        assert contract.check(await client.get(url)) == {"status": "ok"}
+        assert contract.check(await client.get(url))["status"] == "ok"
 
 
 async def test_a_token_is_shown_once(

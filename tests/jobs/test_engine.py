@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from service import clock
-from service.jobs import engine, sweep
-from service.operations import sweep as operation
+from service.jobs import engine, watch
+from service.operations import watching
 from service.principal import Store
 from service.store import deployment
 from service.store.pool import Connection, Database
@@ -45,33 +45,66 @@ async def test_an_idle_worker_asks_for_little(database_url: str, monkeypatch: py
     assert 0 < of_the_queue * 60 / IDLE_SECONDS <= 120
 
 
+async def test_a_subscription_runs_within_seconds_of_its_instant(
+    connection: Connection, database_url: str, store: Store
+) -> None:
+    await deployment.adopt(connection, await deployment.here(connection), at=clock.now())
+    async with working(database_url):
+        await asyncio.sleep(1)
+        due_at = clock.now() + timedelta(seconds=2)
+        columns = {"anchor_at": due_at - timedelta(days=7), "next_run_at": due_at}
+        _, id_ = await pair(connection, store, frequency="weekly", **columns)
+
+        async def ordered() -> bool:
+            return await copied(connection, store) == 1
+
+        await until(ordered)
+    (begun,) = await connection.fetch(
+        "select started_at from order_factories where store_id = $1 and order_subscription_id = $2", store.id, id_
+    )
+    assert timedelta(0) <= begun["started_at"] - due_at < timedelta(seconds=8)
+
+
 async def test_a_worker_that_gets_no_notifications_polls(
     database: Database, connection: Connection, database_url: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "POLL", timedelta(seconds=1))
+    opened: list[asyncpg.Connection[asyncpg.Record]] = []
+    connect = asyncpg.connect
+
+    async def noted(*arguments: Any, **options: Any) -> Any:
+        opened.append(await connect(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(asyncpg, "connect", noted)
     ends = await pair(connection, store)
-    async with working(database_url, statement_cache_size=0):
-        await connection.execute("alter table pgqueuer.pgqueuer disable trigger user")
-        try:
+    async with working(database_url, statement_cache_size=0) as stop:
+        await asyncio.sleep(1)
+        # As behind PgBouncer in transaction mode: the connection is well, and LISTEN is nobody's.
+        (queue,) = opened
+        await queue.execute("unlisten *")
+        # Longer than the queue's own check of its listener takes to fail.
+        for _ in range(3):
             copy_id = await ask(database, bearer(store), *ends)
-            await reach(connection, store, copy_id, "completed", 10)
-        finally:
-            await connection.execute("alter table pgqueuer.pgqueuer enable trigger user")
+            await reach(connection, store, copy_id, "completed", 5)
+            await asyncio.sleep(7)
+        assert not stop.is_set()
+        assert opened == [queue]
 
 
 @pytest.mark.rule("FM-61")
 async def test_runs_that_nobody_begins_are_warned_of(database: Database, connection: Connection, store: Store) -> None:
-    before, _ = await operation.late(connection, clock.now() - sweep.LATE)
-    due_at = clock.now() - sweep.LATE - MINUTE
+    before = (await watching.look(connection, clock.now())).late
+    due_at = clock.now() - watching.LATE - MINUTE
     _, id_ = await pair(connection, store, frequency="weekly", anchor_at=due_at - timedelta(days=7), next_run_at=due_at)
     with capture_logs() as logs:
-        assert await sweep.watch(database) == before + 1
+        assert await watch.watch(database) == before + 1
     (warning,) = [entry for entry in logs if entry["event"] == "runs are late"]
     assert warning["longest_seconds"] >= 360
     await connection.execute(
         "update order_subscriptions set next_run_at = null where store_id = $1 and id = $2", store.id, id_
     )
-    assert await sweep.watch(database) == before
+    assert await watch.watch(database) == before
 
 
 @pytest.mark.rule("FM-57", "FM-60", "FM-65")

@@ -37,7 +37,7 @@ def _convert(value: Any) -> Any:
         return value
     found = {key: _of_key(key, inner) for key, inner in value.items()}
     if value.get("security"):
-        scopes = dict.fromkeys(scope for kind in value["security"] for scope in next(iter(kind.values())))
+        scopes = dict.fromkeys(scope for kind in value["security"] for needed in kind.values() for scope in needed)
         found |= {"x-scopes": list(scopes)} if scopes else {}
     return found
 

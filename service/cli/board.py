@@ -1,0 +1,175 @@
+"""What a worker shows of its work: on a terminal a board that is alive, elsewhere a log line a minute.
+
+On a terminal log lines appear above the board, whose last line keeps the last of them that is a warning or worse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from time import monotonic
+
+import structlog
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from service import clock
+from service.jobs.metrics import Done, done
+from service.operations import watching
+from service.operations.watching import Situation
+from service.settings import Settings
+from service.store.pool import Database, is_away, open_database
+
+log = structlog.get_logger("reprise.worker")
+
+DRAWN = 0.5
+"""Seconds between two drawings of the board."""
+
+LOOKED = 2.0
+"""Seconds between two looks at the backlog, which the board makes."""
+
+TOLD = 60.0
+"""Seconds between two log lines."""
+
+RATED = 10.0
+"""Over how many seconds the rate of copies is taken."""
+
+
+@asynccontextmanager
+async def shown(settings: Settings, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Meanwhile this process's work is shown; once `stop` is set, also what it waits for."""
+    task = asyncio.create_task(_draw(settings, stop) if sys.stderr.isatty() else _tell(stop))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _tell(stop: asyncio.Event) -> None:
+    """Log what is done, where anything is, until this is cancelled."""
+    before = done()
+    try:
+        while not stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), TOLD)
+            before = _tell_since(before)
+        log.info("stopping", waiting_for=before.running)
+        await asyncio.get_running_loop().create_future()
+    finally:
+        _tell_since(before)
+
+
+def _tell_since(before: Done) -> Done:
+    now = done()
+    completed, failed = now.completed - before.completed, now.failed - before.failed
+    if completed or failed:
+        log.info("worked", copies_completed=completed, copies_failed=failed, jobs_running=now.running)
+    return now
+
+
+async def _draw(settings: Settings, stop: asyncio.Event) -> None:
+    """Draw the board until this is cancelled."""
+    async with open_database(
+        settings.database_url or "",
+        max_size=1,
+        command_timeout=settings.command_timeout,
+        statement_cache_size=settings.statement_cache_size,
+    ) as database:
+        board = _Board()
+        with Live(console=Console(stderr=True), auto_refresh=False) as live, _heard(board):
+            try:
+                while True:
+                    await board.look(database)
+                    live.update(board.table(done(), stopping=stop.is_set()), refresh=True)
+                    await asyncio.sleep(DRAWN)
+            finally:
+                live.update(board.table(done(), stopping=True), refresh=True)
+
+
+class _Board(logging.Handler):
+    """The state of the board; a log handler for the last error."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._began = monotonic()
+        self._samples: deque[tuple[float, int]] = deque()
+        self._looked = -LOOKED
+        self._situation: Situation | None = None
+        self._error = "none"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep what went wrong."""
+        said = record.msg.get("event", "") if isinstance(record.msg, dict) else record.getMessage()
+        self._error = f"{clock.now():%H:%M:%S} {said}"
+
+    async def look(self, database: Database) -> None:
+        """Look at the backlog, if it is time."""
+        if monotonic() - self._looked < LOOKED:
+            return
+        self._looked = monotonic()
+        try:
+            async with database.connection() as connection:
+                self._situation = await watching.look(connection, clock.now())
+        except Exception as error:
+            if not is_away(error):
+                raise
+            self._situation = None
+
+    def table(self, now: Done, *, stopping: bool) -> Table:
+        """The board: a line for each thing to know."""
+        table = Table.grid(padding=(0, 2))
+        minutes, seconds = divmod(int(monotonic() - self._began), 60)
+        jobs = ", ".join(f"{name} {number}" for name, number in now.running.items()) or "none"
+        if stopping:
+            table.add_row("stopping", f"waits for jobs: {jobs}")
+        else:
+            table.add_row("working", f"for {minutes}:{seconds:02} (Ctrl-C finishes what was begun, then stops)")
+            table.add_row("jobs", jobs)
+        table.add_row("copies", f"{self._rate(now):.1f}/s, {now.completed} completed, {now.failed} failed")
+        for name, text in self._backlog():
+            table.add_row(name, text)
+        table.add_row("sweeps", f"{now.sweeps}, {now.failed_sweeps} failed; {now.failed_jobs} jobs failed")
+        table.add_row("last error", self._error)
+        return table
+
+    def _backlog(self) -> Iterator[tuple[str, str]]:
+        now = self._situation
+        if now is None:
+            yield "backlog", "the database does not answer"
+            return
+        yield "backlog", f"{now.due} due, {now.pending} pending, {now.claimed} claimed, {now.payments} payments waiting"
+        if now.late_since is not None:
+            yield "late", f"{now.late}, the first since {now.late_since:%Y-%m-%d %H:%M:%S} UTC"
+        yield "workers", str(now.workers)
+
+    def _rate(self, now: Done) -> float:
+        """Copies a second, over the last seconds."""
+        at, made = monotonic(), now.completed + now.failed
+        self._samples.append((at, made))
+        while self._samples[0][0] < at - RATED:
+            self._samples.popleft()
+        first, before = self._samples[0]
+        return (made - before) / (at - first) if at > first else 0.0
+
+
+@contextmanager
+def _heard(board: _Board) -> Iterator[None]:
+    """Meanwhile log lines go where they don't tear the board, and errors onto it."""
+    root = logging.getLogger()
+    streams = [handler for handler in root.handlers if isinstance(handler, logging.StreamHandler)]
+    for handler in streams:
+        handler.setStream(sys.stderr)  # rich's, while the board is there
+    root.addHandler(board)
+    try:
+        yield
+    finally:
+        root.removeHandler(board)
+        for handler in streams:
+            handler.setStream(sys.__stderr__)

@@ -1,0 +1,53 @@
+-- name: situation
+-- Of all stores that run on real time, at $1: subscriptions that are due, copies that wait for a worker and that have
+-- one; payments that wait for their gateway or to be tried again; how many runs should have begun or ended by $2, and
+-- since when the first waits; workers that were seen since $3. A global read.
+with waiting as (
+    select
+        order_subscriptions.store_id,
+        'due' as state,
+        order_subscriptions.next_run_at as since
+    from order_subscriptions
+    where order_subscriptions.status = 'active' and order_subscriptions.next_run_at <= $1
+    union all
+    select
+        order_factories.store_id,
+        order_factories.status as state,
+        coalesce(order_factories.lease_expires_at, order_factories.created_at) as since
+    from order_factories
+    where order_factories.status in ('pending', 'in_progress')
+),
+
+backlog as (
+    select
+        count(*) filter (where waiting.state = 'due') as due,
+        count(*) filter (where waiting.state = 'pending') as pending,
+        count(*) filter (where waiting.state = 'in_progress') as claimed,
+        count(*) filter (where waiting.since <= $2) as late,
+        min(waiting.since) filter (where waiting.since <= $2) as late_since
+    from waiting
+    inner join stores
+        on waiting.store_id = stores.store_id
+    where stores.test_clock_id is null
+)
+
+select
+    backlog.due,
+    backlog.pending,
+    backlog.claimed,
+    backlog.late,
+    backlog.late_since,
+    (
+        select count(*) from payment_attempts
+        where payment_attempts.lease_expires_at is not null or payment_attempts.retry_at is not null
+    ) as payments,
+    (select count(*) from workers where workers.seen_at > $3) as workers
+from backlog;
+
+-- name: lateness
+-- How long after their scheduled instants those of these copies were begun that belong to an occurrence.
+select occurrences.claimed_at - occurrences.scheduled_at as lateness
+from order_factories
+inner join occurrences
+    on order_factories.store_id = occurrences.store_id and order_factories.occurrence_id = occurrences.id
+where order_factories.store_id = $1 and order_factories.id = any($2::text[]);
