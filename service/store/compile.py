@@ -9,6 +9,7 @@ every level by the path to their owner that each Schema declares, or by what it 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from schemas.base import PUBLIC, Resource, ToMany, ToOne, graph
@@ -54,18 +55,17 @@ class Statement:
 
     def fields(self, selection: Selection, alias: str) -> str:
         """The select list of a selection: its columns, then one nested row or array per included relationship."""
-        columns = [self.column(selection.resource, alias, column) for column in layout(selection)]
+        columns = _columns(selection, alias, guest=self._guest)
         nested = [self._included(selection.resource, name, sub, alias) for name, sub in selection.include]
-        return ", ".join([*columns, *nested])
+        return ", ".join([columns, *nested])
 
     def column(self, resource: type[Resource], alias: str, column: str) -> str:
         """What the viewer sees in a column: null for guests where it tells of somebody who they may not be."""
-        owner = self._viewer.owner
-        known_by = resource.personal.get(column, ()) if owner is not None and owner.type_ == "carts" else ()
-        seen = f'{alias}."{column}"'
-        if not known_by:
-            return seen
-        return f"case when num_nonnulls({', '.join(f'{alias}.{name}' for name in known_by)}) = 0 then {seen} end"
+        return _column(resource, alias, column, guest=self._guest)
+
+    @property
+    def _guest(self) -> bool:
+        return self._viewer.owner is not None and self._viewer.owner.type_ == "carts"
 
     def _included(self, resource: type[Resource], name: str, selection: Selection, owner: str) -> str:
         relationship = resource.relationships[name]
@@ -136,3 +136,17 @@ class Statement:
             f"exists (select from {table} {parent} where {parent}.store_id = $1"
             f' and {parent}.id = {alias}."{first.column}" and {self._path(rest, parent, owner)})'
         )
+
+
+@lru_cache(maxsize=1024)
+def _columns(selection: Selection, alias: str, *, guest: bool) -> str:
+    """The columns of a selection, remembered since most requests ask for the same few."""
+    return ", ".join(_column(selection.resource, alias, column, guest=guest) for column in layout(selection))
+
+
+def _column(resource: type[Resource], alias: str, column: str, *, guest: bool) -> str:
+    known_by = resource.personal.get(column, ()) if guest else ()
+    seen = f'{alias}."{column}"'
+    if not known_by:
+        return seen
+    return f"case when num_nonnulls({', '.join(f'{alias}.{name}' for name in known_by)}) = 0 then {seen} end"
