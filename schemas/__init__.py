@@ -1,8 +1,19 @@
 """What a resource is: one Schema per type. Importing the package declares all of them and checks their graph."""
 
-from schemas import access, carts, catalogue, copies, events, orders, parties, repeating, tenant
+from schemas import access, carts, catalogue, copies, events, orders, parties, repeating, subscriptions, tenant
 from schemas.base import graph
 
 graph.check()
 
-__all__ = ["access", "carts", "catalogue", "copies", "events", "orders", "parties", "repeating", "tenant"]
+__all__ = [
+    "access",
+    "carts",
+    "catalogue",
+    "copies",
+    "events",
+    "orders",
+    "parties",
+    "repeating",
+    "subscriptions",
+    "tenant",
+]

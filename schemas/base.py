@@ -122,10 +122,15 @@ class Graph(Mapping[str, "type[Resource]"]):
                         raise TypeError(f"{where} sorts by {key!r}, which {target.type_} can't be sorted by")
             for root in OWNERS:
                 resource.owner_path(self, root)
-            if resource.seen_with and not isinstance(resource.relationships.get(resource.seen_with), ToOne):
-                raise TypeError(
-                    f"{resource.__name__}: {resource.seen_with!r} is no to-one relationship to be seen with"
-                )
+            self._check_what_is_seen(resource)
+
+    @staticmethod
+    def _check_what_is_seen(resource: type[Resource]) -> None:
+        for column, shown in resource.shown.items():
+            if not isinstance(resource.relationships.get(shown.relationship), ToMany):
+                raise TypeError(f"{resource.__name__}: {column!r} is shown by no to-many relationship")
+        if resource.seen_with and not isinstance(resource.relationships.get(resource.seen_with), ToOne):
+            raise TypeError(f"{resource.__name__}: {resource.seen_with!r} is no to-one relationship to be seen with")
 
 
 graph = Graph()
@@ -144,6 +149,19 @@ class Through:
     table: str
     own: str
     other: str
+
+
+@dataclass(frozen=True)
+class While:
+    """A word that is shown instead of another, while a to-many relationship holds a resource of one of these statuses.
+
+    It is worked out when it is read and never stored, so it can't outlast what it tells of.
+    """
+
+    word: str
+    instead_of: str
+    relationship: str
+    statuses: tuple[str, ...]
 
 
 class _Linked:
@@ -212,8 +230,9 @@ class ToOne(_Linked, mj.Relationship):
 class ToMany(_Linked, mj.Relationship):
     """A relationship to any number of resources.
 
-    Either `via` names the column of the other table that points here, with `where` for further fixed conditions on it,
-    or `through` the join table. `includable=False` marks relationships without a bound (a store's events): they have
+    Either `via` names the column of the other table that points here, with `where` for further fixed conditions on it
+    (a value, or several of which it has one), or `through` the join table, or it holds all of its type that the store
+    has (`everywhere`). `includable=False` marks relationships without a bound (a store's events): they have
     links and paging, but can't be included. Only those `through` a join table can be written, `guarded` ones by
     integrations only.
     """
@@ -223,20 +242,22 @@ class ToMany(_Linked, mj.Relationship):
         type_: str,
         *,
         via: str = "",
-        where: Mapping[str, str] | None = None,
+        where: Mapping[str, str | tuple[str, ...]] | None = None,
         through: Through | None = None,
+        everywhere: bool = False,
         write: Write = Write.NEVER,
         guarded: bool = False,
         includable: bool = True,
         doc: str = "",
     ) -> None:
-        if bool(via) == bool(through):
-            raise TypeError(f"a to-many relationship to {type_!r} needs either `via` or `through`")
+        if [bool(via), bool(through), everywhere].count(True) != 1:
+            raise TypeError(f"a to-many relationship to {type_!r} needs one of `via`, `through` and `everywhere`")
         if write and not through:
-            raise TypeError(f"a to-many relationship to {type_!r} is written at the other end, which `via` names")
+            raise TypeError(f"a to-many relationship to {type_!r} has no join table, and is written at the other end")
         self.via = via
         self.where = dict(where or {})
         self.through = through
+        self.everywhere = everywhere
         self.write = write
         self.guarded = guarded
         self.filter = through is not None
@@ -289,6 +310,8 @@ class Resource(Schema, metaclass=_ResourceType):
     they see.
 
     Of what has one of certain columns set, a guest doesn't see a column that is `personal`: column -> those columns.
+    What a column shows may depend on related resources: `shown`, column -> `While`. Such a column is read and filtered
+    as it is shown, and sorted as it is stored.
     """
 
     type_: ClassVar[str]
@@ -299,6 +322,7 @@ class Resource(Schema, metaclass=_ResourceType):
     internal: ClassVar[tuple[str, ...]]
     private: ClassVar[tuple[str, ...]]
     personal: ClassVar[Mapping[str, tuple[str, ...]]]
+    shown: ClassVar[Mapping[str, While]]
     period: ClassVar[tuple[str, str]]
     seen_with: ClassVar[str]
     disclosed: ClassVar[Mapping[str, str]]
@@ -323,6 +347,7 @@ class Resource(Schema, metaclass=_ResourceType):
         cls.internal = tuple(getattr(meta, "internal", ()))
         cls.private = tuple(getattr(meta, "private", ()))
         cls.personal = dict(getattr(meta, "personal", {}))
+        cls.shown = dict(getattr(meta, "shown", {}))
         cls.period = getattr(meta, "period", ("", ""))
         cls.seen_with = getattr(meta, "seen_with", "")
         cls.disclosed = dict(getattr(meta, "disclosed", {}))

@@ -48,6 +48,13 @@ class OrderFactory(Standard, _Copied):
 
     source_order = ToOne("orders", doc="The order that is copied.")
     target_order = ToOne("orders", doc="The new order, once the copy is completed.")
+    events = ToMany(
+        "events",
+        via="resource_id",
+        where={"resource_type": ("order_copies", "recurring_order_copies")},
+        includable=False,
+        doc="Those of the copy of its kind.",
+    )
     order_subscription = ToOne("order_subscriptions")
 
     class Meta:

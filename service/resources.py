@@ -15,6 +15,7 @@ from service.errors import Forbidden
 from service.jsonapi.atomic import Code
 from service.operations import copies, order_copies, reorders, tokens
 from service.operations.checkout import LineItems, Orders
+from service.operations.copies import Copies
 from service.operations.drafts import Carts
 from service.operations.erasing import Customers
 from service.operations.lines import Addresses, CartItems, OrderSubscriptionItems, Skus
@@ -118,11 +119,11 @@ def _line(
 ) -> Entry:
     """A line of the registry; `family` names the scopes `read_<family>` and `update_<family>`.
 
-    A `writer` creates, changes and deletes; what is only created has `create`, what only changes `updated_by`.
+    A `writer` creates, changes and deletes, unless `create` does the first; what only changes has `updated_by`.
     """
     scope = writes or f"update_{family}"
     return Entry(
-        graph[type_], f"read_{family}", scope, writer or create, writer or updated_by, writer, numbers, limited
+        graph[type_], f"read_{family}", scope, create or writer, writer or updated_by, writer, numbers, limited
     )
 
 
@@ -149,7 +150,7 @@ RESOURCES: dict[str, Entry] = {
         _line("orders", "orders", writer=Orders(), numbers="orders"),
         _line("line_items", "orders", writer=LineItems()),
         _line("order_factories", "orders"),
-        _line("order_copies", "orders", create=order_copies.create, updated_by=GENERIC),
+        _line("order_copies", "orders", create=order_copies.create, writer=Copies()),
         _line("reorders", "orders", create=reorders.create, writes="update_carts", limited=True),
         _line("reorder_outcomes", "orders"),
         _line("repeat_links", "orders", writer=RepeatLinks(), limited=True),
@@ -157,7 +158,7 @@ RESOURCES: dict[str, Entry] = {
         _line("order_subscriptions", "subscriptions", writer=OrderSubscriptions(), numbers="order_subscriptions"),
         _line("order_subscription_items", "subscriptions", writer=OrderSubscriptionItems()),
         _line("occurrences", "subscriptions", updated_by=Occurrences()),
-        _line("recurring_order_copies", "subscriptions", create=copies.create),
+        _line("recurring_order_copies", "subscriptions", create=copies.create, writer=Copies()),
         _line("events", "store_profile"),
     )
 }

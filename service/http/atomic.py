@@ -13,7 +13,7 @@ from schemas.base import Rendering
 from service.errors import ApiError, MethodNotAllowed, PreconditionFailed, raise_all
 from service.http import idempotency, languages, limits, prefer, urls
 from service.http.answers import VARY, Document
-from service.http.auth import identify
+from service.http.auth import forget_store, identify
 from service.http.handlers import check_no_parameters, rendering_of
 from service.http.timing import mark
 from service.http.writing import no_content
@@ -55,7 +55,9 @@ async def operations(request: Request) -> Response:
         mark(request.scope, "database")
         return _answer(request, rendering, shown) if any(shown) else no_content(request)
 
-    return await idempotency.once(request, principal, work)
+    done = await idempotency.once(request, principal, work)
+    forget_store(request, principal, *(step.operation.resource for step in steps))
+    return done
 
 
 def _steps(sent: Sequence[Operation], principal: Principal) -> list[Step]:

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from limits import RateLimitItemPerMinute
 from starlette.requests import Request
 
+from schemas.base import Resource
 from service import clock
 from service.errors import InvalidToken, Unauthorized
 from service.http import limits
@@ -30,11 +31,13 @@ class TokenCache:
     """Tokens that were good a moment ago, so that not every request asks the database; at most 10 000 of them.
 
     A token that is revoked elsewhere is believed for `seconds` at most, none beyond its own end; 0 believes nothing.
+    The same goes for what it knows of its store. `changes` counts how often a store was changed by this process.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._known: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
+        self.changes = 0
 
     def get(self, token: str) -> Principal | None:
         """The principal of a token checked within the last seconds."""
@@ -46,8 +49,13 @@ class TokenCache:
             return None
         return entry[1]
 
-    def put(self, token: str, principal: Principal) -> None:
-        """Remember a good token. Stores on a test clock are not remembered: their time moves by itself."""
+    def put(self, token: str, principal: Principal, changes: int | None = None) -> None:
+        """Remember a good token. Stores on a test clock are not remembered: their time moves by itself.
+
+        Nor is what was asked for when there had been fewer `changes` of stores: it may be out of date.
+        """
+        if changes not in (None, self.changes):
+            return
         seconds = self._seconds
         if principal.expires_at is not None:
             seconds = min(seconds, (principal.expires_at - clock.now()).total_seconds())
@@ -55,6 +63,12 @@ class TokenCache:
             self._known[token] = (time.monotonic() + seconds, principal)
             if len(self._known) > _MOST:
                 self._known.popitem(last=False)
+
+    def forget(self, store_id: int) -> None:
+        """Forget the tokens of a store, and with them what they know of it: it has changed."""
+        self.changes += 1
+        for token in [token for token, (_, principal) in self._known.items() if principal.store.id == store_id]:
+            del self._known[token]
 
 
 def bearer(request: Request) -> str:
@@ -76,6 +90,7 @@ async def authenticate(request: Request) -> Principal:
     cache: TokenCache = request.app.state.tokens
     principal = cache.get(token)
     if principal is None:
+        changes = cache.changes
         async with request.app.state.database.connection() as connection:
             principal = await tokens.find(connection, token, clock.now())
         if principal is None:
@@ -84,10 +99,16 @@ async def authenticate(request: Request) -> Principal:
                 header="Authorization",
                 headers={"WWW-Authenticate": 'Bearer realm="reprise", error="invalid_token"'},
             )
-        cache.put(token, principal)
+        cache.put(token, principal, changes)
     request.scope["principal"] = principal
     mark(request.scope, "auth")
     return principal
+
+
+def forget_store(request: Request, principal: Principal, *written: type[Resource]) -> None:
+    """Have tokens learn anew of their store when it is among what a request has written: of its clock, for one."""
+    if any(resource.type_ == "stores" for resource in written):
+        request.app.state.tokens.forget(principal.store.id)
 
 
 async def identify(request: Request) -> Principal:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from schemas.base import RESERVED_TYPES, Rendering, Resource, ToMany, ToOne, graph
 from schemas.kinds import ID
 from service import clock
-from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed, NotFound
+from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed
 from service.http import calendars, idempotency, languages, limits, prefer, repeat_urls, urls
 from service.http.answers import VARY, Document
 from service.http.auth import counted, identify
@@ -27,6 +27,7 @@ from service.jsonapi.document import VERSION, Object, Row, collect, counts, docu
 from service.jsonapi.negotiation import check_accept, check_content_type
 from service.jsonapi.pagination import PROFILE, Page
 from service.jsonapi.query import Parameters, Query, Selection, Shape, parameters, parse
+from service.jsonapi.unknown import no_relationship, no_type
 from service.operations.outcome import Created
 from service.operations.writes import Writer
 from service.principal import Principal, Viewer
@@ -196,7 +197,7 @@ def entry_of(request: Request) -> Entry:
     if request.path_params["type"] in RESERVED_TYPES:
         raise HTTPException(404)
     if entry is None:
-        raise NotFound("There is no such resource type; GET /api lists them.")
+        raise no_type(request.path_params["type"])
     return entry
 
 
@@ -238,7 +239,7 @@ def within_of(request: Request, entry: Entry) -> Within:
     """The relationship that the URL names. Raises NotFound for one that the type doesn't have."""
     name = request.path_params["relationship"]
     if name not in entry.resource.relationships:
-        raise NotFound("{type} have no relationship of this name.", type=entry.resource.type_)
+        raise no_relationship(entry.resource, name)
     return Within(entry.resource, id_of(request, entry), name)
 
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from service.http import conditional, idempotency, prefer
 from service.http.answers import VARY, Document
-from service.http.auth import identify
+from service.http.auth import forget_store, identify
 from service.http.handlers import (
     check_no_parameters,
     entry_of,
@@ -63,7 +63,9 @@ async def update(request: Request) -> Response:
         mark(request.scope, "database")
         return single(request, rendering, pairs, query, row)
 
-    return await idempotency.once(request, principal, work)
+    done = await idempotency.once(request, principal, work)
+    forget_store(request, principal, entry.resource)
+    return done
 
 
 async def remove(request: Request) -> Response:
@@ -103,7 +105,9 @@ async def relationship(request: Request) -> Response:
         await writer.relate(connection, principal, locked, within.name, linked, code=code)
         return no_content(request)
 
-    return await idempotency.once(request, principal, work)
+    done = await idempotency.once(request, principal, work)
+    forget_store(request, principal, entry.resource)
+    return done
 
 
 routes = [

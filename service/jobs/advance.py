@@ -26,8 +26,11 @@ class AdvanceJob:
         self._copies = copies
 
     async def run(self, job: Job) -> None:
-        """Bring the clock that the job names to its goal, stopping wherever something is due."""
-        store_id, clock_id = orjson.loads(job.payload or b"")
+        """Bring the clock that the job names to its goal."""
+        await self.go_on(*orjson.loads(job.payload or b""))
+
+    async def go_on(self, store_id: int, clock_id: str) -> None:
+        """Bring a clock to its goal, stopping wherever something is due; nothing to do when it isn't on its way."""
         while True:
             # What an earlier try left behind belongs to the instant at which the clock stands.
             await self._make_copies(store_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from service import clock
-from service.operations import cleaning, copies, payments
+from service.operations import cleaning, copies, payments, test_clocks
 from service.store.pool import Database
 
 log = structlog.get_logger("reprise.clean")
@@ -15,12 +15,14 @@ PAGE = 500
 
 
 async def rescue(database: Database) -> None:
-    """Put into the queue what nobody is at any more: copies whose job got lost, payments whose process died."""
+    """Put into the queue what nobody is at any more: copies and clocks whose job got lost, payments left behind."""
     async with database.connection() as connection:
         for store_id, copy_id in await copies.abandoned(connection, clock.now(), limit=PAGE):
             await copies.enqueue(connection, store_id, copy_id)
         for store_id, order_id in await payments.abandoned(connection, clock.now(), limit=PAGE):
             await payments.enqueue(connection, store_id, order_id)
+        for store_id, clock_id, goal in await test_clocks.stranded(connection, limit=PAGE):
+            await test_clocks.enqueue(connection, store_id, clock_id, goal)
 
 
 async def clean(database: Database) -> None:

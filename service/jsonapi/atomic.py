@@ -18,6 +18,7 @@ from service import clock
 from service.errors import ApiError, InvalidDocument, NotFound, TooLarge, raise_all
 from service.jsonapi import body
 from service.jsonapi.body import Draft, Lids, Linked
+from service.jsonapi.unknown import no_relationship, no_type
 
 Code = Literal["add", "update", "remove"]
 CODES: tuple[Code, ...] = ("add", "update", "remove")
@@ -214,7 +215,7 @@ def _resource(named: Mapping[str, Any], pointer: str) -> type[Resource]:
     if not isinstance(named.get("type"), str):
         raise InvalidDocument("`type` is missing, or no string.", pointer=pointer)
     if named["type"] not in graph:
-        raise NotFound("There is no such resource type; GET /api lists them.", pointer=f"{pointer}/type")
+        raise no_type(named["type"], f"{pointer}/type")
     return graph[named["type"]]
 
 
@@ -235,7 +236,7 @@ def _relationship(resource: type[Resource], name: Any, pointer: str) -> str:
     if not isinstance(name, str):
         raise InvalidDocument("`relationship` must be a string.", pointer=pointer)
     if name not in resource.relationships:
-        raise NotFound("{type} have no relationship of this name.", type=resource.type_, pointer=pointer)
+        raise no_relationship(resource, name, pointer)
     return name
 
 

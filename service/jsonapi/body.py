@@ -228,6 +228,16 @@ def _attributes(
         declared = _fields(resource)[name] if known else None
         if name in ("id", "type"):
             problems.append(InvalidDocument("`{name}` can't be an attribute.", name=name, pointer=pointer))
+        elif declared is None and name.startswith("_"):
+            problems.append(
+                InvalidDocument(
+                    "{type} have no trigger {name}; theirs are: {triggers}.",
+                    type=resource.type_,
+                    name=name,
+                    triggers=", ".join(resource.triggers) or "-",
+                    pointer=pointer,
+                )
+            )
         elif declared is None:
             problems.append(
                 Invalid(

@@ -13,17 +13,19 @@ notes why in a transaction of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import orjson
 
 from service import clock
-from service.errors import ApiError, Conflict, Invalid, NotFound, raise_all
+from service.errors import ApiError, Conflict, Forbidden, Invalid, InvalidState, NotFound, raise_all
 from service.jsonapi.body import Draft
 from service.operations import events, targets
 from service.operations.events import Event
 from service.operations.targets import CopyFailed, Row, Target
+from service.operations.writes import Change, Writer
 from service.principal import Principal, Store
 from service.rules.increases import needs_approval
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN, Messages
@@ -38,6 +40,9 @@ ENTRYPOINT = "order_factories"
 
 LEASE = timedelta(seconds=60)
 """How long a worker may take: longer than its statements may, and than the queue waits for a sign of life."""
+
+LONG_QUEUE = 1_000
+"""How many jobs may wait or run for lost ones to be looked for among them."""
 
 BATCH = 25
 """How many copies of a store one job makes together."""
@@ -81,6 +86,22 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
     await events.record(connection, store, "recurring_order_copies.create", copy_id, actor=events.actor(principal))
     await enqueue(connection, store.id, copy_id)
     return str(copy_id)
+
+
+class Copies(Writer):
+    """Copies of either kind once they are asked for: what is the client's own changes, and those that are done go."""
+
+    async def release(self, change: Change) -> None:
+        """Integrations delete copies that are done, and those that nobody has begun and no occurrence waits for.
+
+        The orders that copies led to stay, with what they know of subscription and occurrence.
+        """
+        if change.principal.owner is not None:
+            raise Forbidden("{type} are deleted by integrations only.", type=change.resource.type_)
+        status = change.before["status"]
+        waited_for = status == "pending" and change.before["occurrence_id"] is not None
+        if status == "in_progress" or waited_for:
+            change.problems.append(InvalidState("The copy is {status}: it can't be deleted.", status=status))
 
 
 def _problems(found: Row | None, subscription_id: str | None, order_id: str | None) -> list[ApiError]:
@@ -286,5 +307,17 @@ async def fail(connection: Connection, claimed: Claim, messages: Messages) -> No
 
 
 async def abandoned(connection: Connection, at: datetime, *, limit: int) -> list[tuple[int, str]]:
-    """Store and id of copies of all stores that nobody works on at this instant of real time, at most `limit`."""
-    return [(row["store_id"], row["id"]) for row in await connection.fetch(COPIES["abandoned"], at, limit)]
+    """Store and id of copies of all stores whose job got lost, looked for among `limit` that nobody works on.
+
+    `at` is real time. While the queue is long, those that wait are taken to wait for their job.
+    """
+    rows = await connection.fetch(COPIES["abandoned"], at, limit)
+    jobs = await queue.payloads(connection, ENTRYPOINT, most=LONG_QUEUE) if rows else None
+    if jobs is None:
+        return []
+    named: set[tuple[int, str]] = set()
+    for payload in jobs:
+        with suppress(ValueError, TypeError):  # what isn't a job of ours names no copy
+            store_id, *copy_ids = orjson.loads(payload)
+            named.update((store_id, copy_id) for copy_id in copy_ids)
+    return [found for row in rows if (found := (row["store_id"], row["id"])) not in named]

@@ -194,6 +194,9 @@ class OrderSubscriptionItems(Writer):
             held = await change.connection.fetchval(WRITES["count_items"], change.store.id, change.whole["id"])
             _check_room(change, held)
             change.columns["currency_code"] = source["currency_code"]
+            await _take_code(change)
+        if change.problems:
+            return
         if change.sets(*_SOLD):
             given = change.draft.attributes.get("unit_amount_cents")
             currency = change.value("currency_code")
@@ -207,6 +210,19 @@ class OrderSubscriptionItems(Writer):
         total = change.value("quantity") * change.value("unit_amount_cents")
         change.columns["total_amount_cents"] = total
         _check_amount(change, total)
+
+
+async def _take_code(change: Change) -> None:
+    """The code of a new item's sku, which was sent, or linkage to the sku."""
+    sku_id = change.draft.related("item")
+    if sku_id is None:
+        if "sku_code" not in change.columns:
+            change.problems.append(blank("sku_code", "/data"))
+        return
+    code = await change.connection.fetchval(WRITES["code_of_sku"], change.store.id, sku_id)
+    if change.columns.setdefault("sku_code", code) != code:
+        pointer = change.draft.pointer("sku_code")
+        change.problems.append(Invalid("sku_code - is not the code of the item", pointer=pointer))
 
 
 class Skus(Writer):

@@ -62,6 +62,7 @@ class OrderSubscriptions(Writer):
             change.problems.append(InvalidState("The subscription is cancelled: it can't be changed."))
         await check_wallet(change)
         _check_calendar(change)
+        await _check_offered(change)
         for verb in _asked(change):
             self._do(change, verb)
         if not change.problems:
@@ -333,6 +334,16 @@ def _check_calendar(change: Change) -> None:
     except FrequencyError as error:
         pointer = change.draft.pointer("frequency", "last_day")
         change.problems.append(Invalid("frequency - {reason}", reason=error.reason, pointer=pointer))
+
+
+async def _check_offered(change: Change) -> None:
+    """A subscription that a model led to changes to frequencies of that model only; what it has it may keep."""
+    model_id, frequency = change.value("subscription_model_id"), change.value("frequency")
+    if change.new or model_id is None or not change.sets("frequency"):
+        return
+    if not await change.connection.fetchval(SUBSCRIPTIONS["is_offered"], change.store.id, model_id, frequency):
+        pointer = change.draft.pointer("frequency")
+        change.problems.append(Invalid("frequency - is not offered by the subscription model", pointer=pointer))
 
 
 def _moved(change: Change, standing: Standing) -> Standing:

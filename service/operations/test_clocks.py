@@ -61,7 +61,7 @@ class TestClocks(Writer):
     async def settle(self, change: Change) -> None:
         """Order the job that advances it."""
         if "advance" in change.happened:
-            await enqueue(change.connection, change.store.id, change.id)
+            await enqueue(change.connection, change.store.id, change.id, change.columns["advancing_to"])
 
     async def release(self, change: Change) -> None:
         """A clock that is on its way stays until it is there."""
@@ -84,10 +84,19 @@ def _on_its_way(pointer: str) -> InvalidState:
     return InvalidState("The clock is on its way: wait until its status is ready.", pointer=pointer)
 
 
-async def enqueue(connection: Connection, store_id: int, clock_id: str) -> None:
-    """Put the job that advances a clock into the queue, in the caller's transaction, unless it is there already."""
-    payload = orjson.dumps([store_id, clock_id])
-    await queue.enqueue(connection, ENTRYPOINT, payload, dedupe_key=f"{ENTRYPOINT}/{store_id}/{clock_id}")
+async def enqueue(connection: Connection, store_id: int, clock_id: str, goal: datetime) -> None:
+    """Put the job that advances a clock into the queue, in the caller's transaction, unless it is there already.
+
+    Each goal has its own job: that of the last one may stay in the queue for a moment after the clock has arrived.
+    """
+    key = f"{ENTRYPOINT}/{store_id}/{clock_id}/{goal.isoformat()}"
+    await queue.enqueue(connection, ENTRYPOINT, orjson.dumps([store_id, clock_id]), dedupe_key=key)
+
+
+async def stranded(connection: Connection, *, limit: int) -> list[tuple[int, str, datetime]]:
+    """Store, id and goal of clocks of all stores that are on their way, at most `limit`; most of them have a job."""
+    rows = await connection.fetch(CLOCKS["stranded"], limit)
+    return [(row["store_id"], row["id"], row["advancing_to"]) for row in rows]
 
 
 async def go_on(connection: Connection, store_id: int, clock_id: str) -> Store | None:

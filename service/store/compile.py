@@ -9,7 +9,6 @@ every level by the path to their owner that each Schema declares, or by what it 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from schemas.base import PUBLIC, Resource, ToMany, ToOne, graph
@@ -55,17 +54,35 @@ class Statement:
 
     def fields(self, selection: Selection, alias: str) -> str:
         """The select list of a selection: its columns, then one nested row or array per included relationship."""
-        columns = _columns(selection, alias, guest=self._guest)
+        columns = [self.column(selection.resource, alias, column) for column in layout(selection)]
         nested = [self._included(selection.resource, name, sub, alias) for name, sub in selection.include]
-        return ", ".join([columns, *nested])
+        return ", ".join([*columns, *nested])
 
     def column(self, resource: type[Resource], alias: str, column: str) -> str:
-        """What the viewer sees in a column: null for guests where it tells of somebody who they may not be."""
-        return _column(resource, alias, column, guest=self._guest)
+        """What the viewer sees in a column: null for guests where it tells of somebody who they may not be.
 
-    @property
-    def _guest(self) -> bool:
-        return self._viewer.owner is not None and self._viewer.owner.type_ == "carts"
+        Where what is shown depends on related resources, it is what is shown.
+        """
+        owner = self._viewer.owner
+        known_by = resource.personal.get(column, ()) if owner is not None and owner.type_ == "carts" else ()
+        seen = self._shown(resource, alias, column)
+        if not known_by:
+            return seen
+        return f"case when num_nonnulls({', '.join(f'{alias}.{name}' for name in known_by)}) = 0 then {seen} end"
+
+    def _shown(self, resource: type[Resource], alias: str, column: str) -> str:
+        stored, shown = f'{alias}."{column}"', resource.shown.get(column)
+        if shown is None:
+            return stored
+        relationship, inner = resource.relationships[shown.relationship], self.alias()
+        assert isinstance(relationship, ToMany)  # noqa: S101 -- checked with the graph
+        statuses = ", ".join(f"'{status}'" for status in shown.statuses)
+        return (
+            f"case when {stored} = '{shown.instead_of}' and exists"
+            f" (select from {graph[relationship.type_].table} {inner} where {inner}.store_id = $1"
+            f" and {self.related(resource, relationship, inner, f'{alias}.id')} and {inner}.status in ({statuses}))"
+            f" then '{shown.word}' else {stored} end"
+        )
 
     def _included(self, resource: type[Resource], name: str, selection: Selection, owner: str) -> str:
         relationship = resource.relationships[name]
@@ -74,18 +91,22 @@ class Statement:
         if isinstance(relationship, ToOne):
             joined = f'{alias}.id = {owner}."{relationship.column}"'
             return f"({row} where {self.scope(selection.resource, alias, joined)})"
-        related = self.related(relationship, alias, f"{owner}.id")
+        related = self.related(resource, relationship, alias, f"{owner}.id")
         where = self.scope(selection.resource, alias, related)
         # One more than a document may hold, so that too many are noticed and not cut off.
         return f"array({row} where {where} order by {alias}.id limit {MAX_INCLUDED + 1})"
 
-    def related(self, relationship: ToMany, alias: str, id_: str) -> str:
+    def related(self, resource: type[Resource], relationship: ToMany, alias: str, id_: str) -> str:
         """The condition that rows of `alias` are what a to-many relationship of a resource holds.
 
         `id_` is the expression of that resource's id.
         """
+        if relationship.everywhere:
+            parent = self.alias()
+            there = f"{parent}.store_id = $1 and {parent}.id = {id_}"
+            return f"exists (select from {resource.table} {parent} where {there})"
         if relationship.through is None:
-            fixed = [f"{alias}.{column} = '{value}'" for column, value in relationship.where.items()]
+            fixed = [_fixed(f"{alias}.{column}", value) for column, value in relationship.where.items()]
             return " and ".join([f'{alias}."{relationship.via}" = {id_}', *fixed])
         join, through = self.alias(), relationship.through
         return (
@@ -95,7 +116,7 @@ class Statement:
 
     def scope(self, resource: type[Resource], alias: str, *conditions: str) -> str:
         """A where clause: the store, the type's fixed columns, the owner's rows, and further conditions."""
-        fixed = [f"{alias}.{column} = '{value}'" for column, value in resource.where.items()]
+        fixed = [_fixed(f"{alias}.{column}", value) for column, value in resource.where.items()]
         return " and ".join(
             [f"{alias}.store_id = $1", *fixed, *self._owned(resource, alias), *(c for c in conditions if c)]
         )
@@ -138,15 +159,8 @@ class Statement:
         )
 
 
-@lru_cache(maxsize=1024)
-def _columns(selection: Selection, alias: str, *, guest: bool) -> str:
-    """The columns of a selection, remembered since most requests ask for the same few."""
-    return ", ".join(_column(selection.resource, alias, column, guest=guest) for column in layout(selection))
-
-
-def _column(resource: type[Resource], alias: str, column: str, *, guest: bool) -> str:
-    known_by = resource.personal.get(column, ()) if guest else ()
-    seen = f'{alias}."{column}"'
-    if not known_by:
-        return seen
-    return f"case when num_nonnulls({', '.join(f'{alias}.{name}' for name in known_by)}) = 0 then {seen} end"
+def _fixed(column: str, value: str | tuple[str, ...]) -> str:
+    """The condition that a column has a value that a Schema declares, or one of several."""
+    values = (value,) if isinstance(value, str) else value
+    listed = ", ".join(f"'{one}'" for one in values)
+    return f"{column} in ({listed})"

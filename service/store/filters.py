@@ -43,7 +43,7 @@ def _condition(
     if isinstance(relationship, ToOne):
         linked = f'{inner}.id = {alias}."{relationship.column}"'
     else:
-        linked = statement.related(relationship, inner, f"{alias}.id")
+        linked = statement.related(resource, relationship, inner, f"{alias}.id")
     if rest == ["id"] and condition.operator in ("null", "blank"):  # of a to-many relationship: it is empty
         some = f"exists (select from {target.table} {inner} where {statement.scope(target, inner, linked)})"
         return f"not {some}" if condition.values[0] else some

@@ -17,6 +17,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from service.errors import StartupError
 from service.store.pool import Connection
+from sql import queries
+
+QUEUE = queries("queue")
 
 SCHEMA = "pgqueuer"
 """The Postgres schema of all of the queue's objects."""
@@ -83,6 +86,12 @@ async def enqueue_all(connection: Connection, entrypoint: str, payloads: Mapping
             dedupe_key=list(payloads),
             on_conflict="skip",
         )
+
+
+async def payloads(connection: Connection, entrypoint: str, *, most: int) -> list[bytes] | None:
+    """What the jobs of an entrypoint that wait or run were given; None when there are more than so many."""
+    rows = await connection.fetch(QUEUE["payloads"], entrypoint, most + 1)
+    return None if len(rows) > most else [row["payload"] or b"" for row in rows]
 
 
 async def install(connection: Connection) -> list[str]:

@@ -214,7 +214,7 @@ def _where(statement: Statement, alias: str, query: Query, within: Within | None
     related = ""
     if within is not None:
         assert isinstance(within.relationship, ToMany)  # noqa: S101 -- to-one ones are no pages
-        related = statement.related(within.relationship, alias, statement.bind(within.id))
+        related = statement.related(within.parent, within.relationship, alias, statement.bind(within.id))
     return statement.scope(resource, alias, related, filters.where(statement, resource, alias, query.filters), closed)
 
 

@@ -74,7 +74,7 @@ async def linked(connection: Connection, viewer: Viewer, resource: type[Resource
     target = graph[relationship.type_]
     statement = Statement(viewer)
     alias = statement.alias()
-    where = statement.scope(target, alias, statement.related(relationship, alias, statement.bind(id_)))
+    where = statement.scope(target, alias, statement.related(resource, relationship, alias, statement.bind(id_)))
     rows = await connection.fetch(f"select {alias}.id from {target.table} {alias} where {where}", *statement.binds)
     return {row[0] for row in rows}
 

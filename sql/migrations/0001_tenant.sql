@@ -83,6 +83,7 @@ create table test_clocks (
 
 create index test_clocks_by_name on test_clocks (store_id, name, id);
 create index test_clocks_by_created_at on test_clocks (store_id, created_at, id);
+create index test_clocks_advancing on test_clocks (store_id, id) where status = 'advancing';
 create index test_clocks_by_updated_at on test_clocks (store_id, updated_at, id);
 create index test_clocks_by_reference on test_clocks (store_id, reference, id);
 create index test_clocks_by_reference_origin on test_clocks (store_id, reference_origin, id)

@@ -300,7 +300,7 @@ select failed.order_subscription_id from failed;
 
 -- name: abandoned
 -- Of all stores: copies that nobody works on at $1, real time; at most $2. Most of them wait for a job that is in the
--- queue already. A global read.
+-- queue. A global read.
 select
     store_id,
     id

@@ -25,7 +25,9 @@ select
     addresses.first_name,
     addresses.last_name,
     addresses.company,
-    addresses.zip_code,
+    case
+        when carts.repeat_link_id is null or stores.repeat_link_factor <> 'zip_code' then addresses.zip_code
+    end as zip_code,
     exists(
         select from cart_items
         inner join skus

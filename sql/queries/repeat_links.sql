@@ -59,7 +59,8 @@ where repeat_links.store_id = $1 and repeat_links.id = $2
 for no key update;
 
 -- name: opened
--- A link with its store, its order and what of the order a cart begins with.
+-- A link with its store, its order and what of the order a cart begins with. A postal code that its holder will be asked
+-- for isn't told, not even in part.
 select
     repeat_links.id,
     repeat_links.order_id,
@@ -86,7 +87,7 @@ select
     addresses.first_name,
     addresses.last_name,
     addresses.company,
-    addresses.zip_code,
+    case when stores.repeat_link_factor <> 'zip_code' then addresses.zip_code end as zip_code,
     shipping_methods.id as shipping_method_id,
     shipping_methods.name as shipping_method_name,
     payment_methods.id as payment_method_id,

@@ -120,3 +120,13 @@ where
     order_subscriptions.store_id = $1 and order_subscriptions.source_order_id = $2
     and order_subscriptions.status <> 'cancelled' and subscription_models.auto_cancel
 order by order_subscriptions.id;
+
+-- name: is_offered
+-- Whether a subscription model ($2) offers a frequency ($3).
+select exists(
+    select 1 from subscription_models
+    where
+        subscription_models.store_id = $1
+        and subscription_models.id = $2
+        and subscription_models.frequencies @> array[$3::text]
+);

@@ -40,3 +40,14 @@ where store_id = $1 and id = $2;
 select id from order_factories
 where store_id = $1 and status in ('pending', 'in_progress')
 order by created_at, id;
+
+-- name: stranded
+-- Of all stores: clocks that are on their way, at most $1. Most of them have a job in the queue. A global read.
+select
+    store_id,
+    id,
+    advancing_to
+from test_clocks
+where status = 'advancing'
+order by store_id, id
+limit $1;

@@ -46,6 +46,12 @@ select skus.id
 from skus
 where skus.store_id = $1 and skus.code = $2;
 
+-- name: code_of_sku
+-- What a shop calls a sku.
+select skus.code
+from skus
+where skus.store_id = $1 and skus.id = $2;
+
 -- name: take_sku_number
 -- The next number of a sku, above all that were given by hand.
 with used as (

@@ -6,12 +6,29 @@ import httpx2
 import pytest
 
 from service.principal import Store
-from service.store.pool import Connection
+from service.store.pool import Connection, Database
 from tests import factories
+from tests.jobs.steps import ask, bearer, make
 from tests.pages import Link, show, submit
 from tests.support import Access, Grant
 
 PERSON = ("Sam", "Rivers", "Dorpsstraat", "3511 AA", "+31 30", "sam@example.com", "third floor")
+
+
+async def rows_of(connection: Connection, store: Store, customer_id: str) -> dict[str, list[str]]:
+    """What the tables of a store keep of a customer, row by row."""
+    tables = await connection.fetch(
+        "select table_name from information_schema.columns where table_schema = 'public' and column_name = 'store_id'"
+    )
+    rows = {
+        table: await connection.fetch(
+            f"select t::text from {table} t where store_id = $1 and strpos(t::text, $2) > 0 order by 1",
+            store.id,
+            customer_id,
+        )
+        for (table,) in tables
+    }
+    return {table: [text for (text,) in found] for table, found in rows.items() if found}
 
 
 async def naming(connection: Connection, store: Store, words: tuple[str, ...]) -> dict[str, list[str]]:
@@ -35,7 +52,7 @@ async def erase(client: httpx2.AsyncClient, customer_id: str, access: Access) ->
     return await client.patch(f"/api/customers/{customer_id}", json={"data": data}, headers=access.headers)
 
 
-@pytest.mark.rule("FM-36")
+@pytest.mark.rule("FM-36", "FM-80")
 async def test_an_erased_customers_links_are_dead_and_nothing_names_them(
     client: httpx2.AsyncClient, connection: Connection, link: Link, integration: Access, grant: Grant
 ) -> None:
@@ -94,6 +111,44 @@ async def test_what_is_others_stays_as_it_is(
         somebody,
     )
     assert kept == 2
+
+
+@pytest.mark.rule("FM-80")
+async def test_who_repeats_the_same_things_keeps_orders_and_subscriptions_as_they_are(
+    *,
+    client: httpx2.AsyncClient,
+    database: Database,
+    connection: Connection,
+    store: Store,
+    link: Link,
+    integration: Access,
+    grant: Grant,
+) -> None:
+    other = await factories.customer(connection, store, email="bea@example.com")
+    order_id = await factories.full_order(connection, store, [factories.Line(link.mug)], customer_id=other)
+    own = await factories.address(connection, store, customer_id=other, snapshot=True)
+    subscription_id = await factories.subscription(connection, store, order_id, shipping_address_id=own)
+    await factories.payment_source(connection, store, other)
+    await make(database, store, await ask(database, bearer(store), order_id, subscription_id))
+    keyed = (await grant(customer_id=other)).headers | {"Idempotency-Key": "of-the-other"}
+    note = {"type": "order_subscriptions", "id": subscription_id, "attributes": {"reference": "bea@example.com"}}
+    path = f"/api/order_subscriptions/{subscription_id}"
+    patched = await client.patch(path, json={"data": note}, headers=keyed)
+    assert patched.status_code == 200, patched.text
+    before = await rows_of(connection, store, other)
+    assert {"customers", "orders", "addresses", "order_subscriptions", "customer_payment_sources"} <= before.keys()
+    erased = await connection.fetchval(
+        "select customer_id from orders where store_id = $1 and id = $2", store.id, link.order_id
+    )
+    await factories.subscription(connection, store, link.order_id)
+    assert (await erase(client, erased, integration)).status_code == 200
+    assert await rows_of(connection, store, other) == before
+    statuses = await connection.fetch(
+        "select customer_id, status from order_subscriptions where store_id = $1", store.id
+    )
+    assert {status["customer_id"]: status["status"] for status in statuses} == {other: "active", erased: "cancelled"}
+    again = await client.patch(path, json={"data": note}, headers=keyed)
+    assert (again.status_code, again.headers["Idempotency-Replayed"]) == (200, "true")
 
 
 async def test_customers_do_not_erase_themselves(

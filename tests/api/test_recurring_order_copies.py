@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import httpx2
 
+from service import clock
 from service.jobs import engine
+from service.operations import sweep
 from service.principal import Store
-from service.store.pool import Connection
+from service.store.pool import Connection, Database
 from tests import factories
 from tests.factories import Line
+from tests.jobs.steps import ask, bearer, claim, claim_surely, make, offences, row
 from tests.support import Access, Grant
 
 ATTRIBUTES = (
@@ -131,3 +135,56 @@ async def test_the_scope_to_change_subscriptions_is_asked_for(
     answer = await client.post(URL, json=request(*await sample(connection, store)), headers=reader.headers)
     assert answer.status_code == 403
     assert await connection.fetchval("select count(*) from order_factories where store_id = $1", store.id) == 0
+
+
+async def test_copies_that_are_done_or_not_begun_can_be_deleted_and_their_orders_stay(
+    *, database: Database, client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store
+) -> None:
+    ends = await sample(connection, store)
+    made, untouched, begun = [await ask(database, bearer(store), *ends) for _ in range(3)]
+    order_id = await make(database, store, made)
+    await claim_surely(database, store, begun)
+    for copy_id in (made, untouched):
+        answer = await client.delete(f"{URL}/{copy_id}", headers=integration.headers)
+        assert answer.status_code == 204, answer.text
+        assert (await client.get(f"{URL}/{copy_id}", headers=integration.headers)).status_code == 404
+    refused = await client.delete(f"{URL}/{begun}", headers=integration.headers)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (409, "INVALID_STATE")
+    order = await row(connection, "orders", store, order_id)
+    assert (order["status"], order["order_subscription_id"]) == ("pending", ends[1])
+    assert await claim(database, store, untouched) is None
+    assert await offences(connection, store) == []
+
+
+async def test_a_copy_that_its_occurrence_waits_for_stays(
+    database: Database, client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store
+) -> None:
+    order_id, _ = await sample(connection, store)
+    due_at = clock.now() - timedelta(minutes=1)
+    columns: dict[str, Any] = {"frequency": "daily", "anchor_at": due_at - timedelta(days=1), "next_run_at": due_at}
+    await factories.subscription(connection, store, order_id, **columns)
+    async with database.transaction() as transaction:
+        (copy_id,) = (await sweep.sweep(transaction, store)).copies
+    refused = await client.delete(f"{URL}/{copy_id}", headers=integration.headers)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (409, "INVALID_STATE")
+    target_id = await make(database, store, copy_id)
+    assert (await client.delete(f"{URL}/{copy_id}", headers=integration.headers)).status_code == 204
+    occurrence = await connection.fetchrow(
+        "select id, status from occurrences where store_id = $1 and occurrence_index = 1", store.id
+    )
+    assert occurrence is not None
+    assert occurrence["status"] == "completed"
+    assert (await row(connection, "orders", store, target_id))["occurrence_id"] == occurrence["id"]
+    assert await offences(connection, store) == []
+
+
+async def test_customers_delete_no_copies(
+    database: Database, client: httpx2.AsyncClient, grant: Grant, connection: Connection, store: Store
+) -> None:
+    ends = await sample(connection, store)
+    copy_id = await ask(database, bearer(store), *ends)
+    owner = (await row(connection, "orders", store, ends[0]))["customer_id"]
+    access = await grant(customer_id=owner)
+    refused = await client.delete(f"{URL}/{copy_id}", headers=access.headers)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (403, "FORBIDDEN")
+    assert (await client.get(f"{URL}/{copy_id}", headers=access.headers)).status_code == 200

@@ -53,6 +53,15 @@ async def test_shows_lines_with_prices_then_and_now_and_the_new_total(
     assert page.fields.keys() == {"id", "token", "nonce"}
 
 
+async def test_hints_at_no_postal_code_that_it_will_ask_for(
+    client: httpx2.AsyncClient, connection: Connection, link: Link
+) -> None:
+    await connection.execute("update stores set repeat_link_factor = 'zip_code' where store_id = $1", link.store.id)
+    page = await show(client, link.url)
+    assert "Delivered to S*** R***" in page.text
+    assert "35" not in page.text
+
+
 async def test_says_what_is_missing_and_why(
     client: httpx2.AsyncClient, connection: Connection, app: Starlette, store: Store
 ) -> None:

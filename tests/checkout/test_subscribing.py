@@ -82,6 +82,44 @@ async def test_asked_at_once_or_again_it_makes_no_more(api: Api, connection: Con
     assert (await events_of(connection, store, order_id)).count("orders.create_subscriptions") == 1
 
 
+@pytest.mark.rule("FM-67")
+async def test_all_of_an_orders_subscriptions_are_made_or_none_and_then_they_can_be_asked_for_again(
+    api: Api, connection: Connection, store: Store
+) -> None:
+    await model(connection, store, "weekly")
+    order_id = await bought(connection, store, "weekly", "yearly")
+    refused = await api.update("orders", order_id, {"_create_subscriptions": True})
+    assert (refused.status_code, pointers(refused)) == (422, ["/data/attributes/_create_subscriptions"])
+    assert "'yearly'" in refused.json()["errors"][0]["detail"]
+    assert await made_of(api, order_id) == []
+    assert (await api.get(f"orders/{order_id}"))["data"]["attributes"]["subscription_created_at"] is None
+    assert "orders.create_subscriptions" not in await events_of(connection, store, order_id)
+    await model(connection, store, "yearly")
+    assert (await api.update("orders", order_id, {"_create_subscriptions": True})).status_code == 200
+    assert [one["attributes"]["frequency"] for one in await made_of(api, order_id)] == ["weekly", "yearly"]
+
+
+@pytest.mark.rule("FM-73")
+async def test_what_a_model_no_longer_offers_goes_on_and_nobody_changes_to_it(
+    api: Api, connection: Connection, store: Store
+) -> None:
+    model_id = await model(connection, store, "weekly", "monthly", "yearly")
+    order_id = await bought(connection, store, "weekly", "monthly")
+    assert (await api.update("orders", order_id, {"_create_subscriptions": True})).status_code == 200
+    weekly, monthly = await made_of(api, order_id)
+    removed = await api.update("subscription_models", model_id, {"frequencies": ["monthly", "yearly"]})
+    assert removed.status_code == 200, removed.text
+    kept = (await api.get(f"order_subscriptions/{weekly['id']}"))["data"]["attributes"]
+    assert (kept["status"], kept["frequency"], kept["next_run_at"]) == (
+        "active", "weekly", weekly["attributes"]["next_run_at"],
+    )  # fmt: skip
+    refused = await api.update("order_subscriptions", monthly["id"], {"frequency": "weekly"})
+    assert (refused.status_code, pointers(refused)) == (422, ["/data/attributes/frequency"])
+    told = {"frequency": "weekly", "renewal_alert_period": 5}
+    assert (await api.update("order_subscriptions", weekly["id"], told)).status_code == 200
+    assert (await api.update("order_subscriptions", monthly["id"], {"frequency": "yearly"})).status_code == 200
+
+
 async def test_what_is_not_placed_or_never_repeated_makes_none(api: Api, connection: Connection, store: Store) -> None:
     await model(connection, store, "weekly")
     pending = await bought(connection, store, "weekly", status="pending", placed_at=None)

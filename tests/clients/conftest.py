@@ -40,18 +40,23 @@ class Shop:
 
 
 @pytest.fixture(scope="session")
-def origin(database_url: str) -> Iterator[str]:
-    """The URL of a `reprise serve` for the tests of this folder."""
-    environment = {
+def environment(database_url: str) -> dict[str, str]:
+    """The settings of the processes that the tests of this folder start."""
+    return {
         "DATABASE_URL": database_url,
         "REPRISE_SECRET_KEYS": "a-key-of-the-tests",
         "REPRISE_LOG_LEVEL": "warning",
     }
+
+
+@pytest.fixture(scope="session")
+def origin(environment: dict[str, str]) -> Iterator[str]:
+    """The URL of a `reprise serve` for the tests of this folder."""
     with serving("serve", "--port", "0", until="answers at", **environment) as server:
         yield server.url
 
 
-@pytest_asyncio.fixture(scope="module")
+@pytest_asyncio.fixture
 async def shop(origin: str, database: Database) -> Shop:
     """A store with an order of two lines and its subscription, a customer with a tag, and many to page through."""
     store = await make_store(database)
@@ -63,6 +68,7 @@ async def shop(origin: str, database: Database) -> Shop:
             connection, store, [factories.Line(mug, 2), factories.Line(shirt)], customer_id=customer
         )
         subscription = await factories.subscription(connection, store, order)
+        wallet = await factories.payment_source(connection, store, customer)
         tag = await factories.insert(connection, "tags", store, name="vip")
         await connection.execute(
             "insert into customer_tags (store_id, customer_id, tag_id) values ($1, $2, $3)", store.id, customer, tag
@@ -79,6 +85,7 @@ async def shop(origin: str, database: Database) -> Shop:
             "shirt": {"id": shirt.id, "code": shirt.code},
             "subscription": subscription,
             "tag": tag,
+            "wallet": wallet,
             "many": MANY,
         }
     return Shop(f"{origin}/api", token, known)

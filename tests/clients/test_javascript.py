@@ -10,10 +10,23 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.clients.conftest import FOLDER, NODE, Shop
+from tests.processes import serving
 
 
 @pytest.mark.parametrize("program", sorted(path.name for path in FOLDER.glob("*.test.js")))
 def test_program(program: str, shop: Shop, subtests: pytest.Subtests) -> None:
+    run(program, shop, subtests)
+
+
+def test_every_method_of_commerce_layer_s_subscriptions(
+    shop: Shop, environment: dict[str, str], subtests: pytest.Subtests
+) -> None:
+    with serving("work", until="works", **environment):
+        run("commerce_layer_subscriptions.js", shop, subtests)
+
+
+def run(program: str, shop: Shop, subtests: pytest.Subtests) -> None:
+    """Run a program of tests by node, and tell of each."""
     told = {"REPRISE_URL": shop.url, "REPRISE_TOKEN": shop.token, "REPRISE_KNOWN": json.dumps(shop.known)}
     done = subprocess.run(
         [NODE, "--test-reporter=junit", program],

@@ -28,6 +28,11 @@ async def advance(api: Api, test_clock: Any, at: datetime) -> None:
     answer = await api.update("test_clocks", test_clock["id"], {"_advance_to": said(at)})
     assert answer.status_code == 200, answer.text
     assert answer.json()["data"]["attributes"]["status"] == "advancing"
+    await arrival(api, test_clock)
+
+
+async def arrival(api: Api, test_clock: Any) -> None:
+    """Wait until a clock that is on its way has arrived; a worker must run."""
 
     async def arrived() -> bool:
         return bool((await api.get(f"test_clocks/{test_clock['id']}"))["data"]["attributes"]["status"] == "ready")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+import pytest
 
 import schemas  # noqa: F401 -- declares the graph
 from service import clock
@@ -114,6 +115,7 @@ async def test_copies_of_copies_know_their_root(database: Database, connection: 
     assert (target["source_order_id"], target["root_order_id"]) == (first, order_id)
 
 
+@pytest.mark.rule("FM-74")
 async def test_fixed_prices_stay_and_current_ones_follow(
     database: Database, connection: Connection, store: Store
 ) -> None:

@@ -138,7 +138,8 @@ async def test_two_are_approved_in_one_request(
     assert len(copies) > 1
     for copy_id in copies:
         assert await finish(database, await claim_surely(database, store, copy_id)) is None
-    held = [found["id"] for found in await connection.fetch("select id from occurrences where status = 'held'")]
+    rows = await connection.fetch("select id from occurrences where store_id = $1 and status = 'held'", store.id)
+    held = [found["id"] for found in rows]
     operations = [
         {"op": "update", "data": {"type": "occurrences", "id": id_, "attributes": {"_approve": True}}} for id_ in held
     ]

@@ -10,13 +10,16 @@ import httpx2
 import pytest
 
 from service import clock
+from service.jobs import clean
+from service.jobs.advance import AdvanceJob
+from service.jobs.copy import CopyJob
 from service.principal import Store
 from service.rules.recurrence import Calendar
-from service.store.pool import Connection
+from service.store.pool import Connection, Database
 from tests import factories
 from tests.factories import Line
-from tests.jobs.playing import advance, freeze, said
-from tests.jobs.steps import names_of, offences
+from tests.jobs.playing import advance, arrival, freeze, said
+from tests.jobs.steps import jobs, names_of, offences
 from tests.jobs.test_worker import working
 from tests.spec.writing import Api, pointers, to
 from tests.support import Access
@@ -91,6 +94,31 @@ async def test_a_clock_only_goes_forward_and_not_too_far(api: Api, frozen: Any) 
     assert on_its_way.status_code == 200
     again = await api.update("test_clocks", frozen["id"], {"_advance_to": said(START + timedelta(days=2))})
     assert (again.status_code, pointers(again)) == (409, ["/data/attributes/_advance_to"])
+
+
+async def test_a_clock_goes_on_while_the_job_of_its_last_way_is_still_in_the_queue(
+    api: Api, frozen: Any, database: Database, connection: Connection, store: Store
+) -> None:
+    """Workers delete a job some time after it has brought its clock to its goal, when others may be asking for more."""
+    for days in (1, 2):
+        asked = await api.update("test_clocks", frozen["id"], {"_advance_to": said(START + timedelta(days=days))})
+        assert asked.status_code == 200
+        assert await jobs(connection, store, frozen["id"]) == days
+        await AdvanceJob(database, CopyJob(database)).go_on(store.id, frozen["id"])
+        shown = (await api.get(f"test_clocks/{frozen['id']}"))["data"]["attributes"]
+        assert (shown["status"], shown["frozen_at"]) == ("ready", said(START + timedelta(days=days)))
+
+
+async def test_a_clock_whose_job_got_lost_is_put_back_into_the_queue(
+    *, api: Api, frozen: Any, database: Database, database_url: str, connection: Connection, store: Store
+) -> None:
+    await api.update("test_clocks", frozen["id"], {"_advance_to": said(START + timedelta(days=1))})
+    await connection.execute("delete from pgqueuer.pgqueuer where entrypoint = 'test_clocks'")
+    await clean.rescue(database)
+    await clean.rescue(database)
+    assert await jobs(connection, store, frozen["id"]) == 1
+    async with working(database_url):
+        await arrival(api, frozen)
 
 
 async def test_live_stores_keep_real_time(api: Api, frozen: Any, connection: Connection, store: Store) -> None:

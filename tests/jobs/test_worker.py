@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
+import pytest
 
 from service import clock
 from service.jobs import clean, engine
@@ -250,6 +251,38 @@ async def test_copies_without_a_job_are_put_back_into_the_queue_once(
     async with working(database_url):
         await reach(connection, store, pending, "completed")
         await reach(connection, store, begun, "completed")
+
+
+async def test_what_waits_for_its_job_gets_no_second_one(
+    database: Database, connection: Connection, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await connection.execute("delete from pgqueuer.pgqueuer")
+    order_id, subscription_id = await pair(connection, store)
+    many = copies.BATCH * 2
+    made = [
+        await factories.insert(
+            connection,
+            "order_factories",
+            store,
+            kind="recurring_order_copies",
+            source_order_id=order_id,
+            order_subscription_id=subscription_id,
+        )
+        for _ in range(many + 1)
+    ]
+    await copies.enqueue_all(connection, store.id, made[:many])
+    await queue.enqueue(connection, copies.ENTRYPOINT, b"no copy at all")
+    waiting = "select count(*) from pgqueuer.pgqueuer where dedupe_key like $1"
+    of_store = f"{copies.ENTRYPOINT}/{store.id}/%"
+    monkeypatch.setattr(copies, "LONG_QUEUE", 2)
+    await clean.rescue(database)
+    assert await connection.fetchval(waiting, of_store) == 2
+    monkeypatch.undo()
+    await clean.rescue(database)
+    await clean.rescue(database)
+    assert await connection.fetchval(waiting, of_store) == 3
+    assert await jobs(connection, store, made[many]) == 1
+    await connection.execute("delete from pgqueuer.pgqueuer")
 
 
 async def test_what_has_expired_is_deleted(database: Database, connection: Connection, store: Store) -> None:

@@ -56,6 +56,11 @@ async def test_the_least_that_each_type_needs(api: Api, connection: Connection, 
         "subscription_models": ({"name": "Monthly", "frequencies": ["monthly"]}, None),
         "order_subscriptions": ({"frequency": "monthly"}, {"source_order": to("orders", source)}),
         "order_subscription_items": (line, {"order_subscription": to("order_subscriptions", subscription)}),
+        "order_copies": (None, {"source_order": to("orders", source)}),
+        "recurring_order_copies": (
+            None,
+            {"source_order": to("orders", source), "order_subscription": to("order_subscriptions", subscription)},
+        ),
         "test_clocks": ({"frozen_at": "2026-01-31T09:00:00.000Z"}, None),
     }
     assert least.keys() == {type_ for type_, entry in RESOURCES.items() if entry.remove}

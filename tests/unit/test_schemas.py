@@ -9,7 +9,7 @@ import pytest
 from marshmallow import fields as ma
 
 from schemas import kinds
-from schemas.base import PUBLIC, Resource, Through, ToMany, ToOne, Write, graph
+from schemas.base import PUBLIC, Resource, Through, ToMany, ToOne, While, Write, graph
 from schemas.kinds import Standard
 
 
@@ -94,9 +94,12 @@ def test_an_amount_not_named_in_cents_is_refused() -> None:
         declare(fields={"price": kinds.Cents()})
 
 
-@pytest.mark.parametrize("ways", [{}, {"via": "sku_id", "through": Through("sku_tags", "sku_id", "tag_id")}])
+@pytest.mark.parametrize(
+    "ways",
+    [{}, {"via": "sku_id", "everywhere": True}, {"via": "sku_id", "through": Through("sku_tags", "sku_id", "tag_id")}],
+)
 def test_a_to_many_relationship_needs_one_way_to_its_target(ways: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="to-many relationship to 'tags' needs either"):
+    with pytest.raises(TypeError, match="to-many relationship to 'tags' needs one of"):
         ToMany("tags", **ways)
 
 
@@ -137,6 +140,13 @@ def test_what_a_type_is_seen_with_is_a_to_one_relationship(name: str) -> None:
     fields = {"colour": kinds.Text(), "line_items": ToMany("line_items", via="order_id")}
     declare(fields=fields, owner=PUBLIC, seen_with=name)
     with pytest.raises(TypeError, match=f"^Toy: '{name}' is no to-one relationship to be seen with"):
+        graph.check()
+
+
+@pytest.mark.parametrize("name", ["colour", "parent", "absent"])
+def test_what_a_column_is_shown_by_is_a_to_many_relationship(name: str) -> None:
+    declare(fields={"colour": kinds.Text()}, shown={"colour": While("red", "blue", name, ("hot",))})
+    with pytest.raises(TypeError, match=r"^Toy: 'colour' is shown by no to-many relationship"):
         graph.check()
 
 

@@ -33,3 +33,17 @@ def test_nothing_is_believed_for_no_time() -> None:
     cache = TokenCache(0)
     cache.put("a", holder(None))
     assert cache.get("a") is None
+
+
+def test_what_was_asked_for_before_its_store_changed_is_not_remembered() -> None:
+    cache = TokenCache(60)
+    cache.put("a", holder(None))
+    before = cache.changes
+    cache.forget(STORE.id + 1)
+    assert cache.get("a") is not None
+    cache.forget(STORE.id)
+    assert cache.get("a") is None
+    cache.put("a", holder(None), before)
+    assert cache.get("a") is None
+    cache.put("a", holder(None), cache.changes)
+    assert cache.get("a") is not None

@@ -1,0 +1,322 @@
+"""Orders that come again by themselves: subscriptions, what they order, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from marshmallow import validate
+
+from schemas.base import PUBLIC, Through, ToMany, ToOne, While, Write
+from schemas.kinds import (
+    Boolean,
+    Cents,
+    CurrencyCode,
+    Derived,
+    Email,
+    Enum,
+    Integer,
+    JsonObject,
+    Number,
+    Rate,
+    Standard,
+    Text,
+    TextList,
+    Timestamp,
+    TimeZone,
+)
+from schemas.tagging import Tagged
+
+
+class SubscriptionModel(Standard):
+    """Which frequencies a store offers, and how the lines of an order become subscriptions."""
+
+    name = Text(write=Write.BOTH, required=True, filter=True, sort=True)
+    strategy = Enum(
+        "by_frequency",
+        "by_line_items",
+        write=Write.BOTH,
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="Whether an order gets a subscription for each frequency (the default) or for each line.",
+    )
+    frequencies = TextList(
+        write=Write.BOTH,
+        required=True,
+        validators=[validate.Length(min=1, error="must have at least one frequency")],
+        doc="hourly, daily, weekly, monthly, two-month, three-month, four-month, six-month, yearly, or crontabs.",
+        example=["weekly", "monthly"],
+    )
+    auto_activate = Boolean(
+        write=Write.BOTH, doc="Whether a subscription is activated when its source order is placed."
+    )
+    auto_cancel = Boolean(write=Write.BOTH, doc="Whether a subscription is cancelled when its source order is.")
+
+    markets = ToMany("markets", everywhere=True, doc="Where it is offered: in every market of the store.")
+    order_subscriptions = ToMany("order_subscriptions", via="subscription_model_id", includable=False)
+
+    class Meta:
+        type_ = "subscription_models"
+        owner = PUBLIC
+
+
+def _calendar_url(id_: str, url_of: Callable[[str], str] | None) -> str | None:
+    return None if url_of is None else url_of(id_)
+
+
+class OrderSubscription(Standard, Tagged):
+    """A standing order: its items are ordered again, once for each occurrence."""
+
+    number = Number(
+        nullable=False, filter=True, sort=True, doc="Counts a store's subscriptions; numbers may be left out."
+    )
+    status = Enum(
+        "draft",
+        "active",
+        "running",
+        "inactive",
+        "cancelled",
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="`running` is an active one while a copy of it is being made; it is sorted among the active ones.",
+    )
+    frequency = Text(
+        write=Write.BOTH,
+        required=True,
+        filter=True,
+        sort=True,
+        doc="hourly, daily, weekly, monthly, two-month, three-month, four-month, six-month, yearly, or a crontab.",
+        example="monthly",
+    )
+    last_day = Boolean(
+        write=Write.BOTH,
+        nullable=False,
+        doc="Whether runs fall on the last day of their month, for frequencies of whole months; not so by default.",
+    )
+    timezone = TimeZone(write=Write.BOTH, nullable=False, doc="Where its calendar is read; the store's by default.")
+    customer_email = Email(filter=True, sort=True)
+    activate_by_source_order = Boolean(
+        write=Write.BOTH, doc="Whether it is activated when the source order is placed; so by default."
+    )
+    place_target_order = Boolean(write=Write.BOTH, doc="Whether new orders are placed at once; so by default.")
+    renewal_alert_period = Integer(
+        minimum=1,
+        maximum=720,
+        write=Write.BOTH,
+        nullable=False,
+        doc="How many hours before a run its event comes: 1 by default.",
+    )
+    price_mode = Enum(
+        "current",
+        "fixed",
+        write=Write.BOTH,
+        guarded=True,
+        nullable=False,
+        doc="Whether new orders take the prices of their day, or the items' own (the default).",
+    )
+    max_increase_percent = Rate(
+        write=Write.BOTH,
+        minimum=0,
+        maximum=9999.99,
+        doc="A run that would cost more than this much more than the last waits for approval; null: none does.",
+    )
+    catchup_policy = Enum(
+        "run_once",
+        "run_all",
+        "skip",
+        write=Write.BOTH,
+        nullable=False,
+        doc="What happens after a standstill: one run for all that was missed (the default), all of them, or none.",
+    )
+    max_occurrences = Integer(minimum=1, write=Write.BOTH, doc="How often it runs at most; null: without end.")
+    anchor_at = Timestamp(write=Write.UPDATE, doc="The instant that its occurrences are counted from.")
+    starts_at = Timestamp(write=Write.CREATE, filter=True, sort=True)
+    expires_at = Timestamp(
+        write=Write.BOTH, filter=True, sort=True, doc="From when it no longer runs; null: without end."
+    )
+    next_run_at = Timestamp(write=Write.UPDATE, filter=True, sort=True, doc="Changing it moves the next run only.")
+    last_run_at = Timestamp(filter=True, sort=True)
+    paused_until = Timestamp(doc="Runs before this instant are left out.")
+    parked_at = Timestamp(doc="When it was stopped because it ran far too often.")
+    parked_reason = Text()
+    cancelled_at = Timestamp()
+    occurrencies = Integer(nullable=False, doc="How often it ran.")
+    errors_count = Integer(nullable=False, doc="How many of its runs failed.")
+    succeeded_on_last_run = Boolean(doc="True until a run fails.")
+    calendar_url = Derived(
+        "id",
+        function=_calendar_url,
+        json_type={"type": "string", "format": "uri"},
+        given="calendar_url",
+        secret=True,
+        doc="Its runs as an iCalendar feed, for calendar programs: whoever has it can see them.",
+    )
+
+    _activate = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Begin, or go on after a deactivation.")
+    _deactivate = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Stop until it is activated again.")
+    _cancel = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Stop for good.")
+    _skip_next = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave the next run out.")
+    _pause_until = Timestamp(
+        write=Write.UPDATE, trigger=True, nullable=False, doc="Leave out all runs before this instant."
+    )
+    _resume = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="End the pause now.")
+    _run_now = Boolean(
+        write=Write.UPDATE, trigger=True, nullable=False, doc="Run once at once, outside of the schedule."
+    )
+    _unpark = Boolean(
+        write=Write.UPDATE,
+        trigger=True,
+        guarded=True,
+        nullable=False,
+        doc="Take it into the schedule again after it was parked, from the next occurrence on.",
+    )
+
+    market = ToOne("markets", write=Write.CREATE)
+    subscription_model = ToOne("subscription_models")
+    customer = ToOne("customers", sort=("email",), doc="The customer of the source order.")
+    source_order = ToOne("orders", write=Write.CREATE, required=True, doc="The order that it repeats.")
+    customer_payment_source = ToOne(
+        "customer_payment_sources", write=Write.UPDATE, doc="What new orders are paid with, from the customer's wallet."
+    )
+    billing_address = ToOne("addresses", write=Write.BOTH, doc="The source order's by default.")
+    shipping_address = ToOne("addresses", write=Write.BOTH, doc="The source order's by default.")
+    shipping_method = ToOne("shipping_methods", write=Write.BOTH, doc="The source order's by default.")
+    order_subscription_items = ToMany(
+        "order_subscription_items", via="order_subscription_id", doc="What is ordered, at most 1 000."
+    )
+    order_factories = ToMany(
+        "order_factories", via="order_subscription_id", includable=False, doc="Copies of both kinds."
+    )
+    recurring_order_copies = ToMany(
+        "recurring_order_copies", via="order_subscription_id", includable=False, doc="Its runs."
+    )
+    orders = ToMany("orders", via="order_subscription_id", includable=False, doc="The orders that it led to.")
+    occurrences = ToMany(
+        "occurrences", via="order_subscription_id", includable=False, doc="Past, due and planned ones."
+    )
+    tags = ToMany(
+        "tags",
+        through=Through("order_subscription_tags", "order_subscription_id", "tag_id"),
+        write=Write.BOTH,
+        guarded=True,
+    )
+    events = ToMany("events", via="resource_id", where={"resource_type": "order_subscriptions"}, includable=False)
+
+    class Meta:
+        type_ = "order_subscriptions"
+        owner = "customer"
+        # The calendar's own counters, and what was announced.
+        internal = (
+            "anchor_index",
+            "next_index",
+            "alerted_run_at",
+            "alerted_amount_cents",
+            "alert_again_at",
+            "next_alert_at",
+        )
+        shown: ClassVar = {"status": While("running", "active", "recurring_order_copies", ("pending", "in_progress"))}
+
+
+class OrderSubscriptionItem(Standard):
+    """What a subscription orders each time: a sku with options and quantity."""
+
+    sku_code = Text(
+        write=Write.BOTH,
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="A new item has this or the relationship `item`.",
+    )
+    name = Text(nullable=False, doc="The sku's name.")
+    options = JsonObject(write=Write.BOTH, nullable=False, doc="What was chosen: option name to value.")
+    quantity = Integer(minimum=1, write=Write.BOTH, required=True, filter=True, sort=True)
+    price_mode = Enum(
+        "current",
+        "fixed",
+        write=Write.BOTH,
+        guarded=True,
+        doc="As the subscription's, for this item only; null: as the subscription says.",
+    )
+    currency_code = CurrencyCode(nullable=False, doc="The currency of its amounts.")
+    unit_amount_cents = Cents(
+        write=Write.BOTH,
+        guarded=True,
+        minimum=0,
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="The price of one; when it is not sent, the source line item's. Only integrations may send it.",
+    )
+    total_amount_cents = Cents(nullable=False, filter=True, sort=True, doc="Quantity times the price of one.")
+
+    order_subscription = ToOne("order_subscriptions", write=Write.CREATE, required=True)
+    sku = ToOne("skus")
+    item = ToOne("skus", column="sku_id", write=Write.CREATE, doc="The sku, as clients of Commerce Layer send it.")
+    source_line_item = ToOne("line_items", doc="The line of the source order that it comes from.")
+
+    class Meta:
+        type_ = "order_subscription_items"
+        owner = "order_subscription.customer"
+
+
+class Occurrence(Standard):
+    """One date of a subscription, past, due or planned, and what became of it."""
+
+    occurrence_index = Integer(
+        nullable=False, filter=True, sort=True, doc="Counts its subscription's; the source order is 0."
+    )
+    status = Enum(
+        "planned",
+        "due",
+        "held",
+        "claimed",
+        "completed",
+        "skipped",
+        "missed",
+        "failed",
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="`held` is one that would cost more than its subscription allows, until `_approve`, `_reject` or the next.",
+    )
+    nominal_at = Timestamp(nullable=False, filter=True, sort=True, doc="Where the calendar puts it.")
+    scheduled_at = Timestamp(
+        write=Write.UPDATE,
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="When it runs. A planned one can be moved, between the one before it and the one after it.",
+    )
+    claimed_at = Timestamp(doc="When a worker took it up.")
+    completed_at = Timestamp()
+    alerted_at = Timestamp(doc="When the event that announces it was written.")
+    held_at = Timestamp(doc="When it was held.")
+    held_amount_cents = Cents(doc="The total at which it was held.")
+    approved_amount_cents = Cents(doc="The total that was agreed to; it doesn't run at a higher one.")
+    currency_code = CurrencyCode(doc="The currency of its amounts.")
+    reason = Text(
+        doc="Why it is not where the anchor puts it (`clamped`, `clock_forward`, `clock_back`, `moved`), was skipped"
+        " (`asked`, `paused`, `rejected`, `cancelled`) or missed (`catchup`, `approval`)."
+    )
+
+    _skip = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave it out.")
+    _unskip = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Let it run after all.")
+    _approve = Boolean(
+        write=Write.UPDATE, trigger=True, nullable=False, doc="Let it run though it costs as much as it was held at."
+    )
+    _reject = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave it out, since it costs too much.")
+
+    order_subscription = ToOne("order_subscriptions")
+    recurring_order_copies = ToMany(
+        "recurring_order_copies",
+        via="occurrence_id",
+        where={"kind": "recurring_order_copies"},
+        doc="The copies it led to: those that failed, and at most one other.",
+    )
+    orders = ToMany("orders", via="occurrence_id", doc="What was ordered: one order at most.")
+
+    class Meta:
+        type_ = "occurrences"
+        owner = "order_subscription.customer"
