@@ -17,8 +17,8 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test contract chaos year bench bench-copies browser screenshots verify $(CHECKS) format openapi baseline docs lock \
-	clean stale
+.PHONY: help run test contract chaos year bench bench-copies browser screenshots verify $(CHECKS) format openapi examples \
+	baseline docs lock clean stale
 
 ##@ Use
 help: ## print this
@@ -69,6 +69,10 @@ format: .venv/dev.stamp ## put Python and SQL files in order
 openapi: .venv/dev.stamp ## write openapi.yaml from the resources' declarations
 	@$(BIN)/python -m service openapi > .venv/openapi.yaml
 	@mv .venv/openapi.yaml openapi.yaml
+
+examples: .venv/dev.stamp ## record the answers that openapi.yaml shows as examples, from a shop with demo data
+	@EXAMPLES=service/jsonapi/openapi/examples.json $(BIN)/python -m pytest --quiet tests/contract/test_examples.py -k shape
+	@$(MAKE) --no-print-directory openapi
 
 baseline: openapi ## with a release: make openapi.yaml what later changes are held against
 	@cp openapi.yaml tests/contract/baseline.yaml

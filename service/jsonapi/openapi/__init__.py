@@ -17,7 +17,7 @@ import yaml
 
 from schemas.base import ToMany, ToOne
 from service.jsonapi.negotiation import MEDIA_TYPE
-from service.jsonapi.openapi import atomic, documents, errors, json_schemas, operations, parameters
+from service.jsonapi.openapi import atomic, documents, errors, examples, json_schemas, operations, parameters
 from service.jsonapi.openapi.described import Described
 from service.jsonapi.openapi.down import convert
 from service.jsonapi.openapi.refs import SCHEMAS, headers
@@ -29,6 +29,9 @@ Object = dict[str, Any]
 YAML = documents.YAML
 JSON = "application/json"
 """The media type of openapi.json."""
+
+_SHORT = 80
+"""What is shorter is written on one line, if nothing is nested in it."""
 
 _EVERYWHERE = ("X-Request-Id", "traceparent", "Server-Timing", "Vary")
 """The headers of every answer, whatever the route."""
@@ -56,6 +59,7 @@ def build(entries: Mapping[str, Described]) -> Object:
     for response in _responses(document):
         response["headers"] = headers(*_EVERYWHERE) | response.get("headers", {})
     flat: Object = _flat(document, document["components"]["schemas"])
+    examples.attach(flat)
     return flat
 
 
@@ -76,7 +80,7 @@ def dump(document: Mapping[str, Any]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes paragraphs as blocks, references on one line, and what occurs twice twice.
+    """Writes paragraphs as blocks, what is short on one line, examples compactly, and what occurs twice twice.
 
     Many tools that read OpenAPI know no YAML aliases.
     """
@@ -90,12 +94,27 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 def _mapping(dumper: yaml.SafeDumper, value: Object) -> yaml.MappingNode:
-    reference = value.keys() == {"$ref"}
-    return dumper.represent_mapping("tag:yaml.org,2002:map", value, flow_style=reference or None)
+    short = sum(len(f"{key}: {inner}, ") for key, inner in value.items()) < _SHORT
+    node = dumper.represent_mapping(
+        "tag:yaml.org,2002:map", value, flow_style=short and all(map(_plain, value.values()))
+    )
+    for key, inner in node.value:
+        if key.value == "value" and "summary" in value:
+            inner.flow_style = True
+    return node
+
+
+def _sequence(dumper: yaml.SafeDumper, value: list[Any]) -> yaml.SequenceNode:
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=all(map(_plain, value)))
+
+
+def _plain(value: Any) -> bool:
+    return not isinstance(value, (dict, list)) and "\n" not in str(value)
 
 
 _Dumper.add_representer(str, _text)
 _Dumper.add_representer(dict, _mapping)
+_Dumper.add_representer(list, _sequence)
 
 
 @cache

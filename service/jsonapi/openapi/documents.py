@@ -22,7 +22,6 @@ Object = dict[str, Any]
 YAML = "application/yaml"
 """The media type of openapi.yaml (RFC 9512)."""
 _INCLUDED = {"type": "array", "description": "There whenever `include` was sent.", "items": schema("AnyResource")}
-_IDENTIFIER_META = {"type": "object", "properties": {"page": schema("ItemCursor")}}
 
 
 def prose(resource: type[Resource]) -> str:
@@ -144,7 +143,7 @@ def linked_schemas(resource: type[Resource], *, to_one: bool, to_many: bool) -> 
         found[f"{name}Identifier"] = {
             "type": "object",
             "required": ["type", "id"],
-            "properties": {"type": _type(resource), "id": schema("Id"), "meta": _IDENTIFIER_META},
+            "properties": {"type": _type(resource), "id": schema("Id"), "meta": {"type": "object"}},
         }
     if to_one:
         linkage = _or_null(schema(f"{name}Identifier"))
@@ -325,7 +324,8 @@ def _pages(name: str, item: str) -> dict[str, Object]:
 
 def _cursor_page(count: Object) -> Object:
     """What all documents with a page by cursor have in common (the profile, "Document Structure")."""
-    item = {"required": ["meta"], "properties": {"meta": {"required": ["page"]}}}
+    meta = {"required": ["page"], "properties": {"page": schema("ItemCursor")}}
+    item = {"required": ["meta"], "properties": {"meta": meta}}
     return {
         "type": "object",
         "required": ["jsonapi", "links", "data"],

@@ -74,9 +74,12 @@ def filtering() -> dict[str, Object]:
     """The shared parameter for all filters that a type's own ones don't tell of: matchers, paths, Commerce Layer's."""
     value = {"type": "string"}
     matched = {"type": "object", "propertyNames": {"enum": list(MATCHERS)}, "additionalProperties": value}
-    listed = {"type": "array", "items": value}
     ends = "|".join(MATCHERS)
-    predicates = {"type": "object", "propertyNames": {"pattern": f"_({ends})$"}, "additionalProperties": value}
+    predicates = {
+        "type": "object",
+        "propertyNames": {"pattern": f"^[A-Za-z0-9_.]+_({ends})$"},
+        "additionalProperties": value,
+    }
     return {
         "filter": {
             "name": "filter",
@@ -92,9 +95,7 @@ def filtering() -> dict[str, Object]:
             "schema": {
                 "type": "object",
                 "properties": {"q": predicates},
-                "patternProperties": {
-                    f"^(?!q$){_MEMBER}(\\.{_MEMBER}){{0,{MAX_STEPS}}}$": {"oneOf": [value, listed, matched]}
-                },
+                "patternProperties": {f"^(?!q$){_MEMBER}(\\.{_MEMBER}){{0,{MAX_STEPS}}}$": {"oneOf": [value, matched]}},
                 "additionalProperties": False,
             },
             "examples": {
@@ -118,18 +119,20 @@ def of_one(resource: type[Resource]) -> list[Object]:
 
 def of_many(resource: type[Resource]) -> list[Object]:
     """What a URL takes that answers with a page of resources."""
-    return [*of_one(resource), *selecting(resource)]
+    filters = [parameter(f"{resource.__name__}.filter.{key}") for key in filterable(resource)]
+    return [*of_one(resource), *filters, *selecting(resource)]
 
 
 def selecting(resource: type[Resource]) -> list[Object]:
-    """What chooses, sorts and pages the resources of a collection."""
-    name = resource.__name__
-    filters = [parameter(f"{name}.filter.{key}") for key in filterable(resource)]
-    return [*filters, parameter("filter"), parameter(f"{name}.sort"), *(parameter(key) for key in paging())]
+    """What chooses, sorts and pages the resources of a collection, with its filters all in one."""
+    return [parameter("filter"), parameter(f"{resource.__name__}.sort"), *(parameter(key) for key in paging())]
 
 
 def of_linkage(resource: type[Resource], relationship: str, *, many: bool) -> list[Object]:
-    """What the URL of a relationship itself takes; its include paths begin with the relationship's own name."""
+    """What the URL of a relationship itself takes; its include paths begin with the relationship's own name.
+
+    The filters are those of the related resources' own URL, where they are described one by one.
+    """
     target = graph[resource.relationships[relationship].type_]
     # Whoever can't include it gets the bare identifiers.
     along = [_include(resource, [relationship]), *_fieldsets(target)] if _can_include(resource, relationship) else []
@@ -156,7 +159,6 @@ def _listed(name: str, description: str, items: Object, **limits: int) -> Object
         "name": name,
         "in": "query",
         "description": description,
-        "style": "form",
         "explode": False,
         "schema": {"type": "array", "items": items} | limits,
     }

@@ -17,19 +17,22 @@ import httpx2
 from tests.processes import ROOT, serving
 
 HERE = Path(__file__).parent
+PHASES = ("examples", "coverage", "fuzzing", "stateful")
 OF_LINKS = (
     *("--include-path-regex", "^/api/repeat_link_(preview|commits)$"),
     # A wrong token of a link is not told from one that is used up: 410.
     *("--exclude-checks", "ignored_auth"),
+    # What links lead to is asked with another credential.
+    *("--phases", ",".join(PHASES[:-1])),
 )
 
 
 @dataclass(frozen=True)
 class Shop:
-    """Where the demo store's API is, and its tokens by their kind."""
+    """Where the demo store's API is, and a credential of each kind: the header that is sent."""
 
     url: str
-    tokens: dict[str, str]
+    credentials: dict[str, tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -51,18 +54,27 @@ def demo_shop(folder: Path) -> Iterator[Shop]:
     }
     with serving("up", "--port", "0", until="answers at", **environment) as service:
         tokens = dict(line.split() for line in (folder / "tokens").read_text().splitlines())
-        headers = {"Authorization": f"Bearer {tokens['integration']}"}
-        asked = httpx2.get(f"{service.url}/api/v3/1003/orders/JJ5HH/repeatURL", headers=headers)
-        tokens["link"] = httpx2.URL(asked.json()["repeatOrderUrl"]).params["token"]
+        credentials = {kind: ("Authorization", f"Bearer {token}") for kind, token in tokens.items()}
+        with httpx2.Client(base_url=service.url) as client:
+            linked = client.get("/api/v3/1003/orders/JJ5HH/repeatURL", headers=[credentials["integration"]]).json()
+            token = httpx2.URL(linked["repeatOrderUrl"]).params["token"]
+            credentials["link"] = ("Authorization", f"Bearer {token}")
+            filled = client.post("/api/repeat_link_commits", headers=[credentials["link"]]).json()
+            credentials["guest"] = ("X-Cart-Session", f"1003.{filled['data']['attributes']['session']}")
         try:
-            yield Shop(service.url, tokens)
+            yield Shop(service.url, credentials)
         finally:
             service.stop(signal.SIGTERM)
 
 
-def ask(shop: Shop, token: str, *options: str, quiet: bool = True) -> Report:
-    """Make requests up and hold their answers against the contract; `options` are those of `schemathesis run`."""
-    told = {"CONTRACT_URL": shop.url, "CONTRACT_TOKEN": token, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+def ask(shop: Shop, kind: str, *options: str, quiet: bool = True) -> Report:
+    """Make requests up and hold their answers against the contract, with a kind of credential.
+
+    `options` are those of `schemathesis run`.
+    """
+    credential = ": ".join(shop.credentials[kind])
+    told = {"CONTRACT_URL": shop.url, "CONTRACT_CREDENTIAL": credential, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+    options = ("--header", credential, *options)
     program = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
     said = ""
     with subprocess.Popen(
@@ -89,7 +101,15 @@ def ask(shop: Shop, token: str, *options: str, quiet: bool = True) -> Report:
 
 
 def everything(folder: Path, options: Sequence[str]) -> Iterator[tuple[str, Report]]:
-    """Ask with each kind of token in turn: whose, and how it ended."""
+    """Ask with each kind of credential in turn: which, and how it ended."""
     with demo_shop(folder) as shop:
-        for kind, further in (("link", OF_LINKS), ("customer", ()), ("integration", ())):
-            yield kind, ask(shop, shop.tokens[kind], *further, *options, quiet=False)
+        for kind, further in (("link", OF_LINKS), ("guest", of_guests(shop)), ("customer", ()), ("integration", ())):
+            yield kind, ask(shop, kind, "--phases", ",".join(PHASES), *options, *further, quiet=False)
+
+
+def of_guests(shop: Shop) -> tuple[str, ...]:
+    """Options that ask only what guests may: beside another credential a session is not what an operation lacks."""
+    document = httpx2.get(f"{shop.url}/openapi.json").json()
+    operations = [one for item in document["paths"].values() for name, one in item.items() if name != "parameters"]
+    named = (found for found in operations if {"cartSession": []} in found["security"])
+    return ("--include-operation-id-regex", f"^({'|'.join(found['operationId'] for found in named)})$")

@@ -1,0 +1,305 @@
+"""A day in the demo store: requests whose real answers become the contract's examples.
+
+Every type is created where clients may, changed, read, listed and reached by what is linked with it; then come the
+routes of other APIs, and mistakes of each kind. Of equal answers, which the contract describes once, the first is kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import orjson
+
+from schemas.base import ToMany
+from service.resources import RESOURCES
+from tests.contract.contract import JSON_API, Contract
+from tests.contract.generated.running import Shop
+
+ORIGIN = "http://127.0.0.1:8000"
+"""Where examples seem to come from: where `make run` serves."""
+
+ATOMIC = f'{JSON_API}; ext="https://jsonapi.org/ext/atomic"'
+FIELDS = 3
+"""How many attributes are asked for where the resource is not shown whole."""
+
+WHOLE = {
+    *("carts", "customers", "line_items", "occurrences", "order_subscriptions", "orders", "recurring_order_copies"),
+    *("reorders", "repeat_links", "skus"),
+}
+"""The types of which one is shown whole."""
+
+LATER = "2030-06-01T00:00:00.000Z"
+
+CREATED: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "customers": ({"email": "robin@example.com", "metadata": {"club": "gold"}}, {"customer_group": "customer_groups"}),
+    "addresses": (
+        {"first_name": "Sam", "last_name": "Sample", "line_1": "Sample Avenue 7", "city": "Sampleton"}
+        | {"zip_code": "0000 AC", "country_code": "NL"},
+        {"customer": "customers"},
+    ),
+    "customer_payment_sources": ({"name": "Invoice", "gateway": "manual"}, {"customer": "customers"}),
+    "tags": ({"name": "seasonal"}, {}),
+    "customer_groups": ({"name": "Staff", "code": "staff"}, {}),
+    "skus": ({"code": "MUG-ENAMEL", "name": "Enamel Mug", "max_quantity": 12}, {}),
+    "prices": ({"currency_code": "EUR", "amount_cents": 1450, "min_quantity": 6}, {"sku": "skus"}),
+    "stock_items": ({"quantity": 100}, {"sku": "made skus"}),
+    "promotions": ({"name": "Welcome", "kind": "percent", "percentage": 10, "coupon_code": "WELCOME10"}, {}),
+    "shipping_methods": ({"name": "Pick-up", "currency_code": "EUR", "price_amount_cents": 0}, {}),
+    "payment_methods": (
+        {"name": "Invoice", "payment_source_type": "wire_transfers", "gateway": "manual", "currency_code": "EUR"},
+        {},
+    ),
+    "carts": ({"customer_email": "robin@example.com"}, {}),
+    "cart_items": ({"sku_code": "TSHIRT-BLUE", "quantity": 2}, {"cart": "made carts"}),
+    "orders": ({"customer_email": "robin@example.com", "reference": "PO-17"}, {}),
+    "line_items": ({"sku_code": "MUG-COTTON", "quantity": 3}, {"order": "made orders"}),
+    "order_copies": ({}, {"source_order": "orders"}),
+    "reorders": ({"stock_policy": "partial"}, {"source_order": "orders"}),
+    "repeat_links": ({"max_uses": 1, "expires_at": LATER}, {"order": "orders"}),
+    "subscription_models": ({"name": "Fresh every week", "frequencies": ["weekly"]}, {}),
+    "order_subscriptions": ({"frequency": "monthly"}, {"source_order": "orders"}),
+    "order_subscription_items": (
+        {"sku_code": "FILTERS-100", "quantity": 1},
+        {"order_subscription": "order_subscriptions"},
+    ),
+    "recurring_order_copies": ({}, {"source_order": "orders", "order_subscription": "order_subscriptions"}),
+    "test_clocks": ({"name": "Next June", "frozen_at": LATER}, {}),
+    "tokens": ({"name": "Storefront", "expires_in": 900}, {"customer": "customers"}),
+}
+"""Type -> what one is created with: attributes, and relationships to the sample of a type, or to one made before."""
+
+CHANGED: dict[str, dict[str, Any]] = {
+    "stores": {"checkout_url": "https://example-store.example.com/checkout?session={session}"},
+    "test_clocks": {"name": "A year from now"},
+    "customers": {"reference": "C-1001", "reference_origin": "erp"},
+    "addresses": {"phone": "+1 202 555 0143"},
+    "customer_payment_sources": {"name": "Invoice, monthly"},
+    "tags": {"name": "season"},
+    "skus": {"max_quantity": 24},
+    "prices": {"amount_cents": 1390},
+    "customer_groups": {"name": "Staff and family"},
+    "promotions": {"percentage": 15},
+    "stock_items": {"quantity": 80},
+    "shipping_methods": {"price_amount_cents": 150},
+    "payment_methods": {"name": "On account"},
+    "carts": {"coupon_code": "SAMPLE10"},
+    "cart_items": {"quantity": 3},
+    "orders": {"reference": "PO-18"},
+    "line_items": {"quantity": 4},
+    "order_copies": {"reference": "PO-19"},
+    "repeat_links": {"max_uses": 5},
+    "subscription_models": {"frequencies": ["weekly", "monthly"]},
+    "order_subscriptions": {"_skip_next": True},
+    "order_subscription_items": {"quantity": 2},
+    "occurrences": {"_skip": True},
+}
+"""Type -> the attributes that a change of one sends."""
+
+SAMPLES = {
+    "orders": "ABCRtyUpBa",
+    "order_subscriptions": "BCDRtyUpBa",
+    "customers": "sam-sample",
+}
+"""Type -> the id of the one to look at; of other types it is the first."""
+
+
+class Recorder:
+    """Asks a shop, holds each answer against the contract, and keeps what is to be an example."""
+
+    def __init__(self, shop: Shop, contract: Contract, client: httpx2.Client) -> None:
+        self._shop = shop
+        self._contract = contract
+        self._client = client
+        self._seen: set[int] = set()
+        self._made: dict[str, str] = {}
+        self.records: list[dict[str, Any]] = []
+
+    def ask(
+        self, method: str, url: str, sent: Any = None, *, kind: str = "integration", **headers: str
+    ) -> httpx2.Response:
+        """The answer to a request; `sent` is its body, `kind` the credential, "" for none."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if sent is not None:
+            named = {"Content-Type": JSON_API} | named
+        if kind:
+            name, value = self._shop.credentials[kind]
+            named[name] = value
+        content = sent if isinstance(sent, bytes) else None if sent is None else orjson.dumps(sent)
+        answer = self._client.request(method, url, content=content, headers=named)
+        self._contract.check(answer)
+        self._keep(method, url, sent, answer)
+        return answer
+
+    def _keep(self, method: str, url: str, sent: Any, answer: httpx2.Response) -> None:
+        operation = self._contract.operation(method, url.partition("?")[0])
+        status = str(answer.status_code)
+        described = self._contract.resolve(operation["responses"][status])
+        media_type = answer.headers.get("content-type", "")
+        content = described.get("content", {})
+        media_type = media_type if media_type in content else media_type.partition(";")[0]
+        shown = answer.is_success and sent is not None and not isinstance(sent, bytes)
+        place = id(content[media_type]) if media_type in content else None
+        new = place is not None and place not in self._seen and "json" in media_type
+        if not new and not (shown and "requestBody" in operation and place is None):
+            return
+        self._seen.add(place or 0)
+        record = {"operation": operation["operationId"], "request": f"{method} {url}"}
+        record |= {"sent": sent} if shown else {}
+        record |= {"status": status, "media_type": media_type, "answer": answer.json() if new else None}
+        text = orjson.dumps(record).replace(self._shop.url.encode(), ORIGIN.encode())
+        self.records.append(orjson.loads(text))
+
+    def sample(self, type_: str) -> str | None:
+        """The id of the resource of a type to look at, if the shop has one."""
+        if type_ not in SAMPLES:
+            found = self._look(f"/api/{type_}")["data"]
+            return found[0]["id"] if found else None
+        return SAMPLES[type_]
+
+    def _look(self, url: str) -> dict[str, Any]:
+        """The document at a URL, of which nothing is kept."""
+        document: dict[str, Any] = self._client.get(url, headers=[self._shop.credentials["integration"]]).json()
+        return document
+
+    def create(self) -> None:
+        """Make one of every type that clients make."""
+        for type_, (attributes, targets) in CREATED.items():
+            relationships = {name: {"data": self._identifier(target)} for name, target in targets.items()}
+            data = {"type": type_, "attributes": attributes} | (
+                {"relationships": relationships} if relationships else {}
+            )
+            made = self.ask("POST", f"/api/{type_}?{fields(type_)}", {"data": data}, Prefer="return=representation")
+            assert made.status_code == 201, made.text
+            self._made[type_] = made.json()["data"]["id"]
+
+    def _identifier(self, words: str) -> dict[str, str | None]:
+        made, _, type_ = words.rpartition(" ")
+        return {"type": type_, "id": self._made[type_] if made else self.sample(type_)}
+
+    def change(self) -> None:
+        """Change one of every type that clients change."""
+        for type_, attributes in CHANGED.items():
+            id_ = self._changeable(type_)
+            data = {"type": type_, "id": id_, "attributes": attributes}
+            answer = self.ask("PATCH", f"/api/{type_}/{id_}?{fields(type_, *attributes)}", {"data": data})
+            assert answer.status_code == 200, answer.text
+
+    def _changeable(self, type_: str) -> str | None:
+        if type_ == "occurrences":
+            subscription = SAMPLES["order_subscriptions"]
+            url = f"/api/order_subscriptions/{subscription}/occurrences?filter[status]=planned&sort=-scheduled_at"
+            id_: str = self._look(url)["data"][0]["id"]
+            return id_
+        return (
+            SAMPLES["order_subscriptions"]
+            if type_ == "order_subscriptions"
+            else self._made.get(type_) or self.sample(type_)
+        )
+
+    def relate(self) -> None:
+        """Change every relationship that clients change, to what it leads to already."""
+        for type_, entry in RESOURCES.items():
+            id_ = self._made.get(type_) or self.sample(type_)
+            for name in entry.resource.relationships:
+                url = f"/api/{type_}/{id_}/relationships/{name}"
+                for method in entry.on_relationship(name)[2:]:
+                    linked = self._look(url)["data"]
+                    if method != "PATCH":
+                        to = entry.resource.relationships[name].type_
+                        linked = [{"type": to, "id": self._made.get(to) or self.sample(to)}]
+                    self.ask(method, url, {"data": linked})
+
+    def read(self) -> None:
+        """Look at one of every type and at a page of each, and follow all relationships."""
+        empty = []
+        for type_, entry in RESOURCES.items():
+            self.ask("GET", f"/api/{type_}?{fields(type_)}&page[size]=1")
+            id_ = self.sample(type_)
+            self.ask("GET", f"/api/{type_}/{id_}" if type_ in WHOLE else f"/api/{type_}/{id_}?{fields(type_)}")
+            for name, found in entry.resource.relationships.items():
+                size = "page[size]=1" if isinstance(found, ToMany) else ""
+                related = f"/api/{type_}/{id_}/{name}?{fields(found.type_)}&{size}".rstrip("&")
+                linkage = f"/api/{type_}/{id_}/relationships/{name}?{size}".rstrip("?")
+                if self._look(linkage)["data"]:
+                    self.ask("GET", related)
+                    self.ask("GET", linkage)
+                else:
+                    empty += [related, linkage]
+        for url in empty:
+            self.ask("GET", url)
+        self.ask("GET", "/api/orders?fields[orders]=number,status&sort=-placed_at&page[after]=start&page[size]=2")
+
+    def delete(self) -> None:
+        """Delete what can be told about."""
+        self.ask("DELETE", f"/api/tags/{self._made['tags']}", Prefer="return=representation")
+
+    def speak_otherwise(self) -> None:
+        """Routes beside the types' own."""
+        self.ask("GET", "/api", kind="")
+        self.ask("GET", "/healthz", kind="")
+        self.ask("GET", "/api/v3/1003/orders/JJ5HH/repeatURL")
+        self.ask(
+            "POST",
+            "/api/services/webshop/v1/customer/orders/reorder",
+            {"order_id": 2502},
+            kind="customer",
+            Content_Type="application/json",
+        )
+        source = {"source_order": {"data": {"type": "orders", "id": SAMPLES["orders"]}}}
+        self.ask("POST", "/api/reorder_previews", {"data": {"type": "reorder_previews", "relationships": source}})
+        self.ask("GET", f"/api/order_subscriptions/{SAMPLES['order_subscriptions']}/forecast?page[size]=2")
+        self.ask("GET", "/api/repeat_link_preview", kind="link")
+        self.ask("POST", "/api/repeat_link_commits", {"data": {"type": "repeat_link_commits"}}, kind="link")
+        operations = [
+            {"op": "add", "data": {"type": "customers", "lid": "kim", "attributes": {"email": "kim@example.com"}}},
+            {
+                "op": "add",
+                "data": {
+                    "type": "addresses",
+                    "attributes": {"first_name": "Kim", "last_name": "Sample", "line_1": "Sample Avenue 9"}
+                    | {"city": "Sampleton", "country_code": "NL"},
+                    "relationships": {"customer": {"data": {"type": "customers", "lid": "kim"}}},
+                },
+            },
+        ]
+        sent = {"atomic:operations": operations}
+        self.ask("POST", "/api/operations", sent, Content_Type=ATOMIC, Accept=ATOMIC)
+
+    def err(self) -> None:
+        """Mistakes, one for each answer to them that can be had without breaking anything."""
+        order = f"/api/orders/{SAMPLES['orders']}"
+        data = {"type": "orders", "id": SAMPLES["orders"], "attributes": {"customer_email": "nobody", "number": "1"}}
+        self.ask("GET", f"{order}?include=nothing")
+        self.ask("GET", "/api/orders?filter[status]=lost&sort=colour")
+        self.ask("DELETE", f"{order}?force=true")
+        self.ask("POST", "/api/orders", b"{")
+        self.ask("GET", "/api/orders", kind="")
+        self.ask("GET", "/api/events", kind="customer")
+        self.ask("PATCH", order, {"data": data | {"attributes": {"number": "1"}}})
+        self.ask("GET", "/api/orders/none")
+        self.ask("GET", "/api/orders", Accept="text/html")
+        self.ask("POST", "/api/orders", {"data": {"type": "carts"}})
+        self.ask("PATCH", order, {"data": data | {"attributes": {"reference": "PO-20"}}}, If_Match='"0-0"')
+        self.ask("POST", "/api/orders", b" " * 3_000_000)
+        self.ask("POST", "/api/orders", b"x", Content_Type="text/plain")
+        self.ask("POST", "/api/customers", {"data": {"type": "customers", "attributes": {"email": "nobody"}}})
+        self.ask("GET", "/api/repeat_link_preview", kind="", Authorization="Bearer 1003.none.none")
+        self.ask("GET", "/api/v3/1003/orders/none/repeatURL")
+        self.ask("GET", "/api/v3/1003/orders/none/repeatURL", kind="")
+        wemasy = "/api/services/webshop/v1/customer/orders/reorder"
+        for sent in ({"order_id": 1}, {"order_id": "x"}):
+            self.ask("POST", wemasy, sent, kind="customer", Content_Type="application/json")
+
+    def play(self) -> list[dict[str, Any]]:
+        """All of it, in the order in which the contract has its operations."""
+        for step in (self.create, self.change, self.relate, self.read, self.delete, self.speak_otherwise, self.err):
+            step()
+        return self.records
+
+
+def fields(type_: str, *further: str) -> str:
+    """A fieldset with the first attributes of a type, and what else is asked for of it."""
+    attributes = RESOURCES[type_].resource.attributes
+    own = [name for name in attributes if name not in ("created_at", "updated_at", "metadata")][:FIELDS]
+    return f"fields[{type_}]={','.join(dict.fromkeys([*own, *(name for name in further if name in attributes)]))}"

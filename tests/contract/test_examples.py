@@ -1,0 +1,95 @@
+"""The contract's examples: real answers, shaped as those of now, one for every kind of answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import orjson
+import pytest
+
+from service.jsonapi.openapi import examples
+from tests.contract.contract import Contract
+from tests.contract.generated.running import demo_shop
+from tests.contract.recording import Recorder
+
+Records = list[dict[str, Any]]
+
+UNSHOWN = {
+    *("getContract", "getContractAsJson", "getContractForOlderTools", "getSchema"),  # documents about documents
+    *("getCalendar", "showApiReference"),
+}
+"""Operations whose answers are of no use as examples."""
+
+
+@pytest.fixture(scope="module")
+def played(contract: Contract, run_folder: Path, worker_id: str) -> Records:
+    """What is recorded now; `make examples` keeps it."""
+    with (
+        demo_shop(run_folder / f"examples-{worker_id}") as shop,
+        httpx2.Client(base_url=shop.url, timeout=30) as client,
+    ):
+        records = Recorder(shop, contract, client).play()
+    if os.environ.get("EXAMPLES"):
+        Path(os.environ["EXAMPLES"]).write_bytes(orjson.dumps(records, option=orjson.OPT_INDENT_2) + b"\n")
+    return records
+
+
+def shape(value: Any) -> Any:
+    """The members of objects, whatever their values are; of a list, those that any of its items have."""
+    if isinstance(value, dict):
+        return {name: shape(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return sorted({orjson.dumps(shape(inner), option=orjson.OPT_SORT_KEYS).decode() for inner in value})
+    return None
+
+
+def test_examples_have_the_shape_of_what_is_answered_now(played: Records) -> None:
+    now = {(record["operation"], record["status"], record["media_type"]): record for record in played}
+    kept = {
+        (record["operation"], record["status"], record["media_type"]): record
+        for record in orjson.loads((Path(examples.__file__).parent / examples.FILE).read_bytes())
+    }
+    assert kept.keys() == now.keys(), "run `make examples`"
+    for key, record in kept.items():
+        for member in ("sent", "answer"):
+            assert shape(record.get(member)) == shape(now[key].get(member)), f"{key}: run `make examples`"
+
+
+def shown(contract: Contract) -> Iterator[tuple[str, dict[str, Any]]]:
+    """All that has examples or could have, by operation, each once: the JSON of requests and answers."""
+    for item in contract.document["paths"].values():
+        for operation in item.values():
+            if "operationId" not in operation:
+                continue
+            answers = [(status, contract.resolve(found)) for status, found in operation["responses"].items()]
+            for status, holder in [("sent", operation.get("requestBody", {})), *answers]:
+                for media_type, content in holder.get("content", {}).items():
+                    if "json" in media_type:
+                        yield f"{operation['operationId']} {status} {media_type}", content
+
+
+def test_examples_are_as_their_schemas_say(contract: Contract) -> None:
+    count = 0
+    for name, content in shown(contract):
+        for example in content.get("examples", {}).values():
+            contract.validate(content["schema"], example["value"], name)
+            count += 1
+    assert count > 500
+
+
+def test_every_good_answer_and_every_json_request_has_an_example(contract: Contract) -> None:
+    without = {
+        name.split()[0]
+        for name, content in shown(contract)
+        if name.split()[1] in ("200", "201", "sent") and "profile" not in name and "examples" not in content
+    }
+    assert without <= UNSHOWN, sorted(without - UNSHOWN)
+
+
+def test_mistakes_have_examples(contract: Contract) -> None:
+    with_one = {name.split()[1] for name, content in shown(contract) if "examples" in content}
+    assert {"400", "401", "403", "404", "406", "409", "410", "412", "413", "415", "422"} <= with_one
