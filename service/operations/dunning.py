@@ -16,8 +16,9 @@ import orjson
 from service import clock
 from service.gateways.port import Answer
 from service.operations import events
-from service.operations.attempts import Attempt
+from service.operations.attempts import PLACING, Attempt
 from service.operations.events import Event
+from service.operations.targets import Row
 from service.principal import Store
 from service.rules.ladders import retry_at
 from service.store.pool import Connection
@@ -39,10 +40,7 @@ async def refused(connection: Connection, attempt: Attempt, answer: Answer, reas
     run = await connection.fetchrow(DUNNING["run"], store.id, attempt.order_id, attempt.id)
     if run is None:
         return
-    again_at = None
-    if not answer.hard and run["status"] != "cancelled":
-        ladder = None if run["ladder"] is None else orjson.loads(run["ladder"])
-        again_at = retry_at(ladder, run["refusals"], at)
+    again_at = _again_at(run, answer, at)
     first = run["first"]
     errors_log = orjson.dumps({"payment_status": [str(reason)]}).decode()
     await connection.execute(
@@ -57,6 +55,19 @@ async def refused(connection: Connection, attempt: Attempt, answer: Answer, reas
     if first:
         happened.append(Event("order_subscriptions.last_run_failed", run["order_subscription_id"], payload))
     await events.record_all(connection, store, happened, actor=attempt.actor)
+
+
+def _again_at(run: Row, answer: Answer, at: datetime) -> datetime | None:
+    """When a payment that was refused now is asked for anew; None when it isn't."""
+    if run["status"] == "cancelled":
+        return None
+    if run["replaced"]:
+        # It was on its way when the subscription got something else to be paid from.
+        return at
+    if answer.hard:
+        return None
+    ladder = None if run["ladder"] is None else orjson.loads(run["ladder"])
+    return retry_at(ladder, run["refusals"], at)
 
 
 async def succeeded(connection: Connection, store: Store, order_id: str, *, actor: str, at: datetime) -> None:
@@ -88,5 +99,7 @@ async def due(connection: Connection, store: Store) -> Sequence[str]:
 
 async def claim(connection: Connection, store: Store, order_id: str) -> bool:
     """Take hold of an order whose payment is to be asked for anew by now, from what is in the wallet now."""
+    # A statement that waits for the lock would go by what was due before it waited.
+    await connection.execute(PLACING["lock"], store.id, order_id)
     claimed = await connection.fetchval(DUNNING["claim"], store.id, order_id, clock.now(store))
     return claimed is not None

@@ -2,29 +2,29 @@
 
 -- name: run
 -- The run that an order which is to be placed by itself came of: its copy, whether its payment was never refused before,
--- how often it was from the source of attempt $3, and the store's ladder. No row for other orders.
+-- how often it was from the source of attempt $3, whether the subscription is paid from another one by now, and the
+-- store's ladder. No row for other orders.
 select
     copies.id as copy_id,
     copies.order_subscription_id,
     copies.errors_log is null as first,
     order_subscriptions.status,
+    coalesce(order_subscriptions.customer_payment_source_id <> latest.customer_payment_source_id, false) as replaced,
     stores.policies -> 'payment_retry_hours' as ladder,
     (
         select count(*)
         from payment_attempts
-        inner join payment_attempts as latest
-            on
-                payment_attempts.store_id = latest.store_id
-                and payment_attempts.customer_payment_source_id is not distinct from latest.customer_payment_source_id
         where
             payment_attempts.store_id = $1
             and payment_attempts.order_id = $2
             and payment_attempts.status in ('declined', 'failed')
-            and latest.id = $3
+            and payment_attempts.customer_payment_source_id is not distinct from latest.customer_payment_source_id
     ) as refusals
 from order_factories as copies
 inner join order_subscriptions
     on copies.store_id = order_subscriptions.store_id and copies.order_subscription_id = order_subscriptions.id
+inner join payment_attempts as latest
+    on copies.store_id = latest.store_id and latest.id = $3
 inner join stores
     on copies.store_id = stores.store_id
 where

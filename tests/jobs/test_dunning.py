@@ -170,6 +170,23 @@ async def test_what_is_new_in_the_wallet_is_tried_at_once(
     ]
 
 
+@pytest.mark.rule("FM-68")
+async def test_a_source_that_is_replaced_while_it_is_charged_makes_room_for_the_new_one(
+    run: Run, api: Api, connection: Connection, store: Store
+) -> None:
+    await run.token("tok_decline_hard")
+    await run.begin()
+    new = await factories.payment_source(
+        connection, store, run.customer_id, gateway="test", payment_source_token="tok_new"
+    )
+    await change(api, run, customer_payment_source=to("customer_payment_sources", new))
+    await run.pay()
+    assert await run.retry_at() <= clock.now()
+    await run.pay()
+    assert await run.statuses() == ["declined", "authorized"]
+    assert ((await run.order())["status"], (await run.order())["customer_payment_source_id"]) == ("placed", new)
+
+
 async def test_a_new_source_begins_the_ladder_anew(
     refused: Run, api: Api, connection: Connection, store: Store
 ) -> None:
