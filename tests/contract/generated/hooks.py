@@ -14,8 +14,8 @@ from typing import Any
 import httpx2
 import orjson
 import schemathesis
-from schemathesis.core.failures import Failure
-from schemathesis.openapi.checks import AcceptedNegativeData, IgnoredAuth, RejectedPositiveData
+from schemathesis.core.failures import AcceptedNegativeData, Failure
+from schemathesis.openapi.checks import IgnoredAuth, RejectedPositiveData
 
 REASONS = {
     "FILTER_NOT_ALLOWED": "`filter` describes the form of filters; which there are stands in the reference",
