@@ -57,8 +57,21 @@ class Store(Standard):
     policies = JsonObject(
         write=Write.UPDATE,
         nullable=False,
-        doc="What the shop decides: retry ladder, catch-up limits, demand for If-Match (`require_if_match`), whether"
-        " to offer reorders (`reorder_enabled`, true unless it says false).",
+        doc="What the shop decides: after how many hours a refused payment of a subscription is asked for anew"
+        " (`payment_retry_hours`, a list), catch-up limits, demand for If-Match (`require_if_match`), whether to offer"
+        " reorders (`reorder_enabled`, true unless it says false).",
+    )
+    gateway_url = Url(
+        write=Write.UPDATE, doc="Where the store's own payment gateway (`external`) is asked; over https."
+    )
+
+    _gateway_secret = Text(
+        write=Write.UPDATE,
+        trigger=True,
+        nullable=False,
+        doc="The secret that requests to the store's own payment gateway are signed with: `whsec_` and 24 to 64 bytes"
+        " in base64. It is kept and never shown.",
+        example="whsec_c2VjcmV0LW9mLWF0LWxlYXN0LTI0LWJ5dGVz",
     )
 
     test_clock = ToOne(
@@ -68,6 +81,7 @@ class Store(Standard):
 
     class Meta:
         type_ = "stores"
+        internal = ("gateway_secret",)
 
 
 class Market(Standard):

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette_compress import CompressMiddleware
 
+from service import gateways
 from service.errors import ApiError, MethodNotAllowed, NotFound, StartupError, Unavailable
 from service.http import health, metrics
 from service.http.auth import TokenCache
@@ -49,6 +50,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     Raises StartupError when the signing keys are missing.
     """
     settings = (settings or Settings()).with_keys()
+    gateways.configure(settings)
     if settings.database_url is None:
         raise StartupError(
             "Set DATABASE_URL, or start with `reprise up` or `reprise serve`, which bring their own Postgres."

@@ -22,8 +22,9 @@ from service.operations.lines import Addresses, CartItems, OrderSubscriptionItem
 from service.operations.occurrences import Occurrences
 from service.operations.outcome import Create
 from service.operations.repeat_links import RepeatLinks
+from service.operations.store_profiles import Stores
 from service.operations.subscriptions import OrderSubscriptions
-from service.operations.test_clocks import Stores, TestClocks
+from service.operations.test_clocks import TestClocks
 from service.operations.writes import Writer
 from service.principal import Principal
 

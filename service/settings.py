@@ -58,6 +58,12 @@ class Settings(BaseSettings):
     """
     max_body_bytes: int = Field(default=2_000_000, gt=0)
     """Larger request bodies are refused with 413."""
+    gateway_connect_timeout: float = Field(default=3.0, gt=0, le=10)
+    """Seconds after which a store's own payment gateway that can't be connected to is given up."""
+    gateway_timeout: float = Field(default=10.0, gt=0, le=10)
+    """Seconds that a store's own payment gateway may be silent."""
+    allow_private_addresses: bool = False
+    """Whether URLs that stores name may lead into private networks, and be without TLS."""
     deployment_id: str = ""
     """The name of this installation; by default what tells its database from copies of it. See `reprise adopt`."""
     metrics_token: str = ""

@@ -156,6 +156,8 @@ def settings(database_url: str) -> Settings:
         token_cache_seconds=0,
         log_level="warning",
         pool_size=8,
+        gateway_timeout=1.0,
+        allow_private_addresses=True,
     )
 
 

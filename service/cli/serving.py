@@ -22,6 +22,7 @@ import uvloop
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from service import gateways
 from service.app import create_app, create_lookout
 from service.cli import board, logs
 from service.errors import StartupError
@@ -201,6 +202,7 @@ async def _lookout(settings: Settings, sock: socket.socket | None) -> AsyncItera
 
 async def _begin(settings: Settings, stop: asyncio.Event, concurrency: int = 8) -> asyncio.Task[None]:
     """A worker that has begun and goes on until `stop` is set. Raises StartupError when it can't begin."""
+    gateways.configure(settings)
     works = asyncio.Event()
     worker = asyncio.create_task(
         engine.run(

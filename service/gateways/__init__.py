@@ -4,13 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from service.gateways.external import ExternalGateway
 from service.gateways.manual import ManualGateway
+from service.gateways.outbound import Limits
 from service.gateways.port import Gateway
 from service.gateways.testing import TestGateway
+from service.settings import Settings
 
-GATEWAYS: Mapping[str, Gateway] = {"manual": ManualGateway(), "test": TestGateway()}
+_EXTERNAL = ExternalGateway()
+
+GATEWAYS: Mapping[str, Gateway] = {"manual": ManualGateway(), "test": TestGateway(), "external": _EXTERNAL}
 
 
-def usable(mode: str) -> frozenset[str]:
-    """The names of the gateways that a store in this mode, `test` or `live`, can take money through."""
-    return frozenset(GATEWAYS) if mode == "test" else frozenset(GATEWAYS) - {"test"}
+def configure(settings: Settings) -> None:
+    """Take over how long gateways outside of this process may take, and where they may be."""
+    _EXTERNAL.limits = Limits(
+        settings.gateway_connect_timeout, settings.gateway_timeout, private_addresses=settings.allow_private_addresses
+    )
+
+
+def needs_source(gateway: str | None) -> bool:
+    """Whether what is paid through a gateway has to name what it is paid with; False without one."""
+    return gateway is not None and gateway in GATEWAYS and GATEWAYS[gateway].needs_source
+
+
+def usable(mode: str, *, external: bool = False) -> frozenset[str]:
+    """The names of the gateways that a store in this mode, `test` or `live`, can take money through.
+
+    `external`: whether it has told where its own is.
+    """
+    others = {"test"} if mode == "test" else set()
+    return frozenset({"manual"} | others | ({"external"} if external else set()))

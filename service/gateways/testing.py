@@ -13,6 +13,7 @@ from service.translations import Phrase
 
 APPROVES = "tok_approve"
 DECLINES = "tok_decline"
+DECLINES_FOR_GOOD = "tok_decline_hard"
 TIMES_OUT = "tok_timeout"
 """Never answers, and never took the payment."""
 LOSES_ITS_ANSWER = "tok_lost_answer"
@@ -24,6 +25,7 @@ class TestGateway:
 
     __test__ = False
     needs_source = True
+    asks_nobody = False
 
     async def authorize(self, payment: Payment) -> Answer:
         """Approve, decline, or not answer. Raises NoAnswer."""
@@ -42,4 +44,6 @@ class TestGateway:
         reference = f"test_{hashlib.sha256(payment.key.encode()).hexdigest()[:16]}"
         if payment.source_token == DECLINES:
             return Answer("declined", reference, "card_declined", Phrase("The card was declined."))
+        if payment.source_token == DECLINES_FOR_GOOD:
+            return Answer("declined", reference, "stolen_card", Phrase("The card can't be charged."), hard=True)
         return Answer("authorized", reference)

@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from schemas.base import Rendering
 from schemas.kinds import amount_float, format_amount, render_timestamp
@@ -59,7 +59,7 @@ async def forecast(request: Request) -> Response:
     return Document(document(data, around))
 
 
-routes: list[BaseRoute] = [Route(f"/api/{_OF}/{{id}}/forecast", forecast)]
+routes = [Route(f"/api/{_OF}/{{id}}/forecast", forecast)]
 
 
 def _page(page: Page) -> Page:

@@ -43,8 +43,8 @@ def count(scope: MutableMapping[str, Any], method: str, status: int, seconds: fl
 async def metrics(request: Request) -> Response:
     """GET /metrics, with the token of the settings if there is one."""
     settings: Settings = request.app.state.settings
-    sent = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if settings.metrics_token and not hmac.compare_digest(sent.encode(), settings.metrics_token.encode()):
+    sent, wanted = request.headers.get("authorization", ""), f"Bearer {settings.metrics_token}"
+    if settings.metrics_token and not hmac.compare_digest(sent.encode(), wanted.encode()):
         headers = {"WWW-Authenticate": 'Bearer realm="metrics"'}
         return PlainTextResponse("Send the token of REPRISE_METRICS_TOKEN.\n", 401, headers)
     lookout: Lookout = request.app.state.lookout

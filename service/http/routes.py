@@ -38,14 +38,17 @@ def _any(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route
 class _Resources(BaseRoute):
     """The URLs of resource types, in the place of all routes: most requests go there, and need look at no others."""
 
-    def __init__(self, own: Sequence[BaseRoute]) -> None:
-        self._own = own
+    def __init__(self, own: Sequence[Route]) -> None:
+        # A template matches paths of as many segments as its own alone.
+        self._own: dict[int, list[Route]] = {}
+        for route in own:
+            self._own.setdefault(route.path.count("/"), []).append(route)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match what one of its own routes matches, below the URL of a type that there is."""
         path: str = scope["path"]
         if scope["type"] == "http" and path.startswith("/api/") and path.split("/", 3)[2] in RESOURCES:
-            for route in self._own:
+            for route in self._own.get(path.count("/"), ()):
                 match, child = route.matches(scope)
                 if match is Match.FULL:
                     return match, {**child, "route": route}
@@ -56,7 +59,7 @@ class _Resources(BaseRoute):
         await scope["route"].handle(scope, receive, send)
 
 
-_resources: list[BaseRoute] = [
+_resources: list[Route] = [
     *writing.routes,
     *forecasts.routes,
     _any("/api/{type}", handlers.collection),

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from service.http import conditional, idempotency, prefer
 from service.http.answers import VARY, Document
@@ -110,7 +110,7 @@ async def relationship(request: Request) -> Response:
     return done
 
 
-routes: list[BaseRoute] = [
+routes = [
     Route("/api/{type}/{id}", update, methods=["PATCH"]),
     Route("/api/{type}/{id}", remove, methods=["DELETE"]),
     Route("/api/{type}/{id}/relationships/{relationship}", relationship, methods=["PATCH", "POST", "DELETE"]),

@@ -8,9 +8,11 @@ from datetime import timedelta
 import orjson
 from pgqueuer.models import Job
 
+from service import clock
 from service.jobs.copy import CopyJob
+from service.jobs.pay import PaymentJob
 from service.jobs.sweep import sweep_store
-from service.operations import test_clocks
+from service.operations import attempts, dunning, stores, test_clocks
 from service.operations.copies import BATCH
 from service.store.pool import Database
 
@@ -19,11 +21,12 @@ LONGEST_WAIT = timedelta(seconds=1)
 
 
 class AdvanceJob:
-    """Advances test clocks on one database; `copies` makes the copies."""
+    """Advances test clocks on one database; `copies` makes the copies, `payments` settles what they cost."""
 
-    def __init__(self, database: Database, copies: CopyJob) -> None:
+    def __init__(self, database: Database, copies: CopyJob, payments: PaymentJob) -> None:
         self._database = database
         self._copies = copies
+        self._payments = payments
 
     async def run(self, job: Job) -> None:
         """Bring the clock that the job names to its goal."""
@@ -34,6 +37,7 @@ class AdvanceJob:
         while True:
             # What an earlier try left behind belongs to the instant at which the clock stands.
             await self._make_copies(store_id)
+            await self._settle_payments(store_id)
             async with self._database.transaction() as connection:
                 store = await test_clocks.go_on(connection, store_id, clock_id)
             if store is None:
@@ -51,3 +55,19 @@ class AdvanceJob:
                 wait = await self._copies.make(store_id, live[first : first + BATCH])
                 if wait is not None:
                     await asyncio.sleep(min(wait, LONGEST_WAIT).total_seconds() / 10)
+
+    async def _settle_payments(self, store_id: int) -> None:
+        """Settle all payments of a store; other workers may help. Gateways that don't answer don't stop its time."""
+        silent: set[str] = set()
+        while True:
+            async with self._database.connection() as connection:
+                store = await stores.find(connection, store_id)
+                leases = await attempts.open_payments(connection, store_id)
+                due = [] if store is None else await dunning.due(connection, store)
+            free = [order_id for order_id, ends in leases.items() if ends <= clock.now()]
+            for order_id in [*free, *due]:
+                if not await self._payments.go_on(store_id, order_id):
+                    silent.add(order_id)
+            if leases.keys() <= silent and not due:
+                return
+            await asyncio.sleep(LONGEST_WAIT.total_seconds() / 100)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from service import clock
-from service.operations import cleaning, copies, payments, test_clocks
+from service.operations import attempts, cleaning, copies, test_clocks
 from service.store.pool import Database
 
 log = structlog.get_logger("reprise.clean")
@@ -19,8 +19,8 @@ async def rescue(database: Database) -> None:
     async with database.connection() as connection:
         for store_id, copy_id in await copies.abandoned(connection, clock.now(), limit=PAGE):
             await copies.enqueue(connection, store_id, copy_id)
-        for store_id, order_id in await payments.abandoned(connection, clock.now(), limit=PAGE):
-            await payments.enqueue(connection, store_id, order_id)
+        for store_id, order_id in await attempts.abandoned(connection, clock.now(), limit=PAGE):
+            await attempts.enqueue_all(connection, store_id, [order_id])
         for store_id, clock_id, goal in await test_clocks.stranded(connection, limit=PAGE):
             await test_clocks.enqueue(connection, store_id, clock_id, goal)
 

@@ -27,7 +27,7 @@ from service.jobs import clean, metrics, sweep, watch
 from service.jobs.advance import AdvanceJob
 from service.jobs.copy import CopyJob
 from service.jobs.pay import PaymentJob
-from service.operations import copies, payments, test_clocks, watching
+from service.operations import attempts, copies, test_clocks, watching
 from service.store import deployment
 from service.store.pool import Database, open_database
 from service.store.queue import queue_queries, queue_settings
@@ -89,10 +89,11 @@ async def run(
         tasks.create_task(_every(stop, timedelta(minutes=1), lambda: watch.watch(database)))
         tasks.create_task(_every(stop, timedelta(hours=1), lambda: clean.clean(database)))
         job = CopyJob(database, lease=lease)
+        payment_job = PaymentJob(database)
         entrypoints = {
             copies.ENTRYPOINT: job.run,
-            test_clocks.ENTRYPOINT: AdvanceJob(database, job).run,
-            payments.ENTRYPOINT: PaymentJob(database).run,
+            test_clocks.ENTRYPOINT: AdvanceJob(database, job, payment_job).run,
+            attempts.ENTRYPOINT: payment_job.run,
         }
         connect = partial(
             asyncpg.connect, listen_url or url, command_timeout=30, statement_cache_size=statement_cache_size

@@ -1,18 +1,23 @@
-"""The job that goes on with a payment whose process died: asks the gateway what became of it, and tells the order."""
+"""The job that goes on with the payment of an order: asks the gateway, and tells the order what it said."""
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
 
 import orjson
 import structlog
 from pgqueuer.models import Job
 
-from service.errors import InProgress, PaymentRefused
-from service.operations import events, payments, stores
+from service.errors import ApiError, InProgress, PaymentRefused
+from service.operations import events, payments, retries, stores
+from service.principal import Store
 from service.store import phases
 from service.store.phases import Interlude
 from service.store.pool import Connection, Database
 
 log = structlog.get_logger("reprise.payments")
+
+Step = Callable[[Connection, Store], Awaitable[Interlude[None] | None]]
 
 
 class PaymentJob:
@@ -25,19 +30,35 @@ class PaymentJob:
         """Go on with the payment of the order that the job names, if nobody is at it."""
         await self.go_on(*orjson.loads(job.payload or b""))
 
-    async def go_on(self, store_id: int, order_id: str) -> None:
-        """Go on with the payment of an order, if nobody is at it."""
+    async def go_on(self, store_id: int, order_id: str) -> bool:
+        """Settle the payment of an order that nobody is at, or ask for it anew where that is due.
 
-        async def work(connection: Connection) -> Interlude[None] | None:
-            store = await stores.find(connection, store_id)
-            if store is None:
-                return None
-            return await payments.resume(connection, store, order_id, actor=events.WORKER)
-
+        Gives False where the gateway doesn't answer.
+        """
         try:
-            await phases.run(self._database, work)
+            await self._run(store_id, lambda on, store: payments.resume(on, store, order_id, actor=events.WORKER))
+            await self._retry(store_id, order_id)
         except PaymentRefused as refused:
             log.info("payment refused", store_id=store_id, order_id=order_id, reason=refused.detail)
         except InProgress:
-            # The gateway is silent still; once this lease is over, it is asked again.
+            # Once this lease is over, it is asked again.
             log.warning("gateway silent", store_id=store_id, order_id=order_id)
+            return False
+        return True
+
+    async def _retry(self, store_id: int, order_id: str) -> None:
+        try:
+            await self._run(store_id, lambda on, store: retries.retry(on, store, order_id))
+        except (PaymentRefused, InProgress):
+            raise
+        except ApiError as error:
+            unplaced = error
+            log.info("order not placed", store_id=store_id, order_id=order_id, reason=unplaced.detail)
+            await self._run(store_id, lambda on, store: retries.put_off(on, store, order_id, unplaced))
+
+    async def _run(self, store_id: int, step: Step) -> None:
+        async def work(connection: Connection) -> Interlude[None] | None:
+            store = await stores.find(connection, store_id)
+            return None if store is None else await step(connection, store)
+
+        await phases.run(self._database, work)

@@ -8,7 +8,7 @@ import structlog
 
 from service import clock
 from service.jobs.metrics import PARKED, SWEEP_FAILURES, SWEEPS
-from service.operations import alerts, stores, sweep
+from service.operations import alerts, attempts, dunning, stores, sweep
 from service.store.pool import Database
 
 log = structlog.get_logger("reprise.sweep")
@@ -38,7 +38,10 @@ async def run(database: Database, deployment: str) -> int:
 
 
 async def sweep_store(database: Database, store_id: int) -> int:
-    """Sweep a store until nothing is due by its clock, and send its alerts; gives how many copies came of it."""
+    """Sweep a store until nothing is due by its clock, send its alerts, and have payments asked for anew.
+
+    Gives how many copies came of it.
+    """
     copies = 0
     while True:
         async with database.transaction() as connection:
@@ -53,6 +56,7 @@ async def sweep_store(database: Database, store_id: int) -> int:
         if swept.subscriptions < sweep.BATCH:
             break
     await _announce(database, store_id)
+    await _retry(database, store_id)
     return copies
 
 
@@ -63,3 +67,12 @@ async def _announce(database: Database, store_id: int) -> None:
         async with database.transaction() as connection:
             store = await stores.find(connection, store_id)
             looked = 0 if store is None else await alerts.alert(connection, store)
+
+
+async def _retry(database: Database, store_id: int) -> None:
+    """Put the payments of a store that are to be asked for anew into the queue."""
+    async with database.transaction() as connection:
+        store = await stores.find(connection, store_id)
+        # On a test clock time waits for them: the job that advances it sees to them itself.
+        if store is not None and store.frozen_at is None:
+            await attempts.enqueue_all(connection, store_id, await dunning.due(connection, store))

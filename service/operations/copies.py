@@ -22,7 +22,8 @@ import orjson
 from service import clock
 from service.errors import ApiError, Conflict, Forbidden, Invalid, InvalidState, NotFound, raise_all
 from service.jsonapi.body import Draft
-from service.operations import events, targets
+from service.operations import attempts, events, targets
+from service.operations.attempts import Due
 from service.operations.events import Event
 from service.operations.targets import CopyFailed, Row, Target
 from service.operations.writes import Change, Writer
@@ -249,13 +250,24 @@ async def _complete(
     """Note that copies have become these orders."""
     copy_ids = [target.copy["copy_id"] for target in planned]
     nothing_left_out = ([None] * len(planned), [0] * len(planned))
-    await connection.execute(COPIES["complete"], store.id, copy_ids, at, order_ids, *nothing_left_out)
+    settled = [target.status != "placing" for target in planned]
+    await connection.execute(COPIES["complete"], store.id, copy_ids, at, order_ids, *nothing_left_out, settled)
+    await charge(connection, store, planned, order_ids)
     happened: list[Event] = []
     for target, order_id in zip(planned, order_ids, strict=True):
         happened += [Event(name, order_id) for name in target.events]
         happened.append(Event("recurring_order_copies.complete", target.copy["copy_id"]))
-        happened.append(Event("order_subscriptions.last_run_succeeded", target.copy["order_subscription_id"]))
+        if target.status != "placing":
+            happened.append(Event("order_subscriptions.last_run_succeeded", target.copy["order_subscription_id"]))
     await events.record_all(connection, store, happened, actor=events.WORKER)
+
+
+async def charge(connection: Connection, store: Store, planned: Sequence[Target], order_ids: Sequence[str]) -> None:
+    """Note what is due of those orders that are placed once their gateways have been asked, which is the job's."""
+    dues = [Due(id_, target.due) for target, id_ in zip(planned, order_ids, strict=True) if target.status == "placing"]
+    if dues:
+        await attempts.begin(connection, store, dues, actor=events.WORKER, held=False)
+        await attempts.enqueue_all(connection, store.id, [due.order_id for due in dues])
 
 
 async def _hold(connection: Connection, store: Store, dear: Sequence[Target], at: datetime) -> None:

@@ -29,6 +29,7 @@ class Customers(Writer):
         await connection.execute(ERASING["orders"], *whose, _nobody(change), at)
         await connection.execute(ERASING["carts"], *whose, _nobody(change), at)
         await connection.execute(ERASING["payment_sources"], *whose, at)
+        await connection.execute(ERASING["payments"], *whose)
         links = await connection.fetch(ERASING["links"], *whose, at)
         cancelled = await connection.fetch(ERASING["subscriptions"], *whose, _nobody(change), at)
         await connection.execute(ERASING["past_subscriptions"], *whose, _nobody(change), at)

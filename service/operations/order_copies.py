@@ -105,8 +105,9 @@ async def finish(connection: Connection, claimed: Claim, number: int) -> str | N
     happened = [Event(name, order_id) for name in target.events]
     await _cancel_source(connection, store, copy)
     left_out = orjson.dumps({"line_items": lines.problems}).decode() if lines.problems else None
-    noted = ([order_id], [left_out], [len(lines.problems)])
+    noted = ([order_id], [left_out], [len(lines.problems)], [True])
     await connection.execute(COPIES["complete"], store.id, [claimed.copy_id], at, *noted)
+    await copies.charge(connection, store, [target], [order_id])
     happened.append(Event("order_copies.complete", claimed.copy_id))
     await events.record_all(connection, store, happened, actor=events.WORKER)
     return order_id

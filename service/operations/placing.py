@@ -16,9 +16,10 @@ import orjson
 
 from service import clock
 from service.errors import ApiError, Forbidden, InProgress, Invalid, InvalidState, raise_all
-from service.gateways import GATEWAYS, usable
+from service.gateways import needs_source, usable
 from service.jsonapi.body import Draft
-from service.operations import addresses, buying, carts, events, payments, subscribing
+from service.operations import addresses, buying, carts, dunning, events, payments, subscribing
+from service.operations.attempts import PLACING, Due
 from service.operations.carts import CartItem
 from service.operations.orders import ORDERS
 from service.operations.targets import Row, source_line
@@ -28,9 +29,6 @@ from service.rules.states import BLANK, Checkout, Method, missing, refused
 from service.store.phases import Interlude
 from service.store.pool import Connection
 from service.translations import Phrase
-from sql import queries
-
-PLACING = queries("placing")
 
 
 async def place(connection: Connection, principal: Principal, order_id: str, draft: Draft) -> Interlude[None] | None:
@@ -61,15 +59,15 @@ async def place(connection: Connection, principal: Principal, order_id: str, dra
         billing_id, shipping_id = await addresses.snapshots(
             connection, store, originals, customer_id=facts["customer_id"], at=at
         )
-    due = _due(facts)
-    status, paid = ("placing", facts["payment_status"]) if due else ("placed", "free")
+    amount = due(facts)
+    status, paid = ("placing", facts["payment_status"]) if amount else ("placed", "free")
     kept = {**facts, "billing_address_id": billing_id, "shipping_address_id": shipping_id}
     await payments.save(connection, store, order_id, kept, status=status, paid=paid, at=at)
-    if not due:
+    if not amount:
         await payments.placed(connection, store, order_id, actor=actor)
         return None
     await events.record(connection, store, "orders.placing", order_id, actor=actor)
-    return await payments.begin(connection, store, order_id, facts, due=due, token=token, actor=actor)
+    return await payments.begin(connection, store, Due(order_id, amount, token), actor=actor)
 
 
 async def cancel(connection: Connection, principal: Principal, order_id: str, draft: Draft) -> Interlude[None] | None:
@@ -114,6 +112,7 @@ async def end(
     if paid == "authorized" and voiding is None:
         paid = "voided"
     await payments.save(connection, store, order_id, facts, status="cancelled", paid=paid, at=at)
+    await dunning.stop(connection, store, order_id=order_id)
     await events.record(connection, store, "orders.cancel", order_id, actor=actor)
     await subscribing.cancel(connection, store, order_id, actor=actor)
     return voiding
@@ -199,13 +198,14 @@ def _missing(
     checkout = Checkout(
         status="pending",
         ships=facts["fulfillment_status"] != "not_required",
-        free=not _due(facts),
+        free=not due(facts),
         has_billing_address=facts["billing_address_id"] is not None,
         has_shipping_address=facts["shipping_address_id"] is not None,
         shipping_method=None if shipping is None else Method(facts["shipping_method_available"]),
         payment_method=None if payment is None else Method(facts["payment_method_available"], gateway),
         payment_source_expired=source_expires_at is not None and source_expires_at <= at,
-        gateways=usable(principal.store.mode),
+        payment_source_missing=not has_token and needs_source(gateway),
+        gateways=usable(principal.store.mode, external=facts["has_external_gateway"]),
     )
     found = missing(checkout)
     if not (facts["customer_id"] or facts["customer_email"]):
@@ -214,8 +214,6 @@ def _missing(
         found["line_items"] = [BLANK]
     if facts["expires_at"] is not None and facts["expires_at"] <= at:
         found["expires_at"] = [Phrase("has passed")]
-    if not checkout.free and gateway in GATEWAYS and GATEWAYS[gateway].needs_source and not has_token:
-        found["customer_payment_source"] = [BLANK]
     if source_id is not None and principal.owner is not None and principal.customer_id != facts["customer_id"]:
         found["customer_payment_source"] = [Phrase("is the customer's, who has to sign in")]
     return [(name, message, {"field": name}) for name, messages in found.items() for message in messages]
@@ -275,7 +273,7 @@ async def _take_stock(
     ]
 
 
-def _due(facts: Row) -> int:
+def due(facts: Row) -> int:
     """What has to be paid, in minor units: taxes come on top of the total unless they are included."""
     on_top = 0 if facts["tax_included"] else facts["total_tax_amount_cents"]
     return int(facts["total_amount_cents"] + on_top)

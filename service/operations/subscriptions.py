@@ -14,7 +14,7 @@ from typing import Any, Final
 from service import clock
 from service.errors import Invalid, InvalidState
 from service.jsonapi.body import blank, not_found
-from service.operations import copies, events, sweep
+from service.operations import copies, dunning, events, sweep
 from service.operations.drafts import WRITES, check_wallet, take_number
 from service.operations.events import Event
 from service.operations.writes import Change, Writer
@@ -80,6 +80,9 @@ class OrderSubscriptions(Writer):
             happened += await self._run_now(change)
         if "cancel" in change.happened:
             happened += await self._abort(change)
+            await dunning.stop(change.connection, change.store, subscription_id=change.id)
+        elif not change.new and change.sets("customer_payment_source_id"):
+            await dunning.hurry(change.connection, change.store, change.id)
         await events.record_all(change.connection, change.store, happened, actor=events.actor(change.principal))
 
     async def release(self, change: Change) -> None:

@@ -12,6 +12,7 @@ import orjson
 
 from service import clock
 from service.errors import Invalid
+from service.gateways import GATEWAYS, needs_source, usable
 from service.operations import orders, pricing
 from service.principal import Store
 from service.rules.outcomes import CatalogueItem, Outcome, Policy, Price, SourceLine, decide
@@ -70,6 +71,11 @@ class Target:
     totals: Totals
     events: Sequence[str]
     coupon_code: str | None = None
+
+    @property
+    def due(self) -> int:
+        """What has to be paid, in minor units: taxes come on top of the total unless they are included."""
+        return self.totals.total + (0 if self.copy["tax_included"] else self.totals.tax)
 
     @property
     def payment_status(self) -> str:
@@ -163,7 +169,7 @@ def planned(
 
 async def make(connection: Connection, store: Store, planned: Sequence[Target], at: datetime) -> list[str]:
     """Take the stock that orders to be placed need, and write the orders; gives their ids. Raises CopyFailed."""
-    lines = [line for target in planned if target.status == "placed" for line in target.lines]
+    lines = [line for target in planned if target.status in ("placing", "placed") for line in target.lines]
     if lines:
         short = await take_stock(connection, store, lines, at)
         if short:
@@ -240,7 +246,10 @@ def source_line(item: Row) -> SourceLine:
 
 
 def target(copy: Row, number: int, lines: Sequence[Line], at: datetime, *, coupon_code: str | None = None) -> Target:
-    """What an order of these lines comes to. Raises CopyFailed when it is to be placed and can't be."""
+    """What an order of these lines comes to. Raises CopyFailed when it is to be placed and can't be.
+
+    It is `placing` where a gateway has to be asked first.
+    """
     ships = any(not line.item["do_not_ship"] for line in lines)
     amounts = totals(
         (line.amounts for line in lines),
@@ -253,8 +262,9 @@ def target(copy: Row, number: int, lines: Sequence[Line], at: datetime, *, coupo
         problems = placing_problems(_checkout(copy, status, at, ships=ships, free=not amounts.total))
         if problems:
             raise CopyFailed(problems)
-        status = "placed"
-        happened.append("orders.place")
+        asking = amounts.total > 0 and not GATEWAYS[copy["gateway"]].asks_nobody
+        status = "placing" if asking else "placed"
+        happened.append("orders.placing" if asking else "orders.place")
     elif not lines:
         raise CopyFailed({"line_items": [BLANK]})
     fulfillment = "unfulfilled" if ships else "not_required"
@@ -274,6 +284,8 @@ def _checkout(copy: Row, status: str, at: datetime, *, ships: bool, free: bool) 
         shipping_method=None if shipping is None else Method(copy["shipping_method_available"]),
         payment_method=None if payment is None else Method(copy["payment_method_available"], copy["gateway"]),
         payment_source_expired=expires_at is not None and expires_at <= at,
+        payment_source_missing=copy["payment_source_token"] is None and needs_source(copy["gateway"]),
+        gateways=usable(copy["mode"], external=copy["has_external_gateway"]),
     )
 
 

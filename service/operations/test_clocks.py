@@ -69,17 +69,6 @@ class TestClocks(Writer):
             change.problems.append(_on_its_way("/data"))
 
 
-class Stores(Writer):
-    """Stores: only one in test mode can keep the time of a test clock."""
-
-    async def complete(self, change: Change) -> None:
-        """Check whether it may be on a test clock."""
-        if change.sets("test_clock_id") and change.value("test_clock_id") is not None and change.store.mode != "test":
-            change.problems.append(
-                Invalid("test_clock - is for stores in test mode", pointer=change.draft.pointer("test_clock"))
-            )
-
-
 def _on_its_way(pointer: str) -> InvalidState:
     return InvalidState("The clock is on its way: wait until its status is ready.", pointer=pointer)
 

@@ -79,6 +79,7 @@ class Checkout:
     shipping_method: Method | None
     payment_method: Method | None
     payment_source_expired: bool = False
+    payment_source_missing: bool = False
     gateways: frozenset[str] = frozenset({"manual"})
 
 
@@ -99,7 +100,9 @@ def missing(order: Checkout) -> Messages:
         problems |= _method("shipping_method", order.shipping_method, order.gateways)
     if not order.free:
         problems |= _method("payment_method", order.payment_method, order.gateways)
-        if order.payment_source_expired:
+        if order.payment_source_missing:
+            problems["customer_payment_source"] = [BLANK]
+        elif order.payment_source_expired:
             problems["customer_payment_source"] = [Phrase("has expired")]
     return problems
 

@@ -217,9 +217,9 @@ create index line_items_by_reference_origin on line_items (store_id, reference_o
 where reference_origin is not null;
 
 -- A payment that a gateway is asked for, written before it is. key makes the gateway do it once, however often it is
--- called; source_token is its own name of what is paid with. While the gateway is being asked for the money (pending)
--- or told to let go of it (voiding), somebody is at it until lease_expires_at; whoever comes later goes on with it.
--- A declined attempt that may be tried again is due at retry_at.
+-- called; source_token is its own name of what is paid with, gateway_url where it is. While the gateway is being asked
+-- for the money (pending) or told to let go of it (voiding), somebody is at it until lease_expires_at; whoever comes later
+-- goes on with it. asked counts who has set out to ask. The money of a refused attempt is asked for anew at retry_at.
 create table payment_attempts (
     store_id bigint not null,
     id text collate "C" not null,
@@ -227,8 +227,10 @@ create table payment_attempts (
     customer_payment_source_id text collate "C",
     key text not null,
     gateway text not null,
+    gateway_url text,
     source_token text,
     status text not null default 'pending',
+    asked bigint not null default 0,
     currency_code text not null,
     amount_cents bigint not null,
     gateway_reference text,
@@ -266,7 +268,7 @@ create unique index one_open_payment_attempt_per_order on payment_attempts (stor
 where lease_expires_at is not null;
 create index payment_attempts_by_lease_expires_at on payment_attempts (store_id, lease_expires_at, id)
 where lease_expires_at is not null;
-create index payment_attempts_by_retry_at on payment_attempts (store_id, retry_at, id) where retry_at is not null;
+create index payment_attempts_by_retry_at on payment_attempts (retry_at, store_id) where retry_at is not null;
 
 -- Which tags an order carries.
 create table order_tags (

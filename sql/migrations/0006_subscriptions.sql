@@ -388,3 +388,23 @@ foreign key (store_id, order_subscription_id) references order_subscriptions (st
 
 alter table orders add constraint orders_come_from_a_known_occurrence
 foreign key (store_id, occurrence_id) references occurrences (store_id, id);
+
+-- Payments of runs that were refused and are to be asked for anew at due_at, which is retry_at unless the subscription is
+-- paused for longer. One that doesn't run is not charged; nor is an order that was placed or cancelled meanwhile.
+create view payment_retries as
+select
+    payment_attempts.store_id,
+    payment_attempts.order_id,
+    orders.order_subscription_id,
+    payment_attempts.retry_at,
+    greatest(payment_attempts.retry_at, order_subscriptions.paused_until) as due_at
+from payment_attempts
+inner join orders
+    on payment_attempts.store_id = orders.store_id and payment_attempts.order_id = orders.id
+inner join order_subscriptions
+    on orders.store_id = order_subscriptions.store_id and orders.order_subscription_id = order_subscriptions.id
+where
+    payment_attempts.retry_at is not null
+    and orders.status = 'pending'
+    and order_subscriptions.status = 'active'
+    and order_subscriptions.parked_at is null;

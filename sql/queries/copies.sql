@@ -147,6 +147,8 @@ select
     ) as last_amount_cents,
     stores.order_prefix,
     stores.order_suffix,
+    stores.mode,
+    stores.gateway_url is not null and stores.gateway_secret is not null as has_external_gateway,
     coalesce(order_subscriptions.billing_address_id, orders.billing_address_id) as billing_address_id,
     coalesce(order_subscriptions.shipping_address_id, orders.shipping_address_id) as shipping_address_id,
     shipping_methods.id as shipping_method_id,
@@ -159,6 +161,7 @@ select
     payment_methods.disabled_at is null and payment_methods.currency_code = orders.currency_code
         as payment_method_available,
     customer_payment_sources.id as customer_payment_source_id,
+    customer_payment_sources.payment_source_token,
     customer_payment_sources.expires_at as payment_source_expires_at
 from unnest($2::text[], $3::boolean[]) with ordinality as wanted (id, reuse_wallet, position)
 inner join order_subscriptions
@@ -213,16 +216,19 @@ order by order_subscription_items.id;
 
 -- name: complete
 -- The end of copies ($2) that made an order each ($4): they, their subscriptions and their occurrences, if they have
--- them, take note. $5 says what of each was left out, $6 is the number of its messages.
+-- them, take note. $5 says what of each was left out, $6 is the number of its messages. With $7 the run has succeeded;
+-- else its payment will tell.
 with completed as (
     update order_factories
     set
         status = 'completed', completed_at = $3, target_order_id = made.order_id, errors_log = made.errors_log,
         errors_count = order_factories.errors_count + made.errors_count, lease_expires_at = null, updated_at = $3,
         version = order_factories.version + 1
-    from unnest($2::text[], $4::text[], $5::jsonb[], $6::bigint[]) as made (id, order_id, errors_log, errors_count)
+    from unnest($2::text[], $4::text[], $5::jsonb[], $6::bigint[], $7::boolean[]) as made (
+        id, order_id, errors_log, errors_count, succeeded
+    )
     where order_factories.store_id = $1 and order_factories.id = made.id
-    returning order_factories.order_subscription_id, order_factories.occurrence_id
+    returning order_factories.order_subscription_id, order_factories.occurrence_id, made.succeeded
 ),
 
 occurred as (
@@ -235,14 +241,17 @@ occurred as (
 runs as (
     select
         order_subscription_id,
-        count(*) as number
+        count(*) as number,
+        bool_or(succeeded) as succeeded
     from completed
     group by order_subscription_id
 )
 
 update order_subscriptions
 set
-    last_run_at = $3, occurrencies = order_subscriptions.occurrencies + runs.number, succeeded_on_last_run = true,
+    last_run_at = $3,
+    occurrencies = order_subscriptions.occurrencies + runs.number,
+    succeeded_on_last_run = order_subscriptions.succeeded_on_last_run or runs.succeeded,
     updated_at = $3, version = order_subscriptions.version + 1
 from runs
 where order_subscriptions.store_id = $1 and order_subscriptions.id = runs.order_subscription_id;

@@ -96,6 +96,20 @@ set
     version = customer_payment_sources.version + 1
 where customer_payment_sources.store_id = $1 and customer_payment_sources.customer_id = $2;
 
+-- name: payments
+-- Takes what was paid with, and what gateways said of it, out of a customer's payments that are over; none is asked for
+-- anew.
+update payment_attempts
+set
+    source_token = null,
+    detail = null,
+    retry_at = null
+from orders
+where
+    payment_attempts.store_id = $1 and payment_attempts.order_id = orders.id
+    and payment_attempts.lease_expires_at is null
+    and orders.store_id = $1 and orders.customer_id = $2;
+
 -- name: links
 -- Revokes the links of a customer's orders; their ids.
 update repeat_links

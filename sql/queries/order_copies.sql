@@ -43,7 +43,10 @@ select
     payment_methods.disabled_at is null and payment_methods.currency_code = orders.currency_code
         as payment_method_available,
     customer_payment_sources.id as customer_payment_source_id,
-    customer_payment_sources.expires_at as payment_source_expires_at
+    customer_payment_sources.payment_source_token,
+    customer_payment_sources.expires_at as payment_source_expires_at,
+    stores.mode,
+    stores.gateway_url is not null and stores.gateway_secret is not null as has_external_gateway
 from order_factories as copies
 inner join orders
     on copies.store_id = orders.store_id and copies.source_order_id = orders.id

@@ -20,7 +20,9 @@ select
     orders.shipping_method_id,
     orders.payment_method_id,
     orders.customer_payment_source_id,
+    orders.order_subscription_id,
     customers.customer_group_id,
+    stores.gateway_url is not null and stores.gateway_secret is not null as has_external_gateway,
     coalesce(billing.snapshot, true) and coalesce(shipping.snapshot, true) as has_snapshots,
     coalesce(shipping_methods.disabled_at > $3, true) as shipping_method_available,
     coalesce(payment_methods.disabled_at > $3, true) as payment_method_available,
@@ -28,6 +30,8 @@ select
     customer_payment_sources.payment_source_token,
     customer_payment_sources.expires_at as payment_source_expires_at
 from orders
+inner join stores
+    on orders.store_id = stores.store_id
 left join customers
     on orders.store_id = customers.store_id and orders.customer_id = customers.id
 left join addresses as billing
@@ -83,46 +87,81 @@ set
     version = orders.version + 1
 where orders.store_id = $1 and orders.id = $2;
 
--- name: begin_attempt
--- Notes a payment before its gateway is asked for it; its key is the order's, with the number of the attempt.
-insert into payment_attempts (
-    store_id, id, order_id, customer_payment_source_id, key, gateway, source_token, currency_code, amount_cents,
-    lease_expires_at, created_at, updated_at
+-- name: begin_attempts
+-- Notes payments $2 of orders $3, of $4 each, before gateways are asked for them; $5 are what is paid with where that is
+-- not the order's own source. Nobody but whoever notes them, if $7 is one, asks until $6. A payment's key is that of its
+-- occurrence, else of its order, with the number of the attempt. Retries that were ahead are these.
+with stopped as (
+    update payment_attempts
+    set retry_at = null
+    where store_id = $1 and order_id = any($3::text[]) and retry_at is not null
+),
+
+begun as (
+    insert into payment_attempts (
+        store_id, id, order_id, customer_payment_source_id, key, gateway, gateway_url, source_token, currency_code,
+        amount_cents, lease_expires_at, asked, created_at, updated_at
+    )
+    select
+        $1 as store_id,
+        given.id,
+        orders.id as order_id,
+        orders.customer_payment_source_id,
+        concat_ws('/', $1::bigint, coalesce(orders.occurrence_id, orders.id), (
+            select count(*) + 1
+            from payment_attempts as earlier
+            where earlier.store_id = $1 and earlier.order_id = orders.id
+        )) as key,
+        payment_methods.gateway,
+        case when payment_methods.gateway = 'external' then stores.gateway_url end as gateway_url,
+        coalesce(given.source_token, customer_payment_sources.payment_source_token) as source_token,
+        orders.currency_code,
+        given.amount_cents,
+        $6 as lease_expires_at,
+        $7 as asked,
+        $8 as created_at,
+        $8 as updated_at
+    from unnest($2::text[], $3::text[], $4::bigint[], $5::text[]) as given (id, order_id, amount_cents, source_token)
+    inner join orders
+        on orders.store_id = $1 and given.order_id = orders.id
+    inner join stores
+        on orders.store_id = stores.store_id
+    inner join payment_methods
+        on orders.store_id = payment_methods.store_id and orders.payment_method_id = payment_methods.id
+    left join customer_payment_sources
+        on
+            orders.store_id = customer_payment_sources.store_id
+            and orders.customer_payment_source_id = customer_payment_sources.id
+    returning *
 )
+
 select
-    $1 as store_id,
-    $2 as id,
-    $3 as order_id,
-    $4 as customer_payment_source_id,
-    concat_ws('/', $1::bigint, $3::text, count(*) + 1) as key,
-    $5 as gateway,
-    $6 as source_token,
-    $7 as currency_code,
-    $8 as amount_cents,
-    $9 as lease_expires_at,
-    $10 as created_at,
-    $10 as updated_at
-from payment_attempts
-where payment_attempts.store_id = $1 and payment_attempts.order_id = $3
-returning payment_attempts.key;
+    begun.*,
+    stores.gateway_secret,
+    orders.order_subscription_id is not null as recurring
+from begun
+inner join stores
+    on begun.store_id = stores.store_id
+inner join orders
+    on begun.store_id = orders.store_id and begun.order_id = orders.id;
 
 -- name: claim_attempt
 -- Goes on with an order's payment whose lease is over at $3, real time, until $4.
 update payment_attempts
 set
     lease_expires_at = $4,
+    asked = payment_attempts.asked + 1,
     updated_at = $3
+from stores, orders
 where
     payment_attempts.store_id = $1 and payment_attempts.order_id = $2
     and payment_attempts.lease_expires_at <= $3
+    and stores.store_id = $1
+    and orders.store_id = $1 and orders.id = $2
 returning
-    payment_attempts.id,
-    payment_attempts.status,
-    payment_attempts.key,
-    payment_attempts.gateway,
-    payment_attempts.source_token,
-    payment_attempts.currency_code,
-    payment_attempts.amount_cents;
+    payment_attempts.*,
+    stores.gateway_secret,
+    orders.order_subscription_id is not null as recurring;
 
 -- name: begin_voiding
 -- Notes that the gateway of an order's authorized payment is to let go of the money, until $4 by whoever notes it.
@@ -131,17 +170,16 @@ set
     status = 'voiding',
     lease_expires_at = $4,
     updated_at = $3
+from stores, orders
 where
     payment_attempts.store_id = $1 and payment_attempts.order_id = $2
     and payment_attempts.status in ('authorized', 'paid')
+    and stores.store_id = $1
+    and orders.store_id = $1 and orders.id = $2
 returning
-    payment_attempts.id,
-    payment_attempts.status,
-    payment_attempts.key,
-    payment_attempts.gateway,
-    payment_attempts.source_token,
-    payment_attempts.currency_code,
-    payment_attempts.amount_cents;
+    payment_attempts.*,
+    stores.gateway_secret,
+    orders.order_subscription_id is not null as recurring;
 
 -- name: end_attempt
 -- Notes what the gateway said of a payment that is $3 still; no row when somebody else has.
@@ -219,6 +257,15 @@ set
     tax_included = stores.prices_include_tax
 from stores
 where orders.store_id = $1 and orders.id = $2 and stores.store_id = $1;
+
+-- name: open_payments
+-- The orders of a store whose gateways haven't said yet whether they are paid, and until when somebody is at that.
+select
+    order_id,
+    lease_expires_at
+from payment_attempts
+where store_id = $1 and lease_expires_at is not null and status = 'pending'
+order by lease_expires_at, id;
 
 -- name: abandoned
 -- Of all stores: orders with a payment that nobody is at any more at $1, real time; at most $2. A global read.

@@ -1,17 +1,24 @@
 -- name: due_stores
--- Of all stores that run on real time: those with a subscription whose next run, or the alert of it, has come at $1, if
--- the database belongs to the installation $2. A global read.
-select distinct order_subscriptions.store_id
-from order_subscriptions
-inner join stores
-    on order_subscriptions.store_id = stores.store_id
+-- Of all stores that run on real time: those with a subscription whose next run, or the alert of it, has come at $1, or
+-- with a payment that is to be asked for anew, if the database belongs to the installation $2. A global read.
+select stores.store_id
+from stores
 where
-    order_subscriptions.status = 'active'
-    and (order_subscriptions.next_run_at <= $1 or order_subscriptions.next_alert_at <= $1)
-    and stores.test_clock_id is null
+    stores.test_clock_id is null
     and exists(
         select 1 from deployment
         where deployment.id = $2
+    )
+    and stores.store_id in (
+        select order_subscriptions.store_id
+        from order_subscriptions
+        where
+            order_subscriptions.status = 'active'
+            and (order_subscriptions.next_run_at <= $1 or order_subscriptions.next_alert_at <= $1)
+        union all
+        select payment_retries.store_id
+        from payment_retries
+        where payment_retries.retry_at <= $1 and payment_retries.due_at <= $1
     );
 
 -- name: due

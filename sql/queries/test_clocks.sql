@@ -1,18 +1,27 @@
 -- name: next_stop
--- Where an advancing clock is, where it goes, and when its store next has a subscription due to run or to announce that;
--- the clock is locked.
+-- Where an advancing clock is, where it goes, and when its store next has a subscription due to run or to announce that,
+-- or a payment to ask for anew; the clock is locked.
 select
     test_clocks.frozen_at,
     test_clocks.advancing_to,
     (
-        select min(least(order_subscriptions.next_run_at, order_subscriptions.next_alert_at))
-        from order_subscriptions
+        select min(due.at)
+        from (
+            select
+                order_subscriptions.store_id,
+                least(order_subscriptions.next_run_at, order_subscriptions.next_alert_at) as at
+            from order_subscriptions
+            where order_subscriptions.store_id = $1 and order_subscriptions.status = 'active'
+            union all
+            select
+                payment_retries.store_id,
+                payment_retries.due_at as at
+            from payment_retries
+            where payment_retries.store_id = $1
+        ) as due
         inner join stores
-            on order_subscriptions.store_id = stores.store_id
-        where
-            order_subscriptions.store_id = $1
-            and order_subscriptions.status = 'active'
-            and stores.test_clock_id = $2
+            on due.store_id = stores.store_id
+        where stores.test_clock_id = $2
     ) as due_at
 from test_clocks
 where test_clocks.store_id = $1 and test_clocks.id = $2 and test_clocks.status = 'advancing'

@@ -41,7 +41,10 @@ select
         select count(*) from payment_attempts
         where payment_attempts.lease_expires_at is not null or payment_attempts.retry_at is not null
     ) as payments,
-    (select count(*) from workers where workers.seen_at > $3) as workers
+    (
+        select count(*) from workers
+        where workers.seen_at > $3
+    ) as workers
 from backlog;
 
 -- name: lateness

@@ -178,7 +178,7 @@ async def test_requests_are_counted_by_their_template_and_status(
 
 async def test_metrics_ask_for_the_token_of_the_settings(settings: Settings) -> None:
     async with serving(settings.model_copy(update={"metrics_token": "a-secret"})) as (_, client):
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer "}):
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "a-secret"}):
             refused = await client.get("/metrics", headers=headers)
             assert (refused.status_code, refused.headers["www-authenticate"]) == (401, 'Bearer realm="metrics"')
         answer = await client.get("/metrics", headers={"Authorization": "Bearer a-secret"})

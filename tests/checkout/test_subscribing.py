@@ -159,6 +159,7 @@ async def test_a_buyer_says_how_often_and_subscribes_once_it_is_placed(
     assert made["attributes"]["status"] == "active"
 
 
+@pytest.mark.rule("FM-67")
 @pytest.mark.parametrize("gateway", ["test", "manual"])
 async def test_a_draft_begins_when_its_order_is_placed(
     api: Api, connection: Connection, store: Store, gateway: str

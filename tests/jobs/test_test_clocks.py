@@ -13,6 +13,7 @@ from service import clock
 from service.jobs import clean
 from service.jobs.advance import AdvanceJob
 from service.jobs.copy import CopyJob
+from service.jobs.pay import PaymentJob
 from service.principal import Store
 from service.rules.recurrence import Calendar
 from service.store.pool import Connection, Database
@@ -104,7 +105,7 @@ async def test_a_clock_goes_on_while_the_job_of_its_last_way_is_still_in_the_que
         asked = await api.update("test_clocks", frozen["id"], {"_advance_to": said(START + timedelta(days=days))})
         assert asked.status_code == 200
         assert await jobs(connection, store, frozen["id"]) == days
-        await AdvanceJob(database, CopyJob(database)).go_on(store.id, frozen["id"])
+        await AdvanceJob(database, CopyJob(database), PaymentJob(database)).go_on(store.id, frozen["id"])
         shown = (await api.get(f"test_clocks/{frozen['id']}"))["data"]["attributes"]
         assert (shown["status"], shown["frozen_at"]) == ("ready", said(START + timedelta(days=days)))
 

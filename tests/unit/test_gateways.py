@@ -19,6 +19,7 @@ class Scripted:
     """A gateway that says what it is told to say, one thing after the other; None is silence."""
 
     needs_source = False
+    asks_nobody = False
 
     def __init__(self, **said: Sequence[Answer | str | None]) -> None:
         self.said = {name: list(answers) for name, answers in said.items()}

@@ -1,0 +1,140 @@
+-- Runs of subscriptions whose payment was refused.
+
+-- name: run
+-- The run that an order which is to be placed by itself came of: its copy, whether its payment was never refused before,
+-- how often it was from the source of attempt $3, and the store's ladder. No row for other orders.
+select
+    copies.id as copy_id,
+    copies.order_subscription_id,
+    copies.errors_log is null as first,
+    order_subscriptions.status,
+    stores.policies -> 'payment_retry_hours' as ladder,
+    (
+        select count(*)
+        from payment_attempts
+        inner join payment_attempts as latest
+            on
+                payment_attempts.store_id = latest.store_id
+                and payment_attempts.customer_payment_source_id is not distinct from latest.customer_payment_source_id
+        where
+            payment_attempts.store_id = $1
+            and payment_attempts.order_id = $2
+            and payment_attempts.status in ('declined', 'failed')
+            and latest.id = $3
+    ) as refusals
+from order_factories as copies
+inner join order_subscriptions
+    on copies.store_id = order_subscriptions.store_id and copies.order_subscription_id = order_subscriptions.id
+inner join stores
+    on copies.store_id = stores.store_id
+where
+    copies.store_id = $1 and copies.target_order_id = $2
+    and copies.kind = 'recurring_order_copies' and copies.place_target_order;
+
+-- name: refuse
+-- The payment $2 of the run of copy $4 was refused, as $5 tells, and is asked for anew at $3. $6 counts as a failed run.
+with refused as (
+    update payment_attempts
+    set retry_at = $3
+    where store_id = $1 and id = $2
+),
+
+noted as (
+    update order_factories
+    set errors_log = $5, errors_count = errors_count + 1, updated_at = $7, version = version + 1
+    where store_id = $1 and id = $4
+    returning order_subscription_id, completed_at
+)
+
+update order_subscriptions
+set
+    errors_count = order_subscriptions.errors_count + $6,
+    succeeded_on_last_run
+    = order_subscriptions.succeeded_on_last_run and order_subscriptions.last_run_at <> noted.completed_at,
+    updated_at = $7,
+    version = order_subscriptions.version + 1
+from noted
+where order_subscriptions.store_id = $1 and order_subscriptions.id = noted.order_subscription_id;
+
+-- name: succeed
+-- The order of a run is paid; gives its subscription. No row for other orders.
+update order_subscriptions
+set
+    succeeded_on_last_run
+    = order_subscriptions.succeeded_on_last_run or order_subscriptions.last_run_at = copies.completed_at,
+    updated_at = $3,
+    version = order_subscriptions.version + 1
+from order_factories as copies
+where
+    copies.store_id = $1 and copies.target_order_id = $2
+    and copies.kind = 'recurring_order_copies' and copies.place_target_order
+    and order_subscriptions.store_id = $1 and order_subscriptions.id = copies.order_subscription_id
+returning order_subscriptions.id;
+
+-- name: hurry
+-- Has refused payments of a subscription's runs asked for anew at $3: those that were to be later, and that of its last
+-- run in any case.
+update payment_attempts
+set retry_at = $3
+from orders
+inner join order_factories as copies
+    on orders.store_id = copies.store_id and orders.id = copies.target_order_id
+inner join order_subscriptions
+    on copies.store_id = order_subscriptions.store_id and copies.order_subscription_id = order_subscriptions.id
+where
+    payment_attempts.store_id = $1
+    and orders.store_id = $1
+    and copies.place_target_order
+    and order_subscriptions.id = $2
+    and orders.status = 'pending'
+    and payment_attempts.order_id = orders.id
+    and payment_attempts.status in ('declined', 'failed')
+    and (payment_attempts.retry_at is not null or copies.completed_at = order_subscriptions.last_run_at)
+    and not exists(
+        select 1 from payment_attempts as later
+        where later.store_id = $1 and later.order_id = payment_attempts.order_id and later.id > payment_attempts.id
+    );
+
+-- name: stop_of_order
+-- The payment of an order is not asked for any more.
+update payment_attempts
+set retry_at = null
+where store_id = $1 and order_id = $2 and retry_at is not null;
+
+-- name: stop_of_subscription
+-- Payments of a subscription's runs are not asked for any more.
+update payment_attempts
+set retry_at = null
+from orders
+where
+    payment_attempts.store_id = $1 and payment_attempts.order_id = orders.id and payment_attempts.retry_at is not null
+    and orders.store_id = $1 and orders.order_subscription_id = $2;
+
+-- name: due
+-- At most $3 orders of a store whose payments are to be asked for anew at $2.
+select order_id
+from payment_retries
+where store_id = $1 and retry_at <= $2 and due_at <= $2
+order by retry_at, order_id
+limit $3;
+
+-- name: claim
+-- Takes hold of an order whose payment is to be asked for anew at $3, from what its subscription is paid with now. No row
+-- when it isn't, any more.
+update orders
+set
+    customer_payment_source_id = coalesce(customer_payment_sources.id, orders.customer_payment_source_id),
+    payment_method_id = coalesce(customer_payment_sources.payment_method_id, orders.payment_method_id)
+from payment_retries
+inner join order_subscriptions
+    on
+        payment_retries.store_id = order_subscriptions.store_id
+        and payment_retries.order_subscription_id = order_subscriptions.id
+left join customer_payment_sources
+    on
+        order_subscriptions.store_id = customer_payment_sources.store_id
+        and order_subscriptions.customer_payment_source_id = customer_payment_sources.id
+where
+    payment_retries.store_id = $1 and payment_retries.order_id = $2 and payment_retries.due_at <= $3
+    and orders.store_id = $1 and orders.id = $2 and orders.status = 'pending'
+returning orders.id;
