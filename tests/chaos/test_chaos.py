@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import asyncpg
 import pytest
-import pytest_asyncio
 
 from service.store.pool import Connection, open_database
 from tests.chaos import fleet, world, year
 from tests.factories import Line, order, sku
 from tests.jobs.test_worker import until, working
-from tests.support import with_database
-
-
-@pytest_asyncio.fixture
-async def own_url(server_url: str, template: str, worker_id: str) -> AsyncIterator[str]:
-    """The URL of a migrated database that nothing else has ever used: what is judged is all that there is."""
-    name = f"judged_{worker_id}"
-    admin = await asyncpg.connect(server_url)
-    try:
-        await admin.execute(f"create database {name} template {template}")
-        yield with_database(server_url, name)
-        await admin.execute(f"drop database {name} with (force)")
-    finally:
-        await admin.close()
 
 
 @pytest.mark.rule("FM-51", "FM-53", "FM-57", "FM-59", "FM-60")

@@ -88,6 +88,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     "orders": {"reference": "PO-18"},
     "line_items": {"quantity": 4},
     "order_copies": {"reference": "PO-19"},
+    "recurring_order_copies": {"reference": "PO-20"},
     "repeat_links": {"max_uses": 5},
     "subscription_models": {"frequencies": ["weekly", "monthly"]},
     "order_subscriptions": {"_skip_next": True},
@@ -280,7 +281,7 @@ class Recorder:
         self.ask("GET", "/api/orders/none")
         self.ask("GET", "/api/orders", Accept="text/html")
         self.ask("POST", "/api/orders", {"data": {"type": "carts"}})
-        self.ask("PATCH", order, {"data": data | {"attributes": {"reference": "PO-20"}}}, If_Match='"0-0"')
+        self.ask("PATCH", order, {"data": data | {"attributes": {"reference": "PO-21"}}}, If_Match='"0-0"')
         self.ask("POST", "/api/orders", b" " * 3_000_000)
         self.ask("POST", "/api/orders", b"x", Content_Type="text/plain")
         self.ask("POST", "/api/customers", {"data": {"type": "customers", "attributes": {"email": "nobody"}}})

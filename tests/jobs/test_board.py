@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,11 +20,12 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
+import pytest_asyncio
 
 from service import clock
 from service.principal import Store
 from service.store import deployment
-from service.store.pool import Connection, Database
+from service.store.pool import Connection, Database, open_database
 from tests import factories
 from tests.factories import Line
 from tests.jobs.steps import ask, bearer, pair
@@ -32,6 +33,18 @@ from tests.jobs.test_worker import held, reach, until
 from tests.processes import ROOT
 
 KEYS = "a-key-of-the-tests"
+
+
+@pytest.fixture
+def database_url(own_url: str) -> str:
+    """One that nobody else works on: a worker shows all that there is to do."""
+    return own_url
+
+
+@pytest_asyncio.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with open_database(database_url, max_size=10) as opened:
+        yield opened
 
 
 @dataclass
