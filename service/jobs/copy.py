@@ -12,7 +12,7 @@ from pgqueuer.models import Job
 
 from service import clock
 from service.jobs.metrics import COPIES, LATENESS
-from service.operations import copies, order_copies, watching
+from service.operations import copies, order_copies
 from service.operations.copies import Claim
 from service.operations.orders import Numbers
 from service.operations.targets import CopyFailed
@@ -50,10 +50,9 @@ class CopyJob:
         """
         async with self._database.transaction() as connection:
             claims = await copies.claim(connection, store_id, copy_ids, clock.now(), lease=self._lease)
-            begun = [claim.copy_id for claim in claims if claim.attempt == 1 and claim.store.frozen_at is None]
-            late = await watching.lateness(connection, store_id, begun) if begun else []
-        for each in late:
-            LATENESS.observe(each.total_seconds())
+        for claim in claims:
+            if claim.lateness is not None and claim.attempt == 1 and claim.store.frozen_at is None:
+                LATENESS.observe(claim.lateness.total_seconds())
         given_up = [claim for claim in claims if claim.attempt > ATTEMPTS]
         for claim in given_up:
             await self._fail(claim, CopyFailed({"base": [f"given up after {ATTEMPTS} attempts"]}))

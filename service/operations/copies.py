@@ -51,12 +51,16 @@ BATCH = 25
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right of one worker to finish a copy, as long as nobody has claimed it after its lease ended."""
+    """The right of one worker to finish a copy, as long as nobody has claimed it after its lease ended.
+
+    `lateness` is from the instant of its occurrence to this claim; None for a copy outside of the schedule.
+    """
 
     store: Store
     kind: str
     copy_id: str
     attempt: int
+    lateness: timedelta | None = None
 
 
 async def create(connection: Connection, principal: Principal, draft: Draft) -> str:
@@ -166,7 +170,7 @@ async def claim(
     )
     begun = [Event(f"{row['kind']}.start", row["id"]) for row in rows if row["attempt"] == 1]
     await events.record_all(connection, store, begun, actor=events.WORKER)
-    return [Claim(store, row["kind"], row["id"], row["attempt"]) for row in rows]
+    return [Claim(store, row["kind"], row["id"], row["attempt"], row["lateness"]) for row in rows]
 
 
 _OF_THE_STORE = ("name", "slug", "mode", "currency_code", "locale", "timezone", "frozen_at")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -49,9 +48,3 @@ async def look(connection: Connection, at: datetime) -> Situation:
     row = await connection.fetchrow(WATCHING["situation"], at, at - LATE, at - ABSENT)
     assert row is not None  # noqa: S101 -- counts always are one row
     return Situation(**row)
-
-
-async def lateness(connection: Connection, store_id: int, copy_ids: Sequence[str]) -> list[timedelta]:
-    """How long after their scheduled instants copies of a store were begun; those outside of the schedule have none."""
-    rows = await connection.fetch(WATCHING["lateness"], store_id, copy_ids)
-    return [row["lateness"] for row in rows]

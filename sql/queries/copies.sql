@@ -80,8 +80,13 @@ occurred as (
         and occurrences.status in ('due', 'claimed')
 )
 
-select * from claimed
-order by id;
+select
+    claimed.*,
+    claimed.updated_at - occurrences.scheduled_at as lateness
+from claimed
+left join occurrences
+    on occurrences.store_id = $1 and claimed.occurrence_id = occurrences.id
+order by claimed.id;
 
 -- name: lease
 -- When the last lease on those of these copies ends that somebody works on.

@@ -23,43 +23,61 @@ where
 
 -- name: due
 -- At most $3 subscriptions of a store whose next run has come at $2, locked; those that another sweep holds are left
--- to it. What is left of their runs counts every occurrence that came up to run, however it ended.
+-- to it. What is left of their runs counts every occurrence that came up to run, however it ended. Copies since $4 are
+-- counted for the batch as a whole: with old statistics Postgres would look through all of them for each subscription.
+with due as materialized (
+    select order_subscriptions.*
+    from order_subscriptions
+    where
+        order_subscriptions.store_id = $1
+        and order_subscriptions.status = 'active'
+        and order_subscriptions.next_run_at <= $2
+    order by order_subscriptions.next_run_at, order_subscriptions.id
+    limit $3
+    for no key update of order_subscriptions skip locked
+),
+
+recent as materialized (
+    select
+        order_factories.order_subscription_id,
+        count(*) as number
+    from order_factories
+    where
+        order_factories.store_id = $1
+        and order_factories.order_subscription_id in (select due.id from due)
+        and order_factories.kind = 'recurring_order_copies'
+        and order_factories.created_at > $4
+    group by order_factories.order_subscription_id
+)
+
 select
-    order_subscriptions.id,
-    order_subscriptions.source_order_id,
-    order_subscriptions.frequency,
-    order_subscriptions.timezone,
-    order_subscriptions.last_day,
-    order_subscriptions.anchor_at,
-    order_subscriptions.anchor_index,
-    order_subscriptions.next_index,
-    order_subscriptions.expires_at,
-    order_subscriptions.paused_until,
-    order_subscriptions.catchup_policy,
-    order_subscriptions.max_occurrences - (
-        select count(*) from occurrences
-        where
-            occurrences.store_id = $1
-            and occurrences.order_subscription_id = order_subscriptions.id
-            and occurrences.occurrence_index > 0
-            and occurrences.status in ('due', 'held', 'claimed', 'completed', 'failed')
-    ) as runs_left,
-    (
-        select count(*) from order_factories
-        where
-            order_factories.store_id = $1
-            and order_factories.order_subscription_id = order_subscriptions.id
-            and order_factories.kind = 'recurring_order_copies'
-            and order_factories.created_at > $4
-    ) as copies_of_a_day
-from order_subscriptions
-where
-    order_subscriptions.store_id = $1
-    and order_subscriptions.status = 'active'
-    and order_subscriptions.next_run_at <= $2
-order by order_subscriptions.next_run_at, order_subscriptions.id
-limit $3
-for no key update of order_subscriptions skip locked;
+    due.id,
+    due.source_order_id,
+    due.frequency,
+    due.timezone,
+    due.last_day,
+    due.anchor_at,
+    due.anchor_index,
+    due.next_index,
+    due.expires_at,
+    due.paused_until,
+    due.catchup_policy,
+    case
+        when due.max_occurrences is not null
+            then due.max_occurrences - (
+                select count(*) from occurrences
+                where
+                    occurrences.store_id = $1
+                    and occurrences.order_subscription_id = due.id
+                    and occurrences.occurrence_index > 0
+                    and occurrences.status in ('due', 'held', 'claimed', 'completed', 'failed')
+            )
+    end as runs_left,
+    coalesce(recent.number, 0) as copies_of_a_day
+from due
+left join recent
+    on due.id = recent.order_subscription_id
+order by due.next_run_at, due.id;
 
 -- name: entries
 -- The rows of these subscriptions' ledgers from their next occurrences on.

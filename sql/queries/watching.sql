@@ -46,11 +46,3 @@ select
         where workers.seen_at > $3
     ) as workers
 from backlog;
-
--- name: lateness
--- How long after their scheduled instants those of these copies were begun that belong to an occurrence.
-select occurrences.claimed_at - occurrences.scheduled_at as lateness
-from order_factories
-inner join occurrences
-    on order_factories.store_id = occurrences.store_id and order_factories.occurrence_id = occurrences.id
-where order_factories.store_id = $1 and order_factories.id = any($2::text[]);
