@@ -346,6 +346,8 @@ def _identifier(type_: str, value: Any, pointer: str, lids: Lids, problems: list
     local = "id" not in value and isinstance(value.get("lid"), str)
     if not isinstance(value.get("type"), str) or not (local or isinstance(value.get("id"), str)):
         problems.append(InvalidDocument("A resource identifier needs `type` and `id`, both strings.", pointer=pointer))
+    elif not isinstance(value.get("meta", {}), dict):
+        problems.append(InvalidDocument("`{name}` must be an object.", name="meta", pointer=f"{pointer}/meta"))
     elif value["type"] != type_:
         problems.append(
             TypeMismatch(

@@ -110,6 +110,11 @@ async def test_what_is_no_resource_object(api: Api) -> None:
         ({"tags": {"data": None}}, 400, "/data/relationships/tags/data"),
         ({"tags": to("tags", "x")}, 400, "/data/relationships/tags/data"),
         ({"tags": to_all("tags", "x")}, 404, "/data/relationships/tags/data/0"),
+        (
+            {"customer_group": {"data": {"type": "customer_groups", "id": "x", "meta": []}}},
+            400,
+            "/data/relationships/customer_group/data/meta",
+        ),
         ({"orders": to_all("orders", "x")}, 403, "/data/relationships/orders"),
     ],
 )
