@@ -207,10 +207,11 @@ class OrderSubscription(Standard, Tagged):
     class Meta:
         type_ = "order_subscriptions"
         owner = "customer"
-        # The calendar's own counters, and what was announced.
+        # The calendar's own counters, since when copies count anew, and what was announced.
         internal = (
             "anchor_index",
             "next_index",
+            "unparked_at",
             "alerted_run_at",
             "alerted_amount_cents",
             "alert_again_at",

@@ -362,6 +362,19 @@ where
             and order_factories.status in ('pending', 'in_progress')
     );
 
+-- name: planned_occurrences_are_to_come
+-- What the schedule has gone past is settled: nothing would ever run it.
+select
+    occurrences.store_id,
+    occurrences.id,
+    'planned, but the schedule has gone past it' as detail
+from occurrences
+inner join order_subscriptions
+    on
+        occurrences.store_id = order_subscriptions.store_id
+        and occurrences.order_subscription_id = order_subscriptions.id
+where occurrences.status = 'planned' and occurrences.occurrence_index < order_subscriptions.next_index;
+
 -- name: completed_occurrences_have_an_order
 -- An occurrence is completed by the order that it led to; only occurrence 0 is the source order itself.
 select

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service import clock
-from service.operations import events
+from service.operations import events, subscriptions
 from service.operations.events import Event
 from service.operations.writes import Change, Writer
 from sql import queries
@@ -40,6 +40,8 @@ class Customers(Writer):
             *(Event("order_subscriptions.cancel", row["id"]) for row in cancelled),
             Event("customers.erase", change.id),
         ]
+        for row in cancelled:
+            happened += await subscriptions.abort(connection, change.store, row["id"], at=at)
         await events.record_all(connection, change.store, happened, actor=events.actor(change.principal))
 
 

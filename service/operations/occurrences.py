@@ -7,6 +7,7 @@ because they would cost too much.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from service.errors import Invalid, InvalidState
@@ -29,15 +30,19 @@ class Occurrences(Writer):
         if (skip or unskip or change.sets("scheduled_at")) and status not in ("planned", "skipped"):
             change.problems.append(InvalidState("The occurrence is {status}: it can't be changed.", status=status))
             return
+        over = change.before["occurrence_index"] < change.whole["next_index"]
+        if unskip and status == "skipped" and over:
+            change.problems.append(_over("/data/attributes/_unskip"))
+            return
+        if change.sets("scheduled_at") and over:
+            change.problems.append(_over(change.draft.pointer("scheduled_at")))
+            return
         if skip and status == "planned":
             change.columns |= {"status": "skipped", "reason": "asked"}
             change.happened.append("skip")
         elif unskip and status == "skipped":
             if change.before["scheduled_at"] <= change.at:
-                problem = InvalidState(
-                    "The occurrence's time is over: it can't run any more.", pointer="/data/attributes/_unskip"
-                )
-                change.problems.append(problem)
+                change.problems.append(_over("/data/attributes/_unskip"))
             change.columns |= {"status": "planned", "reason": None}
             change.happened.append("unskip")
         if change.sets("scheduled_at"):
@@ -69,6 +74,8 @@ class Occurrences(Writer):
                 change.problems.append(
                     InvalidState("The subscription is {status}: it doesn't run.", status=of, pointer=pointer)
                 )
+            elif verb == "approve" and _end_of_approval(change) <= change.at:
+                change.problems.append(_over(pointer))
             else:
                 change.columns |= wanted(change)
                 change.happened.append(verb)
@@ -91,6 +98,17 @@ class Occurrences(Writer):
                     pointer=pointer,
                 )
             )
+
+
+def _over(pointer: str) -> InvalidState:
+    """What the schedule has gone past isn't planned anew, also where it was left out without having been run."""
+    return InvalidState("The occurrence's time is over: it can't run any more.", pointer=pointer)
+
+
+def _end_of_approval(change: Change) -> datetime:
+    """The first date of the calendar after an occurrence was held, whether or not the subscription still runs then."""
+    dates = calendar_of(change.whole).dates(change.before["occurrence_index"] + 1)
+    return next(date.at for date in dates if date.at > change.before["held_at"])
 
 
 _DECISIONS: Final[Mapping[str, Callable[[Change], dict[str, Any]]]] = {

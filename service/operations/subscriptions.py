@@ -79,7 +79,7 @@ class OrderSubscriptions(Writer):
         if "run_now" in change.happened:
             happened += await self._run_now(change)
         if "cancel" in change.happened:
-            happened += await self._abort(change)
+            happened += await abort(change.connection, change.store, change.id, at=change.at)
             await dunning.stop(change.connection, change.store, subscription_id=change.id)
         elif not change.new and change.sets("customer_payment_source_id"):
             await dunning.hurry(change.connection, change.store, change.id)
@@ -195,10 +195,11 @@ class OrderSubscriptions(Writer):
         await copies.enqueue(change.connection, change.store.id, copy_id)
         return [Event("recurring_order_copies.create", copy_id)]
 
-    async def _abort(self, change: Change) -> list[Event]:
-        """Copies that nobody has begun are not made any more, occurrences to come don't come."""
-        rows = await change.connection.fetch(SUBSCRIPTIONS["abort"], change.store.id, change.id, change.at)
-        return [Event("recurring_order_copies.abort", row["id"]) for row in rows]
+
+async def abort(connection: Connection, store: Store, subscription_id: str, *, at: datetime) -> list[Event]:
+    """End what a cancelled subscription has ahead: copies that nobody is at aren't made, occurrences don't come."""
+    rows = await connection.fetch(SUBSCRIPTIONS["abort"], store.id, subscription_id, at)
+    return [Event("recurring_order_copies.abort", row["id"]) for row in rows]
 
 
 _DEFAULTS = {
@@ -308,7 +309,9 @@ def _resumed(change: Change) -> dict[str, Any] | None:
 
 
 def _unparked(change: Change) -> dict[str, Any] | None:
-    return None if change.value("parked_at") is None else {"parked_at": None, "parked_reason": None}
+    if change.value("parked_at") is None:
+        return None
+    return {"parked_at": None, "parked_reason": None, "unparked_at": change.at}
 
 
 _EFFECTS: Final[Mapping[str, Callable[[Change], dict[str, Any] | None]]] = {

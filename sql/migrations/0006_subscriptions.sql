@@ -83,6 +83,7 @@ create table order_subscriptions (
     paused_until timestamptz(3),
     parked_at timestamptz(3),
     parked_reason text,
+    unparked_at timestamptz(3),
     cancelled_at timestamptz(3),
     occurrencies bigint not null default 0,
     errors_count bigint not null default 0,

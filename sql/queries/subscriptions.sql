@@ -16,8 +16,8 @@ from order_subscriptions
 where order_subscriptions.store_id = $1 and order_subscriptions.id = $3;
 
 -- name: abort
--- Ends what a cancelled subscription ($2) still has ahead: copies that nobody has begun, whose occurrences with those
--- that were planned are skipped. Gives the copies.
+-- Ends what a cancelled subscription ($2) still has ahead: copies that nobody is at, whose occurrences with those that
+-- were planned are skipped; an occurrence stays claimed when its worker gave its copy back. Gives the copies.
 with aborted as (
     update order_factories
     set status = 'aborted', updated_at = $3, version = version + 1
@@ -32,7 +32,7 @@ left_out as (
         store_id = $1
         and order_subscription_id = $2
         and (
-            status in ('planned', 'due', 'held')
+            status in ('planned', 'due', 'held', 'claimed')
             and not exists(
                 select 1 from order_factories
                 where

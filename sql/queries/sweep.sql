@@ -23,8 +23,9 @@ where
 
 -- name: due
 -- At most $3 subscriptions of a store whose next run has come at $2, locked; those that another sweep holds are left
--- to it. What is left of their runs counts every occurrence that came up to run, however it ended. Copies since $4 are
--- counted for the batch as a whole: with old statistics Postgres would look through all of them for each subscription.
+-- to it. What is left of their runs counts every occurrence that came up to run, however it ended. Copies of the schedule
+-- since $4, or since somebody unparked the subscription, are counted for the batch as a whole: with old statistics
+-- Postgres would look through all of them for each subscription.
 with due as materialized (
     select order_subscriptions.*
     from order_subscriptions
@@ -42,11 +43,12 @@ recent as materialized (
         order_factories.order_subscription_id,
         count(*) as number
     from order_factories
+    inner join due
+        on order_factories.order_subscription_id = due.id
     where
         order_factories.store_id = $1
-        and order_factories.order_subscription_id in (select due.id from due)
-        and order_factories.kind = 'recurring_order_copies'
-        and order_factories.created_at > $4
+        and order_factories.occurrence_id is not null
+        and order_factories.created_at > greatest($4, due.unparked_at)
     group by order_factories.order_subscription_id
 )
 

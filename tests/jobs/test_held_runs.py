@@ -13,6 +13,7 @@ from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.factories import Line, Sku
+from tests.jobs.playing import said
 from tests.jobs.steps import claim_surely, finish, jobs, make, names_of, offences, row
 from tests.jobs.test_sweep import due, swept
 from tests.spec.writing import Api, pointers
@@ -105,6 +106,37 @@ async def test_a_rejected_one_is_skipped(
     attributes = (await api.update("occurrences", occurrence, {"_reject": True})).json()["data"]["attributes"]
     assert (attributes["status"], attributes["reason"]) == ("skipped", "rejected")
     assert await offences(connection, store) == []
+
+
+async def test_a_rejected_one_is_not_planned_anew(
+    *, api: Api, database: Database, connection: Connection, store: Store, sku: Sku
+) -> None:
+    """The schedule has gone past it: nothing would run it, however it were moved."""
+    _, occurrence = await held(database, connection, store, sku)
+    await api.update("occurrences", occurrence, {"_reject": True})
+    for attributes in ({"scheduled_at": said(clock.now() + timedelta(hours=1))}, {"_unskip": True}):
+        refused = await api.update("occurrences", occurrence, attributes)
+        assert (refused.status_code, pointers(refused)) == (409, [f"/data/attributes/{next(iter(attributes))}"])
+    assert await offences(connection, store) == []
+    await connection.execute(
+        "update occurrences set status = 'planned' where store_id = $1 and id = $2", store.id, occurrence
+    )
+    assert [offence["check"] for offence in await offences(connection, store)] == ["planned_occurrences_are_to_come"]
+
+
+async def test_the_last_one_can_be_approved_until_another_would_have_come(
+    *, api: Api, database: Database, connection: Connection, store: Store, sku: Sku
+) -> None:
+    id_, occurrence = await held(database, connection, store, sku, max_occurrences=1)
+    assert (await row(connection, "order_subscriptions", store, id_))["next_run_at"] is None
+    earlier = "update occurrences set held_at = held_at - $3::interval where store_id = $1 and id = $2"
+    await connection.execute(earlier, store.id, occurrence, 8 * DAY)
+    await connection.execute(
+        "update order_subscriptions set anchor_at = anchor_at - $2::interval where store_id = $1", store.id, 8 * DAY
+    )
+    late = await api.update("occurrences", occurrence, {"_approve": True})
+    assert (late.status_code, pointers(late)) == (409, ["/data/attributes/_approve"])
+    assert (await api.update("occurrences", occurrence, {"_reject": True})).status_code == 200
 
 
 async def test_one_that_nobody_decided_about_is_missed_when_the_next_one_comes(

@@ -7,18 +7,21 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
+import httpx2
 import pytest
 
 import schemas  # noqa: F401 -- declares the graph
 from service import clock
 from service.jobs import sweep as job
-from service.operations import stores, sweep
+from service.operations import copies, stores, sweep
 from service.principal import Store
 from service.rules.schedule import CATCH_UP, HORIZON
 from service.store import deployment
 from service.store.pool import Connection, Database
 from tests import factories
-from tests.jobs.steps import jobs, make, names_of, offences, pair, refusal, row
+from tests.jobs.steps import claim_surely, jobs, make, names_of, offences, pair, refusal, row
+from tests.spec.writing import Api
+from tests.support import Access
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -140,20 +143,85 @@ async def test_one_that_can_not_be_counted_is_parked_and_holds_up_nobody(
     assert await offences(connection, store) == []
 
 
-async def test_one_that_runs_away_is_parked(database: Database, connection: Connection, store: Store) -> None:
-    order_id, id_ = await pair(connection, store, **due())
+async def run_away(connection: Connection, store: Store, order_id: str, id_: str, occurrence_id: str | None) -> None:
+    """As many copies as a subscription may have in a day."""
     for _ in range(sweep.FUSE):
         await factories.insert(
             connection,
             "order_factories",
             store,
             kind="recurring_order_copies",
+            status="aborted",
             source_order_id=order_id,
             order_subscription_id=id_,
+            occurrence_id=occurrence_id,
         )
+
+
+async def test_one_that_runs_away_is_parked_until_somebody_has_looked(
+    *, client: httpx2.AsyncClient, integration: Access, database: Database, connection: Connection, store: Store
+) -> None:
+    order_id, id_ = await pair(connection, store, **due())
+    at = clock.now() - HOUR
+    zero = await factories.insert(
+        connection,
+        "occurrences",
+        store,
+        order_subscription_id=id_,
+        occurrence_index=0,
+        status="completed",
+        completed_at=at,
+        nominal_at=at,
+        scheduled_at=at,
+    )
+    await run_away(connection, store, order_id, id_, zero)
     result = await swept(database, store)
     assert (result.copies, result.parked) == ([], [id_])
-    assert await ledger(connection, store, id_) == []
+    assert await ledger(connection, store, id_) == [(0, "completed")]
+    api = Api(client, integration)
+    assert (await api.update("order_subscriptions", id_, {"_unpark": True})).status_code == 200
+    overdue = "update order_subscriptions set next_run_at = $3 where store_id = $1 and id = $2"
+    await connection.execute(overdue, store.id, id_, clock.now())
+    result = await swept(database, store)
+    assert (result.subscriptions, result.parked) == (1, [])
+
+
+async def test_copies_that_somebody_asked_for_park_nothing(
+    database: Database, connection: Connection, store: Store
+) -> None:
+    order_id, id_ = await pair(connection, store, **due())
+    await run_away(connection, store, order_id, id_, None)
+    result = await swept(database, store)
+    assert (len(result.copies), result.parked) == (1, [])
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "erased"])
+async def test_what_was_ahead_of_one_that_ends_is_over(
+    *,
+    client: httpx2.AsyncClient,
+    integration: Access,
+    database: Database,
+    connection: Connection,
+    store: Store,
+    ends: str,
+) -> None:
+    """A copy that its worker had to give back among them, whose occurrence is still claimed."""
+    _, id_ = await pair(connection, store, **due())
+    (copy_id,) = (await swept(database, store)).copies
+    claimed = await claim_surely(database, store, copy_id)
+    async with database.transaction() as giving_back:
+        await copies.release(giving_back, [claimed])
+    api = Api(client, integration)
+    if ends == "cancelled":
+        ended = await api.update("order_subscriptions", id_, {"_cancel": True})
+    else:
+        customer_id = (await row(connection, "order_subscriptions", store, id_))["customer_id"]
+        ended = await api.update("customers", customer_id, {"_erase": True})
+    assert ended.status_code == 200, ended.text
+    assert (await row(connection, "order_factories", store, copy_id))["status"] == "aborted"
+    assert {status for _, status in await ledger(connection, store, id_)} == {"skipped"}
+    assert "recurring_order_copies.abort" in await names_of(connection, store, copy_id)
+    assert await offences(connection, store) == []
 
 
 async def test_number_of_runs_and_end_hold(database: Database, connection: Connection, store: Store) -> None:
