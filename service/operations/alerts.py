@@ -71,7 +71,7 @@ def _payload(row: Row, terms: Mapping[str, Any], estimate: Estimate, *, again: b
     Where the run would fail there is no total, and `errors_log` says why.
     """
     run_at: datetime = row["next_run_at"]
-    last: int = terms["last_amount_cents"]
+    last = terms["last_amount_cents"] if estimate.total is None else estimate.compared_with
     return {
         "occurrence_id": row["occurrence_id"],
         "scheduled_at": render_timestamp(run_at),
@@ -79,7 +79,7 @@ def _payload(row: Row, terms: Mapping[str, Any], estimate: Estimate, *, again: b
         "currency_code": terms["currency_code"],
         "total_amount_cents": estimate.total,
         "last_amount_cents": last,
-        "change_amount_cents": None if estimate.total is None else estimate.total - last,
+        "change_amount_cents": None if estimate.total is None or last is None else estimate.total - last,
         "lines": estimate.told(),
         "errors_log": estimate.messages,
     }

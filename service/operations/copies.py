@@ -237,7 +237,7 @@ def _sorted_out(planned: Sequence[Target]) -> tuple[list[Target], list[Target]]:
     dear: list[Target] = []
     for target in planned:
         copy, total = target.copy, target.totals.total
-        before = last.get(copy["order_subscription_id"], copy["last_amount_cents"])
+        before = last.get(copy["order_subscription_id"], targets.compared_with(target))
         if copy["occurrence_id"] is not None and needs_approval(
             total, before, copy["max_increase_percent"], copy["approved_amount_cents"]
         ):
@@ -292,7 +292,7 @@ async def _hold(connection: Connection, store: Store, dear: Sequence[Target], at
             "occurrence_id": copy["occurrence_id"],
             "currency_code": copy["currency_code"],
             "total_amount_cents": target.totals.total,
-            "last_amount_cents": copy["last_amount_cents"],
+            "last_amount_cents": targets.compared_with(target),
         }
         happened.append(Event("recurring_order_copies.abort", copy["copy_id"]))
         happened.append(Event("order_subscriptions.approval_required", copy["order_subscription_id"], payload))

@@ -18,10 +18,14 @@ from service.store.pool import Connection
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run would come to: its lines, and the total in minor units, None where it would fail as `messages` say."""
+    """What a run would come to: its lines, and the total in minor units, None where it would fail as `messages` say.
+
+    `compared_with` is what the total is held against where no other run comes before it (`targets.compared_with`).
+    """
 
     lines: Sequence[Wanted]
     total: int | None
+    compared_with: int | None = None
     messages: Messages | None = None
 
     def told(self) -> list[dict[str, Any]]:
@@ -69,6 +73,7 @@ async def estimates(
 def _estimate(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], terms: Row, at: datetime) -> Estimate:
     lines = targets.wanted(items, catalogue, terms)
     try:
-        return Estimate(lines, targets.planned(items, catalogue, terms, 0, at).totals.total)
+        target = targets.planned(items, catalogue, terms, 0, at)
+        return Estimate(lines, target.totals.total, targets.compared_with(target))
     except CopyFailed as failure:
-        return Estimate(lines, None, failure.messages)
+        return Estimate(lines, None, messages=failure.messages)

@@ -62,12 +62,14 @@ async def look(
     running = [*before, *(entry for entry in shown if entry.status == "planned")]
     found = await estimates(connection, store, terms, [entry.scheduled_at for entry in running])
     by_index = {entry.index: estimate for entry, estimate in zip(running, found, strict=True)}
-    last, runs = terms["last_amount_cents"], []
+    last: int | None = None
+    runs: list[Run] = []
     for entry in [*before, *shown]:
         estimate = by_index.get(entry.index)
         held = False
         if estimate is not None and estimate.total is not None:
-            held = needs_approval(estimate.total, last, terms["max_increase_percent"])
+            base = estimate.compared_with if last is None else last
+            held = base is not None and needs_approval(estimate.total, base, terms["max_increase_percent"])
             last = estimate.total
         runs.append(Run(entry, estimate, held))
     return Forecast(runs[len(before) :], more=len(entries) > offset + size, terms=terms)

@@ -206,12 +206,7 @@ def _lines(found: Sequence[Wanted], copy: Row) -> list[Line]:
             one.item,
             one.outcome.item,
             one.price,
-            line_totals(
-                one.item["quantity"],
-                one.price.amount_cents,
-                one.outcome.item.tax_rate,
-                tax_included=copy["tax_included"],
-            ),
+            _amounts(one.item, one.price.amount_cents, one.outcome.item, copy),
         )
         for one in found
         if one.outcome.item is not None and one.price is not None
@@ -287,6 +282,27 @@ def _checkout(copy: Row, status: str, at: datetime, *, ships: bool, free: bool) 
         payment_source_missing=copy["payment_source_token"] is None and needs_source(copy["gateway"]),
         gateways=usable(copy["mode"], external=copy["has_external_gateway"]),
     )
+
+
+def compared_with(target: Target) -> int:
+    """What the total of a target order is held against: that of the last run.
+
+    Before there was one, it is the total of the same lines at the prices that the subscription agreed on: the source
+    order may have more lines than are repeated.
+    """
+    last: int | None = target.copy["last_amount_cents"]
+    if last is not None:
+        return last
+    agreed = (_amounts(line.item, line.item["unit_amount_cents"], line.product, target.copy) for line in target.lines)
+    return totals(
+        agreed,
+        shipping_amount_cents=target.totals.shipping,
+        payment_method_amount_cents=target.totals.payment_method,
+    ).total
+
+
+def _amounts(item: Row, unit_amount_cents: int, product: CatalogueItem, copy: Row) -> LineTotals:
+    return line_totals(item["quantity"], unit_amount_cents, product.tax_rate, tax_included=copy["tax_included"])
 
 
 async def take_stock(connection: Connection, store: Store, lines: Sequence[Line], at: datetime) -> list[str]:

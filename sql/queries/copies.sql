@@ -140,15 +140,12 @@ select
     customers.customer_group_id,
     orders.currency_code,
     orders.tax_included,
-    coalesce(
-        (
-            select runs.total_amount_cents
-            from orders as runs
-            where runs.store_id = $1 and runs.order_subscription_id = order_subscriptions.id
-            order by runs.id desc
-            limit 1
-        ),
-        orders.total_amount_cents
+    (
+        select runs.total_amount_cents
+        from orders as runs
+        where runs.store_id = $1 and runs.order_subscription_id = order_subscriptions.id
+        order by runs.id desc
+        limit 1
     ) as last_amount_cents,
     stores.order_prefix,
     stores.order_suffix,

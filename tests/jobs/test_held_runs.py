@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx2
+import orjson
 import pytest
 
 from service import clock
@@ -57,6 +58,30 @@ async def test_a_run_within_the_percentage_is_made(
     order = await row(connection, "orders", store, await make(database, store, copy_id))
     assert order["total_amount_cents"] == 11_544  # 10 495 and 10 percent are 11 544.5
     assert await offences(connection, store) == []
+
+
+async def test_the_first_run_is_held_against_what_is_repeated_of_the_order(
+    *, api: Api, database: Database, connection: Connection, store: Store, sku: Sku
+) -> None:
+    """The rest of the order leaves no room for a price that rose."""
+    dear = await factories.sku(connection, store, price=90_000)
+    order_id = await factories.full_order(connection, store, [Line(sku), Line(dear)])
+    id_ = await factories.subscription(
+        connection, store, order_id, **due(max_increase_percent=10, price_mode="current")
+    )
+    await connection.execute(
+        "delete from order_subscription_items where store_id = $1 and sku_id = $2", store.id, dear.id
+    )
+    await factories.set_price(connection, store, sku, 12_000)
+    forecast = (await api.get(f"order_subscriptions/{id_}/forecast?page[size]=1"))["data"]
+    assert [one["attributes"]["needs_approval"] for one in forecast] == [True]
+    (copy_id,) = (await swept(database, store)).copies
+    assert await finish(database, await claim_surely(database, store, copy_id)) is None
+    payload = await connection.fetchval(
+        "select payload from events where store_id = $1 and name = 'order_subscriptions.approval_required'", store.id
+    )
+    told = orjson.loads(payload)
+    assert (told["last_amount_cents"], told["total_amount_cents"]) == (10_495, 12_495)
 
 
 async def test_one_beyond_it_is_held_and_runs_once_it_is_approved(
