@@ -30,11 +30,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A way to ship or to pay that can be chosen, and its price."""
+    """A way to ship or to pay that can be chosen, and its price; a way to pay leads through a gateway."""
 
     id: str
     name: str
     price_amount_cents: int
+    gateway: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ async def progress(connection: Connection, principal: Principal) -> Progress:
         DEMO["methods"], store.id, row["currency_code"], clock.now(store), sorted(usable(store.mode))
     )
     offered = {
-        kind: [Method(m["id"], m["name"], m["price_amount_cents"]) for m in methods if m["kind"] == kind]
+        kind: [Method(m["id"], m["name"], m["price_amount_cents"], m["gateway"]) for m in methods if m["kind"] == kind]
         for kind in ("shipping_method", "payment_method")
     }
     amounts = [

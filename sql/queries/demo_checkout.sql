@@ -64,7 +64,8 @@ select
     'shipping_method' as kind,
     shipping_methods.id,
     shipping_methods.name,
-    shipping_methods.price_amount_cents
+    shipping_methods.price_amount_cents,
+    null as gateway
 from shipping_methods
 where
     shipping_methods.store_id = $1 and shipping_methods.currency_code = $2
@@ -74,7 +75,8 @@ select
     'payment_method' as kind,
     payment_methods.id,
     payment_methods.name,
-    payment_methods.price_amount_cents
+    payment_methods.price_amount_cents,
+    payment_methods.gateway
 from payment_methods
 where
     payment_methods.store_id = $1 and payment_methods.currency_code = $2

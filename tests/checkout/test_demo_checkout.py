@@ -78,6 +78,14 @@ async def test_a_guest_orders_without_a_script(
     assert await offenders(connection, store) == []
 
 
+@pytest.mark.parametrize("gateway", ["test", "manual"])
+async def test_cards_are_for_ways_to_pay_that_take_them(
+    client: httpx2.AsyncClient, connection: Connection, bare: Ready, gateway: str
+) -> None:
+    await connection.execute("update payment_methods set gateway = $2 where store_id = $1", bare.store.id, gateway)
+    assert ("Test card" in (await show(client, bare)).text) == (gateway == "test")
+
+
 async def test_a_declined_card_is_told_and_another_one_places_the_same_order(
     client: httpx2.AsyncClient, connection: Connection, store: Store, bare: Ready
 ) -> None:
