@@ -313,11 +313,12 @@ where store_id = $1 and lease_expires_at is not null and status = 'pending'
 order by lease_expires_at, id;
 
 -- name: abandoned
--- Of all stores: orders with a payment that nobody is at any more at $1, real time; at most $2. A global read.
+-- Of all stores: orders with a payment that nobody is at any more at $1, real time, those that have waited longest
+-- first; at most $2. A global read.
 select
     payment_attempts.store_id,
     payment_attempts.order_id
 from payment_attempts
 where payment_attempts.lease_expires_at <= $1
-order by payment_attempts.store_id, payment_attempts.order_id
+order by payment_attempts.lease_expires_at, payment_attempts.id
 limit $2;

@@ -15,16 +15,16 @@ from service.errors import ApiError, Contended, Unavailable
 from service.jobs.advance import AdvanceJob
 from service.jobs.copy import CopyJob
 from service.jobs.pay import PaymentJob
-from service.operations import dunning, retries
+from service.operations import attempts, copies, dunning, retries
 from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.jobs.paying import Run, prepare
 from tests.jobs.playing import freeze, said
-from tests.jobs.steps import offences
+from tests.jobs.steps import ask, bearer, claim, offences
 from tests.jobs.test_dunning import change, swept
 from tests.spec.writing import Api, to
-from tests.support import Access
+from tests.support import Access, make_store
 
 HOUR = timedelta(hours=1)
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -140,3 +140,55 @@ async def test_an_order_keeps_its_price_when_it_is_paid_by_another_method(
         assert order[column] == before[column]
     assert len({attempt["amount_cents"] for attempt in attempts}) == 1
     assert await offences(connection, store) == []
+
+
+async def test_a_copy_stays_until_its_order_is_paid_or_given_up(
+    refused: Run, client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store
+) -> None:
+    copy_id = await connection.fetchval(
+        "select id from order_factories where store_id = $1 and target_order_id is not null", store.id
+    )
+    url = f"/api/recurring_order_copies/{copy_id}"
+    to_come = await client.delete(url, headers=integration.headers)
+    assert (to_come.status_code, to_come.json()["errors"][0]["code"]) == (409, "INVALID_STATE")
+    await refused.token("tok_timeout")
+    await refused.make_due()
+    await refused.pay()
+    assert (await refused.order())["status"] == "placing"
+    assert (await client.delete(url, headers=integration.headers)).status_code == 409
+    await refused.token("tok_decline_hard")
+    await connection.execute(
+        "update payment_attempts set source_token = 'tok_decline_hard' where store_id = $1", store.id
+    )
+    await refused.leases_end()
+    await refused.pay()
+    assert (await refused.order())["status"] == "pending"
+    assert (await client.delete(url, headers=integration.headers)).status_code == 204
+    assert await offences(connection, store) == []
+
+
+async def test_what_waits_longest_is_looked_after_first_whichever_store_it_is_of(
+    refused: Run, database: Database, connection: Connection, store: Store
+) -> None:
+    other = await make_store(database)
+    assert other.id > store.id
+    late, at = await prepare(database, connection, other, token="tok_timeout"), clock.now()
+    await refused.token("tok_timeout")
+    await refused.make_due()
+    await refused.pay()
+    await late.begin()
+    ended = "update {table} set lease_expires_at = $2 where store_id = $1 and {condition}"
+    for run, days in ((refused, 1), (late, 2)):
+        copy_id = await ask(database, bearer(run.store), run.order_id, run.subscription_id)
+        await claim(database, run.store, copy_id)
+        for table, condition in (
+            ("payment_attempts", "lease_expires_at is not null"),
+            ("order_factories", "status = 'in_progress'"),
+        ):
+            await connection.execute(
+                ended.format(table=table, condition=condition), run.store.id, at - timedelta(days=days)
+            )
+    await connection.execute("delete from pgqueuer.pgqueuer")
+    for find in (attempts.abandoned, copies.abandoned):
+        found = [store_id for store_id, _ in await find(connection, at, limit=500)]
+        assert [store_id for store_id in found if store_id in (store.id, other.id)] == [other.id, store.id]
