@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     gateway_connect_timeout: float = Field(default=3.0, gt=0, le=10)
     """Seconds after which a store's own payment gateway that can't be connected to is given up."""
     gateway_timeout: float = Field(default=10.0, gt=0, le=10)
-    """Seconds that a store's own payment gateway may be silent."""
+    """Seconds that a store's own payment gateway has for a whole answer."""
     allow_private_addresses: bool = False
     """Whether URLs that stores name may lead into private networks, and be without TLS."""
     deployment_id: str = ""

@@ -23,7 +23,7 @@ LONGEST_ANSWER = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a request may take, in seconds, and where it may go."""
+    """How long connecting and a whole request may take, in seconds, and where it may go."""
 
     connect_timeout: float = 3.0
     timeout: float = 10.0
@@ -39,7 +39,18 @@ class Silence(Exception):
 
 
 async def post(url: str, body: bytes, headers: Mapping[str, str], limits: Limits) -> tuple[int, bytes]:
-    """Send a body of JSON; gives status and body of the answer. Raises NotSent and Silence."""
+    """Send a body of JSON; gives status and body of the answer. Raises NotSent and Silence.
+
+    All of it has the time of the limits together, however many addresses there are, and however the answer trickles in.
+    """
+    try:
+        async with asyncio.timeout(limits.timeout):
+            return await _post(url, body, headers, limits)
+    except TimeoutError as error:
+        raise Silence("the answer takes too long") from error
+
+
+async def _post(url: str, body: bytes, headers: Mapping[str, str], limits: Limits) -> tuple[int, bytes]:
     target = httpx2.URL(url)
     if target.scheme != "https" and not limits.private_addresses:
         raise NotSent("only https is allowed")

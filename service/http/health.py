@@ -98,7 +98,7 @@ def _notes(seen: Look) -> Iterator[tuple[str, str]]:
     if seen.foreign:
         yield (
             "foreign_database",
-            "the database belongs to another deployment: its schedule is idle until `reprise adopt`",
+            "the database belongs to another deployment: its schedule and queue are idle until `reprise adopt`",
         )
     if seen.situation is None:
         return

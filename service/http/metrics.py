@@ -74,7 +74,7 @@ class _Work(Collector):
             return
         yield GaugeMetricFamily(
             "reprise_database_foreign",
-            "Whether the database belongs to another deployment, so that its schedule is idle.",
+            "Whether the database belongs to another deployment, so that its schedule and queue are idle.",
             int(self._seen.foreign),
         )
         backlog = GaugeMetricFamily("reprise_backlog", "What waits, by what it is and for whom.", labels=["state"])

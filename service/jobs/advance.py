@@ -6,15 +6,19 @@ import asyncio
 from datetime import timedelta
 
 import orjson
+import structlog
 from pgqueuer.models import Job
 
 from service import clock
+from service.errors import Contended
 from service.jobs.copy import CopyJob
 from service.jobs.pay import PaymentJob
 from service.jobs.sweep import sweep_store
 from service.operations import attempts, dunning, stores, test_clocks
 from service.operations.copies import BATCH
-from service.store.pool import Database
+from service.store.pool import Database, is_away
+
+log = structlog.get_logger("reprise.test_clocks")
 
 LONGEST_WAIT = timedelta(seconds=1)
 """For how long another worker's copy is waited for at a time."""
@@ -57,17 +61,27 @@ class AdvanceJob:
                     await asyncio.sleep(min(wait, LONGEST_WAIT).total_seconds() / 10)
 
     async def _settle_payments(self, store_id: int) -> None:
-        """Settle all payments of a store; other workers may help. Gateways that don't answer don't stop its time."""
-        silent: set[str] = set()
+        """Settle all payments of a store; other workers may help. Those that can't be settled don't stop its time."""
+        given_up: set[str] = set()
         while True:
             async with self._database.connection() as connection:
                 store = await stores.find(connection, store_id)
                 leases = await attempts.open_payments(connection, store_id)
-                due = [] if store is None else await dunning.due(connection, store)
-            free = [order_id for order_id, ends in leases.items() if ends <= clock.now()]
+                due = [] if store is None else await dunning.due(connection, store, but=given_up)
+            free = [order_id for order_id, ends in leases.items() if ends <= clock.now() and order_id not in given_up]
             for order_id in [*free, *due]:
-                if not await self._payments.go_on(store_id, order_id):
-                    silent.add(order_id)
-            if leases.keys() <= silent and not due:
+                if not await self._settle(store_id, order_id):
+                    given_up.add(order_id)
+            if leases.keys() <= given_up and not due:
                 return
             await asyncio.sleep(LONGEST_WAIT.total_seconds() / 100)
+
+    async def _settle(self, store_id: int, order_id: str) -> bool:
+        """Settle the payment of an order; False when its gateway is silent, or something else is wrong with it."""
+        try:
+            return await self._payments.go_on(store_id, order_id)
+        except Exception as error:
+            if isinstance(error, Contended) or is_away(error):
+                raise  # that passes: the queue tries again
+            log.exception("a payment could not be settled", store_id=store_id, order_id=order_id)
+            return False

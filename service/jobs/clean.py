@@ -11,7 +11,11 @@ from service.store.pool import Database
 log = structlog.get_logger("reprise.clean")
 
 PAGE = 500
-"""How many are looked after at a time. Those ahead of the rest get done, so everyone's turn comes."""
+"""How many are looked after at a time, over all stores: those first that have waited longest.
+
+Whoever takes one up gives it a new lease, and with that a place behind the others: a store whose gateway is down keeps
+no other waiting.
+"""
 
 
 async def rescue(database: Database) -> None:

@@ -112,11 +112,13 @@ class CopyJob:
         async with self._database.transaction() as connection:
             made = await copies.finish(connection, claims, numbers)
         for claim in claims:
-            outcome = made.get(claim.copy_id)
+            if claim.copy_id not in made:
+                continue  # another worker has it by now
+            outcome = made[claim.copy_id]
             if isinstance(outcome, CopyFailed):
                 await self._fail(claim, outcome)
-            elif outcome is not None:
-                COPIES.labels(claim.kind, "completed").inc()
+            else:
+                COPIES.labels(claim.kind, "held" if outcome is None else "completed").inc()
 
     async def _release(self, claims: Sequence[Claim]) -> None:
         async with self._database.transaction() as connection:

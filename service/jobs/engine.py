@@ -82,9 +82,18 @@ async def run(
         asyncio.TaskGroup() as tasks,
     ):
         deployment_id = await _settle_in(database, deployment_id)
+
+        async def is_ours() -> bool:
+            async with database.connection() as connection:
+                return await deployment.owner(connection) == deployment_id
+
+        async def rescue() -> None:
+            if await is_ours():
+                await clean.rescue(database)
+
         ready()
         tasks.create_task(_every(stop, sweep.PERIOD, lambda: sweep.run(database, deployment_id)))
-        tasks.create_task(_every(stop, timedelta(seconds=30), lambda: clean.rescue(database)))
+        tasks.create_task(_every(stop, timedelta(seconds=30), rescue))
         tasks.create_task(_every(stop, watching.SIGN_OF_LIFE, lambda: watch.show(database, worker)))
         tasks.create_task(_every(stop, timedelta(minutes=1), lambda: watch.watch(database)))
         tasks.create_task(_every(stop, timedelta(hours=1), lambda: clean.clean(database)))
@@ -98,7 +107,15 @@ async def run(
         connect = partial(
             asyncpg.connect, listen_url or url, command_timeout=30, statement_cache_size=statement_cache_size
         )
-        await _keep_working(lambda: _work(connect, entrypoints, stop, concurrency, heartbeat), stop)
+
+        async def work() -> None:
+            if await is_ours():
+                await _work(connect, entrypoints, stop, concurrency, heartbeat)
+            else:
+                # The jobs in a copied queue are the original's, which makes those copies and takes that money.
+                await _sleep(stop, sweep.PERIOD.total_seconds())
+
+        await _keep_working(work, stop)
 
 
 async def _settle_in(database: Database, given: str) -> str:
@@ -109,7 +126,7 @@ async def _settle_in(database: Database, given: str) -> str:
         owner = await deployment.owner(connection)
     if owner != here:
         log.warning(
-            "the database belongs to another deployment: due subscriptions are left to it, until `reprise adopt`",
+            "the database belongs to another deployment: its schedule and queue are left to it, until `reprise adopt`",
             owner=owner,
             deployment=here,
         )

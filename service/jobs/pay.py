@@ -8,7 +8,7 @@ import orjson
 import structlog
 from pgqueuer.models import Job
 
-from service.errors import ApiError, InProgress, PaymentRefused
+from service.errors import ApiError, InProgress, Invalid, InvalidState, PaymentRefused
 from service.operations import events, payments, retries, stores
 from service.principal import Store
 from service.store import phases
@@ -49,9 +49,10 @@ class PaymentJob:
     async def _retry(self, store_id: int, order_id: str) -> None:
         try:
             await self._run(store_id, lambda on, store: retries.retry(on, store, order_id))
-        except (PaymentRefused, InProgress):
-            raise
         except ApiError as error:
+            # Anything else, such as Contended, tells nothing of the order: the queue tries again.
+            if not all(isinstance(problem, Invalid | InvalidState) for problem in error.problems):
+                raise
             unplaced = error
             log.info("order not placed", store_id=store_id, order_id=order_id, reason=unplaced.detail)
             await self._run(store_id, lambda on, store: retries.put_off(on, store, order_id, unplaced))

@@ -70,9 +70,16 @@ async def _announce(database: Database, store_id: int) -> None:
 
 
 async def _retry(database: Database, store_id: int) -> None:
-    """Put the payments of a store that are to be asked for anew into the queue."""
-    async with database.transaction() as connection:
-        store = await stores.find(connection, store_id)
-        # On a test clock time waits for them: the job that advances it sees to them itself.
-        if store is not None and store.frozen_at is None:
-            await attempts.enqueue_all(connection, store_id, await dunning.due(connection, store))
+    """Put all payments of a store that are to be asked for anew into the queue, however many can't be settled."""
+    seen: set[str] = set()
+    found = dunning.BATCH
+    while found == dunning.BATCH:
+        async with database.transaction() as connection:
+            store = await stores.find(connection, store_id)
+            # On a test clock time waits for them: the job that advances it sees to them itself.
+            if store is None or store.frozen_at is not None:
+                return
+            due = await dunning.due(connection, store, but=seen)
+            await attempts.enqueue_all(connection, store_id, due)
+        seen.update(due)
+        found = len(due)

@@ -109,6 +109,13 @@ async def end(connection: Connection, attempt: Attempt, answer: Answer) -> bool:
     return ended is not None
 
 
+async def note_not_placed(connection: Connection, store: Store, order_id: str, reason: str) -> str:
+    """Note that an order with earlier attempts could not be placed for another one; gives the id of what is noted."""
+    id_ = clock.new_id()
+    await connection.execute(PLACING["not_placed"], store.id, order_id, id_, reason, clock.now())
+    return id_
+
+
 async def abandoned(connection: Connection, at: datetime, *, limit: int) -> list[tuple[int, str]]:
     """Store and order of payments of all stores that nobody is at at this instant of real time, at most `limit`."""
     return [(row["store_id"], row["order_id"]) for row in await connection.fetch(PLACING["abandoned"], at, limit)]

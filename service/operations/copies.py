@@ -99,7 +99,8 @@ class Copies(Writer):
     async def release(self, change: Change) -> None:
         """Integrations delete copies that are done, and those that nobody has begun and no occurrence waits for.
 
-        The orders that copies led to stay, with what they know of subscription and occurrence.
+        The orders that copies led to stay, with what they know of subscription and occurrence. While the payment of one
+        is on its way, or to be asked for anew, its copy stays: it says that the run is to be paid.
         """
         if change.principal.owner is not None:
             raise Forbidden("{type} are deleted by integrations only.", type=change.resource.type_)
@@ -107,6 +108,10 @@ class Copies(Writer):
         waited_for = status == "pending" and change.before["occurrence_id"] is not None
         if status == "in_progress" or waited_for:
             change.problems.append(InvalidState("The copy is {status}: it can't be deleted.", status=status))
+        elif await change.connection.fetchval(COPIES["unpaid_order"], change.store.id, change.id) is not None:
+            change.problems.append(
+                InvalidState("The order of the copy waits for its payment: the copy can't be deleted before that ends.")
+            )
 
 
 def _problems(found: Row | None, subscription_id: str | None, order_id: str | None) -> list[ApiError]:
@@ -195,19 +200,19 @@ def _fences(claims: Sequence[Claim]) -> tuple[list[str], list[int]]:
 
 async def finish(
     connection: Connection, claims: Sequence[Claim], numbers: Sequence[int]
-) -> dict[str, str | CopyFailed]:
+) -> dict[str, str | CopyFailed | None]:
     """Make the target orders of claimed recurring copies of a store, under these numbers, placed where they ask for it.
 
-    Gives by copy the id of its order, or why there is none; nothing for claims that hold no longer, and for orders that
-    would cost more than their subscription allows: their occurrences are held. Raises CopyFailed when the stock isn't
-    enough for all: then the transaction must be rolled back. The number of statements depends neither on the number of
-    copies nor on that of their lines.
+    Gives by copy the id of its order, or why there is none: None for an order that would cost more than its
+    subscription allows, whose occurrence is held. Claims that hold no longer are not in it. Raises CopyFailed when the
+    stock isn't enough for all: then the transaction must be rolled back. The number of statements depends neither on
+    the number of copies nor on that of their lines.
     """
     store, at = claims[0].store, clock.now(claims[0].store)
     claimed = await connection.fetch(COPIES["claimed"], store.id, *_fences(claims))
     runs = [(row["order_subscription_id"], row["reuse_wallet"]) for row in claimed]
     terms = await targets.terms_of(connection, store, runs)
-    made: dict[str, str | CopyFailed] = {}
+    made: dict[str, str | CopyFailed | None] = {}
     running: list[Row] = []
     for row, of_run in zip(claimed, terms, strict=True):
         if of_run["status"] in SUBSCRIPTIONS_THAT_RUN:
@@ -223,6 +228,7 @@ async def finish(
     planned, dear = _sorted_out([outcome for outcome in outcomes if not isinstance(outcome, CopyFailed)])
     if dear:
         await _hold(connection, store, dear, at)
+        made |= {target.copy["copy_id"]: None for target in dear}
     if planned:
         order_ids = await targets.make(connection, store, planned, at)
         await _complete(connection, store, planned, order_ids, at)

@@ -7,16 +7,15 @@ the subscription's wallet is tried at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
 import orjson
 
 from service import clock
-from service.gateways.port import Answer
 from service.operations import events
-from service.operations.attempts import PLACING, Attempt
+from service.operations.attempts import PLACING
 from service.operations.events import Event
 from service.operations.targets import Row
 from service.principal import Store
@@ -30,41 +29,51 @@ BATCH: Final = 200
 """How many retries are looked up at a time."""
 
 
-async def refused(connection: Connection, attempt: Attempt, answer: Answer, reason: str, *, at: datetime) -> None:
+async def refused(
+    connection: Connection,
+    store: Store,
+    order_id: str,
+    attempt_id: str,
+    *,
+    error: str,
+    reason: str,
+    hard: bool,
+    actor: str,
+    at: datetime,
+) -> None:
     """Note that the payment of an order was refused, if a run made the order and was to place it.
 
-    `reason` is for people. The first refusal makes the run one that failed; each is told of, with the time of the next
-    attempt.
+    `error` is a code, `reason` for people; `hard` says that asking again won't help. The first refusal makes the run
+    one that failed; each is told of, with the time of the next attempt.
     """
-    store = attempt.store
-    run = await connection.fetchrow(DUNNING["run"], store.id, attempt.order_id, attempt.id)
+    run = await connection.fetchrow(DUNNING["run"], store.id, order_id, attempt_id)
     if run is None:
         return
-    again_at = _again_at(run, answer, at)
+    again_at = _again_at(run, hard=hard, at=at)
     first = run["first"]
     errors_log = orjson.dumps({"payment_status": [str(reason)]}).decode()
     await connection.execute(
-        DUNNING["refuse"], store.id, attempt.id, again_at, run["copy_id"], errors_log, int(first), at
+        DUNNING["refuse"], store.id, attempt_id, again_at, run["copy_id"], errors_log, int(first), at
     )
     payload = {
-        "order_id": attempt.order_id,
-        "error": answer.decline_code or answer.status,
+        "order_id": order_id,
+        "error": error,
         "retry_at": None if again_at is None else again_at.isoformat(),
     }
-    happened = [Event("orders.payment_failed", attempt.order_id, payload)]
+    happened = [Event("orders.payment_failed", order_id, payload)]
     if first:
         happened.append(Event("order_subscriptions.last_run_failed", run["order_subscription_id"], payload))
-    await events.record_all(connection, store, happened, actor=attempt.actor)
+    await events.record_all(connection, store, happened, actor=actor)
 
 
-def _again_at(run: Row, answer: Answer, at: datetime) -> datetime | None:
+def _again_at(run: Row, *, hard: bool, at: datetime) -> datetime | None:
     """When a payment that was refused now is asked for anew; None when it isn't."""
     if run["status"] == "cancelled":
         return None
     if run["replaced"]:
         # It was on its way when the subscription got something else to be paid from.
         return at
-    if answer.hard:
+    if hard:
         return None
     ladder = None if run["ladder"] is None else orjson.loads(run["ladder"])
     return retry_at(ladder, run["refusals"], at)
@@ -92,9 +101,10 @@ async def stop(
         await connection.execute(DUNNING["stop_of_subscription"], store.id, subscription_id)
 
 
-async def due(connection: Connection, store: Store) -> Sequence[str]:
-    """Orders of a store whose payment is to be asked for anew by now, by its clock."""
-    return [row["order_id"] for row in await connection.fetch(DUNNING["due"], store.id, clock.now(store), BATCH)]
+async def due(connection: Connection, store: Store, *, but: Collection[str] = ()) -> Sequence[str]:
+    """At most `BATCH` orders of a store whose payment is to be asked for anew by now, by its clock, `but` for these."""
+    rows = await connection.fetch(DUNNING["due"], store.id, clock.now(store), BATCH, list(but))
+    return [row["order_id"] for row in rows]
 
 
 async def claim(connection: Connection, store: Store, order_id: str) -> bool:

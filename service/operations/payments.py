@@ -128,13 +128,24 @@ async def _conclude(connection: Connection, attempt: Attempt, facts: Row, answer
     await save(connection, store, order_id, facts, status="pending", paid=facts["payment_status"], at=at)
     await events.record(connection, store, "orders.pending", order_id, actor=attempt.actor)
     reason = answer.detail or Phrase("The payment was refused.")
+    error = answer.decline_code or answer.status
     if facts["order_subscription_id"] is not None:
-        await dunning.refused(connection, attempt, answer, reason, at=at)
+        await dunning.refused(
+            connection,
+            store,
+            order_id,
+            attempt.id,
+            error=error,
+            reason=reason,
+            hard=answer.hard,
+            actor=attempt.actor,
+            at=at,
+        )
     return failing(
         PaymentRefused(
             "The order was not placed and nothing was charged: {reason}",
             reason=reason,
             pointer="/data/attributes/_place",
-            meta={"error": answer.decline_code or answer.status},
+            meta={"error": error},
         )
     )

@@ -5,10 +5,8 @@ from __future__ import annotations
 from schemas.base import graph
 from service import clock
 from service.errors import ApiError
-from service.gateways.port import Answer
 from service.jsonapi.body import Draft
-from service.operations import attempts, dunning, events, payments, placing
-from service.operations.attempts import Due
+from service.operations import attempts, dunning, events, placing
 from service.principal import Principal, Store
 from service.store.phases import Interlude
 from service.store.pool import Connection
@@ -27,13 +25,22 @@ async def retry(connection: Connection, store: Store, order_id: str) -> Interlud
 
 
 async def put_off(connection: Connection, store: Store, order_id: str, error: ApiError) -> None:
-    """Note that an order could not even be placed: that counts as a refusal, and the ladder goes on."""
+    """Note that an order could not even be placed: that counts as a refusal, and the ladder goes on.
+
+    No gateway is asked, so whatever the order lacks, its payment method too, doesn't keep this from being noted.
+    """
     if not await dunning.claim(connection, store, order_id):
         return
-    facts = await payments.facts_of(connection, store, order_id)
-    due = Due(order_id, placing.due(facts))
-    (attempt,) = await attempts.begin(connection, store, [due], actor=events.WORKER)
     reason = error.problems[0].detail
-    answer = Answer("failed", decline_code="not_placed", detail=reason)
-    await attempts.end(connection, attempt, answer)
-    await dunning.refused(connection, attempt, answer, reason, at=clock.now(store))
+    attempt_id = await attempts.note_not_placed(connection, store, order_id, reason)
+    await dunning.refused(
+        connection,
+        store,
+        order_id,
+        attempt_id,
+        error="not_placed",
+        reason=reason,
+        hard=False,
+        actor=events.WORKER,
+        at=clock.now(store),
+    )

@@ -35,7 +35,7 @@ class Situation:
     claimed: int
     """Copies that a worker has taken."""
     payments: int
-    """Payments that wait for their gateway, or to be tried again."""
+    """Payments that wait for their gateway, or to be tried again once their time has come."""
     late: int
     late_since: datetime | None
     """Since when the first that is late waits."""

@@ -1,7 +1,8 @@
 """Which installation a database belongs to, so that a copy of it doesn't run the original's subscriptions once more.
 
-A database that is restored or cloned elsewhere, for staging say, brings along subscriptions that are due. Its workers
-leave the schedule alone until somebody says that the copy is the real one now (`reprise adopt`); everything else works.
+A database that is restored or cloned elsewhere, for staging say, brings along subscriptions that are due, and a queue
+of copies to be made and payments to be asked for. Its workers leave both alone until somebody says that the copy is the
+real one now (`reprise adopt`); everything else works.
 """
 
 from __future__ import annotations

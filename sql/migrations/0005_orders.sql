@@ -266,7 +266,7 @@ on payment_attempts (store_id, customer_payment_source_id, id)
 where customer_payment_source_id is not null;
 create unique index one_open_payment_attempt_per_order on payment_attempts (store_id, order_id)
 where lease_expires_at is not null;
-create index payment_attempts_by_lease_expires_at on payment_attempts (store_id, lease_expires_at, id)
+create index payment_attempts_by_lease_expires_at on payment_attempts (lease_expires_at, id)
 where lease_expires_at is not null;
 create index payment_attempts_by_retry_at on payment_attempts (retry_at, store_id) where retry_at is not null;
 

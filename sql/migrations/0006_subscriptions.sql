@@ -362,7 +362,8 @@ create index order_factories_by_failed_at on order_factories (store_id, failed_a
 create index order_factories_by_errors_count on order_factories (store_id, errors_count, id);
 create index order_factories_live on order_factories (store_id, order_subscription_id, id)
 where status in ('pending', 'in_progress');
-create index order_factories_leased on order_factories (lease_expires_at, store_id) where status = 'in_progress';
+create index order_factories_leased on order_factories (lease_expires_at nulls first, id)
+where status in ('pending', 'in_progress');
 create index order_factories_by_created_at on order_factories (store_id, created_at, id);
 create index order_factories_by_updated_at on order_factories (store_id, updated_at, id);
 create index order_factories_by_reference on order_factories (store_id, reference, id);

@@ -309,13 +309,34 @@ noted as (
 
 select failed.order_subscription_id from failed;
 
+-- name: unpaid_order
+-- The order of a recurring copy whose payment its gateway is asked for, or which is to be asked for anew.
+select orders.id
+from order_factories
+inner join orders
+    on order_factories.store_id = orders.store_id and order_factories.target_order_id = orders.id
+where
+    order_factories.store_id = $1
+    and order_factories.id = $2
+    and order_factories.kind = 'recurring_order_copies'
+    and (
+        orders.status = 'placing'
+        or orders.status = 'pending' and exists(
+            select 1 from payment_attempts
+            where
+                payment_attempts.store_id = $1
+                and payment_attempts.order_id = orders.id
+                and payment_attempts.retry_at is not null
+        )
+    );
+
 -- name: abandoned
--- Of all stores: copies that nobody works on at $1, real time; at most $2. Most of them wait for a job that is in the
--- queue. A global read.
+-- Of all stores: copies that nobody works on at $1, real time, those of dead workers by when their leases ended after
+-- those that nobody has taken; at most $2. Most of them wait for a job that is in the queue. A global read.
 select
     store_id,
     id
 from order_factories
 where status = 'pending' or (status = 'in_progress' and lease_expires_at <= $1)
-order by store_id, id
+order by lease_expires_at nulls first, id
 limit $2;

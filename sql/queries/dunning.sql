@@ -111,16 +111,17 @@ where
     and orders.store_id = $1 and orders.order_subscription_id = $2;
 
 -- name: due
--- At most $3 orders of a store whose payments are to be asked for anew at $2.
+-- At most $3 orders of a store, but for $4, whose payments are to be asked for anew at $2.
 select order_id
 from payment_retries
-where store_id = $1 and retry_at <= $2 and due_at <= $2
+where store_id = $1 and retry_at <= $2 and due_at <= $2 and order_id <> all($4::text[])
 order by retry_at, order_id
 limit $3;
 
 -- name: claim
--- Takes hold of an order whose payment is to be asked for anew at $3, from what its subscription is paid with now. No row
--- when it isn't, any more.
+-- Takes hold of an order whose payment is to be asked for anew at $3, from what its subscription is paid with now. What it
+-- costs stays what its customer was told when it was made, also where that method costs another amount. No row when it
+-- isn't, any more.
 update orders
 set
     customer_payment_source_id = coalesce(customer_payment_sources.id, orders.customer_payment_source_id),

@@ -145,6 +145,51 @@ inner join stores
 inner join orders
     on begun.store_id = orders.store_id and begun.order_id = orders.id;
 
+-- name: not_placed
+-- Notes that an order couldn't be placed when its payment was to be asked for anew, as $4 tells: an attempt $3 for which
+-- no gateway was asked, through that of the last one, as the order may have no payment method any more.
+with stopped as (
+    update payment_attempts
+    set retry_at = null
+    where store_id = $1 and order_id = $2 and retry_at is not null
+),
+
+earlier as (
+    select
+        payment_attempts.id,
+        payment_attempts.gateway,
+        payment_attempts.currency_code,
+        payment_attempts.amount_cents,
+        count(*) over () as number
+    from payment_attempts
+    where payment_attempts.store_id = $1 and payment_attempts.order_id = $2
+    order by payment_attempts.id desc
+    limit 1
+)
+
+insert into payment_attempts (
+    store_id, id, order_id, customer_payment_source_id, key, gateway, status, currency_code, amount_cents, decline_code,
+    detail, answered_at, created_at, updated_at
+)
+select
+    $1 as store_id,
+    $3 as id,
+    orders.id as order_id,
+    orders.customer_payment_source_id,
+    concat_ws('/', $1::bigint, coalesce(orders.occurrence_id, orders.id), earlier.number + 1) as key,
+    earlier.gateway,
+    'failed' as status,
+    earlier.currency_code,
+    earlier.amount_cents,
+    'not_placed' as decline_code,
+    $4 as detail,
+    $5 as answered_at,
+    $5 as created_at,
+    $5 as updated_at
+from orders
+cross join earlier
+where orders.store_id = $1 and orders.id = $2;
+
 -- name: claim_attempt
 -- Goes on with an order's payment whose lease is over at $3, real time, until $4.
 update payment_attempts
@@ -268,11 +313,12 @@ where store_id = $1 and lease_expires_at is not null and status = 'pending'
 order by lease_expires_at, id;
 
 -- name: abandoned
--- Of all stores: orders with a payment that nobody is at any more at $1, real time; at most $2. A global read.
+-- Of all stores: orders with a payment that nobody is at any more at $1, real time, those that have waited longest
+-- first; at most $2. A global read.
 select
     payment_attempts.store_id,
     payment_attempts.order_id
 from payment_attempts
 where payment_attempts.lease_expires_at <= $1
-order by payment_attempts.store_id, payment_attempts.order_id
+order by payment_attempts.lease_expires_at, payment_attempts.id
 limit $2;

@@ -39,7 +39,14 @@ select
     backlog.late_since,
     (
         select count(*) from payment_attempts
-        where payment_attempts.lease_expires_at is not null or payment_attempts.retry_at is not null
+        inner join stores
+            on payment_attempts.store_id = stores.store_id
+        where payment_attempts.lease_expires_at is not null and stores.test_clock_id is null
+    ) + (
+        select count(*) from payment_retries
+        inner join stores
+            on payment_retries.store_id = stores.store_id
+        where stores.test_clock_id is null
     ) as payments,
     (
         select count(*) from workers

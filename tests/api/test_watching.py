@@ -24,6 +24,7 @@ from service.store import deployment, migrate, workers
 from service.store.pool import Connection, Database, open_database
 from service.store.workers import Worker
 from tests import factories
+from tests.jobs.paying import prepare
 from tests.jobs.steps import ask, bearer, claim, pair
 from tests.support import Access
 
@@ -227,3 +228,24 @@ async def test_a_look_at_the_work_is_remembered_for_moments(settings: Settings, 
         assert [note["code"] for note in first.json()["notes"]] == ["no_worker"]
         assert second.json() == first.json()
         assert await readiness(app, client) == (200, set())
+
+
+async def test_payments_are_counted_that_anybody_will_ask_for(
+    app: Starlette, client: httpx2.AsyncClient, database: Database, connection: Connection, store: Store
+) -> None:
+    async def waiting() -> float:
+        return (await numbers(app, client))['reprise_backlog{state="payments"}']
+
+    before = await waiting()
+    run = await prepare(database, connection, store, token="tok_decline")
+    await run.begin()
+    begun = await waiting()
+    await run.pay()
+    refused = await waiting()
+    subscribed = "update order_subscriptions set status = $2 where store_id = $1"
+    await connection.execute(subscribed, store.id, "inactive")
+    inactive = await waiting()
+    await connection.execute(subscribed, store.id, "active")
+    clock_id = await factories.insert(connection, "test_clocks", store, name="c", frozen_at=clock.now(), status="ready")
+    await connection.execute("update stores set test_clock_id = $2 where store_id = $1", store.id, clock_id)
+    assert [number - before for number in (begun, refused, inactive, await waiting())] == [1, 1, 0, 0]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import pytest
 
@@ -32,15 +33,18 @@ def payment(gateway: Example | str, token: str = "tok_1", secret: str = SECRET) 
 
 
 @asynccontextmanager
-async def saying(answer: bytes) -> AsyncIterator[str]:
-    """A server that says one thing, whatever it is asked; its URL."""
+async def saying(answer: bytes, pause: float | None = None) -> AsyncIterator[str]:
+    """A server that says one thing, whatever it is asked, a byte each `pause` (seconds) if there is one; its URL."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
         await reader.readexactly(length)
-        writer.write(answer)
-        await writer.drain()
+        with suppress(ConnectionError):
+            for drip in [answer] if pause is None else [bytes([byte]) for byte in answer]:
+                writer.write(drip)
+                await writer.drain()
+                await asyncio.sleep(pause or 0)
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -184,6 +188,16 @@ async def test_a_gateway_that_keeps_failing_is_left_alone_for_a_while() -> None:
         with pytest.raises(NoAnswer) as one:
             await outside.authorize(payment(url))
         assert not isinstance(one.value, Unreachable)
+        with pytest.raises(Unreachable):
+            await outside.authorize(payment(url))
+
+
+async def test_a_gateway_that_answers_in_drips_is_left_alone_too() -> None:
+    outside = asking(Circuits(failures=1), replace(HERE, timeout=0.4))
+    async with saying(http(b'{"status": "authorized"}'), pause=0.1) as url:
+        with pytest.raises(NoAnswer) as silence:
+            await outside.authorize(payment(url))
+        assert not isinstance(silence.value, Unreachable), "it may have taken the money"
         with pytest.raises(Unreachable):
             await outside.authorize(payment(url))
 

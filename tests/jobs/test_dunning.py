@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,8 +19,8 @@ from service.store.pool import Connection, Database
 from tests import factories
 from tests.jobs.paying import Run, prepare
 from tests.jobs.playing import advance, freeze
-from tests.jobs.steps import names_of, offences
-from tests.jobs.test_worker import working
+from tests.jobs.steps import ask, bearer, names_of, offences, row
+from tests.jobs.test_worker import reach, until, working
 from tests.spec.writing import Api, to
 from tests.support import Access
 
@@ -293,17 +294,38 @@ async def test_what_can_not_be_placed_any_more_is_tried_by_the_ladder(
     assert await offences(connection, store) == []
 
 
-async def test_another_installation_charges_nobody(refused: Run, connection: Connection) -> None:
+@pytest.mark.rule("FM-64")
+async def test_another_installation_charges_nobody(refused: Run, connection: Connection, *, database_url: str) -> None:
+    """Neither what its sweep finds nor what was in the queue when the database was copied."""
     here = await deployment.here(connection)
-    await deployment.adopt(connection, here, at=clock.now())
+    await refused.token("tok_approve")
     await refused.make_due()
     await connection.execute("delete from pgqueuer.pgqueuer")
-    await sweep.run(refused.database, "somebody else")
+    await deployment.adopt(connection, "the original", at=clock.now())
     jobs = "select count(*) from pgqueuer.pgqueuer where dedupe_key = $1"
     key = f"payments/{refused.store.id}/{(await refused.order())['id']}"
-    assert await connection.fetchval(jobs, key) == 0
-    await sweep.run(refused.database, here)
-    assert await connection.fetchval(jobs, key) == 1
+    try:
+        await sweep.run(refused.database, here)
+        assert await connection.fetchval(jobs, key) == 0
+        await sweep.run(refused.database, "the original")
+        assert await connection.fetchval(jobs, key) == 1
+        asked = await ask(
+            refused.database, bearer(refused.store), refused.order_id, refused.subscription_id, place_target_order=True
+        )
+        async with working(database_url):
+            await asyncio.sleep(2)
+            assert await refused.statuses() == ["declined"]
+            copy = await row(connection, "order_factories", refused.store, asked)
+            assert (copy["status"], copy["attempt"]) == ("pending", 0)
+            await deployment.adopt(connection, here, at=clock.now())
+            await reach(connection, refused.store, asked, "completed")
+
+            async def paid() -> bool:
+                return (await refused.statuses()).count("authorized") == 2
+
+            await until(paid)
+    finally:
+        await deployment.adopt(connection, here, at=clock.now())
 
 
 async def test_who_is_erased_is_not_charged(refused: Run, api: Api) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
+from prometheus_client import REGISTRY
 
 from service import clock
+from service.jobs.copy import CopyJob
 from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
@@ -107,6 +109,20 @@ async def test_one_beyond_it_is_held_and_runs_once_it_is_approved(
     again = await api.update("occurrences", occurrence, {"_approve": True})
     assert (again.status_code, pointers(again)) == (409, ["/data/attributes/_approve"])
     assert await offences(connection, store) == []
+
+
+async def test_held_runs_are_counted(database: Database, connection: Connection, store: Store, sku: Sku) -> None:
+    def counted() -> float:
+        labels = {"type": "recurring_order_copies", "outcome": "held"}
+        return REGISTRY.get_sample_value("reprise_copies_total", labels) or 0
+
+    order_id = await factories.full_order(connection, store, [Line(sku)])
+    await factories.subscription(connection, store, order_id, **due(max_increase_percent=10, price_mode="current"))
+    await factories.set_price(connection, store, sku, 12_000)
+    (copy_id,) = (await swept(database, store)).copies
+    before = counted()
+    await CopyJob(database).make(store.id, [copy_id])
+    assert counted() == before + 1
 
 
 async def test_what_was_approved_does_not_run_at_a_higher_price(
