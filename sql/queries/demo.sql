@@ -27,5 +27,5 @@ select
 from unnest($2::text[], $3::bigint[]) as used (kind, number);
 
 -- name: has_stores
--- Whether there is any store: asked of a new database, so it is pinned to none.
+-- Whether there is any store, asked before demo data is made. A global read.
 select count(stores.store_id) > 0 from stores;

@@ -85,9 +85,16 @@ def test_each_block_does_what_the_page_shows(page: Page) -> None:
         assert shows(expected, real), (block, real)
 
 
+def test_every_change_shows_its_answer(page: Page) -> None:
+    changes = [block for block in page.blocks if " -d " in block[0]]
+    assert changes
+    for block, _, expected in changes:
+        assert expected is not None, block
+
+
 def test_every_answer_is_a_good_one(page: Page) -> None:
     for block, output, _ in page.blocks:
-        if block.startswith("curl") and " -o " not in block:
+        if "\ncurl" in f"\n{block}" and " -o " not in block:
             assert not orjson.loads(output).keys() & {"errors", "errorCode"}, block
 
 
