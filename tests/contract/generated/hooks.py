@@ -119,6 +119,11 @@ def before_load_schema(context: schemathesis.HookContext, raw_schema: dict[str, 
                     ]
             if "delete" in item:
                 item["delete"]["parameters"].append(mine | {"example": last})
+    for parameter in raw_schema["components"]["parameters"].values():
+        items = parameter["schema"].get("items", {})
+        if items.get("format") == "int64":
+            # Tells clients how large a number may be; violated as a form, it is still a number.
+            del items["format"]
     for response in raw_schema["components"]["responses"].values():
         _merge_media_types(response.get("content", {}))
 
