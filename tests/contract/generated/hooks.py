@@ -15,6 +15,7 @@ import httpx2
 import orjson
 import schemathesis
 from schemathesis.core.failures import AcceptedNegativeData, Failure
+from schemathesis.core.media_types import YAML_MEDIA_TYPES
 from schemathesis.openapi.checks import IgnoredAuth, RejectedPositiveData
 
 REASONS = {
@@ -149,7 +150,7 @@ def _merge_media_types(content: dict[str, Any]) -> None:
     content |= {name: {"schema": {"anyOf": schemas}} for name, schemas in described.items()}
 
 
-@schemathesis.deserializer("application/yaml")
+@schemathesis.deserializer(*YAML_MEDIA_TYPES)
 def unread(context: schemathesis.DeserializationContext, response: schemathesis.Response) -> dict[str, Any]:  # noqa: ARG001
     """Stand for openapi.yaml, which is longer than what schemathesis keeps of an answer; test_answers.py reads it."""
     return {}
