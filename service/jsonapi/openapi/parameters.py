@@ -197,4 +197,6 @@ def _value(kind: Kind) -> Object:
         return {"type": "string", "enum": list(kind.choices)}
     if isinstance(kind, Number):
         return {"type": "string", "pattern": "^-?[0-9]{1,19}$"}
-    return dict(kind.json_type)
+    # Text is compared as it is; only instants have a form that they must be sent in.
+    unchecked = kind.json_type["type"] == "string" and kind.json_type.get("format") != "date-time"
+    return {"type": "string"} if unchecked else dict(kind.json_type)
