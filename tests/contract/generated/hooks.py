@@ -17,11 +17,13 @@ import orjson
 import schemathesis
 from schemathesis import GenerationMode
 from schemathesis.core.failures import AcceptedNegativeData, Failure
+from schemathesis.generation.meta import TestPhase
 from schemathesis.openapi.checks import IgnoredAuth, RejectedPositiveData
 
 from tests.contract.generated.reasons import REASONS
 
 EMPTY_FIELDS = re.compile(r"fields%5B\w+%5D=(&|$)")
+_ids_of_types: dict[str, tuple[str, str]] = {}
 _noted: set[str] = set()
 
 
@@ -91,18 +93,30 @@ def before_call(
     case: schemathesis.Case[Any],
     kwargs: dict[str, Any],  # noqa: ARG001 -- the hook's signature
 ) -> None:
-    """Change the resource that a document is about, which no description of a body alone can ask for."""
+    """Change the resource that a document is about, and let linkage of examples lead to what there is.
+
+    No description of a body alone can ask for either.
+    """
+    if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
+        return
     body: Any = case.body
     data = body.get("data") if isinstance(body, dict) else None
-    meant_well = case.meta is not None and case.meta.generation.mode == GenerationMode.POSITIVE
-    if meant_well and case.method == "PATCH" and case.path.endswith("/{id}") and isinstance(data, dict):
+    if case.method == "PATCH" and case.path.endswith("/{id}") and isinstance(data, dict):
         case.body = body | {"data": data | {"id": case.path_parameters["id"]}}
+    if case.meta.phase.name == TestPhase.EXAMPLES and "/relationships/" in case.path and data:
+        case.body = body | {"data": [_known(one) for one in data] if isinstance(data, list) else _known(data)}
+
+
+def _known(identifier: dict[str, Any]) -> dict[str, Any]:
+    """The same with the id of a resource that there is, if there is one of its type."""
+    return identifier | {"id": _ids_of_types.get(identifier["type"], (identifier["id"],))[0]}
 
 
 @schemathesis.hook
 def before_load_schema(context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:  # noqa: ARG001
     """Give URLs ids of the store's own resources, and describe what can be told from a media type's name alone."""
-    ids = dict(_ids(raw_schema))
+    ids = _ids_of_types
+    ids.update(_ids(raw_schema))
     for path, item in raw_schema["paths"].items():
         type_ = path.split("/")[2] if path.startswith("/api/") and "{id}" in path else ""
         if type_ in ids:

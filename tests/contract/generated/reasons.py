@@ -36,5 +36,7 @@ REASONS = {
 Errors of WeMasy's route and of pages hold no code: they go by their status.
 """
 
-ALWAYS_REFUSED: dict[str, str] = {}
+ALWAYS_REFUSED = {
+    "GET /calendars/{token}.ics": "tokens of calendars are signed",
+}
 """Operation -> why no made-up request gets a good answer from it."""
