@@ -1,7 +1,7 @@
-"""What schemathesis must be told of the contract, and why requests of the described form may be refused.
+"""What schemathesis must be told of the contract, and what it notes on its way.
 
-A description of form can't say everything. Each code of an error that a well-formed request may get has its reason in
-REASONS; any other refusal of one is a finding. Its status must be described in any case.
+A refusal of a well-formed request is a finding unless reasons.py has its reason. Its status must be described in any
+case. What operations answered, and which reasons were needed, goes to the file that CONTRACT_NOTES names.
 """
 
 from __future__ import annotations
@@ -9,55 +9,41 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import orjson
 import schemathesis
+from schemathesis import GenerationMode
 from schemathesis.core.failures import AcceptedNegativeData, Failure
 from schemathesis.core.media_types import YAML_MEDIA_TYPES
+from schemathesis.generation.meta import TestPhase
 from schemathesis.openapi.checks import IgnoredAuth, RejectedPositiveData
 
-REASONS = {
-    "FILTER_NOT_ALLOWED": "`filter` describes the form of filters; which there are stands in the reference",
-    "FORBIDDEN": "the token is of a kind, or has not the scopes, that `security` names",
-    "IDEMPOTENCY_KEY_REUSED": "the same key is made up for two requests",
-    "INVALID_DATA_FORMAT": "what an operation of a batch holds depends on what it is about",
-    "INVALID_FILTER_VALUE": "what a filter is compared with depends on the attribute",
-    "INVALID_INCLUDE": "paths of two and more relationships are described by a pattern",
-    "INVALID_PAGE_VALUE": "a page is asked for in one of three ways, and cursors are the service's own",
-    "INVALID_STATE": "the order, the subscription or the cart is not in a state that allows it",
-    "INVALID_TOKEN": "the token of another kind of route",
-    "LINK_GONE": "the token is no link's",
-    "PRECONDITION_FAILED": "`If-Match` names no version that there is",
-    "READ_ONLY": "what a change repeats of read-only fields must be what they are",
-    "RECORD_NOT_FOUND": "linkage, or the URL, leads to nothing",
-    "RECORD_NOT_UNIQUE": "the id is taken, or a value that only one may have",
-    "TOO_MANY_REQUESTS": "addresses that try wrong links have a limit that no setting lifts",
-    "TYPE_MISMATCH": "an operation of a batch names a type, and its data another",
-    "UNAUTHORIZED": "the route is for tokens of another kind",
-    "URI_TOO_LONG": "each value may be long, all of them together not that long",
-    "VALIDATION_ERROR": "values depend on one another, and on what is there",
-}
-"""Code of an error -> why a request gets it although it is as described."""
-
-PAGES = {
-    400: "the form was not got from the page",
-    404: "there is no such cart, or no such page",
-    410: "the token is no link's",
-    429: "addresses that try wrong links have a limit that no setting lifts",
-}
-"""The same for pages, which hold no code."""
-
-WEMASY = {
-    401: "the token is no customer's",
-    404: "the order is not the customer's",
-    409: "the same key is made up for two requests at once",
-    422: "the same key is made up for two requests",
-}
-"""The same for WeMasy's route, whose errors hold no code."""
+from tests.contract.generated.reasons import REASONS
 
 EMPTY_FIELDS = re.compile(r"fields%5B\w+%5D=(&|$)")
+_ids_of_types: dict[str, tuple[str, str]] = {}
+_noted: set[str] = set()
+
+
+@schemathesis.hook
+def after_call(
+    context: schemathesis.HookContext,  # noqa: ARG001 -- the hook's signature
+    case: schemathesis.Case[Any],
+    response: schemathesis.Response,
+) -> None:
+    """Note how an operation answered."""
+    _note(f"{response.status_code} {case.method.upper()} {case.path}")
+
+
+def _note(line: str) -> None:
+    """Append a line once. Threads may write one twice, which does no harm."""
+    if line not in _noted:
+        _noted.add(line)
+        with Path(os.environ["CONTRACT_NOTES"]).open("a") as notes:
+            notes.write(f"{line}\n")
 
 
 @schemathesis.hook
@@ -76,11 +62,22 @@ def filter_failure(
         return "fields[" not in failure.message or not EMPTY_FIELDS.search(str(response.request.url))
     if not isinstance(failure, RejectedPositiveData):
         return True
-    if "/services/" in case.path:
-        return response.status_code not in WEMASY
-    if response.headers["content-type"][0].startswith("text/html"):
-        return response.status_code not in PAGES
-    return not all(code in REASONS for code in _codes(orjson.loads(response.content)))
+    needed = set(_needed(case.path, response))
+    if not needed or not needed <= REASONS.keys():
+        return True
+    for reason in needed:
+        _note(f"reason {reason}")
+    return False
+
+
+def _needed(path: str, response: schemathesis.Response) -> Iterator[str]:
+    """The reasons that a refusal must have."""
+    if "/services/" in path:
+        yield f"WeMasy {response.status_code}"
+    elif response.headers["content-type"][0].startswith("text/html"):
+        yield f"page {response.status_code}"
+    else:
+        yield from _codes(orjson.loads(response.content))
 
 
 def _codes(document: dict[str, Any]) -> Iterator[str]:
@@ -92,21 +89,35 @@ def _codes(document: dict[str, Any]) -> Iterator[str]:
 
 
 @schemathesis.hook
-def map_case(
+def before_call(
     context: schemathesis.HookContext,  # noqa: ARG001 -- the hook's signature
     case: schemathesis.Case[Any],
-) -> schemathesis.Case[Any]:
-    """Change the resource that a document is about, which no description of a body alone can ask for."""
-    data = case.body.get("data") if isinstance(case.body, dict) else None
-    if case.method == "PATCH" and case.path.endswith("/{id}") and isinstance(data, dict) and "id" in data:
-        data["id"] = case.path_parameters["id"]
-    return case
+    kwargs: dict[str, Any],  # noqa: ARG001 -- the hook's signature
+) -> None:
+    """Change the resource that a document is about, and let linkage of examples lead to what there is.
+
+    No description of a body alone can ask for either.
+    """
+    if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
+        return
+    body: Any = case.body
+    data = body.get("data") if isinstance(body, dict) else None
+    if case.method == "PATCH" and case.path.endswith("/{id}") and isinstance(data, dict):
+        case.body = body | {"data": data | {"id": case.path_parameters["id"]}}
+    if case.meta.phase.name == TestPhase.EXAMPLES and "/relationships/" in case.path and data:
+        case.body = body | {"data": [_known(one) for one in data] if isinstance(data, list) else _known(data)}
+
+
+def _known(identifier: dict[str, Any]) -> dict[str, Any]:
+    """The same with the id of a resource that there is, if there is one of its type."""
+    return identifier | {"id": _ids_of_types.get(identifier["type"], (identifier["id"],))[0]}
 
 
 @schemathesis.hook
 def before_load_schema(context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:  # noqa: ARG001
     """Give URLs ids of the store's own resources, and describe what can be told from a media type's name alone."""
-    ids = dict(_ids(raw_schema))
+    ids = _ids_of_types
+    ids.update(_ids(raw_schema))
     for path, item in raw_schema["paths"].items():
         type_ = path.split("/")[2] if path.startswith("/api/") and "{id}" in path else ""
         if type_ in ids:

@@ -7,13 +7,16 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
+from tests.contract.generated.reasons import ALWAYS_REFUSED, REASONS
 from tests.processes import ROOT, serving
 
 HERE = Path(__file__).parent
@@ -37,10 +40,14 @@ class Shop:
 
 @dataclass(frozen=True)
 class Report:
-    """How a run ended: whether nothing was found, how many cases were made up, and all that was said."""
+    """How a run ended: whether nothing was found, how many cases were made up, what was noted, and all that was said.
+
+    Notes are `200 GET /api/orders` for an answer, `reason READ_ONLY` for a reason of REASONS that a refusal needed.
+    """
 
     good: bool
     cases: int
+    notes: frozenset[str]
     text: str
 
 
@@ -73,31 +80,32 @@ def ask(shop: Shop, kind: str, *options: str, quiet: bool = True) -> Report:
     `options` are those of `schemathesis run`.
     """
     credential = ": ".join(shop.credentials[kind])
-    told = {"CONTRACT_URL": shop.url, "CONTRACT_CREDENTIAL": credential, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
     options = ("--header", credential, *options)
     program = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
     said = ""
-    with subprocess.Popen(
-        [*program, "--config-file", str(HERE / "schemathesis.toml"), "run", f"{shop.url}/openapi.json", *options],
-        env=os.environ | told,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                said += line
-                if not quiet:
-                    sys.stdout.write(line)
-        except BaseException:
-            process.kill()
-            raise
+    with tempfile.NamedTemporaryFile("r", prefix="reprise-notes-") as notes:
+        told = {"CONTRACT_URL": shop.url, "CONTRACT_CREDENTIAL": credential, "CONTRACT_NOTES": notes.name}
+        with subprocess.Popen(
+            [*program, "--config-file", str(HERE / "schemathesis.toml"), "run", f"{shop.url}/openapi.json", *options],
+            env=os.environ | told | {"PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    said += line
+                    if not quiet:
+                        sys.stdout.write(line)
+            except BaseException:
+                process.kill()
+                raise
+        noted = frozenset(notes.read().splitlines())
     cases = re.search(r"([\d,]+) generated", said)
-    return Report(
-        process.returncode == 0 and "Traceback" not in said, int(cases[1].replace(",", "")) if cases else 0, said
-    )
+    good = process.returncode == 0 and "Traceback" not in said
+    return Report(good, int(cases[1].replace(",", "")) if cases else 0, noted, said)
 
 
 def everything(folder: Path, options: Sequence[str]) -> Iterator[tuple[str, Report]]:
@@ -105,6 +113,25 @@ def everything(folder: Path, options: Sequence[str]) -> Iterator[tuple[str, Repo
     with demo_shop(folder) as shop:
         for kind, further in (("link", OF_LINKS), ("guest", of_guests(shop)), ("customer", ()), ("integration", ())):
             yield kind, ask(shop, kind, "--phases", ",".join(PHASES), *options, *further, quiet=False)
+
+
+def gaps(document: dict[str, Any], reports: Iterable[Report]) -> Iterator[str]:
+    """What a whole run left unproven, a sentence each: operations that only refused, reasons that nothing needed."""
+    notes = frozenset[str]().union(*(report.notes for report in reports))
+    answered = {note[4:] for note in notes if note.startswith(("2", "3"))}
+    described = {
+        f"{method.upper()} {path}"
+        for path, item in document["paths"].items()
+        for method in item
+        if method != "parameters"
+    }
+    for operation in sorted(described - answered - ALWAYS_REFUSED.keys()):
+        statuses = sorted(note[:3] for note in notes if note[4:] == operation)
+        yield f"{operation} refused every request: {', '.join(statuses) or 'none was made'}."
+    for operation in sorted(ALWAYS_REFUSED.keys() & answered | ALWAYS_REFUSED.keys() - described):
+        yield f"{operation} is in ALWAYS_REFUSED, and is not always refused."
+    for reason in sorted(REASONS.keys() - {note.removeprefix("reason ") for note in notes}):
+        yield f"No refusal had the reason {reason}."
 
 
 def of_guests(shop: Shop) -> tuple[str, ...]:
