@@ -13,7 +13,7 @@ from tests.contract.generated.reasons import REASONS
 from tests.contract.generated.running import OF_LINKS, Shop, ask, demo_shop, of_guests
 
 EXAMPLES = ("--phases", "examples")
-CHAINS = ("--phases", "stateful", "--max-examples", "3")
+CHAINS = ("--phases", "stateful", "--max-examples", "3", "--seed", "1")
 
 
 @pytest.fixture(scope="module")
