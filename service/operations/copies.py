@@ -242,16 +242,23 @@ def _sorted_out(planned: Sequence[Target]) -> tuple[list[Target], list[Target]]:
     fine: list[Target] = []
     dear: list[Target] = []
     for target in planned:
-        copy, total = target.copy, target.totals.total
-        before = last.get(copy["order_subscription_id"], targets.compared_with(target))
-        if copy["occurrence_id"] is not None and needs_approval(
-            total, before, copy["max_increase_percent"], copy["approved_amount_cents"]
-        ):
+        subscription_id = target.copy["order_subscription_id"]
+        if _is_dear(target, last.get(subscription_id)):
             dear.append(target)
         else:
             fine.append(target)
-            last[copy["order_subscription_id"]] = total
+            last[subscription_id] = target.totals.total
     return fine, dear
+
+
+def _is_dear(target: Target, last: int | None) -> bool:
+    """Whether a run has to wait for approval; `last` is the total of one just before it in the same batch."""
+    copy = target.copy
+    # What it is held against is worked out only where there is a limit: few subscriptions have one.
+    if copy["occurrence_id"] is None or copy["max_increase_percent"] is None:
+        return False
+    before = targets.compared_with(target) if last is None else last
+    return needs_approval(target.totals.total, before, copy["max_increase_percent"], copy["approved_amount_cents"])
 
 
 async def _complete(
