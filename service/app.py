@@ -27,7 +27,7 @@ from service.operations.orders import Numbers
 from service.rules.calendar_tokens import CalendarKeys
 from service.rules.repeat_links import LinkKeys
 from service.settings import Settings
-from service.store.pool import is_away, open_database
+from service.store.pool import is_away, open_configured
 
 METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 """What pages of other origins may ask."""
@@ -55,16 +55,10 @@ def create_app(settings: Settings | None = None) -> Starlette:
         raise StartupError(
             "Set DATABASE_URL, or start with `reprise up` or `reprise serve`, which bring their own Postgres."
         )
-    url = settings.database_url
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_database(
-            url,
-            max_size=settings.pool_size,
-            command_timeout=settings.command_timeout,
-            statement_cache_size=settings.statement_cache_size,
-        ) as database:
+        async with open_configured(settings, max_size=settings.pool_size) as database:
             app.state.database = database
             app.state.numbers = Numbers(database)
             app.state.lookout = Lookout(database, settings.deployment_id)
@@ -92,12 +86,7 @@ def create_lookout(settings: Settings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_database(
-            settings.database_url or "",
-            max_size=1,
-            command_timeout=settings.command_timeout,
-            statement_cache_size=settings.statement_cache_size,
-        ) as database:
+        async with open_configured(settings, max_size=1) as database:
             app.state.lookout = Lookout(database, settings.deployment_id)
             yield
 

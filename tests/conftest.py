@@ -31,6 +31,7 @@ from service.settings import Settings
 from service.store import embedded, migrate
 from service.store.pool import Connection, Database, open_database
 from tests.contract.contract import Contract
+from tests.spec.writing import Api
 from tests.support import Access, Grant, make_store, with_database
 
 # How long a generated example takes says more about the machine than about us.
@@ -218,3 +219,9 @@ def grant(database: Database, store: Store) -> Grant:
 async def integration(grant: Grant) -> Access:
     """An integration token of the test's store with all scopes."""
     return await grant()
+
+
+@pytest.fixture
+def api(client: httpx2.AsyncClient, integration: Access) -> Api:
+    """What speaks JSON:API with the integration's token."""
+    return Api(client, integration)

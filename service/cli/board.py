@@ -23,7 +23,7 @@ from service.jobs.metrics import Done, done
 from service.operations import watching
 from service.operations.watching import Situation
 from service.settings import Settings
-from service.store.pool import Database, is_away, open_database
+from service.store.pool import Database, is_away, open_configured
 
 log = structlog.get_logger("reprise.worker")
 
@@ -76,12 +76,7 @@ def _tell_since(before: Done) -> Done:
 
 async def _draw(settings: Settings, stop: asyncio.Event) -> None:
     """Draw the board until this is cancelled."""
-    async with open_database(
-        settings.database_url or "",
-        max_size=1,
-        command_timeout=settings.command_timeout,
-        statement_cache_size=settings.statement_cache_size,
-    ) as database:
+    async with open_configured(settings, max_size=1) as database:
         board = _Board()
         with Live(console=Console(stderr=True), auto_refresh=False) as live, _heard(board):
             try:

@@ -8,7 +8,7 @@ jsonb is text on our side, in and out, which is asyncpg's way without a codec: d
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias, cast
 from urllib.parse import SplitResult, parse_qs, urlsplit
@@ -18,6 +18,7 @@ import databases
 from prometheus_client import Gauge, Histogram
 
 from service.errors import Contended, StartupError
+from service.settings import Settings
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -68,6 +69,16 @@ class Database:
             raise Contended(
                 "Others are changing the same resources. Ask again.", headers={"Retry-After": "1"}
             ) from None
+
+
+def open_configured(settings: Settings, *, max_size: int) -> AbstractAsyncContextManager[Database]:
+    """A pool as `open_database` has it, by the settings; their `database_url` must be set by now."""
+    return open_database(
+        settings.database_url or "",
+        max_size=max_size,
+        command_timeout=settings.command_timeout,
+        statement_cache_size=settings.statement_cache_size,
+    )
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import httpx2
 import pytest
 from starlette.applications import Starlette
 
@@ -13,14 +12,6 @@ from service.store.pool import Connection
 from tests import factories
 from tests.contract.contract import Contract
 from tests.pages import Link, url_of
-from tests.spec.writing import Api
-from tests.support import Access
-
-
-@pytest.fixture
-def api(client: httpx2.AsyncClient, integration: Access) -> Api:
-    """JSON:API requests of an integration with all scopes."""
-    return Api(client, integration)
 
 
 @pytest.fixture

@@ -18,12 +18,6 @@ from tests.factories import Line
 from tests.jobs.steps import make
 from tests.jobs.test_sweep import due, swept
 from tests.spec.writing import Api, to
-from tests.support import Access
-
-
-@pytest.fixture
-def api(client: httpx2.AsyncClient, integration: Access) -> Api:
-    return Api(client, integration)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx2
 import pytest
 
 from service import clock
@@ -17,15 +16,9 @@ from tests import factories
 from tests.factories import Line
 from tests.jobs.steps import names_of, row
 from tests.spec.writing import Api, offenders, pointers, resource, to
-from tests.support import Access
 
 DAY = timedelta(days=1)
 STATUSES = ("draft", "active", "inactive", "cancelled")
-
-
-@pytest.fixture
-def api(client: httpx2.AsyncClient, integration: Access) -> Api:
-    return Api(client, integration)
 
 
 @pytest.fixture

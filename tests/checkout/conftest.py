@@ -112,12 +112,6 @@ async def cart(connection: Connection, store: Store) -> Ready:
 
 
 @pytest.fixture
-def api(client: httpx2.AsyncClient, integration: Access) -> Api:
-    """JSON:API requests of an integration with all scopes."""
-    return Api(client, integration)
-
-
-@pytest.fixture
 async def buyer(client: httpx2.AsyncClient, grant: Grant, cart: Ready) -> Api:
     """JSON:API requests of the cart's customer."""
     return Api(client, await grant(customer_id=cart.customer_id))

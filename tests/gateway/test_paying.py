@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx2
 import pytest
 
 from service.jobs.pay import PaymentJob
@@ -15,12 +14,6 @@ from tests import factories
 from tests.checkout.conftest import ordered, placed, ready
 from tests.gateways import SECRET, Example, example
 from tests.spec.writing import Api, offenders, pointers
-from tests.support import Access
-
-
-@pytest.fixture
-def api(client: httpx2.AsyncClient, integration: Access) -> Api:
-    return Api(client, integration)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx2
 import orjson
 import pytest
 
@@ -19,16 +18,10 @@ from tests.jobs.playing import advance, freeze, said
 from tests.jobs.steps import offences, row
 from tests.jobs.test_worker import working
 from tests.spec.writing import Api, to
-from tests.support import Access
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 RUN = datetime(2026, 4, 1, 9, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-
-
-@pytest.fixture
-def api(client: httpx2.AsyncClient, integration: Access) -> Api:
-    return Api(client, integration)
 
 
 @pytest.fixture

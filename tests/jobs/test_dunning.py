@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx2
 import orjson
 import pytest
 
@@ -22,15 +21,9 @@ from tests.jobs.playing import advance, freeze
 from tests.jobs.steps import ask, bearer, names_of, offences, row
 from tests.jobs.test_worker import reach, until, working
 from tests.spec.writing import Api, to
-from tests.support import Access
 
 HOUR = timedelta(hours=1)
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
-
-
-@pytest.fixture
-def api(client: httpx2.AsyncClient, integration: Access) -> Api:
-    return Api(client, integration)
 
 
 @pytest.fixture

@@ -16,15 +16,10 @@ from tests.jobs.playing import advance, freeze, said
 from tests.jobs.steps import offences
 from tests.jobs.test_worker import working
 from tests.spec.writing import Api, offenders, to
-from tests.support import Access, Grant
+from tests.support import Grant
 
 START = datetime(2026, 1, 31, 1, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def api(client: httpx2.AsyncClient, integration: Access) -> Api:
-    return Api(client, integration)
 
 
 async def forecast(api: Api, subscription: Any, query: str = "page[size]=12") -> Any:

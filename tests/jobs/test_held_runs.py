@@ -20,14 +20,9 @@ from tests.jobs.playing import said
 from tests.jobs.steps import claim_surely, finish, jobs, make, names_of, offences, row
 from tests.jobs.test_sweep import due, swept
 from tests.spec.writing import Api, pointers
-from tests.support import Access, Grant
+from tests.support import Grant
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def api(client: httpx2.AsyncClient, integration: Access) -> Api:
-    return Api(client, integration)
 
 
 @pytest.fixture

@@ -31,11 +31,6 @@ START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 
 @pytest.fixture
-def api(client: httpx2.AsyncClient, integration: Access) -> Api:
-    return Api(client, integration)
-
-
-@pytest.fixture
 async def refused(database: Database, connection: Connection, store: Store) -> Run:
     """A run whose payment was refused once, but not for good."""
     run = await prepare(database, connection, store, token="tok_decline")

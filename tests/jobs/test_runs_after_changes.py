@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import httpx2
 import pytest
 from asyncpg import Record
 
@@ -27,14 +26,8 @@ from tests.jobs.steps import (
 )
 from tests.jobs.test_sweep import HOUR, due, ledger, swept
 from tests.spec.writing import Api, pointers, to
-from tests.support import Access
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def api(client: httpx2.AsyncClient, integration: Access) -> Api:
-    return Api(client, integration)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from typing import Any
 
-import httpx2
 import pytest
 
 from service import clock
@@ -23,14 +22,8 @@ from tests.jobs.playing import advance, arrival, freeze, said
 from tests.jobs.steps import jobs, names_of, offences
 from tests.jobs.test_worker import working
 from tests.spec.writing import Api, pointers, to
-from tests.support import Access
 
 START = datetime(2026, 1, 31, 9, tzinfo=UTC)
-
-
-@pytest.fixture
-def api(client: httpx2.AsyncClient, integration: Access) -> Api:
-    return Api(client, integration)
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ from tests.contract.conftest import world
 from tests.spec import invariants
 from tests.spec.operating import Batches
 from tests.spec.reading import Reader
-from tests.spec.writing import Api
 from tests.support import Access
 
-__all__ = ["api", "batches", "client", "reader", "world"]
+__all__ = ["batches", "client", "reader", "world"]
 
 
 @pytest.fixture
@@ -31,12 +30,6 @@ def client(client: httpx2.AsyncClient) -> httpx2.AsyncClient:
 def reader(client: httpx2.AsyncClient, integration: Access) -> Reader:
     """A reader of the test's store with all scopes."""
     return Reader(client, integration)
-
-
-@pytest.fixture
-def api(client: httpx2.AsyncClient, integration: Access) -> Api:
-    """JSON:API requests of an integration with all scopes."""
-    return Api(client, integration)
 
 
 @pytest.fixture
