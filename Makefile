@@ -71,7 +71,7 @@ openapi: .venv/dev.stamp ## write openapi.yaml from the resources' declarations
 	@mv .venv/openapi.yaml openapi.yaml
 
 examples: .venv/dev.stamp ## record the answers that openapi.yaml shows as examples, from a shop with demo data
-	@EXAMPLES=service/jsonapi/openapi/examples.json $(BIN)/python -m pytest --quiet tests/contract/test_examples.py -k shape
+	@EXAMPLES=service/contract/examples.json $(BIN)/python -m pytest --quiet tests/contract/test_examples.py -k shape
 	@$(MAKE) --no-print-directory openapi
 
 baseline: openapi ## with a release: make openapi.yaml what later changes are held against

@@ -8,7 +8,7 @@ from marshmallow import ValidationError
 
 from schemas.base import Write
 from schemas.kinds import Pattern, Text
-from service.translations import Phrase
+from service.texts import Phrase
 
 MOST_TAGS = 10
 """How many tags one trigger may name."""

@@ -22,10 +22,11 @@ from service.cli.doctor import examine
 from service.cli.servers import migrated, read_settings, server
 from service.cli.serving import listen, run, serve, serve_processes, url_of, work
 from service.cli.up import up as bring_up
+from service.contract import openapi as contract
 from service.demo import load
 from service.errors import ApiError, Invalid, StartupError
-from service.jsonapi import openapi as contract
-from service.operations import stores, tokens
+from service.operations.access import tokens
+from service.operations.tenant import opening
 from service.principal import CUSTOMER_SCOPES, SCOPES, Store
 from service.resources import RESOURCES
 from service.settings import Settings
@@ -230,7 +231,7 @@ def _checked(kind: Kind) -> Callable[[str], str]:
 
 
 def _slug(value: str | None) -> str | None:
-    if value is not None and stores.slugify(value) != value:
+    if value is not None and opening.slugify(value) != value:
         raise typer.BadParameter("must be up to 63 lower-case letters, digits and hyphens")
     return value
 
@@ -253,7 +254,7 @@ def create_store(
 
     async def create(url: str) -> Store:
         async with migrated(url) as connection, connection.transaction():
-            return await stores.create(
+            return await opening.create(
                 connection,
                 store_id=id,
                 name=name,
@@ -298,7 +299,7 @@ def create_token(
     async def create(url: str) -> str:
         at = clock.now()
         async with migrated(url) as connection, connection.transaction():
-            if await stores.find(connection, store) is None:
+            if await opening.find(connection, store) is None:
                 raise StartupError(f"There is no store {store}.")
             _, token = await tokens.issue(
                 connection,

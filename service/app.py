@@ -15,15 +15,15 @@ from starlette_compress import CompressMiddleware
 
 from service import gateways
 from service.errors import ApiError, MethodNotAllowed, NotFound, StartupError, Unavailable
-from service.http import health, metrics
+from service.http.api.conditions import NotModified
 from service.http.auth import TokenCache
-from service.http.conditional import NotModified
 from service.http.facades import renderer
-from service.http.health import Lookout
 from service.http.middleware import BodyLimit, CodedTags, Problems, RequestContext, RequestLimits
 from service.http.proxies import Forwarded
 from service.http.routes import routes
-from service.operations.orders import Numbers
+from service.http.watch import health, metrics
+from service.http.watch.health import Lookout
+from service.operations.generic.numbers import Numbers
 from service.rules.calendar_tokens import CalendarKeys
 from service.rules.repeat_links import LinkKeys
 from service.settings import Settings

@@ -53,7 +53,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from service.translations import Phrase
+from service.texts import Phrase
 
 
 class ApiError(Exception):

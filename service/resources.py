@@ -13,19 +13,22 @@ import schemas  # noqa: F401 -- declares the graph
 from schemas.base import PUBLIC, Resource, ToMany, Write, graph
 from service.errors import Forbidden
 from service.jsonapi.atomic import Code
-from service.operations import copies, order_copies, reorders, tokens
-from service.operations.checkout import LineItems, Orders
-from service.operations.copies import Copies
-from service.operations.drafts import Carts
-from service.operations.erasing import Customers
-from service.operations.lines import Addresses, CartItems, OrderSubscriptionItems, Skus
-from service.operations.occurrences import Occurrences
-from service.operations.outcome import Create
-from service.operations.repeat_links import RepeatLinks
-from service.operations.store_profiles import Stores
-from service.operations.subscriptions import OrderSubscriptions
-from service.operations.test_clocks import TestClocks
-from service.operations.writes import Writer
+from service.operations.access import tokens
+from service.operations.catalogue.lines import Addresses, CartItems, OrderSubscriptionItems, Skus
+from service.operations.copies import recurring_order_copies
+from service.operations.copies.recurring_order_copies import Copies
+from service.operations.data.customers import Customers
+from service.operations.generic.created import Create
+from service.operations.generic.writing import Writer
+from service.operations.orders import order_copies
+from service.operations.orders.checkout import LineItems, Orders
+from service.operations.orders.drafts import Carts
+from service.operations.repeating import reorders
+from service.operations.repeating.repeat_links import RepeatLinks
+from service.operations.subscriptions.occurrences import Occurrences
+from service.operations.subscriptions.order_subscriptions import OrderSubscriptions
+from service.operations.tenant.stores import Stores
+from service.operations.tenant.test_clocks import TestClocks
 from service.principal import Principal
 
 METHOD_CODES: dict[str, Code] = {"PATCH": "update", "POST": "add", "DELETE": "remove"}
@@ -159,7 +162,7 @@ RESOURCES: dict[str, Entry] = {
         _line("order_subscriptions", "subscriptions", writer=OrderSubscriptions(), numbers="order_subscriptions"),
         _line("order_subscription_items", "subscriptions", writer=OrderSubscriptionItems()),
         _line("occurrences", "subscriptions", updated_by=Occurrences()),
-        _line("recurring_order_copies", "subscriptions", create=copies.create, writer=Copies()),
+        _line("recurring_order_copies", "subscriptions", create=recurring_order_copies.create, writer=Copies()),
         _line("events", "store_profile"),
     )
 }

@@ -23,8 +23,8 @@ from starlette.applications import Starlette
 
 from service import clock
 from service.app import create_app
-from service.jsonapi import openapi
-from service.operations import tokens
+from service.contract import openapi
+from service.operations.access import tokens
 from service.principal import CUSTOMER_SCOPES, SCOPES, Store
 from service.resources import RESOURCES
 from service.settings import Settings

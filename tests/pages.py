@@ -12,7 +12,7 @@ import httpx2
 from starlette.applications import Starlette
 
 from service.http import repeat_urls
-from service.operations import repeat_links
+from service.operations.repeating import repeat_links
 from service.principal import Store
 from service.rules.repeat_links import LinkKeys
 from service.store.pool import Connection

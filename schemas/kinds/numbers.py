@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError
 
 from schemas.kinds.kind import Kind
-from service.translations import Phrase
+from service.texts import Phrase
 
 INT64 = (-(2**63), 2**63 - 1)
 

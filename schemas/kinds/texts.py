@@ -13,7 +13,7 @@ from iso4217 import Currency
 from marshmallow import ValidationError
 
 from schemas.kinds.kind import Kind
-from service.translations import Either, Phrase
+from service.texts import Either, Phrase
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 

@@ -20,8 +20,8 @@ from rich.table import Table
 
 from service import clock
 from service.jobs.metrics import Done, done
-from service.operations import watching
-from service.operations.watching import Situation
+from service.operations.runtime import watching
+from service.operations.runtime.watching import Situation
 from service.settings import Settings
 from service.store.pool import Database, is_away, open_configured
 

@@ -26,7 +26,7 @@ from service import gateways
 from service.app import create_app, create_lookout
 from service.cli import board, logs
 from service.errors import StartupError
-from service.http import metrics
+from service.http.watch import metrics
 from service.jobs import engine
 from service.settings import Settings
 

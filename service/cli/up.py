@@ -15,7 +15,7 @@ from service.cli.console import answer, progress, say
 from service.cli.serving import serve, url_of
 from service.demo import load
 from service.demo.documents import CUSTOMER_ID
-from service.operations import tokens
+from service.operations.access import tokens
 from service.principal import CUSTOMER_SCOPES, SCOPES
 from service.settings import Settings
 from service.store import migrate

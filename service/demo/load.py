@@ -13,11 +13,11 @@ from service.demo.documents import add_documents, add_fittings
 from service.demo.generator import Amounts, generate
 from service.demo.rows import TABLES, Row, Sheet
 from service.errors import StartupError
-from service.operations import stores
+from service.operations.tenant import opening
 from service.store.pool import Connection
 from sql import queries
 
-DEMO = queries("demo")
+DEMO = queries("data/demo")
 
 STORE = 1003
 """The store of the documents' samples."""
@@ -90,7 +90,7 @@ async def has_stores(connection: Connection) -> bool:
 
 async def _store(connection: Connection, plan: Plan, at: datetime) -> tuple[Sheet, str]:
     """Make the store; gives an empty sheet for it, and its time zone."""
-    store = await stores.create(
+    store = await opening.create(
         connection,
         store_id=plan.store,
         name="Example Store",

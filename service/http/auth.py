@@ -14,7 +14,7 @@ from service import clock
 from service.errors import InvalidToken, Unauthorized
 from service.http import limits
 from service.http.timing import mark
-from service.operations import sessions, tokens
+from service.operations.access import sessions, tokens
 from service.principal import Principal
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="reprise"'}

@@ -19,10 +19,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import clock, correlation
 from service.errors import ApiError, HeadersTooLarge, InvalidHeader, TooLarge, UriTooLong
-from service.http import calendars, limits, metrics
-from service.http.conditional import coded
+from service.http import limits
+from service.http.api.conditions import coded
+from service.http.pages import calendars
 from service.http.timing import Timing
-from service.translations import Either
+from service.http.watch import metrics
+from service.texts import Either
 
 log = structlog.get_logger("reprise.http")
 

@@ -9,22 +9,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
-from service.http import (
-    api_reference,
-    atomic,
-    calendars,
-    demo_checkout,
-    docs,
-    forecasts,
-    handlers,
-    health,
-    metrics,
-    reorder_previews,
-    repeat_api,
-    repeat_page,
-    writing,
-)
+from service.http.api import atomic, forecasts, handlers, reorder_previews, repeat_links, writing
 from service.http.facades import ecwid, wemasy
+from service.http.pages import api_reference, calendars, demo_checkout, docs, repeat_page
+from service.http.watch import health, metrics
 from service.resources import RESOURCES
 
 
@@ -75,7 +63,7 @@ routes: list[BaseRoute] = [
     *ecwid.routes,
     _any(wemasy.PATH, wemasy.reorder),
     *repeat_page.routes,
-    *repeat_api.routes,
+    *repeat_links.routes,
     *demo_checkout.routes,
     *api_reference.routes,
     *calendars.routes,

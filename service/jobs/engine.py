@@ -27,7 +27,10 @@ from service.jobs import clean, metrics, sweep, watch
 from service.jobs.advance import AdvanceJob
 from service.jobs.copy import CopyJob
 from service.jobs.pay import PaymentJob
-from service.operations import attempts, copies, test_clocks, watching
+from service.operations.copies import recurring_order_copies
+from service.operations.payments import attempts
+from service.operations.runtime import watching
+from service.operations.tenant import test_clocks
 from service.store import deployment
 from service.store.pool import Database, open_database
 from service.store.queue import queue_queries, queue_settings
@@ -60,7 +63,7 @@ async def run(
     statement_cache_size: int = 512,
     listen_url: str | None = None,
     heartbeat: timedelta = HEARTBEAT,
-    lease: timedelta = copies.LEASE,
+    lease: timedelta = recurring_order_copies.LEASE,
     deployment_id: str = "",
     ready: Callable[[], None] = lambda: None,
 ) -> None:
@@ -100,7 +103,7 @@ async def run(
         job = CopyJob(database, lease=lease)
         payment_job = PaymentJob(database)
         entrypoints = {
-            copies.ENTRYPOINT: job.run,
+            recurring_order_copies.ENTRYPOINT: job.run,
             test_clocks.ENTRYPOINT: AdvanceJob(database, job, payment_job).run,
             attempts.ENTRYPOINT: payment_job.run,
         }

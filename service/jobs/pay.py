@@ -9,7 +9,9 @@ import structlog
 from pgqueuer.models import Job
 
 from service.errors import ApiError, InProgress, Invalid, InvalidState, PaymentRefused
-from service.operations import events, payments, retries, stores
+from service.operations.events import outbox
+from service.operations.orders import paying, retries
+from service.operations.tenant import opening
 from service.principal import Store
 from service.store import phases
 from service.store.phases import Interlude
@@ -36,7 +38,7 @@ class PaymentJob:
         Gives False where the gateway doesn't answer.
         """
         try:
-            await self._run(store_id, lambda on, store: payments.resume(on, store, order_id, actor=events.WORKER))
+            await self._run(store_id, lambda on, store: paying.resume(on, store, order_id, actor=outbox.WORKER))
             await self._retry(store_id, order_id)
         except PaymentRefused as refused:
             log.info("payment refused", store_id=store_id, order_id=order_id, reason=refused.detail)
@@ -59,7 +61,7 @@ class PaymentJob:
 
     async def _run(self, store_id: int, step: Step) -> None:
         async def work(connection: Connection) -> Interlude[None] | None:
-            store = await stores.find(connection, store_id)
+            store = await opening.find(connection, store_id)
             return None if store is None else await step(connection, store)
 
         await phases.run(self._database, work)

@@ -20,7 +20,7 @@ from schemas.base import Rendering, Resource, ToMany, ToOne, Write
 from schemas.kinds import ID
 from service import clock
 from service.errors import ApiError, Invalid, InvalidDocument, NotFound, ReadOnly, TypeMismatch, raise_all
-from service.translations import Phrase
+from service.texts import Phrase
 
 MAX_LINKAGE = 1000
 """How many identifiers a relationship in a request may hold."""

@@ -24,7 +24,7 @@ from schemas.base import Resource, graph
 from schemas.kinds import Boolean, JsonObject, Kind, Number, Text, check_json
 from service.errors import FilterNotAllowed, InvalidFilterValue, TooCostly
 from service.jsonapi.sorting import IDENTIFIER
-from service.translations import Either, Phrase
+from service.texts import Either, Phrase
 
 MAX_TERMS = 50
 """How many comparisons the filters of a request may come to."""

@@ -18,7 +18,7 @@ from service.jsonapi import pagination, sorting
 from service.jsonapi.filters import AllOf, Filters
 from service.jsonapi.pagination import Page, Window
 from service.jsonapi.sorting import SortKey
-from service.translations import Phrase
+from service.texts import Phrase
 
 MAX_DEPTH = 4
 """How many relationships an include path may have."""

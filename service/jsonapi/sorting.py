@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from schemas.base import Resource, ToOne, graph
 from schemas.kinds import Kind, Text
 from service.errors import InvalidSort
-from service.translations import Either
+from service.texts import Either
 
 IDENTIFIER = Text(nullable=False)
 """What an id is to sorting and filtering: text that is never null."""

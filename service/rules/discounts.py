@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Literal
 
 from service.rules.totals import portion
-from service.translations import Phrase
+from service.texts import Phrase
 
 Problem = Literal[
     "unknown",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.rules.outcomes import Outcome
-from service.translations import Phrase, say
+from service.texts import Phrase, say
 
 TEXTS: dict[str, str | tuple[str, str]] = {
     "product_deleted": "This product is no longer sold.",

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from dateutil.relativedelta import relativedelta
 
-from service.translations import Phrase
+from service.texts import Phrase
 
 Reason = Literal["anchor", "clamped", "clock_forward", "clock_back"]
 """Why an occurrence falls where it does: as counted from the anchor, on the last day of a month that is too short for

@@ -13,7 +13,7 @@ from itertools import count, islice, takewhile
 from typing import Final, Literal
 
 from service.rules.recurrence import Calendar
-from service.translations import Phrase
+from service.texts import Phrase
 
 Status = Literal["planned", "due", "skipped", "missed"]
 CatchupPolicy = Literal["run_once", "run_all", "skip"]

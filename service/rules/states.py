@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from service.translations import Phrase
+from service.texts import Phrase
 
 Messages = dict[str, list[str]]
 """What is wrong, by attribute or relationship: the shape of `errors_log`."""

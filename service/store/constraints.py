@@ -15,7 +15,7 @@ from schemas.base import Resource, ToMany, ToOne, graph
 from service.errors import ApiError, Conflict, Invalid, InvalidState, NotFound
 from service.jsonapi.body import Draft, blank
 from service.store.pool import Connection
-from service.translations import Phrase
+from service.texts import Phrase
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from datetime import datetime
 from service.store.pool import Connection
 from sql import queries
 
-DEPLOYMENT = queries("deployment")
+DEPLOYMENT = queries("runtime/deployment")
 
 
 async def here(connection: Connection, given: str = "") -> str:

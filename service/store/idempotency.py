@@ -12,7 +12,7 @@ import orjson
 from service.store.pool import Connection
 from sql import queries
 
-IDEMPOTENCY = queries("idempotency")
+IDEMPOTENCY = queries("runtime/idempotency")
 
 KEEP = timedelta(hours=24)
 """For how long an answer is given again."""

@@ -15,7 +15,7 @@ from limits import RateLimitItem
 from service.store.pool import Connection
 from sql import queries
 
-LIMITS = queries("limits")
+LIMITS = queries("runtime/limits")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from service.errors import StartupError
 from service.store.pool import Connection
 from sql import queries
 
-QUEUE = queries("queue")
+QUEUE = queries("runtime/queue")
 
 SCHEMA = "pgqueuer"
 """The Postgres schema of all of the queue's objects."""

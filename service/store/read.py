@@ -21,7 +21,7 @@ from service.principal import Viewer
 from service.store import filters, keyset
 from service.store.compile import Statement
 from service.store.pool import Connection
-from service.translations import Either, Phrase
+from service.texts import Either, Phrase
 
 
 @dataclass(frozen=True, slots=True)

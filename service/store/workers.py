@@ -11,7 +11,7 @@ from service import clock
 from service.store.pool import Connection
 from sql import queries
 
-WORKERS = queries("workers")
+WORKERS = queries("runtime/workers")
 
 
 def _name() -> str:

@@ -19,7 +19,7 @@ import orjson
 import pytest
 
 from service import clock
-from service.operations import tokens
+from service.operations.access import tokens
 from service.principal import CUSTOMER_SCOPES
 from service.store import embedded, migrate
 from tests.processes import ROOT, finish, reprise, serving, start

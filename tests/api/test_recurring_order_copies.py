@@ -10,7 +10,7 @@ import httpx2
 
 from service import clock
 from service.jobs import engine
-from service.operations import sweep
+from service.operations.subscriptions import sweep
 from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories

@@ -10,7 +10,7 @@ import httpx2
 import orjson
 import pytest
 
-from service.operations.repeating import REORDERS
+from service.operations.repeating.plans import REORDERS
 from service.principal import Store
 from service.settings import Settings
 from service.store.pool import Connection

@@ -14,8 +14,8 @@ import pytest
 from starlette.applications import Starlette
 
 from service import clock
-from service.http import nonces, repeat_page
-from service.http.texts import TEXTS
+from service.http.pages import nonces, repeat_page
+from service.http.pages.texts import TEXTS
 from service.principal import Store
 from service.settings import Settings
 from service.store.pool import Connection

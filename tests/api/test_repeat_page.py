@@ -12,7 +12,7 @@ import pytest
 from starlette.applications import Starlette
 
 from service import clock
-from service.http.texts import TEXTS
+from service.http.pages.texts import TEXTS
 from service.principal import Store
 from service.store.pool import Connection
 from tests import factories

@@ -16,8 +16,8 @@ from starlette.applications import Starlette
 
 from service import clock
 from service.app import create_app
-from service.http.health import Lookout
-from service.operations import watching
+from service.http.watch.health import Lookout
+from service.operations.runtime import watching
 from service.principal import Store
 from service.settings import Settings
 from service.store import deployment, migrate, workers

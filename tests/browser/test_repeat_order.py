@@ -10,7 +10,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from service import clock
-from service.http.texts import TEXTS
+from service.http.pages.texts import TEXTS
 from service.store.pool import Connection
 from tests.browser.conftest import DESKTOP, PHONE, Shop, Visit
 

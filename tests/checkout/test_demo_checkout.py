@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import httpx2
 import pytest
 
-from service.http.texts import TEXTS
+from service.http.pages.texts import TEXTS
 from service.principal import Store
 from service.store.pool import Connection
 from tests import factories

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from schemas.base import ToMany, Write
-from service.jsonapi import openapi
+from service.contract import openapi
 from service.principal import Store
 from service.resources import RESOURCES
 from service.store.pool import Connection

@@ -13,7 +13,7 @@ from service import errors
 from service.__main__ import app
 from service.errors import ApiError
 from service.jsonapi import atomic, document, filters, pagination, query
-from service.operations.atomic import MOST_SECONDS
+from service.operations.generic.batches import MOST_SECONDS
 from service.principal import SCOPES
 from service.resources import RESOURCES
 from service.settings import Settings

@@ -16,7 +16,7 @@ from openapi_spec_validator import validate
 from schemas import base, kinds
 from schemas.base import graph
 from service import resources
-from service.jsonapi import openapi
+from service.contract import openapi
 from service.principal import Store
 from service.resources import RESOURCES
 from service.store import migrate

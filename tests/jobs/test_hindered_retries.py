@@ -15,7 +15,9 @@ from service.errors import ApiError, Contended, Unavailable
 from service.jobs.advance import AdvanceJob
 from service.jobs.copy import CopyJob
 from service.jobs.pay import PaymentJob
-from service.operations import attempts, copies, dunning, retries
+from service.operations.copies import recurring_order_copies
+from service.operations.orders import retries
+from service.operations.payments import attempts, dunning
 from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
@@ -184,6 +186,6 @@ async def test_what_waits_longest_is_looked_after_first_whichever_store_it_is_of
                 ended.format(table=table, condition=condition), run.store.id, at - timedelta(days=days)
             )
     await connection.execute("delete from pgqueuer.pgqueuer")
-    for find in (attempts.abandoned, copies.abandoned):
+    for find in (attempts.abandoned, recurring_order_copies.abandoned):
         found = [store_id for store_id, _ in await find(connection, at, limit=500)]
         assert [store_id for store_id in found if store_id in (store.id, other.id)] == [other.id, store.id]

@@ -15,9 +15,9 @@ from service import clock
 from service.jobs import clean
 from service.jobs.copy import CopyJob
 from service.jobs.pay import PaymentJob
-from service.operations import copies
-from service.operations.attempts import PATIENCE
-from service.operations.orders import Numbers
+from service.operations.copies import recurring_order_copies
+from service.operations.generic.numbers import Numbers
+from service.operations.payments.attempts import PATIENCE
 from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
@@ -80,7 +80,7 @@ async def test_what_is_paid_by_hand_asks_for_nothing_more(
         number = await Numbers(database).take(store.id)
         async with database.transaction() as inner:
             with inner.query_logger(seen.append):
-                await copies.finish(inner, [claimed], [number])
+                await recurring_order_copies.finish(inner, [claimed], [number])
         counts[gateway] = len(seen)
         assert (await run.order())["status"] == ("placed" if gateway == "manual" else "placing")
     assert counts["test"] == counts["manual"] + 2

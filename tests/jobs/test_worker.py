@@ -15,7 +15,7 @@ import pytest
 from service import clock
 from service.jobs import clean, engine
 from service.jobs.copy import ATTEMPTS
-from service.operations import copies
+from service.operations.copies import recurring_order_copies
 from service.principal import Store
 from service.store import queue
 from service.store.pool import Connection, Database
@@ -193,7 +193,9 @@ async def test_a_copy_that_never_comes_to_an_end_is_given_up(
 async def test_a_poisonous_job_holds_nobody_up(
     database: Database, connection: Connection, database_url: str, store: Store
 ) -> None:
-    await queue.enqueue(connection, copies.ENTRYPOINT, b"no copy at all", dedupe_key=f"poison/{store.id}")
+    await queue.enqueue(
+        connection, recurring_order_copies.ENTRYPOINT, b"no copy at all", dedupe_key=f"poison/{store.id}"
+    )
     copy_id = await ask(database, bearer(store), *await pair(connection, store))
     async with working(database_url):
         await reach(connection, store, copy_id, "completed")
@@ -258,7 +260,7 @@ async def test_what_waits_for_its_job_gets_no_second_one(
 ) -> None:
     await connection.execute("delete from pgqueuer.pgqueuer")
     order_id, subscription_id = await pair(connection, store)
-    many = copies.BATCH * 2
+    many = recurring_order_copies.BATCH * 2
     made = [
         await factories.insert(
             connection,
@@ -270,11 +272,11 @@ async def test_what_waits_for_its_job_gets_no_second_one(
         )
         for _ in range(many + 1)
     ]
-    await copies.enqueue_all(connection, store.id, made[:many])
-    await queue.enqueue(connection, copies.ENTRYPOINT, b"no copy at all")
+    await recurring_order_copies.enqueue_all(connection, store.id, made[:many])
+    await queue.enqueue(connection, recurring_order_copies.ENTRYPOINT, b"no copy at all")
     waiting = "select count(*) from pgqueuer.pgqueuer where dedupe_key like $1"
-    of_store = f"{copies.ENTRYPOINT}/{store.id}/%"
-    monkeypatch.setattr(copies, "LONG_QUEUE", 2)
+    of_store = f"{recurring_order_copies.ENTRYPOINT}/{store.id}/%"
+    monkeypatch.setattr(recurring_order_copies, "LONG_QUEUE", 2)
     await clean.rescue(database)
     assert await connection.fetchval(waiting, of_store) == 2
     monkeypatch.undo()

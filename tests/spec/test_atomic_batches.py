@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from schemas.base import ToMany
 from service import clock
 from service.jsonapi import atomic
-from service.operations import tokens
-from service.operations.atomic import Step, run
+from service.operations.access import tokens
+from service.operations.generic.batches import Step, run
 from service.principal import Store
 from service.resources import RESOURCES
 from service.store import phases

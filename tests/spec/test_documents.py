@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from schemas.base import graph
-from service.jsonapi import openapi
+from service.contract import openapi
 from service.jsonapi.query import includable
 from service.principal import Store
 from service.resources import RESOURCES

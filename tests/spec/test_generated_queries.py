@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from schemas.base import graph
 from service.jsonapi.filters import MATCHERS
-from service.operations.tokens import TOKENS
+from service.operations.access.tokens import TOKENS
 from service.principal import Store
 from service.resources import RESOURCES
 from service.store.pool import Connection, Database

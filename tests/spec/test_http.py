@@ -15,7 +15,7 @@ from service.app import create_app
 from service.errors import StartupError
 from service.http import urls
 from service.http.proxies import elements
-from service.operations import events
+from service.operations.events import outbox
 from service.principal import Store
 from service.settings import Settings
 from service.store.pool import Connection
@@ -201,7 +201,7 @@ async def test_events_name_the_request_that_caused_them(
     document = {"data": {"type": "customers", "attributes": {"email": "a@example.com", "_add_tags": "vip"}}}
     made = await client.post("/api/customers", json=document, headers=sent)
     assert made.status_code == 201, made.text
-    await events.record(connection, store, "customers.update", made.json()["data"]["id"], actor=events.WORKER)
+    await outbox.record(connection, store, "customers.update", made.json()["data"]["id"], actor=outbox.WORKER)
     names = "customers.create,customers.update,tags.create"
     told = await client.get(f"/api/events?filter[name]={names}", headers=integration.headers)
     causes = [(event["attributes"]["name"], event["attributes"]["request_id"]) for event in told.json()["data"]]

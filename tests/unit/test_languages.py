@@ -8,8 +8,8 @@ import pytest
 from starlette.requests import Request
 
 from service.http.languages import negotiate
-from service.http.texts import TEXTS, texts
-from service.translations import LANGUAGES
+from service.http.pages.texts import TEXTS, texts
+from service.texts import LANGUAGES
 
 
 def request(accept: str | None) -> Request:

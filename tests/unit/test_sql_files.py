@@ -109,7 +109,7 @@ def test_a_text_is_split_into_its_statements(text: str, statements: list[str]) -
 
 
 def test_our_own_files_are_well_formed() -> None:
-    topics = [path.stem for path in FILES if path.parent.name == "queries"]
+    topics = [f"{path.parent.name}/{path.stem}" for path in FILES if path.parent.parent.name == "queries"]
     assert topics
     assert all(sql.queries(topic) for topic in topics)
     assert sql.checks()

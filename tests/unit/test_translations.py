@@ -15,7 +15,7 @@ from schemas.kinds import Pattern
 from service import errors
 from service.errors import ApiError, Invalid
 from service.rules.outcome_texts import TEXTS
-from service.translations import LANGUAGES, Either, Phrase, catalogue, say
+from service.texts import LANGUAGES, Either, Phrase, catalogue, say
 from sql import MIGRATIONS
 
 ROOT = Path(errors.__file__).parents[1]
@@ -46,7 +46,7 @@ def sentences() -> list[tuple[str, ast.expr]]:
     found = []
     for path in sorted([*ROOT.glob("service/**/*.py"), *ROOT.glob("schemas/**/*.py")]):
         name = str(path.relative_to(ROOT))
-        if name != "service/translations/__init__.py":
+        if name != "service/texts/__init__.py":
             found += [(name, one) for node in ast.walk(ast.parse(path.read_text())) for one in _sentences(node)]
     return found
 

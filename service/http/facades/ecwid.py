@@ -9,7 +9,8 @@ from starlette.routing import Route
 from service.errors import ApiError, Forbidden, NotFound
 from service.http import repeat_urls
 from service.http.auth import authenticate
-from service.operations import events, repeat_links
+from service.operations.events import outbox
+from service.operations.repeating import repeat_links
 
 CAMPAIGN = (("utm_source", "repeat_order_button"), ("utm_medium", "api"))
 
@@ -29,7 +30,7 @@ async def repeat_url(request: Request) -> Response:
     made = repeat_urls.of(request, principal.store)
     async with request.app.state.database.connection() as connection:
         issued = await repeat_links.of_order(
-            connection, principal.store, made.keys, request.path_params["order_id"], actor=events.actor(principal)
+            connection, principal.store, made.keys, request.path_params["order_id"], actor=outbox.actor(principal)
         )
     url = repeat_urls.url(made.page, issued.order_code, issued.token, *CAMPAIGN)
     return JSONResponse({"repeatOrderUrl": url}, headers={"Cache-Control": "no-store"})

@@ -29,16 +29,18 @@ from service.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from service.http import idempotency, limits
+from service.http import limits
+from service.http.api import idempotency
 from service.http.auth import CHALLENGE, authenticate
 from service.http.languages import negotiate
-from service.operations import events, reorders
-from service.operations.reorders import Reorder
-from service.operations.repeating import Wish
+from service.operations.events import outbox
+from service.operations.repeating import reorders
+from service.operations.repeating.plans import Wish
+from service.operations.repeating.reorders import Reorder
 from service.principal import Principal
 from service.rules.outcomes import Outcome, Policy
 from service.store.pool import Connection
-from service.translations import language_of, say
+from service.texts import language_of, say
 
 PATH = "/api/services/webshop/v1/customer/orders/reorder"
 
@@ -95,7 +97,7 @@ async def reorder(request: Request) -> Response:
     number = _order_number(request, await request.body())
     wish = Wish(
         customer_id=principal.customer_id,
-        actor=events.actor(principal),
+        actor=outbox.actor(principal),
         locale=negotiate(request, principal.store.locale),
         policy=POLICY,
     )

@@ -1,0 +1,184 @@
+"""/demo/checkout: stands in for a shop's own checkout while the store is in test mode and has none.
+
+It does with a cart's session what a shop's frontend does over the API, by the same operations. Who has the page has the
+session; the nonce of its form is that of this very cart, so that nobody else's page can submit it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from schemas.base import graph
+from service.errors import ApiError, NotFound
+from service.gateways.testing import APPROVES, DECLINES, TIMES_OUT
+from service.http import urls
+from service.http.languages import negotiate
+from service.http.pages import nonces
+from service.http.pages.pages import PRIVATE, form_of, page
+from service.http.pages.texts import texts
+from service.jsonapi import body, links
+from service.operations.orders import demo_checkout
+from service.operations.orders.demo_checkout import Progress
+from service.principal import Principal
+from service.resources import RESOURCES
+from service.store import phases
+from service.store.phases import Interlude
+from service.store.pool import Connection, Database
+from service.texts import say
+
+PATH = "/demo/checkout"
+PAGE = "demo checkout"
+"""What its nonces are signed for."""
+
+ADDRESS = ("first_name", "last_name", "line_1", "zip_code", "city", "country_code")
+"""The fields of the form that make an address."""
+
+CARDS = {"card_approved": APPROVES, "card_declined": DECLINES, "card_silent": TIMES_OUT}
+"""The cards that a test buyer can pay with: the names of their texts, and what the gateway calls them."""
+
+_STORE = re.compile("[1-9][0-9]{0,17}")
+
+
+def url(request: Request, store_id: int, session: str) -> str:
+    """The stand-in's URL for a cart. It names the store, as every credential does: the look-up asks one store."""
+    return links.url(f"{urls.origin(request)}{PATH}", [("store", str(store_id)), ("session", session)])
+
+
+async def checkout(request: Request) -> Response:
+    """GET, HEAD and POST /demo/checkout: a cart on its way to an order that is placed."""
+    if request.method == "POST":
+        return await _submit(request, await form_of(request))
+    principal = await _holder(request, request.query_params)
+    return await _page(request, principal, request.query_params.get("session", ""), {})
+
+
+async def _submit(request: Request, form: Mapping[str, str]) -> Response:
+    """Take what the buyer says, make the order, and place it. What can't be done is told on the page."""
+    principal, session = await _holder(request, form), form.get("session", "")
+    if nonces.read(request, PAGE, form.get("nonce", "")) != principal.cart_id:
+        again = url(request, principal.store.id, session)
+        return page(request, "notice.html", {"kind": "stale", "again": again}, status=400)
+    database: Database = request.app.state.database
+    try:
+        async with database.connection() as connection:
+            progress = await demo_checkout.progress(connection, principal)
+        order_id = progress.order_id
+        if order_id is None:
+            await _fill(database, principal, progress, form)
+            number = await request.app.state.numbers.take(principal.store.id, "orders")
+            order_id = await _order(database, principal, form, number)
+        await _place(database, principal, order_id, form)
+    except ApiError as error:
+        answer = await _page(request, principal, session, form, error)
+        answer.headers.update(error.headers)
+        return answer
+    return RedirectResponse(url(request, principal.store.id, session), 303, PRIVATE)
+
+
+async def _holder(request: Request, sent: Mapping[str, str]) -> Principal:
+    """Who holds the session that was sent. Raises NotFound for none."""
+    store_id, session = sent.get("store", ""), sent.get("session", "")
+    if not _STORE.fullmatch(store_id):
+        raise NotFound("There is no open cart of this session.")
+    async with request.app.state.database.connection() as connection:
+        return await demo_checkout.holder(connection, int(store_id), session)
+
+
+async def _fill(database: Database, principal: Principal, progress: Progress, form: Mapping[str, str]) -> None:
+    """Put what the buyer says into the cart: an address for both, the e-mail, the ways to ship and to pay."""
+    attributes = {"customer_email": form.get("email", "")} if progress.needs_email else {}
+    relationships: dict[str, Any] = {}
+    for name in ("shipping_method", "payment_method"):
+        if form.get(name):
+            relationships[name] = {"data": {"type": f"{name}s", "id": form[name]}}
+    addresses, carts = RESOURCES["addresses"], RESOURCES["carts"]
+    async with database.transaction() as connection:
+        if progress.needs_address:
+            sent = {name: form.get(name, "").strip() for name in ADDRESS}
+            made = {"data": {"type": "addresses", "attributes": sent}}
+            draft = body.creation(addresses.resource, made, customer=True)
+            address_id = await addresses.changer().create(connection, principal, draft)
+            identifier = {"type": "addresses", "id": address_id}
+            relationships |= {name: {"data": identifier} for name in ("billing_address", "shipping_address")}
+        if not (attributes or relationships):
+            return
+        cart_id = str(principal.cart_id)
+        data = {"type": "carts", "id": cart_id, "attributes": attributes, "relationships": relationships}
+        draft = body.update(carts.resource, cart_id, {"data": data}, customer=True)
+        writer = carts.changer()
+        locked = await writer.lock(connection, principal, carts.resource, cart_id)
+        await writer.update(connection, principal, locked, draft)
+
+
+async def _order(database: Database, principal: Principal, form: Mapping[str, str], number: int) -> str:
+    """Make the order of the cart; gives its id."""
+    writer = RESOURCES["orders"].changer()
+    said = form.get("factor", "").strip()
+    linked = {"cart": {"data": {"type": "carts", "id": principal.cart_id}}}
+    data = {"type": "orders", "attributes": {"_repeat_link_factor": said} if said else {}, "relationships": linked}
+    draft = replace(body.creation(graph["orders"], {"data": data}, customer=True), number=number)
+    return str(await phases.run(database, lambda connection: writer.creating(connection, principal, draft)))
+
+
+async def _place(database: Database, principal: Principal, order_id: str, form: Mapping[str, str]) -> None:
+    """Place the order, with the card that was chosen, and with another e-mail or way to pay if one was."""
+    writer = RESOURCES["orders"].changer()
+    attributes: dict[str, Any] = {"_place": True}
+    if form.get("card") in CARDS:
+        attributes["_payment_source_token"] = CARDS[form["card"]]
+    method = {"payment_method": {"data": {"type": "payment_methods", "id": form.get("payment_method", "")}}}
+    data = {
+        "type": "orders",
+        "id": order_id,
+        "attributes": attributes,
+        "relationships": method if form.get("payment_method") else {},
+    }
+    draft = body.update(graph["orders"], order_id, {"data": data}, customer=True)
+
+    async def work(connection: Connection) -> Interlude[None] | None:
+        locked = await writer.lock(connection, principal, graph["orders"], order_id)
+        return await writer.updating(connection, principal, locked, draft)
+
+    await phases.run(database, work)
+
+
+async def _page(
+    request: Request, principal: Principal, session: str, typed: Mapping[str, str], error: ApiError | None = None
+) -> Response:
+    """The cart with what is still asked for, or the order that was placed; with what went wrong, if something did."""
+    async with request.app.state.database.connection() as connection:
+        progress = await demo_checkout.progress(connection, principal)
+    store = principal.store
+    values = {
+        "progress": progress,
+        "problems": _problems(request, store.locale, error),
+        "typed": typed,
+        "address_fields": ADDRESS,
+        "cards": CARDS,
+        "store_id": store.id,
+        "session": session,
+        "nonce": nonces.sign(request, PAGE, str(principal.cart_id)),
+    }
+    template = "demo_placed.html" if progress.placed else "demo_checkout.html"
+    return page(request, template, values, status=200 if error is None else error.http_status, locale=store.locale)
+
+
+def _problems(request: Request, locale: str, error: ApiError | None) -> list[str]:
+    """What went wrong, in words for a buyer where there are some, else in those of the API."""
+    tongue = negotiate(request, locale).partition("_")[0]
+    known = texts(tongue)
+    found = []
+    for problem in error.problems if error is not None else ():
+        code = str((problem.meta or {}).get("error"))
+        found.append(known.get(f"problem_{code}") or say(problem.detail, tongue))
+    return list(dict.fromkeys(found))
+
+
+routes = [Route(PATH, checkout, methods=["GET", "POST"])]

@@ -1,0 +1,161 @@
+"""Access tokens: `secret_<store>_<random>` for integrations, `customer_<store>_<random>` for a store's customers.
+
+A token names its store, so that looking it up asks one store only. Only its SHA-256 is kept: the random part has 256
+bits, which no dictionary holds, so a slow hash would buy nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from schemas.access import MOST_SECONDS
+from service import clock
+from service.errors import Conflict, Invalid, NotFound
+from service.jsonapi.body import Draft, blank
+from service.operations.events import outbox
+from service.operations.generic.created import Created
+from service.operations.tenant import opening
+from service.principal import CUSTOMER_SCOPES, SCOPES, Principal
+from service.store.pool import Connection
+from service.texts import Either, Phrase
+from sql import queries
+
+TOKENS = queries("access/tokens")
+
+DEFAULT_SECONDS = 3600
+"""How long a customer's token made over the API lives, unless the request says otherwise."""
+
+_FORM = re.compile(r"(?:secret|customer)_([1-9][0-9]{0,17})_[A-Za-z0-9_-]{32,128}")
+
+
+async def issue(
+    connection: Connection,
+    store_id: int,
+    *,
+    customer_id: str | None,
+    scopes: Collection[str],
+    name: str | None,
+    expires_at: datetime | None,
+    at: datetime,
+    id: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> tuple[str, str]:
+    """Make a token of an integration, or of a customer; gives its id and the token, which is not kept.
+
+    `at` is real time, also for a store on a test clock, as it is when the token is looked up. `extra` may hold
+    `reference`, `reference_origin` and `metadata`. Raises Invalid for scopes that such a token can't have, NotFound
+    for an unknown customer, Conflict for an id that is taken.
+    """
+    allowed = SCOPES if customer_id is None else CUSTOMER_SCOPES
+    if wrong := [scope for scope in scopes if scope not in allowed]:
+        raise Invalid(
+            "scopes - can't hold {wrong}, only {known}",
+            wrong=Either(wrong),
+            known=[scope for scope in SCOPES if scope in allowed],
+            pointer="/data/attributes/scopes",
+        )
+    kind, prefix = ("integration", "secret") if customer_id is None else ("customer", "customer")
+    token = f"{prefix}_{store_id}_{secrets.token_urlsafe(32)}"
+    id_ = id or clock.new_id()
+    extra = extra or {}
+    kept = await connection.fetchrow(
+        TOKENS["issue"],
+        store_id,
+        id_,
+        kind,
+        name,
+        customer_id,
+        _hash(token),
+        token[-4:],
+        [scope for scope in SCOPES if scope in scopes],
+        expires_at,
+        at,
+        extra.get("reference"),
+        extra.get("reference_origin"),
+        orjson.dumps(extra.get("metadata", {})).decode(),
+    )
+    assert kept is not None  # noqa: S101 -- the statement always gives one row
+    if not kept["known"]:
+        raise NotFound("There is no customer of this id.", pointer="/data/relationships/customer/data")
+    if not kept["made"]:
+        raise Conflict("There is already a token of this id.", pointer="/data/id")
+    return id_, token
+
+
+async def create(connection: Connection, principal: Principal, draft: Draft) -> Created:
+    """POST /api/tokens: a short-lived token for a customer, shown in this one answer as the attribute `token`.
+
+    Without `scopes` it has all that a customer may do and the asking token itself may: nobody hands out more than
+    they hold. Raises Invalid without a customer, for no or other scopes, or for a lifetime beyond a day, and what
+    `issue` raises.
+    """
+    customer_id = draft.related("customer")
+    if customer_id is None:
+        raise blank("customer", "/data")
+    at = clock.now()
+    attributes = draft.attributes
+    grantable = CUSTOMER_SCOPES & principal.scopes
+    scopes = attributes.get("scopes", sorted(grantable))
+    if not scopes or not grantable.issuperset(scopes):
+        raise Invalid(
+            "scopes - must be some of what this token may hand out: {known}",
+            known=sorted(grantable) or Phrase("none"),
+            pointer="/data/attributes/scopes" if "scopes" in attributes else "/data",
+        )
+    id_, token = await issue(
+        connection,
+        principal.store.id,
+        customer_id=customer_id,
+        scopes=scopes,
+        name=attributes.get("name"),
+        expires_at=_expiry(draft, at),
+        at=at,
+        id=draft.id,
+        extra=attributes,
+    )
+    await outbox.record(connection, principal.store, "tokens.create", id_, actor=outbox.actor(principal))
+    return Created(id_, {"token": token})
+
+
+def _expiry(draft: Draft, at: datetime) -> datetime:
+    """When a customer's token ends: when or after how long the request says, within a day, or after an hour."""
+    sent: datetime | None = draft.attributes.get("expires_at")
+    if "expires_in" in draft.triggers and "expires_at" in draft.attributes:
+        raise Invalid("expires_in - can't be sent together with expires_at", pointer="/data/attributes/expires_in")
+    if sent is None:
+        return at + timedelta(seconds=draft.triggers.get("expires_in", DEFAULT_SECONDS))
+    if not at < sent <= at + timedelta(seconds=MOST_SECONDS):
+        raise Invalid("expires_at - must be within the next 24 hours", pointer="/data/attributes/expires_at")
+    return sent
+
+
+async def find(connection: Connection, token: str, at: datetime) -> Principal | None:
+    """The bearer of a token at an instant of real time; None when it is unknown, expired, revoked or no token at all.
+
+    One statement, and none for what is no token.
+    """
+    form = _FORM.fullmatch(token)
+    if form is None:
+        return None
+    row = await connection.fetchrow(TOKENS["find"], int(form[1]), _hash(token), at)
+    if row is None:
+        return None
+    return Principal(
+        opening.from_row(row),
+        row["token_id"],
+        row["customer_id"],
+        frozenset(row["scopes"]),
+        row["demands_if_match"],
+        row["expires_at"],
+    )
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
