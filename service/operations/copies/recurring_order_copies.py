@@ -23,7 +23,7 @@ from service import clock
 from service.errors import ApiError, Conflict, Forbidden, Invalid, InvalidState, NotFound, raise_all
 from service.jsonapi.body import Draft
 from service.operations.copies import targets
-from service.operations.copies.targets import CopyFailed, Row, Target
+from service.operations.copies.targets import CopyFailed, Target
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.generic.writing import Change, Writer
@@ -34,6 +34,7 @@ from service.rules.increases import needs_approval
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN, Messages
 from service.store import queue
 from service.store.pool import Connection
+from service.store.rows import Row
 from sql import queries
 
 COPIES = queries("copies/copies")

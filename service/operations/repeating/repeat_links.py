@@ -19,7 +19,7 @@ from service.operations.events import outbox
 from service.operations.generic.writing import Change, Writer
 from service.operations.parties import addresses
 from service.operations.repeating import reorders
-from service.operations.tenant import opening
+from service.operations.tenant import stores
 from service.principal import Store
 from service.rules import masks
 from service.rules.outcomes import Outcome, Policy
@@ -173,7 +173,7 @@ async def open_link(
     row = await connection.fetchrow(LINKS["opened"], *named)
     if row is None:
         raise _gone()
-    store, link = opening.from_row(row), _link(named.store_id, dict(row))
+    store, link = stores.from_row(row), _link(named.store_id, dict(row))
     genuine = keys.verify(token, link) and order_code in (None, row["order_code"])
     if not genuine or link.state(clock.now(store)) != "live":
         raise _gone()

@@ -17,8 +17,9 @@ from service.jsonapi.body import blank, not_found
 from service.operations.copies import recurring_order_copies
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
+from service.operations.generic.numbers import take_number
 from service.operations.generic.writing import Change, Writer
-from service.operations.orders.drafts import WRITES, check_wallet, take_number
+from service.operations.parties.wallets import check_wallet
 from service.operations.payments import dunning
 from service.operations.subscriptions import sweep
 from service.principal import Store
@@ -29,6 +30,8 @@ from service.store.pool import Connection
 from service.store.write import Columns
 from service.texts import Either
 from sql import queries
+
+ITEMS = queries("subscriptions/items")
 
 SUBSCRIPTIONS = queries("subscriptions/subscriptions")
 
@@ -98,7 +101,7 @@ class OrderSubscriptions(Writer):
         """What a new subscription takes over. It is active at once when its source order was placed already."""
         columns = change.columns
         source = await change.connection.fetchrow(
-            WRITES["source_order"], change.store.id, change.draft.related("source_order")
+            ITEMS["source_order"], change.store.id, change.draft.related("source_order")
         )
         assert source is not None  # noqa: S101 -- linkage was checked
         columns["number"] = await take_number(change, "order_subscriptions")
@@ -118,16 +121,14 @@ class OrderSubscriptions(Writer):
     async def lines(self, change: Change) -> Sequence[str]:
         """The lines of its source order that a new one repeats: all of them."""
         source = await change.connection.fetchrow(
-            WRITES["source_order"], change.store.id, change.value("source_order_id")
+            ITEMS["source_order"], change.store.id, change.value("source_order_id")
         )
         return (source and source["line_ids"]) or []
 
     async def _copy_items(self, change: Change) -> None:
         line_ids = await self.lines(change)
         ids = [clock.new_id() for _ in line_ids]
-        await change.connection.execute(
-            WRITES["copy_items"], change.store.id, change.id, ids, list(line_ids), change.at
-        )
+        await change.connection.execute(ITEMS["copy_items"], change.store.id, change.id, ids, list(line_ids), change.at)
 
     def _do(self, change: Change, verb: str) -> None:
         """Note what a verb changes. One that finds everything as it wants it changes nothing."""

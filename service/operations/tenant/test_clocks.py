@@ -16,7 +16,7 @@ import orjson
 from service.errors import Invalid, InvalidState
 from service.operations.events import outbox
 from service.operations.generic.writing import Change, Writer
-from service.operations.tenant import opening
+from service.operations.tenant import stores
 from service.principal import Store
 from service.store import queue
 from service.store.pool import Connection
@@ -101,12 +101,12 @@ async def go_on(connection: Connection, store_id: int, clock_id: str) -> Store |
     stop: datetime | None = row["due_at"]
     if stop is None or stop > goal:
         await connection.execute(CLOCKS["arrive"], store_id, clock_id, goal)
-        store = await opening.find(connection, store_id)
+        store = await stores.find(connection, store_id)
         if store is not None:
             await outbox.record(connection, store, "test_clocks.ready", clock_id, actor=outbox.WORKER)
         return None
     await connection.execute(CLOCKS["stop"], store_id, clock_id, max(stop, row["frozen_at"]))
-    return await opening.find(connection, store_id)
+    return await stores.find(connection, store_id)
 
 
 async def live_copies(connection: Connection, store_id: int) -> Sequence[str]:
