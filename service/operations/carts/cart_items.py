@@ -7,7 +7,8 @@ import orjson
 from service.errors import Conflict, InvalidState
 from service.operations.carts import contents
 from service.operations.catalogue.selling import SOLD, check_room, find_sold, price_line
-from service.operations.generic.writing import Change, Writer
+from service.operations.generic.change import Change
+from service.operations.generic.writing import Writer
 from service.rules.outcomes import options_digest
 
 
@@ -16,7 +17,7 @@ class CartItems(Writer):
 
     whole = "cart"
 
-    async def complete(self, change: Change) -> None:
+    async def before_write(self, change: Change) -> None:
         """Find the sku and its price."""
         if change.whole.get("status") != "active":
             change.problems.append(
@@ -54,11 +55,11 @@ class CartItems(Writer):
         change.columns["compare_at_amount_cents"] = sold.compare_at_amount_cents
         price_line(change, sold.item.tax_rate, included=cart.tax_included)
 
-    async def settle(self, change: Change) -> None:
+    async def after_write(self, change: Change) -> None:
         """Price the cart."""
         await contents.recalculate(change.connection, change.store, change.whole["id"])
 
-    async def release(self, change: Change) -> None:
+    async def before_delete(self, change: Change) -> None:
         """Nothing leaves a cart that is closed."""
         if change.whole.get("status") != "active":
             change.problems.append(

@@ -7,7 +7,8 @@ import secrets
 from service.errors import Invalid, InvalidState
 from service.operations.carts import contents
 from service.operations.catalogue.methods import check_methods
-from service.operations.generic.writing import Change, Writer
+from service.operations.generic.change import Change
+from service.operations.generic.writing import Writer
 from service.operations.parties.wallets import check_wallet
 from service.operations.tenant.terms import terms_of
 from service.rules.discounts import COUPON_PROBLEMS
@@ -16,7 +17,7 @@ from service.rules.discounts import COUPON_PROBLEMS
 class Carts(Writer):
     """Carts: a session of their own when they are new, and right amounts after every change."""
 
-    async def complete(self, change: Change) -> None:
+    async def before_write(self, change: Change) -> None:
         """Fill in what the store decides, and check what was chosen."""
         if change.new:
             terms = await terms_of(change)
@@ -30,7 +31,7 @@ class Carts(Writer):
         await check_methods(change)
         await check_wallet(change)
 
-    async def settle(self, change: Change) -> None:
+    async def after_write(self, change: Change) -> None:
         """Work out the amounts; a new coupon has to apply, one that the cart has may stop doing so."""
         if change.value("status") not in (None, "active"):
             return
@@ -40,7 +41,7 @@ class Carts(Writer):
             pointer = change.draft.pointer("coupon_code")
             raise Invalid(COUPON_PROBLEMS[status], pointer=pointer, meta={"error": status})
 
-    async def release(self, change: Change) -> None:
+    async def before_delete(self, change: Change) -> None:
         """A cart that became an order stays."""
         if change.before["status"] == "converted":
             change.problems.append(InvalidState("The cart became an order: it can't be deleted."))

@@ -10,7 +10,7 @@ import orjson
 
 from service.errors import Invalid
 from service.operations.catalogue import pricing
-from service.operations.generic.writing import Change
+from service.operations.generic.change import Change
 from service.rules.outcome_texts import phrase
 from service.rules.outcomes import CatalogueItem, ItemKey, Outcome, Policy, Price, SourceLine, decide
 from service.rules.totals import MAX_CENTS, line_totals, tax

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from service.operations.generic.writing import Change, Writer
+from service.operations.generic.change import Change
+from service.operations.generic.writing import Writer
 from sql import queries
 
 SKUS = queries("catalogue/skus")
@@ -11,7 +12,7 @@ SKUS = queries("catalogue/skus")
 class Skus(Writer):
     """Skus: numbered, unless the client does."""
 
-    async def complete(self, change: Change) -> None:
+    async def before_write(self, change: Change) -> None:
         """Take the next number, or keep the one that was given from being handed out again."""
         if not change.new:
             return

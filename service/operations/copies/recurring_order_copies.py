@@ -26,7 +26,8 @@ from service.operations.copies import targets
 from service.operations.copies.targets import CopyFailed, Target
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
-from service.operations.generic.writing import Change, Writer
+from service.operations.generic.change import Change
+from service.operations.generic.writing import Writer
 from service.operations.payments import attempts
 from service.operations.payments.attempts import Due
 from service.principal import Principal, Store
@@ -99,7 +100,7 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
 class Copies(Writer):
     """Copies of either kind once they are asked for: what is the client's own changes, and those that are done go."""
 
-    async def release(self, change: Change) -> None:
+    async def before_delete(self, change: Change) -> None:
         """Integrations delete copies that are done, and those that nobody has begun and no occurrence waits for.
 
         The orders that copies led to stay, with what they know of subscription and occurrence. While the payment of one

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from service.operations.generic.writing import Change
+from service.operations.generic.change import Change
 from service.store.pool import Database
 from sql import queries
 

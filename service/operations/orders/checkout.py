@@ -15,7 +15,7 @@ from service.operations.carts import contents
 from service.operations.carts.contents import Cart
 from service.operations.catalogue import buying, pricing
 from service.operations.events import outbox
-from service.operations.generic.writing import Change
+from service.operations.generic.change import Change
 from service.operations.parties import addresses
 from service.principal import Principal
 from service.rules.outcomes import SourceLine

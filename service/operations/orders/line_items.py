@@ -8,7 +8,8 @@ from service.errors import Invalid, InvalidState
 from service.jsonapi.body import blank
 from service.operations.catalogue.selling import SOLD, Sold, check_room, find_sold, price_line
 from service.operations.events import outbox
-from service.operations.generic.writing import OF_THE_CLIENT, Change, Writer
+from service.operations.generic.change import OF_THE_CLIENT, Change
+from service.operations.generic.writing import Writer
 from service.operations.orders import sums
 from service.rules.states import OPEN_ORDERS
 from sql import queries
@@ -21,7 +22,7 @@ class LineItems(Writer):
 
     whole = "order"
 
-    async def complete(self, change: Change) -> None:
+    async def before_write(self, change: Change) -> None:
         """Find the sku and its price, and work out the amounts of the line."""
         _check_open(change)
         order = change.whole
@@ -56,12 +57,12 @@ class LineItems(Writer):
         if not change.problems and change.sets(*SOLD, "unit_amount_cents", "options_amount_cents"):
             price_line(change, rate, included=order["tax_included"])
 
-    async def settle(self, change: Change) -> None:
+    async def after_write(self, change: Change) -> None:
         """Work out the order."""
         actor = outbox.actor(change.principal)
         await sums.recalculate(change.connection, change.store, change.whole["id"], actor=actor)
 
-    async def release(self, change: Change) -> None:
+    async def before_delete(self, change: Change) -> None:
         """Nothing leaves an order that was placed, or made of a cart."""
         _check_open(change)
         if change.whole.get("status") not in OPEN_ORDERS:

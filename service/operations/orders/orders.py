@@ -8,9 +8,10 @@ from service.errors import Invalid, InvalidState
 from service.jsonapi.body import Draft
 from service.operations.catalogue.methods import check_methods
 from service.operations.events import outbox
+from service.operations.generic.change import Change, Locked
 from service.operations.generic.created import Created
 from service.operations.generic.numbers import take_number
-from service.operations.generic.writing import Change, Locked, Writer
+from service.operations.generic.writing import Writer
 from service.operations.orders import checkout, placing, sums
 from service.operations.parties.wallets import check_wallet
 from service.operations.subscriptions import of_orders
@@ -32,7 +33,7 @@ _ALONE = ("_place", "_cancel")
 class Orders(Writer):
     """Orders: numbered drafts or made of carts, with all that happens to them until they are approved or cancelled."""
 
-    async def creating(
+    async def create_in_steps(
         self, connection: Connection, principal: Principal, draft: Draft
     ) -> str | Created | Interlude[str | Created]:
         """Make an order. What the buyer knows of a repeat link's order is counted before it is looked at."""
@@ -63,7 +64,7 @@ class Orders(Writer):
 
         return Interlude(nothing, then)
 
-    async def updating(
+    async def update_in_steps(
         self, connection: Connection, principal: Principal, locked: Locked, draft: Draft
     ) -> Interlude[None] | None:
         """Change a locked order, then place or cancel it where that is asked for."""
@@ -82,7 +83,7 @@ class Orders(Writer):
         act = placing.place if asked == ["_place"] else placing.cancel
         return await act(connection, principal, locked.id, draft)
 
-    async def complete(self, change: Change) -> None:
+    async def before_write(self, change: Change) -> None:
         """Fill in number, code and what store, customer and cart decide; check what can still change; do triggers."""
         for name in (*_ALONE, checkout.FACTOR, "_payment_source_token"):
             if change.draft.triggers.get(name):
@@ -112,7 +113,7 @@ class Orders(Writer):
         if change.draft.triggers.get(of_orders.TRIGGER):
             await of_orders.prepare(change)
 
-    async def settle(self, change: Change) -> None:
+    async def after_write(self, change: Change) -> None:
         """Give an order of a cart its lines; work out the amounts and the status; make subscriptions of it."""
         cart_id, actor = change.columns.get("cart_id"), outbox.actor(change.principal)
         if change.new and cart_id is not None:
@@ -125,7 +126,7 @@ class Orders(Writer):
             await outbox.record(change.connection, change.store, "orders.approve", change.id, actor=actor)
         await of_orders.create(change)
 
-    async def release(self, change: Change) -> None:
+    async def before_delete(self, change: Change) -> None:
         """Only drafts can be deleted; an order of a cart stays, as its cart does."""
         if change.before["cart_id"] is not None:
             change.problems.append(InvalidState("The order was made of a cart: it can't be deleted, but cancelled."))

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from service import clock
 from service.errors import InvalidState
-from service.operations.generic.writing import Change, Writer
+from service.operations.generic.change import Change
+from service.operations.generic.writing import Writer
 from service.principal import Store
 from service.store.pool import Connection
 from sql import queries
@@ -39,12 +40,12 @@ async def snapshots(
 class Addresses(Writer):
     """Addresses: those in a customer's book; the copies that orders keep stay as they are."""
 
-    async def complete(self, change: Change) -> None:
+    async def before_write(self, change: Change) -> None:
         """Only the client's own fields of a copy may change."""
         if change.before.get("snapshot") and not change.only_of_the_client():
             change.problems.append(InvalidState("The address is the copy that an order keeps: it can't be changed."))
 
-    async def release(self, change: Change) -> None:
+    async def before_delete(self, change: Change) -> None:
         """Copies stay with what keeps them."""
         if change.before.get("snapshot"):
             change.problems.append(InvalidState("The address is the copy that an order keeps: it can't be deleted."))

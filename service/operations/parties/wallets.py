@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.errors import Invalid
-from service.operations.generic.writing import Change
+from service.operations.generic.change import Change
 from sql import queries
 
 WALLETS = queries("parties/wallets")

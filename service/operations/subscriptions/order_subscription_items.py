@@ -5,7 +5,8 @@ from __future__ import annotations
 from service.errors import Invalid, InvalidState
 from service.jsonapi.body import blank
 from service.operations.catalogue.selling import SOLD, check_amount, check_room, find_sold
-from service.operations.generic.writing import Change, Writer
+from service.operations.generic.change import Change
+from service.operations.generic.writing import Writer
 from sql import queries
 
 SKUS = queries("catalogue/skus")
@@ -17,7 +18,7 @@ class OrderSubscriptionItems(Writer):
 
     whole = "order_subscription"
 
-    async def complete(self, change: Change) -> None:
+    async def before_write(self, change: Change) -> None:
         """Find the sku and its price."""
         if change.whole.get("status") == "cancelled":
             change.problems.append(InvalidState("The subscription is cancelled: its items can't be changed."))

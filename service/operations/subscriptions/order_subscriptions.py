@@ -17,8 +17,9 @@ from service.jsonapi.body import blank, not_found
 from service.operations.copies import recurring_order_copies
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
+from service.operations.generic.change import Change
 from service.operations.generic.numbers import take_number
-from service.operations.generic.writing import Change, Writer
+from service.operations.generic.writing import Writer
 from service.operations.parties.wallets import check_wallet
 from service.operations.payments import dunning
 from service.operations.subscriptions import sweep
@@ -60,7 +61,7 @@ _BOUNDS = ("expires_at", "max_occurrences")
 class OrderSubscriptions(Writer):
     """Subscriptions: they take customer, addresses and items over from the order that they repeat."""
 
-    async def complete(self, change: Change) -> None:
+    async def before_write(self, change: Change) -> None:
         """Fill in what the source order has, do what verbs ask for, and keep the schedule in step."""
         if change.new:
             await self._begin(change)
@@ -74,7 +75,7 @@ class OrderSubscriptions(Writer):
         if not change.problems:
             await self._schedule(change)
 
-    async def settle(self, change: Change) -> None:
+    async def after_write(self, change: Change) -> None:
         """Write the ledger, the copies that were asked for and the events; a new one gets its order's items."""
         if change.new:
             await self._copy_items(change)
@@ -91,7 +92,7 @@ class OrderSubscriptions(Writer):
             await dunning.hurry(change.connection, change.store, change.id)
         await outbox.record_all(change.connection, change.store, happened, actor=outbox.actor(change.principal))
 
-    async def release(self, change: Change) -> None:
+    async def before_delete(self, change: Change) -> None:
         """Only drafts can be deleted."""
         if change.before["status"] != "draft":
             status = change.before["status"]

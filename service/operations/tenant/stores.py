@@ -14,7 +14,8 @@ from service import clock
 from service.errors import Conflict, Invalid
 from service.gateways.external import is_secret
 from service.operations.events import outbox
-from service.operations.generic.writing import Change, Writer
+from service.operations.generic.change import Change
+from service.operations.generic.writing import Writer
 from service.principal import Store
 from service.rules.ladders import POLICY, is_ladder
 from service.store.pool import Connection
@@ -24,7 +25,7 @@ from sql import queries
 class Stores(Writer):
     """Stores: only one in test mode can keep the time of a test clock."""
 
-    async def complete(self, change: Change) -> None:
+    async def before_write(self, change: Change) -> None:
         """Check clock, gateway and policies."""
         if change.sets("test_clock_id") and change.value("test_clock_id") is not None and change.store.mode != "test":
             change.problems.append(

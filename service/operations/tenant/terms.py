@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.operations.generic.writing import Change
+from service.operations.generic.change import Change
 from sql import queries
 
 STORES = queries("tenant/stores")

@@ -15,7 +15,8 @@ import orjson
 
 from service.errors import Invalid, InvalidState
 from service.operations.events import outbox
-from service.operations.generic.writing import Change, Writer
+from service.operations.generic.change import Change
+from service.operations.generic.writing import Writer
 from service.operations.tenant import stores
 from service.principal import Store
 from service.store import queue
@@ -36,7 +37,7 @@ class TestClocks(Writer):
 
     __test__ = False  # for pytest: no chapter of tests
 
-    async def complete(self, change: Change) -> None:
+    async def before_write(self, change: Change) -> None:
         """Check where it is to go; on its way it takes no other order."""
         if change.new and change.store.mode != "test":
             change.problems.append(
@@ -59,12 +60,12 @@ class TestClocks(Writer):
             change.columns |= {"status": "advancing", "advancing_to": to}
             change.happened.append("advance")
 
-    async def settle(self, change: Change) -> None:
+    async def after_write(self, change: Change) -> None:
         """Order the job that advances it."""
         if "advance" in change.happened:
             await enqueue(change.connection, change.store.id, change.id, change.columns["advancing_to"])
 
-    async def release(self, change: Change) -> None:
+    async def before_delete(self, change: Change) -> None:
         """A clock that is on its way stays until it is there."""
         if change.before["status"] == "advancing":
             change.problems.append(_on_its_way("/data"))
