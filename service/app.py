@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -15,19 +12,16 @@ from starlette_compress import CompressMiddleware
 
 from service import gateways
 from service.errors import ApiError, MethodNotAllowed, NotFound, StartupError, Unavailable
+from service.http import state
 from service.http.api.conditions import NotModified
-from service.http.auth import TokenCache
+from service.http.exchange import exchange_of
 from service.http.facades import renderer
 from service.http.middleware import BodyLimit, CodedTags, Problems, RequestContext, RequestLimits
 from service.http.proxies import Forwarded
 from service.http.routes import routes
 from service.http.watch import health, metrics
-from service.http.watch.health import Lookout
-from service.operations.generic.numbers import Numbers
-from service.rules.calendar_tokens import CalendarKeys
-from service.rules.repeat_links import LinkKeys
 from service.settings import Settings
-from service.store.pool import is_away, open_configured
+from service.store.pool import is_away
 
 METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 """What pages of other origins may ask."""
@@ -56,25 +50,13 @@ def create_app(settings: Settings | None = None) -> Starlette:
             "Set DATABASE_URL, or start with `reprise up` or `reprise serve`, which bring their own Postgres."
         )
 
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_configured(settings, max_size=settings.pool_size) as database:
-            app.state.database = database
-            app.state.numbers = Numbers(database)
-            app.state.lookout = Lookout(database, settings.deployment_id)
-            yield
-
     app = Starlette(
         routes=routes,
         middleware=_middleware(settings),
         exception_handlers={ApiError: _api_error, HTTPException: _http_exception},
-        lifespan=lifespan,
+        lifespan=state.serving(settings),
     )
     app.router.redirect_slashes = False
-    app.state.settings = settings
-    app.state.tokens = TokenCache(settings.token_cache_seconds)
-    app.state.link_keys = LinkKeys(settings.keys)
-    app.state.calendar_keys = CalendarKeys(settings.keys)
     return app
 
 
@@ -83,16 +65,7 @@ def create_lookout(settings: Settings) -> Starlette:
 
     `settings.database_url` must be set by now; a pool of its own opens with the application's lifespan.
     """
-
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_configured(settings, max_size=1) as database:
-            app.state.lookout = Lookout(database, settings.deployment_id)
-            yield
-
-    app = Starlette(routes=[*health.routes, *metrics.routes], lifespan=lifespan)
-    app.state.settings = settings
-    return app
+    return Starlette(routes=[*health.routes, *metrics.routes], lifespan=state.watching(settings))
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
@@ -144,7 +117,5 @@ def _unexpected(request: Request) -> Response:
     """The answer to an accident, of which nothing is told: its text may hold SQL or values."""
     return _api_error(
         request,
-        ApiError(
-            "Something went wrong on our side. Tell us the request id {id}.", id=request.scope.get("request_id", "")
-        ),
+        ApiError("Something went wrong on our side. Tell us the request id {id}.", id=exchange_of(request).request_id),
     )

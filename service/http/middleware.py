@@ -19,10 +19,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import clock, correlation
 from service.errors import ApiError, HeadersTooLarge, InvalidHeader, TooLarge, UriTooLong
-from service.http import limits
 from service.http.api.conditions import coded
+from service.http.exchange import Exchange, begin, exchange_of
 from service.http.pages import calendars
-from service.http.timing import Timing
 from service.http.watch import metrics
 from service.texts import Either
 
@@ -60,9 +59,8 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        timing = scope["timing"] = Timing()
-        request_id = scope["request_id"] = _request_id(scope)
-        before = correlation.request_id.set(request_id)
+        exchange = begin(scope, Exchange(_request_id(scope)))
+        before = correlation.request_id.set(exchange.request_id)
         trace_id, parent = _trace(scope)
         method, status = scope["method"], 500
         _without_trailing_slash(scope)
@@ -71,13 +69,15 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                timing.mark("render")
+                exchange.timing.mark("render")
                 message["headers"] += [
-                    (b"x-request-id", request_id.encode()),
+                    (b"x-request-id", exchange.request_id.encode()),
                     (b"traceparent", parent.encode()),
-                    (b"server-timing", timing.header.encode()),
-                    *((name.lower().encode(), value.encode()) for name, value in limits.headers(scope).items()),
+                    (b"server-timing", exchange.timing.header.encode()),
                 ]
+                if exchange.allowance is not None:
+                    counted = exchange.allowance.headers.items()
+                    message["headers"] += [(name.lower().encode(), value.encode()) for name, value in counted]
             elif method == "HEAD" and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
@@ -86,7 +86,7 @@ class RequestContext:
             await self.app(scope, receive, answer)
         finally:
             correlation.request_id.reset(before)
-            milliseconds = timing.total
+            milliseconds = exchange.timing.total
             metrics.count(scope, method, status, milliseconds / 1000)
             log.info(
                 "request",
@@ -94,7 +94,7 @@ class RequestContext:
                 path=_shown(scope["path"]),
                 status=status,
                 milliseconds=round(milliseconds, 2),
-                request_id=request_id,
+                request_id=exchange.request_id,
                 trace_id=trace_id,
             )
 
@@ -116,7 +116,7 @@ class Problems:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = False
+        request, started = Request(scope, receive), False
 
         async def watched(message: Message) -> None:
             nonlocal started
@@ -127,10 +127,10 @@ class Problems:
             await self.app(scope, receive, watched)
         except Exception as error:
             if not isinstance(error, ApiError):
-                log.exception("accident", request_id=scope.get("request_id"), path=_shown(scope["path"]))
+                log.exception("accident", request_id=exchange_of(request).request_id, path=_shown(scope["path"]))
             if started:
                 raise
-            await self.render(Request(scope, receive), error)(scope, receive, send)
+            await self.render(request, error)(scope, receive, send)
 
 
 class RequestLimits:

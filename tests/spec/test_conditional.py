@@ -12,6 +12,7 @@ from starlette.requests import Request
 from service import clock
 from service.errors import PreconditionFailed, PreconditionRequired
 from service.http.api import conditions
+from service.http.exchange import exchange_of
 from service.operations.access import tokens
 from service.principal import Principal, Store
 from service.store.pool import Connection
@@ -91,7 +92,9 @@ async def test_a_content_coding_has_a_tag_of_its_own(
 def request(if_match: str | None, principal: Principal | None = None) -> Request:
     headers = [] if if_match is None else [(b"if-match", if_match.encode())]
     scope = {"type": "http", "method": "PATCH", "path": "/", "headers": headers}
-    return Request(scope | ({} if principal is None else {"principal": principal}))
+    made = Request(scope)
+    exchange_of(made).principal = principal
+    return made
 
 
 @pytest.mark.rule("HT-06")

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import PreconditionFailed, PreconditionRequired
-from service.principal import Principal
+from service.http.exchange import exchange_of
 
 Check = Callable[[int], None]
 """Is told the version of a row that is about to be changed, and locked; raises where it may not be."""
@@ -40,7 +40,7 @@ def require(request: Request, version: int) -> None:
     """
     header = request.headers.get("if-match")
     if header is None:
-        principal: Principal | None = request.scope.get("principal")
+        principal = exchange_of(request).principal
         if principal is not None and principal.demands_if_match:
             raise PreconditionRequired(
                 "This store asks for If-Match on every change, with the ETag that was read.", header="If-Match"

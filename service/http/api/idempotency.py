@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from service import clock
 from service.errors import InProgress, InvalidHeader, KeyReused
+from service.http.state import service_of
 from service.operations.events import outbox
 from service.principal import Principal
 from service.store import idempotency
@@ -39,7 +40,7 @@ async def once(request: Request, principal: Principal, work: Work[Response]) -> 
     """
     text = key_of(request)
     if text is None:
-        return await run(request.app.state.database, work)
+        return await run(service_of(request).database, work)
     key = Key(principal.store.id, outbox.actor(principal), text)
     fingerprint = await _fingerprint(request)
 
@@ -69,7 +70,7 @@ async def once(request: Request, principal: Principal, work: Work[Response]) -> 
             await idempotency.keep(connection, key, _kept(answer, fingerprint), at)
         return answer
 
-    return await run(request.app.state.database, begin)
+    return await run(service_of(request).database, begin)
 
 
 def _again(kept: Kept, fingerprint: bytes) -> Response:

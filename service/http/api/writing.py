@@ -25,7 +25,7 @@ from service.http.api.handlers import (
     within_of,
 )
 from service.http.auth import forget_store, identify
-from service.http.timing import mark
+from service.http.exchange import exchange_of
 from service.jsonapi import body
 from service.jsonapi.document import VERSION
 from service.jsonapi.query import parameters, parse
@@ -60,7 +60,7 @@ async def update(request: Request) -> Response:
         row = await read.one(connection, principal.viewer, query.selection, id_)
         if row is None:
             raise body.not_found(entry.resource.type_)
-        mark(request.scope, "database")
+        exchange_of(request).timing.mark("database")
         return single(request, rendering, pairs, query, row)
 
     done = await idempotency.once(request, principal, work)

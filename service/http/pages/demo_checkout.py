@@ -23,6 +23,7 @@ from service.http.languages import negotiate
 from service.http.pages import nonces
 from service.http.pages.pages import PRIVATE, form_of, page
 from service.http.pages.texts import texts
+from service.http.state import service_of
 from service.jsonapi import body, links
 from service.operations.orders import demo_checkout
 from service.operations.orders.demo_checkout import Progress
@@ -65,14 +66,14 @@ async def _submit(request: Request, form: Mapping[str, str]) -> Response:
     if nonces.read(request, PAGE, form.get("nonce", "")) != principal.cart_id:
         again = url(request, principal.store.id, session)
         return page(request, "notice.html", {"kind": "stale", "again": again}, status=400)
-    database: Database = request.app.state.database
+    database = service_of(request).database
     try:
         async with database.connection() as connection:
             progress = await demo_checkout.progress(connection, principal)
         order_id = progress.order_id
         if order_id is None:
             await _fill(database, principal, progress, form)
-            number = await request.app.state.numbers.take(principal.store.id, "orders")
+            number = await service_of(request).numbers.take(principal.store.id, "orders")
             order_id = await _order(database, principal, form, number)
         await _place(database, principal, order_id, form)
     except ApiError as error:
@@ -87,7 +88,7 @@ async def _holder(request: Request, sent: Mapping[str, str]) -> Principal:
     store_id, session = sent.get("store", ""), sent.get("session", "")
     if not _STORE.fullmatch(store_id):
         raise NotFound("There is no open cart of this session.")
-    async with request.app.state.database.connection() as connection:
+    async with service_of(request).database.connection() as connection:
         return await demo_checkout.holder(connection, int(store_id), session)
 
 
@@ -153,7 +154,7 @@ async def _page(
     request: Request, principal: Principal, session: str, typed: Mapping[str, str], error: ApiError | None = None
 ) -> Response:
     """The cart with what is still asked for, or the order that was placed; with what went wrong, if something did."""
-    async with request.app.state.database.connection() as connection:
+    async with service_of(request).database.connection() as connection:
         progress = await demo_checkout.progress(connection, principal)
     store = principal.store
     values = {
