@@ -1,4 +1,6 @@
-"""What the database is and what it is asked, as files: `migrations/*.sql`, `queries/<context>/<topic>.sql`, `checks.sql`.
+"""What the database is and what it is asked, as files.
+
+Those are `migrations/*.sql`, `queries/<context>/<topic>.sql` and `checks.sql`.
 
 A file of statements is a list of
 
@@ -45,7 +47,10 @@ class Migration(NamedTuple):
 
 @cache
 def queries(topic: str) -> Mapping[str, str]:
-    """The statements of `queries/<topic>.sql` (`orders/checkout`) by name. Raises StartupError for a missing or malformed file."""
+    """The statements of `queries/<topic>.sql` by name; a topic is `orders/checkout`.
+
+    Raises StartupError for a missing or malformed file.
+    """
     found = read_statements(FOLDER / "queries" / f"{topic}.sql")
     return MappingProxyType({statement.name: statement.text for statement in found})
 
