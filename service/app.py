@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette_compress import CompressMiddleware
 
-from service import gateways
 from service.errors import ApiError, MethodNotAllowed, NotFound, StartupError, Unavailable
+from service.gateways import Gateways, configured
 from service.http import state
 from service.http.api.conditions import NotModified
 from service.http.exchange import exchange_of
@@ -37,14 +37,13 @@ TOLD = (
 """The headers of an answer that such pages may read."""
 
 
-def create_app(settings: Settings | None = None) -> Starlette:
-    """The application for these settings, by default those of the environment.
+def create_app(settings: Settings | None = None, gateways: Gateways | None = None) -> Starlette:
+    """The application for these settings, by default those of the environment, and gateways, by default the settings'.
 
     `settings.database_url` must be set by now and have its migrations; the pool opens with the application's lifespan.
     Raises StartupError when the signing keys are missing.
     """
     settings = (settings or Settings()).with_keys()
-    gateways.configure(settings)
     if settings.database_url is None:
         raise StartupError(
             "Set DATABASE_URL, or start with `reprise up` or `reprise serve`, which bring their own Postgres."
@@ -54,7 +53,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         routes=routes,
         middleware=_middleware(settings),
         exception_handlers={ApiError: _api_error, HTTPException: _http_exception},
-        lifespan=state.serving(settings),
+        lifespan=state.serving(settings, configured(settings) if gateways is None else gateways),
     )
     app.router.redirect_slashes = False
     return app

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 
+from service.gateways import Gateways
 from service.http.token_cache import TokenCache
 from service.http.watch.lookout import Lookout
+from service.operations.generic import phases
 from service.operations.generic.numbers import Numbers
+from service.operations.generic.phases import Work
 from service.rules.calendar_tokens import CalendarKeys
 from service.rules.repeat_links import LinkKeys
 from service.settings import Settings
 from service.store.pool import Database, open_configured
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,11 @@ class Service(Process):
     tokens: TokenCache
     link_keys: LinkKeys
     calendar_keys: CalendarKeys
+    gateways: Gateways
+
+    async def run(self, work: Work[T]) -> T:
+        """Run work to its result, in as many transactions as it takes. Raises what `phases.run` raises."""
+        return await phases.run(self.database, self.gateways, work)
 
 
 def process_of(request: Request) -> Process:
@@ -49,8 +60,8 @@ def service_of(request: Request) -> Service:
     return service
 
 
-def serving(settings: Settings) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
-    """The lifespan of the API: a `Service` by these settings, whose pool is open meanwhile."""
+def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    """The lifespan of the API: a `Service` by these settings that asks these gateways; its pool is open meanwhile."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -63,6 +74,7 @@ def serving(settings: Settings) -> Callable[[Starlette], AbstractAsyncContextMan
                 tokens=TokenCache(settings.token_cache_seconds),
                 link_keys=LinkKeys(settings.keys),
                 calendar_keys=CalendarKeys(settings.keys),
+                gateways=gateways,
             )
             yield
 

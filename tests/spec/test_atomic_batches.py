@@ -17,10 +17,10 @@ from schemas.base import ToMany
 from service import clock
 from service.jsonapi import atomic
 from service.operations.access import tokens
+from service.operations.generic import phases
 from service.operations.generic.batches import Step, run
 from service.principal import Store
 from service.resources import RESOURCES
-from service.store import phases
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.spec.operating import Batches, add, local, one, relate, remove, update

@@ -33,11 +33,11 @@ from service.jsonapi.pagination import PROFILE, Page
 from service.jsonapi.query import Parameters, Query, Selection, Shape, parameters, parse
 from service.jsonapi.unknown import no_relationship, no_type
 from service.operations.generic.created import Created
+from service.operations.generic.phases import Interlude, Work
 from service.operations.generic.writing import Writer
 from service.principal import Principal, Viewer
 from service.resources import RESOURCES, Entry, visible_to
 from service.store import read
-from service.store.phases import Interlude, Work
 from service.store.pool import Connection
 from service.store.read import Rows, Within
 

@@ -29,10 +29,10 @@ from service.http.exchange import exchange_of
 from service.jsonapi import body
 from service.jsonapi.document import VERSION
 from service.jsonapi.query import parameters, parse
+from service.operations.generic.phases import Interlude, Work
 from service.principal import Principal
 from service.resources import METHOD_CODES, Entry, visible_to
 from service.store import read
-from service.store.phases import Interlude, Work
 from service.store.pool import Connection
 
 
