@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import clock, correlation
 from service.errors import ApiError, HeadersTooLarge, InvalidHeader, TooLarge, UriTooLong
-from service.http.api.conditions import coded
+from service.http.api.conditions import tag_in_coding
 from service.http.exchange import Exchange, begin, exchange_of
 from service.http.pages import calendars
 from service.http.watch import metrics
@@ -170,7 +170,7 @@ class CodedTags:
                 headers = MutableHeaders(raw=message["headers"])
                 if "etag" in headers:
                     if "content-encoding" in headers:
-                        headers["ETag"] = coded(headers["etag"], headers["content-encoding"])
+                        headers["ETag"] = tag_in_coding(headers["etag"], headers["content-encoding"])
                     if "accept-encoding" not in headers.get("vary", "").lower():
                         headers.add_vary_header("Accept-Encoding")
             await send(message)

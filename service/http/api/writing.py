@@ -50,7 +50,7 @@ async def update(request: Request) -> Response:
 
     async def work(connection: Connection) -> Response | Interlude[Response]:
         locked = await writer.lock(connection, principal, entry.resource, id_)
-        conditions.require(request, locked.version)
+        conditions.check_if_match(request, locked.version)
         return await answer(connection, lambda held: writer.update_in_steps(held, principal, locked, draft))
 
     async def answer(connection: Connection, change: Work[None]) -> Response | Interlude[Response]:
@@ -80,7 +80,7 @@ async def remove(request: Request) -> Response:
 
     async def work(connection: Connection) -> Response:
         locked = await writer.lock(connection, principal, entry.resource, id_)
-        conditions.require(request, locked.version)
+        conditions.check_if_match(request, locked.version)
         await writer.remove(connection, principal, locked)
         if prefer.wanted(request) == prefer.REPRESENTATION:
             return _nothing_left(request)
@@ -101,7 +101,7 @@ async def relationship(request: Request) -> Response:
 
     async def work(connection: Connection) -> Response:
         locked = await writer.lock(connection, principal, entry.resource, within.id)
-        conditions.require(request, locked.version)
+        conditions.check_if_match(request, locked.version)
         await writer.relate(connection, principal, locked, within.name, linked, code=code)
         return no_content(request)
 
