@@ -8,19 +8,16 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import clock, correlation
-from service.errors import ApiError, HeadersTooLarge, InvalidHeader, TooLarge, UriTooLong
+from service.errors import HeadersTooLarge, InvalidHeader, TooLarge, UriTooLong
 from service.http.api.conditions import tag_in_coding
-from service.http.exchange import Exchange, begin, exchange_of
+from service.http.exchange import Exchange, begin
 from service.http.pages import calendars
 from service.http.watch import metrics
 from service.texts import Either
@@ -91,46 +88,12 @@ class RequestContext:
             log.info(
                 "request",
                 method=method,
-                path=_shown(scope["path"]),
+                path=loggable(scope["path"]),
                 status=status,
                 milliseconds=round(milliseconds, 2),
                 request_id=exchange.request_id,
                 trace_id=trace_id,
             )
-
-
-class Problems:
-    """Answers what goes wrong outside of the framework's own handling: in middleware, and by accident anywhere.
-
-    `render` makes the answer, in the shape of the part of the API that was asked. An accident is logged with the
-    request's id. Standing here, and not around everything as Starlette's own, it leaves the answer to the other
-    middleware, so that it too has an id and can be read by a browser's page.
-    """
-
-    def __init__(self, app: ASGIApp, render: Callable[[Request, Exception], Response]) -> None:
-        self.app = app
-        self.render = render
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        request, started = Request(scope, receive), False
-
-        async def watched(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watched)
-        except Exception as error:
-            if not isinstance(error, ApiError):
-                log.exception("accident", request_id=exchange_of(request).request_id, path=_shown(scope["path"]))
-            if started:
-                raise
-            await self.render(request, error)(scope, receive, send)
 
 
 class RequestLimits:
@@ -269,8 +232,8 @@ def _override(scope: Scope) -> None:
     scope["method"] = method
 
 
-def _shown(path: str) -> str:
-    """A path as it is logged: the token of a calendar's is left out."""
+def loggable(path: str) -> str:
+    """A path as log lines have it: without the token in the path of a calendar."""
     return f"{calendars.PREFIX}..." if path.startswith(calendars.PREFIX) else path
 
 
