@@ -12,7 +12,7 @@ import orjson
 
 from service import clock
 from service.errors import Invalid
-from service.gateways import GATEWAYS, needs_source, usable
+from service.gateways import asks_nobody, needs_source, usable
 from service.operations.catalogue import pricing, stock
 from service.principal import Store
 from service.rules.order_codes import order_code
@@ -255,7 +255,7 @@ def target(copy: Row, number: int, lines: Sequence[Line], at: datetime, *, coupo
         problems = placing_problems(_checkout(copy, status, at, ships=ships, free=not amounts.total))
         if problems:
             raise CopyFailed(problems)
-        asking = amounts.total > 0 and not GATEWAYS[copy["gateway"]].asks_nobody
+        asking = amounts.total > 0 and not asks_nobody(copy["gateway"])
         status = "placing" if asking else "placed"
         happened.append("orders.placing" if asking else "orders.place")
     elif not lines:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from service.errors import Invalid, InvalidState
+from service.gateways import Gateways
 from service.jsonapi.body import Draft
 from service.operations.catalogue.methods import check_methods
 from service.operations.events import outbox
 from service.operations.generic.change import Change, Locked
 from service.operations.generic.created import Created
 from service.operations.generic.numbers import take_number
+from service.operations.generic.phases import Interlude
 from service.operations.generic.writing import Writer
 from service.operations.orders import checkout, placing, sums
 from service.operations.parties import customers
@@ -20,7 +22,6 @@ from service.operations.tenant.terms import terms_of
 from service.principal import Principal
 from service.rules.order_codes import order_code
 from service.rules.states import OPEN_ORDERS, refused
-from service.store.phases import Interlude
 from service.store.pool import Connection
 from sql import queries
 
@@ -50,7 +51,7 @@ class Orders(Writer):
         link_id = row["repeat_link_id"]
         await checkout.count_factor(connection, principal, link_id)
 
-        async def nothing() -> None:
+        async def nothing(_: Gateways) -> None:
             """The attempt counts, whatever becomes of it."""
 
         async def then(connection: Connection, _: None) -> str | Created:

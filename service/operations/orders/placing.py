@@ -23,6 +23,7 @@ from service.operations.carts.contents import CartItem
 from service.operations.catalogue import buying, stock
 from service.operations.copies.targets import source_line
 from service.operations.events import outbox
+from service.operations.generic.phases import Interlude
 from service.operations.orders import paying
 from service.operations.parties import addresses
 from service.operations.payments import dunning
@@ -31,7 +32,6 @@ from service.operations.subscriptions import of_orders
 from service.principal import Principal, Store
 from service.rules.outcomes import Outcome
 from service.rules.states import BLANK, Checkout, Method, missing, refused
-from service.store.phases import Interlude
 from service.store.pool import Connection
 from service.store.rows import Row
 from service.texts import Phrase
