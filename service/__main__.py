@@ -26,7 +26,7 @@ from service.contract import openapi as contract
 from service.demo import load
 from service.errors import ApiError, Invalid, StartupError
 from service.operations.access import tokens
-from service.operations.tenant import opening
+from service.operations.tenant import stores
 from service.principal import CUSTOMER_SCOPES, SCOPES, Store
 from service.resources import RESOURCES
 from service.settings import Settings
@@ -237,7 +237,7 @@ def _checked(kind: Kind) -> Callable[[str], str]:
 
 
 def _slug(value: str | None) -> str | None:
-    if value is not None and opening.slugify(value) != value:
+    if value is not None and stores.slugify(value) != value:
         raise typer.BadParameter(told(Phrase("must be up to 63 lower-case letters, digits and hyphens")))
     return value
 
@@ -260,7 +260,7 @@ def create_store(
 
     async def create(url: str) -> Store:
         async with migrated(url) as connection, connection.transaction():
-            return await opening.create(
+            return await stores.create(
                 connection,
                 store_id=id,
                 name=name,
@@ -311,7 +311,7 @@ def create_token(
     async def create(url: str) -> str:
         at = clock.now()
         async with migrated(url) as connection, connection.transaction():
-            if await opening.find(connection, store) is None:
+            if await stores.find(connection, store) is None:
                 raise StartupError("There is no store {store}.", store=store)
             _, token = await tokens.issue(
                 connection,

@@ -14,18 +14,22 @@ from schemas.base import PUBLIC, Resource, ToMany, Write, graph
 from service.errors import Forbidden
 from service.jsonapi.atomic import Code
 from service.operations.access import tokens
-from service.operations.catalogue.lines import Addresses, CartItems, OrderSubscriptionItems, Skus
+from service.operations.carts.cart_items import CartItems
+from service.operations.carts.carts import Carts
+from service.operations.catalogue.skus import Skus
 from service.operations.copies import recurring_order_copies
 from service.operations.copies.recurring_order_copies import Copies
 from service.operations.data.customers import Customers
 from service.operations.generic.created import Create
 from service.operations.generic.writing import Writer
 from service.operations.orders import order_copies
-from service.operations.orders.checkout import LineItems, Orders
-from service.operations.orders.drafts import Carts
+from service.operations.orders.line_items import LineItems
+from service.operations.orders.orders import Orders
+from service.operations.parties.addresses import Addresses
 from service.operations.repeating import reorders
 from service.operations.repeating.repeat_links import RepeatLinks
 from service.operations.subscriptions.occurrences import Occurrences
+from service.operations.subscriptions.order_subscription_items import OrderSubscriptionItems
 from service.operations.subscriptions.order_subscriptions import OrderSubscriptions
 from service.operations.tenant.stores import Stores
 from service.operations.tenant.test_clocks import TestClocks

@@ -13,7 +13,7 @@ from service.demo.documents import add_documents, add_fittings
 from service.demo.generator import Amounts, generate
 from service.demo.rows import TABLES, Row, Sheet
 from service.errors import StartupError
-from service.operations.tenant import opening
+from service.operations.tenant import stores
 from service.store.pool import Connection
 from sql import queries
 
@@ -92,7 +92,7 @@ async def has_stores(connection: Connection) -> bool:
 
 async def _store(connection: Connection, plan: Plan, at: datetime) -> tuple[Sheet, str]:
     """Make the store; gives an empty sheet for it, and its time zone."""
-    store = await opening.create(
+    store = await stores.create(
         connection,
         store_id=plan.store,
         name="Example Store",

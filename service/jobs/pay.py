@@ -11,7 +11,7 @@ from pgqueuer.models import Job
 from service.errors import ApiError, InProgress, Invalid, InvalidState, PaymentRefused
 from service.operations.events import outbox
 from service.operations.orders import paying, retries
-from service.operations.tenant import opening
+from service.operations.tenant import stores
 from service.principal import Store
 from service.store import phases
 from service.store.phases import Interlude
@@ -61,7 +61,7 @@ class PaymentJob:
 
     async def _run(self, store_id: int, step: Step) -> None:
         async def work(connection: Connection) -> Interlude[None] | None:
-            store = await opening.find(connection, store_id)
+            store = await stores.find(connection, store_id)
             return None if store is None else await step(connection, store)
 
         await phases.run(self._database, work)

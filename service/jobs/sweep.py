@@ -10,7 +10,7 @@ from service import clock
 from service.jobs.metrics import PARKED, SWEEP_FAILURES, SWEEPS
 from service.operations.payments import attempts, dunning
 from service.operations.subscriptions import alerts, sweep
-from service.operations.tenant import opening
+from service.operations.tenant import stores
 from service.store.pool import Database
 
 log = structlog.get_logger("reprise.sweep")
@@ -47,7 +47,7 @@ async def sweep_store(database: Database, store_id: int) -> int:
     copies = 0
     while True:
         async with database.transaction() as connection:
-            store = await opening.find(connection, store_id)
+            store = await stores.find(connection, store_id)
             if store is None:
                 return copies
             swept = await sweep.sweep(connection, store)
@@ -67,7 +67,7 @@ async def _announce(database: Database, store_id: int) -> None:
     looked = alerts.BATCH
     while looked == alerts.BATCH:
         async with database.transaction() as connection:
-            store = await opening.find(connection, store_id)
+            store = await stores.find(connection, store_id)
             looked = 0 if store is None else await alerts.alert(connection, store)
 
 
@@ -77,7 +77,7 @@ async def _retry(database: Database, store_id: int) -> None:
     found = dunning.BATCH
     while found == dunning.BATCH:
         async with database.transaction() as connection:
-            store = await opening.find(connection, store_id)
+            store = await stores.find(connection, store_id)
             # On a test clock time waits for them: the job that advances it sees to them itself.
             if store is None or store.frozen_at is not None:
                 return

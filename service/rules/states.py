@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from service.texts import Phrase
 
+OPEN_ORDERS = frozenset({"draft", "pending"})
+"""Order statuses in which an order and its lines can still be changed."""
+
 Messages = dict[str, list[str]]
 """What is wrong, by attribute or relationship: the shape of `errors_log`."""
 

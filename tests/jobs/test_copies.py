@@ -14,8 +14,9 @@ import schemas  # noqa: F401 -- declares the graph
 from service import clock
 from service.operations.copies import recurring_order_copies
 from service.operations.copies.targets import CopyFailed
-from service.operations.generic.numbers import Numbers, unscramble
+from service.operations.generic.numbers import Numbers
 from service.principal import Store
+from service.rules.order_codes import unscramble
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.factories import Line

@@ -144,7 +144,7 @@ async def _create(request: Request, entry: Entry) -> Response:
     rendering = rendering_of(request, principal)
     locale = languages.negotiate(request, principal.store.locale)
     draft = replace(draft, locale=locale, rendering=rendering)
-    make = entry.create.creating if isinstance(entry.create, Writer) else entry.create
+    make = entry.create.create_in_steps if isinstance(entry.create, Writer) else entry.create
 
     async def work(connection: Connection) -> Response | Interlude[Response]:
         return await answer(connection, lambda held: make(held, principal, draft))

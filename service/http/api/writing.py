@@ -51,7 +51,7 @@ async def update(request: Request) -> Response:
     async def work(connection: Connection) -> Response | Interlude[Response]:
         locked = await writer.lock(connection, principal, entry.resource, id_)
         conditions.require(request, locked.version)
-        return await answer(connection, lambda held: writer.updating(held, principal, locked, draft))
+        return await answer(connection, lambda held: writer.update_in_steps(held, principal, locked, draft))
 
     async def answer(connection: Connection, change: Work[None]) -> Response | Interlude[Response]:
         changed = await change(connection)

@@ -154,7 +154,7 @@ async def _order(database: Database, principal: Principal, form: Mapping[str, st
     linked = {"cart": {"data": {"type": "carts", "id": principal.cart_id}}}
     data = {"type": "orders", "attributes": {"_repeat_link_factor": said} if said else {}, "relationships": linked}
     draft = replace(body.creation(graph["orders"], {"data": data}, customer=True), number=number)
-    return str(await phases.run(database, lambda connection: writer.creating(connection, principal, draft)))
+    return str(await phases.run(database, lambda connection: writer.create_in_steps(connection, principal, draft)))
 
 
 async def _place(database: Database, principal: Principal, order_id: str, form: Mapping[str, str]) -> None:
@@ -174,7 +174,7 @@ async def _place(database: Database, principal: Principal, order_id: str, form: 
 
     async def work(connection: Connection) -> Interlude[None] | None:
         locked = await writer.lock(connection, principal, graph["orders"], order_id)
-        return await writer.updating(connection, principal, locked, draft)
+        return await writer.update_in_steps(connection, principal, locked, draft)
 
     await phases.run(database, work)
 

@@ -6,12 +6,12 @@ import re
 from datetime import timedelta
 
 from service import clock
-from service.operations.tenant import opening
+from service.operations.tenant import stores
 from service.principal import GUEST_SCOPES, Principal
 from service.store.pool import Connection
 from sql import queries
 
-CHECKOUT = queries("orders/checkout")
+SESSIONS = queries("access/sessions")
 
 LIVES_ON = timedelta(hours=24)
 """How long a session is good after its cart became an order: for placing that, and looking at it once more."""
@@ -27,8 +27,8 @@ async def find(
     Whose token came along may be a customer's, who is then known, or the shop's own; the session is worth no more for
     it. A cart of another customer than the one who is signed in is none.
     """
-    row = await connection.fetchrow(CHECKOUT["session"], store_id, session) if SESSION.fullmatch(session) else None
-    store = None if row is None else await opening.find(connection, store_id)
+    row = await connection.fetchrow(SESSIONS["session"], store_id, session) if SESSION.fullmatch(session) else None
+    store = None if row is None else await stores.find(connection, store_id)
     if row is None or store is None:
         return None
     if row["converted_at"] is not None and row["converted_at"] + LIVES_ON <= clock.now(store):

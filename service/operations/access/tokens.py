@@ -21,7 +21,7 @@ from service.errors import Conflict, Invalid, NotFound
 from service.jsonapi.body import Draft, blank
 from service.operations.events import outbox
 from service.operations.generic.created import Created
-from service.operations.tenant import opening
+from service.operations.tenant import stores
 from service.principal import CUSTOMER_SCOPES, SCOPES, Principal
 from service.store.pool import Connection
 from service.texts import Either, Phrase
@@ -148,7 +148,7 @@ async def find(connection: Connection, token: str, at: datetime) -> Principal | 
     if row is None:
         return None
     return Principal(
-        opening.from_row(row),
+        stores.from_row(row),
         row["token_id"],
         row["customer_id"],
         frozenset(row["scopes"]),

@@ -23,10 +23,11 @@ from service import clock
 from service.errors import ApiError, Conflict, Forbidden, Invalid, InvalidState, NotFound, raise_all
 from service.jsonapi.body import Draft
 from service.operations.copies import targets
-from service.operations.copies.targets import CopyFailed, Row, Target
+from service.operations.copies.targets import CopyFailed, Target
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
-from service.operations.generic.writing import Change, Writer
+from service.operations.generic.change import Change
+from service.operations.generic.writing import Writer
 from service.operations.payments import attempts
 from service.operations.payments.attempts import Due
 from service.principal import Principal, Store
@@ -34,6 +35,7 @@ from service.rules.increases import needs_approval
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN, Messages
 from service.store import queue
 from service.store.pool import Connection
+from service.store.rows import Row
 from sql import queries
 
 COPIES = queries("copies/copies")
@@ -98,7 +100,7 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
 class Copies(Writer):
     """Copies of either kind once they are asked for: what is the client's own changes, and those that are done go."""
 
-    async def release(self, change: Change) -> None:
+    async def before_delete(self, change: Change) -> None:
         """Integrations delete copies that are done, and those that nobody has begun and no occurrence waits for.
 
         The orders that copies led to stay, with what they know of subscription and occurrence. While the payment of one

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -14,21 +14,19 @@ from service import clock
 from service.errors import Invalid
 from service.gateways import GATEWAYS, needs_source, usable
 from service.operations.catalogue import pricing
-from service.operations.generic import numbers
 from service.principal import Store
+from service.rules.order_codes import order_code
 from service.rules.outcomes import CatalogueItem, Outcome, Policy, Price, SourceLine, decide
 from service.rules.states import BLANK, Checkout, Messages, Method, placing_problems, resting
 from service.rules.totals import LineTotals, Totals, line_totals, totals
 from service.store.pool import Connection
+from service.store.rows import Row
 from sql import queries
 
+STOCK = queries("catalogue/stock")
+TARGETS = queries("copies/targets")
+
 COPIES = queries("copies/copies")
-
-
-class Row(Protocol):
-    """A row of a statement, by the names of its columns."""
-
-    def __getitem__(self, column: str, /) -> Any: ...
 
 
 class CopyFailed(Exception):
@@ -311,7 +309,7 @@ async def take_stock(connection: Connection, store: Store, lines: Sequence[Line]
     needed: Counter[str] = Counter()
     for line in lines:
         needed[line.product.sku_id] += line.item["quantity"]
-    rows = await connection.fetch(numbers.ORDERS["take_stock"], store.id, list(needed), list(needed.values()), at)
+    rows = await connection.fetch(STOCK["take_stock"], store.id, list(needed), list(needed.values()), at)
     short = {row["sku_id"] for row in rows}
     return list(dict.fromkeys(line.item["sku_code"] for line in lines if line.product.sku_id in short))
 
@@ -321,9 +319,7 @@ async def write(connection: Connection, store: Store, planned: Sequence[Target],
     ids = [clock.new_id() for _ in planned]
     drafts = [_draft(target, id_) for target, id_ in zip(planned, ids, strict=True)]
     lines = [line for target, id_ in zip(planned, ids, strict=True) for line in _draft_lines(target, id_)]
-    await connection.execute(
-        numbers.ORDERS["copy"], store.id, orjson.dumps(drafts).decode(), orjson.dumps(lines).decode(), at
-    )
+    await connection.execute(TARGETS["copy"], store.id, orjson.dumps(drafts).decode(), orjson.dumps(lines).decode(), at)
     return ids
 
 
@@ -334,7 +330,7 @@ def _draft(target: Target, id_: str) -> dict[str, Any]:
         "id": id_,
         "source_order_id": copy["source_order_id"],
         "number": target.number,
-        "code": numbers.order_code(target.number, prefix=copy["order_prefix"], suffix=copy["order_suffix"]),
+        "code": order_code(target.number, prefix=copy["order_prefix"], suffix=copy["order_suffix"]),
         "status": target.status,
         "payment_status": target.payment_status,
         "fulfillment_status": target.fulfillment_status,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from service import clock
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
-from service.operations.generic.writing import Change, Writer
+from service.operations.generic.change import Change
+from service.operations.generic.writing import Writer
 from service.operations.subscriptions import order_subscriptions
 from sql import queries
 
@@ -15,13 +16,13 @@ ERASING = queries("data/erasing")
 class Customers(Writer):
     """Customers, who can be erased by the trigger `_erase`; orders stay, with their amounts and without the person."""
 
-    async def complete(self, change: Change) -> None:
+    async def before_write(self, change: Change) -> None:
         """Take the person out of the customer."""
         if change.draft.triggers.get("_erase"):
             change.columns |= dict.fromkeys(("shopper_reference", "profile_id", "tax_exemption_code", "reference"))
             change.columns |= {"email": _nobody(change), "reference_origin": None, "metadata": "{}"}
 
-    async def settle(self, change: Change) -> None:
+    async def after_write(self, change: Change) -> None:
         """Take the person out of all that is theirs, and end it."""
         if not change.draft.triggers.get("_erase"):
             return

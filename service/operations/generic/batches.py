@@ -15,8 +15,9 @@ from service.jsonapi.atomic import Operation, pointing
 from service.jsonapi.body import Draft, not_found
 from service.jsonapi.document import Row
 from service.jsonapi.query import Selection
+from service.operations.generic.change import Change, Locked
 from service.operations.generic.created import Create, Created
-from service.operations.generic.writing import Change, Locked, Unsettled, Writer
+from service.operations.generic.writing import Deferred, Writer
 from service.principal import Principal
 from service.store import read
 from service.store.pool import Connection
@@ -62,7 +63,7 @@ async def run(connection: Connection, principal: Principal, steps: Sequence[Step
                     meta={"limit": MOST_SECONDS},
                 )
             await batch.carry_out(step, position)
-    await batch.settle()
+    await batch.finish()
     await batch.read()
     return batch.results
 
@@ -72,7 +73,7 @@ class _Batch:
 
     `_own` are the resources that nobody else can have changed since: those that it made, or checked the version of.
     `_unread` are those that results are to show, each at a position; they are read together as late as may be.
-    `_unsettled` are wholes that are settled once for many operations on their parts, all of them of one writer.
+    `_deferred` are wholes that are finished once for many operations on their parts, all of them of one writer.
     """
 
     def __init__(self, connection: Connection, principal: Principal, length: int) -> None:
@@ -81,7 +82,7 @@ class _Batch:
         self._principal = principal
         self._own: set[_Key] = set()
         self._unread: dict[_Key, tuple[int, Created]] = {}
-        self._unsettled: dict[tuple[Writer, str], tuple[int, Change]] = {}
+        self._deferred: dict[tuple[Writer, str], tuple[int, Change]] = {}
 
     async def prepare(self, step: Step) -> None:
         """Settle what an operation may depend on, and read what it changes again, or might remove.
@@ -89,8 +90,8 @@ class _Batch:
         What removes a resource may take others along, and so may operations that do more than write one resource.
         """
         operation = step.operation
-        if any(writer is not step.by for writer, _ in self._unsettled):
-            await self.settle()
+        if any(writer is not step.by for writer, _ in self._deferred):
+            await self.finish()
         removes = operation.code == "remove" and not operation.relationship
         if removes or not isinstance(step.by, Writer):
             await self.read([key for key, (position, _) in self._unread.items() if self.results[position] is None])
@@ -100,24 +101,24 @@ class _Batch:
 
     async def carry_out(self, step: Step, position: int) -> None:
         """Let an operation take effect, at its position."""
-        operation, unsettled = step.operation, Unsettled()
+        operation, deferred = step.operation, Deferred()
         if operation.code == "add" and operation.draft is not None:
-            created = await self._make(step.by, operation.draft, unsettled)
+            created = await self._make(step.by, operation.draft, deferred)
             self._own.add((operation.resource, created.id))
         else:
             assert isinstance(step.by, Writer)  # noqa: S101 -- nothing else changes what is there
             created = Created(str(operation.id))
-            await self._change(step.by, operation, unsettled)
+            await self._change(step.by, operation, deferred)
         if operation.draft is not None:
             self._unread[operation.resource, created.id] = (position, created)
-        self._unsettled |= {key: (position, change) for key, change in unsettled.items()}
+        self._deferred |= {key: (position, change) for key, change in deferred.items()}
 
-    async def _make(self, by: Create | Writer, draft: Draft, unsettled: Unsettled) -> Created:
+    async def _make(self, by: Create | Writer, draft: Draft, deferred: Deferred) -> Created:
         if isinstance(by, Writer):
-            return Created(await by.create(self._connection, self._principal, draft, unsettled))
+            return Created(await by.create(self._connection, self._principal, draft, deferred))
         return Created.of(await by(self._connection, self._principal, draft))
 
-    async def _change(self, writer: Writer, operation: Operation, unsettled: Unsettled) -> None:
+    async def _change(self, writer: Writer, operation: Operation, deferred: Deferred) -> None:
         connection, principal = self._connection, self._principal
         locked = await writer.lock(connection, principal, operation.resource, str(operation.id))
         self._check_version(locked, operation.version)
@@ -125,9 +126,9 @@ class _Batch:
             name, linked = operation.relationship, operation.linked
             await writer.relate(connection, principal, locked, name, linked, code=operation.code)
         elif operation.draft is not None:
-            await writer.update(connection, principal, locked, operation.draft, unsettled)
+            await writer.update(connection, principal, locked, operation.draft, deferred)
         else:
-            await writer.remove(connection, principal, locked, unsettled)
+            await writer.remove(connection, principal, locked, deferred)
 
     def _check_version(self, locked: Locked, wanted: int | None) -> None:
         """Compare a resource's version with the one that the client names, as If-Match does for a single request.
@@ -152,12 +153,12 @@ class _Batch:
             )
         self._own.add(key)
 
-    async def settle(self) -> None:
+    async def finish(self) -> None:
         """Settle the wholes that wait for it."""
-        for (writer, _), (position, change) in self._unsettled.items():
+        for (writer, _), (position, change) in self._deferred.items():
             with pointing(position):
-                await writer.settle(change)
-        self._unsettled.clear()
+                await writer.after_write(change)
+        self._deferred.clear()
 
     async def read(self, keys: Iterable[_Key] | None = None) -> None:
         """Read what results are to show, all or these: one statement per type. What is gone stays as it was read."""
@@ -165,7 +166,7 @@ class _Batch:
         for resource, id_ in self._unread if keys is None else keys:
             wanted.setdefault(resource, []).append(str(id_))
         if wanted:
-            await self.settle()
+            await self.finish()
         viewer = self._principal.viewer
         for resource, ids in wanted.items():
             selection = Selection(resource)

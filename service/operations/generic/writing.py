@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import orjson
@@ -25,132 +24,40 @@ from service.jsonapi.document import layout, serializer
 from service.jsonapi.query import Selection
 from service.operations.events import outbox
 from service.operations.generic import tagging
+from service.operations.generic.change import Change, Locked
 from service.operations.generic.created import Created
-from service.principal import Principal, Store, Viewer
+from service.principal import Principal
 from service.store import write
 from service.store.phases import Interlude
 from service.store.pool import Connection
 from service.store.write import Columns
 
-OF_THE_CLIENT = frozenset({"reference", "reference_origin", "metadata"})
-"""Attributes that stay the client's own: they may change whatever state a resource is in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """A resource that is about to change, with all its columns, and those of the whole that it is part of."""
-
-    resource: type[Resource]
-    id: str
-    row: Columns
-    whole: Columns
-
-    @property
-    def version(self) -> int:
-        """The version that the change starts from."""
-        return int(self.row["version"])
-
-
-@dataclass(slots=True)
-class Change:
-    """What is about to be written of a draft: hooks add columns and note problems.
-
-    `before` are the columns of the resource as it is, empty for a new one; `whole` those of what it is part of.
-    `happened` are the verbs that `complete` did, each an event of its own (`activate`); `kept` is what it leaves for
-    `settle`.
-    """
-
-    connection: Connection
-    principal: Principal
-    draft: Draft
-    at: datetime
-    before: Columns = field(default_factory=dict)
-    whole: Columns = field(default_factory=dict)
-    columns: dict[str, Any] = field(default_factory=dict)
-    joins: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    problems: list[ApiError] = field(default_factory=list)
-    happened: list[str] = field(default_factory=list)
-    kept: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def store(self) -> Store:
-        """The store that it happens in."""
-        return self.principal.store
-
-    @property
-    def rendering(self) -> Rendering:
-        """How its sender sees resources."""
-        return self.draft.rendering or Rendering("", self.store.mode, self.store.locale, self.at)
-
-    @property
-    def resource(self) -> type[Resource]:
-        """The type of the resource."""
-        return self.draft.resource
-
-    @property
-    def id(self) -> str:
-        """The id of the resource, settled by now also for a new one."""
-        return str(self.draft.id)
-
-    @property
-    def viewer(self) -> Viewer:
-        """Whose eyes it is seen with."""
-        return self.principal.viewer
-
-    @property
-    def new(self) -> bool:
-        """Whether the resource is being made."""
-        return not self.before
-
-    def value(self, column: str) -> Any:
-        """What a column will hold."""
-        return self.columns[column] if column in self.columns else self.before.get(column)
-
-    def only_of_the_client(self) -> bool:
-        """Whether nothing changes but what is the client's own, and tags."""
-        return self.changed().keys() <= OF_THE_CLIENT
-
-    def sets(self, *columns: str) -> bool:
-        """Whether one of these columns is set by a new resource, or set to something else than before."""
-        return any(column in self.columns and not self._holds(column, self.columns[column]) for column in columns)
-
-    def changed(self) -> dict[str, Any]:
-        """The columns that will hold something else than before; JSON is compared as JSON."""
-        return {column: value for column, value in self.columns.items() if not self._holds(column, value)}
-
-    def _holds(self, column: str, value: Any) -> bool:
-        if self.new:
-            return False
-        held = self.before.get(column)
-        if isinstance(self.resource.columns().get(column), Json) and held is not None and value is not None:
-            return bool(orjson.loads(held) == orjson.loads(value))
-        return bool(held == value)
-
 
 class Writer:
-    """How a type is written. The base keeps what was sent; a type that does more overrides the hooks.
+    """How a type is written. The base keeps what was sent; a type that does more overrides its moments.
 
-    `whole` names the relationship to what a resource is part of and is locked with; settling a part is then settling
-    its whole, and no other part depends on it.
+    A change goes through `before_write`, one statement, and `after_write`; a deletion through `before_delete`. `whole`
+    names the relationship to what a resource is part of and is locked with; then `after_write` looks at the whole
+    alone, so that many changes of its parts need it once.
     """
 
     whole: ClassVar[str] = ""
 
-    async def complete(self, change: Change) -> None:
-        """Work out columns that follow from what was sent, and note problems; nothing is written yet."""
+    async def before_write(self, change: Change) -> None:
+        """Work out columns that follow from what was sent, and note problems. Nothing is written yet."""
 
-    async def settle(self, change: Change) -> None:
-        """Bring what depends on the resource up to date once it is written; its whole also once it is deleted."""
+    async def after_write(self, change: Change) -> None:
+        """Bring up to date what depends on the resource. A part's runs also after the part was deleted."""
 
-    async def release(self, change: Change) -> None:
-        """Note what keeps a resource from being deleted, beside the resources that refer to it."""
+    async def before_delete(self, change: Change) -> None:
+        """Note what keeps a resource from being deleted. Resources that refer to it do so anyway."""
 
     async def create(
-        self, connection: Connection, principal: Principal, draft: Draft, unsettled: Unsettled | None = None
+        self, connection: Connection, principal: Principal, draft: Draft, deferred: Deferred | None = None
     ) -> str:
-        """Make the resource of a draft; gives its id. Raises ApiError subclasses, all problems at once.
+        """Make the resource of a draft and return its id. Raises ApiError subclasses, all problems at once.
 
-        With `unsettled`, here and below, the whole of a part is noted there, for the caller to settle.
+        With `deferred`, here and below, a part's whole is noted there, and the caller calls `after_write` for it.
         """
         _check_customer(principal, draft.resource, creating=True)
         draft = replace(draft, id=draft.id or clock.new_id())
@@ -164,16 +71,16 @@ class Writer:
         await self._complete(change)
         await write.insert(connection, principal.store.id, draft, change.columns, change.joins, at=change.at)
         await _record(change, "create")
-        await self._settle(change, unsettled)
+        await self._finish(change, deferred)
         return change.id
 
-    async def creating(
+    async def create_in_steps(
         self, connection: Connection, principal: Principal, draft: Draft
     ) -> str | Created | Interlude[str | Created]:
-        """Make the resource of a draft, in as many transactions as that takes. `create` does it in one, or refuses."""
+        """Make the resource of a draft in as many transactions as that takes. `create` does it in one, or refuses."""
         return await self.create(connection, principal, draft)
 
-    async def updating(
+    async def update_in_steps(
         self, connection: Connection, principal: Principal, locked: Locked, draft: Draft
     ) -> Interlude[None] | None:
         """Change a locked resource, in as many transactions as that takes. `update` does it in one, or refuses."""
@@ -201,7 +108,7 @@ class Writer:
         principal: Principal,
         locked: Locked,
         draft: Draft,
-        unsettled: Unsettled | None = None,
+        deferred: Deferred | None = None,
     ) -> None:
         """Change a locked resource as a draft says. Raises ApiError subclasses, all problems at once.
 
@@ -219,7 +126,7 @@ class Writer:
             return
         await write.update(connection, principal.store.id, draft, change.columns, change.joins, at=at)
         await _record(change, "update")
-        await self._settle(change, unsettled)
+        await self._finish(change, deferred)
 
     async def relate(
         self, connection: Connection, principal: Principal, locked: Locked, name: str, linked: Linked, *, code: Code
@@ -242,28 +149,28 @@ class Writer:
             await self.update(connection, principal, locked, draft)
 
     async def remove(
-        self, connection: Connection, principal: Principal, locked: Locked, unsettled: Unsettled | None = None
+        self, connection: Connection, principal: Principal, locked: Locked, deferred: Deferred | None = None
     ) -> None:
         """Delete a locked resource. Raises InvalidState when its state, or others that refer to it, forbid it."""
         _check_customer(principal, locked.resource, deleting=True)
         draft = Draft(locked.resource, locked.id)
         change = Change(connection, principal, draft, clock.now(principal.store), locked.row, locked.whole)
-        await self.release(change)
+        await self.before_delete(change)
         raise_all(change.problems)
         await write.delete(connection, principal.store.id, locked.resource, locked.id)
         await _record(change, "destroy")
         if self.whole:
-            await self._settle(change, unsettled)
+            await self._finish(change, deferred)
 
-    async def _settle(self, change: Change, unsettled: Unsettled | None) -> None:
-        if unsettled is None or not self.whole:
-            await self.settle(change)
+    async def _finish(self, change: Change, deferred: Deferred | None) -> None:
+        if deferred is None or not self.whole:
+            await self.after_write(change)
         else:
-            unsettled[self, change.whole["id"]] = change
+            deferred[self, change.whole["id"]] = change
 
     async def _complete(self, change: Change) -> None:
         await _take_joins(change)
-        await self.complete(change)
+        await self.before_write(change)
         raise_all(change.problems)
 
     async def _lock_whole(self, change: Change, id_: str | None) -> Columns:
@@ -274,8 +181,8 @@ class Writer:
         return locked
 
 
-Unsettled = dict[tuple[Writer, str], Change]
-"""By writer and id the wholes that are still to be settled, each with the last change to a part of it."""
+Deferred = dict[tuple[Writer, str], Change]
+"""By writer and id the wholes whose `after_write` is still to come, each with the last change to a part of it."""
 
 
 @contextmanager

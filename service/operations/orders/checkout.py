@@ -7,39 +7,30 @@ has to be its customer: signed in, or by what the store asks for instead.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from limits import RateLimitItemPerDay
 
 from service import clock
 from service.errors import Forbidden, Gone, Invalid, InvalidState, TooManyRequests
-from service.jsonapi.body import Draft
 from service.operations.carts import contents
 from service.operations.carts.contents import Cart
-from service.operations.catalogue import buying, lines, pricing
-from service.operations.copies.targets import Row
+from service.operations.catalogue import buying, pricing
 from service.operations.events import outbox
-from service.operations.generic.created import Created
-from service.operations.generic.writing import OF_THE_CLIENT, Change, Locked
-from service.operations.orders import drafts, placing
+from service.operations.generic.change import Change
 from service.operations.parties import addresses
-from service.operations.subscriptions import of_orders
 from service.principal import Principal
 from service.rules.outcomes import SourceLine
-from service.rules.states import refused
 from service.store import limits
-from service.store.phases import Interlude
 from service.store.pool import Connection
+from service.store.rows import Row
 from sql import queries
 
 CHECKOUT = queries("orders/checkout")
+CUSTOMERS = queries("parties/customers")
 
 ATTEMPTS = RateLimitItemPerDay(10, namespace="repeat_link_factors")
 """How often somebody may try to say what a repeat link's customer would know."""
 
-_ALONE = ("_place", "_cancel")
-"""Triggers that take more than one transaction."""
-_FACTOR = "_repeat_link_factor"
+FACTOR = "_repeat_link_factor"
 """What a new order is sent with, and counted before the order is made: another transaction."""
 
 _CARRIED = (
@@ -54,138 +45,7 @@ _CARRIED = (
 """Columns of an order that are its cart's, unless something else is sent."""
 
 
-class Orders(drafts.Orders):
-    """Orders, also of carts, with all that happens to them until they are approved or cancelled."""
-
-    async def creating(
-        self, connection: Connection, principal: Principal, draft: Draft
-    ) -> str | Created | Interlude[str | Created]:
-        """Make an order. What the buyer knows of a repeat link's order is counted before it is looked at."""
-        said, pointer = draft.triggers.get(_FACTOR), draft.pointer(_FACTOR)
-        cart_id = principal.cart_id or draft.related("cart")
-        draft = replace(draft, triggers={name: value for name, value in draft.triggers.items() if name != _FACTOR})
-        if said is None or cart_id is None or principal.owner is None:
-            return await self.create(connection, principal, draft)
-        row = await connection.fetchrow(CHECKOUT["factor"], principal.store.id, cart_id)
-        if row is None:
-            return await self.create(connection, principal, draft)
-        link_id = row["repeat_link_id"]
-        await _count(connection, principal, link_id)
-
-        async def nothing() -> None:
-            """The attempt counts, whatever becomes of it."""
-
-        async def then(connection: Connection, _: None) -> str | Created:
-            if not _knows(row["answers"], said):
-                raise Invalid(
-                    "_repeat_link_factor - is not what the order says",
-                    pointer=pointer,
-                    meta={"error": "wrong_factor"},
-                )
-            return await self.create(connection, replace(principal, proven_link_id=link_id), draft)
-
-        return Interlude(nothing, then)
-
-    async def updating(
-        self, connection: Connection, principal: Principal, locked: Locked, draft: Draft
-    ) -> Interlude[None] | None:
-        """Change a locked order, then place or cancel it where that is asked for."""
-        asked = [name for name in _ALONE if draft.triggers.get(name)]
-        if len(asked) > 1:
-            raise Invalid("An order is either placed or cancelled.", pointer=draft.pointer(*asked))
-        if not asked:
-            await self.update(connection, principal, locked, draft)
-            return None
-        others = {
-            name: value for name, value in draft.triggers.items() if name not in (*asked, "_payment_source_token")
-        }
-        rest = replace(draft, triggers=others)
-        if rest.attributes or rest.relationships or rest.triggers or rest.echoes:
-            await self.update(connection, principal, locked, rest)
-        act = placing.place if asked == ["_place"] else placing.cancel
-        return await act(connection, principal, locked.id, draft)
-
-    async def complete(self, change: Change) -> None:
-        """Take over the cart of a new order; do what triggers ask for."""
-        for name in (*_ALONE, _FACTOR, "_payment_source_token"):
-            if change.draft.triggers.get(name):
-                pointer = change.draft.pointer(name)
-                change.problems.append(Invalid("{name} - takes a request of its own", name=name, pointer=pointer))
-        cart = await _take_over(change) if change.new and change.columns.get("cart_id") is not None else None
-        await super().complete(change)
-        if cart is not None:
-            change.columns |= {"tax_included": cart.tax_included, "discount_amount_cents": cart.discount_amount_cents}
-            await _keep_addresses(change)
-        elif change.before.get("cart_id") is not None and change.sets("coupon_code"):
-            pointer = change.draft.pointer("coupon_code")
-            change.problems.append(
-                InvalidState("The order was made of a cart: its coupon is what the cart had.", pointer=pointer)
-            )
-        if change.draft.triggers.get("_refresh_prices"):
-            _refresh(change)
-        if change.draft.triggers.get("_approve"):
-            _approve(change)
-        if change.draft.triggers.get(of_orders.TRIGGER):
-            await of_orders.prepare(change)
-
-    async def settle(self, change: Change) -> None:
-        """Give an order of a cart its lines; work out the amounts; make subscriptions of it."""
-        cart_id = change.columns.get("cart_id")
-        if change.new and cart_id is not None:
-            await _convert(change, cart_id)
-        elif "refreshed_at" in change.columns:
-            await placing.refresh_prices(change.connection, change.store, change.id, change.at)
-        await super().settle(change)
-        if not change.new and change.columns.get("status") == "approved":
-            actor = outbox.actor(change.principal)
-            await outbox.record(change.connection, change.store, "orders.approve", change.id, actor=actor)
-        await of_orders.create(change)
-
-    async def release(self, change: Change) -> None:
-        """An order of a cart stays, as its cart does."""
-        if change.before["cart_id"] is not None:
-            change.problems.append(InvalidState("The order was made of a cart: it can't be deleted, but cancelled."))
-        await super().release(change)
-
-
-class LineItems(lines.LineItems):
-    """Lines of orders; those of an order of a cart are what the cart held, since its discounts are for that."""
-
-    async def complete(self, change: Change) -> None:
-        """Work out the line."""
-        _check_open(change)
-        await super().complete(change)
-
-    async def release(self, change: Change) -> None:
-        """Note what keeps the line."""
-        _check_open(change)
-        await super().release(change)
-
-
-def _check_open(change: Change) -> None:
-    of_cart = change.whole.get("cart_id") is not None and change.principal.owner is not None
-    harmless = change.changed().keys() <= OF_THE_CLIENT | {"frequency"}
-    if of_cart and not (change.before and change.draft.attributes and harmless):
-        change.problems.append(InvalidState("The order was made of a cart: its lines are what the cart held."))
-
-
-def _refresh(change: Change) -> None:
-    if change.value("cart_id") is None:
-        pointer = change.draft.pointer("_refresh_prices")
-        change.problems.append(InvalidState("Only orders of carts follow the prices of today.", pointer=pointer))
-    change.columns["refreshed_at"] = change.at
-
-
-def _approve(change: Change) -> None:
-    status = change.before["status"]
-    reason = None if status == "approved" else refused(status, "approved")
-    if reason is not None:
-        change.problems.append(InvalidState("{reason}", reason=reason, pointer=change.draft.pointer("_approve")))
-    elif status != "approved":
-        change.columns |= {"status": "approved", "approved_at": change.at}
-
-
-async def _take_over(change: Change) -> Cart | None:
+async def take_over(change: Change) -> Cart | None:
     """Lock the cart of a new order and take over what it has; None with a problem noted when it can't be had."""
     connection, store = change.connection, change.store
     pointer, columns = change.draft.pointer("cart"), change.columns
@@ -281,12 +141,12 @@ async def _buyer(change: Change, row: Row) -> dict[str, str | None]:
     if of_link:
         customer_id, email = customer_id or row["source_customer_id"], email or row["source_customer_email"]
     if email is None and customer_id is not None:
-        found = await change.connection.fetchrow(drafts.WRITES["customer"], change.store.id, customer_id)
+        found = await change.connection.fetchrow(CUSTOMERS["customer"], change.store.id, customer_id)
         email = found and found["email"]
     return {"customer_id": customer_id, "customer_email": email}
 
 
-async def _keep_addresses(change: Change) -> None:
+async def keep_addresses(change: Change) -> None:
     """Give an order copies of the addresses that it was told to use."""
     columns = ("billing_address_id", "shipping_address_id")
     copies = await addresses.snapshots(
@@ -299,7 +159,7 @@ async def _keep_addresses(change: Change) -> None:
     change.columns |= dict(zip(columns, copies, strict=True))
 
 
-async def _convert(change: Change, cart_id: str) -> None:
+async def convert(change: Change, cart_id: str) -> None:
     """Make the lines of an order of its cart's items, and close the cart."""
     connection, store = change.connection, change.store
     cart = await contents.lock(connection, store, cart_id)
@@ -319,7 +179,7 @@ async def _convert(change: Change, cart_id: str) -> None:
     await outbox.record(connection, store, "carts.convert", cart_id, actor=actor)
 
 
-async def _count(connection: Connection, principal: Principal, link_id: str) -> None:
+async def count_factor(connection: Connection, principal: Principal, link_id: str) -> None:
     """Count an attempt to say what a repeat link's customer would know. Raises TooManyRequests."""
     at = clock.now()
     window = await limits.hit(connection, principal.store.id, ATTEMPTS, link_id, at=at)
@@ -330,7 +190,7 @@ async def _count(connection: Connection, principal: Principal, link_id: str) -> 
         )
 
 
-def _knows(answers: list[str], said: str) -> bool:
+def knows(answers: list[str], said: str) -> bool:
     """Whether what was said is one of the answers; blanks, hyphens and capitals don't matter."""
     return any(_plain(said) == _plain(answer) for answer in answers)
 

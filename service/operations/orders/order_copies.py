@@ -23,7 +23,7 @@ from service.operations.catalogue import pricing
 from service.operations.catalogue.pricing import PRICING
 from service.operations.copies import recurring_order_copies, targets
 from service.operations.copies.recurring_order_copies import COPIES, Claim
-from service.operations.copies.targets import CopyFailed, Line, Row
+from service.operations.copies.targets import CopyFailed, Line
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.orders import paying, placing
@@ -35,6 +35,7 @@ from service.rules.states import refused
 from service.rules.totals import LineTotals, line_total, tax
 from service.store import read
 from service.store.pool import Connection
+from service.store.rows import Row
 from sql import queries
 
 ORDER_COPIES = queries("orders/order_copies")

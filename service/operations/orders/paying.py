@@ -14,15 +14,18 @@ from service import clock
 from service.errors import InProgress, InvalidState, PaymentRefused
 from service.gateways import GATEWAYS
 from service.gateways.port import Answer, release, settle
-from service.operations.copies.targets import Row
 from service.operations.events import outbox
 from service.operations.payments import attempts, dunning
-from service.operations.payments.attempts import LEASE, PLACING, Attempt, Due
+from service.operations.payments.attempts import LEASE, Attempt, Due
 from service.operations.subscriptions import of_orders
 from service.principal import Store
 from service.store.phases import Interlude, failing
 from service.store.pool import Connection
+from service.store.rows import Row
 from service.texts import Phrase
+from sql import queries
+
+PLACING = queries("ordering/placing")
 
 
 async def begin(connection: Connection, store: Store, due: Due, *, actor: str) -> Interlude[None]:

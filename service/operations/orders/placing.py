@@ -21,20 +21,25 @@ from service.jsonapi.body import Draft
 from service.operations.carts import contents
 from service.operations.carts.contents import CartItem
 from service.operations.catalogue import buying
-from service.operations.copies.targets import Row, source_line
+from service.operations.copies.targets import source_line
 from service.operations.events import outbox
-from service.operations.generic.numbers import ORDERS
 from service.operations.orders import paying
 from service.operations.parties import addresses
 from service.operations.payments import dunning
-from service.operations.payments.attempts import PLACING, Due
+from service.operations.payments.attempts import Due
 from service.operations.subscriptions import of_orders
 from service.principal import Principal, Store
 from service.rules.outcomes import Outcome
 from service.rules.states import BLANK, Checkout, Method, missing, refused
 from service.store.phases import Interlude
 from service.store.pool import Connection
+from service.store.rows import Row
 from service.texts import Phrase
+from sql import queries
+
+STOCK = queries("catalogue/stock")
+PLACING = queries("ordering/placing")
+REPRICING = queries("orders/placing")
 
 
 async def place(connection: Connection, principal: Principal, order_id: str, draft: Draft) -> Interlude[None] | None:
@@ -147,9 +152,9 @@ async def refresh_prices(connection: Connection, store: Store, order_id: str, at
         | {"tax_rate": str(item.tax_rate), "tax_amount_cents": item.tax_amount_cents}
         for item in quote.items
     ]
-    await connection.execute(PLACING["reprice"], store.id, order_id, orjson.dumps(priced).decode(), at)
+    await connection.execute(REPRICING["reprice"], store.id, order_id, orjson.dumps(priced).decode(), at)
     coupon_code = facts["coupon_code"] if quote.coupon_status == "applied" else None
-    await connection.execute(PLACING["discount"], store.id, order_id, quote.totals.discount, coupon_code)
+    await connection.execute(REPRICING["discount"], store.id, order_id, quote.totals.discount, coupon_code)
 
 
 def _cart_item(row: Row) -> CartItem:
@@ -265,7 +270,7 @@ async def _take_stock(
     needed: Counter[str] = Counter()
     for outcome in outcomes:
         needed[outcome.line.sku_id or ""] += outcome.line.quantity
-    rows = await connection.fetch(ORDERS["take_stock"], store.id, list(needed), list(needed.values()), at)
+    rows = await connection.fetch(STOCK["take_stock"], store.id, list(needed), list(needed.values()), at)
     short = {row["sku_id"] for row in rows}
     return [
         Invalid(

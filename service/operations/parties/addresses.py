@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from service import clock
+from service.errors import InvalidState
+from service.operations.generic.change import Change
+from service.operations.generic.writing import Writer
 from service.principal import Store
 from service.store.pool import Connection
 from sql import queries
@@ -32,3 +35,17 @@ async def snapshots(
         originals, copies = map(list, zip(*pairs, strict=True))
         await connection.execute(ADDRESSES["copy"], store.id, originals, copies, customer_id, at)
     return new
+
+
+class Addresses(Writer):
+    """Addresses: those in a customer's book; the copies that orders keep stay as they are."""
+
+    async def before_write(self, change: Change) -> None:
+        """Only the client's own fields of a copy may change."""
+        if change.before.get("snapshot") and not change.only_of_the_client():
+            change.problems.append(InvalidState("The address is the copy that an order keeps: it can't be changed."))
+
+    async def before_delete(self, change: Change) -> None:
+        """Copies stay with what keeps them."""
+        if change.before.get("snapshot"):
+            change.problems.append(InvalidState("The address is the copy that an order keeps: it can't be deleted."))

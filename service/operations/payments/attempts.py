@@ -10,14 +10,14 @@ import orjson
 
 from service import clock
 from service.gateways.port import Answer, Endpoint, Payment
-from service.operations.copies.targets import Row
 from service.operations.events import outbox
 from service.principal import Store
 from service.store import queue
 from service.store.pool import Connection
+from service.store.rows import Row
 from sql import queries
 
-PLACING = queries("ordering/placing")
+ATTEMPTS = queries("payments/attempts")
 
 ENTRYPOINT = "payments"
 """The name under which the queue knows the job that goes on with an order's payment."""
@@ -66,7 +66,7 @@ async def begin(
     """
     at = clock.now()
     rows = await connection.fetch(
-        PLACING["begin_attempts"],
+        ATTEMPTS["begin_attempts"],
         store.id,
         [clock.new_id() for _ in dues],
         [due.order_id for due in dues],
@@ -82,21 +82,21 @@ async def begin(
 async def begin_voiding(connection: Connection, store: Store, order_id: str, *, actor: str) -> Attempt | None:
     """Note that the gateway is to let go of an order's money; None when no gateway holds any."""
     at = clock.now()
-    row = await connection.fetchrow(PLACING["begin_voiding"], store.id, order_id, at, at + LEASE)
+    row = await connection.fetchrow(ATTEMPTS["begin_voiding"], store.id, order_id, at, at + LEASE)
     return None if row is None else _attempt(store, row, actor)
 
 
 async def claim(connection: Connection, store: Store, order_id: str, *, actor: str) -> Attempt | None:
     """Take over an order's payment that was left behind, or is there to be taken; None when there is none."""
     at = clock.now()
-    row = await connection.fetchrow(PLACING["claim_attempt"], store.id, order_id, at, at + LEASE)
+    row = await connection.fetchrow(ATTEMPTS["claim_attempt"], store.id, order_id, at, at + LEASE)
     return None if row is None else _attempt(store, row, actor)
 
 
 async def end(connection: Connection, attempt: Attempt, answer: Answer) -> bool:
     """Note what the gateway said; False when somebody else has."""
     ended = await connection.fetchval(
-        PLACING["end_attempt"],
+        ATTEMPTS["end_attempt"],
         attempt.store.id,
         attempt.id,
         attempt.status,
@@ -112,18 +112,18 @@ async def end(connection: Connection, attempt: Attempt, answer: Answer) -> bool:
 async def note_not_placed(connection: Connection, store: Store, order_id: str, reason: str) -> str:
     """Note that an order with earlier attempts could not be placed for another one; gives the id of what is noted."""
     id_ = clock.new_id()
-    await connection.execute(PLACING["not_placed"], store.id, order_id, id_, reason, clock.now())
+    await connection.execute(ATTEMPTS["not_placed"], store.id, order_id, id_, reason, clock.now())
     return id_
 
 
 async def abandoned(connection: Connection, at: datetime, *, limit: int) -> list[tuple[int, str]]:
     """Store and order of payments of all stores that nobody is at at this instant of real time, at most `limit`."""
-    return [(row["store_id"], row["order_id"]) for row in await connection.fetch(PLACING["abandoned"], at, limit)]
+    return [(row["store_id"], row["order_id"]) for row in await connection.fetch(ATTEMPTS["abandoned"], at, limit)]
 
 
 async def open_payments(connection: Connection, store_id: int) -> dict[str, datetime]:
     """The orders of a store that wait for their payment, and until when somebody is at it, real time."""
-    rows = await connection.fetch(PLACING["open_payments"], store_id)
+    rows = await connection.fetch(ATTEMPTS["open_payments"], store_id)
     return {row["order_id"]: row["lease_expires_at"] for row in rows}
 
 

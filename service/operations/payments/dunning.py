@@ -14,14 +14,15 @@ from typing import Final
 import orjson
 
 from service import clock
-from service.operations.copies.targets import Row
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
-from service.operations.payments.attempts import PLACING
 from service.principal import Store
 from service.rules.ladders import retry_at
 from service.store.pool import Connection
+from service.store.rows import Row
 from sql import queries
+
+PLACING = queries("ordering/placing")
 
 DUNNING = queries("payments/dunning")
 

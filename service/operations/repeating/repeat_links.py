@@ -16,10 +16,11 @@ from service import clock
 from service.errors import Gone, Invalid, InvalidState, NotFound
 from service.operations.carts import contents
 from service.operations.events import outbox
-from service.operations.generic.writing import Change, Writer
+from service.operations.generic.change import Change
+from service.operations.generic.writing import Writer
 from service.operations.parties import addresses
 from service.operations.repeating import reorders
-from service.operations.tenant import opening
+from service.operations.tenant import stores
 from service.principal import Store
 from service.rules import masks
 from service.rules.outcomes import Outcome, Policy
@@ -112,7 +113,7 @@ async def of_order(connection: Connection, store: Store, keys: LinkKeys, referen
 class RepeatLinks(Writer):
     """Links as their owners make and end them: each has a token of its own, which `_rotate` replaces."""
 
-    async def complete(self, change: Change) -> None:
+    async def before_write(self, change: Change) -> None:
         """Sign a new link; check what may still change of one, and do what the triggers ask for."""
         at, expires_at = change.at, change.value("expires_at")
         if change.sets("expires_at") and expires_at is not None and expires_at <= at:
@@ -133,7 +134,7 @@ class RepeatLinks(Writer):
         if rotate:
             change.columns |= {"key_id": _newest(change), "token_version": change.before["token_version"] + 1}
 
-    async def settle(self, change: Change) -> None:
+    async def after_write(self, change: Change) -> None:
         """Tell what the triggers did."""
         happened = [
             outbox.Event(f"repeat_links.{name}", change.id)
@@ -173,7 +174,7 @@ async def open_link(
     row = await connection.fetchrow(LINKS["opened"], *named)
     if row is None:
         raise _gone()
-    store, link = opening.from_row(row), _link(named.store_id, dict(row))
+    store, link = stores.from_row(row), _link(named.store_id, dict(row))
     genuine = keys.verify(token, link) and order_code in (None, row["order_code"])
     if not genuine or link.state(clock.now(store)) != "live":
         raise _gone()

@@ -17,13 +17,13 @@ from typing import Any, Final
 from schemas.kinds import render_timestamp
 from service import clock
 from service.operations.copies import targets
-from service.operations.copies.targets import Row
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.subscriptions.estimates import Estimate, estimates
 from service.principal import Store
 from service.rules.increases import look_again
 from service.store.pool import Connection
+from service.store.rows import Row
 from sql import queries
 
 ALERTS = queries("subscriptions/alerts")

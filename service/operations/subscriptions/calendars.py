@@ -11,7 +11,7 @@ from typing import Final
 from service import clock
 from service.errors import Gone
 from service.operations.subscriptions import forecasts, order_subscriptions
-from service.operations.tenant import opening
+from service.operations.tenant import stores
 from service.principal import Store
 from service.rules import schedule
 from service.rules.calendar_tokens import CalendarKeys
@@ -59,7 +59,7 @@ async def open_feed(connection: Connection, keys: CalendarKeys, token: str) -> F
     row = None if named is None else await connection.fetchrow(CALENDARS["subscription"], *named)
     if row is None:
         raise Gone("This link doesn't work any more.")
-    store, id_ = opening.from_row(row), row["id"]
+    store, id_ = stores.from_row(row), row["id"]
     at = clock.now(store)
     past = await connection.fetch(CALENDARS["past"], store.id, id_, at - BACK, MOST)
     products = await connection.fetch(CALENDARS["products"], store.id, id_)

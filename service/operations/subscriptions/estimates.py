@@ -10,11 +10,12 @@ from typing import Any
 
 from service.operations.catalogue import pricing
 from service.operations.copies import targets
-from service.operations.copies.targets import CopyFailed, Row, Wanted
+from service.operations.copies.targets import CopyFailed, Wanted
 from service.principal import Store
 from service.rules.outcomes import CatalogueItem
 from service.rules.states import Messages
 from service.store.pool import Connection
+from service.store.rows import Row
 
 
 @dataclass(frozen=True, slots=True)

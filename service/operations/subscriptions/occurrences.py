@@ -13,7 +13,8 @@ from typing import Any, Final
 from service.errors import Invalid, InvalidState
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
-from service.operations.generic.writing import Change, Writer
+from service.operations.generic.change import Change
+from service.operations.generic.writing import Writer
 from service.operations.subscriptions import sweep
 from service.operations.subscriptions.order_subscriptions import calendar_of, replan
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN
@@ -24,7 +25,7 @@ class Occurrences(Writer):
 
     whole = "order_subscription"
 
-    async def complete(self, change: Change) -> None:
+    async def before_write(self, change: Change) -> None:
         """Do what the verbs ask for, and check where it is moved to."""
         status = change.before["status"]
         skip, unskip = (change.draft.triggers.get(verb, False) for verb in ("_skip", "_unskip"))
@@ -52,7 +53,7 @@ class Occurrences(Writer):
             await self._check_place(change)
         self._decide(change)
 
-    async def settle(self, change: Change) -> None:
+    async def after_write(self, change: Change) -> None:
         """Bring the next run of the subscription up to date, and order the copies of what was approved."""
         await replan(change.connection, change.store, change.whole, at=change.at)
         made = await sweep.order_approved(change.connection, change.store, change.whole["id"])

@@ -15,7 +15,7 @@ from service import clock
 from service.errors import Invalid, InvalidState
 from service.jsonapi.body import Draft
 from service.operations.events import outbox
-from service.operations.generic.writing import Change
+from service.operations.generic.change import Change
 from service.operations.subscriptions.order_subscriptions import SUBSCRIPTIONS, OrderSubscriptions
 from service.principal import Principal, Store
 from service.store.pool import Connection

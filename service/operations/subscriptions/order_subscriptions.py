@@ -17,8 +17,10 @@ from service.jsonapi.body import blank, not_found
 from service.operations.copies import recurring_order_copies
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
-from service.operations.generic.writing import Change, Writer
-from service.operations.orders.drafts import WRITES, check_wallet, take_number
+from service.operations.generic.change import Change
+from service.operations.generic.numbers import take_number
+from service.operations.generic.writing import Writer
+from service.operations.parties.wallets import check_wallet
 from service.operations.payments import dunning
 from service.operations.subscriptions import sweep
 from service.principal import Store
@@ -29,6 +31,8 @@ from service.store.pool import Connection
 from service.store.write import Columns
 from service.texts import Either
 from sql import queries
+
+ITEMS = queries("subscriptions/items")
 
 SUBSCRIPTIONS = queries("subscriptions/subscriptions")
 
@@ -57,7 +61,7 @@ _BOUNDS = ("expires_at", "max_occurrences")
 class OrderSubscriptions(Writer):
     """Subscriptions: they take customer, addresses and items over from the order that they repeat."""
 
-    async def complete(self, change: Change) -> None:
+    async def before_write(self, change: Change) -> None:
         """Fill in what the source order has, do what verbs ask for, and keep the schedule in step."""
         if change.new:
             await self._begin(change)
@@ -71,7 +75,7 @@ class OrderSubscriptions(Writer):
         if not change.problems:
             await self._schedule(change)
 
-    async def settle(self, change: Change) -> None:
+    async def after_write(self, change: Change) -> None:
         """Write the ledger, the copies that were asked for and the events; a new one gets its order's items."""
         if change.new:
             await self._copy_items(change)
@@ -88,7 +92,7 @@ class OrderSubscriptions(Writer):
             await dunning.hurry(change.connection, change.store, change.id)
         await outbox.record_all(change.connection, change.store, happened, actor=outbox.actor(change.principal))
 
-    async def release(self, change: Change) -> None:
+    async def before_delete(self, change: Change) -> None:
         """Only drafts can be deleted."""
         if change.before["status"] != "draft":
             status = change.before["status"]
@@ -98,7 +102,7 @@ class OrderSubscriptions(Writer):
         """What a new subscription takes over. It is active at once when its source order was placed already."""
         columns = change.columns
         source = await change.connection.fetchrow(
-            WRITES["source_order"], change.store.id, change.draft.related("source_order")
+            ITEMS["source_order"], change.store.id, change.draft.related("source_order")
         )
         assert source is not None  # noqa: S101 -- linkage was checked
         columns["number"] = await take_number(change, "order_subscriptions")
@@ -118,16 +122,14 @@ class OrderSubscriptions(Writer):
     async def lines(self, change: Change) -> Sequence[str]:
         """The lines of its source order that a new one repeats: all of them."""
         source = await change.connection.fetchrow(
-            WRITES["source_order"], change.store.id, change.value("source_order_id")
+            ITEMS["source_order"], change.store.id, change.value("source_order_id")
         )
         return (source and source["line_ids"]) or []
 
     async def _copy_items(self, change: Change) -> None:
         line_ids = await self.lines(change)
         ids = [clock.new_id() for _ in line_ids]
-        await change.connection.execute(
-            WRITES["copy_items"], change.store.id, change.id, ids, list(line_ids), change.at
-        )
+        await change.connection.execute(ITEMS["copy_items"], change.store.id, change.id, ids, list(line_ids), change.at)
 
     def _do(self, change: Change, verb: str) -> None:
         """Note what a verb changes. One that finds everything as it wants it changes nothing."""

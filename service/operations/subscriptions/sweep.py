@@ -16,13 +16,13 @@ from typing import Final
 
 from service import clock
 from service.operations.copies import recurring_order_copies
-from service.operations.copies.targets import Row
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.principal import Store
 from service.rules.recurrence import Calendar
 from service.rules.schedule import Advance, Entry, Standing, advance
 from service.store.pool import Connection
+from service.store.rows import Row
 from sql import queries
 
 SWEEP = queries("subscriptions/sweep")

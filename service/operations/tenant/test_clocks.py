@@ -15,8 +15,9 @@ import orjson
 
 from service.errors import Invalid, InvalidState
 from service.operations.events import outbox
-from service.operations.generic.writing import Change, Writer
-from service.operations.tenant import opening
+from service.operations.generic.change import Change
+from service.operations.generic.writing import Writer
+from service.operations.tenant import stores
 from service.principal import Store
 from service.store import queue
 from service.store.pool import Connection
@@ -36,7 +37,7 @@ class TestClocks(Writer):
 
     __test__ = False  # for pytest: no chapter of tests
 
-    async def complete(self, change: Change) -> None:
+    async def before_write(self, change: Change) -> None:
         """Check where it is to go; on its way it takes no other order."""
         if change.new and change.store.mode != "test":
             change.problems.append(
@@ -59,12 +60,12 @@ class TestClocks(Writer):
             change.columns |= {"status": "advancing", "advancing_to": to}
             change.happened.append("advance")
 
-    async def settle(self, change: Change) -> None:
+    async def after_write(self, change: Change) -> None:
         """Order the job that advances it."""
         if "advance" in change.happened:
             await enqueue(change.connection, change.store.id, change.id, change.columns["advancing_to"])
 
-    async def release(self, change: Change) -> None:
+    async def before_delete(self, change: Change) -> None:
         """A clock that is on its way stays until it is there."""
         if change.before["status"] == "advancing":
             change.problems.append(_on_its_way("/data"))
@@ -101,12 +102,12 @@ async def go_on(connection: Connection, store_id: int, clock_id: str) -> Store |
     stop: datetime | None = row["due_at"]
     if stop is None or stop > goal:
         await connection.execute(CLOCKS["arrive"], store_id, clock_id, goal)
-        store = await opening.find(connection, store_id)
+        store = await stores.find(connection, store_id)
         if store is not None:
             await outbox.record(connection, store, "test_clocks.ready", clock_id, actor=outbox.WORKER)
         return None
     await connection.execute(CLOCKS["stop"], store_id, clock_id, max(stop, row["frozen_at"]))
-    return await opening.find(connection, store_id)
+    return await stores.find(connection, store_id)
 
 
 async def live_copies(connection: Connection, store_id: int) -> Sequence[str]:

