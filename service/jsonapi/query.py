@@ -280,7 +280,7 @@ def _not_includable(resource: type[Resource], name: str) -> InvalidInclude:
         )
     if not relationship.includable:
         return InvalidInclude(
-            "{name} of {type} has no bound and can't be included; fetch its related link, {url}.",
+            "{name} of {type} is unbounded and can't be included; fetch its related link, {url}.",
             name=name,
             type=type_,
             url=f"/api/{type_}/{{id}}/{name}",

@@ -44,7 +44,7 @@ async def operations(request: Request) -> Response:
     check_no_parameters(request)
     if "if-match" in request.headers:
         raise PreconditionFailed(
-            "There is no version of many resources: send that of each as `version` in the `meta` of its operation.",
+            "Several resources have no common version: send each one's as `version` in the `meta` of its operation.",
             header="If-Match",
         )
     customer = principal.owner is not None

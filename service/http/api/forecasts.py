@@ -66,7 +66,7 @@ routes = [Route(f"/api/{_OF}/{{id}}/forecast", forecast)]
 def _page(page: Page) -> Page:
     if page.offset >= FURTHEST:
         name = "page[offset]" if page.by == "offset" else "page[number]"
-        raise InvalidPage("A forecast goes {most} occurrences ahead.", most=FURTHEST, parameter=name)
+        raise InvalidPage("A forecast ends after {most} occurrences.", most=FURTHEST, parameter=name)
     return page
 
 

@@ -116,7 +116,7 @@ async def _holder(request: Request, sent: Mapping[str, str]) -> Principal:
     """Who holds the session that was sent. Raises NotFound for none."""
     store_id, session = sent.get("store", ""), sent.get("session", "")
     if not _STORE.fullmatch(store_id):
-        raise NotFound("There is no open cart of this session.")
+        raise NotFound("No open cart has this session.")
     async with service_of(request).database.connection() as connection:
         return await demo_checkout.holder(connection, int(store_id), session)
 

@@ -141,7 +141,7 @@ class _Batch:
         if wanted is None:
             if self._principal.demands_if_match:
                 raise PreconditionRequired(
-                    "This store asks for the version that was read on every change: send it as `version` in the `meta`"
+                    "This store requires the version that was read on every change: send it as `version` in the `meta`"
                     " of the operation."
                 )
             return

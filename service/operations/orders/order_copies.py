@@ -80,7 +80,7 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
         clock.now(store),
     )
     if copy_id is None:
-        raise Conflict("There is a copy with the id {id} already.", id=draft.id, pointer="/data/id")
+        raise Conflict("A copy with the id {id} already exists.", id=draft.id, pointer="/data/id")
     await outbox.record(connection, store, "order_copies.create", copy_id, actor=outbox.actor(principal))
     await recurring_order_copies.enqueue(connection, store.id, copy_id)
     return str(copy_id)

@@ -57,7 +57,7 @@ class Orders(Writer):
         async def then(connection: Connection, _: None) -> str | Created:
             if not checkout.knows(row["answers"], said):
                 raise Invalid(
-                    "_repeat_link_factor - is not what the order says",
+                    "_repeat_link_factor - does not match the order",
                     pointer=pointer,
                     meta={"error": "wrong_factor"},
                 )
@@ -71,7 +71,7 @@ class Orders(Writer):
         """Change a locked order, then place or cancel it where that is asked for."""
         asked = [name for name in _ALONE if draft.triggers.get(name)]
         if len(asked) > 1:
-            raise Invalid("An order is either placed or cancelled.", pointer=draft.pointer(*asked))
+            raise Invalid("One request can't both place and cancel an order.", pointer=draft.pointer(*asked))
         if not asked:
             await self.update(connection, principal, locked, draft)
             return None
@@ -105,7 +105,7 @@ class Orders(Writer):
         elif change.before.get("cart_id") is not None and change.sets("coupon_code"):
             pointer = change.draft.pointer("coupon_code")
             change.problems.append(
-                InvalidState("The order was made of a cart: its coupon is what the cart had.", pointer=pointer)
+                InvalidState("The order was made from a cart: its coupon is the cart's.", pointer=pointer)
             )
         if change.draft.triggers.get("_refresh_prices"):
             _refresh(change)
@@ -130,7 +130,7 @@ class Orders(Writer):
     async def before_delete(self, change: Change) -> None:
         """Only drafts can be deleted; an order of a cart stays, as its cart does."""
         if change.before["cart_id"] is not None:
-            change.problems.append(InvalidState("The order was made of a cart: it can't be deleted, but cancelled."))
+            change.problems.append(InvalidState("The order was made from a cart: it can't be deleted, only cancelled."))
         if change.before["status"] not in OPEN_ORDERS:
             problem = InvalidState("The order is {status}: it can't be deleted.", status=change.before["status"])
             change.problems.append(problem)
@@ -153,7 +153,9 @@ async def _begin(change: Change) -> None:
 def _refresh(change: Change) -> None:
     if change.value("cart_id") is None:
         pointer = change.draft.pointer("_refresh_prices")
-        change.problems.append(InvalidState("Only orders of carts follow the prices of today.", pointer=pointer))
+        change.problems.append(
+            InvalidState("Only orders made from a cart can take over today's prices.", pointer=pointer)
+        )
     change.columns["refreshed_at"] = change.at
 
 

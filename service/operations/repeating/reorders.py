@@ -104,7 +104,7 @@ async def reorder(
         made = await _carry_out(connection, store, plan, at=at)
     if wish.expected_digest not in (None, made.digest):
         raise PreviewStale(
-            "What this reorder comes to has changed since it was previewed.",
+            "The result of this reorder has changed since its preview.",
             pointer="/data/attributes/expected_digest",
             meta={"digest": made.digest},
         )
@@ -227,7 +227,7 @@ async def _write(
         wish.expected_digest,
     )
     if id_ is None:
-        raise Conflict("There is a reorder of this id already.", pointer="/data/id")
+        raise Conflict("A reorder with this id already exists.", pointer="/data/id")
     payload = {f"{status}_count": count for status, count in made.counts.items()}
     await outbox.record(connection, store, "reorders.create", made.id, actor=wish.actor, payload=payload)
 

@@ -58,7 +58,7 @@ async def prepare(change: Change) -> None:
     if status not in ("placed", "approved"):
         change.problems.append(
             InvalidState(
-                "The order is {status}: subscriptions are made of placed ones.", status=status, pointer=pointer
+                "The order is {status}: subscriptions are made from placed orders.", status=status, pointer=pointer
             )
         )
         return
