@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -59,7 +59,7 @@ async def issue(
     expires_at: datetime | None,
     at: datetime,
     id: str | None = None,
-    extra: Mapping[str, Any] | None = None,
+    extra: Mapping[str, object] | None = None,
 ) -> tuple[str, str]:
     """Make a token of an integration, or of a customer. Returns its id and the token, which is not kept.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
@@ -29,7 +28,7 @@ class Event:
 
     name: str
     resource_id: str
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, object] = field(default_factory=dict)
     id: str = field(default_factory=clock.new_id)
 
 
@@ -49,7 +48,7 @@ async def record(
     resource_id: str,
     *,
     actor: str,
-    payload: Mapping[str, Any] | None = None,
+    payload: Mapping[str, object] | None = None,
 ) -> str:
     """Write one event in the caller's transaction. Returns its id.
 
