@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from service import clock
 from service.errors import Gone, Invalid, InvalidState, NotFound
@@ -20,13 +20,13 @@ from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.operations.parties import addresses
 from service.operations.repeating import reorders
-from service.operations.tenant import stores
 from service.principal import Store
 from service.rules import masks
 from service.rules.outcomes import Outcome, Policy
 from service.rules.repeat_links import LinkKeys, RepeatLink, read
 from service.rules.totals import Totals
 from service.store.pool import Connection
+from service.store.statements import One
 from sql import queries
 
 LINKS = queries("repeating/repeat_links")
@@ -153,6 +153,28 @@ class RepeatLinks(Writer):
         change.columns |= {"kind": "custom", "key_id": _newest(change), "order_code": source["code"]}
 
 
+class _Opened(NamedTuple):
+    link: RepeatLink
+    order_id: str
+    order_code: str
+    checkout_url: str | None
+    currency_code: str
+    billing_address_id: str | None
+    shipping_address_id: str | None
+    first_name: str | None
+    last_name: str | None
+    company: str | None
+    zip_code: str | None
+    shipping_method_id: str | None
+    shipping_method_name: str | None
+    payment_method_id: str | None
+    payment_method_name: str | None
+    store: Store
+
+
+_OPENED = One("repeating/repeat_links.opened", _Opened)
+
+
 def _newest(change: Change) -> str:
     assert change.rendering.links is not None  # noqa: S101 -- every request that writes links shows their URLs
     return change.rendering.links.newest
@@ -171,32 +193,31 @@ async def open_link(
         raise _gone()
     if hold:
         await connection.execute(LINKS["lock"], *named)
-    row = await connection.fetchrow(LINKS["opened"], *named)
-    if row is None:
+    found = await _OPENED(connection, store=named.store_id, link=named.link_id)
+    if found is None:
         raise _gone()
-    store, link = stores.from_row(row), _link(named.store_id, dict(row))
-    genuine = keys.verify(token, link) and order_code in (None, row["order_code"])
-    if not genuine or link.state(clock.now(store)) != "live":
+    genuine = keys.verify(token, found.link) and order_code in (None, found.order_code)
+    if not genuine or found.link.state(clock.now(found.store)) != "live":
         raise _gone()
     return Opened(
-        link=link,
-        store=store,
-        checkout_url=row["checkout_url"],
-        order_id=row["order_id"],
-        order_code=row["order_code"],
-        currency_code=row["order_currency_code"],
+        link=found.link,
+        store=found.store,
+        checkout_url=found.checkout_url,
+        order_id=found.order_id,
+        order_code=found.order_code,
+        currency_code=found.currency_code,
         recipient=masks.address(
-            first_name=row["first_name"],
-            last_name=row["last_name"],
-            company=row["company"],
-            zip_code=row["zip_code"],
+            first_name=found.first_name,
+            last_name=found.last_name,
+            company=found.company,
+            zip_code=found.zip_code,
         ),
-        billing_address_id=row["billing_address_id"],
-        shipping_address_id=row["shipping_address_id"],
-        shipping_method_id=row["shipping_method_id"],
-        shipping_method_name=row["shipping_method_name"],
-        payment_method_id=row["payment_method_id"],
-        payment_method_name=row["payment_method_name"],
+        billing_address_id=found.billing_address_id,
+        shipping_address_id=found.shipping_address_id,
+        shipping_method_id=found.shipping_method_id,
+        shipping_method_name=found.shipping_method_name,
+        payment_method_id=found.payment_method_id,
+        payment_method_name=found.payment_method_name,
     )
 
 

@@ -59,29 +59,21 @@ where repeat_links.store_id = $1 and repeat_links.id = $2
 for no key update;
 
 -- name: opened
--- A link with its store, its order and what of the order a cart begins with. A postal code that its holder will be asked
--- for isn't told, not even in part.
+-- A link with its order, what of the order a cart begins with, and its store. A postal code that proves the customer is
+-- withheld, even in part.
 select
+    repeat_links.store_id,
     repeat_links.id,
-    repeat_links.order_id,
     repeat_links.key_id,
     repeat_links.token_version,
     repeat_links.expires_at,
     repeat_links.max_uses,
     repeat_links.uses,
     repeat_links.revoked_at,
-    stores.store_id,
-    stores.name,
-    stores.slug,
-    stores.mode,
-    stores.currency_code,
-    stores.locale,
-    stores.timezone,
-    stores.repeat_order_url,
-    stores.checkout_url,
-    test_clocks.frozen_at,
+    repeat_links.order_id,
     repeat_links.order_code,
-    orders.currency_code as order_currency_code,
+    stores.checkout_url,
+    orders.currency_code,
     orders.billing_address_id,
     orders.shipping_address_id,
     addresses.first_name,
@@ -91,12 +83,13 @@ select
     shipping_methods.id as shipping_method_id,
     shipping_methods.name as shipping_method_name,
     payment_methods.id as payment_method_id,
-    payment_methods.name as payment_method_name
+    payment_methods.name as payment_method_name,
+    store_facts.*
 from repeat_links
 inner join stores
     on repeat_links.store_id = stores.store_id
-left join test_clocks
-    on stores.store_id = test_clocks.store_id and stores.test_clock_id = test_clocks.id
+inner join store_facts
+    on repeat_links.store_id = store_facts.id
 inner join orders
     on repeat_links.store_id = orders.store_id and repeat_links.order_id = orders.id
 left join addresses
@@ -111,7 +104,7 @@ left join payment_methods
     on
         orders.store_id = payment_methods.store_id and orders.payment_method_id = payment_methods.id
         and payment_methods.disabled_at is null
-where repeat_links.store_id = $1 and repeat_links.id = $2;
+where repeat_links.store_id = :store and repeat_links.id = :link;
 
 -- name: source
 -- What a new link takes over from its order.
