@@ -15,6 +15,7 @@ from service.operations.generic.numbers import take_number
 from service.operations.generic.phases import Interlude
 from service.operations.generic.writing import Writer
 from service.operations.orders import checkout, placing, sums
+from service.operations.parties import customers
 from service.operations.parties.wallets import check_wallet
 from service.operations.subscriptions import of_orders
 from service.operations.tenant.terms import terms_of
@@ -25,7 +26,6 @@ from service.store.pool import Connection
 from sql import queries
 
 CHECKOUT = queries("orders/checkout")
-CUSTOMERS = queries("parties/customers")
 
 _ALONE = ("_place", "_cancel")
 """Triggers that take more than one transaction."""
@@ -146,8 +146,8 @@ async def _begin(change: Change) -> None:
     columns["tax_included"] = terms["prices_include_tax"]
     customer_id = columns.get("customer_id")
     if customer_id is not None and "customer_email" not in columns:
-        customer = await change.connection.fetchrow(CUSTOMERS["customer"], change.store.id, customer_id)
-        columns["customer_email"] = customer and customer["email"]
+        customer = await customers.find(change.connection, change.store, customer_id)
+        columns["customer_email"] = customer and customer.email
 
 
 def _refresh(change: Change) -> None:
