@@ -10,7 +10,8 @@
 
 The names of the arguments are those of the statement's parameters. A row is a NamedTuple or a frozen dataclass with the
 statement's columns as its fields, in their order; a field that is such a row itself takes the next columns. Values are
-what asyncpg makes of them: json and jsonb are text, arrays are lists.
+what asyncpg makes of them: json and jsonb are text, arrays are lists. Columns that follow those of a dataclass are left
+out, so that a view may get a new one while older processes still run.
 
     row:     One -> Row | None      Only -> Row       Many -> list[Row]
     value:   Value -> V | None      OnlyValue -> V    Values -> list[V]
@@ -32,6 +33,9 @@ from sql import statement
 
 Row = TypeVar("Row")
 V = TypeVar("V")
+
+Maker: TypeAlias = Callable[[Iterable[object]], Row]
+"""What makes a row of a record."""
 
 Column: TypeAlias = tuple[str | None, object]
 """Name and type of a column; no name where the statement's own doesn't matter."""
@@ -171,19 +175,19 @@ class Command(Declared):
         return int(number) if verb and verb != "SELECT" else 0
 
 
-def _maker(row: type[Row]) -> Callable[[Iterable[object]], Row]:
-    """What makes a row of a record, by position."""
+def _maker(row: type[Row]) -> Maker[Row]:
+    """Return what makes a row of a record, by position."""
     own = _fields(row)
     if any(_is_row(type_) for _, type_ in own):
         return _nesting(row)
-    # The fastest way that Python has to make a tuple of a record.
-    make: Callable[[Iterable[object]], Row] = getattr(row, "_make", None) or (lambda record: row(*record))
-    return make
+    # A tuple is made fastest by `_make`; it is as long as the record.
+    make: Maker[Row] | None = getattr(row, "_make", None)
+    return make or (lambda record: row(*islice(record, len(own))))
 
 
-def _nesting(row: type[Row]) -> Callable[[Iterable[object]], Row]:
-    """As `_maker`, for a row with rows in it."""
-    parts: list[tuple[Callable[[Iterable[object]], object], int] | None] = [
+def _nesting(row: type[Row]) -> Maker[Row]:
+    """Return what makes a row that has rows in it."""
+    parts: list[tuple[Maker[object], int] | None] = [
         (_maker(type_), len(list(_columns(type_)))) if isinstance(type_, type) and _is_row(type_) else None
         for _, type_ in _fields(row)
     ]

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from schemas.base import graph
 from service.jsonapi.filters import MATCHERS
-from service.operations.access.tokens import TOKENS
 from service.principal import Store
 from service.resources import RESOURCES
 from service.store.pool import Connection, Database
+from sql import statement
 from tests import factories
 from tests.contract.conftest import inhabit
 from tests.spec.reading import Reader
@@ -154,7 +154,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     original = Database.connection
 
     def note(record: Any) -> None:
-        if record.query != TOKENS["find"]:
+        if record.query != statement("access/tokens.find").text:
             asked.append(record.query)
 
     @asynccontextmanager

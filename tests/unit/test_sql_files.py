@@ -137,7 +137,7 @@ def test_our_own_files_are_well_formed() -> None:
     assert [migration.version for migration in sql.migrations()]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_no_statement_reads_a_clock(path: Path) -> None:
     clocks = r"\b(now\s*\(|(current|local)_?(time|date|timestamp)\b|(clock|statement|transaction)_timestamp\b)"
     assert not re.search(clocks, code_of(path), re.IGNORECASE)

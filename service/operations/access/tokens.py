@@ -1,7 +1,7 @@
 """Access tokens: `secret_<store>_<random>` for integrations, `customer_<store>_<random>` for a store's customers.
 
-A token names its store, so that looking it up asks one store only. Only its SHA-256 is kept: the random part has 256
-bits, which no dictionary holds, so a slow hash would buy nothing.
+A token names its store, so that the look-up is pinned to one store. Only its SHA-256 is kept: the random part has 256
+bits, which no dictionary holds, so a slow hash would gain nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
 import orjson
 
@@ -21,18 +21,32 @@ from service.errors import Conflict, Invalid, NotFound
 from service.jsonapi.body import Draft, blank
 from service.operations.events import outbox
 from service.operations.generic.created import Created
-from service.operations.tenant import stores
-from service.principal import CUSTOMER_SCOPES, SCOPES, Principal
+from service.principal import CUSTOMER_SCOPES, SCOPES, Principal, Store
 from service.store.pool import Connection
+from service.store.statements import One, Only
 from service.texts import Either, Phrase
-from sql import queries
-
-TOKENS = queries("access/tokens")
 
 DEFAULT_SECONDS = 3600
-"""How long a customer's token made over the API lives, unless the request says otherwise."""
+"""How long a customer's token that the API made is valid, unless the request says otherwise."""
 
 _FORM = re.compile(r"(?:secret|customer)_([1-9][0-9]{0,17})_[A-Za-z0-9_-]{32,128}")
+
+
+class _Issued(NamedTuple):
+    made: bool
+    known: bool
+
+
+class _Bearer(NamedTuple):
+    token_id: str
+    customer_id: str | None
+    scopes: list[str]
+    expires_at: datetime | None
+    store: Store
+
+
+_ISSUE = Only("access/tokens.issue", _Issued)
+_FIND = One("access/tokens.find", _Bearer)
 
 
 async def issue(
@@ -45,9 +59,9 @@ async def issue(
     expires_at: datetime | None,
     at: datetime,
     id: str | None = None,
-    extra: Mapping[str, Any] | None = None,
+    extra: Mapping[str, object] | None = None,
 ) -> tuple[str, str]:
-    """Make a token of an integration, or of a customer; gives its id and the token, which is not kept.
+    """Make a token of an integration, or of a customer. Returns its id and the token, which is not kept.
 
     `at` is real time, also for a store on a test clock, as it is when the token is looked up. `extra` may hold
     `reference`, `reference_origin` and `metadata`. Raises Invalid for scopes that such a token can't have, NotFound
@@ -65,35 +79,34 @@ async def issue(
     token = f"{prefix}_{store_id}_{secrets.token_urlsafe(32)}"
     id_ = id or clock.new_id()
     extra = extra or {}
-    kept = await connection.fetchrow(
-        TOKENS["issue"],
-        store_id,
-        id_,
-        kind,
-        name,
-        customer_id,
-        _hash(token),
-        token[-4:],
-        [scope for scope in SCOPES if scope in scopes],
-        expires_at,
-        at,
-        extra.get("reference"),
-        extra.get("reference_origin"),
-        orjson.dumps(extra.get("metadata", {})).decode(),
+    issued = await _ISSUE(
+        connection,
+        store=store_id,
+        id=id_,
+        kind=kind,
+        name=name,
+        customer=customer_id,
+        hash=_hash(token),
+        hint=token[-4:],
+        scopes=[scope for scope in SCOPES if scope in scopes],
+        expires_at=expires_at,
+        at=at,
+        reference=extra.get("reference"),
+        reference_origin=extra.get("reference_origin"),
+        metadata=orjson.dumps(extra.get("metadata", {})).decode(),
     )
-    assert kept is not None  # noqa: S101 -- the statement always gives one row
-    if not kept["known"]:
+    if not issued.known:
         raise NotFound("There is no customer of this id.", pointer="/data/relationships/customer/data")
-    if not kept["made"]:
+    if not issued.made:
         raise Conflict("There is already a token of this id.", pointer="/data/id")
     return id_, token
 
 
 async def create(connection: Connection, principal: Principal, draft: Draft) -> Created:
-    """POST /api/tokens: a short-lived token for a customer, shown in this one answer as the attribute `token`.
+    """POST /api/tokens: make a short-lived token for a customer, shown once, as the attribute `token` of this answer.
 
-    Without `scopes` it has all that a customer may do and the asking token itself may: nobody hands out more than
-    they hold. Raises Invalid without a customer, for no or other scopes, or for a lifetime beyond a day, and what
+    Without `scopes` it gets those scopes of a customer that the requesting token has itself: no token grants more than
+    it holds. Raises Invalid without a customer, for no or other scopes, or for a lifetime beyond a day, and what
     `issue` raises.
     """
     customer_id = draft.related("customer")
@@ -125,7 +138,7 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
 
 
 def _expiry(draft: Draft, at: datetime) -> datetime:
-    """When a customer's token ends: when or after how long the request says, within a day, or after an hour."""
+    """Return when a customer's token ends: as the request says, within a day, or else after an hour."""
     sent: datetime | None = draft.attributes.get("expires_at")
     if "expires_in" in draft.triggers and "expires_at" in draft.attributes:
         raise Invalid("expires_in - can't be sent together with expires_at", pointer="/data/attributes/expires_in")
@@ -137,24 +150,17 @@ def _expiry(draft: Draft, at: datetime) -> datetime:
 
 
 async def find(connection: Connection, token: str, at: datetime) -> Principal | None:
-    """The bearer of a token at an instant of real time; None when it is unknown, expired, revoked or no token at all.
+    """Return the bearer of a token at `at`, real time; None when it is unknown, expired, revoked or malformed.
 
-    One statement, and none for what is no token.
+    Runs one statement, and none for a malformed token.
     """
     form = _FORM.fullmatch(token)
     if form is None:
         return None
-    row = await connection.fetchrow(TOKENS["find"], int(form[1]), _hash(token), at)
-    if row is None:
+    bearer = await _FIND(connection, store=int(form[1]), hash=_hash(token), at=at)
+    if bearer is None:
         return None
-    return Principal(
-        stores.from_row(row),
-        row["token_id"],
-        row["customer_id"],
-        frozenset(row["scopes"]),
-        row["demands_if_match"],
-        row["expires_at"],
-    )
+    return Principal(bearer.store, bearer.token_id, bearer.customer_id, frozenset(bearer.scopes), bearer.expires_at)
 
 
 def _hash(token: str) -> bytes:

@@ -23,7 +23,7 @@ class Carts(Writer):
             terms = await terms_of(change)
             change.columns["session"] = secrets.token_urlsafe(24)
             change.columns.setdefault("currency_code", change.store.currency_code)
-            change.columns["tax_included"] = terms["prices_include_tax"]
+            change.columns["tax_included"] = terms.prices_include_tax
         elif change.before["status"] != "active" and not change.only_of_the_client():
             change.problems.append(
                 InvalidState("The cart is {status}: it can't be changed.", status=change.before["status"])

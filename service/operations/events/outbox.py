@@ -1,26 +1,25 @@
-"""What happened: event rows, written in the transaction of their cause and never changed (an outbox).
+"""Events: rows that tell what happened, written in the transaction of their cause and never changed (an outbox).
 
 Names are Commerce Layer's topics (`orders.place`): the type of the resource, a dot, what happened to it. The events of
-one resource are numbered 1, 2, 3 ... in the order in which they were written.
+one resource are numbered 1, 2, 3 and so on, in the order in which they were written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
 from service import clock, correlation
 from service.principal import Principal, Store
 from service.store.pool import Connection
-from sql import queries
+from service.store.statements import Values
 
-EVENTS = queries("events/events")
+_RECORD = Values("events/events.record", str)
 
 WORKER = "workers"
-"""The actor of what the service does by itself."""
+"""The actor of what the service does on its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Event:
 
     name: str
     resource_id: str
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, object] = field(default_factory=dict)
     id: str = field(default_factory=clock.new_id)
 
 
@@ -49,9 +48,9 @@ async def record(
     resource_id: str,
     *,
     actor: str,
-    payload: Mapping[str, Any] | None = None,
+    payload: Mapping[str, object] | None = None,
 ) -> str:
-    """Write one event in the caller's transaction; gives its id.
+    """Write one event in the caller's transaction. Returns its id.
 
     `actor` is a type with an id (`customers:<id>`), or a type alone (`workers`).
     """
@@ -61,25 +60,25 @@ async def record(
 
 
 async def record_all(connection: Connection, store: Store, events: Sequence[Event], *, actor: str) -> None:
-    """Write several events in the caller's transaction, with the id of the request that it works for.
+    """Write several events in the caller's transaction, with the id of the request that caused them.
 
-    One statement, and more only while other transactions write events of the same resources.
+    Runs one statement, and more only while other transactions write events of the same resources.
     """
     actor_type, _, actor_id = actor.partition(":")
     at = clock.now(store)
     pending = list(events)
     while pending:
-        written = await connection.fetch(
-            EVENTS["record"],
-            store.id,
-            [event.id for event in pending],
-            [event.name for event in pending],
-            [event.resource_id for event in pending],
-            [orjson.dumps(dict(event.payload)).decode() for event in pending],
-            actor_type,
-            actor_id or None,
-            at,
-            correlation.request_id.get(),
+        written = await _RECORD(
+            connection,
+            store=store.id,
+            ids=[event.id for event in pending],
+            names=[event.name for event in pending],
+            resource_ids=[event.resource_id for event in pending],
+            payloads=[orjson.dumps(dict(event.payload)).decode() for event in pending],
+            actor_type=actor_type,
+            actor_id=actor_id or None,
+            at=at,
+            request_id=correlation.request_id.get(),
         )
-        ids = {row["id"] for row in written}
+        ids = set(written)
         pending = [event for event in pending if event.id not in ids]

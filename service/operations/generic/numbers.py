@@ -1,4 +1,4 @@
-"""Running numbers: those of orders, subscriptions and skus."""
+"""Running numbers of orders, subscriptions and skus."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from service.operations.generic.change import Change
 from service.store.pool import Database
 from service.store.statements import OnlyValue
 
-_TAKE = OnlyValue("generic/numbers.take_numbers", int)
+TAKE = OnlyValue("generic/numbers.take_numbers", int)
 
 
 class Numbers:
-    """Hands out the numbers of one process: ascending, never one twice, with gaps.
+    """Hands out the numbers of one process: ascending, none twice, with gaps.
 
-    They come from the database in blocks, each in a short transaction of its own: were they taken in the transaction
-    that needs them, all orders of a store would wait for each other. Use one per `Database`.
+    They come from the database in blocks, each in a short transaction of its own: if the transaction that needs them
+    took them, all orders of a store would wait for each other. Use one per `Database`.
     """
 
     def __init__(self, database: Database, *, block: int = 50) -> None:
@@ -26,20 +26,20 @@ class Numbers:
         self._lock = asyncio.Lock()
 
     async def take(self, store_id: int, kind: str = "orders") -> int:
-        """The next number of a kind: orders, order_subscriptions or skus.
+        """Return the next number of a kind: orders, order_subscriptions or skus.
 
-        Call it before a transaction: within one it would take the block in that very transaction.
+        Call it before a transaction: within one, it would take the block in that very transaction.
         """
         number = self._next(store_id, kind)
         if number is not None:
             return number
         async with self._lock:
-            # Whoever had the lock before may have fetched a block of this very kind.
+            # The task that held the lock before may have fetched a block of this very kind.
             number = self._next(store_id, kind)
             if number is not None:
                 return number
             async with self._database.connection() as connection:
-                first = await _TAKE(connection, store=store_id, kind=kind, number=self._block)
+                first = await TAKE(connection, store=store_id, kind=kind, number=self._block)
             self._left[store_id, kind] = iter(range(first + 1, first + self._block))
             return first
 
@@ -51,7 +51,7 @@ class Numbers:
 
 
 async def take_number(change: Change, kind: str) -> int:
-    """The number that was set aside for the resource, or else the next one, taken in this transaction."""
+    """Return the number that was set aside for the resource, or else the next one, taken in this transaction."""
     if change.draft.number is not None:
         return change.draft.number
-    return await _TAKE(change.connection, store=change.store.id, kind=kind, number=1)
+    return await TAKE(change.connection, store=change.store.id, kind=kind, number=1)

@@ -140,10 +140,10 @@ async def _begin(change: Change) -> None:
     columns, terms = change.columns, await terms_of(change)
     number = await take_number(change, "orders")
     columns["number"] = number
-    columns["code"] = order_code(number, prefix=terms["order_prefix"], suffix=terms["order_suffix"])
+    columns["code"] = order_code(number, prefix=terms.order_prefix, suffix=terms.order_suffix)
     columns.setdefault("currency_code", change.store.currency_code)
-    columns.setdefault("language_code", terms["locale"])
-    columns["tax_included"] = terms["prices_include_tax"]
+    columns.setdefault("language_code", terms.locale)
+    columns["tax_included"] = terms.prices_include_tax
     customer_id = columns.get("customer_id")
     if customer_id is not None and "customer_email" not in columns:
         customer = await customers.find(change.connection, change.store, customer_id)

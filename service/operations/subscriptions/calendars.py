@@ -6,19 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
-from typing import Final
+from typing import Final, NamedTuple
 
 from service import clock
 from service.errors import Gone
 from service.operations.subscriptions import forecasts, order_subscriptions
-from service.operations.tenant import stores
 from service.principal import Store
 from service.rules import schedule
 from service.rules.calendar_tokens import CalendarKeys
 from service.store.pool import Connection
-from sql import queries
-
-CALENDARS = queries("subscriptions/calendars")
+from service.store.statements import Many, One
 
 BACK: Final = timedelta(days=180)
 AHEAD: Final = timedelta(days=365)
@@ -53,23 +50,44 @@ class Feed:
     dates: Sequence[Date]
 
 
+class _Subscription(NamedTuple):
+    id: str
+    version: int
+    updated_at: datetime
+    store: Store
+
+
+class _Past(NamedTuple):
+    occurrence_index: int
+    scheduled_at: datetime
+    status: str
+
+
+class _Product(NamedTuple):
+    name: str
+    quantity: int
+
+
+_SUBSCRIPTION = One("subscriptions/calendars.subscription", _Subscription)
+_PAST = Many("subscriptions/calendars.past", _Past)
+_PRODUCTS = Many("subscriptions/calendars.products", _Product)
+
+
 async def open_feed(connection: Connection, keys: CalendarKeys, token: str) -> Feed:
     """The calendar that a token opens; writes nothing. Raises Gone for a token that opens none, whatever the reason."""
     named = keys.verify(token)
-    row = None if named is None else await connection.fetchrow(CALENDARS["subscription"], *named)
-    if row is None:
+    opened = None if named is None else await _SUBSCRIPTION(connection, store=named[0], subscription=named[1])
+    if opened is None:
         raise Gone("This link doesn't work any more.")
-    store, id_ = stores.from_row(row), row["id"]
+    store, id_ = opened.store, opened.id
     at = clock.now(store)
-    past = await connection.fetch(CALENDARS["past"], store.id, id_, at - BACK, MOST)
-    products = await connection.fetch(CALENDARS["products"], store.id, id_)
+    past = await _PAST(connection, store=store.id, subscription=id_, after=at - BACK, most=MOST)
+    products = await _PRODUCTS(connection, store=store.id, subscription=id_)
     standing = await order_subscriptions.standing_of(connection, store, id_)
     entries = [] if standing is None else forecasts.first(schedule.upcoming(standing), MOST)
     coming = takewhile(lambda entry: entry.scheduled_at <= at + AHEAD, entries)
     dates = [
-        *(Date(one["occurrence_index"], one["scheduled_at"], one["status"] in RUNS) for one in reversed(past)),
+        *(Date(run.occurrence_index, run.scheduled_at, run.status in RUNS) for run in reversed(past)),
         *(Date(entry.index, entry.scheduled_at, entry.status in RUNS) for entry in coming),
     ]
-    return Feed(
-        store, id_, row["version"], row["updated_at"], [(one["name"], one["quantity"]) for one in products], dates
-    )
+    return Feed(store, id_, opened.version, opened.updated_at, products, dates)

@@ -1,11 +1,10 @@
-"""Stores, the tenants: what a shop says of its own, how one is made, and the facts that every request needs."""
+"""Stores, the tenants: what a shop sets of its own, how one is made, and the facts that every request needs."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -19,7 +18,7 @@ from service.operations.generic.writing import Writer
 from service.principal import Store
 from service.rules.ladders import POLICY, is_ladder
 from service.store.pool import Connection
-from sql import queries
+from service.store.statements import Command, One, Value
 
 
 class Stores(Writer):
@@ -67,7 +66,7 @@ def _take_secret(change: Change) -> None:
 
 
 def _may_be_asked(url: str) -> bool:
-    """Whether a gateway may be there: over TLS, or on this very machine, where it is being developed."""
+    """Whether a gateway may have this URL: over TLS, or on this very machine, where it is being developed."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -78,7 +77,9 @@ def _may_be_asked(url: str) -> bool:
     return parts.scheme == "https" or host in ("localhost", "127.0.0.1", "::1")
 
 
-STORES = queries("tenant/stores")
+_CREATE = Value("tenant/stores.create", int)
+_CREATE_MARKET = Command("tenant/stores.create_market")
+_FIND = One("tenant/stores.find", Store)
 
 OPERATOR = "operators"
 """The actor of what is done at the command line."""
@@ -99,14 +100,23 @@ async def create(
 ) -> Store:
     """Make a store with its market and their events, in the caller's transaction.
 
-    The values are checked by the caller; without a slug the store gets one from its name. Raises Invalid for a blank
+    The caller has checked the values; without a slug the store gets one from its name. Raises Invalid for a blank
     name, Conflict when the number or the slug is taken.
     """
     if not name.strip():
         raise Invalid("{name} - can't be blank", name="name")
     slug = slug or slugify(name) or f"store-{store_id}"
-    made = await connection.fetchval(
-        STORES["create"], store_id, slug, name, url, currency_code, timezone, locale, mode, at
+    made = await _CREATE(
+        connection,
+        store=store_id,
+        slug=slug,
+        name=name,
+        url=url,
+        currency_code=currency_code,
+        timezone=timezone,
+        locale=locale,
+        mode=mode,
+        at=at,
     )
     if made is None:
         raise Conflict(
@@ -114,34 +124,18 @@ async def create(
         )
     store = Store(store_id, name, slug, mode, currency_code, locale, timezone)
     market_id = clock.new_id()
-    await connection.execute(STORES["create_market"], store_id, market_id, name, slug, at)
+    await _CREATE_MARKET(connection, store=store_id, id=market_id, name=name, code=slug, at=at)
     happened = [outbox.Event("stores.create", str(store_id)), outbox.Event("markets.create", market_id)]
     await outbox.record_all(connection, store, happened, actor=OPERATOR)
     return store
 
 
 async def find(connection: Connection, store_id: int) -> Store | None:
-    """The facts of a store, or None when there is none of this number."""
-    row = await connection.fetchrow(STORES["find"], store_id)
-    return None if row is None else from_row(row)
-
-
-def from_row(row: Any) -> Store:
-    """The store of a row that has the columns of the statement `find`."""
-    return Store(
-        id=row["store_id"],
-        name=row["name"],
-        slug=row["slug"],
-        mode=row["mode"],
-        currency_code=row["currency_code"],
-        locale=row["locale"],
-        timezone=row["timezone"],
-        frozen_at=row["frozen_at"],
-        repeat_order_url=row["repeat_order_url"],
-    )
+    """Return the facts of a store, or None when no store has this number."""
+    return await _FIND(connection, store=store_id)
 
 
 def slugify(name: str) -> str:
-    """A name as lower-case letters, digits and hyphens, at most 63 of them; empty when nothing of it is left."""
+    """Return a name as lower-case letters, digits and hyphens, at most 63; empty when no character of it remains."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain)[:63].strip("-")

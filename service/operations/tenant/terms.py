@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 from service.operations.generic.change import Change
-from sql import queries
-
-STORES = queries("tenant/stores")
+from service.store.statements import Only
 
 
-async def terms_of(change: Change) -> Any:
-    """What the store decides for new carts and orders: locale, taxes, how order codes begin and end."""
-    return await change.connection.fetchrow(STORES["store_terms"], change.store.id)
+class Terms(NamedTuple):
+    """How order codes begin and end, whether prices include tax, and the language of a store."""
+
+    order_prefix: str
+    order_suffix: str
+    prices_include_tax: bool
+    locale: str
+
+
+_TERMS = Only("tenant/stores.terms", Terms)
+
+
+async def terms_of(change: Change) -> Terms:
+    """Return what the store of a change decides for new carts and orders."""
+    return await _TERMS(change.connection, store=change.store.id)

@@ -1,15 +1,14 @@
-"""Test clocks: the time of a store in test mode stands still and is moved by hand, with all that falls due on the way.
+"""Test clocks: a store in test mode can stop its time and move it by hand, with all that falls due on the way.
 
-Advancing is a job: it stops the clock at every instant at which something is due, lets the same sweep and the same
-copies run that run on real time, and goes on. It can be broken off anywhere and taken up again: what was done isn't due
-any more.
+Advancing is a job: it stops the clock at every instant at which something is due, runs the same sweep and the same
+copies as real time does, and goes on. It may break off anywhere and be taken up again: what was done is no longer due.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -21,15 +20,34 @@ from service.operations.tenant import stores
 from service.principal import Store
 from service.store import queue
 from service.store.pool import Connection
-from sql import queries
-
-CLOCKS = queries("tenant/test_clocks")
+from service.store.statements import Command, Many, One, Values
 
 ENTRYPOINT = "test_clocks"
 """The name under which the queue knows the job that advances a clock."""
 
 LONGEST_ADVANCE: Final = timedelta(days=2 * 366)
 """How far a clock goes in one step."""
+
+
+class _Stop(NamedTuple):
+    frozen_at: datetime
+    advancing_to: datetime
+    due_at: datetime | None
+
+
+class Stranded(NamedTuple):
+    """A clock on its way, and the instant that it goes to."""
+
+    store_id: int
+    id: str
+    goal: datetime
+
+
+_NEXT_STOP = One("tenant/test_clocks.next_stop", _Stop)
+_STOP = Command("tenant/test_clocks.stop")
+_ARRIVE = Command("tenant/test_clocks.arrive")
+_LIVE_COPIES = Values("tenant/test_clocks.live_copies", str)
+_STRANDED = Many("tenant/test_clocks.stranded", Stranded)
 
 
 class TestClocks(Writer):
@@ -78,38 +96,35 @@ def _on_its_way(pointer: str) -> InvalidState:
 async def enqueue(connection: Connection, store_id: int, clock_id: str, goal: datetime) -> None:
     """Put the job that advances a clock into the queue, in the caller's transaction, unless it is there already.
 
-    Each goal has its own job: that of the last one may stay in the queue for a moment after the clock has arrived.
+    Each goal has its own job: the job of the last goal may stay in the queue for a moment after the clock has arrived.
     """
     key = f"{ENTRYPOINT}/{store_id}/{clock_id}/{goal.isoformat()}"
     await queue.enqueue(connection, ENTRYPOINT, orjson.dumps([store_id, clock_id]), dedupe_key=key)
 
 
-async def stranded(connection: Connection, *, limit: int) -> list[tuple[int, str, datetime]]:
-    """Store, id and goal of clocks of all stores that are on their way, at most `limit`; most of them have a job."""
-    rows = await connection.fetch(CLOCKS["stranded"], limit)
-    return [(row["store_id"], row["id"], row["advancing_to"]) for row in rows]
+async def stranded(connection: Connection, *, limit: int) -> list[Stranded]:
+    """Return advancing clocks of all stores, at most `limit`; most of them have a job in the queue."""
+    return await _STRANDED(connection, most=limit)
 
 
 async def go_on(connection: Connection, store_id: int, clock_id: str) -> Store | None:
     """Move an advancing clock to the next instant at which something is due, else to its goal, where it is ready.
 
-    Gives the store with its new time when something is due there, None when the clock has arrived or isn't moving.
+    Returns the store with its new time when something is due there, None when the clock has arrived or isn't moving.
     """
-    row = await connection.fetchrow(CLOCKS["next_stop"], store_id, clock_id)
-    if row is None:
+    stop = await _NEXT_STOP(connection, store=store_id, clock=clock_id)
+    if stop is None:
         return None
-    goal: datetime = row["advancing_to"]
-    stop: datetime | None = row["due_at"]
-    if stop is None or stop > goal:
-        await connection.execute(CLOCKS["arrive"], store_id, clock_id, goal)
+    if stop.due_at is None or stop.due_at > stop.advancing_to:
+        await _ARRIVE(connection, store=store_id, clock=clock_id, at=stop.advancing_to)
         store = await stores.find(connection, store_id)
         if store is not None:
             await outbox.record(connection, store, "test_clocks.ready", clock_id, actor=outbox.WORKER)
         return None
-    await connection.execute(CLOCKS["stop"], store_id, clock_id, max(stop, row["frozen_at"]))
+    await _STOP(connection, store=store_id, clock=clock_id, at=max(stop.due_at, stop.frozen_at))
     return await stores.find(connection, store_id)
 
 
 async def live_copies(connection: Connection, store_id: int) -> Sequence[str]:
-    """The copies of a store that are still to be made, oldest first."""
-    return [row["id"] for row in await connection.fetch(CLOCKS["live_copies"], store_id)]
+    """Return the ids of a store's copies that are still to be made, the oldest first."""
+    return await _LIVE_COPIES(connection, store=store_id)

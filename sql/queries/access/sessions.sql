@@ -1,11 +1,11 @@
 -- name: session
--- A cart by its session, unless it was abandoned, and whether its store wants If-Match.
+-- A cart by its session, unless it was abandoned, with the facts of its store.
 select
-    carts.id,
+    carts.id as cart_id,
     carts.customer_id,
     carts.converted_at,
-    coalesce(stores.policies -> 'require_if_match' = 'true'::jsonb, false) as demands_if_match
+    store_facts.*
 from carts
-inner join stores
-    on carts.store_id = stores.store_id
-where carts.store_id = $1 and carts.session = $2 and carts.status <> 'abandoned';
+inner join store_facts
+    on carts.store_id = store_facts.id
+where carts.store_id = :store and carts.session = :session and carts.status <> 'abandoned';

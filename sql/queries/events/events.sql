@@ -1,6 +1,6 @@
 -- name: record
--- Writes events, each with the next number of its resource: one row per position of the lists. An event whose
--- number another transaction took meanwhile is left out, so the caller sees from the ids which ones to try again.
+-- Writes events, one per position of the lists, each with the next number of its resource; returns their ids. An event
+-- whose number another transaction took meanwhile is left out, for the caller to try again.
 with happened as (
     select
         event.id,
@@ -10,7 +10,7 @@ with happened as (
         split_part(event.name, '.', 1) as resource_type,
         row_number() over (partition by split_part(event.name, '.', 1), event.resource_id order by event.position) as turn
     from
-        unnest($2::text[], $3::text[], $4::text[], $5::jsonb[])
+        unnest(:ids::text[], :names::text[], :resource_ids::text[], :payloads::jsonb[])
         with ordinality as event (id, name, resource_id, payload, position)
 )
 
@@ -19,7 +19,7 @@ insert into events (
     request_id
 )
 select
-    $1 as store_id,
+    :store as store_id,
     happened.id,
     happened.name,
     happened.resource_type,
@@ -28,18 +28,18 @@ select
         (
             select max(earlier.sequence) from events as earlier
             where
-                earlier.store_id = $1
+                earlier.store_id = :store
                 and earlier.resource_type = happened.resource_type
                 and earlier.resource_id = happened.resource_id
         ),
         0
     ) as sequence,
     happened.payload,
-    $6 as actor_type,
-    $7 as actor_id,
-    $8 as created_at,
-    $8 as updated_at,
-    $9 as request_id
+    :actor_type as actor_type,
+    :actor_id as actor_id,
+    :at as created_at,
+    :at as updated_at,
+    :request_id as request_id
 from happened
 on conflict (store_id, resource_type, resource_id, sequence) do nothing
 returning id;

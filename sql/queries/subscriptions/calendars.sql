@@ -6,25 +6,15 @@ select
     order_subscriptions.id,
     order_subscriptions.version,
     order_subscriptions.updated_at,
-    stores.store_id,
-    stores.name,
-    stores.slug,
-    stores.mode,
-    stores.currency_code,
-    stores.locale,
-    stores.timezone,
-    stores.repeat_order_url,
-    test_clocks.frozen_at
+    store_facts.*
 from order_subscriptions
-inner join stores
-    on order_subscriptions.store_id = stores.store_id
-left join test_clocks
-    on stores.store_id = test_clocks.store_id and stores.test_clock_id = test_clocks.id
-where order_subscriptions.store_id = $1 and order_subscriptions.id = $2;
+inner join store_facts
+    on order_subscriptions.store_id = store_facts.id
+where order_subscriptions.store_id = :store and order_subscriptions.id = :subscription;
 
 -- name: past
--- The occurrences of a subscription before its next one, that came up after $3, the latest first; at most $4. That of the
--- source order is not among them.
+-- The occurrences of a subscription before its next one and after an instant, the latest first, at most `:most`, without
+-- that of the source order.
 select
     occurrences.occurrence_index,
     occurrences.scheduled_at,
@@ -35,13 +25,13 @@ inner join order_subscriptions
         occurrences.store_id = order_subscriptions.store_id
         and occurrences.order_subscription_id = order_subscriptions.id
 where
-    occurrences.store_id = $1
-    and occurrences.order_subscription_id = $2
+    occurrences.store_id = :store
+    and occurrences.order_subscription_id = :subscription
     and occurrences.occurrence_index > 0
     and occurrences.occurrence_index < order_subscriptions.next_index
-    and occurrences.scheduled_at > $3
+    and occurrences.scheduled_at > :after
 order by occurrences.occurrence_index desc
-limit $4;
+limit :most;
 
 -- name: products
 -- What a subscription orders each time: names and quantities.
@@ -49,5 +39,5 @@ select
     order_subscription_items.name,
     order_subscription_items.quantity
 from order_subscription_items
-where order_subscription_items.store_id = $1 and order_subscription_items.order_subscription_id = $2
+where order_subscription_items.store_id = :store and order_subscription_items.order_subscription_id = :subscription
 order by order_subscription_items.id;

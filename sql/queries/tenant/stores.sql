@@ -1,40 +1,28 @@
 -- name: create
--- A store; no row comes back when its number or its slug is taken.
+-- Makes a store; returns no row when its number or its slug is taken.
 insert into stores (
     store_id, slug, name, url, currency_code, timezone, locale, mode, created_at, updated_at
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+values (:store, :slug, :name, :url, :currency_code, :timezone, :locale, :mode, :at, :at)
 on conflict do nothing
 returning store_id;
 
 -- name: create_market
--- The market of a new store.
+-- Makes the market of a new store.
 insert into markets (store_id, id, name, code, created_at, updated_at)
-values ($1, $2, $3, $4, $5, $5);
+values (:store, :id, :name, :code, :at, :at);
 
 -- name: find
 -- The facts of a store that every request needs.
-select
-    stores.store_id,
-    stores.name,
-    stores.slug,
-    stores.mode,
-    stores.currency_code,
-    stores.locale,
-    stores.timezone,
-    stores.repeat_order_url,
-    test_clocks.frozen_at
-from stores
-left join test_clocks
-    on stores.store_id = test_clocks.store_id and stores.test_clock_id = test_clocks.id
-where stores.store_id = $1;
+select store_facts.* from store_facts
+where store_facts.id = :store;
 
--- name: store_terms
--- What a store gives every new cart and order.
+-- name: terms
+-- What a store decides for every new cart and order.
 select
     stores.order_prefix,
     stores.order_suffix,
     stores.prices_include_tax,
     stores.locale
 from stores
-where stores.store_id = $1;
+where stores.store_id = :store;
