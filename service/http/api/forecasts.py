@@ -18,7 +18,7 @@ from schemas.kinds import amount_float, format_amount, render_timestamp
 from service.errors import InvalidPage
 from service.http import urls
 from service.http.api.answers import Document
-from service.http.api.handlers import id_of, negotiate, rendering_of
+from service.http.api.asking import id_of, negotiate, rendering_of
 from service.http.auth import authenticate
 from service.http.exchange import exchange_of
 from service.http.state import service_of

@@ -24,8 +24,8 @@ from service.errors import ApiError, Invalid, InvalidDocument, InvalidState, Typ
 from service.http import guessing, urls
 from service.http.api import idempotency
 from service.http.api.answers import Document
+from service.http.api.asking import check_no_parameters, negotiate
 from service.http.api.fixed import Fixed
-from service.http.api.handlers import check_no_parameters, negotiate
 from service.http.auth import bearer
 from service.http.languages import negotiate as negotiate_language
 from service.http.pages import repeat_page

@@ -154,7 +154,8 @@ async def _order(service: Service, principal: Principal, form: Mapping[str, str]
     linked = {"cart": {"data": {"type": "carts", "id": principal.cart_id}}}
     data = {"type": "orders", "attributes": {"_repeat_link_factor": said} if said else {}, "relationships": linked}
     draft = replace(body.creation(graph["orders"], {"data": data}, customer=True), number=number)
-    return str(await service.run(lambda connection: writer.create_in_steps(connection, principal, draft)))
+    created = await service.run(lambda connection: writer.create_in_steps(connection, principal, draft))
+    return created.id
 
 
 async def _place(service: Service, principal: Principal, order_id: str, form: Mapping[str, str]) -> None:

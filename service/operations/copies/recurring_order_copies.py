@@ -27,6 +27,7 @@ from service.operations.copies.targets import CopyFailed, Target
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.generic.change import Change
+from service.operations.generic.created import Created
 from service.operations.generic.writing import Writer
 from service.operations.payments import attempts
 from service.operations.payments.attempts import Due
@@ -67,10 +68,10 @@ class Claim:
     lateness: timedelta | None = None
 
 
-async def create(connection: Connection, principal: Principal, draft: Draft) -> str:
+async def create(connection: Connection, principal: Principal, draft: Draft) -> Created:
     """POST /api/recurring_order_copies: a pending copy and the job that makes it, an extra run outside of the schedule.
 
-    Gives the id. Raises NotFound for an order or subscription that the token can't see, Invalid where the subscription
+    Raises NotFound for an order or subscription that the token can't see, Invalid where the subscription
     doesn't run or repeats another order, Conflict when the id is taken.
     """
     store, at = principal.store, clock.now(principal.store)
@@ -94,7 +95,7 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
         raise Conflict("A copy with the id {id} already exists.", id=draft.id, pointer="/data/id")
     await outbox.record(connection, store, "recurring_order_copies.create", copy_id, actor=outbox.actor(principal))
     await enqueue(connection, store.id, copy_id)
-    return str(copy_id)
+    return Created(copy_id)
 
 
 class Copies(Writer):

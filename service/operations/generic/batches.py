@@ -116,7 +116,7 @@ class _Batch:
     async def _make(self, by: Create | Writer, draft: Draft, deferred: Deferred) -> Created:
         if isinstance(by, Writer):
             return Created(await by.create(self._connection, self._principal, draft, deferred))
-        return Created.of(await by(self._connection, self._principal, draft))
+        return await by(self._connection, self._principal, draft)
 
     async def _change(self, writer: Writer, operation: Operation, deferred: Deferred) -> None:
         connection, principal = self._connection, self._principal

@@ -76,9 +76,9 @@ class Writer:
 
     async def create_in_steps(
         self, connection: Connection, principal: Principal, draft: Draft
-    ) -> str | Created | Interlude[str | Created]:
+    ) -> Created | Interlude[Created]:
         """Make the resource of a draft in as many transactions as that takes. `create` does it in one, or refuses."""
-        return await self.create(connection, principal, draft)
+        return Created(await self.create(connection, principal, draft))
 
     async def update_in_steps(
         self, connection: Connection, principal: Principal, locked: Locked, draft: Draft

@@ -36,7 +36,7 @@ class Orders(Writer):
 
     async def create_in_steps(
         self, connection: Connection, principal: Principal, draft: Draft
-    ) -> str | Created | Interlude[str | Created]:
+    ) -> Created | Interlude[Created]:
         """Make an order. What the buyer knows of a repeat link's order is counted before it is looked at."""
         said, pointer = draft.triggers.get(checkout.FACTOR), draft.pointer(checkout.FACTOR)
         cart_id = principal.cart_id or draft.related("cart")
@@ -44,24 +44,24 @@ class Orders(Writer):
             draft, triggers={name: value for name, value in draft.triggers.items() if name != checkout.FACTOR}
         )
         if said is None or cart_id is None or principal.owner is None:
-            return await self.create(connection, principal, draft)
+            return Created(await self.create(connection, principal, draft))
         row = await connection.fetchrow(CHECKOUT["factor"], principal.store.id, cart_id)
         if row is None:
-            return await self.create(connection, principal, draft)
+            return Created(await self.create(connection, principal, draft))
         link_id = row["repeat_link_id"]
         await checkout.count_factor(connection, principal, link_id)
 
         async def nothing(_: Gateways) -> None:
             """The attempt counts, whatever becomes of it."""
 
-        async def then(connection: Connection, _: None) -> str | Created:
+        async def then(connection: Connection, _: None) -> Created:
             if not checkout.knows(row["answers"], said):
                 raise Invalid(
                     "_repeat_link_factor - does not match the order",
                     pointer=pointer,
                     meta={"error": "wrong_factor"},
                 )
-            return await self.create(connection, replace(principal, proven_link_id=link_id), draft)
+            return Created(await self.create(connection, replace(principal, proven_link_id=link_id), draft))
 
         return Interlude(nothing, then)
 

@@ -18,6 +18,7 @@ from service.jsonapi.body import Draft
 from service.operations.carts import contents
 from service.operations.carts.contents import Cart, CartItem, Quote
 from service.operations.events import outbox
+from service.operations.generic.created import Created
 from service.operations.repeating import plans
 from service.operations.repeating.plans import CART, ORDER, Plan, SourceOrder, Wish
 from service.principal import Principal, Store
@@ -54,8 +55,8 @@ class Preview:
     digest: str
 
 
-async def create(connection: Connection, principal: Principal, draft: Draft) -> str:
-    """Make the reorder of a POST /api/reorders; gives its id.
+async def create(connection: Connection, principal: Principal, draft: Draft) -> Created:
+    """Make the reorder of a POST /api/reorders.
 
     Raises NotFound for an order or cart that is unknown, of another customer or never placed, Invalid for `lines` that
     make no sense and for a cart that would hold too much, InvalidState for a cart that isn't active, Conflict for an id
@@ -63,7 +64,7 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
     """
     wish, order_id = wish_of(principal, draft)
     made = await reorder(connection, principal.store, wish, order_id=order_id)
-    return made.id
+    return Created(made.id)
 
 
 def wish_of(principal: Principal, draft: Draft) -> tuple[Wish, str | None]:
