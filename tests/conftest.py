@@ -167,7 +167,7 @@ async def app(settings: Settings) -> AsyncIterator[Starlette]:
     """The real application with its lifespan, which has counted nobody's requests yet."""
     application = create_app(settings)
     async with application.router.lifespan_context(application):
-        async with application.state.database.connection() as connection:
+        async with application.state.service.database.connection() as connection:
             await connection.execute("delete from rate_limits")
         yield application
 

@@ -202,12 +202,12 @@ async def _lookout(settings: Settings, sock: socket.socket | None) -> AsyncItera
 
 async def _begin(settings: Settings, stop: asyncio.Event, concurrency: int = 8) -> asyncio.Task[None]:
     """A worker that has begun and goes on until `stop` is set. Raises StartupError when it can't begin."""
-    gateways.configure(settings)
     works = asyncio.Event()
     worker = asyncio.create_task(
         engine.run(
             settings.database_url or "",
             stop=stop,
+            gateways=gateways.configured(settings),
             concurrency=concurrency,
             command_timeout=settings.command_timeout,
             statement_cache_size=settings.statement_cache_size,

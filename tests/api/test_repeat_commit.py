@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -16,8 +17,8 @@ from starlette.applications import Starlette
 from service import clock
 from service.http.pages import nonces, repeat_page
 from service.http.pages.texts import TEXTS
+from service.http.state import Service
 from service.principal import Store
-from service.settings import Settings
 from service.store.pool import Connection
 from tests import factories
 from tests.pages import FORM, Link, Page, carts, digest, items, show, submit, url_of
@@ -263,8 +264,9 @@ async def test_a_large_order_takes_no_more_statements(
 async def test_behind_https_the_cookie_is_secure_and_paths_follow_the_public_url(
     app: Starlette, client: httpx2.AsyncClient, link: Link
 ) -> None:
-    settings: Settings = app.state.settings
-    app.state.settings = settings.model_copy(update={"public_url": "https://api.shop.example/reprise"})
+    service: Service = app.state.service
+    elsewhere = service.settings.model_copy(update={"public_url": "https://api.shop.example/reprise"})
+    app.state.service = replace(service, settings=elsewhere)
     answer = await submit(client, (await show(client, link.url)).fields)
     assert answer.headers["location"].startswith("https://api.shop.example/reprise/demo/checkout?store=")
     assert "; Path=/reprise/repeat-order;" in answer.headers["set-cookie"]

@@ -32,6 +32,7 @@ from service.errors import (
 from service.http import limits
 from service.http.api import idempotency
 from service.http.auth import CHALLENGE, authenticate
+from service.http.exchange import exchange_of
 from service.http.languages import negotiate
 from service.operations.events import outbox
 from service.operations.repeating import reorders
@@ -207,7 +208,7 @@ def _message(texts: Mapping[str, str], added: Sequence[Outcome], skipped: Sequen
 
 
 def _language(request: Request) -> str:
-    principal: Principal | None = request.scope.get("principal")
+    principal = exchange_of(request).principal
     locale = negotiate(request, principal.store.locale) if principal is not None else negotiate(request)
     return language_of(locale)
 

@@ -23,13 +23,13 @@ from service.http.languages import negotiate
 from service.http.pages import nonces
 from service.http.pages.pages import PRIVATE, form_of, page
 from service.http.pages.texts import texts
+from service.http.state import Service, service_of
 from service.jsonapi import body, links
+from service.operations.generic.phases import Interlude
 from service.operations.orders import demo_checkout
 from service.operations.orders.demo_checkout import Progress
 from service.principal import Principal
 from service.resources import RESOURCES
-from service.store import phases
-from service.store.phases import Interlude
 from service.store.pool import Connection, Database
 from service.texts import say
 
@@ -65,16 +65,16 @@ async def _submit(request: Request, form: Mapping[str, str]) -> Response:
     if nonces.read(request, PAGE, form.get("nonce", "")) != principal.cart_id:
         again = url(request, principal.store.id, session)
         return page(request, "notice.html", {"kind": "stale", "again": again}, status=400)
-    database: Database = request.app.state.database
+    service = service_of(request)
     try:
-        async with database.connection() as connection:
+        async with service.database.connection() as connection:
             progress = await demo_checkout.progress(connection, principal)
         order_id = progress.order_id
         if order_id is None:
-            await _fill(database, principal, progress, form)
-            number = await request.app.state.numbers.take(principal.store.id, "orders")
-            order_id = await _order(database, principal, form, number)
-        await _place(database, principal, order_id, form)
+            await _fill(service.database, principal, progress, form)
+            number = await service.numbers.take(principal.store.id, "orders")
+            order_id = await _order(service, principal, form, number)
+        await _place(service, principal, order_id, form)
     except ApiError as error:
         answer = await _page(request, principal, session, form, error)
         answer.headers.update(error.headers)
@@ -87,7 +87,7 @@ async def _holder(request: Request, sent: Mapping[str, str]) -> Principal:
     store_id, session = sent.get("store", ""), sent.get("session", "")
     if not _STORE.fullmatch(store_id):
         raise NotFound("There is no open cart of this session.")
-    async with request.app.state.database.connection() as connection:
+    async with service_of(request).database.connection() as connection:
         return await demo_checkout.holder(connection, int(store_id), session)
 
 
@@ -117,17 +117,17 @@ async def _fill(database: Database, principal: Principal, progress: Progress, fo
         await writer.update(connection, principal, locked, draft)
 
 
-async def _order(database: Database, principal: Principal, form: Mapping[str, str], number: int) -> str:
-    """Make the order of the cart; gives its id."""
+async def _order(service: Service, principal: Principal, form: Mapping[str, str], number: int) -> str:
+    """Make the order of the cart; returns its id."""
     writer = RESOURCES["orders"].changer()
     said = form.get("factor", "").strip()
     linked = {"cart": {"data": {"type": "carts", "id": principal.cart_id}}}
     data = {"type": "orders", "attributes": {"_repeat_link_factor": said} if said else {}, "relationships": linked}
     draft = replace(body.creation(graph["orders"], {"data": data}, customer=True), number=number)
-    return str(await phases.run(database, lambda connection: writer.create_in_steps(connection, principal, draft)))
+    return str(await service.run(lambda connection: writer.create_in_steps(connection, principal, draft)))
 
 
-async def _place(database: Database, principal: Principal, order_id: str, form: Mapping[str, str]) -> None:
+async def _place(service: Service, principal: Principal, order_id: str, form: Mapping[str, str]) -> None:
     """Place the order, with the card that was chosen, and with another e-mail or way to pay if one was."""
     writer = RESOURCES["orders"].changer()
     attributes: dict[str, Any] = {"_place": True}
@@ -146,14 +146,14 @@ async def _place(database: Database, principal: Principal, order_id: str, form: 
         locked = await writer.lock(connection, principal, graph["orders"], order_id)
         return await writer.update_in_steps(connection, principal, locked, draft)
 
-    await phases.run(database, work)
+    await service.run(work)
 
 
 async def _page(
     request: Request, principal: Principal, session: str, typed: Mapping[str, str], error: ApiError | None = None
 ) -> Response:
     """The cart with what is still asked for, or the order that was placed; with what went wrong, if something did."""
-    async with request.app.state.database.connection() as connection:
+    async with service_of(request).database.connection() as connection:
         progress = await demo_checkout.progress(connection, principal)
     store = principal.store
     values = {
