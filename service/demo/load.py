@@ -61,9 +61,9 @@ async def seed(connection: Connection, plan: Plan, at: datetime, progress: Progr
     anything else in it, and for a plan that can't be carried out. Nothing is changed then, nor when it is interrupted.
     """
     if plan.subscriptions > plan.orders:
-        raise StartupError("There can't be more subscriptions than orders: each repeats one.")
+        raise StartupError("A store can't have more subscriptions than orders: each subscription repeats an order.")
     if plan.orders and not (plan.customers and plan.skus):
-        raise StartupError("Orders need customers and skus.")
+        raise StartupError("A store with orders needs customers and skus.")
     async with connection.transaction():
         # COPY of a batch into tables with many indexes may take its time on a slow disk.
         await connection.execute("set local statement_timeout = 0")
@@ -71,7 +71,9 @@ async def seed(connection: Connection, plan: Plan, at: datetime, progress: Progr
         if there is not None:
             if there.demo is not None and orjson.loads(there.demo) == asdict(plan):
                 return False
-            raise StartupError(f"Store {plan.store} exists already and holds other data: choose another --store.")
+            raise StartupError(
+                "Store {store} exists already and holds other data: choose another --store.", store=plan.store
+            )
         sheet, timezone = await _store(connection, plan, at)
         fittings = add_fittings(sheet)
         add_documents(sheet, fittings, timezone)

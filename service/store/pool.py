@@ -21,6 +21,7 @@ from prometheus_client import Gauge, Histogram
 from service.errors import Contended, StartupError
 from service.settings import Settings
 from service.store.catalogue import Catalogue
+from service.texts import Phrase
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -190,7 +191,12 @@ async def _keep(_: Connection) -> None:
 def _check_version(connection: Connection, place: str) -> None:
     version = connection.get_server_version()
     if version.major < OLDEST_POSTGRES:
-        raise StartupError(f"The server at {place} is Postgres {version.major}: {OLDEST_POSTGRES} or newer is needed.")
+        raise StartupError(
+            "The server at {place} is Postgres {version}: {oldest} or newer is needed.",
+            place=place,
+            version=version.major,
+            oldest=OLDEST_POSTGRES,
+        )
 
 
 @contextmanager
@@ -199,17 +205,23 @@ def _explained(place: str) -> Iterator[None]:
     try:
         yield
     except TimeoutError:
-        raise StartupError(f"The database at {place} did not answer within {CONNECT_SECONDS:.0f} seconds.") from None
+        raise StartupError(
+            "The database at {place} did not answer within {seconds:.0f} seconds.", place=place, seconds=CONNECT_SECONDS
+        ) from None
     except asyncpg.PostgresError as error:
-        raise StartupError(f"The database at {place} refused the connection: {error.message}.") from None
+        raise StartupError(
+            "The database at {place} refused the connection: {reason}.", place=place, reason=error.message
+        ) from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise StartupError(f"The database at {place} can't be reached ({reason}): is it running?") from None
+        raise StartupError(
+            "The database at {place} can't be reached ({reason}): is it running?", place=place, reason=reason
+        ) from None
     except (asyncpg.InterfaceError, ValueError):
         raise StartupError(_MALFORMED) from None
 
 
-_MALFORMED = (
+_MALFORMED = Phrase(
     "The database URL is not of the form postgresql://user:password@host:port/database "
     "(write special characters of user and password percent-encoded)."
 )

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from service.http import guessing, repeat_urls, urls
 from service.http.languages import negotiate
 from service.http.pages import demo_checkout, nonces
-from service.http.pages.pages import PRIVATE, form_of, page, source
+from service.http.pages.pages import PRIVATE, STALE, form_of, notice, page, source
 from service.http.repeat_urls import PATH
 from service.http.state import service_of
 from service.operations.repeating import repeat_links
@@ -63,7 +63,7 @@ async def _commit(request: Request) -> Response:
         browser = _browser(request, opened.link, form.get("nonce", ""))
         if browser is None:
             again = repeat_urls.url(PATH.removeprefix("/"), order_code, token)
-            return page(request, "notice.html", {"kind": "stale", "again": again}, status=400)
+            return notice(request, STALE, status=400, again=again)
         can_check_out = checkout(request, opened) is not None
         made = await repeat_links.commit(connection, opened, browser) if can_check_out else None
         if made is None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -46,7 +46,7 @@ class CartItem:
     sku_code: str
     name: str
     image_url: str | None
-    options: Mapping[str, Any]
+    options: Mapping[str, object]
     options_digest: str
     quantity: int
     unit_amount_cents: int = 0
@@ -203,14 +203,16 @@ def _cart(row: Row) -> Cart:
         discount_amount_cents=row.discount_amount_cents,
         total_tax_amount_cents=row.total_tax_amount_cents,
         total_amount_cents=row.total_amount_cents,
-        items=[_item(values) for values in orjson.loads(row.items)] if row.items else [],
+        items=_items(row.items),
     )
 
 
-def _item(values: Sequence[Any]) -> CartItem:
-    """An item of the JSON of the statement `read`, whose tax rate is text: JSON's numbers aren't exact."""
-    *others, tax_rate, tax_amount_cents = values
-    return CartItem(*[*others, Decimal(tax_rate), tax_amount_cents])
+def _items(text: str | None) -> list[CartItem]:
+    """The items of a cart's row. Their tax rates are texts, since JSON's numbers aren't exact."""
+    return [
+        CartItem(*[*others, Decimal(tax_rate), tax_amount_cents])
+        for *others, tax_rate, tax_amount_cents in orjson.loads(text or "[]")
+    ]
 
 
 async def create(
@@ -451,6 +453,6 @@ def _at_prices(items: Sequence[CartItem], catalogue: Mapping[str, CatalogueItem]
     return priced
 
 
-def _row(item: CartItem) -> dict[str, Any]:
+def _row(item: CartItem) -> dict[str, object]:
     """An item as the statement `save` reads it."""
     return asdict(item) | {"tax_rate": str(item.tax_rate)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from service import clock
 from service.errors import NotFound
@@ -13,13 +13,10 @@ from service.operations.access import sessions
 from service.principal import Principal, Store
 from service.rules import masks
 from service.store.pool import Connection
-from sql import queries
-
-DEMO = queries("orders/demo_checkout")
+from service.store.statements import Many, One
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A line of the cart."""
 
     name: str
@@ -28,14 +25,46 @@ class Item:
     total_amount_cents: int
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A way to ship or to pay that can be chosen, and its price; a way to pay leads through a gateway."""
+class Method(NamedTuple):
+    """A way to ship or to pay (`kind`) that can be chosen, and its price; a way to pay leads through a gateway."""
 
+    kind: str
     id: str
     name: str
     price_amount_cents: int
     gateway: str | None
+
+
+class Row(NamedTuple):
+    """A cart, and the order that it became, with the amounts of whichever it is by now."""
+
+    order_id: str | None
+    order_code: str | None
+    status: str
+    currency_code: str
+    tax_included: bool
+    subtotal_amount_cents: int
+    shipping_amount_cents: int
+    payment_method_amount_cents: int
+    discount_amount_cents: int
+    total_tax_amount_cents: int
+    total_amount_cents: int
+    shipping_method_id: str | None
+    payment_method_id: str | None
+    billing_address_id: str | None
+    shipping_address_id: str | None
+    known: bool
+    factor: Literal["customer", "zip_code", "email"] | None
+    first_name: str | None
+    last_name: str | None
+    company: str | None
+    zip_code: str | None
+    ships: bool
+
+
+_PROGRESS = One("orders/demo_checkout.progress", Row)
+_ITEMS = Many("orders/demo_checkout.items", Item)
+_METHODS = Many("orders/demo_checkout.methods", Method)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,44 +106,43 @@ async def holder(connection: Connection, store_id: int, session: str) -> Princip
 async def progress(connection: Connection, principal: Principal) -> Progress:
     """How far the cart is that somebody holds the session of: three statements."""
     store, cart_id = principal.store, principal.cart_id
-    row = await connection.fetchrow(DEMO["progress"], store.id, cart_id)
+    row = await _PROGRESS(connection, store=store.id, cart=cart_id)
     assert row is not None  # noqa: S101 -- its session was good
-    items = await connection.fetch(DEMO["items"], store.id, cart_id)
-    methods = await connection.fetch(
-        DEMO["methods"], store.id, row["currency_code"], clock.now(store), sorted(usable(store.mode))
+    items = await _ITEMS(connection, store=store.id, cart=cart_id)
+    methods = await _METHODS(
+        connection, store=store.id, currency=row.currency_code, at=clock.now(store), gateways=sorted(usable(store.mode))
     )
     offered = {
-        kind: [Method(m["id"], m["name"], m["price_amount_cents"], m["gateway"]) for m in methods if m["kind"] == kind]
-        for kind in ("shipping_method", "payment_method")
+        kind: [method for method in methods if method.kind == kind] for kind in ("shipping_method", "payment_method")
     }
     amounts = [
-        ("subtotal", row["subtotal_amount_cents"]),
-        ("shipping", row["shipping_amount_cents"]),
-        ("payment_costs", row["payment_method_amount_cents"]),
-        ("discount", row["discount_amount_cents"]),
+        ("subtotal", row.subtotal_amount_cents),
+        ("shipping", row.shipping_amount_cents),
+        ("payment_costs", row.payment_method_amount_cents),
+        ("discount", row.discount_amount_cents),
     ]
     return Progress(
         store=store,
-        order_id=row["order_id"],
-        order_code=row["order_code"],
-        placed=row["status"] in ("placed", "approved"),
-        currency_code=row["currency_code"],
-        tax_included=row["tax_included"],
+        order_id=row.order_id,
+        order_code=row.order_code,
+        placed=row.status in ("placed", "approved"),
+        currency_code=row.currency_code,
+        tax_included=row.tax_included,
         amounts=[(name, cents) for name, cents in amounts if cents or name == "subtotal"],
-        total_tax_amount_cents=row["total_tax_amount_cents"],
-        total_amount_cents=row["total_amount_cents"],
-        items=[Item(**item) for item in items],
+        total_tax_amount_cents=row.total_tax_amount_cents,
+        total_amount_cents=row.total_amount_cents,
+        items=items,
         recipient=masks.address(
-            first_name=row["first_name"],
-            last_name=row["last_name"],
-            company=row["company"],
-            zip_code=row["zip_code"],
+            first_name=row.first_name,
+            last_name=row.last_name,
+            company=row.company,
+            zip_code=row.zip_code,
         ),
-        needs_address=row["billing_address_id"] is None or (row["ships"] and row["shipping_address_id"] is None),
-        needs_email=not row["known"],
-        shipping_methods=offered["shipping_method"] if row["ships"] else [],
+        needs_address=row.billing_address_id is None or (row.ships and row.shipping_address_id is None),
+        needs_email=not row.known,
+        shipping_methods=offered["shipping_method"] if row.ships else [],
         payment_methods=offered["payment_method"],
-        shipping_method_id=row["shipping_method_id"],
-        payment_method_id=row["payment_method_id"],
-        factor=row["factor"],
+        shipping_method_id=row.shipping_method_id,
+        payment_method_id=row.payment_method_id,
+        factor=row.factor,
     )

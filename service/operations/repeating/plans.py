@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 import orjson
 
@@ -22,9 +22,7 @@ from service.operations.catalogue import pricing
 from service.principal import Store
 from service.rules.outcomes import CatalogueItem, Outcome, Policy, SourceLine, decide, options_digest
 from service.store.pool import Connection
-from sql import queries
-
-REORDERS = queries("repeating/reorders")
+from service.store.statements import One
 
 CART = "/data/relationships/cart/data"
 ORDER = "/data/relationships/source_order/data"
@@ -46,6 +44,22 @@ class SourceOrder:
     lines: Sequence[SourceLine]
 
 
+class _SourceOrder(NamedTuple):
+    """An order as it is stored; `lines` is JSON, arrays in the order of `SourceLine`."""
+
+    id: str
+    offered: bool
+    placed_at: datetime | None
+    customer_id: str | None
+    customer_group_id: str | None
+    currency_code: str
+    with_coupon: bool
+    lines: str | None
+
+
+_SOURCE_ORDER = One("repeating/reorders.source_order", _SourceOrder)
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """How an order is to be repeated, and by whom.
@@ -61,12 +75,12 @@ class Wish:
     policy: Policy = field(default_factory=Policy)
     strategy: str = "append"
     cart_id: str | None = None
-    lines: Sequence[Any] | None = None
+    lines: Sequence[object] | None = None
     expected_digest: str | None = None
     id: str | None = None
     reference: str | None = None
     reference_origin: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,32 +117,17 @@ async def source_order(
     connection: Connection, store: Store, order_id: str | None, number: int | None, customer_id: str | None
 ) -> SourceOrder | None:
     """The order of this id, or else of this number, if the customer (None: anybody) owns it."""
-    row = await connection.fetchrow(REORDERS["source_order"], store.id, order_id, number, customer_id)
-    if row is None or row["id"] is None:
+    row = await _SOURCE_ORDER(connection, store=store.id, id=order_id, number=number, customer=customer_id)
+    if row is None:
         return None
-    lines = [
-        SourceLine(
-            id=id_,
-            item_type=item_type,
-            sku_id=sku_id,
-            sku_code=sku_code,
-            name=name,
-            options=orjson.loads(options),
-            quantity=quantity,
-            currency_code=currency,
-            unit_amount_cents=unit,
-            with_coupon=row["with_coupon"],
-        )
-        for id_, item_type, sku_id, sku_code, name, options, quantity, currency, unit in row["lines"] or ()
-    ]
     return SourceOrder(
-        id=row["id"],
-        offered=row["offered"],
-        placed_at=row["placed_at"],
-        customer_id=row["customer_id"],
-        customer_group_id=row["customer_group_id"],
-        currency_code=row["currency_code"],
-        lines=lines,
+        id=row.id,
+        offered=row.offered,
+        placed_at=row.placed_at,
+        customer_id=row.customer_id,
+        customer_group_id=row.customer_group_id,
+        currency_code=row.currency_code,
+        lines=[SourceLine(*[*values, row.with_coupon]) for values in orjson.loads(row.lines or "[]")],
     )
 
 
@@ -204,7 +203,7 @@ def digest(plan: Plan, items: Sequence[CartItem], discount_amount_cents: int, to
     return hashlib.sha256(orjson.dumps(whole)).hexdigest()
 
 
-def _chosen(lines: Sequence[SourceLine], wanted: Sequence[Any] | None) -> Sequence[SourceLine]:
+def _chosen(lines: Sequence[SourceLine], wanted: Sequence[object] | None) -> Sequence[SourceLine]:
     """The lines that a client chose, in the client's order and quantities; every mistake is raised at once."""
     if wanted is None:
         return lines

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 import orjson
 
@@ -20,11 +19,14 @@ from service.operations.carts import contents
 from service.operations.carts.contents import Cart, CartItem, Quote
 from service.operations.events import outbox
 from service.operations.repeating import plans
-from service.operations.repeating.plans import CART, ORDER, REORDERS, Plan, SourceOrder, Wish
+from service.operations.repeating.plans import CART, ORDER, Plan, SourceOrder, Wish
 from service.principal import Principal, Store
 from service.rules.outcome_texts import detail
 from service.rules.outcomes import Outcome, Policy, decide
 from service.store.pool import Connection
+from service.store.statements import Value
+
+_CREATE = Value("repeating/reorders.create", str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,24 +209,24 @@ async def _write(
         outcome_columns(position, outcome, item, wish.locale)
         for position, (outcome, item) in enumerate(zip(made.outcomes, made.items, strict=True))
     ]
-    id_ = await connection.fetchval(
-        REORDERS["create"],
-        store.id,
-        made.id,
-        source.id,
-        None if made.cart is None else made.cart.id,
-        wish.customer_id or source.customer_id,
-        wish.strategy,
-        wish.policy.stock,
-        None if wish.lines is None else orjson.dumps(wish.lines).decode(),
-        made.digest,
-        *made.counts.values(),
-        at,
-        orjson.dumps(rows).decode(),
-        wish.reference,
-        wish.reference_origin,
-        orjson.dumps(wish.metadata).decode(),
-        wish.expected_digest,
+    id_ = await _CREATE(
+        connection,
+        store=store.id,
+        id=made.id,
+        source_order=source.id,
+        cart=None if made.cart is None else made.cart.id,
+        customer=wish.customer_id or source.customer_id,
+        strategy=wish.strategy,
+        stock_policy=wish.policy.stock,
+        lines=None if wish.lines is None else orjson.dumps(wish.lines).decode(),
+        digest=made.digest,
+        **made.counts,
+        at=at,
+        outcomes=orjson.dumps(rows).decode(),
+        reference=wish.reference,
+        reference_origin=wish.reference_origin,
+        metadata=orjson.dumps(wish.metadata).decode(),
+        expected_digest=wish.expected_digest,
     )
     if id_ is None:
         raise Conflict("There is a reorder of this id already.", pointer="/data/id")
@@ -232,7 +234,7 @@ async def _write(
     await outbox.record(connection, store, "reorders.create", made.id, actor=wish.actor, payload=payload)
 
 
-def outcome_columns(position: int, outcome: Outcome, cart_item_id: str | None, locale: str) -> dict[str, Any]:
+def outcome_columns(position: int, outcome: Outcome, cart_item_id: str | None, locale: str) -> dict[str, object]:
     """An outcome as its table has it: id, position and what follows. Its amounts are in the currency of the order."""
     line, item = outcome.line, outcome.item
     comparable = item is not None and item.currency_code == line.currency_code

@@ -7,10 +7,10 @@ one cart per link and browser and no order; whoever places that order has to say
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from service import clock
 from service.errors import Gone, Invalid, InvalidState, NotFound
@@ -26,10 +26,7 @@ from service.rules.outcomes import Outcome, Policy
 from service.rules.repeat_links import LinkKeys, RepeatLink, read
 from service.rules.totals import Totals
 from service.store.pool import Connection
-from service.store.statements import One
-from sql import queries
-
-LINKS = queries("repeating/repeat_links")
+from service.store.statements import Command, One, Value
 
 POLICY = Policy(stock="partial")
 """A cart made from a link holds what can be bought today: nobody stands by to sort out the rest."""
@@ -76,12 +73,58 @@ class Preview:
     totals: Totals
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(NamedTuple):
     """The cart that a link was turned into; whoever has its session can check it out."""
 
     cart_id: str
     session: str
+
+
+class OfOrder(NamedTuple):
+    """An order with its default link; the link's fields are None when there is none."""
+
+    order_id: str
+    order_code: str
+    placed_at: datetime | None
+    id: str | None
+    key_id: str | None
+    token_version: int | None
+    expires_at: datetime | None
+    max_uses: int | None
+    uses: int | None
+    revoked_at: datetime | None
+
+    def link(self, store: Store) -> RepeatLink | None:
+        """The default link, if there is one."""
+        if self.id is None or self.key_id is None or self.token_version is None or self.uses is None:
+            return None
+        return RepeatLink(
+            store_id=store.id,
+            id=self.id,
+            key_id=self.key_id,
+            token_version=self.token_version,
+            expires_at=self.expires_at,
+            max_uses=self.max_uses,
+            uses=self.uses,
+            revoked_at=self.revoked_at,
+        )
+
+
+class Source(NamedTuple):
+    """What a new link takes over from its order."""
+
+    code: str
+    placed_at: datetime | None
+
+
+_OF_ORDER = One("repeating/repeat_links.of_order", OfOrder)
+_SOURCE = One("repeating/repeat_links.source", Source)
+_LOCK = Command("repeating/repeat_links.lock")
+_CART_OF_BROWSER = One("repeating/repeat_links.cart_of_browser", Committed)
+_COUNT_CART = Command("repeating/repeat_links.count_cart")
+_RETIRE_DEFAULT = Value("repeating/repeat_links.retire_default", str)
+_MAKE_DEFAULT = Value("repeating/repeat_links.make_default", str)
+_SIGN_ANEW = Command("repeating/repeat_links.sign_anew")
 
 
 async def of_order(connection: Connection, store: Store, keys: LinkKeys, reference: str, *, actor: str) -> Issued:
@@ -95,19 +138,18 @@ async def of_order(connection: Connection, store: Store, keys: LinkKeys, referen
     number = int(reference) if _NUMBER.fullmatch(reference) else None
     while True:
         at = clock.now(store)
-        row = await connection.fetchrow(LINKS["of_order"], store.id, reference, number)
-        if row is None or row["placed_at"] is None:
+        found = await _OF_ORDER(connection, store=store.id, reference=reference, number=number)
+        if found is None or found.placed_at is None:
             raise _no_order()
-        link = None if row["id"] is None else _link(store.id, dict(row))
+        link = found.link(store)
         live = link is not None and link.state(at) == "live"
         if link is not None and live and link.key_id in keys:
-            return Issued(row["order_code"], keys.token(link))
+            return Issued(found.order_code, keys.token(link))
         async with connection.transaction():
             if link is not None and live:
                 await _sign_anew(connection, store, link, keys.newest, at=at, actor=actor)
             else:
-                order = (row["order_id"], row["order_code"])
-                await _make(connection, store, *order, keys.newest, at=at, actor=actor)
+                await _make(connection, store, found.order_id, found.order_code, keys.newest, at=at, actor=actor)
 
 
 class RepeatLinks(Writer):
@@ -145,12 +187,12 @@ class RepeatLinks(Writer):
             await outbox.record_all(change.connection, change.store, happened, actor=outbox.actor(change.principal))
 
     async def _begin(self, change: Change) -> None:
-        source = await change.connection.fetchrow(LINKS["source"], change.store.id, change.draft.related("order"))
+        source = await _SOURCE(change.connection, store=change.store.id, order=change.draft.related("order"))
         assert source is not None  # noqa: S101 -- linkage was checked
-        if source["placed_at"] is None:
+        if source.placed_at is None:
             pointer = change.draft.pointer("order")
             change.problems.append(Invalid("order - was never placed", pointer=pointer))
-        change.columns |= {"kind": "custom", "key_id": _newest(change), "order_code": source["code"]}
+        change.columns |= {"kind": "custom", "key_id": _newest(change), "order_code": source.code}
 
 
 class _Opened(NamedTuple):
@@ -192,7 +234,7 @@ async def open_link(
     if named is None:
         raise _gone()
     if hold:
-        await connection.execute(LINKS["lock"], *named)
+        await _LOCK(connection, store=named.store_id, link=named.link_id)
     found = await _OPENED(connection, store=named.store_id, link=named.link_id)
     if found is None:
         raise _gone()
@@ -243,8 +285,10 @@ async def commit(connection: Connection, opened: Opened, browser: str, *, once: 
     no customer, and has copies of the order's addresses. None is made when nothing of the order can be bought. Runs in
     the transaction in which the link was opened and held.
     """
-    row = await connection.fetchrow(LINKS["cart_of_browser"], opened.store.id, opened.link.id, browser, once)
-    return await _fill(connection, opened, browser) if row is None else Committed(row["id"], row["session"])
+    there = await _CART_OF_BROWSER(
+        connection, store=opened.store.id, link=opened.link.id, browser=browser, also_closed=once
+    )
+    return await _fill(connection, opened, browser) if there is None else there
 
 
 async def _fill(connection: Connection, opened: Opened, browser: str) -> Committed | None:
@@ -270,7 +314,7 @@ async def _fill(connection: Connection, opened: Opened, browser: str) -> Committ
     )
     assert cart is not None  # noqa: S101 -- the link is held, and this browser has no open cart from it
     await reorders.fill(connection, store, cart.id, outcomes)
-    await connection.execute(LINKS["count_cart"], store.id, opened.link.id, at)
+    await _COUNT_CART(connection, store=store.id, link=opened.link.id, at=at)
     return Committed(cart.id, cart.session)
 
 
@@ -278,8 +322,10 @@ async def _make(
     connection: Connection, store: Store, order_id: str, order_code: str, key_id: str, *, at: datetime, actor: str
 ) -> None:
     """Put a new default link in the place of none, or of one that is over, unless another transaction just did."""
-    retired = await connection.fetchval(LINKS["retire_default"], store.id, order_id, at)
-    made = await connection.fetchval(LINKS["make_default"], store.id, clock.new_id(), order_id, order_code, key_id, at)
+    retired = await _RETIRE_DEFAULT(connection, store=store.id, order=order_id, at=at)
+    made = await _MAKE_DEFAULT(
+        connection, store=store.id, id=clock.new_id(), order=order_id, order_code=order_code, key=key_id, at=at
+    )
     happened = (("repeat_links.revoke", retired), ("repeat_links.create", made))
     changes = [outbox.Event(name, id_) for name, id_ in happened if id_ is not None]
     await outbox.record_all(connection, store, changes, actor=actor)
@@ -289,21 +335,8 @@ async def _sign_anew(
     connection: Connection, store: Store, link: RepeatLink, key_id: str, *, at: datetime, actor: str
 ) -> None:
     """Give a link, whose token nothing can verify any more because its key was taken away, the newest key."""
-    await connection.execute(LINKS["sign_anew"], store.id, link.id, link.key_id, key_id, at)
+    await _SIGN_ANEW(connection, store=store.id, link=link.id, old_key=link.key_id, key=key_id, at=at)
     await outbox.record(connection, store, "repeat_links.update", link.id, actor=actor)
-
-
-def _link(store_id: int, row: Mapping[str, Any]) -> RepeatLink:
-    return RepeatLink(
-        store_id=store_id,
-        id=row["id"],
-        key_id=row["key_id"],
-        token_version=row["token_version"],
-        expires_at=row["expires_at"],
-        max_uses=row["max_uses"],
-        uses=row["uses"],
-        revoked_at=row["revoked_at"],
-    )
 
 
 def _no_order() -> NotFound:

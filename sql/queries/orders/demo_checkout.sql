@@ -32,7 +32,7 @@ select
         select from cart_items
         inner join skus
             on cart_items.store_id = skus.store_id and cart_items.sku_id = skus.id
-        where cart_items.store_id = $1 and cart_items.cart_id = carts.id and not skus.do_not_ship
+        where cart_items.store_id = :store and cart_items.cart_id = carts.id and not skus.do_not_ship
     ) as ships
 from carts
 inner join stores
@@ -45,7 +45,7 @@ left join addresses
         and coalesce(
             orders.shipping_address_id, orders.billing_address_id, carts.shipping_address_id, carts.billing_address_id
         ) = addresses.id
-where carts.store_id = $1 and carts.id = $2;
+where carts.store_id = :store and carts.id = :cart;
 
 -- name: items
 -- What is in a cart, in the order in which it was put there.
@@ -55,11 +55,11 @@ select
     cart_items.unit_amount_cents,
     cart_items.total_amount_cents
 from cart_items
-where cart_items.store_id = $1 and cart_items.cart_id = $2
+where cart_items.store_id = :store and cart_items.cart_id = :cart
 order by cart_items.id;
 
 -- name: methods
--- The ways to ship and to pay that can be chosen at $3 in currency $2, the cheapest first; to pay through gateways $4.
+-- The ways to ship and to pay that can be chosen at :at in currency :currency, the cheapest first; to pay through gateways :gateways.
 select
     'shipping_method' as kind,
     shipping_methods.id,
@@ -68,8 +68,8 @@ select
     null as gateway
 from shipping_methods
 where
-    shipping_methods.store_id = $1 and shipping_methods.currency_code = $2
-    and coalesce(shipping_methods.disabled_at > $3, true)
+    shipping_methods.store_id = :store and shipping_methods.currency_code = :currency
+    and coalesce(shipping_methods.disabled_at > :at, true)
 union all
 select
     'payment_method' as kind,
@@ -79,7 +79,7 @@ select
     payment_methods.gateway
 from payment_methods
 where
-    payment_methods.store_id = $1 and payment_methods.currency_code = $2
-    and coalesce(payment_methods.disabled_at > $3, true)
-    and payment_methods.gateway = any($4::text[])
+    payment_methods.store_id = :store and payment_methods.currency_code = :currency
+    and coalesce(payment_methods.disabled_at > :at, true)
+    and payment_methods.gateway = any(:gateways::text[])
 order by kind, price_amount_cents, name, id;

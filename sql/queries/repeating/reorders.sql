@@ -1,7 +1,7 @@
 -- Orders that are put into a cart again.
 
 -- name: source_order
--- The order of id $2, or else of number $3, if it is customer $4's (null: anybody's), with its customer's group and its
+-- The order of id :id, or else of number :number, if it is customer :customer's (null: anybody's), with its customer's group and its
 -- lines in their order. A line without a sku's id is looked up by the sku's code. Whether orders can be repeated at all
 -- is the store's policy.
 select
@@ -14,8 +14,8 @@ select
     orders.coupon_code is not null as with_coupon,
     (
         select
-            array_agg(
-                row(
+            json_agg(
+                json_build_array(
                     line_items.id,
                     line_items.item_type,
                     coalesce(line_items.sku_id, skus.id),
@@ -31,34 +31,53 @@ select
         from line_items
         left join skus
             on line_items.store_id = skus.store_id and line_items.sku_code = skus.code and line_items.sku_id is null
-        where line_items.store_id = $1 and line_items.order_id = orders.id
+        where line_items.store_id = :store and line_items.order_id = orders.id
     ) as lines
 from stores
-left join orders
+inner join orders
     on
-        orders.store_id = $1
+        orders.store_id = :store
         and orders.id = coalesce(
-            $2,
+            :id,
             (
                 select numbered.id
                 from orders as numbered
-                where numbered.store_id = $1 and numbered.number = $3
+                where numbered.store_id = :store and numbered.number = :number
             )
         )
-        and ($4::text is null or orders.customer_id = $4)
+        and (:customer::text is null or orders.customer_id = :customer)
 left join customers
     on orders.store_id = customers.store_id and orders.customer_id = customers.id
-where stores.store_id = $1;
+where stores.store_id = :store;
 
 -- name: create
--- Writes a reorder with its outcomes $14 (a JSON array), unless its id is taken; gives the id.
+-- Writes a reorder with its outcomes :outcomes (a JSON array), unless its id is taken; gives the id.
 with made as (
     insert into reorders (
         store_id, id, source_order_id, cart_id, customer_id, strategy, stock_policy, lines, digest,
         added_count, adjusted_count, skipped_count, created_at, updated_at, reference, reference_origin, metadata,
         expected_digest
     )
-    values ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9, $10, $11, $12, $13, $13, $15, $16, $17::jsonb, $18)
+    values (
+        :store,
+        :id,
+        :source_order,
+        :cart,
+        :customer,
+        :strategy,
+        :stock_policy,
+        :lines::jsonb,
+        :digest,
+        :added,
+        :adjusted,
+        :skipped,
+        :at,
+        :at,
+        :reference,
+        :reference_origin,
+        :metadata::jsonb,
+        :expected_digest
+    )
     on conflict (store_id, id) do nothing
     returning id
 ),
@@ -70,7 +89,7 @@ outcomes as (
         current_unit_amount_cents, created_at, updated_at
     )
     select
-        $1 as store_id,
+        :store as store_id,
         outcome.id,
         made.id as reorder_id,
         outcome.position,
@@ -88,11 +107,11 @@ outcomes as (
         outcome.currency_code,
         outcome.previous_unit_amount_cents,
         outcome.current_unit_amount_cents,
-        $13 as created_at,
-        $13 as updated_at
+        :at as created_at,
+        :at as updated_at
     from made
     cross join
-        jsonb_to_recordset($14::jsonb) as outcome (
+        jsonb_to_recordset(:outcomes::jsonb) as outcome (
             id text, position bigint, source_line_item_id text, cart_item_id text, status text, code text,
             notices text[], detail text, name text, sku_code text, sku_number bigint, requested_quantity bigint,
             resulting_quantity bigint, currency_code text, previous_unit_amount_cents bigint,

@@ -1,7 +1,7 @@
 -- Repeat links. Whoever makes a cart from a link locks the link first, and looks for the browser's cart only then.
 
 -- name: of_order
--- An order by its code $2, else by its number $3, else by its id $2, with its default link that is not revoked.
+-- An order by its code :reference, else by its number :number, else by its id :reference, with its default link that is not revoked.
 select
     orders.id as order_id,
     orders.code as order_code,
@@ -18,44 +18,44 @@ left join repeat_links
     on
         orders.store_id = repeat_links.store_id and orders.id = repeat_links.order_id
         and repeat_links.kind = 'default' and repeat_links.revoked_at is null
-where orders.store_id = $1 and (orders.code = $2 or orders.number = $3 or orders.id = $2)
-order by orders.code = $2 desc, coalesce(orders.number = $3, false) desc
+where orders.store_id = :store and (orders.code = :reference or orders.number = :number or orders.id = :reference)
+order by orders.code = :reference desc, coalesce(orders.number = :number, false) desc
 limit 1;
 
 -- name: retire_default
--- Revokes an order's default link that is over at $3, so that another one can take its place; its id.
+-- Revokes an order's default link that is over at :at, so that another one can take its place; its id.
 update repeat_links
 set
-    revoked_at = $3,
-    revoked_reason = case when repeat_links.expires_at <= $3 then 'expired' else 'used up' end,
-    updated_at = $3,
+    revoked_at = :at,
+    revoked_reason = case when repeat_links.expires_at <= :at then 'expired' else 'used up' end,
+    updated_at = :at,
     version = repeat_links.version + 1
 where
-    repeat_links.store_id = $1 and repeat_links.order_id = $2 and repeat_links.kind = 'default'
+    repeat_links.store_id = :store and repeat_links.order_id = :order and repeat_links.kind = 'default'
     and repeat_links.revoked_at is null
-    and (repeat_links.expires_at <= $3 or repeat_links.uses >= repeat_links.max_uses)
+    and (repeat_links.expires_at <= :at or repeat_links.uses >= repeat_links.max_uses)
 returning repeat_links.id;
 
 -- name: make_default
 -- Makes an order's default link, unless it has one already.
 insert into repeat_links (store_id, id, order_id, order_code, kind, key_id, created_at, updated_at)
-values ($1, $2, $3, $4, 'default', $5, $6, $6)
+values (:store, :id, :order, :order_code, 'default', :key, :at, :at)
 on conflict (store_id, order_id) where kind = 'default' and revoked_at is null do nothing
 returning repeat_links.id;
 
 -- name: sign_anew
--- Has another key, $4, sign a link whose own one, $3, is gone.
+-- Has another key, :key, sign a link whose own one, :old_key, is gone.
 update repeat_links
 set
-    key_id = $4,
-    updated_at = $5,
+    key_id = :key,
+    updated_at = :at,
     version = repeat_links.version + 1
-where repeat_links.store_id = $1 and repeat_links.id = $2 and repeat_links.key_id = $3;
+where repeat_links.store_id = :store and repeat_links.id = :link and repeat_links.key_id = :old_key;
 
 -- name: lock
 -- Holds a link as it is until the transaction ends.
 select from repeat_links
-where repeat_links.store_id = $1 and repeat_links.id = $2
+where repeat_links.store_id = :store and repeat_links.id = :link
 for no key update;
 
 -- name: opened
@@ -112,17 +112,17 @@ select
     orders.code,
     orders.placed_at
 from orders
-where orders.store_id = $1 and orders.id = $2;
+where orders.store_id = :store and orders.id = :order;
 
 -- name: cart_of_browser
--- The latest cart that a browser has from a link: the open one, or with $4 also one that is closed.
+-- The latest cart that a browser has from a link: the open one, or with :also_closed also one that is closed.
 select
-    carts.id,
+    carts.id as cart_id,
     carts.session
 from carts
 where
-    carts.store_id = $1 and carts.repeat_link_id = $2 and carts.browser = $3
-    and (carts.status = 'active' or $4::boolean)
+    carts.store_id = :store and carts.repeat_link_id = :link and carts.browser = :browser
+    and (carts.status = 'active' or :also_closed::boolean)
 order by carts.status = 'active' desc, carts.id desc
 limit 1;
 
@@ -131,6 +131,6 @@ limit 1;
 update repeat_links
 set
     carts_count = repeat_links.carts_count + 1,
-    updated_at = $3,
+    updated_at = :at,
     version = repeat_links.version + 1
-where repeat_links.store_id = $1 and repeat_links.id = $2;
+where repeat_links.store_id = :store and repeat_links.id = :link;
