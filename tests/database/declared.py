@@ -74,9 +74,11 @@ def _fits(column: Attribute, type_: Any) -> bool:
 
 
 def _plain(type_: Any) -> Any:
-    """A type without `| None`; of literals, that of their values."""
-    if get_origin(type_) in (Union, UnionType):
-        (type_,) = (part for part in get_args(type_) if part is not NoneType)
+    """A type without `| None`; of literals, that of their values. None for a union of several types."""
     if get_origin(type_) is Literal:
-        (type_,) = {type(value) for value in get_args(type_)}
-    return type_
+        parts = {type(value) for value in get_args(type_)}
+    elif get_origin(type_) in (Union, UnionType):
+        parts = {_plain(part) for part in get_args(type_) if part is not NoneType}
+    else:
+        return type_
+    return parts.pop() if len(parts) == 1 else None

@@ -78,6 +78,11 @@ class Retyped(NamedTuple):
     expires_at: datetime
 
 
+class Mixed(NamedTuple):
+    hits: int | str
+    expires_at: datetime
+
+
 class Longer(NamedTuple):
     hits: int
     expires_at: datetime
@@ -91,6 +96,7 @@ class Longer(NamedTuple):
         (One("runtime/limits.look", Reversed), "column 1 is hits int8, declared as expires_at"),
         (One("runtime/limits.look", Renamed), "column 2 is expires_at timestamptz, declared as ends_at"),
         (One("runtime/limits.look", Retyped), "column 1 is hits int8, declared as hits <class 'bool'>"),
+        (One("runtime/limits.look", Mixed), "column 1 is hits int8, declared as hits int | str"),
         (One("runtime/limits.look", Longer), "returns (hits, expires_at), 3 columns are declared"),
         (Value("runtime/limits.look", int), "returns (hits, expires_at), 1 columns are declared"),
         (Value("runtime/deployment.owner", str), None),
