@@ -31,7 +31,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test contract chaos year bench bench-copies browser screenshots verify $(CHECKS) format \
+.PHONY: help run test matrix contract chaos year bench bench-copies browser screenshots verify $(CHECKS) format \
 	generated openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -46,6 +46,9 @@ run: $(VENV)/run.stamp ## serve on 127.0.0.1:8000 with a Postgres of its own and
 ##@ Develop
 test: $(VENV)/dev.stamp $(VENV)/generators.stamp $(NODE_MODULES) ## run all tests, in parallel (ARGS="tests/unit -k money")
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 $(ARGS)
+
+matrix: $(VENV)/dev.stamp ## run all tests on each Python and Postgres that this machine has (ARGS="tests/unit -k money")
+	@$(BIN)/python -m tests.matrix $(ARGS)
 
 contract: $(VENV)/dev.stamp ## ask everything that openapi.yaml describes in thousands of ways (ARGS="--max-examples 100")
 	@$(BIN)/python -m tests.contract.generated $(ARGS)
