@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -47,10 +48,10 @@ def play(
         with machine.serving(programs) if programs is not None else nullcontext() as url:
             for python, interpreter in found.pythons.items():
                 log = logs / f"python-{python}-postgres-{postgres}.log"
+                out.print(f"Python {python} on Postgres {postgres}, {log.relative_to(root)}: ", end="")
                 began = time.monotonic()
                 result = make_test(root, log, url, VENV=f".venv-{python}", PYTHON=str(interpreter), ARGS=asked)
-                seconds = time.monotonic() - began
-                out.print(f"Python {python} on Postgres {postgres}: {result.said} ({seconds:.0f} s, {log})")
+                out.print(f"{result.said}, {time.monotonic() - began:.0f} s")
                 yield (python, postgres), result
 
 
@@ -87,6 +88,8 @@ def table(found: Machine, results: Results) -> Table:
 
 def main() -> None:
     """Run everything; exit code 1 when anything failed."""
+    # Ended from outside, it still stops the servers that it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     out = Console(highlight=False, soft_wrap=True)
     found = machine.search()
     results = dict(play(found, sys.argv[1:], ROOT, out))
