@@ -10,6 +10,9 @@ ARGS ?=
 VENV := .venv
 PYTHON :=
 
+# Tests start Python hundreds of times: without bytecode, as images of containers like to have it, each start compiles anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # make test COVERAGE=1 measures what the tests reach.
 COVERAGE :=
 
@@ -85,7 +88,7 @@ screenshots: $(VENV)/dev.stamp browser ## picture every page, on phone and deskt
 	@SCREENSHOTS=build/screenshots $(BIN)/python -m pytest tests/browser
 
 verify: $(VENV)/dev.stamp ## run every check below; all failures are reported, not only the first
-	@$(MAKE) --no-print-directory --keep-going $(CHECKS)
+	@$(MAKE) --no-print-directory --keep-going --jobs 4 $(filter --output-sync,$(.FEATURES:%=--%)) $(CHECKS)
 
 format: $(VENV)/dev.stamp ## put Python and SQL files in order
 	@$(BIN)/python -m ruff check --fix-only --quiet .
