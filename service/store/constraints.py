@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from schemas.base import Resource, ToMany, ToOne, graph
+from schemas.graph import graph
+from schemas.relationships import ToMany, ToOne
+from schemas.resource import Resource
 from service.errors import ApiError, Conflict, Invalid, InvalidState, NotFound
 from service.jsonapi.body import Draft, blank
 from service.store.pool import Connection

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from inspect import getdoc
 
-from schemas.base import ToMany, Write
+from schemas.fields import Write
 from schemas.kinds import Kind
+from schemas.relationships import ToMany
 from service.jsonapi.filters import filterable
 from service.jsonapi.sorting import sortable
 from service.resources import RESOURCES, Entry

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import typer
 
-from schemas.base import ToOne, graph
+from schemas.graph import graph
+from schemas.relationships import ToOne
 from service import errors
 from service.__main__ import app
 from service.errors import ApiError

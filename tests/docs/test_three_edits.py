@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 from openapi_spec_validator import validate
 
-from schemas import base, kinds
-from schemas.base import graph
+from schemas import fields, kinds, relationships
+from schemas.graph import graph
 from service import resources
 from service.contract import openapi
 from service.principal import Store
@@ -70,7 +70,7 @@ async def toy(connection: Connection, database_url: str, tmp_path: Path) -> Asyn
     folder = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, folder)
     (folder / "9999_gift_cards.sql").write_text(migration)
-    exec(declaration, vars(base) | vars(kinds))
+    exec(declaration, vars(fields) | vars(relationships) | vars(kinds))
     register(line)
     try:
         assert await migrate.migrate(database_url, folder) == ["9999_gift_cards"]

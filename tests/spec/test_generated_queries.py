@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.base import graph
+from schemas.graph import graph
 from service.jsonapi.filters import MATCHERS
 from service.operations.access.tokens import TOKENS
 from service.principal import Store

@@ -14,8 +14,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from schemas.base import RESERVED_TYPES, Rendering, Resource, ToMany, ToOne, graph
+from schemas.graph import RESERVED_TYPES, graph
 from schemas.kinds import ID
+from schemas.relationships import ToMany, ToOne
+from schemas.rendering import Rendering
+from schemas.resource import Resource
 from service import clock
 from service.contract import openapi
 from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed

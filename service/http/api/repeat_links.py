@@ -17,8 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from schemas.base import Rendering, graph
+from schemas.graph import graph
 from schemas.kinds import amount_float, format_amount
+from schemas.rendering import Rendering
 from service import clock
 from service.errors import ApiError, Invalid, InvalidDocument, InvalidState, TypeMismatch, raise_all
 from service.http import guessing, urls
