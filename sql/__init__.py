@@ -1,6 +1,4 @@
-"""What the database is and what it is asked, as files.
-
-Those are `migrations/*.sql`, `queries/<context>/<topic>.sql` and `checks.sql`.
+"""The database's schema and statements, as files: `migrations/*.sql`, `queries/<context>/<topic>.sql`, `checks.sql`.
 
 A file of statements is a list of
 
@@ -9,6 +7,9 @@ A file of statements is a list of
     select ... ;
 
 with one statement under each name and at least a line of prose. Comments above the first name are the file's own.
+A statement names its parameters (`:store`, `:source_order`): Postgres gets them as $1, $2 in the order in which they
+first appear. A colon that follows a word or a bracket (`tags[1:last]`) belongs to a slice.
+
 A migration is a file `<version>_<name>.sql` as dbmate writes it: `-- migrate:up`, with `transaction:false` behind it
 where its statements refuse to run in a transaction, then statements; what follows `-- migrate:down` is not used.
 """
@@ -26,14 +27,25 @@ from service.errors import StartupError
 
 FOLDER = Path(__file__).parent
 MIGRATIONS = FOLDER / "migrations"
+QUERIES = FOLDER / "queries"
 
 
 class Statement(NamedTuple):
-    """A named statement: its prose is one line, its text has no closing semicolon."""
+    """A named statement: its prose is one line, its text is numbered and has no closing semicolon.
+
+    `topic` is its file below `queries/` (`orders/checkout`), empty for a check; `parameters` names $1, $2 and so on.
+    """
 
     name: str
+    topic: str
     prose: str
     text: str
+    parameters: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """What code calls the statement: `orders/checkout.factor`."""
+        return f"{self.topic}.{self.name}"
 
 
 class Migration(NamedTuple):
@@ -46,13 +58,30 @@ class Migration(NamedTuple):
 
 
 @cache
-def queries(topic: str) -> Mapping[str, str]:
-    """The statements of `queries/<topic>.sql` by name; a topic is `orders/checkout`.
+def topics() -> tuple[str, ...]:
+    """The files below `queries/`, without their suffix: `orders/checkout`, in alphabetical order."""
+    return tuple(sorted(str(path.relative_to(QUERIES).with_suffix("")) for path in QUERIES.rglob("*.sql")))
 
-    Raises StartupError for a missing or malformed file.
-    """
-    found = read_statements(FOLDER / "queries" / f"{topic}.sql")
-    return MappingProxyType({statement.name: statement.text for statement in found})
+
+@cache
+def statements(topic: str) -> Mapping[str, Statement]:
+    """The statements of `queries/<topic>.sql` by name. Raises StartupError for a missing or malformed file."""
+    found = read_statements(QUERIES / f"{topic}.sql", topic)
+    return MappingProxyType({statement.name: statement for statement in found})
+
+
+def statement(path: str) -> Statement:
+    """The statement of a path (`orders/checkout.factor`). Raises StartupError where its file doesn't have it."""
+    topic, _, name = path.rpartition(".")
+    if name not in statements(topic):
+        raise StartupError(f"{QUERIES / topic}.sql has no statement named {name}.")
+    return statements(topic)[name]
+
+
+@cache
+def queries(topic: str) -> Mapping[str, str]:
+    """The texts of `queries/<topic>.sql` by name, for statements that still number their parameters themselves."""
+    return MappingProxyType({name: statement.text for name, statement in statements(topic).items()})
 
 
 @cache
@@ -61,7 +90,7 @@ def checks() -> tuple[Statement, ...]:
     return read_statements(FOLDER / "checks.sql")
 
 
-def read_statements(path: Path) -> tuple[Statement, ...]:
+def read_statements(path: Path, topic: str = "") -> tuple[Statement, ...]:
     """The statements of one file, in its order. Raises StartupError, naming file and statement, if malformed."""
     head, *parts = re.split(r"(?m)^-- name:", _read(path))
     if _without_comments(head):
@@ -81,7 +110,10 @@ def read_statements(path: Path) -> tuple[Statement, ...]:
             raise StartupError(f"{path}: {name} needs a line of prose under its name.")
         if len(list(split(text))) != 1:
             raise StartupError(f"{path}: {name} must be exactly one statement.")
-        found[name] = Statement(name, words, text.rstrip("; \n"))
+        numbered, parameters = _numbered(text.rstrip("; \n"))
+        if parameters and _numbers_itself(text):
+            raise StartupError(f"{path}: {name} has named and numbered parameters: name them all.")
+        found[name] = Statement(name, topic, words, numbered, parameters)
     return tuple(found.values())
 
 
@@ -112,6 +144,9 @@ _TOKEN = re.compile(
       (?P<comment> --[^\n]* | /\*.*?\*/ )
     | (?P<quoted>  [eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*" | (?P<dollar>\$\w*\$).*?(?P=dollar) )
     | (?P<end>     ; )
+    | (?P<number>  \$\d+ )
+    # Not a cast (::text), and no slice: in that, the colon follows a number, a name, a bracket, or opens the subscript.
+    | (?P<named>   (?<![\w\])":]) (?<!(?<!\barray)\[) :(?P<name>[a-z_]\w*) )
     | (?P<other>   \w+ | . )
     """,
     re.VERBOSE | re.DOTALL,
@@ -130,6 +165,20 @@ def split(text: str) -> Iterator[str]:
             anything = True
     if anything:
         yield text[begin:].strip()
+
+
+def _numbered(text: str) -> tuple[str, tuple[str, ...]]:
+    """A text with $1, $2 ... in the place of its named parameters, and their names in that order."""
+    numbers: dict[str, int] = {}
+    parts: list[str] = []
+    for token in _TOKEN.finditer(text):
+        name = token["name"]
+        parts.append(token[0] if name is None else f"${numbers.setdefault(name, len(numbers) + 1)}")
+    return "".join(parts), tuple(numbers)
+
+
+def _numbers_itself(text: str) -> bool:
+    return any(token.lastgroup == "number" for token in _TOKEN.finditer(text))
 
 
 def _without_comments(text: str) -> str:

@@ -149,7 +149,7 @@ async def order(
 ) -> str:
     """An order that adds up, placed unless `status` says otherwise, with the next number of the store; gives the id."""
     at = clock.now(store)
-    number = await connection.fetchval(queries("orders/orders")["take_numbers"], store.id, "orders", 1)
+    number = await connection.fetchval(queries("generic/numbers")["take_numbers"], store.id, "orders", 1)
     subtotal = sum(line.total for line in lines)
     values: dict[str, Any] = {
         "number": number,
@@ -226,7 +226,7 @@ async def subscription(
     at = clock.now(store)
     values: dict[str, Any] = {
         "number": await connection.fetchval(
-            queries("orders/orders")["take_numbers"], store.id, "order_subscriptions", 1
+            queries("generic/numbers")["take_numbers"], store.id, "order_subscriptions", 1
         ),
         "status": "active",
         "frequency": "monthly",

@@ -1,4 +1,4 @@
-"""What is thrown away once its time is over. Everything here may run at any time, any number of times at once."""
+"""What is deleted once it has expired. All of it may run at any time, and several times at once."""
 
 from __future__ import annotations
 
@@ -6,30 +6,34 @@ from datetime import datetime, timedelta
 
 from service.store import workers
 from service.store.pool import Connection
-from sql import queries
+from service.store.statements import Command, Values
 
-CLEANING = queries("runtime/cleaning")
+_STORES_WITH_EXPIRED_ANSWERS = Values("runtime/cleaning.stores_with_expired_answers", int)
+_DELETE_EXPIRED_ANSWERS = Command("runtime/cleaning.delete_expired_answers")
+_DELETE_PAST_LIMITS = Command("runtime/cleaning.delete_past_limits")
+_DELETE_FINISHED_JOBS = Command("runtime/cleaning.delete_finished_jobs")
+_DELETE_PAST_STATISTICS = Command("runtime/cleaning.delete_past_statistics")
 
 BATCH = 1000
-"""How many rows one statement deletes where there may be very many."""
+"""How many rows one statement deletes at most, where there may be very many."""
 
 KEEP_JOBS = timedelta(days=2)
-"""For how long the queue's notes on finished jobs are of use."""
+"""How long the queue's log of finished jobs is kept."""
 
 KEEP_WORKERS = timedelta(days=1)
-"""For how long a worker that died is remembered."""
+"""How long a worker that died is remembered."""
 
 KEEP_STATISTICS = timedelta(days=30)
-"""For how long the queue's counts are of use."""
+"""How long the queue's counts are kept."""
 
 
 async def clean(connection: Connection, at: datetime) -> None:
-    """Delete expired answers to requests, past windows of rate limits and old notes of the queue; `at` is real time."""
-    for row in await connection.fetch(CLEANING["stores_with_expired_answers"], at):
-        status = f"DELETE {BATCH}"
-        while status == f"DELETE {BATCH}":
-            status = await connection.execute(CLEANING["delete_expired_answers"], row["store_id"], at, BATCH)
-    await connection.execute(CLEANING["delete_past_limits"], at)
+    """Delete expired answers to requests, past windows of rate limits and old logs of the queue; `at` is real time."""
+    for store_id in await _STORES_WITH_EXPIRED_ANSWERS(connection, at=at):
+        deleted = BATCH
+        while deleted == BATCH:
+            deleted = await _DELETE_EXPIRED_ANSWERS(connection, store=store_id, at=at, most=BATCH)
+    await _DELETE_PAST_LIMITS(connection, at=at)
     await workers.forget(connection, before=at - KEEP_WORKERS)
-    await connection.execute(CLEANING["delete_finished_jobs"], at - KEEP_JOBS)
-    await connection.execute(CLEANING["delete_past_statistics"], at - KEEP_STATISTICS)
+    await _DELETE_FINISHED_JOBS(connection, before=at - KEEP_JOBS)
+    await _DELETE_PAST_STATISTICS(connection, before=at - KEEP_STATISTICS)

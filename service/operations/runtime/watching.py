@@ -7,9 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from service.store.pool import Connection
-from sql import queries
-
-WATCHING = queries("runtime/watching")
+from service.store.statements import Only
 
 LATE: Final = timedelta(minutes=5)
 """After what time a run that hasn't begun, or one whose worker has died, is late."""
@@ -43,8 +41,9 @@ class Situation:
     """Workers that showed a sign of life lately."""
 
 
+_SITUATION = Only("runtime/watching.situation", Situation)
+
+
 async def look(connection: Connection, at: datetime) -> Situation:
     """How the work stands at this instant, real time."""
-    row = await connection.fetchrow(WATCHING["situation"], at, at - LATE, at - ABSENT)
-    assert row is not None  # noqa: S101 -- counts always are one row
-    return Situation(**row)
+    return await _SITUATION(connection, at=at, late=at - LATE, absent=at - ABSENT)

@@ -1,5 +1,5 @@
 -- name: here
--- What tells this database from a copy of it elsewhere: the cluster, and the database's name in it.
+-- What distinguishes this database from a copy elsewhere: the cluster's identifier and the database's name in it.
 select system_identifier::text || '/' || current_database() as id
 from pg_control_system();
 
@@ -8,13 +8,13 @@ from pg_control_system();
 select id from deployment;
 
 -- name: claim
--- The database belongs to $1 from now on, unless it belongs to somebody already.
+-- Gives the database to an installation, unless it belongs to one already.
 insert into deployment (id, adopted_at)
-values ($1, $2)
+values (:id, :at)
 on conflict do nothing;
 
 -- name: adopt
--- The database belongs to $1 from now on.
+-- Gives the database to an installation, whichever it belonged to.
 insert into deployment (id, adopted_at)
-values ($1, $2)
+values (:id, :at)
 on conflict (singleton) do update set id = excluded.id, adopted_at = excluded.adopted_at;

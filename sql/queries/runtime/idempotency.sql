@@ -1,27 +1,27 @@
 -- name: hold
--- Holds a key until the end of the transaction, without waiting for another one that does; says whether it worked.
-select pg_try_advisory_xact_lock($1);
+-- Locks a key until the end of the transaction, unless another transaction holds it; returns whether it did.
+select pg_try_advisory_xact_lock(:lock);
 
 -- name: wait
--- Holds a key until the end of the transaction, once nobody else does.
-select pg_advisory_xact_lock($1);
+-- Locks a key until the end of the transaction, as soon as no other one holds it.
+select pg_advisory_xact_lock(:lock);
 
 -- name: find
--- The answer kept under a key, unless its time is over at $4.
+-- The answer kept under a key, unless it has expired.
 select
     fingerprint,
     status,
     headers,
     body
 from idempotency_keys
-where store_id = $1 and principal = $2 and key = $3 and expires_at > $4;
+where store_id = :store and principal = :principal and key = :key and expires_at > :at;
 
 -- name: keep
--- Keeps an answer, in the place of one under the same key whose time is over.
+-- Keeps an answer, in place of one under the same key that has expired.
 insert into idempotency_keys (
     store_id, principal, key, fingerprint, status, headers, body, created_at, expires_at
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+values (:store, :principal, :key, :fingerprint, :status, :headers, :body, :at, :expires_at)
 on conflict (store_id, principal, key) do update
 set
     fingerprint = excluded.fingerprint,

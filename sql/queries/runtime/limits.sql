@@ -1,19 +1,19 @@
--- How often somebody has asked.
+-- How often a client has sent requests.
 
 -- name: hit
--- Counts one hit of a key at $3, in a new window until $4 if there is none or it is over; gives the window.
+-- Counts one hit of a key, in a new window until `:expires_at` if the key has none or its own has ended; returns the window.
 insert into rate_limits as kept (store_id, key, started_at, expires_at, hits)
-values ($1, $2, $3, $4, 1)
+values (:store, :key, :at, :expires_at, 1)
 on conflict (store_id, key) do update set
-started_at = case when kept.expires_at <= $3 then excluded.started_at else kept.started_at end,
-expires_at = case when kept.expires_at <= $3 then excluded.expires_at else kept.expires_at end,
-hits = case when kept.expires_at <= $3 then 1 else kept.hits + 1 end
+started_at = case when kept.expires_at <= :at then excluded.started_at else kept.started_at end,
+expires_at = case when kept.expires_at <= :at then excluded.expires_at else kept.expires_at end,
+hits = case when kept.expires_at <= :at then 1 else kept.hits + 1 end
 returning kept.hits, kept.expires_at;
 
 -- name: look
--- What is used of a key's window that is not over at $3.
+-- What a key has used of its window, unless that has ended.
 select
     rate_limits.hits,
     rate_limits.expires_at
 from rate_limits
-where rate_limits.store_id = $1 and rate_limits.key = $2 and rate_limits.expires_at > $3;
+where rate_limits.store_id = :store and rate_limits.key = :key and rate_limits.expires_at > :at;

@@ -1,6 +1,6 @@
 -- name: payloads
--- Of all stores: what the jobs of an entrypoint ($1) are given that wait or run, of at most $2 of them. A global read.
-select payload from pgqueuer.pgqueuer
-where entrypoint = $1 and status in ('queued', 'picked')
+-- Of all stores: the payloads of an entrypoint's jobs that wait or run, at most `:most` of them. A global read.
+select coalesce(payload, ''::bytea) as payload from pgqueuer.pgqueuer
+where entrypoint = :entrypoint and status in ('queued', 'picked')
 order by id
-limit $2;
+limit :most;

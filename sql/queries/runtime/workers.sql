@@ -1,15 +1,15 @@
 -- name: seen
--- The worker $1 shows a sign of life at $4, the first of its life at $3.
+-- A worker shows a sign of life.
 insert into workers (id, name, started_at, seen_at)
-values ($1, $2, $3, $4)
+values (:id, :name, :started_at, :at)
 on conflict (id) do update set seen_at = excluded.seen_at;
 
 -- name: leave
--- The worker $1 has stopped.
+-- A worker has stopped.
 delete from workers
-where id = $1;
+where id = :id;
 
 -- name: forget
--- Deletes workers that were last seen before $1, and never said that they stop.
+-- Deletes workers that were last seen before an instant and never said that they stopped.
 delete from workers
-where seen_at < $1;
+where seen_at < :before;
