@@ -77,9 +77,11 @@ examples: .venv/dev.stamp ## record the answers that openapi.yaml shows as examp
 baseline: openapi ## with a release: make openapi.yaml what later changes are held against
 	@cp openapi.yaml tests/contract/baseline.yaml
 
-docs: .venv/dev.stamp ## write docs/reference/conformance.md and resources.md from rules, tests and the resources' declarations
+docs: .venv/dev.stamp ## write conformance.md, personal-data.md and resources.md of docs/reference from rules, tests and declarations
 	@$(BIN)/python -m tests.spec.conformance > .venv/conformance.md
 	@mv .venv/conformance.md docs/reference/conformance.md
+	@$(BIN)/python -m tests.docs.personal_data > .venv/personal-data.md
+	@mv .venv/personal-data.md docs/reference/personal-data.md
 	@$(BIN)/python -m tests.docs.resources > .venv/resources.md
 	@mv .venv/resources.md docs/reference/resources.md
 
@@ -117,11 +119,14 @@ check-contract: .venv/clients.stamp ## openapi.yaml: spectral, and no change sin
 	@$(NODE) tests/clients/breaking.js tests/contract/baseline.yaml openapi.yaml \
 		|| { echo "These changes break clients of the last release." >&2; exit 1; }
 
-check-generated: .venv/dev.stamp ## openapi.yaml, docs/reference/conformance.md and resources.md are what `make` would write
+check-generated: .venv/dev.stamp ## openapi.yaml and the generated pages of docs/reference are what `make` would write
 	@$(BIN)/python -m service openapi > .venv/openapi.yaml
 	@diff -u openapi.yaml .venv/openapi.yaml || { echo "openapi.yaml is out of date: run 'make openapi'" >&2; exit 1; }
 	@$(BIN)/python -m tests.spec.conformance > .venv/conformance.md
 	@diff -u docs/reference/conformance.md .venv/conformance.md \
+		|| { echo "The page is out of date: run 'make docs'" >&2; exit 1; }
+	@$(BIN)/python -m tests.docs.personal_data > .venv/personal-data.md
+	@diff -u docs/reference/personal-data.md .venv/personal-data.md \
 		|| { echo "The page is out of date: run 'make docs'" >&2; exit 1; }
 	@$(BIN)/python -m tests.docs.resources > .venv/resources.md
 	@diff -u docs/reference/resources.md .venv/resources.md \

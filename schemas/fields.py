@@ -16,23 +16,22 @@ class Write(enum.Flag):
 
 
 class Personal(enum.Enum):
-    """What a value says of a person. The values are the words of docs/reference/personal-data.md."""
+    """What a value says of a person: the word for it, and what it means."""
 
-    IDENTIFIER = "identifier"
-    """Which customer it is: the id here, at a payment gateway, at an authority."""
-    NAME = "name"
-    EMAIL = "e-mail address"
-    PHONE = "phone number"
-    ADDRESS = "address"
-    """Where somebody lives or gets parcels, a country alone points at nobody."""
-    PAYMENT = "means of payment"
-    NETWORK = "network address"
-    DEVICE = "device"
-    """Which browser it was."""
-    PROFILE = "profile"
-    """What a shop thinks of a customer: the group, the tags."""
-    WORDS = "free text"
-    """Words or JSON of a client's own: an engraving, a note, metadata. It may hold any of the above."""
+    IDENTIFIER = "identifier", "which customer it is: the id here, at a payment gateway or at an authority"
+    NAME = "name", "what somebody, or their company, is called"
+    EMAIL = "e-mail address", "where mail reaches somebody"
+    PHONE = "phone number", "where a call reaches somebody"
+    ADDRESS = "address", "where somebody lives or receives parcels; a country alone points at nobody"
+    PAYMENT = "means of payment", "what somebody pays with, in a gateway's words or their own"
+    NETWORK = "network address", "where on the network a request came from"
+    DEVICE = "device", "which browser it was"
+    PROFILE = "profile", "how a shop sorts its customers: the group, the tags"
+    WORDS = "free text", "words or JSON of somebody's own: an engraving, a note, metadata; may hold any of the above"
+
+    def __init__(self, word: str, meaning: str) -> None:
+        self.word = word
+        self.meaning = meaning
 
     @property
     def identifies(self) -> bool:

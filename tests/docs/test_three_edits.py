@@ -98,6 +98,7 @@ async def card(toy: None, connection: Connection, store: Store) -> dict[str, Any
 async def test_the_api_serves_it(client: httpx2.AsyncClient, integration: Access, card: dict[str, Any]) -> None:
     contract = Contract(openapi.build(RESOURCES))
     validate(contract.document)
+    assert None not in graph[TYPE].marks().values()
 
     async def get(url: str) -> Any:
         return contract.check(await client.get(url, headers=integration.headers))

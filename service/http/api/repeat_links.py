@@ -46,8 +46,8 @@ COMMIT = "repeat_link_commits"
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _OUTCOME = Selection(
     graph["reorder_outcomes"],
-    frozenset(graph["reorder_outcomes"].attributes)
-    - {"position", "created_at", "updated_at", "reference", "reference_origin", "metadata"},
+    frozenset(name for name, field in graph["reorder_outcomes"].attributes.items() if field.mark.harmless)
+    - {"position", "created_at", "updated_at"},
 )
 _CART = Selection(graph["carts"], None, (("cart_items", Selection(graph["cart_items"])),))
 
