@@ -74,7 +74,7 @@ def statement(path: str) -> Statement:
     """The statement of a path (`orders/checkout.factor`). Raises StartupError where its file doesn't have it."""
     topic, _, name = path.rpartition(".")
     if name not in statements(topic):
-        raise StartupError(f"{QUERIES / topic}.sql has no statement named {name}.")
+        raise StartupError("{path}.sql has no statement named {name}.", path=QUERIES / topic, name=name)
     return statements(topic)[name]
 
 
@@ -94,7 +94,7 @@ def read_statements(path: Path, topic: str = "") -> tuple[Statement, ...]:
     """The statements of one file, in its order. Raises StartupError, naming file and statement, if malformed."""
     head, *parts = re.split(r"(?m)^-- name:", _read(path))
     if _without_comments(head):
-        raise StartupError(f"{path}: there is SQL above the first `-- name:`.")
+        raise StartupError("{path}: there is SQL above the first `-- name:`.", path=path)
     found: dict[str, Statement] = {}
     for part in parts:
         title, _, rest = part.partition("\n")
@@ -103,16 +103,18 @@ def read_statements(path: Path, topic: str = "") -> tuple[Statement, ...]:
         text = rest[len(prose) :].strip()
         words = " ".join(line.removeprefix("--").strip() for line in prose.splitlines()).strip()
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise StartupError(f"{path}: {name!r} is no name for a statement (lower case, digits, underscores).")
+            raise StartupError(
+                "{path}: {name!r} is no name for a statement (lower case, digits, underscores).", path=path, name=name
+            )
         if name in found:
-            raise StartupError(f"{path}: there are two statements named {name}.")
+            raise StartupError("{path}: there are two statements named {name}.", path=path, name=name)
         if not words:
-            raise StartupError(f"{path}: {name} needs a line of prose under its name.")
+            raise StartupError("{path}: {name} needs a line of prose under its name.", path=path, name=name)
         if len(list(split(text))) != 1:
-            raise StartupError(f"{path}: {name} must be exactly one statement.")
+            raise StartupError("{path}: {name} must be exactly one statement.", path=path, name=name)
         numbered, parameters = _numbered(text.rstrip("; \n"))
         if parameters and _numbers_itself(text):
-            raise StartupError(f"{path}: {name} has named and numbered parameters: name them all.")
+            raise StartupError("{path}: {name} has named and numbered parameters: name them all.", path=path, name=name)
         found[name] = Statement(name, topic, words, numbered, parameters)
     return tuple(found.values())
 
@@ -123,17 +125,17 @@ def migrations(folder: Path = MIGRATIONS) -> list[Migration]:
     for path in sorted(folder.glob("*.sql")):
         version = re.match(r"\d+(?=_)", path.name)
         if version is None:
-            raise StartupError(f"{path}: the name of a migration is a number, an underscore and words.")
+            raise StartupError("{path}: the name of a migration is a number, an underscore and words.", path=path)
         up = re.search(r"(?m)^-- migrate:up(?P<options>.*)$", text := _read(path))
         if up is None:
-            raise StartupError(f"{path}: a migration needs a line `-- migrate:up`.")
+            raise StartupError("{path}: a migration needs a line `-- migrate:up`.", path=path)
         if _without_comments(text[: up.start()]):
-            raise StartupError(f"{path}: there is SQL above `-- migrate:up`.")
+            raise StartupError("{path}: there is SQL above `-- migrate:up`.", path=path)
         options = up["options"].split()
         if options not in ([], ["transaction:true"], ["transaction:false"]):
-            raise StartupError(f"{path}: `-- migrate:up` knows one option, `transaction:false`.")
+            raise StartupError("{path}: `-- migrate:up` knows one option, `transaction:false`.", path=path)
         if version[0] in found:
-            raise StartupError(f"{path}: {found[version[0]].name} has the same version.")
+            raise StartupError("{path}: {other} has the same version.", path=path, other=found[version[0]].name)
         statements = re.split(r"(?m)^-- migrate:down\b", text[up.end() :])[0]
         found[version[0]] = Migration(version[0], path.stem, statements, options != ["transaction:false"])
     return list(found.values())
@@ -189,4 +191,4 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise StartupError(f"{path} is missing.") from None
+        raise StartupError("{path} is missing.", path=path) from None

@@ -88,7 +88,7 @@ async def url_of(app: Starlette, connection: Connection, store: Store, code: str
 
 
 def keys(app: Starlette) -> LinkKeys:
-    found: LinkKeys = app.state.link_keys
+    found: LinkKeys = app.state.service.link_keys
     return found
 
 

@@ -70,10 +70,6 @@ class Draft:
         id_ = self.relationships.get(name)
         return id_ if isinstance(id_, str) else None
 
-    def sent(self, *names: str) -> bool:
-        """Whether one of these fields was sent, to be set."""
-        return any(name in self.attributes or name in self.relationships for name in names)
-
     def pointer(self, *names: str) -> str:
         """Where in the document the first of these fields that was sent is; the resource object when none was."""
         for name in names:

@@ -29,7 +29,7 @@ Problem = Literal[
     "no_matching_items",
 ]
 """Why a promotion doesn't apply to a cart."""
-CouponStatus = Problem | Literal["applied"]
+CouponStatus = Literal[Problem, "applied"]
 """What becomes of a cart's coupon."""
 
 COUPON_PROBLEMS: Mapping[Problem, Phrase] = {

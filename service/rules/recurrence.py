@@ -112,7 +112,7 @@ class Calendar:
     def dates(self, index: int) -> Iterator[Date]:
         """Where the occurrences fall from this index on, without end. Raises ValueError for one before the anchor.
 
-        A crontab's are found by walking from the anchor: `resumed` makes that short.
+        A crontab's are found by walking from the anchor.
         """
         steps = index - self.anchor_index
         if steps < 0:
@@ -132,12 +132,6 @@ class Calendar:
             return next(index for index, date in enumerate(self._matches(), self.anchor_index) if date.at > at)
         most = int((at - self.anchor_at) / _shortest(self.frequency)) + 2
         return self.anchor_index + bisect_right(range(most + 1), at, key=lambda step: self._step(step).at)
-
-    def resumed(self, index: int, nominal_at: datetime) -> Calendar:
-        """The same calendar, quicker to ask for occurrences from this one on, of which it is known where it falls."""
-        if self.frequency in NAMED:
-            return self
-        return replace(self, anchor_at=nominal_at, anchor_index=index)
 
     def _step(self, step: int) -> Date:
         if step == 0:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import asyncpg
 
@@ -16,47 +15,14 @@ from schemas.relationships import ToMany, ToOne
 from schemas.resource import Resource
 from service.errors import ApiError, Conflict, Invalid, InvalidState, NotFound
 from service.jsonapi.body import Draft, blank
-from service.store.pool import Connection
+from service.store.catalogue import Constraint
+from service.store.pool import Connection, catalogue_of
 from service.texts import Phrase
 
 
-@dataclass(frozen=True, slots=True)
-class Constraint:
-    """A constraint or unique index: the table that it is of, and the columns that it looks at but for the store."""
-
-    name: str
-    table: str
-    columns: tuple[str, ...]
-
-
-_CATALOGUE = """
-    select found.name, found.relation::regclass::text, array(
-        select a.attname::text from unnest(found.keys) with ordinality k (attnum, place)
-        join pg_attribute a on a.attrelid = found.relation and a.attnum = k.attnum
-        where a.attname <> 'store_id' order by k.place
-    )
-    from (
-        select conname::text as name, conrelid as relation, conkey as keys from pg_constraint
-        where connamespace = current_schema()::regnamespace and conrelid <> 0
-        union all
-        select c.relname::text, i.indrelid, i.indkey::int2[] from pg_index i
-        join pg_class c on c.oid = i.indexrelid
-        where c.relnamespace = current_schema()::regnamespace and i.indisunique
-        and not exists (select from pg_constraint where conindid = i.indexrelid)
-    ) found
-"""
-_known: dict[str, Constraint] = {}
-
-
 async def catalogue(connection: Connection) -> Mapping[str, Constraint]:
-    """The constraints of the schema by name; asked for once by a process, ahead of its first write.
-
-    A transaction that ran into one can't be asked any more.
-    """
-    if not _known:
-        for name, table, columns in await connection.fetch(_CATALOGUE):
-            _known[name] = Constraint(name, table, tuple(columns))
-    return _known
+    """The constraints of a connection's database by name; ask ahead of a write, as `Catalogue.constraints` says."""
+    return await catalogue_of(connection).constraints(connection)
 
 
 @contextmanager

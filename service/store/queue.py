@@ -103,7 +103,9 @@ async def install(connection: Connection) -> list[str]:
     try:
         plan = await _queries(connection).apply_upgrade()
     except SchemaDriftError as error:
-        raise StartupError(f"The queue's tables in schema {SCHEMA} can't be upgraded: {error}.") from None
+        raise StartupError(
+            "The queue's tables in schema {schema} can't be upgraded: {error}.", schema=SCHEMA, error=error
+        ) from None
     return list(plan.statements)
 
 

@@ -1,8 +1,9 @@
-"""What the service says to people, in other languages than English: a gettext catalogue for each, `<language>.po`.
+"""What the service says to people: English where it is said, other languages in `<language>.po`.
 
-Sentences stand in English where they are made, as a `Phrase`. A catalogue knows them by their template, with the same
-`{names}` in both; a new language is a new file here and its code in `LANGUAGES`. What a catalogue doesn't know is said
-in English.
+A sentence is a `Phrase`, whether an error, a page, a facade or a command says it; `say` puts it into a language. Each
+language but English has a gettext catalogue: translations by their English template, with the same `{names}` in both.
+A new language is a new file here and its code in `LANGUAGES`. A sentence that a catalogue lacks is said in English;
+tests/unit/test_translations.py fails for it, and for an entry that nothing says.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ class Either(tuple[str, ...]):
 class Phrase(str):
     """An English sentence that knows what it is made of, so that it can be said in other languages.
 
-    `Phrase("There is no {type} of this id.", type="orders")` reads "There is no orders of this id."; catalogues know
-    it by its template. A value may be a Phrase itself, a list or tuple, which is said as "a, b, and c", or `Either`.
-    `plural` is the template to use instead where the value `count` asks for it. Without values the template is the
-    text, braces and all.
+    `Phrase("{name} - can't be blank", name="email")` reads "email - can't be blank", and catalogues know it by its
+    template. A value may be a Phrase itself, a list or tuple, which is said as "a, b, and c", or `Either`. `plural`
+    is the template where the value `count` asks for the plural. Without values the text is the template, braces and
+    all; `filled` puts values into it later.
     """
 
     __slots__ = ("plural", "template", "values")
@@ -54,9 +55,16 @@ class Phrase(str):
         phrase.template, phrase.plural, phrase.values = template, plural, values
         return phrase
 
+    def filled(self, **values: Any) -> Self:
+        """The same sentence with these values."""
+        return type(self)(self.template, plural=self.plural, **values)
+
 
 def say(sentence: str, locale: str) -> str:
-    """A sentence in the language of a locale such as `nl` or `nl_NL`; what is no Phrase is its own template."""
+    """A sentence in the language of a locale such as `nl` or `nl_NL`, else in English.
+
+    A plain str is its own template.
+    """
     language = language_of(locale)
     if language not in LANGUAGES[1:]:
         return str(sentence)
@@ -72,7 +80,7 @@ def language_of(locale: str) -> str:
 
 @cache
 def catalogue(language: str) -> Catalog:
-    """The catalogue of a language, as its file says."""
+    """The catalogue of a language other than English, as its file says."""
     with (_FOLDER / f"{language}.po").open("rb") as file:
         return read_po(file, abort_invalid=True)
 
@@ -89,7 +97,7 @@ def _translations(language: str) -> NullTranslations:
 
 def _said(template: str, plural: str, values: Mapping[str, Any], language: str) -> str:
     known = _translations(language)
-    if plural:
+    if plural and values:
         template = known.ngettext(template, plural, values["count"])
     elif template:  # gettext keeps the head of a catalogue under the empty text
         template = known.gettext(template)

@@ -21,6 +21,7 @@ from service.operations.payments import attempts, dunning
 from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
+from tests.gateways import nearby
 from tests.jobs.paying import Run, prepare
 from tests.jobs.playing import freeze, said
 from tests.jobs.steps import ask, bearer, claim, offences
@@ -102,7 +103,7 @@ async def test_a_payment_that_goes_wrong_does_not_stop_the_clock(
     first = START + HOUR
     columns: dict[str, Any] = {"anchor_at": first - timedelta(days=28), "next_run_at": first}
     run = await prepare(database, connection, replace(store, frozen_at=START), token="tok_decline", **columns)
-    job = AdvanceJob(database, CopyJob(database), PaymentJob(database))
+    job = AdvanceJob(database, CopyJob(database), PaymentJob(database, nearby()))
 
     async def stumble(*_: Any) -> None:
         raise ValueError("nobody thought of this")

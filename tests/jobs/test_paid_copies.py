@@ -22,7 +22,7 @@ from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.factories import Line
-from tests.gateways import example
+from tests.gateways import example, nearby
 from tests.jobs.paying import Run, prepare
 from tests.jobs.steps import ask, bearer, claim_surely, make, names_of, offences, refusal, row
 from tests.jobs.test_worker import until, working
@@ -134,7 +134,7 @@ async def test_order_copies_are_paid_too(run: Run, database: Database, connectio
     await CopyJob(database).make(store.id, [copy_id])
     target_id = (await row(connection, "order_factories", store, copy_id))["target_order_id"]
     assert (await row(connection, "orders", store, target_id))["status"] == "placing"
-    await PaymentJob(database).go_on(store.id, target_id)
+    await PaymentJob(database, nearby()).go_on(store.id, target_id)
     target = await row(connection, "orders", store, target_id)
     assert (target["status"], target["payment_status"]) == ("placed", "authorized")
     assert await offences(connection, store) == []

@@ -21,6 +21,7 @@ from service.store import queue
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.factories import Line
+from tests.gateways import nearby
 from tests.jobs.steps import ask, bearer, claim, jobs, names_of, pair, row
 
 HASTY = {"heartbeat": timedelta(seconds=1), "lease": timedelta(seconds=1)}
@@ -29,10 +30,13 @@ HASTY = {"heartbeat": timedelta(seconds=1), "lease": timedelta(seconds=1)}
 PROCESS = """
 import asyncio, sys
 from datetime import timedelta
+from service.gateways import configured
 from service.jobs import engine
+from service.settings import Settings
 
 second = timedelta(seconds=1)
-asyncio.run(engine.run(sys.argv[1], stop=asyncio.Event(), concurrency=2, heartbeat=second, lease=second))
+stop, gateways = asyncio.Event(), configured(Settings())
+asyncio.run(engine.run(sys.argv[1], stop=stop, gateways=gateways, concurrency=2, heartbeat=second, lease=second))
 """
 
 
@@ -40,7 +44,8 @@ asyncio.run(engine.run(sys.argv[1], stop=asyncio.Event(), concurrency=2, heartbe
 async def working(url: str, **options: Any) -> AsyncIterator[asyncio.Event]:
     """A worker that runs meanwhile, and stops gracefully in the end; yields what stops it."""
     stop = asyncio.Event()
-    task = asyncio.create_task(engine.run(url, stop=stop, **{"concurrency": 4} | HASTY | options))
+    given = {"concurrency": 4} | HASTY | options
+    task = asyncio.create_task(engine.run(url, stop=stop, gateways=nearby(), **given))
     try:
         yield stop
     finally:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from service.errors import ApiError, InvalidHost, MethodNotAllowed
 from service.http import urls
 from service.http.api.conditions import entity_tag
+from service.http.exchange import exchange_of
 from service.http.languages import language
 from service.jsonapi.document import applying, without_secrets
 from service.jsonapi.links import described_by
@@ -84,7 +85,7 @@ def error_object(request: Request, problem: ApiError) -> dict[str, Any]:
     tongue = language(request)
     url = f"{_origin(request)}/docs/errors#{problem.code.lower()}"
     error: dict[str, Any] = {
-        "id": request.scope.get("request_id", ""),
+        "id": exchange_of(request).request_id,
         "links": {"about": url, "type": url},
         "status": str(problem.status),
         "code": problem.code,

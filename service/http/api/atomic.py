@@ -17,7 +17,8 @@ from service.http.api.answers import VARY, Document
 from service.http.api.handlers import check_no_parameters, rendering_of
 from service.http.api.writing import no_content
 from service.http.auth import forget_store, identify
-from service.http.timing import mark
+from service.http.exchange import exchange_of
+from service.http.state import service_of
 from service.jsonapi import atomic, body
 from service.jsonapi.atomic import Operation, pointing
 from service.jsonapi.document import VERSION, serializer, without_secrets
@@ -53,7 +54,7 @@ async def operations(request: Request) -> Response:
 
     async def work(connection: Connection) -> Response:
         shown = await run(connection, principal, steps)
-        mark(request.scope, "database")
+        exchange_of(request).timing.mark("database")
         return _answer(request, rendering, shown) if any(shown) else no_content(request)
 
     done = await idempotency.once(request, principal, work)
@@ -105,7 +106,7 @@ async def _prepared(request: Request, step: Step, principal: Principal, renderin
     if step.operation.code == "add" and entry.limited:
         await limits.count(request, limits.of_class(request, entry.resource.type_)(principal), principal)
     if step.operation.code == "add" and entry.numbers:
-        number = await request.app.state.numbers.take(principal.store.id, entry.numbers)
+        number = await service_of(request).numbers.take(principal.store.id, entry.numbers)
         draft = replace(draft, number=number)
     return replace(step, operation=replace(step.operation, draft=draft))
 

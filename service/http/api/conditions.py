@@ -1,30 +1,26 @@
 """Conditional requests (RFC 9110, section 13): entity tags, If-None-Match, If-Match.
 
-A tag is `"<version>-<digest of the body>"`, and always a strong one. A reader compares it whole: every representation
-of a resource (its fieldset, its includes, its language) has its own. A writer is asked for the version alone, so that
-whatever representation was read, an unchanged resource may be changed.
+A tag is `"<version>-<digest of the body>"`, and always a strong one. If-None-Match compares the whole tag, because each
+representation of a resource (its fieldset, its includes, its language) has its own. If-Match compares the version
+alone, so that a client may change an unchanged resource whatever representation it has read.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import PreconditionFailed, PreconditionRequired
-from service.principal import Principal
-
-Check = Callable[[int], None]
-"""Is told the version of a row that is about to be changed, and locked; raises where it may not be."""
+from service.http.exchange import exchange_of
 
 _TAG = re.compile(r'\s*(W/)?"([^"]*)"\s*(?:,|$)')
 _VERSION = re.compile(r"([0-9]+)-.*")
 _CODING = re.compile(r"--(?:gzip|br|zstd)$")
-_ONLY_OF_BODIES = ("content-type", "content-length", "content-language", "content-encoding")
+_OF_THE_BODY = ("content-type", "content-length", "content-language", "content-encoding")
 
 
 def entity_tag(version: int, body: bytes) -> str:
@@ -32,15 +28,15 @@ def entity_tag(version: int, body: bytes) -> str:
     return f'"{version}-{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
 
 
-def require(request: Request, version: int) -> None:
-    """Check If-Match against the version of the resource that is about to be changed.
+def check_if_match(request: Request, version: int) -> None:
+    """Check If-Match against the version of the locked resource that the request changes.
 
-    `*` matches whatever there is, a weak tag never. Raises PreconditionFailed, or PreconditionRequired when the header
-    is missing and the store's policies demand it.
+    `*` matches every version, a weak tag none. Raises PreconditionFailed, or PreconditionRequired when the header is
+    missing and the store's policies demand it.
     """
     header = request.headers.get("if-match")
     if header is None:
-        principal: Principal | None = request.scope.get("principal")
+        principal = exchange_of(request).principal
         if principal is not None and principal.demands_if_match:
             raise PreconditionRequired(
                 "This store asks for If-Match on every change, with the ETag that was read.", header="If-Match"
@@ -48,19 +44,14 @@ def require(request: Request, version: int) -> None:
         return
     if header.strip() == "*":
         return
-    if not any(not weak and _version(tag) == version for weak, tag in _tags(header)):
+    if not any(not weak and _version(tag) == version for weak, tag in _parse(header)):
         raise PreconditionFailed(
             "The resource has changed: it is at version {version} now.", version=version, header="If-Match"
         )
 
 
-def check(request: Request) -> Check:
-    """`require` for one request, to be handed to the operation that reads the version under its lock."""
-    return lambda version: require(request, version)
-
-
 class NotModified:
-    """Answers 304 where If-None-Match names what would be answered (RFC 9110, sections 13.1.2 and 15.4.5)."""
+    """Answers 304 when If-None-Match names the current representation (RFC 9110, sections 13.1.2 and 15.4.5)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -77,10 +68,10 @@ class NotModified:
             nonlocal unchanged
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=message["headers"])
-                tag = _matching(known, headers.get("etag"))
+                tag = _known_tag(known, headers.get("etag"))
                 unchanged = message["status"] == 200 and tag is not None
                 if unchanged and tag is not None:
-                    message = {"type": "http.response.start", "status": 304, "headers": _bodiless(headers, tag)}
+                    message = {"type": "http.response.start", "status": 304, "headers": _without_body(headers, tag)}
             elif unchanged:
                 message = {"type": "http.response.body", "body": b""} if not message.get("more_body") else {}
             if message:
@@ -89,33 +80,34 @@ class NotModified:
         await self.app(scope, receive, answer)
 
 
-def coded(tag: str, coding: str) -> str:
-    """The tag of a representation in a content coding, which needs one of its own (RFC 9110, section 8.8.3.3)."""
+def tag_in_coding(tag: str, coding: str) -> str:
+    """The tag of a representation in a content coding, `"...--gzip"` (RFC 9110, section 8.8.3.3)."""
     return f'{tag[:-1]}--{coding}"'
 
 
-def _matching(header: str, tag: str | None) -> str | None:
-    """The tag of If-None-Match that stands for the current one, in whichever content coding it was read, or None."""
+def _known_tag(header: str, tag: str | None) -> str | None:
+    """The tag in If-None-Match that names the current representation in any content coding, or None."""
     if tag is None:
         return None
     if header.strip() == "*":
         return tag
     current = tag.removeprefix("W/").strip('"')
-    return next((f'"{opaque}"' for _, opaque in _tags(header) if _CODING.sub("", opaque) == current), None)
+    return next((f'"{opaque}"' for _, opaque in _parse(header) if _CODING.sub("", opaque) == current), None)
 
 
-def _bodiless(headers: MutableHeaders, tag: str) -> list[tuple[bytes, bytes]]:
-    for name in _ONLY_OF_BODIES:
+def _without_body(headers: MutableHeaders, tag: str) -> list[tuple[bytes, bytes]]:
+    for name in _OF_THE_BODY:
         del headers[name]
     headers["ETag"] = tag
     return headers.raw
 
 
-def _tags(header: str) -> list[tuple[bool, str]]:
-    """The tags of a header: whether it is weak, and what stands in its quotes."""
+def _parse(header: str) -> list[tuple[bool, str]]:
+    """The tags of a header, each as a pair: whether it is weak, and the text in its quotes."""
     return [(match[1] is not None, match[2]) for match in _TAG.finditer(header)]
 
 
 def _version(tag: str) -> int | None:
+    """The version in a tag, or None when the tag is none of ours."""
     match = _VERSION.fullmatch(tag)
     return int(match[1]) if match and len(match[1]) < 20 else None

@@ -20,7 +20,8 @@ from service.http import urls
 from service.http.api.answers import Document
 from service.http.api.handlers import id_of, negotiate, rendering_of
 from service.http.auth import authenticate
-from service.http.timing import mark
+from service.http.exchange import exchange_of
+from service.http.state import service_of
 from service.jsonapi import links
 from service.jsonapi.document import Object, document, identifier
 from service.jsonapi.pagination import Page
@@ -42,7 +43,7 @@ async def forecast(request: Request) -> Response:
     page = _page(page_of(pairs))
     subscription_id = id_of(request, RESOURCES[_OF])
     rendering = rendering_of(request, principal)
-    async with request.app.state.database.connection() as connection:
+    async with service_of(request).database.connection() as connection:
         found = await forecasts.look(
             connection,
             principal.store,
@@ -51,7 +52,7 @@ async def forecast(request: Request) -> Response:
             offset=page.offset,
             size=page.size,
         )
-    mark(request.scope, "database")
+    exchange_of(request).timing.mark("database")
     data = [_resource(subscription_id, run, found.terms or {}, rendering) for run in found.runs]
     url = f"{urls.api(request)}/{_OF}/{subscription_id}/forecast"
     around = links.pages(url, pairs, page, page.offset + len(data) + found.more)

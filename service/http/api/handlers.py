@@ -26,8 +26,9 @@ from service.http import languages, limits, repeat_urls, urls
 from service.http.api import idempotency, prefer
 from service.http.api.answers import VARY, Document
 from service.http.auth import counted, identify
+from service.http.exchange import exchange_of
 from service.http.pages import calendars
-from service.http.timing import mark
+from service.http.state import service_of
 from service.jsonapi import body, links
 from service.jsonapi.document import VERSION, Object, Row, collect, counts, document, identifier
 from service.jsonapi.negotiation import check_accept, check_content_type
@@ -35,11 +36,11 @@ from service.jsonapi.pagination import PROFILE, Page
 from service.jsonapi.query import Parameters, Query, Selection, Shape, parameters, parse
 from service.jsonapi.unknown import no_relationship, no_type
 from service.operations.generic.created import Created
+from service.operations.generic.phases import Interlude, Work
 from service.operations.generic.writing import Writer
 from service.principal import Principal, Viewer
 from service.resources import RESOURCES, Entry, visible_to
 from service.store import read
-from service.store.phases import Interlude, Work
 from service.store.pool import Connection
 from service.store.read import Rows, Within
 
@@ -64,7 +65,7 @@ async def collection(request: Request) -> Response:
     pairs = parameters(request.scope["query_string"])
     query = parse(entry.resource, pairs, shape="many", visible=visible_to(principal), cursors=_cursors(request))
     rendering = rendering_of(request, principal)
-    async with request.app.state.database.connection() as connection:
+    async with service_of(request).database.connection() as connection:
         rows = await read.page(connection, viewer, query)
     return _many(request, rendering, pairs, query, rows)
 
@@ -76,7 +77,7 @@ async def resource(request: Request) -> Response:
     pairs = parameters(request.scope["query_string"])
     query = parse(entry.resource, pairs, shape="single", visible=visible_to(principal))
     rendering = rendering_of(request, principal)
-    async with request.app.state.database.connection() as connection:
+    async with service_of(request).database.connection() as connection:
         row = await read.one(connection, viewer, query.selection, id_of(request, entry))
     if row is None:
         raise body.not_found(entry.resource.type_)
@@ -93,7 +94,7 @@ async def related(request: Request) -> Response:
     shape: Shape = "many" if many else "single"
     query = parse(target, pairs, shape=shape, visible=visible_to(principal), cursors=_cursors(request))
     rendering = rendering_of(request, principal)
-    async with request.app.state.database.connection() as connection:
+    async with service_of(request).database.connection() as connection:
         rows = await read.related(connection, viewer, within, query)
     if rows is None:
         raise body.not_found(entry.resource.type_)
@@ -114,11 +115,11 @@ async def relationship(request: Request) -> Response:
     pairs = parameters(request.scope["query_string"])
     query, coming = _linkage_query(within, target, pairs, visible=visible_to(principal), cursors=_cursors(request))
     rendering = rendering_of(request, principal)
-    async with request.app.state.database.connection() as connection:
+    async with service_of(request).database.connection() as connection:
         rows = await read.related(connection, viewer, within, query)
     if rows is None:
         raise body.not_found(entry.resource.type_)
-    mark(request.scope, "database")
+    exchange_of(request).timing.mark("database")
     resources, included = collect(rows.rows, query.selection, rendering)
     along = ([*resources, *included] if coming else []) if query.included else None
     identifiers = [identifier(target.type_, row[0]) for row in rows.rows]
@@ -143,7 +144,7 @@ async def _create(request: Request, entry: Entry) -> Response:
     query = parse(entry.resource, pairs, shape="single", visible=visible_to(principal))
     draft = body.creation(entry.resource, body.loads(raw), customer=principal.owner is not None)
     if entry.numbers:
-        draft = replace(draft, number=await request.app.state.numbers.take(principal.store.id, entry.numbers))
+        draft = replace(draft, number=await service_of(request).numbers.take(principal.store.id, entry.numbers))
     rendering = rendering_of(request, principal)
     locale = languages.negotiate(request, principal.store.locale)
     draft = replace(draft, locale=locale, rendering=rendering)
@@ -160,7 +161,7 @@ async def _create(request: Request, entry: Entry) -> Response:
         row = await read.one(connection, principal.viewer, query.selection, created.id)
         if row is None:
             raise body.not_found(entry.resource.type_)
-        mark(request.scope, "database")
+        exchange_of(request).timing.mark("database")
         return _created(request, rendering, query, row, created.disclosed)
 
     return await idempotency.once(request, principal, work)
@@ -265,7 +266,7 @@ def _target(relationship: ToOne | ToMany, principal: Principal) -> type[Resource
 
 def rendering_of(request: Request, principal: Principal) -> Rendering:
     """What the documents of a request depend on besides their rows."""
-    mark(request.scope, "parse")
+    exchange_of(request).timing.mark("parse")
     store = principal.store
     return Rendering(
         urls.api(request),
@@ -289,7 +290,7 @@ def _described(rendering: Rendering, query: Query) -> Object:
 
 
 def _many(request: Request, rendering: Rendering, pairs: Parameters, query: Query, rows: Rows) -> Response:
-    mark(request.scope, "database")
+    exchange_of(request).timing.mark("database")
     resources, included = collect(rows.rows, query.selection, rendering)
     along = included if query.included else None
     return _page(request, pairs, query, rows, resources, included=along, also=_described(rendering, query))
@@ -323,7 +324,7 @@ def _page(
 
 def single(request: Request, rendering: Rendering, pairs: Parameters, query: Query, row: Row | None) -> Response:
     """A document of one resource, or of null."""
-    mark(request.scope, "database")
+    exchange_of(request).timing.mark("database")
     resources, included = collect([] if row is None else [row], query.selection, rendering)
     own = {"self": links.url(_url(request), pairs), **_described(rendering, query)}
     return Document(document(resources[0] if resources else None, own, included=included if query.included else None))

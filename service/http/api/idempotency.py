@@ -16,11 +16,12 @@ from starlette.responses import Response
 
 from service import clock
 from service.errors import InProgress, InvalidHeader, KeyReused
+from service.http.state import service_of
 from service.operations.events import outbox
+from service.operations.generic.phases import Interlude, Work
 from service.principal import Principal
 from service.store import idempotency
 from service.store.idempotency import Kept, Key
-from service.store.phases import Interlude, Work, run
 from service.store.pool import Connection
 
 HEADER = "Idempotency-Key"
@@ -37,9 +38,9 @@ async def once(request: Request, principal: Principal, work: Work[Response]) -> 
     InProgress while another request holds it, KeyReused where it was used for another request, Contended when others
     were in the way every time.
     """
-    text = key_of(request)
+    text, service = key_of(request), service_of(request)
     if text is None:
-        return await run(request.app.state.database, work)
+        return await service.run(work)
     key = Key(principal.store.id, outbox.actor(principal), text)
     fingerprint = await _fingerprint(request)
 
@@ -69,7 +70,7 @@ async def once(request: Request, principal: Principal, work: Work[Response]) -> 
             await idempotency.keep(connection, key, _kept(answer, fingerprint), at)
         return answer
 
-    return await run(request.app.state.database, begin)
+    return await service.run(begin)
 
 
 def _again(kept: Kept, fingerprint: bytes) -> Response:

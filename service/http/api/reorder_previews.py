@@ -21,6 +21,7 @@ from service.http.api.answers import Document
 from service.http.api.fixed import Fixed
 from service.http.api.handlers import check_no_parameters, negotiate, rendering_of
 from service.http.auth import counted
+from service.http.state import service_of
 from service.jsonapi import body
 from service.jsonapi.document import Object, document, identifier, unkept
 from service.jsonapi.query import Selection
@@ -63,7 +64,7 @@ async def preview(request: Request) -> Response:
     locale = languages.negotiate(request, principal.store.locale)
     wish, order_id = reorders.wish_of(principal, replace(draft, locale=locale))
     rendering = rendering_of(request, principal)
-    async with request.app.state.database.connection() as connection:
+    async with service_of(request).database.connection() as connection:
         found = await reorders.look(connection, principal.store, wish, order_id=order_id)
     return _answer(found, rendering)
 

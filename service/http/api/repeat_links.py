@@ -31,6 +31,7 @@ from service.http.auth import bearer
 from service.http.languages import negotiate as negotiate_language
 from service.http.pages import repeat_page
 from service.http.pages.pages import PRIVATE
+from service.http.state import service_of
 from service.jsonapi import body
 from service.jsonapi.document import Object, collect, document, identifier, unkept
 from service.jsonapi.query import Selection
@@ -57,8 +58,9 @@ async def preview(request: Request) -> Response:
     negotiate(request)
     check_no_parameters(request)
     token = bearer(request)
-    async with guessing.limited(request), request.app.state.database.connection() as connection:
-        opened = await repeat_links.open_link(connection, request.app.state.link_keys, token)
+    service = service_of(request)
+    async with guessing.limited(request), service.database.connection() as connection:
+        opened = await repeat_links.open_link(connection, service.link_keys, token)
         found = await repeat_links.preview(connection, opened)
     return _preview(request, opened, found)
 
@@ -75,8 +77,9 @@ async def commit(request: Request) -> Response:
     token = bearer(request)
     sent, key = _browser(raw), idempotency.key_of(request)
     name = f"browser {sent}" if sent else f"key {key}" if key else clock.new_id()
-    async with guessing.limited(request), request.app.state.database.transaction() as connection:
-        opened = await repeat_links.open_link(connection, request.app.state.link_keys, token, hold=True)
+    service = service_of(request)
+    async with guessing.limited(request), service.database.transaction() as connection:
+        opened = await repeat_links.open_link(connection, service.link_keys, token, hold=True)
         made = await repeat_links.commit(connection, opened, _hashed(name), once=sent is None)
         if made is None:
             raise InvalidState("None of the products of this order can be ordered at the moment.")

@@ -25,14 +25,14 @@ from service.http.api.handlers import (
     within_of,
 )
 from service.http.auth import forget_store, identify
-from service.http.timing import mark
+from service.http.exchange import exchange_of
 from service.jsonapi import body
 from service.jsonapi.document import VERSION
 from service.jsonapi.query import parameters, parse
+from service.operations.generic.phases import Interlude, Work
 from service.principal import Principal
 from service.resources import METHOD_CODES, Entry, visible_to
 from service.store import read
-from service.store.phases import Interlude, Work
 from service.store.pool import Connection
 
 
@@ -50,7 +50,7 @@ async def update(request: Request) -> Response:
 
     async def work(connection: Connection) -> Response | Interlude[Response]:
         locked = await writer.lock(connection, principal, entry.resource, id_)
-        conditions.require(request, locked.version)
+        conditions.check_if_match(request, locked.version)
         return await answer(connection, lambda held: writer.update_in_steps(held, principal, locked, draft))
 
     async def answer(connection: Connection, change: Work[None]) -> Response | Interlude[Response]:
@@ -60,7 +60,7 @@ async def update(request: Request) -> Response:
         row = await read.one(connection, principal.viewer, query.selection, id_)
         if row is None:
             raise body.not_found(entry.resource.type_)
-        mark(request.scope, "database")
+        exchange_of(request).timing.mark("database")
         return single(request, rendering, pairs, query, row)
 
     done = await idempotency.once(request, principal, work)
@@ -80,7 +80,7 @@ async def remove(request: Request) -> Response:
 
     async def work(connection: Connection) -> Response:
         locked = await writer.lock(connection, principal, entry.resource, id_)
-        conditions.require(request, locked.version)
+        conditions.check_if_match(request, locked.version)
         await writer.remove(connection, principal, locked)
         if prefer.wanted(request) == prefer.REPRESENTATION:
             return _nothing_left(request)
@@ -101,7 +101,7 @@ async def relationship(request: Request) -> Response:
 
     async def work(connection: Connection) -> Response:
         locked = await writer.lock(connection, principal, entry.resource, within.id)
-        conditions.require(request, locked.version)
+        conditions.check_if_match(request, locked.version)
         await writer.relate(connection, principal, locked, within.name, linked, code=code)
         return no_content(request)
 

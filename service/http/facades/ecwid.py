@@ -9,6 +9,7 @@ from starlette.routing import Route
 from service.errors import ApiError, Forbidden, NotFound
 from service.http import repeat_urls
 from service.http.auth import authenticate
+from service.http.state import service_of
 from service.operations.events import outbox
 from service.operations.repeating import repeat_links
 
@@ -28,7 +29,7 @@ async def repeat_url(request: Request) -> Response:
     if request.path_params["store_id"] != str(principal.store.id):
         raise NotFound("There is no store of this id.")
     made = repeat_urls.of(request, principal.store)
-    async with request.app.state.database.connection() as connection:
+    async with service_of(request).database.connection() as connection:
         issued = await repeat_links.of_order(
             connection, principal.store, made.keys, request.path_params["order_id"], actor=outbox.actor(principal)
         )

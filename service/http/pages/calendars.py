@@ -17,6 +17,7 @@ from service.http import guessing, urls
 from service.http.api.conditions import entity_tag
 from service.http.languages import negotiate
 from service.http.pages.pages import PRIVATE
+from service.http.state import service_of
 from service.operations.subscriptions import calendars
 from service.operations.subscriptions.calendars import Date, Feed
 from service.principal import Store
@@ -31,8 +32,9 @@ _ASK_AGAIN = timedelta(hours=12)
 async def calendar(request: Request) -> Response:
     """GET and HEAD. Every URL that opens no calendar is the same 410."""
     token = request.path_params["token"]
-    async with guessing.limited(request), request.app.state.database.connection() as connection:
-        feed = await calendars.open_feed(connection, request.app.state.calendar_keys, token)
+    service = service_of(request)
+    async with guessing.limited(request), service.database.connection() as connection:
+        feed = await calendars.open_feed(connection, service.calendar_keys, token)
     locale = negotiate(request, feed.store.locale)
     body = _written(feed, locale)
     headers = PRIVATE | {
@@ -49,7 +51,7 @@ routes: list[BaseRoute] = [Route(f"{PREFIX}{{token}}.ics", calendar)]
 
 def url_of(request: Request, store: Store) -> Callable[[str], str]:
     """What makes the URLs of a store's calendars from the ids of subscriptions. Raises InvalidHost as `urls.origin`."""
-    keys, origin = request.app.state.calendar_keys, urls.origin(request)
+    keys, origin = service_of(request).calendar_keys, urls.origin(request)
     return lambda subscription_id: f"{origin}{PREFIX}{keys.token(store.id, subscription_id)}.ics"
 
 

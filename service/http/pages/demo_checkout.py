@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -19,19 +19,17 @@ from schemas.graph import graph
 from service.errors import ApiError, NotFound
 from service.gateways.testing import APPROVES, DECLINES, TIMES_OUT
 from service.http import urls
-from service.http.languages import negotiate
 from service.http.pages import nonces
-from service.http.pages.pages import PRIVATE, form_of, page
-from service.http.pages.texts import texts
+from service.http.pages.pages import PRIVATE, STALE, form_of, notice, page
+from service.http.state import Service, service_of
 from service.jsonapi import body, links
+from service.operations.generic.phases import Interlude
 from service.operations.orders import demo_checkout
 from service.operations.orders.demo_checkout import Progress
 from service.principal import Principal
 from service.resources import RESOURCES
-from service.store import phases
-from service.store.phases import Interlude
 from service.store.pool import Connection, Database
-from service.texts import say
+from service.texts import Phrase
 
 PATH = "/demo/checkout"
 PAGE = "demo checkout"
@@ -40,8 +38,40 @@ PAGE = "demo checkout"
 ADDRESS = ("first_name", "last_name", "line_1", "zip_code", "city", "country_code")
 """The fields of the form that make an address."""
 
-CARDS = {"card_approved": APPROVES, "card_declined": DECLINES, "card_silent": TIMES_OUT}
-"""The cards that a test buyer can pay with: the names of their texts, and what the gateway calls them."""
+
+class Card(NamedTuple):
+    """A card that a test buyer can pay with: what the gateway calls it, and what the page does."""
+
+    token: str
+    label: Phrase
+
+
+CARDS = {
+    "card_approved": Card(APPROVES, Phrase("Card that is approved")),
+    "card_declined": Card(DECLINES, Phrase("Card that is declined")),
+    "card_silent": Card(TIMES_OUT, Phrase("Bank that does not answer")),
+}
+"""The cards by their values in the form."""
+
+FACTORS = {
+    "zip_code": Phrase("Type the postal code of the order that you repeat."),
+    "email": Phrase("Type the e-mail address of the order that you repeat."),
+}
+"""What the page asks of somebody who repeats an order by its link."""
+
+AMOUNTS = {
+    "subtotal": Phrase("Subtotal"),
+    "shipping": Phrase("Shipping"),
+    "payment_costs": Phrase("Payment costs"),
+    "discount": Phrase("Discount"),
+}
+
+PROBLEMS = {
+    "card_declined": Phrase("The card was declined. Nothing was ordered or charged: choose another one."),
+    "gateway_timeout": Phrase("The bank did not answer. Nothing was ordered or charged: please try again."),
+    "wrong_factor": Phrase("That is not what the order says. Check it, and try again."),
+}
+"""What a buyer is told, by `meta.error` of the API's problem. Other problems are told in the API's own sentence."""
 
 _STORE = re.compile("[1-9][0-9]{0,17}")
 
@@ -64,17 +94,17 @@ async def _submit(request: Request, form: Mapping[str, str]) -> Response:
     principal, session = await _holder(request, form), form.get("session", "")
     if nonces.read(request, PAGE, form.get("nonce", "")) != principal.cart_id:
         again = url(request, principal.store.id, session)
-        return page(request, "notice.html", {"kind": "stale", "again": again}, status=400)
-    database: Database = request.app.state.database
+        return notice(request, STALE, status=400, again=again)
+    service = service_of(request)
     try:
-        async with database.connection() as connection:
+        async with service.database.connection() as connection:
             progress = await demo_checkout.progress(connection, principal)
         order_id = progress.order_id
         if order_id is None:
-            await _fill(database, principal, progress, form)
-            number = await request.app.state.numbers.take(principal.store.id, "orders")
-            order_id = await _order(database, principal, form, number)
-        await _place(database, principal, order_id, form)
+            await _fill(service.database, principal, progress, form)
+            number = await service.numbers.take(principal.store.id, "orders")
+            order_id = await _order(service, principal, form, number)
+        await _place(service, principal, order_id, form)
     except ApiError as error:
         answer = await _page(request, principal, session, form, error)
         answer.headers.update(error.headers)
@@ -87,7 +117,7 @@ async def _holder(request: Request, sent: Mapping[str, str]) -> Principal:
     store_id, session = sent.get("store", ""), sent.get("session", "")
     if not _STORE.fullmatch(store_id):
         raise NotFound("There is no open cart of this session.")
-    async with request.app.state.database.connection() as connection:
+    async with service_of(request).database.connection() as connection:
         return await demo_checkout.holder(connection, int(store_id), session)
 
 
@@ -117,22 +147,22 @@ async def _fill(database: Database, principal: Principal, progress: Progress, fo
         await writer.update(connection, principal, locked, draft)
 
 
-async def _order(database: Database, principal: Principal, form: Mapping[str, str], number: int) -> str:
-    """Make the order of the cart; gives its id."""
+async def _order(service: Service, principal: Principal, form: Mapping[str, str], number: int) -> str:
+    """Make the order of the cart; returns its id."""
     writer = RESOURCES["orders"].changer()
     said = form.get("factor", "").strip()
     linked = {"cart": {"data": {"type": "carts", "id": principal.cart_id}}}
     data = {"type": "orders", "attributes": {"_repeat_link_factor": said} if said else {}, "relationships": linked}
     draft = replace(body.creation(graph["orders"], {"data": data}, customer=True), number=number)
-    return str(await phases.run(database, lambda connection: writer.create_in_steps(connection, principal, draft)))
+    return str(await service.run(lambda connection: writer.create_in_steps(connection, principal, draft)))
 
 
-async def _place(database: Database, principal: Principal, order_id: str, form: Mapping[str, str]) -> None:
+async def _place(service: Service, principal: Principal, order_id: str, form: Mapping[str, str]) -> None:
     """Place the order, with the card that was chosen, and with another e-mail or way to pay if one was."""
     writer = RESOURCES["orders"].changer()
     attributes: dict[str, Any] = {"_place": True}
     if form.get("card") in CARDS:
-        attributes["_payment_source_token"] = CARDS[form["card"]]
+        attributes["_payment_source_token"] = CARDS[form["card"]].token
     method = {"payment_method": {"data": {"type": "payment_methods", "id": form.get("payment_method", "")}}}
     data = {
         "type": "orders",
@@ -146,22 +176,23 @@ async def _place(database: Database, principal: Principal, order_id: str, form: 
         locked = await writer.lock(connection, principal, graph["orders"], order_id)
         return await writer.update_in_steps(connection, principal, locked, draft)
 
-    await phases.run(database, work)
+    await service.run(work)
 
 
 async def _page(
     request: Request, principal: Principal, session: str, typed: Mapping[str, str], error: ApiError | None = None
 ) -> Response:
     """The cart with what is still asked for, or the order that was placed; with what went wrong, if something did."""
-    async with request.app.state.database.connection() as connection:
+    async with service_of(request).database.connection() as connection:
         progress = await demo_checkout.progress(connection, principal)
     store = principal.store
     values = {
         "progress": progress,
-        "problems": _problems(request, store.locale, error),
+        "problems": _problems(error),
         "typed": typed,
-        "address_fields": ADDRESS,
+        "amounts": AMOUNTS,
         "cards": CARDS,
+        "factors": FACTORS,
         "store_id": store.id,
         "session": session,
         "nonce": nonces.sign(request, PAGE, str(principal.cart_id)),
@@ -170,15 +201,10 @@ async def _page(
     return page(request, template, values, status=200 if error is None else error.http_status, locale=store.locale)
 
 
-def _problems(request: Request, locale: str, error: ApiError | None) -> list[str]:
-    """What went wrong, in words for a buyer where there are some, else in those of the API."""
-    tongue = negotiate(request, locale).partition("_")[0]
-    known = texts(tongue)
-    found = []
-    for problem in error.problems if error is not None else ():
-        code = str((problem.meta or {}).get("error"))
-        found.append(known.get(f"problem_{code}") or say(problem.detail, tongue))
-    return list(dict.fromkeys(found))
+def _problems(error: ApiError | None) -> list[Phrase]:
+    """What went wrong, each once."""
+    problems = error.problems if error is not None else ()
+    return list(dict.fromkeys(PROBLEMS.get(str((p.meta or {}).get("error")), p.detail) for p in problems))
 
 
 routes = [Route(PATH, checkout, methods=["GET", "POST"])]

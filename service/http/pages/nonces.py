@@ -8,7 +8,7 @@ from itsdangerous import BadSignature, TimestampSigner
 from starlette.requests import Request
 
 from service import clock
-from service.settings import Settings
+from service.http.state import service_of
 
 SECONDS = 12 * 3_600
 """How long a page may stay open before its button asks to open it again."""
@@ -36,5 +36,6 @@ def read(request: Request, page: str, nonce: str) -> str | None:
 
 
 def _signer(request: Request, page: str) -> _Signer:
-    settings: Settings = request.app.state.settings
-    return _Signer(settings.keys[::-1], salt=page, key_derivation="hmac", digest_method=hashlib.sha256)
+    return _Signer(
+        service_of(request).settings.keys[::-1], salt=page, key_derivation="hmac", digest_method=hashlib.sha256
+    )

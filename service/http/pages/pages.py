@@ -11,7 +11,7 @@ import base64
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, Response
 from schemas.kinds import format_amount
 from service.errors import ApiError
 from service.http.languages import negotiate
-from service.http.pages.texts import texts
+from service.texts import Phrase, language_of, say
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STYLE = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
@@ -36,6 +36,31 @@ PRIVATE = {
     "X-Robots-Tag": "noindex, nofollow",
 }
 """Headers of every answer that a credential in the URL leads to: kept nowhere, passed on to nobody."""
+
+
+class Notice(NamedTuple):
+    """What a page says that only says something."""
+
+    title: Phrase
+    text: Phrase
+
+
+GONE = Notice(
+    Phrase("This link doesn't work any more"),
+    Phrase("Ask the shop for a new one, or order in the shop as usual."),
+)
+STALE = Notice(
+    Phrase("Please open the page again"),
+    Phrase("This page was open for too long. Nothing was ordered."),
+)
+MISSING = Notice(
+    Phrase("There is nothing here"),
+    Phrase("The address may have been copied incompletely."),
+)
+PROBLEM = Notice(
+    Phrase("That didn't work"),
+    Phrase("Nothing was ordered. Please try again in a moment."),
+)
 
 _environment = Environment(
     loader=FileSystemLoader(_TEMPLATES),
@@ -59,20 +84,22 @@ def page(
 ) -> Response:
     """A page from `templates/`, in the reader's language or else that of `locale`.
 
-    Templates see `values`, the texts as `t`, and `money(cents, currency)`. `form_target` is a URL of another origin to
-    which the page's form may lead, `pictures` are the URLs of the images that it shows.
+    Templates see `values`, `say(sentence, **values)` and `money(cents, currency)`. `form_target` is a URL of another
+    origin to which the page's form may lead, `pictures` are the URLs of the images that it shows.
     """
     chosen = negotiate(request) if locale is None else negotiate(request, locale)
+    language = language_of(chosen)
+
+    def said(sentence: str, **values: Any) -> str:
+        return say(Phrase(sentence, **values), language)
 
     def money(cents: int, currency: str) -> str:
         return format_amount(cents, currency, chosen) or ""
 
-    content = _environment.get_template(template).render(
-        {"t": texts(chosen), "language": chosen.partition("_")[0], "money": money, **values}
-    )
+    content = _environment.get_template(template).render({"say": said, "language": language, "money": money, **values})
     headers = {
         **PRIVATE,
-        "Content-Language": chosen.partition("_")[0],
+        "Content-Language": language,
         "Content-Security-Policy": _policy(form_target, pictures),
         "Cross-Origin-Opener-Policy": "same-origin",
         "Vary": "Accept-Language",
@@ -84,10 +111,14 @@ def page(
 
 def render(request: Request, error: ApiError) -> Response:
     """The page for a problem: what a reader can do about it, and nothing of its cause."""
-    kind = {404: "missing", 410: "gone"}.get(error.http_status, "problem")
-    answer = page(request, "notice.html", {"kind": kind, "again": None}, status=error.http_status)
+    answer = notice(request, {404: MISSING, 410: GONE}.get(error.http_status, PROBLEM), status=error.http_status)
     answer.headers.update(error.headers)
     return answer
+
+
+def notice(request: Request, said: Notice, *, status: int, again: str | None = None) -> Response:
+    """A page that only says something; `again` is a URL to go on with."""
+    return page(request, "notice.html", {"notice": said, "again": again}, status=status)
 
 
 async def form_of(request: Request) -> Mapping[str, str]:

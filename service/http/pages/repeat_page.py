@@ -20,8 +20,9 @@ from starlette.routing import Route
 from service.http import guessing, repeat_urls, urls
 from service.http.languages import negotiate
 from service.http.pages import demo_checkout, nonces
-from service.http.pages.pages import PRIVATE, form_of, page, source
+from service.http.pages.pages import PRIVATE, STALE, form_of, notice, page, source
 from service.http.repeat_urls import PATH
+from service.http.state import service_of
 from service.operations.repeating import repeat_links
 from service.operations.repeating.repeat_links import Opened, Preview
 from service.rules.outcome_texts import detail
@@ -45,8 +46,9 @@ async def repeat_order(request: Request) -> Response:
 
 async def _show(request: Request) -> Response:
     order_code, token = request.query_params.get("id", ""), request.query_params.get("token", "")
-    async with guessing.limited(request), request.app.state.database.connection() as connection:
-        opened = await repeat_links.open_link(connection, request.app.state.link_keys, token, order_code)
+    service = service_of(request)
+    async with guessing.limited(request), service.database.connection() as connection:
+        opened = await repeat_links.open_link(connection, service.link_keys, token, order_code)
         preview = await repeat_links.preview(connection, opened)
     return _page(request, opened, token, preview)
 
@@ -55,12 +57,13 @@ async def _commit(request: Request) -> Response:
     form = await form_of(request)
     order_code, token = form.get("id", ""), form.get("token", "")
     origin = urlsplit(urls.origin(request))
-    async with guessing.limited(request), request.app.state.database.transaction() as connection:
-        opened = await repeat_links.open_link(connection, request.app.state.link_keys, token, order_code, hold=True)
+    service = service_of(request)
+    async with guessing.limited(request), service.database.transaction() as connection:
+        opened = await repeat_links.open_link(connection, service.link_keys, token, order_code, hold=True)
         browser = _browser(request, opened.link, form.get("nonce", ""))
         if browser is None:
             again = repeat_urls.url(PATH.removeprefix("/"), order_code, token)
-            return page(request, "notice.html", {"kind": "stale", "again": again}, status=400)
+            return notice(request, STALE, status=400, again=again)
         can_check_out = checkout(request, opened) is not None
         made = await repeat_links.commit(connection, opened, browser) if can_check_out else None
         if made is None:

@@ -2,67 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from time import monotonic
 
 import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from service import clock
-from service.operations.runtime import watching
-from service.operations.runtime.watching import Situation
-from service.store import deployment, migrate
-from service.store.pool import Database
+from service.http.state import process_of
+from service.http.watch.lookout import Look
 
 log = structlog.get_logger("reprise.health")
-
-REMEMBERED = 5.0
-"""For how many seconds a look at the work is remembered: whoever may ask for it, may ask often."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What was seen of the database: migrations that are missing, whose it is and, if it has all, how the work stands.
-
-    `foreign` says that it belongs to another installation.
-    """
-
-    pending: list[str]
-    foreign: bool = False
-    situation: Situation | None = None
-
-
-@dataclass(slots=True)
-class Lookout:
-    """Looks at the database for one process, at most once in a while."""
-
-    database: Database
-    deployment_id: str = ""
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _migrated: bool = False
-    _last: tuple[float, Look] | None = None
-
-    async def look(self) -> Look:
-        """What there is to see, seen within the last seconds. Raises whatever keeps the database from answering."""
-        async with self._lock, asyncio.timeout(5), self.database.connection() as connection:
-            if self._last is not None and self._last[0] > monotonic() - REMEMBERED:
-                # That it answers is never remembered.
-                await connection.execute("select 1")
-                return self._last[1]
-            # Migrations only go forward: once all were there, they are.
-            pending = [] if self._migrated else await migrate.pending(connection)
-            if pending:
-                return Look(pending)
-            self._migrated = True
-            here = await deployment.here(connection, self.deployment_id)
-            foreign = await deployment.owner(connection) not in (None, here)
-            look = Look([], foreign, await watching.look(connection, clock.now()))
-            self._last = monotonic(), look
-            return look
 
 
 async def healthz(request: Request) -> Response:  # noqa: ARG001 -- the process answers, that is all it says
@@ -75,9 +25,8 @@ async def readyz(request: Request) -> Response:
 
     What keeps subscriptions from running is noted and changes nothing: the API can serve meanwhile.
     """
-    lookout: Lookout = request.app.state.lookout
     try:
-        seen = await lookout.look()
+        seen = await process_of(request).lookout.look()
     except Exception as error:  # noqa: BLE001 -- whatever it is, the answer is that we are not ready
         log.warning("not ready", error=type(error).__name__)
         return JSONResponse(

@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from service.http.watch.health import Look, Lookout
-from service.settings import Settings
+from service.http.state import process_of
+from service.http.watch.lookout import Look
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
 """The methods that are counted by their names: clients may send any word."""
@@ -42,14 +42,14 @@ def count(scope: MutableMapping[str, Any], method: str, status: int, seconds: fl
 
 async def metrics(request: Request) -> Response:
     """GET /metrics, with the token of the settings if there is one."""
-    settings: Settings = request.app.state.settings
-    sent, wanted = request.headers.get("authorization", ""), f"Bearer {settings.metrics_token}"
-    if settings.metrics_token and not hmac.compare_digest(sent.encode(), wanted.encode()):
+    process = process_of(request)
+    token = process.settings.metrics_token
+    sent, wanted = request.headers.get("authorization", ""), f"Bearer {token}"
+    if token and not hmac.compare_digest(sent.encode(), wanted.encode()):
         headers = {"WWW-Authenticate": 'Bearer realm="metrics"'}
         return PlainTextResponse("Send the token of REPRISE_METRICS_TOKEN.\n", 401, headers)
-    lookout: Lookout = request.app.state.lookout
     try:
-        seen = await lookout.look()
+        seen = await process.lookout.look()
     except Exception:  # noqa: BLE001 -- that it doesn't answer is what there is to tell
         seen = None
     encode, media_type = choose_encoder(request.headers.get("accept", ""))

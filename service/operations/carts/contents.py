@@ -11,17 +11,16 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from service import clock
 from service.errors import Invalid, InvalidState, NotFound
 from service.operations.catalogue import pricing
-from service.operations.catalogue.pricing import PRICING
 from service.operations.events import outbox
 from service.principal import Store
 from service.rules.discounts import CouponStatus, Line, Promotion, discounts
@@ -29,9 +28,7 @@ from service.rules.outcomes import CatalogueItem, ItemKey
 from service.rules.taxes import Destination, Sale, Taxable
 from service.rules.totals import LineTotals, Totals, line_total, totals
 from service.store.pool import Connection
-from sql import queries
-
-CARTS = queries("carts/carts")
+from service.store.statements import Command, One, Value
 
 MAX_ITEMS = 1_000
 """How many lines a cart holds."""
@@ -101,6 +98,41 @@ class Cart(Terms):
         return {item.key: item.quantity for item in self.items}
 
 
+class Row(NamedTuple):
+    """A cart as it is stored, with what its amounts depend on; `items` is JSON, arrays in the order of `CartItem`."""
+
+    id: str
+    session: str
+    status: str
+    customer_id: str | None
+    customer_group_id: str | None
+    currency_code: str
+    tax_included: bool
+    coupon_code: str | None
+    coupon_status: CouponStatus | None
+    country_code: str | None
+    state_code: str | None
+    zip_code: str | None
+    shipping_price_cents: int
+    payment_price_cents: int
+    subtotal_amount_cents: int
+    shipping_amount_cents: int
+    payment_method_amount_cents: int
+    discount_amount_cents: int
+    total_tax_amount_cents: int
+    total_amount_cents: int
+    items: str | None
+
+
+_LOCK = Value("carts/carts.lock", str)
+_LOCK_ACTIVE = Value("carts/carts.lock_active", str)
+_ACTIVE = Value("carts/carts.active", str)
+_READ = One("carts/carts.read", Row)
+_CREATE = Value("carts/carts.create", str)
+_SAVE = Command("carts/carts.save")
+_ABANDON = Command("carts/carts.abandon")
+
+
 @dataclass(frozen=True, slots=True)
 class Quote:
     """What a cart comes to: its items at their prices, in the order of their ids, and its amounts."""
@@ -113,58 +145,72 @@ class Quote:
 
 async def lock(connection: Connection, store: Store, cart_id: str) -> Cart:
     """A cart with its items, locked until the caller's transaction ends. Raises NotFound for an unknown one."""
-    if await connection.fetchval(CARTS["lock"], store.id, cart_id) is None:
+    if await _LOCK(connection, store=store.id, cart=cart_id) is None:
         raise _no_cart()
     return await _read(connection, store, cart_id)
 
 
 async def find_active(connection: Connection, store: Store, customer_id: str) -> Cart | None:
     """A customer's active cart, locked, or None: `create` makes it. One made from a repeat link is none."""
-    cart_id = await connection.fetchval(CARTS["lock_active"], store.id, customer_id)
+    cart_id = await _LOCK_ACTIVE(connection, store=store.id, customer=customer_id)
     return None if cart_id is None else await _read(connection, store, cart_id)
 
 
 async def look(connection: Connection, store: Store, cart_id: str) -> Cart:
     """A cart with its items, not locked: to tell of, not to change. Raises NotFound for an unknown one."""
-    row = await connection.fetchrow(CARTS["read"], store.id, cart_id)
+    row = await _READ(connection, store=store.id, cart=cart_id)
     if row is None:
         raise _no_cart()
-    return _cart(dict(row))
+    return _cart(row)
 
 
 async def look_for_active(connection: Connection, store: Store, customer_id: str) -> Cart | None:
     """A customer's active cart as `find_active` finds it, not locked."""
-    cart_id = await connection.fetchval(CARTS["active"], store.id, customer_id)
-    row = None if cart_id is None else await connection.fetchrow(CARTS["read"], store.id, cart_id)
-    return None if row is None else _cart(dict(row))
+    cart_id = await _ACTIVE(connection, store=store.id, customer=customer_id)
+    row = None if cart_id is None else await _READ(connection, store=store.id, cart=cart_id)
+    return None if row is None else _cart(row)
 
 
 async def _read(connection: Connection, store: Store, cart_id: str) -> Cart:
     """A cart that is locked, and therefore there."""
-    row = await connection.fetchrow(CARTS["read"], store.id, cart_id)
+    row = await _READ(connection, store=store.id, cart=cart_id)
     assert row is not None  # noqa: S101 -- nobody else can delete it
-    return _cart(dict(row))
+    return _cart(row)
 
 
 def _no_cart() -> NotFound:
     return NotFound("There is no cart of this id.")
 
 
-def _cart(columns: dict[str, Any]) -> Cart:
-    """A cart as the statement `read` gives it."""
-    country, state, zip_code = (columns.pop(name) for name in ("country_code", "state_code", "zip_code"))
-    columns["destination"] = None if country is None else Destination(country, state, zip_code)
-    columns["items"] = [_item(item) for item in columns["items"] or ()]
-    return Cart(**columns)
+def _cart(row: Row) -> Cart:
+    destination = None if row.country_code is None else Destination(row.country_code, row.state_code, row.zip_code)
+    return Cart(
+        id=row.id,
+        session=row.session,
+        status=row.status,
+        customer_id=row.customer_id,
+        customer_group_id=row.customer_group_id,
+        currency_code=row.currency_code,
+        tax_included=row.tax_included,
+        coupon_code=row.coupon_code,
+        coupon_status=row.coupon_status,
+        destination=destination,
+        shipping_price_cents=row.shipping_price_cents,
+        payment_price_cents=row.payment_price_cents,
+        subtotal_amount_cents=row.subtotal_amount_cents,
+        shipping_amount_cents=row.shipping_amount_cents,
+        payment_method_amount_cents=row.payment_method_amount_cents,
+        discount_amount_cents=row.discount_amount_cents,
+        total_tax_amount_cents=row.total_tax_amount_cents,
+        total_amount_cents=row.total_amount_cents,
+        items=[_item(values) for values in orjson.loads(row.items)] if row.items else [],
+    )
 
 
 def _item(values: Sequence[Any]) -> CartItem:
-    """An item as the statement `read` gives it."""
-    columns = dict(zip(_ITEM_COLUMNS, values, strict=True))
-    return CartItem(**columns | {"options": orjson.loads(columns["options"])})
-
-
-_ITEM_COLUMNS = [field.name for field in fields(CartItem)]
+    """An item of the JSON of the statement `read`, whose tax rate is text: JSON's numbers aren't exact."""
+    *others, tax_rate, tax_amount_cents = values
+    return CartItem(*[*others, Decimal(tax_rate), tax_amount_cents])
 
 
 async def create(
@@ -187,20 +233,20 @@ async def create(
     None when another transaction has made the one open cart of this customer, or of this link and browser, meanwhile:
     look for it again.
     """
-    cart_id = await connection.fetchval(
-        CARTS["create"],
-        store.id,
-        clock.new_id(),
-        secrets.token_urlsafe(24),
-        customer_id,
-        currency,
-        repeat_link_id,
-        browser,
-        billing_address_id,
-        shipping_address_id,
-        shipping_method_id,
-        payment_method_id,
-        at,
+    cart_id = await _CREATE(
+        connection,
+        store=store.id,
+        id=clock.new_id(),
+        session=secrets.token_urlsafe(24),
+        customer=customer_id,
+        currency=currency,
+        repeat_link=repeat_link_id,
+        browser=browser,
+        billing_address=billing_address_id,
+        shipping_address=shipping_address_id,
+        shipping_method=shipping_method_id,
+        payment_method=payment_method_id,
+        at=at,
     )
     if cart_id is None:
         return None
@@ -210,7 +256,7 @@ async def create(
 
 async def abandon(connection: Connection, store: Store, cart: Cart, *, at: datetime, actor: str) -> None:
     """Set a locked active cart aside, with its event `carts.abandon`."""
-    await connection.execute(CARTS["abandon"], store.id, cart.id, at)
+    await _ABANDON(connection, store=store.id, cart=cart.id, at=at)
     await outbox.record(connection, store, "carts.abandon", cart.id, actor=actor)
 
 
@@ -266,21 +312,21 @@ async def save(
     if saved == cart:
         return cart
     before = {item.id: item for item in cart.items}
-    await connection.execute(
-        CARTS["save"],
-        store.id,
-        cart.id,
-        orjson.dumps([_row(item) for item in saved.items if item != before.get(item.id)]).decode(),
-        sorted(before.keys() - {item.id for item in saved.items}),
-        cart.currency_code,
-        at,
-        priced.coupon_status,
-        sums.subtotal,
-        sums.shipping,
-        sums.payment_method,
-        sums.discount,
-        sums.tax,
-        sums.total,
+    await _SAVE(
+        connection,
+        store=store.id,
+        cart=cart.id,
+        items=orjson.dumps([_row(item) for item in saved.items if item != before.get(item.id)]).decode(),
+        removed=sorted(before.keys() - {item.id for item in saved.items}),
+        currency=cart.currency_code,
+        at=at,
+        coupon_status=priced.coupon_status,
+        subtotal=sums.subtotal,
+        shipping=sums.shipping,
+        payment_method=sums.payment_method,
+        discount=sums.discount,
+        tax=sums.tax,
+        total=sums.total,
     )
     return saved
 
@@ -333,9 +379,21 @@ async def quote(
 
     An item without a price keeps its own. Raises Invalid when it would hold too much.
     """
-    row = await connection.fetchrow(PRICING["terms"], store.id, shipping_method_id, payment_method_id, currency)
-    assert row is not None  # noqa: S101 -- there is the store
-    terms = Terms(currency_code=currency, customer_group_id=customer_group_id, coupon_code=coupon_code, **row)
+    costs = await pricing.costs(
+        connection,
+        store,
+        currency=currency,
+        shipping_method_id=shipping_method_id,
+        payment_method_id=payment_method_id,
+    )
+    terms = Terms(
+        currency_code=currency,
+        tax_included=costs.tax_included,
+        customer_group_id=customer_group_id,
+        coupon_code=coupon_code,
+        shipping_price_cents=costs.shipping_price_cents,
+        payment_price_cents=costs.payment_price_cents,
+    )
     sku_ids = {item.sku_id for item in items}
     catalogue = await pricing.catalogue(
         connection, store, sku_ids, currency=currency, customer_group_id=customer_group_id, at=at

@@ -9,15 +9,12 @@ from decimal import Decimal
 import orjson
 
 from service.errors import Invalid
-from service.operations.catalogue import pricing
+from service.operations.catalogue import pricing, skus
 from service.operations.generic.change import Change
+from service.operations.parties import customers
 from service.rules.outcome_texts import phrase
 from service.rules.outcomes import CatalogueItem, ItemKey, Outcome, Policy, Price, SourceLine, decide
 from service.rules.totals import MAX_CENTS, line_totals, tax
-from sql import queries
-
-SKUS = queries("catalogue/skus")
-CUSTOMERS = queries("parties/customers")
 
 MAX_LINES = 1_000
 """How many lines a cart, an order or a subscription holds."""
@@ -58,7 +55,7 @@ async def find_sold(
     `held` are the quantities that the whole has already, `priced` says that the line brings its own price.
     """
     connection, store = change.connection, change.store
-    sku_id = await connection.fetchval(SKUS["sku_by_code"], store.id, change.value("sku_code"))
+    sku_id = await skus.id_of(connection, store, change.value("sku_code"))
     if sku_id is None:
         change.problems.append(
             Invalid(
@@ -68,8 +65,8 @@ async def find_sold(
             )
         )
         return None
-    customer = customer_id and await connection.fetchrow(CUSTOMERS["customer"], store.id, customer_id)
-    group_id = customer["customer_group_id"] if customer else None
+    customer = None if customer_id is None else await customers.find(connection, store, customer_id)
+    group_id = None if customer is None else customer.customer_group_id
     catalogue = await pricing.catalogue(
         connection, store, [sku_id], currency=currency, customer_group_id=group_id, at=change.at
     )

@@ -12,8 +12,8 @@ import orjson
 
 from service import clock
 from service.errors import Invalid
-from service.gateways import GATEWAYS, needs_source, usable
-from service.operations.catalogue import pricing
+from service.gateways import asks_nobody, needs_source, usable
+from service.operations.catalogue import pricing, stock
 from service.principal import Store
 from service.rules.order_codes import order_code
 from service.rules.outcomes import CatalogueItem, Outcome, Policy, Price, SourceLine, decide
@@ -23,7 +23,6 @@ from service.store.pool import Connection
 from service.store.rows import Row
 from sql import queries
 
-STOCK = queries("catalogue/stock")
 TARGETS = queries("copies/targets")
 
 COPIES = queries("copies/copies")
@@ -256,7 +255,7 @@ def target(copy: Row, number: int, lines: Sequence[Line], at: datetime, *, coupo
         problems = placing_problems(_checkout(copy, status, at, ships=ships, free=not amounts.total))
         if problems:
             raise CopyFailed(problems)
-        asking = amounts.total > 0 and not GATEWAYS[copy["gateway"]].asks_nobody
+        asking = amounts.total > 0 and not asks_nobody(copy["gateway"])
         status = "placing" if asking else "placed"
         happened.append("orders.placing" if asking else "orders.place")
     elif not lines:
@@ -309,8 +308,7 @@ async def take_stock(connection: Connection, store: Store, lines: Sequence[Line]
     needed: Counter[str] = Counter()
     for line in lines:
         needed[line.product.sku_id] += line.item["quantity"]
-    rows = await connection.fetch(STOCK["take_stock"], store.id, list(needed), list(needed.values()), at)
-    short = {row["sku_id"] for row in rows}
+    short = await stock.take(connection, store, needed, at)
     return list(dict.fromkeys(line.item["sku_code"] for line in lines if line.product.sku_id in short))
 
 

@@ -8,9 +8,18 @@ from service.operations.events.outbox import Event
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.operations.subscriptions import order_subscriptions
-from sql import queries
+from service.store.statements import Command, Values
 
-ERASING = queries("data/erasing")
+_ADDRESSES = Command("data/erasing.addresses")
+_ORDERS = Command("data/erasing.orders")
+_CARTS = Command("data/erasing.carts")
+_PAYMENT_SOURCES = Command("data/erasing.payment_sources")
+_PAYMENTS = Command("data/erasing.payments")
+_LINKS = Values("data/erasing.links", str)
+_SUBSCRIPTIONS = Values("data/erasing.subscriptions", str)
+_PAST_SUBSCRIPTIONS = Command("data/erasing.past_subscriptions")
+_TOKENS = Command("data/erasing.tokens")
+_ANSWERS = Command("data/erasing.answers")
 
 
 class Customers(Writer):
@@ -26,24 +35,26 @@ class Customers(Writer):
         """Take the person out of all that is theirs, and end it."""
         if not change.draft.triggers.get("_erase"):
             return
-        connection, whose, at = change.connection, (change.store.id, change.id), change.at
-        await connection.execute(ERASING["addresses"], *whose, at)
-        await connection.execute(ERASING["orders"], *whose, _nobody(change), at)
-        await connection.execute(ERASING["carts"], *whose, _nobody(change), at)
-        await connection.execute(ERASING["payment_sources"], *whose, at)
-        await connection.execute(ERASING["payments"], *whose)
-        links = await connection.fetch(ERASING["links"], *whose, at)
-        cancelled = await connection.fetch(ERASING["subscriptions"], *whose, _nobody(change), at)
-        await connection.execute(ERASING["past_subscriptions"], *whose, _nobody(change), at)
-        await connection.execute(ERASING["tokens"], *whose, clock.now())
-        await connection.execute(ERASING["answers"], *whose, change.before["email"])
+        connection, at, nobody = change.connection, change.at, _nobody(change)
+        store, customer = change.store.id, change.id
+        await _ADDRESSES(connection, store=store, customer=customer, at=at)
+        await _ORDERS(connection, store=store, customer=customer, nobody=nobody, at=at)
+        await _CARTS(connection, store=store, customer=customer, nobody=nobody, at=at)
+        await _PAYMENT_SOURCES(connection, store=store, customer=customer, at=at)
+        await _PAYMENTS(connection, store=store, customer=customer)
+        links = await _LINKS(connection, store=store, customer=customer, at=at)
+        cancelled = await _SUBSCRIPTIONS(connection, store=store, customer=customer, nobody=nobody, at=at)
+        await _PAST_SUBSCRIPTIONS(connection, store=store, customer=customer, nobody=nobody, at=at)
+        # Tokens are looked up by real time, also in a store on a test clock.
+        await _TOKENS(connection, store=store, customer=customer, at=clock.now())
+        await _ANSWERS(connection, store=store, customer=customer, email=change.before["email"])
         happened = [
-            *(Event("repeat_links.revoke", row["id"]) for row in links),
-            *(Event("order_subscriptions.cancel", row["id"]) for row in cancelled),
+            *(Event("repeat_links.revoke", id_) for id_ in links),
+            *(Event("order_subscriptions.cancel", id_) for id_ in cancelled),
             Event("customers.erase", change.id),
         ]
-        for row in cancelled:
-            happened += await order_subscriptions.abort(connection, change.store, row["id"], at=at)
+        for id_ in cancelled:
+            happened += await order_subscriptions.abort(connection, change.store, id_, at=at)
         await outbox.record_all(connection, change.store, happened, actor=outbox.actor(change.principal))
 
 

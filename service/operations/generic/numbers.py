@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from service.operations.generic.change import Change
 from service.store.pool import Database
-from sql import queries
+from service.store.statements import OnlyValue
 
-NUMBERS = queries("generic/numbers")
+_TAKE = OnlyValue("generic/numbers.take_numbers", int)
 
 
 class Numbers:
@@ -39,9 +39,9 @@ class Numbers:
             if number is not None:
                 return number
             async with self._database.connection() as connection:
-                first = await connection.fetchval(NUMBERS["take_numbers"], store_id, kind, self._block)
+                first = await _TAKE(connection, store=store_id, kind=kind, number=self._block)
             self._left[store_id, kind] = iter(range(first + 1, first + self._block))
-            return int(first)
+            return first
 
     def _next(self, store_id: int, kind: str) -> int | None:
         number = next(self._left.get((store_id, kind), iter(())), None)
@@ -54,4 +54,4 @@ async def take_number(change: Change, kind: str) -> int:
     """The number that was set aside for the resource, or else the next one, taken in this transaction."""
     if change.draft.number is not None:
         return change.draft.number
-    return int(await change.connection.fetchval(NUMBERS["take_numbers"], change.store.id, kind, 1))
+    return await _TAKE(change.connection, store=change.store.id, kind=kind, number=1)

@@ -11,9 +11,10 @@ from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.principal import Store
 from service.store.pool import Connection
-from sql import queries
+from service.store.statements import Values
 
-TAGS = queries("parties/tags")
+_MAKE = Values("parties/tags.make", str)
+_BY_NAME = Values("parties/tags.by_name", str)
 
 
 def is_asked(draft: Draft) -> bool:
@@ -33,12 +34,12 @@ async def apply(
     if added:
         # In one order, so that two requests that make the same tags never wait for each other in a circle.
         names = sorted(set(added))
-        made = await connection.fetch(TAGS["make"], store.id, [clock.new_id() for _ in names], names, at)
-        happened = [Event("tags.create", row["id"]) for row in made]
+        made = await _MAKE(connection, store=store.id, ids=[clock.new_id() for _ in names], names=names, at=at)
+        happened = [Event("tags.create", id_) for id_ in made]
         if happened:
             await outbox.record_all(connection, store, happened, actor=actor)
-        tags |= {row["id"] for row in await connection.fetch(TAGS["by_name"], store.id, names)}
+        tags.update(await _BY_NAME(connection, store=store.id, names=names))
     removed = draft.triggers.get("_remove_tags", ())
     if removed:
-        tags -= {row["id"] for row in await connection.fetch(TAGS["by_name"], store.id, removed)}
+        tags.difference_update(await _BY_NAME(connection, store=store.id, names=removed))
     return tags

@@ -29,9 +29,9 @@ from service.operations.events import outbox
 from service.operations.generic import tagging
 from service.operations.generic.change import Change, Locked
 from service.operations.generic.created import Created
+from service.operations.generic.phases import Interlude
 from service.principal import Principal
 from service.store import write
-from service.store.phases import Interlude
 from service.store.pool import Connection
 from service.store.write import Columns
 

@@ -16,7 +16,7 @@ from service.operations.carts.contents import Cart
 from service.operations.catalogue import buying, pricing
 from service.operations.events import outbox
 from service.operations.generic.change import Change
-from service.operations.parties import addresses
+from service.operations.parties import addresses, customers
 from service.principal import Principal
 from service.rules.outcomes import SourceLine
 from service.store import limits
@@ -25,7 +25,6 @@ from service.store.rows import Row
 from sql import queries
 
 CHECKOUT = queries("orders/checkout")
-CUSTOMERS = queries("parties/customers")
 
 ATTEMPTS = RateLimitItemPerDay(10, namespace="repeat_link_factors")
 """How often somebody may try to say what a repeat link's customer would know."""
@@ -141,8 +140,8 @@ async def _buyer(change: Change, row: Row) -> dict[str, str | None]:
     if of_link:
         customer_id, email = customer_id or row["source_customer_id"], email or row["source_customer_email"]
     if email is None and customer_id is not None:
-        found = await change.connection.fetchrow(CUSTOMERS["customer"], change.store.id, customer_id)
-        email = found and found["email"]
+        found = await customers.find(change.connection, change.store, customer_id)
+        email = found and found.email
     return {"customer_id": customer_id, "customer_email": email}
 
 

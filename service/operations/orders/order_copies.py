@@ -20,7 +20,6 @@ from service import clock
 from service.errors import Conflict, Forbidden, Invalid
 from service.jsonapi.body import Draft, not_found
 from service.operations.catalogue import pricing
-from service.operations.catalogue.pricing import PRICING
 from service.operations.copies import recurring_order_copies, targets
 from service.operations.copies.recurring_order_copies import COPIES, Claim
 from service.operations.copies.targets import CopyFailed, Line
@@ -175,8 +174,9 @@ async def _discounted(
     )
     status = off.coupon_status
     if status == "applied" and copy["place_target_order"]:
-        used = await connection.fetchval(PRICING["use_coupon"], store.id, code, at)
-        if used is None:  # another order took the last use since it was read
+        if code is None or not await pricing.count_coupon(
+            connection, store, code, at=at
+        ):  # another order took the last use since it was read
             raise CopyFailed({"coupon_code": [_told("used_up")]})
     elif status is not None and status != "applied":
         if not copy["ignore_invalid_coupon"]:

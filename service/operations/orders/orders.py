@@ -5,26 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 
 from service.errors import Invalid, InvalidState
+from service.gateways import Gateways
 from service.jsonapi.body import Draft
 from service.operations.catalogue.methods import check_methods
 from service.operations.events import outbox
 from service.operations.generic.change import Change, Locked
 from service.operations.generic.created import Created
 from service.operations.generic.numbers import take_number
+from service.operations.generic.phases import Interlude
 from service.operations.generic.writing import Writer
 from service.operations.orders import checkout, placing, sums
+from service.operations.parties import customers
 from service.operations.parties.wallets import check_wallet
 from service.operations.subscriptions import of_orders
 from service.operations.tenant.terms import terms_of
 from service.principal import Principal
 from service.rules.order_codes import order_code
 from service.rules.states import OPEN_ORDERS, refused
-from service.store.phases import Interlude
 from service.store.pool import Connection
 from sql import queries
 
 CHECKOUT = queries("orders/checkout")
-CUSTOMERS = queries("parties/customers")
 
 _ALONE = ("_place", "_cancel")
 """Triggers that take more than one transaction."""
@@ -50,7 +51,7 @@ class Orders(Writer):
         link_id = row["repeat_link_id"]
         await checkout.count_factor(connection, principal, link_id)
 
-        async def nothing() -> None:
+        async def nothing(_: Gateways) -> None:
             """The attempt counts, whatever becomes of it."""
 
         async def then(connection: Connection, _: None) -> str | Created:
@@ -145,8 +146,8 @@ async def _begin(change: Change) -> None:
     columns["tax_included"] = terms["prices_include_tax"]
     customer_id = columns.get("customer_id")
     if customer_id is not None and "customer_email" not in columns:
-        customer = await change.connection.fetchrow(CUSTOMERS["customer"], change.store.id, customer_id)
-        columns["customer_email"] = customer and customer["email"]
+        customer = await customers.find(change.connection, change.store, customer_id)
+        columns["customer_email"] = customer and customer.email
 
 
 def _refresh(change: Change) -> None:

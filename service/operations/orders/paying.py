@@ -12,14 +12,14 @@ from typing import Any
 
 from service import clock
 from service.errors import InProgress, InvalidState, PaymentRefused
-from service.gateways import GATEWAYS
+from service.gateways import Gateways
 from service.gateways.port import Answer, release, settle
 from service.operations.events import outbox
+from service.operations.generic.phases import Interlude, failing
 from service.operations.payments import attempts, dunning
 from service.operations.payments.attempts import LEASE, Attempt, Due
 from service.operations.subscriptions import of_orders
 from service.principal import Store
-from service.store.phases import Interlude, failing
 from service.store.pool import Connection
 from service.store.rows import Row
 from service.texts import Phrase
@@ -83,9 +83,9 @@ async def placed(connection: Connection, store: Store, order_id: str, *, actor: 
 
 def _asking(attempt: Attempt) -> Interlude[None]:
     """Ask the gateway with no transaction open, and note its answer in the next one."""
-    gateway = GATEWAYS[attempt.gateway]
 
-    async def meanwhile() -> Answer | None:
+    async def meanwhile(gateways: Gateways) -> Answer | None:
+        gateway = gateways[attempt.gateway]
         if attempt.status == "voiding":
             return Answer("voided") if await release(gateway, attempt.payment) else None
         return await settle(gateway, attempt.payment, again=attempt.asked > 1, patient=attempt.patient)

@@ -20,9 +20,10 @@ from service.gateways import needs_source, usable
 from service.jsonapi.body import Draft
 from service.operations.carts import contents
 from service.operations.carts.contents import CartItem
-from service.operations.catalogue import buying
+from service.operations.catalogue import buying, stock
 from service.operations.copies.targets import source_line
 from service.operations.events import outbox
+from service.operations.generic.phases import Interlude
 from service.operations.orders import paying
 from service.operations.parties import addresses
 from service.operations.payments import dunning
@@ -31,13 +32,11 @@ from service.operations.subscriptions import of_orders
 from service.principal import Principal, Store
 from service.rules.outcomes import Outcome
 from service.rules.states import BLANK, Checkout, Method, missing, refused
-from service.store.phases import Interlude
 from service.store.pool import Connection
 from service.store.rows import Row
 from service.texts import Phrase
 from sql import queries
 
-STOCK = queries("catalogue/stock")
 PLACING = queries("ordering/placing")
 REPRICING = queries("orders/placing")
 
@@ -270,8 +269,7 @@ async def _take_stock(
     needed: Counter[str] = Counter()
     for outcome in outcomes:
         needed[outcome.line.sku_id or ""] += outcome.line.quantity
-    rows = await connection.fetch(STOCK["take_stock"], store.id, list(needed), list(needed.values()), at)
-    short = {row["sku_id"] for row in rows}
+    short = await stock.take(connection, store, needed, at)
     return [
         Invalid(
             "{name}: there is not enough of it in stock.",

@@ -7,10 +7,10 @@ from service import clock
 from service.errors import ApiError
 from service.jsonapi.body import Draft
 from service.operations.events import outbox
+from service.operations.generic.phases import Interlude
 from service.operations.orders import placing
 from service.operations.payments import attempts, dunning
 from service.principal import Principal, Store
-from service.store.phases import Interlude
 from service.store.pool import Connection
 
 

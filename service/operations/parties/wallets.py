@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from service.errors import Invalid
 from service.operations.generic.change import Change
-from sql import queries
+from service.store.statements import Value
 
-WALLETS = queries("parties/wallets")
+_PAYER = Value("parties/wallets.payer", str)
 
 
 async def check_wallet(change: Change) -> None:
@@ -16,7 +16,7 @@ async def check_wallet(change: Change) -> None:
     source_id = change.value("customer_payment_source_id")
     if source_id is None:
         return
-    payer = await change.connection.fetchval(WALLETS["payer"], change.store.id, source_id)
+    payer = await _PAYER(change.connection, store=change.store.id, source=source_id)
     if payer != change.value("customer_id"):
         pointer = change.draft.pointer("customer_payment_source", "customer")
         change.problems.append(Invalid("customer_payment_source - is another customer's", pointer=pointer))

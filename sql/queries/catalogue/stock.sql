@@ -1,12 +1,12 @@
 -- name: take_stock
--- Takes what an order needs of each sku ($2, $3) out of the stock, all skus in one order so that two orders never wait
+-- Takes what an order needs of each sku (:skus, :quantities) out of the stock, all skus in one order so that two orders never wait
 -- for each other in a circle. Gives the skus of which there is too little, from which nothing is taken; those that
 -- are not tracked have no stock to take from.
 with wanted as (
     select
         sku_id,
         quantity
-    from unnest($2::text[], $3::bigint[]) as wanted (sku_id, quantity)
+    from unnest(:skus::text[], :quantities::bigint[]) as wanted (sku_id, quantity)
 ),
 
 held as (
@@ -19,17 +19,17 @@ held as (
         on stock_items.sku_id = wanted.sku_id
     inner join skus
         on stock_items.store_id = skus.store_id and stock_items.sku_id = skus.id
-    where stock_items.store_id = $1 and not skus.do_not_track
+    where stock_items.store_id = :store and not skus.do_not_track
     order by stock_items.sku_id
     for no key update of stock_items
 ),
 
 taken as (
     update stock_items
-    set quantity = stock_items.quantity - held.wanted_quantity, updated_at = $4, version = stock_items.version + 1
+    set quantity = stock_items.quantity - held.wanted_quantity, updated_at = :at, version = stock_items.version + 1
     from held
     where
-        stock_items.store_id = $1
+        stock_items.store_id = :store
         and stock_items.id = held.id
         and stock_items.quantity >= held.wanted_quantity
     returning stock_items.sku_id

@@ -23,16 +23,16 @@ set
     reference = null,
     reference_origin = null,
     metadata = '{}',
-    updated_at = $3,
+    updated_at = :at,
     version = addresses.version + 1
 where
-    addresses.store_id = $1
+    addresses.store_id = :store
     and (
-        addresses.customer_id = $2
+        addresses.customer_id = :customer
         or addresses.id in (
             select unnest(array[orders.billing_address_id, orders.shipping_address_id])
             from orders
-            where orders.store_id = $1 and orders.customer_id = $2
+            where orders.store_id = :store and orders.customer_id = :customer
         )
         or addresses.id in (
             select unnest(array[carts.billing_address_id, carts.shipping_address_id])
@@ -41,43 +41,43 @@ where
                 on carts.store_id = repeat_links.store_id and carts.repeat_link_id = repeat_links.id
             left join orders
                 on repeat_links.store_id = orders.store_id and repeat_links.order_id = orders.id
-            where carts.store_id = $1 and (carts.customer_id = $2 or orders.customer_id = $2)
+            where carts.store_id = :store and (carts.customer_id = :customer or orders.customer_id = :customer)
         )
         or addresses.id in (
             select unnest(array[order_subscriptions.billing_address_id, order_subscriptions.shipping_address_id])
             from order_subscriptions
-            where order_subscriptions.store_id = $1 and order_subscriptions.customer_id = $2
+            where order_subscriptions.store_id = :store and order_subscriptions.customer_id = :customer
         )
     );
 
 -- name: orders
--- Replaces the e-mail address on a customer's orders by $3.
+-- Replaces the e-mail address on a customer's orders by :nobody.
 update orders
 set
-    customer_email = $3,
-    updated_at = $4,
+    customer_email = :nobody,
+    updated_at = :at,
     version = orders.version + 1
-where orders.store_id = $1 and orders.customer_id = $2 and orders.customer_email is not null;
+where orders.store_id = :store and orders.customer_id = :customer and orders.customer_email is not null;
 
 -- name: carts
--- Replaces the e-mail address on a customer's carts by $3, and sets aside those that are open, also of links of
+-- Replaces the e-mail address on a customer's carts by :nobody, and sets aside those that are open, also of links of
 -- their orders.
 update carts
 set
-    customer_email = case when carts.customer_email is null then null else $3 end,
+    customer_email = case when carts.customer_email is null then null else :nobody end,
     status = case carts.status when 'active' then 'abandoned' else carts.status end,
-    updated_at = $4,
+    updated_at = :at,
     version = carts.version + 1
 where
-    carts.store_id = $1
+    carts.store_id = :store
     and (
-        carts.customer_id = $2
+        carts.customer_id = :customer
         or carts.repeat_link_id in (
             select repeat_links.id
             from repeat_links
             inner join orders
                 on repeat_links.store_id = orders.store_id and repeat_links.order_id = orders.id
-            where repeat_links.store_id = $1 and orders.customer_id = $2
+            where repeat_links.store_id = :store and orders.customer_id = :customer
         )
     );
 
@@ -88,13 +88,13 @@ set
     name = null,
     customer_token = null,
     payment_source_token = null,
-    expires_at = least(customer_payment_sources.expires_at, $3),
+    expires_at = least(customer_payment_sources.expires_at, :at),
     metadata = '{}',
     reference = null,
     reference_origin = null,
-    updated_at = $3,
+    updated_at = :at,
     version = customer_payment_sources.version + 1
-where customer_payment_sources.store_id = $1 and customer_payment_sources.customer_id = $2;
+where customer_payment_sources.store_id = :store and customer_payment_sources.customer_id = :customer;
 
 -- name: payments
 -- Takes what was paid with, and what gateways said of it, out of a customer's payments that are over; none is asked for
@@ -106,22 +106,22 @@ set
     retry_at = null
 from orders
 where
-    payment_attempts.store_id = $1 and payment_attempts.order_id = orders.id
+    payment_attempts.store_id = :store and payment_attempts.order_id = orders.id
     and payment_attempts.lease_expires_at is null
-    and orders.store_id = $1 and orders.customer_id = $2;
+    and orders.store_id = :store and orders.customer_id = :customer;
 
 -- name: links
 -- Revokes the links of a customer's orders; their ids.
 update repeat_links
 set
-    revoked_at = $3,
+    revoked_at = :at,
     revoked_reason = 'customer erased',
-    updated_at = $3,
+    updated_at = :at,
     version = repeat_links.version + 1
 from orders
 where
-    repeat_links.store_id = $1 and orders.store_id = $1 and repeat_links.order_id = orders.id
-    and orders.customer_id = $2 and repeat_links.revoked_at is null
+    repeat_links.store_id = :store and orders.store_id = :store and repeat_links.order_id = orders.id
+    and orders.customer_id = :customer and repeat_links.revoked_at is null
 returning repeat_links.id;
 
 -- name: subscriptions
@@ -129,43 +129,43 @@ returning repeat_links.id;
 update order_subscriptions
 set
     status = 'cancelled',
-    cancelled_at = $4,
+    cancelled_at = :at,
     next_run_at = null,
-    customer_email = $3,
-    updated_at = $4,
+    customer_email = :nobody,
+    updated_at = :at,
     version = order_subscriptions.version + 1
 where
-    order_subscriptions.store_id = $1 and order_subscriptions.customer_id = $2
+    order_subscriptions.store_id = :store and order_subscriptions.customer_id = :customer
     and order_subscriptions.status <> 'cancelled'
 returning order_subscriptions.id;
 
 -- name: past_subscriptions
--- Replaces the e-mail address on a customer's subscriptions that were cancelled before by $3.
+-- Replaces the e-mail address on a customer's subscriptions that were cancelled before by :nobody.
 update order_subscriptions
 set
-    customer_email = $3,
-    updated_at = $4,
+    customer_email = :nobody,
+    updated_at = :at,
     version = order_subscriptions.version + 1
 where
-    order_subscriptions.store_id = $1 and order_subscriptions.customer_id = $2
-    and order_subscriptions.customer_email <> $3;
+    order_subscriptions.store_id = :store and order_subscriptions.customer_id = :customer
+    and order_subscriptions.customer_email <> :nobody;
 
 -- name: tokens
--- Revokes a customer's tokens. $3 is real time, as it is when tokens are looked up.
+-- Revokes a customer's tokens. :at is real time, as it is when tokens are looked up.
 update access_tokens
 set
-    revoked_at = $3,
-    updated_at = $3,
+    revoked_at = :at,
+    updated_at = :at,
     version = access_tokens.version + 1
-where access_tokens.store_id = $1 and access_tokens.customer_id = $2 and access_tokens.revoked_at is null;
+where access_tokens.store_id = :store and access_tokens.customer_id = :customer and access_tokens.revoked_at is null;
 
 -- name: answers
--- Forgets what was answered under an idempotency key to a customer, or with their id or e-mail address $3 in it.
+-- Forgets what was answered under an idempotency key to a customer, or with their id or e-mail address :email in it.
 delete from idempotency_keys
 where
-    idempotency_keys.store_id = $1
+    idempotency_keys.store_id = :store
     and (
-        idempotency_keys.principal = 'customers:' || $2
-        or position(convert_to($2, 'UTF8') in idempotency_keys.body) > 0
-        or position(convert_to($3, 'UTF8') in idempotency_keys.body) > 0
+        idempotency_keys.principal = 'customers:' || :customer
+        or position(convert_to(:customer, 'UTF8') in idempotency_keys.body) > 0
+        or position(convert_to(:email, 'UTF8') in idempotency_keys.body) > 0
     );

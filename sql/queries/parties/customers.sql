@@ -4,4 +4,4 @@ select
     customers.email,
     customers.customer_group_id
 from customers
-where customers.store_id = $1 and customers.id = $2;
+where customers.store_id = :store and customers.id = :customer;

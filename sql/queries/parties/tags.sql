@@ -1,15 +1,15 @@
 -- Tags by their names.
 
 -- name: make
--- Makes tags of these ids ($2) and names ($3), but for names that there are already; gives those made.
+-- Makes tags of these ids (:ids) and names (:names), but for names that there are already; gives those made.
 insert into tags (store_id, id, name, created_at, updated_at)
 select
-    $1 as store_id,
+    :store as store_id,
     given.id,
     given.name,
-    $4 as created_at,
-    $4 as updated_at
-from unnest($2::text[], $3::text[]) as given (id, name)
+    :at as created_at,
+    :at as updated_at
+from unnest(:ids::text[], :names::text[]) as given (id, name)
 on conflict (store_id, name) do nothing
 returning id;
 
@@ -17,4 +17,4 @@ returning id;
 -- The tags of these names.
 select tags.id
 from tags
-where tags.store_id = $1 and tags.name = any($2::text[]);
+where tags.store_id = :store and tags.name = any(:names::text[]);

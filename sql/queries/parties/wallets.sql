@@ -2,4 +2,4 @@
 -- Whose wallet a payment source is in.
 select customer_payment_sources.customer_id
 from customer_payment_sources
-where customer_payment_sources.store_id = $1 and customer_payment_sources.id = $2;
+where customer_payment_sources.store_id = :store and customer_payment_sources.id = :source;

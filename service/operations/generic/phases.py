@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from service.errors import Contended
+from service.gateways import Gateways
 from service.store.pool import Connection, Database
 
 ATTEMPTS = 4
@@ -21,11 +22,11 @@ S = TypeVar("S")
 class Interlude(Generic[T]):
     """The end of one transaction, which is committed now, and what leads to the result `T` in further ones.
 
-    `meanwhile` runs with no transaction open; what it raises is what the work ends with. `then` goes on with what it
-    gave, in a transaction of its own.
+    `meanwhile` runs with no transaction open, and is given the gateways of its process; what it raises is what the work
+    ends with. `then` goes on with what it returned, in a transaction of its own.
     """
 
-    meanwhile: Callable[[], Awaitable[Any]]
+    meanwhile: Callable[[Gateways], Awaitable[Any]]
     then: Callable[[Connection, Any], Awaitable[T | Interlude[T]]]
 
     def around(self, wrap: Callable[[Connection, Work[T]], Awaitable[S | Interlude[S]]]) -> Interlude[S]:
@@ -41,8 +42,8 @@ Work = Callable[[Connection], Awaitable[T | Interlude[T]]]
 """What is done in one transaction: a result, or an interlude before the next one."""
 
 
-async def run(database: Database, work: Work[T]) -> T:
-    """Run work to its result, each part of it in a transaction of its own.
+async def run(database: Database, gateways: Gateways, work: Work[T]) -> T:
+    """Run work to its result, each part of it in a transaction of its own; in between it may ask these gateways.
 
     What a part raises rolls back that part alone: those before it are committed. A part is run again where the database
     rolled it back for the sake of others; raises Contended when they were in the way every time.
@@ -51,7 +52,7 @@ async def run(database: Database, work: Work[T]) -> T:
         result = await _run_part(database, work)
         if not isinstance(result, Interlude):
             return result
-        work = _next(result, await result.meanwhile())
+        work = _next(result, await result.meanwhile(gateways))
 
 
 async def _run_part(database: Database, work: Work[T]) -> T | Interlude[T]:
@@ -73,7 +74,7 @@ def _next(interlude: Interlude[T], found: Any) -> Work[T]:
 def failing(error: Exception) -> Interlude[Any]:
     """An interlude that keeps what was done in the transaction, and ends the work with an error."""
 
-    async def meanwhile() -> None:
+    async def meanwhile(_: Gateways) -> None:
         raise error
 
     async def then(_: Connection, __: Any) -> Any:
