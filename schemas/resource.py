@@ -146,7 +146,7 @@ class Resource(Schema, metaclass=_ResourceType):
             for condition in conditions:
                 if fault := condition.fault(cls, types, what):
                     raise TypeError(f"{cls.__name__}: {fault}")
-        if cls.owners["carts"] not in (None, PUBLIC) and cls.masked and cls.unmasked is None:
+        if cls.owners["carts"] is not None and cls.masked and cls.unmasked is None:
             raise TypeError(f"{cls.__name__}: guests read it, so `unmasked` must say when they see whose it is")
 
     @classmethod

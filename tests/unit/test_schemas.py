@@ -181,8 +181,9 @@ def test_an_option_that_there_is_not_is_refused() -> None:
         declare(visable=(Empty("reference"),))
 
 
-def test_a_type_that_guests_read_says_when_they_see_whose_it_is() -> None:
-    toy = declare(fields={"cart": ToOne("carts"), "customer": ToOne("customers")}, guest="cart")
+@pytest.mark.parametrize("guest", ["cart", PUBLIC])
+def test_a_type_that_guests_read_says_when_they_see_whose_it_is(guest: str) -> None:
+    toy = declare(fields={"cart": ToOne("carts"), "customer": ToOne("customers")}, guest=guest)
     assert toy.masked == {"customer_id"}
     with pytest.raises(TypeError, match=r"^Toy: guests read it, so `unmasked` must say"):
         graph.check()
