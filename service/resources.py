@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 
 import schemas  # noqa: F401 -- declares the graph
-from schemas.base import PUBLIC, Resource, ToMany, Write, graph
+from schemas.fields import Write
+from schemas.graph import PUBLIC, graph
+from schemas.relationships import ToMany
+from schemas.resource import Resource
 from service.errors import Forbidden
 from service.jsonapi.atomic import Code
 from service.jsonapi.body import Draft

@@ -7,7 +7,7 @@ import re
 from limits import RateLimitItemPerMinute
 from starlette.requests import Request
 
-from schemas.base import Resource
+from schemas.resource import Resource
 from service import clock
 from service.errors import InvalidToken, Unauthorized
 from service.http import limits

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import unquote, urljoin, urlsplit
 
-from schemas.base import Resource, ToMany, ToOne, graph
+from schemas.graph import graph
 from schemas.kinds import ID
+from schemas.relationships import ToMany, ToOne
+from schemas.resource import Resource
 from service import clock
 from service.errors import ApiError, InvalidDocument, NotFound, TooLarge, raise_all
 from service.jsonapi import body

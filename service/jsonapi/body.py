@@ -16,8 +16,11 @@ from typing import Any
 import orjson
 from marshmallow import ValidationError
 
-from schemas.base import Rendering, Resource, ToMany, ToOne, Write
+from schemas.fields import Write
 from schemas.kinds import ID
+from schemas.relationships import ToMany, ToOne
+from schemas.rendering import Rendering
+from schemas.resource import Resource
 from service import clock
 from service.errors import ApiError, Invalid, InvalidDocument, NotFound, ReadOnly, TypeMismatch, raise_all
 from service.texts import Phrase

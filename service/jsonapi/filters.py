@@ -20,8 +20,9 @@ from typing import Any, Literal, TypeAlias
 import orjson
 from marshmallow import ValidationError
 
-from schemas.base import Resource, graph
+from schemas.graph import graph
 from schemas.kinds import Boolean, JsonObject, Kind, Number, Text, check_json
+from schemas.resource import Resource
 from service.errors import FilterNotAllowed, InvalidFilterValue, TooCostly
 from service.jsonapi.sorting import IDENTIFIER
 from service.texts import Either, Phrase

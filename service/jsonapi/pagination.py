@@ -19,8 +19,8 @@ from typing import Any, Literal, TypeAlias
 import orjson
 from marshmallow import ValidationError
 
-from schemas.base import Resource
 from schemas.kinds import ID, render_timestamp
+from schemas.resource import Resource
 from service.errors import InvalidPage
 from service.jsonapi.sorting import SortKey, kind_of
 

@@ -12,7 +12,9 @@ from functools import lru_cache
 from typing import Literal
 from urllib.parse import unquote_to_bytes
 
-from schemas.base import Resource, ToMany, ToOne, graph
+from schemas.graph import graph
+from schemas.relationships import ToMany, ToOne
+from schemas.resource import Resource
 from service.errors import InvalidField, InvalidInclude, InvalidPage, InvalidParameter, InvalidSort
 from service.jsonapi import pagination, sorting
 from service.jsonapi.filters import AllOf, Filters

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from schemas.base import Resource, graph
+from schemas.graph import graph
+from schemas.resource import Resource
 from service.errors import NotFound
 
 COMMERCE_LAYER: Final = frozenset(

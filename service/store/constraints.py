@@ -10,7 +10,9 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from schemas.base import Resource, ToMany, ToOne, graph
+from schemas.graph import graph
+from schemas.relationships import ToMany, ToOne
+from schemas.resource import Resource
 from service.errors import ApiError, Conflict, Invalid, InvalidState, NotFound
 from service.jsonapi.body import Draft, blank
 from service.store.catalogue import Constraint

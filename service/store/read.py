@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from schemas.base import Resource, ToMany, ToOne
+from schemas.relationships import ToMany, ToOne
+from schemas.resource import Resource
 from service.errors import TooCostly, Unavailable
 from service.jsonapi.document import Row
 from service.jsonapi.pagination import DEFAULT_SIZE, Page, Window, cursor

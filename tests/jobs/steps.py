@@ -11,7 +11,7 @@ import pytest
 from asyncpg import Record
 
 import schemas  # noqa: F401 -- declares the graph
-from schemas.base import graph
+from schemas.graph import graph
 from service import clock
 from service.jsonapi.body import Draft
 from service.operations.copies import recurring_order_copies

@@ -9,7 +9,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from schemas.base import Rendering, ToMany
+from schemas.relationships import ToMany
+from schemas.rendering import Rendering
 from service.errors import ApiError, InvalidHost, MethodNotAllowed
 from service.http import urls
 from service.http.api import prefer

@@ -10,8 +10,11 @@ from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 
-from schemas.base import RESERVED_TYPES, Rendering, Resource, ToMany, ToOne, graph
+from schemas.graph import RESERVED_TYPES, graph
 from schemas.kinds import ID
+from schemas.relationships import ToMany, ToOne
+from schemas.rendering import Rendering
+from schemas.resource import Resource
 from service import clock
 from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed, NotFound
 from service.http import languages, limits, repeat_urls, urls

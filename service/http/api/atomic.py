@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from schemas.base import Rendering
+from schemas.rendering import Rendering
 from service.errors import ApiError, MethodNotAllowed, PreconditionFailed, raise_all
 from service.http import limits, urls
 from service.http.api import idempotency, prefer

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from schemas.base import Rendering
 from schemas.kinds import amount_float, format_amount, render_timestamp
+from schemas.rendering import Rendering
 from service.errors import InvalidPage
 from service.http import urls
 from service.http.api.answers import Document

@@ -8,7 +8,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from schemas.base import ToMany
+from schemas.relationships import ToMany
 from service.contract import openapi
 from service.http import urls
 from service.http.api import answers

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from schemas.base import graph
+from schemas.graph import graph
 from service.errors import ApiError, NotFound
 from service.gateways.testing import APPROVES, DECLINES, TIMES_OUT
 from service.http import urls

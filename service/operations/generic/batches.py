@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from schemas.base import Resource
+from schemas.resource import Resource
 from service.errors import PreconditionFailed, PreconditionRequired, TooLarge
 from service.jsonapi.atomic import Operation, pointing
 from service.jsonapi.body import Draft, not_found

@@ -14,8 +14,11 @@ from typing import Any, ClassVar
 
 import orjson
 
-from schemas.base import PUBLIC, Rendering, Resource, ToMany, ToOne, graph
+from schemas.graph import PUBLIC, graph
 from schemas.kinds import Json
+from schemas.relationships import ToMany, ToOne
+from schemas.rendering import Rendering
+from schemas.resource import Resource
 from service import clock
 from service.errors import ApiError, Forbidden, raise_all
 from service.jsonapi.atomic import Code

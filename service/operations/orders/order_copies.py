@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import orjson
 
-from schemas.base import graph
+from schemas.graph import graph
 from service import clock
 from service.errors import Conflict, Forbidden, Invalid
 from service.jsonapi.body import Draft, not_found

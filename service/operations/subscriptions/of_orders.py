@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from schemas.base import graph
+from schemas.graph import graph
 from service import clock
 from service.errors import Invalid, InvalidState
 from service.jsonapi.body import Draft
