@@ -8,7 +8,12 @@ A file of statements is a list of
 
 with one statement under each name and at least a line of prose. Comments above the first name are the file's own.
 A statement names its parameters (`:store`, `:source_order`): Postgres gets them as $1, $2 in the order in which they
-first appear. A colon that follows a word or a bracket (`tags[1:last]`) belongs to a slice.
+first appear. A colon that follows a word or a bracket (`tags[1:last]`) belongs to a slice. One statement may hold
+another one, of another file, whose parameters become its own:
+
+    with snapshots as (
+        select include('parties/addresses.copy')
+    )
 
 A migration is a file `<version>_<name>.sql` as dbmate writes it: `-- migrate:up`, with `transaction:false` behind it
 where its statements refuse to run in a transaction, then statements; what follows `-- migrate:down` is not used.
@@ -34,11 +39,13 @@ class Statement(NamedTuple):
     """A named statement: its prose is one line, its text is numbered and has no closing semicolon.
 
     `topic` is its file below `queries/` (`orders/checkout`), empty for a check; `parameters` names $1, $2 and so on.
+    `source` is the text with those names.
     """
 
     name: str
     topic: str
     prose: str
+    source: str
     text: str
     parameters: tuple[str, ...]
 
@@ -112,10 +119,11 @@ def read_statements(path: Path, topic: str = "") -> tuple[Statement, ...]:
             raise StartupError("{path}: {name} needs a line of prose under its name.", path=path, name=name)
         if len(list(split(text))) != 1:
             raise StartupError("{path}: {name} must be exactly one statement.", path=path, name=name)
-        numbered, parameters = _numbered(text.rstrip("; \n"))
+        source = _INCLUDED.sub(lambda match: statement(match["path"]).source, text.rstrip("; \n"))
+        numbered, parameters = _numbered(source)
         if parameters and _numbers_itself(text):
             raise StartupError("{path}: {name} has named and numbered parameters: name them all.", path=path, name=name)
-        found[name] = Statement(name, topic, words, numbered, parameters)
+        found[name] = Statement(name, topic, words, source, numbered, parameters)
     return tuple(found.values())
 
 
@@ -140,6 +148,8 @@ def migrations(folder: Path = MIGRATIONS) -> list[Migration]:
         found[version[0]] = Migration(version[0], path.stem, statements, options != ["transaction:false"])
     return list(found.values())
 
+
+_INCLUDED = re.compile(r"select include\('(?P<path>[a-z_/]+\.[a-z0-9_]+)'\)")
 
 _TOKEN = re.compile(
     r"""

@@ -32,10 +32,20 @@ def test_statements_have_a_name_prose_and_one_text(tmp_path: Path) -> None:
         "-- name: order_count\n-- All of them.\nselect count(*) from orders\n",
     )
     by_code, count = sql.read_statements(path, "orders/some")
-    text = "select ';' as a -- ; \nfrom orders"
-    assert by_code == sql.Statement("order_by_code", "orders/some", "An order by its code.", text, ())
-    assert count == sql.Statement("order_count", "orders/some", "All of them.", "select count(*) from orders", ())
+    text, counted = "select ';' as a -- ; \nfrom orders", "select count(*) from orders"
+    assert by_code == sql.Statement("order_by_code", "orders/some", "An order by its code.", text, text, ())
+    assert count == sql.Statement("order_count", "orders/some", "All of them.", counted, counted, ())
     assert count.path == "orders/some.order_count"
+
+
+def test_a_statement_may_hold_another_one(tmp_path: Path) -> None:
+    text = "with gone as (select include('runtime/workers.leave')) select :name from b where a = :id"
+    (found,) = sql.read_statements(written(tmp_path, f"-- name: a\n-- Prose.\n{text};\n"))
+    assert found.text == "with gone as (delete from workers\nwhere id = $1) select $2 from b where a = $1"
+    assert found.parameters == ("id", "name")
+    path = written(tmp_path, "-- name: a\n-- Prose.\nselect include('runtime/workers.unheard_of');")
+    with pytest.raises(StartupError, match="no statement named unheard_of"):
+        sql.read_statements(path)
 
 
 @pytest.mark.parametrize(
