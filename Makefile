@@ -27,9 +27,10 @@ NODE_MODULES := tests/clients/node_modules/.package-lock.json
 
 # Generated files that a command of ours prints, and which. The recorded examples are never twice the same: a test compares
 # their shape.
-PRINTED := openapi.yaml docs/reference/conformance.md docs/reference/resources.md
+PRINTED := openapi.yaml docs/reference/conformance.md docs/reference/personal-data.md docs/reference/resources.md
 PRINTER_openapi.yaml := service openapi
 PRINTER_docs/reference/conformance.md := tests.spec.conformance
+PRINTER_docs/reference/personal-data.md := tests.docs.personal_data
 PRINTER_docs/reference/resources.md := tests.docs.resources
 
 CHECKS := check-lint check-format check-types check-imports check-sql check-migrations check-generated check-contract
@@ -101,11 +102,12 @@ openapi: $(VENV)/dev.stamp ## write openapi.yaml from the resources' declaration
 	@$(call WRITE,openapi.yaml)
 
 examples: $(VENV)/dev.stamp ## record the answers that openapi.yaml shows as examples, from a shop with demo data
-	@EXAMPLES=service/jsonapi/openapi/examples.json $(BIN)/python -m pytest --quiet tests/contract/test_examples.py -k shape
+	@EXAMPLES=service/contract/examples.json $(BIN)/python -m pytest --quiet tests/contract/test_examples.py -k shape
 	@$(MAKE) --no-print-directory openapi
 
 docs: $(VENV)/dev.stamp ## write docs/reference/conformance.md and resources.md from rules, tests and the resources' declarations
 	@$(call WRITE,docs/reference/conformance.md)
+	@$(call WRITE,docs/reference/personal-data.md)
 	@$(call WRITE,docs/reference/resources.md)
 
 baseline: openapi ## with a release: make openapi.yaml what later changes are held against

@@ -6,9 +6,9 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from schemas.base import Write
+from schemas.fields import Personal, Write
 from schemas.kinds import Pattern, Text
-from service.translations import Phrase
+from service.texts import Phrase
 
 MOST_TAGS = 10
 """How many tags one trigger may name."""
@@ -40,6 +40,7 @@ class Tagged:
         guarded=True,
         trigger=True,
         nullable=False,
+        personal=Personal.PROFILE,
         doc="Names of tags to add, separated by commas; those that don't exist yet are made.",
         example="vip,newsletter",
     )
@@ -48,6 +49,7 @@ class Tagged:
         guarded=True,
         trigger=True,
         nullable=False,
+        personal=Personal.PROFILE,
         doc="Names of tags to take off, separated by commas.",
         example="vip",
     )

@@ -17,21 +17,23 @@ from marshmallow import ValidationError
 from schemas.kinds import CurrencyCode, Kind, LocaleCode, TimeZone
 from service import clock
 from service.cli import logs
-from service.cli.console import answer, progress, say
-from service.cli.doctor import examine
+from service.cli.console import answer, progress, say, told
+from service.cli.doctor import described, examine
 from service.cli.servers import migrated, read_settings, server
 from service.cli.serving import listen, run, serve, serve_processes, url_of, work
 from service.cli.up import up as bring_up
+from service.contract import openapi as contract
 from service.demo import load
 from service.errors import ApiError, Invalid, StartupError
-from service.jsonapi import openapi as contract
-from service.operations import stores, tokens
+from service.operations.access import tokens
+from service.operations.tenant import stores
 from service.principal import CUSTOMER_SCOPES, SCOPES, Store
 from service.resources import RESOURCES
 from service.settings import Settings
 from service.store import deployment
 from service.store import migrate as migrations
 from service.store.checks import violations
+from service.texts import Phrase
 
 app = typer.Typer(
     help="Reprise repeats orders: reorders, repeat links and recurring copies over JSON:API.",
@@ -59,10 +61,10 @@ def main() -> None:
     try:
         app(prog_name="reprise")
     except StartupError as error:
-        say(str(error))
+        say(error.detail)
         raise SystemExit(1) from None
     except ApiError as error:
-        say(error.detail)
+        say("; ".join(told(problem.detail) for problem in error.problems))
         raise SystemExit(1) from None
 
 
@@ -96,7 +98,7 @@ def serve_api(
         settings = settings.model_copy(update={"database_url": url})
 
         def ready() -> None:
-            answer(f"Reprise answers at {url_of(sock)}.")
+            answer(Phrase("Reprise answers at {url}.", url=url_of(sock)))
 
         if workers == 1:
             run(serve(settings, sock, ready))
@@ -123,7 +125,10 @@ def work_jobs(
         settings = settings.model_copy(update={"database_url": url})
 
         def ready() -> None:
-            answer("Reprise works." if sock is None else f"Reprise works, and is watched at {url_of(sock)}/metrics.")
+            if sock is None:
+                answer(Phrase("Reprise works."))
+            else:
+                answer(Phrase("Reprise works; its metrics are at {url}/metrics.", url=url_of(sock)))
 
         run(work(settings, concurrency, ready, sock=sock))
 
@@ -133,7 +138,8 @@ def migrate(*, database_url: DatabaseUrl = None) -> None:
     """Bring the database to the schema of this release; safe to run several times at once."""
     with server(read_settings(database_url)) as url:
         applied = run(migrations.migrate(url, progress=say))
-    answer(f"Applied {len(applied)} migrations." if applied else "The database is up to date.")
+    done = Phrase("Applied {count} migration.", plural="Applied {count} migrations.", count=len(applied))
+    answer(done if applied else Phrase("The database is up to date."))
 
 
 @app.command()
@@ -149,7 +155,7 @@ def adopt(*, database_url: DatabaseUrl = None) -> None:
 
     with server(settings) as url:
         here = run(take_over(url))
-    answer(f"The database belongs to this installation now ({here}): workers run what is due.")
+    answer(Phrase("The database belongs to this installation now ({name}): workers run what is due.", name=here))
 
 
 @app.command()
@@ -168,12 +174,13 @@ def seed(
 
     async def make(url: str) -> bool:
         async with migrated(url) as connection:
-            with progress("orders", orders) as tell:
+            with progress(Phrase("orders"), orders) as tell:
                 return await load.seed(connection, plan, clock.now(), tell)
 
     with server(read_settings(database_url)) as url:
         made = run(make(url))
-    answer(f"Made store {store}." if made else f"Store {store} holds exactly this already: nothing was changed.")
+    unchanged = Phrase("Store {store} holds exactly this already: nothing was changed.", store=store)
+    answer(Phrase("Made store {store}.", store=store) if made else unchanged)
 
 
 @app.command()
@@ -184,14 +191,14 @@ def check_db(*, database_url: DatabaseUrl = None) -> None:
         async with migrated(url) as connection:
             found = await violations(connection)
         for violation in found:
-            answer(f"{violation.check}: {violation.id} of store {violation.store_id}: {violation.detail}")
+            answer(described(violation))
         return len(found)
 
     with server(read_settings(database_url)) as url:
         broken = run(check(url))
     if broken:
         raise typer.Exit(1)
-    answer("Every invariant holds.")
+    answer(Phrase("Every invariant holds."))
 
 
 @app.command()
@@ -207,10 +214,10 @@ def doctor(*, host: Host = "127.0.0.1", port: Port = 8000, database_url: Databas
     async def look() -> int:
         wrong = 0
         async for finding in examine(read_settings(database_url), host, port):
-            answer(f"{'!!' if finding.advice else 'ok'}  {finding.what:<12} {finding.found}")
+            answer(f"{'!!' if finding.advice else 'ok'}  {told(finding.what):<12} {told(finding.found)}")
             if finding.advice:
                 wrong += 1
-                answer(f"    {'':<12} -> {finding.advice}")
+                answer(f"    {'':<12} -> {told(finding.advice)}")
         return wrong
 
     if run(look()):
@@ -224,14 +231,14 @@ def _checked(kind: Kind) -> Callable[[str], str]:
         try:
             return str(kind.deserialize(value))
         except ValidationError as error:
-            raise typer.BadParameter("; ".join(str(message) for message in error.messages)) from None
+            raise typer.BadParameter("; ".join(told(Phrase(message)) for message in error.messages)) from None
 
     return check
 
 
 def _slug(value: str | None) -> str | None:
     if value is not None and stores.slugify(value) != value:
-        raise typer.BadParameter("must be up to 63 lower-case letters, digits and hyphens")
+        raise typer.BadParameter(told(Phrase("must be up to 63 lower-case letters, digits and hyphens")))
     return value
 
 
@@ -267,7 +274,13 @@ def create_store(
 
     with server(read_settings(database_url)) as url:
         store = run(create(url))
-    answer(f"Made store {store.id} ({store.slug}). Its first token: `reprise token create --store {store.id}`.")
+    answer(
+        Phrase(
+            "Made store {store} ({slug}). Its first token: `reprise token create --store {store}`.",
+            store=store.id,
+            slug=store.slug,
+        )
+    )
 
 
 def _duration(text: str | None) -> timedelta | None:
@@ -276,7 +289,7 @@ def _duration(text: str | None) -> timedelta | None:
         return None
     parts = re.fullmatch(r"([1-9][0-9]{0,8})([smhd]?)", text)
     if parts is None:
-        raise typer.BadParameter("must be a number with s, m, h or d behind it, such as 90d")
+        raise typer.BadParameter(told(Phrase("must be a number followed by s, m, h or d, such as 90d")))
     unit = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[parts[2]]
     return min(timedelta(**{unit: int(parts[1])}), timedelta(days=36_500))
 
@@ -299,7 +312,7 @@ def create_token(
         at = clock.now()
         async with migrated(url) as connection, connection.transaction():
             if await stores.find(connection, store) is None:
-                raise StartupError(f"There is no store {store}.")
+                raise StartupError("There is no store {store}.", store=store)
             _, token = await tokens.issue(
                 connection,
                 store,
@@ -315,7 +328,7 @@ def create_token(
         try:
             token = run(create(url))
         except Invalid as error:
-            raise typer.BadParameter(error.detail, param_hint="--scopes") from None
+            raise typer.BadParameter(told(error.detail), param_hint="--scopes") from None
     answer(token)
 
 

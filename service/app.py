@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.types import ASGIApp
 from starlette_compress import CompressMiddleware
 
-from service import gateways
-from service.errors import ApiError, MethodNotAllowed, NotFound, StartupError, Unavailable
-from service.http import health, metrics
-from service.http.auth import TokenCache
-from service.http.conditional import NotModified
-from service.http.facades import renderer
-from service.http.health import Lookout
-from service.http.middleware import BodyLimit, CodedTags, Problems, RequestContext, RequestLimits
+from service.errors import StartupError
+from service.gateways import Gateways, configured
+from service.http import state
+from service.http.api.conditions import NotModified
+from service.http.middleware import BodyLimit, CodedTags, RequestContext, RequestLimits
+from service.http.problems import Problems
 from service.http.proxies import Forwarded
 from service.http.routes import routes
-from service.operations.orders import Numbers
-from service.rules.calendar_tokens import CalendarKeys
-from service.rules.repeat_links import LinkKeys
+from service.http.watch import health, metrics
 from service.settings import Settings
-from service.store.pool import is_away, open_configured
 
 METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 """What pages of other origins may ask."""
@@ -43,39 +33,35 @@ TOLD = (
 """The headers of an answer that such pages may read."""
 
 
-def create_app(settings: Settings | None = None) -> Starlette:
-    """The application for these settings, by default those of the environment.
+def create_app(settings: Settings | None = None, gateways: Gateways | None = None) -> Starlette:
+    """The application for these settings, by default those of the environment, and gateways, by default the settings'.
 
     `settings.database_url` must be set by now and have its migrations; the pool opens with the application's lifespan.
     Raises StartupError when the signing keys are missing.
     """
     settings = (settings or Settings()).with_keys()
-    gateways.configure(settings)
     if settings.database_url is None:
         raise StartupError(
             "Set DATABASE_URL, or start with `reprise up` or `reprise serve`, which bring their own Postgres."
         )
-
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_configured(settings, max_size=settings.pool_size) as database:
-            app.state.database = database
-            app.state.numbers = Numbers(database)
-            app.state.lookout = Lookout(database, settings.deployment_id)
-            yield
-
-    app = Starlette(
+    app = _Application(
         routes=routes,
         middleware=_middleware(settings),
-        exception_handlers={ApiError: _api_error, HTTPException: _http_exception},
-        lifespan=lifespan,
+        lifespan=state.serving(settings, configured(settings) if gateways is None else gateways),
     )
     app.router.redirect_slashes = False
-    app.state.settings = settings
-    app.state.tokens = TokenCache(settings.token_cache_seconds)
-    app.state.link_keys = LinkKeys(settings.keys)
-    app.state.calendar_keys = CalendarKeys(settings.keys)
     return app
+
+
+class _Application(Starlette):
+    """Starlette without its own two layers for errors, since `Problems` answers every one."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The router in the middleware that the application was made with."""
+        app: ASGIApp = self.router
+        for wrap, args, options in reversed(self.user_middleware):
+            app = wrap(app, *args, **options)
+        return app
 
 
 def create_lookout(settings: Settings) -> Starlette:
@@ -83,16 +69,7 @@ def create_lookout(settings: Settings) -> Starlette:
 
     `settings.database_url` must be set by now; a pool of its own opens with the application's lifespan.
     """
-
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_configured(settings, max_size=1) as database:
-            app.state.lookout = Lookout(database, settings.deployment_id)
-            yield
-
-    app = Starlette(routes=[*health.routes, *metrics.routes], lifespan=lifespan)
-    app.state.settings = settings
-    return app
+    return Starlette(routes=[*health.routes, *metrics.routes], lifespan=state.watching(settings))
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
@@ -110,41 +87,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
         Middleware(CodedTags),
         Middleware(CompressMiddleware),
         Middleware(NotModified),
-        Middleware(Problems, render=_problem),
-        Middleware(RequestLimits),
         Middleware(BodyLimit, most=settings.max_body_bytes),
+        Middleware(Problems),
+        Middleware(RequestLimits),
     ]
-
-
-def _problem(request: Request, error: Exception) -> Response:
-    if is_away(error):
-        error = Unavailable("The database does not answer; ask again in a moment.", headers={"Retry-After": "5"})
-    return _api_error(request, error) if isinstance(error, ApiError) else _unexpected(request)
-
-
-def _api_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)  # noqa: S101 -- registered for ApiError only
-    return renderer(request.scope["path"])(request, error)
-
-
-def _http_exception(request: Request, error: Exception) -> Response:
-    """The framework's own 404 and 405 in the shape of the part of the API that was asked."""
-    assert isinstance(error, HTTPException)  # noqa: S101 -- registered for HTTPException only
-    known: dict[int, ApiError] = {
-        404: NotFound("There is nothing at this URL."),
-        405: MethodNotAllowed(
-            "{method} is not offered here.", method=request.method, headers=dict(error.headers or {})
-        ),
-    }
-    problem = known.get(error.status_code)
-    return _unexpected(request) if problem is None else _api_error(request, problem)
-
-
-def _unexpected(request: Request) -> Response:
-    """The answer to an accident, of which nothing is told: its text may hold SQL or values."""
-    return _api_error(
-        request,
-        ApiError(
-            "Something went wrong on our side. Tell us the request id {id}.", id=request.scope.get("request_id", "")
-        ),
-    )

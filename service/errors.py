@@ -53,7 +53,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from service.translations import Phrase
+from service.texts import Phrase
 
 
 class ApiError(Exception):
@@ -411,4 +411,12 @@ def raise_all(problems: Sequence[ApiError]) -> None:
 
 
 class StartupError(Exception):
-    """The service can't start or a command can't run: `str()` of it is one sentence that says what to do."""
+    """The service can't start or a command can't run.
+
+    `detail` is one sentence that says what to do, made of a template as in `ApiError`; `str()` of the error is that
+    sentence in English.
+    """
+
+    def __init__(self, detail: str, **values: Any) -> None:
+        self.detail = Phrase(detail, **values)
+        super().__init__(str(self.detail))

@@ -45,7 +45,8 @@ class Store:
     """The facts of a store that every request needs.
 
     `frozen_at` is its test clock's instant, None for real time, `repeat_order_url` the shop's own page for repeat
-    links.
+    links. `demands_if_match` is the store's policy `require_if_match`: a change must name the version that it is made
+    to. A row of the view `store_facts` has these fields, in this order.
     """
 
     id: int
@@ -57,6 +58,7 @@ class Store:
     timezone: str
     frozen_at: datetime | None = None
     repeat_order_url: str | None = None
+    demands_if_match: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +79,14 @@ class Principal:
 
     Who shows the session of a cart has `cart_id`, and no more than that cart, whatever token comes with it; the token
     says which customer it is, if one is signed in. `proven_link_id` is the repeat link whose customer somebody has
-    shown to be without signing in, `acting` the actor whom the service itself goes on for. `demands_if_match` is the
-    store's policy `require_if_match`: that changes name the version they are made to. `expires_at` is when the token
-    ends, real time, None for never.
+    shown to be without signing in, `acting` the actor whom the service itself goes on for. `expires_at` is when the
+    token ends, real time, None for never.
     """
 
     store: Store
     token_id: str
     customer_id: str | None
     scopes: frozenset[str]
-    demands_if_match: bool = False
     expires_at: datetime | None = None
     cart_id: str | None = None
     proven_link_id: str | None = None
@@ -96,6 +96,11 @@ class Principal:
     def of_service(cls, store: Store, actor: str) -> Principal:
         """The service itself, where it goes on with what an actor, as events name it, has begun."""
         return cls(store, "", None, frozenset(SCOPES), acting=actor)
+
+    @property
+    def demands_if_match(self) -> bool:
+        """Whether a change must name the version that it is made to."""
+        return self.store.demands_if_match
 
     @property
     def owner(self) -> Owner | None:

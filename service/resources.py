@@ -10,22 +10,34 @@ from dataclasses import dataclass
 from functools import cache
 
 import schemas  # noqa: F401 -- declares the graph
-from schemas.base import PUBLIC, Resource, ToMany, Write, graph
+from schemas.fields import Write
+from schemas.graph import PUBLIC, graph
+from schemas.relationships import ToMany
+from schemas.resource import Resource
 from service.errors import Forbidden
 from service.jsonapi.atomic import Code
-from service.operations import copies, order_copies, reorders, tokens
-from service.operations.checkout import LineItems, Orders
-from service.operations.copies import Copies
-from service.operations.drafts import Carts
-from service.operations.erasing import Customers
-from service.operations.lines import Addresses, CartItems, OrderSubscriptionItems, Skus
-from service.operations.occurrences import Occurrences
-from service.operations.outcome import Create
-from service.operations.repeat_links import RepeatLinks
-from service.operations.store_profiles import Stores
-from service.operations.subscriptions import OrderSubscriptions
-from service.operations.test_clocks import TestClocks
-from service.operations.writes import Writer
+from service.jsonapi.body import Draft
+from service.operations.access import tokens
+from service.operations.carts.cart_items import CartItems
+from service.operations.carts.carts import Carts
+from service.operations.catalogue.skus import Skus
+from service.operations.copies import recurring_order_copies
+from service.operations.copies.recurring_order_copies import Copies
+from service.operations.data.customers import Customers
+from service.operations.generic.created import Create, Created
+from service.operations.generic.phases import Work
+from service.operations.generic.writing import Writer
+from service.operations.orders import order_copies
+from service.operations.orders.line_items import LineItems
+from service.operations.orders.orders import Orders
+from service.operations.parties.addresses import Addresses
+from service.operations.repeating import reorders
+from service.operations.repeating.repeat_links import RepeatLinks
+from service.operations.subscriptions.occurrences import Occurrences
+from service.operations.subscriptions.order_subscription_items import OrderSubscriptionItems
+from service.operations.subscriptions.order_subscriptions import OrderSubscriptions
+from service.operations.tenant.stores import Stores
+from service.operations.tenant.test_clocks import TestClocks
 from service.principal import Principal
 
 METHOD_CODES: dict[str, Code] = {"PATCH": "update", "POST": "add", "DELETE": "remove"}
@@ -78,6 +90,12 @@ class Entry:
         if self.create is None:
             raise Forbidden("{type} can't be made by clients.", type=self.resource.type_)
         return self.create
+
+    def making(self, principal: Principal, draft: Draft) -> Work[Created]:
+        """The work of making a resource. Raises Forbidden where clients can't."""
+        maker = self.maker()
+        make = maker.create_in_steps if isinstance(maker, Writer) else maker
+        return lambda connection: make(connection, principal, draft)
 
     def changer(self) -> Writer:
         """What changes a resource. Raises Forbidden where clients can't."""
@@ -159,7 +177,7 @@ RESOURCES: dict[str, Entry] = {
         _line("order_subscriptions", "subscriptions", writer=OrderSubscriptions(), numbers="order_subscriptions"),
         _line("order_subscription_items", "subscriptions", writer=OrderSubscriptionItems()),
         _line("occurrences", "subscriptions", updated_by=Occurrences()),
-        _line("recurring_order_copies", "subscriptions", create=copies.create, writer=Copies()),
+        _line("recurring_order_copies", "subscriptions", create=recurring_order_copies.create, writer=Copies()),
         _line("events", "store_profile"),
     )
 }

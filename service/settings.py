@@ -93,7 +93,7 @@ class Settings(BaseSettings):
             return tuple(ip_network(text.strip()) for text in self.trusted_proxies.split(",") if text.strip())
         except ValueError as error:
             raise StartupError(
-                f"REPRISE_TRUSTED_PROXIES takes addresses and networks such as 10.0.0.0/8: {error}."
+                "REPRISE_TRUSTED_PROXIES takes addresses and networks such as 10.0.0.0/8: {error}.", error=error
             ) from None
 
     def with_keys(self) -> Settings:
@@ -106,8 +106,9 @@ class Settings(BaseSettings):
         if self.keys:
             if any(len(key) < SHORTEST_KEY for key in self.keys):
                 raise StartupError(
-                    f"REPRISE_SECRET_KEYS holds a key of fewer than {SHORTEST_KEY} characters, which can be guessed: "
-                    "make a longer one, for instance with `openssl rand -base64 32`."
+                    "REPRISE_SECRET_KEYS holds a key of fewer than {least} characters, which can be guessed: "
+                    "make a longer one, for instance with `openssl rand -base64 32`.",
+                    least=SHORTEST_KEY,
                 )
             return self
         if self.database_url:
@@ -128,6 +129,8 @@ class Settings(BaseSettings):
             keys = kept.read_text().strip()
         except OSError as error:
             raise StartupError(
-                f"The data folder {self.data_dir} can't be used ({error.strerror}): set REPRISE_DATA_DIR to another."
+                "The data folder {folder} can't be used ({reason}): set REPRISE_DATA_DIR to another.",
+                folder=self.data_dir,
+                reason=error.strerror,
             ) from None
         return self.model_copy(update={"secret_keys": keys})

@@ -1,4 +1,4 @@
-"""What the database is and what it is asked, as files: `migrations/*.sql`, `queries/<topic>.sql`, `checks.sql`.
+"""The database's schema and statements, as files: `migrations/*.sql`, `queries/<context>/<topic>.sql`, `checks.sql`.
 
 A file of statements is a list of
 
@@ -7,6 +7,9 @@ A file of statements is a list of
     select ... ;
 
 with one statement under each name and at least a line of prose. Comments above the first name are the file's own.
+A statement names its parameters (`:store`, `:source_order`): Postgres gets them as $1, $2 in the order in which they
+first appear. A colon that follows a word or a bracket (`tags[1:last]`) belongs to a slice.
+
 A migration is a file `<version>_<name>.sql` as dbmate writes it: `-- migrate:up`, with `transaction:false` behind it
 where its statements refuse to run in a transaction, then statements; what follows `-- migrate:down` is not used.
 """
@@ -24,14 +27,25 @@ from service.errors import StartupError
 
 FOLDER = Path(__file__).parent
 MIGRATIONS = FOLDER / "migrations"
+QUERIES = FOLDER / "queries"
 
 
 class Statement(NamedTuple):
-    """A named statement: its prose is one line, its text has no closing semicolon."""
+    """A named statement: its prose is one line, its text is numbered and has no closing semicolon.
+
+    `topic` is its file below `queries/` (`orders/checkout`), empty for a check; `parameters` names $1, $2 and so on.
+    """
 
     name: str
+    topic: str
     prose: str
     text: str
+    parameters: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """What code calls the statement: `orders/checkout.factor`."""
+        return f"{self.topic}.{self.name}"
 
 
 class Migration(NamedTuple):
@@ -44,10 +58,30 @@ class Migration(NamedTuple):
 
 
 @cache
-def queries(topic: str) -> Mapping[str, str]:
+def topics() -> tuple[str, ...]:
+    """The files below `queries/`, without their suffix: `orders/checkout`, in alphabetical order."""
+    return tuple(sorted(str(path.relative_to(QUERIES).with_suffix("")) for path in QUERIES.rglob("*.sql")))
+
+
+@cache
+def statements(topic: str) -> Mapping[str, Statement]:
     """The statements of `queries/<topic>.sql` by name. Raises StartupError for a missing or malformed file."""
-    found = read_statements(FOLDER / "queries" / f"{topic}.sql")
-    return MappingProxyType({statement.name: statement.text for statement in found})
+    found = read_statements(QUERIES / f"{topic}.sql", topic)
+    return MappingProxyType({statement.name: statement for statement in found})
+
+
+def statement(path: str) -> Statement:
+    """The statement of a path (`orders/checkout.factor`). Raises StartupError where its file doesn't have it."""
+    topic, _, name = path.rpartition(".")
+    if name not in statements(topic):
+        raise StartupError("{path}.sql has no statement named {name}.", path=QUERIES / topic, name=name)
+    return statements(topic)[name]
+
+
+@cache
+def queries(topic: str) -> Mapping[str, str]:
+    """The texts of `queries/<topic>.sql` by name, for statements that still number their parameters themselves."""
+    return MappingProxyType({name: statement.text for name, statement in statements(topic).items()})
 
 
 @cache
@@ -56,11 +90,11 @@ def checks() -> tuple[Statement, ...]:
     return read_statements(FOLDER / "checks.sql")
 
 
-def read_statements(path: Path) -> tuple[Statement, ...]:
+def read_statements(path: Path, topic: str = "") -> tuple[Statement, ...]:
     """The statements of one file, in its order. Raises StartupError, naming file and statement, if malformed."""
     head, *parts = re.split(r"(?m)^-- name:", _read(path))
     if _without_comments(head):
-        raise StartupError(f"{path}: there is SQL above the first `-- name:`.")
+        raise StartupError("{path}: there is SQL above the first `-- name:`.", path=path)
     found: dict[str, Statement] = {}
     for part in parts:
         title, _, rest = part.partition("\n")
@@ -69,14 +103,19 @@ def read_statements(path: Path) -> tuple[Statement, ...]:
         text = rest[len(prose) :].strip()
         words = " ".join(line.removeprefix("--").strip() for line in prose.splitlines()).strip()
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise StartupError(f"{path}: {name!r} is no name for a statement (lower case, digits, underscores).")
+            raise StartupError(
+                "{path}: {name!r} is no name for a statement (lower case, digits, underscores).", path=path, name=name
+            )
         if name in found:
-            raise StartupError(f"{path}: there are two statements named {name}.")
+            raise StartupError("{path}: there are two statements named {name}.", path=path, name=name)
         if not words:
-            raise StartupError(f"{path}: {name} needs a line of prose under its name.")
+            raise StartupError("{path}: {name} needs a line of prose under its name.", path=path, name=name)
         if len(list(split(text))) != 1:
-            raise StartupError(f"{path}: {name} must be exactly one statement.")
-        found[name] = Statement(name, words, text.rstrip("; \n"))
+            raise StartupError("{path}: {name} must be exactly one statement.", path=path, name=name)
+        numbered, parameters = _numbered(text.rstrip("; \n"))
+        if parameters and _numbers_itself(text):
+            raise StartupError("{path}: {name} has named and numbered parameters: name them all.", path=path, name=name)
+        found[name] = Statement(name, topic, words, numbered, parameters)
     return tuple(found.values())
 
 
@@ -86,17 +125,17 @@ def migrations(folder: Path = MIGRATIONS) -> list[Migration]:
     for path in sorted(folder.glob("*.sql")):
         version = re.match(r"\d+(?=_)", path.name)
         if version is None:
-            raise StartupError(f"{path}: the name of a migration is a number, an underscore and words.")
+            raise StartupError("{path}: the name of a migration is a number, an underscore and words.", path=path)
         up = re.search(r"(?m)^-- migrate:up(?P<options>.*)$", text := _read(path))
         if up is None:
-            raise StartupError(f"{path}: a migration needs a line `-- migrate:up`.")
+            raise StartupError("{path}: a migration needs a line `-- migrate:up`.", path=path)
         if _without_comments(text[: up.start()]):
-            raise StartupError(f"{path}: there is SQL above `-- migrate:up`.")
+            raise StartupError("{path}: there is SQL above `-- migrate:up`.", path=path)
         options = up["options"].split()
         if options not in ([], ["transaction:true"], ["transaction:false"]):
-            raise StartupError(f"{path}: `-- migrate:up` knows one option, `transaction:false`.")
+            raise StartupError("{path}: `-- migrate:up` knows one option, `transaction:false`.", path=path)
         if version[0] in found:
-            raise StartupError(f"{path}: {found[version[0]].name} has the same version.")
+            raise StartupError("{path}: {other} has the same version.", path=path, other=found[version[0]].name)
         statements = re.split(r"(?m)^-- migrate:down\b", text[up.end() :])[0]
         found[version[0]] = Migration(version[0], path.stem, statements, options != ["transaction:false"])
     return list(found.values())
@@ -107,6 +146,9 @@ _TOKEN = re.compile(
       (?P<comment> --[^\n]* | /\*.*?\*/ )
     | (?P<quoted>  [eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*" | (?P<dollar>\$\w*\$).*?(?P=dollar) )
     | (?P<end>     ; )
+    | (?P<number>  \$\d+ )
+    # Not a cast (::text), and no slice: in that, the colon follows a number, a name, a bracket, or opens the subscript.
+    | (?P<named>   (?<![\w\])":]) (?<!(?<!\barray)\[) :(?P<name>[a-z_]\w*) )
     | (?P<other>   \w+ | . )
     """,
     re.VERBOSE | re.DOTALL,
@@ -127,6 +169,20 @@ def split(text: str) -> Iterator[str]:
         yield text[begin:].strip()
 
 
+def _numbered(text: str) -> tuple[str, tuple[str, ...]]:
+    """A text with $1, $2 ... in the place of its named parameters, and their names in that order."""
+    numbers: dict[str, int] = {}
+    parts: list[str] = []
+    for token in _TOKEN.finditer(text):
+        name = token["name"]
+        parts.append(token[0] if name is None else f"${numbers.setdefault(name, len(numbers) + 1)}")
+    return "".join(parts), tuple(numbers)
+
+
+def _numbers_itself(text: str) -> bool:
+    return any(token.lastgroup == "number" for token in _TOKEN.finditer(text))
+
+
 def _without_comments(text: str) -> str:
     return "\n".join(split(text))
 
@@ -135,4 +191,4 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise StartupError(f"{path} is missing.") from None
+        raise StartupError("{path} is missing.", path=path) from None

@@ -23,8 +23,8 @@ from starlette.applications import Starlette
 
 from service import clock
 from service.app import create_app
-from service.jsonapi import openapi
-from service.operations import tokens
+from service.contract import openapi
+from service.operations.access import tokens
 from service.principal import CUSTOMER_SCOPES, SCOPES, Store
 from service.resources import RESOURCES
 from service.settings import Settings
@@ -46,7 +46,11 @@ RUN_FOLDER = "REPRISE_TEST_RUN_FOLDER"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make a folder that all workers of this run share; under /tmp, where an unprivileged Postgres can reach it."""
+    """Make a folder that all workers of this run share; under /tmp, where an unprivileged Postgres can reach it.
+
+    Commands speak English to the tests, whatever the language of the machine.
+    """
+    os.environ["LC_ALL"] = "C.UTF-8"
     if not hasattr(config, "workerinput"):
         os.environ[RUN_FOLDER] = tempfile.mkdtemp(prefix="reprise-tests-")
         Path(os.environ[RUN_FOLDER]).chmod(0o755)
@@ -167,7 +171,7 @@ async def app(settings: Settings) -> AsyncIterator[Starlette]:
     """The real application with its lifespan, which has counted nobody's requests yet."""
     application = create_app(settings)
     async with application.router.lifespan_context(application):
-        async with application.state.database.connection() as connection:
+        async with application.state.service.database.connection() as connection:
             await connection.execute("delete from rate_limits")
         yield application
 

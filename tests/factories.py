@@ -11,9 +11,9 @@ from typing import Any
 import orjson
 
 from service import clock
+from service.operations.generic import numbers
 from service.principal import Store
 from service.store.pool import Connection
-from sql import queries
 
 _count = itertools.count(1)
 
@@ -149,7 +149,7 @@ async def order(
 ) -> str:
     """An order that adds up, placed unless `status` says otherwise, with the next number of the store; gives the id."""
     at = clock.now(store)
-    number = await connection.fetchval(queries("orders")["take_numbers"], store.id, "orders", 1)
+    number = await numbers.TAKE(connection, store=store.id, kind="orders", number=1)
     subtotal = sum(line.total for line in lines)
     values: dict[str, Any] = {
         "number": number,
@@ -225,7 +225,7 @@ async def subscription(
     assert source is not None
     at = clock.now(store)
     values: dict[str, Any] = {
-        "number": await connection.fetchval(queries("orders")["take_numbers"], store.id, "order_subscriptions", 1),
+        "number": await numbers.TAKE(connection, store=store.id, kind="order_subscriptions", number=1),
         "status": "active",
         "frequency": "monthly",
         "timezone": store.timezone,

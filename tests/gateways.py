@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2
 
-from service.gateways import configure
+from service.gateways import Gateways, configured
 from service.principal import Store
 from service.settings import Settings
 from service.store.pool import Connection
@@ -47,14 +47,14 @@ class Example:
         )
 
 
-NEARBY = Settings(allow_private_addresses=True, gateway_timeout=1.0)
-"""Settings of a process that may ask it."""
+def nearby() -> Gateways:
+    """The gateways of a process that may ask it."""
+    return configured(Settings(allow_private_addresses=True, gateway_timeout=1.0))
 
 
 @asynccontextmanager
 async def example() -> AsyncIterator[Example]:
-    """The gateway, as long as it is needed; this process may ask it meanwhile."""
-    configure(NEARBY)
+    """The gateway, as long as it is needed."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(SCRIPT), SECRET, stdout=asyncio.subprocess.PIPE, env={"PYTHONPATH": ":".join(sys.path)}
     )
@@ -66,4 +66,3 @@ async def example() -> AsyncIterator[Example]:
     finally:
         process.kill()
         await process.wait()
-        configure(Settings())

@@ -12,7 +12,7 @@ import httpx2
 from starlette.applications import Starlette
 
 from service.http import repeat_urls
-from service.operations import repeat_links
+from service.operations.repeating import repeat_links
 from service.principal import Store
 from service.rules.repeat_links import LinkKeys
 from service.store.pool import Connection
@@ -88,7 +88,7 @@ async def url_of(app: Starlette, connection: Connection, store: Store, code: str
 
 
 def keys(app: Starlette) -> LinkKeys:
-    found: LinkKeys = app.state.link_keys
+    found: LinkKeys = app.state.service.link_keys
     return found
 
 

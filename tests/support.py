@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 from service import clock
-from service.operations import stores
+from service.operations.tenant import stores
 from service.principal import Store
 from service.store.pool import Database
 

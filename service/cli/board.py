@@ -19,13 +19,17 @@ from rich.live import Live
 from rich.table import Table
 
 from service import clock
+from service.cli.console import told
 from service.jobs.metrics import Done, done
-from service.operations import watching
-from service.operations.watching import Situation
+from service.operations.runtime import watching
+from service.operations.runtime.watching import Situation
 from service.settings import Settings
 from service.store.pool import Database, is_away, open_configured
+from service.texts import Phrase
 
 log = structlog.get_logger("reprise.worker")
+
+NONE = Phrase("none")
 
 DRAWN = 0.5
 """Seconds between two drawings of the board."""
@@ -97,7 +101,7 @@ class _Board(logging.Handler):
         self._samples: deque[tuple[float, int]] = deque()
         self._looked = -LOOKED
         self._situation: Situation | None = None
-        self._error = "none"
+        self._error: str = NONE
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep what went wrong."""
@@ -120,29 +124,38 @@ class _Board(logging.Handler):
     def table(self, now: Done, *, stopping: bool) -> Table:
         """The board: a line for each thing to know."""
         table = Table.grid(padding=(0, 2))
-        minutes, seconds = divmod(int(monotonic() - self._began), 60)
-        jobs = ", ".join(f"{name} {number}" for name, number in now.running.items()) or "none"
-        if stopping:
-            table.add_row("stopping", f"waits for jobs: {jobs}")
-        else:
-            table.add_row("working", f"for {minutes}:{seconds:02} (Ctrl-C finishes what was begun, then stops)")
-            table.add_row("jobs", jobs)
-        table.add_row("copies", f"{self._rate(now):.1f}/s, {now.completed} completed, {now.failed} failed")
-        for name, text in self._backlog():
-            table.add_row(name, text)
-        table.add_row("sweeps", f"{now.sweeps}, {now.failed_sweeps} failed; {now.failed_jobs} jobs failed")
-        table.add_row("last error", self._error)
+        for name, text in self._lines(now, stopping=stopping):
+            table.add_row(told(name), told(text))
         return table
 
-    def _backlog(self) -> Iterator[tuple[str, str]]:
-        now = self._situation
+    def _lines(self, now: Done, *, stopping: bool) -> Iterator[tuple[Phrase, str]]:
+        jobs = ", ".join(f"{name} {number}" for name, number in now.running.items()) or NONE
+        if stopping:
+            yield Phrase("stopping"), Phrase("waits for jobs: {jobs}", jobs=jobs)
+        else:
+            minutes, seconds = divmod(int(monotonic() - self._began), 60)
+            since = f"{minutes}:{seconds:02}"
+            yield Phrase("working"), Phrase("for {time} (Ctrl-C finishes what was begun, then stops)", time=since)
+            yield Phrase("jobs"), jobs
+        made = {"rate": self._rate(now), "completed": now.completed, "failed": now.failed}
+        yield Phrase("copies"), Phrase("{rate:.1f}/s, {completed} completed, {failed} failed").filled(**made)
+        yield from self._backlog()
+        swept = {"sweeps": now.sweeps, "failed": now.failed_sweeps, "jobs": now.failed_jobs}
+        yield Phrase("sweeps"), Phrase("{sweeps}, {failed} failed; {jobs} jobs failed").filled(**swept)
+        yield Phrase("last error"), self._error
+
+    def _backlog(self) -> Iterator[tuple[Phrase, str]]:
+        what, now = Phrase("backlog"), self._situation
         if now is None:
-            yield "backlog", "the database does not answer"
+            yield what, Phrase("the database does not answer")
             return
-        yield "backlog", f"{now.due} due, {now.pending} pending, {now.claimed} claimed, {now.payments} payments waiting"
+        counts = {"due": now.due, "pending": now.pending, "claimed": now.claimed, "payments": now.payments}
+        waiting = Phrase("{due} due, {pending} pending, {claimed} claimed, {payments} payments waiting")
+        yield what, waiting.filled(**counts)
         if now.late_since is not None:
-            yield "late", f"{now.late}, the first since {now.late_since:%Y-%m-%d %H:%M:%S} UTC"
-        yield "workers", str(now.workers)
+            since = Phrase("{late}, the first since {since:%Y-%m-%d %H:%M:%S} UTC", late=now.late, since=now.late_since)
+            yield Phrase("late"), since
+        yield Phrase("workers"), str(now.workers)
 
     def _rate(self, now: Done) -> float:
         """Copies a second, over the last seconds."""

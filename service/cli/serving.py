@@ -26,7 +26,7 @@ from service import gateways
 from service.app import create_app, create_lookout
 from service.cli import board, logs
 from service.errors import StartupError
-from service.http import metrics
+from service.http.watch import metrics
 from service.jobs import engine
 from service.settings import Settings
 
@@ -47,7 +47,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError, OverflowError):
-        raise StartupError(f"{host}:{port} is no address to listen on: give another --host or --port.") from None
+        raise StartupError(
+            "{host}:{port} is not an address to listen on: give another --host or --port.", host=host, port=port
+        ) from None
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -56,9 +58,14 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
-            raise StartupError(f"Port {port} on {host} is in use: choose another with --port.") from None
+            raise StartupError(
+                "Port {port} on {host} is in use: choose another with --port.", port=port, host=host
+            ) from None
         raise StartupError(
-            f"Can't listen on {host}:{port} ({error.strerror}): give another --host or --port."
+            "Can't listen on {host}:{port} ({reason}): give another --host or --port.",
+            host=host,
+            port=port,
+            reason=error.strerror,
         ) from None
     return sock
 
@@ -147,7 +154,7 @@ def serve_processes(settings: Settings, sock: socket.socket, ready: Callable[[],
         threading.Thread(target=_once_it_answers, args=(url_of(sock), ready), daemon=True).start()
         processes.run()
     if any(process.exitcode == STARTUP_FAILURE for process in processes.processes):
-        raise StartupError("The API's processes could not start: what they said is above.")
+        raise StartupError("The API's processes could not start: their messages are above.")
 
 
 def application() -> object:
@@ -202,12 +209,12 @@ async def _lookout(settings: Settings, sock: socket.socket | None) -> AsyncItera
 
 async def _begin(settings: Settings, stop: asyncio.Event, concurrency: int = 8) -> asyncio.Task[None]:
     """A worker that has begun and goes on until `stop` is set. Raises StartupError when it can't begin."""
-    gateways.configure(settings)
     works = asyncio.Event()
     worker = asyncio.create_task(
         engine.run(
             settings.database_url or "",
             stop=stop,
+            gateways=gateways.configured(settings),
             concurrency=concurrency,
             command_timeout=settings.command_timeout,
             statement_cache_size=settings.statement_cache_size,

@@ -11,15 +11,16 @@ from pathlib import Path
 import orjson
 
 from service import clock
-from service.cli.console import answer, progress, say
+from service.cli.console import answer, progress, say, told
 from service.cli.serving import serve, url_of
 from service.demo import load
 from service.demo.documents import CUSTOMER_ID
-from service.operations import tokens
+from service.operations.access import tokens
 from service.principal import CUSTOMER_SCOPES, SCOPES
 from service.settings import Settings
 from service.store import migrate
 from service.store.pool import Connection, connect
+from service.texts import Phrase
 
 _COPY = {
     "data": {
@@ -35,15 +36,15 @@ _COPY = {
 async def up(settings: Settings, sock: socket.socket, *, embedded: bool, demo: bool) -> None:
     """Migrate, seed an empty embedded database (any one with `demo`), then serve and work until told to stop."""
     url = settings.database_url or ""
-    await migrate.migrate(url, progress=lambda step: say(f"migrating: {step}"))
+    await migrate.migrate(url, progress=lambda step: say(Phrase("migrating: {step}", step=step)))
     async with connect(url) as connection:
         await _seed(connection, only_empty=not demo, wanted=embedded or demo)
         known = await _tokens(connection, settings.data_dir) if await load.holds_demo(connection) else None
 
     def ready() -> None:
-        answer(f"Reprise answers at {url_of(sock)} (Ctrl-C stops it).")
+        answer(Phrase("Reprise answers at {url} (Ctrl-C stops it).", url=url_of(sock)))
         if known is None:
-            answer("Make a token with `reprise token create --store N`.")
+            answer(Phrase("Make a token with `reprise token create --store N`."))
         else:
             _introduce(url_of(sock), *known)
 
@@ -55,7 +56,7 @@ async def _seed(connection: Connection, *, only_empty: bool, wanted: bool) -> No
     if not wanted or await load.holds_demo(connection) or (only_empty and await load.has_stores(connection)):
         return
     plan = load.Plan()
-    with progress("making demo data", plan.orders) as tell:
+    with progress(Phrase("making demo data"), plan.orders) as tell:
         await load.seed(connection, plan, clock.now(), tell)
 
 
@@ -101,19 +102,19 @@ def _introduce(url: str, integration: str, customer: str) -> None:
     json = "application/json"
     api = "application/vnd.api+json"
     answer(f"""
-  demo store         {load.STORE}
-  integration token  {integration}
-  customer token     {customer}
+  {told(Phrase("demo store")):<17}  {load.STORE}
+  {told(Phrase("integration token")):<17}  {integration}
+  {told(Phrase("customer token")):<17}  {customer}
 
-A link with which a customer repeats order JJ5HH:
+{told(Phrase("A link with which a customer repeats order JJ5HH:"))}
 
 {_curl(f"{url}/api/v3/{load.STORE}/orders/JJ5HH/repeatURL", integration)}
 
-Order 2502, put into its customer's cart again:
+{told(Phrase("Order 2502, put into its customer's cart again:"))}
 
 {_curl(f"{url}/api/services/webshop/v1/customer/orders/reorder", customer, json, '{"order_id": 2502}')}
 
-A copy of an order for its subscription, made by the worker within moments:
+{told(Phrase("A copy of an order for its subscription, made by the worker within moments:"))}
 
 {_curl(f"{url}/api/recurring_order_copies", integration, api, body)}
 """)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import orjson
 
@@ -13,11 +14,22 @@ from service.demo.documents import add_documents, add_fittings
 from service.demo.generator import Amounts, generate
 from service.demo.rows import TABLES, Row, Sheet
 from service.errors import StartupError
-from service.operations import stores
+from service.operations.tenant import stores
 from service.store.pool import Connection
-from sql import queries
+from service.store.statements import Command, One, OnlyValue, Value
 
-DEMO = queries("demo")
+
+class Described(NamedTuple):
+    """What a store was seeded with, as JSON; None for a store that was not."""
+
+    demo: str | None
+
+
+_DESCRIBE = One("data/demo.describe", Described)
+_MARK = Command("data/demo.mark")
+_MARKET = Value("data/demo.market", str)
+_USE_NUMBERS = Command("data/demo.use_numbers")
+_HAS_STORES = OnlyValue("data/demo.has_stores", bool)
 
 STORE = 1003
 """The store of the documents' samples."""
@@ -49,17 +61,19 @@ async def seed(connection: Connection, plan: Plan, at: datetime, progress: Progr
     anything else in it, and for a plan that can't be carried out. Nothing is changed then, nor when it is interrupted.
     """
     if plan.subscriptions > plan.orders:
-        raise StartupError("There can't be more subscriptions than orders: each repeats one.")
+        raise StartupError("A store can't have more subscriptions than orders: each subscription repeats an order.")
     if plan.orders and not (plan.customers and plan.skus):
-        raise StartupError("Orders need customers and skus.")
+        raise StartupError("A store with orders needs customers and skus.")
     async with connection.transaction():
         # COPY of a batch into tables with many indexes may take its time on a slow disk.
         await connection.execute("set local statement_timeout = 0")
-        there = await connection.fetchrow(DEMO["describe"], plan.store)
+        there = await _DESCRIBE(connection, store=plan.store)
         if there is not None:
-            if there[0] is not None and orjson.loads(there[0]) == asdict(plan):
+            if there.demo is not None and orjson.loads(there.demo) == asdict(plan):
                 return False
-            raise StartupError(f"Store {plan.store} exists already and holds other data: choose another --store.")
+            raise StartupError(
+                "Store {store} exists already and holds other data: choose another --store.", store=plan.store
+            )
         sheet, timezone = await _store(connection, plan, at)
         fittings = add_fittings(sheet)
         add_documents(sheet, fittings, timezone)
@@ -70,8 +84,9 @@ async def seed(connection: Connection, plan: Plan, at: datetime, progress: Progr
             done += added
             progress(done, plan.orders)
         kinds = list(sheet.highest)
-        await connection.execute(DEMO["use_numbers"], plan.store, kinds, [sheet.highest[kind] for kind in kinds])
-        await connection.execute(DEMO["mark"], plan.store, orjson.dumps(asdict(plan)).decode(), at)
+        numbers = [sheet.highest[kind] for kind in kinds]
+        await _USE_NUMBERS(connection, store=plan.store, kinds=kinds, numbers=numbers)
+        await _MARK(connection, store=plan.store, demo=orjson.dumps(asdict(plan)).decode(), at=at)
     # Otherwise the first plans are made for empty tables.
     await connection.execute(f"analyze {', '.join(TABLES)}")
     return True
@@ -79,13 +94,13 @@ async def seed(connection: Connection, plan: Plan, at: datetime, progress: Progr
 
 async def holds_demo(connection: Connection, store_id: int = STORE) -> bool:
     """Whether a store is there and was seeded."""
-    there = await connection.fetchrow(DEMO["describe"], store_id)
-    return there is not None and there[0] is not None
+    there = await _DESCRIBE(connection, store=store_id)
+    return there is not None and there.demo is not None
 
 
 async def has_stores(connection: Connection) -> bool:
     """Whether there is any store."""
-    return bool(await connection.fetchval(DEMO["has_stores"]))
+    return await _HAS_STORES(connection)
 
 
 async def _store(connection: Connection, plan: Plan, at: datetime) -> tuple[Sheet, str]:
@@ -99,7 +114,9 @@ async def _store(connection: Connection, plan: Plan, at: datetime) -> tuple[Shee
         timezone="Europe/Amsterdam",
         at=at,
     )
-    market_id = await connection.fetchval(DEMO["market"], plan.store)
+    market_id = await _MARKET(connection, store=plan.store)
+    if market_id is None:
+        raise LookupError(f"Store {plan.store} was made without a market.")
     return Sheet(plan.store, market_id, store.currency_code, plan.seed, at), store.timezone
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from service.operations.orders import order_code
+from service.rules.order_codes import order_code
 from service.rules.totals import line_totals, totals
 
 Row = Mapping[str, Any]

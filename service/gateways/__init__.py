@@ -11,21 +11,28 @@ from service.gateways.port import Gateway
 from service.gateways.testing import TestGateway
 from service.settings import Settings
 
-_EXTERNAL = ExternalGateway()
+Gateways = Mapping[str, Gateway]
+"""The gateways that a process asks, by their names."""
 
-GATEWAYS: Mapping[str, Gateway] = {"manual": ManualGateway(), "test": TestGateway(), "external": _EXTERNAL}
+_KINDS: Mapping[str, type[Gateway]] = {"manual": ManualGateway, "test": TestGateway, "external": ExternalGateway}
 
 
-def configure(settings: Settings) -> None:
-    """Take over how long gateways outside of this process may take, and where they may be."""
-    _EXTERNAL.limits = Limits(
+def configured(settings: Settings) -> Gateways:
+    """New gateways for a process, with the settings' limits on how long others may take and where they may be."""
+    limits = Limits(
         settings.gateway_connect_timeout, settings.gateway_timeout, private_addresses=settings.allow_private_addresses
     )
+    return {"manual": ManualGateway(), "test": TestGateway(), "external": ExternalGateway(limits)}
 
 
 def needs_source(gateway: str | None) -> bool:
     """Whether what is paid through a gateway has to name what it is paid with; False without one."""
-    return gateway is not None and gateway in GATEWAYS and GATEWAYS[gateway].needs_source
+    return gateway is not None and gateway in _KINDS and _KINDS[gateway].needs_source
+
+
+def asks_nobody(gateway: str) -> bool:
+    """Whether a gateway says yes to everything, so that a run needn't wait for it. Raises KeyError for no gateway."""
+    return _KINDS[gateway].asks_nobody
 
 
 def usable(mode: str, *, external: bool = False) -> frozenset[str]:

@@ -33,13 +33,13 @@ _LONGEST = 255
 
 
 class ExternalGateway:
-    """Asks the endpoint that a payment names. Anything but a proper answer is none."""
+    """Asks the endpoint that a payment names, within limits. Anything but a proper answer is none."""
 
     needs_source = True
     asks_nobody = False
 
-    def __init__(self, circuits: Circuits | None = None) -> None:
-        self.limits = Limits()
+    def __init__(self, limits: Limits, circuits: Circuits | None = None) -> None:
+        self._limits = limits
         self._circuits = circuits or Circuits()
 
     async def authorize(self, payment: Payment) -> Answer:
@@ -78,7 +78,7 @@ class ExternalGateway:
         )
         headers = {"Idempotency-Key": payment.key, **signed(endpoint.secret, f"{payment.key}/{action}", body)}
         try:
-            answer = _read(*await outbound.post(endpoint.url, body, headers, self.limits))
+            answer = _read(*await outbound.post(endpoint.url, body, headers, self._limits))
         except (NotSent, Silence, ValueError) as error:
             self._circuits.failed(whom)
             log.warning("no answer", store_id=endpoint.store_id, action=action, key=payment.key, error=repr(error))

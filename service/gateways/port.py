@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
 
-from service.translations import Phrase
+from service.texts import Phrase
 
 SECONDS = 12.0
 """How long a gateway has for one answer; it is asked for four at most, within the lease of who asks."""

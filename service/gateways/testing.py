@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 
 from service.gateways.port import Answer, NoAnswer, Payment
-from service.translations import Phrase
+from service.texts import Phrase
 
 APPROVES = "tok_approve"
 DECLINES = "tok_decline"

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-import time
-from collections import OrderedDict
 
 from limits import RateLimitItemPerMinute
 from starlette.requests import Request
 
-from schemas.base import Resource
+from schemas.resource import Resource
 from service import clock
 from service.errors import InvalidToken, Unauthorized
 from service.http import limits
-from service.http.timing import mark
-from service.operations import sessions, tokens
+from service.http.exchange import exchange_of
+from service.http.state import service_of
+from service.operations.access import sessions, tokens
 from service.principal import Principal
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="reprise"'}
@@ -24,51 +23,6 @@ WRONG_SESSIONS = RateLimitItemPerMinute(30, namespace="wrong_sessions")
 """How many sessions that are none an address may try."""
 
 _NAMED = re.compile(r"(?:([1-9][0-9]{0,17})\.)?([A-Za-z0-9_-]{1,128})")
-_MOST = 10_000
-
-
-class TokenCache:
-    """Tokens that were good a moment ago, so that not every request asks the database; at most 10 000 of them.
-
-    A token that is revoked elsewhere is believed for `seconds` at most, none beyond its own end; 0 believes nothing.
-    The same goes for what it knows of its store. `changes` counts how often a store was changed by this process.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._known: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
-        self.changes = 0
-
-    def get(self, token: str) -> Principal | None:
-        """The principal of a token checked within the last seconds."""
-        entry = self._known.get(token)
-        if entry is None:
-            return None
-        if entry[0] <= time.monotonic():
-            del self._known[token]
-            return None
-        return entry[1]
-
-    def put(self, token: str, principal: Principal, changes: int | None = None) -> None:
-        """Remember a good token. Stores on a test clock are not remembered: their time moves by itself.
-
-        Nor is what was asked for when there had been fewer `changes` of stores: it may be out of date.
-        """
-        if changes not in (None, self.changes):
-            return
-        seconds = self._seconds
-        if principal.expires_at is not None:
-            seconds = min(seconds, (principal.expires_at - clock.now()).total_seconds())
-        if seconds > 0 and principal.store.frozen_at is None:
-            self._known[token] = (time.monotonic() + seconds, principal)
-            if len(self._known) > _MOST:
-                self._known.popitem(last=False)
-
-    def forget(self, store_id: int) -> None:
-        """Forget the tokens of a store, and with them what they know of it: it has changed."""
-        self.changes += 1
-        for token in [token for token, (_, principal) in self._known.items() if principal.store.id == store_id]:
-            del self._known[token]
 
 
 def bearer(request: Request) -> str:
@@ -87,11 +41,11 @@ async def authenticate(request: Request) -> Principal:
     Raises Unauthorized without a token and InvalidToken for one that is unknown, expired or revoked.
     """
     token = bearer(request)
-    cache: TokenCache = request.app.state.tokens
+    cache = service_of(request).tokens
     principal = cache.get(token)
     if principal is None:
         changes = cache.changes
-        async with request.app.state.database.connection() as connection:
+        async with service_of(request).database.connection() as connection:
             principal = await tokens.find(connection, token, clock.now())
         if principal is None:
             raise InvalidToken(
@@ -100,15 +54,15 @@ async def authenticate(request: Request) -> Principal:
                 headers={"WWW-Authenticate": 'Bearer realm="reprise", error="invalid_token"'},
             )
         cache.put(token, principal, changes)
-    request.scope["principal"] = principal
-    mark(request.scope, "auth")
+    exchange_of(request).principal = principal
+    exchange_of(request).timing.mark("auth")
     return principal
 
 
 def forget_store(request: Request, principal: Principal, *written: type[Resource]) -> None:
     """Have tokens learn anew of their store when it is among what a request has written: of its clock, for one."""
     if any(resource.type_ == "stores" for resource in written):
-        request.app.state.tokens.forget(principal.store.id)
+        service_of(request).tokens.forget(principal.store.id)
 
 
 async def identify(request: Request) -> Principal:
@@ -123,9 +77,9 @@ async def identify(request: Request) -> Principal:
     principal = await _guest(request, sent, signed_in)
     if principal is None:
         await limits.count(request, WRONG_SESSIONS, None, told=False)
-        raise InvalidToken("There is no open cart of this session.", header=SESSION, headers=CHALLENGE)
-    request.scope["principal"] = principal
-    mark(request.scope, "auth")
+        raise InvalidToken("No open cart has this session.", header=SESSION, headers=CHALLENGE)
+    exchange_of(request).principal = principal
+    exchange_of(request).timing.mark("auth")
     return principal
 
 
@@ -154,5 +108,5 @@ async def _guest(request: Request, sent: str, signed_in: Principal | None) -> Pr
         store_id = int(named[1])
     if store_id is None:
         return None
-    async with request.app.state.database.connection() as connection:
+    async with service_of(request).database.connection() as connection:
         return await sessions.find(connection, store_id, named[2], signed_in)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from service.translations import LANGUAGES, language_of
+from service.texts import LANGUAGES, language_of
 
 
 def negotiate(request: Request, locale: str = LANGUAGES[0]) -> str:

@@ -8,40 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from limits import RateLimitItem, RateLimitItemPerMinute
 from starlette.requests import Request
-from starlette.types import Scope
 
 from service import clock
 from service.errors import TooManyRequests
+from service.http.allowances import Allowance
+from service.http.exchange import exchange_of
+from service.http.state import service_of
 from service.principal import Principal
 from service.store import limits as counters
 from service.store.limits import Window
-
-
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """What is left of a limit: requests, and whole seconds until the limit is whole again."""
-
-    limit: RateLimitItem
-    remaining: int
-    seconds: int
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The headers of an answer that was counted."""
-        name = self.limit.namespace
-        return {
-            "X-RateLimit-Limit": str(self.limit.amount),
-            "X-RateLimit-Remaining": str(self.remaining),
-            "RateLimit-Policy": f'"{name}";q={self.limit.amount};w={self.limit.get_expiry()}',
-            "RateLimit": f'"{name}";r={self.remaining};t={self.seconds}',
-        }
-
 
 LimitFor = Callable[[Principal | None], RateLimitItem]
 """The limit of whoever asks; None is somebody without a good token."""
@@ -49,7 +29,7 @@ LimitFor = Callable[[Principal | None], RateLimitItem]
 
 def of_class(request: Request, name: str) -> LimitFor:
     """The limit of a class of routes: the setting's, and ten times that for an integration, which asks for many."""
-    amount: int = request.app.state.settings.rate_limit
+    amount = service_of(request).settings.rate_limit
 
     def limit(principal: Principal | None) -> RateLimitItem:
         for_many = principal is not None and principal.owner is None
@@ -66,11 +46,11 @@ async def count(request: Request, limit: RateLimitItem, principal: Principal | N
     """
     at = clock.now()
     store_id = 0 if principal is None else principal.store.id
-    async with request.app.state.database.connection() as connection:
+    async with service_of(request).database.connection() as connection:
         window = await counters.hit(connection, store_id, limit, _who(request, principal), at=at)
     seconds = _seconds(limit, window, at)
     if told:
-        request.scope["allowance"] = Allowance(limit, max(limit.amount - window.hits, 0), seconds)
+        exchange_of(request).allowance = Allowance(limit, max(limit.amount - window.hits, 0), seconds)
     if window.hits > limit.amount:
         raise _too_many(limit, seconds)
 
@@ -78,7 +58,7 @@ async def count(request: Request, limit: RateLimitItem, principal: Principal | N
 async def check(request: Request, limit: RateLimitItem) -> None:
     """Look whether anything is left of an address's limit; counts nothing. Raises TooManyRequests as `count` does."""
     at = clock.now()
-    async with request.app.state.database.connection() as connection:
+    async with service_of(request).database.connection() as connection:
         window = await counters.look(connection, 0, limit, _who(request, None), at=at)
     if window is not None and window.hits >= limit.amount:
         raise _too_many(limit, _seconds(limit, window, at))
@@ -97,12 +77,6 @@ def _too_many(limit: RateLimitItem, seconds: int) -> TooManyRequests:
         seconds=limit.get_expiry(),
         headers={"Retry-After": str(seconds)},
     )
-
-
-def headers(scope: Scope) -> dict[str, str]:
-    """The headers of the answer to a request; none if it wasn't counted."""
-    allowance: Allowance | None = scope.get("allowance")
-    return {} if allowance is None else allowance.headers
 
 
 def _who(request: Request, principal: Principal | None) -> str:

@@ -8,21 +8,19 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import clock, correlation
-from service.errors import ApiError, HeadersTooLarge, InvalidHeader, TooLarge, UriTooLong
-from service.http import calendars, limits, metrics
-from service.http.conditional import coded
-from service.http.timing import Timing
-from service.translations import Either
+from service.errors import HeadersTooLarge, InvalidHeader, TooLarge, UriTooLong
+from service.http.api.conditions import tag_in_coding
+from service.http.exchange import Exchange, begin
+from service.http.pages import calendars
+from service.http.watch import metrics
+from service.texts import Either
 
 log = structlog.get_logger("reprise.http")
 
@@ -58,9 +56,8 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        timing = scope["timing"] = Timing()
-        request_id = scope["request_id"] = _request_id(scope)
-        before = correlation.request_id.set(request_id)
+        exchange = begin(scope, Exchange(_request_id(scope)))
+        before = correlation.request_id.set(exchange.request_id)
         trace_id, parent = _trace(scope)
         method, status = scope["method"], 500
         _without_trailing_slash(scope)
@@ -69,13 +66,15 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                timing.mark("render")
+                exchange.timing.mark("render")
                 message["headers"] += [
-                    (b"x-request-id", request_id.encode()),
+                    (b"x-request-id", exchange.request_id.encode()),
                     (b"traceparent", parent.encode()),
-                    (b"server-timing", timing.header.encode()),
-                    *((name.lower().encode(), value.encode()) for name, value in limits.headers(scope).items()),
+                    (b"server-timing", exchange.timing.header.encode()),
                 ]
+                if exchange.allowance is not None:
+                    counted = exchange.allowance.headers.items()
+                    message["headers"] += [(name.lower().encode(), value.encode()) for name, value in counted]
             elif method == "HEAD" and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
@@ -84,51 +83,17 @@ class RequestContext:
             await self.app(scope, receive, answer)
         finally:
             correlation.request_id.reset(before)
-            milliseconds = timing.total
+            milliseconds = exchange.timing.total
             metrics.count(scope, method, status, milliseconds / 1000)
             log.info(
                 "request",
                 method=method,
-                path=_shown(scope["path"]),
+                path=loggable(scope["path"]),
                 status=status,
                 milliseconds=round(milliseconds, 2),
-                request_id=request_id,
+                request_id=exchange.request_id,
                 trace_id=trace_id,
             )
-
-
-class Problems:
-    """Answers what goes wrong outside of the framework's own handling: in middleware, and by accident anywhere.
-
-    `render` makes the answer, in the shape of the part of the API that was asked. An accident is logged with the
-    request's id. Standing here, and not around everything as Starlette's own, it leaves the answer to the other
-    middleware, so that it too has an id and can be read by a browser's page.
-    """
-
-    def __init__(self, app: ASGIApp, render: Callable[[Request, Exception], Response]) -> None:
-        self.app = app
-        self.render = render
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        started = False
-
-        async def watched(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watched)
-        except Exception as error:
-            if not isinstance(error, ApiError):
-                log.exception("accident", request_id=scope.get("request_id"), path=_shown(scope["path"]))
-            if started:
-                raise
-            await self.render(Request(scope, receive), error)(scope, receive, send)
 
 
 class RequestLimits:
@@ -168,7 +133,7 @@ class CodedTags:
                 headers = MutableHeaders(raw=message["headers"])
                 if "etag" in headers:
                     if "content-encoding" in headers:
-                        headers["ETag"] = coded(headers["etag"], headers["content-encoding"])
+                        headers["ETag"] = tag_in_coding(headers["etag"], headers["content-encoding"])
                     if "accept-encoding" not in headers.get("vary", "").lower():
                         headers.add_vary_header("Accept-Encoding")
             await send(message)
@@ -259,7 +224,7 @@ def _override(scope: Scope) -> None:
     method = sent[0].upper()
     if method not in (*OVERRIDES, "POST") or len(sent) > 1:
         raise InvalidHeader(
-            "A POST can stand for {methods}, and not for {sent!r}.",
+            "A POST can be sent in place of {methods}, not of {sent!r}.",
             methods=Either(OVERRIDES),
             sent=", ".join(sent),
             header="X-HTTP-Method-Override",
@@ -267,8 +232,8 @@ def _override(scope: Scope) -> None:
     scope["method"] = method
 
 
-def _shown(path: str) -> str:
-    """A path as it is logged: the token of a calendar's is left out."""
+def loggable(path: str) -> str:
+    """A path as log lines have it: without the token in the path of a calendar."""
     return f"{calendars.PREFIX}..." if path.startswith(calendars.PREFIX) else path
 
 

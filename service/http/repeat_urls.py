@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.requests import Request
 
 from service.http import urls
+from service.http.state import service_of
 from service.jsonapi import links
 from service.principal import Store
 from service.rules.repeat_links import LinkKeys, RepeatLink
@@ -38,7 +39,9 @@ class RepeatUrls:
 
 def of(request: Request, store: Store) -> RepeatUrls:
     """What makes the URLs of a store's links. Raises InvalidHost as `urls.origin` does."""
-    return RepeatUrls(request.app.state.link_keys, store.id, store.repeat_order_url or f"{urls.origin(request)}{PATH}")
+    return RepeatUrls(
+        service_of(request).link_keys, store.id, store.repeat_order_url or f"{urls.origin(request)}{PATH}"
+    )
 
 
 def url(page: str, order_code: str, token: str, *campaign: tuple[str, str]) -> str:

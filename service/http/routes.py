@@ -9,22 +9,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
-from service.http import (
-    api_reference,
-    atomic,
-    calendars,
-    demo_checkout,
-    docs,
-    forecasts,
-    handlers,
-    health,
-    metrics,
-    reorder_previews,
-    repeat_api,
-    repeat_page,
-    writing,
-)
+from service.http.api import atomic, forecasts, reading, reorder_previews, repeat_links, writing
 from service.http.facades import ecwid, wemasy
+from service.http.pages import api_reference, calendars, demo_checkout, docs, repeat_page
+from service.http.watch import health, metrics
 from service.resources import RESOURCES
 
 
@@ -62,10 +50,10 @@ class _Resources(BaseRoute):
 _resources: list[Route] = [
     *writing.routes,
     *forecasts.routes,
-    _any("/api/{type}", handlers.collection),
-    _any("/api/{type}/{id}", handlers.resource),
-    _any("/api/{type}/{id}/relationships/{relationship}", handlers.relationship),
-    _any("/api/{type}/{id}/{relationship}", handlers.related),
+    _any("/api/{type}", reading.collection),
+    _any("/api/{type}/{id}", reading.resource),
+    _any("/api/{type}/{id}/relationships/{relationship}", reading.relationship),
+    _any("/api/{type}/{id}/{relationship}", reading.related),
 ]
 
 routes: list[BaseRoute] = [
@@ -75,12 +63,12 @@ routes: list[BaseRoute] = [
     *ecwid.routes,
     _any(wemasy.PATH, wemasy.reorder),
     *repeat_page.routes,
-    *repeat_api.routes,
+    *repeat_links.routes,
     *demo_checkout.routes,
     *api_reference.routes,
     *calendars.routes,
     *docs.routes,
-    Route("/api", handlers.entry_point),
+    Route("/api", reading.entry_point),
     _any("/api/operations", atomic.operations),
     *reorder_previews.routes,
     *_resources,

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import time
 
-from starlette.types import Scope
-
 
 class Timing:
     """The clock of one request, in milliseconds since it began."""
@@ -35,10 +33,3 @@ class Timing:
         """The value of `Server-Timing` (https://www.w3.org/TR/server-timing/)."""
         steps = [*self.steps.items(), ("total", self.total)]
         return ", ".join(f"{step};dur={spent:.2f}" for step, spent in steps)
-
-
-def mark(scope: Scope, step: str) -> None:
-    """End a step of a request, if it is timed."""
-    timing: Timing | None = scope.get("timing")
-    if timing is not None:
-        timing.mark(step)

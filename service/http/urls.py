@@ -8,7 +8,8 @@ from functools import lru_cache
 from starlette.requests import Request
 
 from service.errors import InvalidHost
-from service.settings import Settings
+from service.http.exchange import exchange_of
+from service.http.state import service_of
 
 _PORT = re.compile(r":[0-9]{1,5}$", re.ASCII)
 
@@ -20,10 +21,10 @@ def origin(request: Request) -> str:
     request. Raises InvalidHost for a Host that isn't on the list: links made from it would lead wherever the sender
     likes.
     """
-    known: str | None = request.scope.get("origin")
-    if known is None:
-        known = request.scope["origin"] = _origin(request)
-    return known
+    exchange = exchange_of(request)
+    if exchange.origin is None:
+        exchange.origin = _origin(request)
+    return exchange.origin
 
 
 def api(request: Request) -> str:
@@ -32,7 +33,7 @@ def api(request: Request) -> str:
 
 
 def _origin(request: Request) -> str:
-    settings: Settings = request.app.state.settings
+    settings = service_of(request).settings
     if settings.public_url:
         return settings.public_url.rstrip("/")
     return _of_host(request.headers.get("host", ""), request.scope["scheme"], settings.hosts)
@@ -44,7 +45,7 @@ def _of_host(host: str, scheme: str, hosts: frozenset[str]) -> str:
     name, _, port = host.rpartition(":") if _PORT.search(host) else (host, "", "")
     if int(port or 0) > 65_535 or (name.lower() not in hosts and "*" not in hosts):
         raise InvalidHost(
-            "This host name is not served here: REPRISE_ALLOWED_HOSTS or REPRISE_PUBLIC_URL names those that are.",
+            "This host name is not served here: REPRISE_ALLOWED_HOSTS or REPRISE_PUBLIC_URL lists the names that are.",
             header="Host",
         )
     return f"{scheme}://{host}"

@@ -14,8 +14,9 @@ from service.errors import Contended
 from service.jobs.copy import CopyJob
 from service.jobs.pay import PaymentJob
 from service.jobs.sweep import sweep_store
-from service.operations import attempts, dunning, stores, test_clocks
-from service.operations.copies import BATCH
+from service.operations.copies.recurring_order_copies import BATCH
+from service.operations.payments import attempts, dunning
+from service.operations.tenant import stores, test_clocks
 from service.store.pool import Database, is_away
 
 log = structlog.get_logger("reprise.test_clocks")

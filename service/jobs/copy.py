@@ -12,10 +12,11 @@ from pgqueuer.models import Job
 
 from service import clock
 from service.jobs.metrics import COPIES, LATENESS
-from service.operations import copies, order_copies
-from service.operations.copies import Claim
-from service.operations.orders import Numbers
-from service.operations.targets import CopyFailed
+from service.operations.copies import recurring_order_copies
+from service.operations.copies.recurring_order_copies import Claim
+from service.operations.copies.targets import CopyFailed
+from service.operations.generic.numbers import Numbers
+from service.operations.orders import order_copies
 from service.store.pool import Database, is_away
 
 log = structlog.get_logger("reprise.copies")
@@ -27,7 +28,7 @@ ATTEMPTS = 8
 class CopyJob:
     """Makes copies on one database; `lease` is how long a worker that died may hold one up."""
 
-    def __init__(self, database: Database, *, lease: timedelta = copies.LEASE) -> None:
+    def __init__(self, database: Database, *, lease: timedelta = recurring_order_copies.LEASE) -> None:
         self._database = database
         self._lease = lease
         self._numbers = Numbers(database)
@@ -49,7 +50,7 @@ class CopyJob:
         by one, so that what is wrong with one stays its own. Raises what went wrong with the last one that it did.
         """
         async with self._database.transaction() as connection:
-            claims = await copies.claim(connection, store_id, copy_ids, clock.now(), lease=self._lease)
+            claims = await recurring_order_copies.claim(connection, store_id, copy_ids, clock.now(), lease=self._lease)
         for claim in claims:
             if claim.lateness is not None and claim.attempt == 1 and claim.store.frozen_at is None:
                 LATENESS.observe(claim.lateness.total_seconds())
@@ -64,7 +65,7 @@ class CopyJob:
     async def _time_left(self, store_id: int, copy_ids: Sequence[str]) -> timedelta | None:
         """Until the leases of whoever works on them have ended: by then they are made, or that worker is dead."""
         async with self._database.connection() as connection:
-            ends = await copies.lease_end(connection, store_id, copy_ids)
+            ends = await recurring_order_copies.lease_end(connection, store_id, copy_ids)
         return None if ends is None else max(ends - clock.now(), timedelta(0)) + timedelta(milliseconds=100)
 
     async def _finish_all(self, claims: Sequence[Claim]) -> None:
@@ -110,7 +111,7 @@ class CopyJob:
         """Make recurring copies together; note of those that can't be made why. Raises CopyFailed as `finish` does."""
         numbers = [await self._numbers.take(claim.store.id) for claim in claims]
         async with self._database.transaction() as connection:
-            made = await copies.finish(connection, claims, numbers)
+            made = await recurring_order_copies.finish(connection, claims, numbers)
         for claim in claims:
             if claim.copy_id not in made:
                 continue  # another worker has it by now
@@ -122,10 +123,10 @@ class CopyJob:
 
     async def _release(self, claims: Sequence[Claim]) -> None:
         async with self._database.transaction() as connection:
-            await copies.release(connection, claims)
+            await recurring_order_copies.release(connection, claims)
 
     async def _fail(self, claim: Claim, failure: CopyFailed) -> None:
         log.info("copy failed", store_id=claim.store.id, copy_id=claim.copy_id, errors=failure.messages)
         async with self._database.transaction() as connection:
-            await copies.fail(connection, claim, failure.messages)
+            await recurring_order_copies.fail(connection, claim, failure.messages)
         COPIES.labels(claim.kind, "failed").inc()

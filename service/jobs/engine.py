@@ -23,11 +23,15 @@ from pgqueuer.models import Job
 from pgqueuer.qm import QueueManager
 
 from service import clock
+from service.gateways import Gateways
 from service.jobs import clean, metrics, sweep, watch
 from service.jobs.advance import AdvanceJob
 from service.jobs.copy import CopyJob
 from service.jobs.pay import PaymentJob
-from service.operations import attempts, copies, test_clocks, watching
+from service.operations.copies import recurring_order_copies
+from service.operations.payments import attempts
+from service.operations.runtime import watching
+from service.operations.tenant import test_clocks
 from service.store import deployment
 from service.store.pool import Database, open_database
 from service.store.queue import queue_queries, queue_settings
@@ -55,21 +59,22 @@ async def run(
     url: str,
     *,
     stop: asyncio.Event,
+    gateways: Gateways,
     concurrency: int = 16,
     command_timeout: float = 15.0,
     statement_cache_size: int = 512,
     listen_url: str | None = None,
     heartbeat: timedelta = HEARTBEAT,
-    lease: timedelta = copies.LEASE,
+    lease: timedelta = recurring_order_copies.LEASE,
     deployment_id: str = "",
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Work until `stop` is set, then finish what was begun.
 
-    `concurrency` is the number of jobs at a time, at least 2. `listen_url` leads to the server directly where `url`
-    goes through a pooler; `deployment_id` names this installation (`service.store.deployment`); `ready` is called once
-    others know of this worker. A lost connection is taken up again; one that can't be had at the start raises
-    StartupError.
+    Payments ask these `gateways`. `concurrency` is the number of jobs at a time, at least 2. `listen_url` leads to the
+    server directly where `url` goes through a pooler; `deployment_id` names this installation
+    (`service.store.deployment`); `ready` is called once others know of this worker. A lost connection is taken up
+    again; one that can't be had at the start raises StartupError.
     """
     async with (
         open_database(
@@ -98,9 +103,9 @@ async def run(
         tasks.create_task(_every(stop, timedelta(minutes=1), lambda: watch.watch(database)))
         tasks.create_task(_every(stop, timedelta(hours=1), lambda: clean.clean(database)))
         job = CopyJob(database, lease=lease)
-        payment_job = PaymentJob(database)
+        payment_job = PaymentJob(database, gateways)
         entrypoints = {
-            copies.ENTRYPOINT: job.run,
+            recurring_order_copies.ENTRYPOINT: job.run,
             test_clocks.ENTRYPOINT: AdvanceJob(database, job, payment_job).run,
             attempts.ENTRYPOINT: payment_job.run,
         }

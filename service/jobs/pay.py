@@ -9,10 +9,13 @@ import structlog
 from pgqueuer.models import Job
 
 from service.errors import ApiError, InProgress, Invalid, InvalidState, PaymentRefused
-from service.operations import events, payments, retries, stores
+from service.gateways import Gateways
+from service.operations.events import outbox
+from service.operations.generic import phases
+from service.operations.generic.phases import Interlude
+from service.operations.orders import paying, retries
+from service.operations.tenant import stores
 from service.principal import Store
-from service.store import phases
-from service.store.phases import Interlude
 from service.store.pool import Connection, Database
 
 log = structlog.get_logger("reprise.payments")
@@ -21,10 +24,11 @@ Step = Callable[[Connection, Store], Awaitable[Interlude[None] | None]]
 
 
 class PaymentJob:
-    """Goes on with payments on one database."""
+    """Goes on with payments on one database, by asking these gateways."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, gateways: Gateways) -> None:
         self._database = database
+        self._gateways = gateways
 
     async def run(self, job: Job) -> None:
         """Go on with the payment of the order that the job names, if nobody is at it."""
@@ -36,7 +40,7 @@ class PaymentJob:
         Gives False where the gateway doesn't answer.
         """
         try:
-            await self._run(store_id, lambda on, store: payments.resume(on, store, order_id, actor=events.WORKER))
+            await self._run(store_id, lambda on, store: paying.resume(on, store, order_id, actor=outbox.WORKER))
             await self._retry(store_id, order_id)
         except PaymentRefused as refused:
             log.info("payment refused", store_id=store_id, order_id=order_id, reason=refused.detail)
@@ -62,4 +66,4 @@ class PaymentJob:
             store = await stores.find(connection, store_id)
             return None if store is None else await step(connection, store)
 
-        await phases.run(self._database, work)
+        await phases.run(self._database, self._gateways, work)

@@ -8,7 +8,9 @@ import structlog
 
 from service import clock
 from service.jobs.metrics import PARKED, SWEEP_FAILURES, SWEEPS
-from service.operations import alerts, attempts, dunning, stores, sweep
+from service.operations.payments import attempts, dunning
+from service.operations.subscriptions import alerts, sweep
+from service.operations.tenant import stores
 from service.store.pool import Database
 
 log = structlog.get_logger("reprise.sweep")

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from service import clock
-from service.operations import watching
+from service.operations.runtime import watching
 from service.store import workers
 from service.store.pool import Database, is_away
 from service.store.workers import Worker

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass
 
-from schemas.base import Resource, ToOne, graph
+from schemas.graph import graph
 from schemas.kinds import Kind, Text
+from schemas.relationships import ToOne
+from schemas.resource import Resource
 from service.errors import InvalidSort
-from service.translations import Either
+from service.texts import Either
 
 IDENTIFIER = Text(nullable=False)
 """What an id is to sorting and filtering: text that is never null."""

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Literal
 
 from service.rules.totals import portion
-from service.translations import Phrase
+from service.texts import Phrase
 
 Problem = Literal[
     "unknown",
@@ -29,7 +29,7 @@ Problem = Literal[
     "no_matching_items",
 ]
 """Why a promotion doesn't apply to a cart."""
-CouponStatus = Problem | Literal["applied"]
+CouponStatus = Literal[Problem, "applied"]
 """What becomes of a cart's coupon."""
 
 COUPON_PROBLEMS: Mapping[Problem, Phrase] = {
@@ -37,10 +37,10 @@ COUPON_PROBLEMS: Mapping[Problem, Phrase] = {
     "disabled": Phrase("coupon_code - is switched off"),
     "not_started": Phrase("coupon_code - is not valid yet"),
     "expired": Phrase("coupon_code - has expired"),
-    "used_up": Phrase("coupon_code - has been used as often as it can be"),
+    "used_up": Phrase("coupon_code - has no uses left"),
     "not_for_customer": Phrase("coupon_code - is for other customers"),
     "not_for_currency": Phrase("coupon_code - is not valid in the currency of the cart"),
-    "minimum_not_reached": Phrase("coupon_code - asks for a higher subtotal"),
+    "minimum_not_reached": Phrase("coupon_code - needs a higher subtotal"),
     "no_matching_items": Phrase("coupon_code - is for other products than those in the cart"),
 }
 """The problems of coupons in words."""

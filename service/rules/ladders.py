@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 POLICY: Final = "payment_retry_hours"
 """The name of the ladder among a store's policies."""
@@ -16,7 +16,7 @@ _STEPS = 10
 _LONGEST = 720
 
 
-def is_ladder(value: Any) -> bool:
+def is_ladder(value: object) -> bool:
     """Whether a store can have this as its ladder: at most 10 steps of 1 to 720 hours; none for no retries."""
     return (
         isinstance(value, list)

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal, Required, TypedDict
 
 import orjson
 
@@ -37,7 +37,7 @@ class SourceLine:
     sku_id: str | None
     sku_code: str | None
     name: str
-    options: Mapping[str, Any]
+    options: Mapping[str, object]
     quantity: int
     currency_code: str
     unit_amount_cents: int
@@ -53,12 +53,20 @@ class Price:
     compare_at_amount_cents: int | None = None
 
 
+class Option(TypedDict, total=False):
+    """What a buyer chooses of a sku; without `values` any value will do."""
+
+    name: Required[str]
+    required: bool
+    values: Sequence[object]
+
+
 @dataclass(frozen=True, slots=True)
 class CatalogueItem:
     """A sku as it can be bought at one instant, in one currency, by one customer group.
 
-    `options` declares what a buyer chooses: `{"name": ..., "required": bool, "values": [...]}`, no values meaning any.
-    `priced_elsewhere` says that it has a price in other currencies, `stock` is None when it isn't tracked.
+    `options` declares what a buyer chooses, `priced_elsewhere` says that it has a price in other currencies, and
+    `stock` is None when it isn't tracked.
     """
 
     sku_id: str
@@ -67,7 +75,7 @@ class CatalogueItem:
     name: str
     currency_code: str
     image_url: str | None = None
-    options: Sequence[Mapping[str, Any]] = ()
+    options: Sequence[Option] = ()
     min_quantity: int = 1
     max_quantity: int | None = None
     step_quantity: int = 1
@@ -142,7 +150,7 @@ class Outcome:
         return self.line.name if self.skipped or self.item is None else self.item.name
 
 
-def options_digest(options: Mapping[str, Any]) -> str:
+def options_digest(options: Mapping[str, object]) -> str:
     """What stands for chosen options where lines merge: empty for none, else a SHA-256 of their canonical JSON."""
     return hashlib.sha256(orjson.dumps(dict(options), option=orjson.OPT_SORT_KEYS)).hexdigest() if options else ""
 
@@ -192,11 +200,11 @@ def _unsellable(line: SourceLine, item: CatalogueItem | None) -> str | None:
     return reason or _wrong_options(line.options, item.options)
 
 
-def _wrong_options(chosen: Mapping[str, Any], offered: Sequence[Mapping[str, Any]]) -> str | None:
+def _wrong_options(chosen: Mapping[str, object], offered: Sequence[Option]) -> str | None:
     """Why chosen options don't suit a sku any more, or None: one or its value is gone, or a required one is missing."""
     by_name = {option["name"]: option for option in offered}
     for name, value in chosen.items():
-        if name not in by_name or (by_name[name].get("values") and value not in by_name[name]["values"]):
+        if name not in by_name or value not in (by_name[name].get("values") or [value]):
             return "option_invalid"
     if any(option.get("required") and name not in chosen for name, option in by_name.items()):
         return "option_required"

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from dateutil.relativedelta import relativedelta
 
-from service.translations import Phrase
+from service.texts import Phrase
 
 Reason = Literal["anchor", "clamped", "clock_forward", "clock_back"]
 """Why an occurrence falls where it does: as counted from the anchor, on the last day of a month that is too short for
@@ -70,7 +70,7 @@ def check_frequency(frequency: str, *, last_day: bool = False) -> None:
     if frequency not in NAMED:
         _check_crontab(frequency)
     if last_day and frequency not in MONTHS:
-        raise FrequencyError(Phrase("has no last day of the month: that is for frequencies of whole months"))
+        raise FrequencyError(Phrase("has no last day of the month: only frequencies of whole months have one"))
 
 
 def _check_crontab(expression: str) -> None:
@@ -112,7 +112,7 @@ class Calendar:
     def dates(self, index: int) -> Iterator[Date]:
         """Where the occurrences fall from this index on, without end. Raises ValueError for one before the anchor.
 
-        A crontab's are found by walking from the anchor: `resumed` makes that short.
+        A crontab's are found by walking from the anchor.
         """
         steps = index - self.anchor_index
         if steps < 0:
@@ -132,12 +132,6 @@ class Calendar:
             return next(index for index, date in enumerate(self._matches(), self.anchor_index) if date.at > at)
         most = int((at - self.anchor_at) / _shortest(self.frequency)) + 2
         return self.anchor_index + bisect_right(range(most + 1), at, key=lambda step: self._step(step).at)
-
-    def resumed(self, index: int, nominal_at: datetime) -> Calendar:
-        """The same calendar, quicker to ask for occurrences from this one on, of which it is known where it falls."""
-        if self.frequency in NAMED:
-            return self
-        return replace(self, anchor_at=nominal_at, anchor_index=index)
 
     def _step(self, step: int) -> Date:
         if step == 0:

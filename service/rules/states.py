@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from service.translations import Phrase
+from service.texts import Phrase
+
+OPEN_ORDERS = frozenset({"draft", "pending"})
+"""Order statuses in which an order and its lines can still be changed."""
 
 Messages = dict[str, list[str]]
 """What is wrong, by attribute or relationship: the shape of `errors_log`."""

@@ -7,54 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import asyncpg
 
-from schemas.base import Resource, ToMany, ToOne, graph
+from schemas.graph import graph
+from schemas.relationships import ToMany, ToOne
+from schemas.resource import Resource
 from service.errors import ApiError, Conflict, Invalid, InvalidState, NotFound
 from service.jsonapi.body import Draft, blank
-from service.store.pool import Connection
-from service.translations import Phrase
-
-
-@dataclass(frozen=True, slots=True)
-class Constraint:
-    """A constraint or unique index: the table that it is of, and the columns that it looks at but for the store."""
-
-    name: str
-    table: str
-    columns: tuple[str, ...]
-
-
-_CATALOGUE = """
-    select found.name, found.relation::regclass::text, array(
-        select a.attname::text from unnest(found.keys) with ordinality k (attnum, place)
-        join pg_attribute a on a.attrelid = found.relation and a.attnum = k.attnum
-        where a.attname <> 'store_id' order by k.place
-    )
-    from (
-        select conname::text as name, conrelid as relation, conkey as keys from pg_constraint
-        where connamespace = current_schema()::regnamespace and conrelid <> 0
-        union all
-        select c.relname::text, i.indrelid, i.indkey::int2[] from pg_index i
-        join pg_class c on c.oid = i.indexrelid
-        where c.relnamespace = current_schema()::regnamespace and i.indisunique
-        and not exists (select from pg_constraint where conindid = i.indexrelid)
-    ) found
-"""
-_known: dict[str, Constraint] = {}
+from service.store.catalogue import Constraint
+from service.store.pool import Connection, catalogue_of
+from service.texts import Phrase
 
 
 async def catalogue(connection: Connection) -> Mapping[str, Constraint]:
-    """The constraints of the schema by name; asked for once by a process, ahead of its first write.
-
-    A transaction that ran into one can't be asked any more.
-    """
-    if not _known:
-        for name, table, columns in await connection.fetch(_CATALOGUE):
-            _known[name] = Constraint(name, table, tuple(columns))
-    return _known
+    """The constraints of a connection's database by name; ask ahead of a write, as `Catalogue.constraints` says."""
+    return await catalogue_of(connection).constraints(connection)
 
 
 @contextmanager
@@ -69,7 +37,7 @@ def explained(known: Mapping[str, Constraint], resource: type[Resource], draft: 
         raise _broken(constraint, error, resource, draft) from None
     except (asyncpg.DataError, asyncpg.ProgramLimitExceededError):
         # What the server says of it may hold values and names of indexes.
-        raise Invalid("A value is outside of the range, or longer, than can be kept.", pointer="/data") from None
+        raise Invalid("A value is out of range, or too long, to be stored.", pointer="/data") from None
 
 
 def _broken(
@@ -83,7 +51,7 @@ def _broken(
     match error:
         case asyncpg.UniqueViolationError() if columns == ("id",):
             return Conflict(
-                "There is a resource of the type {type} with this id already.", type=resource.type_, pointer=pointer
+                "A resource of the type {type} with this id already exists.", type=resource.type_, pointer=pointer
             )
         case asyncpg.UniqueViolationError():
             return Conflict(
@@ -94,7 +62,7 @@ def _broken(
                 meta={"error": "taken"},
             )
         case asyncpg.ForeignKeyViolationError():
-            return NotFound("{names} - there is no such resource", names=names, pointer=pointer)
+            return NotFound("{names} - no such resource exists", names=names, pointer=pointer)
         case asyncpg.NotNullViolationError():
             column = error.column_name or ""
             return blank(column, draft.pointer(column))
@@ -121,9 +89,9 @@ def _still_needed(constraint: Constraint | None, error: asyncpg.PostgresError) -
         for name, found in resource.relationships.items():
             if resource.table == table and isinstance(found, ToOne) and found.column in columns:
                 return InvalidState(
-                    "It can't be deleted as long as the relationship {name} of {type} leads to it.",
+                    "This resource can't be deleted while the relationship {name} of {type} leads to it.",
                     name=name,
                     type=resource.type_,
                     meta={"kept_by": {"type": resource.type_, "relationship": name}},
                 )
-    return InvalidState("It can't be deleted as long as {table} refer to it.", table=table)
+    return InvalidState("This resource can't be deleted while {table} refer to it.", table=table)

@@ -1,8 +1,8 @@
-"""Which installation a database belongs to, so that a copy of it doesn't run the original's subscriptions once more.
+"""The installation that a database belongs to, so that a copy doesn't run the original's subscriptions again.
 
-A database that is restored or cloned elsewhere, for staging say, brings along subscriptions that are due, and a queue
-of copies to be made and payments to be asked for. Its workers leave both alone until somebody says that the copy is the
-real one now (`reprise adopt`); everything else works.
+A database that is restored or cloned elsewhere, for staging say, brings along due subscriptions and a queue of copies
+and payments. Its workers leave both alone until an operator declares the copy to be the real one (`reprise adopt`);
+everything else works.
 """
 
 from __future__ import annotations
@@ -10,27 +10,29 @@ from __future__ import annotations
 from datetime import datetime
 
 from service.store.pool import Connection
-from sql import queries
+from service.store.statements import Command, OnlyValue, Value
 
-DEPLOYMENT = queries("deployment")
+_HERE = OnlyValue("runtime/deployment.here", str)
+_OWNER = Value("runtime/deployment.owner", str)
+_CLAIM = Command("runtime/deployment.claim")
+_ADOPT = Command("runtime/deployment.adopt")
 
 
 async def here(connection: Connection, given: str = "") -> str:
-    """The id of this installation: the one that is given by the settings, else what tells the database from copies."""
-    return given or str(await connection.fetchval(DEPLOYMENT["here"]))
+    """Return the id of this installation: that of the settings if given, else what distinguishes the database."""
+    return given or await _HERE(connection)
 
 
 async def claim(connection: Connection, id_: str, *, at: datetime) -> None:
-    """Make a new database this installation's; one that belongs to an installation stays that one's."""
-    await connection.execute(DEPLOYMENT["claim"], id_, at)
+    """Give a new database to an installation; a database that belongs to one already stays as it is."""
+    await _CLAIM(connection, id=id_, at=at)
 
 
 async def adopt(connection: Connection, id_: str, *, at: datetime) -> None:
-    """Make the database this installation's, whoever's it was."""
-    await connection.execute(DEPLOYMENT["adopt"], id_, at)
+    """Give the database to an installation, whichever it belonged to."""
+    await _ADOPT(connection, id=id_, at=at)
 
 
 async def owner(connection: Connection) -> str | None:
-    """The installation that the database belongs to, None when it was never claimed."""
-    found: str | None = await connection.fetchval(DEPLOYMENT["owner"])
-    return found
+    """Return the id of the installation that the database belongs to, None when none has claimed it."""
+    return await _OWNER(connection)

@@ -1,4 +1,4 @@
-"""Answers kept under the keys that clients gave their requests."""
+"""Answers that are kept under the idempotency keys of requests."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import orjson
 
 from service.store.pool import Connection
-from sql import queries
-
-IDEMPOTENCY = queries("idempotency")
+from service.store.statements import Command, One, OnlyValue
 
 KEEP = timedelta(hours=24)
-"""For how long an answer is given again."""
+"""How long an answer is kept, and replayed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A client's key for one request; `principal` is the customer or token that it belongs to."""
+    """A client's key for one request; `principal` is the customer or token that sent it."""
 
     store_id: int
     principal: str
@@ -28,7 +27,7 @@ class Key:
 
     @property
     def lock(self) -> int:
-        """The number of the key's advisory lock. Two keys that share one only wait for each other."""
+        """The number of the key's advisory lock. Two keys that share a number only wait for each other."""
         text = f"{self.store_id}\x00{self.principal}\x00{self.key}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
 
@@ -43,38 +42,51 @@ class Kept:
     body: bytes
 
 
+class _Row(NamedTuple):
+    fingerprint: bytes
+    status: int
+    headers: str
+    body: bytes | None
+
+
+_HOLD = OnlyValue("runtime/idempotency.hold", bool)
+_WAIT = Command("runtime/idempotency.wait")
+_FIND = One("runtime/idempotency.find", _Row)
+_KEEP = Command("runtime/idempotency.keep")
+
+
 async def hold(connection: Connection, key: Key) -> bool:
-    """Hold a key until the end of the transaction; False where another transaction does."""
-    return bool(await connection.fetchval(IDEMPOTENCY["hold"], key.lock))
+    """Lock a key until the end of the transaction. Returns False where another transaction holds it."""
+    return await _HOLD(connection, lock=key.lock)
 
 
 async def wait(connection: Connection, key: Key) -> None:
-    """Hold a key until the end of the transaction, once nobody else does."""
-    await connection.execute(IDEMPOTENCY["wait"], key.lock)
+    """Wait until no other transaction holds a key, then lock it until the end of this one."""
+    await _WAIT(connection, lock=key.lock)
 
 
 async def find(connection: Connection, key: Key, at: datetime) -> Kept | None:
-    """The answer kept under a key that is held, unless its time is over; `at` is real time.
+    """Return the answer kept under a locked key, None when there is none or it has expired; `at` is real time.
 
-    A statement of its own, after the lock: it sees what the transaction that held the key before has committed.
+    It takes a statement of its own, after the lock, to see what the transaction that held the key before committed.
     """
-    row = await connection.fetchrow(IDEMPOTENCY["find"], key.store_id, key.principal, key.key, at)
+    row = await _FIND(connection, store=key.store_id, principal=key.principal, key=key.key, at=at)
     if row is None:
         return None
-    return Kept(row["fingerprint"], row["status"], orjson.loads(row["headers"]), row["body"] or b"")
+    return Kept(row.fingerprint, row.status, orjson.loads(row.headers), row.body or b"")
 
 
 async def keep(connection: Connection, key: Key, kept: Kept, at: datetime) -> None:
-    """Keep an answer under a key that is held, for a day from `at`, real time."""
-    await connection.execute(
-        IDEMPOTENCY["keep"],
-        key.store_id,
-        key.principal,
-        key.key,
-        kept.fingerprint,
-        kept.status,
-        orjson.dumps(dict(kept.headers)).decode(),
-        kept.body,
-        at,
-        at + KEEP,
+    """Keep an answer under a locked key, for a day from `at`, real time."""
+    await _KEEP(
+        connection,
+        store=key.store_id,
+        principal=key.principal,
+        key=key.key,
+        fingerprint=kept.fingerprint,
+        status=kept.status,
+        headers=orjson.dumps(dict(kept.headers)).decode(),
+        body=kept.body,
+        at=at,
+        expires_at=at + KEEP,
     )

@@ -16,6 +16,7 @@ import asyncpg
 from service.errors import StartupError
 from service.store import queue
 from service.store.pool import Connection, connect
+from service.texts import Phrase
 from sql import MIGRATIONS, Migration, migrations, split
 
 DEFAULTS = {
@@ -37,8 +38,9 @@ def _silent(_: str) -> None:
 async def migrate(url: str, folder: Path = MIGRATIONS, progress: Callable[[str], None] = _silent) -> list[str]:
     """Apply what is missing and return the names of the migrations applied. Safe to run several times at once.
 
-    `progress` is told a line per step. Raises StartupError for a database that can't be reached, for files that can't
-    be read (before anything is changed) and for a statement that fails: migrations before that one stay applied.
+    `progress` is told a line per step: a Phrase, or the name of a migration. Raises StartupError for a database that
+    can't be reached, for files that can't be read (before anything is changed) and for a statement that fails:
+    migrations before that one stay applied.
     """
     known = migrations(folder)
     async with connect(url) as connection, _alone(connection, progress):
@@ -51,7 +53,7 @@ async def migrate(url: str, folder: Path = MIGRATIONS, progress: Callable[[str],
             progress(migration.name)
             await _apply(connection, migration)
         if await queue.install(connection):
-            progress(f"tables of {queue.SCHEMA}")
+            progress(Phrase("tables of {schema}", schema=queue.SCHEMA))
         await _set_defaults(connection, progress)
     return [migration.name for migration in missing]
 
@@ -85,7 +87,7 @@ async def _alone(connection: Connection, progress: Callable[[str], None]) -> Asy
     # concurrently` in the session it waits for would wait for that one in turn.
     while not await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK):
         if not told:
-            progress("waiting for another migration to finish")
+            progress(Phrase("waiting for another migration to finish"))
             told = True
         await asyncio.sleep(_POLL_SECONDS)
     try:
@@ -107,7 +109,9 @@ async def _apply(connection: Connection, migration: Migration) -> None:
             await _remember(connection, migration)
     except asyncpg.PostgresError as error:
         detail = f" ({error.detail})" if error.detail else ""
-        raise StartupError(f"The migration {migration.name} failed: {error.message}{detail}.") from error
+        raise StartupError(
+            "The migration {name} failed: {reason}.", name=migration.name, reason=f"{error.message}{detail}"
+        ) from error
 
 
 async def _remember(connection: Connection, migration: Migration) -> None:
@@ -133,4 +137,4 @@ async def _set_defaults(connection: Connection, progress: Callable[[str], None])
         try:
             await connection.execute(statement)
         except asyncpg.InsufficientPrivilegeError:
-            progress(f"not permitted, do it as the database's owner: {statement}")
+            progress(Phrase("not permitted, do it as the database's owner: {statement}", statement=statement))

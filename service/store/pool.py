@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias, cast
 from urllib.parse import SplitResult, parse_qs, urlsplit
@@ -19,6 +20,8 @@ from prometheus_client import Gauge, Histogram
 
 from service.errors import Contended, StartupError
 from service.settings import Settings
+from service.store.catalogue import Catalogue
+from service.texts import Phrase
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -38,6 +41,13 @@ WAIT = Histogram(
     "From asking the pool for a connection to having it.",
     buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
 )
+
+
+class _Pooled(asyncpg.Connection):
+    """A connection of a pool, whose connections share what one of them has read of the database's constraints."""
+
+    __slots__ = ("catalogue",)
+    catalogue: Catalogue
 
 
 class Database:
@@ -67,7 +77,7 @@ class Database:
                 yield connection
         except (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
             raise Contended(
-                "Others are changing the same resources. Ask again.", headers={"Retry-After": "1"}
+                "Other requests are changing the same resources. Retry in a moment.", headers={"Retry-After": "1"}
             ) from None
 
 
@@ -110,7 +120,8 @@ async def open_database(
         max_size=max_size,
         command_timeout=command_timeout,
         statement_cache_size=statement_cache_size,
-        init=_acquaint,
+        connection_class=_Pooled,
+        init=partial(_acquaint, Catalogue()),
         reset=_keep,
     )
     with _explained(place):
@@ -140,12 +151,19 @@ async def connect(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]
         await connection.close()
 
 
-async def _acquaint(connection: Connection) -> None:
-    """Let asyncpg meet an array of rows once per connection.
+def catalogue_of(connection: Connection) -> Catalogue:
+    """What is known of the constraints of a connection's database: by its pool, or nothing by one on its own."""
+    known: Catalogue | None = getattr(connection, "catalogue", None)
+    return Catalogue() if known is None else known
 
-    It looks up the types of a result's columns, but not those inside of a row: included resources that hold lists of
-    further ones would have no decoder.
+
+async def _acquaint(catalogue: Catalogue, connection: _Pooled) -> None:
+    """Hand a new connection its pool's catalogue, and let asyncpg meet an array of rows once.
+
+    asyncpg looks up the types of a result's columns, but not those inside of a row: included resources that hold lists
+    of further ones would have no decoder.
     """
+    connection.catalogue = catalogue
     await connection.fetchval("select array[row(1)]")
 
 
@@ -173,7 +191,12 @@ async def _keep(_: Connection) -> None:
 def _check_version(connection: Connection, place: str) -> None:
     version = connection.get_server_version()
     if version.major < OLDEST_POSTGRES:
-        raise StartupError(f"The server at {place} is Postgres {version.major}: {OLDEST_POSTGRES} or newer is needed.")
+        raise StartupError(
+            "The server at {place} is Postgres {version}: {oldest} or newer is needed.",
+            place=place,
+            version=version.major,
+            oldest=OLDEST_POSTGRES,
+        )
 
 
 @contextmanager
@@ -182,17 +205,23 @@ def _explained(place: str) -> Iterator[None]:
     try:
         yield
     except TimeoutError:
-        raise StartupError(f"The database at {place} did not answer within {CONNECT_SECONDS:.0f} seconds.") from None
+        raise StartupError(
+            "The database at {place} did not answer within {seconds:.0f} seconds.", place=place, seconds=CONNECT_SECONDS
+        ) from None
     except asyncpg.PostgresError as error:
-        raise StartupError(f"The database at {place} refused the connection: {error.message}.") from None
+        raise StartupError(
+            "The database at {place} refused the connection: {reason}.", place=place, reason=error.message
+        ) from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise StartupError(f"The database at {place} can't be reached ({reason}): is it running?") from None
+        raise StartupError(
+            "The database at {place} can't be reached ({reason}): is it running?", place=place, reason=reason
+        ) from None
     except (asyncpg.InterfaceError, ValueError):
         raise StartupError(_MALFORMED) from None
 
 
-_MALFORMED = (
+_MALFORMED = Phrase(
     "The database URL is not of the form postgresql://user:password@host:port/database "
     "(write special characters of user and password percent-encoded)."
 )

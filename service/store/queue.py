@@ -17,9 +17,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from service.errors import StartupError
 from service.store.pool import Connection
-from sql import queries
+from service.store.statements import Values
 
-QUEUE = queries("queue")
+_PAYLOADS = Values("runtime/queue.payloads", bytes)
 
 SCHEMA = "pgqueuer"
 """The Postgres schema of all of the queue's objects."""
@@ -89,9 +89,9 @@ async def enqueue_all(connection: Connection, entrypoint: str, payloads: Mapping
 
 
 async def payloads(connection: Connection, entrypoint: str, *, most: int) -> list[bytes] | None:
-    """What the jobs of an entrypoint that wait or run were given; None when there are more than so many."""
-    rows = await connection.fetch(QUEUE["payloads"], entrypoint, most + 1)
-    return None if len(rows) > most else [row["payload"] or b"" for row in rows]
+    """Return the payloads of an entrypoint's jobs that wait or run; None when there are more than `most`."""
+    found = await _PAYLOADS(connection, entrypoint=entrypoint, most=most + 1)
+    return None if len(found) > most else found
 
 
 async def install(connection: Connection) -> list[str]:
@@ -103,7 +103,9 @@ async def install(connection: Connection) -> list[str]:
     try:
         plan = await _queries(connection).apply_upgrade()
     except SchemaDriftError as error:
-        raise StartupError(f"The queue's tables in schema {SCHEMA} can't be upgraded: {error}.") from None
+        raise StartupError(
+            "The queue's tables in schema {schema} can't be upgraded: {error}.", schema=SCHEMA, error=error
+        ) from None
     return list(plan.statements)
 
 

@@ -1,4 +1,4 @@
-"""The workers of a database, by their signs of life, so that whoever looks knows whether anybody works."""
+"""The workers of a database, by their signs of life: they show whether anybody works."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from datetime import datetime
 
 from service import clock
 from service.store.pool import Connection
-from sql import queries
+from service.store.statements import Command
 
-WORKERS = queries("workers")
+_SEEN = Command("runtime/workers.seen")
+_LEAVE = Command("runtime/workers.leave")
+_FORGET = Command("runtime/workers.forget")
 
 
 def _name() -> str:
@@ -20,7 +22,7 @@ def _name() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A process that works, for as long as it does; its name is that of its machine and its process id."""
+    """A working process; its name is made of the machine's name and the process id."""
 
     id: str = field(default_factory=clock.new_id)
     name: str = field(default_factory=_name)
@@ -29,14 +31,14 @@ class Worker:
 
 async def seen(connection: Connection, worker: Worker, *, at: datetime) -> None:
     """Note a sign of life."""
-    await connection.execute(WORKERS["seen"], worker.id, worker.name, worker.started_at, at)
+    await _SEEN(connection, id=worker.id, name=worker.name, started_at=worker.started_at, at=at)
 
 
 async def leave(connection: Connection, worker: Worker) -> None:
     """Note that a worker has stopped."""
-    await connection.execute(WORKERS["leave"], worker.id)
+    await _LEAVE(connection, id=worker.id)
 
 
 async def forget(connection: Connection, *, before: datetime) -> None:
     """Forget workers that died before an instant."""
-    await connection.execute(WORKERS["forget"], before)
+    await _FORGET(connection, before=before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.applications import Starlette
 
-from service.jsonapi import openapi
+from service.contract import openapi
 from service.principal import Store
 from service.resources import RESOURCES
 from service.store.pool import Connection

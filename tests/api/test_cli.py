@@ -19,7 +19,7 @@ import orjson
 import pytest
 
 from service import clock
-from service.operations import tokens
+from service.operations.access import tokens
 from service.principal import CUSTOMER_SCOPES
 from service.store import embedded, migrate
 from tests.processes import ROOT, finish, reprise, serving, start
@@ -199,6 +199,39 @@ async def test_stores_and_tokens_are_made_while_the_service_may_run(folder: Path
     assert no_store.err == "There is no store 8.\n"
     assert nobody.err == "There is no customer of this id.\n"
     assert "read_minds" in no_scope.err
+
+
+def test_what_is_printed_while_a_command_runs_is_in_the_language_of_the_environment(
+    folder: Path, tmp_path: Path
+) -> None:
+    dutch = {"LC_ALL": "nl_NL.UTF-8"}
+    data = dutch | {"REPRISE_DATA_DIR": str(folder)}
+    commands = [
+        (("token", "create", "--store", "8"), data),
+        (("seed", "--subscriptions", "2", "--orders", "1"), data),
+        (("check-db",), data),
+        (("doctor", "--port", "0"), data),
+        (("migrate", "--database-url", "shop"), dutch),
+        (("doctor", "--host", "nowhere.invalid"), dutch | {"REPRISE_DATA_DIR": str(tmp_path / "none")}),
+    ]
+    outcomes = []
+    for begin in range(0, len(commands), 3):
+        some = [start(arguments, **given) for arguments, given in commands[begin : begin + 3]]
+        outcomes += [finish(process) for process in some]
+    no_store, seed, clean, well, url, ill = outcomes
+    assert (no_store.code, no_store.err) == (1, "Er is geen winkel 8.\n")
+    assert seed.err.startswith("Een winkel kan niet meer abonnementen dan bestellingen hebben")
+    assert (clean.code, clean.out) == (0, "Elke invariant klopt.\n")
+    assert url.err.startswith("De URL van de database heeft niet de vorm")
+    assert (well.code, ill.code) == (0, 1)
+    for line in well.out.splitlines():
+        assert line.startswith("ok")
+    for what in ("python", "sleutels", "poort", "postgres", "gegevensmap", "database", "klok", "schema", "gegevens"):
+        assert re.search(rf"^ok  {what} +\S", well.out, re.MULTILINE), what
+    assert "geen adres om op te luisteren" in ill.out
+    assert "-> stop wat hem gebruikt" in ill.out
+    for outcome in outcomes:
+        assert not re.search(r"\b(the|there|is not|database is|must|can't|and|with)\b", outcome.out + outcome.err)
 
 
 def test_the_contract_is_printed_without_a_database(tmp_path: Path) -> None:

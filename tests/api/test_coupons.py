@@ -10,7 +10,7 @@ import pytest
 
 from service import clock
 from service.errors import InvalidState
-from service.operations import pricing
+from service.operations.catalogue import pricing
 from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories

@@ -10,7 +10,7 @@ import httpx2
 import orjson
 import pytest
 
-from service.operations.repeating import REORDERS
+import sql
 from service.principal import Store
 from service.settings import Settings
 from service.store.pool import Connection
@@ -98,10 +98,10 @@ async def test_no_line_of_a_foreign_order_is_read(connection: Connection, store:
     mug = await factories.sku(connection, store)
     stranger = await factories.customer(connection, store)
     foreign = await factories.order(connection, store, [Line(mug)] * 5, customer_id=stranger)
-    statement = REORDERS["source_order"]
-    for place, value in (("$1", str(store.id)), ("$2", f"'{foreign}'"), ("$3", "null::bigint"), ("$4", "'another'")):
-        statement = statement.replace(place, value)
-    plan = await connection.fetchval(f"explain (analyze, format json) {statement}")
+    statement = sql.statement("repeating/reorders.source_order")
+    binds = {"store": store.id, "id": foreign, "number": None, "customer": "another"}
+    asked = [binds[name] for name in statement.parameters]
+    plan = await connection.fetchval(f"explain (analyze, format json) {statement.text}", *asked)
     lines = [node for node in _nodes(orjson.loads(plan)[0]["Plan"]) if node.get("Relation Name") == "line_items"]
     assert sum(node["Actual Rows"] for node in lines) == 0
 

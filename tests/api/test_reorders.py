@@ -8,8 +8,8 @@ import httpx2
 import pytest
 
 from service import clock
-from service.operations import reorders
-from service.operations.repeating import Wish
+from service.operations.repeating import reorders
+from service.operations.repeating.plans import Wish
 from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service import clock
-from service.operations import sweep
+from service.operations.subscriptions import sweep
 from service.principal import Store
 from service.rules.states import SUBSCRIPTION_VERBS
 from service.store.pool import Connection, Database

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,8 +17,9 @@ from starlette.applications import Starlette
 
 from service import clock
 from service.app import create_app
-from service.http.health import Lookout
-from service.operations import watching
+from service.http.state import Service
+from service.http.watch.lookout import Lookout
+from service.operations.runtime import watching
 from service.principal import Store
 from service.settings import Settings
 from service.store import deployment, migrate, workers
@@ -43,7 +45,8 @@ async def serving(settings: Settings) -> AsyncIterator[tuple[Starlette, httpx2.A
 
 def forget(app: Starlette) -> None:
     """Let the next request look at the database anew."""
-    app.state.lookout = Lookout(app.state.database)
+    service: Service = app.state.service
+    app.state.service = replace(service, lookout=Lookout(service.database))
 
 
 async def readiness(app: Starlette, client: httpx2.AsyncClient) -> tuple[int, set[str]]:
@@ -64,7 +67,7 @@ async def numbers(app: Starlette, client: httpx2.AsyncClient) -> dict[str, float
 
 async def test_whether_anybody_works_is_noted(settings: Settings, own_url: str) -> None:
     async with serving(settings.model_copy(update={"database_url": own_url})) as (app, client):
-        database: Database = app.state.database
+        database: Database = app.state.service.database
         assert await readiness(app, client) == (200, {"no_worker"})
         worker = Worker()
         async with database.connection() as connection:
@@ -86,7 +89,7 @@ async def test_a_database_that_was_copied_is_noted_and_can_be_read(settings: Set
         assert (status, "foreign_database" in notes) == (200, True)
         assert (await numbers(app, client))["reprise_database_foreign"] == 1
         assert (await client.get("/api")).status_code == 200
-        async with app.state.database.connection() as connection:
+        async with app.state.service.database.connection() as connection:
             await deployment.adopt(connection, await deployment.here(connection), at=clock.now())
         assert "foreign_database" not in (await readiness(app, client))[1]
 
@@ -95,7 +98,7 @@ async def test_a_database_that_was_copied_is_noted_and_can_be_read(settings: Set
 async def test_runs_that_nobody_begins_show(app: Starlette, client: httpx2.AsyncClient, store: Store) -> None:
     before = await numbers(app, client)
     due_at = clock.now() - watching.LATE - MINUTE
-    async with app.state.database.connection() as connection:
+    async with app.state.service.database.connection() as connection:
         columns = {"frequency": "weekly", "anchor_at": due_at - timedelta(days=7), "next_run_at": due_at}
         _, id_ = await pair(connection, store, **columns)
         try:
@@ -192,14 +195,14 @@ async def test_readiness_and_metrics_without_the_database_or_its_migrations(
     settings: Settings, own_url: str, server_url: str
 ) -> None:
     async with serving(settings.model_copy(update={"database_url": own_url})) as (app, client):
-        async with app.state.database.connection() as connection:
+        async with app.state.service.database.connection() as connection:
             versions = await connection.fetch("delete from schema_migrations returning version")
         answer = await client.get("/readyz")
         assert (answer.status_code, answer.json()["reason"][:23]) == (503, "migrations are pending:")
         metrics = (await client.get("/metrics")).text
         assert "reprise_database_up 1.0" in metrics
         assert "reprise_late_runs" not in metrics
-        async with app.state.database.connection() as connection:
+        async with app.state.service.database.connection() as connection:
             await connection.executemany(
                 "insert into schema_migrations (version) values ($1)", [(row["version"],) for row in versions]
             )
@@ -222,7 +225,7 @@ async def test_readiness_and_metrics_without_the_database_or_its_migrations(
 async def test_a_look_at_the_work_is_remembered_for_moments(settings: Settings, own_url: str) -> None:
     async with serving(settings.model_copy(update={"database_url": own_url})) as (app, client):
         assert await readiness(app, client) == (200, {"no_worker"})
-        async with app.state.database.connection() as connection:
+        async with app.state.service.database.connection() as connection:
             await workers.seen(connection, Worker(), at=clock.now())
         first, second = [await client.get("/readyz") for _ in range(2)]
         assert [note["code"] for note in first.json()["notes"]] == ["no_worker"]

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ import asyncpg
 from service.jobs.sweep import sweep_store
 from service.store import embedded, migrate
 from service.store.pool import Connection, open_database
-from sql import queries
+from sql import Statement, statement
 from tests.chaos import fleet, world
 from tests.chaos.world import World
 
@@ -78,7 +79,7 @@ async def _run_bare(connection: Connection, url: str, count: int) -> float:
     total = int(await connection.fetchval("select count(*) from bench_copies"))
     at = await connection.fetchval("select max(created_at)::text from order_factories")
     with tempfile.NamedTemporaryFile("w", suffix=".pgbench") as script:
-        script.write(_script(made.stores[0].id, f"'{at}'::timestamptz"))
+        script.write(script_of(made.stores[0].id, f"'{at}'::timestamptz"))
         script.flush()
         command = [
             str(embedded.program("pgbench")),
@@ -96,20 +97,27 @@ async def _run_bare(connection: Connection, url: str, count: int) -> float:
     return float(rate[1])
 
 
-def _script(store: int, at: str) -> str:
+def script_of(store: int, at: str) -> str:
     """The script for pgbench, with the statements of sql/queries in it."""
     lines = []
     for line in SCRIPT.read_text().splitlines():
         given = line.format(store=store, at=at)
         if given.startswith("run "):
-            name, *binds = given.removeprefix("run ").split(" | ")
-            topic, _, statement = name.partition(".")
-            text = " ".join(queries(topic)[statement].split("\n"))
-            for place, bind in reversed(list(enumerate(binds, 1))):
+            path, *binds = given.removeprefix("run ").split(" | ")
+            text = " ".join(statement(path).text.split("\n"))
+            for place, bind in reversed(list(enumerate(_in_order(statement(path), binds), 1))):
                 text = text.replace(f"${place}", f"({bind})")
             given = text.rstrip(";") + ";"
         lines.append(given)
     return "\n".join(lines)
+
+
+def _in_order(called: Statement, binds: Sequence[str]) -> Sequence[str]:
+    """The binds of a statement (`store: 1`) as $1, $2 and so on; a statement that numbers its own has them in order."""
+    if not called.parameters:
+        return binds
+    named = dict(bind.split(": ", 1) for bind in binds)
+    return [named[name] for name in called.parameters]
 
 
 _COPIES = """

@@ -14,7 +14,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Route, async_pla
 
 from service import clock
 from service.http import repeat_urls
-from service.operations import repeat_links
+from service.operations.repeating import repeat_links
 from service.principal import Store
 from service.rules.repeat_links import LinkKeys
 from service.store.pool import Connection

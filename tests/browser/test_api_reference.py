@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.async_api import ConsoleMessage, Request, expect
 
-from service.jsonapi import openapi
+from service.contract import openapi
 from service.resources import RESOURCES
 from tests.browser.conftest import DESKTOP, Visit
 

@@ -10,13 +10,11 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from service import clock
-from service.http.texts import TEXTS
 from service.store.pool import Connection
 from tests.browser.conftest import DESKTOP, PHONE, Shop, Visit
 
 Shoot = Callable[[Page, str], Awaitable[None]]
 SIZES = {"phone": PHONE, "desktop": DESKTOP}
-EN, NL = TEXTS["en"], TEXTS["nl"]
 
 
 async def assert_accessible(page: Page) -> None:
@@ -48,30 +46,30 @@ async def test_a_customer_opens_the_link_and_places_the_order(
     # Nothing of it needs a script.
     page = await visit(size=SIZES[device], scheme=scheme, scripts=False)
     await page.goto(shop.path)
-    await expect(page.get_by_role("heading", level=1)).to_have_text(EN["order_again"])
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Order again")
     await expect(page.get_by_role("listitem")).to_have_count(5)
     await expect(page.get_by_text("Only 4 of 6 are in stock.")).to_be_visible()
     await expect(page.get_by_text("This product is not available at the moment.")).to_be_visible()
     await shoot(page, f"repeat-order-{device}-{scheme}")
-    await page.get_by_role("button", name=EN["continue"]).click()
+    await page.get_by_role("button", name="Continue to the checkout").click()
     await page.wait_for_url("**/demo/checkout?**")
-    await expect(page.get_by_role("heading", level=1)).to_have_text(EN["checkout"])
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Checkout")
     await expect(page.get_by_text("€128.75").last).to_be_visible()
     await shoot(page, f"checkout-{device}-{scheme}")
     cart = await connection.fetchrow("select * from carts where store_id = $1", shop.store.id)
     assert cart is not None
     assert (cart["status"], cart["customer_id"], cart["total_amount_cents"]) == ("active", None, 12875)
     await page.goto(shop.path)
-    await page.get_by_role("button", name=EN["continue"]).click()
+    await page.get_by_role("button", name="Continue to the checkout").click()
     await page.wait_for_url(f"**session={cart['session']}")
-    await page.get_by_label(EN["field_zip_code"]).fill("9999 ZZ")
-    await page.get_by_role("button", name=EN["place_order"]).click()
-    await expect(page.get_by_role("alert")).to_contain_text(EN["problem_wrong_factor"])
+    await page.get_by_label("Postal code").fill("9999 ZZ")
+    await page.get_by_role("button", name="Place the order").click()
+    await expect(page.get_by_role("alert")).to_contain_text("That is not what the order says. Check it, and try again.")
     await shoot(page, f"checkout-refused-{device}-{scheme}")
     assert await uses(connection, shop) == 0
-    await page.get_by_label(EN["field_zip_code"]).fill("3511aa")
-    await page.get_by_role("button", name=EN["place_order"]).click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text(EN["thanks"])
+    await page.get_by_label("Postal code").fill("3511aa")
+    await page.get_by_role("button", name="Place the order").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Thank you for your order")
     order = await connection.fetchrow("select * from orders where store_id = $1 and cart_id is not null", shop.store.id)
     assert order is not None
     assert (order["status"], order["source_order_id"], order["total_amount_cents"]) == ("placed", shop.order_id, 12875)
@@ -97,32 +95,32 @@ async def test_every_page_is_accessible_and_fits_its_screen(
         await shoot(page, f"{name}-{device}-{scheme}")
 
     await page.goto(shop.path)
-    await look("herhaalbestelling", NL["order_again"])
+    await look("herhaalbestelling", "Opnieuw bestellen")
     shown = await page.locator("img").evaluate_all("all => all.map(one => one.naturalWidth > 0)")
     assert shown == [True] * 4
     await page.goto(shop.path.replace("JJ5HH", "OTHER"))
-    await look("gone", NL["gone_title"])
+    await look("gone", "Deze link werkt niet meer")
     await page.goto(shop.path)
     await page.locator("input[name=nonce]").evaluate("field => field.value = 'stale'")
-    await page.get_by_role("button", name=NL["continue"]).click()
-    await look("stale", NL["stale_title"])
+    await page.get_by_role("button", name="Verder naar afrekenen").click()
+    await look("stale", "Open de pagina opnieuw")
     await page.goto("/demo/checkout?store=1&session=none")
-    await look("missing", NL["missing_title"])
+    await look("missing", "Hier is niets")
     await page.goto(shop.path)
-    await page.get_by_role("button", name=NL["continue"]).click()
-    await look("afrekenen", NL["checkout"])
-    await page.get_by_label(NL["field_zip_code"]).fill("9999 ZZ")
-    await page.get_by_role("button", name=NL["place_order"]).click()
-    await look("geweigerd", NL["checkout"])
-    await page.get_by_label(NL["field_zip_code"]).fill("3511 AA")
-    await page.get_by_role("button", name=NL["place_order"]).click()
-    await look("besteld", NL["thanks"])
+    await page.get_by_role("button", name="Verder naar afrekenen").click()
+    await look("afrekenen", "Afrekenen")
+    await page.get_by_label("Postcode").fill("9999 ZZ")
+    await page.get_by_role("button", name="Bestelling plaatsen").click()
+    await look("geweigerd", "Afrekenen")
+    await page.get_by_label("Postcode").fill("3511 AA")
+    await page.get_by_role("button", name="Bestelling plaatsen").click()
+    await look("besteld", "Bedankt voor uw bestelling")
     await connection.execute("update stores set mode = 'live' where store_id = $1", shop.store.id)
     await page.goto(shop.path)
-    await look("no-checkout", NL["order_again"])
+    await look("no-checkout", "Opnieuw bestellen")
     await connection.execute("update skus set deleted_at = $2 where store_id = $1", shop.store.id, clock.now())
     await page.goto(shop.path)
-    await look("nothing-available", NL["order_again"])
+    await look("nothing-available", "Opnieuw bestellen")
     # Statuses of 4xx are told there; what the security policy refuses would be too.
     assert [text for text in refused if "the server responded with a status" not in text] == []
 
@@ -175,7 +173,7 @@ async def test_a_scanner_that_submits_the_real_form_makes_one_cart_and_no_order(
     assert tuple(link) == (0, 1)
     assert await connection.fetchval("select customer_id from carts where store_id = $1", shop.store.id) is None
     await page.goto(shop.path)
-    await expect(page.get_by_role("button", name=EN["continue"])).to_be_visible()
+    await expect(page.get_by_role("button", name="Continue to the checkout")).to_be_visible()
 
 
 @pytest.mark.rule("FM-31")

@@ -6,13 +6,16 @@ import asyncio
 import os
 from datetime import timedelta
 
+from service.gateways import configured
 from service.jobs import engine
+from service.settings import Settings
 
 if __name__ == "__main__":
     asyncio.run(
         engine.run(
             os.environ["DATABASE_URL"],
             stop=asyncio.Event(),
+            gateways=configured(Settings()),
             heartbeat=timedelta(seconds=2),
             lease=timedelta(seconds=3),
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from service import clock
-from service.operations import stores
+from service.operations.tenant import stores
 from service.principal import Store
 from service.store.pool import Connection
 from tests import factories

@@ -19,7 +19,7 @@ import httpx2
 from service import clock
 from service.app import create_app
 from service.cli import logs
-from service.operations import tokens
+from service.operations.access import tokens
 from service.principal import SCOPES, Store
 from service.settings import Settings
 from service.store import embedded, migrate

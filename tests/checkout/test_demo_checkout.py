@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 import httpx2
 import pytest
 
-from service.http.texts import TEXTS
 from service.principal import Store
 from service.store.pool import Connection
 from tests import factories
@@ -70,7 +69,7 @@ async def test_a_guest_orders_without_a_script(
     assert order is not None
     assert (order["status"], order["customer_email"], order["guest"]) == ("placed", "gus@example.com", True)
     placed = await show(client, bare)
-    assert TEXTS["en"]["thanks"] in placed.text
+    assert "Thank you for your order" in placed.text
     assert order["code"] in placed.text
     assert "€54.95" in placed.text
     for private in ("gus@example.com", "Nieuwstraat", "Gus Guest", "Guest"):
@@ -90,11 +89,11 @@ async def test_a_declined_card_is_told_and_another_one_places_the_same_order(
     client: httpx2.AsyncClient, connection: Connection, store: Store, bare: Ready
 ) -> None:
     chosen = {"shipping_method": bare.shipping_id, "payment_method": bare.payment_id}
-    for card, problem in (("card_declined", "problem_card_declined"), ("card_silent", "problem_gateway_timeout")):
+    for card, problem in (("card_declined", "The card was declined."), ("card_silent", "The bank did not answer.")):
         answer = await send(client, hidden(await show(client, bare)) | TYPED | chosen | {"card": card})
         assert answer.status_code == 402
         page = Page(answer.text)
-        assert TEXTS["en"][problem] in page.text
+        assert f"{problem} Nothing was ordered or charged" in page.text
         assert "email" not in page.fields
     answer = await send(client, hidden(page) | {"card": "card_approved", "payment_method": bare.payment_id})
     assert answer.status_code == 303
@@ -111,7 +110,7 @@ async def test_what_was_typed_wrong_is_told_and_kept_in_the_form(
     answer = await send(client, hidden(await show(client, bare)) | wrong)
     assert answer.status_code == 422
     page = Page(answer.text)
-    assert TEXTS["en"]["problem_title"] in page.text
+    assert "That didn't work" in page.text
     assert page.fields["line_1"] == "Nieuwstraat 7"
     assert await digest(connection, store) == before
 
@@ -135,7 +134,7 @@ async def test_only_the_page_that_was_shown_can_be_submitted(
     before = await digest(connection, store)
     answer = await send(client, hidden(await show(client, bare)) | TYPED | {"nonce": sent})
     assert answer.status_code == 400
-    assert TEXTS["en"]["stale_title"] in Page(answer.text).text
+    assert "Please open the page again" in Page(answer.text).text
     assert await digest(connection, store) == before
 
 
@@ -143,7 +142,7 @@ async def test_it_is_shown_in_dutch_and_sets_no_cookie(client: httpx2.AsyncClien
     answer = await client.get(url_of(bare), headers={"Accept-Language": "nl"})
     page = Page(answer.text)
     assert page.lang == "nl"
-    assert TEXTS["nl"]["place_order"] in page.text
+    assert "Bestelling plaatsen" in page.text
     assert "set-cookie" not in answer.headers
     assert "form-action 'self'" in answer.headers["content-security-policy"]
     declined = await send(client, hidden(page) | TYPED)

@@ -17,6 +17,7 @@ from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.checkout.conftest import Ready, events_of, order_row, ordered, ordering, placed, placing
+from tests.gateways import nearby
 from tests.servers import server
 from tests.spec.writing import Api, offenders
 from tests.support import Access, Grant
@@ -38,7 +39,7 @@ class Left:
 
     async def job(self) -> None:
         """What a worker does."""
-        await PaymentJob(self.database).go_on(self.cart.store.id, self.order_id)
+        await PaymentJob(self.database, nearby()).go_on(self.cart.store.id, self.order_id)
 
     async def attempts(self) -> list[tuple[str, str | None]]:
         rows = await self.connection.fetch(

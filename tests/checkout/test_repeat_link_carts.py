@@ -7,7 +7,7 @@ import asyncio
 import httpx2
 import pytest
 
-from service.operations.checkout import ATTEMPTS
+from service.operations.orders.checkout import ATTEMPTS
 from service.principal import Store
 from service.store.pool import Connection
 from tests import factories

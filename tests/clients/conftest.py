@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from service import clock
-from service.operations import tokens
+from service.operations.access import tokens
 from service.principal import SCOPES
 from service.store.pool import Database
 from tests import factories

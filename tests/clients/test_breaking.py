@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from service.jsonapi import openapi
+from service.contract import openapi
 from service.resources import RESOURCES
 from tests.clients.conftest import FOLDER, NODE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest_asyncio
 
 from service import clock
-from service.operations import events
+from service.operations.events import outbox
 from service.principal import Store
 from service.resources import RESOURCES
 from service.store.pool import Connection
@@ -125,7 +125,7 @@ async def inhabit(connection: Connection, store: Store) -> dict[str, str]:
         "repeat_links": await insert(
             "repeat_links", order_id=order, order_code="W1", kind="custom", key_id="k", max_uses=3
         ),
-        "events": await events.record(connection, store, "orders.place", order, actor=f"customers:{customer}"),
+        "events": await outbox.record(connection, store, "orders.place", order, actor=f"customers:{customer}"),
     }
     for type_ in RESOURCES.keys() - made.keys() - {"tokens"}:
         table = RESOURCES[type_].resource.table

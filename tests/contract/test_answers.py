@@ -12,8 +12,9 @@ import orjson
 import pytest
 import yaml
 
-from schemas.base import ToMany, Write
-from service.jsonapi import openapi
+from schemas.fields import Write
+from schemas.relationships import ToMany
+from service.contract import openapi
 from service.principal import Store
 from service.resources import RESOURCES
 from service.store.pool import Connection

@@ -11,7 +11,7 @@ import httpx2
 import orjson
 import pytest
 
-from service.jsonapi.openapi import examples
+from service.contract import examples
 from tests.contract.contract import Contract
 from tests.contract.generated.running import demo_shop
 from tests.contract.recording import Recorder

@@ -11,10 +11,10 @@ import orjson
 from openapi_spec_validator import OpenAPIV30SpecValidator, validate
 from starlette.routing import Route
 
-from schemas.base import graph
-from service.http import docs
+from schemas.graph import graph
+from service.contract import openapi
+from service.http.pages import docs
 from service.http.routes import routes
-from service.jsonapi import openapi
 from service.principal import SCOPES
 from service.resources import RESOURCES
 from tests.contract.contract import Contract

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.base import ToOne, graph
+from schemas.graph import graph
+from schemas.relationships import ToOne
 from service.resources import RESOURCES
 from service.store.constraints import catalogue, fields
 from service.store.pool import Connection
-from service.translations import LANGUAGES
-from service.translations import catalogue as sentences
+from service.texts import LANGUAGES
+from service.texts import catalogue as sentences
 
 
 async def test_the_columns_of_constraints_and_unique_indexes(connection: Connection) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from service.operations.orders import Numbers
+from service.operations.generic.numbers import Numbers
 from service.principal import Store
 from service.store.pool import Connection, Database
 

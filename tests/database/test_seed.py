@@ -13,7 +13,7 @@ from service.demo.documents import CUSTOMER_ID, SESSION, add_documents, add_fitt
 from service.demo.generator import Amounts, generate
 from service.demo.rows import Sheet
 from service.errors import StartupError
-from service.operations import stores
+from service.operations.tenant import stores
 from service.principal import Store
 from service.store.checks import violations
 from service.store.pool import Connection, Database

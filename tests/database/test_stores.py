@@ -8,7 +8,7 @@ import pytest
 
 from service import clock
 from service.errors import Conflict
-from service.operations import stores
+from service.operations.tenant import stores
 from service.store.pool import Connection
 
 _numbers = itertools.count(800_001)

@@ -11,7 +11,7 @@ import pytest
 
 from service import clock
 from service.errors import Conflict, Invalid, NotFound
-from service.operations import tokens
+from service.operations.access import tokens
 from service.principal import CUSTOMER_SCOPES, SCOPES, Store
 from service.store.pool import Connection, Database
 from tests import factories

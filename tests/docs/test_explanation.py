@@ -12,7 +12,7 @@ def global_reads() -> dict[str, Statement]:
     """The statements that are about all stores, by topic and name."""
     return {
         f"{path.stem}.{found.name}": found
-        for path in (FOLDER / "queries").glob("*.sql")
+        for path in (FOLDER / "queries").rglob("*.sql")
         for found in read_statements(path)
         if "Of all stores" in found.prose or "global read" in found.prose
     }

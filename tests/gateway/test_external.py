@@ -22,9 +22,7 @@ _keys = itertools.count(1)
 
 
 def asking(circuits: Circuits | None = None, limits: Limits = HERE) -> ExternalGateway:
-    gateway = ExternalGateway(circuits)
-    gateway.limits = limits
-    return gateway
+    return ExternalGateway(limits, circuits)
 
 
 def payment(gateway: Example | str, token: str = "tok_1", secret: str = SECRET) -> Payment:

@@ -12,7 +12,7 @@ from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.checkout.conftest import ordered, placed, ready
-from tests.gateways import SECRET, Example, example
+from tests.gateways import SECRET, Example, example, nearby
 from tests.spec.writing import Api, offenders, pointers
 
 
@@ -109,7 +109,7 @@ async def test_who_is_not_sure_yet_is_asked_again_for_the_same_payment(
     answer = await placed(api, order["id"], "tok_pending")
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (409, "REQUEST_IN_PROGRESS")
     await connection.execute("update payment_attempts set lease_expires_at = created_at where store_id = $1", store.id)
-    assert await PaymentJob(database).go_on(store.id, order["id"])
+    assert await PaymentJob(database, nearby()).go_on(store.id, order["id"])
     shown = (await api.get(f"orders/{order['id']}"))["data"]["attributes"]
     assert (shown["status"], shown["payment_status"]) == ("placed", "authorized")
     (attempt,) = await attempts(connection, store)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from datetime import timedelta
-from typing import cast
 
-from service.gateways import GATEWAYS
-from service.gateways.port import Gateway
+from service.gateways import configured
 from service.jobs import engine
+from service.settings import Settings
 from tests.spec.killable_server import DyingGateway
 
 if __name__ == "__main__":
-    cast("dict[str, Gateway]", GATEWAYS)["test"] = DyingGateway(sys.argv[2])
+    gateways = {**configured(Settings()), "test": DyingGateway(sys.argv[2])}
     second = timedelta(seconds=1)
-    asyncio.run(engine.run(sys.argv[1], stop=asyncio.Event(), concurrency=2, heartbeat=second, lease=second))
+    stop = asyncio.Event()
+    asyncio.run(engine.run(sys.argv[1], stop=stop, gateways=gateways, concurrency=2, heartbeat=second, lease=second))

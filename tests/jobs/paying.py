@@ -17,6 +17,7 @@ from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.factories import Line, Sku
+from tests.gateways import nearby
 from tests.jobs.steps import ask, bearer, names_of, row
 
 
@@ -53,7 +54,7 @@ class Run:
 
     async def pay(self, times: int = 1) -> None:
         """What the job does with its order, so many at once."""
-        order_id, job = (await self.order())["id"], PaymentJob(self.database)
+        order_id, job = (await self.order())["id"], PaymentJob(self.database, nearby())
         await asyncio.gather(*(job.go_on(self.store.id, order_id) for _ in range(times)))
 
     async def attempts(self) -> list[Record]:

@@ -11,13 +11,13 @@ import pytest
 from asyncpg import Record
 
 import schemas  # noqa: F401 -- declares the graph
-from schemas.base import graph
+from schemas.graph import graph
 from service import clock
 from service.jsonapi.body import Draft
-from service.operations import copies
-from service.operations.copies import Claim
-from service.operations.orders import Numbers
-from service.operations.targets import CopyFailed
+from service.operations.copies import recurring_order_copies
+from service.operations.copies.recurring_order_copies import Claim
+from service.operations.copies.targets import CopyFailed
+from service.operations.generic.numbers import Numbers
 from service.principal import SCOPES, Principal, Store
 from service.store.pool import Connection, Database
 from sql import checks
@@ -41,14 +41,14 @@ async def ask(
     linked = {"source_order": order_id, "order_subscription": subscription_id}
     draft = Draft(graph["recurring_order_copies"], id_, attributes, linked)
     async with database.transaction() as connection:
-        return await copies.create(connection, principal, draft)
+        return (await recurring_order_copies.create(connection, principal, draft)).id
 
 
 async def claim(
     database: Database, store: Store, copy_id: str, *, lease: timedelta = timedelta(minutes=1)
 ) -> Claim | None:
     async with database.transaction() as connection:
-        claims = await copies.claim(connection, store.id, [copy_id], clock.now(), lease=lease)
+        claims = await recurring_order_copies.claim(connection, store.id, [copy_id], clock.now(), lease=lease)
     return claims[0] if claims else None
 
 
@@ -61,7 +61,7 @@ async def claim_surely(database: Database, store: Store, copy_id: str) -> Claim:
 async def finish(database: Database, claimed: Claim) -> str | None:
     number = await Numbers(database, block=1).take(claimed.store.id)
     async with database.transaction() as connection:
-        outcome = (await copies.finish(connection, [claimed], [number])).get(claimed.copy_id)
+        outcome = (await recurring_order_copies.finish(connection, [claimed], [number])).get(claimed.copy_id)
     if isinstance(outcome, CopyFailed):
         raise outcome
     return outcome
@@ -79,7 +79,7 @@ async def refusal(database: Database, store: Store, copy_id: str) -> dict[str, l
     with pytest.raises(CopyFailed) as failure:
         await finish(database, claimed)
     async with database.transaction() as connection:
-        await copies.fail(connection, claimed, failure.value.messages)
+        await recurring_order_copies.fail(connection, claimed, failure.value.messages)
     return failure.value.messages
 
 

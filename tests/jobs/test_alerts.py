@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from service.jobs.sweep import sweep_store
-from service.operations import alerts, stores
+from service.operations.subscriptions import alerts
+from service.operations.tenant import stores
 from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories

@@ -92,13 +92,13 @@ class Worker:
 
 
 @contextmanager
-def work(url: str, *options: str, terminal: bool) -> Iterator[Worker]:
+def work(url: str, *options: str, terminal: bool, **environment: str) -> Iterator[Worker]:
     ours = {"DATABASE_URL": url, "REPRISE_SECRET_KEYS": KEYS, "NO_COLOR": "1", "TERM": "xterm", "COLUMNS": "160"}
     read, write = pty.openpty() if terminal else os.pipe()
     process = subprocess.Popen(
         [sys.executable, "-m", "service", "work", *options],
         cwd=ROOT,
-        env=dict(os.environ) | ours,
+        env=dict(os.environ) | ours | environment,
         stdout=subprocess.PIPE,
         stderr=write,
         text=True,
@@ -108,7 +108,7 @@ def work(url: str, *options: str, terminal: bool) -> Iterator[Worker]:
     assert process.stdout is not None
     try:
         introduction = process.stdout.readline()
-        assert introduction.startswith("Reprise works"), screen.text
+        assert introduction.startswith("Reprise "), screen.text
         yield Worker(process, screen, introduction)
     finally:
         process.kill()
@@ -162,6 +162,21 @@ async def test_a_terminal_keeps_the_last_error(database_url: str, connection: Co
         await until(told, 30)
         copy_id = await ask_anew(connection, store)
         await reach(connection, store, copy_id, "completed", 30)
+
+
+async def test_a_terminal_is_told_in_its_own_language(database_url: str) -> None:
+    with work(database_url, terminal=True, LC_ALL="nl_NL.UTF-8") as worker:
+        assert worker.introduction == "Reprise werkt.\n"
+        await worker.shows(r"werkt +al 0:\d\d \(Ctrl-C maakt af wat begonnen is en stopt dan\)")
+        await worker.shows(r"taken +geen")
+        await worker.shows(r"kopieën +0\.0/s, 0 gelukt, 0 mislukt")
+        await worker.shows(r"wachtend +0 aan de beurt, 0 in de wachtrij, 0 in behandeling, 0 wachtende betalingen")
+        await worker.shows(r"workers +[1-9]")
+        await worker.shows(r"rondes +\d+, 0 mislukt; 0 taken mislukt")
+        await worker.shows(r"laatste fout +geen")
+        worker.process.send_signal(signal.SIGINT)
+        await worker.shows(r"stopt +wacht op taken: geen")
+        assert await worker.ended() == 0
 
 
 async def ask_anew(connection: Connection, store: Store) -> str:

@@ -12,10 +12,11 @@ import pytest
 
 import schemas  # noqa: F401 -- declares the graph
 from service import clock
-from service.operations import copies
-from service.operations.orders import Numbers, unscramble
-from service.operations.targets import CopyFailed
+from service.operations.copies import recurring_order_copies
+from service.operations.copies.targets import CopyFailed
+from service.operations.generic.numbers import Numbers
 from service.principal import Store
+from service.rules.order_codes import unscramble
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.factories import Line
@@ -194,7 +195,7 @@ async def test_the_number_of_statements_does_not_grow_with_the_lines(
         number = await Numbers(database).take(store.id)
         async with database.transaction() as inner:
             with inner.query_logger(seen.append):
-                await copies.finish(inner, [claimed], [number])
+                await recurring_order_copies.finish(inner, [claimed], [number])
         counts.append(len(seen))
     assert counts[0] == counts[1] <= 8
 
@@ -288,7 +289,7 @@ async def test_one_of_many_claims_wins(database: Database, connection: Connectio
     claims = await asyncio.gather(*(claim(database, store, copy_id) for _ in range(8)))
     assert [claimed.attempt for claimed in claims if claimed is not None] == [1]
     async with database.connection() as inner:
-        ends = await copies.lease_end(inner, store.id, [copy_id])
+        ends = await recurring_order_copies.lease_end(inner, store.id, [copy_id])
     assert ends is not None
     assert ends > clock.now()
 
@@ -304,8 +305,8 @@ async def test_an_expired_lease_passes_the_copy_on_and_leaves_the_first_worker_n
     assert (slow.attempt, quick.attempt) == (1, 2)
     assert await finish(database, slow) is None
     async with database.transaction() as inner:
-        await copies.fail(inner, slow, {"base": ["too late"]})
-        await copies.release(inner, [slow])
+        await recurring_order_copies.fail(inner, slow, {"base": ["too late"]})
+        await recurring_order_copies.release(inner, [slow])
     assert (await row(connection, "order_factories", store, copy_id))["status"] == "in_progress"
     target_id = await finish(database, quick)
     assert target_id is not None

@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 import schemas  # noqa: F401 -- declares the graph
-from schemas.base import graph
+from schemas.graph import graph
 from service.errors import ApiError, Conflict
 from service.jsonapi.body import Draft
-from service.operations import copies
+from service.operations.copies import recurring_order_copies
 from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
@@ -64,7 +64,7 @@ async def test_the_job_is_of_the_same_transaction(database: Database, connection
     async with database.connection() as inner:
         undone = inner.transaction()
         await undone.start()
-        await copies.create(inner, bearer(store), draft)
+        await recurring_order_copies.create(inner, bearer(store), draft)
         assert await jobs(inner, store, "undone") == 1
         await undone.rollback()
     assert await jobs(connection, store, "undone") == 0

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from service import clock
 from service.jobs import engine, watch
-from service.operations import watching
+from service.operations.runtime import watching
 from service.principal import Store
 from service.store import deployment
 from service.store.pool import Connection, Database

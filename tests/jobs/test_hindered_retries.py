@@ -15,10 +15,13 @@ from service.errors import ApiError, Contended, Unavailable
 from service.jobs.advance import AdvanceJob
 from service.jobs.copy import CopyJob
 from service.jobs.pay import PaymentJob
-from service.operations import attempts, copies, dunning, retries
+from service.operations.copies import recurring_order_copies
+from service.operations.orders import retries
+from service.operations.payments import attempts, dunning
 from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
+from tests.gateways import nearby
 from tests.jobs.paying import Run, prepare
 from tests.jobs.playing import freeze, said
 from tests.jobs.steps import ask, bearer, claim, offences
@@ -100,7 +103,7 @@ async def test_a_payment_that_goes_wrong_does_not_stop_the_clock(
     first = START + HOUR
     columns: dict[str, Any] = {"anchor_at": first - timedelta(days=28), "next_run_at": first}
     run = await prepare(database, connection, replace(store, frozen_at=START), token="tok_decline", **columns)
-    job = AdvanceJob(database, CopyJob(database), PaymentJob(database))
+    job = AdvanceJob(database, CopyJob(database), PaymentJob(database, nearby()))
 
     async def stumble(*_: Any) -> None:
         raise ValueError("nobody thought of this")
@@ -184,6 +187,6 @@ async def test_what_waits_longest_is_looked_after_first_whichever_store_it_is_of
                 ended.format(table=table, condition=condition), run.store.id, at - timedelta(days=days)
             )
     await connection.execute("delete from pgqueuer.pgqueuer")
-    for find in (attempts.abandoned, copies.abandoned):
+    for find in (attempts.abandoned, recurring_order_copies.abandoned):
         found = [store_id for store_id, _ in await find(connection, at, limit=500)]
         assert [store_id for store_id in found if store_id in (store.id, other.id)] == [other.id, store.id]

@@ -15,14 +15,14 @@ from service import clock
 from service.jobs import clean
 from service.jobs.copy import CopyJob
 from service.jobs.pay import PaymentJob
-from service.operations import copies
-from service.operations.attempts import PATIENCE
-from service.operations.orders import Numbers
+from service.operations.copies import recurring_order_copies
+from service.operations.generic.numbers import Numbers
+from service.operations.payments.attempts import PATIENCE
 from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.factories import Line
-from tests.gateways import example
+from tests.gateways import example, nearby
 from tests.jobs.paying import Run, prepare
 from tests.jobs.steps import ask, bearer, claim_surely, make, names_of, offences, refusal, row
 from tests.jobs.test_worker import until, working
@@ -80,7 +80,7 @@ async def test_what_is_paid_by_hand_asks_for_nothing_more(
         number = await Numbers(database).take(store.id)
         async with database.transaction() as inner:
             with inner.query_logger(seen.append):
-                await copies.finish(inner, [claimed], [number])
+                await recurring_order_copies.finish(inner, [claimed], [number])
         counts[gateway] = len(seen)
         assert (await run.order())["status"] == ("placed" if gateway == "manual" else "placing")
     assert counts["test"] == counts["manual"] + 2
@@ -134,7 +134,7 @@ async def test_order_copies_are_paid_too(run: Run, database: Database, connectio
     await CopyJob(database).make(store.id, [copy_id])
     target_id = (await row(connection, "order_factories", store, copy_id))["target_order_id"]
     assert (await row(connection, "orders", store, target_id))["status"] == "placing"
-    await PaymentJob(database).go_on(store.id, target_id)
+    await PaymentJob(database, nearby()).go_on(store.id, target_id)
     target = await row(connection, "orders", store, target_id)
     assert (target["status"], target["payment_status"]) == ("placed", "authorized")
     assert await offences(connection, store) == []

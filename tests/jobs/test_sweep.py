@@ -13,7 +13,9 @@ import pytest
 import schemas  # noqa: F401 -- declares the graph
 from service import clock
 from service.jobs import sweep as job
-from service.operations import copies, stores, sweep
+from service.operations.copies import recurring_order_copies
+from service.operations.subscriptions import sweep
+from service.operations.tenant import stores
 from service.principal import Store
 from service.rules.schedule import CATCH_UP, HORIZON
 from service.store import deployment
@@ -210,7 +212,7 @@ async def test_what_was_ahead_of_one_that_ends_is_over(
     (copy_id,) = (await swept(database, store)).copies
     claimed = await claim_surely(database, store, copy_id)
     async with database.transaction() as giving_back:
-        await copies.release(giving_back, [claimed])
+        await recurring_order_copies.release(giving_back, [claimed])
     api = Api(client, integration)
     if ends == "cancelled":
         ended = await api.update("order_subscriptions", id_, {"_cancel": True})

@@ -18,6 +18,7 @@ from service.rules.recurrence import Calendar
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.factories import Line
+from tests.gateways import nearby
 from tests.jobs.playing import advance, arrival, freeze, said
 from tests.jobs.steps import jobs, names_of, offences
 from tests.jobs.test_worker import working
@@ -98,7 +99,7 @@ async def test_a_clock_goes_on_while_the_job_of_its_last_way_is_still_in_the_que
         asked = await api.update("test_clocks", frozen["id"], {"_advance_to": said(START + timedelta(days=days))})
         assert asked.status_code == 200
         assert await jobs(connection, store, frozen["id"]) == days
-        await AdvanceJob(database, CopyJob(database), PaymentJob(database)).go_on(store.id, frozen["id"])
+        await AdvanceJob(database, CopyJob(database), PaymentJob(database, nearby())).go_on(store.id, frozen["id"])
         shown = (await api.get(f"test_clocks/{frozen['id']}"))["data"]["attributes"]
         assert (shown["status"], shown["frozen_at"]) == ("ready", said(START + timedelta(days=days)))
 

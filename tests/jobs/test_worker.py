@@ -15,12 +15,13 @@ import pytest
 from service import clock
 from service.jobs import clean, engine
 from service.jobs.copy import ATTEMPTS
-from service.operations import copies
+from service.operations.copies import recurring_order_copies
 from service.principal import Store
 from service.store import queue
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.factories import Line
+from tests.gateways import nearby
 from tests.jobs.steps import ask, bearer, claim, jobs, names_of, pair, row
 
 HASTY = {"heartbeat": timedelta(seconds=1), "lease": timedelta(seconds=1)}
@@ -29,10 +30,13 @@ HASTY = {"heartbeat": timedelta(seconds=1), "lease": timedelta(seconds=1)}
 PROCESS = """
 import asyncio, sys
 from datetime import timedelta
+from service.gateways import configured
 from service.jobs import engine
+from service.settings import Settings
 
 second = timedelta(seconds=1)
-asyncio.run(engine.run(sys.argv[1], stop=asyncio.Event(), concurrency=2, heartbeat=second, lease=second))
+stop, gateways = asyncio.Event(), configured(Settings())
+asyncio.run(engine.run(sys.argv[1], stop=stop, gateways=gateways, concurrency=2, heartbeat=second, lease=second))
 """
 
 
@@ -40,7 +44,8 @@ asyncio.run(engine.run(sys.argv[1], stop=asyncio.Event(), concurrency=2, heartbe
 async def working(url: str, **options: Any) -> AsyncIterator[asyncio.Event]:
     """A worker that runs meanwhile, and stops gracefully in the end; yields what stops it."""
     stop = asyncio.Event()
-    task = asyncio.create_task(engine.run(url, stop=stop, **{"concurrency": 4} | HASTY | options))
+    given = {"concurrency": 4} | HASTY | options
+    task = asyncio.create_task(engine.run(url, stop=stop, gateways=nearby(), **given))
     try:
         yield stop
     finally:
@@ -193,7 +198,9 @@ async def test_a_copy_that_never_comes_to_an_end_is_given_up(
 async def test_a_poisonous_job_holds_nobody_up(
     database: Database, connection: Connection, database_url: str, store: Store
 ) -> None:
-    await queue.enqueue(connection, copies.ENTRYPOINT, b"no copy at all", dedupe_key=f"poison/{store.id}")
+    await queue.enqueue(
+        connection, recurring_order_copies.ENTRYPOINT, b"no copy at all", dedupe_key=f"poison/{store.id}"
+    )
     copy_id = await ask(database, bearer(store), *await pair(connection, store))
     async with working(database_url):
         await reach(connection, store, copy_id, "completed")
@@ -258,7 +265,7 @@ async def test_what_waits_for_its_job_gets_no_second_one(
 ) -> None:
     await connection.execute("delete from pgqueuer.pgqueuer")
     order_id, subscription_id = await pair(connection, store)
-    many = copies.BATCH * 2
+    many = recurring_order_copies.BATCH * 2
     made = [
         await factories.insert(
             connection,
@@ -270,11 +277,11 @@ async def test_what_waits_for_its_job_gets_no_second_one(
         )
         for _ in range(many + 1)
     ]
-    await copies.enqueue_all(connection, store.id, made[:many])
-    await queue.enqueue(connection, copies.ENTRYPOINT, b"no copy at all")
+    await recurring_order_copies.enqueue_all(connection, store.id, made[:many])
+    await queue.enqueue(connection, recurring_order_copies.ENTRYPOINT, b"no copy at all")
     waiting = "select count(*) from pgqueuer.pgqueuer where dedupe_key like $1"
-    of_store = f"{copies.ENTRYPOINT}/{store.id}/%"
-    monkeypatch.setattr(copies, "LONG_QUEUE", 2)
+    of_store = f"{recurring_order_copies.ENTRYPOINT}/{store.id}/%"
+    monkeypatch.setattr(recurring_order_copies, "LONG_QUEUE", 2)
     await clean.rescue(database)
     assert await connection.fetchval(waiting, of_store) == 2
     monkeypatch.undo()

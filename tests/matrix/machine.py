@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.store.accounts import last_line, nobody, own_folder, run
+from service.store.embedded.accounts import last_line, nobody, own_folder, run
 from tests.processes import ROOT
 
 POSTGRES = ("15", "16", "17", "18")

@@ -11,14 +11,13 @@ import os
 import signal
 import socket
 import sys
-from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.app import create_app
-from service.gateways import GATEWAYS
-from service.gateways.port import Answer, Gateway, Payment
+from service.gateways import configured
+from service.gateways.port import Answer, Payment
 from service.gateways.testing import TestGateway
 from service.settings import Settings
 
@@ -52,11 +51,13 @@ class DyingGateway(TestGateway):
 
 
 def main() -> None:
-    for moment in {"before", "after"} & set(sys.argv[2:]):
-        cast("dict[str, Gateway]", GATEWAYS)["test"] = DyingGateway(moment)
-    app: ASGIApp = create_app(
-        Settings(database_url=sys.argv[1], secret_keys="key-of-a-server-to-kill", log_level="warning", pool_size=4)
+    settings = Settings(
+        database_url=sys.argv[1], secret_keys="key-of-a-server-to-kill", log_level="warning", pool_size=4
     )
+    gateways = dict(configured(settings))
+    for moment in {"before", "after"} & set(sys.argv[2:]):
+        gateways["test"] = DyingGateway(moment)
+    app: ASGIApp = create_app(settings, gateways)
     if "answer" in sys.argv[2:]:
         app = dying(app)
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -13,14 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.base import ToMany
+from schemas.relationships import ToMany
 from service import clock
 from service.jsonapi import atomic
-from service.operations import tokens
-from service.operations.atomic import Step, run
+from service.operations.access import tokens
+from service.operations.generic import phases
+from service.operations.generic.batches import Step, run
 from service.principal import Store
 from service.resources import RESOURCES
-from service.store import phases
+from service.store.constraints import catalogue
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.spec.operating import Batches, add, local, one, relate, remove, update
@@ -222,6 +223,7 @@ async def statements(database: Database, access: Access, document: Any) -> int:
             Step(operation, RESOURCES[operation.resource.type_].maker())
             for operation in atomic.parse(document, "http://127.0.0.1/api")
         ]
+        await catalogue(connection)  # a pool reads it once
         raw = getattr(connection, "_con", connection)
         with raw.query_logger(seen.append):
             await run(connection, principal, steps)

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from service.http.answers import VARY
+from service.http.api.answers import VARY
 from service.jsonapi.atomic import MAX_OPERATIONS
 from service.principal import Store
 from service.store.pool import Connection
@@ -233,7 +233,7 @@ async def test_the_most_operations(batches: Batches, api: Api) -> None:
 
 @pytest.mark.rule("AO-28")
 async def test_the_most_seconds(batches: Batches, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.operations.atomic.MOST_SECONDS", -1)
+    monkeypatch.setattr("service.operations.generic.batches.MOST_SECONDS", -1)
     answer = await batches.run(GOOD)
     assert (answer.status_code, pointers(answer)) == (413, [FIRST])
     assert await names(api) == []

@@ -11,8 +11,9 @@ from starlette.requests import Request
 
 from service import clock
 from service.errors import PreconditionFailed, PreconditionRequired
-from service.http import conditional
-from service.operations import tokens
+from service.http.api import conditions
+from service.http.exchange import exchange_of
+from service.operations.access import tokens
 from service.principal import Principal, Store
 from service.store.pool import Connection
 from tests import factories
@@ -91,14 +92,15 @@ async def test_a_content_coding_has_a_tag_of_its_own(
 def request(if_match: str | None, principal: Principal | None = None) -> Request:
     headers = [] if if_match is None else [(b"if-match", if_match.encode())]
     scope = {"type": "http", "method": "PATCH", "path": "/", "headers": headers}
-    return Request(scope | ({} if principal is None else {"principal": principal}))
+    made = Request(scope)
+    exchange_of(made).principal = principal
+    return made
 
 
 @pytest.mark.rule("HT-06")
 @pytest.mark.parametrize("if_match", [None, "*", '"7-abc"', '"7-anything--gzip"', '"6-abc", "7-abc"', '  "7-"  '])
 def test_a_change_to_the_version_that_was_read_is_let_through(if_match: str | None) -> None:
-    conditional.require(request(if_match), 7)
-    conditional.check(request(if_match))(7)
+    conditions.check_if_match(request(if_match), 7)
 
 
 @pytest.mark.rule("HT-06")
@@ -107,7 +109,7 @@ def test_a_change_to_the_version_that_was_read_is_let_through(if_match: str | No
 )
 def test_a_change_to_another_version_is_412(if_match: str) -> None:
     with pytest.raises(PreconditionFailed) as caught:
-        conditional.require(request(if_match), 7)
+        conditions.check_if_match(request(if_match), 7)
     assert caught.value.source == {"header": "If-Match"}
     assert caught.value.status == 412
 
@@ -121,15 +123,15 @@ async def test_a_store_may_demand_the_version(grant: Grant, connection: Connecti
         assert found is not None
         return found
 
-    conditional.require(request(None, await principal()), 7)
+    conditions.check_if_match(request(None, await principal()), 7)
     for policies, demanded in (('{"require_if_match": true}', True), ('{"require_if_match": "yes"}', False)):
         await connection.execute("update stores set policies = $2 where store_id = $1", store.id, policies)
         asking = await principal()
         assert asking.demands_if_match is demanded
-        conditional.require(request('"7-a"', asking), 7)
+        conditions.check_if_match(request('"7-a"', asking), 7)
         if demanded:
             with pytest.raises(PreconditionRequired) as caught:
-                conditional.require(request(None, asking), 7)
+                conditions.check_if_match(request(None, asking), 7)
             assert caught.value.status == 428
 
 

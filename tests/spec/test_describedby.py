@@ -11,7 +11,7 @@ import jsonschema_rs
 import pytest
 import pytest_asyncio
 
-from schemas.base import ToMany
+from schemas.relationships import ToMany
 from service.resources import RESOURCES
 from tests.spec.reading import PROFILE
 from tests.support import Access

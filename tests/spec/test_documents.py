@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from schemas.base import graph
-from service.jsonapi import openapi
+from schemas.graph import graph
+from service.contract import openapi
 from service.jsonapi.query import includable
 from service.principal import Store
 from service.resources import RESOURCES

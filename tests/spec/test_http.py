@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
+from starlette.applications import Starlette
 from starlette.requests import Request
 
 from service.app import create_app
 from service.errors import StartupError
 from service.http import urls
+from service.http.exchange import Exchange, begin
 from service.http.proxies import elements
-from service.operations import events
+from service.http.state import Service
+from service.operations.events import outbox
 from service.principal import Store
 from service.settings import Settings
 from service.store.pool import Connection
@@ -201,20 +205,21 @@ async def test_events_name_the_request_that_caused_them(
     document = {"data": {"type": "customers", "attributes": {"email": "a@example.com", "_add_tags": "vip"}}}
     made = await client.post("/api/customers", json=document, headers=sent)
     assert made.status_code == 201, made.text
-    await events.record(connection, store, "customers.update", made.json()["data"]["id"], actor=events.WORKER)
+    await outbox.record(connection, store, "customers.update", made.json()["data"]["id"], actor=outbox.WORKER)
     names = "customers.create,customers.update,tags.create"
     told = await client.get(f"/api/events?filter[name]={names}", headers=integration.headers)
     causes = [(event["attributes"]["name"], event["attributes"]["request_id"]) for event in told.json()["data"]]
     assert sorted(causes) == [("customers.create", "asked.1"), ("customers.update", None), ("tags.create", "asked.1")]
 
 
-def test_the_origin_is_worked_out_once_for_a_request(settings: Settings) -> None:
-    app = create_app(settings)
+async def test_the_origin_is_worked_out_once_for_a_request(app: Starlette) -> None:
+    service: Service = app.state.service
+    moved = service.settings.model_copy(update={"public_url": "https://other.example"})
     scope = {"type": "http", "app": app, "scheme": "http", "headers": [(b"host", b"127.0.0.1")], "path": "/"}
     assert urls.origin(Request(scope)) == "http://127.0.0.1"
-    app.state.settings = settings.model_copy(update={"public_url": "https://other.example"})
+    app.state.service = replace(service, settings=moved)
     assert urls.api(Request(scope)) == "http://127.0.0.1/api"
-    del scope["origin"]
+    begin(scope, Exchange())
     assert urls.api(Request(scope)) == "https://other.example/api"
 
 

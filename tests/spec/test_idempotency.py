@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from service import clock
-from service.operations import cleaning
+from service.operations.runtime import cleaning
 from service.principal import Store
 from service.store.idempotency import KEEP
 from service.store.pool import Connection, Database

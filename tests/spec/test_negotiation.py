@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from service.errors import NotAcceptable, UnsupportedMediaType
-from service.http.answers import Document
+from service.http.api.answers import Document
 from service.jsonapi.negotiation import PLAIN, Media, check_accept, check_content_type
 from service.principal import Store
 from service.store.pool import Connection

@@ -15,13 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas import kinds
-from schemas.base import Resource, ToMany, ToOne
+from schemas.relationships import ToMany, ToOne
+from schemas.resource import Resource
 from service import clock
 from service.principal import Store
 from service.resources import RESOURCES
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.contract.conftest import inhabit
+from tests.pins import unpinned
 from tests.spec.writing import Api, offenders, to
 from tests.support import make_store
 
@@ -118,9 +120,18 @@ async def counted(connection: Connection, store: Store) -> dict[str, int]:
 @pytest.mark.rule("CR-14", "CR-17", "UP-17", "ER-06", "ER-10")
 @pytest.mark.parametrize("type_", TAKEN)
 async def test_no_body_breaks_the_service(  # noqa: PLR0917 -- fixtures
-    api: Api, connection: Connection, database: Database, store: Store, world: dict[str, str], type_: str
+    api: Api,
+    connection: Connection,
+    database: Database,
+    store: Store,
+    world: dict[str, str],
+    statements: list[str],
+    type_: str,
 ) -> None:
-    """2xx, or a 4xx whose pointers resolve, and then nothing is written; nothing of another store is linked."""
+    """2xx, or a 4xx whose pointers resolve, and then nothing is written; nothing of another store is linked.
+
+    Every statement is pinned to the store.
+    """
     skus = [await factories.sku(connection, store, price=price) for price in (1000, 333, None)]
     entry, elsewhere = RESOURCES[type_], await make_store(database)
     foreign = await inhabit(connection, elsewhere)
@@ -169,6 +180,7 @@ async def test_no_body_breaks_the_service(  # noqa: PLR0917 -- fixtures
     assert done, seen
     assert await offending(connection, store) <= wrong
     assert await counted(connection, elsewhere) == untouched
+    assert not [(text, unpinned(text)) for text in statements if unpinned(text)]
 
 
 async def offending(connection: Connection, store: Store) -> set[tuple[str, str]]:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.gateways import GATEWAYS, port, usable
+from service.gateways import port, usable
 from service.gateways.port import Answer, NoAnswer, Payment, release, settle
-from service.gateways.testing import DECLINES, LOSES_ITS_ANSWER, TIMES_OUT
+from service.gateways.testing import DECLINES, LOSES_ITS_ANSWER, TIMES_OUT, TestGateway
 
 PAYMENT = Payment("1/order/1", "EUR", 5495, "tok")
 YES = Answer("authorized", "r1")
@@ -92,7 +92,7 @@ async def test_letting_go_is_confirmed_or_not() -> None:
 
 
 async def test_the_test_gateway_answers_by_the_source_and_the_same_for_a_key() -> None:
-    gateway = GATEWAYS["test"]
+    gateway = TestGateway()
     first, again = await settle(gateway, PAYMENT), await settle(gateway, PAYMENT, again=True)
     assert first == again
     other = await settle(gateway, Payment("1/order/2", "EUR", 5495, "tok"))

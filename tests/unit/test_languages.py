@@ -1,15 +1,11 @@
-"""Which language a reader gets, and that there are words for all of them."""
+"""Which language a reader gets."""
 
 from __future__ import annotations
-
-import string
 
 import pytest
 from starlette.requests import Request
 
 from service.http.languages import negotiate
-from service.http.texts import TEXTS, texts
-from service.translations import LANGUAGES
 
 
 def request(accept: str | None) -> Request:
@@ -40,18 +36,3 @@ def request(accept: str | None) -> Request:
 )
 def test_negotiate(accept: str | None, store: str, locale: str) -> None:
     assert negotiate(request(accept), store) == locale
-
-
-def test_every_text_is_there_in_every_language_with_the_same_places() -> None:
-    def places(text: str) -> set[str | None]:
-        return {name for _, name, _, _ in string.Formatter().parse(text)} - {None}
-
-    english = TEXTS[LANGUAGES[0]]
-    assert set(TEXTS) == set(LANGUAGES)
-    for language in LANGUAGES:
-        assert {key: places(text) for key, text in texts(language).items()} == {
-            key: places(text) for key, text in english.items()
-        }
-        assert all(text.strip() for text in texts(language).values())
-    assert texts("nl_NL") is TEXTS["nl"]
-    assert texts("fr_FR") is english

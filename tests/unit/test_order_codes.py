@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.operations.orders import ALPHABET, order_code, scramble, unscramble
+from service.rules.order_codes import ALPHABET, order_code, scramble, unscramble
 
 LAST_OF_FIVE = 22 * 32**4
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from service.rules.outcome_texts import detail
 from service.rules.outcomes import CatalogueItem, Outcome, Policy, Price, SourceLine, decide, options_digest
-from service.translations import LANGUAGES
+from service.texts import LANGUAGES
 
 ENFORCE = Policy(stock="partial")
 OPEN = Policy(stock="ignore", limits=False)

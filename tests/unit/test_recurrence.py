@@ -155,15 +155,6 @@ def test_the_first_after_an_instant_is_the_first_after_it(
     assert first == index or calendar.date(first - 1).at <= instant
 
 
-@given(zone=zones, frequency=crontabs, anchor=instants, index=st.integers(1, 5))
-def test_a_crontab_resumed_at_one_of_its_dates_goes_on_the_same(
-    zone: str, frequency: str, anchor: datetime, index: int
-) -> None:
-    calendar = Calendar(anchor, zone, frequency)
-    resumed = calendar.resumed(index, calendar.date(index).at)
-    assert [resumed.date(index + more).at for more in range(3)] == [calendar.date(index + more).at for more in range(3)]
-
-
 @given(
     zone=zones,
     frequency=frequencies | crontabs,

@@ -31,9 +31,30 @@ def test_statements_have_a_name_prose_and_one_text(tmp_path: Path) -> None:
         "-- name: order_by_code\n-- An order\n-- by its code.\nselect ';' as a -- ; \nfrom orders;\n\n"
         "-- name: order_count\n-- All of them.\nselect count(*) from orders\n",
     )
-    by_code, count = sql.read_statements(path)
-    assert by_code == ("order_by_code", "An order by its code.", "select ';' as a -- ; \nfrom orders")
-    assert count == ("order_count", "All of them.", "select count(*) from orders")
+    by_code, count = sql.read_statements(path, "orders/some")
+    text = "select ';' as a -- ; \nfrom orders"
+    assert by_code == sql.Statement("order_by_code", "orders/some", "An order by its code.", text, ())
+    assert count == sql.Statement("order_count", "orders/some", "All of them.", "select count(*) from orders", ())
+    assert count.path == "orders/some.order_count"
+
+
+@pytest.mark.parametrize(
+    ("text", "numbered", "parameters"),
+    [
+        ("select :a, :b_2, (:a)", "select $1, $2, ($1)", ["a", "b_2"]),
+        ("select :a::text, b::text = any(:a::text[])", "select $1::text, b::text = any($1::text[])", ["a"]),
+        ("select ':a', E'\\':a', \":a\", $$:a$$, $x$ :a $x$", None, []),
+        ("select 1 -- :a\n + /* :a */ 2", None, []),
+        ("select f(a := 1, b => 2)", None, []),
+        ("select a[1:n], a[:n], a[n:m], a[b[1]:n], a[f(1):n]", None, []),
+        ("select a[(:a)], a[1:(:b)], array[:a, :b]", "select a[($1)], a[1:($2)], array[$1, $2]", ["a", "b"]),
+        ("select $1, $2", None, []),
+    ],
+)
+def test_named_parameters_are_numbered(tmp_path: Path, text: str, numbered: str | None, parameters: list[str]) -> None:
+    (found,) = sql.read_statements(written(tmp_path, f"-- name: a\n-- Prose.\n{text};\n"))
+    assert found.text == (numbered or text)
+    assert list(found.parameters) == parameters
 
 
 @pytest.mark.parametrize(
@@ -46,6 +67,7 @@ def test_statements_have_a_name_prose_and_one_text(tmp_path: Path) -> None:
         ("-- name: a\n-- Prose.\nselect 1; select 2;", "a must be exactly one statement"),
         ("-- name: A-b\n-- Prose.\nselect 1;", "'A-b' is no name"),
         ("select 1;\n-- name: a\n-- Prose.\nselect 1;", "above the first"),
+        ("-- name: a\n-- Prose.\nselect :a, $2;", "a has named and numbered parameters"),
     ],
 )
 def test_a_malformed_file_is_named_with_its_statement(tmp_path: Path, text: str, reason: str) -> None:
@@ -109,14 +131,13 @@ def test_a_text_is_split_into_its_statements(text: str, statements: list[str]) -
 
 
 def test_our_own_files_are_well_formed() -> None:
-    topics = [path.stem for path in FILES if path.parent.name == "queries"]
-    assert topics
-    assert all(sql.queries(topic) for topic in topics)
+    assert len(sql.topics()) == sum(path.parent.parent.name == "queries" for path in FILES) > 0
+    assert all(sql.statements(topic) for topic in sql.topics())
     assert sql.checks()
     assert [migration.version for migration in sql.migrations()]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_no_statement_reads_a_clock(path: Path) -> None:
     clocks = r"\b(now\s*\(|(current|local)_?(time|date|timestamp)\b|(clock|statement|transaction)_timestamp\b)"
     assert not re.search(clocks, code_of(path), re.IGNORECASE)

@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 
 from service import clock
-from service.http.auth import TokenCache
+from service.http.token_cache import TokenCache
 from service.principal import Principal, Store
 
 STORE = Store(1, "Shop", "shop", "test", "EUR", "en_US", "UTC")

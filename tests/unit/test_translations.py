@@ -1,60 +1,76 @@
-"""Every sentence that can be told can be said in every language, with the same values in it."""
+"""Every sentence that the service says is in every catalogue, with the same values in it, and nothing else is."""
 
 from __future__ import annotations
 
 import ast
 import re
 import string
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+from jinja2 import Environment, nodes
 
 from schemas.kinds import Pattern
 from service import errors
 from service.errors import ApiError, Invalid
-from service.rules.outcome_texts import TEXTS
-from service.translations import LANGUAGES, Either, Phrase, catalogue, say
+from service.texts import LANGUAGES, Either, Phrase, catalogue, say
 from sql import MIGRATIONS
 
 ROOT = Path(errors.__file__).parents[1]
+TEXTS = "service/texts/__init__.py"
 CLASSES = {
     name: found for name, found in vars(errors).items() if isinstance(found, type) and issubclass(found, ApiError)
 }
 OTHERS = LANGUAGES[1:]
 
+RAISED = {*CLASSES, "StartupError", "Phrase", "ValidationError"}
+"""What takes a sentence."""
+PRINTED = {"say", "answer", "told", "progress", "Finding", "BadParameter", "add_row"}
+"""What shows a person at a terminal a sentence, which must be a Phrase, or data."""
+TEMPLATES = sorted(ROOT.glob("service/**/*.html"))
+MARKS = {"ok"}
+"""What is said as it is in every language: doctor's mark for what is well."""
+
 COLLECTED = {
     "COUPON_PROBLEMS[status]": "a coupon's",
     "error.detail": "another problem's",
     "error.messages[0]": "a ValidationError's",
+    "message": "a ValidationError's",
     "said": "a ValidationError's",
+    "sentence": "a template's",
     "self.words": "a Pattern's",
     "reason": "an outcome's",
-    "one": "an outcome's",
-    "more": "an outcome's",
+    "_MALFORMED": "a Phrase",
     "name.replace('_', ' ')": "a constraint's",
 }
 """What may stand where a sentence is expected, since the sentence is collected where it comes from."""
-FREE = {"service/http/facades/wemasy.py", "service/errors.py"}
-"""Has the texts of the document that it follows, in each language; makes phrases of what it is given."""
+FREE = {"service/errors.py"}
+"""Makes phrases of what it is given."""
+REFERENCE = {"api.html"}
+"""The templates in English alone, as what they show is."""
+NAMES = {"Reprise"}
+"""What has the same name in every language."""
 
 
 @cache
 def sentences() -> list[tuple[str, ast.expr]]:
     """File and expression of every sentence: of all problems, of all phrases with their plurals, of all validators."""
-    found = []
-    for path in sorted([*ROOT.glob("service/**/*.py"), *ROOT.glob("schemas/**/*.py")]):
-        name = str(path.relative_to(ROOT))
-        if name != "service/translations/__init__.py":
-            found += [(name, one) for node in ast.walk(ast.parse(path.read_text())) for one in _sentences(node)]
-    return found
+    return [(path, one) for path, call in calls() if path != TEXTS for one in _sentences(call)]
 
 
-def _sentences(node: ast.AST) -> Iterator[ast.expr]:
-    if not isinstance(node, ast.Call):
-        return
-    if isinstance(node.func, ast.Name) and node.func.id in {*CLASSES, "Phrase", "ValidationError"}:
+@cache
+def calls() -> list[tuple[str, ast.Call]]:
+    """Every call in our Python, with its file."""
+    paths = sorted(path for part in ("service", "schemas", "sql") for path in (ROOT / part).glob("**/*.py"))
+    parsed = [(str(path.relative_to(ROOT)), ast.parse(path.read_text())) for path in paths]
+    return [(name, node) for name, tree in parsed for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
+def _sentences(node: ast.Call) -> Iterator[ast.expr]:
+    if _called(node) in RAISED:
         yield from node.args[:1]
     validator = ast.unparse(node.func).startswith("validate.")
     for keyword in node.keywords:
@@ -62,6 +78,18 @@ def _sentences(node: ast.AST) -> Iterator[ast.expr]:
             yield keyword.value
         elif keyword.arg == "error_messages" and isinstance(keyword.value, ast.Dict):
             yield from keyword.value.values
+
+
+def _called(node: ast.Call) -> str:
+    """The last name of what is called: `Phrase`, and `BadParameter` of `typer.BadParameter`."""
+    return ast.unparse(node.func).rpartition(".")[2]
+
+
+def said(template: Path) -> Iterator[nodes.Expr]:
+    """What a template says: the first argument of each `say`."""
+    for call in Environment(autoescape=True).parse(template.read_text()).find_all(nodes.Call):
+        if isinstance(call.node, nodes.Name) and call.node.name == "say":
+            yield call.args[0]
 
 
 def told() -> set[str]:
@@ -72,8 +100,8 @@ def told() -> set[str]:
         kind = kinds.pop()
         kinds += kind.__subclasses__()
         found |= {kind.words} if "words" in vars(kind) else set()
-    outcomes = {text for texts in TEXTS.values() for text in ([texts] if isinstance(texts, str) else texts)}
-    return {*map(str, constants), *found, *outcomes, *(problem.title for problem in CLASSES.values())}
+    pages = {one.value for path in TEMPLATES for one in said(path) if isinstance(one, nodes.Const)}
+    return {*map(str, constants), *found, *pages, *(problem.title for problem in CLASSES.values())}
 
 
 def constraints() -> set[str]:
@@ -99,8 +127,9 @@ def values(template: str) -> set[str]:
 def test_every_sentence_and_title_is_translated(language: str) -> None:
     assert len(told()) > 150
     known = {template for template, _ in entries(language)}
-    assert not told() - known, f"add to {language}.po"
-    assert not known - told() - constraints(), f"remove from {language}.po"
+    missing, unused = told() - known, known - told() - constraints()
+    assert missing == set(), f"add to {language}.po"
+    assert unused == set(), f"remove from {language}.po"
 
 
 def test_sentences_are_templates() -> None:
@@ -110,6 +139,41 @@ def test_sentences_are_templates() -> None:
     }
     assert {(path, text) for path, text in others if text not in COLLECTED and not text.startswith("Phrase(")} == set()
     assert {text for _, text in others} >= COLLECTED.keys()
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_a_template_has_no_words_but_those_it_says(template: Path) -> None:
+    """It says constants, which are collected, and what Python hands it, which is a Phrase."""
+    assert [
+        one for one in said(template) if not isinstance(one, nodes.Const | nodes.Name | nodes.Getattr | nodes.Getitem)
+    ] == []
+    fixed = re.sub(r"(?s)\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", "", template.read_text())
+    text = re.sub(r"(?s)<[^>]*>", " ", fixed)
+    attributes = re.findall(r' (?:alt|title|placeholder|aria-label)="([^"]*)"', fixed)
+    words = {word for part in (text, *attributes) for word in re.findall(r"[^\W\d_]+", part)}
+    assert bool(words - NAMES) == (template.name in REFERENCE), words
+
+
+def test_what_is_shown_at_a_terminal_is_a_phrase_or_data() -> None:
+    shown = [(path, call) for path, call in calls() if _called(call) in PRINTED]
+    assert {path for path, _ in shown} >= {"service/__main__.py", "service/cli/up.py", "service/store/migrate.py"}
+    words = {(path, word) for path, call in shown for part in call.args for word in _words(part)}
+    assert {(path, word) for path, word in words if word not in MARKS} == set()
+
+
+def _words(node: ast.AST) -> Iterator[str]:
+    """The words in an expression, but for the arguments of other calls, Phrases among them."""
+    if isinstance(node, ast.Constant) and re.search(r"[^\W\d_]", str(node.value)) and isinstance(node.value, str):
+        yield node.value
+    if not isinstance(node, ast.Call):
+        for part in ast.iter_child_nodes(node):
+            yield from _words(part)
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_a_sentence_is_in_a_catalogue_once(language: str) -> None:
+    known = re.findall(r'(?m)^msgid (".*"(?:\n".*")*)', (ROOT / f"service/texts/{language}.po").read_text())
+    assert {one: number for one, number in Counter(known).items() if number > 1} == {}
 
 
 @pytest.mark.parametrize("language", OTHERS)

@@ -8,8 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.errors import ApiError
-from service.http import answers, pages
+from service.http.api import answers
 from service.http.facades import ecwid, wemasy
+from service.http.pages import pages
 
 Renderer = Callable[[Request, ApiError], Response]
 

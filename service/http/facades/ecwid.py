@@ -9,7 +9,9 @@ from starlette.routing import Route
 from service.errors import ApiError, Forbidden, NotFound
 from service.http import repeat_urls
 from service.http.auth import authenticate
-from service.operations import events, repeat_links
+from service.http.state import service_of
+from service.operations.events import outbox
+from service.operations.repeating import repeat_links
 
 CAMPAIGN = (("utm_source", "repeat_order_button"), ("utm_medium", "api"))
 
@@ -25,11 +27,11 @@ async def repeat_url(request: Request) -> Response:
     if principal.customer_id is not None:
         raise Forbidden("Repeat links are handed out to a store's integrations, not to its customers.")
     if request.path_params["store_id"] != str(principal.store.id):
-        raise NotFound("There is no store of this id.")
+        raise NotFound("No store has this id.")
     made = repeat_urls.of(request, principal.store)
-    async with request.app.state.database.connection() as connection:
+    async with service_of(request).database.connection() as connection:
         issued = await repeat_links.of_order(
-            connection, principal.store, made.keys, request.path_params["order_id"], actor=events.actor(principal)
+            connection, principal.store, made.keys, request.path_params["order_id"], actor=outbox.actor(principal)
         )
     url = repeat_urls.url(made.page, issued.order_code, issued.token, *CAMPAIGN)
     return JSONResponse({"repeatOrderUrl": url}, headers={"Cache-Control": "no-store"})

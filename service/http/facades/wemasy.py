@@ -12,7 +12,7 @@ reordering off), 405, 413, 415 and 500 have the shape of its other errors. Messa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -29,62 +29,37 @@ from service.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from service.http import idempotency, limits
+from service.http import limits
+from service.http.api import idempotency
 from service.http.auth import CHALLENGE, authenticate
+from service.http.exchange import exchange_of
 from service.http.languages import negotiate
-from service.operations import events, reorders
-from service.operations.reorders import Reorder
-from service.operations.repeating import Wish
+from service.operations.events import outbox
+from service.operations.repeating import reorders
+from service.operations.repeating.plans import Wish
+from service.operations.repeating.reorders import Reorder
 from service.principal import Principal
 from service.rules.outcomes import Outcome, Policy
 from service.store.pool import Connection
-from service.translations import language_of, say
+from service.texts import Phrase, language_of, say
 
 PATH = "/api/services/webshop/v1/customer/orders/reorder"
 
 POLICY = Policy(stock="ignore", limits=False)
 """Stock and quantity limits are the checkout's."""
 
-_TEXTS = {
-    "en": {
-        "added one": "Added 1 item",
-        "added many": "Added {count} items",
-        "unavailable": "{count} unavailable",
-        "nothing": "None of the items is available",
-        "required": "The order id field is required.",
-        "integer": "The order id field must be an integer.",
-        "min": "The order id field must be at least 1.",
-        "max": "The order id field must not be greater than {max}.",
-        "401": "Unauthenticated.",
-        "403": "This token may not reorder.",
-        "REORDER_DISABLED": "This shop doesn't offer to reorder.",
-        "404": "Order not found.",
-        "405": "This method is not offered here.",
-        "413": "The request body is too large.",
-        "415": "Send the body as application/json.",
-        "429": "Too many requests. Try again in a moment.",
-        "500": "Something went wrong on our side.",
-    },
-    "nl": {
-        "added one": "1 artikel toegevoegd",
-        "added many": "{count} artikelen toegevoegd",
-        "unavailable": "{count} niet beschikbaar",
-        "nothing": "Geen van de artikelen is beschikbaar",
-        "required": "Het veld order id is verplicht.",
-        "integer": "Het veld order id moet een geheel getal zijn.",
-        "min": "Het veld order id moet minimaal 1 zijn.",
-        "max": "Het veld order id mag niet groter zijn dan {max}.",
-        "401": "Niet ingelogd.",
-        "403": "Met dit token kan niet opnieuw besteld worden.",
-        "REORDER_DISABLED": "Deze winkel biedt opnieuw bestellen niet aan.",
-        "404": "Bestelling niet gevonden.",
-        "405": "Deze methode wordt hier niet aangeboden.",
-        "413": "De inhoud van het verzoek is te groot.",
-        "415": "Stuur de inhoud als application/json.",
-        "429": "Te veel verzoeken. Probeer het zo opnieuw.",
-        "500": "Er ging iets mis aan onze kant.",
-    },
+_ERRORS = {
+    "REORDER_DISABLED": Phrase("This shop doesn't offer to reorder."),
+    "401": Phrase("Unauthenticated."),
+    "403": Phrase("This token may not reorder."),
+    "404": Phrase("Order not found."),
+    "405": Phrase("This method is not offered here."),
+    "413": Phrase("The request body is too large."),
+    "415": Phrase("Send the body as application/json."),
+    "429": Phrase("Too many requests. Try again in a moment."),
+    "500": Phrase("Something went wrong on our side."),
 }
+"""The message of an error by its code, else by its status."""
 
 
 async def reorder(request: Request) -> Response:
@@ -95,7 +70,7 @@ async def reorder(request: Request) -> Response:
     number = _order_number(request, await request.body())
     wish = Wish(
         customer_id=principal.customer_id,
-        actor=events.actor(principal),
+        actor=outbox.actor(principal),
         locale=negotiate(request, principal.store.locale),
         policy=POLICY,
     )
@@ -122,12 +97,13 @@ def _answer(request: Request, made: Reorder) -> Response:
             {"product_id": _product(outcome), "reason": "unavailable", "title": outcome.name} for outcome in skipped
         ],
     }
-    return _json(request, {"error": False, "message": _message(_texts(request), added, skipped), "data": data})
+    message = say(_message(len(added), len(skipped)), _language(request))
+    return _json(request, {"error": False, "message": message, "data": data})
 
 
 def render(request: Request, error: ApiError) -> Response:
     """An error in the shape that the document gives its status."""
-    language, texts = _language(request), _texts(request)
+    language = _language(request)
     status = error.http_status
     told = {name: value for problem in error.problems for name, value in problem.headers.items()}
     if status == Invalid.status:
@@ -140,8 +116,8 @@ def render(request: Request, error: ApiError) -> Response:
         }
     else:
         lost = status == NotFound.status and request.scope["path"] != PATH  # what isn't there is no order
-        message = None if lost else texts.get(error.code) or texts.get(str(status))
-        body = {"error": True, "message": message or say(error.detail, language)}
+        message = None if lost else _ERRORS.get(error.code) or _ERRORS.get(str(status))
+        body = {"error": True, "message": say(message or error.detail, language)}
         if status == NotFound.status:
             body["data"] = []
     return _json(request, body, status, told)
@@ -164,7 +140,7 @@ async def _customer(request: Request) -> Principal:
     if stranger is not None:
         raise stranger
     if principal.customer_id is None:
-        raise Unauthorized("This route is for the tokens of customers.", header="Authorization", headers=CHALLENGE)
+        raise Unauthorized("This route needs a customer's token.", header="Authorization", headers=CHALLENGE)
     return principal
 
 
@@ -178,15 +154,14 @@ def _order_number(request: Request, body: bytes) -> int:
     except orjson.JSONDecodeError:
         document = None
     number = document.get("order_id") if isinstance(document, dict) else None
-    texts = _texts(request)
     if number is None or number == "":
-        raise Invalid(texts["required"])
+        raise Invalid("The order id field is required.")
     if not isinstance(number, int) or isinstance(number, bool):
-        raise Invalid(texts["integer"])
+        raise Invalid("The order id field must be an integer.")
     if number < 1:
-        raise Invalid(texts["min"])
+        raise Invalid("The order id field must be at least 1.")
     if number > INT64[1]:
-        raise Invalid(texts["max"].format(max=INT64[1]))
+        raise Invalid("The order id field must not be greater than {max}.", max=INT64[1])
     return number
 
 
@@ -194,24 +169,20 @@ def _product(outcome: Outcome) -> int | None:
     return None if outcome.item is None else outcome.item.number
 
 
-def _message(texts: Mapping[str, str], added: Sequence[Outcome], skipped: Sequence[Outcome]) -> str:
+def _message(added: int, skipped: int) -> Phrase:
     """What a shop can show: "Added 2 items, 1 unavailable"."""
     if not added:
-        return texts["nothing"]
-    parts = [texts["added one"] if len(added) == 1 else texts["added many"].format(count=len(added))]
-    if skipped:
-        parts.append(texts["unavailable"].format(count=len(skipped)))
-    return ", ".join(parts)
+        return Phrase("None of the items is available")
+    told = Phrase("Added {count} item", plural="Added {count} items", count=added)
+    if not skipped:
+        return told
+    return Phrase("{added}, {unavailable}", added=told, unavailable=Phrase("{count} unavailable", count=skipped))
 
 
 def _language(request: Request) -> str:
-    principal: Principal | None = request.scope.get("principal")
+    principal = exchange_of(request).principal
     locale = negotiate(request, principal.store.locale) if principal is not None else negotiate(request)
     return language_of(locale)
-
-
-def _texts(request: Request) -> Mapping[str, str]:
-    return _TEXTS[_language(request)]
 
 
 def _json(

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from service.jsonapi.openapi import build
+from service.contract.openapi import build
 from service.resources import RESOURCES
 from tests.contract.generated.running import everything, gaps
 

@@ -1,0 +1,1 @@
+"""The contract that clients rely on: `openapi.yaml` and JSON Schemas, from the registry."""

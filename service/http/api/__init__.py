@@ -1,0 +1,1 @@
+"""JSON:API over HTTP: generic handlers, and what surrounds them."""

@@ -1,0 +1,126 @@
+"""POST /api/operations: Atomic Operations (https://jsonapi.org/ext/atomic)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from schemas.rendering import Rendering
+from service.errors import ApiError, MethodNotAllowed, PreconditionFailed, raise_all
+from service.http import limits, urls
+from service.http.api import idempotency, prefer
+from service.http.api.answers import VARY, Document, no_content
+from service.http.api.asking import check_no_parameters, for_sender, numbered, rendering_of
+from service.http.auth import forget_store, identify
+from service.http.exchange import exchange_of
+from service.jsonapi import atomic, body
+from service.jsonapi.atomic import Operation, pointing
+from service.jsonapi.document import VERSION, serializer, without_secrets
+from service.jsonapi.negotiation import ATOMIC, Media, check_accept, check_content_type
+from service.operations.generic.batches import Shown, Step, run
+from service.principal import Principal
+from service.resources import RESOURCES
+from service.store.pool import Connection
+
+EXTENSIONS = (ATOMIC,)
+
+
+async def operations(request: Request) -> Response:
+    """All operations of a document, in one transaction: 200 with their results, 204 when none has anything to show."""
+    if request.method != "POST":
+        media_type = Media(EXTENSIONS).content_type
+        allowed = {"Allow": "POST", "Accept-Post": media_type}
+        raise MethodNotAllowed("{method} is not offered here.", method=request.method, headers=allowed)
+    raw = await request.body()
+    check_content_type(request.headers.get("content-type"), body=True, extensions=EXTENSIONS)
+    check_accept(request.headers.get("accept"), extensions=EXTENSIONS)
+    principal = await identify(request)
+    check_no_parameters(request)
+    if "if-match" in request.headers:
+        raise PreconditionFailed(
+            "Several resources have no common version: send each one's as `version` in the `meta` of its operation.",
+            header="If-Match",
+        )
+    customer = principal.owner is not None
+    steps = _steps(atomic.parse(body.loads(raw), urls.api(request), customer=customer), principal)
+    rendering = rendering_of(request, principal)
+    steps = [await _prepared(request, step, principal, rendering) for step in steps]
+
+    async def work(connection: Connection) -> Response:
+        shown = await run(connection, principal, steps)
+        exchange_of(request).timing.mark("database")
+        return _answer(request, rendering, shown) if any(shown) else no_content(request)
+
+    done = await idempotency.once(request, principal, work)
+    forget_store(request, principal, *(step.operation.resource for step in steps))
+    return done
+
+
+def _steps(sent: Sequence[Operation], principal: Principal) -> list[Step]:
+    """Who carries out each operation. Raises Forbidden, for all of them at once, where the token may not."""
+    steps: list[Step] = []
+    problems: list[ApiError] = []
+    for position, operation in enumerate(sent):
+        try:
+            with pointing(position):
+                steps.append(_step(operation, principal))
+        except ApiError as error:
+            problems += error.problems
+    for problem in problems:
+        # What a URL of its own would allow says nothing about this one.
+        problem.headers.pop("Allow", None)
+    raise_all(problems)
+    return steps
+
+
+def _step(operation: Operation, principal: Principal) -> Step:
+    entry = RESOURCES[operation.resource.type_]
+    entry.require_write(principal)
+    if operation.relationship:
+        return Step(operation, entry.relater(operation.relationship, operation.code))
+    match operation.code:
+        case "add":
+            return Step(operation, entry.maker())
+        case "update":
+            return Step(operation, entry.changer())
+        case "remove":
+            return Step(operation, entry.remover())
+
+
+async def _prepared(request: Request, step: Step, principal: Principal, rendering: Rendering) -> Step:
+    """A step with its draft as a request of its own would have it. What is limited at its own URL is counted here too.
+
+    Raises TooManyRequests.
+    """
+    if step.operation.draft is None:
+        return step
+    draft = for_sender(request, principal, step.operation.draft, rendering)
+    if step.operation.code == "add":
+        entry = RESOURCES[step.operation.resource.type_]
+        if entry.limited:
+            await limits.count(request, limits.of_class(request, entry.resource.type_)(principal), principal)
+        draft = await numbered(request, principal, entry, draft)
+    return replace(step, operation=replace(step.operation, draft=draft))
+
+
+def _answer(request: Request, rendering: Rendering, shown: Sequence[Shown | None]) -> Response:
+    """200 with a result for each operation. What is disclosed is in this one answer, and not in what is kept of it."""
+    results: list[dict[str, Any]] = [
+        {} if one is None else {"data": serializer(one.selection)(one.row, rendering, {})} for one in shown
+    ]
+    applied = {**VERSION, "ext": list(EXTENSIONS)}
+    answer = {"jsonapi": applied, atomic.RESULTS: results}
+    headers = {"Vary": f"{VARY}, Prefer", **prefer.headers(request, prefer.REPRESENTATION)}
+    kept = Document({"jsonapi": applied, atomic.RESULTS: [*map(without_secrets, results)]}, headers=headers)
+    disclosed = [
+        (result, one.created.disclosed)
+        for result, one in zip(results, shown, strict=True)
+        if one and one.created.disclosed
+    ]
+    for result, secrets in disclosed:
+        result["data"].setdefault("attributes", {}).update(secrets)
+    return Document(answer, headers=headers, kept=kept)

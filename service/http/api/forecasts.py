@@ -1,0 +1,95 @@
+"""GET /api/order_subscriptions/{id}/forecast: what a subscription will do, also where there is no row yet.
+
+It is worked out at each request and kept nowhere, so its resources have no URL; their ids are made of the
+subscription's and the occurrence's index. A forecast may have no end, so it isn't counted and has no last page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from schemas.kinds import amount_float, format_amount, render_timestamp
+from schemas.rendering import Rendering
+from service.errors import InvalidPage
+from service.http import urls
+from service.http.api.answers import Document
+from service.http.api.asking import id_of, negotiate, rendering_of
+from service.http.auth import authenticate
+from service.http.exchange import exchange_of
+from service.http.state import service_of
+from service.jsonapi import links
+from service.jsonapi.document import Object, document, identifier
+from service.jsonapi.pagination import Page
+from service.jsonapi.query import page_of, parameters
+from service.operations.subscriptions import forecasts
+from service.operations.subscriptions.forecasts import FURTHEST, Run
+from service.resources import RESOURCES
+
+TYPE = "forecasts"
+_OF = "order_subscriptions"
+
+
+async def forecast(request: Request) -> Response:
+    """A page of the runs to come."""
+    negotiate(request)
+    principal = await authenticate(request)
+    principal.require(RESOURCES[_OF].reads)
+    pairs = parameters(request.scope["query_string"])
+    page = _page(page_of(pairs))
+    subscription_id = id_of(request, RESOURCES[_OF])
+    rendering = rendering_of(request, principal)
+    async with service_of(request).database.connection() as connection:
+        found = await forecasts.look(
+            connection,
+            principal.store,
+            subscription_id,
+            principal.customer_id,
+            offset=page.offset,
+            size=page.size,
+        )
+    exchange_of(request).timing.mark("database")
+    data = [_resource(subscription_id, run, found.terms or {}, rendering) for run in found.runs]
+    url = f"{urls.api(request)}/{_OF}/{subscription_id}/forecast"
+    around = links.pages(url, pairs, page, page.offset + len(data) + found.more)
+    del around["last"]
+    return Document(document(data, around))
+
+
+routes = [Route(f"/api/{_OF}/{{id}}/forecast", forecast)]
+
+
+def _page(page: Page) -> Page:
+    if page.offset >= FURTHEST:
+        name = "page[offset]" if page.by == "offset" else "page[number]"
+        raise InvalidPage("A forecast ends after {most} occurrences.", most=FURTHEST, parameter=name)
+    return page
+
+
+def _resource(subscription_id: str, run: Run, terms: Mapping[str, Any], rendering: Rendering) -> Object:
+    entry, currency = run.entry, terms["currency_code"]
+    total = None if run.estimate is None else run.estimate.total
+    return {
+        "type": TYPE,
+        "id": f"{subscription_id}:{entry.index}",
+        "attributes": {
+            "occurrence_index": entry.index,
+            "status": entry.status,
+            "reason": entry.reason or "anchor",
+            "nominal_at": render_timestamp(entry.nominal_at),
+            "scheduled_at": render_timestamp(entry.scheduled_at),
+            "currency_code": currency,
+            "total_amount_cents": total,
+            "total_amount_float": amount_float(total, currency),
+            "formatted_total_amount": format_amount(total, currency, rendering.locale),
+            "needs_approval": run.needs_approval,
+            "lines": [] if run.estimate is None else run.estimate.told(),
+            "errors_log": None if run.estimate is None else run.estimate.messages,
+        },
+        "relationships": {"order_subscription": {"data": identifier(_OF, subscription_id)}},
+        "meta": {"mode": rendering.mode},
+    }

@@ -1,0 +1,42 @@
+"""What is known of one request while it is answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from service.http.allowances import Allowance
+from service.http.timing import Timing
+from service.principal import Principal
+
+_KEY = "reprise.exchange"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request and its answer, from the first byte to the last.
+
+    `request_id` is the id that the answer, its log line and its events carry. `origin` is the service's own URL as the
+    client reaches it, `principal` who sent the request, `allowance` what is left of the limit that it was counted
+    against; each is None until somebody has worked it out.
+    """
+
+    request_id: str = ""
+    timing: Timing = field(default_factory=Timing)
+    origin: str | None = None
+    principal: Principal | None = None
+    allowance: Allowance | None = None
+
+
+def begin(scope: Scope, exchange: Exchange) -> Exchange:
+    """Attach an exchange to the scope of its request; returns it."""
+    scope[_KEY] = exchange
+    return exchange
+
+
+def exchange_of(request: Request) -> Exchange:
+    """The exchange of a request, begun here if nobody has."""
+    known: Exchange | None = request.scope.get(_KEY)
+    return begin(request.scope, Exchange()) if known is None else known

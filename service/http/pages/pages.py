@@ -1,0 +1,158 @@
+"""Our own pages: plain HTML that needs no script, light and dark, and shows nobody anything it needn't.
+
+Everything a page is made of is in it, but for the pictures of products: these come from where the shop keeps them. The
+content security policy names the one inline style sheet by its hash and the origins of the pictures that are shown, and
+allows nothing else, so not even a stray script could run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from schemas.kinds import format_amount
+from service.errors import ApiError
+from service.http.languages import negotiate
+from service.texts import Phrase, language_of, say
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_STYLE = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+
+_MOST_FIELDS = 30
+
+PRIVATE = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+"""Headers of every answer that a credential in the URL leads to: kept nowhere, passed on to nobody."""
+
+
+class Notice(NamedTuple):
+    """What a page says that only says something."""
+
+    title: Phrase
+    text: Phrase
+
+
+GONE = Notice(
+    Phrase("This link doesn't work any more"),
+    Phrase("Ask the shop for a new one, or order in the shop as usual."),
+)
+STALE = Notice(
+    Phrase("Please open the page again"),
+    Phrase("This page was open for too long. Nothing was ordered."),
+)
+MISSING = Notice(
+    Phrase("There is nothing here"),
+    Phrase("The address may have been copied incompletely."),
+)
+PROBLEM = Notice(
+    Phrase("That didn't work"),
+    Phrase("Nothing was ordered. Please try again in a moment."),
+)
+
+_environment = Environment(
+    loader=FileSystemLoader(_TEMPLATES),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.globals["style"] = Markup(_STYLE)  # noqa: S704 -- our own file; escaped, it would not match its hash
+
+
+def page(
+    request: Request,
+    template: str,
+    values: Mapping[str, Any],
+    *,
+    status: int = 200,
+    locale: str | None = None,
+    form_target: str = "",
+    pictures: Iterable[str] = (),
+) -> Response:
+    """A page from `templates/`, in the reader's language or else that of `locale`.
+
+    Templates see `values`, `say(sentence, **values)` and `money(cents, currency)`. `form_target` is a URL of another
+    origin to which the page's form may lead, `pictures` are the URLs of the images that it shows.
+    """
+    chosen = negotiate(request) if locale is None else negotiate(request, locale)
+    language = language_of(chosen)
+
+    def said(sentence: str, **values: Any) -> str:
+        return say(Phrase(sentence, **values), language)
+
+    def money(cents: int, currency: str) -> str:
+        return format_amount(cents, currency, chosen) or ""
+
+    content = _environment.get_template(template).render({"say": said, "language": language, "money": money, **values})
+    headers = {
+        **PRIVATE,
+        "Content-Language": language,
+        "Content-Security-Policy": _policy(form_target, pictures),
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Vary": "Accept-Language",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+    }
+    return HTMLResponse(content, status, headers)
+
+
+def render(request: Request, error: ApiError) -> Response:
+    """The page for a problem: what a reader can do about it, and nothing of its cause."""
+    answer = notice(request, {404: MISSING, 410: GONE}.get(error.http_status, PROBLEM), status=error.http_status)
+    answer.headers.update(error.headers)
+    return answer
+
+
+def notice(request: Request, said: Notice, *, status: int, again: str | None = None) -> Response:
+    """A page that only says something; `again` is a URL to go on with."""
+    return page(request, "notice.html", {"notice": said, "again": again}, status=status)
+
+
+async def form_of(request: Request) -> Mapping[str, str]:
+    """The fields of a submitted form, empty when the body is no such form."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        return {}
+    try:
+        return dict(parse_qsl((await request.body()).decode("ascii", "replace"), max_num_fields=_MOST_FIELDS))
+    except ValueError:
+        return {}
+
+
+def _policy(form_target: str, pictures: Iterable[str]) -> str:
+    origins = sorted({source(url) for url in pictures} - {""})
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"style-src 'sha256-{_STYLE_HASH}'",
+            *([f"img-src {' '.join(origins)}"] if origins else []),
+            # Browsers hold the redirect that answers a form to this as well.
+            f"form-action 'self' {source(form_target)}".rstrip(),
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+        )
+    )
+
+
+def source(url: str) -> str:
+    """The origin of a URL as a source expression of a policy; empty when it can't be written as one."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna").decode()
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return ""
+    plain = host.replace("-", "").replace(".", "").isalnum()
+    return f"{parts.scheme}://{host}{port}" if plain and parts.scheme in ("http", "https") else ""

@@ -1,0 +1,93 @@
+"""What a process that answers over HTTP stands on, from its start to its end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+
+from service.gateways import Gateways
+from service.http.token_cache import TokenCache
+from service.http.watch.lookout import Lookout
+from service.operations.generic import phases
+from service.operations.generic.numbers import Numbers
+from service.operations.generic.phases import Work
+from service.rules.calendar_tokens import CalendarKeys
+from service.rules.repeat_links import LinkKeys
+from service.settings import Settings
+from service.store.pool import Database, open_configured
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What the API's processes and the workers have in common: all that `/readyz` and `/metrics` need."""
+
+    settings: Settings
+    database: Database
+    lookout: Lookout
+
+
+@dataclass(frozen=True, slots=True)
+class Service(Process):
+    """What the API stands on."""
+
+    numbers: Numbers
+    tokens: TokenCache
+    link_keys: LinkKeys
+    calendar_keys: CalendarKeys
+    gateways: Gateways
+
+    async def run(self, work: Work[T]) -> T:
+        """Run work to its result, in as many transactions as it takes. Raises what `phases.run` raises."""
+        return await phases.run(self.database, self.gateways, work)
+
+
+def process_of(request: Request) -> Process:
+    """What the process that answers a request stands on, be it the API's or a worker's."""
+    process: Process = request.app.state.service
+    return process
+
+
+def service_of(request: Request) -> Service:
+    """What the API stands on that answers a request."""
+    service: Service = request.app.state.service
+    return service
+
+
+def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    """The lifespan of the API: a `Service` by these settings that asks these gateways; its pool is open meanwhile."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with open_configured(settings, max_size=settings.pool_size) as database:
+            app.state.service = Service(
+                settings,
+                database,
+                Lookout(database, settings.deployment_id),
+                numbers=Numbers(database),
+                tokens=TokenCache(settings.token_cache_seconds),
+                link_keys=LinkKeys(settings.keys),
+                calendar_keys=CalendarKeys(settings.keys),
+                gateways=gateways,
+            )
+            yield
+
+    return lifespan
+
+
+def watching(settings: Settings) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    """The lifespan of what a worker answers: a `Process` by these settings, with one connection of its own."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with open_configured(settings, max_size=1) as database:
+            app.state.service = Process(settings, database, Lookout(database, settings.deployment_id))
+            yield
+
+    return lifespan

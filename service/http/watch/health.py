@@ -1,0 +1,61 @@
+"""/healthz and /readyz, for whoever runs the service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from service.http.state import process_of
+from service.http.watch.lookout import Look
+
+log = structlog.get_logger("reprise.health")
+
+
+async def healthz(request: Request) -> Response:  # noqa: ARG001 -- the process answers, that is all it says
+    """200 as long as the process answers."""
+    return JSONResponse({"status": "ok"})
+
+
+async def readyz(request: Request) -> Response:
+    """200 when the database answers and has every migration; 503 with the reason otherwise.
+
+    What keeps subscriptions from running is noted and changes nothing: the API can serve meanwhile.
+    """
+    try:
+        seen = await process_of(request).lookout.look()
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the answer is that we are not ready
+        log.warning("not ready", error=type(error).__name__)
+        return JSONResponse(
+            {"status": "unavailable", "reason": "the database does not answer"}, 503, {"Retry-After": "5"}
+        )
+    if seen.pending:
+        return JSONResponse(
+            {"status": "unavailable", "reason": f"migrations are pending: {', '.join(seen.pending)}"},
+            503,
+            {"Retry-After": "30"},
+        )
+    notes = [{"code": code, "detail": detail} for code, detail in _notes(seen)]
+    return JSONResponse({"status": "ok", "notes": notes} if notes else {"status": "ok"})
+
+
+def _notes(seen: Look) -> Iterator[tuple[str, str]]:
+    """What is worth a look though the API serves, each with a code that stays."""
+    if seen.foreign:
+        yield (
+            "foreign_database",
+            "the database belongs to another deployment: its schedule and queue are idle until `reprise adopt`",
+        )
+    if seen.situation is None:
+        return
+    if not seen.situation.workers:
+        yield "no_worker", "no worker shows a sign of life: `reprise work`"
+    if seen.situation.late_since is not None:
+        since = seen.situation.late_since.strftime("%Y-%m-%dT%H:%M:%SZ")
+        yield "late_runs", f"runs that are late: {seen.situation.late}, the first since {since}"
+
+
+routes = [Route("/healthz", healthz), Route("/readyz", readyz)]

@@ -1,0 +1,167 @@
+"""Access tokens: `secret_<store>_<random>` for integrations, `customer_<store>_<random>` for a store's customers.
+
+A token names its store, so that the look-up is pinned to one store. Only its SHA-256 is kept: the random part has 256
+bits, which no dictionary holds, so a slow hash would gain nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import orjson
+
+from schemas.access import MOST_SECONDS
+from service import clock
+from service.errors import Conflict, Invalid, NotFound
+from service.jsonapi.body import Draft, blank
+from service.operations.events import outbox
+from service.operations.generic.created import Created
+from service.principal import CUSTOMER_SCOPES, SCOPES, Principal, Store
+from service.store.pool import Connection
+from service.store.statements import One, Only
+from service.texts import Either, Phrase
+
+DEFAULT_SECONDS = 3600
+"""How long a customer's token that the API made is valid, unless the request says otherwise."""
+
+_FORM = re.compile(r"(?:secret|customer)_([1-9][0-9]{0,17})_[A-Za-z0-9_-]{32,128}")
+
+
+class _Issued(NamedTuple):
+    made: bool
+    known: bool
+
+
+class _Bearer(NamedTuple):
+    token_id: str
+    customer_id: str | None
+    scopes: list[str]
+    expires_at: datetime | None
+    store: Store
+
+
+_ISSUE = Only("access/tokens.issue", _Issued)
+_FIND = One("access/tokens.find", _Bearer)
+
+
+async def issue(
+    connection: Connection,
+    store_id: int,
+    *,
+    customer_id: str | None,
+    scopes: Collection[str],
+    name: str | None,
+    expires_at: datetime | None,
+    at: datetime,
+    id: str | None = None,
+    extra: Mapping[str, object] | None = None,
+) -> tuple[str, str]:
+    """Make a token of an integration, or of a customer. Returns its id and the token, which is not kept.
+
+    `at` is real time, also for a store on a test clock, as it is when the token is looked up. `extra` may hold
+    `reference`, `reference_origin` and `metadata`. Raises Invalid for scopes that such a token can't have, NotFound
+    for an unknown customer, Conflict for an id that is taken.
+    """
+    allowed = SCOPES if customer_id is None else CUSTOMER_SCOPES
+    if wrong := [scope for scope in scopes if scope not in allowed]:
+        raise Invalid(
+            "scopes - can't hold {wrong}, only {known}",
+            wrong=Either(wrong),
+            known=[scope for scope in SCOPES if scope in allowed],
+            pointer="/data/attributes/scopes",
+        )
+    kind, prefix = ("integration", "secret") if customer_id is None else ("customer", "customer")
+    token = f"{prefix}_{store_id}_{secrets.token_urlsafe(32)}"
+    id_ = id or clock.new_id()
+    extra = extra or {}
+    issued = await _ISSUE(
+        connection,
+        store=store_id,
+        id=id_,
+        kind=kind,
+        name=name,
+        customer=customer_id,
+        hash=_hash(token),
+        hint=token[-4:],
+        scopes=[scope for scope in SCOPES if scope in scopes],
+        expires_at=expires_at,
+        at=at,
+        reference=extra.get("reference"),
+        reference_origin=extra.get("reference_origin"),
+        metadata=orjson.dumps(extra.get("metadata", {})).decode(),
+    )
+    if not issued.known:
+        raise NotFound("There is no customer of this id.", pointer="/data/relationships/customer/data")
+    if not issued.made:
+        raise Conflict("A token with this id already exists.", pointer="/data/id")
+    return id_, token
+
+
+async def create(connection: Connection, principal: Principal, draft: Draft) -> Created:
+    """POST /api/tokens: make a short-lived token for a customer, shown once, as the attribute `token` of this answer.
+
+    Without `scopes` it gets those scopes of a customer that the requesting token has itself: no token grants more than
+    it holds. Raises Invalid without a customer, for no or other scopes, or for a lifetime beyond a day, and what
+    `issue` raises.
+    """
+    customer_id = draft.related("customer")
+    if customer_id is None:
+        raise blank("customer", "/data")
+    at = clock.now()
+    attributes = draft.attributes
+    grantable = CUSTOMER_SCOPES & principal.scopes
+    scopes = attributes.get("scopes", sorted(grantable))
+    if not scopes or not grantable.issuperset(scopes):
+        raise Invalid(
+            "scopes - must be among those that this token may hand out: {known}",
+            known=sorted(grantable) or Phrase("none"),
+            pointer="/data/attributes/scopes" if "scopes" in attributes else "/data",
+        )
+    id_, token = await issue(
+        connection,
+        principal.store.id,
+        customer_id=customer_id,
+        scopes=scopes,
+        name=attributes.get("name"),
+        expires_at=_expiry(draft, at),
+        at=at,
+        id=draft.id,
+        extra=attributes,
+    )
+    await outbox.record(connection, principal.store, "tokens.create", id_, actor=outbox.actor(principal))
+    return Created(id_, {"token": token})
+
+
+def _expiry(draft: Draft, at: datetime) -> datetime:
+    """Return when a customer's token ends: as the request says, within a day, or else after an hour."""
+    sent: datetime | None = draft.attributes.get("expires_at")
+    if "expires_in" in draft.triggers and "expires_at" in draft.attributes:
+        raise Invalid("expires_in - can't be sent together with expires_at", pointer="/data/attributes/expires_in")
+    if sent is None:
+        return at + timedelta(seconds=draft.triggers.get("expires_in", DEFAULT_SECONDS))
+    if not at < sent <= at + timedelta(seconds=MOST_SECONDS):
+        raise Invalid("expires_at - must be within the next 24 hours", pointer="/data/attributes/expires_at")
+    return sent
+
+
+async def find(connection: Connection, token: str, at: datetime) -> Principal | None:
+    """Return the bearer of a token at `at`, real time; None when it is unknown, expired, revoked or malformed.
+
+    Runs one statement, and none for a malformed token.
+    """
+    form = _FORM.fullmatch(token)
+    if form is None:
+        return None
+    bearer = await _FIND(connection, store=int(form[1]), hash=_hash(token), at=at)
+    if bearer is None:
+        return None
+    return Principal(bearer.store, bearer.token_id, bearer.customer_id, frozenset(bearer.scopes), bearer.expires_at)
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

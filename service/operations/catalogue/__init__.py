@@ -1,0 +1,1 @@
+"""What is sold: prices, availability, skus."""

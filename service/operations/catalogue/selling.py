@@ -1,0 +1,136 @@
+"""What a line sells: the sku as it can be had, at which price, and the limits of lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import orjson
+
+from service.errors import Invalid
+from service.operations.catalogue import pricing, skus
+from service.operations.generic.change import Change
+from service.operations.parties import customers
+from service.rules.outcome_texts import phrase
+from service.rules.outcomes import CatalogueItem, ItemKey, Outcome, Policy, Price, SourceLine, decide
+from service.rules.totals import MAX_CENTS, line_totals, tax
+
+MAX_LINES = 1_000
+"""How many lines a cart, an order or a subscription holds."""
+
+SOLD = ("sku_code", "options", "quantity", "item_type")
+"""Columns that say what is ordered."""
+
+_POINTED = {
+    "option_invalid": "options",
+    "option_required": "options",
+    "quantity_below_min": "quantity",
+    "quantity_reduced_max": "quantity",
+    "quantity_raised_min": "quantity",
+    "quantity_rounded_step": "quantity",
+}
+"""Which field an outcome's code is about; the others are about the sku."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """A sku as it can be had for a line, at the price for so many."""
+
+    item: CatalogueItem
+    unit_amount_cents: int
+    compare_at_amount_cents: int | None
+
+
+async def find_sold(
+    change: Change,
+    currency: str,
+    customer_id: str | None,
+    held: Mapping[ItemKey, int],
+    *,
+    priced: bool = False,
+) -> Sold | None:
+    """The sku of a line as it can be had; None with a problem noted when it can't.
+
+    `held` are the quantities that the whole has already, `priced` says that the line brings its own price.
+    """
+    connection, store = change.connection, change.store
+    sku_id = await skus.id_of(connection, store, change.value("sku_code"))
+    if sku_id is None:
+        change.problems.append(
+            Invalid(
+                "sku_code - no sku has this code",
+                pointer=change.draft.pointer("sku_code"),
+                meta={"error": "unknown"},
+            )
+        )
+        return None
+    customer = None if customer_id is None else await customers.find(connection, store, customer_id)
+    group_id = None if customer is None else customer.customer_group_id
+    catalogue = await pricing.catalogue(
+        connection, store, [sku_id], currency=currency, customer_group_id=group_id, at=change.at
+    )
+    # Whether it may come along when an order is repeated doesn't matter to who asks for it by its code.
+    item = replace(catalogue[sku_id], reorderable=True)
+    outcome = _outcome(change, item, held, priced=priced)
+    reason = phrase(outcome)
+    if reason is not None:
+        code = str(outcome.code)
+        pointer = change.draft.pointer(_POINTED.get(code, "sku_code"), "sku_code", "quantity")
+        change.problems.append(Invalid(reason, pointer=pointer, meta={"error": code}))
+        return None
+    price = outcome.price
+    assert price is not None  # noqa: S101 -- a line that is added has a price
+    return Sold(item, price.amount_cents, price.compare_at_amount_cents)
+
+
+def _outcome(change: Change, item: CatalogueItem, held: Mapping[ItemKey, int], *, priced: bool) -> Outcome:
+    line = SourceLine(
+        id=change.id,
+        item_type="skus",
+        sku_id=item.sku_id,
+        sku_code=item.code,
+        name=item.name,
+        options=orjson.loads(change.value("options") or "{}"),
+        quantity=change.value("quantity"),
+        currency_code=item.currency_code,
+        unit_amount_cents=0,
+    )
+    offered = replace(item, prices=[_FREE]) if priced else item
+    return decide([line], {item.sku_id: offered}, held, Policy(stock="ignore", merge=False))[0]
+
+
+_FREE = Price(1, 0)
+"""Stands in for the prices of a sku whose line brings its own."""
+
+
+def price_line(change: Change, rate: Decimal, *, included: bool) -> None:
+    """The amounts of a line from its quantity, price and tax rate."""
+    unit, quantity = change.value("unit_amount_cents"), change.value("quantity")
+    options, discount = change.value("options_amount_cents") or 0, change.value("discount_cents") or 0
+    try:
+        amounts = line_totals(quantity, unit, rate, tax_included=included, discount_cents=discount)
+    except Invalid:
+        check_amount(change, quantity * unit)
+        return
+    total = amounts.total + options
+    check_amount(change, total)
+    change.columns["total_amount_cents"] = total
+    change.columns["tax_rate"] = rate
+    change.columns["tax_amount_cents"] = tax(max(total + discount, 0), rate, included=included)
+
+
+def check_amount(change: Change, amount: int) -> None:
+    """Note that the amount of a line, in minor units, is larger than can be kept."""
+    if abs(amount) > MAX_CENTS:
+        pointer = change.draft.pointer("quantity", "unit_amount_cents", "options_amount_cents")
+        change.problems.append(Invalid("The amount of the line would be too large to be stored.", pointer=pointer))
+
+
+def check_room(change: Change, lines: int) -> None:
+    """Note that what the line goes into holds as many lines as it may."""
+    if lines >= MAX_LINES:
+        pointer = change.draft.pointer("cart", "order", "order_subscription")
+        change.problems.append(
+            Invalid("The maximum of {most} lines has been reached.", most=MAX_LINES, pointer=pointer)
+        )

@@ -1,0 +1,1 @@
+"""Recurring copies of orders, and the orders that they make."""

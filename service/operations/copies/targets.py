@@ -1,0 +1,383 @@
+"""The order that a copy makes: what it comes to by today's catalogue, and how it is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from service import clock
+from service.errors import Invalid
+from service.gateways import asks_nobody, needs_source, usable
+from service.operations.catalogue import pricing, stock
+from service.principal import Store
+from service.rules.order_codes import order_code
+from service.rules.outcomes import CatalogueItem, Outcome, Policy, Price, SourceLine, decide
+from service.rules.states import BLANK, Checkout, Messages, Method, placing_problems, resting
+from service.rules.totals import LineTotals, Totals, line_totals, totals
+from service.store.pool import Connection
+from service.store.rows import Row
+from sql import queries
+
+TARGETS = queries("copies/targets")
+
+COPIES = queries("copies/copies")
+
+
+class CopyFailed(Exception):
+    """The order can't be made as asked; `messages` say why by attribute, in the shape of `errors_log`."""
+
+    def __init__(self, messages: Messages) -> None:
+        super().__init__(messages)
+        self.messages = messages
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An item of a subscription with what becomes of it: the price that it would be ordered at, or why it can't be."""
+
+    item: Row
+    outcome: Outcome
+    price: Price | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the target order."""
+
+    item: Row
+    product: CatalogueItem
+    price: Price
+    amounts: LineTotals
+    options_amount_cents: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The order to be made of a copy: what the copy found, number, lines, and the events that it begins with."""
+
+    copy: Row
+    number: int
+    status: str
+    fulfillment_status: str
+    lines: Sequence[Line]
+    totals: Totals
+    events: Sequence[str]
+    coupon_code: str | None = None
+
+    @property
+    def due(self) -> int:
+        """What has to be paid, in minor units: taxes come on top of the total unless they are included."""
+        return self.totals.total + (0 if self.copy["tax_included"] else self.totals.tax)
+
+    @property
+    def payment_status(self) -> str:
+        """Payment by hand counts as authorized once the order is placed (Commerce Layer's table of statuses)."""
+        if not self.totals.total:
+            return "free"
+        return "authorized" if self.status == "placed" else "unpaid"
+
+
+async def terms_of(
+    connection: Connection, store: Store, runs: Sequence[tuple[str, bool]]
+) -> Sequence[Mapping[str, Any]]:
+    """What runs of subscriptions are made from, by name, in their order: each with whether it may use the wallet."""
+    ids, wallets = [id_ for id_, _ in runs], [reuse_wallet for _, reuse_wallet in runs]
+    return [dict(row) for row in await connection.fetch(COPIES["terms"], store.id, ids, wallets)]
+
+
+async def terms(connection: Connection, store: Store, subscription_id: str) -> Mapping[str, Any]:
+    """What a scheduled run of a subscription is made from, by name; those always use the wallet."""
+    (found,) = await terms_of(connection, store, [(subscription_id, True)])
+    return found
+
+
+async def plan(
+    connection: Connection, store: Store, copies: Sequence[tuple[Row, int]], at: datetime
+) -> list[Target | CopyFailed]:
+    """What orders copies lead to, each with its number, or why there can be none; nothing is written.
+
+    Each copy is what it asks for and its `terms`. One read of the items, one of the catalogue for all that buy in the
+    same currency and customer group.
+    """
+    items = await items_of(connection, store, [copy["order_subscription_id"] for copy, _ in copies])
+    bought: dict[tuple[str, str | None], set[str]] = {}
+    for copy, _ in copies:
+        of_copy = items.get(copy["order_subscription_id"], [])
+        bought.setdefault(_market(copy), set()).update(item["sku_id"] for item in of_copy)
+    catalogues = {
+        market: await _catalogue(connection, store, market, sku_ids, at) for market, sku_ids in bought.items()
+    }
+    return [
+        _planned(items.get(copy["order_subscription_id"], []), catalogues[_market(copy)], copy, number, at)
+        for copy, number in copies
+    ]
+
+
+def _planned(
+    items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row, number: int, at: datetime
+) -> Target | CopyFailed:
+    try:
+        return planned(items, catalogue, copy, number, at)
+    except CopyFailed as failure:
+        return failure
+
+
+async def items_of(connection: Connection, store: Store, subscription_ids: Sequence[str]) -> dict[str, list[Row]]:
+    """What subscriptions order each time, by subscription; nothing for one that orders nothing."""
+    found: dict[str, list[Row]] = {}
+    for item in await connection.fetch(COPIES["items"], store.id, subscription_ids):
+        found.setdefault(item["order_subscription_id"], []).append(item)
+    return found
+
+
+async def catalogue_of(
+    connection: Connection, store: Store, items: Sequence[Row], copy: Row, at: datetime
+) -> dict[str, CatalogueItem]:
+    """The skus of items as the customer of a copy can buy them at an instant."""
+    return await _catalogue(connection, store, _market(copy), {item["sku_id"] for item in items}, at)
+
+
+def _market(copy: Row) -> tuple[str, str | None]:
+    """What prices of today depend on, besides the sku."""
+    return copy["currency_code"], copy["customer_group_id"]
+
+
+async def _catalogue(
+    connection: Connection, store: Store, market: tuple[str, str | None], sku_ids: Collection[str], at: datetime
+) -> dict[str, CatalogueItem]:
+    currency, group = market
+    return await pricing.catalogue(connection, store, sku_ids, currency=currency, customer_group_id=group, at=at)
+
+
+def planned(
+    items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row, number: int, at: datetime
+) -> Target:
+    """What order items lead to by a catalogue. Raises CopyFailed."""
+    try:
+        return target(copy, number, _lines(wanted(items, catalogue, copy), copy), at)
+    except Invalid as error:
+        raise CopyFailed({"total_amount_cents": [error.detail]}) from None
+
+
+async def make(connection: Connection, store: Store, planned: Sequence[Target], at: datetime) -> list[str]:
+    """Take the stock that orders to be placed need, and write the orders; gives their ids. Raises CopyFailed."""
+    lines = [line for target in planned if target.status in ("placing", "placed") for line in target.lines]
+    if lines:
+        short = await take_stock(connection, store, lines, at)
+        if short:
+            raise CopyFailed({"line_items": [f"{code} - out_of_stock" for code in short]})
+    return await write(connection, store, planned, at)
+
+
+def wanted(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row) -> list[Wanted]:
+    """What becomes of each item of a subscription, in their order.
+
+    What a subscription agreed on binds the shop: quantity limits of today don't matter, nor prices of today where the
+    price is fixed. Stock is not looked at here: it is taken when the order is placed.
+    """
+    return [_wanted(item, outcome, copy["currency_code"]) for item, outcome in _outcomes(items, catalogue)]
+
+
+def _wanted(item: Row, outcome: Outcome, currency: str) -> Wanted:
+    fixed = item["price_mode"] == "fixed"
+    price = Price(1, item["unit_amount_cents"]) if fixed else outcome.price
+    if outcome.item is None or price is None or outcome.skipped:
+        return Wanted(item, outcome, None, outcome.code)
+    if fixed and item["currency_code"] != currency:
+        return Wanted(item, outcome, None, "currency_mismatch")
+    return Wanted(item, outcome, price, None)
+
+
+def _lines(found: Sequence[Wanted], copy: Row) -> list[Line]:
+    """The lines that a subscription's items lead to. Raises CopyFailed when one can't be had."""
+    messages = [f"{one.item['sku_code']} - {one.problem}" for one in found if one.problem]
+    if messages:
+        raise CopyFailed({"line_items": messages})
+    return [
+        Line(
+            one.item,
+            one.outcome.item,
+            one.price,
+            _amounts(one.item, one.price.amount_cents, one.outcome.item, copy),
+        )
+        for one in found
+        if one.outcome.item is not None and one.price is not None
+    ]
+
+
+def _outcomes(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem]) -> Iterator[tuple[Row, Outcome]]:
+    """Each item with its outcome, in their order."""
+    # Where prices are fixed any price stands in for those of today, of which there may be none.
+    agreed = {sku_id: replace(product, prices=[Price(1, 0)]) for sku_id, product in catalogue.items()}
+    policy = Policy(stock="ignore", limits=False, merge=False)
+    outcomes: dict[str, Outcome] = {}
+    for mode, products in (("fixed", agreed), ("current", catalogue)):
+        lines = [source_line(item) for item in items if item["price_mode"] == mode]
+        outcomes |= {outcome.line.id: outcome for outcome in decide(lines, products, {}, policy)}
+    return ((item, outcomes[item["id"]]) for item in items)
+
+
+def source_line(item: Row) -> SourceLine:
+    """An item of a subscription, or a line of an order, as what is to be ordered again."""
+    return SourceLine(
+        id=item["id"],
+        item_type=item["item_type"],
+        sku_id=item["sku_id"],
+        sku_code=item["sku_code"],
+        name=item["name"],
+        options=orjson.loads(item["options"]),
+        quantity=item["quantity"],
+        currency_code=item["currency_code"],
+        unit_amount_cents=item["unit_amount_cents"],
+    )
+
+
+def target(copy: Row, number: int, lines: Sequence[Line], at: datetime, *, coupon_code: str | None = None) -> Target:
+    """What an order of these lines comes to. Raises CopyFailed when it is to be placed and can't be.
+
+    It is `placing` where a gateway has to be asked first.
+    """
+    ships = any(not line.item["do_not_ship"] for line in lines)
+    amounts = totals(
+        (line.amounts for line in lines),
+        shipping_amount_cents=(copy["shipping_amount_cents"] or 0) if ships else 0,
+        payment_method_amount_cents=copy["payment_method_amount_cents"] or 0,
+    )
+    status = resting(has_customer=bool(copy["customer_id"] or copy["customer_email"]), has_lines=bool(lines))
+    happened = ["orders.create", "orders.pending"] if status == "pending" else ["orders.create"]
+    if copy["place_target_order"]:
+        problems = placing_problems(_checkout(copy, status, at, ships=ships, free=not amounts.total))
+        if problems:
+            raise CopyFailed(problems)
+        asking = amounts.total > 0 and not asks_nobody(copy["gateway"])
+        status = "placing" if asking else "placed"
+        happened.append("orders.placing" if asking else "orders.place")
+    elif not lines:
+        raise CopyFailed({"line_items": [BLANK]})
+    fulfillment = "unfulfilled" if ships else "not_required"
+    return Target(copy, number, status, fulfillment, lines, amounts, happened, coupon_code)
+
+
+def _checkout(copy: Row, status: str, at: datetime, *, ships: bool, free: bool) -> Checkout:
+    """What placing asks of the target order."""
+    expires_at = copy["payment_source_expires_at"]
+    shipping, payment = copy["shipping_method_id"], copy["payment_method_id"]
+    return Checkout(
+        status=status,
+        ships=ships,
+        free=free,
+        has_billing_address=copy["billing_address_id"] is not None,
+        has_shipping_address=copy["shipping_address_id"] is not None,
+        shipping_method=None if shipping is None else Method(copy["shipping_method_available"]),
+        payment_method=None if payment is None else Method(copy["payment_method_available"], copy["gateway"]),
+        payment_source_expired=expires_at is not None and expires_at <= at,
+        payment_source_missing=copy["payment_source_token"] is None and needs_source(copy["gateway"]),
+        gateways=usable(copy["mode"], external=copy["has_external_gateway"]),
+    )
+
+
+def compared_with(target: Target) -> int:
+    """What the total of a target order is held against: that of the last run.
+
+    Before there was one, it is the total of the same lines at the prices that the subscription agreed on: the source
+    order may have more lines than are repeated.
+    """
+    last: int | None = target.copy["last_amount_cents"]
+    if last is not None:
+        return last
+    agreed = (_amounts(line.item, line.item["unit_amount_cents"], line.product, target.copy) for line in target.lines)
+    return totals(
+        agreed,
+        shipping_amount_cents=target.totals.shipping,
+        payment_method_amount_cents=target.totals.payment_method,
+    ).total
+
+
+def _amounts(item: Row, unit_amount_cents: int, product: CatalogueItem, copy: Row) -> LineTotals:
+    return line_totals(item["quantity"], unit_amount_cents, product.tax_rate, tax_included=copy["tax_included"])
+
+
+async def take_stock(connection: Connection, store: Store, lines: Sequence[Line], at: datetime) -> list[str]:
+    """Take what the lines need out of the stock; gives the codes of the skus of which there is too little for that."""
+    needed: Counter[str] = Counter()
+    for line in lines:
+        needed[line.product.sku_id] += line.item["quantity"]
+    short = await stock.take(connection, store, needed, at)
+    return list(dict.fromkeys(line.item["sku_code"] for line in lines if line.product.sku_id in short))
+
+
+async def write(connection: Connection, store: Store, planned: Sequence[Target], at: datetime) -> list[str]:
+    """Write target orders with their lines and snapshots of their addresses: one statement. Gives their ids."""
+    ids = [clock.new_id() for _ in planned]
+    drafts = [_draft(target, id_) for target, id_ in zip(planned, ids, strict=True)]
+    lines = [line for target, id_ in zip(planned, ids, strict=True) for line in _draft_lines(target, id_)]
+    await connection.execute(TARGETS["copy"], store.id, orjson.dumps(drafts).decode(), orjson.dumps(lines).decode(), at)
+    return ids
+
+
+def _draft(target: Target, id_: str) -> dict[str, Any]:
+    """The columns that are the target order's own."""
+    copy = target.copy
+    return {
+        "id": id_,
+        "source_order_id": copy["source_order_id"],
+        "number": target.number,
+        "code": order_code(target.number, prefix=copy["order_prefix"], suffix=copy["order_suffix"]),
+        "status": target.status,
+        "payment_status": target.payment_status,
+        "fulfillment_status": target.fulfillment_status,
+        "original_billing_address_id": copy["billing_address_id"],
+        "billing_address_id": copy["billing_address_id"] and clock.new_id(),
+        "original_shipping_address_id": copy["shipping_address_id"],
+        "shipping_address_id": copy["shipping_address_id"] and clock.new_id(),
+        "subtotal_amount_cents": target.totals.subtotal,
+        "shipping_amount_cents": target.totals.shipping,
+        "payment_method_amount_cents": target.totals.payment_method,
+        "discount_amount_cents": target.totals.discount,
+        "subtotal_tax_amount_cents": target.totals.subtotal_tax,
+        "total_tax_amount_cents": target.totals.tax,
+        "total_amount_cents": target.totals.total,
+        "coupon_code": target.coupon_code,
+    } | {column: copy[column] for column in _CARRIED}
+
+
+def _draft_lines(target: Target, order_id: str) -> Iterator[dict[str, Any]]:
+    """The lines of the target order."""
+    for position, line in enumerate(target.lines, 1):
+        yield {
+            "id": clock.new_id(),
+            "order_id": order_id,
+            "sku_id": line.product.sku_id,
+            "sku_code": line.product.code,
+            "name": line.product.name,
+            "image_url": line.product.image_url,
+            "position": position,
+            "options": orjson.Fragment(line.item["options"]),
+            "quantity": line.item["quantity"],
+            "currency_code": target.copy["currency_code"],
+            "unit_amount_cents": line.price.amount_cents,
+            "compare_at_amount_cents": line.price.compare_at_amount_cents,
+            "options_amount_cents": line.options_amount_cents,
+            "discount_cents": line.amounts.discount,
+            "total_amount_cents": line.amounts.total,
+            "tax_rate": str(line.product.tax_rate),
+            "tax_amount_cents": line.amounts.tax,
+        }
+
+
+_CARRIED = (
+    "customer_id",
+    "customer_email",
+    "shipping_method_id",
+    "payment_method_id",
+    "customer_payment_source_id",
+    "order_subscription_id",
+    "occurrence_id",
+)
+"""Columns of the target order that are as the copy found them."""

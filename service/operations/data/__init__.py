@@ -1,0 +1,1 @@
+"""Whole people: what a store knows of a customer, erased."""

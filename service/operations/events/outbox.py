@@ -1,0 +1,84 @@
+"""Events: rows that tell what happened, written in the transaction of their cause and never changed (an outbox).
+
+Names are Commerce Layer's topics (`orders.place`): the type of the resource, a dot, what happened to it. The events of
+one resource are numbered 1, 2, 3 and so on, in the order in which they were written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from service import clock, correlation
+from service.principal import Principal, Store
+from service.store.pool import Connection
+from service.store.statements import Values
+
+_RECORD = Values("events/events.record", str)
+
+WORKER = "workers"
+"""The actor of what the service does on its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a resource: a topic (`orders.place`), its id, and what a reader may want to know."""
+
+    name: str
+    resource_id: str
+    payload: Mapping[str, object] = field(default_factory=dict)
+    id: str = field(default_factory=clock.new_id)
+
+
+def actor(principal: Principal) -> str:
+    """The actor of what somebody does: `customers:<id>`, `carts:<id>` for a guest, `tokens:<id>` for an integration."""
+    if principal.acting is not None:
+        return principal.acting
+    if principal.customer_id is not None:
+        return f"customers:{principal.customer_id}"
+    return f"carts:{principal.cart_id}" if principal.cart_id is not None else f"tokens:{principal.token_id}"
+
+
+async def record(
+    connection: Connection,
+    store: Store,
+    name: str,
+    resource_id: str,
+    *,
+    actor: str,
+    payload: Mapping[str, object] | None = None,
+) -> str:
+    """Write one event in the caller's transaction. Returns its id.
+
+    `actor` is a type with an id (`customers:<id>`), or a type alone (`workers`).
+    """
+    event = Event(name, resource_id, payload or {})
+    await record_all(connection, store, [event], actor=actor)
+    return event.id
+
+
+async def record_all(connection: Connection, store: Store, events: Sequence[Event], *, actor: str) -> None:
+    """Write several events in the caller's transaction, with the id of the request that caused them.
+
+    Runs one statement, and more only while other transactions write events of the same resources.
+    """
+    actor_type, _, actor_id = actor.partition(":")
+    at = clock.now(store)
+    pending = list(events)
+    while pending:
+        written = await _RECORD(
+            connection,
+            store=store.id,
+            ids=[event.id for event in pending],
+            names=[event.name for event in pending],
+            resource_ids=[event.resource_id for event in pending],
+            payloads=[orjson.dumps(dict(event.payload)).decode() for event in pending],
+            actor_type=actor_type,
+            actor_id=actor_id or None,
+            at=at,
+            request_id=correlation.request_id.get(),
+        )
+        ids = set(written)
+        pending = [event for event in pending if event.id not in ids]

@@ -1,0 +1,180 @@
+"""Many operations in one transaction: each takes effect in its turn, and all do or none (ext/atomic, "Processing").
+
+An operation goes the way of the request that it stands for: the same creating operations, writers and hooks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from schemas.resource import Resource
+from service.errors import PreconditionFailed, PreconditionRequired, TooLarge
+from service.jsonapi.atomic import Operation, pointing
+from service.jsonapi.body import Draft, not_found
+from service.jsonapi.document import Row
+from service.jsonapi.query import Selection
+from service.operations.generic.change import Change, Locked
+from service.operations.generic.created import Create, Created
+from service.operations.generic.writing import Deferred, Writer
+from service.principal import Principal
+from service.store import read
+from service.store.pool import Connection
+
+MOST_SECONDS = 30
+"""How long a batch may have taken when its last operation begins."""
+
+_Key = tuple[type[Resource], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An operation and what carries it out: what makes resources of its type, or what changes them."""
+
+    operation: Operation
+    by: Create | Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A resource that an operation made or changed, as its result is to show it."""
+
+    selection: Selection
+    row: Row
+    created: Created
+
+
+async def run(connection: Connection, principal: Principal, steps: Sequence[Step]) -> list[Shown | None]:
+    """Carry out operations in their order, in the caller's transaction; gives what the result of each is to show.
+
+    That is a resource as it is in the end, or before a later operation that changes it again or removes it, and None
+    for what has nothing to show. Raises ApiError subclasses with pointers into the document of the operations;
+    then the caller's transaction must be rolled back.
+    """
+    batch, began = _Batch(connection, principal, len(steps)), time.monotonic()
+    for position, step in enumerate(steps):
+        await batch.prepare(step)
+        with pointing(position):
+            if time.monotonic() - began > MOST_SECONDS:
+                raise TooLarge(
+                    "The operations before this one took more than {seconds} seconds: send fewer at a time.",
+                    seconds=MOST_SECONDS,
+                    meta={"limit": MOST_SECONDS},
+                )
+            await batch.carry_out(step, position)
+    await batch.finish()
+    await batch.read()
+    return batch.results
+
+
+class _Batch:
+    """What the operations of a batch have done so far.
+
+    `_own` are the resources that nobody else can have changed since: those that it made, or checked the version of.
+    `_unread` are those that results are to show, each at a position; they are read together as late as may be.
+    `_deferred` are wholes that are finished once for many operations on their parts, all of them of one writer.
+    """
+
+    def __init__(self, connection: Connection, principal: Principal, length: int) -> None:
+        self.results: list[Shown | None] = [None] * length
+        self._connection = connection
+        self._principal = principal
+        self._own: set[_Key] = set()
+        self._unread: dict[_Key, tuple[int, Created]] = {}
+        self._deferred: dict[tuple[Writer, str], tuple[int, Change]] = {}
+
+    async def prepare(self, step: Step) -> None:
+        """Settle what an operation may depend on, and read what it changes again, or might remove.
+
+        What removes a resource may take others along, and so may operations that do more than write one resource.
+        """
+        operation = step.operation
+        if any(writer is not step.by for writer, _ in self._deferred):
+            await self.finish()
+        removes = operation.code == "remove" and not operation.relationship
+        if removes or not isinstance(step.by, Writer):
+            await self.read([key for key, (position, _) in self._unread.items() if self.results[position] is None])
+        elif (key := (operation.resource, operation.id)) in self._unread:
+            await self.read([key])
+            del self._unread[key]
+
+    async def carry_out(self, step: Step, position: int) -> None:
+        """Let an operation take effect, at its position."""
+        operation, deferred = step.operation, Deferred()
+        if operation.code == "add" and operation.draft is not None:
+            created = await self._make(step.by, operation.draft, deferred)
+            self._own.add((operation.resource, created.id))
+        else:
+            assert isinstance(step.by, Writer)  # noqa: S101 -- nothing else changes what is there
+            created = Created(str(operation.id))
+            await self._change(step.by, operation, deferred)
+        if operation.draft is not None:
+            self._unread[operation.resource, created.id] = (position, created)
+        self._deferred |= {key: (position, change) for key, change in deferred.items()}
+
+    async def _make(self, by: Create | Writer, draft: Draft, deferred: Deferred) -> Created:
+        if isinstance(by, Writer):
+            return Created(await by.create(self._connection, self._principal, draft, deferred))
+        return await by(self._connection, self._principal, draft)
+
+    async def _change(self, writer: Writer, operation: Operation, deferred: Deferred) -> None:
+        connection, principal = self._connection, self._principal
+        locked = await writer.lock(connection, principal, operation.resource, str(operation.id))
+        self._check_version(locked, operation.version)
+        if operation.relationship:
+            name, linked = operation.relationship, operation.linked
+            await writer.relate(connection, principal, locked, name, linked, code=operation.code)
+        elif operation.draft is not None:
+            await writer.update(connection, principal, locked, operation.draft, deferred)
+        else:
+            await writer.remove(connection, principal, locked, deferred)
+
+    def _check_version(self, locked: Locked, wanted: int | None) -> None:
+        """Compare a resource's version with the one that the client names, as If-Match does for a single request.
+
+        Once is enough: what was locked and checked, or made here, is changed by operations of the batch alone.
+        """
+        key = (locked.resource, locked.id)
+        if key in self._own:
+            return
+        if wanted is None:
+            if self._principal.demands_if_match:
+                raise PreconditionRequired(
+                    "This store requires the version that was read on every change: send it as `version` in the `meta`"
+                    " of the operation."
+                )
+            return
+        if wanted != locked.version:
+            raise PreconditionFailed(
+                "The resource has changed: it is at version {version} now.",
+                version=locked.version,
+                pointer="/meta/version",
+            )
+        self._own.add(key)
+
+    async def finish(self) -> None:
+        """Settle the wholes that wait for it."""
+        for (writer, _), (position, change) in self._deferred.items():
+            with pointing(position):
+                await writer.after_write(change)
+        self._deferred.clear()
+
+    async def read(self, keys: Iterable[_Key] | None = None) -> None:
+        """Read what results are to show, all or these: one statement per type. What is gone stays as it was read."""
+        wanted: dict[type[Resource], list[str]] = {}
+        for resource, id_ in self._unread if keys is None else keys:
+            wanted.setdefault(resource, []).append(str(id_))
+        if wanted:
+            await self.finish()
+        viewer = self._principal.viewer
+        for resource, ids in wanted.items():
+            selection = Selection(resource)
+            rows = await read.several(self._connection, viewer, selection, ids)
+            for id_ in ids:
+                position, created = self._unread[resource, id_]
+                if id_ in rows:
+                    self.results[position] = Shown(selection, rows[id_], created)
+                elif self.results[position] is None:
+                    with pointing(position):
+                        raise not_found(resource.type_)

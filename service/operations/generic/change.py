@@ -1,0 +1,112 @@
+"""A change to a resource, as its writer sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from schemas.kinds import Json
+from schemas.rendering import Rendering
+from schemas.resource import Resource
+from service.errors import ApiError
+from service.jsonapi.body import Draft
+from service.principal import Principal, Store, Viewer
+from service.store.pool import Connection
+from service.store.write import Columns
+
+OF_THE_CLIENT = frozenset({"reference", "reference_origin", "metadata"})
+"""Attributes that stay the client's own: they may change whatever state a resource is in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A resource that is about to change, with all its columns, and those of the whole that it is part of."""
+
+    resource: type[Resource]
+    id: str
+    row: Columns
+    whole: Columns
+
+    @property
+    def version(self) -> int:
+        """The version that the change starts from."""
+        return int(self.row["version"])
+
+
+@dataclass(slots=True)
+class Change:
+    """What is about to be written of a draft: hooks add columns and note problems.
+
+    `before` are the columns of the resource as it is, empty for a new one; `whole` those of what it is part of.
+    `happened` are the verbs that `before_write` did, each an event of its own (`activate`); `kept` is what it leaves
+    for `after_write`.
+    """
+
+    connection: Connection
+    principal: Principal
+    draft: Draft
+    at: datetime
+    before: Columns = field(default_factory=dict)
+    whole: Columns = field(default_factory=dict)
+    columns: dict[str, Any] = field(default_factory=dict)
+    joins: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    problems: list[ApiError] = field(default_factory=list)
+    happened: list[str] = field(default_factory=list)
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def store(self) -> Store:
+        """The store that it happens in."""
+        return self.principal.store
+
+    @property
+    def rendering(self) -> Rendering:
+        """How its sender sees resources."""
+        return self.draft.rendering or Rendering("", self.store.mode, self.store.locale, self.at)
+
+    @property
+    def resource(self) -> type[Resource]:
+        """The type of the resource."""
+        return self.draft.resource
+
+    @property
+    def id(self) -> str:
+        """The id of the resource, settled by now also for a new one."""
+        return str(self.draft.id)
+
+    @property
+    def viewer(self) -> Viewer:
+        """Whose eyes it is seen with."""
+        return self.principal.viewer
+
+    @property
+    def new(self) -> bool:
+        """Whether the resource is being made."""
+        return not self.before
+
+    def value(self, column: str) -> Any:
+        """What a column will hold."""
+        return self.columns[column] if column in self.columns else self.before.get(column)
+
+    def only_of_the_client(self) -> bool:
+        """Whether nothing changes but what is the client's own, and tags."""
+        return self.changed().keys() <= OF_THE_CLIENT
+
+    def sets(self, *columns: str) -> bool:
+        """Whether one of these columns is set by a new resource, or set to something else than before."""
+        return any(column in self.columns and not self._holds(column, self.columns[column]) for column in columns)
+
+    def changed(self) -> dict[str, Any]:
+        """The columns that will hold something else than before; JSON is compared as JSON."""
+        return {column: value for column, value in self.columns.items() if not self._holds(column, value)}
+
+    def _holds(self, column: str, value: Any) -> bool:
+        if self.new:
+            return False
+        held = self.before.get(column)
+        if isinstance(self.resource.columns().get(column), Json) and held is not None and value is not None:
+            return bool(orjson.loads(held) == orjson.loads(value))
+        return bool(held == value)

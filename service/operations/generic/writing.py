@@ -1,0 +1,324 @@
+"""Creating, changing and deleting resources: generic, with hooks for what a type does beyond keeping its fields.
+
+Everything happens in the caller's transaction, under the lock of the row, and of the whole that it is part of (the cart
+of a cart item), taken first. Problems that the database would report one at a time are looked for beforehand, so that
+all of them are told at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import orjson
+
+from schemas.graph import PUBLIC, graph
+from schemas.kinds import Json
+from schemas.relationships import ToMany, ToOne
+from schemas.rendering import Rendering
+from schemas.resource import Resource
+from service import clock
+from service.errors import ApiError, Forbidden, raise_all
+from service.jsonapi.atomic import Code
+from service.jsonapi.body import Draft, Echo, Linked, not_found, read_only
+from service.jsonapi.document import layout, serializer
+from service.jsonapi.query import Selection
+from service.operations.events import outbox
+from service.operations.generic import tagging
+from service.operations.generic.change import Change, Locked
+from service.operations.generic.created import Created
+from service.operations.generic.phases import Interlude
+from service.principal import Principal
+from service.store import write
+from service.store.pool import Connection
+from service.store.write import Columns
+
+
+class Writer:
+    """How a type is written. The base keeps what was sent; a type that does more overrides its moments.
+
+    A change goes through `before_write`, one statement, and `after_write`; a deletion through `before_delete`. `whole`
+    names the relationship to what a resource is part of and is locked with; then `after_write` looks at the whole
+    alone, so that many changes of its parts need it once.
+    """
+
+    whole: ClassVar[str] = ""
+
+    async def before_write(self, change: Change) -> None:
+        """Work out columns that follow from what was sent, and note problems. Nothing is written yet."""
+
+    async def after_write(self, change: Change) -> None:
+        """Bring up to date what depends on the resource. A part's runs also after the part was deleted."""
+
+    async def before_delete(self, change: Change) -> None:
+        """Note what keeps a resource from being deleted. Resources that refer to it do so anyway."""
+
+    async def create(
+        self, connection: Connection, principal: Principal, draft: Draft, deferred: Deferred | None = None
+    ) -> str:
+        """Make the resource of a draft and return its id. Raises ApiError subclasses, all problems at once.
+
+        With `deferred`, here and below, a part's whole is noted there, and the caller calls `after_write` for it.
+        """
+        _check_customer(principal, draft.resource, creating=True)
+        draft = replace(draft, id=draft.id or clock.new_id())
+        change = Change(connection, principal, draft, clock.now(principal.store), columns={"id": draft.id})
+        _own(change)
+        await _check_linkage(change)
+        raise_all(change.problems)
+        if self.whole:
+            change.whole = await self._lock_whole(change, draft.related(self.whole))
+        _take(change)
+        await self._complete(change)
+        await write.insert(connection, principal.store.id, draft, change.columns, change.joins, at=change.at)
+        await _record(change, "create")
+        await self._finish(change, deferred)
+        return change.id
+
+    async def create_in_steps(
+        self, connection: Connection, principal: Principal, draft: Draft
+    ) -> Created | Interlude[Created]:
+        """Make the resource of a draft in as many transactions as that takes. `create` does it in one, or refuses."""
+        return Created(await self.create(connection, principal, draft))
+
+    async def update_in_steps(
+        self, connection: Connection, principal: Principal, locked: Locked, draft: Draft
+    ) -> Interlude[None] | None:
+        """Change a locked resource, in as many transactions as that takes. `update` does it in one, or refuses."""
+        await self.update(connection, principal, locked, draft)
+        return None
+
+    async def lock(self, connection: Connection, principal: Principal, resource: type[Resource], id_: str) -> Locked:
+        """Take hold of a resource before it changes. Raises NotFound when the principal can see none of this id."""
+        viewer = principal.viewer
+        whole: Columns = {}
+        if self.whole:
+            relationship = resource.relationships[self.whole]
+            assert isinstance(relationship, ToOne)  # noqa: S101 -- a part has one whole
+            parent = await write.parent_id(connection, viewer, resource, id_, relationship)
+            locked = parent and await write.lock(connection, viewer, graph[relationship.type_], parent)
+            whole = locked or {}
+        row = await write.lock(connection, viewer, resource, id_)
+        if row is None:
+            raise not_found(resource.type_)
+        return Locked(resource, id_, row, whole)
+
+    async def update(
+        self,
+        connection: Connection,
+        principal: Principal,
+        locked: Locked,
+        draft: Draft,
+        deferred: Deferred | None = None,
+    ) -> None:
+        """Change a locked resource as a draft says. Raises ApiError subclasses, all problems at once.
+
+        What is so already is not written again: then version and `updated_at` stay, and no event is written.
+        """
+        _check_customer(principal, draft.resource)
+        at = clock.now(principal.store)
+        change = Change(connection, principal, draft, at, before=locked.row, whole=locked.whole)
+        await _check_echoes(change)
+        await _check_linkage(change)
+        _take(change)
+        await self._complete(change)
+        change.columns = change.changed()
+        if not change.columns and not change.joins and not change.happened:
+            return
+        await write.update(connection, principal.store.id, draft, change.columns, change.joins, at=at)
+        await _record(change, "update")
+        await self._finish(change, deferred)
+
+    async def relate(
+        self, connection: Connection, principal: Principal, locked: Locked, name: str, linked: Linked, *, code: Code
+    ) -> None:
+        """Replace what a relationship holds (`update`), or `add` members to it or `remove` them, if it is to-many.
+
+        What it has already is kept once, what is no member is no problem. Raises Forbidden where customers don't change
+        it, else as `update` does, with pointers into the relationship's own document.
+        """
+        if principal.owner is not None and locked.resource.relationships[name].guarded:
+            raise Forbidden("{name} of {type} is changed by integrations only.", name=name, type=locked.resource.type_)
+        if code != "update":
+            ids = _listed(linked)
+            held = await write.linked(connection, principal.viewer, locked.resource, locked.id, name)
+            others = tuple(sorted(held.difference(ids)))
+            # Those that were sent come first, so that pointers count them as the document does.
+            linked = (*ids, *others) if code == "add" else others
+        with _pointing_at_linkage(name):
+            draft = Draft(locked.resource, locked.id, relationships={name: linked})
+            await self.update(connection, principal, locked, draft)
+
+    async def remove(
+        self, connection: Connection, principal: Principal, locked: Locked, deferred: Deferred | None = None
+    ) -> None:
+        """Delete a locked resource. Raises InvalidState when its state, or others that refer to it, forbid it."""
+        _check_customer(principal, locked.resource, deleting=True)
+        draft = Draft(locked.resource, locked.id)
+        change = Change(connection, principal, draft, clock.now(principal.store), locked.row, locked.whole)
+        await self.before_delete(change)
+        raise_all(change.problems)
+        await write.delete(connection, principal.store.id, locked.resource, locked.id)
+        await _record(change, "destroy")
+        if self.whole:
+            await self._finish(change, deferred)
+
+    async def _finish(self, change: Change, deferred: Deferred | None) -> None:
+        if deferred is None or not self.whole:
+            await self.after_write(change)
+        else:
+            deferred[self, change.whole["id"]] = change
+
+    async def _complete(self, change: Change) -> None:
+        await _take_joins(change)
+        await self.before_write(change)
+        raise_all(change.problems)
+
+    async def _lock_whole(self, change: Change, id_: str | None) -> Columns:
+        resource = graph[change.resource.relationships[self.whole].type_]
+        locked = id_ and await write.lock(change.connection, change.viewer, resource, id_)
+        if not locked:
+            raise not_found(resource.type_, change.draft.pointer(self.whole))
+        return locked
+
+
+Deferred = dict[tuple[Writer, str], Change]
+"""By writer and id the wholes whose `after_write` is still to come, each with the last change to a part of it."""
+
+
+@contextmanager
+def _pointing_at_linkage(name: str) -> Iterator[None]:
+    """Make pointers into a resource object, which the writer speaks of, ones into the document of a relationship."""
+    prefix = f"/data/relationships/{name}/data"
+    try:
+        yield
+    except ApiError as error:
+        for problem in error.problems:
+            pointer = problem.source.get("pointer")
+            if pointer is not None:
+                problem.source["pointer"] = "/data" + (pointer.removeprefix(prefix) if prefix in pointer else "")
+        raise
+
+
+def _check_customer(
+    principal: Principal, resource: type[Resource], *, creating: bool = False, deleting: bool = False
+) -> None:
+    """Raise Forbidden for what customers and guests don't do to a type at all."""
+    if principal.owner is None:
+        return
+    owned = resource.owners[principal.owner.type_]
+    if owned in (None, PUBLIC):
+        raise Forbidden("{type} are not changed by customers.", type=resource.type_)
+    if owned == "id" and (creating or deleting):
+        raise Forbidden("{type} are made and deleted by integrations only.", type=resource.type_)
+    if creating and any(attribute.guarded and attribute.required for attribute in resource.attributes.values()):
+        raise Forbidden("{type} are made by integrations only.", type=resource.type_)
+
+
+def _own(change: Change) -> None:
+    """A new resource is its maker's; saying so is fine, anything else that is guarded isn't."""
+    owner, resource = change.principal.owner, change.resource
+    path = resource.owner_path(root=owner.type_) if owner is not None else ()
+    own = path[0] if len(path) == 1 else None
+    if own is not None and owner is not None:
+        change.columns[own.column] = owner.id
+    for echo in change.draft.echoes:
+        if own is None or owner is None or resource.relationships.get(echo.name) is not own or echo.value != owner.id:
+            change.problems.append(read_only(echo.name, echo.pointer))
+
+
+async def _check_echoes(change: Change) -> None:
+    """Note each field that was sent though it can't be set, unless it says what is so already."""
+    if not change.draft.echoes:
+        return
+    shown = _shown(change.resource, change.before, change.rendering)
+    for echo in change.draft.echoes:
+        if echo.name in change.resource.attributes:
+            held = shown["attributes"].get(echo.name)
+            # In Python 0 is False, in JSON it is not.
+            same = held == echo.value and isinstance(held, bool) == isinstance(echo.value, bool)
+        else:
+            same = await _is_linked(change, echo)
+        if not same:
+            change.problems.append(read_only(echo.name, echo.pointer))
+
+
+async def _is_linked(change: Change, echo: Echo) -> bool:
+    relationship = change.resource.relationships[echo.name]
+    if isinstance(relationship, ToOne):
+        return bool(change.before[relationship.column] == echo.value)
+    held = await write.linked(change.connection, change.viewer, change.resource, change.id, echo.name)
+    return held == set(echo.value)
+
+
+def _shown(resource: type[Resource], row: Columns, rendering: Rendering) -> Mapping[str, Any]:
+    """A row as its resource object shows it, as JSON that was read again."""
+    selection = Selection(resource)
+    values = [row[column] for column in layout(selection)]
+    rendered = serializer(selection)(values, rendering, {})
+    shown: Mapping[str, Any] = orjson.loads(orjson.dumps(rendered))
+    return shown
+
+
+async def _check_linkage(change: Change) -> None:
+    """Note each identifier of a resource that isn't there, or not for the asker."""
+    wanted: dict[type[Resource], list[str]] = {}
+    for name, ids in change.draft.relationships.items():
+        wanted.setdefault(graph[change.resource.relationships[name].type_], []).extend(_listed(ids))
+    absent = await write.absent(change.connection, change.viewer, wanted)
+    for name, ids in change.draft.relationships.items() if absent else ():
+        type_ = change.resource.relationships[name].type_
+        pointer = change.draft.pointer(name)
+        many = isinstance(ids, tuple)
+        change.problems += [
+            not_found(type_, f"{pointer}/{position}" if many else pointer)
+            for position, id_ in enumerate(_listed(ids))
+            if (type_, id_) in absent
+        ]
+
+
+def _listed(ids: Linked) -> tuple[str, ...]:
+    if isinstance(ids, tuple):
+        return ids
+    return () if ids is None else (ids,)
+
+
+def _take(change: Change) -> None:
+    """The columns of what was sent."""
+    for name, value in change.draft.attributes.items():
+        declared = change.resource.attributes[name]
+        json = isinstance(declared, Json) and value is not None
+        change.columns[declared.column] = orjson.dumps(value).decode() if json else value
+    for name, ids in change.draft.relationships.items():
+        relationship = change.resource.relationships[name]
+        if isinstance(relationship, ToOne):
+            change.columns[relationship.column] = ids
+
+
+async def _take_joins(change: Change) -> None:
+    """What the to-many relationships that were sent, or that triggers work on, are to hold; only where that is new."""
+    wanted = {
+        name: set(ids)
+        for name, ids in change.draft.relationships.items()
+        if isinstance(change.resource.relationships[name], ToMany) and isinstance(ids, tuple)
+    }
+    touched = wanted.keys() | ({"tags"} if tagging.is_asked(change.draft) else set())
+    for name in sorted(touched):
+        held: set[str] = set()
+        if not change.new:
+            held = await write.linked(change.connection, change.viewer, change.resource, change.id, name)
+        ids = wanted.get(name, held)
+        if name == "tags":
+            ids = await tagging.apply(
+                change.connection, change.store, change.draft, ids, actor=outbox.actor(change.principal), at=change.at
+            )
+        if ids != held:
+            change.joins[name] = tuple(ids)
+
+
+async def _record(change: Change, happened: str) -> None:
+    names = [f"{change.resource.type_}.{verb}" for verb in (happened, *change.happened)]
+    recorded = [outbox.Event(name, change.id) for name in names]
+    await outbox.record_all(change.connection, change.store, recorded, actor=outbox.actor(change.principal))

@@ -1,0 +1,201 @@
+"""From a cart to an order that is placed: what orders do beyond being drafts.
+
+A cart becomes an order once, in one transaction under its lock: its items become lines at the prices of that moment,
+its addresses snapshots, a repeat link that made it counts a use. Whoever has that order made of a repeat link's cart
+has to be its customer: signed in, or by what the store asks for instead.
+"""
+
+from __future__ import annotations
+
+from limits import RateLimitItemPerDay
+
+from service import clock
+from service.errors import Forbidden, Gone, Invalid, InvalidState, TooManyRequests
+from service.operations.carts import contents
+from service.operations.carts.contents import Cart
+from service.operations.catalogue import buying, pricing
+from service.operations.events import outbox
+from service.operations.generic.change import Change
+from service.operations.parties import addresses, customers
+from service.principal import Principal
+from service.rules.outcomes import SourceLine
+from service.store import limits
+from service.store.pool import Connection
+from service.store.rows import Row
+from sql import queries
+
+CHECKOUT = queries("orders/checkout")
+
+ATTEMPTS = RateLimitItemPerDay(10, namespace="repeat_link_factors")
+"""How often somebody may try to say what a repeat link's customer would know."""
+
+FACTOR = "_repeat_link_factor"
+"""What a new order is sent with, and counted before the order is made: another transaction."""
+
+_CARRIED = (
+    "customer_id",
+    "customer_email",
+    "shipping_method_id",
+    "payment_method_id",
+    "repeat_link_id",
+    "source_order_id",
+    "root_order_id",
+)
+"""Columns of an order that are its cart's, unless something else is sent."""
+
+
+async def take_over(change: Change) -> Cart | None:
+    """Lock the cart of a new order and take over what it has; None with a problem noted when it can't be had."""
+    connection, store = change.connection, change.store
+    pointer, columns = change.draft.pointer("cart"), change.columns
+    row = await connection.fetchrow(CHECKOUT["take_over"], store.id, columns["cart_id"])
+    assert row is not None  # noqa: S101 -- linkage was checked
+    if row["status"] != "active":
+        change.problems.append(
+            InvalidState("The cart is {status}: no order can be made from it.", status=row["status"], pointer=pointer)
+        )
+        return None
+    _check_link(change, row, pointer)
+    if row["customer_id"] is not None and columns.get("customer_id", row["customer_id"]) != row["customer_id"]:
+        change.problems.append(
+            Invalid("customer - is not the customer of the cart", pointer=change.draft.pointer("customer"))
+        )
+    cart = await contents.recalculate(connection, store, columns["cart_id"])
+    for name in ("currency_code", "coupon_code"):
+        wanted = cart.currency_code if name == "currency_code" else _coupon(cart)
+        if columns.get(name, wanted) != wanted:
+            change.problems.append(
+                Invalid("{name} - differs from the cart's", name=name, pointer=change.draft.pointer(name))
+            )
+        columns[name] = wanted
+    await _check_items(change, cart, pointer)
+    found = dict(row) | await _buyer(change, row)
+    for name in _CARRIED:
+        columns.setdefault(name, found[name])
+    for name in ("billing_address_id", "shipping_address_id"):
+        columns.setdefault(name, row[name])
+    columns.setdefault("guest", columns["customer_id"] is None)
+    # Nobody but the customer, or the shop for the customer, pays from the wallet.
+    if change.principal.owner is None or change.principal.customer_id == columns["customer_id"]:
+        columns.setdefault("customer_payment_source_id", row["customer_payment_source_id"])
+    return cart
+
+
+def _coupon(cart: Cart) -> str | None:
+    """The coupon that takes something off a cart; an order has no other."""
+    return cart.coupon_code if cart.coupon_status == "applied" else None
+
+
+async def _check_items(change: Change, cart: Cart, pointer: str) -> None:
+    """Note what of a cart can't be bought as it is."""
+    if not cart.items:
+        change.problems.append(Invalid("cart - is empty", pointer=pointer, meta={"error": "blank"}))
+        return
+    items = [
+        SourceLine(
+            id=item.id,
+            item_type="skus",
+            sku_id=item.sku_id,
+            sku_code=item.sku_code,
+            name=item.name,
+            options=item.options,
+            quantity=item.quantity,
+            currency_code=cart.currency_code,
+            unit_amount_cents=item.unit_amount_cents,
+        )
+        for item in cart.items
+    ]
+    outcomes = await buying.today(
+        change.connection,
+        change.store,
+        items,
+        currency=cart.currency_code,
+        customer_group_id=cart.customer_group_id,
+        at=change.at,
+    )
+    change.problems += buying.check(outcomes, pointer, "cart_item")
+
+
+def _check_link(change: Change, row: Row, pointer: str) -> None:
+    """Note why the order of a repeat link's cart can't be made by who asks for it."""
+    principal = change.principal
+    if row["repeat_link_id"] is None:
+        return
+    if row["revoked"]:
+        change.problems.append(Gone("The repeat link of this cart was revoked.", pointer=pointer))
+    signed_in = principal.customer_id is not None and principal.customer_id == row["source_customer_id"]
+    if not (principal.owner is None or signed_in or principal.proven_link_id == row["repeat_link_id"]):
+        change.problems.append(
+            Forbidden(
+                "To order by a repeat link, sign in or prove to be the order's customer as the store requires.",
+                pointer=pointer,
+                meta={"error": "identity_required"},
+            )
+        )
+
+
+async def _buyer(change: Change, row: Row) -> dict[str, str | None]:
+    """Whose order a cart becomes: its customer's, or that of who is signed in, or of the order that a link repeats."""
+    of_link = row["repeat_link_id"] is not None
+    customer_id = change.columns.get("customer_id") or row["customer_id"] or change.principal.customer_id
+    email = row["customer_email"]
+    if of_link:
+        customer_id, email = customer_id or row["source_customer_id"], email or row["source_customer_email"]
+    if email is None and customer_id is not None:
+        found = await customers.find(change.connection, change.store, customer_id)
+        email = found and found.email
+    return {"customer_id": customer_id, "customer_email": email}
+
+
+async def keep_addresses(change: Change) -> None:
+    """Give an order copies of the addresses that it was told to use."""
+    columns = ("billing_address_id", "shipping_address_id")
+    copies = await addresses.snapshots(
+        change.connection,
+        change.store,
+        [change.columns.get(column) for column in columns],
+        customer_id=change.columns["customer_id"],
+        at=change.at,
+    )
+    change.columns |= dict(zip(columns, copies, strict=True))
+
+
+async def convert(change: Change, cart_id: str) -> None:
+    """Make the lines of an order of its cart's items, and close the cart."""
+    connection, store = change.connection, change.store
+    cart = await contents.lock(connection, store, cart_id)
+    items = [item.id for item in cart.items]
+    ids = [clock.new_id() for _ in items]
+    await connection.execute(CHECKOUT["make_lines"], store.id, change.id, ids, items, change.at)
+    await connection.execute(CHECKOUT["convert"], store.id, cart_id, change.at)
+    link_id = change.columns["repeat_link_id"]
+    if link_id is not None and await connection.fetchval(CHECKOUT["use_link"], store.id, link_id, change.at) is None:
+        raise Gone(
+            "The repeat link of this cart has led to its maximum number of orders.",
+            pointer=change.draft.pointer("cart"),
+        )
+    coupon_code = change.columns["coupon_code"]
+    if coupon_code is not None:
+        await pricing.use_coupon(connection, store, coupon_code, at=change.at, pointer=change.draft.pointer("cart"))
+    actor = outbox.actor(change.principal)
+    await outbox.record(connection, store, "carts.convert", cart_id, actor=actor)
+
+
+async def count_factor(connection: Connection, principal: Principal, link_id: str) -> None:
+    """Count an attempt to say what a repeat link's customer would know. Raises TooManyRequests."""
+    at = clock.now()
+    window = await limits.hit(connection, principal.store.id, ATTEMPTS, link_id, at=at)
+    if window.hits > ATTEMPTS.amount:
+        seconds = max(int((window.expires_at - at).total_seconds()), 1)
+        raise TooManyRequests(
+            "Too many answers were tried with this link; sign in instead.", headers={"Retry-After": str(seconds)}
+        )
+
+
+def knows(answers: list[str], said: str) -> bool:
+    """Whether what was said is one of the answers; blanks, hyphens and capitals don't matter."""
+    return any(_plain(said) == _plain(answer) for answer in answers)
+
+
+def _plain(text: str) -> str:
+    return "".join(text.split()).replace("-", "").casefold()

@@ -1,0 +1,148 @@
+"""What the stand-in checkout shows of a cart, to somebody who holds no more than its session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from service import clock
+from service.errors import NotFound
+from service.gateways import usable
+from service.operations.access import sessions
+from service.principal import Principal, Store
+from service.rules import masks
+from service.store.pool import Connection
+from service.store.statements import Many, One
+
+
+class Item(NamedTuple):
+    """A line of the cart."""
+
+    name: str
+    quantity: int
+    unit_amount_cents: int
+    total_amount_cents: int
+
+
+class Method(NamedTuple):
+    """A way to ship or to pay (`kind`) that can be chosen, and its price; a way to pay leads through a gateway."""
+
+    kind: str
+    id: str
+    name: str
+    price_amount_cents: int
+    gateway: str | None
+
+
+class Row(NamedTuple):
+    """A cart, and the order that it became, with the amounts of whichever it is by now."""
+
+    order_id: str | None
+    order_code: str | None
+    status: str
+    currency_code: str
+    tax_included: bool
+    subtotal_amount_cents: int
+    shipping_amount_cents: int
+    payment_method_amount_cents: int
+    discount_amount_cents: int
+    total_tax_amount_cents: int
+    total_amount_cents: int
+    shipping_method_id: str | None
+    payment_method_id: str | None
+    billing_address_id: str | None
+    shipping_address_id: str | None
+    known: bool
+    factor: Literal["customer", "zip_code", "email"] | None
+    first_name: str | None
+    last_name: str | None
+    company: str | None
+    zip_code: str | None
+    ships: bool
+
+
+_PROGRESS = One("orders/demo_checkout.progress", Row)
+_ITEMS = Many("orders/demo_checkout.items", Item)
+_METHODS = Many("orders/demo_checkout.methods", Method)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A cart on its way: its lines and amounts, what the buyer still has to say, and nothing of whom it is for.
+
+    `order_code` is there once it became an order; `recipient` is masked, empty as long as there is no address. `factor`
+    is what somebody has to know or be who repeats an order by its link, None when nobody asks.
+    """
+
+    store: Store
+    order_id: str | None
+    order_code: str | None
+    placed: bool
+    currency_code: str
+    tax_included: bool
+    amounts: Sequence[tuple[str, int]]
+    total_tax_amount_cents: int
+    total_amount_cents: int
+    items: Sequence[Item]
+    recipient: str
+    needs_address: bool
+    needs_email: bool
+    shipping_methods: Sequence[Method]
+    payment_methods: Sequence[Method]
+    shipping_method_id: str | None
+    payment_method_id: str | None
+    factor: Literal["customer", "zip_code", "email"] | None
+
+
+async def holder(connection: Connection, store_id: int, session: str) -> Principal:
+    """Who holds the session of a cart in a store in test mode. Raises NotFound when there is none."""
+    principal = await sessions.find(connection, store_id, session)
+    if principal is None or principal.store.mode != "test":
+        raise NotFound("No open cart has this session.")
+    return principal
+
+
+async def progress(connection: Connection, principal: Principal) -> Progress:
+    """How far the cart is that somebody holds the session of: three statements."""
+    store, cart_id = principal.store, principal.cart_id
+    row = await _PROGRESS(connection, store=store.id, cart=cart_id)
+    assert row is not None  # noqa: S101 -- its session was good
+    items = await _ITEMS(connection, store=store.id, cart=cart_id)
+    methods = await _METHODS(
+        connection, store=store.id, currency=row.currency_code, at=clock.now(store), gateways=sorted(usable(store.mode))
+    )
+    offered = {
+        kind: [method for method in methods if method.kind == kind] for kind in ("shipping_method", "payment_method")
+    }
+    amounts = [
+        ("subtotal", row.subtotal_amount_cents),
+        ("shipping", row.shipping_amount_cents),
+        ("payment_costs", row.payment_method_amount_cents),
+        ("discount", row.discount_amount_cents),
+    ]
+    return Progress(
+        store=store,
+        order_id=row.order_id,
+        order_code=row.order_code,
+        placed=row.status in ("placed", "approved"),
+        currency_code=row.currency_code,
+        tax_included=row.tax_included,
+        amounts=[(name, cents) for name, cents in amounts if cents or name == "subtotal"],
+        total_tax_amount_cents=row.total_tax_amount_cents,
+        total_amount_cents=row.total_amount_cents,
+        items=items,
+        recipient=masks.address(
+            first_name=row.first_name,
+            last_name=row.last_name,
+            company=row.company,
+            zip_code=row.zip_code,
+        ),
+        needs_address=row.billing_address_id is None or (row.ships and row.shipping_address_id is None),
+        needs_email=not row.known,
+        shipping_methods=offered["shipping_method"] if row.ships else [],
+        payment_methods=offered["payment_method"],
+        shipping_method_id=row.shipping_method_id,
+        payment_method_id=row.payment_method_id,
+        factor=row.factor,
+    )

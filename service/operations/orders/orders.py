@@ -1,0 +1,168 @@
+"""Orders: numbered drafts, which may change until they are placed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from service.errors import Invalid, InvalidState
+from service.gateways import Gateways
+from service.jsonapi.body import Draft
+from service.operations.catalogue.methods import check_methods
+from service.operations.events import outbox
+from service.operations.generic.change import Change, Locked
+from service.operations.generic.created import Created
+from service.operations.generic.numbers import take_number
+from service.operations.generic.phases import Interlude
+from service.operations.generic.writing import Writer
+from service.operations.orders import checkout, placing, sums
+from service.operations.parties import customers
+from service.operations.parties.wallets import check_wallet
+from service.operations.subscriptions import of_orders
+from service.operations.tenant.terms import terms_of
+from service.principal import Principal
+from service.rules.order_codes import order_code
+from service.rules.states import OPEN_ORDERS, refused
+from service.store.pool import Connection
+from sql import queries
+
+CHECKOUT = queries("orders/checkout")
+
+_ALONE = ("_place", "_cancel")
+"""Triggers that take more than one transaction."""
+
+
+class Orders(Writer):
+    """Orders: numbered drafts or made of carts, with all that happens to them until they are approved or cancelled."""
+
+    async def create_in_steps(
+        self, connection: Connection, principal: Principal, draft: Draft
+    ) -> Created | Interlude[Created]:
+        """Make an order. What the buyer knows of a repeat link's order is counted before it is looked at."""
+        said, pointer = draft.triggers.get(checkout.FACTOR), draft.pointer(checkout.FACTOR)
+        cart_id = principal.cart_id or draft.related("cart")
+        draft = replace(
+            draft, triggers={name: value for name, value in draft.triggers.items() if name != checkout.FACTOR}
+        )
+        if said is None or cart_id is None or principal.owner is None:
+            return Created(await self.create(connection, principal, draft))
+        row = await connection.fetchrow(CHECKOUT["factor"], principal.store.id, cart_id)
+        if row is None:
+            return Created(await self.create(connection, principal, draft))
+        link_id = row["repeat_link_id"]
+        await checkout.count_factor(connection, principal, link_id)
+
+        async def nothing(_: Gateways) -> None:
+            """The attempt counts, whatever becomes of it."""
+
+        async def then(connection: Connection, _: None) -> Created:
+            if not checkout.knows(row["answers"], said):
+                raise Invalid(
+                    "_repeat_link_factor - does not match the order",
+                    pointer=pointer,
+                    meta={"error": "wrong_factor"},
+                )
+            return Created(await self.create(connection, replace(principal, proven_link_id=link_id), draft))
+
+        return Interlude(nothing, then)
+
+    async def update_in_steps(
+        self, connection: Connection, principal: Principal, locked: Locked, draft: Draft
+    ) -> Interlude[None] | None:
+        """Change a locked order, then place or cancel it where that is asked for."""
+        asked = [name for name in _ALONE if draft.triggers.get(name)]
+        if len(asked) > 1:
+            raise Invalid("One request can't both place and cancel an order.", pointer=draft.pointer(*asked))
+        if not asked:
+            await self.update(connection, principal, locked, draft)
+            return None
+        others = {
+            name: value for name, value in draft.triggers.items() if name not in (*asked, "_payment_source_token")
+        }
+        rest = replace(draft, triggers=others)
+        if rest.attributes or rest.relationships or rest.triggers or rest.echoes:
+            await self.update(connection, principal, locked, rest)
+        act = placing.place if asked == ["_place"] else placing.cancel
+        return await act(connection, principal, locked.id, draft)
+
+    async def before_write(self, change: Change) -> None:
+        """Fill in number, code and what store, customer and cart decide; check what can still change; do triggers."""
+        for name in (*_ALONE, checkout.FACTOR, "_payment_source_token"):
+            if change.draft.triggers.get(name):
+                pointer = change.draft.pointer(name)
+                change.problems.append(Invalid("{name} - takes a request of its own", name=name, pointer=pointer))
+        of_cart = change.new and change.columns.get("cart_id") is not None
+        cart = await checkout.take_over(change) if of_cart else None
+        if change.new:
+            await _begin(change)
+        elif change.before["status"] not in OPEN_ORDERS and not change.only_of_the_client():
+            problem = InvalidState("The order is {status}: it can't be changed.", status=change.before["status"])
+            change.problems.append(problem)
+        await check_methods(change)
+        await check_wallet(change)
+        if cart is not None:
+            change.columns |= {"tax_included": cart.tax_included, "discount_amount_cents": cart.discount_amount_cents}
+            await checkout.keep_addresses(change)
+        elif change.before.get("cart_id") is not None and change.sets("coupon_code"):
+            pointer = change.draft.pointer("coupon_code")
+            change.problems.append(
+                InvalidState("The order was made from a cart: its coupon is the cart's.", pointer=pointer)
+            )
+        if change.draft.triggers.get("_refresh_prices"):
+            _refresh(change)
+        if change.draft.triggers.get("_approve"):
+            _approve(change)
+        if change.draft.triggers.get(of_orders.TRIGGER):
+            await of_orders.prepare(change)
+
+    async def after_write(self, change: Change) -> None:
+        """Give an order of a cart its lines; work out the amounts and the status; make subscriptions of it."""
+        cart_id, actor = change.columns.get("cart_id"), outbox.actor(change.principal)
+        if change.new and cart_id is not None:
+            await checkout.convert(change, cart_id)
+        elif "refreshed_at" in change.columns:
+            await placing.refresh_prices(change.connection, change.store, change.id, change.at)
+        if change.value("status") in (None, *OPEN_ORDERS):
+            await sums.recalculate(change.connection, change.store, change.id, actor=actor)
+        if not change.new and change.columns.get("status") == "approved":
+            await outbox.record(change.connection, change.store, "orders.approve", change.id, actor=actor)
+        await of_orders.create(change)
+
+    async def before_delete(self, change: Change) -> None:
+        """Only drafts can be deleted; an order of a cart stays, as its cart does."""
+        if change.before["cart_id"] is not None:
+            change.problems.append(InvalidState("The order was made from a cart: it can't be deleted, only cancelled."))
+        if change.before["status"] not in OPEN_ORDERS:
+            problem = InvalidState("The order is {status}: it can't be deleted.", status=change.before["status"])
+            change.problems.append(problem)
+
+
+async def _begin(change: Change) -> None:
+    columns, terms = change.columns, await terms_of(change)
+    number = await take_number(change, "orders")
+    columns["number"] = number
+    columns["code"] = order_code(number, prefix=terms.order_prefix, suffix=terms.order_suffix)
+    columns.setdefault("currency_code", change.store.currency_code)
+    columns.setdefault("language_code", terms.locale)
+    columns["tax_included"] = terms.prices_include_tax
+    customer_id = columns.get("customer_id")
+    if customer_id is not None and "customer_email" not in columns:
+        customer = await customers.find(change.connection, change.store, customer_id)
+        columns["customer_email"] = customer and customer.email
+
+
+def _refresh(change: Change) -> None:
+    if change.value("cart_id") is None:
+        pointer = change.draft.pointer("_refresh_prices")
+        change.problems.append(
+            InvalidState("Only orders made from a cart can take over today's prices.", pointer=pointer)
+        )
+    change.columns["refreshed_at"] = change.at
+
+
+def _approve(change: Change) -> None:
+    status = change.before["status"]
+    reason = None if status == "approved" else refused(status, "approved")
+    if reason is not None:
+        change.problems.append(InvalidState("{reason}", reason=reason, pointer=change.draft.pointer("_approve")))
+    elif status != "approved":
+        change.columns |= {"status": "approved", "approved_at": change.at}

@@ -1,0 +1,48 @@
+"""Payments of runs that are asked for anew: the same order is placed again."""
+
+from __future__ import annotations
+
+from schemas.graph import graph
+from service import clock
+from service.errors import ApiError
+from service.jsonapi.body import Draft
+from service.operations.events import outbox
+from service.operations.generic.phases import Interlude
+from service.operations.orders import placing
+from service.operations.payments import attempts, dunning
+from service.principal import Principal, Store
+from service.store.pool import Connection
+
+
+async def retry(connection: Connection, store: Store, order_id: str) -> Interlude[None] | None:
+    """Place an order again whose payment is to be asked for anew; None when it isn't, any more.
+
+    Raises what keeps it from being placed, such as Invalid without stock; then the transaction must be rolled back, and
+    `put_off` is for another one. Afterwards PaymentRefused, as `placing.place` does.
+    """
+    if not await dunning.claim(connection, store, order_id):
+        return None
+    draft = Draft(graph["orders"], order_id, triggers={"_place": True})
+    return await placing.place(connection, Principal.of_service(store, outbox.WORKER), order_id, draft)
+
+
+async def put_off(connection: Connection, store: Store, order_id: str, error: ApiError) -> None:
+    """Note that an order could not even be placed: that counts as a refusal, and the ladder goes on.
+
+    No gateway is asked, so whatever the order lacks, its payment method too, doesn't keep this from being noted.
+    """
+    if not await dunning.claim(connection, store, order_id):
+        return
+    reason = error.problems[0].detail
+    attempt_id = await attempts.note_not_placed(connection, store, order_id, reason)
+    await dunning.refused(
+        connection,
+        store,
+        order_id,
+        attempt_id,
+        error="not_placed",
+        reason=reason,
+        hard=False,
+        actor=outbox.WORKER,
+        at=clock.now(store),
+    )

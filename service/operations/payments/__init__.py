@@ -1,0 +1,1 @@
+"""Attempts at payments, and what follows a refused one."""

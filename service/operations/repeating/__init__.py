@@ -1,0 +1,1 @@
+"""Reorders and repeat links."""

@@ -1,0 +1,260 @@
+"""Reorders: the lines of a past order put into a cart at the prices of today, in one transaction under the cart's lock.
+
+A preview is the same without the lock and without writing. The number of statements doesn't depend on the number of
+lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import orjson
+
+from service import clock
+from service.errors import Conflict, NotFound, PreviewStale
+from service.jsonapi.body import Draft
+from service.operations.carts import contents
+from service.operations.carts.contents import Cart, CartItem, Quote
+from service.operations.events import outbox
+from service.operations.generic.created import Created
+from service.operations.repeating import plans
+from service.operations.repeating.plans import CART, ORDER, Plan, SourceOrder, Wish
+from service.principal import Principal, Store
+from service.rules.outcome_texts import detail
+from service.rules.outcomes import Outcome, Policy, decide
+from service.store.pool import Connection
+from service.store.statements import Value
+
+_CREATE = Value("repeating/reorders.create", str)
+
+
+@dataclass(frozen=True, slots=True)
+class Reorder:
+    """How it went: `cart` is None when every line was skipped, `items` has for each outcome the id of its item."""
+
+    id: str
+    cart: Cart | None
+    outcomes: Sequence[Outcome]
+    items: Sequence[str | None]
+    digest: str
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many lines ended in each status."""
+        return counts(self.outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a reorder would come to: `quote` is None when every line would be skipped."""
+
+    plan: Plan
+    quote: Quote | None
+    digest: str
+
+
+async def create(connection: Connection, principal: Principal, draft: Draft) -> Created:
+    """Make the reorder of a POST /api/reorders.
+
+    Raises NotFound for an order or cart that is unknown, of another customer or never placed, Invalid for `lines` that
+    make no sense and for a cart that would hold too much, InvalidState for a cart that isn't active, Conflict for an id
+    that is taken, PreviewStale where the digest is not the expected one, ReorderDisabled where the store says so.
+    """
+    wish, order_id = wish_of(principal, draft)
+    made = await reorder(connection, principal.store, wish, order_id=order_id)
+    return Created(made.id)
+
+
+def wish_of(principal: Principal, draft: Draft) -> tuple[Wish, str | None]:
+    """What the document of a reorder, or of its preview, asks for, and the id of the order that it is about.
+
+    Raises Forbidden for a token that may not read orders.
+    """
+    principal.require("read_orders")  # as on WeMasy's route: the outcomes tell what was ordered
+    attributes = draft.attributes
+    wish = Wish(
+        customer_id=principal.customer_id,
+        actor=outbox.actor(principal),
+        locale=draft.locale or principal.store.locale,
+        policy=Policy(stock=attributes.get("stock_policy", "ignore")),
+        strategy=attributes.get("strategy", "append"),
+        cart_id=draft.related("cart"),
+        lines=attributes.get("lines"),
+        expected_digest=attributes.get("expected_digest"),
+        id=draft.id,
+        reference=attributes.get("reference"),
+        reference_origin=attributes.get("reference_origin"),
+        metadata=attributes.get("metadata", {}),
+    )
+    return wish, draft.related("source_order")
+
+
+async def reorder(
+    connection: Connection, store: Store, wish: Wish, *, order_id: str | None = None, number: int | None = None
+) -> Reorder:
+    """Repeat the order of this id or number: cart, reorder, outcomes and events, all in the caller's transaction.
+
+    The lines go into the wish's cart, else the customer's active cart, which is made if a line can be added. Raises as
+    `create` does, after which the transaction must be rolled back.
+    """
+    source = await plans.wished(connection, store, wish, order_id=order_id, number=number)
+    at = clock.now(store)
+    made = None
+    while made is None:
+        plan = await plans.plan(connection, store, source, wish, at=at, hold=True)
+        made = await _carry_out(connection, store, plan, at=at)
+    if wish.expected_digest not in (None, made.digest):
+        raise PreviewStale(
+            "The result of this reorder has changed since its preview.",
+            pointer="/data/attributes/expected_digest",
+            meta={"digest": made.digest},
+        )
+    await _write(connection, store, wish, source, made, at=at)
+    return made
+
+
+async def look(connection: Connection, store: Store, wish: Wish, *, order_id: str | None) -> Preview:
+    """What a reorder would come to now; writes and locks nothing. Raises as `create` does, but for the digest."""
+    source = await plans.wished(connection, store, wish, order_id=order_id, number=None)
+    at = clock.now(store)
+    plan = await plans.plan(connection, store, source, wish, at=at, hold=False)
+    if plan.empty:
+        return Preview(plan, None, plans.digest(plan, (), 0, 0))
+    with contents.pointing_at(CART if wish.cart_id is not None else ORDER):
+        if plan.found is not None and plan.keeps_cart:
+            items, _ = plan.fill(plan.found.items)
+            quote = await contents.quote_of(connection, store, plan.found, items, plan.catalogue, at=at)
+        else:
+            items, _ = plan.fill(())
+            currency, group = plan.currency_code, source.customer_group_id
+            quote = await contents.quote(connection, store, items, currency=currency, customer_group_id=group, at=at)
+    return Preview(plan, quote, plans.digest(plan, quote.items, quote.totals.discount, quote.totals.total))
+
+
+async def preview(connection: Connection, store: Store, source_order_id: str, *, policy: Policy) -> list[Outcome]:
+    """What would become of each line of an order in an empty cart of nobody in particular; writes nothing.
+
+    Prices are those for everybody, in the order's currency. Raises NotFound for an unknown order.
+    """
+    source = await plans.source_order(connection, store, source_order_id, None, None)
+    if source is None:
+        raise NotFound("There is no such order.")
+    for_everybody = replace(source, customer_group_id=None)
+    catalogue = await plans.catalogue(connection, store, for_everybody, None, at=clock.now(store))
+    return decide(source.lines, catalogue, {}, policy)
+
+
+def items_of(outcomes: Sequence[Outcome]) -> list[CartItem]:
+    """What an empty cart would hold once the outcomes are in it."""
+    return plans.merge((), outcomes)[0]
+
+
+async def fill(connection: Connection, store: Store, cart_id: str, outcomes: Sequence[Outcome]) -> list[str | None]:
+    """Put what can be had into an active cart, and bring the cart to today's prices.
+
+    Gives the id of the cart item of each outcome, None for skipped ones. Raises NotFound for an unknown cart,
+    InvalidState for one that isn't active, Invalid when it would hold too much.
+    """
+    cart = await contents.lock(connection, store, cart_id)
+    at = clock.now(store)
+    wanted = [outcome.item.sku_id for outcome in outcomes if outcome.item is not None]
+    catalogue = await contents.catalogue(connection, store, cart, wanted, at=at)
+    items, ids = plans.merge(cart.items, outcomes)
+    await contents.save(connection, store, cart, items, catalogue, at=at)
+    return ids
+
+
+def counts(outcomes: Sequence[Outcome]) -> Mapping[str, int]:
+    """How many outcomes there are of each status."""
+    statuses = [outcome.status for outcome in outcomes]
+    return {status: statuses.count(status) for status in ("added", "adjusted", "skipped")}
+
+
+async def _carry_out(connection: Connection, store: Store, plan: Plan, *, at: datetime) -> Reorder | None:
+    """Fill the cart, which is made where there is none to fill.
+
+    None when another transaction has made the customer's cart meanwhile: decide again on what that one holds.
+    """
+    wish, cart = plan.wish, plan.found
+    id_ = wish.id or clock.new_id()
+    if plan.empty:
+        nothing = [None] * len(plan.outcomes)
+        return Reorder(id_, None, plan.outcomes, nothing, plans.digest(plan, (), 0, 0))
+    if not plan.keeps_cart:
+        if cart is not None:
+            await contents.abandon(connection, store, cart, at=at, actor=wish.actor)
+        cart = await contents.create(
+            connection,
+            store,
+            currency=plan.currency_code,
+            customer_id=plan.source.customer_id,
+            at=at,
+            actor=wish.actor,
+        )
+    if cart is None:
+        return None
+    items, ids = plan.fill(cart.items)
+    with contents.pointing_at(CART if wish.cart_id is not None else ORDER):
+        cart = await contents.save(connection, store, cart, items, plan.catalogue, at=at)
+    digest = plans.digest(plan, cart.items, cart.discount_amount_cents, cart.total_amount_cents)
+    return Reorder(id_, cart, plan.outcomes, ids, digest)
+
+
+async def _write(
+    connection: Connection, store: Store, wish: Wish, source: SourceOrder, made: Reorder, *, at: datetime
+) -> None:
+    """Write the reorder with its outcomes and its event. Raises Conflict when the wish's id is taken."""
+    rows = [
+        outcome_columns(position, outcome, item, wish.locale)
+        for position, (outcome, item) in enumerate(zip(made.outcomes, made.items, strict=True))
+    ]
+    id_ = await _CREATE(
+        connection,
+        store=store.id,
+        id=made.id,
+        source_order=source.id,
+        cart=None if made.cart is None else made.cart.id,
+        customer=wish.customer_id or source.customer_id,
+        strategy=wish.strategy,
+        stock_policy=wish.policy.stock,
+        lines=None if wish.lines is None else orjson.dumps(wish.lines).decode(),
+        digest=made.digest,
+        **made.counts,
+        at=at,
+        outcomes=orjson.dumps(rows).decode(),
+        reference=wish.reference,
+        reference_origin=wish.reference_origin,
+        metadata=orjson.dumps(wish.metadata).decode(),
+        expected_digest=wish.expected_digest,
+    )
+    if id_ is None:
+        raise Conflict("A reorder with this id already exists.", pointer="/data/id")
+    payload = {f"{status}_count": count for status, count in made.counts.items()}
+    await outbox.record(connection, store, "reorders.create", made.id, actor=wish.actor, payload=payload)
+
+
+def outcome_columns(position: int, outcome: Outcome, cart_item_id: str | None, locale: str) -> dict[str, object]:
+    """An outcome as its table has it: id, position and what follows. Its amounts are in the currency of the order."""
+    line, item = outcome.line, outcome.item
+    comparable = item is not None and item.currency_code == line.currency_code
+    return {
+        "id": clock.new_id(),
+        "position": position,
+        "source_line_item_id": line.id,
+        "cart_item_id": cart_item_id,
+        "status": outcome.status,
+        "code": outcome.code,
+        "notices": outcome.notices,
+        "detail": detail(outcome, locale),
+        "name": line.name,
+        "sku_code": line.sku_code,
+        "sku_number": None if item is None else item.number,
+        "requested_quantity": outcome.requested_quantity,
+        "resulting_quantity": outcome.resulting_quantity,
+        "currency_code": line.currency_code,
+        # A line that stands for a discount has an amount below zero, but no price.
+        "previous_unit_amount_cents": max(outcome.previous_unit_amount_cents, 0),
+        "current_unit_amount_cents": outcome.current_unit_amount_cents if comparable else None,
+    }

@@ -1,0 +1,93 @@
+"""The calendar of a subscription, as calendar programs show it: runs of the past months and of the year to come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import takewhile
+from typing import Final, NamedTuple
+
+from service import clock
+from service.errors import Gone
+from service.operations.subscriptions import forecasts, order_subscriptions
+from service.principal import Store
+from service.rules import schedule
+from service.rules.calendar_tokens import CalendarKeys
+from service.store.pool import Connection
+from service.store.statements import Many, One
+
+BACK: Final = timedelta(days=180)
+AHEAD: Final = timedelta(days=365)
+MOST: Final = 100
+"""How far back and ahead the calendar goes, and how many runs it has at most either way."""
+
+RUNS: Final = frozenset({"planned", "due", "held", "claimed", "completed"})
+"""The statuses of occurrences that take place, or may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Date:
+    """A run in a calendar: its index among the subscription's, its instant, and whether it takes place."""
+
+    index: int
+    at: datetime
+    takes_place: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A calendar: whose it is, what is ordered each time (names with quantities), and when.
+
+    `version` is the subscription's, which last changed at `changed_at`.
+    """
+
+    store: Store
+    subscription_id: str
+    version: int
+    changed_at: datetime
+    products: Sequence[tuple[str, int]]
+    dates: Sequence[Date]
+
+
+class _Subscription(NamedTuple):
+    id: str
+    version: int
+    updated_at: datetime
+    store: Store
+
+
+class _Past(NamedTuple):
+    occurrence_index: int
+    scheduled_at: datetime
+    status: str
+
+
+class _Product(NamedTuple):
+    name: str
+    quantity: int
+
+
+_SUBSCRIPTION = One("subscriptions/calendars.subscription", _Subscription)
+_PAST = Many("subscriptions/calendars.past", _Past)
+_PRODUCTS = Many("subscriptions/calendars.products", _Product)
+
+
+async def open_feed(connection: Connection, keys: CalendarKeys, token: str) -> Feed:
+    """The calendar that a token opens; writes nothing. Raises Gone for a token that opens none, whatever the reason."""
+    named = keys.verify(token)
+    opened = None if named is None else await _SUBSCRIPTION(connection, store=named[0], subscription=named[1])
+    if opened is None:
+        raise Gone("This link doesn't work any more.")
+    store, id_ = opened.store, opened.id
+    at = clock.now(store)
+    past = await _PAST(connection, store=store.id, subscription=id_, after=at - BACK, most=MOST)
+    products = await _PRODUCTS(connection, store=store.id, subscription=id_)
+    standing = await order_subscriptions.standing_of(connection, store, id_)
+    entries = [] if standing is None else forecasts.first(schedule.upcoming(standing), MOST)
+    coming = takewhile(lambda entry: entry.scheduled_at <= at + AHEAD, entries)
+    dates = [
+        *(Date(run.occurrence_index, run.scheduled_at, run.status in RUNS) for run in reversed(past)),
+        *(Date(entry.index, entry.scheduled_at, entry.status in RUNS) for entry in coming),
+    ]
+    return Feed(store, id_, opened.version, opened.updated_at, products, dates)

@@ -1,0 +1,84 @@
+"""Forecasts: what a subscription will do, run by run, by the calendar and the code that do it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+from service import clock
+from service.operations.copies import targets
+from service.operations.subscriptions import order_subscriptions
+from service.operations.subscriptions.estimates import Estimate, estimates
+from service.operations.subscriptions.sweep import UNCOUNTABLE
+from service.principal import Store
+from service.rules import schedule
+from service.rules.increases import needs_approval
+from service.rules.schedule import Entry
+from service.store.pool import Connection
+
+FURTHEST: Final = 1_000
+"""How many occurrences ahead a forecast goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An occurrence to come; what it would come to is None for one that is left out."""
+
+    entry: Entry
+    estimate: Estimate | None
+    needs_approval: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Some of the occurrences to come in their order, and whether there are more; `terms` as `targets.terms` has them.
+
+    Without runs to come there are no terms.
+    """
+
+    runs: Sequence[Run]
+    more: bool = False
+    terms: Mapping[str, Any] | None = None
+
+
+async def look(
+    connection: Connection, store: Store, subscription_id: str, customer_id: str | None, *, offset: int, size: int
+) -> Forecast:
+    """A part of the forecast of a subscription, from an offset on; a customer (None: an integration) sees own ones.
+
+    Writes nothing; the number of statements depends on how often the catalogue is known to change, not on the size.
+    Raises NotFound when there is no such subscription.
+    """
+    standing = await order_subscriptions.standing_of(connection, store, subscription_id, customer_id)
+    if standing is None:
+        return Forecast([])
+    entries = first(schedule.forecast(standing, clock.now(store)), min(offset + size + 1, FURTHEST))
+    shown = entries[offset : offset + size]
+    terms = await targets.terms(connection, store, subscription_id)
+    # What the first one is compared with: the run before it, also where that is on another page.
+    before = [entry for entry in entries[:offset] if entry.status == "planned"][-1:]
+    running = [*before, *(entry for entry in shown if entry.status == "planned")]
+    found = await estimates(connection, store, terms, [entry.scheduled_at for entry in running])
+    by_index = {entry.index: estimate for entry, estimate in zip(running, found, strict=True)}
+    last: int | None = None
+    runs: list[Run] = []
+    for entry in [*before, *shown]:
+        estimate = by_index.get(entry.index)
+        held = False
+        if estimate is not None and estimate.total is not None:
+            base = estimate.compared_with if last is None else last
+            held = base is not None and needs_approval(estimate.total, base, terms["max_increase_percent"])
+            last = estimate.total
+        runs.append(Run(entry, estimate, held))
+    return Forecast(runs[len(before) :], more=len(entries) > offset + size, terms=terms)
+
+
+def first(entries: Iterable[Entry], most: int) -> list[Entry]:
+    """At most so many entries; those of a calendar that comes to an end of what can be counted stop there."""
+    found: list[Entry] = []
+    with suppress(*UNCOUNTABLE):
+        found.extend(islice(entries, most))
+    return found

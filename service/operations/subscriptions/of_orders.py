@@ -1,0 +1,128 @@
+"""Subscriptions of an order: made of its lines, begun when it is placed, ended when it is cancelled.
+
+Which lines are ordered again, and how often, the lines say by their `frequency`; the store's subscription models say
+which frequencies there are, and what a subscription is made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from schemas.graph import graph
+from service import clock
+from service.errors import Invalid, InvalidState
+from service.jsonapi.body import Draft
+from service.operations.events import outbox
+from service.operations.generic.change import Change
+from service.operations.subscriptions.order_subscriptions import SUBSCRIPTIONS, OrderSubscriptions
+from service.principal import Principal, Store
+from service.store.pool import Connection
+
+TRIGGER = "_create_subscriptions"
+"""The trigger that makes subscriptions of an order."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A subscription that an order is to have: of these lines, by this model."""
+
+    model_id: str
+    frequency: str
+    active: bool
+    line_ids: Sequence[str]
+
+
+class _OfLines(OrderSubscriptions):
+    """Subscriptions to some of an order's lines."""
+
+    def __init__(self, line_ids: Sequence[str]) -> None:
+        self._line_ids = line_ids
+
+    async def lines(self, change: Change) -> Sequence[str]:  # noqa: ARG002 -- the hook's signature
+        """The lines that it was made for."""
+        return self._line_ids
+
+
+async def prepare(change: Change) -> None:
+    """Find what subscriptions a placed order is to have; note why it can't. An order that has had them gets no more.
+
+    By a model's strategy there is one for all lines of a frequency, or one for each line. The oldest model that offers
+    a line's frequency counts. Raises Forbidden unless the asker may write subscriptions.
+    """
+    change.principal.require("update_subscriptions")
+    if change.before["subscription_created_at"] is not None:
+        return
+    pointer, status = change.draft.pointer(TRIGGER), change.before["status"]
+    if status not in ("placed", "approved"):
+        change.problems.append(
+            InvalidState(
+                "The order is {status}: subscriptions are made from placed orders.", status=status, pointer=pointer
+            )
+        )
+        return
+    rows = await change.connection.fetch(SUBSCRIPTIONS["lines_to_repeat"], change.store.id, change.id)
+    if not rows:
+        change.problems.append(Invalid("No line of the order has a frequency.", pointer=pointer))
+    change.problems += [
+        Invalid(
+            "{name}: no subscription model of the store offers the frequency {frequency!r}.",
+            name=row["name"],
+            frequency=row["frequency"],
+            pointer=pointer,
+            meta={"line_item_id": row["id"]},
+        )
+        for row in rows
+        if row["model_id"] is None
+    ]
+    together: dict[tuple[str, str], _Wanted] = {}
+    for row in rows:
+        key = (row["frequency"], row["id"] if row["strategy"] == "by_line_items" else "")
+        wanted = together.get(key) or _Wanted(row["model_id"], row["frequency"], row["auto_activate"], ())
+        together[key] = replace(wanted, line_ids=(*wanted.line_ids, row["id"]))
+    change.kept["subscriptions"] = list(together.values())
+    change.columns["subscription_created_at"] = change.at
+
+
+async def create(change: Change) -> None:
+    """Make the subscriptions that `prepare` found; those that aren't to begin by themselves are drafts."""
+    wanted: Sequence[_Wanted] = change.kept.get("subscriptions", ())
+    for one in wanted:
+        attributes = {"frequency": one.frequency, "activate_by_source_order": one.active}
+        draft = Draft(
+            graph["order_subscriptions"],
+            None,
+            attributes if one.active else attributes | {"starts_at": change.before["placed_at"]},
+            {"source_order": change.id, "subscription_model": one.model_id},
+        )
+        await _OfLines(one.line_ids).create(change.connection, change.principal, draft)
+    if wanted:
+        actor = outbox.actor(change.principal)
+        await outbox.record(change.connection, change.store, "orders.create_subscriptions", change.id, actor=actor)
+
+
+async def activate(connection: Connection, store: Store, order_id: str, *, actor: str) -> None:
+    """Begin the drafts that wait for their order to be placed, which it is now: their first run is a period later."""
+    at = clock.now(store)
+    for row in await connection.fetch(SUBSCRIPTIONS["waiting_for_order"], store.id, order_id):
+        begins = {} if row["starts_at"] is not None else {"anchor_at": at}
+        await _tell(connection, store, row["id"], "_activate", actor=actor, attributes=begins)
+
+
+async def cancel(connection: Connection, store: Store, order_id: str, *, actor: str) -> None:
+    """End the subscriptions of a cancelled order whose models say so."""
+    rows = await connection.fetch(SUBSCRIPTIONS["ending_with_order"], store.id, order_id)
+    for row in rows:
+        await _tell(connection, store, row["id"], "_cancel", actor=actor, attributes={})
+    if rows:
+        await outbox.record(connection, store, "orders.cancel_subscriptions", order_id, actor=actor)
+
+
+async def _tell(
+    connection: Connection, store: Store, id_: str, verb: str, *, actor: str, attributes: dict[str, datetime]
+) -> None:
+    """Have a subscription do what its trigger does, whoever it belongs to: whoever had the order may not see it."""
+    principal, writer, resource = Principal.of_service(store, actor), OrderSubscriptions(), graph["order_subscriptions"]
+    locked = await writer.lock(connection, principal, resource, id_)
+    await writer.update(connection, principal, locked, Draft(resource, id_, attributes, triggers={verb: True}))

@@ -1,0 +1,371 @@
+"""Subscriptions as clients write them: made from an order, begun, stopped, paused and changed.
+
+What a verb does to the schedule is worked out by `service.rules.schedule`; here the ledger and the subscription are
+kept in step with it, under the subscription's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from service import clock
+from service.errors import Invalid, InvalidState
+from service.jsonapi.body import blank, not_found
+from service.operations.copies import recurring_order_copies
+from service.operations.events import outbox
+from service.operations.events.outbox import Event
+from service.operations.generic.change import Change
+from service.operations.generic.numbers import take_number
+from service.operations.generic.writing import Writer
+from service.operations.parties.wallets import check_wallet
+from service.operations.payments import dunning
+from service.operations.subscriptions import sweep
+from service.principal import Store
+from service.rules.recurrence import Calendar, FrequencyError, anchored, check_frequency
+from service.rules.schedule import Advance, NotMovable, Standing, move_next, plan, skip_next
+from service.rules.states import SUBSCRIPTION_VERBS, SUBSCRIPTIONS_THAT_RUN
+from service.store.pool import Connection
+from service.store.write import Columns
+from service.texts import Either
+from sql import queries
+
+ITEMS = queries("subscriptions/items")
+
+SUBSCRIPTIONS = queries("subscriptions/subscriptions")
+
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = timedelta(days=36_525)
+"""Between these, from now, calendars are anchored: dates stay within what clocks and time zones can tell."""
+
+LONGEST_PAUSE: Final = timedelta(days=731)
+
+_CARRIED = (
+    "market_id",
+    "billing_address_id",
+    "shipping_address_id",
+    "shipping_method_id",
+    "customer_payment_source_id",
+)
+"""Columns of a subscription that are the source order's unless something else is sent."""
+
+_CALENDAR = ("frequency", "timezone", "last_day", "anchor_at")
+"""Columns that say where occurrences fall. When one changes, those to come are planned anew."""
+
+_BOUNDS = ("expires_at", "max_occurrences")
+"""Columns that say how long it goes on."""
+
+
+class OrderSubscriptions(Writer):
+    """Subscriptions: they take customer, addresses and items over from the order that they repeat."""
+
+    async def before_write(self, change: Change) -> None:
+        """Fill in what the source order has, do what verbs ask for, and keep the schedule in step."""
+        if change.new:
+            await self._begin(change)
+        elif change.before["status"] == "cancelled" and not change.only_of_the_client():
+            change.problems.append(InvalidState("The subscription is cancelled: it can't be changed."))
+        await check_wallet(change)
+        _check_calendar(change)
+        await _check_offered(change)
+        for verb in _asked(change):
+            self._do(change, verb)
+        if not change.problems:
+            await self._schedule(change)
+
+    async def after_write(self, change: Change) -> None:
+        """Write the ledger, the copies that were asked for and the events; a new one gets its order's items."""
+        if change.new:
+            await self._copy_items(change)
+        step: Advance | None = change.kept.get("step")
+        if step is not None:
+            await sweep.write_ledger(change.connection, change.store, change.id, step, anew=change.kept["anew"])
+        happened: list[Event] = []
+        if "run_now" in change.happened:
+            happened += await self._run_now(change)
+        if "cancel" in change.happened:
+            happened += await abort(change.connection, change.store, change.id, at=change.at)
+            await dunning.stop(change.connection, change.store, subscription_id=change.id)
+        elif not change.new and change.sets("customer_payment_source_id"):
+            await dunning.hurry(change.connection, change.store, change.id)
+        await outbox.record_all(change.connection, change.store, happened, actor=outbox.actor(change.principal))
+
+    async def before_delete(self, change: Change) -> None:
+        """Only drafts can be deleted."""
+        if change.before["status"] != "draft":
+            status = change.before["status"]
+            change.problems.append(InvalidState("The subscription is {status}: it can't be deleted.", status=status))
+
+    async def _begin(self, change: Change) -> None:
+        """What a new subscription takes over. It is active at once when its source order was placed already."""
+        columns = change.columns
+        source = await change.connection.fetchrow(
+            ITEMS["source_order"], change.store.id, change.draft.related("source_order")
+        )
+        assert source is not None  # noqa: S101 -- linkage was checked
+        columns["number"] = await take_number(change, "order_subscriptions")
+        columns.setdefault("timezone", change.store.timezone)
+        for column in ("customer_id", "customer_email"):
+            columns[column] = source[column]
+        for column in _CARRIED:
+            columns.setdefault(column, source[column])
+        columns["anchor_at"] = columns.get("starts_at") or source["placed_at"] or change.at
+        by_order = columns.get("activate_by_source_order", True)
+        if by_order and source["placed_at"] is not None and source["status"] != "cancelled":
+            columns["status"] = "active"
+            change.happened.append("activate")
+        elif by_order is False and "starts_at" not in columns:
+            change.problems.append(blank("starts_at", "/data"))
+
+    async def lines(self, change: Change) -> Sequence[str]:
+        """The lines of its source order that a new one repeats: all of them."""
+        source = await change.connection.fetchrow(
+            ITEMS["source_order"], change.store.id, change.value("source_order_id")
+        )
+        return (source and source["line_ids"]) or []
+
+    async def _copy_items(self, change: Change) -> None:
+        line_ids = await self.lines(change)
+        ids = [clock.new_id() for _ in line_ids]
+        await change.connection.execute(ITEMS["copy_items"], change.store.id, change.id, ids, list(line_ids), change.at)
+
+    def _do(self, change: Change, verb: str) -> None:
+        """Note what a verb changes. One that finds everything as it wants it changes nothing."""
+        status = change.value("status")
+        allowed = SUBSCRIPTION_VERBS[verb]
+        if status not in allowed:
+            change.problems.append(
+                InvalidState(
+                    "The subscription is {status}: _{verb} is for subscriptions that are {allowed}.",
+                    status=status,
+                    verb=verb,
+                    allowed=Either(sorted(allowed)),
+                    pointer=f"/data/attributes/_{verb}",
+                )
+            )
+            return
+        wanted = _EFFECTS[verb](change)
+        if wanted is None:
+            return
+        change.columns |= wanted
+        change.happened.append(verb)
+
+    async def _schedule(self, change: Change) -> None:
+        """Work out the next occurrences where something about them changes."""
+        verbs = change.happened
+        moved = change.sets("next_run_at") and change.value("next_run_at") is not None
+        if change.value("anchor_at") is None:
+            change.columns["anchor_at"] = change.at
+        begins = change.new or change.before["status"] == "draft"
+        recounted = begins or change.sets(*_CALENDAR) or "unpark" in verbs
+        if change.value("status") not in SUBSCRIPTIONS_THAT_RUN or change.value("parked_at") is not None:
+            return
+        if not (moved or recounted or change.sets(*_BOUNDS) or verbs):
+            return
+        standing = await self._standing(change, recounted=recounted)
+        ledger = {} if recounted else standing.entries
+        if "skip_next" in verbs:
+            standing = skip_next(standing)
+        if moved:
+            standing = _moved(change, standing)
+        step = plan(standing, ledger)
+        change.kept |= {"step": step, "anew": recounted}
+        overdue = step.next_run_at is not None and step.next_run_at < change.at
+        change.columns["next_run_at"] = change.at if overdue else step.next_run_at
+
+    async def _standing(self, change: Change, *, recounted: bool) -> Standing:
+        """How the subscription stands with what changes; counted anew it goes on from the last occurrence."""
+        columns = {**_DEFAULTS, **change.before, **change.columns}
+        standing = await _standing(change.connection, change.store, columns)
+        if not recounted:
+            return standing
+        calendar, last = standing.calendar, None
+        if not change.new and not change.sets("anchor_at"):
+            past = await sweep.entries(change.connection, change.store, change.id, standing.next_index - 1)
+            last = past.get(standing.next_index - 1)
+        if last is not None:
+            calendar = replace(calendar, anchor_at=last.nominal_at)
+        calendar = anchored(calendar, standing.next_index, change.at)
+        change.columns |= {"anchor_at": calendar.anchor_at, "anchor_index": calendar.anchor_index}
+        return replace(standing, calendar=calendar, entries={})
+
+    async def _run_now(self, change: Change) -> list[Event]:
+        """An extra run, outside of the schedule."""
+        copy_id = clock.new_id()
+        await change.connection.execute(
+            SUBSCRIPTIONS["order_extra_copy"], change.store.id, copy_id, change.id, change.at
+        )
+        await recurring_order_copies.enqueue(change.connection, change.store.id, copy_id)
+        return [Event("recurring_order_copies.create", copy_id)]
+
+
+async def abort(connection: Connection, store: Store, subscription_id: str, *, at: datetime) -> list[Event]:
+    """End what a cancelled subscription has ahead: copies that nobody is at aren't made, occurrences don't come."""
+    rows = await connection.fetch(SUBSCRIPTIONS["abort"], store.id, subscription_id, at)
+    return [Event("recurring_order_copies.abort", row["id"]) for row in rows]
+
+
+_DEFAULTS = {
+    "anchor_index": 0,
+    "next_index": 1,
+    "last_day": False,
+    "expires_at": None,
+    "paused_until": None,
+    "max_occurrences": None,
+    "catchup_policy": "run_once",
+}
+"""Columns of a new subscription that nothing was sent for, as the table fills them in."""
+
+
+def calendar_of(columns: Columns) -> Calendar:
+    """The calendar of a subscription."""
+    return Calendar(
+        columns["anchor_at"],
+        columns["timezone"],
+        columns["frequency"],
+        columns["anchor_index"],
+        last_day=columns["last_day"],
+    )
+
+
+async def standing_of(
+    connection: Connection, store: Store, subscription_id: str, customer_id: str | None = None
+) -> Standing | None:
+    """How a subscription that runs stands; None when it doesn't run by itself now, such as a draft.
+
+    Raises NotFound when there is none of this id, or none of the customer's.
+    """
+    row = await connection.fetchrow(SUBSCRIPTIONS["schedule"], store.id, subscription_id, customer_id)
+    if row is None:
+        raise not_found("order_subscriptions")
+    if row["status"] != "active" or row["next_run_at"] is None:
+        return None
+    return await _standing(connection, store, dict(row))
+
+
+async def replan(connection: Connection, store: Store, subscription: Columns, *, at: datetime) -> None:
+    """Bring the next run of a subscription, which the caller holds, in step with its ledger."""
+    if subscription["anchor_at"] is None or subscription["status"] == "cancelled":
+        return
+    step = plan(await _standing(connection, store, subscription))
+    await sweep.write_ledger(connection, store, subscription["id"], step)
+    overdue = step.next_run_at is not None and step.next_run_at < at
+    next_run_at = at if overdue else step.next_run_at
+    if next_run_at != subscription["next_run_at"]:
+        await connection.execute(SUBSCRIPTIONS["set_next_run"], store.id, subscription["id"], next_run_at, at)
+
+
+async def _standing(connection: Connection, store: Store, columns: Columns) -> Standing:
+    """How a subscription of these columns stands; one that has no id yet has no ledger."""
+    id_, most = columns.get("id"), columns["max_occurrences"]
+    ran = 0 if id_ is None or most is None else await sweep.runs(connection, store, id_)
+    return Standing(
+        calendar_of(columns),
+        columns["next_index"],
+        {} if id_ is None else await sweep.entries(connection, store, id_, columns["next_index"]),
+        expires_at=columns["expires_at"],
+        paused_until=columns["paused_until"],
+        runs_left=None if most is None else max(most - ran, 0),
+        catchup_policy=columns["catchup_policy"],
+    )
+
+
+def _asked(change: Change) -> list[str]:
+    """The verbs that were sent, without their underscore, in the order of the table."""
+    return [verb for verb in SUBSCRIPTION_VERBS if change.draft.triggers.get(f"_{verb}", False)]
+
+
+def _activated(change: Change) -> dict[str, Any] | None:
+    if change.value("status") == "active":
+        return None
+    wanted: dict[str, Any] = {"status": "active"}
+    if change.value("anchor_at") is None:
+        wanted["anchor_at"] = change.value("starts_at") or change.at
+    return wanted
+
+
+def _becomes(status: str) -> Callable[[Change], dict[str, Any] | None]:
+    def effect(change: Change) -> dict[str, Any] | None:
+        if change.value("status") == status:
+            return None
+        ended = {"cancelled_at": change.at, "next_run_at": None} if status == "cancelled" else {}
+        return {"status": status, **ended}
+
+    return effect
+
+
+def _paused(change: Change) -> dict[str, Any] | None:
+    until: datetime = change.draft.triggers["_pause_until"]
+    if not change.at < until <= change.at + LONGEST_PAUSE:
+        change.problems.append(
+            Invalid(
+                "_pause_until - must be later than now, and within two years",
+                pointer="/data/attributes/_pause_until",
+            )
+        )
+        return None
+    return None if change.value("paused_until") == until else {"paused_until": until}
+
+
+def _resumed(change: Change) -> dict[str, Any] | None:
+    return None if change.value("paused_until") is None else {"paused_until": None}
+
+
+def _unparked(change: Change) -> dict[str, Any] | None:
+    if change.value("parked_at") is None:
+        return None
+    return {"parked_at": None, "parked_reason": None, "unparked_at": change.at}
+
+
+_EFFECTS: Final[Mapping[str, Callable[[Change], dict[str, Any] | None]]] = {
+    "activate": _activated,
+    "deactivate": _becomes("inactive"),
+    "cancel": _becomes("cancelled"),
+    "pause_until": _paused,
+    "resume": _resumed,
+    "skip_next": lambda _: {},
+    "run_now": lambda _: {},
+    "unpark": _unparked,
+}
+"""Verb -> the columns that it sets, or None when there is nothing to do."""
+
+
+def _check_calendar(change: Change) -> None:
+    for name in ("anchor_at", "starts_at"):
+        at = change.value(name)
+        if change.sets(name) and at is not None and not EARLIEST <= at <= change.at + LATEST:
+            pointer = change.draft.pointer(name)
+            change.problems.append(Invalid("{name} - is too far from today", name=name, pointer=pointer))
+    if not change.sets("frequency", "last_day"):
+        return
+    try:
+        check_frequency(change.value("frequency"), last_day=bool(change.value("last_day")))
+    except FrequencyError as error:
+        pointer = change.draft.pointer("frequency", "last_day")
+        change.problems.append(Invalid("frequency - {reason}", reason=error.reason, pointer=pointer))
+
+
+async def _check_offered(change: Change) -> None:
+    """A subscription that a model led to changes to frequencies of that model only; what it has it may keep."""
+    model_id, frequency = change.value("subscription_model_id"), change.value("frequency")
+    if change.new or model_id is None or not change.sets("frequency"):
+        return
+    if not await change.connection.fetchval(SUBSCRIPTIONS["is_offered"], change.store.id, model_id, frequency):
+        pointer = change.draft.pointer("frequency")
+        change.problems.append(Invalid("frequency - is not offered by the subscription model", pointer=pointer))
+
+
+def _moved(change: Change, standing: Standing) -> Standing:
+    """The same with the next run moved to where it was sent."""
+    to: datetime = change.value("next_run_at")
+    pointer = change.draft.pointer("next_run_at")
+    if to <= change.at:
+        change.problems.append(Invalid("next_run_at - must be later than now", pointer=pointer))
+        return standing
+    try:
+        return move_next(standing, to)
+    except NotMovable as error:
+        change.problems.append(Invalid("next_run_at - {reason}", reason=error.reason, pointer=pointer))
+        return standing

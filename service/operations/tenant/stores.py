@@ -1,0 +1,141 @@
+"""Stores, the tenants: what a shop sets of its own, how one is made, and the facts that every request needs."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import datetime
+from urllib.parse import urlsplit
+
+import orjson
+
+from service import clock
+from service.errors import Conflict, Invalid
+from service.gateways.external import is_secret
+from service.operations.events import outbox
+from service.operations.generic.change import Change
+from service.operations.generic.writing import Writer
+from service.principal import Store
+from service.rules.ladders import POLICY, is_ladder
+from service.store.pool import Connection
+from service.store.statements import Command, One, Value
+
+
+class Stores(Writer):
+    """Stores: only one in test mode can keep the time of a test clock."""
+
+    async def before_write(self, change: Change) -> None:
+        """Check clock, gateway and policies."""
+        if change.sets("test_clock_id") and change.value("test_clock_id") is not None and change.store.mode != "test":
+            change.problems.append(
+                Invalid("test_clock - is for stores in test mode", pointer=change.draft.pointer("test_clock"))
+            )
+        url: str | None = change.value("gateway_url")
+        if change.sets("gateway_url") and url is not None and not _may_be_asked(url):
+            change.problems.append(
+                Invalid(
+                    "gateway_url - must be an https URL without a name and password",
+                    pointer=change.draft.pointer("gateway_url"),
+                )
+            )
+        _take_secret(change)
+        ladder = orjson.loads(change.value("policies")).get(POLICY, [])
+        if change.sets("policies") and not is_ladder(ladder):
+            change.problems.append(
+                Invalid(
+                    "policies - {name} must be at most 10 whole numbers of hours from 1 to 720",
+                    name=POLICY,
+                    pointer=change.draft.pointer("policies"),
+                )
+            )
+
+
+def _take_secret(change: Change) -> None:
+    secret: str | None = change.draft.triggers.get("_gateway_secret")
+    if secret is None:
+        return
+    if is_secret(secret):
+        change.columns["gateway_secret"] = secret
+    else:
+        change.problems.append(
+            Invalid(
+                "_gateway_secret - must be whsec_ followed by 24 to 64 bytes in base64",
+                pointer=change.draft.pointer("_gateway_secret"),
+            )
+        )
+
+
+def _may_be_asked(url: str) -> bool:
+    """Whether a gateway may have this URL: over TLS, or on this very machine, where it is being developed."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if not host or port == 0 or parts.username is not None or parts.fragment:
+        return False
+    return parts.scheme == "https" or host in ("localhost", "127.0.0.1", "::1")
+
+
+_CREATE = Value("tenant/stores.create", int)
+_CREATE_MARKET = Command("tenant/stores.create_market")
+_FIND = One("tenant/stores.find", Store)
+
+OPERATOR = "operators"
+"""The actor of what is done at the command line."""
+
+
+async def create(
+    connection: Connection,
+    *,
+    store_id: int,
+    name: str,
+    slug: str | None = None,
+    url: str | None = None,
+    currency_code: str = "EUR",
+    timezone: str = "UTC",
+    locale: str = "en_US",
+    mode: str = "test",
+    at: datetime,
+) -> Store:
+    """Make a store with its market and their events, in the caller's transaction.
+
+    The caller has checked the values; without a slug the store gets one from its name. Raises Invalid for a blank
+    name, Conflict when the number or the slug is taken.
+    """
+    if not name.strip():
+        raise Invalid("{name} - can't be blank", name="name")
+    slug = slug or slugify(name) or f"store-{store_id}"
+    made = await _CREATE(
+        connection,
+        store=store_id,
+        slug=slug,
+        name=name,
+        url=url,
+        currency_code=currency_code,
+        timezone=timezone,
+        locale=locale,
+        mode=mode,
+        at=at,
+    )
+    if made is None:
+        raise Conflict(
+            "There is already a store {store_id}, or another one with the slug {slug}.", store_id=store_id, slug=slug
+        )
+    store = Store(store_id, name, slug, mode, currency_code, locale, timezone)
+    market_id = clock.new_id()
+    await _CREATE_MARKET(connection, store=store_id, id=market_id, name=name, code=slug, at=at)
+    happened = [outbox.Event("stores.create", str(store_id)), outbox.Event("markets.create", market_id)]
+    await outbox.record_all(connection, store, happened, actor=OPERATOR)
+    return store
+
+
+async def find(connection: Connection, store_id: int) -> Store | None:
+    """Return the facts of a store, or None when no store has this number."""
+    return await _FIND(connection, store=store_id)
+
+
+def slugify(name: str) -> str:
+    """Return a name as lower-case letters, digits and hyphens, at most 63; empty when no character of it remains."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain)[:63].strip("-")

@@ -1,0 +1,25 @@
+"""What a store decides for new carts and orders."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from service.operations.generic.change import Change
+from service.store.statements import Only
+
+
+class Terms(NamedTuple):
+    """How order codes begin and end, whether prices include tax, and the language of a store."""
+
+    order_prefix: str
+    order_suffix: str
+    prices_include_tax: bool
+    locale: str
+
+
+_TERMS = Only("tenant/stores.terms", Terms)
+
+
+async def terms_of(change: Change) -> Terms:
+    """Return what the store of a change decides for new carts and orders."""
+    return await _TERMS(change.connection, store=change.store.id)

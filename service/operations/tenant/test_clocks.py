@@ -1,0 +1,130 @@
+"""Test clocks: a store in test mode can stop its time and move it by hand, with all that falls due on the way.
+
+Advancing is a job: it stops the clock at every instant at which something is due, runs the same sweep and the same
+copies as real time does, and goes on. It may break off anywhere and be taken up again: what was done is no longer due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+import orjson
+
+from service.errors import Invalid, InvalidState
+from service.operations.events import outbox
+from service.operations.generic.change import Change
+from service.operations.generic.writing import Writer
+from service.operations.tenant import stores
+from service.principal import Store
+from service.store import queue
+from service.store.pool import Connection
+from service.store.statements import Command, Many, One, Values
+
+ENTRYPOINT = "test_clocks"
+"""The name under which the queue knows the job that advances a clock."""
+
+LONGEST_ADVANCE: Final = timedelta(days=2 * 366)
+"""How far a clock goes in one step."""
+
+
+class _Stop(NamedTuple):
+    frozen_at: datetime
+    advancing_to: datetime
+    due_at: datetime | None
+
+
+class Stranded(NamedTuple):
+    """A clock on its way, and the instant that it goes to."""
+
+    store_id: int
+    id: str
+    goal: datetime
+
+
+_NEXT_STOP = One("tenant/test_clocks.next_stop", _Stop)
+_STOP = Command("tenant/test_clocks.stop")
+_ARRIVE = Command("tenant/test_clocks.arrive")
+_LIVE_COPIES = Values("tenant/test_clocks.live_copies", str)
+_STRANDED = Many("tenant/test_clocks.stranded", Stranded)
+
+
+class TestClocks(Writer):
+    """Test clocks: made standing still, advanced by `_advance_to`."""
+
+    __test__ = False  # for pytest: no chapter of tests
+
+    async def before_write(self, change: Change) -> None:
+        """Check where it is to go; on its way it takes no other order."""
+        if change.new and change.store.mode != "test":
+            change.problems.append(
+                InvalidState("The store is in live mode: test clocks are for stores in test mode.", pointer="/data")
+            )
+        to: datetime | None = change.draft.triggers.get("_advance_to")
+        if to is None:
+            return
+        pointer = change.draft.pointer("_advance_to")
+        at: datetime = change.value("frozen_at")
+        if change.value("status") == "advancing":
+            change.problems.append(_on_its_way(pointer))
+        elif not at < to <= at + LONGEST_ADVANCE:
+            change.problems.append(
+                Invalid(
+                    "_advance_to - must be later than the clock's instant, and within two years of it", pointer=pointer
+                )
+            )
+        else:
+            change.columns |= {"status": "advancing", "advancing_to": to}
+            change.happened.append("advance")
+
+    async def after_write(self, change: Change) -> None:
+        """Order the job that advances it."""
+        if "advance" in change.happened:
+            await enqueue(change.connection, change.store.id, change.id, change.columns["advancing_to"])
+
+    async def before_delete(self, change: Change) -> None:
+        """A clock that is on its way stays until it is there."""
+        if change.before["status"] == "advancing":
+            change.problems.append(_on_its_way("/data"))
+
+
+def _on_its_way(pointer: str) -> InvalidState:
+    return InvalidState("The clock is advancing: wait until its status is ready.", pointer=pointer)
+
+
+async def enqueue(connection: Connection, store_id: int, clock_id: str, goal: datetime) -> None:
+    """Put the job that advances a clock into the queue, in the caller's transaction, unless it is there already.
+
+    Each goal has its own job: the job of the last goal may stay in the queue for a moment after the clock has arrived.
+    """
+    key = f"{ENTRYPOINT}/{store_id}/{clock_id}/{goal.isoformat()}"
+    await queue.enqueue(connection, ENTRYPOINT, orjson.dumps([store_id, clock_id]), dedupe_key=key)
+
+
+async def stranded(connection: Connection, *, limit: int) -> list[Stranded]:
+    """Return advancing clocks of all stores, at most `limit`; most of them have a job in the queue."""
+    return await _STRANDED(connection, most=limit)
+
+
+async def go_on(connection: Connection, store_id: int, clock_id: str) -> Store | None:
+    """Move an advancing clock to the next instant at which something is due, else to its goal, where it is ready.
+
+    Returns the store with its new time when something is due there, None when the clock has arrived or isn't moving.
+    """
+    stop = await _NEXT_STOP(connection, store=store_id, clock=clock_id)
+    if stop is None:
+        return None
+    if stop.due_at is None or stop.due_at > stop.advancing_to:
+        await _ARRIVE(connection, store=store_id, clock=clock_id, at=stop.advancing_to)
+        store = await stores.find(connection, store_id)
+        if store is not None:
+            await outbox.record(connection, store, "test_clocks.ready", clock_id, actor=outbox.WORKER)
+        return None
+    await _STOP(connection, store=store_id, clock=clock_id, at=max(stop.due_at, stop.frozen_at))
+    return await stores.find(connection, store_id)
+
+
+async def live_copies(connection: Connection, store_id: int) -> Sequence[str]:
+    """Return the ids of a store's copies that are still to be made, the oldest first."""
+    return await _LIVE_COPIES(connection, store=store_id)

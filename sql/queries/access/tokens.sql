@@ -1,0 +1,52 @@
+-- name: issue
+-- Keeps a token as its hash; returns whether it was made, and whether its customer (null: none) is known.
+with holder as (
+    select id from customers
+    where store_id = :store and id = :customer
+),
+
+made as (
+    insert into access_tokens (
+        store_id, id, kind, name, customer_id, hash, hint, scopes, expires_at, created_at, updated_at,
+        reference, reference_origin, metadata
+    )
+    select
+        :store as store_id,
+        :id as id,
+        :kind as kind,
+        :name as name,
+        :customer as customer_id,
+        :hash as hash,
+        :hint as hint,
+        :scopes as scopes,
+        :expires_at as expires_at,
+        :at as created_at,
+        :at as updated_at,
+        :reference as reference,
+        :reference_origin as reference_origin,
+        :metadata as metadata
+    where :customer::text is null or :customer in (select id from holder)
+    on conflict (store_id, id) do nothing
+    returning id
+)
+
+select
+    (select count(*) from made) = 1 as made,
+    :customer::text is null or :customer in (select id from holder) as known;
+
+-- name: find
+-- A live token by its hash, with the facts of its store.
+select
+    access_tokens.id as token_id,
+    access_tokens.customer_id,
+    access_tokens.scopes,
+    access_tokens.expires_at,
+    store_facts.*
+from access_tokens
+inner join store_facts
+    on access_tokens.store_id = store_facts.id
+where
+    access_tokens.store_id = :store
+    and access_tokens.hash = :hash
+    and access_tokens.revoked_at is null
+    and (access_tokens.expires_at is null or access_tokens.expires_at > :at);

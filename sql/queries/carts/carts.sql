@@ -1,0 +1,179 @@
+-- Carts. Whoever changes a cart or its items locks the cart first, and reads it only then: a statement that waits for a
+-- lock sees the row as it is by then, but joins what belonged to the row of before.
+
+-- name: lock
+-- Locks a cart; gives its id.
+select carts.id
+from carts
+where carts.store_id = :store and carts.id = :cart
+for no key update;
+
+-- name: lock_active
+-- A customer's one active cart, made from no repeat link, locked; its id.
+select carts.id
+from carts
+where carts.store_id = :store and carts.customer_id = :customer and carts.status = 'active' and carts.repeat_link_id is null
+for no key update;
+
+-- name: active
+-- The id of that cart, not locked.
+select carts.id
+from carts
+where carts.store_id = :store and carts.customer_id = :customer and carts.status = 'active' and carts.repeat_link_id is null;
+
+-- name: read
+-- A cart with all that its amounts depend on but the catalogue, and its items in the order of their ids. Ways to ship
+-- and to pay cost nothing in another currency than their own: the checkout refuses them.
+select
+    carts.id,
+    carts.session,
+    carts.status,
+    carts.customer_id,
+    customers.customer_group_id,
+    carts.currency_code,
+    carts.tax_included,
+    carts.coupon_code,
+    carts.coupon_status,
+    addresses.country_code,
+    addresses.state_code,
+    addresses.zip_code,
+    coalesce(shipping_methods.price_amount_cents, 0) as shipping_price_cents,
+    coalesce(payment_methods.price_amount_cents, 0) as payment_price_cents,
+    carts.subtotal_amount_cents,
+    carts.shipping_amount_cents,
+    carts.payment_method_amount_cents,
+    carts.discount_amount_cents,
+    carts.total_tax_amount_cents,
+    carts.total_amount_cents,
+    (
+        select
+            json_agg(
+                json_build_array(
+                    cart_items.id,
+                    cart_items.sku_id,
+                    cart_items.source_line_item_id,
+                    cart_items.sku_code,
+                    cart_items.name,
+                    cart_items.image_url,
+                    cart_items.options,
+                    cart_items.options_digest,
+                    cart_items.quantity,
+                    cart_items.unit_amount_cents,
+                    cart_items.compare_at_amount_cents,
+                    cart_items.discount_cents,
+                    cart_items.total_amount_cents,
+                    cart_items.tax_rate::text,
+                    cart_items.tax_amount_cents
+                )
+                order by cart_items.id
+            )
+        from cart_items
+        where cart_items.store_id = :store and cart_items.cart_id = carts.id
+    ) as items
+from carts
+left join customers
+    on carts.store_id = customers.store_id and carts.customer_id = customers.id
+left join addresses
+    on
+        carts.store_id = addresses.store_id
+        and coalesce(carts.shipping_address_id, carts.billing_address_id) = addresses.id
+left join shipping_methods
+    on
+        carts.store_id = shipping_methods.store_id and carts.shipping_method_id = shipping_methods.id
+        and carts.currency_code = shipping_methods.currency_code
+left join payment_methods
+    on
+        carts.store_id = payment_methods.store_id and carts.payment_method_id = payment_methods.id
+        and carts.currency_code = payment_methods.currency_code
+where carts.store_id = :store and carts.id = :cart;
+
+-- name: create
+-- Makes an empty cart, unless the customer, or the link's browser, has an open one already.
+insert into carts (
+    store_id, id, session, customer_id, currency_code, tax_included, repeat_link_id, browser,
+    billing_address_id, shipping_address_id, shipping_method_id, payment_method_id, created_at, updated_at
+)
+values (
+    :store, :id, :session, :customer, :currency, (
+        select stores.prices_include_tax
+        from stores
+        where stores.store_id = :store
+    ), :repeat_link, :browser, :billing_address, :shipping_address, :shipping_method, :payment_method, :at, :at
+)
+on conflict do nothing
+returning carts.id;
+
+-- name: save
+-- Writes new and changed items :items (a JSON array), removes items :removed, and sets the cart's amounts
+-- and what becomes of its coupon.
+with written as (
+    insert into cart_items (
+        store_id, id, cart_id, sku_id, source_line_item_id, sku_code, name, image_url, options, options_digest,
+        quantity, currency_code, unit_amount_cents, compare_at_amount_cents, discount_cents, total_amount_cents,
+        tax_rate, tax_amount_cents, created_at, updated_at
+    )
+    select
+        :store as store_id,
+        item.id,
+        :cart as cart_id,
+        item.sku_id,
+        item.source_line_item_id,
+        item.sku_code,
+        item.name,
+        item.image_url,
+        item.options,
+        item.options_digest,
+        item.quantity,
+        :currency as currency_code,
+        item.unit_amount_cents,
+        item.compare_at_amount_cents,
+        item.discount_cents,
+        item.total_amount_cents,
+        item.tax_rate,
+        item.tax_amount_cents,
+        :at as created_at,
+        :at as updated_at
+    from
+        jsonb_to_recordset(:items::jsonb) as item (
+            id text, sku_id text, source_line_item_id text, sku_code text, name text, image_url text, options jsonb,
+            options_digest text, quantity bigint, unit_amount_cents bigint, compare_at_amount_cents bigint,
+            discount_cents bigint, total_amount_cents bigint, tax_rate numeric, tax_amount_cents bigint
+        )
+    on conflict (store_id, id) do update set
+    quantity = excluded.quantity,
+    unit_amount_cents = excluded.unit_amount_cents,
+    compare_at_amount_cents = excluded.compare_at_amount_cents,
+    discount_cents = excluded.discount_cents,
+    total_amount_cents = excluded.total_amount_cents,
+    tax_rate = excluded.tax_rate,
+    tax_amount_cents = excluded.tax_amount_cents,
+    updated_at = excluded.updated_at,
+    version = cart_items.version + 1
+),
+
+removed as (
+    delete from cart_items
+    where cart_items.store_id = :store and cart_items.cart_id = :cart and cart_items.id = any(:removed::text[])
+)
+
+update carts
+set
+    coupon_status = :coupon_status,
+    subtotal_amount_cents = :subtotal,
+    shipping_amount_cents = :shipping,
+    payment_method_amount_cents = :payment_method,
+    discount_amount_cents = :discount,
+    total_tax_amount_cents = :tax,
+    total_amount_cents = :total,
+    updated_at = :at,
+    version = carts.version + 1
+where carts.store_id = :store and carts.id = :cart;
+
+-- name: abandon
+-- Sets an active cart aside.
+update carts
+set
+    status = 'abandoned',
+    updated_at = :at,
+    version = carts.version + 1
+where carts.store_id = :store and carts.id = :cart and carts.status = 'active';

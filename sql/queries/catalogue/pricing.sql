@@ -1,0 +1,119 @@
+-- What skus cost and whether they can be bought, and what is taken off.
+
+-- name: catalogue
+-- Skus :skus as they can be bought at :at in currency :currency by a member of customer group :customer_group (null: of none): every price
+-- that applies then, the lowest first, and the stock where it is tracked.
+select
+    skus.id,
+    skus.number,
+    skus.code,
+    skus.name,
+    skus.image_url,
+    skus.options,
+    skus.min_quantity,
+    skus.max_quantity,
+    skus.step_quantity,
+    skus.tax_rate,
+    skus.reorderable,
+    coalesce(skus.published_at <= :at, true) as published,
+    coalesce(skus.disabled_at <= :at, false) as disabled,
+    skus.deleted_at is not null as deleted,
+    (
+        select
+            json_agg(
+                json_build_array(prices.min_quantity, prices.amount_cents, prices.compare_at_amount_cents)
+                order by prices.amount_cents, prices.id
+            )
+        from prices
+        where
+            prices.store_id = :store and prices.sku_id = skus.id and prices.currency_code = :currency
+            and (prices.customer_group_id is null or prices.customer_group_id = :customer_group)
+            and coalesce(prices.starts_at <= :at, true) and coalesce(prices.expires_at > :at, true)
+    ) as prices,
+    exists(
+        select from prices
+        where
+            prices.store_id = :store and prices.sku_id = skus.id and prices.currency_code <> :currency
+            and (prices.customer_group_id is null or prices.customer_group_id = :customer_group)
+            and coalesce(prices.starts_at <= :at, true) and coalesce(prices.expires_at > :at, true)
+    ) as priced_elsewhere,
+    case when not skus.do_not_track then stock_items.quantity end as stock,
+    not skus.do_not_ship as ships
+from skus
+left join stock_items
+    on skus.store_id = stock_items.store_id and skus.id = stock_items.sku_id
+where skus.store_id = :store and skus.id = any(:skus::text[]);
+
+-- name: turns
+-- The instants after :after and up to :until at which something about skus :skus changes by itself: prices begin and end, the skus
+-- are published and disabled.
+select distinct turns.at
+from (
+    select unnest(array[prices.starts_at, prices.expires_at]) as at
+    from prices
+    where prices.store_id = :store and prices.sku_id = any(:skus::text[])
+    union all
+    select unnest(array[skus.published_at, skus.disabled_at]) as at
+    from skus
+    where skus.store_id = :store and skus.id = any(:skus::text[])
+) as turns
+where turns.at > :after and turns.at <= :until
+order by turns.at;
+
+-- name: promotions
+-- The promotions that apply by themselves at :at, and that of coupon code :coupon, of which `closed` says why nobody can have
+-- it then; with :counted its use is counted already.
+select
+    promotions.id,
+    promotions.percentage,
+    promotions.amount_cents,
+    promotions.coupon_code,
+    promotions.currency_code,
+    promotions.minimum_subtotal_cents,
+    promotions.sku_codes,
+    promotions.customer_group_id,
+    availability.closed
+from promotions
+cross join lateral (
+    values
+    (
+        case
+            when promotions.disabled_at <= :at then 'disabled'
+            when promotions.starts_at > :at then 'not_started'
+            when promotions.expires_at <= :at then 'expired'
+            when promotions.uses >= promotions.max_uses and not :counted::boolean then 'used_up'
+        end
+    )
+) as availability (closed)
+where
+    promotions.store_id = :store
+    and (promotions.coupon_code = :coupon or (promotions.coupon_code is null and availability.closed is null));
+
+-- name: use_coupon
+-- Counts a use of coupon code :coupon at :at, unless it is used up; gives the promotion's id.
+update promotions
+set
+    uses = promotions.uses + 1,
+    updated_at = :at,
+    version = promotions.version + 1
+where
+    promotions.store_id = :store and promotions.coupon_code = :coupon
+    and (promotions.max_uses is null or promotions.uses < promotions.max_uses)
+returning promotions.id;
+
+-- name: terms
+-- Whether a store's prices include tax, and what shipping (:shipping_method) and paying (:payment_method) cost in a currency (:currency).
+select
+    stores.prices_include_tax as tax_included,
+    coalesce(shipping_methods.price_amount_cents, 0) as shipping_price_cents,
+    coalesce(payment_methods.price_amount_cents, 0) as payment_price_cents
+from stores
+left join shipping_methods
+    on
+        stores.store_id = shipping_methods.store_id and shipping_methods.id = :shipping_method
+        and shipping_methods.currency_code = :currency
+left join payment_methods
+    on
+        stores.store_id = payment_methods.store_id and payment_methods.id = :payment_method
+        and payment_methods.currency_code = :currency
+where stores.store_id = :store;

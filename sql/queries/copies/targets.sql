@@ -1,0 +1,138 @@
+-- name: copy
+-- Copies of orders: $2 are the columns that are their own, $3 their lines, $4 when. Addresses are copied too, so that
+-- no two orders share a snapshot; the rest is as in the source orders.
+with draft as (
+    select given.*
+    from jsonb_to_recordset($2::jsonb) as given (
+        id text, source_order_id text,
+        number bigint, code text, status text, payment_status text, fulfillment_status text, customer_id text,
+        customer_email text, original_billing_address_id text, billing_address_id text,
+        original_shipping_address_id text, shipping_address_id text, shipping_method_id text, payment_method_id text,
+        customer_payment_source_id text, order_subscription_id text, occurrence_id text, subtotal_amount_cents bigint,
+        shipping_amount_cents bigint, payment_method_amount_cents bigint, discount_amount_cents bigint,
+        subtotal_tax_amount_cents bigint, total_tax_amount_cents bigint, total_amount_cents bigint, coupon_code text
+    )
+),
+
+snapshots as (
+    insert into addresses (
+        store_id, id, customer_id, snapshot, business, first_name, last_name, company, line_1, line_2, city, zip_code,
+        state_code, country_code, phone, email, notes, lat, lng, billing_info, created_at, updated_at
+    )
+    select
+        addresses.store_id,
+        copied.id,
+        draft.customer_id,
+        true as snapshot,
+        addresses.business,
+        addresses.first_name,
+        addresses.last_name,
+        addresses.company,
+        addresses.line_1,
+        addresses.line_2,
+        addresses.city,
+        addresses.zip_code,
+        addresses.state_code,
+        addresses.country_code,
+        addresses.phone,
+        addresses.email,
+        addresses.notes,
+        addresses.lat,
+        addresses.lng,
+        addresses.billing_info,
+        $4 as created_at,
+        $4 as updated_at
+    from draft
+    cross join lateral (
+        values
+        (draft.billing_address_id, draft.original_billing_address_id),
+        (draft.shipping_address_id, draft.original_shipping_address_id)
+    ) as copied (id, original_id)
+    inner join addresses
+        on addresses.store_id = $1 and copied.original_id = addresses.id
+),
+
+made as (
+    insert into orders (
+        store_id, id, number, code, status, payment_status, fulfillment_status, market_id, customer_id, customer_email,
+        guest, language_code, currency_code, tax_included, billing_address_id, shipping_address_id, shipping_method_id,
+        payment_method_id, customer_payment_source_id, subtotal_amount_cents, shipping_amount_cents,
+        payment_method_amount_cents, discount_amount_cents, subtotal_tax_amount_cents, total_tax_amount_cents,
+        total_amount_cents, coupon_code, source_order_id, root_order_id, order_subscription_id, occurrence_id, placed_at,
+        payment_updated_at, refreshed_at, created_at, updated_at
+    )
+    select
+        source.store_id,
+        draft.id,
+        draft.number,
+        draft.code,
+        draft.status,
+        draft.payment_status,
+        draft.fulfillment_status,
+        source.market_id,
+        draft.customer_id,
+        draft.customer_email,
+        source.guest,
+        source.language_code,
+        source.currency_code,
+        source.tax_included,
+        draft.billing_address_id,
+        draft.shipping_address_id,
+        draft.shipping_method_id,
+        draft.payment_method_id,
+        draft.customer_payment_source_id,
+        draft.subtotal_amount_cents,
+        draft.shipping_amount_cents,
+        draft.payment_method_amount_cents,
+        draft.discount_amount_cents,
+        draft.subtotal_tax_amount_cents,
+        draft.total_tax_amount_cents,
+        draft.total_amount_cents,
+        draft.coupon_code,
+        source.id as source_order_id,
+        coalesce(source.root_order_id, source.id) as root_order_id,
+        draft.order_subscription_id,
+        draft.occurrence_id,
+        case when draft.status = 'placed' then $4 end as placed_at,
+        case when draft.status = 'placed' then $4 end as payment_updated_at,
+        $4 as refreshed_at,
+        $4 as created_at,
+        $4 as updated_at
+    from draft
+    inner join orders as source
+        on source.store_id = $1 and draft.source_order_id = source.id
+)
+
+insert into line_items (
+    store_id, id, order_id, sku_id, sku_code, name, image_url, position, options, quantity, currency_code,
+    unit_amount_cents, compare_at_amount_cents, options_amount_cents, discount_cents, total_amount_cents, tax_rate,
+    tax_amount_cents, created_at, updated_at
+)
+select
+    $1 as store_id,
+    line.id,
+    line.order_id,
+    line.sku_id,
+    line.sku_code,
+    line.name,
+    line.image_url,
+    line.position,
+    line.options,
+    line.quantity,
+    line.currency_code,
+    line.unit_amount_cents,
+    line.compare_at_amount_cents,
+    line.options_amount_cents,
+    line.discount_cents,
+    line.total_amount_cents,
+    line.tax_rate,
+    line.tax_amount_cents,
+    $4 as created_at,
+    $4 as updated_at
+from
+    jsonb_to_recordset($3::jsonb) as line (
+        id text, order_id text, sku_id text, sku_code text, name text, image_url text, position bigint, options jsonb,
+        quantity bigint, currency_code text, unit_amount_cents bigint, compare_at_amount_cents bigint,
+        options_amount_cents bigint, discount_cents bigint, total_amount_cents bigint, tax_rate numeric,
+        tax_amount_cents bigint
+    );

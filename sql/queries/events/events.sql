@@ -1,0 +1,45 @@
+-- name: record
+-- Writes events, one per position of the lists, each with the next number of its resource; returns their ids. An event
+-- whose number another transaction took meanwhile is left out, for the caller to try again.
+with happened as (
+    select
+        event.id,
+        event.name,
+        event.resource_id,
+        event.payload,
+        split_part(event.name, '.', 1) as resource_type,
+        row_number() over (partition by split_part(event.name, '.', 1), event.resource_id order by event.position) as turn
+    from
+        unnest(:ids::text[], :names::text[], :resource_ids::text[], :payloads::jsonb[])
+        with ordinality as event (id, name, resource_id, payload, position)
+)
+
+insert into events (
+    store_id, id, name, resource_type, resource_id, sequence, payload, actor_type, actor_id, created_at, updated_at,
+    request_id
+)
+select
+    :store as store_id,
+    happened.id,
+    happened.name,
+    happened.resource_type,
+    happened.resource_id,
+    happened.turn + coalesce(
+        (
+            select max(earlier.sequence) from events as earlier
+            where
+                earlier.store_id = :store
+                and earlier.resource_type = happened.resource_type
+                and earlier.resource_id = happened.resource_id
+        ),
+        0
+    ) as sequence,
+    happened.payload,
+    :actor_type as actor_type,
+    :actor_id as actor_id,
+    :at as created_at,
+    :at as updated_at,
+    :request_id as request_id
+from happened
+on conflict (store_id, resource_type, resource_id, sequence) do nothing
+returning id;

@@ -1,0 +1,108 @@
+-- Carts on their way to becoming orders.
+
+-- name: take_over
+-- An active or other cart, locked, with what its order takes over from it and, of one from a repeat link, the order
+-- that the link repeats.
+select
+    carts.status,
+    carts.customer_id,
+    carts.customer_email,
+    carts.billing_address_id,
+    carts.shipping_address_id,
+    carts.shipping_method_id,
+    carts.payment_method_id,
+    carts.customer_payment_source_id,
+    carts.repeat_link_id,
+    repeat_links.revoked_at is not null as revoked,
+    source.id as source_order_id,
+    coalesce(source.root_order_id, source.id) as root_order_id,
+    source.customer_id as source_customer_id,
+    source.customer_email as source_customer_email
+from carts
+left join repeat_links
+    on carts.store_id = repeat_links.store_id and carts.repeat_link_id = repeat_links.id
+left join orders as source
+    on repeat_links.store_id = source.store_id and repeat_links.order_id = source.id
+where carts.store_id = $1 and carts.id = $2
+for no key update of carts;
+
+-- name: factor
+-- What somebody has to know of the order behind a cart's repeat link, by the store's rule: any of these will do.
+select
+    carts.repeat_link_id,
+    stores.repeat_link_factor as rule,
+    array_remove(
+        case stores.repeat_link_factor
+            when 'email' then array[source.customer_email, customers.email]
+            when 'zip_code' then array[billing.zip_code, shipping.zip_code]
+            else '{}'
+        end,
+        null
+    ) as answers
+from carts
+inner join stores
+    on carts.store_id = stores.store_id
+inner join repeat_links
+    on carts.store_id = repeat_links.store_id and carts.repeat_link_id = repeat_links.id
+inner join orders as source
+    on repeat_links.store_id = source.store_id and repeat_links.order_id = source.id
+left join customers
+    on source.store_id = customers.store_id and source.customer_id = customers.id
+left join addresses as billing
+    on source.store_id = billing.store_id and source.billing_address_id = billing.id
+left join addresses as shipping
+    on source.store_id = shipping.store_id and source.shipping_address_id = shipping.id
+where carts.store_id = $1 and carts.id = $2;
+
+-- name: make_lines
+-- Gives an order ($2) a line, with these ids ($3), for each of these items ($4) of its cart, at $5.
+insert into line_items (
+    store_id, id, order_id, sku_id, sku_code, name, image_url, position, options, quantity, currency_code,
+    unit_amount_cents, compare_at_amount_cents, discount_cents, total_amount_cents, tax_rate, tax_amount_cents,
+    created_at, updated_at
+)
+select
+    cart_items.store_id,
+    given.id,
+    $2 as order_id,
+    cart_items.sku_id,
+    cart_items.sku_code,
+    cart_items.name,
+    cart_items.image_url,
+    given.position,
+    cart_items.options,
+    cart_items.quantity,
+    cart_items.currency_code,
+    cart_items.unit_amount_cents,
+    cart_items.compare_at_amount_cents,
+    cart_items.discount_cents,
+    cart_items.total_amount_cents,
+    cart_items.tax_rate,
+    cart_items.tax_amount_cents,
+    $5 as created_at,
+    $5 as updated_at
+from unnest($3::text[], $4::text[]) with ordinality as given (id, cart_item_id, position)
+inner join cart_items
+    on cart_items.store_id = $1 and given.cart_item_id = cart_items.id;
+
+-- name: convert
+-- Closes a cart that became an order.
+update carts
+set
+    status = 'converted',
+    converted_at = $3,
+    updated_at = $3,
+    version = carts.version + 1
+where carts.store_id = $1 and carts.id = $2;
+
+-- name: use_link
+-- Counts the order that a repeat link led to; no row when it has led to as many as it may.
+update repeat_links
+set
+    uses = repeat_links.uses + 1,
+    updated_at = $3,
+    version = repeat_links.version + 1
+where
+    repeat_links.store_id = $1 and repeat_links.id = $2
+    and coalesce(repeat_links.uses < repeat_links.max_uses, true)
+returning repeat_links.id;

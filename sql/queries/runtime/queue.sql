@@ -1,0 +1,6 @@
+-- name: payloads
+-- Of all stores: the payloads of an entrypoint's jobs that wait or run, at most `:most` of them. A global read.
+select coalesce(payload, ''::bytea) as payload from pgqueuer.pgqueuer
+where entrypoint = :entrypoint and status in ('queued', 'picked')
+order by id
+limit :most;

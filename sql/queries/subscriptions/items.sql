@@ -1,0 +1,53 @@
+-- name: source_order
+-- What a new subscription takes over from the order that it repeats.
+select
+    orders.customer_id,
+    orders.customer_email,
+    orders.market_id,
+    orders.billing_address_id,
+    orders.shipping_address_id,
+    orders.shipping_method_id,
+    orders.customer_payment_source_id,
+    orders.currency_code,
+    orders.status,
+    orders.placed_at,
+    (
+        select array_agg(line_items.id order by line_items.position, line_items.id)
+        from line_items
+        where
+            line_items.store_id = $1 and line_items.order_id = orders.id and line_items.sku_id is not null
+            and line_items.item_type = 'skus'
+    ) as line_ids
+from orders
+where orders.store_id = $1 and orders.id = $2;
+
+-- name: copy_items
+-- Gives a subscription ($2) an item, with these ids ($3), for each of these lines ($4) of its source order.
+insert into order_subscription_items (
+    store_id, id, order_subscription_id, sku_id, source_line_item_id, sku_code, name, options, quantity, currency_code,
+    unit_amount_cents, total_amount_cents, created_at, updated_at
+)
+select
+    line_items.store_id,
+    given.id,
+    $2 as order_subscription_id,
+    line_items.sku_id,
+    line_items.id as source_line_item_id,
+    line_items.sku_code,
+    line_items.name,
+    line_items.options,
+    line_items.quantity,
+    line_items.currency_code,
+    line_items.unit_amount_cents,
+    line_items.quantity * line_items.unit_amount_cents as total_amount_cents,
+    $5 as created_at,
+    $5 as updated_at
+from unnest($3::text[], $4::text[]) as given (id, line_item_id)
+inner join line_items
+    on line_items.store_id = $1 and given.line_item_id = line_items.id;
+
+-- name: count_items
+-- How many items a subscription has.
+select count(*) as items
+from order_subscription_items
+where order_subscription_items.store_id = $1 and order_subscription_items.order_subscription_id = $2;

@@ -1,0 +1,28 @@
+-- name: create
+-- Makes a store; returns no row when its number or its slug is taken.
+insert into stores (
+    store_id, slug, name, url, currency_code, timezone, locale, mode, created_at, updated_at
+)
+values (:store, :slug, :name, :url, :currency_code, :timezone, :locale, :mode, :at, :at)
+on conflict do nothing
+returning store_id;
+
+-- name: create_market
+-- Makes the market of a new store.
+insert into markets (store_id, id, name, code, created_at, updated_at)
+values (:store, :id, :name, :code, :at, :at);
+
+-- name: find
+-- The facts of a store that every request needs.
+select store_facts.* from store_facts
+where store_facts.id = :store;
+
+-- name: terms
+-- What a store decides for every new cart and order.
+select
+    stores.order_prefix,
+    stores.order_suffix,
+    stores.prices_include_tax,
+    stores.locale
+from stores
+where stores.store_id = :store;
