@@ -1,7 +1,7 @@
 """What a resource is: one Schema per type. Importing the package declares all of them and checks their graph."""
 
 from schemas import access, carts, catalogue, copies, events, orders, parties, repeating, subscriptions, tenant
-from schemas.base import graph
+from schemas.graph import graph
 
 graph.check()
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
-from schemas.base import ToOne, Write
+from schemas.fields import SECRET, Personal, Write
 from schemas.kinds import Enum, Integer, Standard, Text, TextList, Timestamp
+from schemas.relationships import ToOne
 
 MOST_SECONDS = 86_400
 """How long a customer's token made over the API lives at most."""
@@ -15,7 +15,7 @@ MOST_SECONDS = 86_400
 class Token(Standard):
     """A credential of an integration or a customer. The token itself is shown only in the answer that makes it."""
 
-    name = Text(write=Write.BOTH, filter=True, sort=True)
+    name = Text(write=Write.BOTH, filter=True, sort=True, personal=Personal.WORDS)
     kind = Enum(
         "integration",
         "customer",
@@ -24,8 +24,14 @@ class Token(Standard):
         sort=True,
         doc="Who holds it: a customer's token sees that customer's own resources only.",
     )
-    scopes = TextList(write=Write.CREATE, nullable=False, doc="What it allows.")
-    hint = Text(nullable=False, doc="Its last characters, to tell it from others.")
+    scopes = TextList(write=Write.CREATE, nullable=False, harmless=True, doc="What it allows.")
+    hint = Text(nullable=False, harmless=True, doc="Its last characters, to tell it from others.")
+    token = Text(
+        disclosed=True,
+        nullable=False,
+        secret=True,
+        doc="What to send as `Authorization: Bearer`. It is not kept and can't be shown again.",
+    )
     expires_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="From when on it is refused; null for never.")
     expires_in = Integer(
         write=Write.CREATE,
@@ -42,7 +48,4 @@ class Token(Standard):
     class Meta:
         type_ = "tokens"
         table = "access_tokens"
-        internal = ("hash",)
-        disclosed: ClassVar[Mapping[str, str]] = {
-            "token": "What to send as `Authorization: Bearer`. It is not kept and can't be shown again."
-        }
+        internal: ClassVar = {"hash": SECRET}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from schemas.base import ToMany, ToOne, Write
+from schemas.conditions import Empty
+from schemas.fields import SECRET, Mark, Personal, Write
 from schemas.kinds import (
     Boolean,
     Cents,
@@ -19,6 +20,7 @@ from schemas.kinds import (
     Timestamp,
     Url,
 )
+from schemas.relationships import ToMany, ToOne
 
 
 class Cart(Standard):
@@ -37,6 +39,7 @@ class Cart(Standard):
     currency_code = CurrencyCode(write=Write.CREATE, nullable=False, doc="The currency of all amounts.")
     coupon_code = Text(
         write=Write.BOTH,
+        harmless=True,
         doc="A promotion that applies only to carts that name it. One that doesn't apply is refused.",
     )
     coupon_status = Enum(
@@ -81,21 +84,21 @@ class Cart(Standard):
         type_ = "carts"
         owner = "customer"
         guest = "id"
-        personal: ClassVar = {
-            "customer_id": ("customer_id",),
-            "customer_email": ("customer_id", "repeat_link_id"),
-        }
+        # Guests may say who they are. Who a customer is, or whose order a link repeats, they aren't told.
+        unmasked = (Empty("customer"), Empty("repeat_link"))
         # The session is a credential, the browser tells carts of one repeat link apart.
-        internal = ("session", "browser")
+        internal: ClassVar = {"session": SECRET, "browser": Mark(Personal.DEVICE, secret=True)}
 
 
 class CartItem(Standard):
     """A line of a cart: a sku with the options that were chosen. Lines merge only when sku and options are the same."""
 
-    sku_code = Text(write=Write.CREATE, required=True, filter=True, sort=True)
-    name = Text(nullable=False, filter=True, sort=True, doc="The sku's name.")
-    image_url = Url()
-    options = JsonObject(write=Write.CREATE, nullable=False, doc="What was chosen: option name to value.")
+    sku_code = Text(write=Write.CREATE, required=True, filter=True, sort=True, harmless=True)
+    name = Text(nullable=False, filter=True, sort=True, harmless=True, doc="The sku's name.")
+    image_url = Url(harmless=True)
+    options = JsonObject(
+        write=Write.CREATE, nullable=False, personal=Personal.WORDS, doc="What was chosen: option name to value."
+    )
     quantity = Integer(minimum=1, write=Write.BOTH, required=True, filter=True, sort=True)
     currency_code = CurrencyCode(nullable=False, doc="The currency of its amounts: the cart's.")
     unit_amount_cents = Cents(nullable=False, filter=True, sort=True, doc="The price of one.")
@@ -116,4 +119,4 @@ class CartItem(Standard):
         owner = "cart.customer"
         guest = "cart"
         # The digest stands for the options where lines merge.
-        internal = ("options_digest",)
+        internal: ClassVar = {"options_digest": Mark(Personal.WORDS)}

@@ -6,7 +6,9 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from schemas.base import PUBLIC, Through, ToMany, ToOne, Write
+from schemas.conditions import Empty, SeenWith, Since, Until
+from schemas.fields import Write
+from schemas.graph import PUBLIC
 from schemas.kinds import (
     Boolean,
     Cents,
@@ -22,6 +24,7 @@ from schemas.kinds import (
     Timestamp,
     Url,
 )
+from schemas.relationships import Through, ToMany, ToOne
 from schemas.tagging import Tagged
 
 
@@ -59,15 +62,21 @@ class Sku(Standard, Tagged):
         doc="A running number; the next one by default.",
     )
     code = Text(
-        write=Write.BOTH, required=True, filter=True, sort=True, doc="What the shop calls it; no other sku has it."
+        write=Write.BOTH,
+        required=True,
+        filter=True,
+        sort=True,
+        harmless=True,
+        doc="What the shop calls it; no other sku has it.",
     )
-    name = Text(write=Write.BOTH, required=True, filter=True, sort=True)
-    description = Text(write=Write.BOTH)
-    image_url = Url(write=Write.BOTH)
+    name = Text(write=Write.BOTH, required=True, filter=True, sort=True, harmless=True)
+    description = Text(write=Write.BOTH, harmless=True)
+    image_url = Url(write=Write.BOTH, harmless=True)
     options = JsonList(
         write=Write.BOTH,
         nullable=False,
         validators=[check_options],
+        harmless=True,
         doc="What a buyer chooses: a list of objects with name, required and values.",
         example=[{"name": "size", "required": True, "values": ["S", "M", "L"]}],
     )
@@ -76,9 +85,9 @@ class Sku(Standard, Tagged):
     step_quantity = Integer(write=Write.BOTH, minimum=1, nullable=False, doc="Quantities are multiples of it.")
     tax_rate = Rate(write=Write.BOTH, minimum=0, maximum=1, nullable=False, doc="A fraction, such as 0.21.")
     pieces_per_pack = Integer(write=Write.BOTH, minimum=1)
-    weight = Float(write=Write.BOTH, minimum=0, doc="In the unit of weight.")
+    weight = Float(write=Write.BOTH, minimum=0, harmless=True, doc="In the unit of weight.")
     unit_of_weight = Enum("gr", "oz", "lb", write=Write.BOTH)
-    hs_tariff_number = Text(write=Write.BOTH, doc="The code of the Harmonized System, for customs.")
+    hs_tariff_number = Text(write=Write.BOTH, harmless=True, doc="The code of the Harmonized System, for customs.")
     do_not_ship = Boolean(
         write=Write.BOTH, filter=True, sort=True, doc="Whether there is nothing to ship, as with a download."
     )
@@ -98,7 +107,7 @@ class Sku(Standard, Tagged):
     class Meta:
         type_ = "skus"
         owner = PUBLIC
-        period = ("published_at", "")
+        visible = (Since("published_at"),)
 
 
 class Price(Standard):
@@ -119,16 +128,15 @@ class Price(Standard):
     class Meta:
         type_ = "prices"
         owner = PUBLIC
-        private = ("customer_group_id",)
-        period = ("starts_at", "expires_at")
-        seen_with = "sku"
+        # What a group pays is not for everybody.
+        visible = (Empty("customer_group"), Since("starts_at"), Until("expires_at"), SeenWith("sku"))
 
 
 class CustomerGroup(Standard):
     """Customers who have prices and promotions of their own."""
 
-    name = Text(write=Write.BOTH, required=True, filter=True, sort=True)
-    code = Text(write=Write.BOTH, filter=True, sort=True, doc="No other customer group has it.")
+    name = Text(write=Write.BOTH, required=True, filter=True, sort=True, harmless=True)
+    code = Text(write=Write.BOTH, filter=True, sort=True, harmless=True, doc="No other customer group has it.")
 
     customers = ToMany("customers", via="customer_group_id", includable=False)
     prices = ToMany("prices", via="customer_group_id", includable=False)
@@ -144,7 +152,7 @@ class Promotion(Standard):
     Those that apply add up: percentages first, then amounts, the cart's coupon last, each of what is left by then.
     """
 
-    name = Text(write=Write.BOTH, required=True, filter=True, sort=True)
+    name = Text(write=Write.BOTH, required=True, filter=True, sort=True, harmless=True)
     kind = Enum(
         "percent",
         "fixed",
@@ -154,14 +162,18 @@ class Promotion(Standard):
         sort=True,
         doc="By percentage or by amount_cents.",
     )
-    coupon_code = Text(write=Write.BOTH, filter=True, sort=True, doc="Without one, the promotion applies by itself.")
+    coupon_code = Text(
+        write=Write.BOTH, filter=True, sort=True, harmless=True, doc="Without one, the promotion applies by itself."
+    )
     percentage = Rate(write=Write.BOTH, minimum=0.01, maximum=100, doc="How many percent are taken off, such as 12.5.")
     amount_cents = Cents(write=Write.BOTH, minimum=1, doc="What is taken off once, in minor units.")
     currency_code = CurrencyCode(write=Write.BOTH, doc="The currency of the amounts; needed where there is one.")
     minimum_subtotal_cents = Cents(
         write=Write.BOTH, minimum=1, doc="The cart's subtotal from which on it applies, in minor units."
     )
-    sku_codes = TextList(write=Write.BOTH, nullable=False, doc="The skus whose lines it applies to; all when empty.")
+    sku_codes = TextList(
+        write=Write.BOTH, nullable=False, harmless=True, doc="The skus whose lines it applies to; all when empty."
+    )
     max_uses = Integer(write=Write.BOTH, minimum=1, doc="How many orders may use the coupon; null for any number.")
     uses = Integer(nullable=False, doc="How many orders have used the coupon.")
     starts_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="From when on it applies; null for always.")
@@ -188,7 +200,7 @@ class StockItem(Standard):
 class ShippingMethod(Standard):
     """A way to ship an order, at a flat price."""
 
-    name = Text(write=Write.BOTH, required=True, filter=True, sort=True)
+    name = Text(write=Write.BOTH, required=True, filter=True, sort=True, harmless=True)
     currency_code = CurrencyCode(write=Write.BOTH, required=True)
     price_amount_cents = Cents(
         write=Write.BOTH, minimum=0, nullable=False, filter=True, sort=True, doc="In minor units."
@@ -204,7 +216,7 @@ class ShippingMethod(Standard):
 class PaymentMethod(Standard):
     """A way to pay for an order."""
 
-    name = Text(write=Write.BOTH, required=True, filter=True, sort=True)
+    name = Text(write=Write.BOTH, required=True, filter=True, sort=True, harmless=True)
     payment_source_type = Enum(
         "adyen_payments",
         "axerve_payments",

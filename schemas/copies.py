@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from schemas.base import ToMany, ToOne, Write
+from schemas.fields import HARMLESS, Personal, Write
 from schemas.kinds import Boolean, Enum, Integer, JsonObject, Standard, Timestamp
+from schemas.relationships import ToMany, ToOne
+
+_OF_WORKERS = ("occurrence_id", "attempt", "lease_expires_at")
+_OF_ORDER_COPIES = ("cancel_source_order", "apply_promotions", "skip_errors", "ignore_invalid_coupon")
+"""Columns that only copies asked for once show."""
 
 
 class _Copied:
@@ -27,6 +32,7 @@ class _Copied:
     completed_at = Timestamp(filter=True, sort=True)
     failed_at = Timestamp(filter=True, sort=True)
     errors_log = JsonObject(
+        personal=Personal.WORDS,
         doc="Why it failed: attribute to messages. Null until then.",
         example={"status": ["cannot transition from draft to placed"]},
     )
@@ -60,15 +66,7 @@ class OrderFactory(Standard, _Copied):
     class Meta:
         type_ = "order_factories"
         owner = "source_order.customer"
-        internal = (
-            "occurrence_id",
-            "attempt",
-            "lease_expires_at",
-            "cancel_source_order",
-            "apply_promotions",
-            "skip_errors",
-            "ignore_invalid_coupon",
-        )
+        internal = dict.fromkeys((*_OF_WORKERS, *_OF_ORDER_COPIES), HARMLESS)
 
 
 class OrderCopy(Standard, _Copied):
@@ -91,7 +89,7 @@ class OrderCopy(Standard, _Copied):
         table = "order_factories"
         where: ClassVar[Mapping[str, str]] = {"kind": "order_copies"}
         owner = "source_order.customer"
-        internal = ("occurrence_id", "attempt", "lease_expires_at")
+        internal = dict.fromkeys(_OF_WORKERS, HARMLESS)
 
 
 class RecurringOrderCopy(Standard, _Copied):
@@ -112,12 +110,4 @@ class RecurringOrderCopy(Standard, _Copied):
         table = "order_factories"
         where: ClassVar[Mapping[str, str]] = {"kind": "recurring_order_copies"}
         owner = "source_order.customer"
-        internal = (
-            "occurrence_id",
-            "attempt",
-            "lease_expires_at",
-            "cancel_source_order",
-            "apply_promotions",
-            "skip_errors",
-            "ignore_invalid_coupon",
-        )
+        internal = dict.fromkeys((*_OF_WORKERS, *_OF_ORDER_COPIES), HARMLESS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.fields import Personal
 from schemas.kinds import Integer, JsonObject, Standard, Text
 
 
@@ -12,16 +13,17 @@ class Event(Standard):
         nullable=False,
         filter=True,
         sort=True,
+        harmless=True,
         doc="The type and what happened to it, as webhooks call it.",
         example="orders.place",
     )
-    resource_type = Text(nullable=False, filter=True, doc="The type of the resource.")
-    resource_id = Text(nullable=False, doc="The id of the resource, which may be gone.")
+    resource_type = Text(nullable=False, filter=True, harmless=True, doc="The type of the resource.")
+    resource_id = Text(nullable=False, personal=Personal.IDENTIFIER, doc="The id of the resource, which may be gone.")
     sequence = Integer(nullable=False, doc="Counts the events of one resource from 1.")
-    payload = JsonObject(nullable=False, doc="What else there is to know of it.")
-    actor_type = Text(doc="What kind of actor caused it.")
-    actor_id = Text(doc="Which one.")
-    request_id = Text(doc="The `X-Request-Id` of the request that caused it.")
+    payload = JsonObject(nullable=False, personal=Personal.WORDS, doc="What else there is to know of it.")
+    actor_type = Text(harmless=True, doc="What kind of actor caused it.")
+    actor_id = Text(personal=Personal.IDENTIFIER, doc="Which one.")
+    request_id = Text(personal=Personal.WORDS, doc="The `X-Request-Id` of the request that caused it.")
 
     class Meta:
         type_ = "events"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from schemas.base import Through, ToMany, ToOne, Write
+from schemas.conditions import Empty
+from schemas.fields import Personal, Write
 from schemas.kinds import (
     Boolean,
     Cents,
@@ -21,6 +20,7 @@ from schemas.kinds import (
     Timestamp,
     Url,
 )
+from schemas.relationships import Through, ToMany, ToOne
 from schemas.tagging import Tagged
 
 
@@ -28,7 +28,9 @@ class Order(Standard, Tagged):
     """An order from draft to delivery. A copy knows its source order, its subscription and its occurrence."""
 
     number = Number(nullable=False, filter=True, sort=True, doc="Counts a store's orders; numbers may be left out.")
-    code = Text(nullable=False, filter=True, sort=True, doc="The number as customers see it on their papers.")
+    code = Text(
+        nullable=False, filter=True, sort=True, harmless=True, doc="The number as customers see it on their papers."
+    )
     status = Enum(
         "draft",
         "pending",
@@ -71,7 +73,7 @@ class Order(Standard, Tagged):
     currency_code = CurrencyCode(
         write=Write.CREATE, nullable=False, filter=True, sort=True, doc="The currency of all amounts."
     )
-    coupon_code = Text(write=Write.BOTH, doc="A promotion that applies only to orders that name it.")
+    coupon_code = Text(write=Write.BOTH, harmless=True, doc="A promotion that applies only to orders that name it.")
     tax_included = Boolean(doc="Whether the prices include tax; if not, taxes come on top of the total.")
     subtotal_amount_cents = Cents(nullable=False, doc="The sum of the totals of its skus.")
     shipping_amount_cents = Cents(nullable=False, doc="What the shipping method costs.")
@@ -88,10 +90,10 @@ class Order(Standard, Tagged):
         sort=True,
         doc="All amounts but the taxes added up, which come on top unless included.",
     )
-    cart_url = Url(write=Write.BOTH, doc="Where the customer goes back to the cart.")
-    return_url = Url(write=Write.BOTH, doc="Where the customer goes once it is placed.")
-    terms_url = Url(write=Write.BOTH)
-    privacy_url = Url(write=Write.BOTH)
+    cart_url = Url(write=Write.BOTH, personal=Personal.WORDS, doc="Where the customer goes back to the cart.")
+    return_url = Url(write=Write.BOTH, personal=Personal.WORDS, doc="Where the customer goes once it is placed.")
+    terms_url = Url(write=Write.BOTH, harmless=True)
+    privacy_url = Url(write=Write.BOTH, harmless=True)
     expires_at = Timestamp(write=Write.BOTH, doc="Until when it can be placed.")
     placed_at = Timestamp(filter=True, sort=True)
     approved_at = Timestamp()
@@ -112,6 +114,8 @@ class Order(Standard, Tagged):
         write=Write.UPDATE,
         trigger=True,
         nullable=False,
+        personal=Personal.PAYMENT,
+        secret=True,
         doc="Together with `_place`: what to pay with once, in the gateway's own words; by default the source from the"
         " wallet.",
         example="tok_approve",
@@ -136,6 +140,7 @@ class Order(Standard, Tagged):
         write=Write.CREATE,
         trigger=True,
         nullable=False,
+        personal=Personal.WORDS,
         doc="Together with a cart that a repeat link made: what the store's `repeat_link_factor` asks of somebody who"
         " isn't signed in.",
         example="3511 AA",
@@ -179,10 +184,8 @@ class Order(Standard, Tagged):
         type_ = "orders"
         owner = "customer"
         guest = "cart"
-        personal: ClassVar = {
-            "customer_id": ("customer_id",),
-            "customer_email": ("customer_id", "repeat_link_id"),
-        }
+        # As of its cart.
+        unmasked = (Empty("customer"), Empty("repeat_link"))
 
 
 class LineItem(Standard):
@@ -211,13 +214,21 @@ class LineItem(Standard):
         sort=True,
         doc="What the line stands for; `skus` when nothing else is said.",
     )
-    sku_code = Text(write=Write.BOTH, filter=True, sort=True, doc="Lines of skus have one.")
+    sku_code = Text(write=Write.BOTH, filter=True, sort=True, harmless=True, doc="Lines of skus have one.")
     name = Text(
-        write=Write.BOTH, guarded=True, nullable=False, filter=True, sort=True, doc="The name it was bought under."
+        write=Write.BOTH,
+        guarded=True,
+        nullable=False,
+        filter=True,
+        sort=True,
+        harmless=True,
+        doc="The name it was bought under.",
     )
-    image_url = Url(write=Write.BOTH, guarded=True)
+    image_url = Url(write=Write.BOTH, guarded=True, harmless=True)
     position = Integer(nullable=False, doc="Its place among the lines of the order.")
-    options = JsonObject(write=Write.BOTH, nullable=False, doc="What was chosen: option name to value.")
+    options = JsonObject(
+        write=Write.BOTH, nullable=False, personal=Personal.WORDS, doc="What was chosen: option name to value."
+    )
     quantity = Integer(minimum=1, write=Write.BOTH, required=True, filter=True, sort=True)
     currency_code = CurrencyCode(nullable=False, doc="The currency of its amounts: the order's.")
     unit_amount_cents = Cents(
@@ -246,7 +257,9 @@ class LineItem(Standard):
     )
     tax_rate = Rate(nullable=False, doc="A fraction: 0.21 is 21 percent.")
     tax_amount_cents = Cents(nullable=False, doc="The tax in or on top of its discounted total.")
-    frequency = Text(write=Write.BOTH, doc="How often to order it again, one of a subscription model's frequencies.")
+    frequency = Text(
+        write=Write.BOTH, harmless=True, doc="How often to order it again, one of a subscription model's frequencies."
+    )
 
     order = ToOne("orders", write=Write.CREATE, required=True, sort=("number", "placed_at"))
     sku = ToOne("skus")

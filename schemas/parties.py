@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
-from schemas.base import Through, ToMany, ToOne, Write
+from schemas.fields import HARMLESS, Mark, Personal, Write
 from schemas.kinds import Boolean, CountryCode, Derived, Email, Enum, Float, Standard, Text, Timestamp
+from schemas.relationships import Through, ToMany, ToOne
 from schemas.tagging import Tagged, TagName
 
 
@@ -26,10 +27,22 @@ class Customer(Standard, Tagged):
         doc="No order yet, one order, or more.",
     )
     shopper_reference = Text(
-        write=Write.BOTH, guarded=True, filter=True, sort=True, doc="The customer's id at a payment gateway."
+        write=Write.BOTH,
+        guarded=True,
+        filter=True,
+        sort=True,
+        personal=Personal.IDENTIFIER,
+        doc="The customer's id at a payment gateway.",
     )
-    profile_id = Text(write=Write.BOTH, guarded=True, doc="The customer's id at an analytics or marketing service.")
-    tax_exemption_code = Text(write=Write.BOTH, guarded=True, doc="What exempts the customer from tax.")
+    profile_id = Text(
+        write=Write.BOTH,
+        guarded=True,
+        personal=Personal.IDENTIFIER,
+        doc="The customer's id at an analytics or marketing service.",
+    )
+    tax_exemption_code = Text(
+        write=Write.BOTH, guarded=True, personal=Personal.IDENTIFIER, doc="What exempts the customer from tax."
+    )
 
     _erase = Boolean(
         write=Write.UPDATE,
@@ -38,7 +51,13 @@ class Customer(Standard, Tagged):
         doc="Takes the person out of the customer and all that is theirs, and ends what they can do, for good.",
     )
 
-    customer_group = ToOne("customer_groups", write=Write.BOTH, guarded=True, doc="Decides on prices and promotions.")
+    customer_group = ToOne(
+        "customer_groups",
+        write=Write.BOTH,
+        guarded=True,
+        personal=Personal.PROFILE,
+        doc="Decides on prices and promotions.",
+    )
     addresses = ToMany(
         "addresses",
         via="customer_id",
@@ -93,21 +112,27 @@ class Address(Standard):
     business = Boolean(
         write=Write.BOTH, doc="Whether the company is addressed: then it is required, else the names are."
     )
-    first_name = Text(write=Write.BOTH)
-    last_name = Text(write=Write.BOTH, filter=True, sort=True)
-    company = Text(write=Write.BOTH)
+    first_name = Text(write=Write.BOTH, personal=Personal.NAME)
+    last_name = Text(write=Write.BOTH, filter=True, sort=True, personal=Personal.NAME)
+    company = Text(write=Write.BOTH, personal=Personal.NAME)
     full_name = Derived(
         *_NAME, function=full_name, json_type={"type": "string"}, doc="The company, or first and last name."
     )
-    line_1 = Text(write=Write.BOTH, required=True, doc="Street and number, or a PO box.")
-    line_2 = Text(write=Write.BOTH, doc="Apartment, suite, building.")
-    city = Text(write=Write.BOTH, required=True, filter=True, sort=True)
-    zip_code = Text(write=Write.BOTH, filter=True, sort=True)
-    state_code = Text(write=Write.BOTH, filter=True, sort=True, doc="The code of the state, province or region.")
+    line_1 = Text(write=Write.BOTH, required=True, personal=Personal.ADDRESS, doc="Street and number, or a PO box.")
+    line_2 = Text(write=Write.BOTH, personal=Personal.ADDRESS, doc="Apartment, suite, building.")
+    city = Text(write=Write.BOTH, required=True, filter=True, sort=True, personal=Personal.ADDRESS)
+    zip_code = Text(write=Write.BOTH, filter=True, sort=True, personal=Personal.ADDRESS)
+    state_code = Text(
+        write=Write.BOTH,
+        filter=True,
+        sort=True,
+        personal=Personal.ADDRESS,
+        doc="The code of the state, province or region.",
+    )
     country_code = CountryCode(
         write=Write.BOTH, required=True, filter=True, sort=True, doc="The ISO 3166-1 alpha-2 code, such as NL."
     )
-    phone = Text(write=Write.BOTH)
+    phone = Text(write=Write.BOTH, personal=Personal.PHONE)
     full_address = Derived(
         *_PLACE, function=full_address, json_type={"type": "string"}, doc="The place and the phone in one line."
     )
@@ -119,10 +144,12 @@ class Address(Standard):
         doc="The full name and the full address in one line.",
     )
     email = Email(write=Write.BOTH)
-    notes = Text(write=Write.BOTH, doc="What a courier should know.")
-    lat = Float(write=Write.BOTH, minimum=-90, maximum=90, doc="Latitude in degrees.")
-    lng = Float(write=Write.BOTH, minimum=-180, maximum=180, doc="Longitude in degrees.")
-    billing_info = Text(write=Write.BOTH, doc="What must be on an invoice, such as a VAT number.")
+    notes = Text(write=Write.BOTH, personal=Personal.WORDS, doc="What a courier should know.")
+    lat = Float(write=Write.BOTH, minimum=-90, maximum=90, personal=Personal.ADDRESS, doc="Latitude in degrees.")
+    lng = Float(write=Write.BOTH, minimum=-180, maximum=180, personal=Personal.ADDRESS, doc="Longitude in degrees.")
+    billing_info = Text(
+        write=Write.BOTH, personal=Personal.WORDS, doc="What must be on an invoice, such as a VAT number."
+    )
 
     customer = ToOne("customers", write=Write.CREATE, guarded=True)
     cart = ToOne("carts", doc="The cart that a guest made it for.")
@@ -132,13 +159,21 @@ class Address(Standard):
         type_ = "addresses"
         owner = "customer"
         guest = "cart"
-        internal = ("snapshot",)
+        # Guests read the addresses that they made themselves.
+        unmasked = ()
+        internal: ClassVar = {"snapshot": HARMLESS}
 
 
 class CustomerPaymentSource(Standard):
     """Something in a customer's wallet to pay with: a payment gateway's tokens, never a card number."""
 
-    name = Text(write=Write.BOTH, filter=True, sort=True, doc="What people call it, such as Visa ending in 4242.")
+    name = Text(
+        write=Write.BOTH,
+        filter=True,
+        sort=True,
+        personal=Personal.PAYMENT,
+        doc="What people call it, such as Visa ending in 4242.",
+    )
     gateway = Enum(
         "manual",
         "test",
@@ -149,7 +184,12 @@ class CustomerPaymentSource(Standard):
         doc="The gateway that charges it.",
     )
     expires_at = Timestamp(
-        write=Write.BOTH, guarded=True, filter=True, sort=True, doc="From when on it can't be charged any more."
+        write=Write.BOTH,
+        guarded=True,
+        filter=True,
+        sort=True,
+        personal=Personal.PAYMENT,
+        doc="From when on it can't be charged any more.",
     )
 
     customer = ToOne("customers", write=Write.CREATE, guarded=True, required=True)
@@ -158,13 +198,15 @@ class CustomerPaymentSource(Standard):
     class Meta:
         type_ = "customer_payment_sources"
         owner = "customer"
-        internal = ("customer_token", "payment_source_token")
+        internal: ClassVar = dict.fromkeys(
+            ("customer_token", "payment_source_token"), Mark(Personal.PAYMENT, secret=True)
+        )
 
 
 class Tag(Standard):
     """A mark that customers, skus, orders and order subscriptions carry."""
 
-    name = TagName(write=Write.BOTH, required=True, filter=True, sort=True)
+    name = TagName(write=Write.BOTH, required=True, filter=True, sort=True, harmless=True)
 
     customers = ToMany("customers", through=Through("customer_tags", "tag_id", "customer_id"), includable=False)
     skus = ToMany("skus", through=Through("sku_tags", "tag_id", "sku_id"), includable=False)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
-from schemas.base import ToMany, ToOne, Write
+from schemas.fields import HARMLESS, Personal, Write
 from schemas.kinds import (
     Boolean,
     Cents,
@@ -19,6 +19,7 @@ from schemas.kinds import (
     TextList,
     Timestamp,
 )
+from schemas.relationships import ToMany, ToOne
 
 
 class Reorder(Standard):
@@ -42,17 +43,21 @@ class Reorder(Standard):
     )
     lines = JsonList(
         write=Write.CREATE,
+        harmless=True,
         doc="Which lines to repeat, each by `line_item_id` and, unless as many as then, `quantity`. Null: all lines.",
         example=[{"line_item_id": "LIaRtyUpBa", "quantity": 2}],
     )
     expected_digest = Text(
-        write=Write.CREATE, doc="The digest of the preview that the customer has seen; another one is refused."
+        write=Write.CREATE,
+        harmless=True,
+        doc="The digest of the preview that the customer has seen; another one is refused.",
     )
     added_count = Integer(nullable=False, filter=True, sort=True, doc="How many lines were added as they were.")
     adjusted_count = Integer(nullable=False, filter=True, sort=True, doc="How many lines were added with a change.")
     skipped_count = Integer(nullable=False, filter=True, sort=True, doc="How many lines could not be added.")
     digest = Text(
         nullable=False,
+        harmless=True,
         doc="Stands for what it came to: it changes when an outcome, a price, a discount or the rest of the cart does.",
     )
 
@@ -98,11 +103,12 @@ class ReorderOutcome(Standard):
     )
     notices = TextList(
         nullable=False,
+        harmless=True,
         doc="What else to know: `price_increased`, `price_decreased`, `name_changed`, `coupon_dropped`, `low_stock`.",
     )
-    detail = Text(doc="The same in words, for people.")
-    name = Text(nullable=False, doc="The name the line was bought under.")
-    sku_code = Text()
+    detail = Text(harmless=True, doc="The same in words, for people.")
+    name = Text(nullable=False, harmless=True, doc="The name the line was bought under.")
+    sku_code = Text(harmless=True)
     sku_number = Integer(doc="The sku's number, for clients that know products by it.")
     requested_quantity = Integer(nullable=False)
     resulting_quantity = Integer(nullable=False, doc="How many went into the cart.")
@@ -175,7 +181,7 @@ class RepeatLink(Standard):
     uses = Integer(nullable=False, filter=True, sort=True, doc="How many orders it led to.")
     carts_count = Integer(nullable=False, doc="How many carts it made.")
     revoked_at = Timestamp(filter=True, sort=True)
-    revoked_reason = Text(write=Write.UPDATE, doc="Why; sent together with `_revoke`.")
+    revoked_reason = Text(write=Write.UPDATE, personal=Personal.WORDS, doc="Why; sent together with `_revoke`.")
     _revoke = Boolean(write=Write.UPDATE, trigger=True, doc="Ends it for good.")
     _rotate = Boolean(
         write=Write.UPDATE,
@@ -192,5 +198,5 @@ class RepeatLink(Standard):
     class Meta:
         type_ = "repeat_links"
         owner = "order.customer"
-        # With these and a secret key the link's URL is made.
-        internal = ("key_id", "token_version", "order_code")
+        # With these and a secret key the link's URL is made; without the key they are of no use.
+        internal: ClassVar = dict.fromkeys(("key_id", "token_version", "order_code"), HARMLESS)

@@ -7,7 +7,9 @@ from typing import ClassVar
 
 from marshmallow import validate
 
-from schemas.base import PUBLIC, Through, ToMany, ToOne, While, Write
+from schemas.conditions import Instead, OneOf, Some
+from schemas.fields import HARMLESS, Personal, Write
+from schemas.graph import PUBLIC
 from schemas.kinds import (
     Boolean,
     Cents,
@@ -25,13 +27,14 @@ from schemas.kinds import (
     Timestamp,
     TimeZone,
 )
+from schemas.relationships import Through, ToMany, ToOne
 from schemas.tagging import Tagged
 
 
 class SubscriptionModel(Standard):
     """Which frequencies a store offers, and how the lines of an order become subscriptions."""
 
-    name = Text(write=Write.BOTH, required=True, filter=True, sort=True)
+    name = Text(write=Write.BOTH, required=True, filter=True, sort=True, harmless=True)
     strategy = Enum(
         "by_frequency",
         "by_line_items",
@@ -45,6 +48,7 @@ class SubscriptionModel(Standard):
         write=Write.BOTH,
         required=True,
         validators=[validate.Length(min=1, error="must have at least one frequency")],
+        harmless=True,
         doc="hourly, daily, weekly, monthly, two-month, three-month, four-month, six-month, yearly, or crontabs.",
         example=["weekly", "monthly"],
     )
@@ -65,6 +69,12 @@ def _calendar_url(id_: str, url_of: Callable[[str], str] | None) -> str | None:
     return None if url_of is None else url_of(id_)
 
 
+_RUNNING = (
+    OneOf("status", ("active",)),
+    Some("recurring_order_copies", (OneOf("status", ("pending", "in_progress")),)),
+)
+
+
 class OrderSubscription(Standard, Tagged):
     """A standing order: its items are ordered again, once for each occurrence."""
 
@@ -80,6 +90,7 @@ class OrderSubscription(Standard, Tagged):
         nullable=False,
         filter=True,
         sort=True,
+        shown=Instead("running", _RUNNING),
         doc="`running` is an active one while a copy of it is being made; it is sorted among the active ones.",
     )
     frequency = Text(
@@ -87,6 +98,7 @@ class OrderSubscription(Standard, Tagged):
         required=True,
         filter=True,
         sort=True,
+        harmless=True,
         doc="hourly, daily, weekly, monthly, two-month, three-month, four-month, six-month, yearly, or a crontab.",
         example="monthly",
     )
@@ -140,7 +152,7 @@ class OrderSubscription(Standard, Tagged):
     last_run_at = Timestamp(filter=True, sort=True)
     paused_until = Timestamp(doc="Runs before this instant are left out.")
     parked_at = Timestamp(doc="When it was stopped because it ran far too often.")
-    parked_reason = Text()
+    parked_reason = Text(harmless=True)
     cancelled_at = Timestamp()
     occurrencies = Integer(nullable=False, doc="How often it ran.")
     errors_count = Integer(nullable=False, doc="How many of its runs failed.")
@@ -208,16 +220,18 @@ class OrderSubscription(Standard, Tagged):
         type_ = "order_subscriptions"
         owner = "customer"
         # The calendar's own counters, since when copies count anew, and what was announced.
-        internal = (
-            "anchor_index",
-            "next_index",
-            "unparked_at",
-            "alerted_run_at",
-            "alerted_amount_cents",
-            "alert_again_at",
-            "next_alert_at",
+        internal: ClassVar = dict.fromkeys(
+            (
+                "anchor_index",
+                "next_index",
+                "unparked_at",
+                "alerted_run_at",
+                "alerted_amount_cents",
+                "alert_again_at",
+                "next_alert_at",
+            ),
+            HARMLESS,
         )
-        shown: ClassVar = {"status": While("running", "active", "recurring_order_copies", ("pending", "in_progress"))}
 
 
 class OrderSubscriptionItem(Standard):
@@ -228,10 +242,13 @@ class OrderSubscriptionItem(Standard):
         nullable=False,
         filter=True,
         sort=True,
+        harmless=True,
         doc="A new item has this or the relationship `item`.",
     )
-    name = Text(nullable=False, doc="The sku's name.")
-    options = JsonObject(write=Write.BOTH, nullable=False, doc="What was chosen: option name to value.")
+    name = Text(nullable=False, harmless=True, doc="The sku's name.")
+    options = JsonObject(
+        write=Write.BOTH, nullable=False, personal=Personal.WORDS, doc="What was chosen: option name to value."
+    )
     quantity = Integer(minimum=1, write=Write.BOTH, required=True, filter=True, sort=True)
     price_mode = Enum(
         "current",
@@ -298,8 +315,9 @@ class Occurrence(Standard):
     approved_amount_cents = Cents(doc="The total that was agreed to; it doesn't run at a higher one.")
     currency_code = CurrencyCode(doc="The currency of its amounts.")
     reason = Text(
+        harmless=True,
         doc="Why it is not where the anchor puts it (`clamped`, `clock_forward`, `clock_back`, `moved`), was skipped"
-        " (`asked`, `paused`, `rejected`, `cancelled`) or missed (`catchup`, `approval`)."
+        " (`asked`, `paused`, `rejected`, `cancelled`) or missed (`catchup`, `approval`).",
     )
 
     _skip = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave it out.")

@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from schemas.base import Write
+from schemas.fields import Personal, Write
 from schemas.kinds import Pattern, Text
 from service.texts import Phrase
 
@@ -40,6 +40,7 @@ class Tagged:
         guarded=True,
         trigger=True,
         nullable=False,
+        personal=Personal.PROFILE,
         doc="Names of tags to add, separated by commas; those that don't exist yet are made.",
         example="vip,newsletter",
     )
@@ -48,6 +49,7 @@ class Tagged:
         guarded=True,
         trigger=True,
         nullable=False,
+        personal=Personal.PROFILE,
         doc="Names of tags to take off, separated by commas.",
         example="vip",
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from schemas.base import PUBLIC, ToMany, ToOne, Write
+from typing import ClassVar
+
+from schemas.fields import SECRET, Write
+from schemas.graph import PUBLIC
 from schemas.kinds import (
     Boolean,
     CurrencyCode,
@@ -15,14 +18,15 @@ from schemas.kinds import (
     TimeZone,
     Url,
 )
+from schemas.relationships import ToMany, ToOne
 
 
 class Store(Standard):
     """A shop, the tenant: everything else belongs to exactly one store. Its id is a whole number."""
 
-    name = Text(write=Write.UPDATE, nullable=False, filter=True, sort=True)
-    slug = Text(nullable=False, doc="The store's name in URLs; no other store has it.")
-    url = Url(write=Write.UPDATE, doc="Where the shop itself is.")
+    name = Text(write=Write.UPDATE, nullable=False, filter=True, sort=True, harmless=True)
+    slug = Text(nullable=False, harmless=True, doc="The store's name in URLs; no other store has it.")
+    url = Url(write=Write.UPDATE, harmless=True, doc="Where the shop itself is.")
     timezone = TimeZone(write=Write.UPDATE, nullable=False, doc="The IANA time zone in which new subscriptions recur.")
     currency_code = CurrencyCode(
         write=Write.UPDATE,
@@ -32,17 +36,28 @@ class Store(Standard):
     locale = LocaleCode(write=Write.UPDATE, nullable=False, doc="How formatted amounts are written, such as nl_NL.")
     mode = Enum("test", "live", nullable=False, doc="Only a store in test mode may be on a test clock.")
     order_prefix = Text(
-        write=Write.UPDATE, nullable=False, max_length=30, doc="What the code of every new order begins with."
+        write=Write.UPDATE,
+        nullable=False,
+        max_length=30,
+        harmless=True,
+        doc="What the code of every new order begins with.",
     )
     order_suffix = Text(
-        write=Write.UPDATE, nullable=False, max_length=30, doc="What the code of every new order ends with."
+        write=Write.UPDATE,
+        nullable=False,
+        max_length=30,
+        harmless=True,
+        doc="What the code of every new order ends with.",
     )
     checkout_url = Url(
         write=Write.UPDATE,
+        harmless=True,
         doc="Where a repeated order is checked out: a template in which {session} stands for the cart's session.",
     )
     repeat_order_url = Url(
-        write=Write.UPDATE, doc="The shop's own page for repeat links, which are then made with id and token for it."
+        write=Write.UPDATE,
+        harmless=True,
+        doc="The shop's own page for repeat links, which are then made with id and token for it.",
     )
     repeat_link_factor = Enum(
         "customer",
@@ -57,18 +72,22 @@ class Store(Standard):
     policies = JsonObject(
         write=Write.UPDATE,
         nullable=False,
+        harmless=True,
         doc="What the shop decides: after how many hours a refused payment of a subscription is asked for anew"
         " (`payment_retry_hours`, a list), catch-up limits, demand for If-Match (`require_if_match`), whether to offer"
         " reorders (`reorder_enabled`, true unless it says false).",
     )
     gateway_url = Url(
-        write=Write.UPDATE, doc="Where the store's own payment gateway (`external`) is asked; over https."
+        write=Write.UPDATE,
+        harmless=True,
+        doc="Where the store's own payment gateway (`external`) is asked; over https.",
     )
 
     _gateway_secret = Text(
         write=Write.UPDATE,
         trigger=True,
         nullable=False,
+        secret=True,
         doc="The secret that requests to the store's own payment gateway are signed with: `whsec_` and 24 to 64 bytes"
         " in base64. It is kept and never shown.",
         example="whsec_c2VjcmV0LW9mLWF0LWxlYXN0LTI0LWJ5dGVz",
@@ -81,15 +100,15 @@ class Store(Standard):
 
     class Meta:
         type_ = "stores"
-        internal = ("gateway_secret",)
+        internal: ClassVar = {"gateway_secret": SECRET}
 
 
 class Market(Standard):
     """Where a store sells; each store has one, for clients of Commerce Layer."""
 
-    name = Text(nullable=False, filter=True, sort=True)
-    code = Text(filter=True, sort=True)
-    checkout_url = Url(doc="The checkout of this market; the store's when null.")
+    name = Text(nullable=False, filter=True, sort=True, harmless=True)
+    code = Text(filter=True, sort=True, harmless=True)
+    checkout_url = Url(harmless=True, doc="The checkout of this market; the store's when null.")
 
     class Meta:
         type_ = "markets"
@@ -99,7 +118,7 @@ class Market(Standard):
 class TestClock(Standard):
     """A frozen time that stores in test mode can keep: advancing it runs all that falls due on the way."""
 
-    name = Text(write=Write.BOTH, filter=True, sort=True)
+    name = Text(write=Write.BOTH, filter=True, sort=True, harmless=True)
     status = Enum("ready", "advancing", nullable=False, doc="Whether the clock stands still or is on its way.")
     frozen_at = Timestamp(write=Write.CREATE, required=True, doc="The instant that it is.")
     advancing_to = Timestamp(doc="The instant that it will be, while the status is advancing.")

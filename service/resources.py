@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from functools import cache
 
 import schemas  # noqa: F401 -- declares the graph
-from schemas.base import PUBLIC, Resource, ToMany, Write, graph
+from schemas.fields import Write
+from schemas.graph import PUBLIC, graph
+from schemas.relationships import ToMany
+from schemas.resource import Resource
 from service.errors import Forbidden
 from service.jsonapi.atomic import Code
+from service.jsonapi.body import Draft
 from service.operations.access import tokens
 from service.operations.carts.cart_items import CartItems
 from service.operations.carts.carts import Carts
@@ -20,7 +24,8 @@ from service.operations.catalogue.skus import Skus
 from service.operations.copies import recurring_order_copies
 from service.operations.copies.recurring_order_copies import Copies
 from service.operations.data.customers import Customers
-from service.operations.generic.created import Create
+from service.operations.generic.created import Create, Created
+from service.operations.generic.phases import Work
 from service.operations.generic.writing import Writer
 from service.operations.orders import order_copies
 from service.operations.orders.line_items import LineItems
@@ -85,6 +90,12 @@ class Entry:
         if self.create is None:
             raise Forbidden("{type} can't be made by clients.", type=self.resource.type_)
         return self.create
+
+    def making(self, principal: Principal, draft: Draft) -> Work[Created]:
+        """The work of making a resource. Raises Forbidden where clients can't."""
+        maker = self.maker()
+        make = maker.create_in_steps if isinstance(maker, Writer) else maker
+        return lambda connection: make(connection, principal, draft)
 
     def changer(self) -> Writer:
         """What changes a resource. Raises Forbidden where clients can't."""

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from marshmallow import fields as ma
 
-from schemas.base import Write
+from schemas.conditions import Instead
+from schemas.fields import Mark, Personal, Write, mark
 
 
 class Kind(ma.Field):
@@ -17,6 +18,11 @@ class Kind(ma.Field):
     create must, `nullable` that null is a value, `filter` and `sort` that collections can be filtered and sorted by it,
     `column` where it is kept (default: a column of its name), `doc` is its description. A `trigger` is sent only: it
     asks for something to be done, with an underscore before its name, or says how; it is kept nowhere and never shown.
+    What is `disclosed` is kept nowhere either: only the answer to a create shows it. `shown` is a word that readers see
+    in place of what is stored.
+
+    `personal`, `secret` and `harmless` say what a value tells of people. A kind whose values can hardly tell anything
+    (numbers, instants, words from a list) is harmless by itself; of other kinds each attribute has to decide.
     """
 
     sql_type: ClassVar[str] = "text"
@@ -24,6 +30,8 @@ class Kind(ma.Field):
     """What `openapi.yaml` says of a value of this kind."""
     compiled: ClassVar[str] = "{0}"
     names: ClassVar[Mapping[str, Any]] = {}
+    default_mark: ClassVar[Mark | None] = None
+    """The mark of attributes that declare none; None where each has to decide."""
 
     def __init__(
         self,
@@ -31,11 +39,16 @@ class Kind(ma.Field):
         write: Write = Write.NEVER,
         guarded: bool = False,
         trigger: bool = False,
+        disclosed: bool = False,
         required: bool = False,
         nullable: bool = True,
         filter: bool = False,
         sort: bool = False,
         column: str = "",
+        shown: Instead | None = None,
+        personal: Personal | None = None,
+        secret: bool = False,
+        harmless: bool = False,
         doc: str = "",
         example: Any = None,
         validators: Iterable[Callable[[Any], Any]] = (),
@@ -43,25 +56,28 @@ class Kind(ma.Field):
         self.write = write
         self.guarded = guarded
         self.trigger = trigger
+        self.disclosed = disclosed
         self.nullable = nullable and not required
         self.filter = filter
         self.sort = sort
         self.column = column
+        self.shown = shown
+        self.mark = mark(self.default_mark, personal=personal, secret=secret, harmless=harmless)
         self.inputs: tuple[str, ...] = ()
         metadata = {"description": doc} | ({} if example is None else {"example": example})
         super().__init__(
             required=required,
             allow_none=self.nullable,
             dump_only=not write,
-            load_only=trigger,
+            load_only=trigger or disclosed,
             validate=list(validators),
             error_messages={"null": "can't be blank"},
             metadata=metadata,
         )
 
     def bind_name(self, name: str) -> None:
-        """Settle the column once the attribute's name is known; a trigger has none."""
-        if self.trigger:
+        """Settle the column once the attribute's name is known; what is not kept has none."""
+        if self.trigger or self.disclosed:
             return
         self.column = self.column or name
         self.attribute = self.column

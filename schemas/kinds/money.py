@@ -10,9 +10,10 @@ from typing import Any, cast
 from babel.numbers import format_currency
 from iso4217 import Currency
 
-from schemas.base import Resource
+from schemas.fields import HARMLESS
 from schemas.kinds.kind import Kind
 from schemas.kinds.numbers import Integer
+from schemas.resource import Resource
 
 
 @lru_cache(maxsize=512)
@@ -45,8 +46,10 @@ class Derived(Kind):
 
     `inputs` are the columns, `function` takes their values, and as its last argument what the rendering holds under the
     name `given` (`locale`, `at`, `links`), if one is named. A `secret` is a credential: of an answer that shows it,
-    what is kept does not.
+    what is kept does not. What it tells of people follows from the marks of its columns.
     """
+
+    default_mark = HARMLESS
 
     def __init__(
         self,
@@ -57,11 +60,10 @@ class Derived(Kind):
         secret: bool = False,
         doc: str = "",
     ) -> None:
-        super().__init__(doc=doc)
+        super().__init__(doc=doc, secret=secret)
         self.inputs = inputs
         self.function = function
         self.given = given
-        self.secret = secret
         self.described = json_type
 
     def bind_name(self, name: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError
 
+from schemas.fields import HARMLESS
 from schemas.kinds.kind import Kind
 from service.texts import Phrase
 
@@ -23,6 +24,7 @@ class Integer(Kind):
     """
 
     sql_type = "bigint"
+    default_mark = HARMLESS
     json_type: ClassVar[Mapping[str, Any]] = {"type": "integer", "format": "int64"}
 
     def __init__(self, *, minimum: int = INT64[0], maximum: int = INT64[1], **options: Any) -> None:
@@ -73,6 +75,7 @@ class Boolean(Kind):
     """true or false."""
 
     sql_type = "boolean"
+    default_mark = HARMLESS
     json_type: ClassVar[Mapping[str, Any]] = {"type": "boolean"}
 
     def __init__(self, *, nullable: bool = False, **options: Any) -> None:
@@ -135,6 +138,7 @@ class Rate(Float):
     """A numeric ratio such as a tax rate (0.21), a number in documents and exact in the database."""
 
     sql_type = "numeric"
+    default_mark = HARMLESS
     compiled = "None if {0} is None else float({0})"
 
     def _serialize(self, value: Any, *_: Any, **__: Any) -> float | None:

@@ -7,10 +7,11 @@ from typing import Any
 from marshmallow import fields as ma
 from marshmallow_jsonapi import fields as mj
 
-from schemas.base import Resource, Write
+from schemas.fields import Personal, Write
 from schemas.kinds.json import JsonObject
 from schemas.kinds.texts import Text
 from schemas.kinds.times import Timestamp
+from schemas.resource import Resource
 
 
 class ResourceMeta(mj.ResourceMeta):
@@ -31,7 +32,19 @@ class Standard(Resource):
     created_at = Timestamp(nullable=False, filter=True, sort=True, doc="When the resource was made.")
     updated_at = Timestamp(nullable=False, filter=True, sort=True, doc="When it was last changed.")
     reference = Text(
-        write=Write.BOTH, filter=True, sort=True, doc="Any identifier of the client's own; not checked for uniqueness."
+        write=Write.BOTH,
+        filter=True,
+        sort=True,
+        personal=Personal.WORDS,
+        doc="Any identifier of the client's own; not checked for uniqueness.",
     )
-    reference_origin = Text(write=Write.BOTH, filter=True, doc="What system the reference is from.")
-    metadata = JsonObject(write=Write.BOTH, nullable=False, filter=True, doc="Any JSON object of the client's own.")
+    reference_origin = Text(
+        write=Write.BOTH, filter=True, personal=Personal.WORDS, doc="What system the reference is from."
+    )
+    metadata = JsonObject(
+        write=Write.BOTH,
+        nullable=False,
+        filter=True,
+        personal=Personal.WORDS,
+        doc="Any JSON object of the client's own.",
+    )

@@ -12,6 +12,7 @@ from babel import Locale, UnknownLocaleError
 from iso4217 import Currency
 from marshmallow import ValidationError
 
+from schemas.fields import HARMLESS, Mark, Personal
 from schemas.kinds.kind import Kind
 from service.texts import Either, Phrase
 
@@ -71,6 +72,8 @@ class Text(Kind):
 class Enum(Text):
     """One of a fixed list of words."""
 
+    default_mark = HARMLESS
+
     def __init__(self, *choices: str, **options: Any) -> None:
         self.choices = choices
         super().__init__(**options)
@@ -117,6 +120,7 @@ class Identifier(Pattern):
 class CurrencyCode(Pattern):
     """An ISO 4217 code in capitals, e.g. `EUR`."""
 
+    default_mark = HARMLESS
     pattern = "[A-Z]{3}"
     words = "must be an ISO 4217 currency code such as EUR"
     json_type: ClassVar[Mapping[str, Any]] = {"type": "string"}
@@ -131,6 +135,7 @@ class CurrencyCode(Pattern):
 class CountryCode(Pattern):
     """An ISO 3166-1 alpha-2 code in capitals, e.g. `NL`."""
 
+    default_mark = HARMLESS
     pattern = "[A-Z]{2}"
     words = "must be an ISO 3166-1 country code such as NL"
 
@@ -138,6 +143,7 @@ class CountryCode(Pattern):
 class Email(Pattern):
     """An e-mail address: something before and after one `@`; whether it works only a mail can tell."""
 
+    default_mark = Mark(Personal.EMAIL)
     pattern = r"[^@\s]{1,64}@[^@\s]{1,255}"
     words = "must be an e-mail address"
     json_type: ClassVar[Mapping[str, Any]] = {"type": "string", "format": "email"}
@@ -160,6 +166,8 @@ def _zones() -> frozenset[str]:
 class TimeZone(Text):
     """An IANA time zone name, e.g. `Europe/Amsterdam`."""
 
+    default_mark = HARMLESS
+
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         zone = super()._deserialize(value)
         if zone not in _zones():
@@ -169,6 +177,8 @@ class TimeZone(Text):
 
 class LocaleCode(Text):
     """A locale as Babel knows it, e.g. `nl_NL` or `en-US`."""
+
+    default_mark = HARMLESS
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         code = super()._deserialize(value)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError
 
+from schemas.fields import HARMLESS
 from schemas.kinds.kind import Kind
 
 
@@ -41,6 +42,7 @@ class Timestamp(Kind):
     """An instant: RFC 3339 in UTC with milliseconds and `Z` in documents, timestamptz(3) in the database."""
 
     sql_type = "timestamptz"
+    default_mark = HARMLESS
     json_type: ClassVar[Mapping[str, Any]] = {"type": "string", "format": "date-time"}
     # asyncpg gives aware UTC datetimes, so the conversion of render_timestamp can be left out.
     compiled = "None if {0} is None else {0}.isoformat('T', 'milliseconds')[:-6] + 'Z'"

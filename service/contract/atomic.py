@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from schemas.base import Resource
+from schemas.resource import Resource
 from service.contract import documents, errors
 from service.contract.operations import REPLAYED, SENDING
 from service.contract.refs import headers, parameter, response, schema

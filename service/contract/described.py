@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from schemas.base import Resource
+from schemas.resource import Resource
 
 
 class Described(Protocol):

@@ -11,8 +11,11 @@ from inspect import getdoc
 from types import MappingProxyType
 from typing import Any
 
-from schemas.base import Resource, ToMany, ToOne, Write, graph
+from schemas.fields import Write
+from schemas.graph import graph
 from schemas.kinds import ID
+from schemas.relationships import ToMany, ToOne
+from schemas.resource import Resource
 from service.contract.refs import SCHEMAS, schema
 from service.jsonapi.links import JSON_SCHEMA
 from service.jsonapi.pagination import PROFILE
@@ -213,7 +216,7 @@ def disclosing(resource: type[Resource]) -> Object:
     if not resource.disclosed:
         return schema(resource.__name__)
     attributes = {key: field.schema() for key, field in resource.attributes.items()}
-    attributes |= {key: {"type": "string", "description": text} for key, text in resource.disclosed.items()}
+    attributes |= {key: field.schema() for key, field in resource.disclosed.items()}
     found = _object(resource)
     return found | {"properties": found["properties"] | {"attributes": _closed(attributes)}}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.base import Resource, Write
+from schemas.fields import Write
+from schemas.resource import Resource
 from service import errors
 from service.contract.refs import headers, response, schema
 from service.errors import ApiError

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from schemas.base import Resource
+from schemas.resource import Resource
 from service.contract.refs import SCHEMAS
 
 Object = dict[str, Any]

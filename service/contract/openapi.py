@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from schemas.base import ToMany, ToOne
+from schemas.relationships import ToMany, ToOne
 from service.contract import atomic, documents, errors, examples, json_schemas, operations, parameters
 from service.contract.described import Described
 from service.contract.down import convert

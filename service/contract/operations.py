@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from schemas.base import OWNERS, PUBLIC, Resource, ToMany, Write
+from schemas.fields import Write
+from schemas.graph import OWNERS, PUBLIC
+from schemas.relationships import ToMany
+from schemas.resource import Resource
 from service.contract import documents, errors, parameters
 from service.contract.described import Described
 from service.contract.refs import headers, parameter, response, schema

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.base import Resource, graph
+from schemas.graph import graph
 from schemas.kinds import Enum, Kind, Number
+from schemas.resource import Resource
 from service.contract.refs import parameter, schema
 from service.jsonapi.filters import MATCHERS, MAX_STEPS, filterable
 from service.jsonapi.pagination import DEFAULT_SIZE, MAX_SIZE

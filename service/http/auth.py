@@ -7,7 +7,7 @@ import re
 from limits import RateLimitItemPerMinute
 from starlette.requests import Request
 
-from schemas.base import Resource
+from schemas.resource import Resource
 from service import clock
 from service.errors import InvalidToken, Unauthorized
 from service.http import limits
@@ -77,7 +77,7 @@ async def identify(request: Request) -> Principal:
     principal = await _guest(request, sent, signed_in)
     if principal is None:
         await limits.count(request, WRONG_SESSIONS, None, told=False)
-        raise InvalidToken("There is no open cart of this session.", header=SESSION, headers=CHALLENGE)
+        raise InvalidToken("No open cart has this session.", header=SESSION, headers=CHALLENGE)
     exchange_of(request).principal = principal
     exchange_of(request).timing.mark("auth")
     return principal

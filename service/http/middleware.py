@@ -224,7 +224,7 @@ def _override(scope: Scope) -> None:
     method = sent[0].upper()
     if method not in (*OVERRIDES, "POST") or len(sent) > 1:
         raise InvalidHeader(
-            "A POST can stand for {methods}, and not for {sent!r}.",
+            "A POST can be sent in place of {methods}, not of {sent!r}.",
             methods=Either(OVERRIDES),
             sent=", ".join(sent),
             header="X-HTTP-Method-Override",

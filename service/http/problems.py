@@ -65,7 +65,7 @@ def _problem(request: Request, error: Exception) -> ApiError:
             headers = dict(error.headers or {})
             return MethodNotAllowed("{method} is not offered here.", method=request.method, headers=headers)
     if is_away(error):
-        return Unavailable("The database does not answer; ask again in a moment.", headers={"Retry-After": "5"})
+        return Unavailable("The database does not answer; retry in a moment.", headers={"Retry-After": "5"})
     return ApiError(
         "Something went wrong on our side. Tell us the request id {id}.", id=exchange_of(request).request_id
     )

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
-from service.http.api import atomic, forecasts, handlers, reorder_previews, repeat_links, writing
+from service.http.api import atomic, forecasts, reading, reorder_previews, repeat_links, writing
 from service.http.facades import ecwid, wemasy
 from service.http.pages import api_reference, calendars, demo_checkout, docs, repeat_page
 from service.http.watch import health, metrics
@@ -50,10 +50,10 @@ class _Resources(BaseRoute):
 _resources: list[Route] = [
     *writing.routes,
     *forecasts.routes,
-    _any("/api/{type}", handlers.collection),
-    _any("/api/{type}/{id}", handlers.resource),
-    _any("/api/{type}/{id}/relationships/{relationship}", handlers.relationship),
-    _any("/api/{type}/{id}/{relationship}", handlers.related),
+    _any("/api/{type}", reading.collection),
+    _any("/api/{type}/{id}", reading.resource),
+    _any("/api/{type}/{id}/relationships/{relationship}", reading.relationship),
+    _any("/api/{type}/{id}/{relationship}", reading.related),
 ]
 
 routes: list[BaseRoute] = [
@@ -68,7 +68,7 @@ routes: list[BaseRoute] = [
     *api_reference.routes,
     *calendars.routes,
     *docs.routes,
-    Route("/api", handlers.entry_point),
+    Route("/api", reading.entry_point),
     _any("/api/operations", atomic.operations),
     *reorder_previews.routes,
     *_resources,

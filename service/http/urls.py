@@ -45,7 +45,7 @@ def _of_host(host: str, scheme: str, hosts: frozenset[str]) -> str:
     name, _, port = host.rpartition(":") if _PORT.search(host) else (host, "", "")
     if int(port or 0) > 65_535 or (name.lower() not in hosts and "*" not in hosts):
         raise InvalidHost(
-            "This host name is not served here: REPRISE_ALLOWED_HOSTS or REPRISE_PUBLIC_URL names those that are.",
+            "This host name is not served here: REPRISE_ALLOWED_HOSTS or REPRISE_PUBLIC_URL lists the names that are.",
             header="Host",
         )
     return f"{scheme}://{host}"

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import unquote, urljoin, urlsplit
 
-from schemas.base import Resource, ToMany, ToOne, graph
+from schemas.graph import graph
 from schemas.kinds import ID
+from schemas.relationships import ToMany, ToOne
+from schemas.resource import Resource
 from service import clock
 from service.errors import ApiError, InvalidDocument, NotFound, TooLarge, raise_all
 from service.jsonapi import body
@@ -104,7 +106,9 @@ def _sent(document: Any) -> list[Any]:
             )
     sent = document[MEMBER]
     if not isinstance(sent, list) or not sent:
-        raise InvalidDocument("`{member}` is an array of one or more operations.", member=MEMBER, pointer=f"/{MEMBER}")
+        raise InvalidDocument(
+            "`{member}` must be an array of one or more operations.", member=MEMBER, pointer=f"/{MEMBER}"
+        )
     if len(sent) > MAX_OPERATIONS:
         raise TooLarge(
             "A request holds at most {limit} operations; this one has {value}.",
@@ -118,12 +122,12 @@ def _sent(document: Any) -> list[Any]:
 
 def _operation(sent: Any, base: str, lids: dict[tuple[str, str], str], *, customer: bool) -> Operation:
     if not isinstance(sent, dict):
-        raise InvalidDocument("An operation is an object.")
+        raise InvalidDocument("An operation must be an object.")
     if "op" not in sent:
         raise InvalidDocument("The operation has no `op`.")
     code = next((code for code in CODES if code == sent["op"]), None)
     if code is None:
-        raise InvalidDocument("`op` is one of: {codes}.", codes=", ".join(CODES), pointer="/op")
+        raise InvalidDocument("`op` must be one of: {codes}.", codes=", ".join(CODES), pointer="/op")
     target = _target(code, sent, base, lids)
     version = _version(sent)
     if code == "remove" and not target.relationship:
@@ -150,19 +154,19 @@ def _target(code: Code, sent: Mapping[str, Any], base: str, lids: Lids) -> _Targ
     elif "href" in sent:
         target, pointer = _href(sent["href"], base), "/href"
     elif code == "remove":
-        raise InvalidDocument("What is to be removed is named by `ref` or `href`.")
+        raise InvalidDocument("Name what to remove with `ref` or `href`.")
     else:
         return _of_data(code, sent, lids)
     if code == "add" and target.id is not None and not target.relationship:
-        raise InvalidDocument("Resources are added to a collection, members to a relationship.", pointer=pointer)
+        raise InvalidDocument("Add resources to a collection, and members to a relationship.", pointer=pointer)
     if code != "add" and target.id is None:
-        raise InvalidDocument("A collection can only be added to.", pointer=pointer)
+        raise InvalidDocument("The only operation on a collection is `add`.", pointer=pointer)
     return target
 
 
 def _ref(ref: Any, lids: Lids) -> _Target:
     if not isinstance(ref, dict):
-        raise InvalidDocument("`ref` is an object.", pointer="/ref")
+        raise InvalidDocument("`ref` must be an object.", pointer="/ref")
     if "id" in ref and "lid" in ref:
         raise InvalidDocument("`ref` has `id` or `lid`, not both.", pointer="/ref")
     resource = _resource(ref, "/ref")
@@ -193,7 +197,7 @@ def _href(href: Any, base: str) -> _Target:
     except ValueError:
         raise nothing from None
     if url.query or url.fragment:
-        raise InvalidDocument("`href` has neither query nor fragment here.", pointer="/href")
+        raise InvalidDocument("`href` must have neither a query nor a fragment.", pointer="/href")
     if (url.scheme, url.netloc.lower()) != (own.scheme, own.netloc.lower()) or not url.path.startswith(own.path):
         raise nothing
     type_, *rest = [unquote(segment) for segment in url.path.removeprefix(own.path).rstrip("/").split("/")]
@@ -213,7 +217,7 @@ def _href(href: Any, base: str) -> _Target:
 def _resource(named: Mapping[str, Any], pointer: str) -> type[Resource]:
     """The type that `ref` or `data`, which stand at a pointer, are of."""
     if not isinstance(named.get("type"), str):
-        raise InvalidDocument("`type` is missing, or no string.", pointer=pointer)
+        raise InvalidDocument("`type` is missing or not a string.", pointer=pointer)
     if named["type"] not in graph:
         raise no_type(named["type"], f"{pointer}/type")
     return graph[named["type"]]
@@ -224,7 +228,7 @@ def _identity(type_: str, named: Mapping[str, Any], lids: Lids, pointer: str) ->
     member = "id" if "id" in named else "lid"
     value = named.get(member)
     if not isinstance(value, str):
-        raise InvalidDocument("`id` or `lid` is missing, or no string.", pointer=pointer)
+        raise InvalidDocument("`id` or `lid` is missing or not a string.", pointer=pointer)
     if member == "lid":
         return body.named(type_, value, lids, f"{pointer}/lid")
     if not ID.fullmatch(value):
@@ -247,7 +251,9 @@ def _define(resource: type[Resource], data: Any, lids: dict[tuple[str, str], str
         return
     if (resource.type_, lid) in lids:
         raise InvalidDocument(
-            "Another resource of this request has this lid among {type}.", type=resource.type_, pointer="/data/lid"
+            "Another resource of the type {type} has this lid in this request.",
+            type=resource.type_,
+            pointer="/data/lid",
         )
     given = data.get("id")
     lids[resource.type_, lid] = given if isinstance(given, str) else clock.new_id()

@@ -16,8 +16,11 @@ from typing import Any
 import orjson
 from marshmallow import ValidationError
 
-from schemas.base import Rendering, Resource, ToMany, ToOne, Write
+from schemas.fields import Write
 from schemas.kinds import ID
+from schemas.relationships import ToMany, ToOne
+from schemas.rendering import Rendering
+from schemas.resource import Resource
 from service import clock
 from service.errors import ApiError, Invalid, InvalidDocument, NotFound, ReadOnly, TypeMismatch, raise_all
 from service.texts import Phrase
@@ -161,7 +164,7 @@ def update(
     member = "id" if "id" in data else "lid"
     sent = data["id"] if "id" in data else named(resource.type_, data["lid"], known, "/data/lid")
     if sent != id_:
-        raise TypeMismatch("This URL is of the resource with another id.", pointer=f"/data/{member}")
+        raise TypeMismatch("This URL belongs to a resource with another id.", pointer=f"/data/{member}")
     reading = _Reading(resource, Write.UPDATE, customer, known)
     draft = _fields_of(reading, id_, data)
     raise_all(reading.problems)
@@ -326,7 +329,7 @@ def _linked(relationship: ToOne | ToMany, data: Any, pointer: str, lids: Lids, p
     if not isinstance(data, list) or len(data) > MAX_LINKAGE:
         problems.append(
             InvalidDocument(
-                "Linkage is an array of at most {most} resource identifiers.", most=MAX_LINKAGE, pointer=pointer
+                "Linkage must be an array of at most {most} resource identifiers.", most=MAX_LINKAGE, pointer=pointer
             )
         )
         return ()
@@ -337,7 +340,9 @@ def _linked(relationship: ToOne | ToMany, data: Any, pointer: str, lids: Lids, p
 def _identifier(type_: str, value: Any, pointer: str, lids: Lids, problems: list[ApiError]) -> str | None:
     """The id of a resource identifier object, or None with a problem noted."""
     if not isinstance(value, dict):
-        problems.append(InvalidDocument("A resource identifier is an object with `type` and `id`.", pointer=pointer))
+        problems.append(
+            InvalidDocument("A resource identifier must be an object with `type` and `id`.", pointer=pointer)
+        )
         return None
     local = "id" not in value and isinstance(value.get("lid"), str)
     if not isinstance(value.get("type"), str) or not (local or isinstance(value.get("id"), str)):
@@ -366,7 +371,9 @@ def _identifier(type_: str, value: Any, pointer: str, lids: Lids, problems: list
 def named(type_: str, lid: str, lids: Lids, pointer: str) -> str:
     """The id that a local id stands for. Raises InvalidDocument for one that no resource of the request has so far."""
     if (type_, lid) not in lids:
-        raise InvalidDocument("No resource of this request has this lid among {type}.", type=type_, pointer=pointer)
+        raise InvalidDocument(
+            "No resource of the type {type} has this lid in this request.", type=type_, pointer=pointer
+        )
     return lids[type_, lid]
 
 

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
-from schemas.base import Rendering, ToMany, ToOne, graph
+from schemas.graph import graph
 from schemas.kinds import Derived, Kind
+from schemas.relationships import ToMany, ToOne
+from schemas.rendering import Rendering
 from service.errors import TooCostly
 from service.jsonapi.query import Query, Selection
 

@@ -20,8 +20,9 @@ from typing import Any, Literal, TypeAlias
 import orjson
 from marshmallow import ValidationError
 
-from schemas.base import Resource, graph
+from schemas.graph import graph
 from schemas.kinds import Boolean, JsonObject, Kind, Number, Text, check_json
+from schemas.resource import Resource
 from service.errors import FilterNotAllowed, InvalidFilterValue, TooCostly
 from service.jsonapi.sorting import IDENTIFIER
 from service.texts import Either, Phrase
@@ -178,7 +179,7 @@ class Filters:
                 paths = [self._dotted(parameter, path)]
             case [_, name]:
                 raise FilterNotAllowed(
-                    "{name!r} is not a matcher; there are {known}.",
+                    "{name!r} is not a matcher; the matchers are {known}.",
                     name=name,
                     known=list(MATCHERS),
                     parameter=parameter,
@@ -190,7 +191,7 @@ class Filters:
         self._count += sum(_size(term) for term in terms)
         if self._count > MAX_TERMS:
             raise TooCostly(
-                "The filters come to more than {most} comparisons; ask for less at a time.",
+                "The filters need more than {most} comparisons; send fewer names or values.",
                 most=MAX_TERMS,
                 parameter=parameter,
                 meta={"limit": MAX_TERMS, "value": self._count},
@@ -209,7 +210,7 @@ class Filters:
 
     def _unknown(self, parameter: str, what: str) -> FilterNotAllowed:
         return FilterNotAllowed(
-            "{type} can't be filtered by {name}; it can by what its relationships lead to, and by {known}.",
+            "{type} can't be filtered by {name}, only by what their relationships lead to and by {known}.",
             type=self._resource.type_,
             name=what,
             known=Either(filterable(self._resource)),
@@ -244,7 +245,7 @@ class Filters:
                 return [path for path in paths if path], name
         if not ends:
             raise FilterNotAllowed(
-                "{name!r} doesn't end with a matcher; there are {known}.",
+                "{name!r} doesn't end with a matcher; the matchers are {known}.",
                 name=text,
                 known=list(MATCHERS),
                 parameter=parameter,

@@ -19,8 +19,8 @@ from typing import Any, Literal, TypeAlias
 import orjson
 from marshmallow import ValidationError
 
-from schemas.base import Resource
 from schemas.kinds import ID, render_timestamp
+from schemas.resource import Resource
 from service.errors import InvalidPage
 from service.jsonapi.sorting import SortKey, kind_of
 
@@ -106,7 +106,7 @@ def strategy(keys: Mapping[str, str], *, negotiated: bool) -> Literal["number", 
             )
         chosen = way
     if chosen == "offset" and "size" in keys:
-        raise InvalidPage("With page[offset] the size of a page is page[limit].", parameter="page[size]")
+        raise InvalidPage("With page[offset], page[limit] sets the size of a page.", parameter="page[size]")
     return chosen or ("cursor" if negotiated else "number")
 
 
@@ -187,7 +187,7 @@ def _cursor(keys: Mapping[str, str], key: str, resource: type[Resource], sort: S
     position = _position(text, resource, sort)
     if position is None:
         raise InvalidPage(
-            "{name} is no cursor of {type} sorted by {sort}.",
+            "{name} is not a cursor of {type} sorted by {sort}.",
             name=f"page[{key}]",
             type=resource.type_,
             sort=_written(sort),

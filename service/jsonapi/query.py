@@ -12,7 +12,9 @@ from functools import lru_cache
 from typing import Literal
 from urllib.parse import unquote_to_bytes
 
-from schemas.base import Resource, ToMany, ToOne, graph
+from schemas.graph import graph
+from schemas.relationships import ToMany, ToOne
+from schemas.resource import Resource
 from service.errors import InvalidField, InvalidInclude, InvalidPage, InvalidParameter, InvalidSort
 from service.jsonapi import pagination, sorting
 from service.jsonapi.filters import AllOf, Filters
@@ -280,7 +282,7 @@ def _not_includable(resource: type[Resource], name: str) -> InvalidInclude:
         )
     if not relationship.includable:
         return InvalidInclude(
-            "{name} of {type} has no bound and can't be included; fetch its related link, {url}.",
+            "{name} of {type} is unbounded and can't be included; fetch its related link, {url}.",
             name=name,
             type=type_,
             url=f"/api/{type_}/{{id}}/{name}",

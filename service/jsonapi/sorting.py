@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass
 
-from schemas.base import Resource, ToOne, graph
+from schemas.graph import graph
 from schemas.kinds import Kind, Text
+from schemas.relationships import ToOne
+from schemas.resource import Resource
 from service.errors import InvalidSort
 from service.texts import Either
 

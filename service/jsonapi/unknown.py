@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from schemas.base import Resource, graph
+from schemas.graph import graph
+from schemas.resource import Resource
 from service.errors import NotFound
 
 COMMERCE_LAYER: Final = frozenset(
@@ -45,7 +46,7 @@ def no_type(name: str, pointer: str | None = None) -> NotFound:
         return NotFound(
             "Commerce Layer has {name}, this service has not; GET /api lists what it has.", name=name, pointer=pointer
         )
-    return NotFound("There is no such resource type; GET /api lists them.", pointer=pointer)
+    return NotFound("No resource type has this name; GET /api lists the types.", pointer=pointer)
 
 
 def no_relationship(resource: type[Resource], name: str, pointer: str | None = None) -> NotFound:

@@ -37,10 +37,10 @@ COUPON_PROBLEMS: Mapping[Problem, Phrase] = {
     "disabled": Phrase("coupon_code - is switched off"),
     "not_started": Phrase("coupon_code - is not valid yet"),
     "expired": Phrase("coupon_code - has expired"),
-    "used_up": Phrase("coupon_code - has been used as often as it can be"),
+    "used_up": Phrase("coupon_code - has no uses left"),
     "not_for_customer": Phrase("coupon_code - is for other customers"),
     "not_for_currency": Phrase("coupon_code - is not valid in the currency of the cart"),
-    "minimum_not_reached": Phrase("coupon_code - asks for a higher subtotal"),
+    "minimum_not_reached": Phrase("coupon_code - needs a higher subtotal"),
     "no_matching_items": Phrase("coupon_code - is for other products than those in the cart"),
 }
 """The problems of coupons in words."""

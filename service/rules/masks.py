@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from schemas.fields import Personal
+from schemas.graph import graph
+
 HIDDEN = "***"
+
+KEPT: Mapping[Personal, int] = {Personal.NAME: 1, Personal.ADDRESS: 2}
+"""How many characters are shown of a value of a kind; of other kinds none are."""
 
 
 def mask(text: str, keep: int) -> str:
@@ -12,6 +20,14 @@ def mask(text: str, keep: int) -> str:
 
 def address(*, first_name: str | None, last_name: str | None, company: str | None, zip_code: str | None) -> str:
     """An address in one line, `S*** R***, 90***`: who (a person, else a company) and where, roughly; may be empty."""
-    names = [name for name in (first_name, last_name) if name] or [name for name in (company,) if name]
-    who = " ".join(mask(name, 1) for name in names)
-    return ", ".join(part for part in (who, mask(zip_code, 2) if zip_code else "") if part)
+    person = [_of_address("first_name", first_name), _of_address("last_name", last_name)]
+    who = " ".join(filter(None, person)) or _of_address("company", company)
+    return ", ".join(filter(None, (who, _of_address("zip_code", zip_code))))
+
+
+def _of_address(name: str, value: str | None) -> str:
+    """An attribute of an address, as its mark lets it be shown; empty for none."""
+    personal = graph["addresses"].attributes[name].mark.personal
+    if not value or personal is None:
+        return value or ""
+    return mask(value, KEPT.get(personal, 0))

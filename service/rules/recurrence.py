@@ -70,7 +70,7 @@ def check_frequency(frequency: str, *, last_day: bool = False) -> None:
     if frequency not in NAMED:
         _check_crontab(frequency)
     if last_day and frequency not in MONTHS:
-        raise FrequencyError(Phrase("has no last day of the month: that is for frequencies of whole months"))
+        raise FrequencyError(Phrase("has no last day of the month: only frequencies of whole months have one"))
 
 
 def _check_crontab(expression: str) -> None:

@@ -129,7 +129,7 @@ def move_next(standing: Standing, to: datetime) -> Standing:
     """The same with its next run moved. Raises NotMovable when it has none, or would come behind the one after it."""
     following, after = (*islice(_runs(standing), 2), None, None)[:2]
     if following is None:
-        raise NotMovable(Phrase("there is no next run"))
+        raise NotMovable(Phrase("the subscription has no next run"))
     if after is not None and to >= after.scheduled_at:
         raise NotMovable(Phrase("must be before the run after it"))
     return _with(standing, replace(following, scheduled_at=to, reason="moved"))

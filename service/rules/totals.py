@@ -96,5 +96,5 @@ def totals(
 
 def _checked(amount_cents: int) -> int:
     if amount_cents > MAX_CENTS:
-        raise Invalid("An amount is larger than can be kept.")
+        raise Invalid("An amount is too large to be stored.")
     return amount_cents

@@ -3,15 +3,18 @@
 Included rows come as `(select row(...))` for a to-one and `array(select row(...))` for a to-many relationship, nested
 as deep as the include tree, and are read by position (`service.jsonapi.document.layout`). Identifiers come from Schemas
 only, every value from a client is a bind; `$1` is always the store. The rows of a customer or a guest are limited at
-every level by the path to their owner that each Schema declares, or by what it says that they see of a public type.
+every level by the path to their owner and the conditions that each Schema declares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from schemas.base import PUBLIC, Resource, ToMany, ToOne, graph
+from schemas.conditions import Condition, Empty, OneOf, SeenWith, Since, Some, Until
+from schemas.graph import PUBLIC, graph
+from schemas.relationships import ToMany, ToOne
+from schemas.resource import Resource
 from service import clock
 from service.jsonapi.document import MAX_INCLUDED, layout
 from service.jsonapi.query import Selection
@@ -59,30 +62,45 @@ class Statement:
         return ", ".join([*columns, *nested])
 
     def column(self, resource: type[Resource], alias: str, column: str) -> str:
-        """What the viewer sees in a column: null for guests where it tells of somebody who they may not be.
+        """What the viewer sees in a column: what is stored, the word that its Schema shows instead, or null.
 
-        Where what is shown depends on related resources, it is what is shown.
+        Null is what guests see of that which identifies a person, unless the Schema's conditions hold.
         """
+        seen = f'{alias}."{column}"'
+        if shown := resource.shown.get(column):
+            seen = f"case when {self.hold(resource, alias, shown.when)} then '{shown.word}' else {seen} end"
         owner = self._viewer.owner
-        known_by = resource.personal.get(column, ()) if owner is not None and owner.type_ == "carts" else ()
-        seen = self._shown(resource, alias, column)
-        if not known_by:
-            return seen
-        return f"case when num_nonnulls({', '.join(f'{alias}.{name}' for name in known_by)}) = 0 then {seen} end"
+        if column in resource.masked and resource.unmasked and owner is not None and owner.type_ == "carts":
+            seen = f"case when {self.hold(resource, alias, resource.unmasked)} then {seen} end"
+        return seen
 
-    def _shown(self, resource: type[Resource], alias: str, column: str) -> str:
-        stored, shown = f'{alias}."{column}"', resource.shown.get(column)
-        if shown is None:
-            return stored
-        relationship, inner = resource.relationships[shown.relationship], self.alias()
-        assert isinstance(relationship, ToMany)  # noqa: S101 -- checked with the graph
-        statuses = ", ".join(f"'{status}'" for status in shown.statuses)
-        return (
-            f"case when {stored} = '{shown.instead_of}' and exists"
-            f" (select from {graph[relationship.type_].table} {inner} where {inner}.store_id = $1"
-            f" and {self.related(resource, relationship, inner, f'{alias}.id')} and {inner}.status in ({statuses}))"
-            f" then '{shown.word}' else {stored} end"
-        )
+    def hold(self, resource: type[Resource], alias: str, conditions: Iterable[Condition]) -> str:
+        """The condition that all of these hold for the row of `alias`."""
+        return " and ".join(self._holds(resource, alias, condition) for condition in conditions)
+
+    def _holds(self, resource: type[Resource], alias: str, condition: Condition) -> str:
+        match condition:
+            case Empty(field):
+                return f'{alias}."{resource.column_of(field)}" is null'
+            case Since(field):
+                return f'coalesce({alias}."{resource.column_of(field)}" <= {self.now}, true)'
+            case Until(field):
+                return f'coalesce({alias}."{resource.column_of(field)}" > {self.now}, true)'
+            case OneOf(field, words):
+                return _fixed(f'{alias}."{resource.column_of(field)}"', words)
+            case Some(name, conditions):
+                relationship, inner = resource.relationships[name], self.alias()
+                assert isinstance(relationship, ToMany)  # noqa: S101 -- checked with the graph
+                target = graph[relationship.type_]
+                related = self.related(resource, relationship, inner, f"{alias}.id")
+                where = " and ".join([*self._of_type(target, inner), related, self.hold(target, inner, conditions)])
+                return f"exists (select from {target.table} {inner} where {where})"
+            case SeenWith(name):
+                relationship, inner = resource.relationships[name], self.alias()
+                assert isinstance(relationship, ToOne)  # noqa: S101 -- checked with the graph
+                target = graph[relationship.type_]
+                where = self.scope(target, inner, f'{inner}.id = {alias}."{relationship.column}"')
+                return f"exists (select from {target.table} {inner} where {where})"
 
     def _included(self, resource: type[Resource], name: str, selection: Selection, owner: str) -> str:
         relationship = resource.relationships[name]
@@ -115,38 +133,30 @@ class Statement:
         )
 
     def scope(self, resource: type[Resource], alias: str, *conditions: str) -> str:
-        """A where clause: the store, the type's fixed columns, the owner's rows, and further conditions."""
-        fixed = [_fixed(f"{alias}.{column}", value) for column, value in resource.where.items()]
-        return " and ".join(
-            [f"{alias}.store_id = $1", *fixed, *self._owned(resource, alias), *(c for c in conditions if c)]
-        )
+        """A where clause: the store, the type's fixed columns, what the viewer may see, and further conditions."""
+        rows = [*self._of_type(resource, alias), *self._seen(resource, alias)]
+        return " and ".join([*rows, *(condition for condition in conditions if condition)])
 
-    def _owned(self, resource: type[Resource], alias: str) -> list[str]:
+    @staticmethod
+    def _of_type(resource: type[Resource], alias: str) -> list[str]:
+        """The conditions that a row is one of the store and of the type."""
+        fixed = [_fixed(f"{alias}.{column}", value) for column, value in resource.where.items()]
+        return [f"{alias}.store_id = $1", *fixed]
+
+    def _seen(self, resource: type[Resource], alias: str) -> list[str]:
+        """The conditions that the viewer sees a row: integrations see all, others what is theirs and visible."""
         owner = self._viewer.owner
         if owner is None:
             return []
+        visible = [self._holds(resource, alias, condition) for condition in resource.visible]
         owned = resource.owners[owner.type_]
         if owned == PUBLIC:
-            return self._public(resource, alias)
+            return visible
         if owned is None:
             return ["false"]
         if owned == "id":
-            return [f"{alias}.id = {self.owner(owner)}"]
-        return [self._path(resource.owner_path(graph, owner.type_), alias, owner)]
-
-    def _public(self, resource: type[Resource], alias: str) -> list[str]:
-        """What customers and guests see of a type that all of them may read."""
-        begins, ends = resource.period
-        conditions = [f'{alias}."{column}" is null' for column in resource.private]
-        conditions += [f'coalesce({alias}."{begins}" <= {self.now}, true)'] if begins else []
-        conditions += [f'coalesce({alias}."{ends}" > {self.now}, true)'] if ends else []
-        if resource.seen_with:
-            relationship, whole = resource.relationships[resource.seen_with], self.alias()
-            assert isinstance(relationship, ToOne)  # noqa: S101 -- checked with the graph
-            target = graph[relationship.type_]
-            where = self.scope(target, whole, f'{whole}.id = {alias}."{relationship.column}"')
-            conditions.append(f"exists (select from {target.table} {whole} where {where})")
-        return conditions
+            return [f"{alias}.id = {self.owner(owner)}", *visible]
+        return [self._path(resource.owner_path(graph, owner.type_), alias, owner), *visible]
 
     def _path(self, path: Sequence[ToOne], alias: str, owner: Owner) -> str:
         first, *rest = path
@@ -160,7 +170,10 @@ class Statement:
 
 
 def _fixed(column: str, value: str | tuple[str, ...]) -> str:
-    """The condition that a column has a value that a Schema declares, or one of several."""
+    """The condition that a column has a value that a Schema declares, or one of several.
+
+    They stand in the text, since a plan with binds could not use an index that has only some values' rows.
+    """
     values = (value,) if isinstance(value, str) else value
     listed = ", ".join(f"'{one}'" for one in values)
     return f"{column} in ({listed})"

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from schemas.base import Resource, ToMany, ToOne, graph
+from schemas.graph import graph
+from schemas.relationships import ToMany, ToOne
+from schemas.resource import Resource
 from service.errors import ApiError, Conflict, Invalid, InvalidState, NotFound
 from service.jsonapi.body import Draft, blank
 from service.store.catalogue import Constraint
@@ -35,7 +37,7 @@ def explained(known: Mapping[str, Constraint], resource: type[Resource], draft: 
         raise _broken(constraint, error, resource, draft) from None
     except (asyncpg.DataError, asyncpg.ProgramLimitExceededError):
         # What the server says of it may hold values and names of indexes.
-        raise Invalid("A value is outside of the range, or longer, than can be kept.", pointer="/data") from None
+        raise Invalid("A value is out of range, or too long, to be stored.", pointer="/data") from None
 
 
 def _broken(
@@ -49,7 +51,7 @@ def _broken(
     match error:
         case asyncpg.UniqueViolationError() if columns == ("id",):
             return Conflict(
-                "There is a resource of the type {type} with this id already.", type=resource.type_, pointer=pointer
+                "A resource of the type {type} with this id already exists.", type=resource.type_, pointer=pointer
             )
         case asyncpg.UniqueViolationError():
             return Conflict(
@@ -60,7 +62,7 @@ def _broken(
                 meta={"error": "taken"},
             )
         case asyncpg.ForeignKeyViolationError():
-            return NotFound("{names} - there is no such resource", names=names, pointer=pointer)
+            return NotFound("{names} - no such resource exists", names=names, pointer=pointer)
         case asyncpg.NotNullViolationError():
             column = error.column_name or ""
             return blank(column, draft.pointer(column))
@@ -87,9 +89,9 @@ def _still_needed(constraint: Constraint | None, error: asyncpg.PostgresError) -
         for name, found in resource.relationships.items():
             if resource.table == table and isinstance(found, ToOne) and found.column in columns:
                 return InvalidState(
-                    "It can't be deleted as long as the relationship {name} of {type} leads to it.",
+                    "This resource can't be deleted while the relationship {name} of {type} leads to it.",
                     name=name,
                     type=resource.type_,
                     meta={"kept_by": {"type": resource.type_, "relationship": name}},
                 )
-    return InvalidState("It can't be deleted as long as {table} refer to it.", table=table)
+    return InvalidState("This resource can't be deleted while {table} refer to it.", table=table)

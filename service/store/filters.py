@@ -6,8 +6,10 @@ anything of a row that the viewer couldn't read.
 
 from __future__ import annotations
 
-from schemas.base import Resource, ToOne, graph
+from schemas.graph import graph
 from schemas.kinds import Boolean, Kind, Text
+from schemas.relationships import ToOne
+from schemas.resource import Resource
 from service.jsonapi.filters import AllOf, Condition, Filter, Operator, kind_at
 from service.jsonapi.sorting import IDENTIFIER
 from service.store.compile import Statement

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from schemas.base import Resource, ToOne, graph
+from schemas.graph import graph
 from schemas.kinds import Kind
+from schemas.relationships import ToOne
+from schemas.resource import Resource
 from service.jsonapi.pagination import Position, ordering
 from service.jsonapi.query import Query
 from service.jsonapi.sorting import SortKey, kind_of

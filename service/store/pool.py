@@ -77,7 +77,7 @@ class Database:
                 yield connection
         except (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
             raise Contended(
-                "Others are changing the same resources. Ask again.", headers={"Retry-After": "1"}
+                "Other requests are changing the same resources. Retry in a moment.", headers={"Retry-After": "1"}
             ) from None
 
 

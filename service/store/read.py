@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from schemas.base import Resource, ToMany, ToOne
+from schemas.relationships import ToMany, ToOne
+from schemas.resource import Resource
 from service.errors import TooCostly, Unavailable
 from service.jsonapi.document import Row
 from service.jsonapi.pagination import DEFAULT_SIZE, Page, Window, cursor
@@ -198,14 +199,14 @@ def in_time(query: Query) -> Iterator[None]:
         yield
     except (asyncpg.QueryCanceledError, TimeoutError):
         asked = [
-            *([Phrase("filter by attributes that narrow more")] if query.filters.terms else []),
+            *([Phrase("filter by attributes that match fewer resources")] if query.filters.terms else []),
             *([Phrase("sort by fewer criteria")] if query.sort else []),
             *([Phrase("include less")] if query.selection.include else []),
             *([Phrase("make the pages smaller")] if query.page.size > DEFAULT_SIZE else []),
             *([Phrase("page by cursor")] if isinstance(query.page, Page) and query.page.offset else []),
         ]
         if not asked:
-            raise Unavailable("The database took too long; ask again.", headers={"Retry-After": "1"}) from None
+            raise Unavailable("The database took too long; retry the request.", headers={"Retry-After": "1"}) from None
         raise TooCostly("The database took too long. Narrow the request: {ways}.", ways=Either(asked)) from None
 
 

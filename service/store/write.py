@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from schemas.base import Resource, Through, ToMany, ToOne, graph
+from schemas.graph import graph
+from schemas.relationships import Through, ToMany, ToOne
+from schemas.resource import Resource
 from service.jsonapi.body import Draft
 from service.principal import Viewer
 from service.store.compile import Statement

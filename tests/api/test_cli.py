@@ -209,21 +209,18 @@ def test_what_is_printed_while_a_command_runs_is_in_the_language_of_the_environm
     commands = [
         (("token", "create", "--store", "8"), data),
         (("seed", "--subscriptions", "2", "--orders", "1"), data),
-        (("store", "create", "--id", "1003", "--name", "Other Shop"), data),
         (("check-db",), data),
         (("doctor", "--port", "0"), data),
-        (("doctor", "--port", "x.y"), data),
         (("migrate", "--database-url", "shop"), dutch),
         (("doctor", "--host", "nowhere.invalid"), dutch | {"REPRISE_DATA_DIR": str(tmp_path / "none")}),
     ]
     outcomes = []
-    for begin in range(0, len(commands), 4):
-        some = [start(arguments, **given) for arguments, given in commands[begin : begin + 4]]
+    for begin in range(0, len(commands), 3):
+        some = [start(arguments, **given) for arguments, given in commands[begin : begin + 3]]
         outcomes += [finish(process) for process in some]
-    no_store, seed, taken, clean, well, usage, url, ill = outcomes
+    no_store, seed, clean, well, url, ill = outcomes
     assert (no_store.code, no_store.err) == (1, "Er is geen winkel 8.\n")
     assert seed.err.startswith("Een winkel kan niet meer abonnementen dan bestellingen hebben")
-    assert taken.err.startswith("Er is al een winkel 1003")
     assert (clean.code, clean.out) == (0, "Elke invariant klopt.\n")
     assert url.err.startswith("De URL van de database heeft niet de vorm")
     assert (well.code, ill.code) == (0, 1)
@@ -233,10 +230,8 @@ def test_what_is_printed_while_a_command_runs_is_in_the_language_of_the_environm
         assert re.search(rf"^ok  {what} +\S", well.out, re.MULTILINE), what
     assert "geen adres om op te luisteren" in ill.out
     assert "-> stop wat hem gebruikt" in ill.out
-    for outcome in (*outcomes[:5], url, ill):
+    for outcome in outcomes:
         assert not re.search(r"\b(the|there|is not|database is|must|can't|and|with)\b", outcome.out + outcome.err)
-    assert usage.code == 2, "the frame of a usage error, like --help, is in English"
-    assert "Usage: reprise doctor" in usage.err
 
 
 def test_the_contract_is_printed_without_a_database(tmp_path: Path) -> None:

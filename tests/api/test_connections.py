@@ -42,6 +42,7 @@ async def exchange(port: int, request: bytes) -> bytes:
         ("/api/services/webshop/v1/customer/orders/reorder", 10_000_000, b"401"),
         ("/api/events", 1_500_000, b"405"),
         ("/api/nothing", 1_500_000, b"404"),
+        pytest.param(f"/api/orders?{'x' * 17_000}", 1_500_000, b"414", id="long URL"),
     ],
 )
 @pytest.mark.parametrize("chunked", [False, True])

@@ -7,7 +7,8 @@ from datetime import timedelta
 import httpx2
 import pytest
 
-from schemas.base import ToMany, graph
+from schemas.graph import graph
+from schemas.relationships import ToMany
 from service import clock
 from service.jsonapi.query import parse
 from service.jsonapi.sorting import sortable

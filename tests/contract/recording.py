@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import orjson
 
-from schemas.base import ToMany
+from schemas.relationships import ToMany
 from service.resources import RESOURCES
 from tests.contract.contract import JSON_API, Contract
 from tests.contract.generated.running import Shop

@@ -12,7 +12,8 @@ import orjson
 import pytest
 import yaml
 
-from schemas.base import ToMany, Write
+from schemas.fields import Write
+from schemas.relationships import ToMany
 from service.contract import openapi
 from service.principal import Store
 from service.resources import RESOURCES

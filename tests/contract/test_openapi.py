@@ -11,7 +11,7 @@ import orjson
 from openapi_spec_validator import OpenAPIV30SpecValidator, validate
 from starlette.routing import Route
 
-from schemas.base import graph
+from schemas.graph import graph
 from service.contract import openapi
 from service.http.pages import docs
 from service.http.routes import routes

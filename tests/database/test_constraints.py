@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.base import ToOne, graph
+from schemas.graph import graph
+from schemas.relationships import ToOne
 from service.resources import RESOURCES
 from service.store.constraints import catalogue, fields
 from service.store.pool import Connection

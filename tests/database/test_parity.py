@@ -10,7 +10,10 @@ import pytest
 import pytest_asyncio
 
 import schemas  # noqa: F401 -- declares the graph
-from schemas.base import Resource, ToMany, ToOne, Write, graph
+from schemas.fields import Write
+from schemas.graph import graph
+from schemas.relationships import ToMany, ToOne
+from schemas.resource import Resource
 from service.store.pool import Connection, Database
 
 COMMON = frozenset({"store_id", "id", "version"})

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from inspect import getdoc
 
-from schemas.base import ToMany, Write
+from schemas.fields import Write
 from schemas.kinds import Kind
+from schemas.relationships import ToMany
 from service.jsonapi.filters import filterable
 from service.jsonapi.sorting import sortable
 from service.resources import RESOURCES, Entry
@@ -36,14 +37,14 @@ def _section(type_: str, entry: Entry) -> Iterator[str]:
     scopes += f", written with `{entry.writes}`" if entry.create or entry.update or entry.remove else ""
     yield f"{', '.join(methods)}. {scopes}.\n"
     kinds = {"filter": set(filterable(resource)), "sort": set(sortable(resource))}
-    yield from _table(
+    yield from table(
         ("attribute", "type", "sent", "selects", "meaning"),
         (
             (f"`{name}`", _type(field), _SENT.get(field.write, ""), _selects(name, kinds), _about(field))
             for name, field in {**resource.attributes, **resource.triggers}.items()
         ),
     )
-    yield from _table(
+    yield from table(
         ("relationship", "leads to", "sent", "meaning"),
         (
             (
@@ -78,7 +79,7 @@ def _line(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
     found = [f"| {' | '.join(row)} |" for row in rows]
     if found:
         titles = list(head)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import typer
 
-from schemas.base import ToOne, graph
+from schemas.graph import graph
+from schemas.relationships import ToOne
 from service import errors
 from service.__main__ import app
 from service.errors import ApiError
@@ -17,7 +18,7 @@ from service.operations.generic.batches import MOST_SECONDS
 from service.principal import SCOPES
 from service.resources import RESOURCES
 from service.settings import Settings
-from tests.docs import resources
+from tests.docs import personal_data, resources
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -80,6 +81,10 @@ def test_every_command_and_its_options() -> None:
 def test_every_resource_type() -> None:
     assert list(sections("resources.md")) == list(RESOURCES)
     assert (REFERENCE / "resources.md").read_text() == resources.page(), "run `make docs`"
+
+
+def test_every_mark() -> None:
+    assert (REFERENCE / "personal-data.md").read_text() == personal_data.page(), "run `make docs`"
 
 
 def rows(page: str, heading: str) -> dict[str, str]:

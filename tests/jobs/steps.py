@@ -11,7 +11,7 @@ import pytest
 from asyncpg import Record
 
 import schemas  # noqa: F401 -- declares the graph
-from schemas.base import graph
+from schemas.graph import graph
 from service import clock
 from service.jsonapi.body import Draft
 from service.operations.copies import recurring_order_copies
@@ -41,7 +41,7 @@ async def ask(
     linked = {"source_order": order_id, "order_subscription": subscription_id}
     draft = Draft(graph["recurring_order_copies"], id_, attributes, linked)
     async with database.transaction() as connection:
-        return await recurring_order_copies.create(connection, principal, draft)
+        return (await recurring_order_copies.create(connection, principal, draft)).id
 
 
 async def claim(

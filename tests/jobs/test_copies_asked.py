@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 import schemas  # noqa: F401 -- declares the graph
-from schemas.base import graph
+from schemas.graph import graph
 from service.errors import ApiError, Conflict
 from service.jsonapi.body import Draft
 from service.operations.copies import recurring_order_copies

@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 import httpx2
 import orjson
 
-from schemas.base import ToMany, graph
+from schemas.graph import graph
+from schemas.relationships import ToMany
 from tests.spec.reading import MEDIA_TYPE
 
 MEMBER_NAME = re.compile(r"[A-Za-z0-9\u0080-\uffff]([-_ A-Za-z0-9\u0080-\uffff]*[A-Za-z0-9\u0080-\uffff])?")

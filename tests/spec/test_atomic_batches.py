@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.base import ToMany
+from schemas.relationships import ToMany
 from service import clock
 from service.jsonapi import atomic
 from service.operations.access import tokens

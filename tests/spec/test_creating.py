@@ -8,7 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from schemas.base import ToMany, Write
+from schemas.fields import Write
+from schemas.relationships import ToMany
 from service.principal import Store
 from service.resources import RESOURCES
 from service.store.pool import Connection

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from schemas.base import graph
+from schemas.graph import graph
 from service.jsonapi.pagination import cursor
 from service.jsonapi.sorting import parse
 from service.principal import Store

@@ -11,7 +11,7 @@ import jsonschema_rs
 import pytest
 import pytest_asyncio
 
-from schemas.base import ToMany
+from schemas.relationships import ToMany
 from service.resources import RESOURCES
 from tests.spec.reading import PROFILE
 from tests.support import Access
@@ -26,6 +26,7 @@ class Schemas:
         self._client = client
         self._access = access
         self._known: jsonschema_rs.Registry | None = None
+        self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
 
     async def fetch(self) -> None:
         """Get all schemas, as a validator does that follows references from one to another."""
@@ -37,7 +38,9 @@ class Schemas:
         self._known = jsonschema_rs.Registry(found, draft=jsonschema_rs.Draft202012)
 
     def validator(self, url: str) -> jsonschema_rs.Draft202012Validator:
-        return jsonschema_rs.Draft202012Validator({"$ref": url}, registry=self._known)
+        if url not in self._validators:
+            self._validators[url] = jsonschema_rs.Draft202012Validator({"$ref": url}, registry=self._known)
+        return self._validators[url]
 
     async def describe(self, answer: httpx2.Response, name: str) -> Any:
         """The document of an answer, which must be as the schema of a type or of errors says."""

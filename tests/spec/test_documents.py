@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from schemas.base import graph
+from schemas.graph import graph
 from service.contract import openapi
 from service.jsonapi.query import includable
 from service.principal import Store

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from schemas.base import Write
+from schemas.fields import Write
 from service import errors
 from service.errors import ApiError
 from service.http.middleware import MOST_OF_A_URL, MOST_OF_HEADERS

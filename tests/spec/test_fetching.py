@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schemas.base import ToMany
+from schemas.relationships import ToMany
 from service.principal import Store
 from service.resources import RESOURCES
 from service.store.pool import Connection

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from schemas.base import ToOne, graph
+from schemas.graph import graph
+from schemas.relationships import ToOne
 from service.jsonapi.filters import MATCHERS, MAX_TERMS, MAX_VALUES, AllOf, AnyOf, Condition, Filters, filterable
 from service.principal import Store
 from service.resources import RESOURCES

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.base import graph
+from schemas.graph import graph
 from service.jsonapi.filters import MATCHERS
 from service.principal import Store
 from service.resources import RESOURCES

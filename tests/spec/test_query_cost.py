@@ -11,7 +11,7 @@ import httpx2
 import orjson
 import pytest
 
-from schemas.base import graph
+from schemas.graph import graph
 from service import clock
 from service.app import create_app
 from service.errors import TooCostly

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from schemas.base import ToMany
 from schemas.kinds import Integer, Number, Timestamp
+from schemas.relationships import ToMany
 from service.resources import RESOURCES
 from tests.spec.writing import Api, pointers, resource, to_all
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from schemas import kinds
-from schemas.base import ToOne, graph
+from schemas.graph import graph
+from schemas.relationships import ToOne
 from service.jsonapi.sorting import sortable
 from service.principal import Store
 from service.resources import RESOURCES

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas import kinds
-from schemas.base import Resource, ToMany, ToOne
+from schemas.relationships import ToMany, ToOne
+from schemas.resource import Resource
 from service import clock
 from service.principal import Store
 from service.resources import RESOURCES

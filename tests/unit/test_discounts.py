@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.base import graph
+from schemas.graph import graph
 from service.rules.discounts import COUPON_PROBLEMS, Discounts, Line, Promotion, discounts
 from tests import calculator
 from tests.calculator import Offer, Shop

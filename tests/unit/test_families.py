@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from schemas.base import graph
+from schemas.graph import graph
 from schemas.parties import full_address, full_name, name_and_address
 
 PERSON = (False, "Ignored Inc.", "John", "Smith")

@@ -9,8 +9,12 @@ import pytest
 from marshmallow import fields as ma
 
 from schemas import kinds
-from schemas.base import PUBLIC, Resource, Through, ToMany, ToOne, While, Write, graph
+from schemas.conditions import Condition, Empty, Instead, OneOf, SeenWith, Since, Some, Until
+from schemas.fields import SECRET, Mark, Personal, Write
+from schemas.graph import PUBLIC, graph
 from schemas.kinds import Standard
+from schemas.relationships import Through, ToMany, ToOne
+from schemas.resource import Resource
 
 
 @pytest.fixture(autouse=True)
@@ -46,11 +50,11 @@ def test_a_sound_type_is_added_with_its_columns() -> None:
         table="shelves",
         where={"kind": "toys"},
         owner="owner",
-        internal=("secret",),
+        internal={"secret": SECRET},
     )
     graph.check()
     assert graph["toys"] is toy
-    assert (toy.table, toy.where, toy.internal) == ("shelves", {"kind": "toys"}, ("secret",))
+    assert (toy.table, toy.where, tuple(toy.internal)) == ("shelves", {"kind": "toys"}, ("secret",))
     common = ["created_at", "updated_at", "reference", "reference_origin", "metadata"]
     amount = ["price_amount_cents", "price_amount_float", "formatted_price_amount"]
     assert list(toy.attributes) == ["colour", *amount, *common]
@@ -138,16 +142,74 @@ def test_an_owner_that_is_no_customer_is_refused(owner: str, complaint: str) -> 
 @pytest.mark.parametrize("name", ["colour", "parent", "line_items"])
 def test_what_a_type_is_seen_with_is_a_to_one_relationship(name: str) -> None:
     fields = {"colour": kinds.Text(), "line_items": ToMany("line_items", via="order_id")}
-    declare(fields=fields, owner=PUBLIC, seen_with=name)
+    declare(fields=fields, owner=PUBLIC, visible=(SeenWith(name),))
     with pytest.raises(TypeError, match=f"^Toy: '{name}' is no to-one relationship to be seen with"):
         graph.check()
 
 
 @pytest.mark.parametrize("name", ["colour", "parent", "absent"])
 def test_what_a_column_is_shown_by_is_a_to_many_relationship(name: str) -> None:
-    declare(fields={"colour": kinds.Text()}, shown={"colour": While("red", "blue", name, ("hot",))})
+    shown = Instead("red", (OneOf("colour", ("blue",)), Some(name, (OneOf("status", ("hot",)),))))
+    declare(fields={"colour": kinds.Enum("blue", "red", shown=shown)})
     with pytest.raises(TypeError, match=r"^Toy: 'colour' is shown by no to-many relationship"):
         graph.check()
+
+
+@pytest.mark.parametrize(
+    ("condition", "complaint"),
+    [
+        (Empty("absent"), "'absent' is kept in no column"),
+        (Empty("line_items"), "'line_items' is kept in no column"),
+        (Since("colour"), "'colour' holds no instant"),
+        (Until("absent"), "'absent' holds no instant"),
+        (OneOf("colour", ("red", "green")), "'colour' is never green"),
+        (OneOf("created_at", ("red",)), "'created_at' is never red"),
+        (Some("line_items", (OneOf("item_type", ("toys",)),)), "'item_type' is never toys"),
+    ],
+)
+@pytest.mark.parametrize("option", ["visible", "unmasked"])
+def test_a_condition_on_what_is_not_there_is_refused(option: str, condition: Condition, complaint: str) -> None:
+    fields = {"colour": kinds.Enum("red", "blue"), "line_items": ToMany("line_items", via="order_id")}
+    meta: dict[str, Any] = {option: (condition,)}
+    toy = declare(fields=fields, **meta)
+    with pytest.raises(TypeError, match=f"^Toy: its rows are .*{complaint}$"):
+        toy.check_what_is_seen(graph)
+
+
+def test_an_option_that_there_is_not_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"^Toy\.Meta: there is no option visable$"):
+        declare(visable=(Empty("reference"),))
+
+
+@pytest.mark.parametrize("guest", ["cart", PUBLIC])
+def test_a_type_that_guests_read_says_when_they_see_whose_it_is(guest: str) -> None:
+    toy = declare(fields={"cart": ToOne("carts"), "customer": ToOne("customers")}, guest=guest)
+    assert toy.masked == {"customer_id"}
+    with pytest.raises(TypeError, match=r"^Toy: guests read it, so `unmasked` must say"):
+        graph.check()
+
+
+def test_guests_are_not_shown_what_identifies_a_person_and_words_are_not_masked() -> None:
+    toy = declare(
+        fields={
+            "owner": ToOne("customers"),
+            "maker": kinds.Text(personal=Personal.NAME),
+            "colour": kinds.Text(harmless=True),
+            "engraving": kinds.Text(personal=Personal.WORDS),
+            "maker_email": kinds.Email(),
+        },
+    )
+    assert toy.masked == {"owner_id", "maker", "maker_email"}
+    assert toy.marks()["engraving"] == Mark(Personal.WORDS)
+
+
+def test_what_is_disclosed_once_is_no_attribute_and_is_neither_read_nor_sent() -> None:
+    toy = declare(fields={"code": kinds.Text(disclosed=True, secret=True, nullable=False, doc="Shown once.")})
+    assert list(toy.disclosed) == ["code"]
+    assert "code" not in {*toy.attributes, *toy.triggers, *toy.columns()}
+    assert toy.disclosed["code"].schema() == {"type": "string", "description": "Shown once."}
+    field = toy().fields["code"]
+    assert (field.load_only, field.dump_only) == (True, True)
 
 
 # --- the types of this family -----------------------------------------------------------------------------------

@@ -12,8 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.base import Rendering, Resource, ToMany, ToOne, graph
+from schemas.graph import graph
 from schemas.kinds import INT64, CurrencyCode, Enum, Kind
+from schemas.relationships import ToMany, ToOne
+from schemas.rendering import Rendering
+from schemas.resource import Resource
 from service.http.repeat_urls import RepeatUrls
 from service.jsonapi.document import Object, Row, collect, layout, serializer
 from service.jsonapi.query import Selection, parse

@@ -1,4 +1,4 @@
-"""JSON:API responses: documents and errors, with the headers that every one of them carries."""
+"""JSON:API answers: documents and errors, each with the headers that follow from it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,30 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from schemas.relationships import ToMany
+from schemas.rendering import Rendering
 from service.errors import ApiError, InvalidHost, MethodNotAllowed
 from service.http import urls
+from service.http.api import prefer
+from service.http.api.asking import Asked
 from service.http.api.conditions import entity_tag
 from service.http.exchange import exchange_of
 from service.http.languages import language
-from service.jsonapi.document import applying, without_secrets
-from service.jsonapi.links import described_by
+from service.jsonapi import links
+from service.jsonapi.document import (
+    VERSION,
+    Object,
+    Row,
+    applying,
+    collect,
+    counts,
+    document,
+    identifier,
+    without_secrets,
+)
 from service.jsonapi.negotiation import MEDIA_TYPE, PLAIN, Media
+from service.jsonapi.pagination import PROFILE, Page
+from service.store.read import Rows, Within
 from service.texts import say
 
 VARY = "Accept, Accept-Language, Authorization, X-Cart-Session"
@@ -59,15 +75,15 @@ class Document(Response):
         return self if public == self._content else Document(public, self.status_code, self._given)
 
 
-def _typed(links: Mapping[str, Any], media: Media) -> dict[str, Any]:
+def _typed(around: Mapping[str, Any], media: Media) -> dict[str, Any]:
     """Links whose `self` says what media type it leads to (JSON:API 1.1, "Top Level")."""
-    own = links.get("self")
-    return {**links, "self": {"href": own, "type": media.content_type}} if isinstance(own, str) else dict(links)
+    own = around.get("self")
+    return {**around, "self": {"href": own, "type": media.content_type}} if isinstance(own, str) else dict(around)
 
 
 def _pages(content: Mapping[str, Any]) -> dict[str, str]:
-    links = content.get("links", {})
-    pages = [f'<{links[name]}>; rel="{name}"' for name in PAGES if links.get(name)]
+    around = content.get("links", {})
+    pages = [f'<{around[name]}>; rel="{name}"' for name in PAGES if around.get(name)]
     return {"Link": ", ".join(pages)} if pages else {}
 
 
@@ -75,6 +91,91 @@ def _tag(content: Mapping[str, Any], body: bytes) -> dict[str, str]:
     data = content.get("data")
     version = data.get("meta", {}).get("version") if isinstance(data, dict) else None
     return {} if version is None else {"ETag": entity_tag(version, body)}
+
+
+def single(asked: Asked, rendering: Rendering, row: Row | None) -> Response:
+    """200 with one resource, or with null."""
+    resources, included = collect([] if row is None else [row], asked.query.selection, rendering)
+    around = {"self": links.url(asked.url, asked.pairs), **_described(asked, rendering)}
+    data = resources[0] if resources else None
+    return Document(document(data, around, included=included if asked.query.included else None))
+
+
+def many(asked: Asked, rendering: Rendering, rows: Rows) -> Response:
+    """200 with a page of resources."""
+    resources, included = collect(rows.rows, asked.query.selection, rendering)
+    also = _described(asked, rendering)
+    return _page(asked, rows, resources, included=included if asked.query.included else None, also=also)
+
+
+def linkage(asked: Asked, rendering: Rendering, within: Within, rows: Rows, *, including: bool) -> Response:
+    """200 with what a relationship holds: an identifier, null, or a page of identifiers.
+
+    `including` says that the resources themselves are among what is included.
+    """
+    selection = asked.query.selection
+    resources, included = collect(rows.rows, selection, rendering)
+    along = ([*resources, *included] if including else []) if asked.query.included else None
+    identifiers = [identifier(selection.resource.type_, row[0]) for row in rows.rows]
+    related = f"{rendering.base}/{within.parent.type_}/{within.id}/{within.name}"
+    also = {"related": related, **_described(asked, rendering)}
+    if isinstance(within.relationship, ToMany):
+        return _page(asked, rows, identifiers, included=along, also=also)
+    around = {"self": links.url(asked.url, asked.pairs), **also}
+    return Document(document(identifiers[0] if identifiers else None, around, included=along))
+
+
+def created(asked: Asked, rendering: Rendering, row: Row, disclosed: Mapping[str, Any]) -> Response:
+    """201 with the new resource. What is disclosed is in this one answer, and not in what is kept of it."""
+    resources, included = collect([row], asked.query.selection, rendering)
+    url = resources[0]["links"]["self"]
+    around = {"self": url, **_described(asked, rendering)}
+    answer = document(resources[0], around, included=included if asked.query.included else None)
+    preferred = prefer.headers(asked.request, prefer.REPRESENTATION)
+    headers = {"Location": url, "Vary": f"{VARY}, Prefer", **preferred}
+    kept = Document(answer, 201, headers)
+    if not disclosed:
+        return kept
+    resources[0].setdefault("attributes", {}).update(disclosed)
+    return Document(answer, 201, headers, kept=kept)
+
+
+def no_content(request: Request) -> Response:
+    """204, which has neither a body nor a Content-Type."""
+    preferred = prefer.headers(request, prefer.MINIMAL)
+    return Response(
+        status_code=204, headers={"Vary": f"{VARY}, Prefer", "Cache-Control": "private, no-cache", **preferred}
+    )
+
+
+def nothing_left(request: Request) -> Response:
+    """200 with `meta` alone, for clients that need a document (JSON:API 1.1, "Deleting Resources")."""
+    headers = {"Vary": f"{VARY}, Prefer", **prefer.headers(request, prefer.REPRESENTATION)}
+    return Document({"jsonapi": VERSION, "meta": {}}, headers=headers)
+
+
+def _page(
+    asked: Asked, rows: Rows, data: list[Object], *, included: list[Object] | None, also: Mapping[str, Any]
+) -> Response:
+    """A page of resources or identifiers with its links and counts, or by cursor as the profile has it.
+
+    `also` holds the top-level links beside those to pages.
+    """
+    query, meta = asked.query, counts(asked.query, rows.total) if rows.total is not None else {}
+    if isinstance(query.page, Page):
+        around = links.pages(asked.url, asked.pairs, query.page, rows.total or 0)
+        return Document(document(data, {**around, **also}, included=included, meta=meta))
+    for item, cursor in zip(data, rows.cursors, strict=True):
+        item.setdefault("meta", {})["page"] = {"cursor": cursor}
+    if query.page.is_range and rows.more:
+        meta.setdefault("page", {})["rangeTruncated"] = True
+    around = links.windows(asked.url, asked.pairs, query.page, rows.cursors, more=rows.more)
+    return Document(document(data, {**around, **also}, included=included, meta=meta or None, profiles=[PROFILE]))
+
+
+def _described(asked: Asked, rendering: Rendering) -> Object:
+    """The link of a document to the JSON Schema of its type."""
+    return {"describedby": links.described_by(rendering.base, asked.query.selection.resource.type_)}
 
 
 def error_object(request: Request, problem: ApiError) -> dict[str, Any]:
@@ -110,7 +211,7 @@ def errors(request: Request, error: ApiError) -> Response:
             return Response(status_code=204, headers={"Vary": VARY, **headers})
     objects = [error_object(request, problem) for problem in error.problems]
     profiles = dict.fromkeys(problem.profile for problem in error.problems if problem.profile)
-    describing = described_by(f"{_origin(request)}/api", "errors")
+    describing = links.described_by(f"{_origin(request)}/api", "errors")
     return Document(
         {"jsonapi": applying(profiles), "links": {"describedby": describing}, "errors": objects},
         error.http_status,

@@ -9,16 +9,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from schemas.base import Rendering
+from schemas.rendering import Rendering
 from service.errors import ApiError, MethodNotAllowed, PreconditionFailed, raise_all
-from service.http import languages, limits, urls
+from service.http import limits, urls
 from service.http.api import idempotency, prefer
-from service.http.api.answers import VARY, Document
-from service.http.api.handlers import check_no_parameters, rendering_of
-from service.http.api.writing import no_content
+from service.http.api.answers import VARY, Document, no_content
+from service.http.api.asking import check_no_parameters, for_sender, numbered, rendering_of
 from service.http.auth import forget_store, identify
 from service.http.exchange import exchange_of
-from service.http.state import service_of
 from service.jsonapi import atomic, body
 from service.jsonapi.atomic import Operation, pointing
 from service.jsonapi.document import VERSION, serializer, without_secrets
@@ -44,7 +42,7 @@ async def operations(request: Request) -> Response:
     check_no_parameters(request)
     if "if-match" in request.headers:
         raise PreconditionFailed(
-            "There is no version of many resources: send that of each as `version` in the `meta` of its operation.",
+            "Several resources have no common version: send each one's as `version` in the `meta` of its operation.",
             header="If-Match",
         )
     customer = principal.owner is not None
@@ -94,20 +92,18 @@ def _step(operation: Operation, principal: Principal) -> Step:
 
 
 async def _prepared(request: Request, step: Step, principal: Principal, rendering: Rendering) -> Step:
-    """A step whose draft knows how resources are shown and has its running number, if a new one of its type has one.
+    """A step with its draft as a request of its own would have it. What is limited at its own URL is counted here too.
 
-    What is limited at its own URL is counted here too. Raises TooManyRequests.
+    Raises TooManyRequests.
     """
     if step.operation.draft is None:
         return step
-    locale = languages.negotiate(request, principal.store.locale)
-    draft = replace(step.operation.draft, locale=locale, rendering=rendering)
-    entry = RESOURCES[step.operation.resource.type_]
-    if step.operation.code == "add" and entry.limited:
-        await limits.count(request, limits.of_class(request, entry.resource.type_)(principal), principal)
-    if step.operation.code == "add" and entry.numbers:
-        number = await service_of(request).numbers.take(principal.store.id, entry.numbers)
-        draft = replace(draft, number=number)
+    draft = for_sender(request, principal, step.operation.draft, rendering)
+    if step.operation.code == "add":
+        entry = RESOURCES[step.operation.resource.type_]
+        if entry.limited:
+            await limits.count(request, limits.of_class(request, entry.resource.type_)(principal), principal)
+        draft = await numbered(request, principal, entry, draft)
     return replace(step, operation=replace(step.operation, draft=draft))
 
 

@@ -39,7 +39,7 @@ def check_if_match(request: Request, version: int) -> None:
         principal = exchange_of(request).principal
         if principal is not None and principal.demands_if_match:
             raise PreconditionRequired(
-                "This store asks for If-Match on every change, with the ETag that was read.", header="If-Match"
+                "This store requires If-Match on every change, with the ETag that was read.", header="If-Match"
             )
         return
     if header.strip() == "*":

@@ -13,12 +13,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from schemas.base import Rendering
 from schemas.kinds import amount_float, format_amount, render_timestamp
+from schemas.rendering import Rendering
 from service.errors import InvalidPage
 from service.http import urls
 from service.http.api.answers import Document
-from service.http.api.handlers import id_of, negotiate, rendering_of
+from service.http.api.asking import id_of, negotiate, rendering_of
 from service.http.auth import authenticate
 from service.http.exchange import exchange_of
 from service.http.state import service_of
@@ -66,7 +66,7 @@ routes = [Route(f"/api/{_OF}/{{id}}/forecast", forecast)]
 def _page(page: Page) -> Page:
     if page.offset >= FURTHEST:
         name = "page[offset]" if page.by == "offset" else "page[number]"
-        raise InvalidPage("A forecast goes {most} occurrences ahead.", most=FURTHEST, parameter=name)
+        raise InvalidPage("A forecast ends after {most} occurrences.", most=FURTHEST, parameter=name)
     return page
 
 

@@ -47,7 +47,7 @@ async def once(request: Request, principal: Principal, work: Work[Response]) -> 
     async def begin(connection: Connection) -> Response | Interlude[Response]:
         if not await idempotency.hold(connection, key):
             raise InProgress(
-                "A request with this key is being answered; ask again in a moment.",
+                "A request with this key is being processed; retry in a moment.",
                 header=HEADER,
                 headers={"Retry-After": "1"},
             )

@@ -14,11 +14,12 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from schemas.base import Rendering, graph
+from schemas.graph import graph
+from schemas.rendering import Rendering
 from service.http import languages, limits
 from service.http.api.answers import Document
+from service.http.api.asking import check_no_parameters, negotiate, rendering_of
 from service.http.api.fixed import Fixed
-from service.http.api.handlers import check_no_parameters, negotiate, rendering_of
 from service.http.auth import counted
 from service.http.state import service_of
 from service.jsonapi import body

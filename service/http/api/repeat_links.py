@@ -17,15 +17,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from schemas.base import Rendering, graph
+from schemas.graph import graph
 from schemas.kinds import amount_float, format_amount
+from schemas.rendering import Rendering
 from service import clock
 from service.errors import ApiError, Invalid, InvalidDocument, InvalidState, TypeMismatch, raise_all
 from service.http import guessing, urls
 from service.http.api import idempotency
 from service.http.api.answers import Document
+from service.http.api.asking import check_no_parameters, negotiate
 from service.http.api.fixed import Fixed
-from service.http.api.handlers import check_no_parameters, negotiate
 from service.http.auth import bearer
 from service.http.languages import negotiate as negotiate_language
 from service.http.pages import repeat_page
@@ -46,8 +47,8 @@ COMMIT = "repeat_link_commits"
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _OUTCOME = Selection(
     graph["reorder_outcomes"],
-    frozenset(graph["reorder_outcomes"].attributes)
-    - {"position", "created_at", "updated_at", "reference", "reference_origin", "metadata"},
+    frozenset(name for name, field in graph["reorder_outcomes"].attributes.items() if field.mark.harmless)
+    - {"position", "created_at", "updated_at"},
 )
 _CART = Selection(graph["carts"], None, (("cart_items", Selection(graph["cart_items"])),))
 

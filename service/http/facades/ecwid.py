@@ -27,7 +27,7 @@ async def repeat_url(request: Request) -> Response:
     if principal.customer_id is not None:
         raise Forbidden("Repeat links are handed out to a store's integrations, not to its customers.")
     if request.path_params["store_id"] != str(principal.store.id):
-        raise NotFound("There is no store of this id.")
+        raise NotFound("No store has this id.")
     made = repeat_urls.of(request, principal.store)
     async with service_of(request).database.connection() as connection:
         issued = await repeat_links.of_order(

@@ -140,7 +140,7 @@ async def _customer(request: Request) -> Principal:
     if stranger is not None:
         raise stranger
     if principal.customer_id is None:
-        raise Unauthorized("This route is for the tokens of customers.", header="Authorization", headers=CHALLENGE)
+        raise Unauthorized("This route needs a customer's token.", header="Authorization", headers=CHALLENGE)
     return principal
 
 

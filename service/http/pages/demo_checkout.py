@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from schemas.base import graph
+from schemas.graph import graph
 from service.errors import ApiError, NotFound
 from service.gateways.testing import APPROVES, DECLINES, TIMES_OUT
 from service.http import urls
@@ -116,7 +116,7 @@ async def _holder(request: Request, sent: Mapping[str, str]) -> Principal:
     """Who holds the session that was sent. Raises NotFound for none."""
     store_id, session = sent.get("store", ""), sent.get("session", "")
     if not _STORE.fullmatch(store_id):
-        raise NotFound("There is no open cart of this session.")
+        raise NotFound("No open cart has this session.")
     async with service_of(request).database.connection() as connection:
         return await demo_checkout.holder(connection, int(store_id), session)
 
@@ -154,7 +154,8 @@ async def _order(service: Service, principal: Principal, form: Mapping[str, str]
     linked = {"cart": {"data": {"type": "carts", "id": principal.cart_id}}}
     data = {"type": "orders", "attributes": {"_repeat_link_factor": said} if said else {}, "relationships": linked}
     draft = replace(body.creation(graph["orders"], {"data": data}, customer=True), number=number)
-    return str(await service.run(lambda connection: writer.create_in_steps(connection, principal, draft)))
+    created = await service.run(lambda connection: writer.create_in_steps(connection, principal, draft))
+    return created.id
 
 
 async def _place(service: Service, principal: Principal, order_id: str, form: Mapping[str, str]) -> None:

@@ -29,6 +29,7 @@ PAGES = (
     "errors",
     "filtering",
     "http",
+    "personal-data",
     "resources",
     "scopes",
     "settings",

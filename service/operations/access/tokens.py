@@ -98,7 +98,7 @@ async def issue(
     if not issued.known:
         raise NotFound("There is no customer of this id.", pointer="/data/relationships/customer/data")
     if not issued.made:
-        raise Conflict("There is already a token of this id.", pointer="/data/id")
+        raise Conflict("A token with this id already exists.", pointer="/data/id")
     return id_, token
 
 
@@ -118,7 +118,7 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
     scopes = attributes.get("scopes", sorted(grantable))
     if not scopes or not grantable.issuperset(scopes):
         raise Invalid(
-            "scopes - must be some of what this token may hand out: {known}",
+            "scopes - must be among those that this token may hand out: {known}",
             known=sorted(grantable) or Phrase("none"),
             pointer="/data/attributes/scopes" if "scopes" in attributes else "/data",
         )

@@ -39,7 +39,7 @@ class CartItems(Writer):
             if twin is not None:
                 change.problems.append(
                     Conflict(
-                        "sku_code - is in the cart with these options already: change the quantity of that item",
+                        "sku_code - is already in the cart with these options: change the quantity of that item",
                         pointer=change.draft.pointer("sku_code"),
                         meta={"cart_item_id": twin},
                     )

@@ -179,7 +179,7 @@ async def _read(connection: Connection, store: Store, cart_id: str) -> Cart:
 
 
 def _no_cart() -> NotFound:
-    return NotFound("There is no cart of this id.")
+    return NotFound("No cart has this id.")
 
 
 def _cart(row: Row) -> Cart:
@@ -297,7 +297,7 @@ async def save(
     Raises InvalidState for a cart that isn't active, Invalid when it would hold too much.
     """
     if cart.status != "active":
-        raise InvalidState("The cart is {status}: nothing can be put into it.", status=cart.status)
+        raise InvalidState("The cart is {status}: nothing can be added to it.", status=cart.status)
     priced = await quote_of(connection, store, cart, items, catalogue, at=at)
     sums = priced.totals
     saved = replace(
@@ -350,7 +350,7 @@ async def quote_of(
     if len(items) > MAX_ITEMS:
         raise Invalid("A cart holds at most {max_items} lines.", max_items=MAX_ITEMS)
     if any(item.quantity > MAX_QUANTITY for item in items):
-        raise Invalid("A quantity is larger than can be kept.")
+        raise Invalid("A quantity is too large to be stored.")
     promotions = await pricing.promotions(connection, store, terms.coupon_code, at=at, counted=coupon_counted)
     return await _priced(terms, items, catalogue, promotions)
 

@@ -157,4 +157,4 @@ async def use_coupon(
     or no longer there.
     """
     if not await count_coupon(connection, store, coupon_code, at=at):
-        raise InvalidState("The coupon has been used up meanwhile.", pointer=pointer, meta={"error": "used_up"})
+        raise InvalidState("The coupon has been used up in the meantime.", pointer=pointer, meta={"error": "used_up"})

@@ -59,7 +59,7 @@ async def find_sold(
     if sku_id is None:
         change.problems.append(
             Invalid(
-                "sku_code - there is no sku of this code",
+                "sku_code - no sku has this code",
                 pointer=change.draft.pointer("sku_code"),
                 meta={"error": "unknown"},
             )
@@ -124,7 +124,7 @@ def check_amount(change: Change, amount: int) -> None:
     """Note that the amount of a line, in minor units, is larger than can be kept."""
     if abs(amount) > MAX_CENTS:
         pointer = change.draft.pointer("quantity", "unit_amount_cents", "options_amount_cents")
-        change.problems.append(Invalid("The amount of the line would be larger than can be kept.", pointer=pointer))
+        change.problems.append(Invalid("The amount of the line would be too large to be stored.", pointer=pointer))
 
 
 def check_room(change: Change, lines: int) -> None:
@@ -132,5 +132,5 @@ def check_room(change: Change, lines: int) -> None:
     if lines >= MAX_LINES:
         pointer = change.draft.pointer("cart", "order", "order_subscription")
         change.problems.append(
-            Invalid("It holds {most} lines already, which is the most.", most=MAX_LINES, pointer=pointer)
+            Invalid("The maximum of {most} lines has been reached.", most=MAX_LINES, pointer=pointer)
         )

@@ -27,6 +27,7 @@ from service.operations.copies.targets import CopyFailed, Target
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.generic.change import Change
+from service.operations.generic.created import Created
 from service.operations.generic.writing import Writer
 from service.operations.payments import attempts
 from service.operations.payments.attempts import Due
@@ -67,10 +68,10 @@ class Claim:
     lateness: timedelta | None = None
 
 
-async def create(connection: Connection, principal: Principal, draft: Draft) -> str:
+async def create(connection: Connection, principal: Principal, draft: Draft) -> Created:
     """POST /api/recurring_order_copies: a pending copy and the job that makes it, an extra run outside of the schedule.
 
-    Gives the id. Raises NotFound for an order or subscription that the token can't see, Invalid where the subscription
+    Raises NotFound for an order or subscription that the token can't see, Invalid where the subscription
     doesn't run or repeats another order, Conflict when the id is taken.
     """
     store, at = principal.store, clock.now(principal.store)
@@ -91,10 +92,10 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
         at,
     )
     if copy_id is None:
-        raise Conflict("There is a copy with the id {id} already.", id=draft.id, pointer="/data/id")
+        raise Conflict("A copy with the id {id} already exists.", id=draft.id, pointer="/data/id")
     await outbox.record(connection, store, "recurring_order_copies.create", copy_id, actor=outbox.actor(principal))
     await enqueue(connection, store.id, copy_id)
-    return str(copy_id)
+    return Created(copy_id)
 
 
 class Copies(Writer):
@@ -114,7 +115,9 @@ class Copies(Writer):
             change.problems.append(InvalidState("The copy is {status}: it can't be deleted.", status=status))
         elif await change.connection.fetchval(COPIES["unpaid_order"], change.store.id, change.id) is not None:
             change.problems.append(
-                InvalidState("The order of the copy waits for its payment: the copy can't be deleted before that ends.")
+                InvalidState(
+                    "The copy's order is waiting for its payment: the copy can't be deleted until that is settled."
+                )
             )
 
 
@@ -126,9 +129,7 @@ def _problems(found: Row | None, subscription_id: str | None, order_id: str | No
             ("source_order", "source_order_id", order_id),
         )
         return [
-            NotFound(
-                "There is no {name} with the id {id}.", name=name, id=id_, pointer=f"/data/relationships/{name}/data"
-            )
+            NotFound("No {name} has the id {id}.", name=name, id=id_, pointer=f"/data/relationships/{name}/data")
             for name, column, id_ in named
             if found is None or found[column] is None
         ]

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from schemas.base import Resource
+from schemas.resource import Resource
 from service.errors import PreconditionFailed, PreconditionRequired, TooLarge
 from service.jsonapi.atomic import Operation, pointing
 from service.jsonapi.body import Draft, not_found
@@ -116,7 +116,7 @@ class _Batch:
     async def _make(self, by: Create | Writer, draft: Draft, deferred: Deferred) -> Created:
         if isinstance(by, Writer):
             return Created(await by.create(self._connection, self._principal, draft, deferred))
-        return Created.of(await by(self._connection, self._principal, draft))
+        return await by(self._connection, self._principal, draft)
 
     async def _change(self, writer: Writer, operation: Operation, deferred: Deferred) -> None:
         connection, principal = self._connection, self._principal
@@ -141,7 +141,7 @@ class _Batch:
         if wanted is None:
             if self._principal.demands_if_match:
                 raise PreconditionRequired(
-                    "This store asks for the version that was read on every change: send it as `version` in the `meta`"
+                    "This store requires the version that was read on every change: send it as `version` in the `meta`"
                     " of the operation."
                 )
             return

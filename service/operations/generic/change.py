@@ -8,8 +8,9 @@ from typing import Any
 
 import orjson
 
-from schemas.base import Rendering, Resource
 from schemas.kinds import Json
+from schemas.rendering import Rendering
+from schemas.resource import Resource
 from service.errors import ApiError
 from service.jsonapi.body import Draft
 from service.principal import Principal, Store, Viewer

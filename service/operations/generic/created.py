@@ -1,4 +1,4 @@
-"""What a create operation gives back to the handler that called it."""
+"""What an operation that creates a resource returns."""
 
 from __future__ import annotations
 
@@ -21,11 +21,6 @@ class Created:
     id: str
     disclosed: Mapping[str, Any] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, result: str | Created) -> Created:
-        """The result of a hook, most of which give the bare id."""
-        return result if isinstance(result, Created) else cls(result)
 
-
-Create = Callable[[Connection, Principal, Draft], Awaitable[str | Created]]
+Create = Callable[[Connection, Principal, Draft], Awaitable[Created]]
 """Makes the resource of a draft, in its caller's transaction."""

@@ -42,6 +42,18 @@ Work = Callable[[Connection], Awaitable[T | Interlude[T]]]
 """What is done in one transaction: a result, or an interlude before the next one."""
 
 
+def chain(work: Work[S], last: Callable[[Connection, S], Awaitable[T]]) -> Work[T]:
+    """Work that ends with `last`, which is given the result of `work` in the transaction that comes to it."""
+
+    async def whole(connection: Connection) -> T | Interlude[T]:
+        result = await work(connection)
+        if isinstance(result, Interlude):
+            return result.around(lambda held, rest: chain(rest, last)(held))
+        return await last(connection, result)
+
+    return whole
+
+
 async def run(database: Database, gateways: Gateways, work: Work[T]) -> T:
     """Run work to its result, each part of it in a transaction of its own; in between it may ask these gateways.
 

@@ -14,8 +14,11 @@ from typing import Any, ClassVar
 
 import orjson
 
-from schemas.base import PUBLIC, Rendering, Resource, ToMany, ToOne, graph
+from schemas.graph import PUBLIC, graph
 from schemas.kinds import Json
+from schemas.relationships import ToMany, ToOne
+from schemas.rendering import Rendering
+from schemas.resource import Resource
 from service import clock
 from service.errors import ApiError, Forbidden, raise_all
 from service.jsonapi.atomic import Code
@@ -76,9 +79,9 @@ class Writer:
 
     async def create_in_steps(
         self, connection: Connection, principal: Principal, draft: Draft
-    ) -> str | Created | Interlude[str | Created]:
+    ) -> Created | Interlude[Created]:
         """Make the resource of a draft in as many transactions as that takes. `create` does it in one, or refuses."""
-        return await self.create(connection, principal, draft)
+        return Created(await self.create(connection, principal, draft))
 
     async def update_in_steps(
         self, connection: Connection, principal: Principal, locked: Locked, draft: Draft

@@ -52,18 +52,20 @@ async def take_over(change: Change) -> Cart | None:
     assert row is not None  # noqa: S101 -- linkage was checked
     if row["status"] != "active":
         change.problems.append(
-            InvalidState("The cart is {status}: no order can be made of it.", status=row["status"], pointer=pointer)
+            InvalidState("The cart is {status}: no order can be made from it.", status=row["status"], pointer=pointer)
         )
         return None
     _check_link(change, row, pointer)
     if row["customer_id"] is not None and columns.get("customer_id", row["customer_id"]) != row["customer_id"]:
-        change.problems.append(Invalid("customer - is not the cart's", pointer=change.draft.pointer("customer")))
+        change.problems.append(
+            Invalid("customer - is not the customer of the cart", pointer=change.draft.pointer("customer"))
+        )
     cart = await contents.recalculate(connection, store, columns["cart_id"])
     for name in ("currency_code", "coupon_code"):
         wanted = cart.currency_code if name == "currency_code" else _coupon(cart)
         if columns.get(name, wanted) != wanted:
             change.problems.append(
-                Invalid("{name} - is another one in the cart", name=name, pointer=change.draft.pointer(name))
+                Invalid("{name} - differs from the cart's", name=name, pointer=change.draft.pointer(name))
             )
         columns[name] = wanted
     await _check_items(change, cart, pointer)
@@ -120,12 +122,12 @@ def _check_link(change: Change, row: Row, pointer: str) -> None:
     if row["repeat_link_id"] is None:
         return
     if row["revoked"]:
-        change.problems.append(Gone("The repeat link of this cart was withdrawn.", pointer=pointer))
+        change.problems.append(Gone("The repeat link of this cart was revoked.", pointer=pointer))
     signed_in = principal.customer_id is not None and principal.customer_id == row["source_customer_id"]
     if not (principal.owner is None or signed_in or principal.proven_link_id == row["repeat_link_id"]):
         change.problems.append(
             Forbidden(
-                "Whoever repeats an order by its link signs in, or shows to be its customer as the store asks for.",
+                "To order by a repeat link, sign in or prove to be the order's customer as the store requires.",
                 pointer=pointer,
                 meta={"error": "identity_required"},
             )
@@ -169,7 +171,8 @@ async def convert(change: Change, cart_id: str) -> None:
     link_id = change.columns["repeat_link_id"]
     if link_id is not None and await connection.fetchval(CHECKOUT["use_link"], store.id, link_id, change.at) is None:
         raise Gone(
-            "The repeat link of this cart has led to as many orders as it may.", pointer=change.draft.pointer("cart")
+            "The repeat link of this cart has led to its maximum number of orders.",
+            pointer=change.draft.pointer("cart"),
         )
     coupon_code = change.columns["coupon_code"]
     if coupon_code is not None:
@@ -185,7 +188,7 @@ async def count_factor(connection: Connection, principal: Principal, link_id: st
     if window.hits > ATTEMPTS.amount:
         seconds = max(int((window.expires_at - at).total_seconds()), 1)
         raise TooManyRequests(
-            "This was tried too often with this link; sign in instead.", headers={"Retry-After": str(seconds)}
+            "Too many answers were tried with this link; sign in instead.", headers={"Retry-After": str(seconds)}
         )
 
 

@@ -99,7 +99,7 @@ async def holder(connection: Connection, store_id: int, session: str) -> Princip
     """Who holds the session of a cart in a store in test mode. Raises NotFound when there is none."""
     principal = await sessions.find(connection, store_id, session)
     if principal is None or principal.store.mode != "test":
-        raise NotFound("There is no open cart of this session.")
+        raise NotFound("No open cart has this session.")
     return principal
 
 

@@ -45,7 +45,7 @@ class LineItems(Writer):
         elif kind not in ("bundles", "gift_cards", "adjustments"):
             change.problems.append(
                 Invalid(
-                    "item_type - lines of {kind} come from the order itself",
+                    "item_type - the order itself makes its lines of {kind}",
                     kind=kind,
                     pointer=change.draft.pointer("item_type"),
                 )
@@ -99,4 +99,4 @@ def _check_open(change: Change) -> None:
     of_cart = change.whole.get("cart_id") is not None and change.principal.owner is not None
     harmless = change.changed().keys() <= OF_THE_CLIENT | {"frequency"}
     if of_cart and not (change.before and change.draft.attributes and harmless):
-        change.problems.append(InvalidState("The order was made of a cart: its lines are what the cart held."))
+        change.problems.append(InvalidState("The order was made from a cart: its lines are the cart's."))

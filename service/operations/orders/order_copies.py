@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import orjson
 
-from schemas.base import graph
+from schemas.graph import graph
 from service import clock
 from service.errors import Conflict, Forbidden, Invalid
 from service.jsonapi.body import Draft, not_found
@@ -25,6 +25,7 @@ from service.operations.copies.recurring_order_copies import COPIES, Claim
 from service.operations.copies.targets import CopyFailed, Line
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
+from service.operations.generic.created import Created
 from service.operations.orders import paying, placing
 from service.principal import Principal, Store
 from service.rules.discounts import COUPON_PROBLEMS, Problem, discounts
@@ -57,8 +58,8 @@ class _Lines(NamedTuple):
     problems: Sequence[str]
 
 
-async def create(connection: Connection, principal: Principal, draft: Draft) -> str:
-    """POST /api/order_copies: a pending copy and the job that makes it; gives the id.
+async def create(connection: Connection, principal: Principal, draft: Draft) -> Created:
+    """POST /api/order_copies: a pending copy and the job that makes it.
 
     Raises Forbidden for a customer, who would get the prices of then, NotFound for an order that the token can't see,
     Conflict when the id is taken.
@@ -80,10 +81,10 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
         clock.now(store),
     )
     if copy_id is None:
-        raise Conflict("There is a copy with the id {id} already.", id=draft.id, pointer="/data/id")
+        raise Conflict("A copy with the id {id} already exists.", id=draft.id, pointer="/data/id")
     await outbox.record(connection, store, "order_copies.create", copy_id, actor=outbox.actor(principal))
     await recurring_order_copies.enqueue(connection, store.id, copy_id)
-    return str(copy_id)
+    return Created(copy_id)
 
 
 async def finish(connection: Connection, claimed: Claim, number: int) -> str | None:

@@ -36,7 +36,7 @@ class Orders(Writer):
 
     async def create_in_steps(
         self, connection: Connection, principal: Principal, draft: Draft
-    ) -> str | Created | Interlude[str | Created]:
+    ) -> Created | Interlude[Created]:
         """Make an order. What the buyer knows of a repeat link's order is counted before it is looked at."""
         said, pointer = draft.triggers.get(checkout.FACTOR), draft.pointer(checkout.FACTOR)
         cart_id = principal.cart_id or draft.related("cart")
@@ -44,24 +44,24 @@ class Orders(Writer):
             draft, triggers={name: value for name, value in draft.triggers.items() if name != checkout.FACTOR}
         )
         if said is None or cart_id is None or principal.owner is None:
-            return await self.create(connection, principal, draft)
+            return Created(await self.create(connection, principal, draft))
         row = await connection.fetchrow(CHECKOUT["factor"], principal.store.id, cart_id)
         if row is None:
-            return await self.create(connection, principal, draft)
+            return Created(await self.create(connection, principal, draft))
         link_id = row["repeat_link_id"]
         await checkout.count_factor(connection, principal, link_id)
 
         async def nothing(_: Gateways) -> None:
             """The attempt counts, whatever becomes of it."""
 
-        async def then(connection: Connection, _: None) -> str | Created:
+        async def then(connection: Connection, _: None) -> Created:
             if not checkout.knows(row["answers"], said):
                 raise Invalid(
-                    "_repeat_link_factor - is not what the order says",
+                    "_repeat_link_factor - does not match the order",
                     pointer=pointer,
                     meta={"error": "wrong_factor"},
                 )
-            return await self.create(connection, replace(principal, proven_link_id=link_id), draft)
+            return Created(await self.create(connection, replace(principal, proven_link_id=link_id), draft))
 
         return Interlude(nothing, then)
 
@@ -71,7 +71,7 @@ class Orders(Writer):
         """Change a locked order, then place or cancel it where that is asked for."""
         asked = [name for name in _ALONE if draft.triggers.get(name)]
         if len(asked) > 1:
-            raise Invalid("An order is either placed or cancelled.", pointer=draft.pointer(*asked))
+            raise Invalid("One request can't both place and cancel an order.", pointer=draft.pointer(*asked))
         if not asked:
             await self.update(connection, principal, locked, draft)
             return None
@@ -105,7 +105,7 @@ class Orders(Writer):
         elif change.before.get("cart_id") is not None and change.sets("coupon_code"):
             pointer = change.draft.pointer("coupon_code")
             change.problems.append(
-                InvalidState("The order was made of a cart: its coupon is what the cart had.", pointer=pointer)
+                InvalidState("The order was made from a cart: its coupon is the cart's.", pointer=pointer)
             )
         if change.draft.triggers.get("_refresh_prices"):
             _refresh(change)
@@ -130,7 +130,7 @@ class Orders(Writer):
     async def before_delete(self, change: Change) -> None:
         """Only drafts can be deleted; an order of a cart stays, as its cart does."""
         if change.before["cart_id"] is not None:
-            change.problems.append(InvalidState("The order was made of a cart: it can't be deleted, but cancelled."))
+            change.problems.append(InvalidState("The order was made from a cart: it can't be deleted, only cancelled."))
         if change.before["status"] not in OPEN_ORDERS:
             problem = InvalidState("The order is {status}: it can't be deleted.", status=change.before["status"])
             change.problems.append(problem)
@@ -153,7 +153,9 @@ async def _begin(change: Change) -> None:
 def _refresh(change: Change) -> None:
     if change.value("cart_id") is None:
         pointer = change.draft.pointer("_refresh_prices")
-        change.problems.append(InvalidState("Only orders of carts follow the prices of today.", pointer=pointer))
+        change.problems.append(
+            InvalidState("Only orders made from a cart can take over today's prices.", pointer=pointer)
+        )
     change.columns["refreshed_at"] = change.at
 
 

@@ -106,7 +106,7 @@ async def _note(connection: Connection, attempt: Attempt, answer: Answer | None)
             # The order is cancelled; the job goes on telling the gateway so.
             return None
         raise InProgress(
-            "The payment gateway does not answer; the order is placed or given back once it does.",
+            "The payment gateway does not answer; once it does, the order is placed or back in its previous status.",
             headers={"Retry-After": str(int(LEASE.total_seconds()))},
         )
     if not await attempts.end(connection, attempt, answer):

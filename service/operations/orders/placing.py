@@ -99,7 +99,7 @@ async def cancel(connection: Connection, principal: Principal, order_id: str, dr
         raise InvalidState("The order is approved: only the shop can cancel it.", pointer=draft.pointer("_cancel"))
     if status in ("placed", "approved") and principal.cart_id is not None:
         raise Forbidden(
-            "What was placed is cancelled by its customer or the shop, not with the session of a cart.",
+            "A placed order is cancelled by its customer or the shop, not with the session of a cart.",
             pointer=draft.pointer("_cancel"),
         )
     return await end(connection, store, order_id, facts, actor=actor)
@@ -225,7 +225,7 @@ def _missing(
     if facts["expires_at"] is not None and facts["expires_at"] <= at:
         found["expires_at"] = [Phrase("has passed")]
     if source_id is not None and principal.owner is not None and principal.customer_id != facts["customer_id"]:
-        found["customer_payment_source"] = [Phrase("is the customer's, who has to sign in")]
+        found["customer_payment_source"] = [Phrase("belongs to the customer, who must sign in")]
     return [(name, message, {"field": name}) for name, messages in found.items() for message in messages]
 
 
@@ -272,7 +272,7 @@ async def _take_stock(
     short = await stock.take(connection, store, needed, at)
     return [
         Invalid(
-            "{name}: there is not enough of it in stock.",
+            "{name}: not enough is in stock.",
             name=outcome.line.name,
             pointer=pointer,
             meta={"error": "out_of_stock", "line_item_id": outcome.line.id, "sku_code": outcome.line.sku_code},
@@ -289,4 +289,4 @@ def due(facts: Row) -> int:
 
 
 def _in_progress() -> InProgress:
-    return InProgress("The order is being placed; ask again in a moment.", headers={"Retry-After": "1"})
+    return InProgress("The order is being placed; retry in a moment.", headers={"Retry-After": "1"})

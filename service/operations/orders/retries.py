@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.base import graph
+from schemas.graph import graph
 from service import clock
 from service.errors import ApiError
 from service.jsonapi.body import Draft

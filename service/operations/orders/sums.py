@@ -37,7 +37,7 @@ async def recalculate(connection: Connection, store: Store, order_id: str, *, ac
     kept = row["discount_amount_cents"] + row["gift_card_amount_cents"]
     amounts["total_amount_cents"] = sum(amounts[f"{name}_amount_cents"] for name in added) + kept
     if any(abs(amount) > MAX_CENTS for amount in amounts.values()):
-        raise Invalid("An amount of the order would be larger than can be kept.")
+        raise Invalid("An amount of the order would be too large to be stored.")
     if amounts["total_amount_cents"] < 0 or amounts["total_tax_amount_cents"] < 0:
         raise Invalid("The total of the order would be less than zero.")
     fulfillment = "unfulfilled" if row["ships"] or not row["line_number"] else "not_required"

@@ -73,9 +73,9 @@ class Addresses(Writer):
     async def before_write(self, change: Change) -> None:
         """Only the client's own fields of a copy may change."""
         if change.before.get("snapshot") and not change.only_of_the_client():
-            change.problems.append(InvalidState("The address is the copy that an order keeps: it can't be changed."))
+            change.problems.append(InvalidState("The address is an order's own copy: it can't be changed."))
 
     async def before_delete(self, change: Change) -> None:
         """Copies stay with what keeps them."""
         if change.before.get("snapshot"):
-            change.problems.append(InvalidState("The address is the copy that an order keeps: it can't be deleted."))
+            change.problems.append(InvalidState("The address is an order's own copy: it can't be deleted."))

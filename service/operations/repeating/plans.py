@@ -215,7 +215,7 @@ def _chosen(lines: Sequence[SourceLine], wanted: Sequence[object] | None) -> Seq
     for index, entry in enumerate(wanted):
         pointer = f"/data/attributes/lines/{index}"
         if not isinstance(entry, dict) or not {"line_item_id"} <= entry.keys() <= {"line_item_id", "quantity"}:
-            problems.append(Invalid("must be an object with line_item_id and maybe quantity.", pointer=pointer))
+            problems.append(Invalid("must be an object with line_item_id and, optionally, quantity.", pointer=pointer))
             continue
         id_, quantity = entry["line_item_id"], entry.get("quantity")
         if not isinstance(id_, str) or id_ not in known or id_ in chosen:
@@ -249,11 +249,11 @@ async def _find_cart(
     except NotFound as error:
         raise NotFound(error.detail, pointer=CART) from None
     if wish.customer_id not in (None, cart.customer_id):
-        raise NotFound("There is no cart of this id.", pointer=CART)
+        raise NotFound("No cart has this id.", pointer=CART)
     if cart.customer_id not in (None, source.customer_id):
         raise Invalid("The cart belongs to another customer than the order.", pointer=CART)
     if cart.status != "active":
-        raise InvalidState("The cart is {status}: nothing can be put into it.", status=cart.status, pointer=CART)
+        raise InvalidState("The cart is {status}: nothing can be added to it.", status=cart.status, pointer=CART)
     return cart
 
 

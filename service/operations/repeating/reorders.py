@@ -18,6 +18,7 @@ from service.jsonapi.body import Draft
 from service.operations.carts import contents
 from service.operations.carts.contents import Cart, CartItem, Quote
 from service.operations.events import outbox
+from service.operations.generic.created import Created
 from service.operations.repeating import plans
 from service.operations.repeating.plans import CART, ORDER, Plan, SourceOrder, Wish
 from service.principal import Principal, Store
@@ -54,8 +55,8 @@ class Preview:
     digest: str
 
 
-async def create(connection: Connection, principal: Principal, draft: Draft) -> str:
-    """Make the reorder of a POST /api/reorders; gives its id.
+async def create(connection: Connection, principal: Principal, draft: Draft) -> Created:
+    """Make the reorder of a POST /api/reorders.
 
     Raises NotFound for an order or cart that is unknown, of another customer or never placed, Invalid for `lines` that
     make no sense and for a cart that would hold too much, InvalidState for a cart that isn't active, Conflict for an id
@@ -63,7 +64,7 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
     """
     wish, order_id = wish_of(principal, draft)
     made = await reorder(connection, principal.store, wish, order_id=order_id)
-    return made.id
+    return Created(made.id)
 
 
 def wish_of(principal: Principal, draft: Draft) -> tuple[Wish, str | None]:
@@ -106,7 +107,7 @@ async def reorder(
         made = await _carry_out(connection, store, plan, at=at)
     if wish.expected_digest not in (None, made.digest):
         raise PreviewStale(
-            "What this reorder comes to has changed since it was previewed.",
+            "The result of this reorder has changed since its preview.",
             pointer="/data/attributes/expected_digest",
             meta={"digest": made.digest},
         )
@@ -229,7 +230,7 @@ async def _write(
         expected_digest=wish.expected_digest,
     )
     if id_ is None:
-        raise Conflict("There is a reorder of this id already.", pointer="/data/id")
+        raise Conflict("A reorder with this id already exists.", pointer="/data/id")
     payload = {f"{status}_count": count for status, count in made.counts.items()}
     await outbox.record(connection, store, "reorders.create", made.id, actor=wish.actor, payload=payload)
 

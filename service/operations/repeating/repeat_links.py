@@ -172,7 +172,7 @@ class RepeatLinks(Writer):
             change.columns["revoked_at"] = at
         elif change.sets("revoked_reason"):
             pointer = change.draft.pointer("revoked_reason")
-            change.problems.append(Invalid("revoked_reason - is sent together with _revoke", pointer=pointer))
+            change.problems.append(Invalid("revoked_reason - must be sent together with _revoke", pointer=pointer))
         if rotate:
             change.columns |= {"key_id": _newest(change), "token_version": change.before["token_version"] + 1}
 

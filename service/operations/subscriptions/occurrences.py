@@ -68,7 +68,7 @@ class Occurrences(Writer):
             status, pointer = change.value("status"), f"/data/attributes/_{verb}"
             if status != "held":
                 problem = InvalidState(
-                    "The occurrence is {status}: nobody has to agree to it.", status=status, pointer=pointer
+                    "The occurrence is {status}: it needs no approval.", status=status, pointer=pointer
                 )
                 change.problems.append(problem)
             elif verb == "approve" and change.whole["status"] not in SUBSCRIPTIONS_THAT_RUN:
@@ -104,7 +104,7 @@ class Occurrences(Writer):
 
 def _over(pointer: str) -> InvalidState:
     """What the schedule has gone past isn't planned anew, also where it was left out without having been run."""
-    return InvalidState("The occurrence's time is over: it can't run any more.", pointer=pointer)
+    return InvalidState("The occurrence's time has passed: it can't run any more.", pointer=pointer)
 
 
 def _end_of_approval(change: Change) -> datetime:

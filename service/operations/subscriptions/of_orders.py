@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from schemas.base import graph
+from schemas.graph import graph
 from service import clock
 from service.errors import Invalid, InvalidState
 from service.jsonapi.body import Draft
@@ -58,7 +58,7 @@ async def prepare(change: Change) -> None:
     if status not in ("placed", "approved"):
         change.problems.append(
             InvalidState(
-                "The order is {status}: subscriptions are made of placed ones.", status=status, pointer=pointer
+                "The order is {status}: subscriptions are made from placed orders.", status=status, pointer=pointer
             )
         )
         return

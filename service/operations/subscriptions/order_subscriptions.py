@@ -138,7 +138,7 @@ class OrderSubscriptions(Writer):
         if status not in allowed:
             change.problems.append(
                 InvalidState(
-                    "The subscription is {status}: _{verb} is for those that are {allowed}.",
+                    "The subscription is {status}: _{verb} is for subscriptions that are {allowed}.",
                     status=status,
                     verb=verb,
                     allowed=Either(sorted(allowed)),

@@ -59,7 +59,7 @@ def _take_secret(change: Change) -> None:
     else:
         change.problems.append(
             Invalid(
-                "_gateway_secret - must be whsec_ with 24 to 64 bytes in base64 behind it",
+                "_gateway_secret - must be whsec_ followed by 24 to 64 bytes in base64",
                 pointer=change.draft.pointer("_gateway_secret"),
             )
         )

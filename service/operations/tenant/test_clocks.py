@@ -90,7 +90,7 @@ class TestClocks(Writer):
 
 
 def _on_its_way(pointer: str) -> InvalidState:
-    return InvalidState("The clock is on its way: wait until its status is ready.", pointer=pointer)
+    return InvalidState("The clock is advancing: wait until its status is ready.", pointer=pointer)
 
 
 async def enqueue(connection: Connection, store_id: int, clock_id: str, goal: datetime) -> None:

@@ -1,0 +1,35 @@
+"""What a document depends on besides its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+
+class LinkUrls(Protocol):
+    """Makes the URLs of a store's repeat links, which the service's keys sign."""
+
+    @property
+    def newest(self) -> str:
+        """The id of the key that signs new links."""
+
+    def url(self, id_: str, key_id: str, token_version: int, order_code: str) -> str | None:
+        """The absolute URL of a link; None when the key that signed it is gone."""
+
+
+class Rendering(NamedTuple):
+    """What a document depends on besides its rows.
+
+    `base` is the absolute URL of the API without a trailing slash (`https://shop.example/api`), `mode` the store's mode
+    (`test` or `live`), `locale` the store's locale for formatted amounts (`nl_NL`). `at` is the instant that it is for
+    the store (aware UTC), `links` makes the URLs of repeat links, `calendar_url` that of a subscription's calendar from
+    the subscription's id; without them nothing is over, and no URL is shown.
+    """
+
+    base: str
+    mode: str = "test"
+    locale: str = "en_US"
+    at: datetime | None = None
+    links: LinkUrls | None = None
+    calendar_url: Callable[[str], str] | None = None

@@ -1,0 +1,93 @@
+"""What every column of every table says of people: those of resource types, and those of tables that hold none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from schemas.fields import HARMLESS, SECRET, Mark, Personal
+from schemas.graph import graph
+from schemas.relationships import PEOPLE, Through, ToMany
+from schemas.resource import Resource
+
+
+def _harmless(*columns: str) -> dict[str, Mark]:
+    return dict.fromkeys(columns, HARMLESS)
+
+
+_WORDS = Mark(Personal.WORDS)
+_COMMON = _harmless("store_id", "id", "created_at", "updated_at", "version") | dict.fromkeys(
+    ("reference", "reference_origin", "metadata"), _WORDS
+)
+
+OTHERS: Mapping[str, Mapping[str, Mark]] = {
+    "number_blocks": _harmless("store_id", "kind", "next_number"),
+    # The key and the gateway's reference name a payment, not who pays: refunds and accounts need them.
+    "payment_attempts": _harmless(
+        "store_id", "id", "order_id", "customer_payment_source_id", "key", "gateway", "gateway_url", "status", "asked",
+        "currency_code", "amount_cents", "gateway_reference", "decline_code", "answered_at", "retry_at",
+        "lease_expires_at", "created_at", "updated_at",
+    )
+    | {"source_token": Mark(Personal.PAYMENT, secret=True), "detail": _WORDS},
+    "webhooks": _COMMON
+    | _harmless(
+        "name", "topic", "callback_url", "include_resources", "previous_secret_expires_at", "circuit_state",
+        "circuit_failure_count", "disabled_at",
+    )
+    | {"shared_secret": SECRET, "previous_secret": SECRET},
+    # What was sent is whole resources; what came back is the receiver's own words.
+    "event_callbacks": _COMMON
+    | _harmless("webhook_id", "event_id", "callback_url", "response_code")
+    | {"payload": _WORDS, "response_message": _WORDS},
+    # An answer holds what the resource in it held.
+    "idempotency_keys": _harmless("store_id", "fingerprint", "status", "headers", "created_at", "expires_at")
+    | {"principal": Mark(Personal.IDENTIFIER), "key": _WORDS, "body": _WORDS},
+    # Who is counted is a customer, a cart, a token, or the network of somebody without any.
+    "rate_limits": _harmless("store_id", "started_at", "expires_at", "hits") | {"key": Mark(Personal.NETWORK)},
+    "deployments": _harmless("id", "pinned_at"),
+    "deployment": _harmless("singleton", "id", "adopted_at"),
+    "workers": _harmless("id", "name", "started_at", "seen_at"),
+    "schema_migrations": _harmless("version"),
+    # Jobs hold ids. What a job died of may quote what it worked on.
+    "pgqueuer": _harmless(
+        "id", "priority", "queue_manager_id", "created", "updated", "heartbeat", "execute_after", "status",
+        "entrypoint", "dedupe_key", "payload", "headers", "attempts", "slot",
+    ),
+    "pgqueuer_log": _harmless("id", "created", "job_id", "status", "priority", "entrypoint", "aggregated")
+    | {"traceback": _WORDS},
+    "pgqueuer_schedules": _harmless(
+        "id", "expression", "entrypoint", "heartbeat", "created", "updated", "next_run", "last_run", "status"
+    ),
+    "pgqueuer_statistics": _harmless("id", "created", "count", "priority", "status", "entrypoint"),
+}  # fmt: skip
+"""The tables that hold no resources that the API serves: table -> column -> its mark."""
+
+
+def marks(types: Mapping[str, type[Resource]] = graph) -> dict[str, dict[str, Mark | None]]:
+    """Table -> column -> its mark, for every table; None for a column that has to decide and doesn't.
+
+    Raises TypeError where types that share a table mark a column differently.
+    """
+    found: dict[str, dict[str, Mark | None]] = {name: dict(columns) for name, columns in OTHERS.items()}
+    for resource in types.values():
+        of_table = found.setdefault(resource.table, {})
+        for column, mark in resource.marks().items():
+            if of_table.setdefault(column, mark) != mark:
+                raise TypeError(f"{resource.__name__}: another type of its table marks {column!r} differently")
+        for through, target in _joins(resource):
+            of_join = found.setdefault(through.table, {"store_id": HARMLESS})
+            of_join[through.own] = _joined(resource.type_, target)
+            of_join[through.other] = _joined(target, resource.type_)
+    return found
+
+
+def _joins(resource: type[Resource]) -> Iterator[tuple[Through, str]]:
+    for relationship in resource.relationships.values():
+        if isinstance(relationship, ToMany) and relationship.through is not None:
+            yield relationship.through, relationship.type_
+
+
+def _joined(type_: str, other: str) -> Mark:
+    """What an id in a join table says: whose the row is, or what somebody is tagged with."""
+    if type_ == PEOPLE:
+        return Mark(Personal.IDENTIFIER)
+    return Mark(Personal.PROFILE) if other == PEOPLE else HARMLESS

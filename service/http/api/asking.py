@@ -1,0 +1,211 @@
+"""Who sends a request of the JSON:API, and what it asks for: all that is settled before anything is read or written.
+
+Each step raises the error that its answer is. They come in one order in every handler: the type in the URL, media
+types, token and scopes, query string, body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from starlette.requests import Request
+
+from schemas.graph import RESERVED_TYPES, graph
+from schemas.kinds import ID
+from schemas.relationships import ToMany, ToOne
+from schemas.rendering import Rendering
+from schemas.resource import Resource
+from service import clock
+from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed, NotFound
+from service.http import languages, limits, repeat_urls, urls
+from service.http.auth import counted, identify
+from service.http.exchange import exchange_of
+from service.http.pages import calendars
+from service.http.state import service_of
+from service.jsonapi import body
+from service.jsonapi.body import Draft
+from service.jsonapi.negotiation import check_accept, check_content_type
+from service.jsonapi.pagination import PROFILE
+from service.jsonapi.query import Parameters, Query, Selection, Shape, parameters, parse
+from service.jsonapi.unknown import no_relationship, no_type
+from service.principal import Principal
+from service.resources import RESOURCES, Entry, visible_to
+from service.store.read import Within
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the query string of a request asks for: its `pairs` as they were sent, and the `query` that they make."""
+
+    request: Request
+    pairs: Parameters
+    query: Query
+
+    @property
+    def url(self) -> str:
+        """The request's own URL without its query string, its path as the client sent it."""
+        raw: bytes = self.request.scope["raw_path"]
+        return urls.origin(self.request) + raw.decode("ascii")
+
+
+def entry_of(request: Request) -> Entry:
+    """The registry's line of the type in the URL. Raises NotFound, also for the names of other contracts."""
+    name = request.path_params["type"]
+    if name in RESERVED_TYPES:
+        raise NotFound("There is nothing at this URL.")
+    entry = RESOURCES.get(name)
+    if entry is None:
+        raise no_type(name)
+    return entry
+
+
+def id_of(request: Request, entry: Entry) -> str:
+    """The id in the URL. Raises NotFound for what can't be an id, without a look at the database."""
+    id_: str = request.path_params["id"]
+    if not ID.fullmatch(id_):
+        raise body.not_found(entry.resource.type_)
+    return id_
+
+
+def within_of(request: Request, entry: Entry) -> Within:
+    """The relationship in the URL. Raises NotFound for one that the type doesn't have."""
+    name = request.path_params["relationship"]
+    if name not in entry.resource.relationships:
+        raise no_relationship(entry.resource, name)
+    return Within(entry.resource, id_of(request, entry), name)
+
+
+def not_allowed(request: Request, entry: Entry) -> MethodNotAllowed:
+    """The error of a method that the URL doesn't offer; `Allow` lists those it does."""
+    params = request.path_params
+    if "id" not in params:
+        methods = entry.on_collection
+    elif "relationship" not in params:
+        methods = entry.on_resource
+    elif "/relationships/" in request.scope["path"] and params["relationship"] in entry.resource.relationships:
+        methods = entry.on_relationship(params["relationship"])
+    else:
+        methods = ("GET", "HEAD")
+    allowed = ", ".join(methods)
+    return MethodNotAllowed("{method} is not offered here.", method=request.method, headers={"Allow": allowed})
+
+
+def negotiate(request: Request, *, body: bool = False) -> None:
+    """Check Content-Type and Accept. Raises UnsupportedMediaType and NotAcceptable."""
+    check_content_type(request.headers.get("content-type"), body=body)
+    check_accept(request.headers.get("accept"))
+
+
+async def reader(request: Request, entry: Entry) -> Principal:
+    """Who sends a request to read. Raises ApiError unless it is a read, and its sender may read this type."""
+    if request.method not in ("GET", "HEAD"):
+        raise not_allowed(request, entry)
+    negotiate(request)
+    principal = await identify(request)
+    _check_may_read(entry.resource, principal)
+    return principal
+
+
+async def sender(request: Request, entry: Entry, *, creating: bool = False) -> tuple[bytes, Principal]:
+    """The body of a request to write, and who sends it. Raises ApiError unless the sender may write this type.
+
+    A request that creates a resource is counted first, where the type is limited.
+    """
+    raw = await request.body()
+    negotiate(request, body=bool(raw) or request.method != "DELETE")
+    if creating and entry.limited:
+        principal = await counted(request, limits.of_class(request, entry.resource.type_), guests=True)
+    else:
+        principal = await identify(request)
+    entry.require_write(principal)
+    return raw, principal
+
+
+def target_of(relationship: ToOne | ToMany, principal: Principal) -> type[Resource]:
+    """The type that a relationship leads to. Raises Forbidden unless the sender may read it."""
+    target = graph[relationship.type_]
+    _check_may_read(target, principal)
+    return target
+
+
+def _check_may_read(resource: type[Resource], principal: Principal) -> None:
+    """Raise Forbidden, with the reason, unless the sender may read a type."""
+    principal.require(RESOURCES[resource.type_].reads)
+    if resource.type_ not in visible_to(principal):
+        if principal.cart_id is not None:
+            raise Forbidden("{type} are not for guests.", type=resource.type_)
+        raise Forbidden("{type} are not for customers.", type=resource.type_)
+
+
+def check_no_parameters(request: Request) -> None:
+    """Raise InvalidParameter for any query parameter, where an answer leaves nothing to shape."""
+    for name, _ in parameters(request.scope["query_string"]):
+        raise InvalidParameter("{name} is not a query parameter of this URL.", name=name, parameter=name)
+
+
+def ask(request: Request, principal: Principal, resource: type[Resource], shape: Shape) -> Asked:
+    """What a request asks for whose URL answers with one resource of a type, or with many. Raises InvalidParameter."""
+    pairs = parameters(request.scope["query_string"])
+    cursors = shape == "many" and _wants_cursors(request)
+    return Asked(request, pairs, parse(resource, pairs, shape=shape, visible=visible_to(principal), cursors=cursors))
+
+
+def ask_for_linkage(
+    request: Request, principal: Principal, within: Within, target: type[Resource]
+) -> tuple[Asked, bool]:
+    """What a request asks for whose URL answers with identifiers, and whether it includes the resources themselves.
+
+    Its include paths begin with the relationship's own name (JSON:API 1.1, "Inclusion of Related Resources"). Raises
+    InvalidParameter.
+    """
+    pairs, visible, name = parameters(request.scope["query_string"]), visible_to(principal), within.name
+    shape: Shape = "many" if isinstance(within.relationship, ToMany) else "single"
+    outer = [(key, value) for key, value in pairs if key == "include" or key.startswith("fields[")]
+    inner = [pair for pair in pairs if pair not in outer]
+    around = parse(within.parent, outer, shape="single", visible=visible)
+    paths = dict(around.selection.include)
+    for other in paths.keys() - {name}:
+        raise InvalidInclude(
+            "Include paths of this URL begin with {name}; {other!r} does not.",
+            name=name,
+            other=other,
+            parameter="include",
+        )
+    cursors = shape == "many" and _wants_cursors(request)
+    query = parse(target, inner, shape=shape, visible=visible, cursors=cursors)
+    selection = paths.get(name) or Selection(target, frozenset())
+    return Asked(request, pairs, replace(query, selection=selection, included=around.included)), name in paths
+
+
+def _wants_cursors(request: Request) -> bool:
+    """Whether the Accept header asks for the cursor profile."""
+    return PROFILE in check_accept(request.headers.get("accept")).profiles
+
+
+def rendering_of(request: Request, principal: Principal) -> Rendering:
+    """What the documents of a request depend on besides their rows. Ends the request's step `parse`."""
+    exchange_of(request).timing.mark("parse")
+    store = principal.store
+    return Rendering(
+        urls.api(request),
+        store.mode,
+        store.locale,
+        clock.now(store),
+        repeat_urls.of(request, store),
+        calendars.url_of(request, store),
+    )
+
+
+def for_sender(request: Request, principal: Principal, draft: Draft, rendering: Rendering) -> Draft:
+    """A draft that knows its sender's language, and how its sender sees resources."""
+    return replace(draft, locale=languages.negotiate(request, principal.store.locale), rendering=rendering)
+
+
+async def numbered(request: Request, principal: Principal, entry: Entry, draft: Draft) -> Draft:
+    """The draft of a new resource with its running number, if resources of its type have one.
+
+    Call it ahead of the transaction, as `Numbers.take` says.
+    """
+    if not entry.numbers:
+        return draft
+    return replace(draft, number=await service_of(request).numbers.take(principal.store.id, entry.numbers))

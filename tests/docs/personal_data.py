@@ -1,0 +1,142 @@
+"""`make docs`: docs/reference/personal-data.md, what is kept of people and what is secret, from the Schemas' marks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from schemas.conditions import Empty
+from schemas.fields import Mark, Personal
+from schemas.graph import PUBLIC, graph
+from schemas.kinds import Standard
+from schemas.resource import Resource
+from schemas.tables import marks
+from service.rules.masks import KEPT
+from tests.docs.resources import table
+
+_HEAD = """# Personal data
+
+Every column of the database has a mark: it is personal, and says something of a person; it is secret, and opens
+something to whoever reads it; or it is harmless. The marks stand on the fields of the Schemas in `schemas/`, and in
+`schemas/tables.py` for tables that hold no resources. A column without a mark fails a test.
+
+Two things follow from the marks: what guests and holders of a repeat link see of a person, and which credentials are
+left out of the answers that are kept for an `Idempotency-Key`.
+
+## Kinds
+
+Guests hold the session of a cart. They see what identifies a person only where it is their own: the tables below say
+where that is. Holders of a repeat link see the lines of the order, and part of the name and the postal code:
+"""
+_TYPES = """
+## Columns
+
+*Shown as* is the attribute or relationship that clients see. The tables leave out what every type has, free text of the
+client's own: {common}.
+"""
+_SECRETS = """
+## Secrets
+
+Columns that hold a credential, or what one is checked against:
+"""
+_MOMENTARY = """
+Fields that are a credential and that no column holds. No answer repeats what is sent. An answer that is kept for an
+`Idempotency-Key` has null in place of what is shown, and leaves out what is shown once:
+"""
+_COMMON = tuple(
+    name
+    for name, field in Standard._declared_fields.items()  # noqa: SLF001 -- marshmallow has no other way to them
+    if (mark := getattr(field, "mark", None)) and mark.personal
+)
+
+
+def page() -> str:
+    """The whole page."""
+    common = ", ".join(f"`{name}`" for name in _COMMON)
+    of_types = [line for name, columns in sorted(marks().items()) for line in _section(name, columns)]
+    return "\n".join(
+        [_HEAD, *_kinds(), _TYPES.format(common=common).lstrip("\n"), *of_types, _SECRETS.lstrip("\n"), *_secrets()]
+    )
+
+
+def _kinds() -> Iterator[str]:
+    yield from table(
+        ("kind", "meaning", "guests", "holders of a link"),
+        (
+            (kind.word, kind.meaning, "their own" if kind.identifies else "all", _kept(KEPT.get(kind, 0)))
+            for kind in Personal
+        ),
+    )
+
+
+def _kept(characters: int) -> str:
+    first = "first character" if characters == 1 else f"first {characters} characters"
+    return f"at most the {first}" if characters else "nothing"
+
+
+def _section(name: str, columns: dict[str, Mark | None]) -> Iterator[str]:
+    """The personal columns of a table; nothing when it has none of its own."""
+    types = [resource for resource in graph.values() if resource.table == name]
+    rows = [
+        (f"`{column}`", _shown_as(types, column), mark.personal.word, "secret" if mark.secret else "")
+        for column, mark in columns.items()
+        if mark and mark.personal and column not in _COMMON
+    ]
+    if not rows:
+        return
+    yield f"### {name}\n"
+    yield from table(("column", "shown as", "kind", "also"), rows)
+    yield from (line for resource in types for line in _for_guests(resource))
+
+
+def _shown_as(types: list[type[Resource]], column: str) -> str:
+    names = [
+        name
+        for resource in types
+        for name, field in {**resource.attributes, **resource.relationships}.items()
+        if getattr(field, "column", "") == column
+    ]
+    return ", ".join(f"`{name}`" for name in dict.fromkeys(names)) or "not shown"
+
+
+def _for_guests(resource: type[Resource]) -> Iterator[str]:
+    """What guests see of a type that they read."""
+    if resource.owners["carts"] in (None, PUBLIC) or not resource.masked:
+        return
+    empty = [f"`{condition.field}`" for condition in resource.unmasked or () if isinstance(condition, Empty)]
+    assert len(empty) == len(resource.unmasked or ()), "a kind of condition that this page has no words for"
+    if empty:
+        yield f"Guests see what identifies a person only where {' and '.join(empty)} are empty.\n"
+    else:
+        yield "Guests see all of it, since they read only rows of their own.\n"
+
+
+def _secrets() -> Iterator[str]:
+    yield from table(
+        ("column", "of a person"),
+        (
+            (f"`{name}.{column}`", mark.personal.word if mark.personal else "")
+            for name, columns in sorted(marks().items())
+            for column, mark in columns.items()
+            if mark and mark.secret
+        ),
+    )
+    yield _MOMENTARY.lstrip("\n")
+    yield from table(
+        ("field", "when"),
+        (
+            (f"`{type_}.{name}`", when)
+            for type_, resource in graph.items()
+            for when, fields in (
+                ("sent", resource.triggers),
+                ("shown", resource.attributes),
+                ("shown once", resource.disclosed),
+            )
+            for name, field in fields.items()
+            if field.mark.secret and not field.column
+        ),
+    )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
