@@ -14,6 +14,8 @@ from service import clock
 from service.errors import Invalid
 from service.gateways import asks_nobody, needs_source, usable
 from service.operations.catalogue import pricing, stock
+from service.operations.parties import addresses
+from service.operations.parties.addresses import Snapshot
 from service.principal import Store
 from service.rules.order_codes import order_code
 from service.rules.outcomes import CatalogueItem, Outcome, Policy, Price, SourceLine, decide
@@ -313,9 +315,19 @@ async def take_stock(connection: Connection, store: Store, lines: Sequence[Line]
 
 
 async def write(connection: Connection, store: Store, planned: Sequence[Target], at: datetime) -> list[str]:
-    """Write target orders with their lines and snapshots of their addresses: one statement. Gives their ids."""
+    """Write target orders with their lines, and snapshots of their addresses: two statements. Returns their ids.
+
+    No two orders share a snapshot.
+    """
     ids = [clock.new_id() for _ in planned]
     drafts = [_draft(target, id_) for target, id_ in zip(planned, ids, strict=True)]
+    copies = [
+        Snapshot(target.copy[column], draft[column], draft["customer_id"])
+        for target, draft in zip(planned, drafts, strict=True)
+        for column in ("billing_address_id", "shipping_address_id")
+        if draft[column] is not None
+    ]
+    await addresses.copy_all(connection, store, copies, for_guests=False, at=at)
     lines = [line for target, id_ in zip(planned, ids, strict=True) for line in _draft_lines(target, id_)]
     await connection.execute(TARGETS["copy"], store.id, orjson.dumps(drafts).decode(), orjson.dumps(lines).decode(), at)
     return ids
@@ -332,9 +344,7 @@ def _draft(target: Target, id_: str) -> dict[str, Any]:
         "status": target.status,
         "payment_status": target.payment_status,
         "fulfillment_status": target.fulfillment_status,
-        "original_billing_address_id": copy["billing_address_id"],
         "billing_address_id": copy["billing_address_id"] and clock.new_id(),
-        "original_shipping_address_id": copy["shipping_address_id"],
         "shipping_address_id": copy["shipping_address_id"] and clock.new_id(),
         "subtotal_amount_cents": target.totals.subtotal,
         "shipping_amount_cents": target.totals.shipping,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from service import clock
 from service.errors import InvalidState
@@ -11,9 +12,18 @@ from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.principal import Store
 from service.store.pool import Connection
-from sql import queries
+from service.store.statements import Command
 
-ADDRESSES = queries("parties/addresses")
+
+class Snapshot(NamedTuple):
+    """A copy to be made of an address: the original, the id of the copy, and the customer who may read it, if any."""
+
+    original_id: str
+    id: str
+    customer_id: str | None
+
+
+_COPY = Command("parties/addresses.copy")
 
 
 async def snapshots(
@@ -24,17 +34,37 @@ async def snapshots(
     customer_id: str | None = None,
     at: datetime,
 ) -> list[str | None]:
-    """The ids of new copies of these addresses, in their order; None stays None.
+    """Copy addresses for a cart or an order, and return the ids of the copies in their order; None stays None.
 
-    They are the customer's to read, or nobody's; what a guest made for a cart is that guest's too. One statement, or
-    none.
+    The customer may read the copies, and so may the guest who made an address for a cart. Runs one statement, or none.
     """
     new = [None if id_ is None else clock.new_id() for id_ in address_ids]
-    pairs = [(old, copy) for old, copy in zip(address_ids, new, strict=True) if copy is not None]
-    if pairs:
-        originals, copies = map(list, zip(*pairs, strict=True))
-        await connection.execute(ADDRESSES["copy"], store.id, originals, copies, customer_id, at)
+    copies = [
+        Snapshot(old, copy, customer_id)
+        for old, copy in zip(address_ids, new, strict=True)
+        if old is not None and copy is not None
+    ]
+    await copy_all(connection, store, copies, for_guests=True, at=at)
     return new
+
+
+async def copy_all(
+    connection: Connection, store: Store, copies: Sequence[Snapshot], *, for_guests: bool, at: datetime
+) -> None:
+    """Make copies of addresses: one statement, or none.
+
+    With `for_guests`, the guest who made an address for a cart may read its copy, too.
+    """
+    if copies:
+        await _COPY(
+            connection,
+            store=store.id,
+            originals=[copy.original_id for copy in copies],
+            ids=[copy.id for copy in copies],
+            customers=[copy.customer_id for copy in copies],
+            for_guests=for_guests,
+            at=at,
+        )
 
 
 class Addresses(Writer):

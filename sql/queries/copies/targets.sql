@@ -1,55 +1,15 @@
 -- name: copy
--- Copies of orders: $2 are the columns that are their own, $3 their lines, $4 when. Addresses are copied too, so that
--- no two orders share a snapshot; the rest is as in the source orders.
+-- Copies of orders: $2 are the columns that are their own, $3 their lines, $4 when. The rest is as in the source orders.
 with draft as (
     select given.*
     from jsonb_to_recordset($2::jsonb) as given (
-        id text, source_order_id text,
-        number bigint, code text, status text, payment_status text, fulfillment_status text, customer_id text,
-        customer_email text, original_billing_address_id text, billing_address_id text,
-        original_shipping_address_id text, shipping_address_id text, shipping_method_id text, payment_method_id text,
-        customer_payment_source_id text, order_subscription_id text, occurrence_id text, subtotal_amount_cents bigint,
-        shipping_amount_cents bigint, payment_method_amount_cents bigint, discount_amount_cents bigint,
-        subtotal_tax_amount_cents bigint, total_tax_amount_cents bigint, total_amount_cents bigint, coupon_code text
+        id text, source_order_id text, number bigint, code text, status text, payment_status text,
+        fulfillment_status text, customer_id text, customer_email text, billing_address_id text,
+        shipping_address_id text, shipping_method_id text, payment_method_id text, customer_payment_source_id text,
+        order_subscription_id text, occurrence_id text, subtotal_amount_cents bigint, shipping_amount_cents bigint,
+        payment_method_amount_cents bigint, discount_amount_cents bigint, subtotal_tax_amount_cents bigint,
+        total_tax_amount_cents bigint, total_amount_cents bigint, coupon_code text
     )
-),
-
-snapshots as (
-    insert into addresses (
-        store_id, id, customer_id, snapshot, business, first_name, last_name, company, line_1, line_2, city, zip_code,
-        state_code, country_code, phone, email, notes, lat, lng, billing_info, created_at, updated_at
-    )
-    select
-        addresses.store_id,
-        copied.id,
-        draft.customer_id,
-        true as snapshot,
-        addresses.business,
-        addresses.first_name,
-        addresses.last_name,
-        addresses.company,
-        addresses.line_1,
-        addresses.line_2,
-        addresses.city,
-        addresses.zip_code,
-        addresses.state_code,
-        addresses.country_code,
-        addresses.phone,
-        addresses.email,
-        addresses.notes,
-        addresses.lat,
-        addresses.lng,
-        addresses.billing_info,
-        $4 as created_at,
-        $4 as updated_at
-    from draft
-    cross join lateral (
-        values
-        (draft.billing_address_id, draft.original_billing_address_id),
-        (draft.shipping_address_id, draft.original_shipping_address_id)
-    ) as copied (id, original_id)
-    inner join addresses
-        on addresses.store_id = $1 and copied.original_id = addresses.id
 ),
 
 made as (
@@ -93,8 +53,8 @@ made as (
         coalesce(source.root_order_id, source.id) as root_order_id,
         draft.order_subscription_id,
         draft.occurrence_id,
-        case when draft.status = 'placed' then $4 end as placed_at,
-        case when draft.status = 'placed' then $4 end as payment_updated_at,
+        case when draft.status = 'placed' then $4::timestamptz end as placed_at,
+        case when draft.status = 'placed' then $4::timestamptz end as payment_updated_at,
         $4 as refreshed_at,
         $4 as created_at,
         $4 as updated_at
