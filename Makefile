@@ -105,10 +105,8 @@ examples: $(VENV)/dev.stamp ## record the answers that openapi.yaml shows as exa
 	@EXAMPLES=service/contract/examples.json $(BIN)/python -m pytest --quiet tests/contract/test_examples.py -k shape
 	@$(MAKE) --no-print-directory openapi
 
-docs: $(VENV)/dev.stamp ## write docs/reference/conformance.md and resources.md from rules, tests and the resources' declarations
-	@$(call WRITE,docs/reference/conformance.md)
-	@$(call WRITE,docs/reference/personal-data.md)
-	@$(call WRITE,docs/reference/resources.md)
+docs: $(VENV)/dev.stamp ## write the pages of docs/reference that come from rules, tests and the resources' declarations
+	@$(foreach page,$(filter docs/%,$(PRINTED)),$(call WRITE,$(page)) &&) true
 
 baseline: openapi ## with a release: make openapi.yaml what later changes are held against
 	@cp openapi.yaml tests/contract/baseline.yaml

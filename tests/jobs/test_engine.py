@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from pgqueuer import QueueManager
 from structlog.testing import capture_logs
 
 from service import clock
@@ -69,6 +70,8 @@ async def test_a_worker_that_gets_no_notifications_polls(
     database: Database, connection: Connection, database_url: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "POLL", timedelta(seconds=1))
+    # The queue's own check of its listener, every ten seconds and failing after as many.
+    monkeypatch.setattr(QueueManager._run_periodic_health_check, "__defaults__", (timedelta(seconds=2),))  # noqa: SLF001 -- no setting
     opened: list[asyncpg.Connection[asyncpg.Record]] = []
     connect = asyncpg.connect
 
@@ -83,11 +86,11 @@ async def test_a_worker_that_gets_no_notifications_polls(
         # As behind PgBouncer in transaction mode: the connection is well, and LISTEN is nobody's.
         (queue,) = opened
         await queue.execute("unlisten *")
-        # Longer than the queue's own check of its listener takes to fail.
+        # Longer than that check takes to fail.
         for _ in range(3):
             copy_id = await ask(database, bearer(store), *ends)
             await reach(connection, store, copy_id, "completed", 5)
-            await asyncio.sleep(7)
+            await asyncio.sleep(1.5)
         assert not stop.is_set()
         assert opened == [queue]
 

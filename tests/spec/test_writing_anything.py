@@ -146,7 +146,7 @@ async def test_no_body_breaks_the_service(  # noqa: PLR0917 -- fixtures
 
     generate()
     wrong = await offending(connection, store)
-    done = 0
+    done, alone = 0, set()
     for one in seen:
         before = await counted(connection, store)
         answer = await api.send("POST", type_, {"data": one}) if entry.create else None
@@ -170,8 +170,11 @@ async def test_no_body_breaks_the_service(  # noqa: PLR0917 -- fixtures
         assert not [id_ for id_ in foreign.values() if f'"{id_}"' in answer.text]
         if answer.status_code >= 400:
             assert await api.get(f"{type_}/{world[type_]}") == shown
-        # Sent alone, more of the attributes are good.
+        # Sent alone, more of the attributes are good; each value once.
         for name, value in one["attributes"].items():
+            if (name, repr(value)) in alone:
+                continue
+            alone.add((name, repr(value)))
             document = {"data": {"type": type_, "id": world[type_], "attributes": {name: value}}}
             done += (await api.send("PATCH", f"{type_}/{world[type_]}", document)).status_code == 200
     assert done, seen
