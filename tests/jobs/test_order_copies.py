@@ -268,7 +268,7 @@ async def test_promotions_of_today_apply_where_asked_for(
     )  # fmt: skip
     assert made["status"] == status
     if discount is None:
-        assert made["errors_log"] == {"coupon_code": ["has been used as often as it can be"]}
+        assert made["errors_log"] == {"coupon_code": ["has no uses left"]}
     else:
         assert made["target"]["discount_amount_cents"] == discount
         assert made["target"]["coupon_code"] == (None if ignore else "THEN")
