@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -308,10 +307,8 @@ def _amounts(item: Row, unit_amount_cents: int, product: CatalogueItem, copy: Ro
 
 async def take_stock(connection: Connection, store: Store, lines: Sequence[Line], at: datetime) -> list[str]:
     """Take what the lines need out of the stock; gives the codes of the skus of which there is too little for that."""
-    needed: Counter[str] = Counter()
-    for line in lines:
-        needed[line.product.sku_id] += line.item["quantity"]
-    short = await stock.take(connection, store, needed, at)
+    pieces = ((line.product.sku_id, line.item["quantity"]) for line in lines)
+    short = await stock.take(connection, store, pieces, at)
     return list(dict.fromkeys(line.item["sku_code"] for line in lines if line.product.sku_id in short))
 
 

@@ -7,7 +7,6 @@ stock given back (`service.operations.orders.paying`).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -266,10 +265,8 @@ async def _take_stock(
     connection: Connection, store: Store, outcomes: Sequence[Outcome], pointer: str, at: datetime
 ) -> list[ApiError]:
     """Take what an order needs out of the stock; a problem for each line of which somebody else was quicker to take."""
-    needed: Counter[str] = Counter()
-    for outcome in outcomes:
-        needed[outcome.line.sku_id or ""] += outcome.line.quantity
-    short = await stock.take(connection, store, needed, at)
+    pieces = ((outcome.line.sku_id or "", outcome.line.quantity) for outcome in outcomes)
+    short = await stock.take(connection, store, pieces, at)
     return [
         Invalid(
             "{name}: not enough is in stock.",

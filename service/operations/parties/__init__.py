@@ -1,1 +1,1 @@
-"""Customers' addresses."""
+"""Customers, their addresses and their wallets."""
