@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from service.jobs.copy import CopyJob
 from service.principal import Store
-from service.store.pool import Connection
+from service.store.pool import Connection, Database
+from tests import factories
 from tests.checkout.conftest import ordered, ready
-from tests.spec.writing import Api
+from tests.factories import Line
+from tests.jobs.steps import ask, bearer, make
+from tests.spec.writing import Api, to
 
 pytestmark = pytest.mark.rule("FM-93")
 
@@ -33,3 +37,21 @@ async def test_the_notes_of_a_cart_are_those_of_its_order(api: Api, connection: 
 async def test_notes_that_are_sent_with_the_order_win(api: Api, connection: Connection, store: Store) -> None:
     order = await ordered(api, await noted(api, connection, store), metadata={"desk": 5})
     assert order["attributes"]["metadata"] == {"desk": 5}
+
+
+async def test_the_notes_of_an_order_are_those_of_its_copies(
+    api: Api, database: Database, connection: Connection, store: Store
+) -> None:
+    order_id = await factories.full_order(
+        connection, store, [Line(await factories.sku(connection, store))], metadata={"desk": 4}
+    )
+    await connection.execute("update line_items set metadata = '{\"gift\": true}' where store_id = $1", store.id)
+    subscription_id = await factories.subscription(connection, store, order_id)
+    run_id = await make(database, store, await ask(database, bearer(store), order_id, subscription_id))
+    copy = await api.create("order_copies", None, {"source_order": to("orders", order_id)})
+    assert await CopyJob(database).make(store.id, [copy["id"]]) is None
+    copy_id = await connection.fetchval("select target_order_id from order_factories where id = $1", copy["id"])
+    for target_id in (run_id, copy_id):
+        assert (await api.get(f"orders/{target_id}"))["data"]["attributes"]["metadata"] == {"desk": 4}
+        (line,) = (await api.get(f"orders/{target_id}/line_items"))["data"]
+        assert line["attributes"]["metadata"] == {"gift": True}

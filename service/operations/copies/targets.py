@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from decimal import Decimal
+from typing import Literal, NamedTuple
 
 import orjson
 
 from service import clock
 from service.errors import Invalid
-from service.gateways import asks_nobody, needs_source, usable
-from service.operations.catalogue import pricing, stock
+from service.gateways import asks_nobody
+from service.operations.catalogue import pricing, quotes, stock
+from service.operations.catalogue.quotes import Priced
 from service.operations.catalogue.stock import Taken
+from service.operations.ordering import checks
+from service.operations.ordering.facts import Ways
 from service.operations.parties import addresses
 from service.operations.parties.addresses import Snapshot
 from service.principal import Store
 from service.rules.order_codes import order_code
 from service.rules.outcomes import CatalogueItem, Outcome, Policy, Price, SourceLine, decide
-from service.rules.states import BLANK, Checkout, Messages, Method, placing_problems, resting
-from service.rules.totals import LineTotals, Totals, line_totals, totals
+from service.rules.states import BLANK, Messages, resting
+from service.rules.totals import Totals, line_total
 from service.store.pool import Connection
-from service.store.rows import Row
-from service.store.statements import Command
-from sql import queries
-
-_COPY = Command("copies/targets.copy")
-
-COPIES = queries("copies/copies")
+from service.store.statements import Command, Many
 
 
 class CopyFailed(Exception):
@@ -40,11 +38,134 @@ class CopyFailed(Exception):
         self.messages = messages
 
 
+class Item(NamedTuple):
+    """What is to be ordered again: an item of a subscription, or a line of an order. Options and metadata are JSON.
+
+    `options_amount_cents` is None where nobody knows what its paid options cost.
+    """
+
+    id: str
+    item_type: str
+    sku_id: str | None
+    sku_code: str | None
+    name: str
+    options: str
+    quantity: int
+    currency_code: str
+    unit_amount_cents: int
+    options_amount_cents: int | None
+    discount_cents: int
+    price_mode: Literal["current", "fixed"]
+    ships: bool
+    metadata: str
+
+    @property
+    def agreed(self) -> bool:
+        """Whether its price was agreed on."""
+        return self.price_mode == "fixed"
+
+    @property
+    def source(self) -> SourceLine:
+        """The item as what somebody wants to order."""
+        return SourceLine(
+            id=self.id,
+            item_type=self.item_type,
+            sku_id=self.sku_id,
+            sku_code=self.sku_code,
+            name=self.name,
+            options=orjson.loads(self.options),
+            quantity=self.quantity,
+            currency_code=self.currency_code,
+            unit_amount_cents=self.unit_amount_cents,
+            agreed=self.agreed,
+        )
+
+    def wanted(self, *, promoted: bool) -> quotes.Item:
+        """The item as it is quoted; it has a sku."""
+        return quotes.Item(
+            self.sku_id or "",
+            self.quantity,
+            self.unit_amount_cents,
+            options_amount_cents=self.options_amount_cents or 0,
+            discount_cents=self.discount_cents,
+            agreed=self.agreed,
+            promoted=promoted,
+        )
+
+
+class Basis(NamedTuple):
+    """What a target order takes over: whose it is, how it is numbered, and where to, how and at what cost it goes."""
+
+    source_order_id: str
+    order_subscription_id: str | None
+    customer_id: str | None
+    customer_email: str | None
+    customer_group_id: str | None
+    currency_code: str
+    tax_included: bool
+    order_prefix: str
+    order_suffix: str
+    mode: str
+    shipping_amount_cents: int
+    payment_method_amount_cents: int
+    ways: Ways
+
+    @property
+    def market(self) -> tuple[str, str | None]:
+        """What prices of today depend on, besides the sku."""
+        return self.currency_code, self.customer_group_id
+
+    def quote_terms(self, coupon_code: str | None = None) -> quotes.Terms:
+        """What its amounts depend on besides what is bought."""
+        return quotes.Terms(
+            currency_code=self.currency_code,
+            tax_included=self.tax_included,
+            customer_group_id=self.customer_group_id,
+            coupon_code=coupon_code,
+            shipping_price_cents=self.shipping_amount_cents,
+            payment_price_cents=self.payment_method_amount_cents,
+        )
+
+
+class Terms(NamedTuple):
+    """What runs of a subscription are made from; the last amount is the total of its last run, if there was one."""
+
+    basis: Basis
+    status: str
+    place_target_order: bool
+    max_increase_percent: Decimal | None
+    last_amount_cents: int | None
+
+    @property
+    def subscription_id(self) -> str:
+        """The subscription whose terms they are."""
+        return str(self.basis.order_subscription_id)
+
+
+class _OfSubscription(NamedTuple):
+    order_subscription_id: str
+    item: Item
+
+
+_COPY = Command("copies/targets.copy")
+_TERMS = Many("copies/copies.terms", Terms)
+_ITEMS = Many("copies/copies.items", _OfSubscription)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of a subscription, and whether its order is to be placed."""
+
+    terms: Terms
+    place: bool
+    occurrence_id: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """An item of a subscription with what becomes of it: the price that it would be ordered at, or why it can't be."""
 
-    item: Row
+    item: Item
     outcome: Outcome
     price: Price | None
     problem: str | None
@@ -52,32 +173,39 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the target order."""
+    """A line of the target order, with what it comes to."""
 
-    item: Row
+    item: Item
     product: CatalogueItem
-    price: Price
-    amounts: LineTotals
-    options_amount_cents: int = 0
+    amounts: Priced
+
+
+@dataclass(frozen=True, slots=True)
+class Coupon:
+    """The coupon of a target order; `counted` says that the order is among its uses."""
+
+    code: str
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The order to be made of a copy: what the copy found, number, lines, and the events that it begins with."""
+    """The order to be made of a copy: what it takes over, number, lines, and the events that it begins with."""
 
-    copy: Row
+    basis: Basis
     number: int
     status: str
     fulfillment_status: str
     lines: Sequence[Line]
     totals: Totals
     events: Sequence[str]
-    coupon_code: str | None = None
+    occurrence_id: str | None = None
+    coupon: Coupon | None = None
 
     @property
     def due(self) -> int:
         """What has to be paid, in minor units: taxes come on top of the total unless they are included."""
-        return self.totals.total + (0 if self.copy["tax_included"] else self.totals.tax)
+        return self.totals.total + (0 if self.basis.tax_included else self.totals.tax)
 
     @property
     def placed(self) -> bool:
@@ -87,233 +215,187 @@ class Target:
     @property
     def payment_status(self) -> str:
         """Payment by hand counts as authorized once the order is placed (Commerce Layer's table of statuses)."""
-        if not self.totals.total:
+        if not self.due:
             return "free"
         return "authorized" if self.status == "placed" else "unpaid"
+
+    @property
+    def agreed_total(self) -> int:
+        """The total of the same lines at the prices that were agreed on."""
+        lines = (
+            line_total(line.item.quantity, line.item.unit_amount_cents) + (line.item.options_amount_cents or 0)
+            for line in self.lines
+        )
+        return sum(lines) + self.totals.shipping + self.totals.payment_method
 
 
 async def terms_of(
     connection: Connection, store: Store, runs: Sequence[tuple[str, bool]], at: datetime
-) -> Sequence[Mapping[str, Any]]:
-    """What runs of subscriptions are made from, by name, in their order: each with whether it may use the wallet."""
+) -> Sequence[Terms]:
+    """What runs of subscriptions are made from, in their order: each with whether it may use the wallet."""
     ids, wallets = [id_ for id_, _ in runs], [reuse_wallet for _, reuse_wallet in runs]
-    return [dict(row) for row in await connection.fetch(COPIES["terms"], store.id, ids, wallets, at)]
+    return await _TERMS(connection, store=store.id, subscriptions=ids, wallets=wallets, at=at)
 
 
-async def terms(connection: Connection, store: Store, subscription_id: str) -> Mapping[str, Any]:
-    """What a scheduled run of a subscription is made from, by name; those always use the wallet."""
+async def terms(connection: Connection, store: Store, subscription_id: str) -> Terms:
+    """What a scheduled run of a subscription is made from; those always use the wallet."""
     (found,) = await terms_of(connection, store, [(subscription_id, True)], clock.now(store))
     return found
 
 
 async def plan(
-    connection: Connection, store: Store, copies: Sequence[tuple[Row, int]], at: datetime
+    connection: Connection, store: Store, runs: Sequence[tuple[Run, int]], at: datetime
 ) -> list[Target | CopyFailed]:
-    """What orders copies lead to, each with its number, or why there can be none; nothing is written.
+    """What orders runs lead to, each with its number, or why there can be none; nothing is written.
 
-    Each copy is what it asks for and its `terms`. One read of the items, one of the catalogue for all that buy in the
-    same currency and customer group.
+    One read of the items, one of the catalogue for all that buy in the same currency and customer group.
     """
-    items = await items_of(connection, store, [copy["order_subscription_id"] for copy, _ in copies])
+    items = await items_of(connection, store, [run.terms.subscription_id for run, _ in runs])
     bought: dict[tuple[str, str | None], set[str]] = {}
-    for copy, _ in copies:
-        of_copy = items.get(copy["order_subscription_id"], [])
-        bought.setdefault(_market(copy), set()).update(item["sku_id"] for item in of_copy)
+    for run, _ in runs:
+        of_run = items.get(run.terms.subscription_id, [])
+        bought.setdefault(run.terms.basis.market, set()).update(item.sku_id for item in of_run if item.sku_id)
     catalogues = {
         market: await _catalogue(connection, store, market, sku_ids, at) for market, sku_ids in bought.items()
     }
     return [
-        _planned(items.get(copy["order_subscription_id"], []), catalogues[_market(copy)], copy, number, at)
-        for copy, number in copies
+        await _planned(run, items.get(run.terms.subscription_id, []), catalogues[run.terms.basis.market], number, at)
+        for run, number in runs
     ]
 
 
-def _planned(
-    items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row, number: int, at: datetime
+async def _planned(
+    run: Run, items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], number: int, at: datetime
 ) -> Target | CopyFailed:
     try:
-        return planned(items, catalogue, copy, number, at)
+        return await planned(run, items, catalogue, number, at)
     except CopyFailed as failure:
         return failure
 
 
-async def items_of(connection: Connection, store: Store, subscription_ids: Sequence[str]) -> dict[str, list[Row]]:
+async def items_of(connection: Connection, store: Store, subscription_ids: Sequence[str]) -> dict[str, list[Item]]:
     """What subscriptions order each time, by subscription; nothing for one that orders nothing."""
-    found: dict[str, list[Row]] = {}
-    for item in await connection.fetch(COPIES["items"], store.id, subscription_ids):
-        found.setdefault(item["order_subscription_id"], []).append(item)
+    found: dict[str, list[Item]] = {}
+    for row in await _ITEMS(connection, store=store.id, subscriptions=subscription_ids):
+        found.setdefault(row.order_subscription_id, []).append(row.item)
     return found
 
 
 async def catalogue_of(
-    connection: Connection, store: Store, items: Sequence[Row], copy: Row, at: datetime
+    connection: Connection, store: Store, items: Sequence[Item], basis: Basis, at: datetime
 ) -> dict[str, CatalogueItem]:
     """The skus of items as the customer of a copy can buy them at an instant."""
-    return await _catalogue(connection, store, _market(copy), {item["sku_id"] for item in items}, at)
-
-
-def _market(copy: Row) -> tuple[str, str | None]:
-    """What prices of today depend on, besides the sku."""
-    return copy["currency_code"], copy["customer_group_id"]
+    return await _catalogue(connection, store, basis.market, {item.sku_id for item in items if item.sku_id}, at)
 
 
 async def _catalogue(
-    connection: Connection, store: Store, market: tuple[str, str | None], sku_ids: Collection[str], at: datetime
+    connection: Connection, store: Store, market: tuple[str, str | None], sku_ids: AbstractSet[str], at: datetime
 ) -> dict[str, CatalogueItem]:
     currency, group = market
     return await pricing.catalogue(connection, store, sku_ids, currency=currency, customer_group_id=group, at=at)
 
 
-def planned(
-    items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row, number: int, at: datetime
+async def planned(
+    run: Run, items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], number: int, at: datetime
 ) -> Target:
-    """What order items lead to by a catalogue. Raises CopyFailed."""
+    """What order a run of these items leads to by a catalogue. Raises CopyFailed.
+
+    Promotions are for carts and orders: a run has its prices, those of today or those that were agreed on.
+    """
+    basis = run.terms.basis
+    messages = [
+        f"{one.item.sku_code} - {one.problem}" for one in wanted(items, catalogue, basis.currency_code) if one.problem
+    ]
+    if messages:
+        raise CopyFailed({"line_items": messages})
+    asked = [item.wanted(promoted=False) for item in items]
     try:
-        return target(copy, number, _lines(wanted(items, catalogue, copy), copy), at)
+        quoted = await quotes.quoted(basis.quote_terms(), asked, catalogue, ())
     except Invalid as error:
         raise CopyFailed({"total_amount_cents": [error.detail]}) from None
+    lines = lines_of(items, catalogue, quoted.items)
+    return target(basis, number, lines, quoted.totals, at, place=run.place, occurrence_id=run.occurrence_id)
+
+
+def lines_of(items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], amounts: Sequence[Priced]) -> list[Line]:
+    """The lines that items become, at what each comes to."""
+    return [Line(item, catalogue[item.sku_id or ""], priced) for item, priced in zip(items, amounts, strict=True)]
 
 
 async def make(connection: Connection, store: Store, planned: Sequence[Target], at: datetime) -> list[str]:
     """Take the stock that orders to be placed need, and write the orders; gives their ids. Raises CopyFailed."""
     lines = [line for target in planned if target.placed for line in target.lines]
-    taken = await take_stock(connection, store, lines, at)
+    taken = await take_stock(connection, store, [line.item for line in lines], at)
     if taken.short:
-        raise CopyFailed({"line_items": [f"{code} - out_of_stock" for code in codes_of(lines, taken.short)]})
+        codes = codes_of([line.item for line in lines], taken.short)
+        raise CopyFailed({"line_items": [f"{code} - out_of_stock" for code in codes]})
     return await write(connection, store, planned, at, taken)
 
 
-def wanted(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row) -> list[Wanted]:
+def wanted(items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], currency: str) -> list[Wanted]:
     """What becomes of each item of a subscription, in their order.
 
     What a subscription agreed on binds the shop: where prices are fixed, neither prices nor quantity limits of today
     matter. Stock is not looked at here: it is taken when the order is placed.
     """
-    return [_wanted(item, outcome, copy["currency_code"]) for item, outcome in _outcomes(items, catalogue)]
+    outcomes = decide([item.source for item in items], catalogue, {}, Policy(stock="ignore", merge=False))
+    return [_wanted(item, outcome, currency) for item, outcome in zip(items, outcomes, strict=True)]
 
 
-def _wanted(item: Row, outcome: Outcome, currency: str) -> Wanted:
+def _wanted(item: Item, outcome: Outcome, currency: str) -> Wanted:
     if outcome.code is not None:
         return Wanted(item, outcome, None, outcome.code)
-    if outcome.line.agreed and item["currency_code"] != currency:
+    if item.agreed and item.currency_code != currency:
         return Wanted(item, outcome, None, "currency_mismatch")
+    if item.options_amount_cents is None:
+        # They are never free, and the catalogue has no price for them.
+        return Wanted(item, outcome, None, "option_invalid")
     return Wanted(item, outcome, outcome.price, None)
 
 
-def _lines(found: Sequence[Wanted], copy: Row) -> list[Line]:
-    """The lines that a subscription's items lead to. Raises CopyFailed when one can't be had."""
-    messages = [f"{one.item['sku_code']} - {one.problem}" for one in found if one.problem]
-    if messages:
-        raise CopyFailed({"line_items": messages})
-    return [
-        Line(
-            one.item,
-            one.outcome.item,
-            one.price,
-            _amounts(one.item, one.price.amount_cents, one.outcome.item, copy),
-        )
-        for one in found
-        if one.outcome.item is not None and one.price is not None
-    ]
-
-
-def _outcomes(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem]) -> Iterator[tuple[Row, Outcome]]:
-    """Each item with its outcome, in their order."""
-    lines = [source_line(item, agreed=item["price_mode"] == "fixed") for item in items]
-    outcomes = decide(lines, catalogue, {}, Policy(stock="ignore", merge=False))
-    return zip(items, outcomes, strict=True)
-
-
-def source_line(item: Row, *, agreed: bool) -> SourceLine:
-    """An item of a subscription, or a line of an order, as what is to be ordered again."""
-    return SourceLine(
-        id=item["id"],
-        item_type=item["item_type"],
-        sku_id=item["sku_id"],
-        sku_code=item["sku_code"],
-        name=item["name"],
-        options=orjson.loads(item["options"]),
-        quantity=item["quantity"],
-        currency_code=item["currency_code"],
-        unit_amount_cents=item["unit_amount_cents"],
-        agreed=agreed,
-    )
-
-
-def target(copy: Row, number: int, lines: Sequence[Line], at: datetime, *, coupon_code: str | None = None) -> Target:
-    """What an order of these lines comes to. Raises CopyFailed when it is to be placed and can't be.
+def target(
+    basis: Basis,
+    number: int,
+    lines: Sequence[Line],
+    totals: Totals,
+    at: datetime,
+    *,
+    place: bool,
+    occurrence_id: str | None = None,
+    coupon: Coupon | None = None,
+) -> Target:
+    """The order of these lines, which come to these totals. Raises CopyFailed when it is to be placed and can't be.
 
     It is `placing` where a gateway has to be asked first.
     """
-    ships = any(not line.item["do_not_ship"] for line in lines)
-    amounts = totals(
-        (line.amounts for line in lines),
-        shipping_amount_cents=(copy["shipping_amount_cents"] or 0) if ships else 0,
-        payment_method_amount_cents=copy["payment_method_amount_cents"] or 0,
-    )
-    status = resting(has_customer=bool(copy["customer_id"] or copy["customer_email"]), has_lines=bool(lines))
+    ships = any(line.item.ships for line in lines)
+    due = totals.total + (0 if basis.tax_included else totals.tax)
+    status = resting(has_customer=bool(basis.customer_id or basis.customer_email), has_lines=bool(lines))
     happened = ["orders.create", "orders.pending"] if status == "pending" else ["orders.create"]
-    if copy["place_target_order"]:
-        problems = placing_problems(_checkout(copy, status, at, ships=ships, free=not amounts.total))
+    if place:
+        problems = checks.lacking(
+            basis.ways, mode=basis.mode, status=status, ships=ships, free=not due, token=None, at=at
+        )
         if problems:
             raise CopyFailed(problems)
-        asking = amounts.total > 0 and not asks_nobody(copy["gateway"])
+        asking = due > 0 and not asks_nobody(basis.ways.gateway or "")
         status = "placing" if asking else "placed"
         happened.append("orders.placing" if asking else "orders.place")
     elif not lines:
         raise CopyFailed({"line_items": [BLANK]})
     fulfillment = "unfulfilled" if ships else "not_required"
-    return Target(copy, number, status, fulfillment, lines, amounts, happened, coupon_code)
+    return Target(basis, number, status, fulfillment, lines, totals, happened, occurrence_id, coupon)
 
 
-def _checkout(copy: Row, status: str, at: datetime, *, ships: bool, free: bool) -> Checkout:
-    """What placing asks of the target order."""
-    expires_at = copy["payment_source_expires_at"]
-    shipping, payment = copy["shipping_method_id"], copy["payment_method_id"]
-    return Checkout(
-        status=status,
-        ships=ships,
-        free=free,
-        has_billing_address=copy["billing_address_id"] is not None,
-        has_shipping_address=copy["shipping_address_id"] is not None,
-        shipping_method=None if shipping is None else Method(copy["shipping_method_available"]),
-        payment_method=None if payment is None else Method(copy["payment_method_available"], copy["gateway"]),
-        payment_source_expired=expires_at is not None and expires_at <= at,
-        payment_source_missing=copy["payment_source_token"] is None and needs_source(copy["gateway"]),
-        gateways=usable(copy["mode"], external=copy["has_external_gateway"]),
-    )
-
-
-def compared_with(target: Target) -> int:
-    """What the total of a target order is held against: that of the last run.
-
-    Before there was one, it is the total of the same lines at the prices that the subscription agreed on: the source
-    order may have more lines than are repeated.
-    """
-    last: int | None = target.copy["last_amount_cents"]
-    if last is not None:
-        return last
-    agreed = (_amounts(line.item, line.item["unit_amount_cents"], line.product, target.copy) for line in target.lines)
-    return totals(
-        agreed,
-        shipping_amount_cents=target.totals.shipping,
-        payment_method_amount_cents=target.totals.payment_method,
-    ).total
-
-
-def _amounts(item: Row, unit_amount_cents: int, product: CatalogueItem, copy: Row) -> LineTotals:
-    return line_totals(item["quantity"], unit_amount_cents, product.tax_rate, tax_included=copy["tax_included"])
-
-
-async def take_stock(connection: Connection, store: Store, lines: Sequence[Line], at: datetime) -> Taken:
-    """Take what lines need out of the stock."""
-    pieces = [(line.product.sku_id, line.item["quantity"]) for line in lines]
+async def take_stock(connection: Connection, store: Store, items: Sequence[Item], at: datetime) -> Taken:
+    """Take what items need out of the stock."""
+    pieces = [(item.sku_id or "", item.quantity) for item in items]
     return await stock.take(connection, store, pieces, at) if pieces else Taken(frozenset(), frozenset())
 
 
-def codes_of(lines: Sequence[Line], sku_ids: AbstractSet[str]) -> list[str]:
-    """The codes of skus by which lines name them, each once."""
-    return list(dict.fromkeys(line.item["sku_code"] for line in lines if line.product.sku_id in sku_ids))
+def codes_of(items: Sequence[Item], sku_ids: AbstractSet[str]) -> list[str | None]:
+    """The codes of skus by which items name them, each once."""
+    return list(dict.fromkeys(item.sku_code for item in items if item.sku_id in sku_ids))
 
 
 async def write(
@@ -321,13 +403,18 @@ async def write(
 ) -> list[str]:
     """Write target orders with their lines and snapshots of their addresses: one statement. Returns their ids."""
     ids = [clock.new_id() for _ in planned]
-    drafts = [_draft(target, id_) for target, id_ in zip(planned, ids, strict=True)]
-    copies = [
-        Snapshot(target.copy[column], draft[column], draft["customer_id"])
-        for target, draft in zip(planned, drafts, strict=True)
-        for column in ("billing_address_id", "shipping_address_id")
-        if draft[column] is not None
-    ]
+    copies: list[Snapshot] = []
+    drafts: list[dict[str, object]] = []
+    for target, id_ in zip(planned, ids, strict=True):
+        ways = target.basis.ways
+        originals = (ways.billing_address_id, ways.shipping_address_id)
+        billing, shipping = (original and clock.new_id() for original in originals)
+        copies += [
+            Snapshot(original, copy, target.basis.customer_id)
+            for original, copy in zip(originals, (billing, shipping), strict=True)
+            if original is not None and copy is not None
+        ]
+        drafts.append(_draft(target, id_) | {"billing_address_id": billing, "shipping_address_id": shipping})
     lines = [line for target, id_ in zip(planned, ids, strict=True) for line in _draft_lines(target, id_, taken)]
     await _COPY(
         connection,
@@ -340,31 +427,37 @@ async def write(
     return ids
 
 
-def _draft(target: Target, id_: str) -> dict[str, Any]:
+def _draft(target: Target, id_: str) -> dict[str, object]:
     """The columns that are the target order's own."""
-    copy = target.copy
+    basis, ways, totals = target.basis, target.basis.ways, target.totals
     return {
         "id": id_,
-        "source_order_id": copy["source_order_id"],
+        "source_order_id": basis.source_order_id,
         "number": target.number,
-        "code": order_code(target.number, prefix=copy["order_prefix"], suffix=copy["order_suffix"]),
+        "code": order_code(target.number, prefix=basis.order_prefix, suffix=basis.order_suffix),
         "status": target.status,
         "payment_status": target.payment_status,
         "fulfillment_status": target.fulfillment_status,
-        "billing_address_id": copy["billing_address_id"] and clock.new_id(),
-        "shipping_address_id": copy["shipping_address_id"] and clock.new_id(),
-        "subtotal_amount_cents": target.totals.subtotal,
-        "shipping_amount_cents": target.totals.shipping,
-        "payment_method_amount_cents": target.totals.payment_method,
-        "discount_amount_cents": target.totals.discount,
-        "subtotal_tax_amount_cents": target.totals.subtotal_tax,
-        "total_tax_amount_cents": target.totals.tax,
-        "total_amount_cents": target.totals.total,
-        "coupon_code": target.coupon_code,
-    } | {column: copy[column] for column in _CARRIED}
+        "customer_id": basis.customer_id,
+        "customer_email": basis.customer_email,
+        "shipping_method_id": ways.shipping_method_id,
+        "payment_method_id": ways.payment_method_id,
+        "customer_payment_source_id": ways.customer_payment_source_id,
+        "order_subscription_id": basis.order_subscription_id,
+        "occurrence_id": target.occurrence_id,
+        "subtotal_amount_cents": totals.subtotal,
+        "shipping_amount_cents": totals.shipping,
+        "payment_method_amount_cents": totals.payment_method,
+        "discount_amount_cents": totals.discount,
+        "subtotal_tax_amount_cents": totals.subtotal_tax,
+        "total_tax_amount_cents": totals.tax,
+        "total_amount_cents": totals.total,
+        "coupon_code": None if target.coupon is None else target.coupon.code,
+        "coupon_counted": target.coupon is not None and target.coupon.counted,
+    }
 
 
-def _draft_lines(target: Target, order_id: str, taken: Taken) -> Iterator[dict[str, Any]]:
+def _draft_lines(target: Target, order_id: str, taken: Taken) -> Iterator[dict[str, object]]:
     """The lines of the target order."""
     for position, line in enumerate(target.lines, 1):
         yield {
@@ -375,27 +468,16 @@ def _draft_lines(target: Target, order_id: str, taken: Taken) -> Iterator[dict[s
             "name": line.product.name,
             "image_url": line.product.image_url,
             "position": position,
-            "options": orjson.Fragment(line.item["options"]),
-            "quantity": line.item["quantity"],
-            "currency_code": target.copy["currency_code"],
-            "unit_amount_cents": line.price.amount_cents,
-            "compare_at_amount_cents": line.price.compare_at_amount_cents,
-            "options_amount_cents": line.options_amount_cents,
-            "discount_cents": line.amounts.discount,
-            "total_amount_cents": line.amounts.total,
-            "tax_rate": str(line.product.tax_rate),
-            "tax_amount_cents": line.amounts.tax,
-            "stock_taken": line.item["quantity"] if target.placed and line.product.sku_id in taken.skus else 0,
+            "options": orjson.Fragment(line.item.options),
+            "quantity": line.item.quantity,
+            "currency_code": target.basis.currency_code,
+            "unit_amount_cents": line.amounts.unit_amount_cents,
+            "compare_at_amount_cents": line.amounts.compare_at_amount_cents,
+            "options_amount_cents": line.item.options_amount_cents or 0,
+            "discount_cents": line.amounts.discount_cents,
+            "total_amount_cents": line.amounts.total_amount_cents,
+            "tax_rate": str(line.amounts.tax_rate),
+            "tax_amount_cents": line.amounts.tax_amount_cents,
+            "stock_taken": line.item.quantity if target.placed and line.product.sku_id in taken.skus else 0,
+            "metadata": orjson.Fragment(line.item.metadata),
         }
-
-
-_CARRIED = (
-    "customer_id",
-    "customer_email",
-    "shipping_method_id",
-    "payment_method_id",
-    "customer_payment_source_id",
-    "order_subscription_id",
-    "occurrence_id",
-)
-"""Columns of the target order that are as the copy found them."""

@@ -10,13 +10,13 @@ Which subscriptions are due for this the sweep's global read tells. A batch is o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from schemas.kinds import render_timestamp
 from service import clock
 from service.operations.copies import targets
+from service.operations.copies.targets import Terms
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.subscriptions.estimates import Estimate, estimates
@@ -66,18 +66,18 @@ async def alert(connection: Connection, store: Store) -> int:
     return len(due)
 
 
-def _payload(row: Row, terms: Mapping[str, Any], estimate: Estimate, *, again: bool) -> dict[str, Any]:
+def _payload(row: Row, terms: Terms, estimate: Estimate, *, again: bool) -> dict[str, Any]:
     """What the event tells: when, what, at what total, and how that compares with the last run; amounts in cents.
 
     Where the run would fail there is no total, and `errors_log` says why.
     """
     run_at: datetime = row["next_run_at"]
-    last = terms["last_amount_cents"] if estimate.total is None else estimate.compared_with
+    last = terms.last_amount_cents if estimate.total is None else estimate.compared_with
     return {
         "occurrence_id": row["occurrence_id"],
         "scheduled_at": render_timestamp(run_at),
         "price_increased": again,
-        "currency_code": terms["currency_code"],
+        "currency_code": terms.basis.currency_code,
         "total_amount_cents": estimate.total,
         "last_amount_cents": last,
         "change_amount_cents": None if estimate.total is None or last is None else estimate.total - last,

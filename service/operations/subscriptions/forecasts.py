@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from service import clock
 from service.operations.copies import targets
+from service.operations.copies.targets import Terms
 from service.operations.subscriptions import order_subscriptions
 from service.operations.subscriptions.estimates import Estimate, estimates
 from service.operations.subscriptions.sweep import UNCOUNTABLE
@@ -41,7 +42,7 @@ class Forecast:
 
     runs: Sequence[Run]
     more: bool = False
-    terms: Mapping[str, Any] | None = None
+    terms: Terms | None = None
 
 
 async def look(
@@ -70,7 +71,7 @@ async def look(
         held = False
         if estimate is not None and estimate.total is not None:
             base = estimate.compared_with if last is None else last
-            held = base is not None and needs_approval(estimate.total, base, terms["max_increase_percent"])
+            held = base is not None and needs_approval(estimate.total, base, terms.max_increase_percent)
             last = estimate.total
         runs.append(Run(entry, estimate, held))
     return Forecast(runs[len(before) :], more=len(entries) > offset + size, terms=terms)
