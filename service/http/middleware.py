@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+from collections import Counter
 from contextlib import suppress
 
 import structlog
@@ -15,7 +16,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import clock, correlation
-from service.errors import HeadersTooLarge, InvalidHeader, TooLarge, UriTooLong
+from service.errors import HeadersTooLarge, InvalidHeader, TooLarge, UnsupportedMediaType, UriTooLong
 from service.http.api.conditions import tag_in_coding
 from service.http.exchange import Exchange, begin
 from service.http.pages import calendars
@@ -28,6 +29,8 @@ MOST_OF_A_URL = 16_384
 """Bytes of path and query that are read."""
 MOST_OF_HEADERS = 32_768
 """Bytes of all headers together that are read."""
+MOST_OF_A_HEADER = 8_192
+"""Bytes that are read of one header, all its lines together."""
 OVERRIDES = ("PATCH", "PUT", "DELETE")
 """The methods that a POST may stand for, of clients that can send no other."""
 
@@ -97,9 +100,10 @@ class RequestContext:
 
 
 class RequestLimits:
-    """Refuses URLs and headers beyond what is read, and lets a POST of /api stand for another method.
+    """Refuses URLs, headers and codings beyond what is read, and lets a POST of /api stand for another method.
 
-    That method is named in `X-HTTP-Method-Override`. Raises UriTooLong, HeadersTooLarge, InvalidHeader.
+    That method is named in `X-HTTP-Method-Override`. Raises UriTooLong, HeadersTooLarge, UnsupportedMediaType,
+    InvalidHeader.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -110,8 +114,7 @@ class RequestLimits:
         if scope["type"] == "http":
             if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > MOST_OF_A_URL:
                 raise UriTooLong("The URL is longer than {most} bytes.", most=MOST_OF_A_URL)
-            if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_OF_HEADERS:
-                raise HeadersTooLarge("The headers are larger than {most} bytes.", most=MOST_OF_HEADERS)
+            _check_headers(scope)
             _override(scope)
         await self.app(scope, receive, send)
 
@@ -215,6 +218,30 @@ def _trace(scope: Scope) -> tuple[str, str]:
     known = match is not None and set(match[1]) != {"0"} and set(match[2]) != {"0"}
     trace_id, flags = (match[1], match[3]) if match is not None and known else (secrets.token_hex(16), "00")
     return trace_id, f"00-{trace_id}-{secrets.token_hex(8)}-{flags}"
+
+
+def _check_headers(scope: Scope) -> None:
+    """Raise HeadersTooLarge, or UnsupportedMediaType for a body in a coding: bodies are read as they come."""
+    sizes: Counter[bytes] = Counter()
+    for name, value in scope["headers"]:
+        sizes[name] += len(value)
+        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            raise UnsupportedMediaType(
+                "Send the body without a content coding; this request says {sent!r}.",
+                sent=value[:40].decode("latin-1"),
+                header="Content-Encoding",
+                headers={"Accept-Encoding": "identity"},
+            )
+    if sizes.total() + sum(map(len, sizes)) > MOST_OF_HEADERS:
+        raise HeadersTooLarge("The headers are larger than {most} bytes.", most=MOST_OF_HEADERS)
+    name, size = sizes.most_common(1)[0] if sizes else (b"", 0)
+    if size > MOST_OF_A_HEADER:
+        raise HeadersTooLarge(
+            "{name} is larger than {most} bytes.",
+            name=name.decode("latin-1")[:40],
+            most=MOST_OF_A_HEADER,
+            header=name.decode("latin-1")[:40],
+        )
 
 
 def _override(scope: Scope) -> None:

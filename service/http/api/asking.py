@@ -92,8 +92,8 @@ def not_allowed(request: Request, entry: Entry) -> MethodNotAllowed:
 
 def negotiate(request: Request, *, body: bool = False) -> None:
     """Check Content-Type and Accept. Raises UnsupportedMediaType and NotAcceptable."""
-    check_content_type(request.headers.get("content-type"), body=body)
-    check_accept(request.headers.get("accept"))
+    check_content_type(request.headers.getlist("content-type"), body=body)
+    check_accept(*request.headers.getlist("accept"))
 
 
 async def reader(request: Request, entry: Entry) -> Principal:
@@ -179,7 +179,7 @@ def ask_for_linkage(
 
 def _wants_cursors(request: Request) -> bool:
     """Whether the Accept header asks for the cursor profile."""
-    return PROFILE in check_accept(request.headers.get("accept")).profiles
+    return PROFILE in check_accept(*request.headers.getlist("accept")).profiles
 
 
 def rendering_of(request: Request, principal: Principal) -> Rendering:

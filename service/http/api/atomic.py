@@ -17,7 +17,7 @@ from service.http.api.answers import VARY, Document, no_content
 from service.http.api.asking import check_no_parameters, for_sender, numbered, rendering_of
 from service.http.auth import forget_store, identify
 from service.http.exchange import exchange_of
-from service.jsonapi import atomic, body
+from service.jsonapi import atomic, decoding
 from service.jsonapi.atomic import Operation, pointing
 from service.jsonapi.document import VERSION, serializer, without_secrets
 from service.jsonapi.negotiation import ATOMIC, Media, check_accept, check_content_type
@@ -36,8 +36,8 @@ async def operations(request: Request) -> Response:
         allowed = {"Allow": "POST", "Accept-Post": media_type}
         raise MethodNotAllowed("{method} is not offered here.", method=request.method, headers=allowed)
     raw = await request.body()
-    check_content_type(request.headers.get("content-type"), body=True, extensions=EXTENSIONS)
-    check_accept(request.headers.get("accept"), extensions=EXTENSIONS)
+    check_content_type(request.headers.getlist("content-type"), body=True, extensions=EXTENSIONS)
+    check_accept(*request.headers.getlist("accept"), extensions=EXTENSIONS)
     principal = await identify(request)
     check_no_parameters(request)
     if "if-match" in request.headers:
@@ -46,7 +46,7 @@ async def operations(request: Request) -> Response:
             header="If-Match",
         )
     customer = principal.owner is not None
-    steps = _steps(atomic.parse(body.loads(raw), urls.api(request), customer=customer), principal)
+    steps = _steps(atomic.parse(decoding.loads(raw), urls.api(request), customer=customer), principal)
     rendering = rendering_of(request, principal)
     steps = [await _prepared(request, step, principal, rendering) for step in steps]
 
