@@ -175,12 +175,8 @@ def _refused(name: str, family: str, value: str, shape: Shape) -> InvalidParamet
 
 def _no_parameter(name: str, known: Iterable[str]) -> InvalidParameter:
     """The problem of a parameter that a URL doesn't have."""
-    return InvalidParameter(
-        "{name} is not a query parameter of this URL.",
-        name=name,
-        parameter=name,
-        suggestion=nearest(name.partition("[")[0], known),
-    )
+    meant = nearest(name.partition("[")[0], known)
+    return InvalidParameter("{name} is not a query parameter of this URL.", name=name, parameter=name, suggestion=meant)
 
 
 _remembered = lru_cache(maxsize=2048)(_parse)
