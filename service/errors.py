@@ -38,6 +38,7 @@
     ├── PreconditionRequired              PRECONDITION_REQUIRED       428   the store wants If-Match
     ├── TooManyRequests                   TOO_MANY_REQUESTS           429
     ├── HeadersTooLarge                   HEADERS_TOO_LARGE           431
+    ├── NotImplementedHere                NOT_IMPLEMENTED             501   a transfer coding that isn't known
     ├── Unavailable                       SERVICE_UNAVAILABLE         503
     └── Problems                          several of the above at once
 
@@ -379,6 +380,14 @@ class HeadersTooLarge(ApiError):
     status = 431
     code = "HEADERS_TOO_LARGE"
     title = "Headers too large"
+
+
+class NotImplementedHere(ApiError):
+    """A method or transfer coding that the service doesn't know (RFC 9110, section 15.6.2)."""
+
+    status = 501
+    code = "NOT_IMPLEMENTED"
+    title = "Not implemented"
 
 
 class Unavailable(ApiError):

@@ -35,7 +35,6 @@ async def operations(request: Request) -> Response:
         media_type = Media(EXTENSIONS).content_type
         allowed = {"Allow": "POST", "Accept-Post": media_type}
         raise MethodNotAllowed("{method} is not offered here.", method=request.method, headers=allowed)
-    raw = await request.body()
     check_content_type(request.headers.getlist("content-type"), body=True, extensions=EXTENSIONS)
     check_accept(*request.headers.getlist("accept"), extensions=EXTENSIONS)
     principal = await identify(request)
@@ -45,8 +44,8 @@ async def operations(request: Request) -> Response:
             "Several resources have no common version: send each one's as `version` in the `meta` of its operation.",
             header="If-Match",
         )
-    customer = principal.owner is not None
-    steps = _steps(atomic.parse(decoding.loads(raw), urls.api(request), customer=customer), principal)
+    customer, sent = principal.owner is not None, decoding.loads(await request.body())
+    steps = _steps(atomic.parse(sent, urls.api(request), customer=customer), principal)
     rendering = rendering_of(request, principal)
     steps = [await _prepared(request, step, principal, rendering) for step in steps]
 

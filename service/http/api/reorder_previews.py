@@ -55,13 +55,13 @@ _OUTCOME = Selection(
 
 async def preview(request: Request) -> Response:
     """What the reorder would come to now; writes and locks nothing."""
-    raw = await request.body()
     negotiate(request, body=True)
     principal = await counted(request, limits.of_class(request, TYPE))
     principal.require("read_carts")
     check_no_parameters(request)
     customer = principal.customer_id is not None
-    draft = body.creation(graph["reorders"], decoding.loads(raw), customer=customer, type_=TYPE)
+    sent = decoding.loads(await request.body())
+    draft = body.creation(graph["reorders"], sent, customer=customer, type_=TYPE)
     locale = languages.negotiate(request, principal.store.locale)
     wish, order_id = reorders.wish_of(principal, replace(draft, locale=locale))
     rendering = rendering_of(request, principal)
