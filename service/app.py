@@ -86,7 +86,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
             expose_headers=TOLD,
         ),
         Middleware(CodedTags),
-        Middleware(CompressMiddleware),
+        # Low levels: large answers are compressed between two other requests, and these cost a tenth for a tenth more.
+        Middleware(CompressMiddleware, zstd_level=1, brotli_quality=1, gzip_level=1),
         Middleware(NotModified),
         Middleware(BodyLimit, most=settings.max_body_bytes),
         Middleware(Problems),

@@ -9,7 +9,7 @@ first wrong type, so the envelope is checked here and the Schema's fields are as
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -62,8 +62,9 @@ class Draft:
     """What a client wants a resource to be: checked and converted, only what was sent.
 
     `attributes` and `triggers` hold Python values by name, `relationships` ids by name, `echoes` what can't be set but
-    may be repeated. `number` is the running number set aside for a new resource of a type that has one, `locale` the
-    language of texts that are made for the client (None: the store's), `rendering` how it sees resources.
+    may be repeated. `chosen` says that the client chose the id of a new resource. `number` is the running number set
+    aside for a new resource of a type that has one, `locale` the language of texts that are made for the client (None:
+    the store's), `rendering` how it sees resources.
     """
 
     resource: type[Resource]
@@ -72,6 +73,7 @@ class Draft:
     relationships: Mapping[str, Linked] = field(default_factory=dict)
     triggers: Mapping[str, Any] = field(default_factory=dict)
     echoes: tuple[Echo, ...] = ()
+    chosen: bool = False
     number: int | None = None
     locale: str | None = None
     rendering: Rendering | None = None
@@ -148,7 +150,7 @@ def creation(
     draft = _fields_of(reading, id_, data)
     _missing(reading, data)
     raise_all(reading.problems)
-    return draft
+    return replace(draft, chosen="id" in data)
 
 
 def update(

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from schemas.relationships import ToMany
 from schemas.rendering import Rendering
-from service.errors import MOST_PROBLEMS, ApiError, InvalidHost, MethodNotAllowed
+from service.errors import MOST_PROBLEMS, ApiError, InvalidHost, MethodNotAllowed, TooCostly
 from service.http import urls
 from service.http.api import prefer
 from service.http.api.asking import Asked
@@ -37,6 +37,8 @@ from service.texts import Phrase, say
 
 VARY = "Accept, Accept-Language, Authorization, X-Cart-Session"
 
+MOST_OF_AN_ANSWER = 5_000_000
+"""Bytes of an answer to a read, before it is compressed."""
 MOST_OF_LINKS = 1_024
 """Characters of `Link`: proxies refuse answers with large headers, and the body has the same links."""
 PAGES = ("first", "prev", "next", "last")
@@ -94,6 +96,18 @@ def _tag(content: Mapping[str, Any], body: bytes) -> dict[str, str]:
     data = content.get("data")
     version = data.get("meta", {}).get("version") if isinstance(data, dict) else None
     return {} if version is None else {"ETag": entity_tag(version, body)}
+
+
+def bounded(answer: Response) -> Response:
+    """An answer to a read. Raises TooCostly when it is larger than clients and proxies can be expected to take."""
+    if len(answer.body) > MOST_OF_AN_ANSWER:
+        raise TooCostly(
+            "The answer would have {amount} bytes; {most} is the most: narrow it with page[size], fields or include.",
+            amount=len(answer.body),
+            most=MOST_OF_AN_ANSWER,
+            meta={"limit": MOST_OF_AN_ANSWER, "value": len(answer.body)},
+        )
+    return answer
 
 
 def single(asked: Asked, rendering: Rendering, row: Row | None) -> Response:

@@ -66,7 +66,8 @@ class Writer:
         """
         _check_customer(principal, draft.resource, creating=True)
         draft = replace(draft, id=draft.id or clock.new_id())
-        change = Change(connection, principal, draft, clock.now(principal.store), columns={"id": draft.id})
+        columns = {"id": draft.id} | ({"version": _later_version()} if draft.chosen else {})
+        change = Change(connection, principal, draft, clock.now(principal.store), columns=columns)
         _own(change)
         await _check_linkage(change)
         raise_all(change.problems)
@@ -217,6 +218,14 @@ def _check_customer(
         raise Forbidden("{type} are made and deleted by integrations only.", type=resource.type_)
     if creating and any(attribute.guarded and attribute.required for attribute in resource.attributes.values()):
         raise Forbidden("{type} are made by integrations only.", type=resource.type_)
+
+
+def _later_version() -> int:
+    """The first version of a resource whose id a client chose, and a deleted resource may have had before.
+
+    It is the microseconds of now, so that a condition on a version of the other one never holds for it.
+    """
+    return int(clock.now().timestamp() * 1_000_000)
 
 
 def _own(change: Change) -> None:
