@@ -19,6 +19,27 @@ left join orders
         and ($4::text is null or orders.customer_id = $4)
 where stores.store_id = $1;
 
+-- name: lock_subscription
+-- The subscription for which a customer asks for an extra run, locked, so that each sees the ones before.
+select order_subscriptions.id
+from order_subscriptions
+where order_subscriptions.store_id = :store and order_subscriptions.id = :subscription
+for no key update;
+
+-- name: extra_runs
+-- The extra runs of a subscription that were asked for after an instant: how many, when the oldest was, and when the
+-- newest that made an order, or still may.
+select
+    count(*) as asked,
+    min(order_factories.created_at) as asked_at,
+    max(order_factories.created_at) filter (
+        where order_factories.status in ('pending', 'in_progress', 'completed')
+    ) as made_at
+from order_factories
+where
+    order_factories.store_id = :store and order_factories.order_subscription_id = :subscription
+    and order_factories.occurrence_id is null and order_factories.created_at > :since;
+
 -- name: create
 -- A pending copy; no row when the id is taken.
 insert into order_factories (
@@ -155,12 +176,12 @@ select
     coalesce(order_subscriptions.shipping_address_id, orders.shipping_address_id) as shipping_address_id,
     shipping_methods.id as shipping_method_id,
     shipping_methods.price_amount_cents as shipping_amount_cents,
-    shipping_methods.disabled_at is null and shipping_methods.currency_code = orders.currency_code
+    can_be_chosen(shipping_methods.disabled_at, shipping_methods.currency_code, orders.currency_code, $4)
         as shipping_method_available,
     payment_methods.id as payment_method_id,
     payment_methods.gateway,
     payment_methods.price_amount_cents as payment_method_amount_cents,
-    payment_methods.disabled_at is null and payment_methods.currency_code = orders.currency_code
+    can_be_chosen(payment_methods.disabled_at, payment_methods.currency_code, orders.currency_code, $4)
         as payment_method_available,
     customer_payment_sources.id as customer_payment_source_id,
     customer_payment_sources.payment_source_token,
