@@ -104,7 +104,6 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
     ),
     "HeadersTooLarge": (431, "The headers are larger than the service reads.", (errors.HeadersTooLarge,)),
     "InternalServerError": (500, "Something went wrong on the service's side.", (ApiError,)),
-    "NotImplemented": (501, "The service doesn't know the transfer coding.", (errors.NotImplementedHere,)),
     "Unavailable": (503, "The service can't answer now.", (errors.Unavailable,)),
 }
 """Name of a shared response -> status, description, the errors it can hold."""

@@ -99,6 +99,8 @@ class RequestContext:
         try:
             await self.app(scope, receive, answer)
         finally:
+            if exchange.end_turn is not None:
+                exchange.end_turn()
             correlation.request_id.reset(before)
             milliseconds = exchange.timing.total
             metrics.count(scope, method, status, milliseconds / 1000)

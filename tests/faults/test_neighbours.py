@@ -9,11 +9,13 @@ from typing import Any
 import httpx2
 import pytest
 
+from service.errors import Unavailable
+from service.http.turns import Turns
 from service.store.pool import Connection, Database, fetchrow, open_database
 from service.store.shapes import MOST_KEPT, Shapes
 from tests.spec.operating import Batches
 from tests.spec.writing import Api, resource
-from tests.support import Access
+from tests.support import Access, Grant
 
 LONG = {"a": "x" * 16_384}
 
@@ -41,24 +43,27 @@ async def test_batches_over_the_same_rows_in_any_order_all_take_effect(
 
 @pytest.mark.rule("FM-125")
 async def test_parts_of_the_same_wholes_likewise(client: httpx2.AsyncClient, integration: Access, api: Api) -> None:
-    sku = (await api.create("skus", {"code": "S", "name": "A"}))["id"]
-    price = {"currency_code": "EUR", "amount_cents": 100}
-    await api.create("prices", price, {"sku": {"data": {"type": "skus", "id": sku}}})
+    for number in range(6):
+        sku = (await api.create("skus", {"code": f"S{number}", "name": "A"}))["id"]
+        price = {"currency_code": "EUR", "amount_cents": 100}
+        await api.create("prices", price, {"sku": {"data": {"type": "skus", "id": sku}}})
     carts = [(await api.create("carts"))["id"] for _ in range(3)]
 
-    def put(cart: str, quantity: int) -> dict[str, Any]:
-        attributes = {"sku_code": "S", "quantity": quantity}
+    def put(cart: str, number: int) -> dict[str, Any]:
+        attributes = {"sku_code": f"S{number}", "quantity": 1}
         relationships = {"cart": {"data": {"type": "carts", "id": cart}}}
         return {"op": "add", "data": {"type": "cart_items", "attributes": attributes, "relationships": relationships}}
 
     batches = Batches(client, integration)
     turned = [carts[turn:] + carts[:turn] for turn in (0, 1, 2, 0, 1, 2)]
     async with asyncio.timeout(60):
-        answers = await asyncio.gather(*(batches.run(*(put(cart, 1) for cart in order)) for order in turned))
+        answers = await asyncio.gather(
+            *(batches.run(*(put(cart, number) for cart in order)) for number, order in enumerate(turned))
+        )
     assert [answer.status_code for answer in answers] == [200] * 6, answers[0].text
     for cart in carts:
         items = (await api.get(f"carts/{cart}/items"))["data"]
-        assert sum(item["attributes"]["quantity"] for item in items) == 6
+        assert {item["attributes"]["sku_code"] for item in items} == {f"S{number}" for number in range(6)}
 
 
 @pytest.mark.rule("FM-127")
@@ -127,3 +132,54 @@ async def test_a_version_is_never_used_twice(api: Api, connection: Connection) -
     assert (await api.send("PATCH", "skus/mine", change, **{"If-Match": again})).status_code == 412
     second = await api.send("GET", "skus/mine")
     assert (await api.send("PATCH", "skus/mine", change, **{"If-Match": second.headers["etag"]})).status_code == 200
+
+
+@pytest.mark.rule("FM-124")
+async def test_a_sender_has_so_many_turns_and_others_theirs() -> None:
+    turns, order = Turns(2), list[str]()
+
+    async def ask(key: str, name: str, work: asyncio.Event) -> None:
+        end = await turns.take(key)
+        order.append(name)
+        await work.wait()
+        end()
+
+    first, second = asyncio.Event(), asyncio.Event()
+    asking = [asyncio.create_task(ask("a", name, first)) for name in ("a1", "a2", "a3", "a4")]
+    asking.append(asyncio.create_task(ask("b", "b1", second)))
+    await asyncio.sleep(0.01)
+    assert order == ["a1", "a2", "b1"]
+    asking[2].cancel()
+    first.set()
+    await asyncio.sleep(0.01)
+    assert order == ["a1", "a2", "b1", "a4"], "who doesn't wait any more has lost its turn"
+    second.set()
+    await asyncio.gather(*asking, return_exceptions=True)
+    assert not turns._taken and not turns._waiting  # noqa: PT018, SLF001 -- nothing is kept of those that are done
+
+
+@pytest.mark.rule("FM-124")
+async def test_who_waits_too_long_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.http.turns.WAIT_SECONDS", 0.05)
+    turns = Turns(1)
+    end = await turns.take("a")
+    with pytest.raises(Unavailable):
+        await turns.take("a")
+    end()
+    (await turns.take("a"))()
+
+
+@pytest.mark.rule("FM-124")
+async def test_expensive_reads_of_one_sender_leave_the_others_theirs(
+    client: httpx2.AsyncClient, grant: Grant, database: Database
+) -> None:
+    """Sixteen reads of a token hang; another token's read, and readiness, are answered meanwhile."""
+    one, other = await grant(), await grant()
+    async with database.transaction() as blocking:
+        await blocking.execute("lock table promotions in access exclusive mode")
+        hanging = [asyncio.create_task(client.get("/api/promotions", headers=one.headers)) for _ in range(16)]
+        await asyncio.sleep(0.3)
+        async with asyncio.timeout(10):
+            assert (await client.get("/api/skus", headers=other.headers)).status_code == 200
+            assert (await client.get("/readyz")).status_code == 200
+    assert {answer.status_code for answer in await asyncio.gather(*hanging)} == {200}
