@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import httpx2
 import pytest
 
 from schemas.graph import graph
@@ -95,3 +96,17 @@ def test_a_filter_beyond_the_limit_is_refused_before_its_values_are_read() -> No
     with pytest.raises(TooCostly):
         ask(500)
     assert _steps(lambda: ask(500)) < _steps(lambda: ask(1)) + 20
+
+
+@pytest.mark.rule("FM-131")
+async def test_assets_are_compressed_once(client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second reader costs no compression, whatever its codings; one that takes none gets the content itself."""
+    url = "/docs/assets/swagger-ui-bundle.js"
+    first = await client.get(url, headers={"Accept-Encoding": "br, gzip, zstd"})
+    monkeypatch.setattr("service.http.assets.gzip.compress", None)
+    second = await client.get(url, headers={"Accept-Encoding": "gzip;q=0.5"})
+    assert first.headers["content-encoding"] == second.headers["content-encoding"] == "gzip"
+    plain = await client.get(url, headers={"Accept-Encoding": "gzip;q=0, identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.content == first.content == second.content
+    assert "Accept-Encoding" in plain.headers["vary"]

@@ -62,7 +62,7 @@ async def test_parts_of_the_same_wholes_likewise(client: httpx2.AsyncClient, int
         )
     assert [answer.status_code for answer in answers] == [200] * 6, answers[0].text
     for cart in carts:
-        items = (await api.get(f"carts/{cart}/items"))["data"]
+        items = (await api.get(f"carts/{cart}/cart_items"))["data"]
         assert {item["attributes"]["sku_code"] for item in items} == {f"S{number}" for number in range(6)}
 
 

@@ -9,6 +9,8 @@ import httpx2
 import orjson
 import pytest
 
+from service.gateways.outbound import Limits, NotSent, post
+from service.principal import Store
 from tests.spec.writing import Api
 from tests.support import Access
 
@@ -208,3 +210,19 @@ async def test_long_page_links_stay_in_the_body(client: httpx2.AsyncClient, inte
     assert long.status_code == 200
     assert "link" not in long.headers
     assert names.split(",")[-1] in long.json()["links"]["next"]
+
+
+@pytest.mark.rule("FM-130")
+@pytest.mark.parametrize(
+    "url", ["https://0177.0.0.1/", "https://2130706433/", "https://0x7f.1/", "https://999.1.1.1/", "https://1.2.3/"]
+)
+async def test_a_gateway_has_no_address_in_disguise(api: Api, store: Store, url: str) -> None:
+    answer = await api.update("stores", str(store.id), {"gateway_url": url})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["source"] == {"pointer": "/data/attributes/gateway_url"}
+
+
+@pytest.mark.rule("FM-130")
+async def test_a_url_that_cannot_be_read_is_never_an_accident() -> None:
+    with pytest.raises(NotSent):
+        await post("https://0177.0.0.1/", b"{}", {}, Limits())
