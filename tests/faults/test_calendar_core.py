@@ -1,0 +1,260 @@
+"""What edits make of a subscription's dates, against plain lists of them, in zones whose clocks are changed oddly."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from service.rules.recurrence import Calendar, anchored
+from service.rules.rescheduling import Conflicting, Edit, reschedule
+from service.rules.schedule import Advance, Entry, NotMovable, Standing, advance, move, plan
+from tests.faults.plain_calendar import Crontab, Plain, Refused, shown
+
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+WEEKDAYS = Crontab("30 13 * * 1-5", 13, 30, (0, 1, 2, 3, 4))
+TUESDAYS = Crontab("5 18 * * 2", 18, 5, (1,))
+FREQUENCIES = ("hourly", "daily", "weekly", "monthly", "two-month", "six-month", "yearly", WEEKDAYS, TUESDAYS)
+WHOLE_MONTHS = ("monthly", "two-month", "six-month", "yearly")
+ZONES = (
+    "UTC", "Europe/Amsterdam", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Kathmandu",
+    "America/Sao_Paulo", "Pacific/Niue",
+)  # fmt: skip
+
+
+@dataclass
+class Ledger:
+    """A subscription in memory, kept as the database keeps it."""
+
+    standing: Standing
+    rows: dict[int, Entry] = field(default_factory=dict)
+    next_run_at: datetime | None = None
+    active: bool = True
+    most: int | None = None
+
+    def ran(self) -> int:
+        return sum(row.status == "due" for row in self.rows.values())
+
+    def stand(self) -> Standing:
+        first = self.standing.next_index
+        return replace(
+            self.standing,
+            entries={index: row for index, row in self.rows.items() if index >= first},
+            last=self.rows.get(first - 1),
+            runs_left=None if self.most is None else max(self.most - self.ran(), 0),
+            ended=self.next_run_at is None,
+        )
+
+    def write(self, step: Advance) -> None:
+        self.rows |= {entry.index: entry for entry in step.entries}
+        for index in step.gone:
+            del self.rows[index]
+        self.standing = replace(self.standing, next_index=step.next_index)
+        self.next_run_at = step.next_run_at
+
+    def look(self, now: datetime) -> None:
+        if self.active and self.next_run_at is not None and self.next_run_at <= now:
+            self.write(advance(self.stand(), now))
+
+    def edit(self, now: datetime, **changes: Any) -> None:
+        before = self.stand()
+        self.most = changes.pop("most", self.most)
+        left = None if self.most is None else max(self.most - self.ran(), 0)
+        calendar = before.calendar
+        edit = Edit(
+            frequency=changes.pop("frequency", calendar.frequency),
+            timezone=changes.pop("timezone", calendar.timezone),
+            last_day=changes.pop("last_day", calendar.last_day),
+            expires_at=changes.pop("expires_at", before.expires_at),
+            paused_until=changes.pop("paused_until", before.paused_until),
+            runs_left=left,
+            idle=not self.active,
+            **changes,
+        )
+        done = reschedule(before, edit, now)
+        self.standing = done.standing
+        self.write(done.step)
+
+
+def text(frequency: Any) -> Any:
+    return frequency.text if isinstance(frequency, Crontab) else frequency
+
+
+@dataclass
+class Pair:
+    """The service's calendar and the plain one, side by side."""
+
+    ledger: Ledger
+    plain: Plain
+
+    def do(self, name: str, at: datetime, data: st.DataObject) -> None:
+        """Do something to both, which agree on whether it can be done."""
+        kept = copy.deepcopy((self.ledger, self.plain))
+        refused = [False, False]
+        ours, theirs = self.changes(name, at, data)
+        try:
+            ours()
+        except (Conflicting, NotMovable):
+            refused[0] = True
+        try:
+            theirs()
+        except Refused:
+            refused[1] = True
+        assert refused[0] == refused[1], (name, refused)
+        if refused[0]:
+            self.ledger, self.plain = kept
+        self.compare()
+
+    def changes(self, name: str, at: datetime, data: st.DataObject) -> tuple[Any, Any]:
+        ledger, plain = self.ledger, self.plain
+        if name in ("skip", "unskip", "move"):
+            return self.occurrence(name, at, data)
+        ours: dict[str, Any] = {}
+        theirs: dict[str, Any] = {}
+        if name in ("frequency", "both"):
+            frequency = data.draw(st.sampled_from(FREQUENCIES))
+            theirs["frequency"], ours["frequency"] = frequency, text(frequency)
+            if frequency not in WHOLE_MONTHS:
+                theirs["last_day"] = ours["last_day"] = False
+        if name in ("zone", "both"):
+            theirs["zone"] = ours["timezone"] = data.draw(st.sampled_from(ZONES))
+        if name == "last_day" and plain.frequency in WHOLE_MONTHS:
+            theirs["last_day"] = ours["last_day"] = not plain.last_day
+        if name == "anchor":
+            theirs["anchor"] = ours["anchor_at"] = at + data.draw(st.integers(-4000, 4000)) * 17 * MINUTE
+        if name == "pause":
+            theirs["paused"] = ours["paused_until"] = at + data.draw(st.integers(1, 2000)) * 47 * MINUTE
+        if name == "resume":
+            theirs["paused"] = ours["paused_until"] = None
+        if name == "expires":
+            theirs["expires"] = ours["expires_at"] = data.draw(
+                st.none() | st.integers(-50, 2000).map(lambda number: at + number * 53 * MINUTE)
+            )
+        if name == "most":
+            theirs["most"] = ours["most"] = data.draw(st.none() | st.integers(1, 8))
+        if name == "skip_next":
+            theirs["skip"] = ours["skips_next"] = True
+        if name == "run_at":
+            theirs["run_at"] = ours["next_run_at"] = at + data.draw(st.integers(1, 3000)) * 31 * MINUTE
+        if name in ("activate", "activate_at", "deactivate"):
+            return self.status(name, at, data)
+        return (lambda: ledger.edit(at, **ours)), (lambda: plain.edit(at, **theirs))
+
+    def status(self, name: str, at: datetime, data: st.DataObject) -> tuple[Any, Any]:
+        run_at = None
+        if name == "activate_at":
+            run_at = at + data.draw(st.integers(1, 3000)) * 31 * MINUTE
+
+        def ours() -> None:
+            self.ledger.edit(at, next_run_at=run_at)
+            self.ledger.active = name != "deactivate"
+
+        def theirs() -> None:
+            self.plain.edit(at, run_at=run_at)
+            self.plain.active = name != "deactivate"
+
+        return ours, theirs
+
+    def occurrence(self, name: str, at: datetime, data: st.DataObject) -> tuple[Any, Any]:
+        """One of the occurrences that have a row, as clients address them."""
+        wanted = "skipped" if name == "unskip" else "planned"
+        found = [
+            index
+            for index, row in self.ledger.rows.items()
+            if index >= self.ledger.standing.next_index and row.status == wanted and row.scheduled_at > at
+        ]
+        if not found:
+            return (lambda: None), (lambda: None)
+        index = data.draw(st.sampled_from(found))
+        to = at + data.draw(st.integers(1, 3000)) * 41 * MINUTE
+
+        def ours() -> None:
+            row = self.ledger.rows[index]
+            if name == "move":
+                standing = move(self.ledger.stand(), index, to)
+            else:
+                fresh = replace(
+                    row,
+                    status="skipped" if name == "skip" else "planned",
+                    reason="asked" if name == "skip" else None,
+                )
+                before = self.ledger.stand()
+                standing = replace(before, entries={**before.entries, index: fresh})
+            self.ledger.write(plan(standing, at, self.ledger.stand().entries))
+
+        def theirs() -> None:
+            if name == "move":
+                self.plain.move(index, to)
+            elif name == "skip":
+                self.plain.skip(index)
+            else:
+                self.plain.unskip(index)
+
+        return ours, theirs
+
+    def compare(self) -> None:
+        ledger, plain = self.ledger, self.plain
+        assert ledger.next_run_at == plain.next_run()
+        assert ledger.standing.next_index == plain.next
+        for index, row in ledger.rows.items():
+            expected = plain.row(index)
+            found = (row.nominal_at, row.scheduled_at, row.status)
+            assert found == (expected.nominal, expected.at, expected.status), index
+            if row.status in ("skipped", "missed"):
+                assert row.reason == expected.reason
+        settled = [row for _, row in sorted(ledger.rows.items())]
+        assert len({row.scheduled_at for row in settled}) == len(settled), "one row per instant"
+        assert sorted(ledger.rows) == list(range(1, len(ledger.rows) + 1))
+
+
+def begin(frequency: Any, zone: str, starts: datetime, now: datetime, policy: Any, *, last_day: bool = False) -> Pair:
+    """A subscription as it begins."""
+    calendar = anchored(Calendar(starts, zone, text(frequency), last_day=last_day), 1, now)
+    ledger = Ledger(Standing(calendar, 1, catchup_policy=policy))
+    ledger.write(plan(ledger.stand(), now))
+    pair = Pair(ledger, Plain(frequency, zone, starts, now, last_day=last_day, policy=policy))
+    pair.compare()
+    return pair
+
+
+EDITS = (
+    "frequency", "zone", "both", "last_day", "anchor", "pause", "resume", "expires", "most", "skip_next", "run_at",
+    "activate", "activate_at", "deactivate", "skip", "unskip", "move", "look", "look",
+)  # fmt: skip
+
+
+@pytest.mark.rule("FM-103", "FM-104", "FM-105", "FM-106", "FM-111", "FM-112")
+@settings(max_examples=300, deadline=None, report_multiple_bugs=False, phases=[Phase.generate])
+@given(data=st.data())
+def test_whatever_is_edited_whenever_both_calendars_agree(data: st.DataObject) -> None:
+    year = data.draw(st.sampled_from([2011, 2018, 2024, 2027]))
+    start = datetime(year, 1, 1, tzinfo=UTC) + data.draw(st.integers(0, 365 * 24 * 12)) * 5 * MINUTE
+    now = start + data.draw(st.integers(-30, 600)) * 61 * MINUTE
+    frequency = data.draw(st.sampled_from(FREQUENCIES))
+    pair = begin(
+        frequency,
+        data.draw(st.sampled_from(ZONES)),
+        start,
+        now,
+        data.draw(st.sampled_from(["run_once", "run_all", "skip"])),
+        last_day=frequency in WHOLE_MONTHS and data.draw(st.booleans()),
+    )
+    for _ in range(data.draw(st.integers(1, 10))):
+        if data.draw(st.integers(0, 9)) == 0:
+            now -= data.draw(st.integers(1, 100)) * MINUTE
+        else:
+            longest = 12 if pair.plain.frequency in ("hourly", "daily") else 80
+            now += data.draw(st.integers(0, longest * 24 * 60)) * MINUTE
+        if data.draw(st.booleans()):
+            pair.ledger.look(now)
+            pair.plain.look(now)
+            pair.compare()
+        name = data.draw(st.sampled_from(EDITS))
+        if name != "look":
+            pair.do(name, now, data)
