@@ -96,7 +96,7 @@ class Sku(Standard, Tagged):
     published_at = Timestamp(
         write=Write.BOTH, filter=True, sort=True, doc="From when on it is on sale; null for always."
     )
-    disabled_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="Since when it is not on sale.")
+    disabled_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="Until when it is on sale.")
     deleted_at = Timestamp(filter=True, sort=True, doc="Since when it is there only for the orders that hold it.")
 
     prices = ToMany("prices", via="sku_id")
@@ -178,7 +178,7 @@ class Promotion(Standard):
     uses = Integer(nullable=False, doc="How many orders have used the coupon.")
     starts_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="From when on it applies; null for always.")
     expires_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="From when on it no longer applies.")
-    disabled_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="Since when it is switched off.")
+    disabled_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="Until when it applies.")
 
     customer_group = ToOne("customer_groups", write=Write.BOTH, doc="Whom it applies to; null for everybody.")
 
@@ -205,7 +205,7 @@ class ShippingMethod(Standard):
     price_amount_cents = Cents(
         write=Write.BOTH, minimum=0, nullable=False, filter=True, sort=True, doc="In minor units."
     )
-    disabled_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="Since when it can't be chosen.")
+    disabled_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="Until when it can be chosen.")
 
     class Meta:
         type_ = "shipping_methods"
@@ -243,7 +243,7 @@ class PaymentMethod(Standard):
     require_capture = Boolean(write=Write.BOTH, doc="Whether an order is paid only once the payment is captured.")
     auto_place = Boolean(write=Write.BOTH, doc="Whether an authorized payment places the order.")
     auto_capture = Boolean(write=Write.BOTH, doc="Whether payments are captured as soon as the order is approved.")
-    disabled_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="Since when it can't be chosen.")
+    disabled_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="Until when it can be chosen.")
 
     class Meta:
         type_ = "payment_methods"

@@ -2,6 +2,19 @@
 
 -- What can be bought, at which price, and how it is shipped and paid.
 
+-- Whether something is offered at an instant: from one on, until another; null sets no limit. Whatever can be switched off,
+-- runs out or begins later is offered by this rule, so that no two routes disagree.
+create function is_offered(since timestamptz, till timestamptz, instant timestamptz) returns boolean
+language sql immutable parallel safe
+return coalesce(since <= instant, true) and coalesce(till > instant, true);
+
+-- Whether a way to ship or to pay can be chosen at an instant for something in a currency.
+create function can_be_chosen(
+    disabled_at timestamptz, currency_code text, wanted_currency_code text, instant timestamptz
+) returns boolean
+language sql immutable parallel safe
+return is_offered(null, disabled_at, instant) and currency_code = wanted_currency_code;
+
 -- A group of customers with prices and promotions of its own.
 create table customer_groups (
     store_id bigint not null,

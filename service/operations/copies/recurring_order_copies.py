@@ -216,7 +216,7 @@ async def finish(
     store, at = claims[0].store, clock.now(claims[0].store)
     claimed = await connection.fetch(COPIES["claimed"], store.id, *_fences(claims))
     runs = [(row["order_subscription_id"], row["reuse_wallet"]) for row in claimed]
-    terms = await targets.terms_of(connection, store, runs)
+    terms = await targets.terms_of(connection, store, runs, at)
     made: dict[str, str | CopyFailed | None] = {}
     running: list[Row] = []
     for row, of_run in zip(claimed, terms, strict=True):

@@ -86,16 +86,16 @@ class Target:
 
 
 async def terms_of(
-    connection: Connection, store: Store, runs: Sequence[tuple[str, bool]]
+    connection: Connection, store: Store, runs: Sequence[tuple[str, bool]], at: datetime
 ) -> Sequence[Mapping[str, Any]]:
     """What runs of subscriptions are made from, by name, in their order: each with whether it may use the wallet."""
     ids, wallets = [id_ for id_, _ in runs], [reuse_wallet for _, reuse_wallet in runs]
-    return [dict(row) for row in await connection.fetch(COPIES["terms"], store.id, ids, wallets)]
+    return [dict(row) for row in await connection.fetch(COPIES["terms"], store.id, ids, wallets, at)]
 
 
 async def terms(connection: Connection, store: Store, subscription_id: str) -> Mapping[str, Any]:
     """What a scheduled run of a subscription is made from, by name; those always use the wallet."""
-    (found,) = await terms_of(connection, store, [(subscription_id, True)])
+    (found,) = await terms_of(connection, store, [(subscription_id, True)], clock.now(store))
     return found
 
 

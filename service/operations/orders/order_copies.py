@@ -94,7 +94,7 @@ async def finish(connection: Connection, claimed: Claim, number: int) -> str | N
     be rolled back. The number of statements doesn't depend on the number of lines.
     """
     store, at = claimed.store, clock.now(claimed.store)
-    copy = await connection.fetchrow(ORDER_COPIES["claimed"], store.id, claimed.copy_id, claimed.attempt)
+    copy = await connection.fetchrow(ORDER_COPIES["claimed"], store.id, claimed.copy_id, claimed.attempt, at)
     if copy is None:
         return None
     lines = await _lines(connection, store, copy, at)

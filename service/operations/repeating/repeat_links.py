@@ -235,7 +235,7 @@ async def open_link(
         raise _gone()
     if hold:
         await _LOCK(connection, store=named.store_id, link=named.link_id)
-    found = await _OPENED(connection, store=named.store_id, link=named.link_id)
+    found = await _OPENED(connection, store=named.store_id, link=named.link_id, now=clock.now())
     if found is None:
         raise _gone()
     genuine = keys.verify(token, found.link) and order_code in (None, found.order_code)

@@ -3,13 +3,13 @@
 select
     'shipping_method' as name,
     shipping_methods.currency_code,
-    coalesce(shipping_methods.disabled_at <= :at, false) as disabled
+    not is_offered(null, shipping_methods.disabled_at, :at) as disabled
 from shipping_methods
 where shipping_methods.store_id = :store and shipping_methods.id = :shipping_method
 union all
 select
     'payment_method' as name,
     payment_methods.currency_code,
-    coalesce(payment_methods.disabled_at <= :at, false) as disabled
+    not is_offered(null, payment_methods.disabled_at, :at) as disabled
 from payment_methods
 where payment_methods.store_id = :store and payment_methods.id = :payment_method;

@@ -15,8 +15,8 @@ select
     skus.step_quantity,
     skus.tax_rate,
     skus.reorderable,
-    coalesce(skus.published_at <= :at, true) as published,
-    coalesce(skus.disabled_at <= :at, false) as disabled,
+    is_offered(skus.published_at, null, :at) as published,
+    not is_offered(null, skus.disabled_at, :at) as disabled,
     skus.deleted_at is not null as deleted,
     (
         select
@@ -28,14 +28,14 @@ select
         where
             prices.store_id = :store and prices.sku_id = skus.id and prices.currency_code = :currency
             and (prices.customer_group_id is null or prices.customer_group_id = :customer_group)
-            and coalesce(prices.starts_at <= :at, true) and coalesce(prices.expires_at > :at, true)
+            and is_offered(prices.starts_at, prices.expires_at, :at)
     ) as prices,
     exists(
         select from prices
         where
             prices.store_id = :store and prices.sku_id = skus.id and prices.currency_code <> :currency
             and (prices.customer_group_id is null or prices.customer_group_id = :customer_group)
-            and coalesce(prices.starts_at <= :at, true) and coalesce(prices.expires_at > :at, true)
+            and is_offered(prices.starts_at, prices.expires_at, :at)
     ) as priced_elsewhere,
     case when not skus.do_not_track then stock_items.quantity end as stock,
     not skus.do_not_ship as ships
@@ -78,9 +78,9 @@ cross join lateral (
     values
     (
         case
-            when promotions.disabled_at <= :at then 'disabled'
-            when promotions.starts_at > :at then 'not_started'
-            when promotions.expires_at <= :at then 'expired'
+            when not is_offered(null, promotions.disabled_at, :at) then 'disabled'
+            when not is_offered(promotions.starts_at, null, :at) then 'not_started'
+            when not is_offered(null, promotions.expires_at, :at) then 'expired'
             when promotions.uses >= promotions.max_uses and not :counted::boolean then 'used_up'
         end
     )

@@ -155,12 +155,12 @@ select
     coalesce(order_subscriptions.shipping_address_id, orders.shipping_address_id) as shipping_address_id,
     shipping_methods.id as shipping_method_id,
     shipping_methods.price_amount_cents as shipping_amount_cents,
-    shipping_methods.disabled_at is null and shipping_methods.currency_code = orders.currency_code
+    can_be_chosen(shipping_methods.disabled_at, shipping_methods.currency_code, orders.currency_code, $4)
         as shipping_method_available,
     payment_methods.id as payment_method_id,
     payment_methods.gateway,
     payment_methods.price_amount_cents as payment_method_amount_cents,
-    payment_methods.disabled_at is null and payment_methods.currency_code = orders.currency_code
+    can_be_chosen(payment_methods.disabled_at, payment_methods.currency_code, orders.currency_code, $4)
         as payment_method_available,
     customer_payment_sources.id as customer_payment_source_id,
     customer_payment_sources.payment_source_token,

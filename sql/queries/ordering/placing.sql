@@ -24,8 +24,10 @@ select
     customers.customer_group_id,
     stores.gateway_url is not null and stores.gateway_secret is not null as has_external_gateway,
     coalesce(billing.snapshot, true) and coalesce(shipping.snapshot, true) as has_snapshots,
-    coalesce(shipping_methods.disabled_at > $3, true) as shipping_method_available,
-    coalesce(payment_methods.disabled_at > $3, true) as payment_method_available,
+    can_be_chosen(shipping_methods.disabled_at, shipping_methods.currency_code, orders.currency_code, $3)
+        as shipping_method_available,
+    can_be_chosen(payment_methods.disabled_at, payment_methods.currency_code, orders.currency_code, $3)
+        as payment_method_available,
     payment_methods.gateway,
     customer_payment_sources.payment_source_token,
     customer_payment_sources.expires_at as payment_source_expires_at

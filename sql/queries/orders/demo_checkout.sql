@@ -68,8 +68,8 @@ select
     null as gateway
 from shipping_methods
 where
-    shipping_methods.store_id = :store and shipping_methods.currency_code = :currency
-    and coalesce(shipping_methods.disabled_at > :at, true)
+    shipping_methods.store_id = :store
+    and can_be_chosen(shipping_methods.disabled_at, shipping_methods.currency_code, :currency, :at)
 union all
 select
     'payment_method' as kind,
@@ -79,7 +79,7 @@ select
     payment_methods.gateway
 from payment_methods
 where
-    payment_methods.store_id = :store and payment_methods.currency_code = :currency
-    and coalesce(payment_methods.disabled_at > :at, true)
+    payment_methods.store_id = :store
+    and can_be_chosen(payment_methods.disabled_at, payment_methods.currency_code, :currency, :at)
     and payment_methods.gateway = any(:gateways::text[])
 order by kind, price_amount_cents, name, id;

@@ -59,8 +59,8 @@ where repeat_links.store_id = :store and repeat_links.id = :link
 for no key update;
 
 -- name: opened
--- A link with its order, what of the order a cart begins with, and its store. A postal code that proves the customer is
--- withheld, even in part.
+-- A link with its order, what of the order a cart begins with (methods that can still be chosen, by the store's clock, which
+-- says :now unless it stands still), and its store. A postal code that proves the customer is withheld, even in part.
 select
     repeat_links.store_id,
     repeat_links.id,
@@ -99,11 +99,17 @@ left join addresses
 left join shipping_methods
     on
         orders.store_id = shipping_methods.store_id and orders.shipping_method_id = shipping_methods.id
-        and shipping_methods.disabled_at is null
+        and can_be_chosen(
+            shipping_methods.disabled_at, shipping_methods.currency_code, orders.currency_code,
+            coalesce(store_facts.frozen_at, :now)
+        )
 left join payment_methods
     on
         orders.store_id = payment_methods.store_id and orders.payment_method_id = payment_methods.id
-        and payment_methods.disabled_at is null
+        and can_be_chosen(
+            payment_methods.disabled_at, payment_methods.currency_code, orders.currency_code,
+            coalesce(store_facts.frozen_at, :now)
+        )
 where repeat_links.store_id = :store and repeat_links.id = :link;
 
 -- name: source
