@@ -1,10 +1,10 @@
 """The calendar of a subscription: when its occurrences fall, as a pure function of anchor, time zone and frequency.
 
-The anchor is a day and a time on the wall clock of the time zone. Occurrence `index` falls `index - anchor_index` periods
-after it, always counted from the anchor itself: month ends clamp (31 January, 28 February, 31 March) and never drift. A
-wall time that a change of clocks leaves out becomes the first instant after it, one that comes twice is taken once, the
-first time. Another frequency or time zone keeps the day and the time of the anchor: only where periods are counted from,
-the phase, follows what ran last.
+The anchor is a day and a time on the wall clock of the time zone. Occurrence `index` falls `index - anchor_index`
+periods after it, always counted from the anchor itself: month ends clamp (31 January, 28 February, 31 March) and never
+drift. A wall time that a change of clocks leaves out becomes the first instant after it, one that comes twice is taken
+once, the first time. Another frequency or time zone keeps the day and the time of the anchor: only where periods are
+counted from, the phase, follows what ran last.
 
 Hours are hours that pass, whatever clocks do. A crontab's occurrences are its matches after the anchor, one by one;
 around changes of clocks they follow Debian's cron: what is left out comes right after, and nothing comes twice.
@@ -47,6 +47,10 @@ NAMED: Final = (HOURLY, *DAYS, *MONTHS)
 """The frequencies that have a name (Commerce Layer's); every other one is a crontab."""
 
 _PROBE = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+UNCOUNTABLE: Final = (LookupError, ValueError, OverflowError, RuntimeError)
+"""What a calendar raises that can't be read, or not so far ahead."""
 
 
 class FrequencyError(ValueError):
@@ -92,10 +96,10 @@ def _check_crontab(expression: str) -> None:
 class Calendar:
     """When a subscription's occurrences fall.
 
-    `anchor_at` is an aware instant, `timezone` an IANA name, `wall` what the clock there shows at the anchor; None where
-    it shows just that, and another time where it leaves that time out. The occurrence `anchor_index` falls at the anchor,
-    or, where a phase is given, in the period of that day (`phase_on`); a crontab's is taken to fall at an instant
-    (`phase_at`). With `last_day` all fall on the last day of their month, at the anchor's time of day.
+    `anchor_at` is an aware instant, `timezone` an IANA name, `wall` what the clock there shows at the anchor; None
+    where it shows just that, and another time where it leaves that time out. The occurrence `anchor_index` falls at the
+    anchor, or, where a phase is given, in the period of that day (`phase_on`); a crontab's is taken to fall at an
+    instant (`phase_at`). With `last_day` all fall on the last day of their month, at the anchor's time of day.
 
     Raises FrequencyError for a frequency that doesn't exist, ZoneInfoNotFoundError for such a time zone.
     """

@@ -1,10 +1,10 @@
 """What an edit makes of a subscription's ledger of occurrences, as a pure function of how it stands, the edit and now.
 
-- What has come up by now keeps its date. Where the subscription was paused, had ended or was parked meanwhile it is left
-  out; otherwise it is overdue, and still runs.
-- What is to come follows the calendar as it is wanted, from the same day and time on the wall clock, unless another anchor
-  is given. Another time zone or last day keeps every occurrence in its period; another frequency counts on from the last
-  nominal run. Nothing is planned for the past, nor at or before the last one's nominal instant.
+- What has come up by now keeps its date. Where the subscription was paused, had ended or was parked meanwhile it is
+  left out; otherwise it is overdue, and still runs.
+- What is to come follows the calendar as it is wanted, from the same day and time on the wall clock, unless another
+  anchor is given. Another time zone or last day keeps every occurrence in its period; another frequency counts on from
+  the last nominal run. Nothing is planned for the past, nor at or before the last one's nominal instant.
 - Occurrences that were skipped or moved stay so, or the edit conflicts with them.
 """
 
@@ -41,8 +41,8 @@ class Conflicting(ValueError):
 class Edit:
     """What is wanted of a subscription: its terms, all of them, and what is done at once.
 
-    With `anchor_at` it is counted from there, and no longer from the day and time that it had. `begins` says that nothing
-    has run yet. Whatever `next_run_at` passes over is left out where the subscription was `idle`.
+    With `anchor_at` it is counted from there, and no longer from the day and time that it had. `begins` says that
+    nothing has run yet. Whatever `next_run_at` passes over is left out where the subscription was `idle`.
     """
 
     frequency: str

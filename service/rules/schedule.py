@@ -51,9 +51,9 @@ class Entry:
 class Standing:
     """How a running subscription stands. Instants are aware.
 
-    `entries` are its rows from `next_index` on, by index, and `last` the one before them; `runs_left` is None when their
-    number has no end. Occurrences at `expires_at` or later don't come up any more, those before `paused_until` are left
-    out. One that has `ended`, or is `parked`, runs nothing until somebody changes that.
+    `entries` are its rows from `next_index` on, by index, and `last` the one before them; `runs_left` is None when
+    their number has no end. Occurrences at `expires_at` or later don't come up any more, those before `paused_until`
+    are left out. One that has `ended`, or is `parked`, runs nothing until somebody changes that.
     """
 
     calendar: Calendar
@@ -190,7 +190,7 @@ def move(standing: Standing, index: int, to: datetime) -> Standing:
 
 
 def check_within(standing: Standing, to: datetime) -> None:
-    """Raise NotMovable for an instant at which nothing would run: in the pause, or once the subscription has expired."""
+    """Raise NotMovable for an instant at which nothing would run: in the pause, or once all is over."""
     if standing.paused_until is not None and to < standing.paused_until:
         raise NotMovable(Phrase("must not be before the end of the pause"))
     if standing.expires_at is not None and to >= standing.expires_at:

@@ -19,7 +19,7 @@ NOT_LATE = timedelta(minutes=10)
 FOREVER = 1_000_000
 
 
-class Refused(Exception):  # noqa: N818 -- the service refuses the edit
+class Refused(Exception):
     """The edit is refused, and changes nothing."""
 
 
@@ -253,9 +253,9 @@ class Plain:
         zone: str | None = None,
         last_day: bool | None = None,
         anchor: datetime | None = None,
-        expires: datetime | None | str = "as it is",
-        most: int | None | str = "as it is",
-        paused: datetime | None | str = "as it is",
+        expires: datetime | str | None = "as it is",
+        most: int | str | None = "as it is",
+        paused: datetime | str | None = "as it is",
         skip: bool = False,
         run_at: datetime | None = None,
     ) -> None:
@@ -278,7 +278,7 @@ class Plain:
             raise Refused
         self._settle_end()
 
-    def _recount(  # noqa: PLR0913, PLR0917 -- the terms
+    def _recount(  # noqa: PLR0917 -- the terms
         self,
         now: datetime,
         last: Row | None,
@@ -395,9 +395,7 @@ class Plain:
         self._settle_end()
 
 
-def _periods(
-    frequency: str, zone: str, start: datetime, base: datetime, day: int
-) -> Iterator[tuple[int, datetime]]:
+def _periods(frequency: str, zone: str, start: datetime, base: datetime, day: int) -> Iterator[tuple[int, datetime]]:
     for period in count():
         if frequency == "hourly":
             yield period, start + timedelta(hours=period)
@@ -426,4 +424,3 @@ def _in_month(months: int, day: int) -> date:
             return date(months // 12, months % 12 + 1, day)
         except ValueError:
             day -= 1
-

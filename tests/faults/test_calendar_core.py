@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from service.rules.recurrence import Calendar, anchored
 from service.rules.rescheduling import Conflicting, Edit, reschedule
 from service.rules.schedule import Advance, Entry, NotMovable, Standing, advance, move, plan
-from tests.faults.plain_calendar import Crontab, Plain, Refused, shown
+from tests.faults.plain_calendar import Crontab, Plain, Refused
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
@@ -208,9 +208,8 @@ class Pair:
             assert found == (expected.nominal, expected.at, expected.status), index
             if row.status in ("skipped", "missed"):
                 assert row.reason == expected.reason
-        settled = [row for _, row in sorted(ledger.rows.items())]
-        assert len({row.scheduled_at for row in settled}) == len(settled), "one row per instant"
-        assert sorted(ledger.rows) == list(range(1, len(ledger.rows) + 1))
+        assert len({row.scheduled_at for row in ledger.rows.values()}) == len(ledger.rows), "one row per instant"
+        assert set(range(1, plain.next)) <= set(ledger.rows)
 
 
 def begin(frequency: Any, zone: str, starts: datetime, now: datetime, policy: Any, *, last_day: bool = False) -> Pair:
