@@ -114,11 +114,25 @@ class Order(Standard, Tagged):
         write=Write.UPDATE,
         trigger=True,
         nullable=False,
+        max_length=255,
         personal=Personal.PAYMENT,
         secret=True,
         doc="Together with `_place`: what to pay with once, in the gateway's own words; by default the source from the"
         " wallet.",
         example="tok_approve",
+    )
+    _save_payment_source_to_customer_wallet = Boolean(
+        write=Write.UPDATE,
+        trigger=True,
+        doc="Keeps what the order is paid with in its customer's wallet, once the gateway has approved it: together"
+        " with `_place`, or later on an order that was paid. What is in the wallet already stays there once.",
+    )
+    _save_payment_source_to_order_subscription = Boolean(
+        write=Write.UPDATE,
+        trigger=True,
+        doc="Has the order's subscription paid with what the order is paid with, from now on: together with `_place`,"
+        " or later on an order that was paid. It is kept in the customer's wallet, and what is still owed for other"
+        " runs is asked for at once.",
     )
     _refresh_prices = Boolean(
         write=Write.UPDATE, trigger=True, doc="Brings the lines of a pending order to the prices of today."

@@ -180,8 +180,9 @@ class CustomerPaymentSource(Standard):
         "external",
         write=Write.CREATE,
         guarded=True,
-        required=True,
-        doc="The gateway that charges it.",
+        nullable=False,
+        doc="The gateway that charges it. By default that of the payment method; without one the store's own gateway,"
+        " else the test gateway of a store in test mode.",
     )
     expires_at = Timestamp(
         write=Write.BOTH,
@@ -190,6 +191,29 @@ class CustomerPaymentSource(Standard):
         sort=True,
         personal=Personal.PAYMENT,
         doc="From when on it can't be charged any more.",
+    )
+
+    payment_source_token = Text(
+        write=Write.BOTH,
+        guarded=True,
+        trigger=True,
+        max_length=255,
+        personal=Personal.PAYMENT,
+        secret=True,
+        doc="What the gateway calls it, such as a saved card: runs of subscriptions are charged with it. It is in the"
+        " wallet of one customer, kept, and never shown; null takes it out.",
+        example="card_8f2c41",
+    )
+    customer_token = Text(
+        write=Write.BOTH,
+        guarded=True,
+        trigger=True,
+        max_length=255,
+        personal=Personal.PAYMENT,
+        secret=True,
+        doc="What the gateway calls the customer, for those that ask for it together with the source. It is kept and"
+        " never shown.",
+        example="cus_19d0a7",
     )
 
     customer = ToOne("customers", write=Write.CREATE, guarded=True, required=True)

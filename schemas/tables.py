@@ -23,9 +23,9 @@ OTHERS: Mapping[str, Mapping[str, Mark]] = {
     "number_blocks": _harmless("store_id", "kind", "next_number"),
     # The key and the gateway's reference name a payment, not who pays: refunds and accounts need them.
     "payment_attempts": _harmless(
-        "store_id", "id", "order_id", "customer_payment_source_id", "key", "gateway", "gateway_url", "status", "asked",
-        "currency_code", "amount_cents", "gateway_reference", "decline_code", "answered_at", "retry_at",
-        "lease_expires_at", "created_at", "updated_at",
+        "store_id", "id", "order_id", "customer_payment_source_id", "key", "gateway", "gateway_url", "saved_to_wallet",
+        "saved_to_subscription", "status", "asked", "currency_code", "amount_cents", "gateway_reference",
+        "decline_code", "answered_at", "retry_at", "lease_expires_at", "created_at", "updated_at",
     )
     | {"source_token": Mark(Personal.PAYMENT, secret=True), "detail": _WORDS},
     "webhooks": _COMMON

@@ -31,6 +31,7 @@ from service.operations.orders import order_copies
 from service.operations.orders.line_items import LineItems
 from service.operations.orders.orders import Orders
 from service.operations.parties.addresses import Addresses
+from service.operations.parties.wallets import PaymentSources
 from service.operations.repeating import reorders
 from service.operations.repeating.repeat_links import RepeatLinks
 from service.operations.subscriptions.occurrences import Occurrences
@@ -155,7 +156,7 @@ RESOURCES: dict[str, Entry] = {
         _line("tokens", "store_profile", create=tokens.create, writes="create_tokens", limited=True),
         _line("customers", "customers", writer=Customers()),
         _line("addresses", "customers", writer=Addresses()),
-        _line("customer_payment_sources", "customers", writer=GENERIC),
+        _line("customer_payment_sources", "customers", writer=PaymentSources()),
         _line("tags", "catalog", writer=GENERIC),
         _line("skus", "catalog", writer=Skus()),
         _line("prices", "catalog", writer=GENERIC),

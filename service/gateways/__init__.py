@@ -8,7 +8,7 @@ from service.gateways.external import ExternalGateway
 from service.gateways.manual import ManualGateway
 from service.gateways.outbound import Limits
 from service.gateways.port import Gateway
-from service.gateways.testing import TestGateway
+from service.gateways.testing import ANSWERS, TestGateway
 from service.settings import Settings
 
 Gateways = Mapping[str, Gateway]
@@ -28,6 +28,11 @@ def configured(settings: Settings) -> Gateways:
 def needs_source(gateway: str | None) -> bool:
     """Whether what is paid through a gateway has to name what it is paid with; False without one."""
     return gateway is not None and gateway in _KINDS and _KINDS[gateway].needs_source
+
+
+def stands_for_an_answer(token: str) -> bool:
+    """Whether a token is one of those that the test gateway answers in a certain way. They belong to nobody."""
+    return token in ANSWERS
 
 
 def asks_nobody(gateway: str) -> bool:

@@ -74,6 +74,10 @@ class ExternalGateway:
                 "currency_code": payment.currency_code,
                 "amount_cents": payment.amount_cents,
                 "source_token": payment.source_token,
+                "customer_id": payment.customer_id,
+                "customer_payment_source_id": payment.source_id,
+                "customer_token": payment.customer_token,
+                "save_source": payment.saves_source,
             }
         )
         headers = {"Idempotency-Key": payment.key, **signed(endpoint.secret, f"{payment.key}/{action}", body)}
@@ -122,7 +126,7 @@ def _read(status: int, body: bytes) -> Answer | None:
         code = _text(document, "decline_code", _LONGEST) or "declined"
         detail = _text(document, "detail", _LONGEST * 2)
         return Answer(said, reference, code, detail, hard=document.get("hard") is True)
-    return Answer(said, reference)
+    return Answer(said, reference, source_token=_token(document))
 
 
 _STATUSES: Final = ("authorized", "declined", "pending", "voided")
@@ -132,3 +136,9 @@ def _text(document: dict[str, Any], name: str, longest: int) -> str | None:
     """A text of an answer as it can be kept. What else is there doesn't take from what the answer says."""
     value = document.get(name)
     return value.replace("\0", "")[:longest] or None if isinstance(value, str) else None
+
+
+def _token(document: dict[str, Any]) -> str | None:
+    """The token of an answer to pay with from now on. One that can't be kept whole is none."""
+    token = _text(document, "source_token", _LONGEST + 1)
+    return token if token and len(token) <= _LONGEST else None

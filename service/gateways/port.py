@@ -29,7 +29,9 @@ class Payment:
     """Money to be taken: `key` stands for one payment, however often it is asked for.
 
     `amount_cents` is in minor units; `source_token` is the gateway's own name of what is paid with, `endpoint` where
-    that gateway is, for those that stores have of their own.
+    that gateway is, for those that stores have of their own. `customer_id` is who pays, `source_id` what of the wallet
+    it is paid with, None for something else, `customer_token` the gateway's own name of the customer. `saves_source`:
+    what it is paid with goes into the wallet, so it has to be good for further payments.
     """
 
     key: str
@@ -38,6 +40,10 @@ class Payment:
     source_token: str | None = None
     order_id: str | None = None
     endpoint: Endpoint | None = None
+    customer_id: str | None = None
+    source_id: str | None = None
+    customer_token: str | None = None
+    saves_source: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,8 @@ class Answer:
     """What a gateway says of a payment.
 
     `pending`: it doesn't know itself yet. `failed`: it never said, and was told to refuse the payment, or it was never
-    reached. `hard`: a decline that asking again later won't change.
+    reached. `hard`: a decline that asking again later won't change. `source_token` is what to keep in the wallet in
+    place of what was paid with, where the gateway has another name for it from now on.
     """
 
     status: Literal["authorized", "declined", "pending", "failed", "voided"]
@@ -53,6 +60,7 @@ class Answer:
     decline_code: str | None = None
     detail: str | None = None
     hard: bool = False
+    source_token: str | None = None
 
 
 class NoAnswer(Exception):

@@ -19,6 +19,9 @@ TIMES_OUT = "tok_timeout"
 LOSES_ITS_ANSWER = "tok_lost_answer"
 """Never answers, but did take the payment."""
 
+ANSWERS = frozenset({APPROVES, DECLINES, DECLINES_FOR_GOOD, TIMES_OUT, LOSES_ITS_ANSWER})
+"""The tokens that anybody may pay with, each of which stands for an answer."""
+
 
 class TestGateway:
     """Approves any source but those that stand for something else."""

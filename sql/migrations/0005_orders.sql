@@ -229,6 +229,8 @@ create table payment_attempts (
     gateway text not null,
     gateway_url text,
     source_token text,
+    saved_to_wallet boolean not null default false,
+    saved_to_subscription boolean not null default false,
     status text not null default 'pending',
     asked bigint not null default 0,
     currency_code text not null,

@@ -2,8 +2,8 @@
 
 It keeps what it is asked for by key, so that a payment is taken once, however often it is asked for. What it says is
 told by what is paid with: `tok_short` is declined, `tok_stolen` is declined for good, `tok_slow` is taken and not
-answered, `tok_pending` takes until it is asked about, `tok_lost` never arrives, everything else is authorized. `GET /`
-tells what it has taken.
+answered, `tok_pending` takes until it is asked about, `tok_lost` never arrives, everything else is authorized. A source
+that is to be saved gets a name for further payments. `GET /` tells what it has taken, and what it was told.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ TOLERANCE = 300
 
 payments: dict[str, dict[str, Any]] = {}
 asked: list[tuple[str, str]] = []
+told: list[dict[str, Any]] = []
 
 
 def is_signed(request: Request, body: bytes) -> bool:
@@ -67,7 +68,10 @@ async def answer(request: Request) -> Response:
     if token == "tok_lost" and action == "authorize":
         return JSONResponse({"error": "busy"}, 503)
     if action == "authorize":
+        told.append(sent)
         payments.setdefault(key, decided(token) | {"amount_cents": sent["amount_cents"]})
+        if sent["save_source"]:
+            payments[key]["source_token"] = f"kept_{token}"
         if token == "tok_slow":
             await asyncio.sleep(30)
     elif action == "void":
@@ -78,7 +82,7 @@ async def answer(request: Request) -> Response:
 
 
 async def books(_: Request) -> Response:
-    return JSONResponse({"payments": payments, "asked": asked})
+    return JSONResponse({"payments": payments, "asked": asked, "told": told})
 
 
 app = Starlette(routes=[Route("/", books), Route("/payments", answer, methods=["POST"])])

@@ -213,7 +213,8 @@ def _check_customer(
         raise Forbidden("{type} are not changed by customers.", type=resource.type_)
     if owned == "id" and (creating or deleting):
         raise Forbidden("{type} are made and deleted by integrations only.", type=resource.type_)
-    if creating and any(attribute.guarded and attribute.required for attribute in resource.attributes.values()):
+    fields = (*resource.attributes.values(), *resource.relationships.values())
+    if creating and any(field.guarded and field.required for field in fields):
         raise Forbidden("{type} are made by integrations only.", type=resource.type_)
 
 

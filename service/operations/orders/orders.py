@@ -14,7 +14,7 @@ from service.operations.generic.created import Created
 from service.operations.generic.numbers import take_number
 from service.operations.generic.phases import Interlude
 from service.operations.generic.writing import Writer
-from service.operations.orders import checkout, placing, sums
+from service.operations.orders import checkout, placing, saving, sums
 from service.operations.parties import customers
 from service.operations.parties.wallets import check_wallet
 from service.operations.subscriptions import of_orders
@@ -75,18 +75,20 @@ class Orders(Writer):
         if not asked:
             await self.update(connection, principal, locked, draft)
             return None
-        others = {
-            name: value for name, value in draft.triggers.items() if name not in (*asked, "_payment_source_token")
-        }
+        placing_it = asked == ["_place"]
+        if placing_it:
+            await saving.check(connection, principal, locked.row, draft)
+        with_it = (*asked, saving.SOURCE, *(saving.TRIGGERS if placing_it else ()))
+        others = {name: value for name, value in draft.triggers.items() if name not in with_it}
         rest = replace(draft, triggers=others)
         if rest.attributes or rest.relationships or rest.triggers or rest.echoes:
             await self.update(connection, principal, locked, rest)
-        act = placing.place if asked == ["_place"] else placing.cancel
+        act = placing.place if placing_it else placing.cancel
         return await act(connection, principal, locked.id, draft)
 
     async def before_write(self, change: Change) -> None:
         """Fill in number, code and what store, customer and cart decide; check what can still change; do triggers."""
-        for name in (*_ALONE, checkout.FACTOR, "_payment_source_token"):
+        for name in (*_ALONE, checkout.FACTOR, saving.SOURCE):
             if change.draft.triggers.get(name):
                 pointer = change.draft.pointer(name)
                 change.problems.append(Invalid("{name} - takes a request of its own", name=name, pointer=pointer))
@@ -98,6 +100,7 @@ class Orders(Writer):
             problem = InvalidState("The order is {status}: it can't be changed.", status=change.before["status"])
             change.problems.append(problem)
         await check_methods(change)
+        await saving.save_later(change)
         await check_wallet(change)
         if cart is not None:
             change.columns |= {"tax_included": cart.tax_included, "discount_amount_cents": cart.discount_amount_cents}

@@ -16,6 +16,7 @@ from service.gateways import Gateways
 from service.gateways.port import Answer, release, settle
 from service.operations.events import outbox
 from service.operations.generic.phases import Interlude, failing
+from service.operations.orders import saving
 from service.operations.payments import attempts, dunning
 from service.operations.payments.attempts import LEASE, Attempt, Due
 from service.operations.subscriptions import of_orders
@@ -126,6 +127,7 @@ async def _conclude(connection: Connection, attempt: Attempt, facts: Row, answer
     if answer.status == "authorized":
         await save(connection, store, order_id, facts, status="placed", paid="authorized", at=at)
         await placed(connection, store, order_id, actor=attempt.actor)
+        await saving.save_as_asked(connection, store, order_id, actor=attempt.actor, at=at)
         if facts["order_subscription_id"] is not None:
             await dunning.succeeded(connection, store, order_id, actor=attempt.actor, at=at)
         return None

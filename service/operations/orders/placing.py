@@ -23,7 +23,7 @@ from service.operations.catalogue import buying, stock
 from service.operations.copies.targets import source_line
 from service.operations.events import outbox
 from service.operations.generic.phases import Interlude
-from service.operations.orders import paying
+from service.operations.orders import paying, saving
 from service.operations.parties import addresses
 from service.operations.payments import dunning
 from service.operations.payments.attempts import Due
@@ -76,7 +76,9 @@ async def place(connection: Connection, principal: Principal, order_id: str, dra
         await paying.placed(connection, store, order_id, actor=actor)
         return None
     await outbox.record(connection, store, "orders.placing", order_id, actor=actor)
-    return await paying.begin(connection, store, Due(order_id, amount, token), actor=actor)
+    to_wallet, to_subscription = (bool(draft.triggers.get(name)) for name in saving.TRIGGERS)
+    due_now = Due(order_id, amount, token, to_wallet=to_wallet, to_subscription=to_subscription)
+    return await paying.begin(connection, store, due_now, actor=actor)
 
 
 async def cancel(connection: Connection, principal: Principal, order_id: str, draft: Draft) -> Interlude[None] | None:

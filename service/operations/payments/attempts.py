@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import orjson
 
@@ -14,10 +15,7 @@ from service.operations.events import outbox
 from service.principal import Store
 from service.store import queue
 from service.store.pool import Connection
-from service.store.rows import Row
-from sql import queries
-
-ATTEMPTS = queries("payments/attempts")
+from service.store.statements import Command, Many, One, Value
 
 ENTRYPOINT = "payments"
 """The name under which the queue knows the job that goes on with an order's payment."""
@@ -31,11 +29,16 @@ PATIENCE = 10
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is due of an order, in minor units; `token` is what it is paid with where that isn't its own source."""
+    """What is due of an order, in minor units; `token` is what it is paid with where that isn't its own source.
+
+    `to_wallet` and `to_subscription` say where that is kept once it has paid.
+    """
 
     order_id: str
     amount_cents: int
     token: str | None = None
+    to_wallet: bool = False
+    to_subscription: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,46 @@ class Attempt:
     patient: bool
 
 
+class _Held(NamedTuple):
+    id: str
+    order_id: str
+    status: str
+    gateway: str
+    gateway_url: str | None
+    gateway_secret: str | None
+    key: str
+    currency_code: str
+    amount_cents: int
+    source_token: str | None
+    customer_id: str | None
+    customer_payment_source_id: str | None
+    customer_token: str | None
+    saves_source: bool
+    asked: int
+    recurring: bool
+
+
+class _Open(NamedTuple):
+    order_id: str
+    lease_expires_at: datetime
+
+
+class Abandoned(NamedTuple):
+    """An order whose payment nobody is at."""
+
+    store_id: int
+    order_id: str
+
+
+_BEGIN = Many("payments/attempts.begin_attempts", _Held)
+_NOT_PLACED = Command("payments/attempts.not_placed")
+_CLAIM = One("payments/attempts.claim_attempt", _Held)
+_BEGIN_VOIDING = One("payments/attempts.begin_voiding", _Held)
+_END = Value("payments/attempts.end_attempt", str)
+_OPEN = Many("payments/attempts.open_payments", _Open)
+_ABANDONED = Many("payments/attempts.abandoned", Abandoned)
+
+
 async def begin(
     connection: Connection, store: Store, dues: Sequence[Due], *, actor: str, held: bool = True
 ) -> list[Attempt]:
@@ -65,16 +108,18 @@ async def begin(
     a test clock.
     """
     at = clock.now()
-    rows = await connection.fetch(
-        ATTEMPTS["begin_attempts"],
-        store.id,
-        [clock.new_id() for _ in dues],
-        [due.order_id for due in dues],
-        [due.amount_cents for due in dues],
-        [due.token for due in dues],
-        at + LEASE if held else at,
-        int(held),
-        at,
+    rows = await _BEGIN(
+        connection,
+        store=store.id,
+        ids=[clock.new_id() for _ in dues],
+        orders=[due.order_id for due in dues],
+        amounts=[due.amount_cents for due in dues],
+        tokens=[due.token for due in dues],
+        to_wallet=[due.to_wallet for due in dues],
+        to_subscription=[due.to_subscription for due in dues],
+        lease_expires_at=at + LEASE if held else at,
+        asked=int(held),
+        at=at,
     )
     return [_attempt(store, row, actor) for row in rows]
 
@@ -82,29 +127,30 @@ async def begin(
 async def begin_voiding(connection: Connection, store: Store, order_id: str, *, actor: str) -> Attempt | None:
     """Note that the gateway is to let go of an order's money; None when no gateway holds any."""
     at = clock.now()
-    row = await connection.fetchrow(ATTEMPTS["begin_voiding"], store.id, order_id, at, at + LEASE)
+    row = await _BEGIN_VOIDING(connection, store=store.id, order=order_id, at=at, lease_expires_at=at + LEASE)
     return None if row is None else _attempt(store, row, actor)
 
 
 async def claim(connection: Connection, store: Store, order_id: str, *, actor: str) -> Attempt | None:
     """Take over an order's payment that was left behind, or is there to be taken; None when there is none."""
     at = clock.now()
-    row = await connection.fetchrow(ATTEMPTS["claim_attempt"], store.id, order_id, at, at + LEASE)
+    row = await _CLAIM(connection, store=store.id, order=order_id, at=at, lease_expires_at=at + LEASE)
     return None if row is None else _attempt(store, row, actor)
 
 
 async def end(connection: Connection, attempt: Attempt, answer: Answer) -> bool:
     """Note what the gateway said; False when somebody else has."""
-    ended = await connection.fetchval(
-        ATTEMPTS["end_attempt"],
-        attempt.store.id,
-        attempt.id,
-        attempt.status,
-        answer.status,
-        answer.reference,
-        answer.decline_code,
-        answer.detail,
-        clock.now(),
+    ended = await _END(
+        connection,
+        store=attempt.store.id,
+        id=attempt.id,
+        was=attempt.status,
+        status=answer.status,
+        reference=answer.reference,
+        source_token=answer.source_token,
+        decline_code=answer.decline_code,
+        detail=answer.detail,
+        at=clock.now(),
     )
     return ended is not None
 
@@ -112,19 +158,18 @@ async def end(connection: Connection, attempt: Attempt, answer: Answer) -> bool:
 async def note_not_placed(connection: Connection, store: Store, order_id: str, reason: str) -> str:
     """Note that an order with earlier attempts could not be placed for another one; gives the id of what is noted."""
     id_ = clock.new_id()
-    await connection.execute(ATTEMPTS["not_placed"], store.id, order_id, id_, reason, clock.now())
+    await _NOT_PLACED(connection, store=store.id, order=order_id, id=id_, detail=reason, at=clock.now())
     return id_
 
 
-async def abandoned(connection: Connection, at: datetime, *, limit: int) -> list[tuple[int, str]]:
-    """Store and order of payments of all stores that nobody is at at this instant of real time, at most `limit`."""
-    return [(row["store_id"], row["order_id"]) for row in await connection.fetch(ATTEMPTS["abandoned"], at, limit)]
+async def abandoned(connection: Connection, at: datetime, *, limit: int) -> list[Abandoned]:
+    """The orders of all stores whose payments nobody is at, at this instant of real time, at most `limit`."""
+    return await _ABANDONED(connection, at=at, most=limit)
 
 
 async def open_payments(connection: Connection, store_id: int) -> dict[str, datetime]:
     """The orders of a store that wait for their payment, and until when somebody is at it, real time."""
-    rows = await connection.fetch(ATTEMPTS["open_payments"], store_id)
-    return {row["order_id"]: row["lease_expires_at"] for row in rows}
+    return dict(await _OPEN(connection, store=store_id))
 
 
 async def enqueue_all(connection: Connection, store_id: int, order_ids: Sequence[str]) -> None:
@@ -133,22 +178,30 @@ async def enqueue_all(connection: Connection, store_id: int, order_ids: Sequence
     await queue.enqueue_all(connection, ENTRYPOINT, jobs)
 
 
-def _attempt(store: Store, row: Row, actor: str) -> Attempt:
+def _attempt(store: Store, row: _Held, actor: str) -> Attempt:
     endpoint = None
-    if row["gateway_url"] is not None:
-        endpoint = Endpoint(store.id, row["gateway_url"], row["gateway_secret"])
+    if row.gateway_url is not None and row.gateway_secret is not None:
+        endpoint = Endpoint(store.id, row.gateway_url, row.gateway_secret)
     payment = Payment(
-        row["key"], row["currency_code"], row["amount_cents"], row["source_token"], row["order_id"], endpoint
+        key=row.key,
+        currency_code=row.currency_code,
+        amount_cents=row.amount_cents,
+        source_token=row.source_token,
+        order_id=row.order_id,
+        endpoint=endpoint,
+        customer_id=row.customer_id,
+        source_id=row.customer_payment_source_id,
+        customer_token=row.customer_token,
+        saves_source=row.saves_source,
     )
-    asked = row["asked"]
     return Attempt(
         store,
-        row["order_id"],
+        row.order_id,
         actor,
-        row["id"],
-        row["status"],
-        row["gateway"],
+        row.id,
+        row.status,
+        row.gateway,
         payment,
-        asked,
-        patient=row["recurring"] and actor == outbox.WORKER and asked < PATIENCE,
+        row.asked,
+        patient=row.recurring and actor == outbox.WORKER and row.asked < PATIENCE,
     )

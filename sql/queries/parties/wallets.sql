@@ -3,3 +3,30 @@
 select customer_payment_sources.customer_id
 from customer_payment_sources
 where customer_payment_sources.store_id = :store and customer_payment_sources.id = :source;
+
+-- name: holder
+-- In whose wallet a gateway's token is: that of :customer where it is there too. No row for a token that nobody has.
+select customer_payment_sources.customer_id
+from customer_payment_sources
+where customer_payment_sources.store_id = :store and customer_payment_sources.payment_source_token = :token
+order by customer_payment_sources.customer_id = :customer::text desc nulls last, customer_payment_sources.id
+limit 1;
+
+-- name: gateway
+-- The gateway through which a payment method is charged.
+select payment_methods.gateway
+from payment_methods
+where payment_methods.store_id = :store and payment_methods.id = :payment_method;
+
+-- name: has_gateway
+-- Whether a store has told where its own gateway is.
+select stores.gateway_url is not null and stores.gateway_secret is not null as has_gateway
+from stores
+where stores.store_id = :store;
+
+-- name: add
+-- Puts something that a payment was made with into a customer's wallet.
+insert into customer_payment_sources (
+    store_id, id, customer_id, payment_method_id, gateway, payment_source_token, created_at, updated_at
+)
+values (:store, :id, :customer, :payment_method, :gateway, :token, :at, :at);

@@ -1,40 +1,62 @@
+-- Payments of orders. What is held of one is told by the same columns wherever it is begun, or gone on with.
+
 -- name: begin_attempts
--- Notes payments $2 of orders $3, of $4 each, before gateways are asked for them; $5 are what is paid with where that is
--- not the order's own source. Nobody but whoever notes them, if $7 is one, asks until $6. A payment's key is that of its
--- occurrence, else of its order, with the number of the attempt. Retries that were ahead are these.
+-- Notes payments :ids of orders :orders, of :amounts each, before gateways are asked for them; :tokens are what is paid
+-- with where that is not the order's own source. Nobody but whoever notes them, if :asked is one, asks until
+-- :lease_expires_at. A payment's key is that of its occurrence, else of its order, with the number of the attempt. A token
+-- that is in the customer's wallet is that source. :to_wallet and :to_subscription say where what was paid with is to be
+-- kept. Retries that were ahead are these.
 with stopped as (
     update payment_attempts
     set retry_at = null
-    where store_id = $1 and order_id = any($3::text[]) and retry_at is not null
+    where store_id = :store and order_id = any(:orders::text[]) and retry_at is not null
 ),
 
 begun as (
     insert into payment_attempts (
         store_id, id, order_id, customer_payment_source_id, key, gateway, gateway_url, source_token, currency_code,
-        amount_cents, lease_expires_at, asked, created_at, updated_at
+        amount_cents, saved_to_wallet, saved_to_subscription, lease_expires_at, asked, created_at, updated_at
     )
     select
-        $1 as store_id,
+        :store as store_id,
         given.id,
         orders.id as order_id,
-        orders.customer_payment_source_id,
-        concat_ws('/', $1::bigint, coalesce(orders.occurrence_id, orders.id), (
+        case when given.source_token is null then orders.customer_payment_source_id else (
+            select kept.id
+            from customer_payment_sources as kept
+            where
+                kept.store_id = :store
+                and kept.customer_id = orders.customer_id
+                and kept.payment_source_token = given.source_token
+            order by kept.id = orders.customer_payment_source_id desc nulls last
+            limit 1
+        ) end as customer_payment_source_id,
+        concat_ws('/', :store::bigint, coalesce(orders.occurrence_id, orders.id), (
             select count(*) + 1
             from payment_attempts as earlier
-            where earlier.store_id = $1 and earlier.order_id = orders.id
+            where earlier.store_id = :store and earlier.order_id = orders.id
         )) as key,
         payment_methods.gateway,
         case when payment_methods.gateway = 'external' then stores.gateway_url end as gateway_url,
         coalesce(given.source_token, customer_payment_sources.payment_source_token) as source_token,
         orders.currency_code,
         given.amount_cents,
-        $6 as lease_expires_at,
-        $7 as asked,
-        $8 as created_at,
-        $8 as updated_at
-    from unnest($2::text[], $3::text[], $4::bigint[], $5::text[]) as given (id, order_id, amount_cents, source_token)
+        given.to_wallet as saved_to_wallet,
+        given.to_subscription as saved_to_subscription,
+        :lease_expires_at as lease_expires_at,
+        :asked as asked,
+        :at as created_at,
+        :at as updated_at
+    from unnest(
+        :ids::text[],
+        :orders::text[],
+        :amounts::bigint[],
+        :tokens::text[],
+        :to_wallet::boolean[],
+        :to_subscription::boolean[]
+    ) as given (id, order_id, amount_cents, source_token, to_wallet, to_subscription)
     inner join orders
-        on orders.store_id = $1 and given.order_id = orders.id
+        on orders.store_id = :store and given.order_id = orders.id
     inner join stores
         on orders.store_id = stores.store_id
     inner join payment_methods
@@ -47,22 +69,39 @@ begun as (
 )
 
 select
-    begun.*,
+    begun.id,
+    begun.order_id,
+    begun.status,
+    begun.gateway,
+    begun.gateway_url,
     stores.gateway_secret,
+    begun.key,
+    begun.currency_code,
+    begun.amount_cents,
+    begun.source_token,
+    orders.customer_id,
+    begun.customer_payment_source_id,
+    customer_payment_sources.customer_token,
+    begun.saved_to_wallet or begun.saved_to_subscription as saves_source,
+    begun.asked,
     orders.order_subscription_id is not null as recurring
 from begun
 inner join stores
     on begun.store_id = stores.store_id
 inner join orders
-    on begun.store_id = orders.store_id and begun.order_id = orders.id;
+    on begun.store_id = orders.store_id and begun.order_id = orders.id
+left join customer_payment_sources
+    on
+        begun.store_id = customer_payment_sources.store_id
+        and begun.customer_payment_source_id = customer_payment_sources.id;
 
 -- name: not_placed
--- Notes that an order couldn't be placed when its payment was to be asked for anew, as $4 tells: an attempt $3 for which
--- no gateway was asked, through that of the last one, as the order may have no payment method any more.
+-- Notes that an order couldn't be placed when its payment was to be asked for anew, as :detail tells: an attempt :id for
+-- which no gateway was asked, through that of the last one, as the order may have no payment method any more.
 with stopped as (
     update payment_attempts
     set retry_at = null
-    where store_id = $1 and order_id = $2 and retry_at is not null
+    where store_id = :store and order_id = :order and retry_at is not null
 ),
 
 earlier as (
@@ -73,7 +112,7 @@ earlier as (
         payment_attempts.amount_cents,
         count(*) over () as number
     from payment_attempts
-    where payment_attempts.store_id = $1 and payment_attempts.order_id = $2
+    where payment_attempts.store_id = :store and payment_attempts.order_id = :order
     order by payment_attempts.id desc
     limit 1
 )
@@ -83,72 +122,113 @@ insert into payment_attempts (
     detail, answered_at, created_at, updated_at
 )
 select
-    $1 as store_id,
-    $3 as id,
+    :store as store_id,
+    :id as id,
     orders.id as order_id,
     orders.customer_payment_source_id,
-    concat_ws('/', $1::bigint, coalesce(orders.occurrence_id, orders.id), earlier.number + 1) as key,
+    concat_ws('/', :store::bigint, coalesce(orders.occurrence_id, orders.id), earlier.number + 1) as key,
     earlier.gateway,
     'failed' as status,
     earlier.currency_code,
     earlier.amount_cents,
     'not_placed' as decline_code,
-    $4 as detail,
-    $5 as answered_at,
-    $5 as created_at,
-    $5 as updated_at
+    :detail as detail,
+    :at as answered_at,
+    :at as created_at,
+    :at as updated_at
 from orders
 cross join earlier
-where orders.store_id = $1 and orders.id = $2;
+where orders.store_id = :store and orders.id = :order;
 
 -- name: claim_attempt
--- Goes on with an order's payment whose lease is over at $3, real time, until $4.
+-- Goes on with an order's payment whose lease is over at :at, real time, until :lease_expires_at.
 update payment_attempts
 set
-    lease_expires_at = $4,
+    lease_expires_at = :lease_expires_at,
     asked = payment_attempts.asked + 1,
-    updated_at = $3
+    updated_at = :at
 from stores, orders
 where
-    payment_attempts.store_id = $1 and payment_attempts.order_id = $2
-    and payment_attempts.lease_expires_at <= $3
-    and stores.store_id = $1
-    and orders.store_id = $1 and orders.id = $2
+    payment_attempts.store_id = :store and payment_attempts.order_id = :order
+    and payment_attempts.lease_expires_at <= :at
+    and stores.store_id = :store
+    and orders.store_id = :store and orders.id = :order
 returning
-    payment_attempts.*,
+    payment_attempts.id,
+    payment_attempts.order_id,
+    payment_attempts.status,
+    payment_attempts.gateway,
+    payment_attempts.gateway_url,
     stores.gateway_secret,
+    payment_attempts.key,
+    payment_attempts.currency_code,
+    payment_attempts.amount_cents,
+    payment_attempts.source_token,
+    orders.customer_id,
+    payment_attempts.customer_payment_source_id,
+    (
+        select customer_payment_sources.customer_token
+        from customer_payment_sources
+        where
+            customer_payment_sources.store_id = :store
+            and customer_payment_sources.id = payment_attempts.customer_payment_source_id
+    ) as customer_token,
+    payment_attempts.saved_to_wallet or payment_attempts.saved_to_subscription as saves_source,
+    payment_attempts.asked,
     orders.order_subscription_id is not null as recurring;
 
 -- name: begin_voiding
--- Notes that the gateway of an order's authorized payment is to let go of the money, until $4 by whoever notes it.
+-- Notes that the gateway of an order's authorized payment is to let go of the money, until :lease_expires_at by whoever
+-- notes it.
 update payment_attempts
 set
     status = 'voiding',
-    lease_expires_at = $4,
-    updated_at = $3
+    lease_expires_at = :lease_expires_at,
+    updated_at = :at
 from stores, orders
 where
-    payment_attempts.store_id = $1 and payment_attempts.order_id = $2
+    payment_attempts.store_id = :store and payment_attempts.order_id = :order
     and payment_attempts.status in ('authorized', 'paid')
-    and stores.store_id = $1
-    and orders.store_id = $1 and orders.id = $2
+    and stores.store_id = :store
+    and orders.store_id = :store and orders.id = :order
 returning
-    payment_attempts.*,
+    payment_attempts.id,
+    payment_attempts.order_id,
+    payment_attempts.status,
+    payment_attempts.gateway,
+    payment_attempts.gateway_url,
     stores.gateway_secret,
+    payment_attempts.key,
+    payment_attempts.currency_code,
+    payment_attempts.amount_cents,
+    payment_attempts.source_token,
+    orders.customer_id,
+    payment_attempts.customer_payment_source_id,
+    (
+        select customer_payment_sources.customer_token
+        from customer_payment_sources
+        where
+            customer_payment_sources.store_id = :store
+            and customer_payment_sources.id = payment_attempts.customer_payment_source_id
+    ) as customer_token,
+    payment_attempts.saved_to_wallet or payment_attempts.saved_to_subscription as saves_source,
+    payment_attempts.asked,
     orders.order_subscription_id is not null as recurring;
 
 -- name: end_attempt
--- Notes what the gateway said of a payment that is $3 still; no row when somebody else has.
+-- Notes what the gateway said of a payment that is :was still; no row when somebody else has. :source_token is what it
+-- calls what was paid with from now on.
 update payment_attempts
 set
-    status = $4,
-    gateway_reference = coalesce($5, payment_attempts.gateway_reference),
-    decline_code = $6,
-    detail = $7,
-    answered_at = $8,
+    status = :status,
+    gateway_reference = coalesce(:reference, payment_attempts.gateway_reference),
+    source_token = coalesce(:source_token, payment_attempts.source_token),
+    decline_code = :decline_code,
+    detail = :detail,
+    answered_at = :at,
     lease_expires_at = null,
-    updated_at = $8
-where payment_attempts.store_id = $1 and payment_attempts.id = $2 and payment_attempts.status = $3
+    updated_at = :at
+where payment_attempts.store_id = :store and payment_attempts.id = :id and payment_attempts.status = :was
 returning payment_attempts.order_id;
 
 -- name: open_payments
@@ -157,16 +237,16 @@ select
     order_id,
     lease_expires_at
 from payment_attempts
-where store_id = $1 and lease_expires_at is not null and status = 'pending'
+where store_id = :store and lease_expires_at is not null and status = 'pending'
 order by lease_expires_at, id;
 
 -- name: abandoned
--- Of all stores: orders with a payment that nobody is at any more at $1, real time, those that have waited longest
--- first; at most $2. A global read.
+-- Of all stores: orders with a payment that nobody is at any more at :at, real time, those that have waited longest
+-- first; at most :most. A global read.
 select
     payment_attempts.store_id,
     payment_attempts.order_id
 from payment_attempts
-where payment_attempts.lease_expires_at <= $1
+where payment_attempts.lease_expires_at <= :at
 order by payment_attempts.lease_expires_at, payment_attempts.id
-limit $2;
+limit :most;
