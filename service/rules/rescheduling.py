@@ -135,19 +135,21 @@ def _left_out(entry: Entry, standing: Standing) -> Entry:
 def _calendar(standing: Standing, edit: Edit, first: int, last: Entry | None, now: datetime) -> Calendar:
     """The calendar as it is wanted, so counted that occurrence `first` is later than now and than the last one."""
     calendar = standing.calendar
-    after = now if last is None else max(now, last.nominal_at, last.scheduled_at)
+    # Until something has run, the source order is what ran last: at the anchor, unless that is still to come.
+    at_anchor = None if edit.begins or first <= calendar.anchor_index else calendar.anchor_at
+    last_at = at_anchor if last is None else last.nominal_at
+    behind = [last_at, None if last is None else last.scheduled_at]
+    after = max([now, *(at for at in behind if at is not None)])
     if edit.begins or edit.anchor_at is not None:
         anchor_at = calendar.anchor_at if edit.anchor_at is None else edit.anchor_at
         return anchored(Calendar(anchor_at, edit.timezone, edit.frequency, last_day=edit.last_day), first, after)
     if (edit.frequency, edit.timezone, edit.last_day) == (calendar.frequency, calendar.timezone, calendar.last_day):
         return calendar
-    # Until something has run, the source order is what ran last: at the anchor.
-    last_at = last.nominal_at if last is not None else calendar.anchor_at if calendar.anchor_at <= now else None
     wanted = changed(calendar, edit.frequency, edit.timezone, last_day=edit.last_day, last_at=last_at)
     if edit.frequency not in NAMED:
         if last_at is None:
             return anchored(wanted, first, after)
-        return replace(wanted, phase_at=max(after, last_at), anchor_index=first - 1)
+        return replace(wanted, phase_at=after, anchor_index=first - 1)
     if edit.frequency == HOURLY:
         return anchored(wanted, first, after)
     counted = wanted if edit.frequency == calendar.frequency else replace(wanted, anchor_index=0)

@@ -110,6 +110,7 @@ class Plain:
         self.day = shown(at, self.zone)
         self.phase: date | None = None
         self.counted = at
+        self.source_ran = at <= after
         self._list(lambda period, when: period > 0 and when > after, include_start=at > after)
 
     def _series(self) -> Iterator[tuple[int, datetime]]:
@@ -243,6 +244,7 @@ class Plain:
             self.next += 1
         self.passed += max(index - self.first, 0)
         self.first = max(index, self.first)
+        self.open = index
         return self.rows.get(index - 1)
 
     def edit(
@@ -264,7 +266,7 @@ class Plain:
         number = self.most if isinstance(most, str) else most
         left = FOREVER if number is None else number - self.ran()
         last = self._begin(now, expires=ends, most_left=left)
-        special = {index: row for index, row in self.rows.items() if index >= self.first and not row.is_plain}
+        special = {index: row for index, row in self.rows.items() if index >= self.open and not row.is_plain}
         self._recount(now, last, frequency, zone, last_day, anchor, special)
         self.expires, self.most = ends, number
         if not isinstance(paused, str):
@@ -288,17 +290,19 @@ class Plain:
         anchor: datetime | None,
         special: dict[int, Row],
     ) -> None:
-        after = now if last is None else max(now, last.nominal, last.at)
+        ran_at = last.nominal if last is not None else self.starts if self.source_ran else None
+        after = max([now, *([] if last is None else [last.nominal, last.at]), *([] if ran_at is None else [ran_at])])
         same_frequency = frequency is None or frequency == self.frequency
         changes = not same_frequency or zone not in (None, self.zone) or last_day not in (None, self.last_day)
         if anchor is None and not changes:
             return
         old_zone, old_first = self.zone, self._date(0)[0]
         before = {index: self.row(index) for index in special}
-        ran_at = last.nominal if last is not None else self.starts if self.starts <= now else None
+        if self.open < self.first:
+            old_first -= self.first - self.open
         self.zone, self.last_day = zone or self.zone, self.last_day if last_day is None else last_day
         self.frequency = frequency or self.frequency
-        index = self.first
+        index = self.open
         if anchor is not None:
             self._anchor(anchor, after)
         elif isinstance(self.frequency, Crontab) or self.frequency == "hourly" or not same_frequency:

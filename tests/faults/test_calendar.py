@@ -177,7 +177,11 @@ async def test_what_was_skipped_or_moved_stays_so(shop: Shop, edit: dict[str, An
 @pytest.mark.rule("FM-106")
 @pytest.mark.parametrize(
     "edit",
-    [{"frequency": "weekly"}, {"anchor_at": said(on("2026-02-03 10:00"))}, {"expires_at": said(on("2026-03-19 10:00"))}],
+    [
+        {"frequency": "weekly"},
+        {"anchor_at": said(on("2026-02-03 10:00"))},
+        {"expires_at": said(on("2026-03-19 10:00"))},
+    ],
 )
 async def test_what_can_not_keep_them_names_them(shop: Shop, edit: dict[str, Any]) -> None:
     id_ = await shop.subscribe("2026-01-15 09:00")
