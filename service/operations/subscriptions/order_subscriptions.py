@@ -16,7 +16,7 @@ from service import clock
 from service.clock import later
 from service.errors import Invalid, InvalidState
 from service.jsonapi.body import blank
-from service.operations.copies import recurring_order_copies
+from service.operations.copies import extra_runs, recurring_order_copies
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.generic.change import Change
@@ -75,6 +75,8 @@ class OrderSubscriptions(Writer):
         await _check_offered(change)
         for verb in _asked(change):
             self._do(change, verb)
+        if "run_now" in change.happened:
+            await _check_extra_run(change)
         if not change.problems:
             await self._schedule(change)
 
@@ -285,6 +287,12 @@ def _moves(change: Change) -> bool:
 def _asked(change: Change) -> list[str]:
     """The verbs that were sent, without their underscore, in the order of the table."""
     return [verb for verb in SUBSCRIPTION_VERBS if change.draft.triggers.get(f"_{verb}", False)]
+
+
+async def _check_extra_run(change: Change) -> None:
+    pointer = change.draft.pointer("_run_now")
+    if refusal := await extra_runs.too_soon(change.connection, change.principal, change.id, pointer):
+        change.problems.append(refusal)
 
 
 def _activated(change: Change) -> dict[str, Any] | None:
