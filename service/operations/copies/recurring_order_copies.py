@@ -23,8 +23,9 @@ import orjson
 from service import clock
 from service.errors import ApiError, Conflict, Forbidden, Invalid, InvalidState, NotFound, raise_all
 from service.jsonapi.body import Draft, read_only
-from service.operations.copies import extra_runs, targets
-from service.operations.copies.targets import CopyFailed, Run, Target, Terms
+from service.operations.copies import extra_runs, runs, targets
+from service.operations.copies.runs import Run, Terms
+from service.operations.copies.targets import CopyFailed, Target
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.generic.change import Change
@@ -280,7 +281,7 @@ async def finish(
     store, at = claims[0].store, clock.now(claims[0].store)
     claimed = await _CLAIMED(connection, store=store.id, **_fences(claims))
     wanted = [(copy.order_subscription_id, copy.reuse_wallet) for copy in claimed]
-    terms = await targets.terms_of(connection, store, wanted, at)
+    terms = await runs.terms_of(connection, store, wanted, at)
     made: dict[str, str | CopyFailed | None] = {}
     running: list[tuple[_Copy, Run]] = []
     for copy, of_run in zip(claimed, terms, strict=True):
@@ -288,8 +289,8 @@ async def finish(
             running.append((copy, Run(of_run, copy.place_target_order, copy.occurrence_id)))
         else:
             made[copy.id] = CopyFailed({"order_subscription": [f"is {of_run.status}"]})
-    runs = [run for _, run in running]
-    outcomes = await targets.plan(connection, store, list(zip(runs, numbers, strict=False)), at)
+    wanted_runs = [run for _, run in running]
+    outcomes = await targets.plan(connection, store, list(zip(wanted_runs, numbers, strict=False)), at)
     planned: list[_Planned] = []
     for (copy, run), outcome in zip(running, outcomes, strict=True):
         if isinstance(outcome, CopyFailed):
@@ -429,8 +430,11 @@ async def _hold(connection: Connection, store: Store, dear: Sequence[_Planned], 
 _TOO_MUCH = "exceeds the last run's by more than the subscription allows"
 
 
-async def fail(connection: Connection, claimed: Claim, messages: Messages) -> None:
-    """End a claimed copy without an order; its subscription goes on. A claim that holds no longer does nothing."""
+async def fail(connection: Connection, claimed: Claim, messages: Messages) -> str | None:
+    """End a claimed copy without an order, and return its subscription, if it has one.
+
+    A claim that holds no longer does nothing.
+    """
     store = claimed.store
     failed = await _FAIL(
         connection,
@@ -442,11 +446,12 @@ async def fail(connection: Connection, claimed: Claim, messages: Messages) -> No
         errors_count=sum(len(texts) for texts in messages.values()),
     )
     if failed is None:
-        return
+        return None
     happened = [Event(f"{claimed.kind}.fail", claimed.copy_id)]
     if failed.order_subscription_id is not None:
         happened.append(Event("order_subscriptions.last_run_failed", failed.order_subscription_id))
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
+    return failed.order_subscription_id
 
 
 async def abandoned(connection: Connection, at: datetime, *, limit: int) -> list[tuple[int, str]]:

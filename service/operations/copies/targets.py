@@ -6,28 +6,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
-from typing import Literal, NamedTuple
 
 import orjson
 
 from service import clock
 from service.errors import Invalid
 from service.gateways import asks_nobody
-from service.operations.catalogue import pricing, quotes, stock
+from service.operations.catalogue import quotes, stock
 from service.operations.catalogue.quotes import Priced
 from service.operations.catalogue.stock import Taken
+from service.operations.copies import runs
+from service.operations.copies.runs import Basis, Item, Run
 from service.operations.ordering import checks
-from service.operations.ordering.facts import Ways
 from service.operations.parties import addresses
 from service.operations.parties.addresses import Snapshot
 from service.principal import Store
 from service.rules.order_codes import order_code
-from service.rules.outcomes import CatalogueItem, Outcome, Policy, Price, SourceLine, decide
+from service.rules.outcomes import CatalogueItem, Outcome, Policy, Price, decide
 from service.rules.states import BLANK, Messages, resting
 from service.rules.totals import Totals, line_total
 from service.store.pool import Connection
-from service.store.statements import Command, Many
+from service.store.statements import Command
 
 
 class CopyFailed(Exception):
@@ -38,127 +37,7 @@ class CopyFailed(Exception):
         self.messages = messages
 
 
-class Item(NamedTuple):
-    """What is to be ordered again: an item of a subscription, or a line of an order. Options and metadata are JSON.
-
-    `options_amount_cents` is None where nobody knows what its paid options cost.
-    """
-
-    id: str
-    item_type: str
-    sku_id: str | None
-    sku_code: str | None
-    name: str
-    options: str
-    quantity: int
-    currency_code: str
-    unit_amount_cents: int
-    options_amount_cents: int | None
-    discount_cents: int
-    price_mode: Literal["current", "fixed"]
-    ships: bool
-    metadata: str
-
-    @property
-    def agreed(self) -> bool:
-        """Whether its price was agreed on."""
-        return self.price_mode == "fixed"
-
-    @property
-    def source(self) -> SourceLine:
-        """The item as what somebody wants to order."""
-        return SourceLine(
-            id=self.id,
-            item_type=self.item_type,
-            sku_id=self.sku_id,
-            sku_code=self.sku_code,
-            name=self.name,
-            options=orjson.loads(self.options),
-            quantity=self.quantity,
-            currency_code=self.currency_code,
-            unit_amount_cents=self.unit_amount_cents,
-            agreed=self.agreed,
-        )
-
-    def wanted(self, *, promoted: bool) -> quotes.Item:
-        """The item as it is quoted; it has a sku."""
-        return quotes.Item(
-            self.sku_id or "",
-            self.quantity,
-            self.unit_amount_cents,
-            options_amount_cents=self.options_amount_cents or 0,
-            discount_cents=self.discount_cents,
-            agreed=self.agreed,
-            promoted=promoted,
-        )
-
-
-class Basis(NamedTuple):
-    """What a target order takes over: whose it is, how it is numbered, and where to, how and at what cost it goes."""
-
-    source_order_id: str
-    order_subscription_id: str | None
-    customer_id: str | None
-    customer_email: str | None
-    customer_group_id: str | None
-    currency_code: str
-    tax_included: bool
-    order_prefix: str
-    order_suffix: str
-    mode: str
-    shipping_amount_cents: int
-    payment_method_amount_cents: int
-    ways: Ways
-
-    @property
-    def market(self) -> tuple[str, str | None]:
-        """What prices of today depend on, besides the sku."""
-        return self.currency_code, self.customer_group_id
-
-    def quote_terms(self, coupon_code: str | None = None) -> quotes.Terms:
-        """What its amounts depend on besides what is bought."""
-        return quotes.Terms(
-            currency_code=self.currency_code,
-            tax_included=self.tax_included,
-            customer_group_id=self.customer_group_id,
-            coupon_code=coupon_code,
-            shipping_price_cents=self.shipping_amount_cents,
-            payment_price_cents=self.payment_method_amount_cents,
-        )
-
-
-class Terms(NamedTuple):
-    """What runs of a subscription are made from; the last amount is the total of its last run, if there was one."""
-
-    basis: Basis
-    status: str
-    place_target_order: bool
-    max_increase_percent: Decimal | None
-    last_amount_cents: int | None
-
-    @property
-    def subscription_id(self) -> str:
-        """The subscription whose terms they are."""
-        return str(self.basis.order_subscription_id)
-
-
-class _OfSubscription(NamedTuple):
-    order_subscription_id: str
-    item: Item
-
-
 _COPY = Command("copies/targets.copy")
-_TERMS = Many("copies/copies.terms", Terms)
-_ITEMS = Many("copies/copies.items", _OfSubscription)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run of a subscription, and whether its order is to be placed."""
-
-    terms: Terms
-    place: bool
-    occurrence_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,38 +108,24 @@ class Target:
         return sum(lines) + self.totals.shipping + self.totals.payment_method
 
 
-async def terms_of(
-    connection: Connection, store: Store, runs: Sequence[tuple[str, bool]], at: datetime
-) -> Sequence[Terms]:
-    """What runs of subscriptions are made from, in their order: each with whether it may use the wallet."""
-    ids, wallets = [id_ for id_, _ in runs], [reuse_wallet for _, reuse_wallet in runs]
-    return await _TERMS(connection, store=store.id, subscriptions=ids, wallets=wallets, at=at)
-
-
-async def terms(connection: Connection, store: Store, subscription_id: str) -> Terms:
-    """What a scheduled run of a subscription is made from; those always use the wallet."""
-    (found,) = await terms_of(connection, store, [(subscription_id, True)], clock.now(store))
-    return found
-
-
 async def plan(
-    connection: Connection, store: Store, runs: Sequence[tuple[Run, int]], at: datetime
+    connection: Connection, store: Store, wanted_runs: Sequence[tuple[Run, int]], at: datetime
 ) -> list[Target | CopyFailed]:
     """What orders runs lead to, each with its number, or why there can be none; nothing is written.
 
     One read of the items, one of the catalogue for all that buy in the same currency and customer group.
     """
-    items = await items_of(connection, store, [run.terms.subscription_id for run, _ in runs])
+    items = await runs.items_of(connection, store, [run.terms.subscription_id for run, _ in wanted_runs])
     bought: dict[tuple[str, str | None], set[str]] = {}
-    for run, _ in runs:
+    for run, _ in wanted_runs:
         of_run = items.get(run.terms.subscription_id, [])
         bought.setdefault(run.terms.basis.market, set()).update(item.sku_id for item in of_run if item.sku_id)
     catalogues = {
-        market: await _catalogue(connection, store, market, sku_ids, at) for market, sku_ids in bought.items()
+        market: await runs.catalogue(connection, store, market, sku_ids, at) for market, sku_ids in bought.items()
     }
     return [
         await _planned(run, items.get(run.terms.subscription_id, []), catalogues[run.terms.basis.market], number, at)
-        for run, number in runs
+        for run, number in wanted_runs
     ]
 
 
@@ -271,28 +136,6 @@ async def _planned(
         return await planned(run, items, catalogue, number, at)
     except CopyFailed as failure:
         return failure
-
-
-async def items_of(connection: Connection, store: Store, subscription_ids: Sequence[str]) -> dict[str, list[Item]]:
-    """What subscriptions order each time, by subscription; nothing for one that orders nothing."""
-    found: dict[str, list[Item]] = {}
-    for row in await _ITEMS(connection, store=store.id, subscriptions=subscription_ids):
-        found.setdefault(row.order_subscription_id, []).append(row.item)
-    return found
-
-
-async def catalogue_of(
-    connection: Connection, store: Store, items: Sequence[Item], basis: Basis, at: datetime
-) -> dict[str, CatalogueItem]:
-    """The skus of items as the customer of a copy can buy them at an instant."""
-    return await _catalogue(connection, store, basis.market, {item.sku_id for item in items if item.sku_id}, at)
-
-
-async def _catalogue(
-    connection: Connection, store: Store, market: tuple[str, str | None], sku_ids: AbstractSet[str], at: datetime
-) -> dict[str, CatalogueItem]:
-    currency, group = market
-    return await pricing.catalogue(connection, store, sku_ids, currency=currency, customer_group_id=group, at=at)
 
 
 async def planned(

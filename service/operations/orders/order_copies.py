@@ -21,9 +21,10 @@ from service.jsonapi.body import Draft, not_found
 from service.operations.catalogue import pricing, quotes
 from service.operations.catalogue.quotes import Quoted
 from service.operations.catalogue.stock import Taken
-from service.operations.copies import recurring_order_copies, targets
+from service.operations.copies import recurring_order_copies, runs, targets
 from service.operations.copies.recurring_order_copies import Claim
-from service.operations.copies.targets import Basis, CopyFailed, Coupon, Item
+from service.operations.copies.runs import Basis, Item
+from service.operations.copies.targets import CopyFailed, Coupon
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.generic.created import Created
@@ -133,7 +134,7 @@ async def _items(
 ) -> tuple[Mapping[str, CatalogueItem], _Items]:
     """The catalogue, and the lines of the source order; an order that is placed takes them out of the stock."""
     found = await _LINES(connection, store=store.id, order=copy.basis.source_order_id)
-    catalogue = await targets.catalogue_of(connection, store, found, copy.basis, at)
+    catalogue = await runs.catalogue_of(connection, store, found, copy.basis, at)
     outcomes = decide([item.source for item in found], catalogue, {}, Policy(merge=False))
     kept = [item for item, outcome in zip(found, outcomes, strict=True) if outcome.code is None]
     problems = [

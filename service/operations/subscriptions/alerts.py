@@ -15,8 +15,7 @@ from typing import Any, Final
 
 from schemas.kinds import render_timestamp
 from service import clock
-from service.operations.copies import targets
-from service.operations.copies.targets import Terms
+from service.operations.copies.runs import Terms, terms_of_run
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.subscriptions.estimates import Estimate, estimates
@@ -44,7 +43,7 @@ async def alert(connection: Connection, store: Store) -> int:
     announced: list[str] = []
     totals: list[int | None] = []
     for row in due:
-        terms = await targets.terms(connection, store, row["id"])
+        terms = await terms_of_run(connection, store, row["id"])
         (estimate,) = await estimates(connection, store, terms, [row["next_run_at"]])
         total, before = estimate.total, row["alerted_amount_cents"]
         known = row["alerted_run_at"] == row["next_run_at"]

@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from service.operations.catalogue import pricing
-from service.operations.copies import targets
-from service.operations.copies.targets import CopyFailed, Item, Run, Terms, Wanted
+from service.operations.copies import runs, targets
+from service.operations.copies.runs import Item, Run, Terms
+from service.operations.copies.targets import CopyFailed, Wanted
 from service.principal import Store
 from service.rules.outcomes import CatalogueItem
 from service.rules.states import Messages
@@ -48,7 +49,7 @@ class Estimate:
 
 
 async def estimates(connection: Connection, store: Store, terms: Terms, instants: Sequence[datetime]) -> list[Estimate]:
-    """What runs on these terms (`targets.terms`) would come to at these instants, which ascend.
+    """What runs on these terms (`terms_of_run`) would come to at these instants, which ascend.
 
     The catalogue is read once, and again for each time at which something of it is known to change in between. Stock is
     not looked at: nobody knows it beforehand.
@@ -56,7 +57,7 @@ async def estimates(connection: Connection, store: Store, terms: Terms, instants
     if not instants:
         return []
     subscription_id = terms.subscription_id
-    items = (await targets.items_of(connection, store, [subscription_id])).get(subscription_id, [])
+    items = (await runs.items_of(connection, store, [subscription_id])).get(subscription_id, [])
     sku_ids = sorted({item.sku_id for item in items if item.sku_id is not None})
     turns = await pricing.turns(connection, store, sku_ids, instants[0], instants[-1])
     catalogues: dict[int, Mapping[str, CatalogueItem]] = {}
@@ -64,7 +65,7 @@ async def estimates(connection: Connection, store: Store, terms: Terms, instants
     for at in instants:
         since = bisect_right(turns, at)
         if since not in catalogues:
-            catalogues[since] = await targets.catalogue_of(connection, store, items, terms.basis, at)
+            catalogues[since] = await runs.catalogue_of(connection, store, items, terms.basis, at)
         found.append(await _estimate(items, catalogues[since], terms, at))
     return found
 

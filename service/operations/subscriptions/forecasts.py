@@ -9,14 +9,13 @@ from itertools import islice
 from typing import Final
 
 from service import clock
-from service.operations.copies import targets
-from service.operations.copies.targets import Terms
-from service.operations.subscriptions import order_subscriptions
+from service.operations.copies.runs import Terms, terms_of_run
+from service.operations.subscriptions import ledgers
 from service.operations.subscriptions.estimates import Estimate, estimates
-from service.operations.subscriptions.sweep import UNCOUNTABLE
 from service.principal import Store
 from service.rules import schedule
 from service.rules.increases import needs_approval
+from service.rules.recurrence import UNCOUNTABLE
 from service.rules.schedule import Entry
 from service.store.pool import Connection
 
@@ -35,7 +34,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Some of the occurrences to come in their order, and whether there are more; `terms` as `targets.terms` has them.
+    """Some of the occurrences to come in their order, and whether there are more; `terms` as `terms_of_run` has them.
 
     Without runs to come there are no terms.
     """
@@ -53,12 +52,12 @@ async def look(
     Writes nothing; the number of statements depends on how often the catalogue is known to change, not on the size.
     Raises NotFound when there is no such subscription.
     """
-    standing = await order_subscriptions.standing_of(connection, store, subscription_id, customer_id)
+    standing = await ledgers.standing_of(connection, store, subscription_id, customer_id)
     if standing is None:
         return Forecast([])
     entries = first(schedule.forecast(standing, clock.now(store)), min(offset + size + 1, FURTHEST))
     shown = entries[offset : offset + size]
-    terms = await targets.terms(connection, store, subscription_id)
+    terms = await terms_of_run(connection, store, subscription_id)
     # What the first one is compared with: the run before it, also where that is on another page.
     before = [entry for entry in entries[:offset] if entry.status == "planned"][-1:]
     running = [*before, *(entry for entry in shown if entry.status == "planned")]
