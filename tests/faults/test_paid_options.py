@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx2
 import pytest
+from starlette.applications import Starlette
 
 from service.jobs.copy import CopyJob
 from service.principal import Store
@@ -12,6 +14,7 @@ from service.store.pool import Connection, Database
 from tests import factories
 from tests.factories import Line
 from tests.jobs.steps import ask, bearer, make, offences, refusal, row
+from tests.pages import show, submit, url_of
 from tests.spec.writing import Api, to
 
 pytestmark = pytest.mark.rule("FM-92")
@@ -98,3 +101,23 @@ async def test_an_order_copy_has_them(
     target_id = await connection.fetchval("select target_order_id from order_factories where id = $1", copy["id"])
     line = await ring_of(connection, store, target_id)
     assert (line["options_amount_cents"], line["total_amount_cents"]) == (3000, 23000)
+
+
+async def test_a_reorder_and_a_link_leave_the_line_out(
+    *, client: httpx2.AsyncClient, app: Starlette, api: Api, connection: Connection, store: Store, order_id: str
+) -> None:
+    reorder = await api.create("reorders", None, {"source_order": to("orders", order_id)})
+    outcomes = (await api.get(f"reorders/{reorder['id']}/outcomes"))["data"]
+    assert [(one["attributes"]["sku_code"], one["attributes"]["code"]) for one in outcomes] == [
+        ("RING", "option_invalid"),
+        ("MUG", None),
+    ]
+    code = await connection.fetchval("select code from orders where store_id = $1 and id = $2", store.id, order_id)
+    page = await show(client, await url_of(app, connection, store, code))
+    assert (await submit(client, page.fields)).status_code == 303
+    held = await connection.fetch(
+        "select sku_code from cart_items inner join carts on cart_items.cart_id = carts.id"
+        " where carts.store_id = $1 and carts.repeat_link_id is not null",
+        store.id,
+    )
+    assert [row["sku_code"] for row in held] == ["MUG"]
