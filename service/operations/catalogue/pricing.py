@@ -15,7 +15,7 @@ from service.rules.discounts import Promotion
 from service.rules.outcomes import CatalogueItem, Price
 from service.rules.taxes import RateCalculator, TaxCalculator
 from service.store.pool import Connection
-from service.store.statements import Many, Only, Value, Values
+from service.store.statements import Command, Many, Only, Value, Values
 
 
 class Sku(NamedTuple):
@@ -53,6 +53,7 @@ _CATALOGUE = Many("catalogue/pricing.catalogue", Sku)
 _TURNS = Values("catalogue/pricing.turns", datetime)
 _PROMOTIONS = Many("catalogue/pricing.promotions", Promotion)
 _USE_COUPON = Value("catalogue/pricing.use_coupon", str)
+_GIVE_COUPON_BACK = Command("catalogue/pricing.give_coupon_back")
 _COSTS = Only("catalogue/pricing.terms", Costs)
 
 TAXES: TaxCalculator = RateCalculator()
@@ -146,6 +147,11 @@ async def promotions(
 async def count_coupon(connection: Connection, store: Store, coupon_code: str, *, at: datetime) -> bool:
     """Count a use of a coupon. Returns False when it is used up or no longer there."""
     return await _USE_COUPON(connection, store=store.id, coupon=coupon_code, at=at) is not None
+
+
+async def give_coupon_back(connection: Connection, store: Store, coupon_code: str, *, at: datetime) -> None:
+    """Count an order with a coupon no more among its uses: it was never placed."""
+    await _GIVE_COUPON_BACK(connection, store=store.id, coupon=coupon_code, at=at)
 
 
 async def use_coupon(

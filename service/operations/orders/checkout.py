@@ -7,24 +7,26 @@ has to be its customer: signed in, or by what the store asks for instead.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from limits import RateLimitItemPerDay
 
 from service import clock
 from service.errors import Forbidden, Gone, Invalid, InvalidState, TooManyRequests
 from service.operations.carts import contents
 from service.operations.carts.contents import Cart
-from service.operations.catalogue import buying, pricing
+from service.operations.catalogue import pricing
 from service.operations.events import outbox
 from service.operations.generic.change import Change
+from service.operations.ordering import checks
+from service.operations.ordering.today import offered
 from service.operations.parties import addresses, customers
 from service.principal import Principal
 from service.rules.outcomes import SourceLine
 from service.store import limits
 from service.store.pool import Connection
-from service.store.rows import Row
-from sql import queries
-
-CHECKOUT = queries("orders/checkout")
+from service.store.statements import Command, One, Value
 
 ATTEMPTS = RateLimitItemPerDay(10, namespace="repeat_link_factors")
 """How often somebody may try to say what a repeat link's customer would know."""
@@ -32,31 +34,46 @@ ATTEMPTS = RateLimitItemPerDay(10, namespace="repeat_link_factors")
 FACTOR = "_repeat_link_factor"
 """What a new order is sent with, and counted before the order is made: another transaction."""
 
-_CARRIED = (
-    "customer_id",
-    "customer_email",
-    "shipping_method_id",
-    "payment_method_id",
-    "repeat_link_id",
-    "source_order_id",
-    "root_order_id",
-)
-"""Columns of an order that are its cart's, unless something else is sent."""
+
+class _Cart(NamedTuple):
+    """What an order takes over from its cart; `source` is the order that the cart's link repeats."""
+
+    status: str
+    customer_id: str | None
+    customer_email: str | None
+    billing_address_id: str | None
+    shipping_address_id: str | None
+    shipping_method_id: str | None
+    payment_method_id: str | None
+    customer_payment_source_id: str | None
+    repeat_link_id: str | None
+    metadata: str
+    revoked: bool
+    source_order_id: str | None
+    root_order_id: str | None
+    source_customer_id: str | None
+    source_customer_email: str | None
+
+
+_TAKE_OVER = One("orders/checkout.take_over", _Cart)
+_MAKE_LINES = Command("orders/checkout.make_lines")
+_CONVERT = Command("orders/checkout.convert")
+_USE_LINK = Value("orders/checkout.use_link", str)
 
 
 async def take_over(change: Change) -> Cart | None:
     """Lock the cart of a new order and take over what it has; None with a problem noted when it can't be had."""
     connection, store = change.connection, change.store
     pointer, columns = change.draft.pointer("cart"), change.columns
-    row = await connection.fetchrow(CHECKOUT["take_over"], store.id, columns["cart_id"])
-    assert row is not None  # noqa: S101 -- linkage was checked
-    if row["status"] != "active":
+    found = await _TAKE_OVER(connection, store=store.id, cart=columns["cart_id"])
+    assert found is not None  # noqa: S101 -- linkage was checked
+    if found.status != "active":
         change.problems.append(
-            InvalidState("The cart is {status}: no order can be made from it.", status=row["status"], pointer=pointer)
+            InvalidState("The cart is {status}: no order can be made from it.", status=found.status, pointer=pointer)
         )
         return None
-    _check_link(change, row, pointer)
-    if row["customer_id"] is not None and columns.get("customer_id", row["customer_id"]) != row["customer_id"]:
+    _check_link(change, found, pointer)
+    if found.customer_id is not None and columns.get("customer_id", found.customer_id) != found.customer_id:
         change.problems.append(
             Invalid("customer - is not the customer of the cart", pointer=change.draft.pointer("customer"))
         )
@@ -68,16 +85,27 @@ async def take_over(change: Change) -> Cart | None:
                 Invalid("{name} - differs from the cart's", name=name, pointer=change.draft.pointer(name))
             )
         columns[name] = wanted
+    columns["coupon_counted"] = columns["coupon_code"] is not None
     await _check_items(change, cart, pointer)
-    found = dict(row) | await _buyer(change, row)
-    for name in _CARRIED:
-        columns.setdefault(name, found[name])
-    for name in ("billing_address_id", "shipping_address_id"):
-        columns.setdefault(name, row[name])
+    customer_id, email = await _buyer(change, found)
+    carried: Mapping[str, object] = {
+        "customer_id": customer_id,
+        "customer_email": email,
+        "billing_address_id": found.billing_address_id,
+        "shipping_address_id": found.shipping_address_id,
+        "shipping_method_id": found.shipping_method_id,
+        "payment_method_id": found.payment_method_id,
+        "repeat_link_id": found.repeat_link_id,
+        "source_order_id": found.source_order_id,
+        "root_order_id": found.root_order_id,
+        "metadata": found.metadata,
+    }
+    for name, value in carried.items():
+        columns.setdefault(name, value)
     columns.setdefault("guest", columns["customer_id"] is None)
     # Nobody but the customer, or the shop for the customer, pays from the wallet.
     if change.principal.owner is None or change.principal.customer_id == columns["customer_id"]:
-        columns.setdefault("customer_payment_source_id", row["customer_payment_source_id"])
+        columns.setdefault("customer_payment_source_id", found.customer_payment_source_id)
     return cart
 
 
@@ -105,7 +133,7 @@ async def _check_items(change: Change, cart: Cart, pointer: str) -> None:
         )
         for item in cart.items
     ]
-    outcomes = await buying.today(
+    _, outcomes = await offered(
         change.connection,
         change.store,
         items,
@@ -113,18 +141,20 @@ async def _check_items(change: Change, cart: Cart, pointer: str) -> None:
         customer_group_id=cart.customer_group_id,
         at=change.at,
     )
-    change.problems += buying.check(outcomes, pointer, "cart_item")
+    change.problems += [
+        problem.error(change.draft.pointer, "cart") for problem in checks.unavailable(outcomes, "cart_item")
+    ]
 
 
-def _check_link(change: Change, row: Row, pointer: str) -> None:
+def _check_link(change: Change, cart: _Cart, pointer: str) -> None:
     """Note why the order of a repeat link's cart can't be made by who asks for it."""
     principal = change.principal
-    if row["repeat_link_id"] is None:
+    if cart.repeat_link_id is None:
         return
-    if row["revoked"]:
+    if cart.revoked:
         change.problems.append(Gone("The repeat link of this cart was revoked.", pointer=pointer))
-    signed_in = principal.customer_id is not None and principal.customer_id == row["source_customer_id"]
-    if not (principal.owner is None or signed_in or principal.proven_link_id == row["repeat_link_id"]):
+    signed_in = principal.customer_id is not None and principal.customer_id == cart.source_customer_id
+    if not (principal.owner is None or signed_in or principal.proven_link_id == cart.repeat_link_id):
         change.problems.append(
             Forbidden(
                 "To order by a repeat link, sign in or prove to be the order's customer as the store requires.",
@@ -134,17 +164,19 @@ def _check_link(change: Change, row: Row, pointer: str) -> None:
         )
 
 
-async def _buyer(change: Change, row: Row) -> dict[str, str | None]:
-    """Whose order a cart becomes: its customer's, or that of who is signed in, or of the order that a link repeats."""
-    of_link = row["repeat_link_id"] is not None
-    customer_id = change.columns.get("customer_id") or row["customer_id"] or change.principal.customer_id
-    email = row["customer_email"]
-    if of_link:
-        customer_id, email = customer_id or row["source_customer_id"], email or row["source_customer_email"]
+async def _buyer(change: Change, cart: _Cart) -> tuple[str | None, str | None]:
+    """Whose order a cart becomes: its customer's, or that of who is signed in, or of the order that a link repeats.
+
+    Returns customer and e-mail.
+    """
+    customer_id = change.columns.get("customer_id") or cart.customer_id or change.principal.customer_id
+    email = cart.customer_email
+    if cart.repeat_link_id is not None:
+        customer_id, email = customer_id or cart.source_customer_id, email or cart.source_customer_email
     if email is None and customer_id is not None:
         found = await customers.find(change.connection, change.store, customer_id)
         email = found and found.email
-    return {"customer_id": customer_id, "customer_email": email}
+    return customer_id, email
 
 
 async def keep_addresses(change: Change) -> None:
@@ -166,10 +198,10 @@ async def convert(change: Change, cart_id: str) -> None:
     cart = await contents.lock(connection, store, cart_id)
     items = [item.id for item in cart.items]
     ids = [clock.new_id() for _ in items]
-    await connection.execute(CHECKOUT["make_lines"], store.id, change.id, ids, items, change.at)
-    await connection.execute(CHECKOUT["convert"], store.id, cart_id, change.at)
+    await _MAKE_LINES(connection, store=store.id, order=change.id, ids=ids, items=items, at=change.at)
+    await _CONVERT(connection, store=store.id, cart=cart_id, at=change.at)
     link_id = change.columns["repeat_link_id"]
-    if link_id is not None and await connection.fetchval(CHECKOUT["use_link"], store.id, link_id, change.at) is None:
+    if link_id is not None and await _USE_LINK(connection, store=store.id, link=link_id, at=change.at) is None:
         raise Gone(
             "The repeat link of this cart has led to its maximum number of orders.",
             pointer=change.draft.pointer("cart"),

@@ -13,6 +13,7 @@ select
     carts.payment_method_id,
     carts.customer_payment_source_id,
     carts.repeat_link_id,
+    carts.metadata,
     repeat_links.revoked_at is not null as revoked,
     source.id as source_order_id,
     coalesce(source.root_order_id, source.id) as root_order_id,
@@ -23,7 +24,7 @@ left join repeat_links
     on carts.store_id = repeat_links.store_id and carts.repeat_link_id = repeat_links.id
 left join orders as source
     on repeat_links.store_id = source.store_id and repeat_links.order_id = source.id
-where carts.store_id = $1 and carts.id = $2
+where carts.store_id = :store and carts.id = :cart
 for no key update of carts;
 
 -- name: factor
@@ -55,16 +56,16 @@ left join addresses as shipping
 where carts.store_id = $1 and carts.id = $2;
 
 -- name: make_lines
--- Gives an order ($2) a line, with these ids ($3), for each of these items ($4) of its cart, at $5.
+-- Gives an order a line, with ids :ids, for each of items :items of its cart: at the catalogue's prices until it is placed.
 insert into line_items (
     store_id, id, order_id, sku_id, sku_code, name, image_url, position, options, quantity, currency_code,
-    unit_amount_cents, compare_at_amount_cents, discount_cents, total_amount_cents, tax_rate, tax_amount_cents,
-    created_at, updated_at
+    unit_amount_cents, compare_at_amount_cents, price_mode, discount_cents, total_amount_cents, tax_rate,
+    tax_amount_cents, metadata, created_at, updated_at
 )
 select
     cart_items.store_id,
     given.id,
-    $2 as order_id,
+    :order as order_id,
     cart_items.sku_id,
     cart_items.sku_code,
     cart_items.name,
@@ -75,34 +76,36 @@ select
     cart_items.currency_code,
     cart_items.unit_amount_cents,
     cart_items.compare_at_amount_cents,
+    'current' as price_mode,
     cart_items.discount_cents,
     cart_items.total_amount_cents,
     cart_items.tax_rate,
     cart_items.tax_amount_cents,
-    $5 as created_at,
-    $5 as updated_at
-from unnest($3::text[], $4::text[]) with ordinality as given (id, cart_item_id, position)
+    cart_items.metadata,
+    :at as created_at,
+    :at as updated_at
+from unnest(:ids::text[], :items::text[]) with ordinality as given (id, cart_item_id, position)
 inner join cart_items
-    on cart_items.store_id = $1 and given.cart_item_id = cart_items.id;
+    on cart_items.store_id = :store and given.cart_item_id = cart_items.id;
 
 -- name: convert
 -- Closes a cart that became an order.
 update carts
 set
     status = 'converted',
-    converted_at = $3,
-    updated_at = $3,
+    converted_at = :at,
+    updated_at = :at,
     version = carts.version + 1
-where carts.store_id = $1 and carts.id = $2;
+where carts.store_id = :store and carts.id = :cart;
 
 -- name: use_link
 -- Counts the order that a repeat link led to; no row when it has led to as many as it may.
 update repeat_links
 set
     uses = repeat_links.uses + 1,
-    updated_at = $3,
+    updated_at = :at,
     version = repeat_links.version + 1
 where
-    repeat_links.store_id = $1 and repeat_links.id = $2
+    repeat_links.store_id = :store and repeat_links.id = :link
     and coalesce(repeat_links.uses < repeat_links.max_uses, true)
 returning repeat_links.id;
