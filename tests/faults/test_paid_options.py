@@ -107,7 +107,7 @@ async def test_a_reorder_and_a_link_leave_the_line_out(
     *, client: httpx2.AsyncClient, app: Starlette, api: Api, connection: Connection, store: Store, order_id: str
 ) -> None:
     reorder = await api.create("reorders", None, {"source_order": to("orders", order_id)})
-    outcomes = (await api.get(f"reorders/{reorder['id']}/outcomes"))["data"]
+    outcomes = (await api.get(f"reorders/{reorder['id']}/reorder_outcomes"))["data"]
     assert [(one["attributes"]["sku_code"], one["attributes"]["code"]) for one in outcomes] == [
         ("RING", "option_invalid"),
         ("MUG", None),
