@@ -92,6 +92,7 @@ async def commit(request: Request) -> Response:
         "attributes": {
             "session": made.session,
             "checkout_url": repeat_page.checkout(request, opened, made.session),
+            "proof": opened.proof,
         },
         "relationships": {"cart": {"data": identifier("carts", made.cart_id)}},
     }
@@ -127,6 +128,7 @@ def _preview(request: Request, opened: Opened, found: Preview) -> Response:
             "recipient": opened.recipient or None,
             "shipping_method_name": opened.shipping_method_name,
             "payment_method_name": opened.payment_method_name,
+            "proof": opened.proof,
         },
         "relationships": {
             "reorder_outcomes": {"data": [identifier("reorder_outcomes", outcome.line.id) for outcome in outcomes]}

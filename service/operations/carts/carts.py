@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from service.errors import Invalid, InvalidState
+from service.errors import Invalid, InvalidState, WrongGuess
 from service.operations.carts import contents
 from service.operations.catalogue.methods import check_methods
 from service.operations.generic.change import Change
@@ -39,7 +39,8 @@ class Carts(Writer):
         status = cart.coupon_status
         if change.sets("coupon_code") and status is not None and status != "applied":
             pointer = change.draft.pointer("coupon_code")
-            raise Invalid(COUPON_PROBLEMS[status], pointer=pointer, meta={"error": status})
+            refusal = WrongGuess if status == "unknown" else Invalid
+            raise refusal(COUPON_PROBLEMS[status], pointer=pointer, meta={"error": status})
 
     async def before_delete(self, change: Change) -> None:
         """A cart that became an order stays."""

@@ -7,30 +7,27 @@ has to be its customer: signed in, or by what the store asks for instead.
 
 from __future__ import annotations
 
-from limits import RateLimitItemPerDay
+from dataclasses import replace
+from typing import NamedTuple
 
 from service import clock
-from service.errors import Forbidden, Gone, Invalid, InvalidState, TooManyRequests
+from service.errors import Forbidden, Gone, Invalid, InvalidState, WrongGuess
+from service.jsonapi.body import Draft
 from service.operations.carts import contents
 from service.operations.carts.contents import Cart
 from service.operations.catalogue import buying, pricing
 from service.operations.events import outbox
 from service.operations.generic.change import Change
 from service.operations.parties import addresses, customers
-from service.principal import Principal
+from service.principal import Principal, Store
+from service.rules import proofs
 from service.rules.outcomes import SourceLine
-from service.store import limits
+from service.rules.proofs import Rule
 from service.store.pool import Connection
-from service.store.rows import Row
-from sql import queries
-
-CHECKOUT = queries("orders/checkout")
-
-ATTEMPTS = RateLimitItemPerDay(10, namespace="repeat_link_factors")
-"""How often somebody may try to say what a repeat link's customer would know."""
+from service.store.statements import Command, One, Value
 
 FACTOR = "_repeat_link_factor"
-"""What a new order is sent with, and counted before the order is made: another transaction."""
+"""What a new order is sent with by somebody who isn't signed in."""
 
 _CARRIED = (
     "customer_id",
@@ -44,19 +41,55 @@ _CARRIED = (
 """Columns of an order that are its cart's, unless something else is sent."""
 
 
+class TakenOver(NamedTuple):
+    """What an order takes over from its cart and, of one from a repeat link, from the order that the link repeats."""
+
+    status: str
+    customer_id: str | None
+    customer_email: str | None
+    billing_address_id: str | None
+    shipping_address_id: str | None
+    shipping_method_id: str | None
+    payment_method_id: str | None
+    customer_payment_source_id: str | None
+    repeat_link_id: str | None
+    revoked: bool
+    source_order_id: str | None
+    root_order_id: str | None
+    source_customer_id: str | None
+    source_customer_email: str | None
+
+
+class Factor(NamedTuple):
+    """What somebody has to know of the order behind a cart's repeat link: any of the answers will do."""
+
+    repeat_link_id: str
+    rule: Rule
+    customer_id: str | None
+    answers: list[str]
+
+
+_TAKE_OVER = One("orders/checkout.take_over", TakenOver)
+_FACTOR = One("orders/checkout.factor", Factor)
+_LINK = Value("orders/checkout.link", str)
+_MAKE_LINES = Command("orders/checkout.make_lines")
+_CONVERT = Command("orders/checkout.convert")
+_USE_LINK = Value("orders/checkout.use_link", str)
+
+
 async def take_over(change: Change) -> Cart | None:
     """Lock the cart of a new order and take over what it has; None with a problem noted when it can't be had."""
     connection, store = change.connection, change.store
     pointer, columns = change.draft.pointer("cart"), change.columns
-    row = await connection.fetchrow(CHECKOUT["take_over"], store.id, columns["cart_id"])
+    row = await _TAKE_OVER(connection, store=store.id, cart=columns["cart_id"])
     assert row is not None  # noqa: S101 -- linkage was checked
-    if row["status"] != "active":
+    if row.status != "active":
         change.problems.append(
-            InvalidState("The cart is {status}: no order can be made from it.", status=row["status"], pointer=pointer)
+            InvalidState("The cart is {status}: no order can be made from it.", status=row.status, pointer=pointer)
         )
         return None
-    _check_link(change, row, pointer)
-    if row["customer_id"] is not None and columns.get("customer_id", row["customer_id"]) != row["customer_id"]:
+    await _check_link(change, row, pointer)
+    if row.customer_id is not None and columns.get("customer_id", row.customer_id) != row.customer_id:
         change.problems.append(
             Invalid("customer - is not the customer of the cart", pointer=change.draft.pointer("customer"))
         )
@@ -69,15 +102,15 @@ async def take_over(change: Change) -> Cart | None:
             )
         columns[name] = wanted
     await _check_items(change, cart, pointer)
-    found = dict(row) | await _buyer(change, row)
+    found = row._asdict() | await _buyer(change, row)
     for name in _CARRIED:
         columns.setdefault(name, found[name])
     for name in ("billing_address_id", "shipping_address_id"):
-        columns.setdefault(name, row[name])
+        columns.setdefault(name, found[name])
     columns.setdefault("guest", columns["customer_id"] is None)
     # Nobody but the customer, or the shop for the customer, pays from the wallet.
     if change.principal.owner is None or change.principal.customer_id == columns["customer_id"]:
-        columns.setdefault("customer_payment_source_id", row["customer_payment_source_id"])
+        columns.setdefault("customer_payment_source_id", row.customer_payment_source_id)
     return cart
 
 
@@ -116,31 +149,41 @@ async def _check_items(change: Change, cart: Cart, pointer: str) -> None:
     change.problems += buying.check(outcomes, pointer, "cart_item")
 
 
-def _check_link(change: Change, row: Row, pointer: str) -> None:
+async def _check_link(change: Change, row: TakenOver, pointer: str) -> None:
     """Note why the order of a repeat link's cart can't be made by who asks for it."""
     principal = change.principal
-    if row["repeat_link_id"] is None:
+    if row.repeat_link_id is None:
         return
-    if row["revoked"]:
+    if row.revoked:
         change.problems.append(Gone("The repeat link of this cart was revoked.", pointer=pointer))
-    signed_in = principal.customer_id is not None and principal.customer_id == row["source_customer_id"]
-    if not (principal.owner is None or signed_in or principal.proven_link_id == row["repeat_link_id"]):
-        change.problems.append(
-            Forbidden(
-                "To order by a repeat link, sign in or prove to be the order's customer as the store requires.",
-                pointer=pointer,
-                meta={"error": "identity_required"},
-            )
+    signed_in = principal.customer_id is not None and principal.customer_id == row.source_customer_id
+    if principal.owner is None or signed_in or principal.proven_link_id == row.repeat_link_id:
+        return
+    factor = await _FACTOR(change.connection, store=change.store.id, cart=change.columns["cart_id"])
+    way = None if factor is None else proofs.proof(factor.rule, factor.customer_id, factor.answers)
+    meta = {"error": "identity_required", "proof": way}
+    if way is None:
+        problem = Forbidden(
+            "Nothing in the order that the link repeats proves its customer: only the shop can order it again.",
+            pointer=pointer,
+            meta=meta,
         )
+    else:
+        problem = Forbidden(
+            "To order by a repeat link, sign in or prove to be the order's customer as the store requires.",
+            pointer=pointer,
+            meta=meta,
+        )
+    change.problems.append(problem)
 
 
-async def _buyer(change: Change, row: Row) -> dict[str, str | None]:
+async def _buyer(change: Change, row: TakenOver) -> dict[str, str | None]:
     """Whose order a cart becomes: its customer's, or that of who is signed in, or of the order that a link repeats."""
-    of_link = row["repeat_link_id"] is not None
-    customer_id = change.columns.get("customer_id") or row["customer_id"] or change.principal.customer_id
-    email = row["customer_email"]
+    of_link = row.repeat_link_id is not None
+    customer_id = change.columns.get("customer_id") or row.customer_id or change.principal.customer_id
+    email = row.customer_email
     if of_link:
-        customer_id, email = customer_id or row["source_customer_id"], email or row["source_customer_email"]
+        customer_id, email = customer_id or row.source_customer_id, email or row.source_customer_email
     if email is None and customer_id is not None:
         found = await customers.find(change.connection, change.store, customer_id)
         email = found and found.email
@@ -166,10 +209,10 @@ async def convert(change: Change, cart_id: str) -> None:
     cart = await contents.lock(connection, store, cart_id)
     items = [item.id for item in cart.items]
     ids = [clock.new_id() for _ in items]
-    await connection.execute(CHECKOUT["make_lines"], store.id, change.id, ids, items, change.at)
-    await connection.execute(CHECKOUT["convert"], store.id, cart_id, change.at)
+    await _MAKE_LINES(connection, store=store.id, order=change.id, ids=ids, items=items, at=change.at)
+    await _CONVERT(connection, store=store.id, cart=cart_id, at=change.at)
     link_id = change.columns["repeat_link_id"]
-    if link_id is not None and await connection.fetchval(CHECKOUT["use_link"], store.id, link_id, change.at) is None:
+    if link_id is not None and await _USE_LINK(connection, store=store.id, link=link_id, at=change.at) is None:
         raise Gone(
             "The repeat link of this cart has led to its maximum number of orders.",
             pointer=change.draft.pointer("cart"),
@@ -181,21 +224,27 @@ async def convert(change: Change, cart_id: str) -> None:
     await outbox.record(connection, store, "carts.convert", cart_id, actor=actor)
 
 
-async def count_factor(connection: Connection, principal: Principal, link_id: str) -> None:
-    """Count an attempt to say what a repeat link's customer would know. Raises TooManyRequests."""
-    at = clock.now()
-    window = await limits.hit(connection, principal.store.id, ATTEMPTS, link_id, at=at)
-    if window.hits > ATTEMPTS.amount:
-        seconds = max(int((window.expires_at - at).total_seconds()), 1)
-        raise TooManyRequests(
-            "Too many answers were tried with this link; sign in instead.", headers={"Retry-After": str(seconds)}
+async def link_of(connection: Connection, store: Store, cart_id: str) -> str | None:
+    """The id of the repeat link that made a cart, if one did."""
+    return await _LINK(connection, store=store.id, cart=cart_id)
+
+
+async def prove(connection: Connection, principal: Principal, draft: Draft) -> tuple[Principal, Draft]:
+    """Who asks for an order, and its draft, once what was said of a repeat link's order has been looked at.
+
+    Raises WrongGuess for what isn't so. Whoever calls this limits how often that may happen.
+    """
+    said = draft.triggers.get(FACTOR)
+    rest = {name: value for name, value in draft.triggers.items() if name != FACTOR}
+    factor = None
+    if principal.cart_id is not None and said is not None:
+        factor = await _FACTOR(connection, store=principal.store.id, cart=principal.cart_id)
+    if factor is None or said is None:
+        return principal, replace(draft, triggers=rest)
+    if not proofs.knows(factor.rule, factor.answers, said):
+        raise WrongGuess(
+            "_repeat_link_factor - does not match the order",
+            pointer=draft.pointer(FACTOR),
+            meta={"error": "wrong_factor"},
         )
-
-
-def knows(answers: list[str], said: str) -> bool:
-    """Whether what was said is one of the answers; blanks, hyphens and capitals don't matter."""
-    return any(_plain(said) == _plain(answer) for answer in answers)
-
-
-def _plain(text: str) -> str:
-    return "".join(text.split()).replace("-", "").casefold()
+    return replace(principal, proven_link_id=factor.repeat_link_id), replace(draft, triggers=rest)

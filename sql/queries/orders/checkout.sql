@@ -23,39 +23,29 @@ left join repeat_links
     on carts.store_id = repeat_links.store_id and carts.repeat_link_id = repeat_links.id
 left join orders as source
     on repeat_links.store_id = source.store_id and repeat_links.order_id = source.id
-where carts.store_id = $1 and carts.id = $2
+where carts.store_id = :store and carts.id = :cart
 for no key update of carts;
 
 -- name: factor
 -- What somebody has to know of the order behind a cart's repeat link, by the store's rule: any of these will do.
 select
-    carts.repeat_link_id,
-    stores.repeat_link_factor as rule,
-    array_remove(
-        case stores.repeat_link_factor
-            when 'email' then array[source.customer_email, customers.email]
-            when 'zip_code' then array[billing.zip_code, shipping.zip_code]
-            else '{}'
-        end,
-        null
-    ) as answers
+    repeat_link_proofs.repeat_link_id,
+    repeat_link_proofs.rule,
+    repeat_link_proofs.customer_id,
+    repeat_link_proofs.answers
 from carts
-inner join stores
-    on carts.store_id = stores.store_id
-inner join repeat_links
-    on carts.store_id = repeat_links.store_id and carts.repeat_link_id = repeat_links.id
-inner join orders as source
-    on repeat_links.store_id = source.store_id and repeat_links.order_id = source.id
-left join customers
-    on source.store_id = customers.store_id and source.customer_id = customers.id
-left join addresses as billing
-    on source.store_id = billing.store_id and source.billing_address_id = billing.id
-left join addresses as shipping
-    on source.store_id = shipping.store_id and source.shipping_address_id = shipping.id
-where carts.store_id = $1 and carts.id = $2;
+inner join repeat_link_proofs
+    on carts.store_id = repeat_link_proofs.store_id and carts.repeat_link_id = repeat_link_proofs.repeat_link_id
+where carts.store_id = :store and carts.id = :cart;
+
+-- name: link
+-- The repeat link that made a cart.
+select carts.repeat_link_id
+from carts
+where carts.store_id = :store and carts.id = :cart;
 
 -- name: make_lines
--- Gives an order ($2) a line, with these ids ($3), for each of these items ($4) of its cart, at $5.
+-- Gives an order a line, with these :ids, for each of these :items of its cart, at :at.
 insert into line_items (
     store_id, id, order_id, sku_id, sku_code, name, image_url, position, options, quantity, currency_code,
     unit_amount_cents, compare_at_amount_cents, discount_cents, total_amount_cents, tax_rate, tax_amount_cents,
@@ -64,7 +54,7 @@ insert into line_items (
 select
     cart_items.store_id,
     given.id,
-    $2 as order_id,
+    :order as order_id,
     cart_items.sku_id,
     cart_items.sku_code,
     cart_items.name,
@@ -79,30 +69,30 @@ select
     cart_items.total_amount_cents,
     cart_items.tax_rate,
     cart_items.tax_amount_cents,
-    $5 as created_at,
-    $5 as updated_at
-from unnest($3::text[], $4::text[]) with ordinality as given (id, cart_item_id, position)
+    :at as created_at,
+    :at as updated_at
+from unnest(:ids::text[], :items::text[]) with ordinality as given (id, cart_item_id, position)
 inner join cart_items
-    on cart_items.store_id = $1 and given.cart_item_id = cart_items.id;
+    on cart_items.store_id = :store and given.cart_item_id = cart_items.id;
 
 -- name: convert
 -- Closes a cart that became an order.
 update carts
 set
     status = 'converted',
-    converted_at = $3,
-    updated_at = $3,
+    converted_at = :at,
+    updated_at = :at,
     version = carts.version + 1
-where carts.store_id = $1 and carts.id = $2;
+where carts.store_id = :store and carts.id = :cart;
 
 -- name: use_link
 -- Counts the order that a repeat link led to; no row when it has led to as many as it may.
 update repeat_links
 set
     uses = repeat_links.uses + 1,
-    updated_at = $3,
+    updated_at = :at,
     version = repeat_links.version + 1
 where
-    repeat_links.store_id = $1 and repeat_links.id = $2
+    repeat_links.store_id = :store and repeat_links.id = :link
     and coalesce(repeat_links.uses < repeat_links.max_uses, true)
 returning repeat_links.id;
