@@ -68,6 +68,7 @@ async def test_a_preview_tells_all_outcomes_and_nothing_of_the_customer(
         "recipient": "S*** R***, 35***",
         "shipping_method_name": "Parcel",
         "payment_method_name": "Wire transfer",
+        "proof": "sign_in",
     }
     told = [outcome["attributes"] for outcome in document["included"]]
     assert [(one["name"], one["status"], one["code"]) for one in told] == [

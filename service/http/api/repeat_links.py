@@ -92,7 +92,6 @@ async def commit(request: Request) -> Response:
         "attributes": {
             "session": made.session,
             "checkout_url": repeat_page.checkout(request, opened, made.session),
-            "proof": opened.proof,
         },
         "relationships": {"cart": {"data": identifier("carts", made.cart_id)}},
     }

@@ -65,8 +65,8 @@ async def _commit(request: Request) -> Response:
         if browser is None:
             again = repeat_urls.url(PATH.removeprefix("/"), order_code, token)
             return notice(request, STALE, status=400, again=again)
-        can_order = checkout(request, opened) is not None and not _is_unproven(opened)
-        made = await repeat_links.commit(connection, opened, browser) if can_order else None
+        can_check_out = checkout(request, opened) is not None
+        made = await repeat_links.commit(connection, opened, browser) if can_check_out else None
         if made is None:
             preview = await repeat_links.preview(connection, opened)
             return _page(request, opened, token, preview, status=409)
@@ -96,19 +96,11 @@ PROOFS = {
     "sign_in": Phrase("At the checkout you sign in, to show that it is you who ordered this before."),
     "zip_code": Phrase("At the checkout you type the postal code of this order, or sign in."),
     "email": Phrase("At the checkout you type the e-mail address of this order, or sign in."),
-    None: Phrase("This was ordered without an account, so the shop may ask at the checkout who you are."),
+    None: Phrase("This was ordered without an account, so this link alone can't order it again: only the shop can."),
 }
-"""What somebody who orders will be asked for; None is for orders that nothing proves but the shop's own checkout."""
-
-UNPROVEN = Phrase(
-    "This was ordered without an account, so it can't be ordered again with this link. Please order in the shop as"
-    " usual."
-)
-
-
-def _is_unproven(opened: Opened) -> bool:
-    """Whether nobody could place the order: nothing proves its customer, and the shop has no checkout of its own."""
-    return opened.proof is None and opened.checkout_url is None
+"""What somebody who orders will be asked for; None is for orders that nothing proves, which the shop's own checkout may
+still take.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +164,6 @@ def _page(request: Request, opened: Opened, token: str, preview: Preview, status
         "pictured": bool(pictures),
         "totals": preview.totals,
         "checkout": target is not None,
-        "unproven": UNPROVEN if _is_unproven(opened) else None,
         "proof": PROOFS[opened.proof],
         "token": token,
         "nonce": _nonce(request, opened.link),

@@ -39,8 +39,9 @@ class Carts(Writer):
         status = cart.coupon_status
         if change.sets("coupon_code") and status is not None and status != "applied":
             pointer = change.draft.pointer("coupon_code")
-            refusal = WrongGuess if status == "unknown" else Invalid
-            raise refusal(COUPON_PROBLEMS[status], pointer=pointer, meta={"error": status})
+            if status == "unknown":
+                raise WrongGuess(COUPON_PROBLEMS[status], pointer=pointer, meta={"error": status})
+            raise Invalid(COUPON_PROBLEMS[status], pointer=pointer, meta={"error": status})
 
     async def before_delete(self, change: Change) -> None:
         """A cart that became an order stays."""
