@@ -13,6 +13,9 @@ PYTHON :=
 # Tests start Python hundreds of times: without bytecode, as images of containers like to have it, each start compiles anew.
 unexport PYTHONDONTWRITEBYTECODE
 
+# The resource type that make new is for.
+TYPE :=
+
 # make test COVERAGE=1 measures what the tests reach.
 COVERAGE :=
 
@@ -39,7 +42,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
 .PHONY: help run test coverage matrix contract chaos year bench bench-copies browser screenshots verify $(CHECKS) format \
-	generated openapi examples docs baseline lock clean stale
+	new generated openapi examples docs baseline lock clean stale
 
 ##@ Use
 help: ## print this
@@ -95,6 +98,10 @@ format: $(VENV)/dev.stamp ## put Python and SQL files in order
 	@$(BIN)/python -m ruff check --fix-only --quiet .
 	@$(BIN)/python -m ruff format .
 	@$(BIN)/python -m sqlfluff fix --quiet sql
+
+new: $(VENV)/dev.stamp ## with a new resource type: write what the tests need of it, and all that is generated (TYPE=gift_messages)
+	@$(BIN)/python -m tests.new "$(TYPE)"
+	@$(MAKE) --no-print-directory generated
 
 generated: examples docs ## write everything that is generated: openapi, examples and docs
 

@@ -39,6 +39,7 @@ class _Copied:
     errors_count = Integer(nullable=False, filter=True, sort=True, doc="How many errors it met.")
     place_target_order = Boolean(
         write=Write.CREATE,
+        guarded=True,
         doc="Whether the new order is placed at once; otherwise, and by default, it stays `pending`.",
     )
     reuse_wallet = Boolean(

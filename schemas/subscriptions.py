@@ -112,7 +112,9 @@ class OrderSubscription(Standard, Tagged):
     activate_by_source_order = Boolean(
         write=Write.BOTH, doc="Whether it is activated when the source order is placed; so by default."
     )
-    place_target_order = Boolean(write=Write.BOTH, doc="Whether new orders are placed at once; so by default.")
+    place_target_order = Boolean(
+        write=Write.BOTH, guarded=True, doc="Whether new orders are placed at once; so by default."
+    )
     renewal_alert_period = Integer(
         minimum=1,
         maximum=720,
@@ -130,6 +132,7 @@ class OrderSubscription(Standard, Tagged):
     )
     max_increase_percent = Rate(
         write=Write.BOTH,
+        guarded=True,
         minimum=0,
         maximum=9999.99,
         doc="A run that would cost more than this much more than the last waits for approval; null: none does.",
@@ -139,14 +142,21 @@ class OrderSubscription(Standard, Tagged):
         "run_all",
         "skip",
         write=Write.BOTH,
+        guarded=True,
         nullable=False,
         doc="What happens after a standstill: one run for all that was missed (the default), all of them, or none.",
     )
-    max_occurrences = Integer(minimum=1, write=Write.BOTH, doc="How often it runs at most; null: without end.")
-    anchor_at = Timestamp(write=Write.UPDATE, doc="The instant that its occurrences are counted from.")
+    max_occurrences = Integer(
+        minimum=1, write=Write.BOTH, guarded=True, doc="How often it runs at most; null: without end."
+    )
+    anchor_at = Timestamp(write=Write.UPDATE, guarded=True, doc="The instant that its occurrences are counted from.")
     starts_at = Timestamp(write=Write.CREATE, filter=True, sort=True)
     expires_at = Timestamp(
-        write=Write.BOTH, filter=True, sort=True, doc="From when it no longer runs; null: without end."
+        write=Write.BOTH,
+        guarded=True,
+        filter=True,
+        sort=True,
+        doc="From when it no longer runs; null: without end.",
     )
     next_run_at = Timestamp(write=Write.UPDATE, filter=True, sort=True, doc="Changing it moves the next run only.")
     last_run_at = Timestamp(filter=True, sort=True)
@@ -175,7 +185,10 @@ class OrderSubscription(Standard, Tagged):
     )
     _resume = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="End the pause now.")
     _run_now = Boolean(
-        write=Write.UPDATE, trigger=True, nullable=False, doc="Run once at once, outside of the schedule."
+        write=Write.UPDATE,
+        trigger=True,
+        nullable=False,
+        doc="Run once at once, outside of the schedule; customers once a day.",
     )
     _unpark = Boolean(
         write=Write.UPDATE,

@@ -10,6 +10,8 @@ from service.principal import Store
 from service.resources import RESOURCES
 from service.store.pool import Connection
 from tests import factories
+from tests.samples import SAMPLES
+from tests.samples.deriving import row
 
 
 @pytest_asyncio.fixture
@@ -127,7 +129,10 @@ async def inhabit(connection: Connection, store: Store) -> dict[str, str]:
         ),
         "events": await outbox.record(connection, store, "orders.place", order, actor=f"customers:{customer}"),
     }
-    for type_ in RESOURCES.keys() - made.keys() - {"tokens"}:
-        table = RESOURCES[type_].resource.table
-        made[type_] = await connection.fetchval(f"select id from {table} where store_id = $1 limit 1", store.id)
+    for type_, entry in RESOURCES.items():
+        if type_ in made or type_ == "tokens":
+            continue
+        table = entry.resource.table
+        there = await connection.fetchval(f"select id from {table} where store_id = $1 limit 1", store.id)
+        made[type_] = there or await insert(table, **row(entry.resource, SAMPLES.get(type_), made))
     return made

@@ -15,6 +15,7 @@ from schemas.relationships import ToMany
 from service.resources import RESOURCES
 from tests.contract.contract import JSON_API, Contract
 from tests.contract.generated.running import Shop
+from tests.samples import SAMPLES, Target
 
 ORIGIN = "http://127.0.0.1:8000"
 """Where examples seem to come from: where `make run` serves."""
@@ -29,75 +30,7 @@ WHOLE = {
 }
 """The types of which one is shown whole."""
 
-LATER = "2030-06-01T00:00:00.000Z"
-
-CREATED: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
-    "customers": ({"email": "robin@example.com", "metadata": {"club": "gold"}}, {"customer_group": "customer_groups"}),
-    "addresses": (
-        {"first_name": "Sam", "last_name": "Sample", "line_1": "Sample Avenue 7", "city": "Sampleton"}
-        | {"zip_code": "0000 AC", "country_code": "NL"},
-        {"customer": "customers"},
-    ),
-    "customer_payment_sources": ({"name": "Invoice", "gateway": "manual"}, {"customer": "customers"}),
-    "tags": ({"name": "seasonal"}, {}),
-    "customer_groups": ({"name": "Staff", "code": "staff"}, {}),
-    "skus": ({"code": "MUG-ENAMEL", "name": "Enamel Mug", "max_quantity": 12}, {}),
-    "prices": ({"currency_code": "EUR", "amount_cents": 1450, "min_quantity": 6}, {"sku": "skus"}),
-    "stock_items": ({"quantity": 100}, {"sku": "made skus"}),
-    "promotions": ({"name": "Welcome", "kind": "percent", "percentage": 10, "coupon_code": "WELCOME10"}, {}),
-    "shipping_methods": ({"name": "Pick-up", "currency_code": "EUR", "price_amount_cents": 0}, {}),
-    "payment_methods": (
-        {"name": "Invoice", "payment_source_type": "wire_transfers", "gateway": "manual", "currency_code": "EUR"},
-        {},
-    ),
-    "carts": ({"customer_email": "robin@example.com"}, {}),
-    "cart_items": ({"sku_code": "TSHIRT-BLUE", "quantity": 2}, {"cart": "made carts"}),
-    "orders": ({"customer_email": "robin@example.com", "reference": "PO-17"}, {}),
-    "line_items": ({"sku_code": "MUG-COTTON", "quantity": 3}, {"order": "made orders"}),
-    "order_copies": ({}, {"source_order": "orders"}),
-    "reorders": ({"stock_policy": "partial"}, {"source_order": "orders"}),
-    "repeat_links": ({"max_uses": 1, "expires_at": LATER}, {"order": "orders"}),
-    "subscription_models": ({"name": "Fresh every week", "frequencies": ["weekly"]}, {}),
-    "order_subscriptions": ({"frequency": "monthly"}, {"source_order": "orders"}),
-    "order_subscription_items": (
-        {"sku_code": "FILTERS-100", "quantity": 1},
-        {"order_subscription": "order_subscriptions"},
-    ),
-    "recurring_order_copies": ({}, {"source_order": "orders", "order_subscription": "order_subscriptions"}),
-    "test_clocks": ({"name": "Next June", "frozen_at": LATER}, {}),
-    "tokens": ({"name": "Storefront", "expires_in": 900}, {"customer": "customers"}),
-}
-"""Type -> what one is created with: attributes, and relationships to the sample of a type, or to one made before."""
-
-CHANGED: dict[str, dict[str, Any]] = {
-    "stores": {"checkout_url": "https://example-store.example.com/checkout?session={session}"},
-    "test_clocks": {"name": "A year from now"},
-    "customers": {"reference": "C-1001", "reference_origin": "erp"},
-    "addresses": {"phone": "+1 202 555 0143"},
-    "customer_payment_sources": {"name": "Invoice, monthly"},
-    "tags": {"name": "season"},
-    "skus": {"max_quantity": 24},
-    "prices": {"amount_cents": 1390},
-    "customer_groups": {"name": "Staff and family"},
-    "promotions": {"percentage": 15},
-    "stock_items": {"quantity": 80},
-    "shipping_methods": {"price_amount_cents": 150},
-    "payment_methods": {"name": "On account"},
-    "carts": {"coupon_code": "SAMPLE10"},
-    "cart_items": {"quantity": 3},
-    "orders": {"reference": "PO-18"},
-    "line_items": {"quantity": 4},
-    "order_copies": {"reference": "PO-19"},
-    "recurring_order_copies": {"reference": "PO-20"},
-    "repeat_links": {"max_uses": 5},
-    "subscription_models": {"frequencies": ["weekly", "monthly"]},
-    "order_subscriptions": {"_skip_next": True},
-    "order_subscription_items": {"quantity": 2},
-    "occurrences": {"_skip": True},
-}
-"""Type -> the attributes that a change of one sends."""
-
-SAMPLES = {
+SHOWN = {
     "orders": "ABCRtyUpBa",
     "order_subscriptions": "BCDRtyUpBa",
     "customers": "sam-sample",
@@ -153,10 +86,10 @@ class Recorder:
 
     def sample(self, type_: str) -> str | None:
         """The id of the resource of a type to look at, if the shop has one."""
-        if type_ not in SAMPLES:
+        if type_ not in SHOWN:
             found = self._look(f"/api/{type_}")["data"]
             return found[0]["id"] if found else None
-        return SAMPLES[type_]
+        return SHOWN[type_]
 
     def _look(self, url: str) -> dict[str, Any]:
         """The document at a URL, of which nothing is kept."""
@@ -165,35 +98,37 @@ class Recorder:
 
     def create(self) -> None:
         """Make one of every type that clients make."""
-        for type_, (attributes, targets) in CREATED.items():
-            relationships = {name: {"data": self._identifier(target)} for name, target in targets.items()}
-            data = {"type": type_, "attributes": attributes} | (
-                {"relationships": relationships} if relationships else {}
-            )
+        for type_, sample in SAMPLES.items():
+            if not sample.created:
+                continue
+            targets = {name: {"data": self._identifier(target)} for name, target in sample.targets.items()}
+            data = {"type": type_, "attributes": sample.attributes} | ({"relationships": targets} if targets else {})
             made = self.ask("POST", f"/api/{type_}?{fields(type_)}", {"data": data}, Prefer="return=representation")
             assert made.status_code == 201, made.text
             self._made[type_] = made.json()["data"]["id"]
 
-    def _identifier(self, words: str) -> dict[str, str | None]:
-        made, _, type_ = words.rpartition(" ")
-        return {"type": type_, "id": self._made[type_] if made else self.sample(type_)}
+    def _identifier(self, target: Target) -> dict[str, str | None]:
+        type_, made = target.type_, self._made.get(target.type_)
+        return {"type": type_, "id": made if target.made else self.sample(type_) or made}
 
     def change(self) -> None:
         """Change one of every type that clients change."""
-        for type_, attributes in CHANGED.items():
+        for type_, sample in SAMPLES.items():
+            if not sample.change:
+                continue
             id_ = self._changeable(type_)
-            data = {"type": type_, "id": id_, "attributes": attributes}
-            answer = self.ask("PATCH", f"/api/{type_}/{id_}?{fields(type_, *attributes)}", {"data": data})
+            data = {"type": type_, "id": id_, "attributes": sample.change}
+            answer = self.ask("PATCH", f"/api/{type_}/{id_}?{fields(type_, *sample.change)}", {"data": data})
             assert answer.status_code == 200, answer.text
 
     def _changeable(self, type_: str) -> str | None:
         if type_ == "occurrences":
-            subscription = SAMPLES["order_subscriptions"]
+            subscription = SHOWN["order_subscriptions"]
             url = f"/api/order_subscriptions/{subscription}/occurrences?filter[status]=planned&sort=-scheduled_at"
             id_: str = self._look(url)["data"][0]["id"]
             return id_
         return (
-            SAMPLES["order_subscriptions"]
+            SHOWN["order_subscriptions"]
             if type_ == "order_subscriptions"
             else self._made.get(type_) or self.sample(type_)
         )
@@ -247,9 +182,9 @@ class Recorder:
             kind="customer",
             Content_Type="application/json",
         )
-        source = {"source_order": {"data": {"type": "orders", "id": SAMPLES["orders"]}}}
+        source = {"source_order": {"data": {"type": "orders", "id": SHOWN["orders"]}}}
         self.ask("POST", "/api/reorder_previews", {"data": {"type": "reorder_previews", "relationships": source}})
-        self.ask("GET", f"/api/order_subscriptions/{SAMPLES['order_subscriptions']}/forecast?page[size]=2")
+        self.ask("GET", f"/api/order_subscriptions/{SHOWN['order_subscriptions']}/forecast?page[size]=2")
         self.ask("GET", "/api/repeat_link_preview", kind="link")
         self.ask("POST", "/api/repeat_link_commits", {"data": {"type": "repeat_link_commits"}}, kind="link")
         operations = [
@@ -269,8 +204,8 @@ class Recorder:
 
     def err(self) -> None:
         """Mistakes, one for each answer to them that can be had without breaking anything."""
-        order = f"/api/orders/{SAMPLES['orders']}"
-        data = {"type": "orders", "id": SAMPLES["orders"], "attributes": {"customer_email": "nobody", "number": "1"}}
+        order = f"/api/orders/{SHOWN['orders']}"
+        data = {"type": "orders", "id": SHOWN["orders"], "attributes": {"customer_email": "nobody", "number": "1"}}
         self.ask("GET", f"{order}?include=nothing")
         self.ask("GET", "/api/orders?filter[status]=lost&sort=colour")
         self.ask("DELETE", f"{order}?force=true")

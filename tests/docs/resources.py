@@ -8,7 +8,7 @@ from inspect import getdoc
 
 from schemas.fields import Write
 from schemas.kinds import Kind
-from schemas.relationships import ToMany
+from schemas.relationships import ToMany, ToOne
 from service.jsonapi.filters import filterable
 from service.jsonapi.sorting import sortable
 from service.resources import RESOURCES, Entry
@@ -16,11 +16,11 @@ from service.resources import RESOURCES, Entry
 _HEAD = """# Resources
 
 Every type, made from the same declarations as [`/openapi.yaml`](/openapi.yaml). *Sent* says when a client may send a
-field: when it creates a resource, when it changes one, or both; the service sets the rest. *Selects* says whether
-collections can be filtered and sorted by it, see [Filtering](filtering.md). All types have `id`, and in their `meta`
-`mode` (`test` or `live`) and `version`.
+field: when it creates a resource, when it changes one, or both; the service sets the rest. Fields marked *shop* are for
+integrations: from a customer another value is 403. *Selects* says whether collections can be filtered and sorted by it,
+see [Filtering](filtering.md). All types have `id`, and in their `meta` `mode` (`test` or `live`) and `version`.
 """
-_SENT = {Write.CREATE: "create", Write.UPDATE: "change", Write.BOTH: "create, change"}
+_SENT = {Write.NEVER: "", Write.CREATE: "create", Write.UPDATE: "change", Write.BOTH: "create, change"}
 
 
 def page() -> str:
@@ -40,7 +40,7 @@ def _section(type_: str, entry: Entry) -> Iterator[str]:
     yield from table(
         ("attribute", "type", "sent", "selects", "meaning"),
         (
-            (f"`{name}`", _type(field), _SENT.get(field.write, ""), _selects(name, kinds), _about(field))
+            (f"`{name}`", _type(field), _sent(field), _selects(name, kinds), _about(field))
             for name, field in {**resource.attributes, **resource.triggers}.items()
         ),
     )
@@ -50,12 +50,17 @@ def _section(type_: str, entry: Entry) -> Iterator[str]:
             (
                 f"`{name}`",
                 f"{'many' if isinstance(found, ToMany) else 'one of'} [{found.type_}](#{found.type_})",
-                _SENT.get(found.write, ""),
+                _sent(found),
                 _line(str(found.metadata.get("description", ""))),
             )
             for name, found in resource.relationships.items()
         ),
     )
+
+
+def _sent(field: Kind | ToOne | ToMany) -> str:
+    """When a client may send a field, and whether customers may not."""
+    return f"{_SENT[field.write]}: shop" if field.write and field.guarded else _SENT[field.write]
 
 
 def _type(field: Kind) -> str:

@@ -21,8 +21,8 @@ import orjson
 
 from service import clock
 from service.errors import ApiError, Conflict, Forbidden, Invalid, InvalidState, NotFound, raise_all
-from service.jsonapi.body import Draft
-from service.operations.copies import targets
+from service.jsonapi.body import Draft, read_only
+from service.operations.copies import extra_runs, targets
 from service.operations.copies.targets import CopyFailed, Target
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
@@ -72,12 +72,18 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
     """POST /api/recurring_order_copies: a pending copy and the job that makes it, an extra run outside of the schedule.
 
     Raises NotFound for an order or subscription that the token can't see, Invalid where the subscription
-    doesn't run or repeats another order, Conflict when the id is taken.
+    doesn't run or repeats another order, Conflict when the id is taken, ReadOnly for what the sender can't set, and
+    TooManyRequests for a customer who had an extra run today.
     """
+    raise_all([read_only(echo.name, echo.pointer) for echo in draft.echoes])
     store, at = principal.store, clock.now(principal.store)
     subscription_id, order_id = draft.related("order_subscription"), draft.related("source_order")
     found = await connection.fetchrow(COPIES["sources"], store.id, subscription_id, order_id, principal.customer_id)
     raise_all(_problems(found, subscription_id, order_id))
+    refusal = await extra_runs.too_soon(
+        connection, principal, str(subscription_id), draft.pointer("order_subscription")
+    )
+    raise_all([refusal] if refusal else [])
     copy_id = await connection.fetchval(
         COPIES["create"],
         store.id,

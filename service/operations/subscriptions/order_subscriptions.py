@@ -14,7 +14,7 @@ from typing import Any, Final
 from service import clock
 from service.errors import Invalid, InvalidState
 from service.jsonapi.body import blank, not_found
-from service.operations.copies import recurring_order_copies
+from service.operations.copies import extra_runs, recurring_order_copies
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.generic.change import Change
@@ -72,6 +72,8 @@ class OrderSubscriptions(Writer):
         await _check_offered(change)
         for verb in _asked(change):
             self._do(change, verb)
+        if "run_now" in change.happened:
+            await _check_extra_run(change)
         if not change.problems:
             await self._schedule(change)
 
@@ -275,6 +277,12 @@ async def _standing(connection: Connection, store: Store, columns: Columns) -> S
 def _asked(change: Change) -> list[str]:
     """The verbs that were sent, without their underscore, in the order of the table."""
     return [verb for verb in SUBSCRIPTION_VERBS if change.draft.triggers.get(f"_{verb}", False)]
+
+
+async def _check_extra_run(change: Change) -> None:
+    pointer = change.draft.pointer("_run_now")
+    if refusal := await extra_runs.too_soon(change.connection, change.principal, change.id, pointer):
+        change.problems.append(refusal)
 
 
 def _activated(change: Change) -> dict[str, Any] | None:

@@ -19,6 +19,27 @@ left join orders
         and ($4::text is null or orders.customer_id = $4)
 where stores.store_id = $1;
 
+-- name: lock_subscription
+-- The subscription for which a customer asks for an extra run, locked, so that each sees the ones before.
+select order_subscriptions.id
+from order_subscriptions
+where order_subscriptions.store_id = :store and order_subscriptions.id = :subscription
+for no key update;
+
+-- name: extra_runs
+-- The extra runs of a subscription that were asked for after an instant: how many, when the oldest was, and when the
+-- newest that made an order, or still may.
+select
+    count(*) as asked,
+    min(order_factories.created_at) as asked_at,
+    max(order_factories.created_at) filter (
+        where order_factories.status in ('pending', 'in_progress', 'completed')
+    ) as made_at
+from order_factories
+where
+    order_factories.store_id = :store and order_factories.order_subscription_id = :subscription
+    and order_factories.occurrence_id is null and order_factories.created_at > :since;
+
 -- name: create
 -- A pending copy; no row when the id is taken.
 insert into order_factories (
