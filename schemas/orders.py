@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from schemas.conditions import Empty
-from schemas.fields import Personal, Write
+from schemas.fields import HARMLESS, Personal, Write
 from schemas.kinds import (
     Boolean,
     Cents,
@@ -135,7 +137,17 @@ class Order(Standard, Tagged):
         " runs is asked for at once.",
     )
     _refresh_prices = Boolean(
-        write=Write.UPDATE, trigger=True, doc="Brings the lines of a pending order to the prices of today."
+        write=Write.UPDATE,
+        trigger=True,
+        doc="Brings a pending order to what it comes to today: prices, promotions, shipping, payment costs and taxes.",
+    )
+    _due_amount_cents = Integer(
+        minimum=0,
+        write=Write.UPDATE,
+        trigger=True,
+        nullable=False,
+        doc="Together with `_refresh_prices`: what is to be due after it, as the refusal of `_place` named it. When it"
+        " is another amount by then, nothing changes. Required where the same request places the order.",
     )
     _cancel = Boolean(
         write=Write.UPDATE,
@@ -198,6 +210,7 @@ class Order(Standard, Tagged):
         type_ = "orders"
         owner = "customer"
         guest = "cart"
+        internal: ClassVar = {"coupon_counted": HARMLESS}
         # As of its cart.
         unmasked = (Empty("customer"), Empty("repeat_link"))
 
@@ -282,3 +295,4 @@ class LineItem(Standard):
         type_ = "line_items"
         owner = "order.customer"
         guest = "order.cart"
+        internal: ClassVar = {"price_mode": HARMLESS, "stock_taken": HARMLESS}

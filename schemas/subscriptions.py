@@ -147,9 +147,16 @@ class OrderSubscription(Standard, Tagged):
         doc="What happens after a standstill: one run for all that was missed (the default), all of them, or none.",
     )
     max_occurrences = Integer(
-        minimum=1, write=Write.BOTH, guarded=True, doc="How often it runs at most; null: without end."
+        minimum=1,
+        write=Write.BOTH,
+        guarded=True,
+        doc="How often it runs at most, without those that fail; null: without end.",
     )
-    anchor_at = Timestamp(write=Write.UPDATE, guarded=True, doc="The instant that its occurrences are counted from.")
+    anchor_at = Timestamp(
+        write=Write.UPDATE,
+        guarded=True,
+        doc="The instant that its occurrences are counted from. Other edits keep its day and time on the wall clock.",
+    )
     starts_at = Timestamp(write=Write.CREATE, filter=True, sort=True)
     expires_at = Timestamp(
         write=Write.BOTH,
@@ -163,6 +170,7 @@ class OrderSubscription(Standard, Tagged):
     paused_until = Timestamp(doc="Runs before this instant are left out.")
     parked_at = Timestamp(doc="When it was stopped because it ran far too often.")
     parked_reason = Text(harmless=True)
+    ended_at = Timestamp(doc="Since when it has no run to come: it expired, or ran `max_occurrences` times.")
     cancelled_at = Timestamp()
     occurrencies = Integer(nullable=False, doc="How often it ran.")
     errors_count = Integer(nullable=False, doc="How many of its runs failed.")
@@ -236,6 +244,9 @@ class OrderSubscription(Standard, Tagged):
         internal: ClassVar = dict.fromkeys(
             (
                 "anchor_index",
+                "anchor_wall",
+                "phase_on",
+                "phase_at",
                 "next_index",
                 "unparked_at",
                 "alerted_run_at",
@@ -330,7 +341,8 @@ class Occurrence(Standard):
     reason = Text(
         harmless=True,
         doc="Why it is not where the anchor puts it (`clamped`, `clock_forward`, `clock_back`, `moved`), was skipped"
-        " (`asked`, `paused`, `rejected`, `cancelled`) or missed (`catchup`, `approval`).",
+        " (`asked`, `paused`, `ended`, `parked`, `passed_over`, `rejected`, `cancelled`)"
+        " or missed (`catchup`, `approval`).",
     )
 
     _skip = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave it out.")

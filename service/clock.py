@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -31,6 +31,15 @@ def now(store: HasClock | None = None) -> datetime:
         return store.frozen_at
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
+"""The last instant that there is."""
+
+
+def later(at: datetime, by: timedelta) -> datetime:
+    """An instant so much later, but not after the last one."""
+    return at + min(by, LATEST - at)
 
 
 class _Ulids:

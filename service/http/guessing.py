@@ -101,7 +101,7 @@ async def _guesses(request: Request, principal: Principal, draft: Draft) -> list
         if link_id is not None:
             key = f"wrong_factors/{link_id}/{network}"
             found.append(_Guess(store.id, FACTORS, key, FACTORS_OF_LINK, link_id))
-    if draft.attributes.get("coupon_code") is not None and draft.resource.type_ == "carts":
+    if draft.attributes.get("coupon_code") is not None and draft.resource.type_ in ("carts", "orders"):
         integration = principal.owner is None
         ceiling = RateLimitItemPerMinute(COUPONS_OF_NETWORK * (10 if integration else 1), 10, namespace="wrong_coupons")
         who = f"cart:{draft.id}" if integration and draft.id is not None else limits.who(request, principal)

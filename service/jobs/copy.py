@@ -15,8 +15,10 @@ from service.jobs.metrics import COPIES, LATENESS
 from service.operations.copies import recurring_order_copies
 from service.operations.copies.recurring_order_copies import Claim
 from service.operations.copies.targets import CopyFailed
+from service.operations.events import outbox
 from service.operations.generic.numbers import Numbers
 from service.operations.orders import order_copies
+from service.operations.subscriptions import ledgers
 from service.store.pool import Database, is_away
 
 log = structlog.get_logger("reprise.copies")
@@ -128,5 +130,7 @@ class CopyJob:
     async def _fail(self, claim: Claim, failure: CopyFailed) -> None:
         log.info("copy failed", store_id=claim.store.id, copy_id=claim.copy_id, errors=failure.messages)
         async with self._database.transaction() as connection:
-            await recurring_order_copies.fail(connection, claim, failure.messages)
+            subscription_id = await recurring_order_copies.fail(connection, claim, failure.messages)
+            if subscription_id is not None:
+                await ledgers.reopen(connection, claim.store, subscription_id, actor=outbox.WORKER)
         COPIES.labels(claim.kind, "failed").inc()

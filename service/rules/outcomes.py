@@ -29,7 +29,8 @@ class SourceLine:
     """A line of the order that is repeated, as it was bought.
 
     `sku_id` is None when the line is of no sku (promotions, shipments, fees) or of one that was never known.
-    `options` is what was chosen (name to value); `with_coupon` says that the order used a coupon.
+    `options` is what was chosen (name to value); `with_coupon` says that the order used a coupon, `agreed` that the
+    price was agreed on: the line needs none of today's.
     """
 
     id: str
@@ -42,6 +43,7 @@ class SourceLine:
     currency_code: str
     unit_amount_cents: int
     with_coupon: bool = False
+    agreed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +102,14 @@ class Policy:
     """What a decision takes into account.
 
     `stock`: `ignore` it, take what is there (`partial`), or `skip` lines that can't be had whole. `limits`: whether a
-    sku's minimum, maximum and step bind. `merge`: whether equal lines become one, as in a cart, or stay apart, as in an
-    order.
+    sku's minimum, maximum and step bind; `limits_agreed`: whether they also do where all lines of a sku have agreed
+    prices, since quantities are agreed on together with prices. `merge`: whether equal lines become one, as in a cart,
+    or stay apart, as in an order.
     """
 
     stock: StockPolicy = "ignore"
     limits: bool = True
+    limits_agreed: bool = False
     merge: bool = True
 
 
@@ -243,11 +247,11 @@ class _Shares:
 def _share(lines: Sequence[SourceLine], item: CatalogueItem, in_cart: int, policy: Policy) -> _Shares:
     """Price, quantity limits and stock, in this order, for all lines of one sku together."""
     shares = _Shares({line.id: line.quantity for line in lines})
+    priced_today = [line.id for line in lines if not line.agreed]
     without_price = "currency_mismatch" if item.priced_elsewhere else "no_price"
     if item.price(in_cart + shares.total) is None:
-        shares.skip(shares.quantities, without_price)
-        return shares
-    if policy.limits:
+        shares.skip(priced_today, without_price)
+    if policy.limits and shares.total and (priced_today or policy.limits_agreed):
         _limit(shares, item, in_cart)
     if policy.stock == "skip" and item.stock is not None:
         _refuse_beyond_stock(shares, item, in_cart, policy)
@@ -256,7 +260,7 @@ def _share(lines: Sequence[SourceLine], item: CatalogueItem, in_cart: int, polic
     shares.price = item.price(in_cart + shares.total)
     if shares.price is None:
         # What is left of the lines is too little for any price.
-        shares.skip(shares.quantities, without_price)
+        shares.skip(priced_today, without_price)
     return shares
 
 
@@ -308,10 +312,11 @@ def _refuse_beyond_stock(shares: _Shares, item: CatalogueItem, in_cart: int, pol
 
 def _outcome(line: SourceLine, item: CatalogueItem, shares: _Shares, in_cart: int) -> Outcome:
     quantity, code = shares.quantities[line.id], shares.codes.get(line.id)
+    price = Price(1, line.unit_amount_cents) if line.agreed else shares.price
     if not quantity:
-        return Outcome(line, item, "skipped", code, 0, shares.price)
-    notices = _notices(line, item, shares.price, in_cart + shares.total)
-    return Outcome(line, item, "adjusted" if code else "added", code, quantity, shares.price, notices)
+        return Outcome(line, item, "skipped", code, 0, price)
+    notices = _notices(line, item, price, in_cart + shares.total)
+    return Outcome(line, item, "adjusted" if code else "added", code, quantity, price, notices)
 
 
 def _notices(line: SourceLine, item: CatalogueItem, price: Price | None, total: int) -> tuple[str, ...]:

@@ -1,8 +1,10 @@
 """The calendar of a subscription: when its occurrences fall, as a pure function of anchor, time zone and frequency.
 
-Occurrence `index` falls `index - anchor_index` periods after the anchor, counted on the wall clock of the time zone and
-always from the anchor itself: month ends clamp (31 January, 28 February, 31 March) and never drift. A wall time that a
-change of clocks leaves out becomes the first instant after it, one that comes twice is taken once, the first time.
+The anchor is a day and a time on the wall clock of the time zone. Occurrence `index` falls `index - anchor_index`
+periods after it, always counted from the anchor itself: month ends clamp (31 January, 28 February, 31 March) and never
+drift. A wall time that a change of clocks leaves out becomes the first instant after it, one that comes twice is taken
+once, the first time. Another frequency or time zone keeps the day and the time of the anchor: only where periods are
+counted from, the phase, follows what ran last.
 
 Hours are hours that pass, whatever clocks do. A crontab's occurrences are its matches after the anchor, one by one;
 around changes of clocks they follow Debian's cron: what is left out comes right after, and nothing comes twice.
@@ -13,7 +15,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import count
 from typing import Final, Literal, NamedTuple
@@ -45,6 +47,10 @@ NAMED: Final = (HOURLY, *DAYS, *MONTHS)
 """The frequencies that have a name (Commerce Layer's); every other one is a crontab."""
 
 _PROBE = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+UNCOUNTABLE: Final = (LookupError, ValueError, OverflowError, RuntimeError)
+"""What a calendar raises that can't be read, or not so far ahead."""
 
 
 class FrequencyError(ValueError):
@@ -90,9 +96,12 @@ def _check_crontab(expression: str) -> None:
 class Calendar:
     """When a subscription's occurrences fall.
 
-    `anchor_at` is an aware instant, where the occurrence `anchor_index` falls; `timezone` an IANA name. With `last_day`
-    all others fall on the last day of their month, at the anchor's time of day. Raises FrequencyError for a frequency
-    that there is not, ZoneInfoNotFoundError for such a time zone.
+    `anchor_at` is an aware instant, `timezone` an IANA name, `wall` what the clock there shows at the anchor; None
+    where it shows just that, and another time where it leaves that time out. The occurrence `anchor_index` falls at the
+    anchor, or, where a phase is given, in the period of that day (`phase_on`); a crontab's is taken to fall at an
+    instant (`phase_at`). With `last_day` all fall on the last day of their month, at the anchor's time of day.
+
+    Raises FrequencyError for a frequency that doesn't exist, ZoneInfoNotFoundError for such a time zone.
     """
 
     anchor_at: datetime
@@ -100,19 +109,29 @@ class Calendar:
     frequency: str
     anchor_index: int = 0
     last_day: bool = False
+    wall: datetime | None = None
+    phase_on: date | None = None
+    phase_at: datetime | None = None
 
     def __post_init__(self) -> None:
         check_frequency(self.frequency, last_day=self.last_day)
         ZoneInfo(self.timezone)
 
+    @property
+    def wall_clock(self) -> datetime:
+        """Day and time of the anchor on the wall clock, without a time zone."""
+        if self.wall is not None:
+            return self.wall
+        return self.anchor_at.astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None, fold=0)
+
     def date(self, index: int) -> Date:
-        """Where the occurrence of this index falls. Raises ValueError for one before the anchor."""
+        """Where the occurrence of this index falls. Raises ValueError for one before `anchor_index`."""
         return next(self.dates(index))
 
     def dates(self, index: int) -> Iterator[Date]:
-        """Where the occurrences fall from this index on, without end. Raises ValueError for one before the anchor.
+        """Where the occurrences fall from this index on, without end. Raises ValueError for one before `anchor_index`.
 
-        A crontab's are found by walking from the anchor.
+        A crontab's are found by walking from there.
         """
         steps = index - self.anchor_index
         if steps < 0:
@@ -125,33 +144,34 @@ class Calendar:
         return (self._step(step) for step in count(steps))
 
     def first_after(self, at: datetime) -> int:
-        """The index of the first occurrence that falls later than an aware instant, the anchor's included."""
-        if at < self.anchor_at:
-            return self.anchor_index
+        """The index of the first occurrence from `anchor_index` on that falls later than an aware instant."""
         if self.frequency not in NAMED:
             return next(index for index, date in enumerate(self._matches(), self.anchor_index) if date.at > at)
-        most = int((at - self.anchor_at) / _shortest(self.frequency)) + 2
+        first = self._step(0).at
+        if at < first:
+            return self.anchor_index
+        most = int((at - first) / _shortest(self.frequency)) + 2
         return self.anchor_index + bisect_right(range(most + 1), at, key=lambda step: self._step(step).at)
 
     def _step(self, step: int) -> Date:
-        if step == 0:
+        if step == 0 and self.phase_on is None and (self.wall is None or not self.last_day):
             return Date(self.anchor_at, "anchor")
+        zone, anchor = ZoneInfo(self.timezone), self.wall_clock
+        phase = anchor if self.phase_on is None else datetime.combine(self.phase_on, anchor.time())
         if self.frequency == HOURLY:
-            return Date(self.anchor_at + timedelta(hours=step), "anchor")
-        zone = ZoneInfo(self.timezone)
-        anchor = self.anchor_at.astimezone(zone).replace(tzinfo=None, fold=0)
+            start = self.anchor_at if self.phase_on is None else _instant(phase, zone, "anchor").at
+            return Date(start + timedelta(hours=step), "anchor")
         if self.frequency in DAYS:
-            return _instant(anchor + timedelta(days=step * DAYS[self.frequency]), zone, "anchor")
+            return _instant(phase + timedelta(days=step * DAYS[self.frequency]), zone, "anchor")
         day = 31 if self.last_day else anchor.day
-        wall = anchor + relativedelta(months=step * MONTHS[self.frequency], day=day)
+        wall = phase + relativedelta(months=step * MONTHS[self.frequency], day=day)
         return _instant(wall, zone, "clamped" if wall.day < anchor.day else "anchor")
 
     def _matches(self) -> Iterator[Date]:
-        """The anchor, then every match of the crontab after it."""
-        yield Date(self.anchor_at, "anchor")
-        zone = ZoneInfo(self.timezone)
-        last = self.anchor_at
-        crontab = CronSim(self.frequency, last.astimezone(zone))
+        """The instant that a crontab is counted from, then every match after it."""
+        last = self.anchor_at if self.phase_at is None else self.phase_at
+        yield Date(last, "anchor")
+        crontab = CronSim(self.frequency, last.astimezone(ZoneInfo(self.timezone)))
         while True:
             at = next(crontab).astimezone(UTC)
             # Around changes of clocks the same instant, or one before the start, may come up.
@@ -161,16 +181,40 @@ class Calendar:
 
 
 def anchored(calendar: Calendar, next_index: int, after: datetime) -> Calendar:
-    """The same frequency from the same anchor, so counted that `next_index` is its first occurrence after an instant.
+    """The same calendar, so counted that `next_index` is its first occurrence after an instant.
 
-    This is how a subscription takes up a new frequency, time zone or anchor: indexes go on without a gap, nothing that
-    lies behind is made up for, and no occurrence comes twice.
+    Indexes go on without a gap, nothing that lies behind is made up for, and no occurrence comes twice.
     """
     if calendar.frequency not in NAMED:
         start = max(calendar.anchor_at, after)
-        return replace(calendar, anchor_at=start, anchor_index=next_index - (calendar.anchor_at <= after))
+        return replace(calendar, phase_at=start, anchor_index=next_index - (calendar.anchor_at <= after))
     counted = replace(calendar, anchor_index=0)
     return replace(calendar, anchor_index=next_index - counted.first_after(after))
+
+
+def changed(
+    calendar: Calendar, frequency: str, timezone: str, *, last_day: bool, last_at: datetime | None = None
+) -> Calendar:
+    """The calendar with another frequency or time zone, or on other days, from the same day and time on the wall clock.
+
+    Another frequency counts its periods from the last nominal run, `last_at`, or from the anchor where nothing has run.
+    """
+    wall, phase_on = calendar.wall_clock, calendar.phase_on
+    if frequency != calendar.frequency:
+        phase_on = None if last_at is None else last_at.astimezone(ZoneInfo(calendar.timezone)).date()
+    anchor_at = calendar.anchor_at
+    if timezone != calendar.timezone:
+        anchor_at = _instant(wall, ZoneInfo(timezone), "anchor").at
+    return Calendar(
+        anchor_at,
+        timezone,
+        frequency,
+        calendar.anchor_index,
+        last_day=last_day,
+        wall=wall,
+        phase_on=phase_on,
+        phase_at=calendar.phase_at if frequency == calendar.frequency else None,
+    )
 
 
 def _shortest(frequency: str) -> timedelta:

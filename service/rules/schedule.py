@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import count, islice, takewhile
 from typing import Final, Literal
 
-from service.rules.recurrence import Calendar
+from service.rules.recurrence import Calendar, Date
 from service.texts import Phrase
 
 Status = Literal["planned", "due", "skipped", "missed"]
@@ -51,8 +51,9 @@ class Entry:
 class Standing:
     """How a running subscription stands. Instants are aware.
 
-    `entries` are its rows from `next_index` on, by index; `runs_left` is None when their number has no end. Occurrences
-    at `expires_at` or later don't come up any more, those before `paused_until` are left out.
+    `entries` are its rows from `next_index` on, by index, and `last` the one before them; `runs_left` is None when
+    their number has no end. Occurrences at `expires_at` or later don't come up any more, those before `paused_until`
+    are left out. One that has `ended`, or is `parked`, runs nothing until somebody changes that.
     """
 
     calendar: Calendar
@@ -62,19 +63,23 @@ class Standing:
     paused_until: datetime | None = None
     runs_left: int | None = None
     catchup_policy: CatchupPolicy = "run_once"
+    last: Entry | None = None
+    ended: bool = False
+    parked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Advance:
     """What a look at the clock leads to.
 
-    `entries` are the rows to write, those to be made and those that change. The next occurrence is `next_index`; it
-    runs at `next_run_at`, None when there is none any more.
+    `entries` are the rows to write, those to be made and those that change, `gone` the indexes of rows that won't come
+    any more. The next occurrence is `next_index`; it runs at `next_run_at`, None when there is none any more.
     """
 
     entries: Sequence[Entry]
     next_index: int
     next_run_at: datetime | None
+    gone: Sequence[int] = ()
 
     @property
     def due(self) -> list[Entry]:
@@ -105,18 +110,38 @@ def forecast(standing: Standing, now: datetime) -> Iterator[Entry]:
     yield from upcoming(replace(standing, next_index=step.next_index, runs_left=left))
 
 
-def plan(standing: Standing, ledger: Mapping[int, Entry] | None = None, *, horizon: int = HORIZON) -> Advance:
+def plan(
+    standing: Standing, now: datetime, ledger: Mapping[int, Entry] | None = None, *, horizon: int = HORIZON
+) -> Advance:
     """Plan the next occurrences and find the one that runs next, which may be overdue; nothing is settled.
 
     `ledger` are the rows as they are written, when the standing's differ from them.
     """
     written = standing.entries if ledger is None else ledger
+    furthest = max(written, default=0)
+    reached: dict[int, Entry] = {}
     # A pause is not noted before its time: it may be ended early.
-    unpaused = zip(_walk(standing), islice(upcoming(standing), horizon), strict=False)
-    ahead = {**standing.entries, **{entry.index: entry for entry, _ in unpaused}}
-    runs = (entry.scheduled_at for entry in _runs(standing))
+    for entry, _ in zip(_walk(standing), upcoming(standing), strict=False):
+        if len(reached) >= horizon and entry.index > furthest:
+            break
+        reached[entry.index] = entry
+    ahead = {**standing.entries, **reached}
     unwritten = [entry for index, entry in sorted(ahead.items()) if written.get(index) != entry]
-    return Advance(unwritten, standing.next_index, next(runs, None))
+    beyond = [
+        index
+        for index, entry in written.items()
+        if index >= standing.next_index
+        and entry.status == "planned"
+        and entry.scheduled_at > now
+        and index not in reached
+    ]
+    next_run = next(_runs(standing), None)
+    return Advance(
+        [entry for entry in unwritten if entry.index not in beyond],
+        standing.next_index,
+        None if next_run is None else next_run.scheduled_at,
+        sorted(beyond),
+    )
 
 
 def skip_next(standing: Standing) -> Standing:
@@ -126,13 +151,50 @@ def skip_next(standing: Standing) -> Standing:
 
 
 def move_next(standing: Standing, to: datetime) -> Standing:
-    """The same with its next run moved. Raises NotMovable when it has none, or would come behind the one after it."""
+    """The same with its next run moved. Raises NotMovable when it can't be moved there."""
     following, after = (*islice(_runs(standing), 2), None, None)[:2]
     if following is None:
         raise NotMovable(Phrase("the subscription has no next run"))
     if after is not None and to >= after.scheduled_at:
         raise NotMovable(Phrase("must be before the run after it"))
+    check_within(standing, to)
     return _with(standing, replace(following, scheduled_at=to, reason="moved"))
+
+
+def move_over(standing: Standing, to: datetime) -> Standing:
+    """The same with its next run at an instant, and what would come up before then left out.
+
+    The last occurrence that would come up until then is moved there, or the first after it. Raises NotMovable as
+    `move_next` does.
+    """
+    check_within(standing, to)
+    before = list(takewhile(lambda entry: entry.scheduled_at <= to, _runs(standing)))
+    following = before.pop() if before else next(_runs(standing), None)
+    if following is None:
+        raise NotMovable(Phrase("the subscription has no next run"))
+    for entry in before:
+        standing = _with(standing, replace(entry, status="skipped", reason="passed_over"))
+    if following.scheduled_at == to:
+        return standing
+    return _with(standing, replace(following, scheduled_at=to, reason="moved"))
+
+
+def move(standing: Standing, index: int, to: datetime) -> Standing:
+    """The same with an occurrence to come moved. Raises NotMovable where it would leave its place among the others."""
+    near = {entry.index: entry for entry in takewhile(lambda entry: entry.index <= index + 1, dates(standing))}
+    before = near.get(index - 1, standing.last)
+    if (before is not None and to <= before.scheduled_at) or to >= near[index + 1].scheduled_at:
+        raise NotMovable(Phrase("must be after the occurrence before it, and before the one after it"))
+    check_within(standing, to)
+    return _with(standing, replace(near[index], scheduled_at=to, reason="moved"))
+
+
+def check_within(standing: Standing, to: datetime) -> None:
+    """Raise NotMovable for an instant at which nothing would run: in the pause, or once all is over."""
+    if standing.paused_until is not None and to < standing.paused_until:
+        raise NotMovable(Phrase("must not be before the end of the pause"))
+    if standing.expires_at is not None and to >= standing.expires_at:
+        raise NotMovable(Phrase("must be before the subscription expires"))
 
 
 def _runs(standing: Standing) -> Iterator[Entry]:
@@ -151,23 +213,34 @@ def advance(standing: Standing, now: datetime, *, horizon: int = HORIZON) -> Adv
     left = _runs_left(standing.runs_left, settled)
     next_index = standing.next_index + len(settled)
     entries = {index: entry for index, entry in standing.entries.items() if index >= next_index}
-    ahead = plan(replace(standing, next_index=next_index, entries=entries, runs_left=left), horizon=horizon)
+    ahead = plan(replace(standing, next_index=next_index, entries=entries, runs_left=left), now, horizon=horizon)
     changed = [entry for entry in settled if standing.entries.get(entry.index) != entry]
     return replace(ahead, entries=[*changed, *ahead.entries])
 
 
 def _walk(standing: Standing) -> Iterator[Entry]:
     """The occurrences from the next one on until the subscription expires, as ledger and calendar have them."""
-    if standing.runs_left == 0:
+    if standing.runs_left is not None and standing.runs_left <= 0:
         return
-    dates = standing.calendar.dates(standing.next_index)
-    for index, date in zip(count(standing.next_index), dates, strict=False):
-        entry = standing.entries.get(index)
-        if entry is None:
-            entry = Entry(index, date.at, date.at, reason=None if date.reason == "anchor" else date.reason)
+    for entry in dates(standing):
         if standing.expires_at is not None and entry.scheduled_at >= standing.expires_at:
             return
         yield entry
+
+
+def dates(standing: Standing) -> Iterator[Entry]:
+    """The occurrences from the next one on without end, as ledger and calendar have them."""
+    calendar = standing.calendar
+    # What came up before the calendar was changed has its rows.
+    first = max(standing.next_index, calendar.anchor_index)
+    yield from (standing.entries[index] for index in range(standing.next_index, first))
+    for index, date in zip(count(first), calendar.dates(first), strict=False):
+        yield standing.entries.get(index) or entry_of(index, date)
+
+
+def entry_of(index: int, date: Date) -> Entry:
+    """An occurrence as the calendar has it."""
+    return Entry(index, date.at, date.at, reason=None if date.reason == "anchor" else date.reason)
 
 
 def _paused(entry: Entry, standing: Standing) -> Entry:

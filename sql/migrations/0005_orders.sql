@@ -5,6 +5,7 @@
 -- An order. code is the number as customers see it on their papers. Addresses are snapshots. Discounts are zero
 -- or negative; the total is the sum of the other amounts, to which taxes come unless they are included. A copy
 -- points at its source order, the first order of a line of copies, its subscription and its occurrence.
+-- coupon_counted says that the coupon counts this order among its uses.
 create table orders (
     store_id bigint not null,
     id text collate "C" not null,
@@ -21,6 +22,7 @@ create table orders (
     currency_code text not null,
     tax_included boolean not null default true,
     coupon_code text,
+    coupon_counted boolean not null default false,
     billing_address_id text collate "C",
     shipping_address_id text collate "C",
     shipping_method_id text collate "C",
@@ -148,7 +150,9 @@ create index orders_by_reference on orders (store_id, reference, id);
 create index orders_by_reference_origin on orders (store_id, reference_origin, id) where reference_origin is not null;
 
 -- A line of an order, as it was bought. item_type says what it stands for: a sku or, as in Commerce Layer, costs
--- and discounts. The total is the quantity times the unit price plus the options, before the discount.
+-- and discounts. The total is the quantity times the unit price plus the options, before the discount. price_mode says
+-- whose price it has until the order is placed: the catalogue's (current), or one that was agreed on (fixed). stock_taken
+-- is what was taken out of the stock for it, and is given back.
 create table line_items (
     store_id bigint not null,
     id text collate "C" not null,
@@ -165,10 +169,12 @@ create table line_items (
     unit_amount_cents bigint not null,
     compare_at_amount_cents bigint,
     options_amount_cents bigint not null default 0,
+    price_mode text not null default 'fixed',
     discount_cents bigint not null default 0,
     total_amount_cents bigint not null,
     tax_rate numeric(7, 6) not null default 0,
     tax_amount_cents bigint not null default 0,
+    stock_taken bigint not null default 0,
     frequency text,
     created_at timestamptz(3) not null,
     updated_at timestamptz(3) not null,
@@ -198,6 +204,8 @@ create table line_items (
     constraint line_items_of_skus_have_no_negative_amount check (
         item_type <> 'skus' or (unit_amount_cents >= 0 and total_amount_cents >= 0)
     ),
+    constraint line_items_have_a_known_price_mode check (price_mode in ('current', 'fixed')),
+    constraint line_items_took_no_negative_stock check (stock_taken >= 0),
     constraint line_items_have_discounts_of_zero_or_less check (discount_cents <= 0),
     constraint line_items_have_a_tax_rate_between_0_and_1 check (tax_rate between 0 and 1)
 );

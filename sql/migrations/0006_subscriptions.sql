@@ -34,8 +34,10 @@ create index subscription_models_by_reference on subscription_models (store_id, 
 create index subscription_models_by_reference_origin on subscription_models (store_id, reference_origin, id)
 where reference_origin is not null;
 
--- A standing order. Occurrence n falls at the anchor plus n - anchor_index periods in its time zone; the source
--- order is occurrence 0, next_index the next to run and next_run_at its instant. running is not a status: it
+-- A standing order. Occurrence n falls n - anchor_index periods after the anchor on the wall clock of its time zone;
+-- anchor_wall is what that clock shows at the anchor, where something else than at anchor_at, phase_on the day from whose
+-- period another frequency counts, phase_at the instant from which a crontab does. The source order is occurrence 0,
+-- next_index the next to run and next_run_at its instant, ended_at when there was none any more. running is no status: it
 -- follows from a live copy. alerted_* is what the last alert announced: of which run, at what total; alert_again_at is
 -- when that total is looked at again, next_alert_at when the next look for an alert is due.
 create table order_subscriptions (
@@ -64,6 +66,9 @@ create table order_subscriptions (
     max_occurrences bigint,
     anchor_at timestamptz(3),
     anchor_index bigint not null default 0,
+    anchor_wall timestamp(3),
+    phase_on date,
+    phase_at timestamptz(3),
     next_index bigint not null default 1,
     starts_at timestamptz(3),
     expires_at timestamptz(3),
@@ -84,6 +89,7 @@ create table order_subscriptions (
     parked_at timestamptz(3),
     parked_reason text,
     unparked_at timestamptz(3),
+    ended_at timestamptz(3),
     cancelled_at timestamptz(3),
     occurrencies bigint not null default 0,
     errors_count bigint not null default 0,
@@ -123,10 +129,9 @@ create table order_subscriptions (
         catchup_policy in ('run_once', 'run_all', 'skip')
     ),
     constraint order_subscriptions_have_a_positive_max_occurrences check (max_occurrences > 0),
-    constraint order_subscriptions_count_forward_from_their_anchor check (
-        next_index > 0 and next_index >= anchor_index
-    ),
+    constraint order_subscriptions_count_from_one check (next_index > 0),
     constraint order_subscriptions_that_run_next_have_an_anchor check (next_run_at is null or anchor_at is not null),
+    constraint order_subscriptions_that_have_ended_do_not_run check (ended_at is null or next_run_at is null),
     constraint order_subscriptions_expire_after_they_start check (expires_at > starts_at),
     constraint order_subscriptions_that_are_cancelled_do_not_run check (status <> 'cancelled' or next_run_at is null),
     constraint order_subscriptions_note_when_they_were_cancelled check (

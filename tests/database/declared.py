@@ -30,6 +30,7 @@ PYTHON: dict[str, type] = {
     "jsonb": str,
     "numeric": Decimal,
     "text": str,
+    "timestamp": datetime,
     "timestamptz": datetime,
     "varchar": str,
 }

@@ -281,6 +281,19 @@ async def test_coupons_that_are_known_do_not_count(
 
 
 @pytest.mark.rule("FM-98")
+async def test_coupons_of_draft_orders_are_counted_with_those_of_carts(
+    client: httpx2.AsyncClient, grant: Grant, connection: Connection, store: Store
+) -> None:
+    customer_id = await factories.customer(connection, store)
+    cart = await coupon_cart(connection, store, customer_id=customer_id)
+    shopper = Api(client, await grant(customer_id=customer_id))
+    assert await try_coupons(shopper, cart, guessing.COUPONS.free) == [422] * guessing.COUPONS.free
+    for coupon in ("GUESS", "TEN"):
+        document = {"data": {"type": "orders", "attributes": {"coupon_code": coupon}}}
+        assert (await shopper.send("POST", "orders", document)).status_code == 429
+
+
+@pytest.mark.rule("FM-98")
 async def test_coupons_in_batches_are_counted_too(api: Api, connection: Connection, store: Store) -> None:
     cart = await coupon_cart(connection, store)
     atomic = 'application/vnd.api+json;ext="https://jsonapi.org/ext/atomic"'

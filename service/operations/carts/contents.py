@@ -8,7 +8,6 @@ taxes, what shipping and paying cost, and the sums of them.
 from __future__ import annotations
 
 import secrets
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -21,12 +20,13 @@ import orjson
 from service import clock
 from service.errors import Invalid, InvalidState, NotFound
 from service.operations.catalogue import pricing
+from service.operations.catalogue.quotes import Item, Terms, quoted
 from service.operations.events import outbox
 from service.principal import Store
-from service.rules.discounts import CouponStatus, Line, Promotion, discounts
+from service.rules.discounts import CouponStatus, Promotion
 from service.rules.outcomes import CatalogueItem, ItemKey
-from service.rules.taxes import Destination, Sale, Taxable
-from service.rules.totals import LineTotals, Totals, line_total, totals
+from service.rules.taxes import Destination
+from service.rules.totals import Totals
 from service.store.pool import Connection
 from service.store.statements import Command, One, Value
 
@@ -60,19 +60,6 @@ class CartItem:
     def key(self) -> ItemKey:
         """What makes another line the same as this one."""
         return (self.sku_id, self.options_digest)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What the amounts of a cart depend on besides its items; the prices are those of the ways to ship and to pay."""
-
-    currency_code: str
-    tax_included: bool
-    customer_group_id: str | None
-    coupon_code: str | None
-    shipping_price_cents: int
-    payment_price_cents: int
-    destination: Destination | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -409,48 +396,23 @@ async def _priced(
     catalogue: Mapping[str, CatalogueItem],
     promotions: Sequence[Promotion],
 ) -> Quote:
-    """Items at the prices for all pieces of their sku together, less discounts, with taxes; and the sums."""
-    items = _at_prices(sorted(items, key=lambda item: item.id), catalogue)
-    lines = [Line(catalogue[item.sku_id].code, item.total_amount_cents) for item in items]
-    off = discounts(
-        lines,
-        promotions,
-        currency_code=terms.currency_code,
-        customer_group_id=terms.customer_group_id,
-        coupon_code=terms.coupon_code,
-    )
-    taxable = [
-        Taxable(line.sku_code, line.total + discount, catalogue[item.sku_id].tax_rate)
-        for item, line, discount in zip(items, lines, off.lines, strict=True)
-    ]
-    taxes = await pricing.TAXES.taxes(Sale(terms.currency_code, terms.tax_included, terms.destination, taxable))
-    items = [
-        replace(item, discount_cents=discount, tax_rate=tax.rate, tax_amount_cents=tax.amount_cents)
-        for item, discount, tax in zip(items, off.lines, taxes, strict=True)
-    ]
-    sums = totals(
-        (LineTotals(item.total_amount_cents, item.tax_amount_cents, item.discount_cents) for item in items),
-        shipping_amount_cents=terms.shipping_price_cents if any(catalogue[i.sku_id].ships for i in items) else 0,
-        payment_method_amount_cents=terms.payment_price_cents,
-    )
-    return Quote(items, sums, terms.tax_included, off.coupon_status)
-
-
-def _at_prices(items: Sequence[CartItem], catalogue: Mapping[str, CatalogueItem]) -> list[CartItem]:
-    """Items with what they cost before discounts."""
-    pieces: Counter[str] = Counter()
-    for item in items:
-        pieces[item.sku_id] += item.quantity
-    priced = []
-    for item in items:
-        price = catalogue[item.sku_id].price(pieces[item.sku_id])
-        unit = item.unit_amount_cents if price is None else price.amount_cents
-        compare_at = item.compare_at_amount_cents if price is None else price.compare_at_amount_cents
-        total = line_total(item.quantity, unit)
-        priced.append(
-            replace(item, unit_amount_cents=unit, compare_at_amount_cents=compare_at, total_amount_cents=total)
+    """Items at what they come to, in the order of their ids; and the sums."""
+    items = sorted(items, key=lambda item: item.id)
+    wanted = [Item(item.sku_id, item.quantity, item.unit_amount_cents, item.compare_at_amount_cents) for item in items]
+    found = await quoted(terms, wanted, catalogue, promotions)
+    priced = [
+        replace(
+            item,
+            unit_amount_cents=line.unit_amount_cents,
+            compare_at_amount_cents=line.compare_at_amount_cents,
+            total_amount_cents=line.total_amount_cents,
+            discount_cents=line.discount_cents,
+            tax_rate=line.tax_rate,
+            tax_amount_cents=line.tax_amount_cents,
         )
-    return priced
+        for item, line in zip(items, found.items, strict=True)
+    ]
+    return Quote(priced, found.totals, terms.tax_included, found.coupon_status)
 
 
 def _row(item: CartItem) -> dict[str, object]:

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import orjson
 
-from service.errors import InvalidState
+from service.errors import Invalid, InvalidState, WrongGuess
 from service.principal import Store
-from service.rules.discounts import Promotion
+from service.rules.discounts import COUPON_PROBLEMS, CouponStatus, Promotion
 from service.rules.outcomes import CatalogueItem, Price
 from service.rules.taxes import RateCalculator, TaxCalculator
 from service.store.pool import Connection
-from service.store.statements import Many, Only, Value, Values
+from service.store.statements import Command, Many, Only, Value, Values
 
 
 class Sku(NamedTuple):
@@ -53,6 +53,7 @@ _CATALOGUE = Many("catalogue/pricing.catalogue", Sku)
 _TURNS = Values("catalogue/pricing.turns", datetime)
 _PROMOTIONS = Many("catalogue/pricing.promotions", Promotion)
 _USE_COUPON = Value("catalogue/pricing.use_coupon", str)
+_GIVE_COUPON_BACK = Command("catalogue/pricing.give_coupon_back")
 _COSTS = Only("catalogue/pricing.terms", Costs)
 
 TAXES: TaxCalculator = RateCalculator()
@@ -148,6 +149,11 @@ async def count_coupon(connection: Connection, store: Store, coupon_code: str, *
     return await _USE_COUPON(connection, store=store.id, coupon=coupon_code, at=at) is not None
 
 
+async def give_coupon_back(connection: Connection, store: Store, coupon_code: str, *, at: datetime) -> None:
+    """Count an order with a coupon no more among its uses: it was never placed."""
+    await _GIVE_COUPON_BACK(connection, store=store.id, coupon=coupon_code, at=at)
+
+
 async def use_coupon(
     connection: Connection, store: Store, coupon_code: str, *, at: datetime, pointer: str | None = None
 ) -> None:
@@ -158,3 +164,10 @@ async def use_coupon(
     """
     if not await count_coupon(connection, store, coupon_code, at=at):
         raise InvalidState("The coupon has been used up in the meantime.", pointer=pointer, meta={"error": "used_up"})
+
+
+def coupon_refused(status: CouponStatus, pointer: str) -> Invalid:
+    """The problem of a new coupon that doesn't apply. One that nobody knows of was a guess, and counts as one."""
+    if status == "unknown":
+        return WrongGuess(COUPON_PROBLEMS[status], pointer=pointer, meta={"error": status})
+    return Invalid(COUPON_PROBLEMS[status], pointer=pointer, meta={"error": status})

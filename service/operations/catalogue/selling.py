@@ -13,7 +13,7 @@ from service.operations.catalogue import pricing, skus
 from service.operations.generic.change import Change
 from service.operations.parties import customers
 from service.rules.outcome_texts import phrase
-from service.rules.outcomes import CatalogueItem, ItemKey, Outcome, Policy, Price, SourceLine, decide
+from service.rules.outcomes import CatalogueItem, ItemKey, Outcome, Policy, SourceLine, decide
 from service.rules.totals import MAX_CENTS, line_totals, tax
 
 MAX_LINES = 1_000
@@ -86,6 +86,7 @@ async def find_sold(
 
 def _outcome(change: Change, item: CatalogueItem, held: Mapping[ItemKey, int], *, priced: bool) -> Outcome:
     line = SourceLine(
+        agreed=priced,
         id=change.id,
         item_type="skus",
         sku_id=item.sku_id,
@@ -96,12 +97,7 @@ def _outcome(change: Change, item: CatalogueItem, held: Mapping[ItemKey, int], *
         currency_code=item.currency_code,
         unit_amount_cents=0,
     )
-    offered = replace(item, prices=[_FREE]) if priced else item
-    return decide([line], {item.sku_id: offered}, held, Policy(stock="ignore", merge=False))[0]
-
-
-_FREE = Price(1, 0)
-"""Stands in for the prices of a sku whose line brings its own."""
+    return decide([line], {item.sku_id: item}, held, Policy(stock="ignore", limits_agreed=True, merge=False))[0]
 
 
 def price_line(change: Change, rate: Decimal, *, included: bool) -> None:

@@ -4,22 +4,37 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from datetime import datetime
+from typing import NamedTuple
 
 from service.principal import Store
 from service.store.pool import Connection
-from service.store.statements import Values
-
-_TAKE = Values("catalogue/stock.take_stock", str)
+from service.store.statements import Many
 
 
-async def take(connection: Connection, store: Store, lines: Iterable[tuple[str, int]], at: datetime) -> set[str]:
+class Taken(NamedTuple):
+    """The ids of the skus whose pieces were taken, and of those of which there are too few. Others aren't tracked."""
+
+    skus: AbstractSet[str]
+    short: AbstractSet[str]
+
+
+class _Sku(NamedTuple):
+    sku_id: str
+    taken: bool
+
+
+_TAKE = Many("catalogue/stock.take_stock", _Sku)
+
+
+async def take(connection: Connection, store: Store, lines: Iterable[tuple[str, int]], at: datetime) -> Taken:
     """Take the pieces of lines, each a sku's id and a quantity, out of the stock.
 
-    A sku is looked at once for all its lines. Returns the ids of the skus of which there are too few; nothing is taken
-    of those.
+    A sku is looked at once for all its lines. Nothing is taken of those of which there are too few.
     """
     needed: Counter[str] = Counter()
     for sku_id, quantity in lines:
         needed[sku_id] += quantity
-    return set(await _TAKE(connection, store=store.id, skus=list(needed), quantities=list(needed.values()), at=at))
+    found = await _TAKE(connection, store=store.id, skus=list(needed), quantities=list(needed.values()), at=at)
+    return Taken({sku.sku_id for sku in found if sku.taken}, {sku.sku_id for sku in found if not sku.taken})

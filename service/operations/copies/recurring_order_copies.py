@@ -326,8 +326,11 @@ async def _hold(connection: Connection, store: Store, dear: Sequence[Target], at
 _TOO_MUCH = "exceeds the last run's by more than the subscription allows"
 
 
-async def fail(connection: Connection, claimed: Claim, messages: Messages) -> None:
-    """End a claimed copy without an order; its subscription goes on. A claim that holds no longer does nothing."""
+async def fail(connection: Connection, claimed: Claim, messages: Messages) -> str | None:
+    """End a claimed copy without an order, and return its subscription, if it has one.
+
+    A claim that holds no longer does nothing.
+    """
     store = claimed.store
     failed = await connection.fetchrow(
         COPIES["fail"],
@@ -339,11 +342,13 @@ async def fail(connection: Connection, claimed: Claim, messages: Messages) -> No
         sum(len(texts) for texts in messages.values()),
     )
     if failed is None:
-        return
+        return None
     happened = [Event(f"{claimed.kind}.fail", claimed.copy_id)]
     if failed["order_subscription_id"] is not None:
         happened.append(Event("order_subscriptions.last_run_failed", failed["order_subscription_id"]))
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
+    subscription_id: str | None = failed["order_subscription_id"]
+    return subscription_id
 
 
 async def abandoned(connection: Connection, at: datetime, *, limit: int) -> list[tuple[int, str]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from service import clock
 from service.errors import Invalid
 from service.gateways import asks_nobody, needs_source, usable
 from service.operations.catalogue import pricing, stock
+from service.operations.catalogue.stock import Taken
 from service.operations.parties import addresses
 from service.operations.parties.addresses import Snapshot
 from service.principal import Store
@@ -76,6 +78,11 @@ class Target:
     def due(self) -> int:
         """What has to be paid, in minor units: taxes come on top of the total unless they are included."""
         return self.totals.total + (0 if self.copy["tax_included"] else self.totals.tax)
+
+    @property
+    def placed(self) -> bool:
+        """Whether it is placed as it is made, which takes its stock."""
+        return self.status in ("placing", "placed")
 
     @property
     def payment_status(self) -> str:
@@ -169,31 +176,28 @@ def planned(
 
 async def make(connection: Connection, store: Store, planned: Sequence[Target], at: datetime) -> list[str]:
     """Take the stock that orders to be placed need, and write the orders; gives their ids. Raises CopyFailed."""
-    lines = [line for target in planned if target.status in ("placing", "placed") for line in target.lines]
-    if lines:
-        short = await take_stock(connection, store, lines, at)
-        if short:
-            raise CopyFailed({"line_items": [f"{code} - out_of_stock" for code in short]})
-    return await write(connection, store, planned, at)
+    lines = [line for target in planned if target.placed for line in target.lines]
+    taken = await take_stock(connection, store, lines, at)
+    if taken.short:
+        raise CopyFailed({"line_items": [f"{code} - out_of_stock" for code in codes_of(lines, taken.short)]})
+    return await write(connection, store, planned, at, taken)
 
 
 def wanted(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row) -> list[Wanted]:
     """What becomes of each item of a subscription, in their order.
 
-    What a subscription agreed on binds the shop: quantity limits of today don't matter, nor prices of today where the
-    price is fixed. Stock is not looked at here: it is taken when the order is placed.
+    What a subscription agreed on binds the shop: where prices are fixed, neither prices nor quantity limits of today
+    matter. Stock is not looked at here: it is taken when the order is placed.
     """
     return [_wanted(item, outcome, copy["currency_code"]) for item, outcome in _outcomes(items, catalogue)]
 
 
 def _wanted(item: Row, outcome: Outcome, currency: str) -> Wanted:
-    fixed = item["price_mode"] == "fixed"
-    price = Price(1, item["unit_amount_cents"]) if fixed else outcome.price
-    if outcome.item is None or price is None or outcome.skipped:
+    if outcome.code is not None:
         return Wanted(item, outcome, None, outcome.code)
-    if fixed and item["currency_code"] != currency:
+    if outcome.line.agreed and item["currency_code"] != currency:
         return Wanted(item, outcome, None, "currency_mismatch")
-    return Wanted(item, outcome, price, None)
+    return Wanted(item, outcome, outcome.price, None)
 
 
 def _lines(found: Sequence[Wanted], copy: Row) -> list[Line]:
@@ -215,17 +219,12 @@ def _lines(found: Sequence[Wanted], copy: Row) -> list[Line]:
 
 def _outcomes(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem]) -> Iterator[tuple[Row, Outcome]]:
     """Each item with its outcome, in their order."""
-    # Where prices are fixed any price stands in for those of today, of which there may be none.
-    agreed = {sku_id: replace(product, prices=[Price(1, 0)]) for sku_id, product in catalogue.items()}
-    policy = Policy(stock="ignore", limits=False, merge=False)
-    outcomes: dict[str, Outcome] = {}
-    for mode, products in (("fixed", agreed), ("current", catalogue)):
-        lines = [source_line(item) for item in items if item["price_mode"] == mode]
-        outcomes |= {outcome.line.id: outcome for outcome in decide(lines, products, {}, policy)}
-    return ((item, outcomes[item["id"]]) for item in items)
+    lines = [source_line(item, agreed=item["price_mode"] == "fixed") for item in items]
+    outcomes = decide(lines, catalogue, {}, Policy(stock="ignore", merge=False))
+    return zip(items, outcomes, strict=True)
 
 
-def source_line(item: Row) -> SourceLine:
+def source_line(item: Row, *, agreed: bool) -> SourceLine:
     """An item of a subscription, or a line of an order, as what is to be ordered again."""
     return SourceLine(
         id=item["id"],
@@ -237,6 +236,7 @@ def source_line(item: Row) -> SourceLine:
         quantity=item["quantity"],
         currency_code=item["currency_code"],
         unit_amount_cents=item["unit_amount_cents"],
+        agreed=agreed,
     )
 
 
@@ -305,14 +305,20 @@ def _amounts(item: Row, unit_amount_cents: int, product: CatalogueItem, copy: Ro
     return line_totals(item["quantity"], unit_amount_cents, product.tax_rate, tax_included=copy["tax_included"])
 
 
-async def take_stock(connection: Connection, store: Store, lines: Sequence[Line], at: datetime) -> list[str]:
-    """Take what the lines need out of the stock; gives the codes of the skus of which there is too little for that."""
-    pieces = ((line.product.sku_id, line.item["quantity"]) for line in lines)
-    short = await stock.take(connection, store, pieces, at)
-    return list(dict.fromkeys(line.item["sku_code"] for line in lines if line.product.sku_id in short))
+async def take_stock(connection: Connection, store: Store, lines: Sequence[Line], at: datetime) -> Taken:
+    """Take what lines need out of the stock."""
+    pieces = [(line.product.sku_id, line.item["quantity"]) for line in lines]
+    return await stock.take(connection, store, pieces, at) if pieces else Taken(frozenset(), frozenset())
 
 
-async def write(connection: Connection, store: Store, planned: Sequence[Target], at: datetime) -> list[str]:
+def codes_of(lines: Sequence[Line], sku_ids: AbstractSet[str]) -> list[str]:
+    """The codes of skus by which lines name them, each once."""
+    return list(dict.fromkeys(line.item["sku_code"] for line in lines if line.product.sku_id in sku_ids))
+
+
+async def write(
+    connection: Connection, store: Store, planned: Sequence[Target], at: datetime, taken: Taken
+) -> list[str]:
     """Write target orders with their lines and snapshots of their addresses: one statement. Returns their ids."""
     ids = [clock.new_id() for _ in planned]
     drafts = [_draft(target, id_) for target, id_ in zip(planned, ids, strict=True)]
@@ -322,7 +328,7 @@ async def write(connection: Connection, store: Store, planned: Sequence[Target],
         for column in ("billing_address_id", "shipping_address_id")
         if draft[column] is not None
     ]
-    lines = [line for target, id_ in zip(planned, ids, strict=True) for line in _draft_lines(target, id_)]
+    lines = [line for target, id_ in zip(planned, ids, strict=True) for line in _draft_lines(target, id_, taken)]
     await _COPY(
         connection,
         store=store.id,
@@ -358,7 +364,7 @@ def _draft(target: Target, id_: str) -> dict[str, Any]:
     } | {column: copy[column] for column in _CARRIED}
 
 
-def _draft_lines(target: Target, order_id: str) -> Iterator[dict[str, Any]]:
+def _draft_lines(target: Target, order_id: str, taken: Taken) -> Iterator[dict[str, Any]]:
     """The lines of the target order."""
     for position, line in enumerate(target.lines, 1):
         yield {
@@ -379,6 +385,7 @@ def _draft_lines(target: Target, order_id: str) -> Iterator[dict[str, Any]]:
             "total_amount_cents": line.amounts.total,
             "tax_rate": str(line.product.tax_rate),
             "tax_amount_cents": line.amounts.tax,
+            "stock_taken": line.item["quantity"] if target.placed and line.product.sku_id in taken.skus else 0,
         }
 
 

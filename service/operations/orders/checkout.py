@@ -7,6 +7,7 @@ has to be its customer: signed in, or by what the store asks for instead.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,9 +16,11 @@ from service.errors import Forbidden, Gone, Invalid, InvalidState, WrongGuess
 from service.jsonapi.body import Draft
 from service.operations.carts import contents
 from service.operations.carts.contents import Cart
-from service.operations.catalogue import buying, pricing
+from service.operations.catalogue import pricing
 from service.operations.events import outbox
 from service.operations.generic.change import Change
+from service.operations.ordering import checks
+from service.operations.ordering.today import offered
 from service.operations.parties import addresses, customers
 from service.principal import Principal, Store
 from service.rules import proofs
@@ -29,20 +32,9 @@ from service.store.statements import Command, One, Value
 FACTOR = "_repeat_link_factor"
 """What a new order is sent with by somebody who isn't signed in."""
 
-_CARRIED = (
-    "customer_id",
-    "customer_email",
-    "shipping_method_id",
-    "payment_method_id",
-    "repeat_link_id",
-    "source_order_id",
-    "root_order_id",
-)
-"""Columns of an order that are its cart's, unless something else is sent."""
 
-
-class TakenOver(NamedTuple):
-    """What an order takes over from its cart and, of one from a repeat link, from the order that the link repeats."""
+class _Cart(NamedTuple):
+    """What an order takes over from its cart; `source` is the order that the cart's link repeats."""
 
     status: str
     customer_id: str | None
@@ -53,6 +45,7 @@ class TakenOver(NamedTuple):
     payment_method_id: str | None
     customer_payment_source_id: str | None
     repeat_link_id: str | None
+    metadata: str
     revoked: bool
     source_order_id: str | None
     root_order_id: str | None
@@ -69,7 +62,7 @@ class Factor(NamedTuple):
     answers: list[str]
 
 
-_TAKE_OVER = One("orders/checkout.take_over", TakenOver)
+_TAKE_OVER = One("orders/checkout.take_over", _Cart)
 _FACTOR = One("orders/checkout.factor", Factor)
 _LINK = Value("orders/checkout.link", str)
 _MAKE_LINES = Command("orders/checkout.make_lines")
@@ -81,15 +74,15 @@ async def take_over(change: Change) -> Cart | None:
     """Lock the cart of a new order and take over what it has; None with a problem noted when it can't be had."""
     connection, store = change.connection, change.store
     pointer, columns = change.draft.pointer("cart"), change.columns
-    row = await _TAKE_OVER(connection, store=store.id, cart=columns["cart_id"])
-    assert row is not None  # noqa: S101 -- linkage was checked
-    if row.status != "active":
+    found = await _TAKE_OVER(connection, store=store.id, cart=columns["cart_id"])
+    assert found is not None  # noqa: S101 -- linkage was checked
+    if found.status != "active":
         change.problems.append(
-            InvalidState("The cart is {status}: no order can be made from it.", status=row.status, pointer=pointer)
+            InvalidState("The cart is {status}: no order can be made from it.", status=found.status, pointer=pointer)
         )
         return None
-    await _check_link(change, row, pointer)
-    if row.customer_id is not None and columns.get("customer_id", row.customer_id) != row.customer_id:
+    await _check_link(change, found, pointer)
+    if found.customer_id is not None and columns.get("customer_id", found.customer_id) != found.customer_id:
         change.problems.append(
             Invalid("customer - is not the customer of the cart", pointer=change.draft.pointer("customer"))
         )
@@ -101,16 +94,27 @@ async def take_over(change: Change) -> Cart | None:
                 Invalid("{name} - differs from the cart's", name=name, pointer=change.draft.pointer(name))
             )
         columns[name] = wanted
+    columns["coupon_counted"] = columns["coupon_code"] is not None
     await _check_items(change, cart, pointer)
-    found = row._asdict() | await _buyer(change, row)
-    for name in _CARRIED:
-        columns.setdefault(name, found[name])
-    for name in ("billing_address_id", "shipping_address_id"):
-        columns.setdefault(name, found[name])
+    customer_id, email = await _buyer(change, found)
+    carried: Mapping[str, object] = {
+        "customer_id": customer_id,
+        "customer_email": email,
+        "billing_address_id": found.billing_address_id,
+        "shipping_address_id": found.shipping_address_id,
+        "shipping_method_id": found.shipping_method_id,
+        "payment_method_id": found.payment_method_id,
+        "repeat_link_id": found.repeat_link_id,
+        "source_order_id": found.source_order_id,
+        "root_order_id": found.root_order_id,
+        "metadata": found.metadata,
+    }
+    for name, value in carried.items():
+        columns.setdefault(name, value)
     columns.setdefault("guest", columns["customer_id"] is None)
     # Nobody but the customer, or the shop for the customer, pays from the wallet.
     if change.principal.owner is None or change.principal.customer_id == columns["customer_id"]:
-        columns.setdefault("customer_payment_source_id", row.customer_payment_source_id)
+        columns.setdefault("customer_payment_source_id", found.customer_payment_source_id)
     return cart
 
 
@@ -138,7 +142,7 @@ async def _check_items(change: Change, cart: Cart, pointer: str) -> None:
         )
         for item in cart.items
     ]
-    outcomes = await buying.today(
+    _, outcomes = await offered(
         change.connection,
         change.store,
         items,
@@ -146,18 +150,20 @@ async def _check_items(change: Change, cart: Cart, pointer: str) -> None:
         customer_group_id=cart.customer_group_id,
         at=change.at,
     )
-    change.problems += buying.check(outcomes, pointer, "cart_item")
+    change.problems += [
+        problem.error(change.draft.pointer, "cart") for problem in checks.unavailable(outcomes, "cart_item")
+    ]
 
 
-async def _check_link(change: Change, row: TakenOver, pointer: str) -> None:
+async def _check_link(change: Change, cart: _Cart, pointer: str) -> None:
     """Note why the order of a repeat link's cart can't be made by who asks for it."""
     principal = change.principal
-    if row.repeat_link_id is None:
+    if cart.repeat_link_id is None:
         return
-    if row.revoked:
+    if cart.revoked:
         change.problems.append(Gone("The repeat link of this cart was revoked.", pointer=pointer))
-    signed_in = principal.customer_id is not None and principal.customer_id == row.source_customer_id
-    if principal.owner is None or signed_in or principal.proven_link_id == row.repeat_link_id:
+    signed_in = principal.customer_id is not None and principal.customer_id == cart.source_customer_id
+    if principal.owner is None or signed_in or principal.proven_link_id == cart.repeat_link_id:
         return
     factor = await _FACTOR(change.connection, store=change.store.id, cart=change.columns["cart_id"])
     way = None if factor is None else proofs.proof(factor.rule, factor.customer_id, factor.answers)
@@ -177,17 +183,19 @@ async def _check_link(change: Change, row: TakenOver, pointer: str) -> None:
     change.problems.append(problem)
 
 
-async def _buyer(change: Change, row: TakenOver) -> dict[str, str | None]:
-    """Whose order a cart becomes: its customer's, or that of who is signed in, or of the order that a link repeats."""
-    of_link = row.repeat_link_id is not None
-    customer_id = change.columns.get("customer_id") or row.customer_id or change.principal.customer_id
-    email = row.customer_email
-    if of_link:
-        customer_id, email = customer_id or row.source_customer_id, email or row.source_customer_email
+async def _buyer(change: Change, cart: _Cart) -> tuple[str | None, str | None]:
+    """Whose order a cart becomes: its customer's, or that of who is signed in, or of the order that a link repeats.
+
+    Returns customer and e-mail.
+    """
+    customer_id = change.columns.get("customer_id") or cart.customer_id or change.principal.customer_id
+    email = cart.customer_email
+    if cart.repeat_link_id is not None:
+        customer_id, email = customer_id or cart.source_customer_id, email or cart.source_customer_email
     if email is None and customer_id is not None:
         found = await customers.find(change.connection, change.store, customer_id)
         email = found and found.email
-    return {"customer_id": customer_id, "customer_email": email}
+    return customer_id, email
 
 
 async def keep_addresses(change: Change) -> None:

@@ -20,13 +20,15 @@ from service import clock
 from service.errors import Conflict, Forbidden, Invalid
 from service.jsonapi.body import Draft, not_found
 from service.operations.catalogue import pricing
+from service.operations.catalogue.stock import Taken
 from service.operations.copies import recurring_order_copies, targets
 from service.operations.copies.recurring_order_copies import COPIES, Claim
 from service.operations.copies.targets import CopyFailed, Line
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.generic.created import Created
-from service.operations.orders import paying, placing
+from service.operations.ordering import facts
+from service.operations.orders import placing
 from service.principal import Principal, Store
 from service.rules.discounts import COUPON_PROBLEMS, Problem, discounts
 from service.rules.discounts import Line as Discounted
@@ -52,10 +54,11 @@ _SWITCHES = {
 
 
 class _Lines(NamedTuple):
-    """The lines that can be had, and what is wrong with the others."""
+    """The lines that can be had, what is wrong with the others, and what was taken out of the stock."""
 
     kept: Sequence[Line]
     problems: Sequence[str]
+    taken: Taken
 
 
 async def create(connection: Connection, principal: Principal, draft: Draft) -> Created:
@@ -105,7 +108,7 @@ async def finish(connection: Connection, claimed: Claim, number: int) -> str | N
         target = targets.target(copy, number, kept, at, coupon_code=coupon_code)
     except Invalid as error:
         raise CopyFailed({"total_amount_cents": [error.detail]}) from None
-    (order_id,) = await targets.write(connection, store, [target], at)
+    (order_id,) = await targets.write(connection, store, [target], at, lines.taken)
     happened = [Event(name, order_id) for name in target.events]
     await _cancel_source(connection, store, copy)
     left_out = orjson.dumps({"line_items": lines.problems}).decode() if lines.problems else None
@@ -128,9 +131,8 @@ async def _lines(connection: Connection, store: Store, copy: Row, at: datetime) 
         customer_group_id=copy["customer_group_id"],
         at=at,
     )
-    # Any price stands in for those of today, of which there may be none.
-    agreed = {sku_id: replace(product, prices=[Price(1, 0)]) for sku_id, product in catalogue.items()}
-    outcomes = decide([targets.source_line(item) for item in items], agreed, {}, Policy(limits=False, merge=False))
+    agreed = [targets.source_line(item, agreed=True) for item in items]
+    outcomes = decide(agreed, catalogue, {}, Policy(merge=False))
     kept: list[Line] = []
     problems: list[str] = []
     for item, outcome in zip(items, outcomes, strict=True):
@@ -138,11 +140,10 @@ async def _lines(connection: Connection, store: Store, copy: Row, at: datetime) 
             problems.append(f"{item['sku_code'] or item['name']} - {outcome.code}")
         else:
             kept.append(_line(copy, item, outcome.item))
-    if copy["place_target_order"]:
-        short = await targets.take_stock(connection, store, kept, at)
-        problems += [f"{code} - out_of_stock" for code in short]
-        kept = [line for line in kept if line.item["sku_code"] not in short]
-    return _Lines(kept, problems)
+    taken = await targets.take_stock(connection, store, kept if copy["place_target_order"] else (), at)
+    problems += [f"{code} - out_of_stock" for code in targets.codes_of(kept, taken.short)]
+    kept = [line for line in kept if line.product.sku_id not in taken.short]
+    return _Lines(kept, problems, taken)
 
 
 def _line(copy: Row, item: Row, product: CatalogueItem) -> Line:
@@ -197,11 +198,11 @@ async def _cancel_source(connection: Connection, store: Store, copy: Row) -> Non
     if not copy["cancel_source_order"]:
         return
     await connection.execute(ORDER_COPIES["hold_source"], store.id, order_id)
-    facts = await paying.facts_of(connection, store, order_id)
-    if facts["status"] == "cancelled":
+    order = await facts.of(connection, store, order_id, at=clock.now(store))
+    if order.status == "cancelled":
         return
-    reason = refused(facts["status"], "cancelled")
+    reason = refused(order.status, "cancelled")
     if reason is not None:
         raise CopyFailed({"source_order": [reason]})
     # What a gateway holds is let go by the job that looks after payments.
-    await placing.end(connection, store, order_id, facts, actor=outbox.WORKER)
+    await placing.end(connection, store, order, actor=outbox.WORKER)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from service.errors import Invalid, InvalidState
 from service.jsonapi.body import Draft
+from service.operations.catalogue import pricing
 from service.operations.catalogue.methods import check_methods
 from service.operations.events import outbox
 from service.operations.generic.change import Change, Locked
@@ -13,6 +15,7 @@ from service.operations.generic.created import Created
 from service.operations.generic.numbers import take_number
 from service.operations.generic.phases import Interlude
 from service.operations.generic.writing import Writer
+from service.operations.ordering import facts
 from service.operations.orders import checkout, placing, saving, sums
 from service.operations.parties import customers
 from service.operations.parties.wallets import check_wallet
@@ -22,6 +25,8 @@ from service.principal import Principal
 from service.rules.order_codes import order_code
 from service.rules.states import OPEN_ORDERS, refused
 from service.store.pool import Connection
+
+DUE = "_due_amount_cents"
 
 _ALONE = ("_place", "_cancel")
 """Triggers that take more than one transaction."""
@@ -47,16 +52,29 @@ class Orders(Writer):
         if not asked:
             await self.update(connection, principal, locked, draft)
             return None
-        placing_it = asked == ["_place"]
-        if placing_it:
-            await saving.check(connection, principal, locked.row, draft)
-        with_it = (*asked, saving.SOURCE, *(saving.TRIGGERS if placing_it else ()))
-        others = {name: value for name, value in draft.triggers.items() if name not in with_it}
+        if asked == ["_cancel"]:
+            await self._change_rest(connection, principal, locked, draft, without=asked)
+            return await placing.cancel(connection, principal, locked.id, pointer=draft.pointer)
+        if draft.triggers.get("_refresh_prices") and DUE not in draft.triggers:
+            raise Invalid(
+                "{name} - is required to take over today's prices and place the order at once",
+                name=DUE,
+                pointer=draft.pointer("_refresh_prices"),
+            )
+        await saving.check(connection, principal, locked.row, draft)
+        await self._change_rest(connection, principal, locked, draft, without=(*asked, saving.SOURCE, *saving.TRIGGERS))
+        to_wallet, to_subscription = (bool(draft.triggers.get(name)) for name in saving.TRIGGERS)
+        payment = placing.Payment(draft.triggers.get(saving.SOURCE), to_wallet, to_subscription)
+        return await placing.place(connection, principal, locked.id, payment, pointer=draft.pointer)
+
+    async def _change_rest(
+        self, connection: Connection, principal: Principal, locked: Locked, draft: Draft, *, without: Sequence[str]
+    ) -> None:
+        """Change what else a request changes that places or cancels an order."""
+        others = {name: value for name, value in draft.triggers.items() if name not in without}
         rest = replace(draft, triggers=others)
         if rest.attributes or rest.relationships or rest.triggers or rest.echoes:
             await self.update(connection, principal, locked, rest)
-        act = placing.place if placing_it else placing.cancel
-        return await act(connection, principal, locked.id, draft)
 
     async def before_write(self, change: Change) -> None:
         """Fill in number, code and what store, customer and cart decide; check what can still change; do triggers."""
@@ -77,13 +95,9 @@ class Orders(Writer):
         if cart is not None:
             change.columns |= {"tax_included": cart.tax_included, "discount_amount_cents": cart.discount_amount_cents}
             await checkout.keep_addresses(change)
-        elif change.before.get("cart_id") is not None and change.sets("coupon_code"):
-            pointer = change.draft.pointer("coupon_code")
-            change.problems.append(
-                InvalidState("The order was made from a cart: its coupon is the cart's.", pointer=pointer)
-            )
-        if change.draft.triggers.get("_refresh_prices"):
-            _refresh(change)
+        elif change.sets("coupon_code"):
+            await _change_coupon(change)
+        await _refresh(change)
         if change.draft.triggers.get("_approve"):
             _approve(change)
         if change.draft.triggers.get(of_orders.TRIGGER):
@@ -94,10 +108,8 @@ class Orders(Writer):
         cart_id, actor = change.columns.get("cart_id"), outbox.actor(change.principal)
         if change.new and cart_id is not None:
             await checkout.convert(change, cart_id)
-        elif "refreshed_at" in change.columns:
-            await placing.refresh_prices(change.connection, change.store, change.id, change.at)
         if change.value("status") in (None, *OPEN_ORDERS):
-            await sums.recalculate(change.connection, change.store, change.id, actor=actor)
+            await _add_up(change, actor)
         if not change.new and change.columns.get("status") == "approved":
             await outbox.record(change.connection, change.store, "orders.approve", change.id, actor=actor)
         await of_orders.create(change)
@@ -109,6 +121,8 @@ class Orders(Writer):
         if change.before["status"] not in OPEN_ORDERS:
             problem = InvalidState("The order is {status}: it can't be deleted.", status=change.before["status"])
             change.problems.append(problem)
+        if not change.problems and change.before["coupon_counted"]:
+            await pricing.give_coupon_back(change.connection, change.store, change.before["coupon_code"], at=change.at)
 
 
 async def _begin(change: Change) -> None:
@@ -125,11 +139,56 @@ async def _begin(change: Change) -> None:
         columns["customer_email"] = customer and customer.email
 
 
-def _refresh(change: Change) -> None:
-    if change.value("cart_id") is None:
+async def _change_coupon(change: Change) -> None:
+    """Give back the use of the coupon that an order had; one of a cart keeps the cart's."""
+    if change.before.get("cart_id") is not None:
+        pointer = change.draft.pointer("coupon_code")
+        change.problems.append(
+            InvalidState("The order was made from a cart: its coupon is the cart's.", pointer=pointer)
+        )
+    elif change.before.get("coupon_counted"):
+        await pricing.give_coupon_back(change.connection, change.store, change.before["coupon_code"], at=change.at)
+        change.columns["coupon_counted"] = False
+
+
+async def _add_up(change: Change, actor: str) -> None:
+    """Bring an order to its amounts: to those of today where its buyer, its coupon or the prices are to be others."""
+    connection, store, id_ = change.connection, change.store, change.id
+    of_cart = change.value("cart_id") is not None
+    rebuilt = not of_cart and (change.sets("coupon_code") or (not change.new and change.sets("customer_id")))
+    if not rebuilt and "refreshed_at" not in change.columns:
+        fresh = change.new or change.sets("shipping_method_id", "payment_method_id")
+        await sums.recalculate(connection, store, id_, actor=actor, fresh=fresh)
+        return
+    found = await sums.reprice(connection, store, id_, actor=actor)
+    if found is None:
+        return
+    status = found.coupon_status
+    if change.sets("coupon_code") and status is not None and status != "applied":
+        raise pricing.coupon_refused(status, change.draft.pointer("coupon_code"))
+    expected = change.draft.triggers.get(DUE)
+    if expected is not None and expected != found.amounts.due:
+        raise Invalid(
+            "{name} - is {due} by now",
+            name=DUE,
+            due=found.amounts.due,
+            pointer=change.draft.pointer(DUE),
+            meta={"error": "price_changed", "due_amount_cents": found.amounts.due},
+        )
+
+
+async def _refresh(change: Change) -> None:
+    """Have an order come to what it would today, where that is asked for, unless all of it was agreed on."""
+    if not change.draft.triggers.get("_refresh_prices"):
+        if DUE in change.draft.triggers:
+            pointer = change.draft.pointer(DUE)
+            change.problems.append(Invalid("{name} - goes with `_refresh_prices`", name=DUE, pointer=pointer))
+        return
+    order = await facts.of(change.connection, change.store, change.id, at=change.at)
+    if not order.follows:
         pointer = change.draft.pointer("_refresh_prices")
         change.problems.append(
-            InvalidState("Only orders made from a cart can take over today's prices.", pointer=pointer)
+            InvalidState("The prices of this order were agreed on: today's don't take their place.", pointer=pointer)
         )
     change.columns["refreshed_at"] = change.at
 

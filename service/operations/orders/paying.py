@@ -6,9 +6,7 @@ gateway what became of its key, and goes on: nobody is charged twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from service import clock
 from service.errors import InProgress, InvalidState, PaymentRefused
@@ -16,17 +14,19 @@ from service.gateways import Gateways
 from service.gateways.port import Answer, release, settle
 from service.operations.events import outbox
 from service.operations.generic.phases import Interlude, failing
+from service.operations.ordering import facts
+from service.operations.ordering.facts import OrderFacts, Ways
 from service.operations.orders import saving
 from service.operations.payments import attempts, dunning
 from service.operations.payments.attempts import LEASE, Attempt, Due
 from service.operations.subscriptions import of_orders
 from service.principal import Store
 from service.store.pool import Connection
-from service.store.rows import Row
+from service.store.statements import Command
 from service.texts import Phrase
-from sql import queries
 
-PLACING = queries("ordering/placing")
+_SAVE = Command("ordering/placing.save")
+_GIVE_STOCK_BACK = Command("ordering/placing.give_stock_back")
 
 
 async def begin(connection: Connection, store: Store, due: Due, *, actor: str) -> Interlude[None]:
@@ -50,30 +50,35 @@ async def resume(connection: Connection, store: Store, order_id: str, *, actor: 
     return None if attempt is None else _asking(attempt)
 
 
-async def facts_of(connection: Connection, store: Store, order_id: str) -> Mapping[str, Any]:
-    """What placing looks at, of an order that the caller holds."""
-    found = await connection.fetchrow(PLACING["facts"], store.id, order_id, clock.now(store))
-    assert found is not None  # noqa: S101 -- the caller holds it
-    return dict(found)
-
-
 async def save(
-    connection: Connection, store: Store, order_id: str, facts: Row, *, status: str, paid: str, at: datetime
+    connection: Connection,
+    store: Store,
+    order: OrderFacts,
+    *,
+    status: str,
+    paid: str,
+    at: datetime,
+    ways: Ways | None = None,
 ) -> None:
-    """Set an order's statuses, and its addresses to those of `facts`."""
-    new = status != facts["status"]
-    await connection.execute(
-        PLACING["save"],
-        store.id,
-        order_id,
-        status,
-        paid,
-        facts["billing_address_id"],
-        facts["shipping_address_id"],
-        at,
-        at if new and status == "placed" else None,
-        at if new and status == "cancelled" else None,
+    """Set an order's statuses, and its addresses to those of `ways`, where they are given."""
+    new, ways = status != order.status, ways or order.ways
+    await _SAVE(
+        connection,
+        store=store.id,
+        order=order.id,
+        status=status,
+        payment_status=paid,
+        billing_address=ways.billing_address_id,
+        shipping_address=ways.shipping_address_id,
+        placed_at=at if new and status == "placed" else None,
+        cancelled_at=at if new and status == "cancelled" else None,
+        at=at,
     )
+
+
+async def give_stock_back(connection: Connection, store: Store, order_id: str, at: datetime) -> None:
+    """Give back what was taken out of the stock for an order: exactly that, and once."""
+    await _GIVE_STOCK_BACK(connection, store=store.id, order=order_id, at=at)
 
 
 async def placed(connection: Connection, store: Store, order_id: str, *, actor: str) -> None:
@@ -100,8 +105,8 @@ def _asking(attempt: Attempt) -> Interlude[None]:
 async def _note(connection: Connection, attempt: Attempt, answer: Answer | None) -> Interlude[None] | None:
     """Write down what became of a payment, and of its order with it. Whoever comes second finds that done."""
     store, order_id = attempt.store, attempt.order_id
-    await connection.execute(PLACING["lock"], store.id, order_id)
-    facts = await facts_of(connection, store, order_id)
+    await dunning.hold(connection, store, order_id)
+    order = await facts.of(connection, store, order_id, at=clock.now(store))
     if answer is None:
         if attempt.status == "voiding":
             # The order is cancelled; the job goes on telling the gateway so.
@@ -111,32 +116,34 @@ async def _note(connection: Connection, attempt: Attempt, answer: Answer | None)
             headers={"Retry-After": str(int(LEASE.total_seconds()))},
         )
     if not await attempts.end(connection, attempt, answer):
-        if attempt.status == "pending" and facts["status"] not in ("placed", "approved"):
-            raise InvalidState("The order is {status} again.", status=facts["status"])
+        if attempt.status == "pending" and order.status not in ("placed", "approved"):
+            raise InvalidState("The order is {status} again.", status=order.status)
         return None
-    return await _conclude(connection, attempt, facts, answer)
+    return await _conclude(connection, attempt, order, answer)
 
 
-async def _conclude(connection: Connection, attempt: Attempt, facts: Row, answer: Answer) -> Interlude[None] | None:
+async def _conclude(
+    connection: Connection, attempt: Attempt, order: OrderFacts, answer: Answer
+) -> Interlude[None] | None:
     """What the answer to a payment means for its order."""
     store, order_id, at = attempt.store, attempt.order_id, clock.now(attempt.store)
     if answer.status == "voided":
-        await save(connection, store, order_id, facts, status=facts["status"], paid="voided", at=at)
+        await save(connection, store, order, status=order.status, paid="voided", at=at)
         await outbox.record(connection, store, "orders.void", order_id, actor=attempt.actor)
         return None
     if answer.status == "authorized":
-        await save(connection, store, order_id, facts, status="placed", paid="authorized", at=at)
+        await save(connection, store, order, status="placed", paid="authorized", at=at)
         await placed(connection, store, order_id, actor=attempt.actor)
         await saving.save_as_asked(connection, store, order_id, actor=attempt.actor, at=at)
-        if facts["order_subscription_id"] is not None:
+        if order.order_subscription_id is not None:
             await dunning.succeeded(connection, store, order_id, actor=attempt.actor, at=at)
         return None
-    await connection.execute(PLACING["give_stock_back"], store.id, order_id, at)
-    await save(connection, store, order_id, facts, status="pending", paid=facts["payment_status"], at=at)
+    await give_stock_back(connection, store, order_id, at)
+    await save(connection, store, order, status="pending", paid=order.payment_status, at=at)
     await outbox.record(connection, store, "orders.pending", order_id, actor=attempt.actor)
     reason = answer.detail or Phrase("The payment was refused.")
     error = answer.decline_code or answer.status
-    if facts["order_subscription_id"] is not None:
+    if order.order_subscription_id is not None:
         await dunning.refused(
             connection,
             store,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from schemas.graph import graph
 from service import clock
 from service.errors import ApiError
-from service.jsonapi.body import Draft
 from service.operations.events import outbox
 from service.operations.generic.phases import Interlude
 from service.operations.orders import placing
@@ -22,8 +20,7 @@ async def retry(connection: Connection, store: Store, order_id: str) -> Interlud
     """
     if not await dunning.claim(connection, store, order_id):
         return None
-    draft = Draft(graph["orders"], order_id, triggers={"_place": True})
-    return await placing.place(connection, Principal.of_service(store, outbox.WORKER), order_id, draft)
+    return await placing.place(connection, Principal.of_service(store, outbox.WORKER), order_id)
 
 
 async def put_off(connection: Connection, store: Store, order_id: str, error: ApiError) -> None:

@@ -2,47 +2,110 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+
+import orjson
 
 from service import clock
-from service.errors import Invalid
+from service.operations.catalogue import pricing
 from service.operations.events import outbox
+from service.operations.ordering import facts
+from service.operations.ordering.facts import Amounts, Line, OrderFacts
+from service.operations.ordering.today import Today, added_up, today
 from service.principal import Store
 from service.rules.states import OPEN_ORDERS, resting
-from service.rules.totals import MAX_CENTS
 from service.store.pool import Connection
-from sql import queries
+from service.store.statements import Command
 
-ORDERS = queries("orders/orders")
+_PRICE = Command("ordering/placing.price")
 
 
-async def recalculate(connection: Connection, store: Store, order_id: str, *, actor: str) -> None:
-    """Bring the amounts and the resting status of an order that was not placed up to date; it is locked by the caller.
+async def recalculate(
+    connection: Connection, store: Store, order_id: str, *, actor: str, fresh: bool = False
+) -> OrderFacts | None:
+    """Add up an order that was not placed, and bring its resting status up to date; it is locked by the caller.
 
-    Raises Invalid when an amount is larger than can be kept, or the total less than zero.
+    What it costs to ship and to pay stays what it was, unless that is to be `fresh`. Returns the order as it was, None
+    for one that is closed. Raises Invalid when an amount is larger than can be kept, or the total less than zero.
     """
-    row = await connection.fetchrow(ORDERS["order_sums"], store.id, order_id)
-    if row is None or row["status"] not in OPEN_ORDERS:
+    order = await facts.of(connection, store, order_id, at=clock.now(store))
+    if order.status not in OPEN_ORDERS:
+        return None
+    amounts = added_up(order, order.lines, fresh=fresh)
+    await _save(connection, store, order, order.lines, amounts, actor=actor)
+    return order
+
+
+async def reprice(connection: Connection, store: Store, order_id: str, *, actor: str) -> Today | None:
+    """Bring an order that was not placed to what it comes to today; it is locked by the caller.
+
+    A line that has no price today keeps its own, and can't be placed. Of an order of a cart, a coupon that doesn't
+    apply any more is left out, and not used by it. Returns what it comes to, None for an order that is closed. Raises
+    as `recalculate`.
+    """
+    at = clock.now(store)
+    order = await facts.of(connection, store, order_id, at=at)
+    if order.status not in OPEN_ORDERS:
+        return None
+    found = await today(connection, store, order, at)
+    drops = order.cart_id is not None and found.coupon_status != "applied"
+    if drops and order.coupon_code is not None and order.coupon_counted:
+        await pricing.give_coupon_back(connection, store, order.coupon_code, at=at)
+    await _save(connection, store, order, found.lines, found.amounts, actor=actor, drops_coupon=drops)
+    return found
+
+
+async def _save(
+    connection: Connection,
+    store: Store,
+    order: OrderFacts,
+    lines: Sequence[Line],
+    amounts: Amounts,
+    *,
+    actor: str,
+    drops_coupon: bool = False,
+) -> None:
+    """Write what has changed of an order that comes to these amounts."""
+    ships = any(line.ships for line in lines)
+    status = resting(has_customer=bool(order.customer_id or order.customer_email), has_lines=bool(lines))
+    fulfillment = "unfulfilled" if ships or not lines else "not_required"
+    changed = [now for was, now in zip(order.lines, lines, strict=True) if was != now]
+    coupon_code = None if drops_coupon else order.coupon_code
+    was = (order.status, order.fulfillment_status, order.coupon_code, order.amounts)
+    if not changed and was == (status, fulfillment, coupon_code, amounts):
         return
-    status = resting(has_customer=bool(row["customer_id"] or row["customer_email"]), has_lines=bool(row["line_number"]))
-    amounts = {
-        "subtotal_amount_cents": int(row["subtotal"]),
-        "shipping_amount_cents": row["shipping_price_cents"] if row["ships"] else 0,
-        "payment_method_amount_cents": row["payment_price_cents"],
-        "adjustment_amount_cents": int(row["adjustment"]),
-        "subtotal_tax_amount_cents": int(row["tax"]),
-        "total_tax_amount_cents": int(row["tax"]) + row["shipping_tax_amount_cents"],
+    await _PRICE(
+        connection,
+        store=store.id,
+        order=order.id,
+        lines=orjson.dumps([_row(line) for line in changed]).decode(),
+        status=status,
+        fulfillment_status=fulfillment,
+        coupon=coupon_code,
+        coupon_counted=order.coupon_counted and coupon_code is not None,
+        tax_included=amounts.tax_included,
+        subtotal=amounts.subtotal,
+        shipping=amounts.shipping,
+        payment_method=amounts.payment_method,
+        discount=amounts.discount,
+        adjustment=amounts.adjustment,
+        subtotal_tax=amounts.subtotal_tax,
+        tax=amounts.tax,
+        total=amounts.total,
+        at=clock.now(store),
+    )
+    if order.status != status:
+        await outbox.record(connection, store, f"orders.{status}", order.id, actor=actor)
+
+
+def _row(line: Line) -> dict[str, object]:
+    """A line as the statement `price` reads it."""
+    return {
+        "id": line.id,
+        "unit_amount_cents": line.unit_amount_cents,
+        "compare_at_amount_cents": line.compare_at_amount_cents,
+        "discount_cents": line.discount_cents,
+        "total_amount_cents": line.total_amount_cents,
+        "tax_rate": str(line.tax_rate),
+        "tax_amount_cents": line.tax_amount_cents,
     }
-    added = ("subtotal", "shipping", "payment_method", "adjustment")
-    kept = row["discount_amount_cents"] + row["gift_card_amount_cents"]
-    amounts["total_amount_cents"] = sum(amounts[f"{name}_amount_cents"] for name in added) + kept
-    if any(abs(amount) > MAX_CENTS for amount in amounts.values()):
-        raise Invalid("An amount of the order would be too large to be stored.")
-    if amounts["total_amount_cents"] < 0 or amounts["total_tax_amount_cents"] < 0:
-        raise Invalid("The total of the order would be less than zero.")
-    fulfillment = "unfulfilled" if row["ships"] or not row["line_number"] else "not_required"
-    wanted: dict[str, Any] = {"status": status, "fulfillment_status": fulfillment, **amounts}
-    if any(row[column] != value for column, value in wanted.items()):
-        await connection.execute(ORDERS["save_order_sums"], store.id, order_id, *wanted.values(), clock.now(store))
-        if row["status"] != status:
-            await outbox.record(connection, store, f"orders.{status}", order_id, actor=actor)

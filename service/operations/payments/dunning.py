@@ -20,9 +20,10 @@ from service.principal import Store
 from service.rules.ladders import retry_at
 from service.store.pool import Connection
 from service.store.rows import Row
+from service.store.statements import Value
 from sql import queries
 
-PLACING = queries("ordering/placing")
+_LOCK = Value("ordering/placing.lock", str)
 
 DUNNING = queries("payments/dunning")
 
@@ -108,9 +109,14 @@ async def due(connection: Connection, store: Store, *, but: Collection[str] = ()
     return [row["order_id"] for row in rows]
 
 
+async def hold(connection: Connection, store: Store, order_id: str) -> None:
+    """Lock an order until the caller's transaction ends."""
+    await _LOCK(connection, store=store.id, order=order_id)
+
+
 async def claim(connection: Connection, store: Store, order_id: str) -> bool:
     """Take hold of an order whose payment is to be asked for anew by now, from what is in the wallet now."""
     # A statement that waits for the lock would go by what was due before it waited.
-    await connection.execute(PLACING["lock"], store.id, order_id)
+    await hold(connection, store, order_id)
     claimed = await connection.fetchval(DUNNING["claim"], store.id, order_id, clock.now(store))
     return claimed is not None

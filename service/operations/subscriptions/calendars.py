@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from service import clock
 from service.errors import Gone
-from service.operations.subscriptions import forecasts, order_subscriptions
+from service.operations.subscriptions import forecasts, ledgers
 from service.principal import Store
 from service.rules import schedule
 from service.rules.calendar_tokens import CalendarKeys
@@ -83,7 +83,7 @@ async def open_feed(connection: Connection, keys: CalendarKeys, token: str) -> F
     at = clock.now(store)
     past = await _PAST(connection, store=store.id, subscription=id_, after=at - BACK, most=MOST)
     products = await _PRODUCTS(connection, store=store.id, subscription=id_)
-    standing = await order_subscriptions.standing_of(connection, store, id_)
+    standing = await ledgers.standing_of(connection, store, id_)
     entries = [] if standing is None else forecasts.first(schedule.upcoming(standing), MOST)
     coming = takewhile(lambda entry: entry.scheduled_at <= at + AHEAD, entries)
     dates = [

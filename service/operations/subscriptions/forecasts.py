@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from service import clock
 from service.operations.copies import targets
-from service.operations.subscriptions import order_subscriptions
+from service.operations.subscriptions import ledgers
 from service.operations.subscriptions.estimates import Estimate, estimates
-from service.operations.subscriptions.sweep import UNCOUNTABLE
 from service.principal import Store
 from service.rules import schedule
 from service.rules.increases import needs_approval
+from service.rules.recurrence import UNCOUNTABLE
 from service.rules.schedule import Entry
 from service.store.pool import Connection
 
@@ -52,7 +52,7 @@ async def look(
     Writes nothing; the number of statements depends on how often the catalogue is known to change, not on the size.
     Raises NotFound when there is no such subscription.
     """
-    standing = await order_subscriptions.standing_of(connection, store, subscription_id, customer_id)
+    standing = await ledgers.standing_of(connection, store, subscription_id, customer_id)
     if standing is None:
         return Forecast([])
     entries = first(schedule.forecast(standing, clock.now(store)), min(offset + size + 1, FURTHEST))

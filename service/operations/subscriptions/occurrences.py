@@ -15,8 +15,8 @@ from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
-from service.operations.subscriptions import sweep
-from service.operations.subscriptions.order_subscriptions import calendar_of, replan
+from service.operations.subscriptions import ledgers, sweep
+from service.rules.schedule import NotMovable, move
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN
 
 
@@ -55,10 +55,11 @@ class Occurrences(Writer):
 
     async def after_write(self, change: Change) -> None:
         """Bring the next run of the subscription up to date, and order the copies of what was approved."""
-        await replan(change.connection, change.store, change.whole, at=change.at)
+        actor = outbox.actor(change.principal)
+        await ledgers.replan(change.connection, change.store, change.whole["id"], actor=actor)
         made = await sweep.order_approved(change.connection, change.store, change.whole["id"])
         happened = [Event("recurring_order_copies.create", id_) for id_ in made]
-        await outbox.record_all(change.connection, change.store, happened, actor=outbox.actor(change.principal))
+        await outbox.record_all(change.connection, change.store, happened, actor=actor)
 
     def _decide(self, change: Change) -> None:
         """Let a held occurrence run at what it was shown to cost, or leave it out."""
@@ -89,17 +90,11 @@ class Occurrences(Writer):
         if to <= change.at:
             change.problems.append(Invalid("scheduled_at - must be later than now", pointer=pointer))
             return
-        subscription = change.before["order_subscription_id"]
-        near = await sweep.entries(change.connection, change.store, subscription, index - 1)
-        earlier, later = near.get(index - 1), near.get(index + 1)
-        after = later.scheduled_at if later is not None else calendar_of(change.whole).date(index + 1).at
-        if (earlier is not None and to <= earlier.scheduled_at) or to >= after:
-            change.problems.append(
-                Invalid(
-                    "scheduled_at - must be after the occurrence before it, and before the one after it",
-                    pointer=pointer,
-                )
-            )
+        terms = ledgers.terms_of(change.whole)
+        try:
+            move(await ledgers.standing(change.connection, change.store, terms), index, to)
+        except NotMovable as error:
+            change.problems.append(Invalid("scheduled_at - {reason}", reason=error.reason, pointer=pointer))
 
 
 def _over(pointer: str) -> InvalidState:
@@ -109,8 +104,8 @@ def _over(pointer: str) -> InvalidState:
 
 def _end_of_approval(change: Change) -> datetime:
     """The first date of the calendar after an occurrence was held, whether or not the subscription still runs then."""
-    dates = calendar_of(change.whole).dates(change.before["occurrence_index"] + 1)
-    return next(date.at for date in dates if date.at > change.before["held_at"])
+    calendar = ledgers.terms_of(change.whole).calendar
+    return calendar.date(calendar.first_after(change.before["held_at"])).at
 
 
 _DECISIONS: Final[Mapping[str, Callable[[Change], dict[str, Any]]]] = {

@@ -1,7 +1,7 @@
 """Subscriptions as clients write them: made from an order, begun, stopped, paused and changed.
 
-What a verb does to the schedule is worked out by `service.rules.schedule`; here the ledger and the subscription are
-kept in step with it, under the subscription's lock.
+What an edit does to the schedule is worked out by `service.rules.rescheduling`; here the ledger and the subscription
+are kept in step with it, under the subscription's lock.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from schemas.kinds import render_timestamp
 from service import clock
+from service.clock import later
 from service.errors import Invalid, InvalidState
-from service.jsonapi.body import blank, not_found
+from service.jsonapi.body import blank
 from service.operations.copies import extra_runs, recurring_order_copies
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
@@ -22,13 +24,14 @@ from service.operations.generic.numbers import take_number
 from service.operations.generic.writing import Writer
 from service.operations.parties.wallets import check_wallet
 from service.operations.payments import dunning
-from service.operations.subscriptions import sweep
+from service.operations.subscriptions import ledgers
+from service.operations.subscriptions.ledgers import Terms
 from service.principal import Store
-from service.rules.recurrence import Calendar, FrequencyError, anchored, check_frequency
-from service.rules.schedule import Advance, NotMovable, Standing, move_next, plan, skip_next
+from service.rules.recurrence import UNCOUNTABLE, FrequencyError, check_frequency
+from service.rules.rescheduling import Conflicting, Rescheduled, reschedule
+from service.rules.schedule import Advance, NotMovable, Standing
 from service.rules.states import SUBSCRIPTION_VERBS, SUBSCRIPTIONS_THAT_RUN
 from service.store.pool import Connection
-from service.store.write import Columns
 from service.texts import Either
 from sql import queries
 
@@ -83,7 +86,7 @@ class OrderSubscriptions(Writer):
             await self._copy_items(change)
         step: Advance | None = change.kept.get("step")
         if step is not None:
-            await sweep.write_ledger(change.connection, change.store, change.id, step, anew=change.kept["anew"])
+            await ledgers.write(change.connection, change.store, change.id, step, at=change.at)
         happened: list[Event] = []
         if "run_now" in change.happened:
             happened += await self._run_now(change)
@@ -156,42 +159,109 @@ class OrderSubscriptions(Writer):
 
     async def _schedule(self, change: Change) -> None:
         """Work out the next occurrences where something about them changes."""
-        verbs = change.happened
-        moved = change.sets("next_run_at") and change.value("next_run_at") is not None
+        moved = _moves(change)
         if change.value("anchor_at") is None:
             change.columns["anchor_at"] = change.at
+        runs = change.value("status") in SUBSCRIPTIONS_THAT_RUN and change.value("parked_at") is None
+        if moved and not self._may_move(change, runs=runs):
+            return
         begins = change.new or change.before["status"] == "draft"
-        recounted = begins or change.sets(*_CALENDAR) or "unpark" in verbs
-        if change.value("status") not in SUBSCRIPTIONS_THAT_RUN or change.value("parked_at") is not None:
+        if change.value("status") not in SUBSCRIPTIONS_THAT_RUN:
             return
-        if not (moved or recounted or change.sets(*_BOUNDS) or verbs):
+        if not (moved or begins or change.sets(*_CALENDAR, *_BOUNDS) or change.happened):
             return
-        standing = await self._standing(change, recounted=recounted)
-        ledger = {} if recounted else standing.entries
-        if "skip_next" in verbs:
-            standing = skip_next(standing)
-        if moved:
-            standing = _moved(change, standing)
-        step = plan(standing, ledger)
-        change.kept |= {"step": step, "anew": recounted}
-        overdue = step.next_run_at is not None and step.next_run_at < change.at
-        change.columns["next_run_at"] = change.at if overdue else step.next_run_at
+        done = await self._reschedule(change, begins=begins)
+        if done is None:
+            return
+        calendar, step = done.standing.calendar, done.step
+        next_run_at, ended_at = ledgers.run_or_end(step, change.before.get("ended_at"), change.at)
+        if not runs:
+            next_run_at = ended_at = None
+        if ended_at is not None and change.before.get("ended_at") is None:
+            change.happened.append(ledgers.END)
+        change.kept["step"] = step
+        change.columns |= {
+            "anchor_at": calendar.anchor_at,
+            "anchor_index": calendar.anchor_index,
+            "anchor_wall": calendar.wall,
+            "phase_on": calendar.phase_on,
+            "phase_at": calendar.phase_at,
+            "next_index": step.next_index,
+            "next_run_at": next_run_at,
+            "ended_at": ended_at,
+        }
 
-    async def _standing(self, change: Change, *, recounted: bool) -> Standing:
-        """How the subscription stands with what changes; counted anew it goes on from the last occurrence."""
-        columns = {**_DEFAULTS, **change.before, **change.columns}
-        standing = await _standing(change.connection, change.store, columns)
-        if not recounted:
-            return standing
-        calendar, last = standing.calendar, None
-        if not change.new and not change.sets("anchor_at"):
-            past = await sweep.entries(change.connection, change.store, change.id, standing.next_index - 1)
-            last = past.get(standing.next_index - 1)
-        if last is not None:
-            calendar = replace(calendar, anchor_at=last.nominal_at)
-        calendar = anchored(calendar, standing.next_index, change.at)
-        change.columns |= {"anchor_at": calendar.anchor_at, "anchor_index": calendar.anchor_index}
-        return replace(standing, calendar=calendar, entries={})
+    async def _reschedule(self, change: Change, *, begins: bool) -> Rescheduled | None:
+        """What the edit makes of the ledger; None where that can't be, which is noted."""
+        before = ledgers.terms_of(change.columns if begins else change.before)
+        after = ledgers.terms_of({**change.before, **change.columns})
+        try:
+            standing, begins = await self._standing(change, before if not begins else after, begins=begins)
+            ran = 0 if change.new else await ledgers.runs(change.connection, change.store, change.id)
+            edit = replace(
+                after.edit,
+                anchor_at=change.columns["anchor_at"] if change.sets("anchor_at") and not begins else None,
+                runs_left=after.runs_left(ran),
+                begins=begins,
+                idle=not change.new and change.before["status"] == "inactive",
+                skips_next="skip_next" in change.happened,
+                next_run_at=change.columns["next_run_at"] if _moves(change) else None,
+            )
+            return reschedule(standing, edit, change.at)
+        except NotMovable as error:
+            pointer = change.draft.pointer("next_run_at")
+            change.problems.append(Invalid("next_run_at - {reason}", reason=error.reason, pointer=pointer))
+        except Conflicting as error:
+            change.problems.append(await self._conflict(change, error))
+        except UNCOUNTABLE:
+            pointer = change.draft.pointer("frequency", "timezone", "anchor_at", "starts_at")
+            change.problems.append(Invalid("Its dates can't be counted: they pass the year 9999.", pointer=pointer))
+        return None
+
+    async def _standing(self, change: Change, terms: Terms, *, begins: bool) -> tuple[Standing, bool]:
+        """How the subscription stands, and whether it is to be counted from its anchor."""
+        if begins:
+            return Standing(terms.calendar, terms.next_index, catchup_policy=terms.catchup_policy), True
+        try:
+            return await ledgers.standing(change.connection, change.store, terms), False
+        except UNCOUNTABLE:
+            # One whose calendar could not be read is counted anew, by what it is told now.
+            wanted = ledgers.terms_of({**change.before, **change.columns})
+            return Standing(wanted.calendar, wanted.next_index, parked=True), True
+
+    async def _conflict(self, change: Change, conflict: Conflicting) -> InvalidState:
+        """The refusal that names what was skipped or moved."""
+        indexes = [entry.index for entry in conflict.entries]
+        ids = await ledgers.ids(change.connection, change.store, change.id, indexes)
+        named = [
+            {
+                "id": ids[entry.index],
+                "occurrence_index": entry.index,
+                "status": entry.status,
+                "scheduled_at": render_timestamp(entry.scheduled_at),
+            }
+            for entry in conflict.entries
+        ]
+        return InvalidState(
+            "Occurrences were skipped or moved, which this would undo: {named}. Let them run as planned first.",
+            named=", ".join(f"{one['occurrence_index']} ({one['id']})" for one in named),
+            pointer=change.draft.pointer(*_CALENDAR, *_BOUNDS, "next_run_at"),
+            meta={"occurrences": named},
+        )
+
+    def _may_move(self, change: Change, *, runs: bool) -> bool:
+        """Whether the next run can be somewhere else; what is wrong is noted."""
+        to, pointer = change.columns["next_run_at"], change.draft.pointer("next_run_at")
+        if to is None:
+            problem = Invalid("next_run_at - can't be empty: pause, skip or deactivate instead", pointer=pointer)
+        elif not runs:
+            problem = Invalid("next_run_at - can't be set: the subscription doesn't run", pointer=pointer)
+        elif not change.at < to <= later(change.at, LONGEST_PAUSE):
+            problem = Invalid("next_run_at - must be later than now, and within two years", pointer=pointer)
+        else:
+            return True
+        change.problems.append(problem)
+        return False
 
     async def _run_now(self, change: Change) -> list[Event]:
         """An extra run, outside of the schedule."""
@@ -209,69 +279,9 @@ async def abort(connection: Connection, store: Store, subscription_id: str, *, a
     return [Event("recurring_order_copies.abort", row["id"]) for row in rows]
 
 
-_DEFAULTS = {
-    "anchor_index": 0,
-    "next_index": 1,
-    "last_day": False,
-    "expires_at": None,
-    "paused_until": None,
-    "max_occurrences": None,
-    "catchup_policy": "run_once",
-}
-"""Columns of a new subscription that nothing was sent for, as the table fills them in."""
-
-
-def calendar_of(columns: Columns) -> Calendar:
-    """The calendar of a subscription."""
-    return Calendar(
-        columns["anchor_at"],
-        columns["timezone"],
-        columns["frequency"],
-        columns["anchor_index"],
-        last_day=columns["last_day"],
-    )
-
-
-async def standing_of(
-    connection: Connection, store: Store, subscription_id: str, customer_id: str | None = None
-) -> Standing | None:
-    """How a subscription that runs stands; None when it doesn't run by itself now, such as a draft.
-
-    Raises NotFound when there is none of this id, or none of the customer's.
-    """
-    row = await connection.fetchrow(SUBSCRIPTIONS["schedule"], store.id, subscription_id, customer_id)
-    if row is None:
-        raise not_found("order_subscriptions")
-    if row["status"] != "active" or row["next_run_at"] is None:
-        return None
-    return await _standing(connection, store, dict(row))
-
-
-async def replan(connection: Connection, store: Store, subscription: Columns, *, at: datetime) -> None:
-    """Bring the next run of a subscription, which the caller holds, in step with its ledger."""
-    if subscription["anchor_at"] is None or subscription["status"] == "cancelled":
-        return
-    step = plan(await _standing(connection, store, subscription))
-    await sweep.write_ledger(connection, store, subscription["id"], step)
-    overdue = step.next_run_at is not None and step.next_run_at < at
-    next_run_at = at if overdue else step.next_run_at
-    if next_run_at != subscription["next_run_at"]:
-        await connection.execute(SUBSCRIPTIONS["set_next_run"], store.id, subscription["id"], next_run_at, at)
-
-
-async def _standing(connection: Connection, store: Store, columns: Columns) -> Standing:
-    """How a subscription of these columns stands; one that has no id yet has no ledger."""
-    id_, most = columns.get("id"), columns["max_occurrences"]
-    ran = 0 if id_ is None or most is None else await sweep.runs(connection, store, id_)
-    return Standing(
-        calendar_of(columns),
-        columns["next_index"],
-        {} if id_ is None else await sweep.entries(connection, store, id_, columns["next_index"]),
-        expires_at=columns["expires_at"],
-        paused_until=columns["paused_until"],
-        runs_left=None if most is None else max(most - ran, 0),
-        catchup_policy=columns["catchup_policy"],
-    )
+def _moves(change: Change) -> bool:
+    """Whether another next run was sent."""
+    return "next_run_at" in change.draft.attributes and change.sets("next_run_at")
 
 
 def _asked(change: Change) -> list[str]:
@@ -306,7 +316,7 @@ def _becomes(status: str) -> Callable[[Change], dict[str, Any] | None]:
 
 def _paused(change: Change) -> dict[str, Any] | None:
     until: datetime = change.draft.triggers["_pause_until"]
-    if not change.at < until <= change.at + LONGEST_PAUSE:
+    if not change.at < until <= later(change.at, LONGEST_PAUSE):
         change.problems.append(
             Invalid(
                 "_pause_until - must be later than now, and within two years",
@@ -343,7 +353,7 @@ _EFFECTS: Final[Mapping[str, Callable[[Change], dict[str, Any] | None]]] = {
 def _check_calendar(change: Change) -> None:
     for name in ("anchor_at", "starts_at"):
         at = change.value(name)
-        if change.sets(name) and at is not None and not EARLIEST <= at <= change.at + LATEST:
+        if change.sets(name) and at is not None and not EARLIEST <= at <= later(change.at, LATEST):
             pointer = change.draft.pointer(name)
             change.problems.append(Invalid("{name} - is too far from today", name=name, pointer=pointer))
     if not change.sets("frequency", "last_day"):
@@ -363,17 +373,3 @@ async def _check_offered(change: Change) -> None:
     if not await change.connection.fetchval(SUBSCRIPTIONS["is_offered"], change.store.id, model_id, frequency):
         pointer = change.draft.pointer("frequency")
         change.problems.append(Invalid("frequency - is not offered by the subscription model", pointer=pointer))
-
-
-def _moved(change: Change, standing: Standing) -> Standing:
-    """The same with the next run moved to where it was sent."""
-    to: datetime = change.value("next_run_at")
-    pointer = change.draft.pointer("next_run_at")
-    if to <= change.at:
-        change.problems.append(Invalid("next_run_at - must be later than now", pointer=pointer))
-        return standing
-    try:
-        return move_next(standing, to)
-    except NotMovable as error:
-        change.problems.append(Invalid("next_run_at - {reason}", reason=error.reason, pointer=pointer))
-        return standing

@@ -101,6 +101,15 @@ where
     and (promotions.max_uses is null or promotions.uses < promotions.max_uses)
 returning promotions.id;
 
+-- name: give_coupon_back
+-- Takes an order that was never placed from the uses of coupon code :coupon.
+update promotions
+set
+    uses = promotions.uses - 1,
+    updated_at = :at,
+    version = promotions.version + 1
+where promotions.store_id = :store and promotions.coupon_code = :coupon and promotions.uses > 0;
+
 -- name: terms
 -- Whether a store's prices include tax, and what shipping (:shipping_method) and paying (:payment_method) cost in a currency (:currency).
 select

@@ -1,7 +1,6 @@
 -- name: take_stock
 -- Takes what an order needs of each sku (:skus, :quantities) out of the stock, all skus in one order so that two orders never wait
--- for each other in a circle. Gives the skus of which there is too little, from which nothing is taken; those that
--- are not tracked have no stock to take from.
+-- for each other in a circle. Gives the tracked skus, and whether there was enough of each; of the others nothing is taken.
 with wanted as (
     select
         sku_id,
@@ -35,8 +34,9 @@ taken as (
     returning stock_items.sku_id
 )
 
-select held.sku_id
+select
+    held.sku_id,
+    taken.sku_id is not null as taken
 from held
 left join taken
-    on held.sku_id = taken.sku_id
-where taken.sku_id is null;
+    on held.sku_id = taken.sku_id;

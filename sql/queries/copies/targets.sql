@@ -71,7 +71,7 @@ made as (
 insert into line_items (
     store_id, id, order_id, sku_id, sku_code, name, image_url, position, options, quantity, currency_code,
     unit_amount_cents, compare_at_amount_cents, options_amount_cents, discount_cents, total_amount_cents, tax_rate,
-    tax_amount_cents, created_at, updated_at
+    tax_amount_cents, stock_taken, created_at, updated_at
 )
 select
     :store as store_id,
@@ -92,6 +92,7 @@ select
     line.total_amount_cents,
     line.tax_rate,
     line.tax_amount_cents,
+    line.stock_taken,
     :at as created_at,
     :at as updated_at
 from
@@ -99,5 +100,5 @@ from
         id text, order_id text, sku_id text, sku_code text, name text, image_url text, position bigint, options jsonb,
         quantity bigint, currency_code text, unit_amount_cents bigint, compare_at_amount_cents bigint,
         options_amount_cents bigint, discount_cents bigint, total_amount_cents bigint, tax_rate numeric,
-        tax_amount_cents bigint
+        tax_amount_cents bigint, stock_taken bigint
     );

@@ -1,124 +1,133 @@
 -- Placing orders, and taking that back. Whoever does locks the order first.
 
--- name: facts
--- What placing looks at, of an order that is locked.
-select
-    orders.status,
-    orders.payment_status,
-    orders.cart_id,
-    orders.customer_id,
-    orders.customer_email,
-    orders.currency_code,
-    orders.coupon_code,
-    orders.tax_included,
-    orders.total_tax_amount_cents,
-    orders.total_amount_cents,
-    orders.expires_at,
-    orders.fulfillment_status,
-    orders.billing_address_id,
-    orders.shipping_address_id,
-    orders.shipping_method_id,
-    orders.payment_method_id,
-    orders.customer_payment_source_id,
-    orders.order_subscription_id,
-    customers.customer_group_id,
-    stores.gateway_url is not null and stores.gateway_secret is not null as has_external_gateway,
-    coalesce(billing.snapshot, true) and coalesce(shipping.snapshot, true) as has_snapshots,
-    can_be_chosen(shipping_methods.disabled_at, shipping_methods.currency_code, orders.currency_code, $3)
-        as shipping_method_available,
-    can_be_chosen(payment_methods.disabled_at, payment_methods.currency_code, orders.currency_code, $3)
-        as payment_method_available,
-    payment_methods.gateway,
-    customer_payment_sources.payment_source_token,
-    customer_payment_sources.expires_at as payment_source_expires_at
-from orders
-inner join stores
-    on orders.store_id = stores.store_id
-left join customers
-    on orders.store_id = customers.store_id and orders.customer_id = customers.id
-left join addresses as billing
-    on orders.store_id = billing.store_id and orders.billing_address_id = billing.id
-left join addresses as shipping
-    on orders.store_id = shipping.store_id and orders.shipping_address_id = shipping.id
-left join shipping_methods
-    on orders.store_id = shipping_methods.store_id and orders.shipping_method_id = shipping_methods.id
-left join payment_methods
-    on orders.store_id = payment_methods.store_id and orders.payment_method_id = payment_methods.id
-left join customer_payment_sources
-    on
-        orders.store_id = customer_payment_sources.store_id
-        and orders.customer_payment_source_id = customer_payment_sources.id
-where orders.store_id = $1 and orders.id = $2;
-
--- name: lines
--- The lines of skus of an order, in their order.
-select
-    line_items.id,
-    line_items.item_type,
-    line_items.sku_id,
-    line_items.sku_code,
-    line_items.name,
-    line_items.options,
-    line_items.quantity,
-    line_items.currency_code,
-    line_items.unit_amount_cents
-from line_items
-where line_items.store_id = $1 and line_items.order_id = $2 and line_items.item_type = 'skus'
-order by line_items.position, line_items.id;
-
 -- name: lock
 -- Locks an order; its status.
 select orders.status
 from orders
-where orders.store_id = $1 and orders.id = $2
+where orders.store_id = :store and orders.id = :order
 for no key update;
 
--- name: save
--- Sets what placing and cancelling change of an order, at $7; addresses $5 and $6 become its snapshots. $8 and $9 are
--- when it was placed and cancelled, if that is now.
+-- name: price
+-- Gives lines :lines (a JSON array) what they come to, and their order its amounts and what follows from them.
+with priced as (
+    update line_items
+    set
+        unit_amount_cents = given.unit_amount_cents,
+        compare_at_amount_cents = given.compare_at_amount_cents,
+        discount_cents = given.discount_cents,
+        total_amount_cents = given.total_amount_cents,
+        tax_rate = given.tax_rate,
+        tax_amount_cents = given.tax_amount_cents,
+        updated_at = :at,
+        version = line_items.version + 1
+    from
+        jsonb_to_recordset(:lines::jsonb) as given (
+            id text, unit_amount_cents bigint, compare_at_amount_cents bigint, discount_cents bigint,
+            total_amount_cents bigint, tax_rate numeric, tax_amount_cents bigint
+        )
+    where line_items.store_id = :store and line_items.order_id = :order and line_items.id = given.id
+)
+
 update orders
 set
-    status = $3,
-    payment_status = $4,
-    billing_address_id = $5,
-    shipping_address_id = $6,
-    placed_at = coalesce($8, orders.placed_at),
-    cancelled_at = coalesce($9, orders.cancelled_at),
-    payment_updated_at = case when orders.payment_status = $4 then orders.payment_updated_at else $7 end,
-    updated_at = $7,
+    status = :status,
+    fulfillment_status = :fulfillment_status,
+    coupon_code = :coupon,
+    coupon_counted = :coupon_counted,
+    tax_included = :tax_included,
+    subtotal_amount_cents = :subtotal,
+    shipping_amount_cents = :shipping,
+    payment_method_amount_cents = :payment_method,
+    discount_amount_cents = :discount,
+    adjustment_amount_cents = :adjustment,
+    subtotal_tax_amount_cents = :subtotal_tax,
+    total_tax_amount_cents = :tax,
+    total_amount_cents = :total,
+    refreshed_at = :at,
+    updated_at = :at,
     version = orders.version + 1
-where orders.store_id = $1 and orders.id = $2;
+where orders.store_id = :store and orders.id = :order;
+
+-- name: save
+-- Sets what placing and cancelling change of an order; the addresses become its snapshots. :placed_at and :cancelled_at are
+-- null unless that is now.
+update orders
+set
+    status = :status,
+    payment_status = :payment_status,
+    billing_address_id = :billing_address,
+    shipping_address_id = :shipping_address,
+    placed_at = coalesce(:placed_at, orders.placed_at),
+    cancelled_at = coalesce(:cancelled_at, orders.cancelled_at),
+    payment_updated_at = case when orders.payment_status = :payment_status then orders.payment_updated_at else :at end,
+    updated_at = :at,
+    version = orders.version + 1
+where orders.store_id = :store and orders.id = :order;
+
+-- name: note_coupon
+-- Notes whether the coupon of an order counts the order among its uses.
+update orders
+set coupon_counted = :counted
+where orders.store_id = :store and orders.id = :order;
+
+-- name: note_stock
+-- Notes that the pieces of skus :skus were taken out of the stock for the lines of an order.
+update line_items
+set stock_taken = line_items.quantity
+where line_items.store_id = :store and line_items.order_id = :order and line_items.sku_id = any(:skus::text[]);
 
 -- name: give_stock_back
 -- Puts what was taken for an order back into the stock, all skus in one order so that two orders never wait for each
--- other in a circle.
-with taken as (
+-- other in a circle. The lines hold nothing any more: it is given back once.
+with held as (
     select
+        line_items.id,
         line_items.sku_id,
-        sum(line_items.quantity)::bigint as quantity
+        line_items.stock_taken
     from line_items
-    where line_items.store_id = $1 and line_items.order_id = $2 and line_items.item_type = 'skus'
-    group by line_items.sku_id
+    where line_items.store_id = :store and line_items.order_id = :order and line_items.stock_taken > 0
 ),
 
-held as (
+given as (
+    update line_items
+    set stock_taken = 0
+    from held
+    where line_items.store_id = :store and line_items.id = held.id
+),
+
+taken as (
+    select
+        held.sku_id,
+        sum(held.stock_taken)::bigint as quantity
+    from held
+    group by held.sku_id
+),
+
+found as (
     select
         stock_items.id,
         taken.quantity
     from stock_items
     inner join taken
         on stock_items.sku_id = taken.sku_id
-    inner join skus
-        on stock_items.store_id = skus.store_id and stock_items.sku_id = skus.id
-    where stock_items.store_id = $1 and not skus.do_not_track
+    where stock_items.store_id = :store
     order by stock_items.sku_id
     for no key update of stock_items
 )
 
 update stock_items
 set
-    quantity = stock_items.quantity + held.quantity,
-    updated_at = $3,
+    quantity = stock_items.quantity + found.quantity,
+    updated_at = :at,
     version = stock_items.version + 1
-from held
-where stock_items.store_id = $1 and stock_items.id = held.id;
+from found
+where stock_items.store_id = :store and stock_items.id = found.id;
+
+-- name: give_link_back
+-- Takes the order that was never placed from the uses of a repeat link.
+update repeat_links
+set
+    uses = repeat_links.uses - 1,
+    updated_at = :at,
+    version = repeat_links.version + 1
+where repeat_links.store_id = :store and repeat_links.id = :link and repeat_links.uses > 0;

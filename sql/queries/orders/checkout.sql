@@ -13,6 +13,7 @@ select
     carts.payment_method_id,
     carts.customer_payment_source_id,
     carts.repeat_link_id,
+    carts.metadata,
     repeat_links.revoked_at is not null as revoked,
     source.id as source_order_id,
     coalesce(source.root_order_id, source.id) as root_order_id,
@@ -45,11 +46,11 @@ from carts
 where carts.store_id = :store and carts.id = :cart;
 
 -- name: make_lines
--- Gives an order a line, with these :ids, for each of these :items of its cart, at :at.
+-- Gives an order a line, with ids :ids, for each of items :items of its cart: at the catalogue's prices until it is placed.
 insert into line_items (
     store_id, id, order_id, sku_id, sku_code, name, image_url, position, options, quantity, currency_code,
-    unit_amount_cents, compare_at_amount_cents, discount_cents, total_amount_cents, tax_rate, tax_amount_cents,
-    created_at, updated_at
+    unit_amount_cents, compare_at_amount_cents, price_mode, discount_cents, total_amount_cents, tax_rate,
+    tax_amount_cents, metadata, created_at, updated_at
 )
 select
     cart_items.store_id,
@@ -65,10 +66,12 @@ select
     cart_items.currency_code,
     cart_items.unit_amount_cents,
     cart_items.compare_at_amount_cents,
+    'current' as price_mode,
     cart_items.discount_cents,
     cart_items.total_amount_cents,
     cart_items.tax_rate,
     cart_items.tax_amount_cents,
+    cart_items.metadata,
     :at as created_at,
     :at as updated_at
 from unnest(:ids::text[], :items::text[]) with ordinality as given (id, cart_item_id, position)

@@ -45,31 +45,6 @@ left_out as (
 
 select id from aborted;
 
--- name: schedule
--- What the occurrences of a subscription follow from; a customer ($3, null for an integration) finds only own ones.
-select
-    id,
-    status,
-    frequency,
-    timezone,
-    last_day,
-    anchor_at,
-    anchor_index,
-    next_index,
-    next_run_at,
-    expires_at,
-    paused_until,
-    max_occurrences,
-    catchup_policy
-from order_subscriptions
-where store_id = $1 and id = $2 and ($3::text is null or customer_id = $3);
-
--- name: set_next_run
--- When a subscription runs next.
-update order_subscriptions
-set next_run_at = $3, updated_at = $4, version = version + 1
-where store_id = $1 and id = $2;
-
 -- name: lines_to_repeat
 -- The lines of an order that are to be ordered again, each with the oldest of the store's models that offers its
 -- frequency, or with none.

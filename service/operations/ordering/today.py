@@ -1,0 +1,136 @@
+"""What an order comes to today: its lines at the catalogue's prices unless theirs were agreed on, and its amounts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from service.errors import Invalid
+from service.operations.catalogue import pricing, quotes
+from service.operations.ordering.facts import PRODUCTS, Amounts, Line, OrderFacts
+from service.principal import Store
+from service.rules.discounts import CouponStatus
+from service.rules.outcomes import CatalogueItem, Outcome, Policy, SourceLine, decide
+from service.rules.totals import MAX_CENTS, tax
+from service.store.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    """An order as it would be made today: `outcomes` say of its lines of skus whether they can be had as they are.
+
+    The coupon's status is None for an order without one.
+    """
+
+    lines: Sequence[Line]
+    amounts: Amounts
+    outcomes: Sequence[Outcome]
+    coupon_status: CouponStatus | None
+
+
+async def today(connection: Connection, store: Store, order: OrderFacts, at: datetime) -> Today:
+    """What an order comes to at an instant; writes nothing, two reads for any number of lines.
+
+    A line that has no price today keeps its own, and can't be had. Raises Invalid for an amount too large to be kept.
+    """
+    wanted = [line.source for line in order.of_skus]
+    catalogue, outcomes = await offered(
+        connection, store, wanted, currency=order.currency_code, customer_group_id=order.customer_group_id, at=at
+    )
+    promotions = await pricing.promotions(connection, store, order.coupon_code, at=at, counted=order.coupon_counted)
+    included = order.prices_include_tax
+    terms = quotes.Terms(
+        currency_code=order.currency_code,
+        tax_included=included,
+        customer_group_id=order.customer_group_id,
+        coupon_code=order.coupon_code,
+        shipping_price_cents=0,
+        payment_price_cents=0,
+        destination=order.destination,
+    )
+    priced = [line for line in order.of_skus if line.sku_id in catalogue]
+    quoted = await quotes.quoted(terms, [_item(line) for line in priced], catalogue, promotions)
+    of_today = {line.id: _at(line, amounts) for line, amounts in zip(priced, quoted.items, strict=True) if line.follows}
+    lines = [of_today.get(line.id) or _agreed(line, order, included=included) for line in order.lines]
+    amounts = added_up(order, lines, fresh=True)._replace(tax_included=included)
+    return Today(lines, amounts, outcomes, quoted.coupon_status)
+
+
+async def offered(
+    connection: Connection,
+    store: Store,
+    lines: Sequence[SourceLine],
+    *,
+    currency: str,
+    customer_group_id: str | None,
+    at: datetime,
+) -> tuple[Mapping[str, CatalogueItem], Sequence[Outcome]]:
+    """The skus of lines as they are offered at an instant, and what each line would come to; one statement."""
+    found = await pricing.catalogue(
+        connection,
+        store,
+        (line.sku_id for line in lines if line.sku_id is not None),
+        currency=currency,
+        customer_group_id=customer_group_id,
+        at=at,
+    )
+    # Whether it may come along when an order is repeated doesn't matter to who buys it.
+    catalogue = {id_: replace(item, reorderable=True) for id_, item in found.items()}
+    return catalogue, decide(lines, catalogue, {}, Policy(stock="partial", merge=False))
+
+
+def added_up(order: OrderFacts, lines: Sequence[Line], *, fresh: bool) -> Amounts:
+    """The amounts of an order with these lines. `fresh`: its methods cost what they cost today, else what they did.
+
+    Raises Invalid when an amount is larger than can be kept, or the total less than zero.
+    """
+    was, ships = order.amounts, any(line.ships for line in lines)
+    amounts = was._replace(
+        subtotal=sum(line.total_amount_cents for line in lines if line.item_type in PRODUCTS),
+        shipping=(order.shipping_price_cents if fresh else was.shipping) if ships else 0,
+        payment_method=order.payment_price_cents if fresh else was.payment_method,
+        # An order may have discounts that are of none of its lines.
+        discount=was.discount
+        + sum(line.discount_cents for line in lines)
+        - sum(line.discount_cents for line in order.lines),
+        adjustment=sum(line.total_amount_cents for line in lines if line.item_type == "adjustments"),
+        subtotal_tax=sum(line.tax_amount_cents for line in lines),
+    )
+    if any(abs(amount) > MAX_CENTS for amount in (*amounts, amounts.tax, amounts.total)):
+        raise Invalid("An amount of the order would be too large to be stored.")
+    if amounts.total < 0 or amounts.tax < 0:
+        raise Invalid("The total of the order would be less than zero.")
+    return amounts
+
+
+def _item(line: Line) -> quotes.Item:
+    return quotes.Item(
+        line.sku_id or "",
+        line.quantity,
+        line.unit_amount_cents,
+        line.compare_at_amount_cents,
+        line.options_amount_cents,
+        line.discount_cents,
+        agreed=not line.follows,
+    )
+
+
+def _at(line: Line, amounts: quotes.Priced) -> Line:
+    return replace(
+        line,
+        unit_amount_cents=amounts.unit_amount_cents,
+        compare_at_amount_cents=amounts.compare_at_amount_cents,
+        discount_cents=amounts.discount_cents,
+        total_amount_cents=amounts.total_amount_cents,
+        tax_rate=amounts.tax_rate,
+        tax_amount_cents=amounts.tax_amount_cents,
+    )
+
+
+def _agreed(line: Line, order: OrderFacts, *, included: bool) -> Line:
+    """A line as it was agreed on; its tax follows where its store has changed whether prices include taxes."""
+    if included == order.amounts.tax_included:
+        return line
+    taxed = max(line.total_amount_cents + line.discount_cents, 0)
+    return replace(line, tax_amount_cents=tax(taxed, line.tax_rate, included=included))

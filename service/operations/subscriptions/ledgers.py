@@ -1,0 +1,259 @@
+"""Ledgers of subscriptions: read from the database as a `Standing`, and written as edits and sweeps leave them.
+
+What they say next is worked out in `service.rules`. Who writes one holds its subscription.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from typing import NamedTuple
+
+from service import clock
+from service.jsonapi.body import not_found
+from service.operations.events import outbox
+from service.principal import Store
+from service.rules.recurrence import Calendar
+from service.rules.rescheduling import Edit, reschedule
+from service.rules.schedule import Advance, CatchupPolicy, Entry, Standing, Status
+from service.rules.states import SUBSCRIPTIONS_THAT_RUN
+from service.store.pool import Connection
+from service.store.statements import Command, Many, One, OnlyValue
+from service.store.write import Columns
+
+END = "end"
+"""What happens to a subscription that has no run to come any more."""
+
+
+class Terms(NamedTuple):
+    """What the occurrences of a subscription follow from."""
+
+    id: str
+    status: str
+    frequency: str
+    timezone: str
+    last_day: bool
+    anchor_at: datetime | None
+    anchor_index: int
+    anchor_wall: datetime | None
+    phase_on: date | None
+    phase_at: datetime | None
+    next_index: int
+    next_run_at: datetime | None
+    expires_at: datetime | None
+    paused_until: datetime | None
+    max_occurrences: int | None
+    catchup_policy: CatchupPolicy
+    parked_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def calendar(self) -> Calendar:
+        """The calendar of a subscription that has an anchor. Raises LookupError or ValueError for one of none."""
+        assert self.anchor_at is not None  # noqa: S101 -- only a draft has none
+        return Calendar(
+            self.anchor_at,
+            self.timezone,
+            self.frequency,
+            self.anchor_index,
+            last_day=self.last_day,
+            wall=self.anchor_wall,
+            phase_on=self.phase_on,
+            phase_at=self.phase_at,
+        )
+
+    def runs_left(self, ran: int) -> int | None:
+        """How many runs are left after so many; None where their number has no end."""
+        return None if self.max_occurrences is None else max(self.max_occurrences - ran, 0)
+
+    @property
+    def edit(self) -> Edit:
+        """The edit that changes none of them."""
+        return Edit(
+            self.frequency,
+            self.timezone,
+            last_day=self.last_day,
+            expires_at=self.expires_at,
+            paused_until=self.paused_until,
+        )
+
+
+class Written(NamedTuple):
+    """A row that was written to a ledger."""
+
+    id: str
+    order_subscription_id: str
+    status: str
+
+
+class _Row(NamedTuple):
+    order_subscription_id: str
+    occurrence_index: int
+    nominal_at: datetime
+    scheduled_at: datetime
+    status: Status
+    reason: str | None
+
+    @property
+    def entry(self) -> Entry:
+        return Entry(self.occurrence_index, self.nominal_at, self.scheduled_at, self.status, self.reason)
+
+
+class _Id(NamedTuple):
+    id: str
+    occurrence_index: int
+
+
+_SCHEDULE = One("subscriptions/ledgers.schedule", Terms)
+_ENTRIES = Many("subscriptions/ledgers.entries", _Row)
+_ENTRIES_FROM = Many("subscriptions/ledgers.entries_from", _Row)
+_IDS = Many("subscriptions/ledgers.ids", _Id)
+_RUNS = OnlyValue("subscriptions/ledgers.runs", int)
+_FORGET = Command("subscriptions/ledgers.forget")
+_WRITE = Many("subscriptions/ledgers.write", Written)
+_GO_ON = Command("subscriptions/ledgers.go_on")
+
+
+_DEFAULTS: Columns = {
+    "id": "",
+    "status": "draft",
+    "anchor_index": 0,
+    "next_index": 1,
+    "last_day": False,
+    "catchup_policy": "run_once",
+}
+
+
+def terms_of(columns: Columns) -> Terms:
+    """The terms in the columns of a subscription; those of a new one that nothing was sent for are the table's."""
+    known: Columns = {**_DEFAULTS, **columns}
+    return Terms._make(known.get(name) for name in Terms._fields)
+
+
+async def find(
+    connection: Connection, store: Store, subscription_id: str, customer_id: str | None = None
+) -> Terms | None:
+    """Return the terms of a subscription, of a customer's or of any; None when there is none of this id."""
+    return await _SCHEDULE(connection, store=store.id, subscription=subscription_id, customer=customer_id)
+
+
+async def entries_of(
+    connection: Connection, store: Store, subscription_ids: Sequence[str]
+) -> dict[str, dict[int, Entry]]:
+    """Return the open ends of ledgers: rows by subscription and index."""
+    ledgers: dict[str, dict[int, Entry]] = {}
+    for row in await _ENTRIES(connection, store=store.id, subscriptions=subscription_ids):
+        ledgers.setdefault(row.order_subscription_id, {})[row.occurrence_index] = row.entry
+    return ledgers
+
+
+async def runs(connection: Connection, store: Store, subscription_id: str) -> int:
+    """Return how many of a subscription's occurrences came up to run and didn't fail."""
+    return await _RUNS(connection, store=store.id, subscription=subscription_id)
+
+
+async def standing(connection: Connection, store: Store, terms: Terms) -> Standing:
+    """Return how a subscription of these terms stands. Raises LookupError or ValueError for an unreadable calendar."""
+    first = terms.next_index
+    rows = await _ENTRIES_FROM(connection, store=store.id, subscription=terms.id, first=first - 1)
+    entries = {row.occurrence_index: row.entry for row in rows}
+    ran = 0 if terms.max_occurrences is None else await runs(connection, store, terms.id)
+    return Standing(
+        terms.calendar,
+        first,
+        last=entries.pop(first - 1, None),
+        entries=entries,
+        expires_at=terms.expires_at,
+        paused_until=terms.paused_until,
+        runs_left=terms.runs_left(ran),
+        catchup_policy=terms.catchup_policy,
+        ended=terms.ended_at is not None,
+        parked=terms.parked_at is not None,
+    )
+
+
+async def standing_of(
+    connection: Connection, store: Store, subscription_id: str, customer_id: str | None = None
+) -> Standing | None:
+    """Return how a subscription that runs stands; None when it doesn't run by itself now, such as a draft.
+
+    Raises NotFound when there is none of this id, or none of the customer's.
+    """
+    terms = await find(connection, store, subscription_id, customer_id)
+    if terms is None:
+        raise not_found("order_subscriptions")
+    if terms.status != "active" or terms.next_run_at is None:
+        return None
+    return await standing(connection, store, terms)
+
+
+async def ids(connection: Connection, store: Store, subscription_id: str, indexes: Iterable[int]) -> dict[int, str]:
+    """Return the ids of rows of a ledger, by their indexes."""
+    found = await _IDS(connection, store=store.id, subscription=subscription_id, indexes=list(indexes))
+    return {row.occurrence_index: row.id for row in found}
+
+
+async def write(connection: Connection, store: Store, subscription_id: str, step: Advance, *, at: datetime) -> None:
+    """Write what is planned for a subscription."""
+    if step.gone:
+        await _FORGET(connection, store=store.id, subscription=subscription_id, indexes=list(step.gone))
+    if step.entries:
+        await write_all(connection, store, [(subscription_id, entry) for entry in step.entries], at=at)
+
+
+async def write_all(
+    connection: Connection, store: Store, entries: Sequence[tuple[str, Entry]], *, at: datetime
+) -> Sequence[Written]:
+    """Write rows of ledgers, each with its subscription's id. Returns those that were still open."""
+    return await _WRITE(
+        connection,
+        store=store.id,
+        ids=[clock.new_id() for _ in entries],
+        subscriptions=[id_ for id_, _ in entries],
+        indexes=[entry.index for _, entry in entries],
+        statuses=[entry.status for _, entry in entries],
+        nominal=[entry.nominal_at for _, entry in entries],
+        scheduled=[entry.scheduled_at for _, entry in entries],
+        reasons=[entry.reason for _, entry in entries],
+        at=at,
+    )
+
+
+async def replan(connection: Connection, store: Store, subscription_id: str, *, actor: str) -> None:
+    """Bring the next run of a subscription in step with its ledger, in which something has changed."""
+    at = clock.now(store)
+    terms = await find(connection, store, subscription_id)
+    if terms is None or terms.status not in SUBSCRIPTIONS_THAT_RUN or terms.parked_at is not None:
+        return
+    before = await standing(connection, store, terms)
+    step = reschedule(before, replace(terms.edit, runs_left=before.runs_left), at).step
+    await write(connection, store, subscription_id, step, at=at)
+    next_run_at, ended_at = run_or_end(step, terms.ended_at, at)
+    if (step.next_index, next_run_at, ended_at) == (terms.next_index, terms.next_run_at, terms.ended_at):
+        return
+    await _GO_ON(
+        connection,
+        store=store.id,
+        subscription=subscription_id,
+        next_index=step.next_index,
+        next_run_at=next_run_at,
+        ended_at=ended_at,
+        at=at,
+    )
+    if ended_at is not None and terms.ended_at is None:
+        await outbox.record(connection, store, f"order_subscriptions.{END}", subscription_id, actor=actor)
+
+
+def run_or_end(step: Advance, ended_at: datetime | None, at: datetime) -> tuple[datetime | None, datetime | None]:
+    """When a subscription runs next, at once where that is overdue; else when it has ended, which may be long ago."""
+    if step.next_run_at is None:
+        return None, ended_at or at
+    return max(step.next_run_at, at), None
+
+
+async def reopen(connection: Connection, store: Store, subscription_id: str, *, actor: str) -> None:
+    """Plan on where a run that failed was the last: it doesn't count."""
+    terms = await find(connection, store, subscription_id)
+    if terms is not None and terms.ended_at is not None and terms.max_occurrences is not None:
+        await replan(connection, store, subscription_id, actor=actor)

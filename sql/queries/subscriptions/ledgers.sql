@@ -1,0 +1,135 @@
+-- The ledgers of subscriptions: a row for every occurrence that is past, and for some that are to come.
+
+-- name: schedule
+-- What the occurrences of a subscription follow from; a customer (null for an integration) finds only own ones.
+select
+    id,
+    status,
+    frequency,
+    timezone,
+    last_day,
+    anchor_at,
+    anchor_index,
+    anchor_wall,
+    phase_on,
+    phase_at,
+    next_index,
+    next_run_at,
+    expires_at,
+    paused_until,
+    max_occurrences,
+    catchup_policy,
+    parked_at,
+    ended_at
+from order_subscriptions
+where store_id = :store and id = :subscription and (:customer::text is null or customer_id = :customer);
+
+-- name: entries
+-- The rows of these subscriptions' ledgers from their next occurrences on.
+select
+    occurrences.order_subscription_id,
+    occurrences.occurrence_index,
+    occurrences.nominal_at,
+    occurrences.scheduled_at,
+    occurrences.status,
+    occurrences.reason
+from occurrences
+inner join order_subscriptions
+    on
+        occurrences.store_id = order_subscriptions.store_id
+        and occurrences.order_subscription_id = order_subscriptions.id
+where
+    occurrences.store_id = :store
+    and occurrences.order_subscription_id = any(:subscriptions)
+    and occurrences.occurrence_index >= order_subscriptions.next_index;
+
+-- name: entries_from
+-- The rows of a subscription's ledger from an index on.
+select
+    order_subscription_id,
+    occurrence_index,
+    nominal_at,
+    scheduled_at,
+    status,
+    reason
+from occurrences
+where store_id = :store and order_subscription_id = :subscription and occurrence_index >= :first;
+
+-- name: ids
+-- The ids of rows of a subscription's ledger, by their indexes.
+select
+    id,
+    occurrence_index
+from occurrences
+where store_id = :store and order_subscription_id = :subscription and occurrence_index = any(:indexes::bigint[])
+order by occurrence_index;
+
+-- name: runs
+-- How many occurrences of a subscription came up to run and didn't fail.
+select count(*) from occurrences
+where
+    store_id = :store
+    and order_subscription_id = :subscription
+    and occurrence_index > 0
+    and status in ('due', 'held', 'claimed', 'completed');
+
+-- name: forget
+-- Takes back what was planned for a subscription at these indexes, and led to no copy.
+delete from occurrences
+where
+    store_id = :store
+    and order_subscription_id = :subscription
+    and occurrence_index = any(:indexes::bigint[])
+    and status = 'planned'
+    and not exists(
+        select 1 from order_factories
+        where order_factories.store_id = :store and order_factories.occurrence_id = occurrences.id
+    );
+
+-- name: write
+-- Writes rows of ledgers; what is in a ledger keeps its id, and what is settled stays. Gives the rows that it wrote.
+insert into occurrences (
+    store_id, id, order_subscription_id, occurrence_index, status, nominal_at, scheduled_at, reason, created_at,
+    updated_at
+)
+select
+    :store as store_id,
+    entries.id,
+    entries.order_subscription_id,
+    entries.occurrence_index,
+    entries.status,
+    entries.nominal_at,
+    entries.scheduled_at,
+    entries.reason,
+    :at as created_at,
+    :at as updated_at
+from unnest(
+    :ids::text[],
+    :subscriptions::text[],
+    :indexes::bigint[],
+    :statuses::text[],
+    :nominal::timestamptz[],
+    :scheduled::timestamptz[],
+    :reasons::text[]
+) as entries (id, order_subscription_id, occurrence_index, status, nominal_at, scheduled_at, reason)
+on conflict (store_id, order_subscription_id, occurrence_index) do update
+    set
+        status = excluded.status,
+        nominal_at = excluded.nominal_at,
+        scheduled_at = excluded.scheduled_at,
+        reason = excluded.reason,
+        updated_at = excluded.updated_at,
+        version = occurrences.version + 1
+    where occurrences.status in ('planned', 'skipped')
+returning id, order_subscription_id, status;
+
+-- name: go_on
+-- Where a subscription goes on, and when; without a next run it has ended.
+update order_subscriptions
+set
+    next_index = :next_index,
+    next_run_at = :next_run_at,
+    ended_at = :ended_at,
+    updated_at = :at,
+    version = version + 1
+where store_id = :store and id = :subscription;

@@ -1,0 +1,430 @@
+"""What becomes of a subscription's dates, worked out a second time from the rules: plain lists, nothing of the service.
+
+A subscription has a list of dates to come, each with the period that it is of. An edit makes that list anew; what has
+come up by then isn't on it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import chain, count
+from zoneinfo import ZoneInfo
+
+MONTHS = {"monthly": 1, "two-month": 2, "three-month": 3, "six-month": 6, "yearly": 12}
+DAYS = {"daily": 1, "weekly": 7}
+MADE_UP = 5
+NOT_LATE = timedelta(minutes=10)
+FOREVER = 1_000_000
+
+
+class Refused(Exception):
+    """The edit is refused, and changes nothing."""
+
+
+@dataclass(frozen=True)
+class Crontab:
+    """At a minute of an hour that no change of clocks is near, on some days of the week (0 is Monday)."""
+
+    text: str
+    hour: int
+    minute: int
+    days: tuple[int, ...]
+
+
+@dataclass
+class Row:
+    """An occurrence: the period that it is of, where the calendar puts it, when it runs, what became of it."""
+
+    period: int
+    nominal: datetime
+    at: datetime
+    status: str = "planned"
+    reason: str | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nobody skipped or moved it."""
+        return self.status == "planned" and self.at == self.nominal
+
+
+def instant(wall: datetime, zone: str) -> datetime:
+    """The instant at which a clock shows this; the first after it where the clock never does, the first of two."""
+    there = ZoneInfo(zone)
+    while True:
+        at = wall.replace(tzinfo=there, fold=0).astimezone(UTC)
+        if at.astimezone(there).replace(tzinfo=None, fold=0) == wall:
+            return at
+        wall += timedelta(minutes=1)
+
+
+def shown(at: datetime, zone: str) -> datetime:
+    """What a clock shows at an instant."""
+    return at.astimezone(ZoneInfo(zone)).replace(tzinfo=None, fold=0)
+
+
+class Dates:
+    """Dates without end, each found when somebody looks."""
+
+    def __init__(self, source: Iterator[tuple[int, datetime]]) -> None:
+        self._source = source
+        self._found: list[tuple[int, datetime]] = []
+
+    def __deepcopy__(self, _: object) -> Dates:
+        return self
+
+    def at(self, place: int) -> tuple[int, datetime]:
+        """Period and instant of a date."""
+        while len(self._found) <= place:
+            self._found.append(next(self._source))
+        return self._found[place]
+
+
+@dataclass
+class Plain:
+    """One subscription: its terms, its rows by index, and the dates to come that differ from the calendar's."""
+
+    frequency: str | Crontab
+    zone: str
+    starts: datetime
+    now: datetime
+    last_day: bool = False
+    policy: str = "run_once"
+    expires: datetime | None = None
+    most: int | None = None
+    paused: datetime | None = None
+    active: bool = True
+    ended: bool = False
+    rows: dict[int, Row] = field(default_factory=dict)
+    next: int = 1
+
+    def __post_init__(self) -> None:
+        self._anchor(self.starts, self.now)
+        self._settle_end()
+
+    # what the calendar says
+
+    def _anchor(self, at: datetime, after: datetime) -> None:
+        self.starts = at
+        self.day = shown(at, self.zone)
+        self.phase: date | None = None
+        self.counted = at
+        self.source_ran = at <= after
+        self._list(lambda period, when: period > 0 and when > after, include_start=at > after)
+
+    def _series(self) -> Iterator[tuple[int, datetime]]:
+        """Every date from the phase on, with its period."""
+        if isinstance(self.frequency, Crontab):
+            return _matches(self.frequency, self.zone, self.counted)
+        clock = self.day.time()
+        base = self.phase or self.day.date()
+        start = self.starts if self.phase is None else instant(datetime.combine(base, clock), self.zone)
+        wanted = 31 if self.last_day else self.day.day
+        return _periods(self.frequency, self.zone, start, datetime.combine(base, clock), wanted)
+
+    def _list(self, fits: Callable[[int, datetime], bool], *, include_start: bool = False) -> None:
+        """Take the dates that fit, counted on from the next index that isn't settled or overdue."""
+        if include_start:
+            later = (found for found in self._series() if found[0] > 0)
+            self.dates = Dates(chain([(0, self.starts)], later))
+        else:
+            self.dates = Dates(found for found in self._series() if fits(*found))
+        self.passed = 0
+        self.first = self._behind()
+
+    def _date(self, place: int) -> tuple[int, datetime]:
+        return self.dates.at(self.passed + place)
+
+    def _behind(self) -> int:
+        """The index of the first date that is on the list."""
+        return max(self.next, max((index + 1 for index, row in self.rows.items() if row.at <= self.now), default=0))
+
+    def row(self, index: int) -> Row:
+        """An occurrence from the next one on."""
+        if index in self.rows:
+            return self.rows[index]
+        period, at = self._date(index - self.first)
+        return Row(period, at, at)
+
+    # what runs
+
+    def over(self, row: Row) -> bool:
+        """Whether an occurrence comes after the end."""
+        return self.expires is not None and row.at >= self.expires
+
+    def ran(self) -> int:
+        """How many occurrences count."""
+        return sum(row.status == "due" for row in self.rows.values())
+
+    def _left(self) -> int:
+        return FOREVER if self.most is None else self.most - self.ran()
+
+    def _runs(self, row: Row) -> bool:
+        return row.status == "planned" and not (self.paused is not None and row.at < self.paused)
+
+    def coming(self, number: int) -> list[int]:
+        """The indexes of the next runs."""
+        found: list[int] = []
+        index = self.next
+        while len(found) < min(number, self._left()):
+            row = self.row(index)
+            if self.over(row):
+                break
+            if self._runs(row):
+                found.append(index)
+            index += 1
+        return found
+
+    def _reaches(self, wanted: int) -> bool:
+        """Whether an occurrence comes up before the end."""
+        runs = 0
+        for index in range(self.next, wanted + 1):
+            if self.over(self.row(index)) or runs >= self._left():
+                return False
+            runs += self._runs(self.row(index))
+        return True
+
+    def next_run(self) -> datetime | None:
+        """When it runs next."""
+        following = self.coming(1)
+        return self.row(following[0]).at if following else None
+
+    def _settle_end(self) -> None:
+        self.ended = not self.coming(1)
+
+    def look(self, now: datetime) -> None:
+        """The service looks at the clock."""
+        self.now = now
+        following = self.next_run()
+        if not self.active or following is None or following > now:
+            return
+        come_up: list[int] = []
+        left = self._left()
+        while True:
+            row = self.row(self.next)
+            if row.at > now or self.over(row):
+                break
+            if row.status == "planned" and not self._runs(row):
+                row = replace(row, status="skipped", reason="paused")
+            if row.status == "planned":
+                come_up.append(self.next)
+            self.rows[self.next] = row
+            self.next += 1
+        if self.policy == "skip":
+            chosen = [index for index in come_up if self.rows[index].at >= now - NOT_LATE]
+        else:
+            chosen = come_up[-1:] if self.policy == "run_once" else come_up[-MADE_UP:]
+        for index in come_up:
+            run = index in chosen[:left]
+            self.rows[index].status = "due" if run else "missed"
+            if not run:
+                self.rows[index].reason = "catchup"
+        self._settle_end()
+
+    # edits
+
+    def _begin(self, now: datetime, *, expires: datetime | None, most_left: int) -> Row | None:
+        """What has come up by now is settled, or overdue; gives the last of what isn't to come any more."""
+        self.now = now
+        index = self.next
+        stops = [end for end in (expires, None if self.ended else self.expires) if end is not None]
+        if most_left > 0:
+            while True:
+                row = self.row(index)
+                if row.at > now or any(row.at >= stop for stop in stops):
+                    break
+                if row.status == "planned" and self.paused is not None and row.at < self.paused:
+                    row = replace(row, status="skipped", reason="paused")
+                elif row.status == "planned" and self.ended:
+                    row = replace(row, status="skipped", reason="ended")
+                self.rows[index] = row
+                index += 1
+        while self.next < index and self.rows[self.next].status == "skipped":
+            self.next += 1
+        self.passed += max(index - self.first, 0)
+        self.first = max(index, self.first)
+        self.open = index
+        return self.rows.get(index - 1)
+
+    def edit(
+        self,
+        now: datetime,
+        *,
+        frequency: str | Crontab | None = None,
+        zone: str | None = None,
+        last_day: bool | None = None,
+        anchor: datetime | None = None,
+        expires: datetime | str | None = "as it is",
+        most: int | str | None = "as it is",
+        paused: datetime | str | None = "as it is",
+        skip: bool = False,
+        run_at: datetime | None = None,
+    ) -> None:
+        """Make an edit. Raises Refused."""
+        ends = self.expires if isinstance(expires, str) else expires
+        number = self.most if isinstance(most, str) else most
+        left = FOREVER if number is None else number - self.ran()
+        last = self._begin(now, expires=ends, most_left=left)
+        special = {index: row for index, row in self.rows.items() if index >= self.open and not row.is_plain}
+        self._recount(now, last, frequency, zone, last_day, anchor, special)
+        self.expires, self.most = ends, number
+        if not isinstance(paused, str):
+            self.paused = paused
+        following = self.coming(2)
+        if skip and following:
+            self.rows[following[0]] = replace(self.row(following[0]), status="skipped", reason="asked")
+        if run_at is not None:
+            self._move_next(run_at)
+        if any(row.status == "planned" and not self._reaches(index) for index, row in special.items()):
+            raise Refused
+        self._settle_end()
+
+    def _recount(  # noqa: PLR0917 -- the terms
+        self,
+        now: datetime,
+        last: Row | None,
+        frequency: str | Crontab | None,
+        zone: str | None,
+        last_day: bool | None,  # noqa: FBT001
+        anchor: datetime | None,
+        special: dict[int, Row],
+    ) -> None:
+        ran_at = last.nominal if last is not None else self.starts if self.source_ran else None
+        after = max([now, *([] if last is None else [last.nominal, last.at]), *([] if ran_at is None else [ran_at])])
+        same_frequency = frequency is None or frequency == self.frequency
+        changes = not same_frequency or zone not in (None, self.zone) or last_day not in (None, self.last_day)
+        if anchor is None and not changes:
+            return
+        old_zone, old_first = self.zone, self._date(0)[0]
+        before = {index: self.row(index) for index in special}
+        if self.open < self.first:
+            old_first -= self.first - self.open
+        self.zone, self.last_day = zone or self.zone, self.last_day if last_day is None else last_day
+        self.frequency = frequency or self.frequency
+        index = self.open
+        if anchor is not None:
+            self._anchor(anchor, after)
+        elif isinstance(self.frequency, Crontab) or self.frequency == "hourly" or not same_frequency:
+            if not same_frequency:
+                self.phase = None if ran_at is None else shown(ran_at, old_zone).date()
+            self.starts = self.starts if self.zone == old_zone else instant(self.day, self.zone)
+            self.counted = after
+            wall = None if ran_at is None or self.frequency == "hourly" else shown(ran_at, old_zone)
+            if ran_at is None:
+                self.counted = max(self.starts, after)
+                if isinstance(self.frequency, Crontab):
+                    self._list(lambda _, at: at > after, include_start=self.starts > after)
+                    self.first = index
+                    self._keep(before, by="wall", old_zone=old_zone)
+                    return
+            earliest = None if isinstance(self.frequency, Crontab) else wall
+            there = self.zone
+            self._list(lambda _, at: at > after and (earliest is None or shown(at, there) > earliest))
+        else:
+            self.starts = self.starts if self.zone == old_zone else instant(self.day, self.zone)
+            self._list(lambda period, at: period >= old_first and at > after)
+        self.first = index
+        by = "period"
+        if anchor is not None or not same_frequency or self.frequency == "hourly":
+            by = "instant"
+        elif isinstance(self.frequency, Crontab):
+            by = "wall"
+        self._keep(before, by=by, old_zone=old_zone)
+
+    def _keep(self, special: dict[int, Row], *, by: str, old_zone: str) -> None:
+        """Keep what was skipped or moved, in the period that it was in."""
+        for index in [index for index in self.rows if index >= self.first]:
+            del self.rows[index]
+        for index, row in special.items():
+            fresh = self.row(index)
+            same = {
+                "period": fresh.period == row.period,
+                "wall": shown(fresh.nominal, self.zone) == shown(row.nominal, old_zone),
+                "instant": False,
+            }[by]
+            if not (same or fresh.nominal == row.nominal):
+                raise Refused
+            at = fresh.nominal if row.at == row.nominal else row.at
+            self.rows[index] = replace(fresh, at=at, status=row.status, reason=row.reason)
+        for index in special:
+            self._check_place(index)
+
+    def _check_place(self, index: int) -> None:
+        before = self.row(index - 1) if index > self.first else self.rows.get(index - 1)
+        if before is not None and before.at >= self.row(index).at:
+            raise Refused
+        if self.row(index).at >= self.row(index + 1).at:
+            raise Refused
+
+    def _move_next(self, to: datetime) -> None:
+        following = self.coming(2)
+        while not self.active and following and self.row(following[-1]).at <= to:
+            more = self.coming(len(following) + 1)
+            if more == following:
+                break
+            following = more
+        if not following or (self.paused is not None and to < self.paused):
+            raise Refused
+        if self.expires is not None and to >= self.expires:
+            raise Refused
+        if self.active:
+            if len(following) > 1 and self.row(following[1]).at <= to:
+                raise Refused
+            moved = following[0]
+        else:
+            passed = [index for index in following if self.row(index).at <= to]
+            moved = passed[-1] if passed else following[0]
+            for index in passed[:-1]:
+                self.rows[index] = replace(self.row(index), status="skipped", reason="passed_over")
+        if self.row(moved).at != to:
+            self.rows[moved] = replace(self.row(moved), at=to, reason="moved")
+
+    def skip(self, index: int) -> None:
+        """Leave an occurrence to come out."""
+        self.rows[index] = replace(self.row(index), status="skipped", reason="asked")
+        self._settle_end()
+
+    def unskip(self, index: int) -> None:
+        """Let it run after all."""
+        self.rows[index] = replace(self.row(index), status="planned", reason=None)
+        self._settle_end()
+
+    def move(self, index: int, to: datetime) -> None:
+        """Move an occurrence to come. Raises Refused."""
+        self.rows[index] = replace(self.row(index), at=to, reason="moved")
+        self._check_place(index)
+        if (self.paused is not None and to < self.paused) or (self.expires is not None and to >= self.expires):
+            raise Refused
+        self._settle_end()
+
+
+def _periods(frequency: str, zone: str, start: datetime, base: datetime, day: int) -> Iterator[tuple[int, datetime]]:
+    for period in count():
+        if frequency == "hourly":
+            yield period, start + timedelta(hours=period)
+        elif frequency in DAYS:
+            yield period, instant(base + timedelta(days=period * DAYS[frequency]), zone)
+        else:
+            months = base.year * 12 + base.month - 1 + period * MONTHS[frequency]
+            yield period, instant(datetime.combine(_in_month(months, day), base.time()), zone)
+
+
+def _matches(crontab: Crontab, zone: str, after: datetime) -> Iterator[tuple[int, datetime]]:
+    day, period = shown(after, zone).date(), 0
+    while True:
+        if day.weekday() in crontab.days:
+            at = instant(datetime.combine(day, time(crontab.hour, crontab.minute)), zone)
+            if at > after:
+                period += 1
+                yield period, at
+        day += timedelta(days=1)
+
+
+def _in_month(months: int, day: int) -> date:
+    """A day of a month, or its last day."""
+    while True:
+        try:
+            return date(months // 12, months % 12 + 1, day)
+        except ValueError:
+            day -= 1
