@@ -11,7 +11,7 @@ import orjson
 
 from service.errors import Invalid, InvalidState, WrongGuess
 from service.principal import Store
-from service.rules.discounts import COUPON_PROBLEMS, CouponStatus, Promotion
+from service.rules.discounts import COUPON_PROBLEMS, Problem, Promotion
 from service.rules.outcomes import CatalogueItem, Price
 from service.rules.taxes import RateCalculator, TaxCalculator
 from service.store.pool import Connection
@@ -166,7 +166,7 @@ async def use_coupon(
         raise InvalidState("The coupon has been used up in the meantime.", pointer=pointer, meta={"error": "used_up"})
 
 
-def coupon_refused(status: CouponStatus, pointer: str) -> Invalid:
+def coupon_refused(status: Problem, pointer: str) -> Invalid:
     """The problem of a new coupon that doesn't apply. One that nobody knows of was a guess, and counts as one."""
     if status == "unknown":
         return WrongGuess(COUPON_PROBLEMS[status], pointer=pointer, meta={"error": status})
