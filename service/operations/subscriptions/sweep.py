@@ -21,7 +21,6 @@ from service.operations.events.outbox import Event
 from service.operations.subscriptions import ledgers
 from service.operations.subscriptions.ledgers import Terms
 from service.principal import Store
-from service.rules.recurrence import UNCOUNTABLE
 from service.rules.schedule import Advance, Entry, Standing, advance
 from service.store.pool import Connection
 from service.store.statements import Command, Many, Values
@@ -83,7 +82,7 @@ async def sweep(connection: Connection, store: Store) -> Swept:
             continue
         try:
             steps[id_] = advance(_standing(one, ledger.get(id_, {})), at)
-        except UNCOUNTABLE as error:
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it stays this subscription's own
             # One that can't be counted must not hold up the others, in this batch and in all that follow.
             parked[id_] = f"its calendar can't be read: {error}"
     made = await _write(connection, store, steps, at=at)

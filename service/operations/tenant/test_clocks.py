@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from service.clock import later
 from service.errors import Invalid, InvalidState
 from service.operations.events import outbox
 from service.operations.generic.change import Change
@@ -68,7 +69,7 @@ class TestClocks(Writer):
         at: datetime = change.value("frozen_at")
         if change.value("status") == "advancing":
             change.problems.append(_on_its_way(pointer))
-        elif not at < to <= at + LONGEST_ADVANCE:
+        elif not at < to <= later(at, LONGEST_ADVANCE):
             change.problems.append(
                 Invalid(
                     "_advance_to - must be later than the clock's instant, and within two years of it", pointer=pointer
