@@ -7,7 +7,7 @@ all of them are told at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -34,6 +34,7 @@ from service.principal import Principal
 from service.store import write
 from service.store.pool import Connection
 from service.store.write import Columns
+from service.texts import Phrase
 
 
 class Writer:
@@ -54,6 +55,10 @@ class Writer:
 
     async def before_delete(self, change: Change) -> None:
         """Note what keeps a resource from being deleted. Resources that refer to it do so anyway."""
+
+    async def warnings(self, connection: Connection, principal: Principal, draft: Draft) -> Sequence[Phrase]:  # noqa: ARG002 -- the hook's signature
+        """What somebody should know who has changed a resource so, though nothing is wrong."""
+        return ()
 
     async def create(
         self, connection: Connection, principal: Principal, draft: Draft, deferred: Deferred | None = None

@@ -48,6 +48,14 @@ class OrderSubscriptionItems(Writer):
         change.columns["total_amount_cents"] = total
         check_amount(change, total)
 
+    async def before_delete(self, change: Change) -> None:
+        """The last item stays: a subscription to nothing fails at every run."""
+        held = await change.connection.fetchval(ITEMS["count_items"], change.store.id, change.whole["id"])
+        if held == 1 and change.whole["status"] != "cancelled":
+            change.problems.append(
+                Invalid("The subscription would order nothing: cancel it, or add another item first.", pointer="/data")
+            )
+
 
 async def _take_code(change: Change) -> None:
     """The code of a new item's sku, which was sent, or linkage to the sku."""

@@ -130,8 +130,8 @@ async def _write(connection: Connection, store: Store, steps: Mapping[str, Advan
     return await _order_copies(connection, store, [(row.id, row.order_subscription_id) for row in due], at=at)
 
 
-async def order_approved(connection: Connection, store: Store, subscription_id: str) -> list[str]:
-    """Order the copies of a subscription's occurrences that somebody agreed to; gives their ids."""
+async def order_missing(connection: Connection, store: Store, subscription_id: str) -> list[str]:
+    """Order the copies of a subscription's occurrences that somebody agreed to, or tries again; gives their ids."""
     due = await _UNORDERED(connection, store=store.id, subscription=subscription_id)
     made = await _order_copies(connection, store, due, at=clock.now(store))
     await recurring_order_copies.enqueue_all(connection, store.id, made)
