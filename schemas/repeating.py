@@ -13,7 +13,7 @@ from schemas.kinds import (
     Derived,
     Enum,
     Integer,
-    JsonList,
+    JsonLines,
     Standard,
     Text,
     TextList,
@@ -41,7 +41,7 @@ class Reorder(Standard):
         nullable=False,
         doc="What becomes of lines that stock can't cover: added all the same (the default), reduced, or skipped.",
     )
-    lines = JsonList(
+    lines = JsonLines(
         write=Write.CREATE,
         harmless=True,
         doc="Which lines to repeat, each by `line_item_id` and, unless as many as then, `quantity`. Null: all lines.",

@@ -38,6 +38,7 @@
     ├── PreconditionRequired              PRECONDITION_REQUIRED       428   the store wants If-Match
     ├── TooManyRequests                   TOO_MANY_REQUESTS           429
     ├── HeadersTooLarge                   HEADERS_TOO_LARGE           431
+    ├── NotImplementedHere                NOT_IMPLEMENTED             501   a transfer coding that isn't known
     ├── Unavailable                       SERVICE_UNAVAILABLE         503
     └── Problems                          several of the above at once
 
@@ -55,6 +56,9 @@ from typing import Any, ClassVar
 
 from service.texts import Phrase
 
+MOST_PROBLEMS = 100
+"""How many problems of a request are told; the rest are counted."""
+
 
 class ApiError(Exception):
     """One problem of one request.
@@ -62,6 +66,7 @@ class ApiError(Exception):
     `detail` says what is wrong in words: a template with `{name}` where one of the further keywords stands, which make
     it a `Phrase`. At most one of `pointer` (RFC 6901, into the request document), `parameter` (the exact query
     parameter) and `header` says where.
+    `suggestion` is the valid name that an unknown one is nearest to; it is told in the answer's `meta` too.
     `meta` and response `headers` are optional; `type_link` is the URI of the kind of problem where a profile has one.
     `profile` is the URI of the profile that the request was read by when the problem was found, which is then applied
     to the document that tells of it.
@@ -81,13 +86,15 @@ class ApiError(Exception):
         meta: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         type_link: str | None = None,
+        suggestion: str | None = None,
         **values: Any,
     ) -> None:
         self.detail = Phrase(detail, **values)
         super().__init__(str(self.detail))
         where = (("pointer", pointer), ("parameter", parameter), ("header", header))
         self.source = {key: value for key, value in where if value is not None}
-        self.meta = meta
+        self.suggestion = suggestion
+        self.meta = meta if suggestion is None else {**(meta or {}), "suggestion": suggestion}
         self.headers = dict(headers or {})
         self.type_link = type_link
         self.profile: str | None = None
@@ -375,6 +382,14 @@ class HeadersTooLarge(ApiError):
     title = "Headers too large"
 
 
+class NotImplementedHere(ApiError):
+    """A method or transfer coding that the service doesn't know (RFC 9110, section 15.6.2)."""
+
+    status = 501
+    code = "NOT_IMPLEMENTED"
+    title = "Not implemented"
+
+
 class Unavailable(ApiError):
     """The service can't answer now, and says when to ask again."""
 
@@ -387,7 +402,7 @@ class Problems(ApiError):
     """Several problems of one request, reported together. Takes at least one."""
 
     def __init__(self, problems: Sequence[ApiError]) -> None:
-        super().__init__("; ".join(problem.detail for problem in problems))
+        super().__init__("; ".join(problem.detail for problem in problems[:MOST_PROBLEMS]))
         self._problems = tuple(problems)
 
     @property

@@ -178,7 +178,13 @@ RESOURCES: dict[str, Entry] = {
         _line("order_subscriptions", "subscriptions", writer=OrderSubscriptions(), numbers="order_subscriptions"),
         _line("order_subscription_items", "subscriptions", writer=OrderSubscriptionItems()),
         _line("occurrences", "subscriptions", updated_by=Occurrences()),
-        _line("recurring_order_copies", "subscriptions", create=recurring_order_copies.create, writer=Copies()),
+        _line(
+            "recurring_order_copies",
+            "subscriptions",
+            create=recurring_order_copies.create,
+            writer=Copies(),
+            limited=True,
+        ),
         _line("events", "store_profile"),
     )
 }

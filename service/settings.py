@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     """
     max_body_bytes: int = Field(default=2_000_000, gt=0)
     """Larger request bodies are refused with 413."""
+    max_connections: int = Field(default=800, gt=0)
+    """Connections that a process answers at a time; further ones get 503 and are closed."""
     gateway_connect_timeout: float = Field(default=3.0, gt=0, le=10)
     """Seconds after which a store's own payment gateway that can't be connected to is given up."""
     gateway_timeout: float = Field(default=10.0, gt=0, le=10)

@@ -9,7 +9,7 @@ calls), and must give what `serialize` gives.
 
 from __future__ import annotations
 
-from schemas.kinds.json import Json, JsonList, JsonObject, check_json
+from schemas.kinds.json import Json, JsonLines, JsonList, JsonObject, check_json
 from schemas.kinds.kind import Kind
 from schemas.kinds.money import Cents, Derived, amount_float, format_amount, minor_units
 from schemas.kinds.numbers import INT64, Boolean, Float, Integer, Number, Rate
@@ -45,6 +45,7 @@ __all__ = [
     "Identifier",
     "Integer",
     "Json",
+    "JsonLines",
     "JsonList",
     "JsonObject",
     "Kind",

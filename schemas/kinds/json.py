@@ -9,10 +9,14 @@ import orjson
 from marshmallow import ValidationError
 
 from schemas.kinds.kind import Kind
+from service.texts import Phrase
+
+MOST_KILOBYTES = 16
+"""How long a JSON value may be, written without spaces."""
 
 
-def check_json(value: Any) -> None:
-    """Raise ValidationError when a JSON value holds what jsonb can't.
+def check_json(value: Any, most: int = MOST_KILOBYTES) -> None:
+    """Raise ValidationError when a JSON value is longer than so many kilobytes, or holds what jsonb can't.
 
     That is NUL characters, lone surrogates, numbers beyond 64 bits, NaN and the infinities.
     """
@@ -23,6 +27,8 @@ def check_json(value: Any) -> None:
         raise ValidationError("must be JSON that can be stored (valid text, numbers within 64 bits)") from None
     if not same:
         raise ValidationError("must be JSON that can be stored (valid text, numbers within 64 bits)")
+    if len(text) > most * 1024:
+        raise ValidationError(Phrase("must be shorter: at most {most} KB of JSON", most=most))
     if b"\\u0000" in text.replace(b"\\\\", b""):  # an escaped NUL, not an escaped backslash before u0000
         raise ValidationError("must not contain the NUL character")
 
@@ -32,6 +38,7 @@ class Json(Kind):
 
     sql_type = "jsonb"
     json_type: ClassVar[Mapping[str, Any]] = {}
+    most_kilobytes = MOST_KILOBYTES
     compiled = "None if {0} is None else Fragment({0})"
     names: ClassVar[Mapping[str, Any]] = {"Fragment": orjson.Fragment}
 
@@ -39,7 +46,7 @@ class Json(Kind):
         return orjson.loads(value) if isinstance(value, (bytes, str)) else value
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
-        check_json(value)
+        check_json(value, self.most_kilobytes)
         return value
 
 
@@ -63,3 +70,9 @@ class JsonList(Json):
         if not isinstance(value, list):
             raise ValidationError("must be an array")
         return super()._deserialize(value)
+
+
+class JsonLines(JsonList):
+    """A JSON array with an entry for each line of an order, of which there may be a thousand."""
+
+    most_kilobytes = 128

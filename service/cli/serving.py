@@ -15,7 +15,8 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import uvicorn
 import uvloop
@@ -26,6 +27,7 @@ from service import gateways
 from service.app import create_app, create_lookout
 from service.cli import board, logs
 from service.errors import StartupError
+from service.http.protocol import Protocol
 from service.http.watch import metrics
 from service.jobs import engine
 from service.settings import Settings
@@ -81,8 +83,8 @@ def url_of(sock: socket.socket) -> str:
 class _Server(uvicorn.Server):
     """uvicorn's server, which says when it answers and leaves by itself after a signal, with exit code 0."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
+    def __init__(self, settings: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(settings)
         self.stopping = asyncio.Event()
         self._ready = ready
 
@@ -128,7 +130,7 @@ async def serve(settings: Settings, sock: socket.socket, ready: Callable[[], Non
     app = create_app(settings)
     # Here and not in uvicorn, which would turn what goes wrong into a traceback.
     async with app.router.lifespan_context(app):
-        api = _Server(_config(app, lifespan="off"), ready)
+        api = _Server(config(app, settings.max_connections, lifespan="off"), ready)
         if not work:
             await api.serve([sock])
             return
@@ -147,10 +149,10 @@ def serve_processes(settings: Settings, sock: socket.socket, ready: Callable[[],
     # The processes are new ones and read their settings from the environment.
     os.environ |= {"DATABASE_URL": settings.database_url or "", "REPRISE_SECRET_KEYS": settings.secret_keys}
     os.environ["REPRISE_ALLOWED_HOSTS"] = settings.allowed_hosts
-    config = _config(f"{__name__}:application", factory=True, workers=workers)
+    several = config(f"{__name__}:application", settings.max_connections, factory=True, workers=workers)
     with tempfile.TemporaryDirectory(prefix="reprise-metrics-") as folder:
         os.environ[metrics.SHARED] = folder
-        processes = Multiprocess(config, [sock])
+        processes = Multiprocess(several, [sock])
         threading.Thread(target=_once_it_answers, args=(url_of(sock), ready), daemon=True).start()
         processes.run()
     if any(process.exitcode == STARTUP_FAILURE for process in processes.processes):
@@ -198,7 +200,7 @@ async def _lookout(settings: Settings, sock: socket.socket | None) -> AsyncItera
         return
     app = create_lookout(settings)
     async with app.router.lifespan_context(app):
-        server = _Lookout(_config(app, lifespan="off"), lambda: None)
+        server = _Lookout(config(app, settings.max_connections, lifespan="off"), lambda: None)
         serving = asyncio.create_task(server.serve([sock]))
         try:
             yield
@@ -229,10 +231,11 @@ async def _begin(settings: Settings, stop: asyncio.Event, concurrency: int = 8) 
     return worker
 
 
-def _config(app: Any, **options: Any) -> uvicorn.Config:
+def config(app: Any, most_connections: int, **options: Any) -> uvicorn.Config:
+    """How uvicorn serves an application: through our protocol, and silently."""
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=cast("type[asyncio.Protocol]", partial(Protocol, most_connections=most_connections)),
         ws="none",
         log_config=None,
         access_log=False,

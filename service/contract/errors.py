@@ -111,7 +111,7 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
 _HEADERS = {
     "Unauthorized": ("WWW-Authenticate",),
     "Conflict": ("Retry-After",),
-    "UnsupportedMediaType": ("Accept-Post", "Accept-Patch"),
+    "UnsupportedMediaType": ("Accept-Post", "Accept-Patch", "Accept-Encoding"),
     "TooManyRequests": ("Retry-After",),
     "Unavailable": ("Retry-After",),
 }

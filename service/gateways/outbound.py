@@ -51,7 +51,10 @@ async def post(url: str, body: bytes, headers: Mapping[str, str], limits: Limits
 
 
 async def _post(url: str, body: bytes, headers: Mapping[str, str], limits: Limits) -> tuple[int, bytes]:
-    target = httpx2.URL(url)
+    try:
+        target = httpx2.URL(url)
+    except httpx2.InvalidURL as error:
+        raise NotSent(repr(error)) from error
     if target.scheme != "https" and not limits.private_addresses:
         raise NotSent("only https is allowed")
     refusal: Exception = NotSent("the host has no address")

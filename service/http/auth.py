@@ -54,9 +54,7 @@ async def authenticate(request: Request) -> Principal:
                 headers={"WWW-Authenticate": 'Bearer realm="reprise", error="invalid_token"'},
             )
         cache.put(token, principal, changes)
-    exchange_of(request).principal = principal
-    exchange_of(request).timing.mark("auth")
-    return principal
+    return await _known(request, principal)
 
 
 def forget_store(request: Request, principal: Principal, *written: type[Resource]) -> None:
@@ -78,8 +76,16 @@ async def identify(request: Request) -> Principal:
     if principal is None:
         await limits.count(request, WRONG_SESSIONS, None, told=False)
         raise InvalidToken("No open cart has this session.", header=SESSION, headers=CHALLENGE)
-    exchange_of(request).principal = principal
-    exchange_of(request).timing.mark("auth")
+    return await _known(request, principal)
+
+
+async def _known(request: Request, principal: Principal) -> Principal:
+    """The principal of a request, whose turn it is now. Raises Unavailable as `Turns.take` does."""
+    exchange = exchange_of(request)
+    exchange.principal = principal
+    if exchange.end_turn is None:
+        exchange.end_turn = await service_of(request).turns.take(limits.sender_of(principal))
+    exchange.timing.mark("auth")
     return principal
 
 

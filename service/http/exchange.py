@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
@@ -20,7 +21,7 @@ class Exchange:
 
     `request_id` is the id that the answer, its log line and its events carry. `origin` is the service's own URL as the
     client reaches it, `principal` who sent the request, `allowance` what is left of the limit that it was counted
-    against; each is None until somebody has worked it out.
+    against; each is None until somebody has worked it out. `end_turn` ends its sender's turn, once it has one.
     """
 
     request_id: str = ""
@@ -28,6 +29,7 @@ class Exchange:
     origin: str | None = None
     principal: Principal | None = None
     allowance: Allowance | None = None
+    end_turn: Callable[[], None] | None = None
 
 
 def begin(scope: Scope, exchange: Exchange) -> Exchange:

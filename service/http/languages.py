@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.requests import Request
 
+from service.jsonapi.headers import elements, parameters
 from service.texts import LANGUAGES, language_of
 
 
@@ -13,7 +16,7 @@ def negotiate(request: Request, locale: str = LANGUAGES[0]) -> str:
     The language of `locale` (`nl_NL`) comes with its country, since countries write amounts differently.
     """
     fallback = locale.replace("-", "_")
-    for language in [*_wanted(request.headers.get("accept-language", "")), language_of(fallback)]:
+    for language in [*_wanted(request.headers.getlist("accept-language")), language_of(fallback)]:
         if language in LANGUAGES:
             return fallback if language_of(fallback) == language else language
     return LANGUAGES[0]
@@ -24,12 +27,11 @@ def language(request: Request) -> str:
     return language_of(negotiate(request))
 
 
-def _wanted(header: str) -> list[str]:
-    """The languages of an Accept-Language header without their countries, the most wanted first."""
+def _wanted(lines: Sequence[str]) -> list[str]:
+    """The languages of the lines of an Accept-Language header without their countries, the most wanted first."""
     ranges = []
-    for part in header.split(","):
-        tag, *parameters = (piece.strip() for piece in part.split(";"))
-        weight = next((_weight(p[2:]) for p in parameters if p.startswith("q=")), 1.0)
+    for tag, pairs in filter(None, map(parameters, elements(lines))):
+        weight = next((_weight(value) for name, value in pairs if name == "q"), 1.0)
         if tag and weight > 0:
             ranges.append((weight, language_of(tag)))
     return [language for _, language in sorted(ranges, key=lambda one: -one[0])]

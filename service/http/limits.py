@@ -82,6 +82,11 @@ def _too_many(limit: RateLimitItem, seconds: int) -> TooManyRequests:
 def _who(request: Request, principal: Principal | None) -> str:
     if principal is None:
         return f"address:{_network(request.client.host if request.client else '')}"
+    return sender_of(principal)
+
+
+def sender_of(principal: Principal) -> str:
+    """Whose requests are counted together: a customer's, a token's or those for a guest's cart."""
     if principal.customer_id is not None:
         return f"customer:{principal.customer_id}"
     return f"token:{principal.token_id}" if principal.cart_id is None else f"cart:{principal.cart_id}"

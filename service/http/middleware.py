@@ -8,17 +8,28 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+from collections import Counter
 from contextlib import suppress
 
 import structlog
 from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import clock, correlation
-from service.errors import HeadersTooLarge, InvalidHeader, TooLarge, UriTooLong
+from service.errors import (
+    HeadersTooLarge,
+    InvalidHeader,
+    InvalidHost,
+    NotImplementedHere,
+    TooLarge,
+    UnsupportedMediaType,
+    UriTooLong,
+)
 from service.http.api.conditions import tag_in_coding
 from service.http.exchange import Exchange, begin
 from service.http.pages import calendars
+from service.http.protocol import TARGET
 from service.http.watch import metrics
 from service.texts import Either
 
@@ -28,8 +39,13 @@ MOST_OF_A_URL = 16_384
 """Bytes of path and query that are read."""
 MOST_OF_HEADERS = 32_768
 """Bytes of all headers together that are read."""
+MOST_OF_A_HEADER = 8_192
+"""Bytes that are read of one header, all its lines together."""
 OVERRIDES = ("PATCH", "PUT", "DELETE")
 """The methods that a POST may stand for, of clients that can send no other."""
+
+_METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST"
+"""What a request about the server as a whole is told (RFC 9110, section 9.3.7)."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{1,128}")
 _MOST_DISCARDED = 64 * 1024 * 1024
@@ -59,7 +75,8 @@ class RequestContext:
         exchange = begin(scope, Exchange(_request_id(scope)))
         before = correlation.request_id.set(exchange.request_id)
         trace_id, parent = _trace(scope)
-        method, status = scope["method"], 500
+        # A client that left gets no status: 499 is what nginx calls it.
+        method, status = scope["method"], 499
         _without_trailing_slash(scope)
 
         async def answer(message: Message) -> None:
@@ -82,6 +99,8 @@ class RequestContext:
         try:
             await self.app(scope, receive, answer)
         finally:
+            if exchange.end_turn is not None:
+                exchange.end_turn()
             correlation.request_id.reset(before)
             milliseconds = exchange.timing.total
             metrics.count(scope, method, status, milliseconds / 1000)
@@ -97,9 +116,10 @@ class RequestContext:
 
 
 class RequestLimits:
-    """Refuses URLs and headers beyond what is read, and lets a POST of /api stand for another method.
+    """Refuses URLs, headers and codings beyond what is read, and lets a POST of /api stand for another method.
 
-    That method is named in `X-HTTP-Method-Override`. Raises UriTooLong, HeadersTooLarge, InvalidHeader.
+    That method is named in `X-HTTP-Method-Override`. Raises UriTooLong, HeadersTooLarge, UnsupportedMediaType,
+    InvalidHeader.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -108,10 +128,13 @@ class RequestLimits:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         if scope["type"] == "http":
+            if scope["path"] == "*":
+                await Response(status_code=204, headers={"Allow": _METHODS})(scope, receive, send)
+                return
             if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > MOST_OF_A_URL:
                 raise UriTooLong("The URL is longer than {most} bytes.", most=MOST_OF_A_URL)
-            if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_OF_HEADERS:
-                raise HeadersTooLarge("The headers are larger than {most} bytes.", most=MOST_OF_HEADERS)
+            _check_host(scope)
+            _check_headers(scope)
             _override(scope)
         await self.app(scope, receive, send)
 
@@ -215,6 +238,46 @@ def _trace(scope: Scope) -> tuple[str, str]:
     known = match is not None and set(match[1]) != {"0"} and set(match[2]) != {"0"}
     trace_id, flags = (match[1], match[3]) if match is not None and known else (secrets.token_hex(16), "00")
     return trace_id, f"00-{trace_id}-{secrets.token_hex(8)}-{flags}"
+
+
+def _check_host(scope: Scope) -> None:
+    """Raise InvalidHost unless one host is named, and the target's is the same (RFC 9112, sections 3.2 and 3.2.2)."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):
+        raise InvalidHost("A request names one host; this one names {amount}.", amount=len(hosts), header="Host")
+    target = (scope.get("extensions") or {}).get(TARGET)
+    if target is not None and target["authority"].encode("latin-1").lower() not in map(bytes.lower, hosts):
+        raise InvalidHost("The request's target and its Host header name different hosts.", header="Host")
+
+
+def _check_headers(scope: Scope) -> None:
+    """Raise HeadersTooLarge, and for a body in a coding, since bodies are read as they come, what says so.
+
+    That is UnsupportedMediaType for a content coding, NotImplementedHere for another transfer coding than `chunked`
+    (RFC 9112, section 6.1).
+    """
+    sizes: Counter[bytes] = Counter()
+    for name, value in scope["headers"]:
+        sizes[name] += len(value)
+        if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            raise NotImplementedHere("Bodies are taken in no transfer coding but chunked.", header="Transfer-Encoding")
+        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            raise UnsupportedMediaType(
+                "Send the body without a content coding; this request says {sent!r}.",
+                sent=value[:40].decode("latin-1"),
+                header="Content-Encoding",
+                headers={"Accept-Encoding": "identity"},
+            )
+    if sizes.total() + sum(map(len, sizes)) > MOST_OF_HEADERS:
+        raise HeadersTooLarge("The headers are larger than {most} bytes.", most=MOST_OF_HEADERS)
+    name, size = sizes.most_common(1)[0] if sizes else (b"", 0)
+    if size > MOST_OF_A_HEADER:
+        raise HeadersTooLarge(
+            "{name} is larger than {most} bytes.",
+            name=name.decode("latin-1")[:40],
+            most=MOST_OF_A_HEADER,
+            header=name.decode("latin-1")[:40],
+        )
 
 
 def _override(scope: Scope) -> None:

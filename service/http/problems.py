@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,7 +21,8 @@ class Problems:
     """Answers every error that a request raises, and logs those that nobody meant to raise.
 
     The answer passes the other middleware, so that it has a request id and pages of other origins can read it. An error
-    after the answer has begun is raised again: the server then cuts the connection.
+    after the answer has begun is raised again: the server then cuts the connection. A client that has left is told
+    nothing.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -41,6 +42,8 @@ class Problems:
 
         try:
             await self.app(scope, receive, watched)
+        except ClientDisconnect:
+            return
         except Exception as error:
             if not isinstance(error, ApiError | HTTPException):
                 log.exception("accident", request_id=exchange_of(request).request_id, path=loggable(scope["path"]))

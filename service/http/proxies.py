@@ -15,9 +15,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.jsonapi.headers import elements, parameters
+
 Networks = Sequence[IPv4Network | IPv6Network]
 
-_PAIR = re.compile(r'\s*([A-Za-z]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;,"\s]*)\s*(;|,|$)')
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 
 
@@ -37,8 +38,8 @@ class Forwarded:
 
     def _believe(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
-        sent = ", ".join(headers.getlist("forwarded"))
-        hops = elements(sent) if sent else _elements_of_x(headers)
+        sent = headers.getlist("forwarded")
+        hops = hops_of(sent) if any(sent) else _hops_of_x(headers)
         for hop in reversed(hops):
             address = _address(hop.get("for", ""))
             if address is not None:
@@ -51,23 +52,14 @@ class Forwarded:
                 return
 
 
-def elements(header: str) -> list[Mapping[str, str]]:
-    """The elements of a Forwarded header, one per proxy, the first one first; none of a header that can't be read."""
-    found: list[dict[str, str]] = [{}]
-    position = 0
-    while position < len(header):
-        match = _PAIR.match(header, position)
-        if match is None:
-            return []
-        value = match[2]
-        found[-1][match[1].lower()] = re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
-        if match[3] == ",":
-            found.append({})
-        position = match.end()
-    return list(found)
+def hops_of(lines: Sequence[str]) -> list[Mapping[str, str]]:
+    """The hops of the lines of a Forwarded header, one per proxy, the first one first; none if one can't be read."""
+    # An element of Forwarded is all parameters: there is nothing before the first.
+    read = [parameters(f";{element}") for element in elements(lines)]
+    return [] if None in read else [dict(pairs) for _, pairs in filter(None, read)]
 
 
-def _elements_of_x(headers: Headers) -> list[Mapping[str, str]]:
+def _hops_of_x(headers: Headers) -> list[Mapping[str, str]]:
     """The X-Forwarded headers in the form of `Forwarded`."""
     names = (("proto", "x-forwarded-proto"), ("host", "x-forwarded-host"))
     rest = {name: headers.get(header, "").partition(",")[0].strip() for name, header in names}

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from service.gateways import Gateways
 from service.http.token_cache import TokenCache
+from service.http.turns import Turns
 from service.http.watch.lookout import Lookout
 from service.operations.generic import phases
 from service.operations.generic.numbers import Numbers
@@ -42,6 +43,7 @@ class Service(Process):
     link_keys: LinkKeys
     calendar_keys: CalendarKeys
     gateways: Gateways
+    turns: Turns
 
     async def run(self, work: Work[T]) -> T:
         """Run work to its result, in as many transactions as it takes. Raises what `phases.run` raises."""
@@ -65,16 +67,21 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_configured(settings, max_size=settings.pool_size) as database:
+        # What watches has a connection of its own: it answers also while all others are held.
+        async with (
+            open_configured(settings, max_size=settings.pool_size) as database,
+            open_configured(settings, max_size=1) as watched,
+        ):
             app.state.service = Service(
                 settings,
                 database,
-                Lookout(database, settings.deployment_id),
+                Lookout(watched, settings.deployment_id),
                 numbers=Numbers(database),
                 tokens=TokenCache(settings.token_cache_seconds),
                 link_keys=LinkKeys(settings.keys),
                 calendar_keys=CalendarKeys(settings.keys),
                 gateways=gateways,
+                turns=Turns(max(settings.pool_size // 2, 1)),
             )
             yield
 

@@ -8,12 +8,11 @@ first wrong type, so the envelope is checked here and the Schema's fields are as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-import orjson
 from marshmallow import ValidationError
 
 from schemas.fields import Write
@@ -22,9 +21,21 @@ from schemas.relationships import ToMany, ToOne
 from schemas.rendering import Rendering
 from schemas.resource import Resource
 from service import clock
-from service.errors import ApiError, Invalid, InvalidDocument, NotFound, ReadOnly, TypeMismatch, raise_all
+from service.errors import (
+    MOST_PROBLEMS,
+    ApiError,
+    Invalid,
+    InvalidDocument,
+    NotFound,
+    ReadOnly,
+    TypeMismatch,
+    raise_all,
+)
+from service.jsonapi.unknown import nearest
 from service.texts import Phrase
 
+MAX_MEMBERS = 500
+"""How many attributes, or relationships, a resource object in a request may have: far more than any type has."""
 MAX_LINKAGE = 1000
 """How many identifiers a relationship in a request may hold."""
 
@@ -51,8 +62,9 @@ class Draft:
     """What a client wants a resource to be: checked and converted, only what was sent.
 
     `attributes` and `triggers` hold Python values by name, `relationships` ids by name, `echoes` what can't be set but
-    may be repeated. `number` is the running number set aside for a new resource of a type that has one, `locale` the
-    language of texts that are made for the client (None: the store's), `rendering` how it sees resources.
+    may be repeated. `chosen` says that the client chose the id of a new resource. `number` is the running number set
+    aside for a new resource of a type that has one, `locale` the language of texts that are made for the client (None:
+    the store's), `rendering` how it sees resources.
     """
 
     resource: type[Resource]
@@ -61,6 +73,7 @@ class Draft:
     relationships: Mapping[str, Linked] = field(default_factory=dict)
     triggers: Mapping[str, Any] = field(default_factory=dict)
     echoes: tuple[Echo, ...] = ()
+    chosen: bool = False
     number: int | None = None
     locale: str | None = None
     rendering: Rendering | None = None
@@ -93,24 +106,13 @@ class _Reading:
     def may_set(self, field: Any) -> bool:
         return bool(field.write & self.verb) and not (self.customer and field.guarded)
 
+    def nearest(self, name: str, known: Iterable[str]) -> str | None:
+        """What was meant by an unknown name, as long as its problem is one of those that are told."""
+        return nearest(name, known) if len(self.problems) < MOST_PROBLEMS else None
+
     def may_repeat(self, field: Any) -> bool:
         """A new resource has nothing to repeat yet, but for a guarded field: a customer may say who they are."""
         return self.verb is Write.UPDATE or bool(field.write & self.verb)
-
-
-def loads(body: bytes) -> Any:
-    """A request body as JSON.
-
-    Raises InvalidDocument for what is no JSON: NaN, lone surrogates, nesting bombs and a BOM included.
-    """
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidDocument(
-            "The request body is not valid JSON at line {line}, column {column}.",
-            line=error.lineno,
-            column=error.colno,
-        ) from None
 
 
 @cache
@@ -148,7 +150,7 @@ def creation(
     draft = _fields_of(reading, id_, data)
     _missing(reading, data)
     raise_all(reading.problems)
-    return draft
+    return replace(draft, chosen="id" in data)
 
 
 def update(
@@ -203,7 +205,22 @@ def _envelope(type_: str, document: Any) -> dict[str, Any]:
     for member in ("id", "lid"):
         if member in data and not isinstance(data[member], str):
             raise InvalidDocument("`{name}` must be a string.", name=member, pointer=f"/data/{member}")
+    _check_size(data)
     return data
+
+
+def _check_size(data: Mapping[str, Any]) -> None:
+    """Raise InvalidDocument for more members than a resource has, before each of them is looked at."""
+    for member in ("attributes", "relationships"):
+        amount = len(data.get(member, ()))
+        if amount > MAX_MEMBERS:
+            raise InvalidDocument(
+                "`{name}` holds {amount} members, the maximum is {most}.",
+                name=member,
+                amount=amount,
+                most=MAX_MEMBERS,
+                pointer=f"/data/{member}",
+            )
 
 
 def _fields_of(reading: _Reading, id_: str | None, data: Mapping[str, Any]) -> Draft:
@@ -235,6 +252,7 @@ def _attributes(
                     name=name,
                     triggers=", ".join(resource.triggers) or "-",
                     pointer=pointer,
+                    suggestion=reading.nearest(name, resource.triggers),
                 )
             )
         elif declared is None:
@@ -245,6 +263,7 @@ def _attributes(
                     type=resource.type_,
                     pointer=pointer,
                     meta={"error": "unknown"},
+                    suggestion=reading.nearest(name, resource.attributes),
                 )
             )
         elif reading.may_set(declared):
@@ -292,6 +311,7 @@ def _relationships(reading: _Reading, sent: Mapping[str, Any], echoes: list[Echo
                     type=resource.type_,
                     pointer=pointer,
                     meta={"error": "unknown"},
+                    suggestion=reading.nearest(name, resource.relationships),
                 )
             )
         elif _says_nothing(value) and reading.verb is Write.UPDATE:
@@ -379,7 +399,7 @@ def named(type_: str, lid: str, lids: Lids, pointer: str) -> str:
 
 def not_found(type_: str, pointer: str | None = None) -> NotFound:
     """The problem of linkage, or a URL, to a resource that isn't there for the asker."""
-    return NotFound("There is no {type} of this id.", type=type_, pointer=pointer)
+    return NotFound("No resource of the type {type} has this id.", type=type_, pointer=pointer)
 
 
 def _missing(reading: _Reading, data: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ from schemas.kinds import Boolean, JsonObject, Kind, Number, Text, check_json
 from schemas.resource import Resource
 from service.errors import FilterNotAllowed, InvalidFilterValue, TooCostly
 from service.jsonapi.sorting import IDENTIFIER
+from service.jsonapi.unknown import nearest
 from service.texts import Either, Phrase
 
 MAX_TERMS = 50
@@ -183,24 +184,29 @@ class Filters:
                     name=name,
                     known=list(MATCHERS),
                     parameter=parameter,
+                    suggestion=nearest(name, MATCHERS),
                 )
             case _:
                 raise self._unknown(parameter, parameter)
         reading = _Reading(parameter, name, texts, listed=listed)
+        self._allow(parameter, len(paths) * reading.terms)
         terms = tuple(reading.of(self._kind(path), path) for path in paths)
         self._count += sum(_size(term) for term in terms)
-        if self._count > MAX_TERMS:
-            raise TooCostly(
-                "The filters need more than {most} comparisons; send fewer names or values.",
-                most=MAX_TERMS,
-                parameter=parameter,
-                meta={"limit": MAX_TERMS, "value": self._count},
-            )
         self._terms.append(terms[0] if len(terms) == 1 else AnyOf(terms))
 
     def tree(self) -> AllOf:
         """All filters so far."""
         return AllOf(tuple(self._terms))
+
+    def _allow(self, parameter: str, terms: int) -> None:
+        """Raise TooCostly when so many further comparisons are too many, before a name or value of them is read."""
+        if self._count + terms > MAX_TERMS:
+            raise TooCostly(
+                "The filters need more than {most} comparisons; send fewer names or values.",
+                most=MAX_TERMS,
+                parameter=parameter,
+                meta={"limit": MAX_TERMS, "value": self._count + terms},
+            )
 
     def _kind(self, path: tuple[str, ...]) -> Kind:
         resource = self._resource
@@ -215,6 +221,7 @@ class Filters:
             name=what,
             known=Either(filterable(self._resource)),
             parameter=parameter,
+            suggestion=nearest(what, filterable(self._resource)),
         )
 
     def _dotted(self, parameter: str, text: str) -> tuple[str, ...]:
@@ -238,6 +245,7 @@ class Filters:
 
     def _predicate(self, parameter: str, text: str) -> tuple[list[tuple[str, ...]], str]:
         """`number_or_customer_email_cont` as the paths of its attributes and its matcher."""
+        self._allow(parameter, text.count("_or_"))
         ends = [name for name in _LONGEST_FIRST if text.endswith(f"_{name}")]
         for name in ends:
             paths = [self._joined(self._resource, part) for part in text[: -len(name) - 1].split("_or_")]
@@ -278,6 +286,13 @@ class _Reading:
     name: str
     texts: Sequence[str]
     listed: bool
+
+    @property
+    def terms(self) -> int:
+        """How many comparisons each attribute needs."""
+        matcher = MATCHERS[self.name]
+        each = len(self._split(matcher)) if matcher.each is not None else 1
+        return each + matcher.or_null
 
     def of(self, kind: Kind, path: tuple[str, ...]) -> Filter:
         """The term for one attribute."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from service.errors import NotAcceptable, UnsupportedMediaType
+from service.jsonapi.headers import elements, parameters
 from service.jsonapi.pagination import PROFILE
 
 MEDIA_TYPE = "application/vnd.api+json"
@@ -17,10 +18,9 @@ PROFILES: frozenset[str] = frozenset({PROFILE})
 ATOMIC = "https://jsonapi.org/ext/atomic"
 """The URI of the extension that /api/operations speaks."""
 
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 -- RFC 9110's word for it
-_PARAMETER = re.compile(rf"\s*;\s*(?:({_TOKEN})=({_TOKEN}|\"(?:[^\"\\]|\\.)*\"))?")
 _WILDCARDS = ("*/*", "application/*")
-_RANGE = re.compile(rf"\s*({_TOKEN}/{_TOKEN})")
+_RANGE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_QUALITY = re.compile(r"[01](\.[0-9]{0,3})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,68 +60,62 @@ PLAIN = Media()
 
 
 @lru_cache(maxsize=128)
-def media_ranges(header: str) -> tuple[MediaRange, ...]:
-    """The media ranges of an Accept or Content-Type header; what can't be read is left out.
+def media_ranges(*lines: str) -> tuple[MediaRange, ...]:
+    """The media ranges of the lines of an Accept or Content-Type header; what can't be read is left out.
 
     Remembered, since clients send the same few headers with every request and a request asks for them more than once.
     """
-    ranges, position = [], 0
-    while position < len(header):
-        match = _RANGE.match(header, position)
-        if match:
-            position = match.end()
-            parameters, quality = [], 1.0
-            while parameter := _PARAMETER.match(header, position):
-                position = parameter.end()
-                if parameter[1]:
-                    value = (
-                        re.sub(r"\\(.)", r"\1", parameter[2][1:-1]) if parameter[2].startswith('"') else parameter[2]
-                    )
-                    if parameter[1].lower() == "q":
-                        quality = float(value) if re.fullmatch(r"[01](\.[0-9]{0,3})?", value) else 0.0
-                    else:
-                        parameters.append((parameter[1].lower(), value))
-            rest = header[position:].lstrip()
-            if not rest or rest.startswith(","):
-                ranges.append(MediaRange(match[1].lower(), tuple(parameters), quality))
-        comma = header.find(",", position)
-        position = len(header) if comma < 0 else comma + 1
-    return tuple(ranges)
+    read = (parameters(element) for element in elements(lines))
+    return tuple(
+        MediaRange(
+            type_.lower(),
+            tuple(pair for pair in pairs if pair[0] != "q"),
+            next((_quality(value) for name, value in pairs if name == "q"), 1.0),
+        )
+        for type_, pairs in filter(None, read)
+        if _RANGE.fullmatch(type_)
+    )
 
 
-def check_content_type(header: str | None, *, body: bool, extensions: Collection[str] = ()) -> None:
-    """Check a request's Content-Type, on any method that carries one.
+def _quality(value: str) -> float:
+    """A weight between 0 and 1, 0 for what is none."""
+    return min(float(value), 1.0) if _QUALITY.fullmatch(value) else 0.0
+
+
+def check_content_type(lines: Sequence[str], *, body: bool, extensions: Collection[str] = ()) -> None:
+    """Check the lines of a request's Content-Type, of which there is at most one.
 
     `body` says that there is a body, which must have one; `extensions` are those that the URL speaks, which it must
-    name. One that is spoken elsewhere is refused here. Raises UnsupportedMediaType with `source.header`.
+    name. One that is spoken elsewhere is refused here. Without a body any other media type says nothing, and is
+    ignored: some clients send one with every request. Raises UnsupportedMediaType with `source.header`.
     """
-    if header is None and not body:
+    ranges = media_ranges(*lines)
+    if not body and all(one.type != MEDIA_TYPE for one in ranges):
         return
-    ranges = media_ranges(header or "")
     if len(ranges) == 1 and ranges[0].type == MEDIA_TYPE and ranges[0].servable(extensions):
         return
     media_type = Media(tuple(extensions)).content_type
     raise UnsupportedMediaType(
         "Send the body as {media_type}, with no parameter but `profile`; this request says {sent!r}.",
         media_type=media_type,
-        sent=header or "",
+        sent=", ".join(lines),
         header="Content-Type",
         headers={"Accept-Patch": media_type, "Accept-Post": media_type},
     )
 
 
 @lru_cache(maxsize=128)
-def check_accept(header: str | None, *, extensions: tuple[str, ...] = (), profiles: frozenset[str] = PROFILES) -> Media:
+def check_accept(*lines: str, extensions: tuple[str, ...] = (), profiles: frozenset[str] = PROFILES) -> Media:
     """What is to be applied: the `extensions` that the URL speaks, and of its `profiles` those that are asked for.
 
-    Where JSON:API's own media type is named, one instance of it must be servable: a wildcard beside it doesn't help
-    ("all instances of that media type"). Of several the weightiest decides, the first of equals. Raises NotAcceptable
-    with `source.header`.
+    `lines` are those of the Accept header, which are one list (RFC 9110, section 5.3). Where JSON:API's own media type
+    is named, one instance of it must be servable: a wildcard beside it doesn't help ("all instances of that media
+    type"). Of several the weightiest decides, the first of equals. Raises NotAcceptable with `source.header`.
     """
     spoken = Media(tuple(extensions))
-    if header is None or not header.strip():
+    if not any(line.strip() for line in lines):
         return spoken
-    ranges = media_ranges(header)
+    ranges = media_ranges(*lines)
     own = [r for r in ranges if r.type == MEDIA_TYPE]
     candidates = [r for r in own if r.servable(extensions)] if own else [r for r in ranges if r.type in _WILDCARDS]
     best = max(candidates, key=lambda r: r.quality, default=None)

@@ -23,6 +23,7 @@ from schemas.kinds import ID, render_timestamp
 from schemas.resource import Resource
 from service.errors import InvalidPage
 from service.jsonapi.sorting import SortKey, kind_of
+from service.jsonapi.unknown import nearest
 
 PROFILE = "https://jsonapi.org/profiles/ethanresnick/cursor-pagination"
 DEFAULT_SIZE = 10
@@ -96,6 +97,7 @@ def strategy(keys: Mapping[str, str], *, negotiated: bool) -> Literal["number", 
                 name=f"page[{key}]",
                 known=list(known),
                 parameter=f"page[{key}]",
+                suggestion=nearest(f"page[{key}]", known),
             )
         if chosen not in (None, way):
             raise InvalidPage(
@@ -206,6 +208,8 @@ def _position(text: str, resource: type[Resource], sort: Sequence[SortKey]) -> P
     try:
         decoded = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         if decoded[:2] != [resource.type_, _written(sort)] or _encode(decoded) != text:
+            return None
+        if not all(value is None or isinstance(value, str) for value in decoded[2:]):
             return None
         values = tuple(
             None if value is None else kind_of(resource, key.path).parse(value)

@@ -20,7 +20,8 @@ from service.jsonapi import pagination, sorting
 from service.jsonapi.filters import AllOf, Filters
 from service.jsonapi.pagination import Page, Window
 from service.jsonapi.sorting import SortKey
-from service.texts import Phrase
+from service.jsonapi.unknown import nearest
+from service.texts import Either, Phrase
 
 MAX_DEPTH = 4
 """How many relationships an include path may have."""
@@ -55,6 +56,12 @@ class Query:
     page: Page | Window = field(default_factory=Page)
     included: bool = False
 
+
+_FAMILIES: Mapping[Shape, Sequence[str]] = {
+    "single": ("include", "fields"),
+    "many": ("include", "fields", "filter", "page", "sort"),
+}
+_OF_COLLECTIONS = ("filter[attribute]=value", "page[number]=2", "page[size]=25", "sort=-created_at")
 
 _PAIR = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
@@ -135,14 +142,8 @@ def _parse(
                 filters.setdefault(name, (keys, []))[1].append(value)
             case "page", [key] if shape == "many":
                 pages[key] = value
-            case ("sort", []) | ("filter" | "page", _):
-                raise InvalidParameter(
-                    "{name} is for collections, and this URL answers with one resource or can't be filtered or paged.",
-                    name=name,
-                    parameter=name,
-                )
             case _:
-                raise InvalidParameter("{name} is not a query parameter of this URL.", name=name, parameter=name)
+                raise _refused(name, family, value, shape)
     tree = _include(resource, include or "", fieldsets, visible=visible)
     wanted = Filters(resource, visible)
     for name, (keys, values) in filters.items():
@@ -150,6 +151,32 @@ def _parse(
     order, page = _ordered_page(resource, sort if "sort" in seen else None, pages, visible=visible, cursors=cursors)
     selection = Selection(resource, fieldsets.get(resource.type_), tree)
     return Query(selection, wanted.tree(), order, page, included=include is not None)
+
+
+def _refused(name: str, family: str, value: str, shape: Shape) -> InvalidParameter:
+    """The problem of a parameter that a URL of a shape doesn't have, or that is written differently."""
+    if family not in ("sort", "filter", "page"):
+        return _no_parameter(name, _FAMILIES[shape])
+    if shape == "single":
+        return InvalidParameter(
+            "{name} is for collections, and this URL answers with one resource or can't be filtered or paged.",
+            name=name,
+            parameter=name,
+        )
+    numbered = f"page[number]={value[:10]}" if name == "page" and value.isdecimal() else None
+    return InvalidParameter(
+        "{name} is written in another way: {known}.",
+        name=name,
+        known=Either(_OF_COLLECTIONS),
+        parameter=name,
+        suggestion=numbered,
+    )
+
+
+def _no_parameter(name: str, known: Iterable[str]) -> InvalidParameter:
+    """The problem of a parameter that a URL doesn't have."""
+    meant = nearest(name.partition("[")[0], known)
+    return InvalidParameter("{name} is not a query parameter of this URL.", name=name, parameter=name, suggestion=meant)
 
 
 _remembered = lru_cache(maxsize=2048)(_parse)
@@ -168,7 +195,7 @@ def page_of(pairs: Parameters) -> Page:
             case "page", [_]:
                 raise InvalidParameter("{name} is given more than once.", name=name, parameter=name)
             case _:
-                raise InvalidParameter("{name} is not a query parameter of this URL.", name=name, parameter=name)
+                raise _no_parameter(name, _PLAIN)
     by = pagination.strategy(keys, negotiated=False)
     if by == "cursor":
         name = next(f"page[{key}]" for key in keys if key != "size")
@@ -219,11 +246,19 @@ def _split(name: str) -> tuple[str, list[str]]:
 def _fieldset(parameter: str, type_: str, value: str) -> frozenset[str]:
     resource = graph.get(type_)
     if resource is None:
-        raise InvalidField("{type!r} is not a resource type.", type=type_, parameter=parameter)
+        raise InvalidField(
+            "{type!r} is not a resource type.", type=type_, parameter=parameter, suggestion=nearest(type_, graph)
+        )
     names = frozenset(value.split(",")) if value else frozenset()
     for name in sorted(names):
         if name not in resource.attributes and name not in resource.relationships:
-            raise InvalidField("{name!r} is not a field of {type}.", name=name, type=type_, parameter=parameter)
+            raise InvalidField(
+                "{name!r} is not a field of {type}.",
+                name=name,
+                type=type_,
+                parameter=parameter,
+                suggestion=nearest(name, [*resource.attributes, *resource.relationships]),
+            )
     return names
 
 
@@ -279,6 +314,7 @@ def _not_includable(resource: type[Resource], name: str) -> InvalidInclude:
             type=type_,
             known=known or Phrase("none"),
             parameter="include",
+            suggestion=nearest(name, known),
         )
     if not relationship.includable:
         return InvalidInclude(

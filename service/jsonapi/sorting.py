@@ -10,6 +10,7 @@ from schemas.kinds import Kind, Text
 from schemas.relationships import ToOne
 from schemas.resource import Resource
 from service.errors import InvalidSort
+from service.jsonapi.unknown import nearest
 from service.texts import Either
 
 IDENTIFIER = Text(nullable=False)
@@ -61,6 +62,7 @@ def parse(resource: type[Resource], value: str, visible: Container[str] = graph)
                 name=name,
                 known=Either(known),
                 parameter="sort",
+                suggestion=nearest(name, known),
             )
         keys.append(SortKey(tuple(name.split(".")), part.startswith("-")))
     return tuple(keys)

@@ -6,11 +6,17 @@ matter of the name.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Final
 
 from schemas.graph import graph
 from schemas.resource import Resource
 from service.errors import NotFound
+
+_LONGEST = 64
+_NEAR = 0.7
+"""How alike two names must be, from 0 to 1."""
 
 COMMERCE_LAYER: Final = frozenset(
     """
@@ -46,14 +52,28 @@ def no_type(name: str, pointer: str | None = None) -> NotFound:
         return NotFound(
             "Commerce Layer has {name}, this service has not; GET /api lists what it has.", name=name, pointer=pointer
         )
-    return NotFound("No resource type has this name; GET /api lists the types.", pointer=pointer)
+    return NotFound(
+        "No resource type has this name; GET /api lists the types.", pointer=pointer, suggestion=nearest(name, graph)
+    )
 
 
 def no_relationship(resource: type[Resource], name: str, pointer: str | None = None) -> NotFound:
     """The problem of a relationship that a type doesn't have, named at a pointer or in the URL."""
     if _is_left_out(name):
         return NotFound("Commerce Layer has {name}, this service has not.", name=name, pointer=pointer)
-    return NotFound("{type} have no relationship of this name.", type=resource.type_, pointer=pointer)
+    return NotFound(
+        "{type} have no relationship of this name.",
+        type=resource.type_,
+        pointer=pointer,
+        suggestion=nearest(name, resource.relationships),
+    )
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a client most likely meant by another one; None where none is near."""
+    if len(name) > _LONGEST:  # comparing takes time, and no name of ours is as long
+        return None
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=_NEAR)), None)
 
 
 def _is_left_out(name: str) -> bool:

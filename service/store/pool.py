@@ -21,6 +21,7 @@ from prometheus_client import Gauge, Histogram
 from service.errors import Contended, StartupError
 from service.settings import Settings
 from service.store.catalogue import Catalogue
+from service.store.shapes import Shapes
 from service.texts import Phrase
 
 if TYPE_CHECKING:
@@ -44,10 +45,14 @@ WAIT = Histogram(
 
 
 class _Pooled(asyncpg.Connection):
-    """A connection of a pool, whose connections share what one of them has read of the database's constraints."""
+    """A connection of a pool, whose connections share what one of them has read of the database's constraints.
 
-    __slots__ = ("catalogue",)
+    They share too which of the clients' statements are prepared.
+    """
+
+    __slots__ = ("catalogue", "shapes")
     catalogue: Catalogue
+    shapes: Shapes
 
 
 class Database:
@@ -121,7 +126,7 @@ async def open_database(
         command_timeout=command_timeout,
         statement_cache_size=statement_cache_size,
         connection_class=_Pooled,
-        init=partial(_acquaint, Catalogue()),
+        init=partial(_acquaint, Catalogue(), Shapes()),
         reset=_keep,
     )
     with _explained(place):
@@ -157,13 +162,26 @@ def catalogue_of(connection: Connection) -> Catalogue:
     return Catalogue() if known is None else known
 
 
-async def _acquaint(catalogue: Catalogue, connection: _Pooled) -> None:
+async def fetch(connection: Connection, text: str, *binds: object) -> list[asyncpg.Record]:
+    """The rows of a statement whose text follows from what a client asks for."""
+    shapes: Shapes | None = getattr(connection, "shapes", None)
+    if shapes is None or shapes.is_kept(text):
+        return await connection.fetch(text, *binds)
+    return await (await connection.prepare(text, name="")).fetch(*binds)
+
+
+async def fetchrow(connection: Connection, text: str, *binds: object) -> asyncpg.Record | None:
+    """The first row of a statement whose text follows from what a client asks for."""
+    return next(iter(await fetch(connection, text, *binds)), None)
+
+
+async def _acquaint(catalogue: Catalogue, shapes: Shapes, connection: _Pooled) -> None:
     """Hand a new connection its pool's catalogue, and let asyncpg meet an array of rows once.
 
     asyncpg looks up the types of a result's columns, but not those inside of a row: included resources that hold lists
     of further ones would have no decoder.
     """
-    connection.catalogue = catalogue
+    connection.catalogue, connection.shapes = catalogue, shapes
     await connection.fetchval("select array[row(1)]")
 
 

@@ -21,7 +21,7 @@ from service.jsonapi.query import Query, Selection
 from service.principal import Viewer
 from service.store import filters, keyset
 from service.store.compile import Statement
-from service.store.pool import Connection
+from service.store.pool import Connection, fetch, fetchrow
 from service.texts import Either, Phrase
 
 
@@ -57,7 +57,8 @@ async def one(connection: Connection, viewer: Viewer, selection: Selection, id_:
     statement, alias = _start(viewer)
     where = statement.scope(selection.resource, alias, f"{alias}.id = {statement.bind(id_)}")
     with in_time(Query(selection)):
-        row: Row | None = await connection.fetchrow(
+        row: Row | None = await fetchrow(
+            connection,
             f"select {statement.fields(selection, alias)} from {selection.resource.table} {alias} where {where}",
             *statement.binds,
         )
@@ -69,7 +70,8 @@ async def several(connection: Connection, viewer: Viewer, selection: Selection, 
     statement, alias = _start(viewer)
     where = statement.scope(selection.resource, alias, f"{alias}.id = any({statement.bind(ids)}::text[])")
     with in_time(Query(selection)):
-        rows = await connection.fetch(
+        rows = await fetch(
+            connection,
             f"select {statement.fields(selection, alias)} from {selection.resource.table} {alias} where {where}",
             *statement.binds,
         )
@@ -94,7 +96,8 @@ async def related(connection: Connection, viewer: Viewer, within: Within, query:
     fields = statement.fields(query.selection, target)
     where = statement.scope(within.parent, alias, f"{alias}.id = {statement.bind(within.id)}")
     with in_time(query):
-        found = await connection.fetchrow(
+        found = await fetchrow(
+            connection,
             f"select (select row({fields}) from {table} {target} where {inner})"
             f" from {within.parent.table} {alias} where {where}",
             *statement.binds,
@@ -127,7 +130,8 @@ async def _count(connection: Connection, viewer: Viewer, query: Query, within: W
     where = _where(counting, alias, query, within)
     parent = "true" if within is None else _exists(counting, within.parent, within.id)
     with in_time(query):
-        counted = await connection.fetchrow(
+        counted = await fetchrow(
+            connection,
             f"select {parent}, (select count(*) from {query.selection.resource.table} {alias} where {where})",
             *counting.binds,
         )
@@ -148,7 +152,8 @@ async def _numbered(
     fields = fetching.fields(query.selection, alias)
     limit = f"limit {fetching.bind(page.size)} offset {fetching.bind(page.offset)}"
     with in_time(query):
-        rows = await connection.fetch(
+        rows = await fetch(
+            connection,
             f"select {fields} from {query.selection.resource.table} {alias} where {where} order by {order} {limit}",
             *fetching.binds,
         )
@@ -176,8 +181,10 @@ async def _window(
     chosen = " union all ".join(f"({one})" for one in ranges)
     compared = ", ".join(key.expression for key in ordered)
     with in_time(query):
-        found = await connection.fetch(
-            f"select {fields}, {compared} from ({chosen}) {alias} order by {order} {limit}", *statement.binds
+        found = await fetch(
+            connection,
+            f"select {fields}, {compared} from ({chosen}) {alias} order by {order} {limit}",
+            *statement.binds,
         )
     if not found and within is not None and not await exists(connection, viewer, within.parent, within.id):
         return None

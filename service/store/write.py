@@ -17,7 +17,7 @@ from service.jsonapi.body import Draft
 from service.principal import Viewer
 from service.store.compile import Statement
 from service.store.constraints import catalogue, explained
-from service.store.pool import Connection
+from service.store.pool import Connection, fetch
 
 Columns = Mapping[str, Any]
 """Column -> value, as asyncpg takes it."""
@@ -34,6 +34,30 @@ async def lock(connection: Connection, viewer: Viewer, resource: type[Resource],
         f"select {alias}.* from {resource.table} {alias} where {where} for no key update of {alias}", *statement.binds
     )
     return None if row is None else dict(row)
+
+
+async def hold(connection: Connection, viewer: Viewer, resource: type[Resource], ids: Iterable[str]) -> None:
+    """Lock those of these resources that are there until the transaction ends, in the order of their ids."""
+    statement = Statement(viewer)
+    alias = statement.alias()
+    where = statement.scope(resource, alias, f"{alias}.id = any({statement.bind(sorted(set(ids)))}::text[])")
+    await connection.execute(
+        f"select from {resource.table} {alias} where {where} order by {alias}.id for no key update of {alias}",
+        *statement.binds,
+    )
+
+
+async def parents(
+    connection: Connection, viewer: Viewer, resource: type[Resource], ids: Iterable[str], relationship: ToOne
+) -> set[str]:
+    """The ids that a to-one relationship of resources holds, read without a lock."""
+    statement = Statement(viewer)
+    alias = statement.alias()
+    where = statement.scope(resource, alias, f"{alias}.id = any({statement.bind(sorted(set(ids)))}::text[])")
+    rows = await connection.fetch(
+        f'select distinct {alias}."{relationship.column}" from {resource.table} {alias} where {where}', *statement.binds
+    )
+    return {row[0] for row in rows if row[0] is not None}
 
 
 async def parent_id(
@@ -102,7 +126,7 @@ async def insert(
             binds.append(sorted(ids))
             parts.append(_join(_through(resource, name), f"${id_place}", f"${len(binds)}"))
     with explained(known, resource, draft):
-        await connection.execute(_together(main, parts), *binds)
+        await fetch(connection, _together(main, parts), *binds)
 
 
 async def update(
@@ -128,7 +152,7 @@ async def update(
         )
         parts.append(_join(through, "$2", place))
     with explained(known, resource, draft):
-        await connection.execute(_together(main, parts), *binds)
+        await fetch(connection, _together(main, parts), *binds)
 
 
 async def delete(connection: Connection, store_id: int, resource: type[Resource], id_: str) -> None:

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-import uvicorn
 from starlette.applications import Starlette
+
+from tests.sockets import exchange, listening
+from tests.support import Access
 
 
 @pytest_asyncio.fixture
 async def port(app: Starlette) -> AsyncIterator[int]:
     """The port at which the application is served."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, http="httptools", lifespan="off", log_config=None))
-        served = asyncio.create_task(server.serve([listening]))
-        yield listening.getsockname()[1]
-        server.should_exit = True
-        await served
-
-
-async def exchange(port: int, request: bytes) -> bytes:
-    """Send a whole request, then read until the other side closes the connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        async with asyncio.timeout(20):
-            writer.write(request)
-            await writer.drain()
-            return await reader.read()
-    finally:
-        writer.close()
+    async with listening(app) as port:
+        yield port
 
 
 @pytest.mark.parametrize(
@@ -47,9 +31,12 @@ async def exchange(port: int, request: bytes) -> bytes:
 )
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_refusal_reaches_a_client_that_is_still_sending(
-    port: int, path: str, size: int, status: bytes, *, chunked: bool
+    port: int, integration: Access, path: str, size: int, status: bytes, *, chunked: bool
 ) -> None:
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/vnd.api+json\r\n"
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/vnd.api+json\r\n"
+        f"Authorization: Bearer {integration.token}\r\n"
+    )
     if chunked:
         framing, body = "Transfer-Encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (size, b" " * size)
     else:
@@ -59,9 +46,10 @@ async def test_a_refusal_reaches_a_client_that_is_still_sending(
     assert answer.endswith(b"}")
 
 
-async def test_a_client_that_waits_to_be_told_to_go_on_is_refused_at_once(port: int) -> None:
+async def test_a_client_that_waits_to_be_told_to_go_on_is_refused_at_once(port: int, integration: Access) -> None:
     head = (
         "POST /api/recurring_order_copies HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+        f"Authorization: Bearer {integration.token}\r\n"
         "Content-Type: application/vnd.api+json\r\nContent-Length: 10000000\r\nExpect: 100-continue\r\n\r\n"
     )
     answer = await exchange(port, head.encode())

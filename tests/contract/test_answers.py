@@ -142,7 +142,7 @@ async def test_refused_askers(client: httpx2.AsyncClient, contract: Contract, gr
         ({"Authorization": "Bearer nonsense"}, 401),
         (poor, 403),
         (good | {"Accept": "text/html"}, 406),
-        (good | {"Content-Type": "text/plain"}, 415),
+        (good | {"Content-Type": "application/vnd.api+json; charset=utf-8"}, 415),
         (good | {"Host": "evil.example"}, 400),
     ):
         answer = await client.get(url, headers=headers)

@@ -100,7 +100,7 @@ def request(if_match: str | None, principal: Principal | None = None) -> Request
 @pytest.mark.rule("HT-06")
 @pytest.mark.parametrize("if_match", [None, "*", '"7-abc"', '"7-anything--gzip"', '"6-abc", "7-abc"', '  "7-"  '])
 def test_a_change_to_the_version_that_was_read_is_let_through(if_match: str | None) -> None:
-    conditions.check_if_match(request(if_match), 7)
+    conditions.check_conditions(request(if_match), 7)
 
 
 @pytest.mark.rule("HT-06")
@@ -109,7 +109,7 @@ def test_a_change_to_the_version_that_was_read_is_let_through(if_match: str | No
 )
 def test_a_change_to_another_version_is_412(if_match: str) -> None:
     with pytest.raises(PreconditionFailed) as caught:
-        conditions.check_if_match(request(if_match), 7)
+        conditions.check_conditions(request(if_match), 7)
     assert caught.value.source == {"header": "If-Match"}
     assert caught.value.status == 412
 
@@ -123,15 +123,15 @@ async def test_a_store_may_demand_the_version(grant: Grant, connection: Connecti
         assert found is not None
         return found
 
-    conditions.check_if_match(request(None, await principal()), 7)
+    conditions.check_conditions(request(None, await principal()), 7)
     for policies, demanded in (('{"require_if_match": true}', True), ('{"require_if_match": "yes"}', False)):
         await connection.execute("update stores set policies = $2 where store_id = $1", store.id, policies)
         asking = await principal()
         assert asking.demands_if_match is demanded
-        conditions.check_if_match(request('"7-a"', asking), 7)
+        conditions.check_conditions(request('"7-a"', asking), 7)
         if demanded:
             with pytest.raises(PreconditionRequired) as caught:
-                conditions.check_if_match(request(None, asking), 7)
+                conditions.check_conditions(request(None, asking), 7)
             assert caught.value.status == 428
 
 

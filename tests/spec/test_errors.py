@@ -115,8 +115,8 @@ async def test_errors_speak_the_readers_language(
     assert "Accept-Language" in answer.headers["vary"]
     assert error["code"] == "RECORD_NOT_FOUND"
     told = {
-        "en": ("Record not found", "There is no orders of this id."),
-        "nl": ("Niet gevonden", "Er is geen orders met dit id."),
+        "en": ("Record not found", "No resource of the type orders has this id."),
+        "nl": ("Niet gevonden", "Er is niets van het type orders met dit id."),
     }
     assert (error["title"], error["detail"]) == told[chosen]
 

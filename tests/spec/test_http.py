@@ -17,7 +17,7 @@ from service.app import create_app
 from service.errors import StartupError
 from service.http import urls
 from service.http.exchange import Exchange, begin
-from service.http.proxies import elements
+from service.http.proxies import hops_of
 from service.http.state import Service
 from service.operations.events import outbox
 from service.principal import Store
@@ -269,11 +269,11 @@ async def test_limits_count_who_asks_behind_the_proxy(settings: Settings) -> Non
 
 
 def test_forwarded_is_parsed() -> None:
-    assert elements('for=1.2.3.4;proto=https, For="[2001:db8::1]:47"; HOST="a\\"b"') == [
+    assert hops_of(['for=1.2.3.4;proto=https, For="[2001:db8::1]:47"; HOST="a\\"b"']) == [
         {"for": "1.2.3.4", "proto": "https"},
         {"for": "[2001:db8::1]:47", "host": 'a"b'},
     ]
-    assert elements("nonsense") == elements("for=1 2") == []
+    assert hops_of(["nonsense"]) == hops_of(["for=1 2"]) == []
 
 
 def test_what_is_no_network_is_told_at_the_start(settings: Settings) -> None:

@@ -163,23 +163,23 @@ async def test_accept(client: httpx2.AsyncClient, integration: Access, accept: s
     ],
 )
 def test_what_accept_asks_to_be_applied(accept: str | None, applied: Media) -> None:
-    assert check_accept(accept, profiles=frozenset({CURSOR})) == applied
+    assert check_accept(*([] if accept is None else [accept]), profiles=frozenset({CURSOR})) == applied
 
 
 @pytest.mark.rule("CN-06", "CN-29")
 def test_extensions_are_read_where_they_are_spoken() -> None:
-    check_content_type(f'{MEDIA_TYPE}; ext="{ATOMIC}"', body=True, extensions=[ATOMIC])
+    check_content_type([f'{MEDIA_TYPE}; ext="{ATOMIC}"'], body=True, extensions=[ATOMIC])
     for header in (f'{MEDIA_TYPE}; ext="{ATOMIC} {UNKNOWN}"', f'{MEDIA_TYPE}; ext="{UNKNOWN}"', MEDIA_TYPE):
         with pytest.raises(UnsupportedMediaType):
-            check_content_type(header, body=True, extensions=[ATOMIC])
+            check_content_type([header], body=True, extensions=[ATOMIC])
     with pytest.raises(UnsupportedMediaType):
-        check_content_type(f'{MEDIA_TYPE}; ext="{ATOMIC}"', body=True)
+        check_content_type([f'{MEDIA_TYPE}; ext="{ATOMIC}"'], body=True)
 
 
 @pytest.mark.rule("CN-17", "CN-18", "CN-24")
 def test_extensions_are_answered_with_where_they_are_spoken() -> None:
     for header, profiles in (
-        (None, ()),
+        ("", ()),
         ("*/*", ()),
         (f'{MEDIA_TYPE}; ext="{ATOMIC}"', ()),
         (f'{MEDIA_TYPE}, {MEDIA_TYPE};ext="{ATOMIC}"', ()),

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from schemas.relationships import ToMany
 from schemas.rendering import Rendering
-from service.errors import ApiError, InvalidHost, MethodNotAllowed
+from service.errors import MOST_PROBLEMS, ApiError, InvalidHost, MethodNotAllowed, TooCostly
 from service.http import urls
 from service.http.api import prefer
 from service.http.api.asking import Asked
@@ -37,6 +37,10 @@ from service.texts import Phrase, say
 
 VARY = "Accept, Accept-Language, Authorization, X-Cart-Session"
 
+MOST_OF_AN_ANSWER = 5_000_000
+"""Bytes of an answer to a read, before it is compressed."""
+MOST_OF_LINKS = 1_024
+"""Characters of `Link`: proxies refuse answers with large headers, and the body has the same links."""
 PAGES = ("first", "prev", "next", "last")
 """The links of a document that lead to other pages of it."""
 
@@ -44,7 +48,8 @@ PAGES = ("first", "prev", "next", "last")
 class Document(Response):
     """A JSON:API document with the headers that follow from it.
 
-    One resource gets an `ETag`, page links are repeated in `Link` (RFC 8288), and the extensions and profiles that
+    One resource gets an `ETag`. Page links are repeated in `Link` (RFC 8288) while they are short. The extensions and
+    profiles that
     `jsonapi` names are named in Content-Type and `links.self` ("Media Type Parameter Rules"). `kept` is the answer to
     give when the request is repeated under its Idempotency-Key, where this one discloses something once.
     """
@@ -83,14 +88,26 @@ def _typed(around: Mapping[str, Any], media: Media) -> dict[str, Any]:
 
 def _pages(content: Mapping[str, Any]) -> dict[str, str]:
     around = content.get("links", {})
-    pages = [f'<{around[name]}>; rel="{name}"' for name in PAGES if around.get(name)]
-    return {"Link": ", ".join(pages)} if pages else {}
+    pages = ", ".join(f'<{around[name]}>; rel="{name}"' for name in PAGES if around.get(name))
+    return {"Link": pages} if 0 < len(pages) <= MOST_OF_LINKS else {}
 
 
 def _tag(content: Mapping[str, Any], body: bytes) -> dict[str, str]:
     data = content.get("data")
     version = data.get("meta", {}).get("version") if isinstance(data, dict) else None
     return {} if version is None else {"ETag": entity_tag(version, body)}
+
+
+def bounded(answer: Response) -> Response:
+    """An answer to a read. Raises TooCostly when it is larger than clients and proxies can be expected to take."""
+    if len(answer.body) > MOST_OF_AN_ANSWER:
+        raise TooCostly(
+            "The answer would have {amount} bytes; {most} is the most: narrow it with page[size], fields or include.",
+            amount=len(answer.body),
+            most=MOST_OF_AN_ANSWER,
+            meta={"limit": MOST_OF_AN_ANSWER, "value": len(answer.body)},
+        )
+    return answer
 
 
 def single(asked: Asked, rendering: Rendering, row: Row | None, warnings: Sequence[Phrase] = ()) -> Response:
@@ -194,6 +211,8 @@ def error_object(request: Request, problem: ApiError) -> dict[str, Any]:
         "title": say(problem.title, tongue),
         "detail": say(problem.detail, tongue),
     }
+    if problem.suggestion is not None:
+        error["detail"] += f" {say(Phrase('Did you mean {name}?', name=problem.suggestion), tongue)}"
     if problem.type_link:
         error["links"]["type"] = problem.type_link
     if problem.source:
@@ -204,17 +223,22 @@ def error_object(request: Request, problem: ApiError) -> dict[str, Any]:
 
 
 def errors(request: Request, error: ApiError) -> Response:
-    """The error document of one problem or several. What a method is not offered for, OPTIONS is told without one."""
-    headers = {name: value for problem in error.problems for name, value in problem.headers.items()} | error.headers
+    """The error document of one problem or several, of which it counts those beyond the first hundred.
+
+    What a method is not offered for, OPTIONS is told without a document.
+    """
+    told, amount = error.problems[:MOST_PROBLEMS], len(error.problems)
+    headers = {name: value for problem in told for name, value in problem.headers.items()} | error.headers
     if isinstance(error, MethodNotAllowed):
         headers = _offered(headers)
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Vary": VARY, **headers})
-    objects = [error_object(request, problem) for problem in error.problems]
-    profiles = dict.fromkeys(problem.profile for problem in error.problems if problem.profile)
+    objects = [error_object(request, problem) for problem in told]
+    profiles = dict.fromkeys(problem.profile for problem in told if problem.profile)
     describing = links.described_by(f"{_origin(request)}/api", "errors")
+    meta = {"meta": {"problems": amount}} if amount > len(told) else {}
     return Document(
-        {"jsonapi": applying(profiles), "links": {"describedby": describing}, "errors": objects},
+        {"jsonapi": applying(profiles), "links": {"describedby": describing}, "errors": objects, **meta},
         error.http_status,
         {"Content-Language": language(request), **headers},
     )

@@ -92,8 +92,8 @@ def not_allowed(request: Request, entry: Entry) -> MethodNotAllowed:
 
 def negotiate(request: Request, *, body: bool = False) -> None:
     """Check Content-Type and Accept. Raises UnsupportedMediaType and NotAcceptable."""
-    check_content_type(request.headers.get("content-type"), body=body)
-    check_accept(request.headers.get("accept"))
+    check_content_type(request.headers.getlist("content-type"), body=body)
+    check_accept(*request.headers.getlist("accept"))
 
 
 async def reader(request: Request, entry: Entry) -> Principal:
@@ -109,16 +109,21 @@ async def reader(request: Request, entry: Entry) -> Principal:
 async def sender(request: Request, entry: Entry, *, creating: bool = False) -> tuple[bytes, Principal]:
     """The body of a request to write, and who sends it. Raises ApiError unless the sender may write this type.
 
-    A request that creates a resource is counted first, where the type is limited.
+    A request that creates a resource is counted first, where the type is limited. The body is read last: a stranger
+    isn't waited for.
     """
-    raw = await request.body()
-    negotiate(request, body=bool(raw) or request.method != "DELETE")
+    negotiate(request, body=request.method != "DELETE" or _has_body(request))
     if creating and entry.limited:
         principal = await counted(request, limits.of_class(request, entry.resource.type_), guests=True)
     else:
         principal = await identify(request)
     entry.require_write(principal)
-    return raw, principal
+    return await request.body(), principal
+
+
+def _has_body(request: Request) -> bool:
+    """Whether a request has a body (RFC 9112, section 6.3)."""
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
 def target_of(relationship: ToOne | ToMany, principal: Principal) -> type[Resource]:
@@ -179,7 +184,7 @@ def ask_for_linkage(
 
 def _wants_cursors(request: Request) -> bool:
     """Whether the Accept header asks for the cursor profile."""
-    return PROFILE in check_accept(request.headers.get("accept")).profiles
+    return PROFILE in check_accept(*request.headers.getlist("accept")).profiles
 
 
 def rendering_of(request: Request, principal: Principal) -> Rendering:

@@ -17,7 +17,7 @@ from service.http.api.answers import VARY, Document, no_content
 from service.http.api.asking import check_no_parameters, for_sender, numbered, rendering_of
 from service.http.auth import forget_store, identify
 from service.http.exchange import exchange_of
-from service.jsonapi import atomic, body
+from service.jsonapi import atomic, decoding
 from service.jsonapi.atomic import Operation, pointing
 from service.jsonapi.document import VERSION, serializer, without_secrets
 from service.jsonapi.negotiation import ATOMIC, Media, check_accept, check_content_type
@@ -35,9 +35,8 @@ async def operations(request: Request) -> Response:
         media_type = Media(EXTENSIONS).content_type
         allowed = {"Allow": "POST", "Accept-Post": media_type}
         raise MethodNotAllowed("{method} is not offered here.", method=request.method, headers=allowed)
-    raw = await request.body()
-    check_content_type(request.headers.get("content-type"), body=True, extensions=EXTENSIONS)
-    check_accept(request.headers.get("accept"), extensions=EXTENSIONS)
+    check_content_type(request.headers.getlist("content-type"), body=True, extensions=EXTENSIONS)
+    check_accept(*request.headers.getlist("accept"), extensions=EXTENSIONS)
     principal = await identify(request)
     check_no_parameters(request)
     if "if-match" in request.headers:
@@ -45,8 +44,8 @@ async def operations(request: Request) -> Response:
             "Several resources have no common version: send each one's as `version` in the `meta` of its operation.",
             header="If-Match",
         )
-    customer = principal.owner is not None
-    steps = _steps(atomic.parse(body.loads(raw), urls.api(request), customer=customer), principal)
+    customer, sent = principal.owner is not None, decoding.loads(await request.body())
+    steps = _steps(atomic.parse(sent, urls.api(request), customer=customer), principal)
     rendering = rendering_of(request, principal)
     steps = [await _prepared(request, step, principal, rendering) for step in steps]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -16,9 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import PreconditionFailed, PreconditionRequired
 from service.http.exchange import exchange_of
+from service.jsonapi.headers import entity_tags
 
-_TAG = re.compile(r'\s*(W/)?"([^"]*)"\s*(?:,|$)')
-_VERSION = re.compile(r"([0-9]+)-.*")
+_VERSION = re.compile(r"([0-9]{1,19})-")
 _CODING = re.compile(r"--(?:gzip|br|zstd)$")
 _OF_THE_BODY = ("content-type", "content-length", "content-language", "content-encoding")
 
@@ -28,25 +29,29 @@ def entity_tag(version: int, body: bytes) -> str:
     return f'"{version}-{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
 
 
-def check_if_match(request: Request, version: int) -> None:
-    """Check If-Match against the version of the locked resource that the request changes.
+def check_conditions(request: Request, version: int) -> None:
+    """Check If-Match and If-None-Match against the version of the locked resource that the request changes.
 
-    `*` matches every version, a weak tag none. Raises PreconditionFailed, or PreconditionRequired when the header is
-    missing and the store's policies demand it.
+    `*` matches every version; If-Match takes strong tags alone (RFC 9110, sections 13.1.1 and 13.1.2). Raises
+    PreconditionFailed, or PreconditionRequired when If-Match is missing and the store's policies demand it.
     """
-    header = request.headers.get("if-match")
-    if header is None:
+    wanted, unwanted = request.headers.getlist("if-match"), request.headers.getlist("if-none-match")
+    if wanted:
+        if not _names(wanted, version, weak=False):
+            raise PreconditionFailed(
+                "The resource has changed: it is at version {version} now.", version=version, header="If-Match"
+            )
+    else:
         principal = exchange_of(request).principal
         if principal is not None and principal.demands_if_match:
             raise PreconditionRequired(
                 "This store requires If-Match on every change, with the ETag that was read.", header="If-Match"
             )
-        return
-    if header.strip() == "*":
-        return
-    if not any(not weak and _version(tag) == version for weak, tag in _parse(header)):
+    if unwanted and _names(unwanted, version, weak=True):
         raise PreconditionFailed(
-            "The resource has changed: it is at version {version} now.", version=version, header="If-Match"
+            "The resource exists, and is at version {version}, which If-None-Match excludes.",
+            version=version,
+            header="If-None-Match",
         )
 
 
@@ -58,8 +63,8 @@ class NotModified:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
-        known = Headers(scope=scope).get("if-none-match") if scope["type"] == "http" else None
-        if known is None or scope["method"] not in ("GET", "HEAD"):
+        known = Headers(scope=scope).getlist("if-none-match") if scope["type"] == "http" else []
+        if not known or scope["method"] not in ("GET", "HEAD"):
             await self.app(scope, receive, send)
             return
         unchanged = False
@@ -85,14 +90,14 @@ def tag_in_coding(tag: str, coding: str) -> str:
     return f'{tag[:-1]}--{coding}"'
 
 
-def _known_tag(header: str, tag: str | None) -> str | None:
+def _known_tag(lines: Sequence[str], tag: str | None) -> str | None:
     """The tag in If-None-Match that names the current representation in any content coding, or None."""
     if tag is None:
         return None
-    if header.strip() == "*":
+    if _is_any(lines):
         return tag
     current = tag.removeprefix("W/").strip('"')
-    return next((f'"{opaque}"' for _, opaque in _parse(header) if _CODING.sub("", opaque) == current), None)
+    return next((f'"{one.text}"' for one in entity_tags(lines) if _CODING.sub("", one.text) == current), None)
 
 
 def _without_body(headers: MutableHeaders, tag: str) -> list[tuple[bytes, bytes]]:
@@ -102,12 +107,16 @@ def _without_body(headers: MutableHeaders, tag: str) -> list[tuple[bytes, bytes]
     return headers.raw
 
 
-def _parse(header: str) -> list[tuple[bool, str]]:
-    """The tags of a header, each as a pair: whether it is weak, and the text in its quotes."""
-    return [(match[1] is not None, match[2]) for match in _TAG.finditer(header)]
+def _names(lines: Sequence[str], version: int, *, weak: bool) -> bool:
+    """Whether the lines of a condition name a version, in a strong tag or, where they count, a `weak` one."""
+    return _is_any(lines) or any((weak or not tag.weak) and _version(tag.text) == version for tag in entity_tags(lines))
+
+
+def _is_any(lines: Sequence[str]) -> bool:
+    return len(lines) == 1 and lines[0].strip() == "*"
 
 
 def _version(tag: str) -> int | None:
     """The version in a tag, or None when the tag is none of ours."""
-    match = _VERSION.fullmatch(tag)
-    return int(match[1]) if match and len(match[1]) < 20 else None
+    match = _VERSION.match(tag)
+    return int(match[1]) if match else None

@@ -7,20 +7,22 @@ deletions, the preference decides.
 
 from __future__ import annotations
 
-import re
-
 from starlette.requests import Request
+
+from service.jsonapi.headers import elements
 
 MINIMAL = "return=minimal"
 REPRESENTATION = "return=representation"
 
-_RETURN = re.compile(r"(?:^|[,;])\s*return\s*=\s*\"?(minimal|representation)\"?\s*(?=$|[,;])", re.IGNORECASE)
-
 
 def wanted(request: Request) -> str | None:
     """`return=minimal`, `return=representation`, or None; of several the first counts (RFC 7240, section 2)."""
-    match = _RETURN.search(", ".join(request.headers.getlist("prefer")))
-    return f"return={match[1].lower()}" if match else None
+    for preference in elements(request.headers.getlist("prefer")):
+        name, _, value = preference.partition(";")[0].partition("=")
+        if name.strip().lower() == "return":
+            choice = "return=" + value.strip().strip('"').lower()
+            return choice if choice in (MINIMAL, REPRESENTATION) else None
+    return None
 
 
 def headers(request: Request, applied: str) -> dict[str, str]:

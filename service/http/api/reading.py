@@ -53,7 +53,7 @@ async def collection(request: Request) -> Response:
     async with service_of(request).database.connection() as connection:
         rows = await read.page(connection, principal.viewer, asked.query)
     exchange_of(request).timing.mark("database")
-    return answers.many(asked, rendering, rows)
+    return answers.bounded(answers.many(asked, rendering, rows))
 
 
 async def resource(request: Request) -> Response:
@@ -67,7 +67,7 @@ async def resource(request: Request) -> Response:
     if row is None:
         raise body.not_found(entry.resource.type_)
     exchange_of(request).timing.mark("database")
-    return answers.single(asked, rendering, row)
+    return answers.bounded(answers.single(asked, rendering, row))
 
 
 async def related(request: Request) -> Response:
@@ -84,8 +84,8 @@ async def related(request: Request) -> Response:
         raise body.not_found(entry.resource.type_)
     exchange_of(request).timing.mark("database")
     if many:
-        return answers.many(asked, rendering, rows)
-    return answers.single(asked, rendering, rows.rows[0] if rows.rows else None)
+        return answers.bounded(answers.many(asked, rendering, rows))
+    return answers.bounded(answers.single(asked, rendering, rows.rows[0] if rows.rows else None))
 
 
 async def relationship(request: Request) -> Response:
@@ -101,4 +101,4 @@ async def relationship(request: Request) -> Response:
     if rows is None:
         raise body.not_found(entry.resource.type_)
     exchange_of(request).timing.mark("database")
-    return answers.linkage(asked, rendering, within, rows, including=including)
+    return answers.bounded(answers.linkage(asked, rendering, within, rows, including=including))

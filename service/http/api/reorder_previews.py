@@ -22,7 +22,7 @@ from service.http.api.asking import check_no_parameters, negotiate, rendering_of
 from service.http.api.fixed import Fixed
 from service.http.auth import counted
 from service.http.state import service_of
-from service.jsonapi import body
+from service.jsonapi import body, decoding
 from service.jsonapi.document import Object, document, identifier, unkept
 from service.jsonapi.query import Selection
 from service.operations.repeating import reorders
@@ -55,12 +55,13 @@ _OUTCOME = Selection(
 
 async def preview(request: Request) -> Response:
     """What the reorder would come to now; writes and locks nothing."""
-    raw = await request.body()
     negotiate(request, body=True)
     principal = await counted(request, limits.of_class(request, TYPE))
     principal.require("read_carts")
     check_no_parameters(request)
-    draft = body.creation(graph["reorders"], body.loads(raw), customer=principal.customer_id is not None, type_=TYPE)
+    customer = principal.customer_id is not None
+    sent = decoding.loads(await request.body())
+    draft = body.creation(graph["reorders"], sent, customer=customer, type_=TYPE)
     locale = languages.negotiate(request, principal.store.locale)
     wish, order_id = reorders.wish_of(principal, replace(draft, locale=locale))
     rendering = rendering_of(request, principal)

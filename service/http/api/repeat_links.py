@@ -32,7 +32,7 @@ from service.http.languages import negotiate as negotiate_language
 from service.http.pages import repeat_page
 from service.http.pages.pages import PRIVATE
 from service.http.state import service_of
-from service.jsonapi import body
+from service.jsonapi import body, decoding
 from service.jsonapi.document import Object, collect, document, identifier, unkept
 from service.jsonapi.query import Selection
 from service.operations.repeating import reorders, repeat_links
@@ -158,7 +158,7 @@ def _browser(raw: bytes) -> str | None:
     """The attribute `browser` of a request's document; None without one. Raises ApiError for another document."""
     if not raw:
         return None
-    content = body.loads(raw)
+    content = decoding.loads(raw)
     data: Any = content.get("data") if isinstance(content, Mapping) else None
     attributes = data.get("attributes", {}) if isinstance(data, Mapping) else None
     if not isinstance(attributes, Mapping) or not isinstance(data.get("type"), str):

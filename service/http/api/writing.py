@@ -28,7 +28,7 @@ from service.http.api.asking import (
 )
 from service.http.auth import forget_store
 from service.http.exchange import exchange_of
-from service.jsonapi import body
+from service.jsonapi import body, decoding
 from service.jsonapi.document import Row
 from service.operations.generic.created import Created
 from service.operations.generic.phases import Interlude, chain
@@ -45,7 +45,7 @@ async def create(request: Request) -> Response:
         raise not_allowed(request, entry)
     raw, principal = await sender(request, entry, creating=True)
     asked = ask(request, principal, entry.resource, "single")
-    sent = body.creation(entry.resource, body.loads(raw), customer=principal.owner is not None)
+    sent = body.creation(entry.resource, decoding.loads(raw), customer=principal.owner is not None)
     sent = await numbered(request, principal, entry, sent)
     rendering = rendering_of(request, principal)
     draft = for_sender(request, principal, sent, rendering)
@@ -64,13 +64,13 @@ async def update(request: Request) -> Response:
     raw, principal = await sender(request, entry)
     asked = ask(request, principal, entry.resource, "single")
     id_ = id_of(request, entry)
-    sent = body.update(entry.resource, id_, body.loads(raw), customer=principal.owner is not None)
+    sent = body.update(entry.resource, id_, decoding.loads(raw), customer=principal.owner is not None)
     rendering = rendering_of(request, principal)
     draft = for_sender(request, principal, sent, rendering)
 
     async def change(connection: Connection) -> Interlude[None] | None:
         locked = await writer.lock(connection, principal, entry.resource, id_)
-        conditions.check_if_match(request, locked.version)
+        conditions.check_conditions(request, locked.version)
         return await writer.update_in_steps(connection, principal, locked, draft)
 
     async def show(connection: Connection, _: None) -> Response:
@@ -95,7 +95,7 @@ async def remove(request: Request) -> Response:
 
     async def delete(connection: Connection) -> Response:
         locked = await writer.lock(connection, principal, entry.resource, id_)
-        conditions.check_if_match(request, locked.version)
+        conditions.check_conditions(request, locked.version)
         await writer.remove(connection, principal, locked)
         wanted = prefer.wanted(request) == prefer.REPRESENTATION
         return answers.nothing_left(request) if wanted else answers.no_content(request)
@@ -111,11 +111,11 @@ async def relationship(request: Request) -> Response:
     writer = entry.relater(within.name, code)
     raw, principal = await sender(request, entry)
     check_no_parameters(request)
-    linked = body.linkage(within.relationship, body.loads(raw))
+    linked = body.linkage(within.relationship, decoding.loads(raw))
 
     async def relate(connection: Connection) -> Response:
         locked = await writer.lock(connection, principal, entry.resource, within.id)
-        conditions.check_if_match(request, locked.version)
+        conditions.check_conditions(request, locked.version)
         await writer.relate(connection, principal, locked, within.name, linked, code=code)
         return answers.no_content(request)
 

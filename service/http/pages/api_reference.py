@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.errors import NotFound
+from service.http.assets import CACHED, asset
 from service.http.pages.pages import page
 
 _BUNDLE = files("swagger_ui") / "static"
@@ -20,8 +21,6 @@ _FILES: dict[str, tuple[Traversable, str]] = {
     "swagger-ui.css": (_BUNDLE / "swagger-ui.css", "text/css"),
 }
 """What the page loads: where it is, and its media type."""
-
-_CACHED = {"Cache-Control": "public, max-age=3600"}
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; "
@@ -35,7 +34,7 @@ _POLICY = (
 async def show(request: Request) -> Response:
     """GET /docs."""
     answer = page(request, "api.html", {})
-    answer.headers.update(_CACHED | {"Content-Language": "en", "Content-Security-Policy": _POLICY})
+    answer.headers.update(CACHED | {"Content-Language": "en", "Content-Security-Policy": _POLICY})
     return answer
 
 
@@ -44,7 +43,7 @@ async def part(request: Request) -> Response:
     name = request.path_params["file"]
     if name not in _FILES:
         raise NotFound("There is nothing at this URL.")
-    return Response(_content(name), headers=_CACHED, media_type=_FILES[name][1])
+    return asset(request, _content(name), _FILES[name][1])
 
 
 @cache

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from service.contract import openapi
 from service.errors import NotFound
 from service.http.api.fixed import Fixed
+from service.http.assets import CACHED, asset
 from service.http.pages.pages import page
 from service.jsonapi.links import JSON_SCHEMA
 from service.resources import RESOURCES
@@ -39,35 +40,33 @@ PAGES = (
 _ROOTS = (Path(__file__).parents[3], Path(sys.prefix) / "share" / "reprise")
 """Where openapi.yaml and docs/ are: in a checkout, and installed from a wheel."""
 
-_CACHED = {"Cache-Control": "public, max-age=3600"}
-
 
 async def show(request: Request) -> Response:
     """GET /docs/{page}."""
     html = reference(request.path_params["page"])
     answer = page(request, "reference.html", {"text": Markup(html)})  # noqa: S704 -- our own files
-    answer.headers.update(_CACHED | {"Content-Language": "en"})
+    answer.headers.update(CACHED | {"Content-Language": "en"})
     return answer
 
 
-async def contract(request: Request) -> Response:  # noqa: ARG001 -- the same for everybody
+async def contract(request: Request) -> Response:
     """GET /openapi.yaml."""
-    return Response(_file("openapi.yaml"), headers=_CACHED, media_type=openapi.YAML)
+    return asset(request, _contract(), openapi.YAML)
 
 
-async def contract_as_json(request: Request) -> Response:  # noqa: ARG001 -- the same for everybody
+async def contract_as_json(request: Request) -> Response:
     """GET /openapi.json."""
-    return Response(_json_contract(), headers=_CACHED, media_type=openapi.JSON)
+    return asset(request, _json_contract(), openapi.JSON)
 
 
-async def contract_for_older_tools(request: Request) -> Response:  # noqa: ARG001 -- the same for everybody
+async def contract_for_older_tools(request: Request) -> Response:
     """GET /openapi-3.0.json."""
-    return Response(_older_contract(), headers=_CACHED, media_type=openapi.JSON)
+    return asset(request, _older_contract(), openapi.JSON)
 
 
 async def schema(request: Request) -> Response:
     """GET /api/schemas/{type}.json: what the documents about a type look like, or error documents."""
-    return Response(_schema(request.path_params["type"]), headers=_CACHED, media_type=JSON_SCHEMA)
+    return asset(request, _schema(request.path_params["type"]), JSON_SCHEMA)
 
 
 @cache
@@ -92,6 +91,11 @@ def _file(path: str) -> str:
     if found is None:
         raise NotFound("There is nothing at this URL.")
     return found.read_text(encoding="utf-8")
+
+
+@cache
+def _contract() -> bytes:
+    return _file("openapi.yaml").encode()
 
 
 @cache

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from schemas.graph import graph
+from schemas.relationships import ToOne
 from schemas.resource import Resource
 from service.errors import PreconditionFailed, PreconditionRequired, TooLarge
 from service.jsonapi.atomic import Operation, pointing
@@ -19,7 +21,7 @@ from service.operations.generic.change import Change, Locked
 from service.operations.generic.created import Create, Created
 from service.operations.generic.writing import Deferred, Writer
 from service.principal import Principal
-from service.store import read
+from service.store import read, write
 from service.store.pool import Connection
 
 MOST_SECONDS = 30
@@ -53,6 +55,7 @@ async def run(connection: Connection, principal: Principal, steps: Sequence[Step
     then the caller's transaction must be rolled back.
     """
     batch, began = _Batch(connection, principal, len(steps)), time.monotonic()
+    await _hold(connection, principal, steps)
     for position, step in enumerate(steps):
         await batch.prepare(step)
         with pointing(position):
@@ -66,6 +69,37 @@ async def run(connection: Connection, principal: Principal, steps: Sequence[Step
     await batch.finish()
     await batch.read()
     return batch.results
+
+
+async def _hold(connection: Connection, principal: Principal, steps: Sequence[Step]) -> None:
+    """Lock all resources that operations name, wholes before their parts, and each type's in the order of ids.
+
+    So two batches over the same resources wait for each other, whatever the order of their operations, and neither has
+    to give way. What isn't there is the business of the operation that names it.
+    """
+    viewer = principal.viewer
+    wholes: dict[type[Resource], set[str]] = {}
+    parts: dict[type[Resource], set[str]] = {}
+    above: dict[type[Resource], ToOne] = {}
+    for operation, writer in ((step.operation, step.by) for step in steps):
+        if not isinstance(writer, Writer):
+            continue
+        named = parts if writer.whole else wholes
+        if operation.id is not None:
+            named.setdefault(operation.resource, set()).add(operation.id)
+        if writer.whole:
+            relationship = operation.resource.relationships[writer.whole]
+            assert isinstance(relationship, ToOne)  # noqa: S101 -- a part has one whole
+            above[operation.resource] = relationship
+            id_ = None if operation.draft is None else operation.draft.related(writer.whole)
+            wholes.setdefault(graph[relationship.type_], set()).update([] if id_ is None else [id_])
+    for resource, ids in parts.items():
+        found = await write.parents(connection, viewer, resource, ids, above[resource])
+        wholes[graph[above[resource].type_]] |= found
+    for named in (wholes, parts):
+        for resource in sorted(named, key=lambda one: one.type_):
+            if named[resource]:
+                await write.hold(connection, viewer, resource, named[resource])
 
 
 class _Batch:

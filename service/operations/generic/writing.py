@@ -13,9 +13,11 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import orjson
+from marshmallow import ValidationError
 
 from schemas.graph import PUBLIC, graph
 from schemas.kinds import Json
+from schemas.kinds.times import parse_timestamp
 from schemas.relationships import ToMany, ToOne
 from schemas.rendering import Rendering
 from schemas.resource import Resource
@@ -69,7 +71,8 @@ class Writer:
         """
         _check_customer(principal, draft.resource, creating=True)
         draft = replace(draft, id=draft.id or clock.new_id())
-        change = Change(connection, principal, draft, clock.now(principal.store), columns={"id": draft.id})
+        columns = {"id": draft.id} | ({"version": _later_version()} if draft.chosen else {})
+        change = Change(connection, principal, draft, clock.now(principal.store), columns=columns)
         _own(change)
         await _check_linkage(change)
         raise_all(change.problems)
@@ -223,6 +226,14 @@ def _check_customer(
         raise Forbidden("{type} are made by integrations only.", type=resource.type_)
 
 
+def _later_version() -> int:
+    """The first version of a resource whose id a client chose, and a deleted resource may have had before.
+
+    It is the microseconds of now, so that a condition on a version of the other one never holds for it.
+    """
+    return int(clock.now().timestamp() * 1_000_000)
+
+
 def _own(change: Change) -> None:
     """A new resource is its maker's; saying so is fine, anything else that is guarded isn't."""
     owner, resource = change.principal.owner, change.resource
@@ -236,10 +247,16 @@ def _own(change: Change) -> None:
 
 
 async def _check_echoes(change: Change) -> None:
-    """Note each field that was sent though it can't be set, unless it says what is so already."""
+    """Note each field that was sent though it can't be set, unless it says what is so already.
+
+    A document that says it was updated at another time is what the resource was then: a client keeps whole resources,
+    and sends back what has changed since. Such fields of it are passed over.
+    """
     if not change.draft.echoes:
         return
     shown = _shown(change.resource, change.before, change.rendering)
+    if _is_stale(change.draft.echoes, shown["attributes"]):
+        return
     for echo in change.draft.echoes:
         if echo.name in change.resource.attributes:
             held = shown["attributes"].get(echo.name)
@@ -249,6 +266,15 @@ async def _check_echoes(change: Change) -> None:
             same = await _is_linked(change, echo)
         if not same:
             change.problems.append(read_only(echo.name, echo.pointer))
+
+
+def _is_stale(echoes: Sequence[Echo], shown: Mapping[str, Any]) -> bool:
+    """Whether a document says, by its `updated_at`, that it is of another time than the resource."""
+    sent = next((echo.value for echo in echoes if echo.name == "updated_at"), None)
+    try:
+        return isinstance(sent, str) and parse_timestamp(sent) != parse_timestamp(shown["updated_at"])
+    except ValidationError:
+        return False
 
 
 async def _is_linked(change: Change, echo: Echo) -> bool:

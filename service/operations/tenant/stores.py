@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import datetime
+from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -95,9 +96,24 @@ def _may_be_asked(url: str) -> bool:
         host, port = parts.hostname, parts.port
     except ValueError:
         return False
-    if not host or port == 0 or parts.username is not None or parts.fragment:
+    if not host or port == 0 or parts.username is not None or parts.fragment or not _is_plain(host):
         return False
     return parts.scheme == "https" or host in ("localhost", "127.0.0.1", "::1")
+
+
+def _is_plain(host: str) -> bool:
+    """Whether a host is a name, or an address as everybody writes it: not `0177.0.0.1`, which some read as 127.0.0.1.
+
+    A host is meant as an address when its last label is a number (WHATWG URL, "ends in a number").
+    """
+    last = host.rstrip(".").rpartition(".")[2].lower()
+    if not (last.isdecimal() or last.startswith("0x")):
+        return True
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class _Clock(NamedTuple):
