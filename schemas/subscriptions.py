@@ -205,6 +205,12 @@ class OrderSubscription(Standard, Tagged):
         nullable=False,
         doc="Take it into the schedule again after it was parked, from the next occurrence on.",
     )
+    allow_duplicate = Boolean(
+        write=Write.CREATE,
+        trigger=True,
+        nullable=False,
+        doc="Whether there may be another one that repeats the same items of the same order equally often.",
+    )
 
     market = ToOne("markets", write=Write.CREATE)
     subscription_model = ToOne("subscription_models")

@@ -24,7 +24,7 @@ from service.operations.generic.numbers import take_number
 from service.operations.generic.writing import Writer
 from service.operations.parties.wallets import check_wallet
 from service.operations.payments import dunning
-from service.operations.subscriptions import ledgers
+from service.operations.subscriptions import duplicates, ledgers
 from service.operations.subscriptions.ledgers import Terms
 from service.principal import Store
 from service.rules.recurrence import UNCOUNTABLE, FrequencyError, check_frequency
@@ -75,6 +75,8 @@ class OrderSubscriptions(Writer):
         await _check_offered(change)
         for verb in _asked(change):
             self._do(change, verb)
+        if change.new:
+            await duplicates.check(change, await self.lines(change))
         if "run_now" in change.happened:
             await _check_extra_run(change)
         if not change.problems:
