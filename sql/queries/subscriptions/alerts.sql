@@ -27,7 +27,7 @@ limit :most
 for no key update of order_subscriptions skip locked;
 
 -- name: note
--- Of which run of each subscription (`:subscriptions`) an alert told (`:runs`), at what total (`:amounts`), and when to look at that again (`:again`).
+-- Of which run of each subscription an alert told, at what total, and when to look at that again.
 update order_subscriptions
 set
     alerted_run_at = looked.run_at,
