@@ -74,8 +74,10 @@ class OrderSubscriptionItems(Writer):
 
     async def before_delete(self, change: Change) -> None:
         """The last item stays: a subscription to nothing fails at every run."""
-        held = await change.connection.fetchval(ITEMS["count_items"], change.store.id, change.whole["id"])
-        if held == 1 and change.whole["status"] != "cancelled":
+        others = await _OTHERS(
+            change.connection, store=change.store.id, subscription=change.whole["id"], item=change.id
+        )
+        if not others and change.whole["status"] != "cancelled":
             change.problems.append(
                 Invalid("The subscription would order nothing: cancel it, or add another item first.", pointer="/data")
             )
