@@ -75,7 +75,8 @@ async def update(request: Request) -> Response:
 
     async def show(connection: Connection, _: None) -> Response:
         row = await _read_back(connection, asked, principal, id_)
-        return answers.single(asked, rendering, row)
+        warnings = await writer.warnings(connection, principal, draft)
+        return answers.single(asked, rendering, row, warnings)
 
     done = await idempotency.once(request, principal, chain(change, show))
     forget_store(request, principal, entry.resource)
