@@ -128,7 +128,8 @@ class OrderSubscription(Standard, Tagged):
         write=Write.BOTH,
         guarded=True,
         nullable=False,
-        doc="Whether new orders take the prices of their day, or the items' own (the default).",
+        doc="Whether new orders take the prices of their day, or the items' own; `current` where a customer makes the"
+        " subscription, else `fixed`.",
     )
     max_increase_percent = Rate(
         write=Write.BOTH,
@@ -295,9 +296,17 @@ class OrderSubscriptionItem(Standard):
         nullable=False,
         filter=True,
         sort=True,
-        doc="The price of one; when it is not sent, the source line item's. Only integrations may send it.",
+        doc="The price of one. An integration may set it: then it stays, whatever the quantity is.",
     )
     total_amount_cents = Cents(nullable=False, filter=True, sort=True, doc="Quantity times the price of one.")
+
+    _reprice = Boolean(
+        write=Write.UPDATE,
+        guarded=True,
+        trigger=True,
+        nullable=False,
+        doc="Take the price of today for this quantity, in the place of one that was agreed on or set.",
+    )
 
     order_subscription = ToOne("order_subscriptions", write=Write.CREATE, required=True)
     sku = ToOne("skus")
@@ -307,6 +316,7 @@ class OrderSubscriptionItem(Standard):
     class Meta:
         type_ = "order_subscription_items"
         owner = "order_subscription.customer"
+        internal: ClassVar = {"priced_by_hand": HARMLESS}
 
 
 class Occurrence(Standard):
@@ -357,6 +367,7 @@ class Occurrence(Standard):
         write=Write.UPDATE, trigger=True, nullable=False, doc="Let it run though it costs as much as it was held at."
     )
     _reject = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave it out, since it costs too much.")
+    _retry = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Run again at once what has failed.")
 
     order_subscription = ToOne("order_subscriptions")
     recurring_order_copies = ToMany(

@@ -23,7 +23,7 @@ import orjson
 from service import clock
 from service.errors import ApiError, Conflict, Forbidden, Invalid, InvalidState, NotFound, raise_all
 from service.jsonapi.body import Draft, read_only
-from service.operations.copies import extra_runs, runs, targets
+from service.operations.copies import comparing, extra_runs, runs, targets
 from service.operations.copies.runs import Run, Terms
 from service.operations.copies.targets import CopyFailed, Target
 from service.operations.events import outbox
@@ -318,13 +318,8 @@ class _Planned:
 
     @property
     def before(self) -> int:
-        """What its total is held against: that of the last run.
-
-        Before there was one, it is the total of the same lines at the prices that the subscription agreed on: the
-        source order may have more lines than are repeated.
-        """
-        last = self.terms.last_amount_cents
-        return self.target.agreed_total if last is None else last
+        """What its total is held against."""
+        return comparing.compared_with(self.target, self.terms)
 
 
 def _sorted_out(planned: Sequence[_Planned]) -> tuple[list[_Planned], list[_Planned]]:

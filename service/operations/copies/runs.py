@@ -40,6 +40,7 @@ class Item(NamedTuple):
     price_mode: Literal["current", "fixed"]
     ships: bool
     metadata: str
+    updated_at: datetime
 
     @property
     def agreed(self) -> bool:
@@ -109,14 +110,27 @@ class Basis(NamedTuple):
         )
 
 
+class LastRun(NamedTuple):
+    """The last order of a subscription, all None before there is one. Costs are None where the methods are others now.
+
+    `last_lines_json` are its lines of skus as objects, where the subscription limits what a run may cost.
+    """
+
+    last_amount_cents: int | None
+    last_made_at: datetime | None
+    last_shipping_amount_cents: int | None
+    last_payment_method_amount_cents: int | None
+    last_lines_json: str | None
+
+
 class Terms(NamedTuple):
-    """What runs of a subscription are made from; the last amount is the total of its last run, if there was one."""
+    """What runs of a subscription are made from, and its last run."""
 
     basis: Basis
     status: str
     place_target_order: bool
     max_increase_percent: Decimal | None
-    last_amount_cents: int | None
+    last: LastRun
 
     @property
     def subscription_id(self) -> str:

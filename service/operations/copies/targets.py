@@ -24,7 +24,7 @@ from service.principal import Store
 from service.rules.order_codes import order_code
 from service.rules.outcomes import CatalogueItem, Outcome, Policy, Price, decide
 from service.rules.states import BLANK, Messages, resting
-from service.rules.totals import Totals, line_total
+from service.rules.totals import Totals
 from service.store.pool import Connection
 from service.store.statements import Command
 
@@ -97,15 +97,6 @@ class Target:
         if not self.due:
             return "free"
         return "authorized" if self.status == "placed" else "unpaid"
-
-    @property
-    def agreed_total(self) -> int:
-        """The total of the same lines at the prices that were agreed on."""
-        lines = (
-            line_total(line.item.quantity, line.item.unit_amount_cents) + (line.item.options_amount_cents or 0)
-            for line in self.lines
-        )
-        return sum(lines) + self.totals.shipping + self.totals.payment_method
 
 
 async def plan(

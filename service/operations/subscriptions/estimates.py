@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from service.operations.catalogue import pricing
-from service.operations.copies import runs, targets
+from service.operations.copies import comparing, runs, targets
 from service.operations.copies.runs import Item, Run, Terms
 from service.operations.copies.targets import CopyFailed, Wanted
 from service.principal import Store
@@ -22,7 +22,7 @@ from service.store.pool import Connection
 class Estimate:
     """What a run would come to: its lines, and the total in minor units, None where it would fail as `messages` say.
 
-    `compared_with` is what the total is held against where no other run comes before it.
+    `compared_with` is what the total is held against where no other run comes before it (`comparing.compared_with`).
     """
 
     lines: Sequence[Wanted]
@@ -76,7 +76,6 @@ async def _estimate(
     lines = targets.wanted(items, catalogue, terms.basis.currency_code)
     try:
         target = await targets.planned(Run(terms, terms.place_target_order), items, catalogue, 0, at)
-        before = target.agreed_total if terms.last_amount_cents is None else terms.last_amount_cents
-        return Estimate(lines, target.totals.total, before)
+        return Estimate(lines, target.totals.total, comparing.compared_with(target, terms))
     except CopyFailed as failure:
         return Estimate(lines, None, messages=failure.messages)

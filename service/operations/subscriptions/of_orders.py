@@ -90,7 +90,8 @@ async def create(change: Change) -> None:
     """Make the subscriptions that `prepare` found; those that aren't to begin by themselves are drafts."""
     wanted: Sequence[_Wanted] = change.kept.get("subscriptions", ())
     for one in wanted:
-        attributes = {"frequency": one.frequency, "activate_by_source_order": one.active}
+        # The order's prices are agreed on, whoever asks.
+        attributes = {"frequency": one.frequency, "activate_by_source_order": one.active, "price_mode": "fixed"}
         draft = Draft(
             graph["order_subscriptions"],
             None,

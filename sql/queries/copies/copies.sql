@@ -182,13 +182,27 @@ select
     order_subscriptions.status,
     order_subscriptions.place_target_order,
     order_subscriptions.max_increase_percent,
+    last_run.total_amount_cents as last_amount_cents,
+    last_run.created_at as last_made_at,
+    case
+        when last_run.shipping_method_id = shipping_methods.id then last_run.shipping_amount_cents
+    end as last_shipping_amount_cents,
+    case
+        when last_run.payment_method_id = payment_methods.id then last_run.payment_method_amount_cents
+    end as last_payment_method_amount_cents,
     (
-        select runs.total_amount_cents
-        from orders as runs
-        where runs.store_id = :store and runs.order_subscription_id = order_subscriptions.id
-        order by runs.id desc
-        limit 1
-    ) as last_amount_cents
+        select
+            jsonb_agg(
+                jsonb_build_object(
+                    'sku_id', line_items.sku_id, 'options', line_items.options, 'quantity', line_items.quantity,
+                    'unit_amount_cents', line_items.unit_amount_cents
+                )
+            )
+        from line_items
+        where
+            line_items.store_id = :store and line_items.order_id = last_run.id and line_items.sku_id is not null
+            and order_subscriptions.max_increase_percent is not null
+    ) as last_lines_json
 from unnest(:subscriptions::text[], :wallets::boolean[]) with ordinality as wanted (id, reuse_wallet, position)
 inner join order_subscriptions
     on order_subscriptions.store_id = :store and wanted.id = order_subscriptions.id
@@ -213,6 +227,21 @@ left join payment_methods
     on
         order_subscriptions.store_id = payment_methods.store_id
         and payment_methods.id = coalesce(customer_payment_sources.payment_method_id, orders.payment_method_id)
+left join lateral (
+    select
+        runs.id,
+        runs.total_amount_cents,
+        runs.shipping_amount_cents,
+        runs.payment_method_amount_cents,
+        runs.shipping_method_id,
+        runs.payment_method_id,
+        runs.created_at
+    from orders as runs
+    where runs.store_id = :store and runs.order_subscription_id = order_subscriptions.id
+    order by runs.id desc
+    limit 1
+) as last_run
+    on true
 order by wanted.position;
 
 -- name: items
@@ -243,7 +272,8 @@ select
     0 as discount_cents,
     coalesce(order_subscription_items.price_mode, order_subscriptions.price_mode) as price_mode,
     not skus.do_not_ship as ships,
-    coalesce(sources.metadata, '{}') || order_subscription_items.metadata as metadata
+    coalesce(sources.metadata, '{}') || order_subscription_items.metadata as metadata,
+    order_subscription_items.updated_at
 from order_subscription_items
 inner join order_subscriptions
     on

@@ -87,7 +87,8 @@ select
     line_items.discount_cents,
     'fixed' as price_mode,
     skus.do_not_ship is not true as ships,
-    line_items.metadata
+    line_items.metadata,
+    line_items.updated_at
 from line_items
 left join skus
     on

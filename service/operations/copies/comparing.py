@@ -1,0 +1,61 @@
+"""What a run of a subscription is held against, where it may cost only so much more than the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from service.operations.copies.runs import Item, LastRun, Terms
+from service.operations.copies.targets import Target
+from service.rules.outcomes import ItemKey, options_digest
+from service.rules.totals import line_total
+
+
+def compared_with(target: Target, terms: Terms) -> int:
+    """What the total of a target order is held against: that of the same items as they were ordered last.
+
+    An item that was added or changed since is held against the price that it got then: what a customer's own change
+    costs is not a rise. So are all of them before the first run: the source order may have more lines than are
+    repeated. A subscription without a limit is compared with the total of its last run alone.
+    """
+    last = terms.last
+    if last.last_amount_cents is not None and terms.max_increase_percent is None:
+        return last.last_amount_cents
+    ordered = _ordered(last)
+    shipping, payment = last.last_shipping_amount_cents, last.last_payment_method_amount_cents
+    lines = (
+        line_total(line.item.quantity, _before(line.item, ordered, last)) + (line.item.options_amount_cents or 0)
+        for line in target.lines
+    )
+    return (
+        sum(lines)
+        + (target.totals.shipping if shipping is None else shipping)
+        + (target.totals.payment_method if payment is None else payment)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ordered:
+    """How a sku was ordered in the last run: how many pieces, and the price of one in minor units."""
+
+    quantity: int
+    unit_amount_cents: int
+
+
+def _ordered(last: LastRun) -> dict[ItemKey, _Ordered]:
+    """The lines of the last run, by sku and options; none before the first."""
+    return {
+        (line["sku_id"], options_digest(line["options"])): _Ordered(line["quantity"], line["unit_amount_cents"])
+        for line in orjson.loads(last.last_lines_json or "[]")
+    }
+
+
+def _before(item: Item, ordered: Mapping[ItemKey, _Ordered], run: LastRun) -> int:
+    """The price of one that an item is held against, in minor units."""
+    last = ordered.get((item.sku_id or "", options_digest(orjson.loads(item.options))))
+    if last is None or run.last_made_at is None:
+        return item.unit_amount_cents
+    changed = last.quantity != item.quantity and item.updated_at > run.last_made_at
+    return item.unit_amount_cents if changed else last.unit_amount_cents
