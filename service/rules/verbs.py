@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-from service.errors import StartupError
-
 Who = Literal["customers", "integrations"]
 """Who may say a verb: customers of their own resources, and integrations; or integrations only."""
 
@@ -118,7 +116,7 @@ MOVES: Final[Mapping[str, tuple[Move, ...]]] = {
     ),
     "carts": (
         Move("active", "converted", "an order is made of it"),
-        Move("active", "abandoned", "another one takes its place"),
+        Move("active", "abandoned", "another one takes its place, or its customer is forgotten"),
     ),
     "test_clocks": (Move("advancing", "ready", "it has reached its goal"),),
 }
@@ -172,14 +170,14 @@ class Trigger(Protocol):
 
 
 def check(triggers: Mapping[str, Mapping[str, Trigger]]) -> None:
-    """Compare the tables with the triggers of each type's Schema. Raises StartupError naming what doesn't fit."""
+    """Compare the tables with the triggers of each type's Schema. Raises TypeError naming what doesn't fit."""
     for type_, declared in triggers.items():
         verbs = {f"_{name}": verb for name, verb in VERBS.get(type_, {}).items()}
         words = WORDS.get(type_, frozenset()) | TAGGING
         if missing := declared.keys() - verbs.keys() - words:
-            raise StartupError(f"{type_}: {', '.join(sorted(missing))} has no row in service/rules/verbs.py.")
+            raise TypeError(f"{type_}: {', '.join(sorted(missing))} has no row in service/rules/verbs.py.")
         if unknown := verbs.keys() - declared.keys():
-            raise StartupError(f"{type_}: service/rules/verbs.py has {', '.join(sorted(unknown))}, its Schema has not.")
+            raise TypeError(f"{type_}: service/rules/verbs.py has {', '.join(sorted(unknown))}, its Schema has not.")
         for name, verb in verbs.items():
             if declared[name].guarded and verb.who != "integrations":
-                raise StartupError(f"{type_}: {name} is for integrations only, service/rules/verbs.py says otherwise.")
+                raise TypeError(f"{type_}: {name} is for integrations only, service/rules/verbs.py says otherwise.")

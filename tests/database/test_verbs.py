@@ -8,7 +8,6 @@ import pytest
 
 import service.resources  # noqa: F401 -- declares the graph
 from schemas.graph import graph
-from service.errors import StartupError
 from service.rules import verbs
 from service.store.pool import Connection
 
@@ -34,12 +33,12 @@ def test_a_trigger_without_a_row_keeps_the_service_from_starting(monkeypatch: py
     triggers = {type_: dict(resource.triggers) for type_, resource in graph.items()}
     verbs.check(triggers)
     triggers["occurrences"]["_postpone"] = triggers["occurrences"]["_skip"]
-    with pytest.raises(StartupError, match="occurrences: _postpone has no row"):
+    with pytest.raises(TypeError, match="occurrences: _postpone has no row"):
         verbs.check(triggers)
     del triggers["occurrences"]["_postpone"], triggers["occurrences"]["_skip"]
-    with pytest.raises(StartupError, match=r"occurrences: .* has _skip, its Schema has not"):
+    with pytest.raises(TypeError, match=r"occurrences: .* has _skip, its Schema has not"):
         verbs.check(triggers)
     guarded = graph["orders"].triggers["_approve"]
     monkeypatch.setitem(graph["orders"].triggers, "_cancel", guarded)
-    with pytest.raises(StartupError, match="orders: _cancel is for integrations only"):
+    with pytest.raises(TypeError, match="orders: _cancel is for integrations only"):
         verbs.check({"orders": graph["orders"].triggers})
