@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from service.jsonapi.headers import elements, parameters
 
@@ -22,34 +22,24 @@ Networks = Sequence[IPv4Network | IPv6Network]
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 
 
-class Forwarded:
-    """Puts what trusted proxies tell in the place of what the connection says."""
-
-    def __init__(self, app: ASGIApp, trusted: Networks) -> None:
-        self.app = app
-        self.trusted = trusted
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        client = scope.get("client")
-        if self.trusted and scope["type"] == "http" and client and _among(client[0], self.trusted):
-            self._believe(scope)
-        await self.app(scope, receive, send)
-
-    def _believe(self, scope: Scope) -> None:
-        headers = Headers(scope=scope)
-        sent = headers.getlist("forwarded")
-        hops = hops_of(sent) if any(sent) else _hops_of_x(headers)
-        for hop in reversed(hops):
-            address = _address(hop.get("for", ""))
-            if address is not None:
-                scope["client"] = (address, 0)
-            if hop.get("proto", "").lower() in ("http", "https"):
-                scope["scheme"] = hop["proto"].lower()
-            if _HOST.fullmatch(hop.get("host", "")):
-                MutableHeaders(scope=scope)["host"] = hop["host"]
-            if address is None or not _among(address, self.trusted):
-                return
+def believe(scope: Scope, trusted: Networks) -> None:
+    """Put what trusted proxies tell in the place of what the connection says."""
+    client = scope.get("client")
+    if not client or not _among(client[0], trusted):
+        return
+    headers = Headers(scope=scope)
+    sent = headers.getlist("forwarded")
+    hops = hops_of(sent) if any(sent) else _hops_of_x(headers)
+    for hop in reversed(hops):
+        address = _address(hop.get("for", ""))
+        if address is not None:
+            scope["client"] = (address, 0)
+        if hop.get("proto", "").lower() in ("http", "https"):
+            scope["scheme"] = hop["proto"].lower()
+        if _HOST.fullmatch(hop.get("host", "")):
+            MutableHeaders(scope=scope)["host"] = hop["host"]
+        if address is None or not _among(address, trusted):
+            return
 
 
 def hops_of(lines: Sequence[str]) -> list[Mapping[str, str]]:

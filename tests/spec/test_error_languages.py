@@ -12,7 +12,7 @@ import pytest
 from schemas.fields import Write
 from service import errors
 from service.errors import ApiError
-from service.http.middleware import MOST_OF_A_URL, MOST_OF_HEADERS
+from service.http.hearing import MOST_OF_A_URL, MOST_OF_HEADERS
 from service.principal import Store
 from service.resources import RESOURCES
 from service.settings import Settings
