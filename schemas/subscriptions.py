@@ -128,7 +128,8 @@ class OrderSubscription(Standard, Tagged):
         write=Write.BOTH,
         guarded=True,
         nullable=False,
-        doc="Whether new orders take the prices of their day, or the items' own (the default).",
+        doc="Whether new orders take the prices of their day, or the items' own; `current` where a customer makes the"
+        " subscription, else `fixed`.",
     )
     max_increase_percent = Rate(
         write=Write.BOTH,
@@ -204,6 +205,12 @@ class OrderSubscription(Standard, Tagged):
         guarded=True,
         nullable=False,
         doc="Take it into the schedule again after it was parked, from the next occurrence on.",
+    )
+    allow_duplicate = Boolean(
+        write=Write.CREATE,
+        trigger=True,
+        nullable=False,
+        doc="Whether there may be another one that repeats the same items of the same order equally often.",
     )
 
     market = ToOne("markets", write=Write.CREATE)
@@ -289,9 +296,17 @@ class OrderSubscriptionItem(Standard):
         nullable=False,
         filter=True,
         sort=True,
-        doc="The price of one; when it is not sent, the source line item's. Only integrations may send it.",
+        doc="The price of one. An integration may set it: then it stays, whatever the quantity is.",
     )
     total_amount_cents = Cents(nullable=False, filter=True, sort=True, doc="Quantity times the price of one.")
+
+    _reprice = Boolean(
+        write=Write.UPDATE,
+        guarded=True,
+        trigger=True,
+        nullable=False,
+        doc="Take the price of today for this quantity, in the place of one that was agreed on or set.",
+    )
 
     order_subscription = ToOne("order_subscriptions", write=Write.CREATE, required=True)
     sku = ToOne("skus")
@@ -301,6 +316,7 @@ class OrderSubscriptionItem(Standard):
     class Meta:
         type_ = "order_subscription_items"
         owner = "order_subscription.customer"
+        internal: ClassVar = {"priced_by_hand": HARMLESS}
 
 
 class Occurrence(Standard):

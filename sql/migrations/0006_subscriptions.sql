@@ -172,7 +172,8 @@ create index order_subscriptions_by_reference_origin on order_subscriptions (sto
 where reference_origin is not null;
 
 -- What a subscription orders each time. Without a price mode of its own, an item follows its subscription's:
--- fixed keeps unit_amount_cents, current takes the price of the day.
+-- fixed keeps unit_amount_cents, current takes the price of the day. priced_by_hand says that an integration set the
+-- price: then it stays whatever the quantity is.
 create table order_subscription_items (
     store_id bigint not null,
     id text collate "C" not null,
@@ -186,6 +187,7 @@ create table order_subscription_items (
     price_mode text,
     currency_code text not null,
     unit_amount_cents bigint not null,
+    priced_by_hand boolean not null default false,
     total_amount_cents bigint not null,
     created_at timestamptz(3) not null,
     updated_at timestamptz(3) not null,

@@ -89,7 +89,8 @@ async def test_every_verb_in_every_status_is_either_done_or_refused(
 ) -> None:
     made = await subscribe(api, order_id)
     if status == "draft":
-        made = await subscribe(api, order_id, activate_by_source_order=False, starts_at=said(clock.now()))
+        begins = {"activate_by_source_order": False, "starts_at": said(clock.now()), "allow_duplicate": True}
+        made = await subscribe(api, order_id, **begins)
     elif status != "active":
         await tell(api, made, **{"_deactivate" if status == "inactive" else "_cancel": True})
     value = said(clock.now() + 3 * DAY) if verb == "pause_until" else True

@@ -105,6 +105,7 @@ class _Shop:
         for life in lives:
             attributes: dict[str, Any] = {
                 "frequency": life.text,
+                "allow_duplicate": True,
                 "timezone": life.timezone,
                 "starts_at": said(life.starts_at),
                 "catchup_policy": life.policy,

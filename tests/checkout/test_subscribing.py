@@ -166,6 +166,7 @@ async def test_a_draft_begins_when_its_order_is_placed(
 ) -> None:
     customer_id = await factories.customer(connection, store)
     order = await ordered(api, await ready(connection, store, customer_id=customer_id, gateway=gateway))
+    own = {"activate_by_source_order": False, "starts_at": "2030-01-01T00:00:00Z", "allow_duplicate": True}
     made = [
         await api.send(
             "POST",
@@ -176,7 +177,7 @@ async def test_a_draft_begins_when_its_order_is_placed(
                 {"source_order": to("orders", order["id"])},
             ),
         )
-        for more in ({}, {"activate_by_source_order": False, "starts_at": "2030-01-01T00:00:00Z"})
+        for more in ({}, own)
     ]
     assert [answer.json()["data"]["attributes"]["status"] for answer in made] == ["draft", "draft"]
     assert (await placed(api, order["id"])).status_code == 200

@@ -37,8 +37,9 @@ const source = orders.relationship(known.order)
 const all = (list, field) => Array.from(list, (one) => one[field])
 const inDays = (days) => new Date(Date.now() + days * 86_400_000).toISOString()
 
-/** A new subscription of the shop's order. */
-const subscribed = (attributes = {}) => subscriptions.create({ frequency: 'monthly', source_order: source, ...attributes })
+/** A new subscription of the shop's order, one of several that are equal. */
+const subscribed = (attributes = {}) =>
+  subscriptions.create({ frequency: 'monthly', allow_duplicate: true, source_order: source, ...attributes })
 
 /** A copy once the worker is done with it. */
 async function done(resource, { id }) {

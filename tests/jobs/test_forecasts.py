@@ -27,7 +27,8 @@ async def forecast(api: Api, subscription: Any, query: str = "page[size]=12") ->
 
 
 async def subscribe(api: Api, order_id: str, **attributes: Any) -> Any:
-    return await api.create("order_subscriptions", attributes, {"source_order": to("orders", order_id)})
+    sent = {"allow_duplicate": True} | attributes
+    return await api.create("order_subscriptions", sent, {"source_order": to("orders", order_id)})
 
 
 async def tell(api: Api, type_: str, id_: str, **attributes: Any) -> None:

@@ -22,7 +22,7 @@ import orjson
 from service import clock
 from service.errors import ApiError, Conflict, Forbidden, Invalid, InvalidState, NotFound, raise_all
 from service.jsonapi.body import Draft, read_only
-from service.operations.copies import extra_runs, targets
+from service.operations.copies import comparing, extra_runs, targets
 from service.operations.copies.targets import CopyFailed, Target
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
@@ -268,7 +268,7 @@ def _is_dear(target: Target, last: int | None) -> bool:
     # What it is held against is worked out only where there is a limit: few subscriptions have one.
     if copy["occurrence_id"] is None or copy["max_increase_percent"] is None:
         return False
-    before = targets.compared_with(target) if last is None else last
+    before = comparing.compared_with(target) if last is None else last
     return needs_approval(target.totals.total, before, copy["max_increase_percent"], copy["approved_amount_cents"])
 
 
@@ -316,7 +316,7 @@ async def _hold(connection: Connection, store: Store, dear: Sequence[Target], at
             "occurrence_id": copy["occurrence_id"],
             "currency_code": copy["currency_code"],
             "total_amount_cents": target.totals.total,
-            "last_amount_cents": targets.compared_with(target),
+            "last_amount_cents": comparing.compared_with(target),
         }
         happened.append(Event("recurring_order_copies.abort", copy["copy_id"]))
         happened.append(Event("order_subscriptions.approval_required", copy["order_subscription_id"], payload))

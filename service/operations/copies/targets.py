@@ -210,7 +210,7 @@ def _lines(found: Sequence[Wanted], copy: Row) -> list[Line]:
             one.item,
             one.outcome.item,
             one.price,
-            _amounts(one.item, one.price.amount_cents, one.outcome.item, copy),
+            amounts_of(one.item, one.price.amount_cents, one.outcome.item, copy),
         )
         for one in found
         if one.outcome.item is not None and one.price is not None
@@ -284,24 +284,8 @@ def _checkout(copy: Row, status: str, at: datetime, *, ships: bool, free: bool) 
     )
 
 
-def compared_with(target: Target) -> int:
-    """What the total of a target order is held against: that of the last run.
-
-    Before there was one, it is the total of the same lines at the prices that the subscription agreed on: the source
-    order may have more lines than are repeated.
-    """
-    last: int | None = target.copy["last_amount_cents"]
-    if last is not None:
-        return last
-    agreed = (_amounts(line.item, line.item["unit_amount_cents"], line.product, target.copy) for line in target.lines)
-    return totals(
-        agreed,
-        shipping_amount_cents=target.totals.shipping,
-        payment_method_amount_cents=target.totals.payment_method,
-    ).total
-
-
-def _amounts(item: Row, unit_amount_cents: int, product: CatalogueItem, copy: Row) -> LineTotals:
+def amounts_of(item: Row, unit_amount_cents: int, product: CatalogueItem, copy: Row) -> LineTotals:
+    """What the pieces of an item come to at a price of one."""
     return line_totals(item["quantity"], unit_amount_cents, product.tax_rate, tax_included=copy["tax_included"])
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from service.operations.catalogue import pricing
-from service.operations.copies import targets
+from service.operations.copies import comparing, targets
 from service.operations.copies.targets import CopyFailed, Wanted
 from service.principal import Store
 from service.rules.outcomes import CatalogueItem
@@ -22,7 +22,7 @@ from service.store.rows import Row
 class Estimate:
     """What a run would come to: its lines, and the total in minor units, None where it would fail as `messages` say.
 
-    `compared_with` is what the total is held against where no other run comes before it (`targets.compared_with`).
+    `compared_with` is what the total is held against where no other run comes before it (`comparing.compared_with`).
     """
 
     lines: Sequence[Wanted]
@@ -76,6 +76,6 @@ def _estimate(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], term
     lines = targets.wanted(items, catalogue, terms)
     try:
         target = targets.planned(items, catalogue, terms, 0, at)
-        return Estimate(lines, target.totals.total, targets.compared_with(target))
+        return Estimate(lines, target.totals.total, comparing.compared_with(target))
     except CopyFailed as failure:
         return Estimate(lines, None, messages=failure.messages)

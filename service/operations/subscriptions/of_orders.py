@@ -16,6 +16,7 @@ from service.errors import Invalid, InvalidState
 from service.jsonapi.body import Draft
 from service.operations.events import outbox
 from service.operations.generic.change import Change
+from service.operations.subscriptions import duplicates
 from service.operations.subscriptions.order_subscriptions import SUBSCRIPTIONS, OrderSubscriptions
 from service.principal import Principal, Store
 from service.store.pool import Connection
@@ -89,12 +90,15 @@ async def create(change: Change) -> None:
     """Make the subscriptions that `prepare` found; those that aren't to begin by themselves are drafts."""
     wanted: Sequence[_Wanted] = change.kept.get("subscriptions", ())
     for one in wanted:
-        attributes = {"frequency": one.frequency, "activate_by_source_order": one.active}
+        # The order's prices are agreed on, whoever asks.
+        attributes = {"frequency": one.frequency, "activate_by_source_order": one.active, "price_mode": "fixed"}
         draft = Draft(
             graph["order_subscriptions"],
             None,
             attributes if one.active else attributes | {"starts_at": change.before["placed_at"]},
             {"source_order": change.id, "subscription_model": one.model_id},
+            # The order says how many there are: two of its lines may be equal.
+            triggers={duplicates.ALLOWED: True},
         )
         await _OfLines(one.line_ids).create(change.connection, change.principal, draft)
     if wanted:
@@ -125,4 +129,6 @@ async def _tell(
     """Have a subscription do what its trigger does, whoever it belongs to: whoever had the order may not see it."""
     principal, writer, resource = Principal.of_service(store, actor), OrderSubscriptions(), graph["order_subscriptions"]
     locked = await writer.lock(connection, principal, resource, id_)
-    await writer.update(connection, principal, locked, Draft(resource, id_, attributes, triggers={verb: True}))
+    await writer.update(
+        connection, principal, locked, Draft(resource, id_, attributes, triggers={verb: True, duplicates.ALLOWED: True})
+    )

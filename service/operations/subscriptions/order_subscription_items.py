@@ -1,6 +1,11 @@
-"""Items of subscriptions: a sku at the price of the day that it was added."""
+"""Items of subscriptions: what is ordered each time, and which price follows from who changes it."""
 
 from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+import orjson
 
 from service.errors import Invalid, InvalidState
 from service.jsonapi.body import blank
@@ -8,13 +13,24 @@ from service.operations.catalogue import skus
 from service.operations.catalogue.selling import SOLD, check_amount, check_room, find_sold
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
+from service.rules.outcomes import ItemKey, options_digest
+from service.store.statements import Many
 from sql import queries
 
 ITEMS = queries("subscriptions/items")
 
 
+class _Other(NamedTuple):
+    sku_id: str
+    options: str
+    quantity: int
+
+
+_OTHERS = Many("subscriptions/items.others", _Other)
+
+
 class OrderSubscriptionItems(Writer):
-    """Items of subscriptions: a sku at the price of the day that it was added."""
+    """Items of subscriptions: a sku at today's price, unless a price was agreed on or set by hand."""
 
     whole = "order_subscription"
 
@@ -27,26 +43,56 @@ class OrderSubscriptionItems(Writer):
             ITEMS["source_order"], change.store.id, change.whole["source_order_id"]
         )
         assert source is not None  # noqa: S101 -- a subscription has a source order
+        others = await _OTHERS(
+            change.connection, store=change.store.id, subscription=change.whole["id"], item=change.id
+        )
         if change.new:
-            held = await change.connection.fetchval(ITEMS["count_items"], change.store.id, change.whole["id"])
-            check_room(change, held)
+            check_room(change, len(others))
             change.columns["currency_code"] = source["currency_code"]
             await _take_code(change)
-        if change.problems:
-            return
-        if change.sets(*SOLD):
-            given = change.draft.attributes.get("unit_amount_cents")
-            currency = change.value("currency_code")
-            customer_id = change.whole["customer_id"]
-            sold = await find_sold(change, currency, customer_id, {}, priced=given is not None)
+        if not change.problems:
+            await self._price(change, _held(others))
+
+    async def _price(self, change: Change, held: dict[ItemKey, int]) -> None:
+        """The sku as it can be had, and the price of one."""
+        by_hand = change.draft.attributes.get("unit_amount_cents") is not None
+        reprices = not by_hand and _reprices(change)
+        if by_hand:
+            change.columns["priced_by_hand"] = True
+        if reprices or change.sets(*SOLD):
+            currency, customer_id = change.value("currency_code"), change.whole["customer_id"]
+            sold = await find_sold(change, currency, customer_id, held, priced=not reprices)
             if sold is None:
                 return
             if change.new or change.sets("sku_code"):
                 change.columns |= {"sku_id": sold.item.sku_id, "name": sold.item.name}
-                change.columns.setdefault("unit_amount_cents", sold.unit_amount_cents)
+            if reprices:
+                change.columns |= {"unit_amount_cents": sold.unit_amount_cents, "priced_by_hand": False}
         total = change.value("quantity") * change.value("unit_amount_cents")
         change.columns["total_amount_cents"] = total
         check_amount(change, total)
+
+
+def _reprices(change: Change) -> bool:
+    """Whether today's price follows from a change that names none.
+
+    It does for another product, and for another quantity that a customer chooses. A price that an integration set by
+    hand holds for every quantity; one that was agreed on with the order holds when an integration changes the quantity.
+    """
+    if change.draft.triggers.get("_reprice") or change.new or change.sets("sku_code", "options"):
+        return True
+    if not change.sets("quantity") or change.value("priced_by_hand"):
+        return False
+    mode = change.value("price_mode") or change.whole["price_mode"]
+    return change.principal.owner is not None or mode == "current"
+
+
+def _held(others: list[_Other]) -> dict[ItemKey, int]:
+    """The pieces in other items, by sku and options."""
+    held: Counter[ItemKey] = Counter()
+    for other in others:
+        held[other.sku_id, options_digest(orjson.loads(other.options))] += other.quantity
+    return held
 
 
 async def _take_code(change: Change) -> None:

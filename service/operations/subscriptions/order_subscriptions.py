@@ -24,7 +24,7 @@ from service.operations.generic.numbers import take_number
 from service.operations.generic.writing import Writer
 from service.operations.parties.wallets import check_wallet
 from service.operations.payments import dunning
-from service.operations.subscriptions import ledgers
+from service.operations.subscriptions import duplicates, ledgers, prices
 from service.operations.subscriptions.ledgers import Terms
 from service.principal import Store
 from service.rules.recurrence import UNCOUNTABLE, FrequencyError, check_frequency
@@ -75,6 +75,8 @@ class OrderSubscriptions(Writer):
         await _check_offered(change)
         for verb in _asked(change):
             self._do(change, verb)
+        if change.new:
+            await duplicates.check(change, await self.lines(change))
         if "run_now" in change.happened:
             await _check_extra_run(change)
         if not change.problems:
@@ -116,6 +118,8 @@ class OrderSubscriptions(Writer):
             columns[column] = source[column]
         for column in _CARRIED:
             columns.setdefault(column, source[column])
+        if change.principal.owner is not None:
+            columns.setdefault("price_mode", "current")
         columns["anchor_at"] = columns.get("starts_at") or source["placed_at"] or change.at
         by_order = columns.get("activate_by_source_order", True)
         if by_order and source["placed_at"] is not None and source["status"] != "cancelled":
@@ -135,6 +139,8 @@ class OrderSubscriptions(Writer):
         line_ids = await self.lines(change)
         ids = [clock.new_id() for _ in line_ids]
         await change.connection.execute(ITEMS["copy_items"], change.store.id, change.id, ids, list(line_ids), change.at)
+        if change.principal.owner is not None and change.value("price_mode") == "current":
+            await prices.take_todays(change.connection, change.store, change.id)
 
     def _do(self, change: Change, verb: str) -> None:
         """Note what a verb changes. One that finds everything as it wants it changes nothing."""

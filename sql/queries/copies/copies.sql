@@ -161,13 +161,27 @@ select
     customers.customer_group_id,
     orders.currency_code,
     orders.tax_included,
+    last_run.total_amount_cents as last_amount_cents,
+    last_run.created_at as last_made_at,
+    case
+        when last_run.shipping_method_id = shipping_methods.id then last_run.shipping_amount_cents
+    end as last_shipping_amount_cents,
+    case
+        when last_run.payment_method_id = payment_methods.id then last_run.payment_method_amount_cents
+    end as last_payment_method_amount_cents,
     (
-        select runs.total_amount_cents
-        from orders as runs
-        where runs.store_id = $1 and runs.order_subscription_id = order_subscriptions.id
-        order by runs.id desc
-        limit 1
-    ) as last_amount_cents,
+        select
+            jsonb_agg(
+                jsonb_build_object(
+                    'sku_id', line_items.sku_id, 'options', line_items.options, 'quantity', line_items.quantity,
+                    'unit_amount_cents', line_items.unit_amount_cents
+                )
+            )
+        from line_items
+        where
+            line_items.store_id = $1 and line_items.order_id = last_run.id and line_items.sku_id is not null
+            and order_subscriptions.max_increase_percent is not null
+    ) as last_lines,
     stores.order_prefix,
     stores.order_suffix,
     stores.mode,
@@ -210,6 +224,21 @@ left join payment_methods
     on
         order_subscriptions.store_id = payment_methods.store_id
         and payment_methods.id = coalesce(customer_payment_sources.payment_method_id, orders.payment_method_id)
+left join lateral (
+    select
+        runs.id,
+        runs.total_amount_cents,
+        runs.shipping_amount_cents,
+        runs.payment_method_amount_cents,
+        runs.shipping_method_id,
+        runs.payment_method_id,
+        runs.created_at
+    from orders as runs
+    where runs.store_id = $1 and runs.order_subscription_id = order_subscriptions.id
+    order by runs.id desc
+    limit 1
+) as last_run
+    on true
 order by wanted.position;
 
 -- name: items
@@ -226,6 +255,7 @@ select
     order_subscription_items.currency_code,
     order_subscription_items.unit_amount_cents,
     coalesce(order_subscription_items.price_mode, order_subscriptions.price_mode) as price_mode,
+    order_subscription_items.updated_at,
     skus.do_not_ship
 from order_subscription_items
 inner join order_subscriptions

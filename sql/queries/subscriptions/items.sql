@@ -46,8 +46,23 @@ from unnest($3::text[], $4::text[]) as given (id, line_item_id)
 inner join line_items
     on line_items.store_id = $1 and given.line_item_id = line_items.id;
 
--- name: count_items
--- How many items a subscription has.
-select count(*) as items
+-- name: others
+-- The items of a subscription but for one.
+select
+    order_subscription_items.sku_id,
+    order_subscription_items.options,
+    order_subscription_items.quantity
 from order_subscription_items
-where order_subscription_items.store_id = $1 and order_subscription_items.order_subscription_id = $2;
+where
+    order_subscription_items.store_id = :store
+    and order_subscription_items.order_subscription_id = :subscription
+    and order_subscription_items.id <> :item;
+
+-- name: reprice
+-- Gives items other prices of one.
+update order_subscription_items
+set
+    unit_amount_cents = given.unit_amount_cents,
+    total_amount_cents = order_subscription_items.quantity * given.unit_amount_cents
+from unnest(:items::text[], :unit_amounts_cents::bigint[]) as given (id, unit_amount_cents)
+where order_subscription_items.store_id = :store and order_subscription_items.id = given.id;

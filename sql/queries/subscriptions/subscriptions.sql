@@ -1,3 +1,48 @@
+-- name: lock_source_order
+-- The order that a subscription repeats, locked, so that each of several new ones sees those before it.
+select orders.id
+from orders
+where orders.store_id = :store and orders.id = :source_order
+for no key update;
+
+-- name: equal
+-- The oldest subscription, begun or to begin, whose items are as these lines of the order that it repeats, equally often.
+with wanted as (
+    select jsonb_build_array(line_items.sku_id, line_items.options, line_items.quantity) as item
+    from line_items
+    where line_items.store_id = :store and line_items.id = any(:lines::text[])
+)
+
+select
+    order_subscriptions.id,
+    order_subscriptions.number
+from order_subscriptions
+where
+    order_subscriptions.store_id = :store
+    and order_subscriptions.source_order_id = :source_order
+    and order_subscriptions.frequency = :frequency
+    and order_subscriptions.status in ('draft', 'active')
+    and (
+        select
+            array_agg(
+                jsonb_build_array(
+                    order_subscription_items.sku_id, order_subscription_items.options, order_subscription_items.quantity
+                )
+                order by
+                    jsonb_build_array(
+                        order_subscription_items.sku_id,
+                        order_subscription_items.options,
+                        order_subscription_items.quantity
+                    )
+            )
+        from order_subscription_items
+        where
+            order_subscription_items.store_id = :store
+            and order_subscription_items.order_subscription_id = order_subscriptions.id
+    ) is not distinct from (select array_agg(wanted.item order by wanted.item) from wanted)
+order by order_subscriptions.number
+limit 1;
+
 -- name: order_extra_copy
 -- A pending copy of a subscription's source order, outside of the schedule.
 insert into order_factories (
