@@ -47,7 +47,7 @@ _ANSWER = "reprise.answer"
 _LEFT = 499
 """The status that nginx gives a client that has left."""
 
-log = structlog.get_logger("reprise.http")
+log = structlog.get_logger(part="http")
 
 
 class Line:
