@@ -12,16 +12,20 @@ import re
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
+import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import Scope
 
 from service.jsonapi.headers import elements, parameters
+
+log = structlog.get_logger("reprise.proxies")
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 
 
+<<<<<<< HEAD
 def believe(scope: Scope, trusted: Networks) -> None:
     """Put what trusted proxies tell in the place of what the connection says."""
     client = scope.get("client")
@@ -40,6 +44,60 @@ def believe(scope: Scope, trusted: Networks) -> None:
             MutableHeaders(scope=scope)["host"] = hop["host"]
         if address is None or not _among(address, trusted):
             return
+=======
+_SENT = frozenset({b"forwarded", b"x-forwarded-for"})
+_MOST_TOLD = 20
+"""Of how many addresses a process tells that they aren't trusted."""
+
+
+class Forwarded:
+    """Puts what trusted proxies tell in the place of what the connection says.
+
+    Who sends these headers and isn't trusted is told of once in the log: where that is a proxy that the settings don't
+    name, everybody behind it is counted, and limited, as one.
+    """
+
+    def __init__(self, app: ASGIApp, trusted: Networks) -> None:
+        self.app = app
+        self.trusted = trusted
+        self._told: set[str] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        client = scope.get("client")
+        if scope["type"] == "http" and client:
+            if self.trusted and _among(client[0], self.trusted):
+                self._believe(scope)
+            elif len(self._told) < _MOST_TOLD and client[0] not in self._told:
+                self._warn(scope, client[0])
+        await self.app(scope, receive, send)
+
+    def _warn(self, scope: Scope, address: str) -> None:
+        sent = [name for name, _ in scope["headers"] if name in _SENT]
+        if sent:
+            self._told.add(address)
+            log.warning(
+                "a forwarding header comes from an address that isn't trusted",
+                address=address,
+                header=sent[0].decode("ascii"),
+                hint="If it is your proxy, name it in REPRISE_TRUSTED_PROXIES.",
+            )
+
+    def _believe(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        sent = headers.getlist("forwarded")
+        hops = hops_of(sent) if any(sent) else _hops_of_x(headers)
+        for hop in reversed(hops):
+            address = _address(hop.get("for", ""))
+            if address is not None:
+                scope["client"] = (address, 0)
+            if hop.get("proto", "").lower() in ("http", "https"):
+                scope["scheme"] = hop["proto"].lower()
+            if _HOST.fullmatch(hop.get("host", "")):
+                MutableHeaders(scope=scope)["host"] = hop["host"]
+            if address is None or not _among(address, self.trusted):
+                return
+>>>>>>> main
 
 
 def hops_of(lines: Sequence[str]) -> list[Mapping[str, str]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import orjson
@@ -35,7 +35,7 @@ Ask = Callable[..., Awaitable[int]]
 
 
 @pytest.fixture
-async def ask(app: Starlette) -> AsyncIterator[Ask]:
+def ask(app: Starlette) -> Ask:
     """Sends a request to the application as a server does; returns its status."""
 
     async def send_to_app(path: str, access: Access, query: str = "", body: bytes = b"") -> int:
