@@ -14,7 +14,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from service.jsonapi.headers import elements, parameters
 
@@ -25,6 +25,26 @@ Networks = Sequence[IPv4Network | IPv6Network]
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 
 
+<<<<<<< HEAD
+def believe(scope: Scope, trusted: Networks) -> None:
+    """Put what trusted proxies tell in the place of what the connection says."""
+    client = scope.get("client")
+    if not client or not _among(client[0], trusted):
+        return
+    headers = Headers(scope=scope)
+    sent = headers.getlist("forwarded")
+    hops = hops_of(sent) if any(sent) else _hops_of_x(headers)
+    for hop in reversed(hops):
+        address = _address(hop.get("for", ""))
+        if address is not None:
+            scope["client"] = (address, 0)
+        if hop.get("proto", "").lower() in ("http", "https"):
+            scope["scheme"] = hop["proto"].lower()
+        if _HOST.fullmatch(hop.get("host", "")):
+            MutableHeaders(scope=scope)["host"] = hop["host"]
+        if address is None or not _among(address, trusted):
+            return
+=======
 _SENT = frozenset({b"forwarded", b"x-forwarded-for"})
 _MOST_TOLD = 20
 """Of how many addresses a process tells that they aren't trusted."""
@@ -77,6 +97,7 @@ class Forwarded:
                 MutableHeaders(scope=scope)["host"] = hop["host"]
             if address is None or not _among(address, self.trusted):
                 return
+>>>>>>> main
 
 
 def hops_of(lines: Sequence[str]) -> list[Mapping[str, str]]:
