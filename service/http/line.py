@@ -22,7 +22,7 @@ from service.http.api.conditions import not_modified, tag_in_coding
 from service.http.bodies import Body
 from service.http.exchange import Exchange, begin
 from service.http.hearing import Heard
-from service.http.proxies import Networks, believe
+from service.http.proxies import Proxies
 from service.http.watch import metrics
 from service.settings import Settings
 
@@ -55,7 +55,7 @@ class Line:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._trusted: Networks = settings.proxies
+        self._proxies = Proxies(settings.proxies)
         self._most_of_a_body = settings.max_body_bytes
         self._cors = CORSMiddleware(
             app,
@@ -72,9 +72,8 @@ class Line:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if self._trusted:
-            believe(scope, self._trusted)
         heard = hearing.hear(scope["headers"])
+        self._proxies.look_behind(scope, heard)
         exchange = begin(scope, Exchange(hearing.request_id(heard)))
         trace_id, span = hearing.trace(heard)
         hearing.without_trailing_slash(scope)
