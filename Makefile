@@ -30,11 +30,12 @@ NODE_MODULES := tests/clients/node_modules/.package-lock.json
 
 # Generated files that a command of ours prints, and which. The recorded examples are never twice the same: a test compares
 # their shape.
-PRINTED := openapi.yaml docs/reference/conformance.md docs/reference/personal-data.md docs/reference/resources.md
+PRINTED := openapi.yaml docs/reference/conformance.md docs/reference/personal-data.md docs/reference/resources.md docs/reference/states.md
 PRINTER_openapi.yaml := service openapi
 PRINTER_docs/reference/conformance.md := tests.spec.conformance
 PRINTER_docs/reference/personal-data.md := tests.docs.personal_data
 PRINTER_docs/reference/resources.md := tests.docs.resources
+PRINTER_docs/reference/states.md := tests.docs.states
 
 CHECKS := check-lint check-format check-types check-imports check-sql check-migrations check-generated check-contract
 
