@@ -42,7 +42,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test coverage matrix contract chaos year bench bench-copies browser screenshots verify $(CHECKS) format \
+.PHONY: help run test coverage matrix contract chaos year bench bench-copies browser proxies screenshots verify $(CHECKS) format \
 	new generated openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -87,6 +87,12 @@ browser: ## install the Chromium that the tests of the pages open (Debian, Ubunt
 		|| { command -v apt-get > /dev/null && sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
 			&& $$sudo apt-get install --yes --no-install-recommends chromium fonts-liberation; } \
 		|| { echo "Install Chromium or Google Chrome with your system's packages, so that it is on the PATH." >&2; exit 1; }
+
+proxies: ## install the nginx and Caddy that the tests of their configurations run (Debian, Ubuntu); elsewhere they are skipped
+	@command -v apt-get > /dev/null || { echo "Install nginx and Caddy with your system's packages." >&2; exit 1; }
+	@{ test -x /usr/sbin/nginx && command -v caddy > /dev/null; } \
+		|| { sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
+			&& $$sudo apt-get install --yes --no-install-recommends nginx-light caddy; }
 
 screenshots: $(VENV)/dev.stamp browser ## picture every page, on phone and desktop, light and dark, into build/screenshots
 	@rm -rf build/screenshots && mkdir -p build/screenshots
