@@ -376,6 +376,7 @@ class Occurrence(Standard):
         write=Write.UPDATE, trigger=True, nullable=False, doc="Let it run though it costs as much as it was held at."
     )
     _reject = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave it out, since it costs too much.")
+    _retry = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Run again at once what has failed.")
 
     order_subscription = ToOne("order_subscriptions")
     recurring_order_copies = ToMany(

@@ -34,6 +34,7 @@
     ├── UriTooLong                        URI_TOO_LONG                414
     ├── UnsupportedMediaType              UNSUPPORTED_MEDIA_TYPE      415
     ├── Invalid                           VALIDATION_ERROR            422   a value that breaks a rule
+    │   ├── WrongGuess                    VALIDATION_ERROR                  what only some know, and wasn't known
     │   └── KeyReused                     IDEMPOTENCY_KEY_REUSED            the key of another request
     ├── PreconditionRequired              PRECONDITION_REQUIRED       428   the store wants If-Match
     ├── TooManyRequests                   TOO_MANY_REQUESTS           429
@@ -349,6 +350,10 @@ class Invalid(ApiError):
     status = 422
     code = "VALIDATION_ERROR"
     title = "Validation error"
+
+
+class WrongGuess(Invalid):
+    """A value that only some know, and that wasn't known: such guesses are counted (`service.http.guessing`)."""
 
 
 class KeyReused(Invalid):

@@ -18,6 +18,9 @@ def render_timestamp(value: datetime | None) -> str | None:
     return None if value is None else value.astimezone(UTC).isoformat("T", "milliseconds")[:-6] + "Z"
 
 
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""The first instant that can be written; the last one is that of the year 9999."""
+
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)?|\d{4}-\d\d-\d\d", re.ASCII
 )
@@ -53,7 +56,11 @@ class Timestamp(Kind):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
         if not isinstance(value, str):
             raise ValidationError("must be an ISO 8601 date-time such as 2026-01-31T12:00:00Z")
-        return parse_timestamp(value)
+        at = parse_timestamp(value)
+        if at < EARLIEST:
+            # The zero time of Go and .NET is a mistake of whoever sends it, and no instant of a shop.
+            raise ValidationError("must be a date-time from 1970 to 9999")
+        return at
 
     def parse(self, text: str) -> datetime:
         """An ISO 8601 date or date-time."""

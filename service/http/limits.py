@@ -47,21 +47,12 @@ async def count(request: Request, limit: RateLimitItem, principal: Principal | N
     at = clock.now()
     store_id = 0 if principal is None else principal.store.id
     async with service_of(request).database.connection() as connection:
-        window = await counters.hit(connection, store_id, limit, _who(request, principal), at=at)
+        window = await counters.hit(connection, store_id, limit, who(request, principal), at=at)
     seconds = _seconds(limit, window, at)
     if told:
         exchange_of(request).allowance = Allowance(limit, max(limit.amount - window.hits, 0), seconds)
     if window.hits > limit.amount:
         raise _too_many(limit, seconds)
-
-
-async def check(request: Request, limit: RateLimitItem) -> None:
-    """Look whether anything is left of an address's limit; counts nothing. Raises TooManyRequests as `count` does."""
-    at = clock.now()
-    async with service_of(request).database.connection() as connection:
-        window = await counters.look(connection, 0, limit, _who(request, None), at=at)
-    if window is not None and window.hits >= limit.amount:
-        raise _too_many(limit, _seconds(limit, window, at))
 
 
 def _seconds(limit: RateLimitItem, window: Window, at: datetime) -> int:
@@ -79,9 +70,10 @@ def _too_many(limit: RateLimitItem, seconds: int) -> TooManyRequests:
     )
 
 
-def _who(request: Request, principal: Principal | None) -> str:
+def who(request: Request, principal: Principal | None) -> str:
+    """Who is counted: the customer, the guest's cart, the token, or else the network that the request came from."""
     if principal is None:
-        return f"address:{_network(request.client.host if request.client else '')}"
+        return f"address:{network(request)}"
     return sender_of(principal)
 
 
@@ -92,8 +84,9 @@ def sender_of(principal: Principal) -> str:
     return f"token:{principal.token_id}" if principal.cart_id is None else f"cart:{principal.cart_id}"
 
 
-def _network(host: str) -> str:
-    """A client's address; of IPv6 its /64, all of which one client has to itself."""
+def network(request: Request) -> str:
+    """The address that a request came from; of IPv6 its /64, all of which one client has to itself."""
+    host = request.client.host if request.client else ""
     try:
         address = ip_address(host)
     except ValueError:

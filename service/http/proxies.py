@@ -12,29 +12,56 @@ import re
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
+import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.jsonapi.headers import elements, parameters
+
+log = structlog.get_logger("reprise.proxies")
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 
 
+_SENT = frozenset({b"forwarded", b"x-forwarded-for"})
+_MOST_TOLD = 20
+"""Of how many addresses a process tells that they aren't trusted."""
+
+
 class Forwarded:
-    """Puts what trusted proxies tell in the place of what the connection says."""
+    """Puts what trusted proxies tell in the place of what the connection says.
+
+    Who sends these headers and isn't trusted is told of once in the log: where that is a proxy that the settings don't
+    name, everybody behind it is counted, and limited, as one.
+    """
 
     def __init__(self, app: ASGIApp, trusted: Networks) -> None:
         self.app = app
         self.trusted = trusted
+        self._told: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         client = scope.get("client")
-        if self.trusted and scope["type"] == "http" and client and _among(client[0], self.trusted):
-            self._believe(scope)
+        if scope["type"] == "http" and client:
+            if self.trusted and _among(client[0], self.trusted):
+                self._believe(scope)
+            elif len(self._told) < _MOST_TOLD and client[0] not in self._told:
+                self._warn(scope, client[0])
         await self.app(scope, receive, send)
+
+    def _warn(self, scope: Scope, address: str) -> None:
+        sent = [name for name, _ in scope["headers"] if name in _SENT]
+        if sent:
+            self._told.add(address)
+            log.warning(
+                "a forwarding header comes from an address that isn't trusted",
+                address=address,
+                header=sent[0].decode("ascii"),
+                hint="If it is your proxy, name it in REPRISE_TRUSTED_PROXIES.",
+            )
 
     def _believe(self, scope: Scope) -> None:
         headers = Headers(scope=scope)

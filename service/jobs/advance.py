@@ -25,6 +25,10 @@ LONGEST_WAIT = timedelta(seconds=1)
 """For how long another worker's copy is waited for at a time."""
 
 
+MOST_STUMBLES = 100
+"""How often copies may stumble before the queue tries again: each is given up after a few attempts."""
+
+
 class AdvanceJob:
     """Advances test clocks on one database; `copies` makes the copies, `payments` settles what they cost."""
 
@@ -51,13 +55,22 @@ class AdvanceJob:
 
     async def _make_copies(self, store_id: int) -> None:
         """Make all copies of a store; other workers may help."""
+        stumbled = 0
         while True:
             async with self._database.connection() as connection:
                 live = await test_clocks.live_copies(connection, store_id)
             if not live:
                 return
             for first in range(0, len(live), BATCH):
-                wait = await self._copies.make(store_id, live[first : first + BATCH])
+                try:
+                    wait = await self._copies.make(store_id, live[first : first + BATCH])
+                except Exception as error:
+                    stumbled += 1
+                    if isinstance(error, Contended) or is_away(error) or stumbled > MOST_STUMBLES:
+                        raise  # that passes: the queue tries again
+                    # It was given back: after some attempts it is given up, and time goes on.
+                    log.exception("copies could not be made", store_id=store_id)
+                    continue
                 if wait is not None:
                     await asyncio.sleep(min(wait, LONGEST_WAIT).total_seconds() / 10)
 

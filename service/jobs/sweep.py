@@ -57,8 +57,11 @@ async def sweep_store(database: Database, store_id: int) -> int:
             log.warning("subscription parked", store_id=store_id, order_subscription_id=id_)
         if swept.subscriptions < sweep.BATCH:
             break
-    await _announce(database, store_id)
-    await _retry(database, store_id)
+    try:
+        await _announce(database, store_id)
+    finally:
+        # Whatever keeps alerts from being sent, payments are asked for.
+        await _retry(database, store_id)
     return copies
 
 

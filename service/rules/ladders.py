@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from service.clock import later
+
 POLICY: Final = "payment_retry_hours"
 """The name of the ladder among a store's policies."""
 
@@ -31,4 +33,4 @@ def retry_at(ladder: Sequence[int] | None, refusals: int, at: datetime) -> datet
     `ladder` is the store's own, in hours, None for the default.
     """
     steps = DEFAULT if ladder is None else ladder
-    return at + timedelta(hours=steps[refusals - 1]) if refusals <= len(steps) else None
+    return later(at, timedelta(hours=steps[refusals - 1])) if refusals <= len(steps) else None

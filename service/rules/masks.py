@@ -18,11 +18,17 @@ def mask(text: str, keep: int) -> str:
     return text[: min(keep, len(text) // 2)] + HIDDEN
 
 
-def address(*, first_name: str | None, last_name: str | None, company: str | None, zip_code: str | None) -> str:
-    """An address in one line, `S*** R***, 90***`: who (a person, else a company) and where, roughly; may be empty."""
+def address(
+    *, first_name: str | None, last_name: str | None, company: str | None, zip_code: str | None, proves: bool = False
+) -> str:
+    """An address in one line, `S*** R***, 90***`: who (a person, else a company) and where, roughly; may be empty.
+
+    Of a postal code that `proves` who somebody is nothing is shown: `S*** R***, ***`.
+    """
     person = [_of_address("first_name", first_name), _of_address("last_name", last_name)]
     who = " ".join(filter(None, person)) or _of_address("company", company)
-    return ", ".join(filter(None, (who, _of_address("zip_code", zip_code))))
+    where = HIDDEN if proves and zip_code else _of_address("zip_code", zip_code)
+    return ", ".join(filter(None, (who, where)))
 
 
 def _of_address(name: str, value: str | None) -> str:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from limits import RateLimitItem
 
 from service.store.pool import Connection
-from service.store.statements import One, Only
+from service.store.statements import Command, One, Only
 
 
 class Window(NamedTuple):
@@ -25,6 +25,7 @@ class Window(NamedTuple):
 
 _HIT = Only("runtime/limits.hit", Window)
 _LOOK = One("runtime/limits.look", Window)
+_TAKE_BACK = Command("runtime/limits.take_back")
 
 
 async def hit(connection: Connection, store_id: int, limit: RateLimitItem, who: str, *, at: datetime) -> Window:
@@ -40,3 +41,8 @@ async def hit(connection: Connection, store_id: int, limit: RateLimitItem, who: 
 async def look(connection: Connection, store_id: int, limit: RateLimitItem, who: str, *, at: datetime) -> Window | None:
     """Return what a client has used of its window, without counting; None when it has no window."""
     return await _LOOK(connection, store=store_id, key=limit.key_for(who), at=at)
+
+
+async def take_back(connection: Connection, store_id: int, limit: RateLimitItem, who: str, window: Window) -> None:
+    """Take back a hit that was counted in a window."""
+    await _TAKE_BACK(connection, store=store_id, key=limit.key_for(who), expires_at=window.expires_at)

@@ -187,3 +187,31 @@ foreign key (store_id, source_line_item_id) references line_items (store_id, id)
 
 alter table orders add constraint orders_come_from_a_known_repeat_link
 foreign key (store_id, repeat_link_id) references repeat_links (store_id, id);
+
+-- What proves that somebody is the customer of the order that a link repeats, by the rule of its store: signing in as
+-- customer_id, or any of these answers.
+create view repeat_link_proofs as
+select
+    repeat_links.store_id,
+    repeat_links.id as repeat_link_id,
+    stores.repeat_link_factor as rule,
+    orders.customer_id,
+    array_remove(
+        case stores.repeat_link_factor
+            when 'email' then array[orders.customer_email, customers.email]
+            when 'zip_code' then array[billing.zip_code, shipping.zip_code]
+            else '{}'
+        end,
+        null
+    ) as answers
+from repeat_links
+inner join stores
+    on repeat_links.store_id = stores.store_id
+inner join orders
+    on repeat_links.store_id = orders.store_id and repeat_links.order_id = orders.id
+left join customers
+    on orders.store_id = customers.store_id and orders.customer_id = customers.id
+left join addresses as billing
+    on orders.store_id = billing.store_id and orders.billing_address_id = billing.id
+left join addresses as shipping
+    on orders.store_id = shipping.store_id and orders.shipping_address_id = shipping.id;

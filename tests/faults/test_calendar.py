@@ -270,3 +270,47 @@ async def test_without_a_date_what_is_overdue_runs_at_once(shop: Shop) -> None:
     assert short((await shop.tell(id_, _activate=True))["next_run_at"]) == "2026-05-02 12:00"
     await shop.wait_until("2026-05-02 12:01")
     assert await shop.ordered(id_) == ["2026-05-02 12:00"]
+
+
+@pytest.mark.rule("FM-116")
+async def test_a_failed_occurrence_is_tried_again(shop: Shop) -> None:
+    id_ = await shop.subscribe(JANUARY)
+    await shop.connection.execute("update skus set disabled_at = $2 where store_id = $1", shop.store.id, on(JANUARY))
+    await shop.wait_until("2026-03-01 12:00")
+    first, second, *_ = await shop.occurrences(id_)
+    assert first["status"] == "failed"
+    early = await shop.api.update("occurrences", second["id"], {"_retry": True})
+    assert (early.status_code, pointers(early)) == (409, ["/data/attributes/_retry"])
+    await shop.connection.execute("update skus set disabled_at = null where store_id = $1", shop.store.id)
+    answer = await shop.api.update("occurrences", first["id"], {"_retry": True})
+    assert (answer.status_code, answer.json()["data"]["attributes"]["status"]) == (200, "due")
+    await shop.wait_until("2026-03-02 12:00")
+    assert await shop.ordered(id_) == ["2026-03-01 12:00"]
+    assert (await shop.occurrences(id_))[0]["status"] == "completed"
+    assert "occurrences.retry" in await names_of(shop.connection, shop.store, first["id"])
+    assert await offences(shop.connection, shop.store) == []
+
+
+@pytest.mark.rule("FM-116", "FM-110")
+async def test_what_is_tried_again_counts(shop: Shop) -> None:
+    id_ = await shop.subscribe(JANUARY, max_occurrences=1)
+    await shop.connection.execute("update skus set disabled_at = $2 where store_id = $1", shop.store.id, on(JANUARY))
+    await shop.wait_until("2026-03-01 12:00")
+    await shop.connection.execute("update skus set disabled_at = null where store_id = $1", shop.store.id)
+    (failed, *_) = await shop.occurrences(id_)
+    assert (await shop.api.update("occurrences", failed["id"], {"_retry": True})).status_code == 200
+    assert (await shop.look(id_))["ended_at"] is not None
+    await shop.wait_until("2026-06-01 12:00")
+    assert await shop.ordered(id_) == ["2026-03-01 12:00"]
+    assert await shop.ledger(id_) == [("2026-02-28 09:00", "completed", "clamped")]
+
+
+@pytest.mark.rule("FM-116")
+async def test_the_last_item_stays(shop: Shop) -> None:
+    id_ = await shop.subscribe(JANUARY)
+    (item,) = (await shop.api.get(f"order_subscriptions/{id_}/order_subscription_items"))["data"]
+    refused = await shop.api.send("DELETE", f"order_subscription_items/{item['id']}")
+    assert (refused.status_code, pointers(refused)) == (422, ["/data"])
+    more = {"order_subscription": to("order_subscriptions", id_), "item": to("skus", shop.sku.id)}
+    await shop.api.create("order_subscription_items", {"quantity": 1}, more)
+    assert (await shop.api.send("DELETE", f"order_subscription_items/{item['id']}")).status_code == 204

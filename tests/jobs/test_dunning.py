@@ -196,17 +196,20 @@ async def test_a_new_source_begins_the_ladder_anew(
     assert timedelta(hours=2) < (await refused.retry_at()) - clock.now() <= timedelta(hours=3)
 
 
-async def test_an_old_debt_is_not_called_in_by_a_new_source(
+@pytest.mark.rule("FM-116")
+async def test_whatever_is_owed_is_asked_for_from_a_new_source(
     refused: Run, api: Api, connection: Connection, store: Store
 ) -> None:
-    """Its ladder is over, and another run came after it."""
+    """Also where the ladder is over, and another run came after it: no order stays pending for ever."""
     await connection.execute("update payment_attempts set retry_at = null where store_id = $1", store.id)
     await connection.execute(
         "update order_subscriptions set last_run_at = $2 where store_id = $1", store.id, clock.now() + HOUR
     )
     new = await factories.payment_source(connection, store, refused.customer_id, gateway="test")
     await change(api, refused, customer_payment_source=to("customer_payment_sources", new))
-    assert await refused.retry_at() is None
+    assert await refused.retry_at() is not None
+    await refused.pay()
+    assert (await refused.order())["status"] == "placed"
 
 
 @pytest.mark.rule("FM-55")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -110,12 +110,13 @@ def bounded(answer: Response) -> Response:
     return answer
 
 
-def single(asked: Asked, rendering: Rendering, row: Row | None) -> Response:
-    """200 with one resource, or with null."""
+def single(asked: Asked, rendering: Rendering, row: Row | None, warnings: Sequence[Phrase] = ()) -> Response:
+    """200 with one resource, or with null; `warnings` stand in its `meta`."""
     resources, included = collect([] if row is None else [row], asked.query.selection, rendering)
     around = {"self": links.url(asked.url, asked.pairs), **_described(asked, rendering)}
     data = resources[0] if resources else None
-    return Document(document(data, around, included=included if asked.query.included else None))
+    meta = {"warnings": [say(warning, language(asked.request)) for warning in warnings]} if warnings else None
+    return Document(document(data, around, included=included if asked.query.included else None, meta=meta))
 
 
 def many(asked: Asked, rendering: Rendering, rows: Rows) -> Response:

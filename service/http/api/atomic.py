@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from schemas.rendering import Rendering
 from service.errors import ApiError, MethodNotAllowed, PreconditionFailed, raise_all
-from service.http import limits, urls
+from service.http import guessing, limits, urls
 from service.http.api import idempotency, prefer
 from service.http.api.answers import VARY, Document, no_content
 from service.http.api.asking import check_no_parameters, for_sender, numbered, rendering_of
@@ -54,7 +54,9 @@ async def operations(request: Request) -> Response:
         exchange_of(request).timing.mark("database")
         return _answer(request, rendering, shown) if any(shown) else no_content(request)
 
-    done = await idempotency.once(request, principal, work)
+    drafts = [step.operation.draft for step in steps if step.operation.draft is not None]
+    async with guessing.guarded(request, principal, *drafts):
+        done = await idempotency.once(request, principal, work)
     forget_store(request, principal, *(step.operation.resource for step in steps))
     return done
 

@@ -127,6 +127,7 @@ def _preview(request: Request, opened: Opened, found: Preview) -> Response:
             "recipient": opened.recipient or None,
             "shipping_method_name": opened.shipping_method_name,
             "payment_method_name": opened.payment_method_name,
+            "proof": opened.proof,
         },
         "relationships": {
             "reorder_outcomes": {"data": [identifier("reorder_outcomes", outcome.line.id) for outcome in outcomes]}

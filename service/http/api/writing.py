@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.http import guessing
 from service.http.api import answers, conditions, idempotency, prefer
 from service.http.api.asking import (
     Asked,
@@ -54,7 +55,8 @@ async def create(request: Request) -> Response:
         row = await _read_back(connection, asked, principal, created.id)
         return answers.created(asked, rendering, row, created.disclosed)
 
-    return await idempotency.once(request, principal, chain(entry.making(principal, draft), show))
+    async with guessing.guarded(request, principal, draft):
+        return await idempotency.once(request, principal, chain(entry.making(principal, draft), show))
 
 
 async def update(request: Request) -> Response:
@@ -75,9 +77,11 @@ async def update(request: Request) -> Response:
 
     async def show(connection: Connection, _: None) -> Response:
         row = await _read_back(connection, asked, principal, id_)
-        return answers.single(asked, rendering, row)
+        warnings = await writer.warnings(connection, principal, draft)
+        return answers.single(asked, rendering, row, warnings)
 
-    done = await idempotency.once(request, principal, chain(change, show))
+    async with guessing.guarded(request, principal, draft):
+        done = await idempotency.once(request, principal, chain(change, show))
     forget_store(request, principal, entry.resource)
     return done
 

@@ -18,11 +18,12 @@ from starlette.routing import Route
 from schemas.graph import graph
 from service.errors import ApiError, NotFound
 from service.gateways.testing import APPROVES, DECLINES, TIMES_OUT
-from service.http import urls
+from service.http import guessing, urls
 from service.http.pages import nonces
 from service.http.pages.pages import PRIVATE, STALE, form_of, notice, page
 from service.http.state import Service, service_of
 from service.jsonapi import body, links
+from service.jsonapi.body import Draft
 from service.operations.generic.phases import Interlude
 from service.operations.orders import demo_checkout
 from service.operations.orders.demo_checkout import Progress
@@ -53,11 +54,13 @@ CARDS = {
 }
 """The cards by their values in the form."""
 
-FACTORS = {
+PROOFS = {
     "zip_code": Phrase("Type the postal code of the order that you repeat."),
     "email": Phrase("Type the e-mail address of the order that you repeat."),
+    "sign_in": Phrase("To place this order, sign in to the shop first."),
+    None: Phrase("Nothing in the order that you repeat shows that it is yours, so it can't be placed here."),
 }
-"""What the page asks of somebody who repeats an order by its link."""
+"""What the page asks of somebody who repeats an order by its link; None is for orders that nothing proves."""
 
 AMOUNTS = {
     "subtotal": Phrase("Subtotal"),
@@ -103,7 +106,9 @@ async def _submit(request: Request, form: Mapping[str, str]) -> Response:
         if order_id is None:
             await _fill(service.database, principal, progress, form)
             number = await service.numbers.take(principal.store.id, "orders")
-            order_id = await _order(service, principal, form, number)
+            draft = _order(principal, form, number)
+            async with guessing.guarded(request, principal, draft):
+                order_id = await _make(service, principal, draft)
         await _place(service, principal, order_id, form)
     except ApiError as error:
         answer = await _page(request, principal, session, form, error)
@@ -147,13 +152,17 @@ async def _fill(database: Database, principal: Principal, progress: Progress, fo
         await writer.update(connection, principal, locked, draft)
 
 
-async def _order(service: Service, principal: Principal, form: Mapping[str, str], number: int) -> str:
-    """Make the order of the cart; returns its id."""
-    writer = RESOURCES["orders"].changer()
+def _order(principal: Principal, form: Mapping[str, str], number: int) -> Draft:
+    """The order of the cart, with what the buyer says to prove who it is for."""
     said = form.get("factor", "").strip()
     linked = {"cart": {"data": {"type": "carts", "id": principal.cart_id}}}
     data = {"type": "orders", "attributes": {"_repeat_link_factor": said} if said else {}, "relationships": linked}
-    draft = replace(body.creation(graph["orders"], {"data": data}, customer=True), number=number)
+    return replace(body.creation(graph["orders"], {"data": data}, customer=True), number=number)
+
+
+async def _make(service: Service, principal: Principal, draft: Draft) -> str:
+    """Make the order of a draft; returns its id."""
+    writer = RESOURCES["orders"].changer()
     created = await service.run(lambda connection: writer.create_in_steps(connection, principal, draft))
     return created.id
 
@@ -193,7 +202,7 @@ async def _page(
         "typed": typed,
         "amounts": AMOUNTS,
         "cards": CARDS,
-        "factors": FACTORS,
+        "proofs": PROOFS,
         "store_id": store.id,
         "session": session,
         "nonce": nonces.sign(request, PAGE, str(principal.cart_id)),

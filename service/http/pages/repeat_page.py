@@ -28,6 +28,7 @@ from service.operations.repeating.repeat_links import Opened, Preview
 from service.rules.outcome_texts import detail
 from service.rules.outcomes import Outcome
 from service.rules.repeat_links import RepeatLink
+from service.texts import Phrase
 
 COOKIE = "repeat_browser"
 COOKIE_SECONDS = 30 * 86_400
@@ -91,6 +92,17 @@ def checkout(request: Request, opened: Opened, session: str = "") -> str | None:
     return None
 
 
+PROOFS = {
+    "sign_in": Phrase("At the checkout you sign in, to show that it is you who ordered this before."),
+    "zip_code": Phrase("At the checkout you type the postal code of this order, or sign in."),
+    "email": Phrase("At the checkout you type the e-mail address of this order, or sign in."),
+    None: Phrase("This was ordered without an account, so this link alone can't order it again: only the shop can."),
+}
+"""What somebody who orders will be asked for; None is for orders that nothing proves, which the shop's own checkout may
+still take.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class _Line:
     """A line of the page. `then` is the price of one piece in the order, None where it is the same now."""
@@ -152,6 +164,7 @@ def _page(request: Request, opened: Opened, token: str, preview: Preview, status
         "pictured": bool(pictures),
         "totals": preview.totals,
         "checkout": target is not None,
+        "proof": PROOFS[opened.proof],
         "token": token,
         "nonce": _nonce(request, opened.link),
     }

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from service import clock
+from service.clock import later
 from service.principal import GUEST_SCOPES, Principal, Store
 from service.store.pool import Connection
 from service.store.statements import One
@@ -38,7 +39,7 @@ async def find(
     cart = await _SESSION(connection, store=store_id, session=session) if SESSION.fullmatch(session) else None
     if cart is None:
         return None
-    if cart.converted_at is not None and cart.converted_at + LIVES_ON <= clock.now(cart.store):
+    if cart.converted_at is not None and later(cart.converted_at, LIVES_ON) <= clock.now(cart.store):
         return None
     customer_id = None if signed_in is None else signed_in.customer_id
     if customer_id is not None and cart.customer_id not in (None, customer_id):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 
-from service.errors import Invalid, InvalidState
+from service.errors import InvalidState
 from service.operations.carts import contents
+from service.operations.catalogue import pricing
 from service.operations.catalogue.methods import check_methods
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.operations.parties.wallets import check_wallet
 from service.operations.tenant.terms import terms_of
-from service.rules.discounts import COUPON_PROBLEMS
 
 
 class Carts(Writer):
@@ -38,8 +38,7 @@ class Carts(Writer):
         cart = await contents.recalculate(change.connection, change.store, change.id)
         status = cart.coupon_status
         if change.sets("coupon_code") and status is not None and status != "applied":
-            pointer = change.draft.pointer("coupon_code")
-            raise Invalid(COUPON_PROBLEMS[status], pointer=pointer, meta={"error": status})
+            raise pricing.coupon_refused(status, change.draft.pointer("coupon_code"))
 
     async def before_delete(self, change: Change) -> None:
         """A cart that became an order stays."""

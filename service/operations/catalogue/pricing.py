@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import orjson
 
-from service.errors import InvalidState
+from service.errors import Invalid, InvalidState, WrongGuess
 from service.principal import Store
-from service.rules.discounts import Promotion
+from service.rules.discounts import COUPON_PROBLEMS, Problem, Promotion
 from service.rules.outcomes import CatalogueItem, Price
 from service.rules.taxes import RateCalculator, TaxCalculator
 from service.store.pool import Connection
@@ -164,3 +164,10 @@ async def use_coupon(
     """
     if not await count_coupon(connection, store, coupon_code, at=at):
         raise InvalidState("The coupon has been used up in the meantime.", pointer=pointer, meta={"error": "used_up"})
+
+
+def coupon_refused(status: Problem, pointer: str) -> Invalid:
+    """The problem of a new coupon that doesn't apply. One that nobody knows of was a guess, and counts as one."""
+    if status == "unknown":
+        return WrongGuess(COUPON_PROBLEMS[status], pointer=pointer, meta={"error": status})
+    return Invalid(COUPON_PROBLEMS[status], pointer=pointer, meta={"error": status})

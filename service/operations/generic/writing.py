@@ -36,6 +36,7 @@ from service.principal import Principal
 from service.store import write
 from service.store.pool import Connection
 from service.store.write import Columns
+from service.texts import Phrase
 
 
 class Writer:
@@ -56,6 +57,10 @@ class Writer:
 
     async def before_delete(self, change: Change) -> None:
         """Note what keeps a resource from being deleted. Resources that refer to it do so anyway."""
+
+    async def warnings(self, connection: Connection, principal: Principal, draft: Draft) -> Sequence[Phrase]:  # noqa: ARG002 -- the hook's signature
+        """What somebody should know who has changed a resource so, though nothing is wrong."""
+        return ()
 
     async def create(
         self, connection: Connection, principal: Principal, draft: Draft, deferred: Deferred | None = None

@@ -8,12 +8,12 @@ has to be its customer: signed in, or by what the store asks for instead.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
-from limits import RateLimitItemPerDay
-
 from service import clock
-from service.errors import Forbidden, Gone, Invalid, InvalidState, TooManyRequests
+from service.errors import Forbidden, Gone, Invalid, InvalidState, WrongGuess
+from service.jsonapi.body import Draft
 from service.operations.carts import contents
 from service.operations.carts.contents import Cart
 from service.operations.catalogue import pricing
@@ -22,17 +22,15 @@ from service.operations.generic.change import Change
 from service.operations.ordering import checks
 from service.operations.ordering.today import offered
 from service.operations.parties import addresses, customers
-from service.principal import Principal
+from service.principal import Principal, Store
+from service.rules import proofs
 from service.rules.outcomes import SourceLine
-from service.store import limits
+from service.rules.proofs import Rule
 from service.store.pool import Connection
 from service.store.statements import Command, One, Value
 
-ATTEMPTS = RateLimitItemPerDay(10, namespace="repeat_link_factors")
-"""How often somebody may try to say what a repeat link's customer would know."""
-
 FACTOR = "_repeat_link_factor"
-"""What a new order is sent with, and counted before the order is made: another transaction."""
+"""What a new order is sent with by somebody who isn't signed in."""
 
 
 class _Cart(NamedTuple):
@@ -55,7 +53,18 @@ class _Cart(NamedTuple):
     source_customer_email: str | None
 
 
+class Factor(NamedTuple):
+    """What somebody has to know of the order behind a cart's repeat link: any of the answers will do."""
+
+    repeat_link_id: str
+    rule: Rule
+    customer_id: str | None
+    answers: list[str]
+
+
 _TAKE_OVER = One("orders/checkout.take_over", _Cart)
+_FACTOR = One("orders/checkout.factor", Factor)
+_LINK = Value("orders/checkout.link", str)
 _MAKE_LINES = Command("orders/checkout.make_lines")
 _CONVERT = Command("orders/checkout.convert")
 _USE_LINK = Value("orders/checkout.use_link", str)
@@ -72,7 +81,7 @@ async def take_over(change: Change) -> Cart | None:
             InvalidState("The cart is {status}: no order can be made from it.", status=found.status, pointer=pointer)
         )
         return None
-    _check_link(change, found, pointer)
+    await _check_link(change, found, pointer)
     if found.customer_id is not None and columns.get("customer_id", found.customer_id) != found.customer_id:
         change.problems.append(
             Invalid("customer - is not the customer of the cart", pointer=change.draft.pointer("customer"))
@@ -146,7 +155,7 @@ async def _check_items(change: Change, cart: Cart, pointer: str) -> None:
     ]
 
 
-def _check_link(change: Change, cart: _Cart, pointer: str) -> None:
+async def _check_link(change: Change, cart: _Cart, pointer: str) -> None:
     """Note why the order of a repeat link's cart can't be made by who asks for it."""
     principal = change.principal
     if cart.repeat_link_id is None:
@@ -154,14 +163,24 @@ def _check_link(change: Change, cart: _Cart, pointer: str) -> None:
     if cart.revoked:
         change.problems.append(Gone("The repeat link of this cart was revoked.", pointer=pointer))
     signed_in = principal.customer_id is not None and principal.customer_id == cart.source_customer_id
-    if not (principal.owner is None or signed_in or principal.proven_link_id == cart.repeat_link_id):
-        change.problems.append(
-            Forbidden(
-                "To order by a repeat link, sign in or prove to be the order's customer as the store requires.",
-                pointer=pointer,
-                meta={"error": "identity_required"},
-            )
+    if principal.owner is None or signed_in or principal.proven_link_id == cart.repeat_link_id:
+        return
+    factor = await _FACTOR(change.connection, store=change.store.id, cart=change.columns["cart_id"])
+    way = None if factor is None else proofs.proof(factor.rule, factor.customer_id, factor.answers)
+    meta = {"error": "identity_required", "proof": way}
+    if way is None:
+        problem = Forbidden(
+            "Nothing in the order that the link repeats proves its customer: only the shop can order it again.",
+            pointer=pointer,
+            meta=meta,
         )
+    else:
+        problem = Forbidden(
+            "To order by a repeat link, sign in or prove to be the order's customer as the store requires.",
+            pointer=pointer,
+            meta=meta,
+        )
+    change.problems.append(problem)
 
 
 async def _buyer(change: Change, cart: _Cart) -> tuple[str | None, str | None]:
@@ -213,21 +232,27 @@ async def convert(change: Change, cart_id: str) -> None:
     await outbox.record(connection, store, "carts.convert", cart_id, actor=actor)
 
 
-async def count_factor(connection: Connection, principal: Principal, link_id: str) -> None:
-    """Count an attempt to say what a repeat link's customer would know. Raises TooManyRequests."""
-    at = clock.now()
-    window = await limits.hit(connection, principal.store.id, ATTEMPTS, link_id, at=at)
-    if window.hits > ATTEMPTS.amount:
-        seconds = max(int((window.expires_at - at).total_seconds()), 1)
-        raise TooManyRequests(
-            "Too many answers were tried with this link; sign in instead.", headers={"Retry-After": str(seconds)}
+async def link_of(connection: Connection, store: Store, cart_id: str) -> str | None:
+    """The id of the repeat link that made a cart, if one did."""
+    return await _LINK(connection, store=store.id, cart=cart_id)
+
+
+async def prove(connection: Connection, principal: Principal, draft: Draft) -> tuple[Principal, Draft]:
+    """Who asks for an order, and its draft, once what was said of a repeat link's order has been looked at.
+
+    Raises WrongGuess for what isn't so. Whoever calls this limits how often that may happen.
+    """
+    said = draft.triggers.get(FACTOR)
+    rest = {name: value for name, value in draft.triggers.items() if name != FACTOR}
+    factor = None
+    if principal.cart_id is not None and said is not None:
+        factor = await _FACTOR(connection, store=principal.store.id, cart=principal.cart_id)
+    if factor is None or said is None:
+        return principal, replace(draft, triggers=rest)
+    if not proofs.knows(factor.rule, factor.answers, said):
+        raise WrongGuess(
+            "_repeat_link_factor - does not match the order",
+            pointer=draft.pointer(FACTOR),
+            meta={"error": "wrong_factor"},
         )
-
-
-def knows(answers: list[str], said: str) -> bool:
-    """Whether what was said is one of the answers; blanks, hyphens and capitals don't matter."""
-    return any(_plain(said) == _plain(answer) for answer in answers)
-
-
-def _plain(text: str) -> str:
-    return "".join(text.split()).replace("-", "").casefold()
+    return replace(principal, proven_link_id=factor.repeat_link_id), replace(draft, triggers=rest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from service import clock
 from service.errors import NotFound
@@ -12,6 +12,7 @@ from service.gateways import usable
 from service.operations.access import sessions
 from service.principal import Principal, Store
 from service.rules import masks
+from service.rules.proofs import Proof, Rule, knows, proof
 from service.store.pool import Connection
 from service.store.statements import Many, One
 
@@ -54,7 +55,9 @@ class Row(NamedTuple):
     billing_address_id: str | None
     shipping_address_id: str | None
     known: bool
-    factor: Literal["customer", "zip_code", "email"] | None
+    rule: Rule | None
+    proving_customer_id: str | None
+    answers: list[str]
     first_name: str | None
     last_name: str | None
     company: str | None
@@ -71,8 +74,9 @@ _METHODS = Many("orders/demo_checkout.methods", Method)
 class Progress:
     """A cart on its way: its lines and amounts, what the buyer still has to say, and nothing of whom it is for.
 
-    `order_code` is there once it became an order; `recipient` is masked, empty as long as there is no address. `factor`
-    is what somebody has to know or be who repeats an order by its link, None when nobody asks.
+    `order_code` is there once it became an order; `recipient` is masked, empty as long as there is no address. `asked`
+    says that whoever repeats an order by its link has to prove to be its customer, and `proof` how, None when nobody
+    can. `answer` is the postal code to type then: stores in test mode have no real customers.
     """
 
     store: Store
@@ -92,7 +96,9 @@ class Progress:
     payment_methods: Sequence[Method]
     shipping_method_id: str | None
     payment_method_id: str | None
-    factor: Literal["customer", "zip_code", "email"] | None
+    asked: bool
+    proof: Proof | None
+    answer: str | None
 
 
 async def holder(connection: Connection, store_id: int, session: str) -> Principal:
@@ -121,6 +127,7 @@ async def progress(connection: Connection, principal: Principal) -> Progress:
         ("payment_costs", row.payment_method_amount_cents),
         ("discount", row.discount_amount_cents),
     ]
+    way = None if row.rule is None else proof(row.rule, row.proving_customer_id, row.answers)
     return Progress(
         store=store,
         order_id=row.order_id,
@@ -137,6 +144,7 @@ async def progress(connection: Connection, principal: Principal) -> Progress:
             last_name=row.last_name,
             company=row.company,
             zip_code=row.zip_code,
+            proves=row.rule == "zip_code",
         ),
         needs_address=row.billing_address_id is None or (row.ships and row.shipping_address_id is None),
         needs_email=not row.known,
@@ -144,5 +152,7 @@ async def progress(connection: Connection, principal: Principal) -> Progress:
         payment_methods=offered["payment_method"],
         shipping_method_id=row.shipping_method_id,
         payment_method_id=row.payment_method_id,
-        factor=row.factor,
+        asked=row.rule is not None,
+        proof=way,
+        answer=next((answer for answer in row.answers if way == "zip_code" and knows(way, [answer], answer)), None),
     )

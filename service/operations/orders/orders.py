@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from service.errors import Invalid, InvalidState
-from service.gateways import Gateways
 from service.jsonapi.body import Draft
 from service.operations.catalogue import pricing
 from service.operations.catalogue.methods import check_methods
@@ -23,13 +22,9 @@ from service.operations.parties.wallets import check_wallet
 from service.operations.subscriptions import of_orders
 from service.operations.tenant.terms import terms_of
 from service.principal import Principal
-from service.rules.discounts import COUPON_PROBLEMS
 from service.rules.order_codes import order_code
 from service.rules.states import OPEN_ORDERS, refused
 from service.store.pool import Connection
-from sql import queries
-
-CHECKOUT = queries("orders/checkout")
 
 DUE = "_due_amount_cents"
 
@@ -43,33 +38,9 @@ class Orders(Writer):
     async def create_in_steps(
         self, connection: Connection, principal: Principal, draft: Draft
     ) -> Created | Interlude[Created]:
-        """Make an order. What the buyer knows of a repeat link's order is counted before it is looked at."""
-        said, pointer = draft.triggers.get(checkout.FACTOR), draft.pointer(checkout.FACTOR)
-        cart_id = principal.cart_id or draft.related("cart")
-        draft = replace(
-            draft, triggers={name: value for name, value in draft.triggers.items() if name != checkout.FACTOR}
-        )
-        if said is None or cart_id is None or principal.owner is None:
-            return Created(await self.create(connection, principal, draft))
-        row = await connection.fetchrow(CHECKOUT["factor"], principal.store.id, cart_id)
-        if row is None:
-            return Created(await self.create(connection, principal, draft))
-        link_id = row["repeat_link_id"]
-        await checkout.count_factor(connection, principal, link_id)
-
-        async def nothing(_: Gateways) -> None:
-            """The attempt counts, whatever becomes of it."""
-
-        async def then(connection: Connection, _: None) -> Created:
-            if not checkout.knows(row["answers"], said):
-                raise Invalid(
-                    "_repeat_link_factor - does not match the order",
-                    pointer=pointer,
-                    meta={"error": "wrong_factor"},
-                )
-            return Created(await self.create(connection, replace(principal, proven_link_id=link_id), draft))
-
-        return Interlude(nothing, then)
+        """Make an order, of a repeat link's cart for somebody who proves to be its customer. Raises WrongGuess."""
+        proven, rest = await checkout.prove(connection, principal, draft)
+        return Created(await self.create(connection, proven, rest))
 
     async def update_in_steps(
         self, connection: Connection, principal: Principal, locked: Locked, draft: Draft
@@ -194,8 +165,7 @@ async def _add_up(change: Change, actor: str) -> None:
         return
     status = found.coupon_status
     if change.sets("coupon_code") and status is not None and status != "applied":
-        pointer = change.draft.pointer("coupon_code")
-        raise Invalid(COUPON_PROBLEMS[status], pointer=pointer, meta={"error": status})
+        raise pricing.coupon_refused(status, change.draft.pointer("coupon_code"))
     expected = change.draft.triggers.get(DUE)
     if expected is not None and expected != found.amounts.due:
         raise Invalid(

@@ -23,6 +23,7 @@ from service.operations.repeating import reorders
 from service.principal import Store
 from service.rules import masks
 from service.rules.outcomes import Outcome, Policy
+from service.rules.proofs import Proof, Rule, proof
 from service.rules.repeat_links import LinkKeys, RepeatLink, read
 from service.rules.totals import Totals
 from service.store.pool import Connection
@@ -47,7 +48,8 @@ class Opened:
     """A live link's order, as somebody may see it who holds no more than the link.
 
     `recipient` is masked. `checkout_url` is the store's template with `{session}`, None when it has none. Methods of
-    shipping and payment are those of the order that the store still offers.
+    shipping and payment are those of the order that the store still offers. `proof` is how whoever orders shows to be
+    the order's customer, None when only the shop can order it again.
     """
 
     link: RepeatLink
@@ -63,6 +65,7 @@ class Opened:
     shipping_method_name: str | None
     payment_method_id: str | None
     payment_method_name: str | None
+    proof: Proof | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +214,9 @@ class _Opened(NamedTuple):
     shipping_method_name: str | None
     payment_method_id: str | None
     payment_method_name: str | None
+    rule: Rule
+    customer_id: str | None
+    answers: list[str]
     store: Store
 
 
@@ -253,6 +259,7 @@ async def open_link(
             last_name=found.last_name,
             company=found.company,
             zip_code=found.zip_code,
+            proves=found.rule == "zip_code",
         ),
         billing_address_id=found.billing_address_id,
         shipping_address_id=found.shipping_address_id,
@@ -260,6 +267,7 @@ async def open_link(
         shipping_method_name=found.shipping_method_name,
         payment_method_id=found.payment_method_id,
         payment_method_name=found.payment_method_name,
+        proof=proof(found.rule, found.customer_id, found.answers),
     )
 
 

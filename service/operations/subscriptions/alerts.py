@@ -11,71 +11,109 @@ Which subscriptions are due for this the sweep's global read tells. A batch is o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import structlog
 
 from schemas.kinds import render_timestamp
 from service import clock
+from service.clock import later
 from service.operations.copies import targets
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.subscriptions.estimates import Estimate, estimates
 from service.principal import Store
 from service.rules.increases import look_again
-from service.store.pool import Connection
-from service.store.rows import Row
-from sql import queries
+from service.store.pool import Connection, is_away
+from service.store.statements import Command, Many
 
-ALERTS = queries("subscriptions/alerts")
+log = structlog.get_logger("reprise.alerts")
 
 BATCH: Final = 50
 """How many subscriptions one transaction looks at: each takes a few reads."""
 
+PUT_OFF: Final = timedelta(hours=1)
+"""After how long one that could not be looked at is looked at again."""
+
 RENEWAL: Final = "order_subscriptions.renewal"
+
+
+class _Due(NamedTuple):
+    id: str
+    next_run_at: datetime
+    alerted_run_at: datetime | None
+    alerted_amount_cents: int | None
+    occurrence_id: str | None
+
+
+class _Look(NamedTuple):
+    """What a look comes to: the event that tells of the run, if it is told of, its total, and when to look again."""
+
+    event: Event | None
+    total: int | None
+    again_at: datetime | None
+
+
+_DUE = Many("subscriptions/alerts.due", _Due)
+_NOTE = Command("subscriptions/alerts.note")
+_ANNOUNCE = Command("subscriptions/alerts.announce")
 
 
 async def alert(connection: Connection, store: Store) -> int:
     """Look at a batch of a store's subscriptions whose next run is to be announced; gives how many it looked at."""
     at = clock.now(store)
-    due = await connection.fetch(ALERTS["due"], store.id, at, BATCH)
+    due = await _DUE(connection, store=store.id, at=at, most=BATCH)
     if not due:
         return 0
-    happened: list[Event] = []
-    announced: list[str] = []
-    totals: list[int | None] = []
-    for row in due:
-        terms = await targets.terms(connection, store, row["id"])
-        (estimate,) = await estimates(connection, store, terms, [row["next_run_at"]])
-        total, before = estimate.total, row["alerted_amount_cents"]
-        known = row["alerted_run_at"] == row["next_run_at"]
-        rose = known and total is not None and before is not None and total > before
-        if rose or not known:
-            happened.append(Event(RENEWAL, row["id"], _payload(row, terms, estimate, again=rose)))
-            announced += [row["occurrence_id"]] if row["occurrence_id"] is not None else []
-        totals.append(before if total is None and known else total)
-    await connection.execute(
-        ALERTS["note"],
-        store.id,
-        [row["id"] for row in due],
-        [row["next_run_at"] for row in due],
-        totals,
-        [look_again(at, row["next_run_at"]) for row in due],
+    looks = [await _look(connection, store, one, at) for one in due]
+    await _NOTE(
+        connection,
+        store=store.id,
+        subscriptions=[one.id for one in due],
+        runs=[one.next_run_at for one in due],
+        amounts=[look.total for look in looks],
+        again=[look.again_at for look in looks],
     )
-    await connection.execute(ALERTS["announce"], store.id, announced, at)
+    told = [one.occurrence_id for one, look in zip(due, looks, strict=True) if look.event is not None]
+    await _ANNOUNCE(connection, store=store.id, occurrences=[id_ for id_ in told if id_ is not None], at=at)
+    happened = [look.event for look in looks if look.event is not None]
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
     return len(due)
 
 
-def _payload(row: Row, terms: Mapping[str, Any], estimate: Estimate, *, again: bool) -> dict[str, Any]:
+async def _look(connection: Connection, store: Store, due: _Due, at: datetime) -> _Look:
+    """Look at a subscription's next run. One that can't be looked at is put off, and holds up no other."""
+    try:
+        async with connection.transaction():
+            return await _estimated(connection, store, due, at)
+    except Exception as error:
+        if is_away(error):
+            raise
+        log.exception("a run could not be announced", store_id=store.id, order_subscription_id=due.id)
+        return _Look(None, due.alerted_amount_cents, min(later(at, PUT_OFF), due.next_run_at))
+
+
+async def _estimated(connection: Connection, store: Store, due: _Due, at: datetime) -> _Look:
+    terms = await targets.terms(connection, store, due.id)
+    (estimate,) = await estimates(connection, store, terms, [due.next_run_at])
+    total, before = estimate.total, due.alerted_amount_cents
+    known = due.alerted_run_at == due.next_run_at
+    rose = known and total is not None and before is not None and total > before
+    told = rose or not known
+    event = Event(RENEWAL, due.id, _payload(due, terms, estimate, again=rose)) if told else None
+    return _Look(event, before if total is None and known else total, look_again(at, due.next_run_at))
+
+
+def _payload(due: _Due, terms: Mapping[str, Any], estimate: Estimate, *, again: bool) -> dict[str, Any]:
     """What the event tells: when, what, at what total, and how that compares with the last run; amounts in cents.
 
     Where the run would fail there is no total, and `errors_log` says why.
     """
-    run_at: datetime = row["next_run_at"]
     last = terms["last_amount_cents"] if estimate.total is None else estimate.compared_with
     return {
-        "occurrence_id": row["occurrence_id"],
-        "scheduled_at": render_timestamp(run_at),
+        "occurrence_id": due.occurrence_id,
+        "scheduled_at": render_timestamp(due.next_run_at),
         "price_increased": again,
         "currency_code": terms["currency_code"],
         "total_amount_cents": estimate.total,

@@ -9,6 +9,7 @@ from itertools import takewhile
 from typing import Final, NamedTuple
 
 from service import clock
+from service.clock import later
 from service.errors import Gone
 from service.operations.subscriptions import forecasts, ledgers
 from service.principal import Store
@@ -85,7 +86,7 @@ async def open_feed(connection: Connection, keys: CalendarKeys, token: str) -> F
     products = await _PRODUCTS(connection, store=store.id, subscription=id_)
     standing = await ledgers.standing_of(connection, store, id_)
     entries = [] if standing is None else forecasts.first(schedule.upcoming(standing), MOST)
-    coming = takewhile(lambda entry: entry.scheduled_at <= at + AHEAD, entries)
+    coming = takewhile(lambda entry: entry.scheduled_at <= later(at, AHEAD), entries)
     dates = [
         *(Date(run.occurrence_index, run.scheduled_at, run.status in RUNS) for run in reversed(past)),
         *(Date(entry.index, entry.scheduled_at, entry.status in RUNS) for entry in coming),

@@ -1,7 +1,7 @@
 """Occurrences as clients write them, one by one.
 
 They are left out, let run after all or moved as long as they are planned, approved or rejected where they are held
-because they would cost too much.
+because they would cost too much, and tried again where they failed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from service.operations.events.outbox import Event
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.operations.subscriptions import ledgers, sweep
+from service.rules.rescheduling import Conflicting
 from service.rules.schedule import NotMovable, move
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN
 
@@ -52,14 +53,40 @@ class Occurrences(Writer):
             change.happened.append("reschedule")
             await self._check_place(change)
         self._decide(change)
+        if change.draft.triggers.get("_retry", False):
+            await self._retry(change)
 
     async def after_write(self, change: Change) -> None:
         """Bring the next run of the subscription up to date, and order the copies of what was approved."""
         actor = outbox.actor(change.principal)
-        await ledgers.replan(change.connection, change.store, change.whole["id"], actor=actor)
-        made = await sweep.order_approved(change.connection, change.store, change.whole["id"])
+        try:
+            await ledgers.replan(change.connection, change.store, change.whole["id"], actor=actor)
+        except Conflicting as conflict:
+            index = conflict.entries[0].index
+            raise InvalidState("Occurrence {index} was moved, and would not come any more.", index=index) from None
+        made = await sweep.order_missing(change.connection, change.store, change.whole["id"])
         happened = [Event("recurring_order_copies.create", id_) for id_ in made]
         await outbox.record_all(change.connection, change.store, happened, actor=actor)
+
+    async def _retry(self, change: Change) -> None:
+        """Let a failed occurrence run again."""
+        status, of, pointer = change.value("status"), change.whole["status"], "/data/attributes/_retry"
+        most = change.whole["max_occurrences"]
+        if status != "failed":
+            change.problems.append(
+                InvalidState("The occurrence is {status}: it can't be retried.", status=status, pointer=pointer)
+            )
+        elif of not in SUBSCRIPTIONS_THAT_RUN:
+            change.problems.append(
+                InvalidState("The subscription is {status}: it doesn't run.", status=of, pointer=pointer)
+            )
+        elif most is not None and most <= await ledgers.runs(change.connection, change.store, change.whole["id"]):
+            change.problems.append(
+                InvalidState("The subscription has run {most} times, as often as it may.", most=most, pointer=pointer)
+            )
+        else:
+            change.columns["status"] = "due"
+            change.happened.append("retry")
 
     def _decide(self, change: Change) -> None:
         """Let a held occurrence run at what it was shown to cost, or leave it out."""

@@ -72,6 +72,16 @@ class OrderSubscriptionItems(Writer):
         change.columns["total_amount_cents"] = total
         check_amount(change, total)
 
+    async def before_delete(self, change: Change) -> None:
+        """The last item stays: a subscription to nothing fails at every run."""
+        others = await _OTHERS(
+            change.connection, store=change.store.id, subscription=change.whole["id"], item=change.id
+        )
+        if not others and change.whole["status"] != "cancelled":
+            change.problems.append(
+                Invalid("The subscription would order nothing: cancel it, or add another item first.", pointer="/data")
+            )
+
 
 def _reprices(change: Change) -> bool:
     """Whether today's price follows from a change that names none.

@@ -21,7 +21,6 @@ from service.operations.events.outbox import Event
 from service.operations.subscriptions import ledgers
 from service.operations.subscriptions.ledgers import Terms
 from service.principal import Store
-from service.rules.recurrence import UNCOUNTABLE
 from service.rules.schedule import Advance, Entry, Standing, advance
 from service.store.pool import Connection
 from service.store.statements import Command, Many, Values
@@ -83,7 +82,7 @@ async def sweep(connection: Connection, store: Store) -> Swept:
             continue
         try:
             steps[id_] = advance(_standing(one, ledger.get(id_, {})), at)
-        except UNCOUNTABLE as error:
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it stays this subscription's own
             # One that can't be counted must not hold up the others, in this batch and in all that follow.
             parked[id_] = f"its calendar can't be read: {error}"
     made = await _write(connection, store, steps, at=at)
@@ -131,8 +130,8 @@ async def _write(connection: Connection, store: Store, steps: Mapping[str, Advan
     return await _order_copies(connection, store, [(row.id, row.order_subscription_id) for row in due], at=at)
 
 
-async def order_approved(connection: Connection, store: Store, subscription_id: str) -> list[str]:
-    """Order the copies of a subscription's occurrences that somebody agreed to; gives their ids."""
+async def order_missing(connection: Connection, store: Store, subscription_id: str) -> list[str]:
+    """Order the copies of a subscription's occurrences that somebody agreed to, or tries again; gives their ids."""
     due = await _UNORDERED(connection, store=store.id, subscription=subscription_id)
     made = await _order_copies(connection, store, due, at=clock.now(store))
     await recurring_order_copies.enqueue_all(connection, store.id, made)

@@ -6,12 +6,14 @@ import re
 import unicodedata
 from datetime import datetime
 from ipaddress import ip_address
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
 
+from schemas.kinds import render_timestamp
 from service import clock
-from service.errors import Conflict, Invalid
+from service.errors import Conflict, Invalid, InvalidState
 from service.gateways.external import is_secret
 from service.operations.events import outbox
 from service.operations.generic.change import Change
@@ -31,6 +33,7 @@ class Stores(Writer):
             change.problems.append(
                 Invalid("test_clock - is for stores in test mode", pointer=change.draft.pointer("test_clock"))
             )
+        await _check_time(change)
         url: str | None = change.value("gateway_url")
         if change.sets("gateway_url") and url is not None and not _may_be_asked(url):
             change.problems.append(
@@ -49,6 +52,26 @@ class Stores(Writer):
                     pointer=change.draft.pointer("policies"),
                 )
             )
+
+
+async def _check_time(change: Change) -> None:
+    """Time doesn't go back: what a store's clock, or its subscriptions, have seen isn't seen again."""
+    clock_id: str | None = change.value("test_clock_id")
+    found = None
+    if change.sets("test_clock_id") and clock_id is not None:
+        found = await _CLOCK(change.connection, store=change.store.id, clock=clock_id)
+    if found is None:
+        return
+    seen = [at for at in (change.store.frozen_at, found.last_run_at) if at is not None and at > found.frozen_at]
+    if seen:
+        change.problems.append(
+            InvalidState(
+                "The store has seen {seen}, the clock stands at {at}: advance the clock to then, or take a later one.",
+                seen=render_timestamp(max(seen)),
+                at=render_timestamp(found.frozen_at),
+                pointer=change.draft.pointer("test_clock"),
+            )
+        )
 
 
 def _take_secret(change: Change) -> None:
@@ -93,6 +116,12 @@ def _is_plain(host: str) -> bool:
     return True
 
 
+class _Clock(NamedTuple):
+    frozen_at: datetime
+    last_run_at: datetime | None
+
+
+_CLOCK = One("tenant/stores.clock", _Clock)
 _CREATE = Value("tenant/stores.create", int)
 _CREATE_MARKET = Command("tenant/stores.create_market")
 _FIND = One("tenant/stores.find", Store)

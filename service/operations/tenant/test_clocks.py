@@ -12,15 +12,18 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from service.clock import later
 from service.errors import Invalid, InvalidState
+from service.jsonapi.body import Draft
 from service.operations.events import outbox
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.operations.tenant import stores
-from service.principal import Store
+from service.principal import Principal, Store
 from service.store import queue
 from service.store.pool import Connection
-from service.store.statements import Command, Many, One, Values
+from service.store.statements import Command, Many, One, OnlyValue, Values
+from service.texts import Phrase
 
 ENTRYPOINT = "test_clocks"
 """The name under which the queue knows the job that advances a clock."""
@@ -44,6 +47,7 @@ class Stranded(NamedTuple):
 
 
 _NEXT_STOP = One("tenant/test_clocks.next_stop", _Stop)
+_IS_KEPT = OnlyValue("tenant/test_clocks.is_kept", bool)
 _STOP = Command("tenant/test_clocks.stop")
 _ARRIVE = Command("tenant/test_clocks.arrive")
 _LIVE_COPIES = Values("tenant/test_clocks.live_copies", str)
@@ -68,7 +72,7 @@ class TestClocks(Writer):
         at: datetime = change.value("frozen_at")
         if change.value("status") == "advancing":
             change.problems.append(_on_its_way(pointer))
-        elif not at < to <= at + LONGEST_ADVANCE:
+        elif not at < to <= later(at, LONGEST_ADVANCE):
             change.problems.append(
                 Invalid(
                     "_advance_to - must be later than the clock's instant, and within two years of it", pointer=pointer
@@ -82,6 +86,13 @@ class TestClocks(Writer):
         """Order the job that advances it."""
         if "advance" in change.happened:
             await enqueue(change.connection, change.store.id, change.id, change.columns["advancing_to"])
+
+    async def warnings(self, connection: Connection, principal: Principal, draft: Draft) -> Sequence[Phrase]:
+        """Say so when no store keeps the time of a clock that is advanced."""
+        alone = "_advance_to" in draft.triggers and not await _IS_KEPT(
+            connection, store=principal.store.id, clock=draft.id
+        )
+        return [Phrase("No store keeps the time of this clock: nothing runs while it advances.")] if alone else ()
 
     async def before_delete(self, change: Change) -> None:
         """A clock that is on its way stays until it is there."""

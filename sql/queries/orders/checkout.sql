@@ -30,30 +30,20 @@ for no key update of carts;
 -- name: factor
 -- What somebody has to know of the order behind a cart's repeat link, by the store's rule: any of these will do.
 select
-    carts.repeat_link_id,
-    stores.repeat_link_factor as rule,
-    array_remove(
-        case stores.repeat_link_factor
-            when 'email' then array[source.customer_email, customers.email]
-            when 'zip_code' then array[billing.zip_code, shipping.zip_code]
-            else '{}'
-        end,
-        null
-    ) as answers
+    repeat_link_proofs.repeat_link_id,
+    repeat_link_proofs.rule,
+    repeat_link_proofs.customer_id,
+    repeat_link_proofs.answers
 from carts
-inner join stores
-    on carts.store_id = stores.store_id
-inner join repeat_links
-    on carts.store_id = repeat_links.store_id and carts.repeat_link_id = repeat_links.id
-inner join orders as source
-    on repeat_links.store_id = source.store_id and repeat_links.order_id = source.id
-left join customers
-    on source.store_id = customers.store_id and source.customer_id = customers.id
-left join addresses as billing
-    on source.store_id = billing.store_id and source.billing_address_id = billing.id
-left join addresses as shipping
-    on source.store_id = shipping.store_id and source.shipping_address_id = shipping.id
-where carts.store_id = $1 and carts.id = $2;
+inner join repeat_link_proofs
+    on carts.store_id = repeat_link_proofs.store_id and carts.repeat_link_id = repeat_link_proofs.repeat_link_id
+where carts.store_id = :store and carts.id = :cart;
+
+-- name: link
+-- The repeat link that made a cart.
+select carts.repeat_link_id
+from carts
+where carts.store_id = :store and carts.id = :cart;
 
 -- name: make_lines
 -- Gives an order a line, with ids :ids, for each of items :items of its cart: at the catalogue's prices until it is placed.

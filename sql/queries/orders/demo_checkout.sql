@@ -21,13 +21,13 @@ select
     num_nonnulls(
         carts.customer_id, orders.customer_id, carts.customer_email, orders.customer_email, carts.repeat_link_id
     ) > 0 as known,
-    case when carts.repeat_link_id is not null and orders.id is null then stores.repeat_link_factor end as factor,
+    case when orders.id is null then repeat_link_proofs.rule end as rule,
+    repeat_link_proofs.customer_id as proving_customer_id,
+    coalesce(repeat_link_proofs.answers, '{}') as answers,
     addresses.first_name,
     addresses.last_name,
     addresses.company,
-    case
-        when carts.repeat_link_id is null or stores.repeat_link_factor <> 'zip_code' then addresses.zip_code
-    end as zip_code,
+    addresses.zip_code,
     exists(
         select from cart_items
         inner join skus
@@ -35,8 +35,8 @@ select
         where cart_items.store_id = :store and cart_items.cart_id = carts.id and not skus.do_not_ship
     ) as ships
 from carts
-inner join stores
-    on carts.store_id = stores.store_id
+left join repeat_link_proofs
+    on carts.store_id = repeat_link_proofs.store_id and carts.repeat_link_id = repeat_link_proofs.repeat_link_id
 left join orders
     on carts.store_id = orders.store_id and carts.id = orders.cart_id
 left join addresses

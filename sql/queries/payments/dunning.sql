@@ -72,8 +72,7 @@ where
 returning order_subscriptions.id;
 
 -- name: hurry
--- Has refused payments of a subscription's runs asked for anew at $3: those that were to be later, and that of its last
--- run in any case.
+-- Has the refused payments of all of a subscription's runs that are still owed asked for anew at $3.
 update payment_attempts
 set retry_at = $3
 from orders
@@ -89,7 +88,6 @@ where
     and orders.status = 'pending'
     and payment_attempts.order_id = orders.id
     and payment_attempts.status in ('declined', 'failed')
-    and (payment_attempts.retry_at is not null or copies.completed_at = order_subscriptions.last_run_at)
     and not exists(
         select 1 from payment_attempts as later
         where later.store_id = $1 and later.order_id = payment_attempts.order_id and later.id > payment_attempts.id

@@ -60,7 +60,7 @@ for no key update;
 
 -- name: opened
 -- A link with its order, what of the order a cart begins with (methods that can still be chosen, by the store's clock, which
--- says :now unless it stands still), and its store. A postal code that proves the customer is withheld, even in part.
+-- says :now unless it stands still), what proves its customer, and its store.
 select
     repeat_links.store_id,
     repeat_links.id,
@@ -79,17 +79,24 @@ select
     addresses.first_name,
     addresses.last_name,
     addresses.company,
-    case when stores.repeat_link_factor <> 'zip_code' then addresses.zip_code end as zip_code,
+    addresses.zip_code,
     shipping_methods.id as shipping_method_id,
     shipping_methods.name as shipping_method_name,
     payment_methods.id as payment_method_id,
     payment_methods.name as payment_method_name,
+    repeat_link_proofs.rule,
+    repeat_link_proofs.customer_id,
+    repeat_link_proofs.answers,
     store_facts.*
 from repeat_links
 inner join stores
     on repeat_links.store_id = stores.store_id
 inner join store_facts
     on repeat_links.store_id = store_facts.id
+inner join repeat_link_proofs
+    on
+        repeat_links.store_id = repeat_link_proofs.store_id
+        and repeat_links.id = repeat_link_proofs.repeat_link_id
 inner join orders
     on repeat_links.store_id = orders.store_id and repeat_links.order_id = orders.id
 left join addresses

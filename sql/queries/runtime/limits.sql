@@ -17,3 +17,9 @@ select
     rate_limits.expires_at
 from rate_limits
 where rate_limits.store_id = :store and rate_limits.key = :key and rate_limits.expires_at > :at;
+
+-- name: take_back
+-- Takes back one hit of a key, in the window in which it was counted.
+update rate_limits
+set hits = greatest(rate_limits.hits - 1, 0)
+where rate_limits.store_id = :store and rate_limits.key = :key and rate_limits.expires_at = :expires_at;

@@ -128,7 +128,8 @@ set status = 'missed', reason = 'approval', updated_at = :at, version = version 
 where store_id = :store and order_subscription_id = any(:subscriptions) and status = 'held';
 
 -- name: unordered
--- Occurrences of a subscription that are due, and have no copy that is to be made: somebody agreed to them.
+-- Occurrences of a subscription that are due, and have no copy that is to be made: somebody agreed to them, or wants to
+-- try them again.
 select
     id,
     order_subscription_id
@@ -137,7 +138,6 @@ where
     store_id = :store
     and order_subscription_id = :subscription
     and status = 'due'
-    and approved_amount_cents is not null
     and not exists(
         select 1 from order_factories
         where

@@ -26,3 +26,15 @@ select
     stores.locale
 from stores
 where stores.store_id = :store;
+
+-- name: clock
+-- The instant of a test clock, and when a run of the store's subscriptions was last made.
+select
+    test_clocks.frozen_at,
+    (
+        select max(order_subscriptions.last_run_at)
+        from order_subscriptions
+        where order_subscriptions.store_id = :store
+    ) as last_run_at
+from test_clocks
+where test_clocks.store_id = :store and test_clocks.id = :clock;

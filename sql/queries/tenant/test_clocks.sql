@@ -61,3 +61,10 @@ from test_clocks
 where status = 'advancing'
 order by store_id, id
 limit :most;
+
+-- name: is_kept
+-- Whether a store keeps the time of a clock.
+select exists(
+    select 1 from stores
+    where stores.store_id = :store and stores.test_clock_id = :clock
+);
