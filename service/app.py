@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
-from starlette_compress import CompressMiddleware
+from starlette.types import Lifespan
 
 from service.errors import StartupError
 from service.gateways import Gateways, configured
 from service.http import state
-from service.http.api.conditions import NotModified
-from service.http.middleware import BodyLimit, CodedTags, RequestContext, RequestLimits
-from service.http.problems import Problems
-from service.http.proxies import Forwarded
+from service.http.line import Line
 from service.http.routes import routes
 from service.http.watch import health, metrics
 from service.settings import Settings
-
-METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
-"""What pages of other origins may ask."""
-ASKED = (
-    "Accept", "Authorization", "baggage", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Prefer",
-    "traceparent", "tracestate", "X-Cart-Session", "X-HTTP-Method-Override", "X-Request-Id",
-)  # fmt: skip
-"""The headers that such pages may send."""
-TOLD = (
-    "Accept-Patch", "Accept-Post", "Allow", "ETag", "Idempotency-Replayed", "Link", "Location", "Preference-Applied",
-    "RateLimit", "RateLimit-Policy", "Retry-After", "Server-Timing", "traceparent", "Vary", "X-RateLimit-Limit",
-    "X-RateLimit-Remaining", "X-Request-Id",
-)  # fmt: skip
-"""The headers of an answer that such pages may read."""
 
 
 def create_app(settings: Settings | None = None, gateways: Gateways | None = None) -> Starlette:
@@ -45,24 +25,16 @@ def create_app(settings: Settings | None = None, gateways: Gateways | None = Non
         raise StartupError(
             "Set DATABASE_URL, or start with `reprise up` or `reprise serve`, which bring their own Postgres."
         )
-    app = _Application(
-        routes=routes,
-        middleware=_middleware(settings),
-        lifespan=state.serving(settings, configured(settings) if gateways is None else gateways),
-    )
-    app.router.redirect_slashes = False
-    return app
+    return _Application(settings, state.serving(settings, configured(settings) if gateways is None else gateways))
 
 
 class _Application(Starlette):
-    """Starlette without its own two layers for errors, since `Problems` answers every one."""
+    """Starlette behind our line, which does what Starlette's own layers do for errors."""
 
-    def build_middleware_stack(self) -> ASGIApp:
-        """The router in the middleware that the application was made with."""
-        app: ASGIApp = self.router
-        for wrap, args, options in reversed(self.user_middleware):
-            app = wrap(app, *args, **options)
-        return app
+    def __init__(self, settings: Settings, lifespan: Lifespan[Starlette]) -> None:
+        super().__init__(routes=routes, lifespan=lifespan)
+        self.router.redirect_slashes = False
+        self.middleware_stack = Line(self.router, settings)
 
 
 def create_lookout(settings: Settings) -> Starlette:
@@ -71,25 +43,3 @@ def create_lookout(settings: Settings) -> Starlette:
     `settings.database_url` must be set by now; a pool of its own opens with the application's lifespan.
     """
     return Starlette(routes=[*health.routes, *metrics.routes], lifespan=state.watching(settings))
-
-
-def _middleware(settings: Settings) -> list[Middleware]:
-    """What every request passes on its way in, and its answer on the way out, the outermost first."""
-    return [
-        Middleware(Forwarded, trusted=settings.proxies),
-        Middleware(RequestContext),
-        Middleware(
-            CORSMiddleware,
-            allow_origins=settings.origins,
-            allow_methods=METHODS,
-            allow_headers=ASKED,
-            expose_headers=TOLD,
-        ),
-        Middleware(CodedTags),
-        # Low levels: large answers are compressed between two other requests, and these cost a tenth for a tenth more.
-        Middleware(CompressMiddleware, zstd_level=1, brotli_quality=1, gzip_level=1),
-        Middleware(NotModified),
-        Middleware(BodyLimit, most=settings.max_body_bytes),
-        Middleware(Problems),
-        Middleware(RequestLimits),
-    ]

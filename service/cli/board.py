@@ -27,7 +27,7 @@ from service.settings import Settings
 from service.store.pool import Database, is_away, open_configured
 from service.texts import Phrase
 
-log = structlog.get_logger("reprise.worker")
+log = structlog.get_logger(part="worker")
 
 NONE = Phrase("none")
 

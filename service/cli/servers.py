@@ -13,7 +13,7 @@ from service.settings import Settings
 from service.store import embedded, migrate
 from service.store.pool import Connection, connect
 
-log = structlog.get_logger("reprise.cli")
+log = structlog.get_logger(part="cli")
 
 
 def read_settings(database_url: str | None = None) -> Settings:

@@ -21,7 +21,7 @@ from service.gateways.circuits import Circuits
 from service.gateways.outbound import Limits, NotSent, Silence
 from service.gateways.port import Answer, NoAnswer, Payment, Unreachable
 
-log = structlog.get_logger("reprise.gateways")
+log = structlog.get_logger(part="gateways")
 
 Action = Literal["authorize", "find", "void"]
 

@@ -34,7 +34,7 @@ TARGET = "reprise.target"
 
 _READS = ("GET", "HEAD")
 
-log = structlog.get_logger("reprise.http")
+log = structlog.get_logger(part="http")
 
 
 class Protocol(HttpToolsProtocol):

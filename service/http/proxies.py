@@ -14,52 +14,48 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
+from service.http.hearing import Heard
 from service.jsonapi.headers import elements, parameters
 
-log = structlog.get_logger("reprise.proxies")
+log = structlog.get_logger(part="proxies")
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 
 
-_SENT = frozenset({b"forwarded", b"x-forwarded-for"})
+_SENT = (b"forwarded", b"x-forwarded-for")
 _MOST_TOLD = 20
 """Of how many addresses a process tells that they aren't trusted."""
 
 
-class Forwarded:
+class Proxies:
     """Puts what trusted proxies tell in the place of what the connection says.
 
     Who sends these headers and isn't trusted is told of once in the log: where that is a proxy that the settings don't
     name, everybody behind it is counted, and limited, as one.
     """
 
-    def __init__(self, app: ASGIApp, trusted: Networks) -> None:
-        self.app = app
-        self.trusted = trusted
+    def __init__(self, trusted: Networks) -> None:
+        self._trusted = trusted
         self._told: set[str] = set()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
+    def look_behind(self, scope: Scope, heard: Heard) -> None:
+        """Believe the proxy that a request comes from, if there is one that is trusted."""
+        sent = next((name for name in _SENT if name in heard), None)
         client = scope.get("client")
-        if scope["type"] == "http" and client:
-            if self.trusted and _among(client[0], self.trusted):
-                self._believe(scope)
-            elif len(self._told) < _MOST_TOLD and client[0] not in self._told:
-                self._warn(scope, client[0])
-        await self.app(scope, receive, send)
-
-    def _warn(self, scope: Scope, address: str) -> None:
-        sent = [name for name, _ in scope["headers"] if name in _SENT]
-        if sent:
-            self._told.add(address)
+        if not client or (sent is None and not self._trusted):
+            return
+        if self._trusted and _among(client[0], self._trusted):
+            self._believe(scope)
+        elif sent is not None and len(self._told) < _MOST_TOLD and client[0] not in self._told:
+            self._told.add(client[0])
             log.warning(
                 "a forwarding header comes from an address that isn't trusted",
-                address=address,
-                header=sent[0].decode("ascii"),
+                address=client[0],
+                header=sent.decode("ascii"),
                 hint="If it is your proxy, name it in REPRISE_TRUSTED_PROXIES.",
             )
 
@@ -75,7 +71,7 @@ class Forwarded:
                 scope["scheme"] = hop["proto"].lower()
             if _HOST.fullmatch(hop.get("host", "")):
                 MutableHeaders(scope=scope)["host"] = hop["host"]
-            if address is None or not _among(address, self.trusted):
+            if address is None or not _among(address, self._trusted):
                 return
 
 

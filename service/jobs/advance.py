@@ -19,7 +19,7 @@ from service.operations.payments import attempts, dunning
 from service.operations.tenant import stores, test_clocks
 from service.store.pool import Database, is_away
 
-log = structlog.get_logger("reprise.test_clocks")
+log = structlog.get_logger(part="test_clocks")
 
 LONGEST_WAIT = timedelta(seconds=1)
 """For how long another worker's copy is waited for at a time."""

@@ -11,7 +11,7 @@ from service.operations.runtime import cleaning
 from service.operations.tenant import test_clocks
 from service.store.pool import Database
 
-log = structlog.get_logger("reprise.clean")
+log = structlog.get_logger(part="clean")
 
 PAGE = 500
 """How many are looked after at a time, over all stores: those first that have waited longest.

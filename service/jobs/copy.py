@@ -21,7 +21,7 @@ from service.operations.orders import order_copies
 from service.operations.subscriptions import ledgers
 from service.store.pool import Database, is_away
 
-log = structlog.get_logger("reprise.copies")
+log = structlog.get_logger(part="copies")
 
 ATTEMPTS = 8
 """How often a copy is begun, whether its worker stumbles or dies, before it is given up."""

@@ -36,7 +36,7 @@ from service.store import deployment
 from service.store.pool import Database, open_database
 from service.store.queue import queue_queries, queue_settings
 
-log = structlog.get_logger("reprise.worker")
+log = structlog.get_logger(part="worker")
 
 HEARTBEAT = timedelta(seconds=30)
 """After how long without a sign of life a job is taken to be left behind."""

@@ -13,7 +13,7 @@ from pgqueuer.models import Job
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
-log = structlog.get_logger("reprise.jobs")
+log = structlog.get_logger(part="jobs")
 
 SECONDS_OF_LATENESS = (1, 2, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600, 24 * 3600)
 SECONDS_OF_A_JOB = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)

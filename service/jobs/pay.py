@@ -18,7 +18,7 @@ from service.operations.tenant import stores
 from service.principal import Store
 from service.store.pool import Connection, Database
 
-log = structlog.get_logger("reprise.payments")
+log = structlog.get_logger(part="payments")
 
 Step = Callable[[Connection, Store], Awaitable[Interlude[None] | None]]
 

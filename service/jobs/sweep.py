@@ -13,7 +13,7 @@ from service.operations.subscriptions import alerts, sweep
 from service.operations.tenant import stores
 from service.store.pool import Database
 
-log = structlog.get_logger("reprise.sweep")
+log = structlog.get_logger(part="sweep")
 
 PERIOD = timedelta(seconds=2)
 """How often each worker looks: one read of a small index while nothing is due."""

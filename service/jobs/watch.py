@@ -13,7 +13,7 @@ from service.store import workers
 from service.store.pool import Database, is_away
 from service.store.workers import Worker
 
-log = structlog.get_logger("reprise.watch")
+log = structlog.get_logger(part="watch")
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ every level by the path to their owner and the conditions that each Schema decla
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import Enum, auto
 from typing import Any
 
 from schemas.conditions import Condition, Empty, OneOf, SeenWith, Since, Some, Until
@@ -21,11 +22,37 @@ from service.jsonapi.query import Selection
 from service.principal import Owner, Viewer
 
 
+class Later(Enum):
+    """A bind whose value follows from who asks, and when, and for which resource."""
+
+    STORE = auto()
+    OWNER = auto()
+    NOW = auto()
+    ID = auto()
+
+
+def values(binds: Sequence[Any], viewer: Viewer, id_: str | None = None) -> list[Any]:
+    """The values of binds for a viewer, and for the resource of an id where one is asked for."""
+    return [_value(bind, viewer, id_) if isinstance(bind, Later) else bind for bind in binds]
+
+
+def _value(bind: Later, viewer: Viewer, id_: str | None) -> Any:
+    match bind:
+        case Later.STORE:
+            return viewer.store_id
+        case Later.OWNER:
+            return None if viewer.owner is None else viewer.owner.id
+        case Later.NOW:
+            return clock.now(viewer)
+        case Later.ID:
+            return id_
+
+
 class Statement:
     """SQL text under construction with its binds: the store first, an owner at its first use."""
 
     def __init__(self, viewer: Viewer) -> None:
-        self.binds: list[Any] = [viewer.store_id]
+        self._binds: list[Any] = [Later.STORE]
         self._viewer = viewer
         self._bound = ""
         self._now = ""
@@ -33,21 +60,31 @@ class Statement:
 
     def bind(self, value: Any) -> str:
         """Bind a value, returning its placeholder."""
-        self.binds.append(value)
-        return f"${len(self.binds)}"
+        self._binds.append(value)
+        return f"${len(self._binds)}"
 
-    def owner(self, owner: Owner) -> str:
+    @property
+    def binds(self) -> list[Any]:
+        """The values of the binds, for the viewer that the statement is made for."""
+        return values(self._binds, self._viewer)
+
+    @property
+    def kept_binds(self) -> tuple[Any, ...]:
+        """The binds of a text that is remembered for every viewer of this kind: what differs by viewer comes later."""
+        return tuple(self._binds)
+
+    def owner(self) -> str:
         """The owner's placeholder.
 
         Bound when first asked for, since Postgres refuses binds that a statement doesn't use.
         """
-        self._bound = self._bound or self.bind(owner.id)
+        self._bound = self._bound or self.bind(Later.OWNER)
         return self._bound
 
     @property
     def now(self) -> str:
         """The placeholder of the store's instant, bound when first asked for."""
-        self._now = self._now or self.bind(clock.now(self._viewer))
+        self._now = self._now or self.bind(Later.NOW)
         return self._now
 
     def alias(self) -> str:
@@ -155,13 +192,13 @@ class Statement:
         if owned is None:
             return ["false"]
         if owned == "id":
-            return [f"{alias}.id = {self.owner(owner)}", *visible]
+            return [f"{alias}.id = {self.owner()}", *visible]
         return [self._path(resource.owner_path(graph, owner.type_), alias, owner), *visible]
 
     def _path(self, path: Sequence[ToOne], alias: str, owner: Owner) -> str:
         first, *rest = path
         if not rest:
-            return f'{alias}."{first.column}" = {self.owner(owner)}'
+            return f'{alias}."{first.column}" = {self.owner()}'
         parent, table = self.alias(), graph[first.type_].table
         return (
             f"exists (select from {table} {parent} where {parent}.store_id = $1"

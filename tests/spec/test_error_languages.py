@@ -12,7 +12,7 @@ import pytest
 from schemas.fields import Write
 from service import errors
 from service.errors import ApiError
-from service.http.middleware import MOST_OF_A_URL, MOST_OF_HEADERS
+from service.http.hearing import MOST_OF_A_URL, MOST_OF_HEADERS
 from service.principal import Store
 from service.resources import RESOURCES
 from service.settings import Settings
@@ -147,6 +147,7 @@ REFUSED: list[tuple[str, str, str, dict[str, Any]]] = [
     ("PRECONDITION_FAILED", "DELETE", "/api/tags/{tag}", {"headers": {"If-Match": '"9-x"'}}),
     ("PAYLOAD_TOO_LARGE", "POST", "/api/tags", {"content": "{large}"}),
     ("URI_TOO_LONG", "GET", f"/api/orders?{LONG}", {}),
+    ("NOT_IMPLEMENTED", "POST", "/api/tags", {"content": "{}", "headers": {"Transfer-Encoding": "gzip, chunked"}}),
     ("HEADERS_TOO_LARGE", "GET", "/api/orders", {"headers": {"X-Long": "x" * MOST_OF_HEADERS}}),
     ("UNSUPPORTED_MEDIA_TYPE", "POST", "/api/tags", {"content": "{}", "headers": {"Content-Type": "text/plain"}}),
     ("VALIDATION_ERROR", "POST", "/api/customers", {"json": resource("customers", {"email": "nope"})}),

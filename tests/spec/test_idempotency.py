@@ -33,7 +33,15 @@ async def post(client: httpx2.AsyncClient, access: Access, document: Any, key: s
 
 
 def comparable(answer: httpx2.Response) -> tuple[int, bytes, dict[str, str]]:
-    own = ("x-request-id", "server-timing", "traceparent", "idempotency-replayed", "date")
+    own = {
+        "x-request-id",
+        "server-timing",
+        "traceparent",
+        "idempotency-replayed",
+        "date",
+        "x-ratelimit-remaining",
+        "ratelimit",
+    }
     return answer.status_code, answer.content, {n: v for n, v in answer.headers.items() if n not in own}
 
 

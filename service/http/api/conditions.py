@@ -11,9 +11,9 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message
 
 from service.errors import PreconditionFailed, PreconditionRequired
 from service.http.exchange import exchange_of
@@ -55,34 +55,16 @@ def check_conditions(request: Request, version: int) -> None:
         )
 
 
-class NotModified:
-    """Answers 304 when If-None-Match names the current representation (RFC 9110, sections 13.1.2 and 15.4.5)."""
+def not_modified(known: Sequence[str], start: Message) -> Message:
+    """The start of an answer, or of 304 in its place when If-None-Match names the current representation.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        known = Headers(scope=scope).getlist("if-none-match") if scope["type"] == "http" else []
-        if not known or scope["method"] not in ("GET", "HEAD"):
-            await self.app(scope, receive, send)
-            return
-        unchanged = False
-
-        async def answer(message: Message) -> None:
-            nonlocal unchanged
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(raw=message["headers"])
-                tag = _known_tag(known, headers.get("etag"))
-                unchanged = message["status"] == 200 and tag is not None
-                if unchanged and tag is not None:
-                    message = {"type": "http.response.start", "status": 304, "headers": _without_body(headers, tag)}
-            elif unchanged:
-                message = {"type": "http.response.body", "body": b""} if not message.get("more_body") else {}
-            if message:
-                await send(message)
-
-        await self.app(scope, receive, answer)
+    Source: RFC 9110, sections 13.1.2 and 15.4.5.
+    """
+    headers = MutableHeaders(raw=start["headers"])
+    tag = _known_tag(known, headers.get("etag"))
+    if start["status"] != 200 or tag is None:
+        return start
+    return {"type": "http.response.start", "status": 304, "headers": _without_body(headers, tag)}
 
 
 def tag_in_coding(tag: str, coding: str) -> str:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from service.http.state import process_of
 from service.http.watch.lookout import Look
 
-log = structlog.get_logger("reprise.health")
+log = structlog.get_logger(part="health")
 
 
 async def healthz(request: Request) -> Response:  # noqa: ARG001 -- the process answers, that is all it says

@@ -28,7 +28,7 @@ from service.rules.increases import look_again
 from service.store.pool import Connection, is_away
 from service.store.statements import Command, Many
 
-log = structlog.get_logger("reprise.alerts")
+log = structlog.get_logger(part="alerts")
 
 BATCH: Final = 50
 """How many subscriptions one transaction looks at: each takes a few reads."""

@@ -1,0 +1,219 @@
+"""The line: a request from its first byte to the end of its answer, on one screen, in the order in which it happens.
+
+Pure ASGI, and in the caller's task: the endpoint keeps its connections there. Only what a request asks for is done:
+codings where it takes one, cross-origin headers where it comes from a page, the body where it has one.
+"""
+
+from __future__ import annotations
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette_compress import CompressMiddleware
+
+from service import correlation
+from service.errors import ApiError
+from service.http import hearing, problems
+from service.http.api.conditions import not_modified, tag_in_coding
+from service.http.bodies import Body
+from service.http.exchange import Exchange, begin
+from service.http.hearing import Heard
+from service.http.proxies import Proxies
+from service.http.watch import metrics
+from service.settings import Settings
+
+METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
+"""What pages of other origins may ask."""
+ASKED = (
+    "Accept", "Authorization", "baggage", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Prefer",
+    "traceparent", "tracestate", "X-Cart-Session", "X-HTTP-Method-Override", "X-Request-Id",
+)  # fmt: skip
+"""The headers that such pages may send."""
+TOLD = (
+    "Accept-Patch", "Accept-Post", "Allow", "ETag", "Idempotency-Replayed", "Link", "Location", "Preference-Applied",
+    "RateLimit", "RateLimit-Policy", "Retry-After", "Server-Timing", "traceparent", "Vary", "X-RateLimit-Limit",
+    "X-RateLimit-Remaining", "X-Request-Id",
+)  # fmt: skip
+"""The headers of an answer that such pages may read."""
+
+_ALL_METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST"
+"""What a request about the server as a whole is told (RFC 9110, section 9.3.7)."""
+_ABOUT_THE_SERVER = Response(status_code=204, headers={"Allow": _ALL_METHODS})
+_ANSWER = "reprise.answer"
+_LEFT = 499
+"""The status that nginx gives a client that has left."""
+
+log = structlog.get_logger(part="http")
+
+
+class Line:
+    """Everything between the server and the routes."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._proxies = Proxies(settings.proxies)
+        self._most_of_a_body = settings.max_body_bytes
+        self._cors = CORSMiddleware(
+            app,
+            allow_origins=settings.origins,
+            allow_methods=METHODS,
+            allow_headers=ASKED,
+            expose_headers=TOLD,
+        )
+        # Low levels: large answers are compressed between two other requests, and these cost a tenth for a tenth more.
+        self._coded = CompressMiddleware(self._run, zstd_level=1, brotli_quality=1, gzip_level=1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        heard = hearing.hear(scope["headers"])
+        self._proxies.look_behind(scope, heard)
+        exchange = begin(scope, Exchange(hearing.request_id(heard)))
+        trace_id, span = hearing.trace(heard)
+        hearing.without_trailing_slash(scope)
+        method = scope["method"]
+        body = Body(heard, receive, self._most_of_a_body)
+        answer = _Answer(scope, send, cors=self._cors, heard=heard, exchange=exchange, span=span, body=body)
+        scope[_ANSWER] = answer
+        before = correlation.request_id.set(exchange.request_id)
+        try:
+            if method == "OPTIONS" and b"origin" in heard and b"access-control-request-method" in heard:
+                preflight = self._cors.preflight_response(request_headers=Headers(scope=scope))
+                await preflight(scope, receive, answer.told)
+            elif b"accept-encoding" in heard:
+                await self._coded(scope, receive, answer.send)
+            else:
+                await self._run(scope, receive, answer.send)
+        finally:
+            if exchange.end_turn is not None:
+                exchange.end_turn()
+            correlation.request_id.reset(before)
+            milliseconds = exchange.timing.total
+            metrics.count(scope, method, answer.status, milliseconds / 1000)
+            log.info(
+                "request",
+                method=method,
+                path=problems.loggable(scope["path"]),
+                status=answer.status,
+                milliseconds=round(milliseconds, 2),
+                request_id=exchange.request_id,
+                trace_id=trace_id,
+            )
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a route answer, or tell what is wrong.
+
+        An error after the answer has begun is raised again: the server then cuts the connection. A client that has left
+        is told nothing.
+        """
+        answer: _Answer = scope[_ANSWER]
+        answer.coded = send
+        try:
+            hearing.check(scope, answer.heard)
+            hearing.override(scope, answer.heard)
+            await (_ABOUT_THE_SERVER if scope["path"] == "*" else self._app)(scope, answer.body.receive, answer.first)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            if not isinstance(error, ApiError | HTTPException):
+                path = problems.loggable(scope["path"])
+                log.exception("accident", request_id=answer.exchange.request_id, path=path)
+            if answer.begun:
+                raise
+            await problems.answer(Request(scope, receive), error)(scope, receive, answer.first)
+
+
+class _Answer:
+    """An answer on its way: from the route (`first`), through a content coding if there is one, to the server."""
+
+    __slots__ = (
+        "_cors", "_scope", "_send", "_span", "_unchanged", "begun", "body", "coded", "exchange", "heard", "status",
+    )  # fmt: skip
+
+    coded: Send
+
+    def __init__(
+        self,
+        scope: Scope,
+        send: Send,
+        *,
+        cors: CORSMiddleware,
+        heard: Heard,
+        exchange: Exchange,
+        span: str,
+        body: Body,
+    ) -> None:
+        self._cors, self._scope, self._span, self._send = cors, scope, span, send
+        self.heard, self.exchange, self.body = heard, exchange, body
+        self.begun = self._unchanged = False
+        self.status = _LEFT
+
+    async def first(self, message: Message) -> None:
+        """What the route sends: 304 in its place where the client has the representation."""
+        if message["type"] == "http.response.start":
+            self.begun = True
+            if self.body.is_coming:
+                await self.body.discard()
+            if b"if-none-match" in self.heard and self._scope["method"] in ("GET", "HEAD"):
+                message = not_modified([self.heard[b"if-none-match"].decode("latin-1")], message)
+                self._unchanged = message["status"] == 304
+        elif self._unchanged:
+            if message.get("more_body"):
+                return
+            message = {"type": "http.response.body", "body": b""}
+        await self.coded(message)
+
+    async def send(self, message: Message) -> None:
+        """What a content coding has made of it: with a tag of its own, and what pages of other origins need."""
+        if message["type"] == "http.response.start":
+            from_a_page = b"origin" in self.heard
+            message["headers"] = _finished([*message["headers"]], from_a_page=from_a_page)
+            if from_a_page:
+                await self._cors.send(message, send=self.told, request_headers=Headers(scope=self._scope))
+                return
+        await self.told(message)
+
+    async def told(self, message: Message) -> None:
+        """What the server is told: with the request's id, its trace, where its time went and what is left of a limit.
+
+        HEAD is answered as GET without its body.
+        """
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            exchange = self.exchange
+            exchange.timing.mark("render")
+            message["headers"] += [
+                (b"x-request-id", exchange.request_id.encode()),
+                (b"traceparent", self._span.encode()),
+                (b"server-timing", exchange.timing.header.encode()),
+            ]
+            if exchange.allowance is not None:
+                counted = exchange.allowance.headers.items()
+                message["headers"] += [(name.lower().encode(), value.encode()) for name, value in counted]
+        elif self._scope["method"] == "HEAD" and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await self._send(message)
+
+
+def _finished(headers: list[tuple[bytes, bytes]], *, from_a_page: bool) -> list[tuple[bytes, bytes]]:
+    """Headers that say what the answer depends on, with the tag of the coding that it is sent in: `"...--gzip"`."""
+    places = {name: place for place, (name, _) in enumerate(headers) if name in (b"etag", b"vary", b"content-encoding")}
+    tag, coding, vary = places.get(b"etag"), places.get(b"content-encoding"), places.get(b"vary")
+    if tag is not None and coding is not None:
+        headers[tag] = (b"etag", tag_in_coding(headers[tag][1].decode(), headers[coding][1].decode()).encode())
+    words = [] if vary is None else [headers[vary][1]]
+    if not words or b"accept-encoding" not in words[0].lower():
+        words.append(b"Accept-Encoding")
+    if not from_a_page:
+        words.append(b"Origin")
+    if vary is None:
+        headers.append((b"vary", b", ".join(words)))
+    else:
+        headers[vary] = (b"vary", b", ".join(words))
+    return headers
