@@ -50,6 +50,15 @@ class _Copied:
     )
 
 
+class _Lenient:
+    """What runs of subscriptions show beyond Commerce Layer's."""
+
+    outcomes = JsonList(
+        harmless=True,
+        doc="Which items were left out or reduced, by the subscription's `unavailable_policy`; null when none was.",
+    )
+
+
 class OrderFactory(Standard, _Copied):
     """A copy of an order, of either kind. Read-only: each is also found under the type that its `kind` names."""
 
@@ -95,7 +104,7 @@ class OrderCopy(Standard, _Copied):
         internal = dict.fromkeys((*_OF_WORKERS, *_OF_RECURRING_COPIES), HARMLESS)
 
 
-class RecurringOrderCopy(Standard, _Copied):
+class RecurringOrderCopy(Standard, _Lenient, _Copied):
     """One run of an order subscription: a new order made of its source order, in the background."""
 
     source_order = ToOne("orders", write=Write.CREATE, required=True, doc="The source order of the subscription.")
@@ -106,11 +115,6 @@ class RecurringOrderCopy(Standard, _Copied):
         write=Write.CREATE,
         required=True,
         doc="The subscription to run; its items are what is ordered.",
-    )
-
-    outcomes = JsonList(
-        harmless=True,
-        doc="Which items were left out or reduced, by the subscription's `unavailable_policy`; null when none was.",
     )
 
     class Meta:
