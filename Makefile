@@ -30,18 +30,19 @@ NODE_MODULES := tests/clients/node_modules/.package-lock.json
 
 # Generated files that a command of ours prints, and which. The recorded examples are never twice the same: a test compares
 # their shape.
-PRINTED := openapi.yaml docs/reference/conformance.md docs/reference/personal-data.md docs/reference/resources.md
+PRINTED := openapi.yaml docs/reference/conformance.md docs/reference/personal-data.md docs/reference/resources.md docs/reference/states.md
 PRINTER_openapi.yaml := service openapi
 PRINTER_docs/reference/conformance.md := tests.spec.conformance
 PRINTER_docs/reference/personal-data.md := tests.docs.personal_data
 PRINTER_docs/reference/resources.md := tests.docs.resources
+PRINTER_docs/reference/states.md := tests.docs.states
 
 CHECKS := check-lint check-format check-types check-imports check-sql check-migrations check-generated check-contract
 
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test coverage matrix contract chaos year bench bench-copies browser screenshots verify $(CHECKS) format \
+.PHONY: help run test coverage matrix contract chaos year bench bench-copies browser proxies screenshots verify $(CHECKS) format \
 	new generated openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -86,6 +87,12 @@ browser: ## install the Chromium that the tests of the pages open (Debian, Ubunt
 		|| { command -v apt-get > /dev/null && sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
 			&& $$sudo apt-get install --yes --no-install-recommends chromium fonts-liberation; } \
 		|| { echo "Install Chromium or Google Chrome with your system's packages, so that it is on the PATH." >&2; exit 1; }
+
+proxies: ## install the nginx and Caddy that the tests of their configurations run (Debian, Ubuntu); elsewhere they are skipped
+	@command -v apt-get > /dev/null || { echo "Install nginx and Caddy with your system's packages." >&2; exit 1; }
+	@{ test -x /usr/sbin/nginx && command -v caddy > /dev/null; } \
+		|| { sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
+			&& $$sudo apt-get install --yes --no-install-recommends nginx-light caddy; }
 
 screenshots: $(VENV)/dev.stamp browser ## picture every page, on phone and desktop, light and dark, into build/screenshots
 	@rm -rf build/screenshots && mkdir -p build/screenshots

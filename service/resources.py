@@ -40,6 +40,7 @@ from service.operations.subscriptions.order_subscriptions import OrderSubscripti
 from service.operations.tenant.stores import Stores
 from service.operations.tenant.test_clocks import TestClocks
 from service.principal import Principal
+from service.rules import verbs
 
 METHOD_CODES: dict[str, Code] = {"PATCH": "update", "POST": "add", "DELETE": "remove"}
 """What the methods of a relationship's own URL do, in the words of Atomic Operations."""
@@ -188,6 +189,8 @@ RESOURCES: dict[str, Entry] = {
         _line("events", "store_profile"),
     )
 }
+
+verbs.check({type_: entry.resource.triggers for type_, entry in RESOURCES.items()})
 
 
 @cache

@@ -5,9 +5,9 @@ Messages are kept in `errors_log` and shown to people: Commerce Layer's words wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from service.rules.verbs import transitions
 from service.texts import Phrase
 
 OPEN_ORDERS = frozenset({"draft", "pending"})
@@ -16,32 +16,10 @@ OPEN_ORDERS = frozenset({"draft", "pending"})
 Messages = dict[str, list[str]]
 """What is wrong, by attribute or relationship: the shape of `errors_log`."""
 
-ORDER_TRANSITIONS: Mapping[str, frozenset[str]] = {
-    "draft": frozenset({"pending", "cancelled"}),
-    "pending": frozenset({"draft", "placing", "placed", "cancelled"}),
-    "placing": frozenset({"pending", "placed"}),
-    "placed": frozenset({"approved", "cancelled"}),
-    "approved": frozenset({"cancelled"}),
-    "cancelled": frozenset(),
-}
-"""Order status -> those that may follow. A draft becomes pending first; what is being placed can't be cancelled."""
-
 SUBSCRIPTIONS_THAT_RUN = frozenset({"active", "inactive"})
 """Subscription statuses in which a copy may be made by hand; the schedule runs active ones only."""
 
-_OPEN = frozenset({"draft", "active", "inactive"})
-
-SUBSCRIPTION_VERBS: Mapping[str, frozenset[str]] = {
-    "activate": _OPEN,
-    "deactivate": frozenset({"active", "inactive"}),
-    "cancel": _OPEN | {"cancelled"},
-    "unpark": SUBSCRIPTIONS_THAT_RUN,
-    "pause_until": SUBSCRIPTIONS_THAT_RUN,
-    "resume": SUBSCRIPTIONS_THAT_RUN,
-    "skip_next": SUBSCRIPTIONS_THAT_RUN,
-    "run_now": SUBSCRIPTIONS_THAT_RUN,
-}
-"""Verb -> the statuses in which a subscription may be told so; one that is so already is left as it is."""
+_ORDERS = transitions("orders")
 
 BLANK = Phrase("can't be blank")
 UNAVAILABLE = Phrase("is no longer available")
@@ -49,7 +27,7 @@ UNAVAILABLE = Phrase("is no longer available")
 
 def refused(current: str, wanted: str) -> str | None:
     """Why an order can't go from one status to another, or None when it can."""
-    if wanted in ORDER_TRANSITIONS[current]:
+    if wanted in _ORDERS[current]:
         return None
     return Phrase("cannot transition from {current} to {wanted}", current=current, wanted=wanted)
 

@@ -10,7 +10,7 @@ import pytest
 from service import clock
 from service.operations.subscriptions import sweep
 from service.principal import Store
-from service.rules.states import SUBSCRIPTION_VERBS
+from service.rules.verbs import VERBS
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.factories import Line
@@ -83,7 +83,7 @@ async def test_one_that_its_order_does_not_activate_starts_when_it_is_told(api: 
 
 @pytest.mark.rule("FM-76")
 @pytest.mark.parametrize("status", STATUSES)
-@pytest.mark.parametrize("verb", SUBSCRIPTION_VERBS)
+@pytest.mark.parametrize("verb", VERBS["order_subscriptions"])
 async def test_every_verb_in_every_status_is_either_done_or_refused(
     *, api: Api, order_id: str, connection: Connection, store: Store, verb: str, status: str
 ) -> None:
@@ -95,7 +95,7 @@ async def test_every_verb_in_every_status_is_either_done_or_refused(
         await tell(api, made, **{"_deactivate" if status == "inactive" else "_cancel": True})
     value = said(clock.now() + 3 * DAY) if verb == "pause_until" else True
     answer = await api.update("order_subscriptions", made["id"], {f"_{verb}": value})
-    if status in SUBSCRIPTION_VERBS[verb]:
+    if status in VERBS["order_subscriptions"][verb].sources:
         assert answer.status_code == 200, answer.text
     else:
         assert answer.status_code == 409

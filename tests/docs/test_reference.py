@@ -18,7 +18,7 @@ from service.operations.generic.batches import MOST_SECONDS
 from service.principal import SCOPES
 from service.resources import RESOURCES
 from service.settings import Settings
-from tests.docs import personal_data, resources
+from tests.docs import personal_data, resources, states
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -81,6 +81,10 @@ def test_every_command_and_its_options() -> None:
 def test_every_resource_type() -> None:
     assert list(sections("resources.md")) == list(RESOURCES)
     assert (REFERENCE / "resources.md").read_text() == resources.page(), "run `make docs`"
+
+
+def test_every_verb() -> None:
+    assert (REFERENCE / "states.md").read_text() == states.page(), "run `make docs`"
 
 
 def test_every_mark() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from service.rules.states import ORDER_TRANSITIONS, Checkout, Method, placing_problems, refused, resting
+from service.rules.states import Checkout, Method, placing_problems, refused, resting
+from service.rules.verbs import transitions
 
-STATUSES = tuple(ORDER_TRANSITIONS)
+STATUSES = tuple(transitions("orders"))
 LEGAL = {
     ("draft", "pending"),
     ("draft", "cancelled"),

@@ -19,6 +19,9 @@ from service.operations.subscriptions import ledgers, sweep
 from service.rules.rescheduling import Conflicting
 from service.rules.schedule import NotMovable, move
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN
+from service.rules.verbs import VERBS
+
+_VERBS: Final = VERBS["occurrences"]
 
 
 class Occurrences(Writer):
@@ -40,13 +43,13 @@ class Occurrences(Writer):
         if change.sets("scheduled_at") and over:
             change.problems.append(_over(change.draft.pointer("scheduled_at")))
             return
-        if skip and status == "planned":
-            change.columns |= {"status": "skipped", "reason": "asked"}
+        if skip and status in _VERBS["skip"].sources:
+            change.columns |= {"status": _VERBS["skip"].target, "reason": "asked"}
             change.happened.append("skip")
-        elif unskip and status == "skipped":
+        elif unskip and status in _VERBS["unskip"].sources:
             if change.before["scheduled_at"] <= change.at:
                 change.problems.append(_over("/data/attributes/_unskip"))
-            change.columns |= {"status": "planned", "reason": None}
+            change.columns |= {"status": _VERBS["unskip"].target, "reason": None}
             change.happened.append("unskip")
         if change.sets("scheduled_at"):
             change.columns["reason"] = "moved"
@@ -72,7 +75,7 @@ class Occurrences(Writer):
         """Let a failed occurrence run again."""
         status, of, pointer = change.value("status"), change.whole["status"], "/data/attributes/_retry"
         most = change.whole["max_occurrences"]
-        if status != "failed":
+        if status not in _VERBS["retry"].sources:
             change.problems.append(
                 InvalidState("The occurrence is {status}: it can't be retried.", status=status, pointer=pointer)
             )
@@ -85,7 +88,7 @@ class Occurrences(Writer):
                 InvalidState("The subscription has run {most} times, as often as it may.", most=most, pointer=pointer)
             )
         else:
-            change.columns["status"] = "due"
+            change.columns["status"] = _VERBS["retry"].target
             change.happened.append("retry")
 
     def _decide(self, change: Change) -> None:
@@ -94,7 +97,7 @@ class Occurrences(Writer):
             if not change.draft.triggers.get(f"_{verb}", False):
                 continue
             status, pointer = change.value("status"), f"/data/attributes/_{verb}"
-            if status != "held":
+            if status not in _VERBS[verb].sources:
                 problem = InvalidState(
                     "The occurrence is {status}: it needs no approval.", status=status, pointer=pointer
                 )
@@ -136,7 +139,10 @@ def _end_of_approval(change: Change) -> datetime:
 
 
 _DECISIONS: Final[Mapping[str, Callable[[Change], dict[str, Any]]]] = {
-    "approve": lambda change: {"status": "due", "approved_amount_cents": change.before["held_amount_cents"]},
-    "reject": lambda _: {"status": "skipped", "reason": "rejected"},
+    "approve": lambda change: {
+        "status": _VERBS["approve"].target,
+        "approved_amount_cents": change.before["held_amount_cents"],
+    },
+    "reject": lambda _: {"status": _VERBS["reject"].target, "reason": "rejected"},
 }
 """What is decided about a held occurrence -> the columns that it sets. Sent both, the second finds nothing held."""

@@ -30,7 +30,8 @@ from service.principal import Store
 from service.rules.recurrence import UNCOUNTABLE, FrequencyError, check_frequency
 from service.rules.rescheduling import Conflicting, Rescheduled, reschedule
 from service.rules.schedule import Advance, NotMovable, Standing
-from service.rules.states import SUBSCRIPTION_VERBS, SUBSCRIPTIONS_THAT_RUN
+from service.rules.states import SUBSCRIPTIONS_THAT_RUN
+from service.rules.verbs import VERBS
 from service.store.pool import Connection
 from service.texts import Either
 from sql import queries
@@ -145,7 +146,7 @@ class OrderSubscriptions(Writer):
     def _do(self, change: Change, verb: str) -> None:
         """Note what a verb changes. One that finds everything as it wants it changes nothing."""
         status = change.value("status")
-        allowed = SUBSCRIPTION_VERBS[verb]
+        allowed = VERBS["order_subscriptions"][verb].sources
         if status not in allowed:
             change.problems.append(
                 InvalidState(
@@ -292,7 +293,7 @@ def _moves(change: Change) -> bool:
 
 def _asked(change: Change) -> list[str]:
     """The verbs that were sent, without their underscore, in the order of the table."""
-    return [verb for verb in SUBSCRIPTION_VERBS if change.draft.triggers.get(f"_{verb}", False)]
+    return [verb for verb in VERBS["order_subscriptions"] if change.draft.triggers.get(f"_{verb}", False)]
 
 
 async def _check_extra_run(change: Change) -> None:

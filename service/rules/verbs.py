@@ -1,0 +1,183 @@
+"""What can be done to a resource: the verbs of each type, as tables.
+
+A verb is a trigger of its Schema without the underscore: from which statuses it leads to which, who may say it, what it
+does and which event tells of it. What the service does by itself is a `Move`. The statuses of a type are those that its
+column is allowed to hold; `docs/reference/states.md` shows them. A trigger without a row here keeps the service from
+starting (`check`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+Who = Literal["customers", "integrations"]
+"""Who may say a verb: customers of their own resources, and integrations; or integrations only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb: the statuses from which it is done, the one that it leads to (None: it stays), and what it does.
+
+    A type without statuses has none of them. `event` is the last part of the event's name.
+    """
+
+    sources: frozenset[str]
+    target: str | None
+    effect: str
+    event: str
+    who: Who = "customers"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A change of status that the service makes by itself, and when it does so."""
+
+    source: str
+    target: str
+    when: str
+
+
+def _verb(sources: str, target: str | None, effect: str, event: str, who: Who = "customers") -> Verb:
+    return Verb(frozenset(sources.split()), target, effect, event, who)
+
+
+VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
+    "orders": {
+        "place": _verb("pending", "placed", "Check everything, take the stock, ask the gateway.", "place"),
+        "cancel": _verb("draft pending placed approved", "cancelled", "End it, and give its stock back.", "cancel"),
+        "approve": _verb("placed", "approved", "Accept it.", "approve", "integrations"),
+        "refresh_prices": _verb("draft pending", None, "Take today's prices over.", "update"),
+        "create_subscriptions": _verb(
+            "placed approved", None, "Make the subscriptions that its lines ask for.", "create_subscriptions"
+        ),
+    },
+    "order_subscriptions": {
+        "activate": _verb("draft active inactive", "active", "Begin, or go on after a deactivation.", "activate"),
+        "deactivate": _verb("active inactive", "inactive", "Stop until it is activated again.", "deactivate"),
+        "cancel": _verb("draft active inactive cancelled", "cancelled", "Stop for good.", "cancel"),
+        "unpark": _verb("active inactive", None, "Take it into the schedule again.", "unpark", "integrations"),
+        "pause_until": _verb("active inactive", None, "Leave out all runs before an instant.", "pause_until"),
+        "resume": _verb("active inactive", None, "End the pause now.", "resume"),
+        "skip_next": _verb("active inactive", None, "Leave the next run out.", "skip_next"),
+        "run_now": _verb("active inactive", None, "Run once at once, outside of the schedule.", "run_now"),
+    },
+    "occurrences": {
+        "skip": _verb("planned", "skipped", "Leave it out.", "skip"),
+        "unskip": _verb("skipped", "planned", "Let it run after all.", "unskip"),
+        "approve": _verb("held", "due", "Let it run at what it was held at.", "approve"),
+        "reject": _verb("held", "skipped", "Leave it out, since it costs too much.", "reject"),
+        "retry": _verb("failed", "due", "Run it again at once.", "retry"),
+    },
+    "order_subscription_items": {
+        "reprice": _verb("", None, "Take today's price over.", "update", "integrations"),
+    },
+    "customers": {"erase": _verb("", None, "Forget who it was.", "erase", "integrations")},
+    "repeat_links": {
+        "revoke": _verb("", None, "Make it work no more.", "revoke"),
+        "rotate": _verb("", None, "Give it another URL.", "rotate"),
+    },
+    "test_clocks": {
+        "advance_to": _verb("ready", "advancing", "Go on to an instant.", "advance", "integrations"),
+    },
+}
+"""Type -> verb -> what it does. One that finds everything as it would leave it changes nothing."""
+
+MOVES: Final[Mapping[str, tuple[Move, ...]]] = {
+    "orders": (
+        Move("draft", "pending", "it has a customer and a line"),
+        Move("pending", "draft", "it has lost its customer, or its last line"),
+        Move("pending", "placing", "its gateway is asked"),
+        Move("placing", "placed", "it is paid"),
+        Move("placing", "pending", "its payment is refused"),
+    ),
+    "order_subscriptions": (Move("draft", "active", "its source order is placed"),),
+    "occurrences": (
+        Move("planned", "due", "its time has come"),
+        Move("planned", "skipped", "its time has come in a pause, after an end, or its subscription is cancelled"),
+        Move("planned", "missed", "its time has come, and another is run for it"),
+        Move("due", "claimed", "a worker takes it up"),
+        Move("due", "skipped", "its subscription is cancelled"),
+        Move("claimed", "completed", "its order is made"),
+        Move("claimed", "failed", "its order can't be made"),
+        Move("claimed", "held", "it would cost more than its subscription allows"),
+        Move("claimed", "skipped", "its subscription is cancelled"),
+        Move("held", "missed", "the next one comes up"),
+        Move("held", "skipped", "its subscription is cancelled"),
+    ),
+    "order_factories": (
+        Move("pending", "in_progress", "a worker takes it up"),
+        Move("in_progress", "pending", "the worker gives it back"),
+        Move("in_progress", "completed", "its order is made"),
+        Move("in_progress", "failed", "its order can't be made"),
+        Move("in_progress", "aborted", "its order would cost more than its subscription allows"),
+        Move("pending", "aborted", "its subscription is cancelled"),
+    ),
+    "carts": (
+        Move("active", "converted", "an order is made of it"),
+        Move("active", "abandoned", "another one takes its place, or its customer is forgotten"),
+    ),
+    "test_clocks": (Move("advancing", "ready", "it has reached its goal"),),
+}
+"""Type -> what happens to its status without anybody saying so."""
+
+WORDS: Final[Mapping[str, frozenset[str]]] = {
+    "orders": frozenset(
+        {
+            "_payment_source_token",
+            "_save_payment_source_to_customer_wallet",
+            "_save_payment_source_to_order_subscription",
+            "_due_amount_cents",
+            "_repeat_link_factor",
+        }
+    ),
+    "order_subscriptions": frozenset({"allow_duplicate"}),
+    "customer_payment_sources": frozenset({"payment_source_token", "customer_token"}),
+    "stores": frozenset({"_gateway_secret"}),
+    "tokens": frozenset({"expires_in"}),
+}
+"""Type -> attributes that are sent and not kept, and no verbs: they say more of one, or of what is made."""
+
+TAGGING: Final = frozenset({"_add_tags", "_remove_tags"})
+"""The same, of every type with tags."""
+
+
+def transitions(type_: str) -> Mapping[str, frozenset[str]]:
+    """Status -> those that may follow, by a verb or by itself."""
+    found: dict[str, set[str]] = {}
+    for source, target, _ in edges(type_):
+        found.setdefault(source, set()).add(target)
+        found.setdefault(target, set())
+    return {status: frozenset(after) for status, after in found.items()}
+
+
+def edges(type_: str) -> Iterator[tuple[str, str, str]]:
+    """Every change of a type's status: from, to, and the verb or when it happens."""
+    for name, verb in VERBS.get(type_, {}).items():
+        if verb.target is not None:
+            yield from ((source, verb.target, f"_{name}") for source in sorted(verb.sources - {verb.target}))
+    for move in MOVES.get(type_, ()):
+        yield move.source, move.target, move.when
+
+
+class Trigger(Protocol):
+    """What a Schema says of a trigger."""
+
+    @property
+    def guarded(self) -> bool:
+        """Whether only integrations may send it."""
+
+
+def check(triggers: Mapping[str, Mapping[str, Trigger]]) -> None:
+    """Compare the tables with the triggers of each type's Schema. Raises TypeError naming what doesn't fit."""
+    for type_, declared in triggers.items():
+        verbs = {f"_{name}": verb for name, verb in VERBS.get(type_, {}).items()}
+        words = WORDS.get(type_, frozenset()) | TAGGING
+        if missing := declared.keys() - verbs.keys() - words:
+            raise TypeError(f"{type_}: {', '.join(sorted(missing))} has no row in service/rules/verbs.py.")
+        if unknown := verbs.keys() - declared.keys():
+            raise TypeError(f"{type_}: service/rules/verbs.py has {', '.join(sorted(unknown))}, its Schema has not.")
+        for name, verb in verbs.items():
+            if declared[name].guarded and verb.who != "integrations":
+                raise TypeError(f"{type_}: {name} is for integrations only, service/rules/verbs.py says otherwise.")
