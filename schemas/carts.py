@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from schemas.conditions import Empty
-from schemas.fields import SECRET, Mark, Personal, Write
+from schemas.fields import HARMLESS, SECRET, Mark, Personal, Write
 from schemas.kinds import (
     Boolean,
     Cents,
@@ -87,7 +87,11 @@ class Cart(Standard):
         # Guests may say who they are. Who a customer is, or whose order a link repeats, they aren't told.
         unmasked = (Empty("customer"), Empty("repeat_link"))
         # The session is a credential, the browser tells carts of one repeat link apart.
-        internal: ClassVar = {"session": SECRET, "browser": Mark(Personal.DEVICE, secret=True)}
+        internal: ClassVar = {
+            "session": SECRET,
+            "browser": Mark(Personal.DEVICE, secret=True),
+            "filled_version": HARMLESS,
+        }
 
 
 class CartItem(Standard):

@@ -23,6 +23,7 @@ create table carts (
     customer_payment_source_id text collate "C",
     repeat_link_id text collate "C",
     browser text,
+    filled_version bigint,
     tax_included boolean not null default true,
     subtotal_amount_cents bigint not null default 0,
     shipping_amount_cents bigint not null default 0,

@@ -304,3 +304,132 @@ async def test_coupons_in_batches_are_counted_too(api: Api, connection: Connecti
         answers.append(await api.send("POST", "operations", document, Accept=atomic, **{"Content-Type": atomic}))
     assert [answer.status_code for answer in answers] == [422] * guessing.COUPONS.free + [429]
     assert pointers(answers[0]) == ["/atomic:operations/0/data/attributes/coupon_code"]
+
+
+async def bought(connection: Connection, store: Store, **columns: Any) -> tuple[factories.Sku, str]:
+    """A mug of 10.00 that a customer bought one of, as order X, to be proven by postal code; the customer's id."""
+    await connection.execute("update stores set repeat_link_factor = 'zip_code' where store_id = $1", store.id)
+    mug = await factories.sku(connection, store, price=1000, name="Mug", **columns)
+    customer_id = await factories.customer(connection, store)
+    await factories.full_order(connection, store, [Line(mug)], code="X", customer_id=customer_id)
+    return mug, customer_id
+
+
+async def previewed(client: httpx2.AsyncClient, url: str) -> Any:
+    """What the API shows of the order behind a link's URL."""
+    token = url.partition("token=")[2].partition("&")[0]
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/vnd.api+json"}
+    answer = await client.get("/api/repeat_link_preview", headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"]["attributes"]
+
+
+@pytest.mark.rule("FM-89")
+async def test_a_link_is_priced_for_its_buyer_from_the_page_to_the_order(
+    client: httpx2.AsyncClient, app: Starlette, connection: Connection, store: Store
+) -> None:
+    mug, customer_id = await bought(connection, store)
+    group = await factories.insert(connection, "customer_groups", store, name="Trade")
+    await connection.execute(
+        "update customers set customer_group_id = $3 where store_id = $1 and id = $2", store.id, customer_id, group
+    )
+    values = {"sku_id": mug.id, "customer_group_id": group, "currency_code": "EUR", "amount_cents": 800}
+    await factories.insert(connection, "prices", store, **values)
+    url = await url_of(app, connection, store, "X")
+    page = await show(client, url)
+    assert "Products €8.00" in page.text
+    assert (await previewed(client, url))["total_amount_cents"] == 800 + 495
+    assert (await submit(client, page.fields)).status_code == 303
+    (cart,) = await carts(connection, store)
+    assert cart["total_amount_cents"] == 800 + 495
+    zip_code = await connection.fetchval("select zip_code from addresses where store_id = $1 limit 1", store.id)
+    holder = {"X-Cart-Session": f"{store.id}.{cart['session']}", "Content-Type": "application/vnd.api+json"}
+    document = {
+        "data": {
+            "type": "orders",
+            "attributes": {"_repeat_link_factor": zip_code},
+            "relationships": {"cart": {"data": {"type": "carts", "id": cart["id"]}}},
+        }
+    }
+    order = await client.post("/api/orders", json=document, headers=holder)
+    assert order.status_code == 201, order.text
+    assert order.json()["data"]["attributes"]["total_amount_cents"] == 800 + 495
+    placing = {"data": {"type": "orders", "id": order.json()["data"]["id"], "attributes": {"_place": True}}}
+    answer = await client.patch(f"/api/orders/{placing['data']['id']}", json=placing, headers=holder)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.rule("FM-90")
+@pytest.mark.parametrize(("included", "total", "tax"), [(False, 1210 + 495, 210), (True, 1000 + 495, 174)])
+async def test_the_total_is_what_will_be_paid_and_tax_has_a_line(
+    client: httpx2.AsyncClient,
+    app: Starlette,
+    connection: Connection,
+    store: Store,
+    *,
+    included: bool,
+    total: int,
+    tax: int,
+) -> None:
+    await connection.execute("update stores set prices_include_tax = $2 where store_id = $1", store.id, included)
+    await bought(connection, store, tax_rate="0.21")
+    url = await url_of(app, connection, store, "X")
+    page = await show(client, url)
+    assert f"Total €{total / 100:.2f}" in page.text
+    assert (f"Tax, included €{tax / 100:.2f}" if included else f"Tax €{tax / 100:.2f}") in page.text
+    shown = await previewed(client, url)
+    assert (shown["total_amount_cents"], shown["total_tax_amount_cents"]) == (total, tax)
+    assert shown["tax_included"] is included
+    assert (await submit(client, page.fields)).status_code == 303
+    (cart,) = await carts(connection, store)
+    checkout = await show(client, f"/demo/checkout?store={store.id}&session={cart['session']}")
+    assert f"Total €{total / 100:.2f}" in checkout.text
+
+
+@pytest.mark.rule("FM-95")
+async def test_a_second_press_brings_an_untouched_cart_to_today(
+    client: httpx2.AsyncClient, app: Starlette, connection: Connection, store: Store
+) -> None:
+    mug, _ = await bought(connection, store)
+    url = await url_of(app, connection, store, "X")
+    assert (await submit(client, (await show(client, url)).fields)).status_code == 303
+    (first,) = await carts(connection, store)
+    await connection.execute("delete from cart_items where store_id = $1", store.id)
+    await factories.set_price(connection, store, mug, 3000)
+    page = await show(client, url)
+    assert "Total €34.95" in page.text
+    assert (await submit(client, page.fields)).status_code == 303
+    (second,) = await carts(connection, store)
+    assert (second["id"], second["total_amount_cents"]) == (first["id"], 3000 + 495)
+
+
+@pytest.mark.rule("FM-95")
+async def test_a_second_press_reprices_a_cart_that_was_changed_and_keeps_what_is_in_it(
+    client: httpx2.AsyncClient, app: Starlette, connection: Connection, store: Store
+) -> None:
+    mug, _ = await bought(connection, store)
+    url = await url_of(app, connection, store, "X")
+    assert (await submit(client, (await show(client, url)).fields)).status_code == 303
+    (cart,) = await carts(connection, store)
+    holder = {"X-Cart-Session": f"{store.id}.{cart['session']}", "Content-Type": "application/vnd.api+json"}
+    item_id = await connection.fetchval("select id from cart_items where store_id = $1", store.id)
+    document = {"data": {"type": "cart_items", "id": item_id, "attributes": {"quantity": 3}}}
+    assert (await client.patch(f"/api/cart_items/{item_id}", json=document, headers=holder)).status_code == 200
+    await factories.set_price(connection, store, mug, 2000)
+    assert (await submit(client, (await show(client, url)).fields)).status_code == 303
+    (again,) = await carts(connection, store)
+    assert (again["id"], again["total_amount_cents"]) == (cart["id"], 3 * 2000 + 495)
+
+
+@pytest.mark.rule("FM-102")
+@pytest.mark.parametrize(("price", "struck"), [(3000, False), (500, True)])
+async def test_only_a_price_that_fell_is_struck_through(
+    client: httpx2.AsyncClient, app: Starlette, connection: Connection, store: Store, *, price: int, struck: bool
+) -> None:
+    mug, _ = await bought(connection, store)
+    await factories.set_price(connection, store, mug, price)
+    page = await show(client, await url_of(app, connection, store, "X"))
+    assert ("s" in page.tags) is struck
+    assert f"Before: €10.00 Now: €{price / 100:.2f}" in page.text
+    assert "Delivered to" in page.text
+    assert ", ***" in page.text, "the postal code is masked whole where it proves the customer"

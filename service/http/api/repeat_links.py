@@ -112,7 +112,7 @@ def _preview(request: Request, opened: Opened, found: Preview) -> Response:
     locale = rendering.locale
     outcomes = repeat_page.products(found.outcomes)
     statuses = [outcome.status for outcome in outcomes]
-    total, currency = found.totals.total, opened.currency_code
+    total, tax, currency = found.due, found.totals.tax, opened.currency_code
     data = {
         "type": PREVIEW,
         "id": opened.link.id,
@@ -123,6 +123,10 @@ def _preview(request: Request, opened: Opened, found: Preview) -> Response:
             "total_amount_cents": total,
             "total_amount_float": amount_float(total, currency),
             "formatted_total_amount": format_amount(total, currency, locale),
+            "tax_included": found.tax_included,
+            "total_tax_amount_cents": tax,
+            "total_tax_amount_float": amount_float(tax, currency),
+            "formatted_total_tax_amount": format_amount(tax, currency, locale),
             **{f"{status}_count": statuses.count(status) for status in ("added", "adjusted", "skipped")},
             "recipient": opened.recipient or None,
             "shipping_method_name": opened.shipping_method_name,

@@ -163,6 +163,8 @@ def _page(request: Request, opened: Opened, token: str, preview: Preview, status
         "unavailable": unavailable,
         "pictured": bool(pictures),
         "totals": preview.totals,
+        "tax_included": preview.tax_included,
+        "due": preview.due,
         "checkout": target is not None,
         "proof": PROOFS[opened.proof],
         "token": token,

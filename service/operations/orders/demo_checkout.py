@@ -100,6 +100,11 @@ class Progress:
     proof: Proof | None
     answer: str | None
 
+    @property
+    def due_amount_cents(self) -> int:
+        """What has to be paid: taxes come on top of the total unless they are in it."""
+        return self.total_amount_cents + (0 if self.tax_included else self.total_tax_amount_cents)
+
 
 async def holder(connection: Connection, store_id: int, session: str) -> Principal:
     """Who holds the session of a cart in a store in test mode. Raises NotFound when there is none."""

@@ -7,7 +7,7 @@ lines.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
@@ -134,15 +134,14 @@ async def look(connection: Connection, store: Store, wish: Wish, *, order_id: st
 
 
 async def preview(connection: Connection, store: Store, source_order_id: str, *, policy: Policy) -> list[Outcome]:
-    """What would become of each line of an order in an empty cart of nobody in particular; writes nothing.
+    """What would become of each line of an order in an empty cart; writes nothing.
 
-    Prices are those for everybody, in the order's currency. Raises NotFound for an unknown order.
+    Prices are those of the order's customer, in its currency. Raises NotFound for an unknown order.
     """
     source = await plans.source_order(connection, store, source_order_id, None, None)
     if source is None:
         raise NotFound("There is no such order.")
-    for_everybody = replace(source, customer_group_id=None)
-    catalogue = await plans.catalogue(connection, store, for_everybody, None, at=clock.now(store))
+    catalogue = await plans.catalogue(connection, store, source, None, at=clock.now(store))
     return decide(source.lines, catalogue, {}, policy)
 
 
@@ -152,7 +151,7 @@ def items_of(outcomes: Sequence[Outcome]) -> list[CartItem]:
 
 
 async def fill(connection: Connection, store: Store, cart_id: str, outcomes: Sequence[Outcome]) -> list[str | None]:
-    """Put what can be had into an active cart, and bring the cart to today's prices.
+    """Make what can be had the contents of an active cart, at today's prices.
 
     Gives the id of the cart item of each outcome, None for skipped ones. Raises NotFound for an unknown cart,
     InvalidState for one that isn't active, Invalid when it would hold too much.
@@ -161,7 +160,7 @@ async def fill(connection: Connection, store: Store, cart_id: str, outcomes: Seq
     at = clock.now(store)
     wanted = [outcome.item.sku_id for outcome in outcomes if outcome.item is not None]
     catalogue = await contents.catalogue(connection, store, cart, wanted, at=at)
-    items, ids = plans.merge(cart.items, outcomes)
+    items, ids = plans.merge(cart.items, outcomes, replacing=True)
     await contents.save(connection, store, cart, items, catalogue, at=at)
     return ids
 

@@ -49,7 +49,7 @@ class Opened:
 
     `recipient` is masked. `checkout_url` is the store's template with `{session}`, None when it has none. Methods of
     shipping and payment are those of the order that the store still offers. `proof` is how whoever orders shows to be
-    the order's customer, None when only the shop can order it again.
+    the order's customer, None when only the shop can order it again. Prices are those of that customer's group.
     """
 
     link: RepeatLink
@@ -66,6 +66,7 @@ class Opened:
     payment_method_id: str | None
     payment_method_name: str | None
     proof: Proof | None
+    customer_group_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,12 @@ class Preview:
 
     outcomes: Sequence[Outcome]
     totals: Totals
+    tax_included: bool
+
+    @property
+    def due(self) -> int:
+        """What would have to be paid, in minor units: taxes come on top of the total unless they are in it."""
+        return self.totals.total + (0 if self.tax_included else self.totals.tax)
 
 
 class Committed(NamedTuple):
@@ -81,6 +88,13 @@ class Committed(NamedTuple):
 
     cart_id: str
     session: str
+
+
+class _OfBrowser(NamedTuple):
+    cart_id: str
+    session: str
+    is_open: bool
+    is_untouched: bool | None
 
 
 class OfOrder(NamedTuple):
@@ -123,7 +137,8 @@ class Source(NamedTuple):
 _OF_ORDER = One("repeating/repeat_links.of_order", OfOrder)
 _SOURCE = One("repeating/repeat_links.source", Source)
 _LOCK = Command("repeating/repeat_links.lock")
-_CART_OF_BROWSER = One("repeating/repeat_links.cart_of_browser", Committed)
+_CART_OF_BROWSER = One("repeating/repeat_links.cart_of_browser", _OfBrowser)
+_NOTE_FILLED = Command("repeating/repeat_links.note_filled")
 _COUNT_CART = Command("repeating/repeat_links.count_cart")
 _RETIRE_DEFAULT = Value("repeating/repeat_links.retire_default", str)
 _MAKE_DEFAULT = Value("repeating/repeat_links.make_default", str)
@@ -217,6 +232,7 @@ class _Opened(NamedTuple):
     rule: Rule
     customer_id: str | None
     answers: list[str]
+    customer_group_id: str | None
     store: Store
 
 
@@ -268,35 +284,53 @@ async def open_link(
         payment_method_id=found.payment_method_id,
         payment_method_name=found.payment_method_name,
         proof=proof(found.rule, found.customer_id, found.answers),
+        customer_group_id=found.customer_group_id,
     )
 
 
 async def preview(connection: Connection, opened: Opened) -> Preview:
-    """What would become of the order if the link were committed now, at prices for everybody; writes nothing."""
+    """What would become of the order if the link were committed now, at its customer's prices; writes nothing."""
     outcomes = await reorders.preview(connection, opened.store, opened.order_id, policy=POLICY)
     quote = await contents.quote(
         connection,
         opened.store,
         reorders.items_of(outcomes),
         currency=opened.currency_code,
+        customer_group_id=opened.customer_group_id,
         at=clock.now(opened.store),
         shipping_method_id=opened.shipping_method_id,
         payment_method_id=opened.payment_method_id,
     )
-    return Preview(outcomes, quote.totals)
+    return Preview(outcomes, quote.totals, quote.tax_included)
 
 
 async def commit(connection: Connection, opened: Opened, browser: str, *, once: bool = False) -> Committed | None:
     """The one open cart of this link and browser: found again, or made with all details of the order.
 
-    With `once` the browser never gets a second cart, also when the first one was closed meanwhile. The cart belongs to
-    no customer, and has copies of the order's addresses. None is made when nothing of the order can be bought. Runs in
-    the transaction in which the link was opened and held.
+    One that is found is brought to today: nobody changed what is in it, so it is filled anew, else its prices are. With
+    `once` the browser never gets a second cart, also when the first one was closed meanwhile. The cart belongs to no
+    customer, and has copies of the order's addresses. None when nothing of the order can be bought. Runs in the
+    transaction in which the link was opened and held.
     """
     there = await _CART_OF_BROWSER(
         connection, store=opened.store.id, link=opened.link.id, browser=browser, also_closed=once
     )
-    return await _fill(connection, opened, browser) if there is None else there
+    if there is None:
+        return await _fill(connection, opened, browser)
+    if there.is_untouched and there.is_open:
+        outcomes = (await preview(connection, opened)).outcomes
+        if all(outcome.skipped for outcome in outcomes):
+            return None
+        await _put(connection, opened.store, there.cart_id, outcomes)
+    elif there.is_open:
+        await contents.recalculate(connection, opened.store, there.cart_id)
+    return Committed(there.cart_id, there.session)
+
+
+async def _put(connection: Connection, store: Store, cart_id: str, outcomes: Sequence[Outcome]) -> None:
+    """Make what can be had the contents of a cart that holds nothing of anybody's own."""
+    await reorders.fill(connection, store, cart_id, outcomes)
+    await _NOTE_FILLED(connection, store=store.id, cart=cart_id)
 
 
 async def _fill(connection: Connection, opened: Opened, browser: str) -> Committed | None:
@@ -321,7 +355,7 @@ async def _fill(connection: Connection, opened: Opened, browser: str) -> Committ
         payment_method_id=opened.payment_method_id,
     )
     assert cart is not None  # noqa: S101 -- the link is held, and this browser has no open cart from it
-    await reorders.fill(connection, store, cart.id, outcomes)
+    await _put(connection, store, cart.id, outcomes)
     await _COUNT_CART(connection, store=store.id, link=opened.link.id, at=at)
     return Committed(cart.id, cart.session)
 

@@ -22,7 +22,8 @@ from carts
 where carts.store_id = :store and carts.customer_id = :customer and carts.status = 'active' and carts.repeat_link_id is null;
 
 -- name: read
--- A cart with all that its amounts depend on but the catalogue, and its items in the order of their ids. Ways to ship
+-- A cart with all that its amounts depend on but the catalogue, and its items in the order of their ids. One that a
+-- repeat link made is priced for the customer of the order, who alone may order it. Ways to ship
 -- and to pay cost nothing in another currency than their own: the checkout refuses them.
 select
     carts.id,
@@ -71,8 +72,14 @@ select
         where cart_items.store_id = :store and cart_items.cart_id = carts.id
     ) as items
 from carts
+left join repeat_links
+    on carts.store_id = repeat_links.store_id and carts.repeat_link_id = repeat_links.id
+left join orders as repeated
+    on repeat_links.store_id = repeated.store_id and repeat_links.order_id = repeated.id
 left join customers
-    on carts.store_id = customers.store_id and carts.customer_id = customers.id
+    on
+        carts.store_id = customers.store_id
+        and coalesce(carts.customer_id, repeated.customer_id) = customers.id
 left join addresses
     on
         carts.store_id = addresses.store_id

@@ -87,6 +87,7 @@ select
     repeat_link_proofs.rule,
     repeat_link_proofs.customer_id,
     repeat_link_proofs.answers,
+    customers.customer_group_id,
     store_facts.*
 from repeat_links
 inner join stores
@@ -99,6 +100,8 @@ inner join repeat_link_proofs
         and repeat_links.id = repeat_link_proofs.repeat_link_id
 inner join orders
     on repeat_links.store_id = orders.store_id and repeat_links.order_id = orders.id
+left join customers
+    on orders.store_id = customers.store_id and orders.customer_id = customers.id
 left join addresses
     on
         orders.store_id = addresses.store_id
@@ -131,7 +134,9 @@ where orders.store_id = :store and orders.id = :order;
 -- The latest cart that a browser has from a link: the open one, or with :also_closed also one that is closed.
 select
     carts.id as cart_id,
-    carts.session
+    carts.session,
+    carts.status = 'active' as is_open,
+    carts.version = carts.filled_version as is_untouched
 from carts
 where
     carts.store_id = :store and carts.repeat_link_id = :link and carts.browser = :browser
@@ -147,3 +152,9 @@ set
     updated_at = :at,
     version = repeat_links.version + 1
 where repeat_links.store_id = :store and repeat_links.id = :link;
+
+-- name: note_filled
+-- Notes that a cart holds what its link put into it: with its next change it is somebody's own.
+update carts
+set filled_version = carts.version
+where carts.store_id = :store and carts.id = :cart;
