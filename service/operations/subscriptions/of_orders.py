@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from schemas.graph import graph
 from service import clock
@@ -17,12 +18,32 @@ from service.jsonapi.body import Draft
 from service.operations.events import outbox
 from service.operations.generic.change import Change
 from service.operations.subscriptions import duplicates
-from service.operations.subscriptions.order_subscriptions import SUBSCRIPTIONS, OrderSubscriptions
+from service.operations.subscriptions.order_subscriptions import OrderSubscriptions
 from service.principal import Principal, Store
 from service.store.pool import Connection
+from service.store.statements import Many, Values
 
 TRIGGER = "_create_subscriptions"
 """The trigger that makes subscriptions of an order."""
+
+
+class _Line(NamedTuple):
+    id: str
+    name: str
+    frequency: str
+    model_id: str | None
+    strategy: str | None
+    auto_activate: bool | None
+
+
+class _Draft(NamedTuple):
+    id: str
+    starts_at: datetime | None
+
+
+_LINES_TO_REPEAT = Many("subscriptions/subscriptions.lines_to_repeat", _Line)
+_WAITING_FOR_ORDER = Many("subscriptions/subscriptions.waiting_for_order", _Draft)
+_ENDING_WITH_ORDER = Values("subscriptions/subscriptions.ending_with_order", str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +84,27 @@ async def prepare(change: Change) -> None:
             )
         )
         return
-    rows = await change.connection.fetch(SUBSCRIPTIONS["lines_to_repeat"], change.store.id, change.id)
+    rows = await _LINES_TO_REPEAT(change.connection, store=change.store.id, order=change.id)
     if not rows:
         change.problems.append(Invalid("No line of the order has a frequency.", pointer=pointer))
     change.problems += [
         Invalid(
             "{name}: no subscription model of the store offers the frequency {frequency!r}.",
-            name=row["name"],
-            frequency=row["frequency"],
+            name=row.name,
+            frequency=row.frequency,
             pointer=pointer,
-            meta={"line_item_id": row["id"]},
+            meta={"line_item_id": row.id},
         )
         for row in rows
-        if row["model_id"] is None
+        if row.model_id is None
     ]
     together: dict[tuple[str, str], _Wanted] = {}
     for row in rows:
-        key = (row["frequency"], row["id"] if row["strategy"] == "by_line_items" else "")
-        wanted = together.get(key) or _Wanted(row["model_id"], row["frequency"], row["auto_activate"], ())
-        together[key] = replace(wanted, line_ids=(*wanted.line_ids, row["id"]))
+        if row.model_id is None:
+            continue
+        key = (row.frequency, row.id if row.strategy == "by_line_items" else "")
+        wanted = together.get(key) or _Wanted(row.model_id, row.frequency, bool(row.auto_activate), ())
+        together[key] = replace(wanted, line_ids=(*wanted.line_ids, row.id))
     change.kept["subscriptions"] = list(together.values())
     change.columns["subscription_created_at"] = change.at
 
@@ -109,17 +132,17 @@ async def create(change: Change) -> None:
 async def activate(connection: Connection, store: Store, order_id: str, *, actor: str) -> None:
     """Begin the drafts that wait for their order to be placed, which it is now: their first run is a period later."""
     at = clock.now(store)
-    for row in await connection.fetch(SUBSCRIPTIONS["waiting_for_order"], store.id, order_id):
-        begins = {} if row["starts_at"] is not None else {"anchor_at": at}
-        await _tell(connection, store, row["id"], "_activate", actor=actor, attributes=begins)
+    for draft in await _WAITING_FOR_ORDER(connection, store=store.id, order=order_id):
+        begins = {} if draft.starts_at is not None else {"anchor_at": at}
+        await _tell(connection, store, draft.id, "_activate", actor=actor, attributes=begins)
 
 
 async def cancel(connection: Connection, store: Store, order_id: str, *, actor: str) -> None:
     """End the subscriptions of a cancelled order whose models say so."""
-    rows = await connection.fetch(SUBSCRIPTIONS["ending_with_order"], store.id, order_id)
-    for row in rows:
-        await _tell(connection, store, row["id"], "_cancel", actor=actor, attributes={})
-    if rows:
+    ending = await _ENDING_WITH_ORDER(connection, store=store.id, order=order_id)
+    for id_ in ending:
+        await _tell(connection, store, id_, "_cancel", actor=actor, attributes={})
+    if ending:
         await outbox.record(connection, store, "orders.cancel_subscriptions", order_id, actor=actor)
 
 

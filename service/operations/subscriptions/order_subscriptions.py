@@ -33,12 +33,15 @@ from service.rules.schedule import Advance, NotMovable, Standing
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN
 from service.rules.verbs import VERBS
 from service.store.pool import Connection
+from service.store.statements import Command, OnlyValue, Values
 from service.texts import Either
 from sql import queries
 
 ITEMS = queries("subscriptions/items")
 
-SUBSCRIPTIONS = queries("subscriptions/subscriptions")
+_ORDER_EXTRA_COPY = Command("subscriptions/subscriptions.order_extra_copy")
+_ABORT = Values("subscriptions/subscriptions.abort", str)
+_IS_OFFERED = OnlyValue("subscriptions/subscriptions.is_offered", bool)
 
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = timedelta(days=36_525)
@@ -273,8 +276,8 @@ class OrderSubscriptions(Writer):
     async def _run_now(self, change: Change) -> list[Event]:
         """An extra run, outside of the schedule."""
         copy_id = clock.new_id()
-        await change.connection.execute(
-            SUBSCRIPTIONS["order_extra_copy"], change.store.id, copy_id, change.id, change.at
+        await _ORDER_EXTRA_COPY(
+            change.connection, store=change.store.id, copy=copy_id, subscription=change.id, at=change.at
         )
         await recurring_order_copies.enqueue(change.connection, change.store.id, copy_id)
         return [Event("recurring_order_copies.create", copy_id)]
@@ -282,8 +285,8 @@ class OrderSubscriptions(Writer):
 
 async def abort(connection: Connection, store: Store, subscription_id: str, *, at: datetime) -> list[Event]:
     """End what a cancelled subscription has ahead: copies that nobody is at aren't made, occurrences don't come."""
-    rows = await connection.fetch(SUBSCRIPTIONS["abort"], store.id, subscription_id, at)
-    return [Event("recurring_order_copies.abort", row["id"]) for row in rows]
+    aborted = await _ABORT(connection, store=store.id, subscription=subscription_id, at=at)
+    return [Event("recurring_order_copies.abort", id_) for id_ in aborted]
 
 
 def _moves(change: Change) -> bool:
@@ -377,6 +380,6 @@ async def _check_offered(change: Change) -> None:
     model_id, frequency = change.value("subscription_model_id"), change.value("frequency")
     if change.new or model_id is None or not change.sets("frequency"):
         return
-    if not await change.connection.fetchval(SUBSCRIPTIONS["is_offered"], change.store.id, model_id, frequency):
+    if not await _IS_OFFERED(change.connection, store=change.store.id, model=model_id, frequency=frequency):
         pointer = change.draft.pointer("frequency")
         change.problems.append(Invalid("frequency - is not offered by the subscription model", pointer=pointer))

@@ -50,38 +50,38 @@ insert into order_factories (
 )
 select
     order_subscriptions.store_id,
-    $2 as id,
+    :copy as id,
     'recurring_order_copies' as kind,
     order_subscriptions.source_order_id,
     order_subscriptions.id as order_subscription_id,
     order_subscriptions.place_target_order,
-    $4 as created_at,
-    $4 as updated_at
+    :at as created_at,
+    :at as updated_at
 from order_subscriptions
-where order_subscriptions.store_id = $1 and order_subscriptions.id = $3;
+where order_subscriptions.store_id = :store and order_subscriptions.id = :subscription;
 
 -- name: abort
--- Ends what a cancelled subscription ($2) still has ahead: copies that nobody is at, whose occurrences with those that
+-- Ends what a cancelled subscription still has ahead: copies that nobody is at, whose occurrences with those that
 -- were planned are skipped; an occurrence stays claimed when its worker gave its copy back. Gives the copies.
 with aborted as (
     update order_factories
-    set status = 'aborted', updated_at = $3, version = version + 1
-    where store_id = $1 and order_subscription_id = $2 and status = 'pending'
+    set status = 'aborted', updated_at = :at, version = version + 1
+    where store_id = :store and order_subscription_id = :subscription and status = 'pending'
     returning id, occurrence_id
 ),
 
 left_out as (
     update occurrences
-    set status = 'skipped', reason = 'cancelled', updated_at = $3, version = version + 1
+    set status = 'skipped', reason = 'cancelled', updated_at = :at, version = version + 1
     where
-        store_id = $1
-        and order_subscription_id = $2
+        store_id = :store
+        and order_subscription_id = :subscription
         and (
             status in ('planned', 'due', 'held', 'claimed')
             and not exists(
                 select 1 from order_factories
                 where
-                    order_factories.store_id = $1
+                    order_factories.store_id = :store
                     and order_factories.occurrence_id = occurrences.id
                     and order_factories.status = 'in_progress'
             )
@@ -107,29 +107,29 @@ left join lateral (
         subscription_models.strategy,
         subscription_models.auto_activate
     from subscription_models
-    where subscription_models.store_id = $1 and line_items.frequency = any(subscription_models.frequencies)
+    where subscription_models.store_id = :store and line_items.frequency = any(subscription_models.frequencies)
     order by subscription_models.created_at, subscription_models.id
     limit 1
 ) as model
     on true
 where
-    line_items.store_id = $1 and line_items.order_id = $2 and line_items.item_type = 'skus'
+    line_items.store_id = :store and line_items.order_id = :order and line_items.item_type = 'skus'
     and line_items.sku_id is not null and line_items.frequency is not null
 order by line_items.position, line_items.id;
 
 -- name: waiting_for_order
--- Drafts that begin when their order ($2) is placed.
+-- Drafts that begin when their order is placed.
 select
     order_subscriptions.id,
     order_subscriptions.starts_at
 from order_subscriptions
 where
-    order_subscriptions.store_id = $1 and order_subscriptions.source_order_id = $2
+    order_subscriptions.store_id = :store and order_subscriptions.source_order_id = :order
     and order_subscriptions.status = 'draft' and order_subscriptions.activate_by_source_order
 order by order_subscriptions.id;
 
 -- name: ending_with_order
--- Subscriptions that end when their order ($2) is cancelled, by what their models say.
+-- Subscriptions that end when their order is cancelled, by what their models say.
 select order_subscriptions.id
 from order_subscriptions
 inner join subscription_models
@@ -137,16 +137,16 @@ inner join subscription_models
         order_subscriptions.store_id = subscription_models.store_id
         and order_subscriptions.subscription_model_id = subscription_models.id
 where
-    order_subscriptions.store_id = $1 and order_subscriptions.source_order_id = $2
+    order_subscriptions.store_id = :store and order_subscriptions.source_order_id = :order
     and order_subscriptions.status <> 'cancelled' and subscription_models.auto_cancel
 order by order_subscriptions.id;
 
 -- name: is_offered
--- Whether a subscription model ($2) offers a frequency ($3).
+-- Whether a subscription model offers a frequency.
 select exists(
     select 1 from subscription_models
     where
-        subscription_models.store_id = $1
-        and subscription_models.id = $2
-        and subscription_models.frequencies @> array[$3::text]
+        subscription_models.store_id = :store
+        and subscription_models.id = :model
+        and subscription_models.frequencies @> array[:frequency::text]
 );
