@@ -28,7 +28,7 @@ def compared_with(target: Target) -> int:
     units = _last_units(copy)
     shipping, payment = copy["last_shipping_amount_cents"], copy["last_payment_method_amount_cents"]
     return totals(
-        (targets.amounts_of(line.item, _before(line.item, units, copy), line.product, copy) for line in target.lines),
+        (targets.amounts_of(line, _before(line.item, units, copy), copy) for line in target.lines),
         shipping_amount_cents=target.totals.shipping if shipping is None else shipping,
         payment_method_amount_cents=target.totals.payment_method if payment is None else payment,
     ).total

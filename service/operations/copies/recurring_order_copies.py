@@ -22,7 +22,7 @@ import orjson
 from service import clock
 from service.errors import ApiError, Conflict, Forbidden, Invalid, InvalidState, NotFound, raise_all
 from service.jsonapi.body import Draft, read_only
-from service.operations.copies import comparing, extra_runs, targets
+from service.operations.copies import comparing, extra_runs, lenience, targets
 from service.operations.copies.targets import CopyFailed, Target
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
@@ -277,9 +277,14 @@ async def _complete(
 ) -> None:
     """Note that copies have become these orders."""
     copy_ids = [target.copy["copy_id"] for target in planned]
-    nothing_left_out = ([None] * len(planned), [0] * len(planned))
+    without_errors = ([None] * len(planned), [0] * len(planned))
     settled = [target.status != "placing" for target in planned]
-    await connection.execute(COPIES["complete"], store.id, copy_ids, at, order_ids, *nothing_left_out, settled)
+    outcomes = [
+        orjson.dumps([lenience.told(one) for one in target.left_out]).decode() if target.left_out else None
+        for target in planned
+    ]
+    noted = (*without_errors, settled, outcomes)
+    await connection.execute(COPIES["complete"], store.id, copy_ids, at, order_ids, *noted)
     await charge(connection, store, planned, order_ids)
     happened: list[Event] = []
     for target, order_id in zip(planned, order_ids, strict=True):

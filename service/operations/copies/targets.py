@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from service.errors import Invalid
 from service.gateways import asks_nobody, needs_source, usable
 from service.operations.catalogue import pricing, stock
 from service.operations.catalogue.stock import Taken
+from service.operations.copies import lenience
 from service.operations.parties import addresses
 from service.operations.parties.addresses import Snapshot
 from service.principal import Store
@@ -24,10 +25,11 @@ from service.rules.states import BLANK, Checkout, Messages, Method, placing_prob
 from service.rules.totals import LineTotals, Totals, line_totals, totals
 from service.store.pool import Connection
 from service.store.rows import Row
-from service.store.statements import Command
+from service.store.statements import Command, Values
 from sql import queries
 
 _COPY = Command("copies/targets.copy")
+_LOCK_STOCK = Values("copies/copies.lock_stock", str)
 
 COPIES = queries("copies/copies")
 
@@ -59,6 +61,13 @@ class Line:
     price: Price
     amounts: LineTotals
     options_amount_cents: int = 0
+    reduced_to: int | None = None
+
+    @property
+    def quantity(self) -> int:
+        """How many pieces are ordered: as many as the item says, unless there are fewer."""
+        asked: int = self.item["quantity"]
+        return asked if self.reduced_to is None else self.reduced_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,7 @@ class Target:
     totals: Totals
     events: Sequence[str]
     coupon_code: str | None = None
+    left_out: Sequence[Outcome] = ()
 
     @property
     def due(self) -> int:
@@ -114,6 +124,9 @@ async def plan(
     Each copy is what it asks for and its `terms`. One read of the items, one of the catalogue for all that buy in the
     same currency and customer group.
     """
+    lenient = [copy["order_subscription_id"] for copy, _ in copies if lenience.stock_of(copy) != "ignore"]
+    if lenient:
+        await _LOCK_STOCK(connection, store=store.id, subscriptions=lenient)
     items = await items_of(connection, store, [copy["order_subscription_id"] for copy, _ in copies])
     bought: dict[tuple[str, str | None], set[str]] = {}
     for copy, _ in copies:
@@ -132,7 +145,7 @@ def _planned(
     items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row, number: int, at: datetime
 ) -> Target | CopyFailed:
     try:
-        return planned(items, catalogue, copy, number, at)
+        return planned(items, catalogue, copy, number, at, stocked=True)
     except CopyFailed as failure:
         return failure
 
@@ -165,11 +178,19 @@ async def _catalogue(
 
 
 def planned(
-    items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row, number: int, at: datetime
+    items: Sequence[Row],
+    catalogue: Mapping[str, CatalogueItem],
+    copy: Row,
+    number: int,
+    at: datetime,
+    *,
+    stocked: bool = False,
 ) -> Target:
-    """What order items lead to by a catalogue. Raises CopyFailed."""
+    """What order items lead to by a catalogue, and with `stocked` by what is in stock. Raises CopyFailed."""
+    found = wanted(items, catalogue, copy, stocked=stocked)
     try:
-        return target(copy, number, _lines(wanted(items, catalogue, copy), copy), at)
+        made = target(copy, number, _lines(found, copy), at)
+        return replace(made, left_out=[one.outcome for one in found if one.outcome.code is not None])
     except Invalid as error:
         raise CopyFailed({"total_amount_cents": [error.detail]}) from None
 
@@ -183,45 +204,55 @@ async def make(connection: Connection, store: Store, planned: Sequence[Target], 
     return await write(connection, store, planned, at, taken)
 
 
-def wanted(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row) -> list[Wanted]:
+def wanted(
+    items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], copy: Row, *, stocked: bool = False
+) -> list[Wanted]:
     """What becomes of each item of a subscription, in their order.
 
     What a subscription agreed on binds the shop: where prices are fixed, neither prices nor quantity limits of today
-    matter. Stock is not looked at here: it is taken when the order is placed.
+    matter. Stock is looked at only with `stocked`, and only where a run goes on without what there is too little of:
+    else it is taken, or missed, when the order is placed.
     """
-    return [_wanted(item, outcome, copy["currency_code"]) for item, outcome in _outcomes(items, catalogue)]
+    policy = Policy(stock=lenience.stock_of(copy) if stocked else "ignore", merge=False)
+    lines = [source_line(item, agreed=item["price_mode"] == "fixed") for item in items]
+    outcomes = decide(lines, catalogue, {}, policy)
+    return [_wanted(item, outcome, copy) for item, outcome in zip(items, outcomes, strict=True)]
 
 
-def _wanted(item: Row, outcome: Outcome, currency: str) -> Wanted:
-    if outcome.code is not None:
-        return Wanted(item, outcome, None, outcome.code)
-    if outcome.line.agreed and item["currency_code"] != currency:
-        return Wanted(item, outcome, None, "currency_mismatch")
-    return Wanted(item, outcome, outcome.price, None)
+def _wanted(item: Row, outcome: Outcome, copy: Row) -> Wanted:
+    if outcome.line.agreed and item["currency_code"] != copy["currency_code"]:
+        mismatch = replace(outcome, status="skipped", code="currency_mismatch", resulting_quantity=0)
+        return Wanted(item, mismatch, None, mismatch.code)
+    if outcome.code is None or lenience.reduces(copy, outcome):
+        return Wanted(item, outcome, outcome.price, None)
+    return Wanted(item, replace(outcome, status="skipped", resulting_quantity=0), None, outcome.code)
 
 
 def _lines(found: Sequence[Wanted], copy: Row) -> list[Line]:
-    """The lines that a subscription's items lead to. Raises CopyFailed when one can't be had."""
-    messages = [f"{one.item['sku_code']} - {one.problem}" for one in found if one.problem]
-    if messages:
-        raise CopyFailed({"line_items": messages})
-    return [
+    """The lines that a subscription's items lead to.
+
+    Raises CopyFailed when one can't be had and the subscription's policy doesn't leave it out, or when none can be had.
+    """
+    lines = [
         Line(
             one.item,
             one.outcome.item,
             one.price,
-            amounts_of(one.item, one.price.amount_cents, one.outcome.item, copy),
+            line_totals(
+                one.outcome.resulting_quantity,
+                one.price.amount_cents,
+                one.outcome.item.tax_rate,
+                tax_included=copy["tax_included"],
+            ),
+            reduced_to=one.outcome.resulting_quantity,
         )
         for one in found
         if one.outcome.item is not None and one.price is not None
     ]
-
-
-def _outcomes(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem]) -> Iterator[tuple[Row, Outcome]]:
-    """Each item with its outcome, in their order."""
-    lines = [source_line(item, agreed=item["price_mode"] == "fixed") for item in items]
-    outcomes = decide(lines, catalogue, {}, Policy(stock="ignore", merge=False))
-    return zip(items, outcomes, strict=True)
+    messages = [f"{one.item['sku_code']} - {one.problem}" for one in found if one.problem]
+    if messages and (not lines or not lenience.leaves_out(copy)):
+        raise CopyFailed({"line_items": messages})
+    return lines
 
 
 def source_line(item: Row, *, agreed: bool) -> SourceLine:
@@ -284,14 +315,14 @@ def _checkout(copy: Row, status: str, at: datetime, *, ships: bool, free: bool) 
     )
 
 
-def amounts_of(item: Row, unit_amount_cents: int, product: CatalogueItem, copy: Row) -> LineTotals:
-    """What the pieces of an item come to at a price of one."""
-    return line_totals(item["quantity"], unit_amount_cents, product.tax_rate, tax_included=copy["tax_included"])
+def amounts_of(line: Line, unit_amount_cents: int, copy: Row) -> LineTotals:
+    """What the pieces of a line come to at another price of one."""
+    return line_totals(line.quantity, unit_amount_cents, line.product.tax_rate, tax_included=copy["tax_included"])
 
 
 async def take_stock(connection: Connection, store: Store, lines: Sequence[Line], at: datetime) -> Taken:
     """Take what lines need out of the stock."""
-    pieces = [(line.product.sku_id, line.item["quantity"]) for line in lines]
+    pieces = [(line.product.sku_id, line.quantity) for line in lines]
     return await stock.take(connection, store, pieces, at) if pieces else Taken(frozenset(), frozenset())
 
 
@@ -360,7 +391,7 @@ def _draft_lines(target: Target, order_id: str, taken: Taken) -> Iterator[dict[s
             "image_url": line.product.image_url,
             "position": position,
             "options": orjson.Fragment(line.item["options"]),
-            "quantity": line.item["quantity"],
+            "quantity": line.quantity,
             "currency_code": target.copy["currency_code"],
             "unit_amount_cents": line.price.amount_cents,
             "compare_at_amount_cents": line.price.compare_at_amount_cents,
@@ -369,7 +400,7 @@ def _draft_lines(target: Target, order_id: str, taken: Taken) -> Iterator[dict[s
             "total_amount_cents": line.amounts.total,
             "tax_rate": str(line.product.tax_rate),
             "tax_amount_cents": line.amounts.tax,
-            "stock_taken": line.item["quantity"] if target.placed and line.product.sku_id in taken.skus else 0,
+            "stock_taken": line.quantity if target.placed and line.product.sku_id in taken.skus else 0,
         }
 
 

@@ -112,7 +112,7 @@ async def finish(connection: Connection, claimed: Claim, number: int) -> str | N
     happened = [Event(name, order_id) for name in target.events]
     await _cancel_source(connection, store, copy)
     left_out = orjson.dumps({"line_items": lines.problems}).decode() if lines.problems else None
-    noted = ([order_id], [left_out], [len(lines.problems)], [True])
+    noted = ([order_id], [left_out], [len(lines.problems)], [True], [None])
     await connection.execute(COPIES["complete"], store.id, [claimed.copy_id], at, *noted)
     await recurring_order_copies.charge(connection, store, [target], [order_id])
     happened.append(Event("order_copies.complete", claimed.copy_id))

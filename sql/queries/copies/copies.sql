@@ -156,6 +156,7 @@ select
     order_subscriptions.status,
     order_subscriptions.place_target_order,
     order_subscriptions.max_increase_percent,
+    coalesce(order_subscriptions.unavailable_policy, stores.policies ->> 'unavailable_policy') as unavailable_policy,
     order_subscriptions.customer_id,
     coalesce(order_subscriptions.customer_email, orders.customer_email) as customer_email,
     customers.customer_group_id,
@@ -267,18 +268,34 @@ inner join skus
 where order_subscription_items.store_id = $1 and order_subscription_items.order_subscription_id = any($2::text[])
 order by order_subscription_items.id;
 
+-- name: lock_stock
+-- The stock of what subscriptions order, locked in one order: what is left of it now is there when it is taken.
+select stock_items.sku_id
+from stock_items
+where
+    stock_items.store_id = :store
+    and stock_items.sku_id = any(
+        select order_subscription_items.sku_id
+        from order_subscription_items
+        where
+            order_subscription_items.store_id = :store
+            and order_subscription_items.order_subscription_id = any(:subscriptions::text[])
+    )
+order by stock_items.sku_id
+for no key update;
+
 -- name: complete
 -- The end of copies ($2) that made an order each ($4): they, their subscriptions and their occurrences, if they have
 -- them, take note. $5 says what of each was left out, $6 is the number of its messages. With $7 the run has succeeded;
--- else its payment will tell.
+-- else its payment will tell. $8 are the outcomes of items that weren't ordered as they are, null where all were.
 with completed as (
     update order_factories
     set
         status = 'completed', completed_at = $3, target_order_id = made.order_id, errors_log = made.errors_log,
-        errors_count = order_factories.errors_count + made.errors_count, lease_expires_at = null, updated_at = $3,
+        outcomes = made.outcomes, errors_count = order_factories.errors_count + made.errors_count, lease_expires_at = null, updated_at = $3,
         version = order_factories.version + 1
-    from unnest($2::text[], $4::text[], $5::jsonb[], $6::bigint[], $7::boolean[]) as made (
-        id, order_id, errors_log, errors_count, succeeded
+    from unnest($2::text[], $4::text[], $5::jsonb[], $6::bigint[], $7::boolean[], $8::jsonb[]) as made (
+        id, order_id, errors_log, errors_count, succeeded, outcomes
     )
     where order_factories.store_id = $1 and order_factories.id = made.id
     returning order_factories.order_subscription_id, order_factories.occurrence_id, made.succeeded
