@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from schemas.fields import HARMLESS, Personal, Write
-from schemas.kinds import Boolean, Enum, Integer, JsonObject, Standard, Timestamp
+from schemas.kinds import Boolean, Enum, Integer, JsonList, JsonObject, Standard, Timestamp
 from schemas.relationships import ToMany, ToOne
 
 _OF_WORKERS = ("occurrence_id", "attempt", "lease_expires_at")
+_OF_RECURRING_COPIES = ("outcomes",)
+"""Columns that only runs of subscriptions show."""
 _OF_ORDER_COPIES = ("cancel_source_order", "apply_promotions", "skip_errors", "ignore_invalid_coupon")
 """Columns that only copies asked for once show."""
 
@@ -48,6 +50,15 @@ class _Copied:
     )
 
 
+class _Lenient:
+    """What runs of subscriptions show beyond Commerce Layer's."""
+
+    outcomes = JsonList(
+        harmless=True,
+        doc="Which items were left out or reduced, by the subscription's `unavailable_policy`; null when none was.",
+    )
+
+
 class OrderFactory(Standard, _Copied):
     """A copy of an order, of either kind. Read-only: each is also found under the type that its `kind` names."""
 
@@ -67,7 +78,7 @@ class OrderFactory(Standard, _Copied):
     class Meta:
         type_ = "order_factories"
         owner = "source_order.customer"
-        internal = dict.fromkeys((*_OF_WORKERS, *_OF_ORDER_COPIES), HARMLESS)
+        internal = dict.fromkeys((*_OF_WORKERS, *_OF_ORDER_COPIES, *_OF_RECURRING_COPIES), HARMLESS)
 
 
 class OrderCopy(Standard, _Copied):
@@ -90,10 +101,10 @@ class OrderCopy(Standard, _Copied):
         table = "order_factories"
         where: ClassVar[Mapping[str, str]] = {"kind": "order_copies"}
         owner = "source_order.customer"
-        internal = dict.fromkeys(_OF_WORKERS, HARMLESS)
+        internal = dict.fromkeys((*_OF_WORKERS, *_OF_RECURRING_COPIES), HARMLESS)
 
 
-class RecurringOrderCopy(Standard, _Copied):
+class RecurringOrderCopy(Standard, _Lenient, _Copied):
     """One run of an order subscription: a new order made of its source order, in the background."""
 
     source_order = ToOne("orders", write=Write.CREATE, required=True, doc="The source order of the subscription.")

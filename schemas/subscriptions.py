@@ -147,6 +147,15 @@ class OrderSubscription(Standard, Tagged):
         nullable=False,
         doc="What happens after a standstill: one run for all that was missed (the default), all of them, or none.",
     )
+    unavailable_policy = Enum(
+        "fail",
+        "skip_line",
+        "partial",
+        write=Write.BOTH,
+        guarded=True,
+        doc="What becomes of a run when an item can't be had: it fails, leaves the item out, or orders as many as there"
+        " are. Null: as the store's policies say, which is `fail` when they say nothing.",
+    )
     max_occurrences = Integer(
         minimum=1,
         write=Write.BOTH,

@@ -63,6 +63,7 @@ create table order_subscriptions (
     price_mode text not null default 'fixed',
     max_increase_percent numeric(6, 2),
     catchup_policy text not null default 'run_once',
+    unavailable_policy text,
     max_occurrences bigint,
     anchor_at timestamptz(3),
     anchor_index bigint not null default 0,
@@ -127,6 +128,9 @@ create table order_subscriptions (
     constraint order_subscriptions_have_no_negative_max_increase check (max_increase_percent >= 0),
     constraint order_subscriptions_have_a_known_catchup_policy check (
         catchup_policy in ('run_once', 'run_all', 'skip')
+    ),
+    constraint order_subscriptions_have_a_known_unavailable_policy check (
+        unavailable_policy in ('fail', 'skip_line', 'partial')
     ),
     constraint order_subscriptions_have_a_positive_max_occurrences check (max_occurrences > 0),
     constraint order_subscriptions_count_from_one check (next_index > 0),
@@ -307,6 +311,7 @@ create table order_factories (
     completed_at timestamptz(3),
     failed_at timestamptz(3),
     errors_log jsonb,
+    outcomes jsonb,
     errors_count bigint not null default 0,
     attempt bigint not null default 0,
     lease_expires_at timestamptz(3),

@@ -28,6 +28,7 @@ ATTRIBUTES = (
     "errors_count",
     "place_target_order",
     "reuse_wallet",
+    "outcomes",  # ours, behind what the document shows
     "created_at",
     "updated_at",
     "reference",

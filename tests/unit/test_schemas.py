@@ -226,6 +226,7 @@ def test_a_recurring_order_copy_shows_what_its_contract_shows() -> None:
         "errors_count",
         "place_target_order",
         "reuse_wallet",
+        "outcomes",  # beyond the contract
         "created_at",
         "updated_at",
         "reference",

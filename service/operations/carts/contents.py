@@ -120,6 +120,7 @@ _READ = One("carts/carts.read", Row)
 _CREATE = Value("carts/carts.create", str)
 _SAVE = Command("carts/carts.save")
 _ABANDON = Command("carts/carts.abandon")
+_SET_CURRENCY = Command("carts/carts.set_currency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +250,21 @@ async def abandon(connection: Connection, store: Store, cart: Cart, *, at: datet
     """Set a locked active cart aside, with its event `carts.abandon`."""
     await _ABANDON(connection, store=store.id, cart=cart.id, at=at)
     await outbox.record(connection, store, "carts.abandon", cart.id, actor=actor)
+
+
+def as_if_in(cart: Cart, currency: str) -> Cart:
+    """An empty cart as it would be in a currency.
+
+    Ways to ship and to pay of another one cost nothing then; the checkout refuses them.
+    """
+    if cart.currency_code == currency:
+        return cart
+    return replace(cart, currency_code=currency, shipping_price_cents=0, payment_price_cents=0)
+
+
+async def set_currency(connection: Connection, store: Store, cart: Cart, *, at: datetime) -> None:
+    """Write the currency of a locked cart that was empty."""
+    await _SET_CURRENCY(connection, store=store.id, cart=cart.id, currency=cart.currency_code, at=at)
 
 
 async def recalculate(connection: Connection, store: Store, cart_id: str) -> Cart:

@@ -26,7 +26,7 @@ def compared_with(target: Target, terms: Terms) -> int:
     ordered = _ordered(last)
     shipping, payment = last.last_shipping_amount_cents, last.last_payment_method_amount_cents
     lines = (
-        line_total(line.item.quantity, _before(line.item, ordered, last)) + (line.item.options_amount_cents or 0)
+        line_total(line.quantity, _before(line.item, ordered, last)) + (line.item.options_for(line.quantity) or 0)
         for line in target.lines
     )
     return (

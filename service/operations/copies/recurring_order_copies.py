@@ -23,7 +23,7 @@ import orjson
 from service import clock
 from service.errors import ApiError, Conflict, Forbidden, Invalid, InvalidState, NotFound, raise_all
 from service.jsonapi.body import Draft, read_only
-from service.operations.copies import comparing, extra_runs, runs, targets
+from service.operations.copies import comparing, extra_runs, lenience, runs, targets
 from service.operations.copies.runs import Run, Terms
 from service.operations.copies.targets import CopyFailed, Target
 from service.operations.events import outbox
@@ -386,6 +386,10 @@ async def complete(connection: Connection, store: Store, done: Sequence[Complete
         errors_logs=[None if one.left_out is None else orjson.dumps(one.left_out).decode() for one in done],
         errors_counts=[sum(len(texts) for texts in (one.left_out or {}).values()) for one in done],
         succeeded=[one.target.status != "placing" for one in done],
+        outcomes=[
+            orjson.dumps([lenience.told(outcome) for outcome in left_out]).decode() if left_out else None
+            for left_out in (one.target.left_out for one in done)
+        ],
     )
     await charge(connection, store, [one.target for one in done], [one.order_id for one in done])
 

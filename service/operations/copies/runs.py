@@ -63,6 +63,13 @@ class Item(NamedTuple):
             agreed=self.agreed,
         )
 
+    def options_for(self, pieces: int) -> int | None:
+        """What the paid options of so many of its pieces cost; None where nobody knows."""
+        if self.options_amount_cents is None or not pieces:
+            return self.options_amount_cents
+        share, rest = divmod(self.options_amount_cents * pieces, self.quantity)
+        return None if rest else share
+
     def wanted(self, *, promoted: bool) -> quotes.Item:
         """The item as it is quoted; it has a sku."""
         return quotes.Item(
@@ -130,6 +137,7 @@ class Terms(NamedTuple):
     status: str
     place_target_order: bool
     max_increase_percent: Decimal | None
+    unavailable_policy: str | None
     last: LastRun
 
     @property

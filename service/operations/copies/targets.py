@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import orjson
@@ -15,7 +15,7 @@ from service.gateways import asks_nobody
 from service.operations.catalogue import quotes, stock
 from service.operations.catalogue.quotes import Priced
 from service.operations.catalogue.stock import Taken
-from service.operations.copies import runs
+from service.operations.copies import lenience, runs
 from service.operations.copies.runs import Basis, Item, Run
 from service.operations.ordering import checks
 from service.operations.parties import addresses
@@ -26,7 +26,7 @@ from service.rules.outcomes import CatalogueItem, Outcome, Policy, Price, decide
 from service.rules.states import BLANK, Messages, resting
 from service.rules.totals import Totals
 from service.store.pool import Connection
-from service.store.statements import Command
+from service.store.statements import Command, Values
 
 
 class CopyFailed(Exception):
@@ -38,6 +38,7 @@ class CopyFailed(Exception):
 
 
 _COPY = Command("copies/targets.copy")
+_LOCK_STOCK = Values("copies/copies.lock_stock", str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,21 @@ class Wanted:
     price: Price | None
     problem: str | None
 
+    @property
+    def ordered(self) -> Item:
+        """The item with as many pieces as are ordered."""
+        pieces = self.outcome.resulting_quantity
+        return self.item._replace(quantity=pieces, options_amount_cents=self.item.options_for(pieces))
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the target order, with what it comes to."""
+    """A line of the target order, with what it comes to; there may be fewer pieces than the item says."""
 
     item: Item
     product: CatalogueItem
     amounts: Priced
+    quantity: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,7 @@ class Target:
     events: Sequence[str]
     occurrence_id: str | None = None
     coupon: Coupon | None = None
+    left_out: Sequence[Outcome] = ()
 
     @property
     def due(self) -> int:
@@ -106,6 +115,9 @@ async def plan(
 
     One read of the items, one of the catalogue for all that buy in the same currency and customer group.
     """
+    lenient = [run.terms.subscription_id for run, _ in wanted_runs if lenience.stock_of(run) != "ignore"]
+    if lenient:
+        await _LOCK_STOCK(connection, store=store.id, subscriptions=lenient)
     items = await runs.items_of(connection, store, [run.terms.subscription_id for run, _ in wanted_runs])
     bought: dict[tuple[str, str | None], set[str]] = {}
     for run, _ in wanted_runs:
@@ -124,67 +136,88 @@ async def _planned(
     run: Run, items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], number: int, at: datetime
 ) -> Target | CopyFailed:
     try:
-        return await planned(run, items, catalogue, number, at)
+        return await planned(run, items, catalogue, number, at, stocked=True)
     except CopyFailed as failure:
         return failure
 
 
 async def planned(
-    run: Run, items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], number: int, at: datetime
+    run: Run,
+    items: Sequence[Item],
+    catalogue: Mapping[str, CatalogueItem],
+    number: int,
+    at: datetime,
+    *,
+    stocked: bool = False,
 ) -> Target:
     """What order a run of these items leads to by a catalogue. Raises CopyFailed.
 
-    Promotions are for carts and orders: a run has its prices, those of today or those that were agreed on.
+    It fails when an item can't be had and the subscription's policy doesn't leave it out, or when none can be had.
+    Promotions are for carts and orders: a run has its prices, those of today or those that were agreed on. `stocked`
+    says that the stock is looked at, as the policy wants it.
     """
     basis = run.terms.basis
-    messages = [
-        f"{one.item.sku_code} - {one.problem}" for one in wanted(items, catalogue, basis.currency_code) if one.problem
-    ]
-    if messages:
+    found = wanted(items, catalogue, run, stocked=stocked)
+    had = [one for one in found if one.problem is None]
+    messages = [f"{one.item.sku_code} - {one.problem}" for one in found if one.problem]
+    if messages and (not had or not lenience.leaves_out(run)):
         raise CopyFailed({"line_items": messages})
-    asked = [item.wanted(promoted=False) for item in items]
+    ordered = [one.ordered for one in had]
     try:
+        asked = [item.wanted(promoted=False) for item in ordered]
         quoted = await quotes.quoted(basis.quote_terms(), asked, catalogue, ())
     except Invalid as error:
         raise CopyFailed({"total_amount_cents": [error.detail]}) from None
-    lines = lines_of(items, catalogue, quoted.items)
-    return target(basis, number, lines, quoted.totals, at, place=run.place, occurrence_id=run.occurrence_id)
+    lines = lines_of(ordered, catalogue, quoted.items)
+    lines = [replace(line, item=one.item, amounts=line.amounts) for line, one in zip(lines, had, strict=True)]
+    target_ = target(basis, number, lines, quoted.totals, at, place=run.place, occurrence_id=run.occurrence_id)
+    return replace(target_, left_out=[one.outcome for one in found if one.outcome.code is not None])
 
 
 def lines_of(items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], amounts: Sequence[Priced]) -> list[Line]:
     """The lines that items become, at what each comes to."""
-    return [Line(item, catalogue[item.sku_id or ""], priced) for item, priced in zip(items, amounts, strict=True)]
+    return [
+        Line(item, catalogue[item.sku_id or ""], priced, item.quantity)
+        for item, priced in zip(items, amounts, strict=True)
+    ]
 
 
 async def make(connection: Connection, store: Store, planned: Sequence[Target], at: datetime) -> list[str]:
     """Take the stock that orders to be placed need, and write the orders; gives their ids. Raises CopyFailed."""
     lines = [line for target in planned if target.placed for line in target.lines]
-    taken = await take_stock(connection, store, [line.item for line in lines], at)
+    taken = await take_stock(connection, store, [line.item._replace(quantity=line.quantity) for line in lines], at)
     if taken.short:
         codes = codes_of([line.item for line in lines], taken.short)
         raise CopyFailed({"line_items": [f"{code} - out_of_stock" for code in codes]})
     return await write(connection, store, planned, at, taken)
 
 
-def wanted(items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], currency: str) -> list[Wanted]:
+def wanted(
+    items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], run: Run, *, stocked: bool = False
+) -> list[Wanted]:
     """What becomes of each item of a subscription, in their order.
 
     What a subscription agreed on binds the shop: where prices are fixed, neither prices nor quantity limits of today
-    matter. Stock is not looked at here: it is taken when the order is placed.
+    matter. Stock is looked at where `stocked` says so and the policy wants it; else it is taken, or missed, by placing.
     """
-    outcomes = decide([item.source for item in items], catalogue, {}, Policy(stock="ignore", merge=False))
-    return [_wanted(item, outcome, currency) for item, outcome in zip(items, outcomes, strict=True)]
+    policy = Policy(stock=lenience.stock_of(run) if stocked else "ignore", merge=False)
+    outcomes = decide([item.source for item in items], catalogue, {}, policy)
+    return [_wanted(item, outcome, run) for item, outcome in zip(items, outcomes, strict=True)]
 
 
-def _wanted(item: Item, outcome: Outcome, currency: str) -> Wanted:
-    if outcome.code is not None:
-        return Wanted(item, outcome, None, outcome.code)
-    if item.agreed and item.currency_code != currency:
-        return Wanted(item, outcome, None, "currency_mismatch")
-    if item.options_amount_cents is None:
+def _wanted(item: Item, outcome: Outcome, run: Run) -> Wanted:
+    if item.agreed and item.currency_code != run.terms.basis.currency_code:
+        return _left_out(item, outcome, "currency_mismatch")
+    if outcome.code is not None and not lenience.reduces(run, outcome):
+        return _left_out(item, outcome, outcome.code)
+    if item.options_for(outcome.resulting_quantity) is None:
         # They are never free, and the catalogue has no price for them.
-        return Wanted(item, outcome, None, "option_invalid")
+        return _left_out(item, outcome, "option_invalid")
     return Wanted(item, outcome, outcome.price, None)
+
+
+def _left_out(item: Item, outcome: Outcome, code: str) -> Wanted:
+    return Wanted(item, replace(outcome, status="skipped", code=code, resulting_quantity=0), None, code)
 
 
 def target(
@@ -303,15 +336,15 @@ def _draft_lines(target: Target, order_id: str, taken: Taken) -> Iterator[dict[s
             "image_url": line.product.image_url,
             "position": position,
             "options": orjson.Fragment(line.item.options),
-            "quantity": line.item.quantity,
+            "quantity": line.quantity,
             "currency_code": target.basis.currency_code,
             "unit_amount_cents": line.amounts.unit_amount_cents,
             "compare_at_amount_cents": line.amounts.compare_at_amount_cents,
-            "options_amount_cents": line.item.options_amount_cents or 0,
+            "options_amount_cents": line.item.options_for(line.quantity) or 0,
             "discount_cents": line.amounts.discount_cents,
             "total_amount_cents": line.amounts.total_amount_cents,
             "tax_rate": str(line.amounts.tax_rate),
             "tax_amount_cents": line.amounts.tax_amount_cents,
-            "stock_taken": line.item.quantity if target.placed and line.product.sku_id in taken.skus else 0,
+            "stock_taken": line.quantity if target.placed and line.product.sku_id in taken.skus else 0,
             "metadata": orjson.Fragment(line.item.metadata),
         }

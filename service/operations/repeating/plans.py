@@ -113,8 +113,8 @@ class Plan:
 
     @property
     def currency_code(self) -> str:
-        """The currency of the cart that the lines go into."""
-        return self.source.currency_code if self.found is None else self.found.currency_code
+        """The currency of the cart that the lines go into: a cart that is made has the order's."""
+        return self.found.currency_code if self.found is not None and self.keeps_cart else self.source.currency_code
 
     def fill(self, held: Sequence[CartItem]) -> tuple[list[CartItem], list[str | None]]:
         """The items of a cart that holds these by now, once it is filled, and for each outcome the id of its item."""
@@ -178,7 +178,10 @@ async def plan(
     Raises NotFound for a cart that is unknown or of another customer, InvalidState for one that isn't active.
     """
     found = await _find_cart(connection, store, source, wish, hold=hold)
-    products = await catalogue(connection, store, source, found, at=at)
+    if found is not None and not found.items and wish.strategy != "new" and wish.cart_id is None:
+        # An empty cart takes the currency of what is put into it, unless somebody chose this very cart.
+        found = contents.as_if_in(found, source.currency_code)
+    products = await catalogue(connection, store, source, None if wish.strategy == "new" else found, at=at)
     held = found.held if found is not None and wish.strategy == "append" else {}
     return Plan(source, wish, found, products, decide(source.lines, products, held, wish.policy))
 

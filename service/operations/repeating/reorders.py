@@ -196,6 +196,8 @@ async def _carry_out(connection: Connection, store: Store, plan: Plan, *, at: da
         )
     if cart is None:
         return None
+    if not cart.items:
+        await contents.set_currency(connection, store, cart, at=at)
     items, ids = plan.fill(cart.items)
     with contents.pointing_at(CART if wish.cart_id is not None else ORDER):
         cart = await contents.save(connection, store, cart, items, plan.catalogue, at=at, metadata=plan.source.metadata)

@@ -73,9 +73,10 @@ async def estimates(connection: Connection, store: Store, terms: Terms, instants
 async def _estimate(
     items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], terms: Terms, at: datetime
 ) -> Estimate:
-    lines = targets.wanted(items, catalogue, terms.basis.currency_code)
+    run = Run(terms, terms.place_target_order)
+    lines = targets.wanted(items, catalogue, run)
     try:
-        target = await targets.planned(Run(terms, terms.place_target_order), items, catalogue, 0, at)
+        target = await targets.planned(run, items, catalogue, 0, at)
         return Estimate(lines, target.totals.total, comparing.compared_with(target, terms))
     except CopyFailed as failure:
         return Estimate(lines, None, messages=failure.messages)

@@ -16,7 +16,7 @@ async def take_todays(connection: Connection, store: Store, subscription_id: str
     terms = await runs.terms_of_run(connection, store, subscription_id)
     items = (await runs.items_of(connection, store, [subscription_id])).get(subscription_id, [])
     catalogue = await runs.catalogue_of(connection, store, items, terms.basis, clock.now(store))
-    wanted = targets.wanted(items, catalogue, terms.basis.currency_code)
+    wanted = targets.wanted(items, catalogue, runs.Run(terms, place=False))
     priced = [(one.item.id, one.price.amount_cents) for one in wanted if one.price]
     ids, units = [id_ for id_, _ in priced], [unit for _, unit in priced]
     await _REPRICE(connection, store=store.id, items=ids, unit_amounts_cents=units)

@@ -187,3 +187,12 @@ set
     updated_at = :at,
     version = carts.version + 1
 where carts.store_id = :store and carts.id = :cart and carts.status = 'active';
+
+-- name: set_currency
+-- Gives a cart that held nothing another currency, unless it has that one.
+update carts
+set
+    currency_code = :currency,
+    updated_at = :at,
+    version = carts.version + 1
+where carts.store_id = :store and carts.id = :cart and carts.currency_code <> :currency;

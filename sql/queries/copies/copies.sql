@@ -182,6 +182,7 @@ select
     order_subscriptions.status,
     order_subscriptions.place_target_order,
     order_subscriptions.max_increase_percent,
+    coalesce(order_subscriptions.unavailable_policy, stores.policies ->> 'unavailable_policy') as unavailable_policy,
     last_run.total_amount_cents as last_amount_cents,
     last_run.created_at as last_made_at,
     case
@@ -290,18 +291,38 @@ where
     and order_subscription_items.order_subscription_id = any(:subscriptions::text[])
 order by order_subscription_items.id;
 
+-- name: lock_stock
+-- The stock of what subscriptions order, locked in one order: what is left of it now is there when it is taken.
+select stock_items.sku_id
+from stock_items
+where
+    stock_items.store_id = :store
+    and stock_items.sku_id = any(
+        select order_subscription_items.sku_id
+        from order_subscription_items
+        where
+            order_subscription_items.store_id = :store
+            and order_subscription_items.order_subscription_id = any(:subscriptions::text[])
+    )
+order by stock_items.sku_id
+for no key update;
+
 -- name: complete
 -- The end of copies :copies that made an order each (:orders): they, their subscriptions and their occurrences, if they have
 -- them, take note. :errors_logs says what of each was left out, :errors_counts is the number of its messages. With :succeeded
--- the run has succeeded; else its payment will tell.
+-- the run has succeeded; else its payment will tell. :outcomes are those of items that weren't ordered as they are.
 with completed as (
     update order_factories
     set
         status = 'completed', completed_at = :at, target_order_id = made.order_id, errors_log = made.errors_log,
+        outcomes = made.outcomes,
         errors_count = order_factories.errors_count + made.errors_count, lease_expires_at = null, updated_at = :at,
         version = order_factories.version + 1
-    from unnest(:copies::text[], :orders::text[], :errors_logs::jsonb[], :errors_counts::bigint[], :succeeded::boolean[]) as made (
-        id, order_id, errors_log, errors_count, succeeded
+    from unnest(
+        :copies::text[], :orders::text[], :errors_logs::jsonb[], :errors_counts::bigint[], :succeeded::boolean[],
+        :outcomes::jsonb[]
+    ) as made (
+        id, order_id, errors_log, errors_count, succeeded, outcomes
     )
     where order_factories.store_id = :store and order_factories.id = made.id
     returning order_factories.order_subscription_id, order_factories.occurrence_id, made.succeeded
