@@ -98,6 +98,11 @@ async def _sku(connection: Connection, store: Store, product: Product, group_id:
         do_not_ship=not product.ships,
         options=[{"name": "line"}],
     )
+    await _price(connection, store, sku, product, group_id)
+    return sku
+
+
+async def _price(connection: Connection, store: Store, sku: factories.Sku, product: Product, group_id: str) -> None:
     for price in product.prices:
         columns = {
             "sku_id": sku.id,
@@ -107,7 +112,26 @@ async def _sku(connection: Connection, store: Store, product: Product, group_id:
             "customer_group_id": group_id if price.group else None,
         }
         await factories.insert(connection, "prices", store, **columns | _window(price.window))
-    return sku
+
+
+async def change_shop(connection: Connection, opened: Opened, shop: Shop) -> None:
+    """Bring an open shop to the prices, tax rates, automatic promotions and costs of another generated one."""
+    store = opened.store
+    for statement in (
+        "delete from prices where store_id = $1",
+        "delete from promotions where store_id = $1 and coupon_code is null",
+    ):
+        await connection.execute(statement, store.id)
+    for sku, product in zip(opened.skus, shop.products, strict=True):
+        await connection.execute(
+            "update skus set tax_rate = $3, do_not_ship = $4 where store_id = $1 and id = $2",
+            store.id, sku.id, Decimal(product.tax_rate), not product.ships,
+        )  # fmt: skip
+        await _price(connection, store, sku, product, opened.group_id)
+    for number, offer in enumerate(shop.offers):
+        await _promote(connection, store, offer, opened.skus, opened.group_id, id=f"p{number}")
+    for table, price in (("shipping_methods", shop.shipping), ("payment_methods", shop.paying)):
+        await connection.execute(f"update {table} set price_amount_cents = $2 where store_id = $1", store.id, price)
 
 
 async def _promote(

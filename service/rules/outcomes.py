@@ -29,8 +29,8 @@ class SourceLine:
     """A line of the order that is repeated, as it was bought.
 
     `sku_id` is None when the line is of no sku (promotions, shipments, fees) or of one that was never known.
-    `options` is what was chosen (name to value); `with_coupon` says that the order used a coupon, `agreed` that the
-    price was agreed on: the line needs none of today's.
+    `options` is what was chosen (name to value), `options_amount_cents` what that cost; `with_coupon` says that the
+    order used a coupon, `agreed` that the price was agreed on: the line needs none of today's. `metadata` goes along.
     """
 
     id: str
@@ -42,8 +42,10 @@ class SourceLine:
     quantity: int
     currency_code: str
     unit_amount_cents: int
+    options_amount_cents: int = 0
     with_coupon: bool = False
     agreed: bool = False
+    metadata: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,9 @@ def _unsellable(line: SourceLine, item: CatalogueItem | None) -> str | None:
         (not item.reorderable, "not_reorderable"),
     )
     reason = next((code for applies, code in checks if applies), None)
-    return reason or _wrong_options(line.options, item.options)
+    reason = reason or _wrong_options(line.options, item.options)
+    # The catalogue has no price for options, and they are never free.
+    return "option_invalid" if reason is None and line.options_amount_cents and not line.agreed else reason
 
 
 def _wrong_options(chosen: Mapping[str, object], offered: Sequence[Option]) -> str | None:

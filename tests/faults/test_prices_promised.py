@@ -9,10 +9,11 @@ import httpx2
 import pytest
 
 from service.principal import Store
-from service.store.pool import Connection
+from service.store.pool import Connection, Database
 from tests import factories
 from tests.checkout.conftest import order_row, ordered, placed, placing, ready
-from tests.factories import Sku
+from tests.factories import Line, Sku
+from tests.jobs.steps import ask, bearer, make, refusal
 from tests.spec.writing import Api, offenders, resource, to
 from tests.support import Grant
 
@@ -234,6 +235,20 @@ async def test_limits_hold_for_the_sum_of_a_sku(
     assert [one["error"] for one in meta(await order.place())] == ["quantity_below_min"]
     await connection.execute("update skus set max_quantity = 3 where store_id = $1", store.id)
     assert (await order.place()).status_code == 200
+
+
+@pytest.mark.rule("FM-84")
+async def test_limits_hold_for_the_sum_of_a_sku_in_a_run(
+    database: Database, connection: Connection, store: Store, customer_id: str
+) -> None:
+    rare = await factories.sku(connection, store, max_quantity=3, code="RARE")
+    order_id = await factories.full_order(connection, store, [Line(rare, 2), Line(rare, 2)], customer_id=customer_id)
+    subscription_id = await factories.subscription(connection, store, order_id, price_mode="current")
+    copy_id = await ask(database, bearer(store), order_id, subscription_id)
+    assert await refusal(database, store, copy_id) == {"line_items": ["RARE - quantity_reduced_max"]}
+    # What was agreed on binds the shop.
+    await connection.execute("update order_subscriptions set price_mode = 'fixed' where store_id = $1", store.id)
+    await make(database, store, await ask(database, bearer(store), order_id, subscription_id))
 
 
 # --- coupons ---------------------------------------------------------------------------------------------------------

@@ -6,9 +6,6 @@ subscription's and the occurrence's index. A forecast may have no end, so it isn
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -53,7 +50,8 @@ async def forecast(request: Request) -> Response:
             size=page.size,
         )
     exchange_of(request).timing.mark("database")
-    data = [_resource(subscription_id, run, found.terms or {}, rendering) for run in found.runs]
+    currency = "" if found.terms is None else found.terms.basis.currency_code
+    data = [_resource(subscription_id, run, currency, rendering) for run in found.runs]
     url = f"{urls.api(request)}/{_OF}/{subscription_id}/forecast"
     around = links.pages(url, pairs, page, page.offset + len(data) + found.more)
     del around["last"]
@@ -70,8 +68,8 @@ def _page(page: Page) -> Page:
     return page
 
 
-def _resource(subscription_id: str, run: Run, terms: Mapping[str, Any], rendering: Rendering) -> Object:
-    entry, currency = run.entry, terms["currency_code"]
+def _resource(subscription_id: str, run: Run, currency: str, rendering: Rendering) -> Object:
+    entry = run.entry
     total = None if run.estimate is None else run.estimate.total
     return {
         "type": TYPE,

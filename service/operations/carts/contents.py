@@ -10,9 +10,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import NamedTuple
 
 import orjson
@@ -55,6 +56,7 @@ class CartItem:
     total_amount_cents: int = 0
     tax_rate: Decimal = Decimal(0)
     tax_amount_cents: int = 0
+    metadata: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def key(self) -> ItemKey:
@@ -198,8 +200,8 @@ def _cart(row: Row) -> Cart:
 def _items(text: str | None) -> list[CartItem]:
     """The items of a cart's row. Their tax rates are texts, since JSON's numbers aren't exact."""
     return [
-        CartItem(*[*others, Decimal(tax_rate), tax_amount_cents])
-        for *others, tax_rate, tax_amount_cents in orjson.loads(text or "[]")
+        CartItem(*[*others, Decimal(tax_rate), tax_amount_cents, metadata])
+        for *others, tax_rate, tax_amount_cents, metadata in orjson.loads(text or "[]")
     ]
 
 
@@ -294,8 +296,11 @@ async def save(
     catalogue: Mapping[str, CatalogueItem],
     *,
     at: datetime,
+    metadata: Mapping[str, object] = MappingProxyType({}),
 ) -> Cart:
     """Make these the items of a locked cart, at the catalogue's prices; items that stay as they are stay untouched.
+
+    The cart has this metadata from now on, beside its own, which wins.
 
     Raises InvalidState for a cart that isn't active, Invalid when it would hold too much.
     """
@@ -314,7 +319,7 @@ async def save(
         total_tax_amount_cents=sums.tax,
         total_amount_cents=sums.total,
     )
-    if saved == cart:
+    if saved == cart and not metadata:
         return cart
     before = {item.id: item for item in cart.items}
     await _SAVE(
@@ -332,6 +337,7 @@ async def save(
         discount=sums.discount,
         tax=sums.tax,
         total=sums.total,
+        metadata=orjson.dumps(dict(metadata)).decode(),
     )
     return saved
 

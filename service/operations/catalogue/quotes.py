@@ -2,7 +2,7 @@
 
 The price of a sku is that for all its pieces; then promotions and the coupon take theirs off, taxes follow, and what
 shipping and paying cost. Carts, orders and copies are quoted here, so that none of them knows another price. What was
-agreed on stays as it is: promotions and coupons pass over it.
+agreed on stays as it is.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Terms:
 class Item:
     """So many pieces of a sku. What has no price today keeps the unit amount that it comes with.
 
-    `agreed` says that unit amount and discount are agreed on.
+    `agreed` says that its unit amount was agreed on, `promoted` that promotions and coupons may take off it; else its
+    discount stays.
     """
 
     sku_id: str
@@ -46,6 +47,7 @@ class Item:
     options_amount_cents: int = 0
     discount_cents: int = 0
     agreed: bool = False
+    promoted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +81,15 @@ async def quoted(
 ) -> Quoted:
     """What items come to by a catalogue that holds their skus. Raises Invalid for an amount too large to be kept."""
     priced = _at_prices(items, catalogue)
-    open_ones = [n for n, item in enumerate(items) if not item.agreed]
+    promoted = [n for n, item in enumerate(items) if item.promoted]
     off = discounts(
-        [Line(catalogue[items[n].sku_id].code, priced[n].total_amount_cents) for n in open_ones],
+        [Line(catalogue[items[n].sku_id].code, priced[n].total_amount_cents) for n in promoted],
         promotions,
         currency_code=terms.currency_code,
         customer_group_id=terms.customer_group_id,
         coupon_code=terms.coupon_code,
     )
-    taken = dict(zip(open_ones, off.lines, strict=True))
+    taken = dict(zip(promoted, off.lines, strict=True))
     taxable = [
         Taxable(
             catalogue[item.sku_id].code,

@@ -5,26 +5,26 @@ A subscription without one, in a store without one, fails the run, as Commerce L
 
 from __future__ import annotations
 
+from service.operations.copies.runs import Run
 from service.rules.outcomes import Outcome, StockPolicy
-from service.store.rows import Row
 
 
-def leaves_out(copy: Row) -> bool:
+def leaves_out(run: Run) -> bool:
     """Whether a run leaves out items that can't be had as they are."""
-    return copy["unavailable_policy"] in ("skip_line", "partial")
+    return run.terms.unavailable_policy in ("skip_line", "partial")
 
 
-def stock_of(copy: Row) -> StockPolicy:
+def stock_of(run: Run) -> StockPolicy:
     """What the stock decides before an order is placed; without lenience it is taken whole, or missed, by placing."""
-    if not copy["place_target_order"]:
+    if not run.place:
         return "ignore"
     policies: dict[str | None, StockPolicy] = {"skip_line": "skip", "partial": "partial"}
-    return policies.get(copy["unavailable_policy"], "ignore")
+    return policies.get(run.terms.unavailable_policy, "ignore")
 
 
-def reduces(copy: Row, outcome: Outcome) -> bool:
+def reduces(run: Run, outcome: Outcome) -> bool:
     """Whether fewer pieces than wanted are ordered; more than that never are."""
-    return copy["unavailable_policy"] == "partial" and 0 < outcome.resulting_quantity < outcome.line.quantity
+    return run.terms.unavailable_policy == "partial" and 0 < outcome.resulting_quantity < outcome.line.quantity
 
 
 def told(outcome: Outcome) -> dict[str, str | int | None]:

@@ -16,13 +16,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import orjson
 
 from service import clock
 from service.errors import ApiError, Conflict, Forbidden, Invalid, InvalidState, NotFound, raise_all
 from service.jsonapi.body import Draft, read_only
-from service.operations.copies import comparing, extra_runs, lenience, targets
+from service.operations.copies import comparing, extra_runs, lenience, runs, targets
+from service.operations.copies.runs import Run, Terms
 from service.operations.copies.targets import CopyFailed, Target
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
@@ -36,10 +38,7 @@ from service.rules.increases import needs_approval
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN, Messages
 from service.store import queue
 from service.store.pool import Connection
-from service.store.rows import Row
-from sql import queries
-
-COPIES = queries("copies/copies")
+from service.store.statements import Command, Many, One, Value
 
 ENTRYPOINT = "order_factories"
 """The name under which the queue knows the job that makes a copy of either kind."""
@@ -52,6 +51,68 @@ LONG_QUEUE = 1_000
 
 BATCH = 25
 """How many copies of a store one job makes together."""
+
+
+class _Sources(NamedTuple):
+    """The two ends that a new copy names, each None when there is none."""
+
+    order_subscription_id: str | None = None
+    status: str | None = None
+    repeated_order_id: str | None = None
+    source_order_id: str | None = None
+
+
+class _StoreFacts(NamedTuple):
+    name: str
+    slug: str
+    mode: str
+    currency_code: str
+    locale: str
+    timezone: str
+    frozen_at: datetime | None
+
+
+class _Claimed(NamedTuple):
+    id: str
+    kind: str
+    occurrence_id: str | None
+    updated_at: datetime
+    attempt: int
+    store: _StoreFacts
+    lateness: timedelta | None
+
+
+class _Copy(NamedTuple):
+    """What a claimed recurring copy is to make."""
+
+    id: str
+    order_subscription_id: str
+    occurrence_id: str | None
+    place_target_order: bool
+    reuse_wallet: bool
+    approved_amount_cents: int | None
+
+
+class _Failed(NamedTuple):
+    order_subscription_id: str | None
+
+
+class _Abandoned(NamedTuple):
+    store_id: int
+    id: str
+
+
+_SOURCES = One("copies/copies.sources", _Sources)
+_CREATE = Value("copies/copies.create", str)
+_CLAIM = Many("copies/copies.claim", _Claimed)
+_LEASE = Value("copies/copies.lease", datetime)
+_RELEASE = Command("copies/copies.release")
+_CLAIMED = Many("copies/copies.claimed", _Copy)
+_COMPLETE = Command("copies/copies.complete")
+_HOLD = Command("copies/copies.hold")
+_FAIL = One("copies/copies.fail", _Failed)
+_UNPAID_ORDER = Value("copies/copies.unpaid_order", str)
+_ABANDONED = Many("copies/copies.abandoned", _Abandoned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +139,26 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
     raise_all([read_only(echo.name, echo.pointer) for echo in draft.echoes])
     store, at = principal.store, clock.now(principal.store)
     subscription_id, order_id = draft.related("order_subscription"), draft.related("source_order")
-    found = await connection.fetchrow(COPIES["sources"], store.id, subscription_id, order_id, principal.customer_id)
-    raise_all(_problems(found, subscription_id, order_id))
+    found = await _SOURCES(
+        connection, store=store.id, subscription=subscription_id, order=order_id, customer=principal.customer_id
+    )
+    raise_all(_problems(found or _Sources(), subscription_id, order_id))
     refusal = await extra_runs.too_soon(
         connection, principal, str(subscription_id), draft.pointer("order_subscription")
     )
     raise_all([refusal] if refusal else [])
-    copy_id = await connection.fetchval(
-        COPIES["create"],
-        store.id,
-        draft.id or clock.new_id(),
-        order_id,
-        subscription_id,
-        draft.attributes.get("place_target_order", False),
-        draft.attributes.get("reuse_wallet", True),
-        draft.attributes.get("reference"),
-        draft.attributes.get("reference_origin"),
-        orjson.dumps(draft.attributes.get("metadata", {})).decode(),
-        at,
+    copy_id = await _CREATE(
+        connection,
+        store=store.id,
+        id=draft.id or clock.new_id(),
+        source_order=order_id,
+        subscription=subscription_id,
+        place=draft.attributes.get("place_target_order", False),
+        reuse_wallet=draft.attributes.get("reuse_wallet", True),
+        reference=draft.attributes.get("reference"),
+        reference_origin=draft.attributes.get("reference_origin"),
+        metadata=orjson.dumps(draft.attributes.get("metadata", {})).decode(),
+        at=at,
     )
     if copy_id is None:
         raise Conflict("A copy with the id {id} already exists.", id=draft.id, pointer="/data/id")
@@ -119,7 +182,7 @@ class Copies(Writer):
         waited_for = status == "pending" and change.before["occurrence_id"] is not None
         if status == "in_progress" or waited_for:
             change.problems.append(InvalidState("The copy is {status}: it can't be deleted.", status=status))
-        elif await change.connection.fetchval(COPIES["unpaid_order"], change.store.id, change.id) is not None:
+        elif await _UNPAID_ORDER(change.connection, store=change.store.id, copy=change.id) is not None:
             change.problems.append(
                 InvalidState(
                     "The copy's order is waiting for its payment: the copy can't be deleted until that is settled."
@@ -127,31 +190,31 @@ class Copies(Writer):
             )
 
 
-def _problems(found: Row | None, subscription_id: str | None, order_id: str | None) -> list[ApiError]:
+def _problems(found: _Sources, subscription_id: str | None, order_id: str | None) -> list[ApiError]:
     """What is wrong with the two ends that a new copy names."""
-    if found is None or found["order_subscription_id"] is None or found["source_order_id"] is None:
-        named = (
-            ("order_subscription", "order_subscription_id", subscription_id),
-            ("source_order", "source_order_id", order_id),
-        )
-        return [
-            NotFound("No {name} has the id {id}.", name=name, id=id_, pointer=f"/data/relationships/{name}/data")
-            for name, column, id_ in named
-            if found is None or found[column] is None
-        ]
-    problems: list[ApiError] = []
-    if found["repeated_order_id"] != order_id:
+    named = (
+        ("order_subscription", found.order_subscription_id, subscription_id),
+        ("source_order", found.source_order_id, order_id),
+    )
+    problems: list[ApiError] = [
+        NotFound("No {name} has the id {id}.", name=name, id=id_, pointer=f"/data/relationships/{name}/data")
+        for name, known, id_ in named
+        if known is None
+    ]
+    if problems:
+        return problems
+    if found.repeated_order_id != order_id:
         problems.append(
             Invalid(
                 "source_order - is not the order that the subscription repeats",
                 pointer="/data/relationships/source_order",
             )
         )
-    if found["status"] not in SUBSCRIPTIONS_THAT_RUN:
+    if found.status not in SUBSCRIPTIONS_THAT_RUN:
         problems.append(
             Invalid(
                 "order_subscription - is {status}",
-                status=found["status"],
+                status=found.status,
                 pointer="/data/relationships/order_subscription",
             )
         )
@@ -177,36 +240,32 @@ async def claim(
 
     `at` is real time, as leases are, also in a store on a test clock. Two statements at most.
     """
-    rows = await connection.fetch(COPIES["claim"], store_id, copy_ids, at, at + lease)
+    rows = await _CLAIM(connection, store=store_id, copies=copy_ids, at=at, lease_end=at + lease)
     if not rows:
         return []
-    store = Store(
-        id=store_id,
-        **{column: rows[0][column] for column in _OF_THE_STORE},
-    )
-    begun = [Event(f"{row['kind']}.start", row["id"]) for row in rows if row["attempt"] == 1]
+    store = Store(id=store_id, **rows[0].store._asdict())
+    begun = [Event(f"{row.kind}.start", row.id) for row in rows if row.attempt == 1]
     await outbox.record_all(connection, store, begun, actor=outbox.WORKER)
-    return [Claim(store, row["kind"], row["id"], row["attempt"], row["lateness"]) for row in rows]
-
-
-_OF_THE_STORE = ("name", "slug", "mode", "currency_code", "locale", "timezone", "frozen_at")
+    return [Claim(store, row.kind, row.id, row.attempt, row.lateness) for row in rows]
 
 
 async def lease_end(connection: Connection, store_id: int, copy_ids: Sequence[str]) -> datetime | None:
     """When the last lease of whoever works on these copies ends, real time; None when nobody does."""
-    ends: datetime | None = await connection.fetchval(COPIES["lease"], store_id, copy_ids)
-    return ends
+    return await _LEASE(connection, store=store_id, copies=copy_ids)
 
 
 async def release(connection: Connection, claims: Sequence[Claim]) -> None:
     """Give copies of a store back that couldn't be finished for reasons that may pass; lost claims are left alone."""
     store = claims[0].store
-    await connection.execute(COPIES["release"], store.id, *_fences(claims), clock.now(store))
+    await _RELEASE(connection, store=store.id, **_fences(claims), at=clock.now(store))
 
 
-def _fences(claims: Sequence[Claim]) -> tuple[list[str], list[int]]:
-    """By what a statement knows whether claims still hold: the copies and their attempts."""
-    return [claimed.copy_id for claimed in claims], [claimed.attempt for claimed in claims]
+def _fences(claims: Sequence[Claim]) -> dict[str, object]:
+    """Arguments by which a statement knows whether claims still hold: the copies and their attempts."""
+    return {
+        "copies": [claimed.copy_id for claimed in claims],
+        "attempts": [claimed.attempt for claimed in claims],
+    }
 
 
 async def finish(
@@ -220,79 +279,119 @@ async def finish(
     the number of copies nor on that of their lines.
     """
     store, at = claims[0].store, clock.now(claims[0].store)
-    claimed = await connection.fetch(COPIES["claimed"], store.id, *_fences(claims))
-    runs = [(row["order_subscription_id"], row["reuse_wallet"]) for row in claimed]
-    terms = await targets.terms_of(connection, store, runs, at)
+    claimed = await _CLAIMED(connection, store=store.id, **_fences(claims))
+    wanted = [(copy.order_subscription_id, copy.reuse_wallet) for copy in claimed]
+    terms = await runs.terms_of(connection, store, wanted, at)
     made: dict[str, str | CopyFailed | None] = {}
-    running: list[Row] = []
-    for row, of_run in zip(claimed, terms, strict=True):
-        if of_run["status"] in SUBSCRIPTIONS_THAT_RUN:
-            running.append({**of_run, **row})
+    running: list[tuple[_Copy, Run]] = []
+    for copy, of_run in zip(claimed, terms, strict=True):
+        if of_run.status in SUBSCRIPTIONS_THAT_RUN:
+            running.append((copy, Run(of_run, copy.place_target_order, copy.occurrence_id)))
         else:
-            made[row["copy_id"]] = CopyFailed({"order_subscription": [f"is {of_run['status']}"]})
-    outcomes = await targets.plan(connection, store, list(zip(running, numbers, strict=False)), at)
-    made |= {
-        copy["copy_id"]: outcome
-        for copy, outcome in zip(running, outcomes, strict=True)
-        if isinstance(outcome, CopyFailed)
-    }
-    planned, dear = _sorted_out([outcome for outcome in outcomes if not isinstance(outcome, CopyFailed)])
+            made[copy.id] = CopyFailed({"order_subscription": [f"is {of_run.status}"]})
+    wanted_runs = [run for _, run in running]
+    outcomes = await targets.plan(connection, store, list(zip(wanted_runs, numbers, strict=False)), at)
+    planned: list[_Planned] = []
+    for (copy, run), outcome in zip(running, outcomes, strict=True):
+        if isinstance(outcome, CopyFailed):
+            made[copy.id] = outcome
+        else:
+            planned.append(_Planned(copy, run.terms, outcome))
+    fine, dear = _sorted_out(planned)
     if dear:
         await _hold(connection, store, dear, at)
-        made |= {target.copy["copy_id"]: None for target in dear}
-    if planned:
-        order_ids = await targets.make(connection, store, planned, at)
-        await _complete(connection, store, planned, order_ids, at)
-        made |= {target.copy["copy_id"]: id_ for target, id_ in zip(planned, order_ids, strict=True)}
+        made |= {held.copy.id: None for held in dear}
+    if fine:
+        order_ids = await targets.make(connection, store, [one.target for one in fine], at)
+        await _complete(connection, store, fine, order_ids, at)
+        made |= {one.copy.id: id_ for one, id_ in zip(fine, order_ids, strict=True)}
     return made
 
 
-def _sorted_out(planned: Sequence[Target]) -> tuple[list[Target], list[Target]]:
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A claimed copy with the terms of its subscription, and the order that it is to make."""
+
+    copy: _Copy
+    terms: Terms
+    target: Target
+
+    @property
+    def before(self) -> int:
+        """What its total is held against."""
+        return comparing.compared_with(self.target, self.terms)
+
+
+def _sorted_out(planned: Sequence[_Planned]) -> tuple[list[_Planned], list[_Planned]]:
     """Which target orders are to be made, and which cost more than their subscription allows without being asked."""
     last: dict[str, int] = {}
-    fine: list[Target] = []
-    dear: list[Target] = []
-    for target in planned:
-        subscription_id = target.copy["order_subscription_id"]
-        if _is_dear(target, last.get(subscription_id)):
-            dear.append(target)
+    fine: list[_Planned] = []
+    dear: list[_Planned] = []
+    for one in planned:
+        if _is_dear(one, last.get(one.terms.subscription_id)):
+            dear.append(one)
         else:
-            fine.append(target)
-            last[subscription_id] = target.totals.total
+            fine.append(one)
+            last[one.terms.subscription_id] = one.target.totals.total
     return fine, dear
 
 
-def _is_dear(target: Target, last: int | None) -> bool:
+def _is_dear(planned: _Planned, last: int | None) -> bool:
     """Whether a run has to wait for approval; `last` is the total of one just before it in the same batch."""
-    copy = target.copy
+    most = planned.terms.max_increase_percent
     # What it is held against is worked out only where there is a limit: few subscriptions have one.
-    if copy["occurrence_id"] is None or copy["max_increase_percent"] is None:
+    if planned.copy.occurrence_id is None or most is None:
         return False
-    before = comparing.compared_with(target) if last is None else last
-    return needs_approval(target.totals.total, before, copy["max_increase_percent"], copy["approved_amount_cents"])
+    before = planned.before if last is None else last
+    return needs_approval(planned.target.totals.total, before, most, planned.copy.approved_amount_cents)
 
 
 async def _complete(
-    connection: Connection, store: Store, planned: Sequence[Target], order_ids: Sequence[str], at: datetime
+    connection: Connection, store: Store, made: Sequence[_Planned], order_ids: Sequence[str], at: datetime
 ) -> None:
     """Note that copies have become these orders."""
-    copy_ids = [target.copy["copy_id"] for target in planned]
-    without_errors = ([None] * len(planned), [0] * len(planned))
-    settled = [target.status != "placing" for target in planned]
-    outcomes = [
-        orjson.dumps([lenience.told(one) for one in target.left_out]).decode() if target.left_out else None
-        for target in planned
-    ]
-    noted = (*without_errors, settled, outcomes)
-    await connection.execute(COPIES["complete"], store.id, copy_ids, at, order_ids, *noted)
-    await charge(connection, store, planned, order_ids)
+    await complete(
+        connection,
+        store,
+        [Completed(one.copy.id, id_, one.target) for one, id_ in zip(made, order_ids, strict=True)],
+        at,
+    )
     happened: list[Event] = []
-    for target, order_id in zip(planned, order_ids, strict=True):
-        happened += [Event(name, order_id) for name in target.events]
-        happened.append(Event("recurring_order_copies.complete", target.copy["copy_id"]))
-        if target.status != "placing":
-            happened.append(Event("order_subscriptions.last_run_succeeded", target.copy["order_subscription_id"]))
+    for one, order_id in zip(made, order_ids, strict=True):
+        happened += [Event(name, order_id) for name in one.target.events]
+        happened.append(Event("recurring_order_copies.complete", one.copy.id))
+        if one.target.status != "placing":
+            happened.append(Event("order_subscriptions.last_run_succeeded", one.terms.subscription_id))
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A copy that became an order, and what was left out of it, if anything was."""
+
+    copy_id: str
+    order_id: str
+    target: Target
+    left_out: Messages | None = None
+
+
+async def complete(connection: Connection, store: Store, done: Sequence[Completed], at: datetime) -> None:
+    """Note that copies of either kind became orders, and what is due of those orders."""
+    await _COMPLETE(
+        connection,
+        store=store.id,
+        copies=[one.copy_id for one in done],
+        at=at,
+        orders=[one.order_id for one in done],
+        errors_logs=[None if one.left_out is None else orjson.dumps(one.left_out).decode() for one in done],
+        errors_counts=[sum(len(texts) for texts in (one.left_out or {}).values()) for one in done],
+        succeeded=[one.target.status != "placing" for one in done],
+        outcomes=[
+            orjson.dumps([lenience.told(outcome) for outcome in left_out]).decode() if left_out else None
+            for left_out in (one.target.left_out for one in done)
+        ],
+    )
+    await charge(connection, store, [one.target for one in done], [one.order_id for one in done])
 
 
 async def charge(connection: Connection, store: Store, planned: Sequence[Target], order_ids: Sequence[str]) -> None:
@@ -303,28 +402,27 @@ async def charge(connection: Connection, store: Store, planned: Sequence[Target]
         await attempts.enqueue_all(connection, store.id, [due.order_id for due in dues])
 
 
-async def _hold(connection: Connection, store: Store, dear: Sequence[Target], at: datetime) -> None:
+async def _hold(connection: Connection, store: Store, dear: Sequence[_Planned], at: datetime) -> None:
     """End copies that cost too much without an order, and tell of it; their occurrences wait for `_approve`."""
-    await connection.execute(
-        COPIES["hold"],
-        store.id,
-        [target.copy["copy_id"] for target in dear],
-        at,
-        [target.totals.total for target in dear],
-        [target.copy["currency_code"] for target in dear],
-        orjson.dumps({"total_amount_cents": [_TOO_MUCH]}).decode(),
+    await _HOLD(
+        connection,
+        store=store.id,
+        copies=[one.copy.id for one in dear],
+        at=at,
+        amounts=[one.target.totals.total for one in dear],
+        currencies=[one.target.basis.currency_code for one in dear],
+        errors_log=orjson.dumps({"total_amount_cents": [_TOO_MUCH]}).decode(),
     )
     happened: list[Event] = []
-    for target in dear:
-        copy = target.copy
+    for one in dear:
         payload = {
-            "occurrence_id": copy["occurrence_id"],
-            "currency_code": copy["currency_code"],
-            "total_amount_cents": target.totals.total,
-            "last_amount_cents": comparing.compared_with(target),
+            "occurrence_id": one.copy.occurrence_id,
+            "currency_code": one.target.basis.currency_code,
+            "total_amount_cents": one.target.totals.total,
+            "last_amount_cents": one.before,
         }
-        happened.append(Event("recurring_order_copies.abort", copy["copy_id"]))
-        happened.append(Event("order_subscriptions.approval_required", copy["order_subscription_id"], payload))
+        happened.append(Event("recurring_order_copies.abort", one.copy.id))
+        happened.append(Event("order_subscriptions.approval_required", one.terms.subscription_id, payload))
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
 
 
@@ -337,23 +435,22 @@ async def fail(connection: Connection, claimed: Claim, messages: Messages) -> st
     A claim that holds no longer does nothing.
     """
     store = claimed.store
-    failed = await connection.fetchrow(
-        COPIES["fail"],
-        store.id,
-        claimed.copy_id,
-        claimed.attempt,
-        clock.now(store),
-        orjson.dumps(messages).decode(),
-        sum(len(texts) for texts in messages.values()),
+    failed = await _FAIL(
+        connection,
+        store=store.id,
+        copy=claimed.copy_id,
+        attempt=claimed.attempt,
+        at=clock.now(store),
+        errors_log=orjson.dumps(messages).decode(),
+        errors_count=sum(len(texts) for texts in messages.values()),
     )
     if failed is None:
         return None
     happened = [Event(f"{claimed.kind}.fail", claimed.copy_id)]
-    if failed["order_subscription_id"] is not None:
-        happened.append(Event("order_subscriptions.last_run_failed", failed["order_subscription_id"]))
+    if failed.order_subscription_id is not None:
+        happened.append(Event("order_subscriptions.last_run_failed", failed.order_subscription_id))
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
-    subscription_id: str | None = failed["order_subscription_id"]
-    return subscription_id
+    return failed.order_subscription_id
 
 
 async def abandoned(connection: Connection, at: datetime, *, limit: int) -> list[tuple[int, str]]:
@@ -361,7 +458,7 @@ async def abandoned(connection: Connection, at: datetime, *, limit: int) -> list
 
     `at` is real time. While the queue is long, those that wait are taken to wait for their job.
     """
-    rows = await connection.fetch(COPIES["abandoned"], at, limit)
+    rows = await _ABANDONED(connection, at=at, limit=limit)
     jobs = await queue.payloads(connection, ENTRYPOINT, most=LONG_QUEUE) if rows else None
     if jobs is None:
         return []
@@ -370,4 +467,4 @@ async def abandoned(connection: Connection, at: datetime, *, limit: int) -> list
         with suppress(ValueError, TypeError):  # what isn't a job of ours names no copy
             store_id, *copy_ids = orjson.loads(payload)
             named.update((store_id, copy_id) for copy_id in copy_ids)
-    return [found for row in rows if (found := (row["store_id"], row["id"])) not in named]
+    return [found for row in rows if (found := (row.store_id, row.id)) not in named]

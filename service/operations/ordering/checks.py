@@ -14,7 +14,7 @@ from service.operations.ordering.today import Today
 from service.principal import Principal
 from service.rules.outcome_texts import phrase
 from service.rules.outcomes import Outcome, SourceLine
-from service.rules.states import BLANK, Checkout, Messages, Method, missing
+from service.rules.states import BLANK, Checkout, Messages, Method, placing_problems
 from service.texts import Phrase
 
 
@@ -50,16 +50,18 @@ class Problem:
         return Invalid(message, pointer=at, meta={**meta, **self.details})
 
 
-def lacking(ways: Ways, *, mode: str, ships: bool, free: bool, token: str | None, at: datetime) -> Messages:
+def lacking(
+    ways: Ways, *, mode: str, status: str, ships: bool, free: bool, token: str | None, at: datetime
+) -> Messages:
     """What something that is to be placed lacks, by the names of its relationships.
 
-    `token` is what it is paid with, where that isn't the source from the wallet.
+    `status` is its resting status, `token` what it is paid with, where that isn't the source from the wallet.
     """
     expires_at = ways.payment_source_expires_at
     shipping, payment = ways.shipping_method_available, ways.payment_method_available
-    return missing(
+    return placing_problems(
         Checkout(
-            status="pending",
+            status=status,
             ships=ships,
             free=free,
             has_billing_address=ways.billing_address_id is not None,
@@ -78,6 +80,7 @@ def lacks(principal: Principal, order: OrderFacts, *, token: str | None, at: dat
     found = lacking(
         order.ways,
         mode=principal.store.mode,
+        status="pending",
         ships=order.fulfillment_status != "not_required",
         free=not order.amounts.due,
         token=token,

@@ -113,6 +113,7 @@ def _item(line: Line) -> quotes.Item:
         line.options_amount_cents,
         line.discount_cents,
         agreed=not line.follows,
+        promoted=line.follows,
     )
 
 

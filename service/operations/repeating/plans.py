@@ -7,7 +7,7 @@ coupons nor shipping and payment are carried over. The number of statements does
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -33,6 +33,7 @@ class SourceOrder:
     """A past order as far as repeating it needs it.
 
     `offered` says whether its store offers to reorder at all, `placed_at` is None for one that was never placed.
+    `metadata`, here and of the lines, is what the store lists to be carried.
     """
 
     id: str
@@ -42,10 +43,15 @@ class SourceOrder:
     customer_group_id: str | None
     currency_code: str
     lines: Sequence[SourceLine]
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+    def bare(self) -> SourceOrder:
+        """The order without what goes along with it into a cart."""
+        return replace(self, metadata={}, lines=[replace(line, metadata={}) for line in self.lines])
 
 
 class _SourceOrder(NamedTuple):
-    """An order as it is stored; `lines` is JSON, arrays in the order of `SourceLine`."""
+    """An order as it is stored; `lines` is JSON, arrays in the order of `SourceLine`, the metadata last."""
 
     id: str
     offered: bool
@@ -54,6 +60,8 @@ class _SourceOrder(NamedTuple):
     customer_group_id: str | None
     currency_code: str
     with_coupon: bool
+    metadata: str
+    carried: str | None
     lines: str | None
 
 
@@ -120,6 +128,7 @@ async def source_order(
     row = await _SOURCE_ORDER(connection, store=store.id, id=order_id, number=number, customer=customer_id)
     if row is None:
         return None
+    names = _carried(row.carried)
     return SourceOrder(
         id=row.id,
         offered=row.offered,
@@ -127,8 +136,22 @@ async def source_order(
         customer_id=row.customer_id,
         customer_group_id=row.customer_group_id,
         currency_code=row.currency_code,
-        lines=[SourceLine(*[*values, row.with_coupon]) for values in orjson.loads(row.lines or "[]")],
+        lines=[
+            replace(SourceLine(*[*values, row.with_coupon]), metadata=_of_names(metadata, names))
+            for *values, metadata in orjson.loads(row.lines or "[]")
+        ],
+        metadata=_of_names(orjson.loads(row.metadata), names),
     )
+
+
+def _carried(policy: str | None) -> Collection[str]:
+    """The names of the metadata that a store carries, by its policy; none where that makes no sense."""
+    names = orjson.loads(policy or "[]")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def _of_names(metadata: Mapping[str, object], names: Collection[str]) -> Mapping[str, object]:
+    return {name: metadata[name] for name in names if name in metadata}
 
 
 async def wished(
@@ -290,6 +313,7 @@ def merge(
                 options=outcome.line.options,
                 options_digest=key[1],
                 quantity=outcome.resulting_quantity,
+                metadata=outcome.line.metadata,
             )
         ids.append(merged[key].id)
     return list(merged.values()), ids

@@ -141,8 +141,10 @@ async def preview(connection: Connection, store: Store, source_order_id: str, *,
     source = await plans.source_order(connection, store, source_order_id, None, None)
     if source is None:
         raise NotFound("There is no such order.")
-    catalogue = await plans.catalogue(connection, store, source, None, at=clock.now(store))
-    return decide(source.lines, catalogue, {}, policy)
+    # A link is handed on: nothing of the order goes with it.
+    bare = source.bare()
+    catalogue = await plans.catalogue(connection, store, bare, None, at=clock.now(store))
+    return decide(bare.lines, catalogue, {}, policy)
 
 
 def items_of(outcomes: Sequence[Outcome]) -> list[CartItem]:
@@ -198,7 +200,7 @@ async def _carry_out(connection: Connection, store: Store, plan: Plan, *, at: da
         await contents.set_currency(connection, store, cart, at=at)
     items, ids = plan.fill(cart.items)
     with contents.pointing_at(CART if wish.cart_id is not None else ORDER):
-        cart = await contents.save(connection, store, cart, items, plan.catalogue, at=at)
+        cart = await contents.save(connection, store, cart, items, plan.catalogue, at=at, metadata=plan.source.metadata)
     digest = plans.digest(plan, cart.items, cart.discount_amount_cents, cart.total_amount_cents)
     return Reorder(id_, cart, plan.outcomes, ids, digest)
 

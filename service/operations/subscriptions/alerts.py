@@ -10,7 +10,6 @@ Which subscriptions are due for this the sweep's global read tells. A batch is o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +18,7 @@ import structlog
 from schemas.kinds import render_timestamp
 from service import clock
 from service.clock import later
-from service.operations.copies import targets
+from service.operations.copies.runs import Terms, terms_of_run
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.subscriptions.estimates import Estimate, estimates
@@ -95,7 +94,7 @@ async def _look(connection: Connection, store: Store, due: _Due, at: datetime) -
 
 
 async def _estimated(connection: Connection, store: Store, due: _Due, at: datetime) -> _Look:
-    terms = await targets.terms(connection, store, due.id)
+    terms = await terms_of_run(connection, store, due.id)
     (estimate,) = await estimates(connection, store, terms, [due.next_run_at])
     total, before = estimate.total, due.alerted_amount_cents
     known = due.alerted_run_at == due.next_run_at
@@ -105,17 +104,17 @@ async def _estimated(connection: Connection, store: Store, due: _Due, at: dateti
     return _Look(event, before if total is None and known else total, look_again(at, due.next_run_at))
 
 
-def _payload(due: _Due, terms: Mapping[str, Any], estimate: Estimate, *, again: bool) -> dict[str, Any]:
+def _payload(due: _Due, terms: Terms, estimate: Estimate, *, again: bool) -> dict[str, Any]:
     """What the event tells: when, what, at what total, and how that compares with the last run; amounts in cents.
 
     Where the run would fail there is no total, and `errors_log` says why.
     """
-    last = terms["last_amount_cents"] if estimate.total is None else estimate.compared_with
+    last = terms.last.last_amount_cents if estimate.total is None else estimate.compared_with
     return {
         "occurrence_id": due.occurrence_id,
         "scheduled_at": render_timestamp(due.next_run_at),
         "price_increased": again,
-        "currency_code": terms["currency_code"],
+        "currency_code": terms.basis.currency_code,
         "total_amount_cents": estimate.total,
         "last_amount_cents": last,
         "change_amount_cents": None if estimate.total is None or last is None else estimate.total - last,

@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from service.operations.catalogue import pricing
-from service.operations.copies import comparing, targets
+from service.operations.copies import comparing, runs, targets
+from service.operations.copies.runs import Item, Run, Terms
 from service.operations.copies.targets import CopyFailed, Wanted
 from service.principal import Store
 from service.rules.outcomes import CatalogueItem
 from service.rules.states import Messages
 from service.store.pool import Connection
-from service.store.rows import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,48 +34,49 @@ class Estimate:
         """The lines as clients see them, amounts in minor units of the subscription's currency."""
         return [
             {
-                "sku_code": one.item["sku_code"],
-                "name": one.item["name"],
-                "quantity": one.item["quantity"],
-                "price_mode": one.item["price_mode"],
-                "previous_unit_amount_cents": one.item["unit_amount_cents"],
+                "sku_code": one.item.sku_code,
+                "name": one.item.name,
+                "quantity": one.item.quantity,
+                "price_mode": one.item.price_mode,
+                "previous_unit_amount_cents": one.item.unit_amount_cents,
                 "current_unit_amount_cents": None if one.price is None else one.price.amount_cents,
                 "status": "added" if one.problem is None else "skipped",
                 "code": one.problem,
-                "notices": list(one.outcome.notices) if one.item["price_mode"] == "current" else [],
+                "notices": list(one.outcome.notices) if one.item.price_mode == "current" else [],
             }
             for one in self.lines
         ]
 
 
-async def estimates(
-    connection: Connection, store: Store, terms: Mapping[str, Any], instants: Sequence[datetime]
-) -> list[Estimate]:
-    """What runs on these terms (`targets.terms`) would come to at these instants, which ascend.
+async def estimates(connection: Connection, store: Store, terms: Terms, instants: Sequence[datetime]) -> list[Estimate]:
+    """What runs on these terms (`terms_of_run`) would come to at these instants, which ascend.
 
     The catalogue is read once, and again for each time at which something of it is known to change in between. Stock is
     not looked at: nobody knows it beforehand.
     """
     if not instants:
         return []
-    subscription_id = terms["order_subscription_id"]
-    items = (await targets.items_of(connection, store, [subscription_id])).get(subscription_id, [])
-    sku_ids = sorted({item["sku_id"] for item in items})
+    subscription_id = terms.subscription_id
+    items = (await runs.items_of(connection, store, [subscription_id])).get(subscription_id, [])
+    sku_ids = sorted({item.sku_id for item in items if item.sku_id is not None})
     turns = await pricing.turns(connection, store, sku_ids, instants[0], instants[-1])
     catalogues: dict[int, Mapping[str, CatalogueItem]] = {}
     found = []
     for at in instants:
         since = bisect_right(turns, at)
         if since not in catalogues:
-            catalogues[since] = await targets.catalogue_of(connection, store, items, terms, at)
-        found.append(_estimate(items, catalogues[since], terms, at))
+            catalogues[since] = await runs.catalogue_of(connection, store, items, terms.basis, at)
+        found.append(await _estimate(items, catalogues[since], terms, at))
     return found
 
 
-def _estimate(items: Sequence[Row], catalogue: Mapping[str, CatalogueItem], terms: Row, at: datetime) -> Estimate:
-    lines = targets.wanted(items, catalogue, terms)
+async def _estimate(
+    items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], terms: Terms, at: datetime
+) -> Estimate:
+    run = Run(terms, terms.place_target_order)
+    lines = targets.wanted(items, catalogue, run)
     try:
-        target = targets.planned(items, catalogue, terms, 0, at)
-        return Estimate(lines, target.totals.total, comparing.compared_with(target))
+        target = await targets.planned(run, items, catalogue, 0, at)
+        return Estimate(lines, target.totals.total, comparing.compared_with(target, terms))
     except CopyFailed as failure:
         return Estimate(lines, None, messages=failure.messages)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from service import clock
-from service.operations.copies import targets
+from service.operations.copies.runs import Terms, terms_of_run
 from service.operations.subscriptions import ledgers
 from service.operations.subscriptions.estimates import Estimate, estimates
 from service.principal import Store
@@ -34,14 +34,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Some of the occurrences to come in their order, and whether there are more; `terms` as `targets.terms` has them.
+    """Some of the occurrences to come in their order, and whether there are more; `terms` as `terms_of_run` has them.
 
     Without runs to come there are no terms.
     """
 
     runs: Sequence[Run]
     more: bool = False
-    terms: Mapping[str, Any] | None = None
+    terms: Terms | None = None
 
 
 async def look(
@@ -57,7 +57,7 @@ async def look(
         return Forecast([])
     entries = first(schedule.forecast(standing, clock.now(store)), min(offset + size + 1, FURTHEST))
     shown = entries[offset : offset + size]
-    terms = await targets.terms(connection, store, subscription_id)
+    terms = await terms_of_run(connection, store, subscription_id)
     # What the first one is compared with: the run before it, also where that is on another page.
     before = [entry for entry in entries[:offset] if entry.status == "planned"][-1:]
     running = [*before, *(entry for entry in shown if entry.status == "planned")]
@@ -70,7 +70,7 @@ async def look(
         held = False
         if estimate is not None and estimate.total is not None:
             base = estimate.compared_with if last is None else last
-            held = base is not None and needs_approval(estimate.total, base, terms["max_increase_percent"])
+            held = base is not None and needs_approval(estimate.total, base, terms.max_increase_percent)
             last = estimate.total
         runs.append(Run(entry, estimate, held))
     return Forecast(runs[len(before) :], more=len(entries) > offset + size, terms=terms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service import clock
-from service.operations.copies import targets
+from service.operations.copies import runs, targets
 from service.principal import Store
 from service.store.pool import Connection
 from service.store.statements import Command
@@ -13,9 +13,10 @@ _REPRICE = Command("subscriptions/items.reprice")
 
 async def take_todays(connection: Connection, store: Store, subscription_id: str) -> None:
     """Give the items of a subscription today's prices. One that can't be bought today keeps the price that it has."""
-    terms = await targets.terms(connection, store, subscription_id)
-    items = (await targets.items_of(connection, store, [subscription_id])).get(subscription_id, [])
-    catalogue = await targets.catalogue_of(connection, store, items, terms, clock.now(store))
-    priced = [(one.item["id"], one.price.amount_cents) for one in targets.wanted(items, catalogue, terms) if one.price]
+    terms = await runs.terms_of_run(connection, store, subscription_id)
+    items = (await runs.items_of(connection, store, [subscription_id])).get(subscription_id, [])
+    catalogue = await runs.catalogue_of(connection, store, items, terms.basis, clock.now(store))
+    wanted = targets.wanted(items, catalogue, runs.Run(terms, place=False))
+    priced = [(one.item.id, one.price.amount_cents) for one in wanted if one.price]
     ids, units = [id_ for id_, _ in priced], [unit for _, unit in priced]
     await _REPRICE(connection, store=store.id, items=ids, unit_amounts_cents=units)

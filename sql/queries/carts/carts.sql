@@ -64,7 +64,8 @@ select
                     cart_items.discount_cents,
                     cart_items.total_amount_cents,
                     cart_items.tax_rate::text,
-                    cart_items.tax_amount_cents
+                    cart_items.tax_amount_cents,
+                    cart_items.metadata
                 )
                 order by cart_items.id
             )
@@ -112,12 +113,12 @@ returning carts.id;
 
 -- name: save
 -- Writes new and changed items :items (a JSON array), removes items :removed, and sets the cart's amounts
--- and what becomes of its coupon.
+-- and what becomes of its coupon; it gets :metadata beside its own, which wins.
 with written as (
     insert into cart_items (
         store_id, id, cart_id, sku_id, source_line_item_id, sku_code, name, image_url, options, options_digest,
         quantity, currency_code, unit_amount_cents, compare_at_amount_cents, discount_cents, total_amount_cents,
-        tax_rate, tax_amount_cents, created_at, updated_at
+        tax_rate, tax_amount_cents, metadata, created_at, updated_at
     )
     select
         :store as store_id,
@@ -138,13 +139,14 @@ with written as (
         item.total_amount_cents,
         item.tax_rate,
         item.tax_amount_cents,
+        item.metadata,
         :at as created_at,
         :at as updated_at
     from
         jsonb_to_recordset(:items::jsonb) as item (
             id text, sku_id text, source_line_item_id text, sku_code text, name text, image_url text, options jsonb,
             options_digest text, quantity bigint, unit_amount_cents bigint, compare_at_amount_cents bigint,
-            discount_cents bigint, total_amount_cents bigint, tax_rate numeric, tax_amount_cents bigint
+            discount_cents bigint, total_amount_cents bigint, tax_rate numeric, tax_amount_cents bigint, metadata jsonb
         )
     on conflict (store_id, id) do update set
     quantity = excluded.quantity,
@@ -172,6 +174,7 @@ set
     discount_amount_cents = :discount,
     total_tax_amount_cents = :tax,
     total_amount_cents = :total,
+    metadata = :metadata::jsonb || carts.metadata,
     updated_at = :at,
     version = carts.version + 1
 where carts.store_id = :store and carts.id = :cart;

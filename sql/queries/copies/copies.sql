@@ -1,5 +1,5 @@
 -- name: sources
--- The subscription and the order that a new copy names, each null when there is none; a customer ($4, null for an
+-- The subscription and the order that a new copy names, each null when there is none; a customer (:customer, null for an
 -- integration) finds only own ones.
 select
     order_subscriptions.id as order_subscription_id,
@@ -9,15 +9,15 @@ select
 from stores
 left join order_subscriptions
     on
-        order_subscriptions.store_id = $1
-        and order_subscriptions.id = $2
-        and ($4::text is null or order_subscriptions.customer_id = $4)
+        order_subscriptions.store_id = :store
+        and order_subscriptions.id = :subscription
+        and (:customer::text is null or order_subscriptions.customer_id = :customer)
 left join orders
     on
-        orders.store_id = $1
-        and orders.id = $3
-        and ($4::text is null or orders.customer_id = $4)
-where stores.store_id = $1;
+        orders.store_id = :store
+        and orders.id = :order
+        and (:customer::text is null or orders.customer_id = :customer)
+where stores.store_id = :store;
 
 -- name: lock_subscription
 -- The subscription for which a customer asks for an extra run, locked, so that each sees the ones before.
@@ -46,34 +46,37 @@ insert into order_factories (
     store_id, id, kind, source_order_id, order_subscription_id, place_target_order, reuse_wallet, reference,
     reference_origin, metadata, created_at, updated_at
 )
-values ($1, $2, 'recurring_order_copies', $3, $4, $5, $6, $7, $8, $9, $10, $10)
+values (
+    :store, :id, 'recurring_order_copies', :source_order, :subscription, :place, :reuse_wallet, :reference,
+    :reference_origin, :metadata, :at, :at
+)
 on conflict (store_id, id) do nothing
 returning id;
 
 -- name: claim
--- Gives copies to one worker until its lease ends, and with them the facts of their store. $3 and $4, the end of the
+-- Gives copies to one worker until its lease ends, and with them the facts of their store. :at and :lease_end, the end of the
 -- lease, are real time, as a test clock may stand still; the copies' own times are their store's. The occurrence of a
 -- copy, if it has one, is claimed with it.
 with claimed as (
     update order_factories
     set
         status = 'in_progress',
-        started_at = coalesce(order_factories.started_at, test_clocks.frozen_at, $3),
+        started_at = coalesce(order_factories.started_at, test_clocks.frozen_at, :at),
         attempt = order_factories.attempt + 1,
-        lease_expires_at = $4,
-        updated_at = coalesce(test_clocks.frozen_at, $3),
+        lease_expires_at = :lease_end,
+        updated_at = coalesce(test_clocks.frozen_at, :at),
         version = order_factories.version + 1
     from stores
     left join test_clocks
         on stores.store_id = test_clocks.store_id and stores.test_clock_id = test_clocks.id
     where
-        order_factories.store_id = $1
-        and order_factories.id = any($2::text[])
+        order_factories.store_id = :store
+        and order_factories.id = any(:copies::text[])
         and (
             order_factories.status = 'pending'
-            or (order_factories.status = 'in_progress' and order_factories.lease_expires_at <= $3)
+            or (order_factories.status = 'in_progress' and order_factories.lease_expires_at <= :at)
         )
-        and stores.store_id = $1
+        and stores.store_id = :store
     returning
         order_factories.id,
         order_factories.kind,
@@ -96,7 +99,7 @@ occurred as (
         version = occurrences.version + 1
     from claimed
     where
-        occurrences.store_id = $1
+        occurrences.store_id = :store
         and occurrences.id = claimed.occurrence_id
         and occurrences.status in ('due', 'claimed')
 )
@@ -106,39 +109,39 @@ select
     claimed.updated_at - occurrences.scheduled_at as lateness
 from claimed
 left join occurrences
-    on occurrences.store_id = $1 and claimed.occurrence_id = occurrences.id
+    on occurrences.store_id = :store and claimed.occurrence_id = occurrences.id
 order by claimed.id;
 
 -- name: lease
 -- When the last lease on those of these copies ends that somebody works on.
 select max(lease_expires_at) from order_factories
-where store_id = $1 and id = any($2::text[]) and status = 'in_progress';
+where store_id = :store and id = any(:copies::text[]) and status = 'in_progress';
 
 -- name: release
 -- Gives copies back, as if they had not been claimed; what it counts against is the number of attempts.
 update order_factories
 set
-    status = 'pending', lease_expires_at = null, updated_at = $4, version = order_factories.version + 1
-from unnest($2::text[], $3::bigint[]) as claims (id, attempt)
+    status = 'pending', lease_expires_at = null, updated_at = :at, version = order_factories.version + 1
+from unnest(:copies::text[], :attempts::bigint[]) as claims (id, attempt)
 where
-    order_factories.store_id = $1
+    order_factories.store_id = :store
     and order_factories.id = claims.id
     and order_factories.status = 'in_progress'
     and order_factories.attempt = claims.attempt;
 
 -- name: claimed
--- What claimed recurring copies ($2) are to make, copies and subscriptions locked, everywhere in the same order; no row
--- for a claim ($3) that holds no longer.
+-- What claimed recurring copies (:copies) are to make, copies and subscriptions locked, everywhere in the same order; no row
+-- for a claim (:attempts) that holds no longer.
 select
-    copies.id as copy_id,
+    copies.id,
     copies.order_subscription_id,
     copies.occurrence_id,
     copies.place_target_order,
     copies.reuse_wallet,
     occurrences.approved_amount_cents
-from unnest($2::text[], $3::bigint[]) as claims (id, attempt)
+from unnest(:copies::text[], :attempts::bigint[]) as claims (id, attempt)
 inner join order_factories as copies
-    on copies.store_id = $1 and claims.id = copies.id
+    on copies.store_id = :store and claims.id = copies.id
 inner join order_subscriptions
     on copies.store_id = order_subscriptions.store_id and copies.order_subscription_id = order_subscriptions.id
 left join occurrences
@@ -148,20 +151,38 @@ order by copies.order_subscription_id, copies.id
 for no key update of copies, order_subscriptions;
 
 -- name: terms
--- What runs of subscriptions ($2) are made from, in their order, with the customer's wallet where $3 says so. The
--- subscription's own addresses and methods come before those of its source order.
+-- What runs of subscriptions :subscriptions are made from at :at, in their order, with the customer's wallet where :wallets
+-- says so. The subscription's own addresses and methods come before those of its source order.
 select
     order_subscriptions.source_order_id,
     order_subscriptions.id as order_subscription_id,
-    order_subscriptions.status,
-    order_subscriptions.place_target_order,
-    order_subscriptions.max_increase_percent,
-    coalesce(order_subscriptions.unavailable_policy, stores.policies ->> 'unavailable_policy') as unavailable_policy,
     order_subscriptions.customer_id,
     coalesce(order_subscriptions.customer_email, orders.customer_email) as customer_email,
     customers.customer_group_id,
     orders.currency_code,
     orders.tax_included,
+    stores.order_prefix,
+    stores.order_suffix,
+    stores.mode,
+    coalesce(shipping_methods.price_amount_cents, 0) as shipping_amount_cents,
+    coalesce(payment_methods.price_amount_cents, 0) as payment_method_amount_cents,
+    coalesce(order_subscriptions.billing_address_id, orders.billing_address_id) as billing_address_id,
+    coalesce(order_subscriptions.shipping_address_id, orders.shipping_address_id) as shipping_address_id,
+    shipping_methods.id as shipping_method_id,
+    can_be_chosen(shipping_methods.disabled_at, shipping_methods.currency_code, orders.currency_code, :at)
+        as shipping_method_available,
+    payment_methods.id as payment_method_id,
+    can_be_chosen(payment_methods.disabled_at, payment_methods.currency_code, orders.currency_code, :at)
+        as payment_method_available,
+    payment_methods.gateway,
+    customer_payment_sources.id as customer_payment_source_id,
+    customer_payment_sources.payment_source_token,
+    customer_payment_sources.expires_at as payment_source_expires_at,
+    stores.gateway_url is not null and stores.gateway_secret is not null as has_external_gateway,
+    order_subscriptions.status,
+    order_subscriptions.place_target_order,
+    order_subscriptions.max_increase_percent,
+    coalesce(order_subscriptions.unavailable_policy, stores.policies ->> 'unavailable_policy') as unavailable_policy,
     last_run.total_amount_cents as last_amount_cents,
     last_run.created_at as last_made_at,
     case
@@ -180,30 +201,12 @@ select
             )
         from line_items
         where
-            line_items.store_id = $1 and line_items.order_id = last_run.id and line_items.sku_id is not null
+            line_items.store_id = :store and line_items.order_id = last_run.id and line_items.sku_id is not null
             and order_subscriptions.max_increase_percent is not null
-    ) as last_lines,
-    stores.order_prefix,
-    stores.order_suffix,
-    stores.mode,
-    stores.gateway_url is not null and stores.gateway_secret is not null as has_external_gateway,
-    coalesce(order_subscriptions.billing_address_id, orders.billing_address_id) as billing_address_id,
-    coalesce(order_subscriptions.shipping_address_id, orders.shipping_address_id) as shipping_address_id,
-    shipping_methods.id as shipping_method_id,
-    shipping_methods.price_amount_cents as shipping_amount_cents,
-    can_be_chosen(shipping_methods.disabled_at, shipping_methods.currency_code, orders.currency_code, $4)
-        as shipping_method_available,
-    payment_methods.id as payment_method_id,
-    payment_methods.gateway,
-    payment_methods.price_amount_cents as payment_method_amount_cents,
-    can_be_chosen(payment_methods.disabled_at, payment_methods.currency_code, orders.currency_code, $4)
-        as payment_method_available,
-    customer_payment_sources.id as customer_payment_source_id,
-    customer_payment_sources.payment_source_token,
-    customer_payment_sources.expires_at as payment_source_expires_at
-from unnest($2::text[], $3::boolean[]) with ordinality as wanted (id, reuse_wallet, position)
+    ) as last_lines_json
+from unnest(:subscriptions::text[], :wallets::boolean[]) with ordinality as wanted (id, reuse_wallet, position)
 inner join order_subscriptions
-    on order_subscriptions.store_id = $1 and wanted.id = order_subscriptions.id
+    on order_subscriptions.store_id = :store and wanted.id = order_subscriptions.id
 inner join orders
     on order_subscriptions.store_id = orders.store_id and order_subscriptions.source_order_id = orders.id
 inner join stores
@@ -235,7 +238,7 @@ left join lateral (
         runs.payment_method_id,
         runs.created_at
     from orders as runs
-    where runs.store_id = $1 and runs.order_subscription_id = order_subscriptions.id
+    where runs.store_id = :store and runs.order_subscription_id = order_subscriptions.id
     order by runs.id desc
     limit 1
 ) as last_run
@@ -243,7 +246,8 @@ left join lateral (
 order by wanted.position;
 
 -- name: items
--- What subscriptions order each time, with the price mode that applies to each item.
+-- What subscriptions order each time, with the price mode that applies to each item. What paid options cost is known where
+-- they are those of the source order, at an agreed price, and share out over the pieces; else it is null.
 select
     order_subscription_items.order_subscription_id,
     order_subscription_items.id,
@@ -255,9 +259,22 @@ select
     order_subscription_items.quantity,
     order_subscription_items.currency_code,
     order_subscription_items.unit_amount_cents,
+    case
+        when coalesce(sources.options_amount_cents, 0) = 0 or order_subscription_items.options = '{}' then 0
+        when
+            coalesce(order_subscription_items.price_mode, order_subscriptions.price_mode) = 'fixed'
+            and order_subscription_items.sku_id = sources.sku_id
+            and order_subscription_items.options = sources.options
+            and mod(
+                sources.options_amount_cents::numeric * order_subscription_items.quantity, sources.quantity
+            ) = 0
+            then (sources.options_amount_cents::numeric * order_subscription_items.quantity / sources.quantity)::bigint
+    end as options_amount_cents,
+    0 as discount_cents,
     coalesce(order_subscription_items.price_mode, order_subscriptions.price_mode) as price_mode,
-    order_subscription_items.updated_at,
-    skus.do_not_ship
+    not skus.do_not_ship as ships,
+    coalesce(sources.metadata, '{}') || order_subscription_items.metadata as metadata,
+    order_subscription_items.updated_at
 from order_subscription_items
 inner join order_subscriptions
     on
@@ -265,7 +282,13 @@ inner join order_subscriptions
         and order_subscription_items.order_subscription_id = order_subscriptions.id
 inner join skus
     on order_subscription_items.store_id = skus.store_id and order_subscription_items.sku_id = skus.id
-where order_subscription_items.store_id = $1 and order_subscription_items.order_subscription_id = any($2::text[])
+left join line_items as sources
+    on
+        order_subscription_items.store_id = sources.store_id
+        and order_subscription_items.source_line_item_id = sources.id
+where
+    order_subscription_items.store_id = :store
+    and order_subscription_items.order_subscription_id = any(:subscriptions::text[])
 order by order_subscription_items.id;
 
 -- name: lock_stock
@@ -285,27 +308,31 @@ order by stock_items.sku_id
 for no key update;
 
 -- name: complete
--- The end of copies ($2) that made an order each ($4): they, their subscriptions and their occurrences, if they have
--- them, take note. $5 says what of each was left out, $6 is the number of its messages. With $7 the run has succeeded;
--- else its payment will tell. $8 are the outcomes of items that weren't ordered as they are, null where all were.
+-- The end of copies :copies that made an order each (:orders): they, their subscriptions and their occurrences, if they have
+-- them, take note. :errors_logs says what of each was left out, :errors_counts is the number of its messages. With :succeeded
+-- the run has succeeded; else its payment will tell. :outcomes are those of items that weren't ordered as they are.
 with completed as (
     update order_factories
     set
-        status = 'completed', completed_at = $3, target_order_id = made.order_id, errors_log = made.errors_log,
-        outcomes = made.outcomes, errors_count = order_factories.errors_count + made.errors_count, lease_expires_at = null, updated_at = $3,
+        status = 'completed', completed_at = :at, target_order_id = made.order_id, errors_log = made.errors_log,
+        outcomes = made.outcomes,
+        errors_count = order_factories.errors_count + made.errors_count, lease_expires_at = null, updated_at = :at,
         version = order_factories.version + 1
-    from unnest($2::text[], $4::text[], $5::jsonb[], $6::bigint[], $7::boolean[], $8::jsonb[]) as made (
+    from unnest(
+        :copies::text[], :orders::text[], :errors_logs::jsonb[], :errors_counts::bigint[], :succeeded::boolean[],
+        :outcomes::jsonb[]
+    ) as made (
         id, order_id, errors_log, errors_count, succeeded, outcomes
     )
-    where order_factories.store_id = $1 and order_factories.id = made.id
+    where order_factories.store_id = :store and order_factories.id = made.id
     returning order_factories.order_subscription_id, order_factories.occurrence_id, made.succeeded
 ),
 
 occurred as (
     update occurrences
-    set status = 'completed', completed_at = $3, updated_at = $3, version = occurrences.version + 1
+    set status = 'completed', completed_at = :at, updated_at = :at, version = occurrences.version + 1
     from completed
-    where occurrences.store_id = $1 and occurrences.id = completed.occurrence_id
+    where occurrences.store_id = :store and occurrences.id = completed.occurrence_id
 ),
 
 runs as (
@@ -319,60 +346,60 @@ runs as (
 
 update order_subscriptions
 set
-    last_run_at = $3,
+    last_run_at = :at,
     occurrencies = order_subscriptions.occurrencies + runs.number,
     succeeded_on_last_run = order_subscriptions.succeeded_on_last_run or runs.succeeded,
-    updated_at = $3, version = order_subscriptions.version + 1
+    updated_at = :at, version = order_subscriptions.version + 1
 from runs
-where order_subscriptions.store_id = $1 and order_subscriptions.id = runs.order_subscription_id;
+where order_subscriptions.store_id = :store and order_subscriptions.id = runs.order_subscription_id;
 
 -- name: hold
--- The end of copies ($2) that would cost $4 in currency $5, more than their subscriptions allow: $6 says so. Their
--- occurrences wait until somebody agrees.
+-- The end of copies :copies that would cost :amounts in currency :currencies, more than their subscriptions allow:
+-- :errors_log says so. Their occurrences wait until somebody agrees.
 with aborted as (
     update order_factories
     set
-        status = 'aborted', errors_log = $6, errors_count = errors_count + 1, lease_expires_at = null,
-        updated_at = $3, version = version + 1
-    where store_id = $1 and id = any($2::text[])
+        status = 'aborted', errors_log = :errors_log, errors_count = errors_count + 1, lease_expires_at = null,
+        updated_at = :at, version = version + 1
+    where store_id = :store and id = any(:copies::text[])
     returning id, occurrence_id
 )
 
 update occurrences
 set
-    status = 'held', held_at = $3, held_amount_cents = dear.amount_cents, approved_amount_cents = null,
-    currency_code = dear.currency_code, updated_at = $3, version = occurrences.version + 1
-from unnest($2::text[], $4::bigint[], $5::text[]) as dear (id, amount_cents, currency_code)
+    status = 'held', held_at = :at, held_amount_cents = dear.amount_cents, approved_amount_cents = null,
+    currency_code = dear.currency_code, updated_at = :at, version = occurrences.version + 1
+from unnest(:copies::text[], :amounts::bigint[], :currencies::text[]) as dear (id, amount_cents, currency_code)
 inner join aborted
     on dear.id = aborted.id
-where occurrences.store_id = $1 and occurrences.id = aborted.occurrence_id;
+where occurrences.store_id = :store and occurrences.id = aborted.occurrence_id;
 
 -- name: fail
--- The end of a copy that couldn't be made: $5 says why, $6 is the number of its messages. Gives the subscription, if
--- it has one, or no row when the claim ($3) holds no longer.
+-- The end of a copy that couldn't be made: :errors_log says why, :errors_count is the number of its messages. Gives the subscription, if
+-- it has one, or no row when the claim (:attempt) holds no longer.
 with failed as (
     update order_factories
     set
-        status = 'failed', failed_at = $4, errors_log = $5, errors_count = errors_count + $6, lease_expires_at = null,
-        updated_at = $4, version = version + 1
-    where store_id = $1 and id = $2 and status = 'in_progress' and attempt = $3
+        status = 'failed', failed_at = :at, errors_log = :errors_log, errors_count = errors_count + :errors_count, lease_expires_at = null,
+        updated_at = :at, version = version + 1
+    where store_id = :store and id = :copy and status = 'in_progress' and attempt = :attempt
     returning order_subscription_id, occurrence_id
 ),
 
 occurred as (
     update occurrences
-    set status = 'failed', updated_at = $4, version = occurrences.version + 1
+    set status = 'failed', updated_at = :at, version = occurrences.version + 1
     from failed
-    where occurrences.store_id = $1 and occurrences.id = failed.occurrence_id
+    where occurrences.store_id = :store and occurrences.id = failed.occurrence_id
 ),
 
 noted as (
     update order_subscriptions
     set
-        last_run_at = $4, errors_count = errors_count + 1, succeeded_on_last_run = false, updated_at = $4,
+        last_run_at = :at, errors_count = errors_count + 1, succeeded_on_last_run = false, updated_at = :at,
         version = version + 1
     from failed
-    where order_subscriptions.store_id = $1 and order_subscriptions.id = failed.order_subscription_id
+    where order_subscriptions.store_id = :store and order_subscriptions.id = failed.order_subscription_id
 )
 
 select failed.order_subscription_id from failed;
@@ -384,27 +411,27 @@ from order_factories
 inner join orders
     on order_factories.store_id = orders.store_id and order_factories.target_order_id = orders.id
 where
-    order_factories.store_id = $1
-    and order_factories.id = $2
+    order_factories.store_id = :store
+    and order_factories.id = :copy
     and order_factories.kind = 'recurring_order_copies'
     and (
         orders.status = 'placing'
         or orders.status = 'pending' and exists(
             select 1 from payment_attempts
             where
-                payment_attempts.store_id = $1
+                payment_attempts.store_id = :store
                 and payment_attempts.order_id = orders.id
                 and payment_attempts.retry_at is not null
         )
     );
 
 -- name: abandoned
--- Of all stores: copies that nobody works on at $1, real time, those of dead workers by when their leases ended after
--- those that nobody has taken; at most $2. Most of them wait for a job that is in the queue. A global read.
+-- Of all stores: copies that nobody works on at :at, real time, those of dead workers by when their leases ended after
+-- those that nobody has taken; at most :limit. Most of them wait for a job that is in the queue. A global read.
 select
     store_id,
     id
 from order_factories
-where status = 'pending' or (status = 'in_progress' and lease_expires_at <= $1)
+where status = 'pending' or (status = 'in_progress' and lease_expires_at <= :at)
 order by lease_expires_at nulls first, id
-limit $2;
+limit :limit;

@@ -13,7 +13,7 @@ draft as (
         shipping_address_id text, shipping_method_id text, payment_method_id text, customer_payment_source_id text,
         order_subscription_id text, occurrence_id text, subtotal_amount_cents bigint, shipping_amount_cents bigint,
         payment_method_amount_cents bigint, discount_amount_cents bigint, subtotal_tax_amount_cents bigint,
-        total_tax_amount_cents bigint, total_amount_cents bigint, coupon_code text
+        total_tax_amount_cents bigint, total_amount_cents bigint, coupon_code text, coupon_counted boolean
     )
 ),
 
@@ -23,8 +23,8 @@ made as (
         guest, language_code, currency_code, tax_included, billing_address_id, shipping_address_id, shipping_method_id,
         payment_method_id, customer_payment_source_id, subtotal_amount_cents, shipping_amount_cents,
         payment_method_amount_cents, discount_amount_cents, subtotal_tax_amount_cents, total_tax_amount_cents,
-        total_amount_cents, coupon_code, source_order_id, root_order_id, order_subscription_id, occurrence_id, placed_at,
-        payment_updated_at, refreshed_at, created_at, updated_at
+        total_amount_cents, coupon_code, coupon_counted, source_order_id, root_order_id, order_subscription_id,
+        occurrence_id, placed_at, payment_updated_at, refreshed_at, created_at, updated_at, metadata
     )
     select
         source.store_id,
@@ -54,6 +54,7 @@ made as (
         draft.total_tax_amount_cents,
         draft.total_amount_cents,
         draft.coupon_code,
+        draft.coupon_counted,
         source.id as source_order_id,
         coalesce(source.root_order_id, source.id) as root_order_id,
         draft.order_subscription_id,
@@ -62,7 +63,8 @@ made as (
         case when draft.status = 'placed' then :at end as payment_updated_at,
         :at as refreshed_at,
         :at as created_at,
-        :at as updated_at
+        :at as updated_at,
+        source.metadata
     from draft
     inner join orders as source
         on source.store_id = :store and draft.source_order_id = source.id
@@ -71,7 +73,7 @@ made as (
 insert into line_items (
     store_id, id, order_id, sku_id, sku_code, name, image_url, position, options, quantity, currency_code,
     unit_amount_cents, compare_at_amount_cents, options_amount_cents, discount_cents, total_amount_cents, tax_rate,
-    tax_amount_cents, stock_taken, created_at, updated_at
+    tax_amount_cents, stock_taken, metadata, created_at, updated_at
 )
 select
     :store as store_id,
@@ -93,6 +95,7 @@ select
     line.tax_rate,
     line.tax_amount_cents,
     line.stock_taken,
+    line.metadata,
     :at as created_at,
     :at as updated_at
 from
@@ -100,5 +103,5 @@ from
         id text, order_id text, sku_id text, sku_code text, name text, image_url text, position bigint, options jsonb,
         quantity bigint, currency_code text, unit_amount_cents bigint, compare_at_amount_cents bigint,
         options_amount_cents bigint, discount_cents bigint, total_amount_cents bigint, tax_rate numeric,
-        tax_amount_cents bigint, stock_taken bigint
+        tax_amount_cents bigint, stock_taken bigint, metadata jsonb
     );

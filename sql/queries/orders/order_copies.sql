@@ -6,47 +6,48 @@ insert into order_factories (
     store_id, id, kind, source_order_id, place_target_order, reuse_wallet, cancel_source_order, apply_promotions,
     skip_errors, ignore_invalid_coupon, reference, reference_origin, metadata, created_at, updated_at
 )
-values ($1, $2, 'order_copies', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)
+values (
+    :store, :id, 'order_copies', :source_order, :place, :reuse_wallet, :cancel_source, :apply_promotions,
+    :skip_errors, :ignore_invalid_coupon, :reference, :reference_origin, :metadata, :at, :at
+)
 on conflict (store_id, id) do nothing
 returning id;
 
 -- name: claimed
--- What a claimed copy is made from, copy and source order locked; no row when the claim ($3) holds no longer. Costs of
+-- What a claimed copy is made from, copy and source order locked; no row when the claim (:attempt) holds no longer. Costs of
 -- shipping and paying are those of the source order.
 select
     copies.source_order_id,
     copies.order_subscription_id,
-    copies.occurrence_id,
-    copies.place_target_order,
-    copies.cancel_source_order,
-    copies.apply_promotions,
-    copies.skip_errors,
-    copies.ignore_invalid_coupon,
-    orders.status as source_status,
     orders.customer_id,
     orders.customer_email,
     customers.customer_group_id,
     orders.currency_code,
     orders.tax_included,
-    orders.coupon_code,
     stores.order_prefix,
     stores.order_suffix,
+    stores.mode,
+    orders.shipping_amount_cents,
+    orders.payment_method_amount_cents,
     orders.billing_address_id,
     orders.shipping_address_id,
     shipping_methods.id as shipping_method_id,
-    orders.shipping_amount_cents,
-    can_be_chosen(shipping_methods.disabled_at, shipping_methods.currency_code, orders.currency_code, $4)
+    can_be_chosen(shipping_methods.disabled_at, shipping_methods.currency_code, orders.currency_code, :at)
         as shipping_method_available,
     payment_methods.id as payment_method_id,
-    payment_methods.gateway,
-    orders.payment_method_amount_cents,
-    can_be_chosen(payment_methods.disabled_at, payment_methods.currency_code, orders.currency_code, $4)
+    can_be_chosen(payment_methods.disabled_at, payment_methods.currency_code, orders.currency_code, :at)
         as payment_method_available,
+    payment_methods.gateway,
     customer_payment_sources.id as customer_payment_source_id,
     customer_payment_sources.payment_source_token,
     customer_payment_sources.expires_at as payment_source_expires_at,
-    stores.mode,
-    stores.gateway_url is not null and stores.gateway_secret is not null as has_external_gateway
+    stores.gateway_url is not null and stores.gateway_secret is not null as has_external_gateway,
+    copies.place_target_order,
+    copies.cancel_source_order,
+    copies.apply_promotions,
+    copies.skip_errors,
+    copies.ignore_invalid_coupon,
+    orders.coupon_code
 from order_factories as copies
 inner join orders
     on copies.store_id = orders.store_id and copies.source_order_id = orders.id
@@ -66,7 +67,7 @@ left join payment_methods
     on
         orders.store_id = payment_methods.store_id
         and payment_methods.id = coalesce(customer_payment_sources.payment_method_id, orders.payment_method_id)
-where copies.store_id = $1 and copies.id = $2 and copies.status = 'in_progress' and copies.attempt = $3
+where copies.store_id = :store and copies.id = :copy and copies.status = 'in_progress' and copies.attempt = :attempt
 for no key update of copies, orders;
 
 -- name: lines
@@ -84,7 +85,10 @@ select
     line_items.unit_amount_cents,
     line_items.options_amount_cents,
     line_items.discount_cents,
-    coalesce(skus.do_not_ship, false) as do_not_ship
+    'fixed' as price_mode,
+    skus.do_not_ship is not true as ships,
+    line_items.metadata,
+    line_items.updated_at
 from line_items
 left join skus
     on
@@ -93,12 +97,12 @@ left join skus
             line_items.sku_id = skus.id or (line_items.sku_id is null and line_items.sku_code = skus.code)
         )
 where
-    line_items.store_id = $1 and line_items.order_id = $2
+    line_items.store_id = :store and line_items.order_id = :order
     and line_items.item_type in ('skus', 'bundles', 'gift_cards')
 order by line_items.position, line_items.id;
 
 -- name: hold_source
--- Locks the source order of a copy, which is to be cancelled.
-select 1 from orders
-where orders.store_id = $1 and orders.id = $2
+-- Locks the source order of a copy, which is to be cancelled; its id.
+select orders.id from orders
+where orders.store_id = :store and orders.id = :order
 for update;

@@ -2,7 +2,7 @@
 
 -- name: run
 -- The run that an order which is to be placed by itself came of: its copy, whether its payment was never refused before,
--- how often it was from the source of attempt $3, whether the subscription is paid from another one by now, and the
+-- how often it was from the source of attempt :attempt, whether the subscription is paid from another one by now, and the
 -- store's ladder. No row for other orders.
 select
     copies.id as copy_id,
@@ -15,8 +15,8 @@ select
         select count(*)
         from payment_attempts
         where
-            payment_attempts.store_id = $1
-            and payment_attempts.order_id = $2
+            payment_attempts.store_id = :store
+            and payment_attempts.order_id = :order
             and payment_attempts.status in ('declined', 'failed')
             and payment_attempts.customer_payment_source_id is not distinct from latest.customer_payment_source_id
     ) as refusals
@@ -24,37 +24,38 @@ from order_factories as copies
 inner join order_subscriptions
     on copies.store_id = order_subscriptions.store_id and copies.order_subscription_id = order_subscriptions.id
 inner join payment_attempts as latest
-    on copies.store_id = latest.store_id and latest.id = $3
+    on copies.store_id = latest.store_id and latest.id = :attempt
 inner join stores
     on copies.store_id = stores.store_id
 where
-    copies.store_id = $1 and copies.target_order_id = $2
+    copies.store_id = :store and copies.target_order_id = :order
     and copies.kind = 'recurring_order_copies' and copies.place_target_order;
 
 -- name: refuse
--- The payment $2 of the run of copy $4 was refused, as $5 tells, and is asked for anew at $3. $6 counts as a failed run.
+-- The payment :attempt of the run of copy :copy was refused, as :errors_log tells, and is asked for anew at :retry_at;
+-- :failed counts as a failed run.
 with refused as (
     update payment_attempts
-    set retry_at = $3
-    where store_id = $1 and id = $2
+    set retry_at = :retry_at
+    where store_id = :store and id = :attempt
 ),
 
 noted as (
     update order_factories
-    set errors_log = $5, errors_count = errors_count + 1, updated_at = $7, version = version + 1
-    where store_id = $1 and id = $4
+    set errors_log = :errors_log, errors_count = errors_count + 1, updated_at = :at, version = version + 1
+    where store_id = :store and id = :copy
     returning order_subscription_id, completed_at
 )
 
 update order_subscriptions
 set
-    errors_count = order_subscriptions.errors_count + $6,
+    errors_count = order_subscriptions.errors_count + :failed,
     succeeded_on_last_run
     = order_subscriptions.succeeded_on_last_run and order_subscriptions.last_run_at <> noted.completed_at,
-    updated_at = $7,
+    updated_at = :at,
     version = order_subscriptions.version + 1
 from noted
-where order_subscriptions.store_id = $1 and order_subscriptions.id = noted.order_subscription_id;
+where order_subscriptions.store_id = :store and order_subscriptions.id = noted.order_subscription_id;
 
 -- name: succeed
 -- The order of a run is paid; gives its subscription. No row for other orders.
@@ -62,42 +63,42 @@ update order_subscriptions
 set
     succeeded_on_last_run
     = order_subscriptions.succeeded_on_last_run or order_subscriptions.last_run_at = copies.completed_at,
-    updated_at = $3,
+    updated_at = :at,
     version = order_subscriptions.version + 1
 from order_factories as copies
 where
-    copies.store_id = $1 and copies.target_order_id = $2
+    copies.store_id = :store and copies.target_order_id = :order
     and copies.kind = 'recurring_order_copies' and copies.place_target_order
-    and order_subscriptions.store_id = $1 and order_subscriptions.id = copies.order_subscription_id
+    and order_subscriptions.store_id = :store and order_subscriptions.id = copies.order_subscription_id
 returning order_subscriptions.id;
 
 -- name: hurry
--- Has the refused payments of all of a subscription's runs that are still owed asked for anew at $3.
+-- Has the refused payments of all of a subscription's runs that are still owed asked for anew at :at.
 update payment_attempts
-set retry_at = $3
+set retry_at = :at
 from orders
 inner join order_factories as copies
     on orders.store_id = copies.store_id and orders.id = copies.target_order_id
 inner join order_subscriptions
     on copies.store_id = order_subscriptions.store_id and copies.order_subscription_id = order_subscriptions.id
 where
-    payment_attempts.store_id = $1
-    and orders.store_id = $1
+    payment_attempts.store_id = :store
+    and orders.store_id = :store
     and copies.place_target_order
-    and order_subscriptions.id = $2
+    and order_subscriptions.id = :subscription
     and orders.status = 'pending'
     and payment_attempts.order_id = orders.id
     and payment_attempts.status in ('declined', 'failed')
     and not exists(
         select 1 from payment_attempts as later
-        where later.store_id = $1 and later.order_id = payment_attempts.order_id and later.id > payment_attempts.id
+        where later.store_id = :store and later.order_id = payment_attempts.order_id and later.id > payment_attempts.id
     );
 
 -- name: stop_of_order
 -- The payment of an order is not asked for any more.
 update payment_attempts
 set retry_at = null
-where store_id = $1 and order_id = $2 and retry_at is not null;
+where store_id = :store and order_id = :order and retry_at is not null;
 
 -- name: stop_of_subscription
 -- Payments of a subscription's runs are not asked for any more.
@@ -105,19 +106,19 @@ update payment_attempts
 set retry_at = null
 from orders
 where
-    payment_attempts.store_id = $1 and payment_attempts.order_id = orders.id and payment_attempts.retry_at is not null
-    and orders.store_id = $1 and orders.order_subscription_id = $2;
+    payment_attempts.store_id = :store and payment_attempts.order_id = orders.id and payment_attempts.retry_at is not null
+    and orders.store_id = :store and orders.order_subscription_id = :subscription;
 
 -- name: due
--- At most $3 orders of a store, but for $4, whose payments are to be asked for anew at $2.
+-- At most :limit orders of a store, but for :but, whose payments are to be asked for anew at :at.
 select order_id
 from payment_retries
-where store_id = $1 and retry_at <= $2 and due_at <= $2 and order_id <> all($4::text[])
+where store_id = :store and retry_at <= :at and due_at <= :at and order_id <> all(:but::text[])
 order by retry_at, order_id
-limit $3;
+limit :limit;
 
 -- name: claim
--- Takes hold of an order whose payment is to be asked for anew at $3, from what its subscription is paid with now. What it
+-- Takes hold of an order whose payment is to be asked for anew at :at, from what its subscription is paid with now. What it
 -- costs stays what its customer was told when it was made, also where that method costs another amount. No row when it
 -- isn't, any more.
 update orders
@@ -134,6 +135,6 @@ left join customer_payment_sources
         order_subscriptions.store_id = customer_payment_sources.store_id
         and order_subscriptions.customer_payment_source_id = customer_payment_sources.id
 where
-    payment_retries.store_id = $1 and payment_retries.order_id = $2 and payment_retries.due_at <= $3
-    and orders.store_id = $1 and orders.id = $2 and orders.status = 'pending'
+    payment_retries.store_id = :store and payment_retries.order_id = :order and payment_retries.due_at <= :at
+    and orders.store_id = :store and orders.id = :order and orders.status = 'pending'
 returning orders.id;

@@ -2,8 +2,8 @@
 
 -- name: source_order
 -- The order of id :id, or else of number :number, if it is customer :customer's (null: anybody's), with its customer's group and its
--- lines in their order. A line without a sku's id is looked up by the sku's code. Whether orders can be repeated at all
--- is the store's policy.
+-- lines in their order. A line without a sku's id is looked up by the sku's code. Whether orders can be repeated at all,
+-- and which of their metadata is carried, is the store's policy.
 select
     orders.id,
     coalesce(stores.policies -> 'reorder_enabled' <> 'false'::jsonb, true) as offered,
@@ -12,6 +12,8 @@ select
     customers.customer_group_id,
     orders.currency_code,
     orders.coupon_code is not null as with_coupon,
+    orders.metadata,
+    stores.policies -> 'carried_metadata' as carried,
     (
         select
             json_agg(
@@ -24,7 +26,9 @@ select
                     line_items.options,
                     line_items.quantity,
                     line_items.currency_code,
-                    line_items.unit_amount_cents
+                    line_items.unit_amount_cents,
+                    line_items.options_amount_cents,
+                    line_items.metadata
                 )
                 order by line_items.position, line_items.id
             )

@@ -1,0 +1,201 @@
+"""What copies are made from: the terms of subscriptions and orders, and what is ordered again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal, NamedTuple
+
+import orjson
+
+from service import clock
+from service.operations.catalogue import pricing, quotes
+from service.operations.ordering.facts import Ways
+from service.principal import Store
+from service.rules.outcomes import CatalogueItem, SourceLine
+from service.store.pool import Connection
+from service.store.statements import Many
+
+
+class Item(NamedTuple):
+    """What is to be ordered again: an item of a subscription, or a line of an order. Options and metadata are JSON.
+
+    `options_amount_cents` is None where nobody knows what its paid options cost.
+    """
+
+    id: str
+    item_type: str
+    sku_id: str | None
+    sku_code: str | None
+    name: str
+    options: str
+    quantity: int
+    currency_code: str
+    unit_amount_cents: int
+    options_amount_cents: int | None
+    discount_cents: int
+    price_mode: Literal["current", "fixed"]
+    ships: bool
+    metadata: str
+    updated_at: datetime
+
+    @property
+    def agreed(self) -> bool:
+        """Whether its price was agreed on."""
+        return self.price_mode == "fixed"
+
+    @property
+    def source(self) -> SourceLine:
+        """The item as what somebody wants to order."""
+        return SourceLine(
+            id=self.id,
+            item_type=self.item_type,
+            sku_id=self.sku_id,
+            sku_code=self.sku_code,
+            name=self.name,
+            options=orjson.loads(self.options),
+            quantity=self.quantity,
+            currency_code=self.currency_code,
+            unit_amount_cents=self.unit_amount_cents,
+            agreed=self.agreed,
+        )
+
+    def options_for(self, pieces: int) -> int | None:
+        """What the paid options of so many of its pieces cost; None where nobody knows."""
+        if self.options_amount_cents is None or not pieces:
+            return self.options_amount_cents
+        share, rest = divmod(self.options_amount_cents * pieces, self.quantity)
+        return None if rest else share
+
+    def wanted(self, *, promoted: bool) -> quotes.Item:
+        """The item as it is quoted; it has a sku."""
+        return quotes.Item(
+            self.sku_id or "",
+            self.quantity,
+            self.unit_amount_cents,
+            options_amount_cents=self.options_amount_cents or 0,
+            discount_cents=self.discount_cents,
+            agreed=self.agreed,
+            promoted=promoted,
+        )
+
+
+class Basis(NamedTuple):
+    """What a target order takes over: whose it is, how it is numbered, and where to, how and at what cost it goes."""
+
+    source_order_id: str
+    order_subscription_id: str | None
+    customer_id: str | None
+    customer_email: str | None
+    customer_group_id: str | None
+    currency_code: str
+    tax_included: bool
+    order_prefix: str
+    order_suffix: str
+    mode: str
+    shipping_amount_cents: int
+    payment_method_amount_cents: int
+    ways: Ways
+
+    @property
+    def market(self) -> tuple[str, str | None]:
+        """What prices of today depend on, besides the sku."""
+        return self.currency_code, self.customer_group_id
+
+    def quote_terms(self, coupon_code: str | None = None) -> quotes.Terms:
+        """What its amounts depend on besides what is bought."""
+        return quotes.Terms(
+            currency_code=self.currency_code,
+            tax_included=self.tax_included,
+            customer_group_id=self.customer_group_id,
+            coupon_code=coupon_code,
+            shipping_price_cents=self.shipping_amount_cents,
+            payment_price_cents=self.payment_method_amount_cents,
+        )
+
+
+class LastRun(NamedTuple):
+    """The last order of a subscription, all None before there is one. Costs are None where the methods are others now.
+
+    `last_lines_json` are its lines of skus as objects, where the subscription limits what a run may cost.
+    """
+
+    last_amount_cents: int | None
+    last_made_at: datetime | None
+    last_shipping_amount_cents: int | None
+    last_payment_method_amount_cents: int | None
+    last_lines_json: str | None
+
+
+class Terms(NamedTuple):
+    """What runs of a subscription are made from, and its last run."""
+
+    basis: Basis
+    status: str
+    place_target_order: bool
+    max_increase_percent: Decimal | None
+    unavailable_policy: str | None
+    last: LastRun
+
+    @property
+    def subscription_id(self) -> str:
+        """The subscription whose terms they are."""
+        return str(self.basis.order_subscription_id)
+
+
+class _OfSubscription(NamedTuple):
+    order_subscription_id: str
+    item: Item
+
+
+_TERMS = Many("copies/copies.terms", Terms)
+_ITEMS = Many("copies/copies.items", _OfSubscription)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of a subscription, and whether its order is to be placed."""
+
+    terms: Terms
+    place: bool
+    occurrence_id: str | None = None
+
+
+async def terms_of(
+    connection: Connection, store: Store, runs: Sequence[tuple[str, bool]], at: datetime
+) -> Sequence[Terms]:
+    """What runs of subscriptions are made from, in their order: each with whether it may use the wallet."""
+    ids, wallets = [id_ for id_, _ in runs], [reuse_wallet for _, reuse_wallet in runs]
+    return await _TERMS(connection, store=store.id, subscriptions=ids, wallets=wallets, at=at)
+
+
+async def terms_of_run(connection: Connection, store: Store, subscription_id: str) -> Terms:
+    """What a scheduled run of a subscription is made from; those always use the wallet."""
+    (found,) = await terms_of(connection, store, [(subscription_id, True)], clock.now(store))
+    return found
+
+
+async def items_of(connection: Connection, store: Store, subscription_ids: Sequence[str]) -> dict[str, list[Item]]:
+    """What subscriptions order each time, by subscription; nothing for one that orders nothing."""
+    found: dict[str, list[Item]] = {}
+    for row in await _ITEMS(connection, store=store.id, subscriptions=subscription_ids):
+        found.setdefault(row.order_subscription_id, []).append(row.item)
+    return found
+
+
+async def catalogue_of(
+    connection: Connection, store: Store, items: Sequence[Item], basis: Basis, at: datetime
+) -> dict[str, CatalogueItem]:
+    """The skus of items as the customer of a copy can buy them at an instant."""
+    return await catalogue(connection, store, basis.market, {item.sku_id for item in items if item.sku_id}, at)
+
+
+async def catalogue(
+    connection: Connection, store: Store, market: tuple[str, str | None], sku_ids: AbstractSet[str], at: datetime
+) -> dict[str, CatalogueItem]:
+    """The skus of these ids as they are sold in a currency to a customer group at an instant."""
+    currency, group = market
+    return await pricing.catalogue(connection, store, sku_ids, currency=currency, customer_group_id=group, at=at)
