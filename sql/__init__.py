@@ -86,12 +86,6 @@ def statement(path: str) -> Statement:
 
 
 @cache
-def queries(topic: str) -> Mapping[str, str]:
-    """The texts of `queries/<topic>.sql` by name, for statements that still number their parameters themselves."""
-    return MappingProxyType({name: statement.text for name, statement in statements(topic).items()})
-
-
-@cache
 def checks() -> tuple[Statement, ...]:
     """The invariants of `checks.sql`: each a select that returns no row when all is well."""
     return read_statements(FOLDER / "checks.sql")
@@ -121,8 +115,8 @@ def read_statements(path: Path, topic: str = "") -> tuple[Statement, ...]:
             raise StartupError("{path}: {name} must be exactly one statement.", path=path, name=name)
         source = _INCLUDED.sub(lambda match: statement(match["path"]).source, text.rstrip("; \n"))
         numbered, parameters = _numbered(source)
-        if parameters and _numbers_itself(text):
-            raise StartupError("{path}: {name} has named and numbered parameters: name them all.", path=path, name=name)
+        if _numbers_itself(text):
+            raise StartupError("{path}: {name} has numbered parameters: name them all.", path=path, name=name)
         found[name] = Statement(name, topic, words, source, numbered, parameters)
     return tuple(found.values())
 

@@ -13,11 +13,9 @@ from service.operations.catalogue import skus
 from service.operations.catalogue.selling import SOLD, check_amount, check_room, find_sold
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
+from service.operations.subscriptions import sources
 from service.rules.outcomes import ItemKey, options_digest
 from service.store.statements import Many
-from sql import queries
-
-ITEMS = queries("subscriptions/items")
 
 
 class _Other(NamedTuple):
@@ -39,16 +37,14 @@ class OrderSubscriptionItems(Writer):
         if change.whole.get("status") == "cancelled":
             change.problems.append(InvalidState("The subscription is cancelled: its items can't be changed."))
             return
-        source = await change.connection.fetchrow(
-            ITEMS["source_order"], change.store.id, change.whole["source_order_id"]
-        )
+        source = await sources.of(change.connection, change.store, change.whole["source_order_id"])
         assert source is not None  # noqa: S101 -- a subscription has a source order
         others = await _OTHERS(
             change.connection, store=change.store.id, subscription=change.whole["id"], item=change.id
         )
         if change.new:
             check_room(change, len(others))
-            change.columns["currency_code"] = source["currency_code"]
+            change.columns["currency_code"] = source.currency_code
             await _take_code(change)
         if not change.problems:
             await self._price(change, _held(others))

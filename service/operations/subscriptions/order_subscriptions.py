@@ -24,7 +24,7 @@ from service.operations.generic.numbers import take_number
 from service.operations.generic.writing import Writer
 from service.operations.parties.wallets import check_wallet
 from service.operations.payments import dunning
-from service.operations.subscriptions import duplicates, ledgers, prices
+from service.operations.subscriptions import duplicates, ledgers, prices, sources
 from service.operations.subscriptions.ledgers import Terms
 from service.principal import Store
 from service.rules.recurrence import UNCOUNTABLE, FrequencyError, check_frequency
@@ -35,10 +35,8 @@ from service.rules.verbs import VERBS
 from service.store.pool import Connection
 from service.store.statements import Command, OnlyValue, Values
 from service.texts import Either
-from sql import queries
 
-ITEMS = queries("subscriptions/items")
-
+_COPY_ITEMS = Command("subscriptions/items.copy_items")
 _ORDER_EXTRA_COPY = Command("subscriptions/subscriptions.order_extra_copy")
 _ABORT = Values("subscriptions/subscriptions.abort", str)
 _IS_OFFERED = OnlyValue("subscriptions/subscriptions.is_offered", bool)
@@ -112,21 +110,19 @@ class OrderSubscriptions(Writer):
     async def _begin(self, change: Change) -> None:
         """What a new subscription takes over. It is active at once when its source order was placed already."""
         columns = change.columns
-        source = await change.connection.fetchrow(
-            ITEMS["source_order"], change.store.id, change.draft.related("source_order")
-        )
+        source = await sources.of(change.connection, change.store, change.draft.related("source_order"))
         assert source is not None  # noqa: S101 -- linkage was checked
         columns["number"] = await take_number(change, "order_subscriptions")
         columns.setdefault("timezone", change.store.timezone)
         for column in ("customer_id", "customer_email"):
-            columns[column] = source[column]
+            columns[column] = getattr(source, column)
         for column in _CARRIED:
-            columns.setdefault(column, source[column])
+            columns.setdefault(column, getattr(source, column))
         if change.principal.owner is not None:
             columns.setdefault("price_mode", "current")
-        columns["anchor_at"] = columns.get("starts_at") or source["placed_at"] or change.at
+        columns["anchor_at"] = columns.get("starts_at") or source.placed_at or change.at
         by_order = columns.get("activate_by_source_order", True)
-        if by_order and source["placed_at"] is not None and source["status"] != "cancelled":
+        if by_order and source.placed_at is not None and source.status != "cancelled":
             columns["status"] = "active"
             change.happened.append("activate")
         elif by_order is False and "starts_at" not in columns:
@@ -134,15 +130,20 @@ class OrderSubscriptions(Writer):
 
     async def lines(self, change: Change) -> Sequence[str]:
         """The lines of its source order that a new one repeats: all of them."""
-        source = await change.connection.fetchrow(
-            ITEMS["source_order"], change.store.id, change.value("source_order_id")
-        )
-        return (source and source["line_ids"]) or []
+        source = await sources.of(change.connection, change.store, change.value("source_order_id"))
+        return (source and source.line_ids) or []
 
     async def _copy_items(self, change: Change) -> None:
         line_ids = await self.lines(change)
         ids = [clock.new_id() for _ in line_ids]
-        await change.connection.execute(ITEMS["copy_items"], change.store.id, change.id, ids, list(line_ids), change.at)
+        await _COPY_ITEMS(
+            change.connection,
+            store=change.store.id,
+            subscription=change.id,
+            ids=ids,
+            lines=list(line_ids),
+            at=change.at,
+        )
         if change.principal.owner is not None and change.value("price_mode") == "current":
             await prices.take_todays(change.connection, change.store, change.id)
 

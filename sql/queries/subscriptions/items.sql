@@ -15,14 +15,14 @@ select
         select array_agg(line_items.id order by line_items.position, line_items.id)
         from line_items
         where
-            line_items.store_id = $1 and line_items.order_id = orders.id and line_items.sku_id is not null
+            line_items.store_id = :store and line_items.order_id = orders.id and line_items.sku_id is not null
             and line_items.item_type = 'skus'
     ) as line_ids
 from orders
-where orders.store_id = $1 and orders.id = $2;
+where orders.store_id = :store and orders.id = :order;
 
 -- name: copy_items
--- Gives a subscription ($2) an item, with these ids ($3), for each of these lines ($4) of its source order.
+-- Gives a subscription an item, with these ids, for each of these lines of its source order.
 insert into order_subscription_items (
     store_id, id, order_subscription_id, sku_id, source_line_item_id, sku_code, name, options, quantity, currency_code,
     unit_amount_cents, total_amount_cents, created_at, updated_at
@@ -30,7 +30,7 @@ insert into order_subscription_items (
 select
     line_items.store_id,
     given.id,
-    $2 as order_subscription_id,
+    :subscription as order_subscription_id,
     line_items.sku_id,
     line_items.id as source_line_item_id,
     line_items.sku_code,
@@ -40,11 +40,11 @@ select
     line_items.currency_code,
     line_items.unit_amount_cents,
     line_items.quantity * line_items.unit_amount_cents as total_amount_cents,
-    $5 as created_at,
-    $5 as updated_at
-from unnest($3::text[], $4::text[]) as given (id, line_item_id)
+    :at as created_at,
+    :at as updated_at
+from unnest(:ids::text[], :lines::text[]) as given (id, line_item_id)
 inner join line_items
-    on line_items.store_id = $1 and given.line_item_id = line_items.id;
+    on line_items.store_id = :store and given.line_item_id = line_items.id;
 
 -- name: others
 -- The items of a subscription but for one.
