@@ -20,27 +20,35 @@ def configure(level: str) -> None:
     if level.lower() not in ("debug", "info", "warning", "error"):
         raise StartupError("REPRISE_LOG_LEVEL must be debug, info, warning or error.")
     least = getattr(logging, level.upper())
-    terminal = sys.stderr.isatty()
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),
     ]
     renderer: Processor
-    if terminal:
+    if sys.stderr.isatty():
         renderer = structlog.dev.ConsoleRenderer()
+        # All lines go the way of `logging`, where the board of a worker listens.
+        structlog.configure(
+            processors=[
+                structlog.stdlib.filter_by_level,
+                *shared,
+                structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+            ],
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            wrapper_class=structlog.stdlib.BoundLogger,
+            cache_logger_on_first_use=True,
+        )
     else:
         shared.append(structlog.processors.format_exc_info)
         renderer = structlog.processors.JSONRenderer(serializer=orjson.dumps)
-    # Our own lines, one for each request, go straight to their file: the way through `logging` costs three times that.
-    structlog.configure(
-        processors=[*shared, renderer],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr)
-        if terminal
-        else structlog.BytesLoggerFactory(sys.stderr.buffer),
-        wrapper_class=structlog.make_filtering_bound_logger(least),
-        cache_logger_on_first_use=True,
-    )
+        # Our own lines, one for each request, go straight to their file: the way of `logging` costs three times that.
+        structlog.configure(
+            processors=[*shared, renderer],
+            logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+            wrapper_class=structlog.make_filtering_bound_logger(least),
+            cache_logger_on_first_use=True,
+        )
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

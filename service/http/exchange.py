@@ -22,6 +22,7 @@ class Exchange:
     `request_id` is the id that the answer, its log line and its events carry. `origin` is the service's own URL as the
     client reaches it, `principal` who sent the request, `allowance` what is left of the limit that it was counted
     against; each is None until somebody has worked it out. `end_turn` ends its sender's turn, once it has one.
+    `answer` is the answer on its way, which the line knows.
     """
 
     request_id: str = ""
@@ -30,6 +31,7 @@ class Exchange:
     principal: Principal | None = None
     allowance: Allowance | None = None
     end_turn: Callable[[], None] | None = None
+    answer: object = None
 
 
 def begin(scope: Scope, exchange: Exchange) -> Exchange:
@@ -38,7 +40,12 @@ def begin(scope: Scope, exchange: Exchange) -> Exchange:
     return exchange
 
 
+def exchange_in(scope: Scope) -> Exchange:
+    """The exchange of a scope, begun here if nobody has."""
+    known: Exchange | None = scope.get(_KEY)
+    return begin(scope, Exchange()) if known is None else known
+
+
 def exchange_of(request: Request) -> Exchange:
     """The exchange of a request, begun here if nobody has."""
-    known: Exchange | None = request.scope.get(_KEY)
-    return begin(request.scope, Exchange()) if known is None else known
+    return exchange_in(request.scope)

@@ -6,6 +6,8 @@ codings where it takes one, cross-origin headers where it comes from a page, the
 
 from __future__ import annotations
 
+from typing import cast
+
 import structlog
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -20,7 +22,7 @@ from service.errors import ApiError
 from service.http import hearing, problems
 from service.http.api.conditions import not_modified, tag_in_coding
 from service.http.bodies import Body
-from service.http.exchange import Exchange, begin
+from service.http.exchange import Exchange, begin, exchange_in
 from service.http.hearing import Heard
 from service.http.proxies import Proxies
 from service.http.watch import metrics
@@ -43,7 +45,6 @@ TOLD = (
 _ALL_METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST"
 """What a request about the server as a whole is told (RFC 9110, section 9.3.7)."""
 _ABOUT_THE_SERVER = Response(status_code=204, headers={"Allow": _ALL_METHODS})
-_ANSWER = "reprise.answer"
 _LEFT = 499
 """The status that nginx gives a client that has left."""
 
@@ -80,7 +81,7 @@ class Line:
         method = scope["method"]
         body = Body(heard, receive, self._most_of_a_body)
         answer = _Answer(scope, send, cors=self._cors, heard=heard, exchange=exchange, span=span, body=body)
-        scope[_ANSWER] = answer
+        exchange.answer = answer
         before = correlation.request_id.set(exchange.request_id)
         try:
             if method == "OPTIONS" and b"origin" in heard and b"access-control-request-method" in heard:
@@ -112,7 +113,7 @@ class Line:
         An error after the answer has begun is raised again: the server then cuts the connection. A client that has left
         is told nothing.
         """
-        answer: _Answer = scope[_ANSWER]
+        answer = cast("_Answer", exchange_in(scope).answer)
         answer.coded = send
         try:
             hearing.check(scope, answer.heard)

@@ -67,6 +67,8 @@ create table order_subscriptions (
     max_occurrences bigint,
     anchor_at timestamptz(3),
     anchor_index bigint not null default 0,
+    -- What the clock on the wall shows, in the subscription's own zone.
+    -- squawk-ignore prefer-timestamp-tz
     anchor_wall timestamp(3),
     phase_on date,
     phase_at timestamptz(3),

@@ -113,9 +113,7 @@ def script_of(store: int, at: str) -> str:
 
 
 def _in_order(called: Statement, binds: Sequence[str]) -> Sequence[str]:
-    """The binds of a statement (`store: 1`) as $1, $2 and so on; a statement that numbers its own has them in order."""
-    if not called.parameters:
-        return binds
+    """The binds of a statement (`store: 1`) as $1, $2 and so on."""
     named = dict(bind.split(": ", 1) for bind in binds)
     return [named[name] for name in called.parameters]
 

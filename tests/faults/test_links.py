@@ -21,7 +21,7 @@ from tests import factories
 from tests.api.wemasy import application
 from tests.checkout.conftest import Ready, ordering, ready
 from tests.factories import Line
-from tests.pages import carts, show, submit, url_of
+from tests.pages import Page, carts, items, show, submit, url_of
 from tests.spec.writing import Api, pointers
 from tests.support import Grant
 
@@ -433,3 +433,38 @@ async def test_only_a_price_that_fell_is_struck_through(
     assert f"Before: €10.00 Now: €{price / 100:.2f}" in page.text
     assert "Delivered to" in page.text
     assert ", ***" in page.text, "the postal code is masked whole where it proves the customer"
+
+
+@pytest.mark.rule("FM-102")
+async def test_lines_and_quantities_are_chosen_on_the_page_without_a_script(
+    app: Starlette, client: httpx2.AsyncClient, connection: Connection, store: Store
+) -> None:
+    shirt = await factories.sku(connection, store, price=2500, name="Shirt")
+    mug = await factories.sku(connection, store, price=900, name="Mug")
+    await factories.full_order(connection, store, [Line(shirt, 2), Line(mug, 1)], code="PICK-1")
+    page = await show(client, await url_of(app, connection, store, "PICK-1"))
+    assert "script" not in page.tags
+    chosen = [name for name in page.fields if name.startswith("line-")]
+    assert len(chosen) == 2
+    assert "€59.00" in page.text, "two shirts and a mug"
+    of_mug = next(name for name in chosen if page.fields[name.replace("line", "quantity")] == "1")
+    of_shirt = next(name for name in chosen if name != of_mug)
+    picked = {name: value for name, value in page.fields.items() if name != of_mug}
+    picked[of_shirt.replace("line", "quantity")] = "3"
+
+    shown = await submit(client, picked | {"show": "1"})
+    assert shown.status_code == 200
+    assert "€75.00" in Page(shown.text).text, "three shirts"
+    assert "Mug" in shown.text, "what is left out can be chosen again"
+    assert not await carts(connection, store), "looking makes no cart"
+
+    none = {name: value for name, value in page.fields.items() if name not in chosen}
+    refused = await submit(client, none)
+    assert (refused.status_code, "Choose at least one product." in refused.text) == (409, True)
+
+    assert (await submit(client, picked)).status_code == 303
+    (cart,) = await carts(connection, store)
+    assert await items(connection, cart) == [("Shirt", 3, 2500)]
+    nonsense = {**picked, of_shirt.replace("line", "quantity"): "-7"}
+    assert (await submit(client, nonsense)).status_code == 303
+    assert [quantity for _, quantity, _ in await items(connection, cart)] == [1]

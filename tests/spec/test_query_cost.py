@@ -117,6 +117,8 @@ async def rows_read(connection: Connection, store: Store, query: Query) -> int:
     """How many rows and index entries Postgres looks at for a page."""
     asked: list[Any] = []
     raw = getattr(connection, "_con", connection)
+    # What comes for the first time is asked in a way that the logger doesn't see.
+    await read.page(connection, Viewer(store.id), query)
     with raw.query_logger(asked.append):
         found = await read.page(connection, Viewer(store.id), query)
         await asyncio.sleep(0)  # loggers are called when the loop is free

@@ -28,7 +28,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _STYLE = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
-_MOST_FIELDS = 30
+_MOST_FIELDS = 250
 
 PRIVATE = {
     "Cache-Control": "no-store",

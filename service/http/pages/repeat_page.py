@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -34,6 +34,12 @@ COOKIE = "repeat_browser"
 COOKIE_SECONDS = 30 * 86_400
 PAGE = "repeat page"
 """What its nonces are signed for."""
+
+CHOSEN, QUANTITY = "line-", "quantity-"
+"""What the names of a form's fields begin with; the line's id follows."""
+MOST_CHOICES = 100
+"""How many lines a page lets choose from; longer orders are chosen from at the checkout."""
+_DIGITS = 7
 
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{22}")
 _PRODUCTS = ("skus", "bundles", "gift_cards")
@@ -65,11 +71,12 @@ async def _commit(request: Request) -> Response:
         if browser is None:
             again = repeat_urls.url(PATH.removeprefix("/"), order_code, token)
             return notice(request, STALE, status=400, again=again)
-        can_check_out = checkout(request, opened) is not None
-        made = await repeat_links.commit(connection, opened, browser) if can_check_out else None
+        choice = _choice(form)
+        goes_on = checkout(request, opened) is not None and "show" not in form
+        made = await repeat_links.commit(connection, opened, browser, choice=choice) if goes_on else None
         if made is None:
-            preview = await repeat_links.preview(connection, opened)
-            return _page(request, opened, token, preview, status=409)
+            preview = await repeat_links.preview(connection, opened, choice)
+            return _page(request, opened, token, preview, status=409 if "show" not in form else 200)
     answer = RedirectResponse(checkout(request, opened, made.session) or "", 303, PRIVATE)
     answer.set_cookie(
         COOKIE,
@@ -81,6 +88,19 @@ async def _commit(request: Request) -> Response:
         samesite="lax",
     )
     return answer
+
+
+def _choice(form: Mapping[str, str]) -> Mapping[str, int] | None:
+    """The quantities of the lines that a form chooses, by their ids; None for a form that lets choose none."""
+    if "choosing" not in form:
+        return None
+    ids = [name.removeprefix(CHOSEN) for name in form if name.startswith(CHOSEN)]
+    return {id_: _quantity(form.get(QUANTITY + id_, "")) for id_ in ids}
+
+
+def _quantity(text: str) -> int:
+    """A quantity as somebody typed it, 1 for what is none."""
+    return max(int(text), 1) if text.isascii() and text.isdecimal() and len(text) < _DIGITS else 1
 
 
 def checkout(request: Request, opened: Opened, session: str = "") -> str | None:
@@ -107,6 +127,8 @@ still take.
 class _Line:
     """A line of the page. `then` is the price of one piece in the order, None where it is the same now."""
 
+    id: str
+    chosen: bool
     name: str
     picture: str | None
     options: Sequence[str]
@@ -117,11 +139,13 @@ class _Line:
     detail: str | None
 
 
-def _line(outcome: Outcome, locale: str) -> _Line:
+def _line(outcome: Outcome, locale: str, *, chosen: bool = True) -> _Line:
     quantity = outcome.requested_quantity if outcome.skipped else outcome.resulting_quantity
     unit = outcome.current_unit_amount_cents or 0
     then = outcome.previous_unit_amount_cents
     return _Line(
+        id=outcome.line.id,
+        chosen=chosen,
         name=outcome.name,
         picture=picture(outcome),
         options=options(outcome),
@@ -152,14 +176,17 @@ def products(outcomes: Iterable[Outcome]) -> list[Outcome]:
 
 def _page(request: Request, opened: Opened, token: str, preview: Preview, status: int = 200) -> Response:
     locale = negotiate(request, opened.store.locale)
-    shown = products(preview.outcomes)
-    available = [_line(outcome, locale) for outcome in shown if not outcome.skipped]
-    unavailable = [_line(outcome, locale) for outcome in shown if outcome.skipped]
+    shown = [(outcome, True) for outcome in products(preview.outcomes)]
+    shown += [(outcome, False) for outcome in products(preview.left_out)]
+    available = [_line(outcome, locale, chosen=chosen) for outcome, chosen in shown if not outcome.skipped]
+    unavailable = [_line(outcome, locale) for outcome, _ in shown if outcome.skipped]
     pictures = [line.picture for line in (*available, *unavailable) if line.picture]
     target = checkout(request, opened)
     values = {
         "opened": opened,
         "available": available,
+        "choosing": len(available) <= MOST_CHOICES,
+        "nothing_chosen": bool(available) and not any(line.chosen for line in available),
         "unavailable": unavailable,
         "pictured": bool(pictures),
         "totals": preview.totals,

@@ -7,7 +7,7 @@ lines.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import orjson
@@ -133,10 +133,18 @@ async def look(connection: Connection, store: Store, wish: Wish, *, order_id: st
     return Preview(plan, quote, plans.digest(plan, quote.items, quote.totals.discount, quote.totals.total))
 
 
-async def preview(connection: Connection, store: Store, source_order_id: str, *, policy: Policy) -> list[Outcome]:
-    """What would become of each line of an order in an empty cart; writes nothing.
+async def preview(
+    connection: Connection,
+    store: Store,
+    source_order_id: str,
+    *,
+    policy: Policy,
+    choice: Mapping[str, int] | None = None,
+) -> tuple[list[Outcome], list[Outcome]]:
+    """What would become of each line of an order in an empty cart, and of those that are left out by themselves.
 
-    Prices are those of the order's customer, in its currency. Raises NotFound for an unknown order.
+    `choice` holds the quantities of the lines that are wanted, by their ids; None is all lines as they were. Writes
+    nothing. Prices are those of the order's customer, in its currency. Raises NotFound for an unknown order.
     """
     source = await plans.source_order(connection, store, source_order_id, None, None)
     if source is None:
@@ -144,7 +152,11 @@ async def preview(connection: Connection, store: Store, source_order_id: str, *,
     # A link is handed on: nothing of the order goes with it.
     bare = source.bare()
     catalogue = await plans.catalogue(connection, store, bare, None, at=clock.now(store))
-    return decide(bare.lines, catalogue, {}, policy)
+    if choice is None:
+        return decide(bare.lines, catalogue, {}, policy), []
+    wanted = [replace(line, quantity=choice[line.id]) for line in bare.lines if line.id in choice]
+    others = [line for line in bare.lines if line.id not in choice]
+    return decide(wanted, catalogue, {}, policy), decide(others, catalogue, {}, policy)
 
 
 def items_of(outcomes: Sequence[Outcome]) -> list[CartItem]:

@@ -7,7 +7,7 @@ one cart per link and browser and no order; whoever places that order has to say
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -71,9 +71,13 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would become of each line of an order, and what a cart of them would come to."""
+    """What would become of each line of an order, and what a cart of them would come to.
+
+    `left_out` are lines that nobody chose, with what would become of them.
+    """
 
     outcomes: Sequence[Outcome]
+    left_out: Sequence[Outcome]
     totals: Totals
     tax_included: bool
 
@@ -288,9 +292,12 @@ async def open_link(
     )
 
 
-async def preview(connection: Connection, opened: Opened) -> Preview:
-    """What would become of the order if the link were committed now, at its customer's prices; writes nothing."""
-    outcomes = await reorders.preview(connection, opened.store, opened.order_id, policy=POLICY)
+async def preview(connection: Connection, opened: Opened, choice: Mapping[str, int] | None = None) -> Preview:
+    """What would become of the order if the link were committed now, at its customer's prices; writes nothing.
+
+    `choice` holds the quantities of the lines that are wanted; None is all of them.
+    """
+    outcomes, left_out = await reorders.preview(connection, opened.store, opened.order_id, policy=POLICY, choice=choice)
     quote = await contents.quote(
         connection,
         opened.store,
@@ -301,24 +308,31 @@ async def preview(connection: Connection, opened: Opened) -> Preview:
         shipping_method_id=opened.shipping_method_id,
         payment_method_id=opened.payment_method_id,
     )
-    return Preview(outcomes, quote.totals, quote.tax_included)
+    return Preview(outcomes, left_out, quote.totals, quote.tax_included)
 
 
-async def commit(connection: Connection, opened: Opened, browser: str, *, once: bool = False) -> Committed | None:
+async def commit(
+    connection: Connection,
+    opened: Opened,
+    browser: str,
+    *,
+    choice: Mapping[str, int] | None = None,
+    once: bool = False,
+) -> Committed | None:
     """The one open cart of this link and browser: found again, or made with all details of the order.
 
     One that is found is brought to today: nobody changed what is in it, so it is filled anew, else its prices are. With
     `once` the browser never gets a second cart, also when the first one was closed meanwhile. The cart belongs to no
-    customer, and has copies of the order's addresses. None when nothing of the order can be bought. Runs in the
-    transaction in which the link was opened and held.
+    customer, and has copies of the order's addresses. `choice` is as in `preview`. None when nothing of it can be
+    bought. Runs in the transaction in which the link was opened and held.
     """
     there = await _CART_OF_BROWSER(
         connection, store=opened.store.id, link=opened.link.id, browser=browser, also_closed=once
     )
     if there is None:
-        return await _fill(connection, opened, browser)
+        return await _fill(connection, opened, browser, choice)
     if there.is_untouched and there.is_open:
-        outcomes = (await preview(connection, opened)).outcomes
+        outcomes = (await preview(connection, opened, choice)).outcomes
         if all(outcome.skipped for outcome in outcomes):
             return None
         await _put(connection, opened.store, there.cart_id, outcomes)
@@ -333,9 +347,11 @@ async def _put(connection: Connection, store: Store, cart_id: str, outcomes: Seq
     await _NOTE_FILLED(connection, store=store.id, cart=cart_id)
 
 
-async def _fill(connection: Connection, opened: Opened, browser: str) -> Committed | None:
+async def _fill(
+    connection: Connection, opened: Opened, browser: str, choice: Mapping[str, int] | None
+) -> Committed | None:
     """Make the cart; None when nothing can be bought."""
-    outcomes = (await preview(connection, opened)).outcomes
+    outcomes = (await preview(connection, opened, choice)).outcomes
     if all(outcome.skipped for outcome in outcomes):
         return None
     store, at = opened.store, clock.now(opened.store)

@@ -53,7 +53,7 @@ class OrderSubscriptionItems(Writer):
         """The sku as it can be had, and the price of one."""
         by_hand = change.draft.attributes.get("unit_amount_cents") is not None
         reprices = not by_hand and _reprices(change)
-        if by_hand:
+        if by_hand and (change.new or change.sets("unit_amount_cents", "quantity")):
             change.columns["priced_by_hand"] = True
         if reprices or change.sets(*SOLD):
             currency, customer_id = change.value("currency_code"), change.whole["customer_id"]
@@ -75,7 +75,7 @@ class OrderSubscriptionItems(Writer):
         )
         if not others and change.whole["status"] != "cancelled":
             change.problems.append(
-                Invalid("The subscription would order nothing: cancel it, or add another item first.", pointer="/data")
+                Invalid("The subscription would order nothing: cancel it, or add another item first.")
             )
 
 
