@@ -310,7 +310,7 @@ async def test_the_last_item_stays(shop: Shop) -> None:
     id_ = await shop.subscribe(JANUARY)
     (item,) = (await shop.api.get(f"order_subscriptions/{id_}/order_subscription_items"))["data"]
     refused = await shop.api.send("DELETE", f"order_subscription_items/{item['id']}")
-    assert (refused.status_code, pointers(refused)) == (422, ["/data"])
+    assert (refused.status_code, pointers(refused)) == (422, [None])
     more = {"order_subscription": to("order_subscriptions", id_), "item": to("skus", shop.sku.id)}
     await shop.api.create("order_subscription_items", {"quantity": 1}, more)
     assert (await shop.api.send("DELETE", f"order_subscription_items/{item['id']}")).status_code == 204
