@@ -17,7 +17,7 @@ from service.cli import serving
 async def listening(app: Starlette, *, most_connections: int = 800) -> AsyncIterator[int]:
     """The port at which an application is served meanwhile; its lifespan is the caller's."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        server = uvicorn.Server(serving.config(app, most_connections, lifespan="off"))
+        server = uvicorn.Server(serving.uvicorn_config(app, most_connections, lifespan="off"))
         served = asyncio.create_task(server.serve([sock]))
         while not server.started:  # noqa: ASYNC110 -- uvicorn has no event for it
             await asyncio.sleep(0.01)

@@ -83,8 +83,8 @@ def url_of(sock: socket.socket) -> str:
 class _Server(uvicorn.Server):
     """uvicorn's server, which says when it answers and leaves by itself after a signal, with exit code 0."""
 
-    def __init__(self, settings: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(settings)
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
         self.stopping = asyncio.Event()
         self._ready = ready
 
@@ -130,7 +130,7 @@ async def serve(settings: Settings, sock: socket.socket, ready: Callable[[], Non
     app = create_app(settings)
     # Here and not in uvicorn, which would turn what goes wrong into a traceback.
     async with app.router.lifespan_context(app):
-        api = _Server(config(app, settings.max_connections, lifespan="off"), ready)
+        api = _Server(uvicorn_config(app, settings.max_connections, lifespan="off"), ready)
         if not work:
             await api.serve([sock])
             return
@@ -149,10 +149,10 @@ def serve_processes(settings: Settings, sock: socket.socket, ready: Callable[[],
     # The processes are new ones and read their settings from the environment.
     os.environ |= {"DATABASE_URL": settings.database_url or "", "REPRISE_SECRET_KEYS": settings.secret_keys}
     os.environ["REPRISE_ALLOWED_HOSTS"] = settings.allowed_hosts
-    several = config(f"{__name__}:application", settings.max_connections, factory=True, workers=workers)
+    config = uvicorn_config(f"{__name__}:application", settings.max_connections, factory=True, workers=workers)
     with tempfile.TemporaryDirectory(prefix="reprise-metrics-") as folder:
         os.environ[metrics.SHARED] = folder
-        processes = Multiprocess(several, [sock])
+        processes = Multiprocess(config, [sock])
         threading.Thread(target=_once_it_answers, args=(url_of(sock), ready), daemon=True).start()
         processes.run()
     if any(process.exitcode == STARTUP_FAILURE for process in processes.processes):
@@ -200,7 +200,7 @@ async def _lookout(settings: Settings, sock: socket.socket | None) -> AsyncItera
         return
     app = create_lookout(settings)
     async with app.router.lifespan_context(app):
-        server = _Lookout(config(app, settings.max_connections, lifespan="off"), lambda: None)
+        server = _Lookout(uvicorn_config(app, settings.max_connections, lifespan="off"), lambda: None)
         serving = asyncio.create_task(server.serve([sock]))
         try:
             yield
@@ -231,7 +231,7 @@ async def _begin(settings: Settings, stop: asyncio.Event, concurrency: int = 8) 
     return worker
 
 
-def config(app: Any, most_connections: int, **options: Any) -> uvicorn.Config:
+def uvicorn_config(app: Any, most_connections: int, **options: Any) -> uvicorn.Config:
     """How uvicorn serves an application: through our protocol, and silently."""
     return uvicorn.Config(
         app,

@@ -17,7 +17,6 @@ from service.errors import (
     UnsupportedMediaType,
     UriTooLong,
 )
-from service.http.protocol import TARGET
 from service.texts import Either
 
 MOST_OF_A_URL = 16_384
@@ -26,6 +25,8 @@ MOST_OF_HEADERS = 32_768
 """Bytes of all headers together that are read."""
 MOST_OF_A_HEADER = 8_192
 """Bytes that are read of one header, all its lines together."""
+TARGET = "reprise.target"
+"""The extension of a scope whose request names a host in its target too (RFC 9112, section 3.2.2)."""
 OVERRIDES = ("PATCH", "PUT", "DELETE")
 """The methods that a POST may stand for, of clients that can send no other."""
 

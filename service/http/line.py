@@ -42,7 +42,7 @@ TOLD = (
 )  # fmt: skip
 """The headers of an answer that such pages may read."""
 
-_ALL_METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST"
+_ALL_METHODS = ", ".join(sorted({*METHODS, "OPTIONS"}))
 """What a request about the server as a whole is told (RFC 9110, section 9.3.7)."""
 _ABOUT_THE_SERVER = Response(status_code=204, headers={"Allow": _ALL_METHODS})
 _LEFT = 499

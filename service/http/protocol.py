@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service import clock
+from service.http.hearing import TARGET
 from service.jsonapi.document import VERSION
 from service.jsonapi.negotiation import MEDIA_TYPE
 
@@ -28,9 +29,6 @@ HEAD_SECONDS = 10.0
 """How long a client has to send the head of a request, from its first byte or the beginning of the connection."""
 BODY_SECONDS = 60.0
 """How long a client has to send the body of a request."""
-
-TARGET = "reprise.target"
-"""The extension of a scope whose request names a host in its target too (RFC 9112, section 3.2.2)."""
 
 _READS = ("GET", "HEAD")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from service.errors import NotAcceptable, UnsupportedMediaType
-from service.jsonapi.headers import elements, parameters
+from service.jsonapi.headers import TOKEN, elements, parameters
 from service.jsonapi.pagination import PROFILE
 
 MEDIA_TYPE = "application/vnd.api+json"
@@ -19,7 +19,7 @@ ATOMIC = "https://jsonapi.org/ext/atomic"
 """The URI of the extension that /api/operations speaks."""
 
 _WILDCARDS = ("*/*", "application/*")
-_RANGE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_RANGE = re.compile(f"{TOKEN}/{TOKEN}")
 _QUALITY = re.compile(r"[01](\.[0-9]{0,3})?")
 
 

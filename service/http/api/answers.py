@@ -49,9 +49,8 @@ class Document(Response):
     """A JSON:API document with the headers that follow from it.
 
     One resource gets an `ETag`. Page links are repeated in `Link` (RFC 8288) while they are short. The extensions and
-    profiles that
-    `jsonapi` names are named in Content-Type and `links.self` ("Media Type Parameter Rules"). `kept` is the answer to
-    give when the request is repeated under its Idempotency-Key, where this one discloses something once.
+    profiles that `jsonapi` names are named in Content-Type and `links.self` ("Media Type Parameter Rules"). `kept` is
+    the answer to give when the request is repeated under its Idempotency-Key, where this one discloses something once.
     """
 
     def __init__(

@@ -152,6 +152,4 @@ async def _tell(
     """Have a subscription do what its trigger does, whoever it belongs to: whoever had the order may not see it."""
     principal, writer, resource = Principal.of_service(store, actor), OrderSubscriptions(), graph["order_subscriptions"]
     locked = await writer.lock(connection, principal, resource, id_)
-    await writer.update(
-        connection, principal, locked, Draft(resource, id_, attributes, triggers={verb: True, duplicates.ALLOWED: True})
-    )
+    await writer.update(connection, principal, locked, Draft(resource, id_, attributes, triggers={verb: True}))
