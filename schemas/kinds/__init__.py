@@ -29,9 +29,10 @@ from schemas.kinds.texts import (
     Url,
     clean_text,
 )
-from schemas.kinds.times import Timestamp, parse_timestamp, render_timestamp
+from schemas.kinds.times import EARLIEST, Timestamp, parse_timestamp, render_timestamp
 
 __all__ = [
+    "EARLIEST",
     "ID",
     "INT64",
     "Boolean",

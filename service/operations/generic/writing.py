@@ -77,8 +77,8 @@ class Writer:
     async def before_delete(self, change: Change) -> None:
         """Note what keeps a resource from being deleted. Resources that refer to it do so anyway."""
 
-    async def warnings(self, connection: Connection, principal: Principal, draft: Draft) -> Sequence[Phrase]:  # noqa: ARG002 -- the hook's signature
-        """What somebody should know who has changed a resource so, though nothing is wrong."""
+    async def warnings(self, connection: Connection, principal: Principal, id_: str) -> Sequence[Phrase]:  # noqa: ARG002 -- the hook's signature
+        """What somebody should know who looks at a resource or has changed it, though nothing is wrong."""
         return ()
 
     async def create(

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
-from schemas.kinds import render_timestamp
+from schemas.kinds import EARLIEST, render_timestamp
 from service import clock
 from service.clock import later
 from service.errors import Invalid, InvalidState
@@ -40,9 +40,8 @@ _ORDER_EXTRA_COPY = Command("subscriptions/subscriptions.order_extra_copy")
 _ABORT = Values("subscriptions/subscriptions.abort", str)
 _IS_OFFERED = OnlyValue("subscriptions/subscriptions.is_offered", bool)
 
-EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = timedelta(days=36_525)
-"""Between these, from now, calendars are anchored: dates stay within what clocks and time zones can tell."""
+"""Calendars are anchored from `EARLIEST` to so long from now: dates stay within what clocks and time zones can tell."""
 
 LONGEST_PAUSE: Final = timedelta(days=731)
 

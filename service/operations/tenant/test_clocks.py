@@ -14,7 +14,6 @@ import orjson
 
 from service.clock import later
 from service.errors import Invalid, InvalidState
-from service.jsonapi.body import Draft
 from service.operations.events import outbox
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
@@ -87,12 +86,11 @@ class TestClocks(Writer):
         if "advance_to" in change.done:
             await enqueue(change.connection, change.store.id, change.id, change.columns["advancing_to"])
 
-    async def warnings(self, connection: Connection, principal: Principal, draft: Draft) -> Sequence[Phrase]:
-        """Say so when no store keeps the time of a clock that is advanced."""
-        alone = "_advance_to" in draft.triggers and not await _IS_KEPT(
-            connection, store=principal.store.id, clock=draft.id
-        )
-        return [Phrase("No store keeps the time of this clock: nothing runs while it advances.")] if alone else ()
+    async def warnings(self, connection: Connection, principal: Principal, id_: str) -> Sequence[Phrase]:
+        """Say so when no store keeps the time of a clock."""
+        if await _IS_KEPT(connection, store=principal.store.id, clock=id_):
+            return ()
+        return [Phrase("No store keeps the time of this clock: nothing runs while it advances.")]
 
     async def before_delete(self, change: Change) -> None:
         """A clock that is on its way stays until it is there."""
