@@ -42,7 +42,7 @@ select
 from skus
 left join stock_items
     on skus.store_id = stock_items.store_id and skus.id = stock_items.sku_id
-where skus.store_id = :store and skus.id = any(:skus::text[]);
+where skus.store_id = :store and skus.id = any(array(select unnest(:skus::text[])));
 
 -- name: turns
 -- The instants after :after and up to :until at which something about skus :skus changes by itself: prices begin and end, the skus
