@@ -8,7 +8,8 @@ first wrong type, so the envelope is checked here and the Schema's fields are as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -64,7 +65,7 @@ class Draft:
     `attributes` and `triggers` hold Python values by name, `relationships` ids by name, `echoes` what can't be set but
     may be repeated. `chosen` says that the client chose the id of a new resource. `number` is the running number set
     aside for a new resource of a type that has one, `locale` the language of texts that are made for the client (None:
-    the store's), `rendering` how it sees resources.
+    the store's), `rendering` how it sees resources. `alone` says that it was sent to the URL of its one relationship.
     """
 
     resource: type[Resource]
@@ -77,6 +78,7 @@ class Draft:
     number: int | None = None
     locale: str | None = None
     rendering: Rendering | None = None
+    alone: bool = False
 
     def related(self, name: str) -> str | None:
         """The id that a to-one relationship was sent with, or None."""
@@ -84,13 +86,27 @@ class Draft:
         return id_ if isinstance(id_, str) else None
 
     def pointer(self, *names: str) -> str:
-        """Where in the document the first of these fields that was sent is; the resource object when none was."""
-        for name in names:
+        """Where in the document the first of these fields that was sent is; the resource object when none was.
+
+        A document that holds one relationship `alone` has its linkage there.
+        """
+        for name in names if not self.alone else ():
             if name in self.attributes or name in self.triggers:
                 return f"/data/attributes/{escape(name)}"
             if name in self.relationships:
                 return f"/data/relationships/{escape(name)}/data"
         return "/data"
+
+
+@contextmanager
+def located(draft: Draft | None) -> Iterator[None]:
+    """Say of problems where in the document of a draft the fields are that they name."""
+    try:
+        yield
+    except ApiError as error:
+        if draft is not None:
+            error.locate(draft.pointer)
+        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ all of them are told at once.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Final
 
@@ -24,7 +23,7 @@ from schemas.resource import Resource
 from service import clock
 from service.errors import ApiError, Forbidden, raise_all
 from service.jsonapi.atomic import Code
-from service.jsonapi.body import Draft, Echo, Linked, not_found, read_only
+from service.jsonapi.body import Draft, Echo, Linked, located, not_found, read_only
 from service.jsonapi.document import layout, serializer
 from service.jsonapi.query import Selection
 from service.operations.events import outbox
@@ -174,8 +173,8 @@ class Writer:
             others = tuple(sorted(held.difference(ids)))
             # Those that were sent come first, so that pointers count them as the document does.
             linked = (*ids, *others) if code == "add" else others
-        with _pointing_at_linkage(name):
-            draft = Draft(locked.resource, locked.id, relationships={name: linked})
+        draft = Draft(locked.resource, locked.id, relationships={name: linked}, alone=True)
+        with located(draft):
             await self.update(connection, principal, locked, draft)
 
     async def remove(
@@ -209,9 +208,8 @@ class Writer:
 
     async def _start(self, change: Change, name: str) -> None:
         """Do a verb as its row says, or note why it can't start. What is so already is left alone."""
-        pointer = change.draft.pointer(f"_{name}")
         try:
-            verb = starting.starts(change.principal, change.resource.type_, name, self.status(change), pointer)
+            verb = starting.starts(change.principal, change.resource.type_, name, self.status(change))
         except ApiError as refusal:
             change.problems.append(refusal)
             return
@@ -235,20 +233,6 @@ class Writer:
 
 Deferred = dict[tuple[Writer, str], Change]
 """By writer and id the wholes whose `after_write` is still to come, each with the last change to a part of it."""
-
-
-@contextmanager
-def _pointing_at_linkage(name: str) -> Iterator[None]:
-    """Make pointers into a resource object, which the writer speaks of, ones into the document of a relationship."""
-    prefix = f"/data/relationships/{name}/data"
-    try:
-        yield
-    except ApiError as error:
-        for problem in error.problems:
-            pointer = problem.source.get("pointer")
-            if pointer is not None:
-                problem.source["pointer"] = "/data" + (pointer.removeprefix(prefix) if prefix in pointer else "")
-        raise
 
 
 def _check_customer(

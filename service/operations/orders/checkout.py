@@ -150,9 +150,7 @@ async def _check_items(change: Change, cart: Cart, pointer: str) -> None:
         customer_group_id=cart.customer_group_id,
         at=change.at,
     )
-    change.problems += [
-        problem.error(change.draft.pointer, "cart") for problem in checks.unavailable(outcomes, "cart_item")
-    ]
+    change.problems += [problem.error("cart") for problem in checks.unavailable(outcomes, "cart_item")]
 
 
 async def _check_link(change: Change, cart: _Cart, pointer: str) -> None:
