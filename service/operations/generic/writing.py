@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 import orjson
@@ -87,18 +88,41 @@ class Writer:
 
         With `deferred`, here and below, a part's whole is noted there, and the caller calls `after_write` for it.
         """
-        _check_customer(principal, draft.resource, creating=True)
         draft = replace(draft, id=draft.id or clock.new_id())
         columns = {"id": draft.id} | ({"version": _later_version()} if draft.chosen else {})
         change = Change(connection, principal, draft, clock.now(principal.store), columns=columns)
+        return await self._make(change, draft.relationships, _asked(draft), deferred)
+
+    async def make(
+        self,
+        connection: Connection,
+        principal: Principal,
+        resource: type[Resource],
+        columns: Columns,
+        *,
+        kept: Mapping[str, Any] = MappingProxyType({}),
+    ) -> str:
+        """Make a resource of these columns and return its id, as `create` makes one that somebody sent.
+
+        `kept` is what the type's own moments are to know.
+        """
+        draft = Draft(resource, clock.new_id())
+        known = {"id": draft.id, **columns}
+        change = Change(connection, principal, draft, clock.now(principal.store), columns=known, kept=dict(kept))
+        return await self._make(change, _linked(resource, columns), (), None)
+
+    async def _make(
+        self, change: Change, linked: Mapping[str, Linked], verbs: Sequence[str], deferred: Deferred | None
+    ) -> str:
+        _check_customer(change.principal, change.resource, creating=True)
         _own(change)
-        await _check_linkage(change)
+        await _check_linkage(change, linked)
         raise_all(change.problems)
         if self.whole:
-            change.whole = await self._lock_whole(change, draft.related(self.whole))
+            change.whole = await self._lock_whole(change, change.draft.related(self.whole))
         _take(change)
-        await self._complete(change)
-        await write.insert(connection, principal.store.id, draft, change.columns, change.joins, at=change.at)
+        await self._complete(change, verbs)
+        await write.insert(change.connection, change.store.id, change.draft, change.columns, change.joins, at=change.at)
         await _record(change, "create")
         await self._finish(change, deferred)
         return change.id
@@ -143,17 +167,37 @@ class Writer:
 
         What is so already is not written again: then version and `updated_at` stay, and no event is written.
         """
-        _check_customer(principal, draft.resource)
         at = clock.now(principal.store)
         change = Change(connection, principal, draft, at, before=locked.row, whole=locked.whole)
+        await self._change(change, draft.relationships, _asked(draft), deferred)
+
+    async def change(
+        self,
+        connection: Connection,
+        principal: Principal,
+        locked: Locked,
+        columns: Columns,
+        *,
+        verbs: Sequence[str] = (),
+    ) -> None:
+        """Set columns of a locked resource and have it do verbs, as `update` does what somebody sent."""
+        draft, at = Draft(locked.resource, locked.id), clock.now(principal.store)
+        known = dict(columns)
+        change = Change(connection, principal, draft, at, before=locked.row, whole=locked.whole, columns=known)
+        await self._change(change, _linked(locked.resource, columns), verbs, None)
+
+    async def _change(
+        self, change: Change, linked: Mapping[str, Linked], verbs: Sequence[str], deferred: Deferred | None
+    ) -> None:
+        _check_customer(change.principal, change.resource)
         await _check_echoes(change)
-        await _check_linkage(change)
+        await _check_linkage(change, linked)
         _take(change)
-        await self._complete(change)
+        await self._complete(change, verbs)
         change.columns = change.changed()
         if not (change.columns or change.joins or change.done or change.happened):
             return
-        await write.update(connection, principal.store.id, draft, change.columns, change.joins, at=at)
+        await write.update(change.connection, change.store.id, change.draft, change.columns, change.joins, at=change.at)
         await _record(change, UPDATE)
         await self._finish(change, deferred)
 
@@ -197,12 +241,11 @@ class Writer:
         else:
             deferred[self, change.whole["id"]] = change
 
-    async def _complete(self, change: Change) -> None:
+    async def _complete(self, change: Change, verbs: Sequence[str]) -> None:
         await _take_joins(change)
         await self.validate(change)
-        for name in VERBS.get(change.resource.type_, ()):
-            if change.draft.triggers.get(f"_{name}"):
-                await self._start(change, name)
+        for name in verbs:
+            await self._start(change, name)
         await self.before_write(change)
         raise_all(change.problems)
 
@@ -319,13 +362,18 @@ def _shown(resource: type[Resource], row: Columns, rendering: Rendering) -> Mapp
     return shown
 
 
-async def _check_linkage(change: Change) -> None:
+def _asked(draft: Draft) -> Sequence[str]:
+    """The verbs that a draft asks for, in the order of their table."""
+    return [name for name in VERBS.get(draft.resource.type_, ()) if draft.triggers.get(f"_{name}")]
+
+
+async def _check_linkage(change: Change, linked: Mapping[str, Linked]) -> None:
     """Note each identifier of a resource that isn't there, or not for the asker."""
     wanted: dict[type[Resource], list[str]] = {}
-    for name, ids in change.draft.relationships.items():
+    for name, ids in linked.items():
         wanted.setdefault(graph[change.resource.relationships[name].type_], []).extend(_listed(ids))
     absent = await write.absent(change.connection, change.viewer, wanted)
-    for name, ids in change.draft.relationships.items() if absent else ():
+    for name, ids in linked.items() if absent else ():
         type_ = change.resource.relationships[name].type_
         pointer = change.draft.pointer(name)
         many = isinstance(ids, tuple)
@@ -334,6 +382,15 @@ async def _check_linkage(change: Change) -> None:
             for position, id_ in enumerate(_listed(ids))
             if (type_, id_) in absent
         ]
+
+
+def _linked(resource: type[Resource], columns: Columns) -> Mapping[str, Linked]:
+    """What columns link to, by the names of the relationships."""
+    return {
+        name: columns[found.column]
+        for name, found in resource.relationships.items()
+        if isinstance(found, ToOne) and found.column in columns
+    }
 
 
 def _listed(ids: Linked) -> tuple[str, ...]:
