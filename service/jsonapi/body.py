@@ -287,18 +287,37 @@ def _attributes(
             try:
                 kept[name] = declared.deserialize(value)
             except ValidationError as error:
-                kind = "blank" if value is None else "invalid"
-                problems += [
-                    Invalid(
-                        "{name} - {message}", name=name, message=Phrase(said), pointer=pointer, meta={"error": kind}
-                    )
-                    for said in error.messages
-                ]
+                problems += _unreadable(name, value, error, pointer=pointer)
         elif declared.trigger or not reading.may_repeat(declared):
             problems.append(read_only(name, pointer))
         else:
             echoes.append(Echo(name, value, pointer))
     return attributes, triggers
+
+
+def columns(resource: type[Resource], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of values of attributes that were typed into a form, each as its kind reads it.
+
+    Raises Invalid, all problems at once, which name their attributes.
+    """
+    problems: list[ApiError] = []
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        try:
+            found[resource.attributes[name].column] = _fields(resource)[name].deserialize(value)
+        except ValidationError as error:
+            problems += _unreadable(name, value, error, fields=(name,))
+    raise_all(problems)
+    return found
+
+
+def _unreadable(name: str, value: Any, error: ValidationError, **where: Any) -> list[ApiError]:
+    """The problems of a value that its kind can't read."""
+    kind = "blank" if value is None else "invalid"
+    return [
+        Invalid("{name} - {message}", name=name, message=Phrase(said), meta={"error": kind}, **where)
+        for said in error.messages
+    ]
 
 
 def read_only(name: str, pointer: str) -> ReadOnly:

@@ -56,7 +56,7 @@ async def create(request: Request) -> Response:
         return answers.created(asked, rendering, row, created.disclosed)
 
     with body.located(draft):
-        async with guessing.guarded(request, principal, draft):
+        async with guessing.guarded(request, principal, guessing.tries_of(draft)):
             return await idempotency.once(request, principal, chain(entry.making(principal, draft), show))
 
 
@@ -82,7 +82,7 @@ async def update(request: Request) -> Response:
         return answers.single(asked, rendering, row, warnings)
 
     with body.located(draft):
-        async with guessing.guarded(request, principal, draft):
+        async with guessing.guarded(request, principal, guessing.tries_of(draft)):
             done = await idempotency.once(request, principal, chain(change, show))
     forget_store(request, principal, entry.resource)
     return done

@@ -100,13 +100,14 @@ class Writer:
         resource: type[Resource],
         columns: Columns,
         *,
+        number: int | None = None,
         kept: Mapping[str, Any] = MappingProxyType({}),
     ) -> str:
         """Make a resource of these columns and return its id, as `create` makes one that somebody sent.
 
-        `kept` is what the type's own moments are to know.
+        `number` is the running number that was set aside for it, `kept` what the type's own moments are to know.
         """
-        draft = Draft(resource, clock.new_id())
+        draft = Draft(resource, clock.new_id(), number=number)
         known = {"id": draft.id, **columns}
         change = Change(connection, principal, draft, clock.now(principal.store), columns=known, kept=dict(kept))
         return await self._make(change, _linked(resource, columns), (), None)

@@ -79,8 +79,9 @@ class Orders(Writer):
         self, connection: Connection, principal: Principal, draft: Draft
     ) -> Created | Interlude[Created]:
         """Make an order, of a repeat link's cart for somebody who proves to be its customer. Raises WrongGuess."""
-        proven, rest = await checkout.prove(connection, principal, draft)
-        return Created(await self.create(connection, proven, rest))
+        proven = await checkout.prove(connection, principal, draft.triggers.get(checkout.FACTOR))
+        others = {name: value for name, value in draft.triggers.items() if name != checkout.FACTOR}
+        return Created(await self.create(connection, proven, replace(draft, triggers=others)))
 
     async def update_in_steps(
         self, connection: Connection, principal: Principal, locked: Locked, draft: Draft
