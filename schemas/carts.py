@@ -14,11 +14,12 @@ from schemas.kinds import (
     Enum,
     Integer,
     JsonObject,
+    Picture,
     Rate,
     Standard,
     Text,
     Timestamp,
-    Url,
+    TotalWithTaxes,
 )
 from schemas.relationships import ToMany, ToOne
 
@@ -64,6 +65,9 @@ class Cart(Standard):
     total_amount_cents = Cents(
         nullable=False, filter=True, sort=True, doc="Subtotal, shipping, payment method and discount added up."
     )
+    total_amount_with_taxes_cents = TotalWithTaxes(
+        doc="What has to be paid: the total, and the taxes unless they are included."
+    )
     converted_at = Timestamp(filter=True, sort=True, doc="When it became an order.")
 
     customer = ToOne("customers", write=Write.CREATE, guarded=True, doc="Whose cart it is; none for a guest's.")
@@ -99,7 +103,7 @@ class CartItem(Standard):
 
     sku_code = Text(write=Write.CREATE, required=True, filter=True, sort=True, harmless=True)
     name = Text(nullable=False, filter=True, sort=True, harmless=True, doc="The sku's name.")
-    image_url = Url(harmless=True)
+    image_url = Picture(harmless=True)
     options = JsonObject(
         write=Write.CREATE, nullable=False, personal=Personal.WORDS, doc="What was chosen: option name to value."
     )

@@ -16,10 +16,12 @@ from schemas.kinds import (
     JsonObject,
     LocaleCode,
     Number,
+    Picture,
     Rate,
     Standard,
     Text,
     Timestamp,
+    TotalWithTaxes,
     Url,
 )
 from schemas.relationships import Through, ToMany, ToOne
@@ -91,6 +93,9 @@ class Order(Standard, Tagged):
         filter=True,
         sort=True,
         doc="All amounts but the taxes added up, which come on top unless included.",
+    )
+    total_amount_with_taxes_cents = TotalWithTaxes(
+        doc="What has to be paid: the total, and the taxes unless they are included."
     )
     cart_url = Url(write=Write.BOTH, personal=Personal.WORDS, doc="Where the customer goes back to the cart.")
     return_url = Url(write=Write.BOTH, personal=Personal.WORDS, doc="Where the customer goes once it is placed.")
@@ -251,7 +256,7 @@ class LineItem(Standard):
         harmless=True,
         doc="The name it was bought under.",
     )
-    image_url = Url(write=Write.BOTH, guarded=True, harmless=True)
+    image_url = Picture(write=Write.BOTH, guarded=True, harmless=True)
     position = Integer(nullable=False, doc="Its place among the lines of the order.")
     options = JsonObject(
         write=Write.BOTH, nullable=False, personal=Personal.WORDS, doc="What was chosen: option name to value."

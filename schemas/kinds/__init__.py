@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from schemas.kinds.json import Json, JsonLines, JsonList, JsonObject, check_json
 from schemas.kinds.kind import Kind
-from schemas.kinds.money import Cents, Derived, amount_float, format_amount, minor_units
+from schemas.kinds.money import Cents, Derived, TotalWithTaxes, amount_float, due, format_amount, minor_units
 from schemas.kinds.numbers import INT64, Boolean, Float, Integer, Number, Rate
 from schemas.kinds.standard import ResourceMeta, Standard
 from schemas.kinds.texts import (
@@ -23,11 +23,13 @@ from schemas.kinds.texts import (
     Identifier,
     LocaleCode,
     Pattern,
+    Picture,
     Text,
     TextList,
     TimeZone,
     Url,
     clean_text,
+    located,
 )
 from schemas.kinds.times import EARLIEST, Timestamp, parse_timestamp, render_timestamp
 
@@ -53,6 +55,7 @@ __all__ = [
     "LocaleCode",
     "Number",
     "Pattern",
+    "Picture",
     "Rate",
     "ResourceMeta",
     "Standard",
@@ -60,11 +63,14 @@ __all__ = [
     "TextList",
     "TimeZone",
     "Timestamp",
+    "TotalWithTaxes",
     "Url",
     "amount_float",
     "check_json",
     "clean_text",
+    "due",
     "format_amount",
+    "located",
     "minor_units",
     "parse_timestamp",
     "render_timestamp",

@@ -18,7 +18,7 @@ from statistics import median
 
 from rich.console import Console
 
-from tests.bench import copies, report, servers
+from tests.bench import copies, report, serialising, servers
 from tests.bench.cases import Case, cases
 from tests.bench.checking import check
 from tests.bench.load import Load, Missing, Server, Spent, peak_memory, press, program
@@ -77,6 +77,8 @@ def measure(run: Run, out: Console) -> Report:
         for case in chosen(cases(world), run):
             with out.status(case.title):
                 made.measured.append(_measure(case, ground, world, run))
+        if run.only is None:
+            made.extra += serialising.lines(ground.running["service"], ground.token)
         made.memory = {name: peak_memory(server.pid) for name, server in ground.running.items()}
         made.postgres = world.version
     return made

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import orjson
 
+from schemas.kinds import due
 from service import clock
 from service.errors import Invalid
 from service.gateways import asks_nobody
@@ -100,7 +101,7 @@ class Target:
     @property
     def due(self) -> int:
         """What has to be paid, in minor units: taxes come on top of the total unless they are included."""
-        return self.totals.total + (0 if self.basis.tax_included else self.totals.tax)
+        return due(self.totals.total, self.totals.tax, tax_included=self.basis.tax_included)
 
     @property
     def placed(self) -> bool:
@@ -255,19 +256,19 @@ def target(
     something to be paid with.
     """
     ships = any(line.item.ships for line in lines)
-    due = totals.total + (0 if basis.tax_included else totals.tax)
+    owed = due(totals.total, totals.tax, tax_included=basis.tax_included)
     status = resting(has_customer=bool(basis.customer_id or basis.customer_email), has_lines=bool(lines))
     happened = ["orders.create", "orders.pending"] if status == "pending" else ["orders.create"]
     unpaid: Messages | None = None
     if place:
         problems = checks.lacking(
-            basis.ways, mode=basis.mode, status=status, ships=ships, free=not due, token=None, at=at
+            basis.ways, mode=basis.mode, status=status, ships=ships, free=not owed, token=None, at=at
         )
         unpaid = problems if waits and problems.keys() == {"customer_payment_source"} else None
         if problems and unpaid is None:
             raise CopyFailed(problems)
     if place and unpaid is None:
-        asking = due > 0 and not asks_nobody(basis.ways.gateway or "")
+        asking = owed > 0 and not asks_nobody(basis.ways.gateway or "")
         status = "placing" if asking else "placed"
         happened.append("orders.placing" if asking else "orders.place")
     elif not lines:

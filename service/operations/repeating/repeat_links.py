@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, NamedTuple
 
+from schemas.kinds import due
 from schemas.repeating import link_state
 from service import clock
 from service.errors import Gone, Invalid, InvalidState, NotFound
@@ -86,7 +87,7 @@ class Preview:
     @property
     def due(self) -> int:
         """What would have to be paid, in minor units: taxes come on top of the total unless they are in it."""
-        return self.totals.total + (0 if self.tax_included else self.totals.tax)
+        return due(self.totals.total, self.totals.tax, tax_included=self.tax_included)
 
 
 class Committed(NamedTuple):
