@@ -46,7 +46,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test coverage matrix contract chaos year walk bench bench-quick bench-peers bench-copies wrk browser proxies screenshots verify $(CHECKS) format \
+.PHONY: help run test coverage matrix contract chaos year walk bench bench-quick bench-peers bench-copies plans wrk browser proxies screenshots verify $(CHECKS) format \
 	new generated openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -93,6 +93,9 @@ bench-peers: $(BENCH)/fastapi_jsonapi.stamp $(BENCH)/django_jsonapi.stamp $(BENC
 
 bench-copies: $(VENV)/dev.stamp ## copy 100 000 due subscriptions, beside the same statements in pgbench
 	@$(BIN)/python -m tests.bench.copies $(ARGS)
+
+plans: $(VENV)/dev.stamp ## count the pages of Postgres that each hot operation touches, in small and large stores
+	@$(BIN)/python -m tests.bench.plans $(ARGS)
 
 wrk: ## install the wrk that makes the load of the measurements (Debian, Ubuntu); elsewhere it says what to install
 	@command -v wrk > /dev/null \
