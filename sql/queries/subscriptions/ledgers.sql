@@ -33,16 +33,13 @@ select
     occurrences.scheduled_at,
     occurrences.status,
     occurrences.reason
-from occurrences
-inner join order_subscriptions
+from order_subscriptions
+inner join occurrences
     on
-        occurrences.store_id = order_subscriptions.store_id
-        and occurrences.order_subscription_id = order_subscriptions.id
-where
-    occurrences.store_id = :store
-    and occurrences.order_subscription_id = any(:subscriptions::text[])
-    and order_subscriptions.id = any(:subscriptions::text[])
-    and occurrences.occurrence_index >= order_subscriptions.next_index;
+        order_subscriptions.store_id = occurrences.store_id
+        and order_subscriptions.id = occurrences.order_subscription_id
+        and order_subscriptions.next_index <= occurrences.occurrence_index
+where order_subscriptions.store_id = :store and order_subscriptions.id = any(:subscriptions::text[]);
 
 -- name: entries_from
 -- The rows of a subscription's ledger from an index on.
