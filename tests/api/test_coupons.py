@@ -103,7 +103,7 @@ async def test_a_coupon_is_used_as_often_as_it_allows(database: Database, connec
     async def convert() -> None:
         try:
             async with database.transaction() as inside:
-                await pricing.use_coupon(inside, store, "THREE", at=clock.now(), pointer="/data")
+                await pricing.use_coupon(inside, store, "THREE", at=clock.now())
         except InvalidState as error:
             errors.append(error)
 
