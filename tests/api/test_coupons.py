@@ -119,7 +119,7 @@ async def test_a_coupon_is_used_as_often_as_it_allows(database: Database, connec
         await give_up()
     await asyncio.gather(*waiting)
     assert await connection.fetchval("select uses from promotions where store_id = $1", store.id) == 3
-    assert [error.source for error in errors] == [{"pointer": "/data"}] * 7
+    assert [error.fields for error in errors] == [("cart",)] * 7
 
 
 async def test_limits_of_a_coupon(api: Api, connection: Connection, store: Store) -> None:
