@@ -221,9 +221,9 @@ def lines() -> list[str]:
         report = run(subscriptions=subscriptions, bare=2_000, workers=2)
         said.append(
             f"Where {subscriptions} subscriptions are due, a recurring copy takes"
-            f" {report.processor / report.copies:.0f} microseconds of processor time, of workers and Postgres together:"
-            f" two cores can make {report.on_two_cores:.0f} a second. Two workers made"
-            f" {report.copies / report.seconds:.0f}, the largest of them in {report.memory_most:.0f} MB. pgbench ran the"
+            f" {report.processor / report.copies:.0f} microseconds of processor time, of workers and Postgres:"
+            f" two cores make {report.on_two_cores:.0f} a second. Two workers made"
+            f" {report.copies / report.seconds:.0f}, the larger of them in {report.memory_most:.0f} MB. pgbench ran the"
             f" same statements {report.bare:.0f} times a second, one copy at a time."
         )
         said += report.wrong
