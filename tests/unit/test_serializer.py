@@ -18,7 +18,7 @@ from schemas.relationships import ToMany, ToOne
 from schemas.rendering import Rendering
 from schemas.resource import Resource
 from service.http.repeat_urls import RepeatUrls
-from service.jsonapi.document import Object, Row, collect, layout, serializer
+from service.jsonapi.document import Object, Row, collect, layout, renderer
 from service.jsonapi.query import Selection, parse
 from service.rules.repeat_links import LinkKeys
 
@@ -79,7 +79,7 @@ def stored(resource: type[Resource]) -> st.SearchStrategy[dict[str, Any]]:
 def render(selection: Selection, mapping: Mapping[str, Any], rendering: Rendering) -> Object:
     """The resource object of one row, as a client reads it."""
     row = tuple(mapping[column] for column in layout(selection))
-    read: Object = orjson.loads(orjson.dumps(serializer(selection)(row, rendering, {})))
+    read: Object = orjson.loads(renderer(selection)(row, rendering, {}))
     return read
 
 
@@ -215,7 +215,8 @@ def compound(world: World, type_: str, ids: Iterable[str], include: str) -> tupl
     """Primary and included resource objects with all relationships, and without attributes."""
     fieldsets = [(f"fields[{name}]", ",".join(graph[name].relationships)) for name in INHABITED]
     selection = parse(graph[type_], [("include", include), *fieldsets], shape="single").selection
-    return collect([fetch(world, selection, id_) for id_ in ids], selection, Rendering("/api"))
+    primary, included = collect([fetch(world, selection, id_) for id_ in ids], selection, Rendering("/api"))
+    return [orjson.loads(one) for one in primary], [orjson.loads(one) for one in included]
 
 
 def walk(world: World, starts: Iterable[Key], include: str) -> tuple[set[Key], dict[tuple[Key, str], set[Key]]]:
