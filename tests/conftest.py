@@ -48,8 +48,8 @@ RUN_FOLDER = "REPRISE_TEST_RUN_FOLDER"
 def pytest_configure(config: pytest.Config) -> None:
     """Make a folder that all workers of this run share; under /tmp, where an unprivileged Postgres can reach it.
 
-    Commands speak English to the tests, whatever the language of the machine. Coverage ends at the workers: measuring each
-    of the hundreds of commands that tests start would take longer than all tests do.
+    Commands speak English to the tests, whatever the language of the machine. Coverage ends at the workers: to measure
+    the hundreds of commands that tests start would take longer than all tests do.
     """
     os.environ["LC_ALL"] = "C.UTF-8"
     if hasattr(config, "workerinput"):

@@ -84,9 +84,8 @@ def renderer(selection: Selection) -> Render:
     names: dict[str, Any] = {"dumps": orjson.dumps, "linked": _linked}
     included = dict(selection.include)
     slots = {name: f"s{i}" for i, name in enumerate(included)}
-    lines = [
-        f"def render(row, rendering, found, disclosed=None):\n    {', '.join([*variable.values(), *slots.values()])}, = row"
-    ]
+    unpacked = ", ".join([*variable.values(), *slots.values()])
+    lines = [f"def render(row, rendering, found, disclosed=None):\n    {unpacked}, = row"]
     for name, sub in included.items():
         names[f"include_{name}"] = _includer(sub)
         if isinstance(resource.relationships[name], ToMany):

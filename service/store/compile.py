@@ -8,7 +8,8 @@ every level by the path to their owner and the conditions that each Schema decla
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
@@ -20,32 +21,49 @@ from service import clock
 from service.jsonapi.document import MAX_INCLUDED, layout
 from service.jsonapi.query import Selection
 from service.principal import Owner, Viewer
+from service.store.structure import Given
 
 
 class Later(Enum):
-    """A bind whose value follows from who asks, and when, and for which resource."""
+    """A bind whose value follows from who asks, and when, for which resource, and for how many."""
 
     STORE = auto()
     OWNER = auto()
     NOW = auto()
     ID = auto()
+    LIMIT = auto()
+    OFFSET = auto()
 
 
-def values(binds: Sequence[Any], viewer: Viewer, id_: str | None = None) -> list[Any]:
-    """The values of binds for a viewer, and for the resource of an id where one is asked for."""
-    return [_value(bind, viewer, id_) if isinstance(bind, Later) else bind for bind in binds]
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What the binds of a remembered text stand for.
+
+    `given` are the values that were lifted out of the query.
+    """
+
+    viewer: Viewer
+    id: str | None = None
+    given: Sequence[Any] = ()
+    limit: int = 0
+    offset: int = 0
+
+    def of(self, binds: Sequence[Any]) -> list[Any]:
+        """The values of these binds."""
+        return [self._of(bind) if isinstance(bind, Later | Given) else bind for bind in binds]
+
+    def _of(self, bind: Later | Given) -> Any:
+        return self.given[bind.place] if isinstance(bind, Given) else _LATER[bind](self)
 
 
-def _value(bind: Later, viewer: Viewer, id_: str | None) -> Any:
-    match bind:
-        case Later.STORE:
-            return viewer.store_id
-        case Later.OWNER:
-            return None if viewer.owner is None else viewer.owner.id
-        case Later.NOW:
-            return clock.now(viewer)
-        case Later.ID:
-            return id_
+_LATER: Mapping[Later, Callable[[Values], Any]] = {
+    Later.STORE: lambda values: values.viewer.store_id,
+    Later.OWNER: lambda values: values.viewer.owner and values.viewer.owner.id,
+    Later.NOW: lambda values: clock.now(values.viewer),
+    Later.ID: lambda values: values.id,
+    Later.LIMIT: lambda values: values.limit,
+    Later.OFFSET: lambda values: values.offset,
+}
 
 
 class Statement:
@@ -66,7 +84,7 @@ class Statement:
     @property
     def binds(self) -> list[Any]:
         """The values of the binds, for the viewer that the statement is made for."""
-        return values(self._binds, self._viewer)
+        return Values(self._viewer).of(self._binds)
 
     @property
     def kept_binds(self) -> tuple[Any, ...]:

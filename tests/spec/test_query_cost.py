@@ -15,7 +15,7 @@ from schemas.graph import graph
 from service import clock
 from service.app import create_app
 from service.errors import TooCostly
-from service.jsonapi.pagination import cursor, ordering
+from service.jsonapi.pagination import Cursors, ordering
 from service.jsonapi.query import Query, parse
 from service.principal import Store, Viewer
 from service.settings import Settings
@@ -98,7 +98,7 @@ async def test_a_deep_page_reads_no_more_rows_than_the_first(connection: Connect
     )
     assert row is not None
     keys = parse(graph["customers"], pairs, shape="many").sort
-    at = cursor(graph["customers"], keys, [row[key.path[0]] for key in ordering(keys)])
+    at = Cursors(graph["customers"], keys).at([row[key.path[0]] for key in ordering(keys)])
     for key, bound in (("after", "start"), ("after", at), ("before", at), ("before", "end")):
         query = parse(graph["customers"], [*pairs, (f"page[{key}]", bound)], shape="many")
         assert await rows_read(connection, store, query) < 300, (key, bound)
