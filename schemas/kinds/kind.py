@@ -28,7 +28,7 @@ class Kind(ma.Field):
     sql_type: ClassVar[str] = "text"
     json_type: ClassVar[Mapping[str, Any]] = {"type": "string"}
     """What `openapi.yaml` says of a value of this kind."""
-    compiled: ClassVar[str] = "{0}"
+    compiled: str = "{0}"
     names: ClassVar[Mapping[str, Any]] = {}
     default_mark: ClassVar[Mark | None] = None
     """The mark of attributes that declare none; None where each has to decide."""

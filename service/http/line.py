@@ -75,7 +75,7 @@ class Line:
             return
         heard = hearing.hear(scope["headers"])
         self._proxies.look_behind(scope, heard)
-        exchange = begin(scope, Exchange(hearing.request_id(heard)))
+        exchange = begin(scope, Exchange(heard, hearing.request_id(heard)))
         trace_id, span = hearing.trace(heard)
         hearing.without_trailing_slash(scope)
         method = scope["method"]
@@ -202,10 +202,13 @@ class _Answer:
         await self._send(message)
 
 
+_ABOUT_A_REPRESENTATION = (b"etag", b"content-encoding", b"vary")
+
+
 def _finished(headers: list[tuple[bytes, bytes]], *, from_a_page: bool) -> list[tuple[bytes, bytes]]:
     """Headers that say what the answer depends on, with the tag of the coding that it is sent in: `"...--gzip"`."""
-    places = {name: place for place, (name, _) in enumerate(headers) if name in (b"etag", b"vary", b"content-encoding")}
-    tag, coding, vary = places.get(b"etag"), places.get(b"content-encoding"), places.get(b"vary")
+    names = [name for name, _ in headers]
+    tag, coding, vary = (names.index(name) if name in names else None for name in _ABOUT_A_REPRESENTATION)
     if tag is not None and coding is not None:
         headers[tag] = (b"etag", tag_in_coding(headers[tag][1].decode(), headers[coding][1].decode()).encode())
     words = [] if vary is None else [headers[vary][1]]

@@ -168,7 +168,7 @@ class _Text:
 def _value(name: str, field: Kind, variable: Mapping[str, str], names: dict[str, Any]) -> str:
     """The expression that renders one attribute."""
     values = [variable[column] for column in field.inputs]
-    if isinstance(field, Derived):
+    if isinstance(field, Derived) and not field.compiled:
         names[f"derive_{name}"] = field.function
         value = f"derive_{name}({', '.join([*values, *([f'rendering.{field.given}'] if field.given else [])])})"
     else:

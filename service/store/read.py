@@ -6,8 +6,7 @@ an exact count where there is one), and sees only the viewer's store and, for a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -264,15 +263,25 @@ def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
     return _Text(text, statement.kept_binds)
 
 
-@contextmanager
-def in_time(query: Query) -> Iterator[None]:
-    """Say what to narrow when the database gives a statement up for its time (its limit or ours).
+class in_time:  # noqa: N801 -- used as a verb
+    """Says what to narrow when the database gives a statement up for its time (its limit or ours).
 
     Raises TooCostly, or Unavailable where the query asked for nothing that could be narrowed.
     """
-    try:
-        yield
-    except (asyncpg.QueryCanceledError, TimeoutError):
+
+    __slots__ = ("_query",)
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """End, with what to narrow."""
+        if not isinstance(error, asyncpg.QueryCanceledError | TimeoutError):
+            return
+        query = self._query
         asked = [
             *([Phrase("filter by attributes that match fewer resources")] if query.filters.terms else []),
             *([Phrase("sort by fewer criteria")] if query.sort else []),

@@ -20,7 +20,7 @@ from service import clock
 from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed, NotFound
 from service.http import languages, limits, repeat_urls, urls
 from service.http.auth import counted, identify
-from service.http.exchange import exchange_of
+from service.http.exchange import exchange_of, heard_of
 from service.http.pages import calendars
 from service.http.state import service_of
 from service.jsonapi import body, links
@@ -102,8 +102,10 @@ def not_allowed(request: Request, entry: Entry) -> MethodNotAllowed:
 
 def negotiate(request: Request, *, body: bool = False) -> None:
     """Check Content-Type and Accept. Raises UnsupportedMediaType and NotAcceptable."""
-    check_content_type(request.headers.getlist("content-type"), body=body)
-    check_accept(*request.headers.getlist("accept"))
+    sent = heard_of(request, b"content-type")
+    if body or sent is not None:
+        check_content_type([] if sent is None else [sent], body=body)
+    check_accept(heard_of(request, b"accept") or "")
 
 
 async def reader(request: Request, entry: Entry) -> Principal:
@@ -210,7 +212,7 @@ def ask_for_linkage(
 
 def _wants_cursors(request: Request) -> bool:
     """Whether the Accept header asks for the cursor profile."""
-    return PROFILE in check_accept(*request.headers.getlist("accept")).profiles
+    return PROFILE in check_accept(heard_of(request, b"accept") or "").profiles
 
 
 def rendering_of(request: Request, principal: Principal) -> Rendering:
