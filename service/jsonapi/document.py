@@ -1,8 +1,8 @@
 """Rows become the text of documents: one straight-line function per selection, compiled once from its Schemas.
 
-A row is positional: first the columns of `layout(selection)`, then one slot per included relationship, holding the
-related row (or None) or a list of related rows of the same form. Reading by position is what makes this fast; `layout`
-is the one place that knows the positions, the SQL compiler follows it.
+A row is positional: first the columns of `layout(selection)`, then one slot per included relationship. It holds the JSON
+text of the related row (or None), or of a list of related rows; these are arrays of the same form. Reading by position
+is what makes this fast; `layout` is the one place that knows the positions, the SQL compiler follows it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import orjson
 from schemas.kinds import Derived, Kind
 from schemas.relationships import ToMany, ToOne
 from schemas.rendering import Rendering
+from schemas.resource import Resource
 from service.errors import TooCostly
 from service.jsonapi.query import Query, Selection
 
@@ -71,8 +72,10 @@ class Render(Protocol):
 
 
 @lru_cache(maxsize=1024)
-def renderer(selection: Selection) -> Render:
+def renderer(selection: Selection, *, within_json: bool = False) -> Render:
     """A function that writes one row of `layout(selection)` as its resource object.
+
+    Values are those of a statement's columns, or as they are within an array of JSON, which included rows are.
 
     Most of such an object is the same for all rows of a type: its names and links. So it is kept as text, cut where a
     row's URL goes, and the attributes are the one part that is put together as a dict. For a selection without fieldset
@@ -81,19 +84,21 @@ def renderer(selection: Selection) -> Render:
     resource = selection.resource
     columns = layout(selection)
     variable = {column: f"v{i}" for i, column in enumerate(columns)}
-    names: dict[str, Any] = {"dumps": orjson.dumps, "linked": _linked}
+    names: dict[str, Any] = {"dumps": orjson.dumps, "loads": orjson.loads, "linked": _linked}
     included = dict(selection.include)
     slots = {name: f"s{i}" for i, name in enumerate(included)}
     unpacked = ", ".join([*variable.values(), *slots.values()])
     lines = [f"def render(row, rendering, found, disclosed=None):\n    {unpacked}, = row"]
     for name, sub in included.items():
         names[f"include_{name}"] = _includer(sub)
+        if not within_json:
+            lines.append(f"    {slots[name]} = None if {slots[name]} is None else loads({slots[name]})")
         if isinstance(resource.relationships[name], ToMany):
             lines.append(f"    for row in {slots[name]}:\n        include_{name}(row, rendering, found)")
         else:
             lines.append(f"    if {slots[name]} is not None:\n        include_{name}({slots[name]}, rendering, found)")
     attributes = [
-        f"{name!r}: {_value(name, field, variable, names)}"
+        f"{name!r}: {_value(resource, name, variable, names, within_json=within_json)}"
         for name, field in resource.attributes.items()
         if selection.wants(name)
     ]
@@ -165,16 +170,31 @@ class _Text:
             self._constant = ""
 
 
-def _value(name: str, field: Kind, variable: Mapping[str, str], names: dict[str, Any]) -> str:
+def _value(
+    resource: type[Resource], name: str, variable: Mapping[str, str], names: dict[str, Any], *, within_json: bool
+) -> str:
     """The expression that renders one attribute."""
+    field: Kind = resource.attributes[name]
     values = [variable[column] for column in field.inputs]
+    if within_json and not field.compiled_from_json:
+        kinds = resource.columns()
+        values = [_from_json(kinds.get(column), variable[column], names) for column in field.inputs]
     if isinstance(field, Derived) and not field.compiled:
         names[f"derive_{name}"] = field.function
         value = f"derive_{name}({', '.join([*values, *([f'rendering.{field.given}'] if field.given else [])])})"
     else:
         names.update(field.names)
-        value = f"({field.compiled.format(*values)})"
+        compiled = (within_json and field.compiled_from_json) or field.compiled
+        value = f"({compiled.format(*values)})"
     return f"({value} if rendering.secrets else None)" if field.mark is not None and field.mark.secret else value
+
+
+def _from_json(kind: Kind | ToOne | None, variable: str, names: dict[str, Any]) -> str:
+    """The expression of a column's value, from that within JSON."""
+    if not isinstance(kind, Kind):
+        return variable
+    names.update(kind.names)
+    return f"({kind.from_json.format(variable)})" if kind.from_json != "{0}" else variable
 
 
 def _linked(type_: str, rows: Sequence[Row]) -> bytes:
@@ -188,7 +208,7 @@ def _includer(selection: Selection) -> Callable[[Row, Rendering, Found], None]:
 
     Each resource once, with the linkage of every path that led to it.
     """
-    render = renderer(selection)
+    render = renderer(selection, within_json=True)
     type_ = selection.resource.type_
     leaf = not selection.include
 

@@ -1,7 +1,8 @@
 """A `Query` becomes SQL: one statement for a page or resource with its whole include tree.
 
-Included rows come as `(select row(...))` for a to-one and `array(select row(...))` for a to-many relationship, nested
-as deep as the include tree, and are read by position (`service.jsonapi.document.layout`). Identifiers come from Schemas
+Included rows come as arrays of JSON, for a to-many relationship in a list, nested as deep as the include tree, and are
+read by position (`service.jsonapi.document.layout`). Anonymous records would cost the client a third more, and can't
+cross the nodes of Citus. Identifiers come from Schemas
 only, every value from a client is a bind; `$1` is always the store. The rows of a customer or a guest are limited at
 every level by the path to their owner and the conditions that each Schema declares.
 """
@@ -113,8 +114,19 @@ class Statement:
     def fields(self, selection: Selection, alias: str) -> str:
         """The select list of a selection: its columns, then one nested row or array per included relationship."""
         columns = [self.column(selection.resource, alias, column) for column in layout(selection)]
-        nested = [self._included(selection.resource, name, sub, alias) for name, sub in selection.include]
-        return ", ".join([*columns, *nested])
+        return ", ".join([*columns, *self._nested(selection, alias)])
+
+    def _array(self, selection: Selection, alias: str) -> str:
+        """The array of JSON that has the same."""
+        kinds = selection.resource.columns()
+        columns = [
+            getattr(kinds.get(column), "within_json", "{0}").format(self.column(selection.resource, alias, column))
+            for column in layout(selection)
+        ]
+        return f"json_build_array({', '.join([*columns, *self._nested(selection, alias)])})"
+
+    def _nested(self, selection: Selection, alias: str) -> list[str]:
+        return [self._included(selection.resource, name, sub, alias) for name, sub in selection.include]
 
     def column(self, resource: type[Resource], alias: str, column: str) -> str:
         """What the viewer sees in a column: what is stored, the word that its Schema shows instead, or null.
@@ -160,14 +172,15 @@ class Statement:
     def _included(self, resource: type[Resource], name: str, selection: Selection, owner: str) -> str:
         relationship = resource.relationships[name]
         alias = self.alias()
-        row = f"select row({self.fields(selection, alias)}) from {selection.resource.table} {alias}"
+        row, table = self._array(selection, alias), selection.resource.table
         if isinstance(relationship, ToOne):
             joined = f'{alias}.id = {owner}."{relationship.column}"'
-            return f"({row} where {self.scope(selection.resource, alias, joined)})"
-        related = self.related(resource, relationship, alias, f"{owner}.id")
+            return f"(select {row} from {table} {alias} where {self.scope(selection.resource, alias, joined)})"
+        related, rows = self.related(resource, relationship, alias, f"{owner}.id"), self.alias()
         where = self.scope(selection.resource, alias, related)
         # One more than a document may hold, so that too many are noticed and not cut off.
-        return f"array({row} where {where} order by {alias}.id limit {MAX_INCLUDED + 1})"
+        ordered = f"select {row} one from {table} {alias} where {where} order by {alias}.id limit {MAX_INCLUDED + 1}"
+        return f"(select coalesce(json_agg({rows}.one), '[]') from ({ordered}) {rows})"
 
     def related(self, resource: type[Resource], relationship: ToMany, alias: str, id_: str) -> str:
         """The condition that rows of `alias` are what a to-many relationship of a resource holds.

@@ -240,13 +240,8 @@ async def fetchrow(connection: Connection, text: str, *binds: object) -> asyncpg
 
 
 async def _acquaint(catalogue: Catalogue, shapes: Shapes, connection: _Pooled) -> None:
-    """Hand a new connection its pool's catalogue, and let asyncpg meet an array of rows once.
-
-    asyncpg looks up the types of a result's columns, but not those inside of a row: included resources that hold lists
-    of further ones would have no decoder.
-    """
+    """Hand a new connection what its pool knows."""
     connection.catalogue, connection.shapes = catalogue, shapes
-    await connection.fetchval("select array[row(1)]")
 
 
 _AWAY = (

@@ -97,21 +97,28 @@ async def related(connection: Connection, viewer: Viewer, within: Within, query:
     relationship = within.relationship
     if isinstance(relationship, ToMany):
         return await _page(connection, viewer, query, within)
-    statement, alias = _start(viewer)
-    target, table = statement.alias(), query.selection.resource.table
-    inner = statement.scope(query.selection.resource, target, f'{target}.id = {alias}."{relationship.column}"')
-    fields = statement.fields(query.selection, target)
-    where = statement.scope(within.parent, alias, f"{alias}.id = {statement.bind(within.id)}")
+    text, binds = _beyond(query.selection, _which(query, within), _kind_of(viewer))
     with in_time(query):
-        found = await fetchrow(
-            connection,
-            f"select (select row({fields}) from {table} {target} where {inner})"
-            f" from {within.parent.table} {alias} where {where}",
-            *statement.binds,
-        )
+        found = await fetchrow(connection, text, *Values(viewer, within.id).of(binds))
     if found is None:
         return None
-    return Rows((), 0) if found[0] is None else Rows((found[0],), 1)
+    return Rows((), 0) if found[0] is None else Rows((found,), 1)
+
+
+@lru_cache(maxsize=512)
+def _beyond(selection: Selection, which: _Which, kind: Viewer) -> _Text:
+    """What reads the resource of a to-one relationship. There is a row, of nulls or not, where the parent is."""
+    statement, alias = _start(kind)
+    assert which.edge is not None  # noqa: S101 -- the caller has one
+    parent, name = which.edge
+    relationship, target = parent.relationships[name], statement.alias()
+    inner = statement.scope(which.resource, target, f'{target}.id = {alias}."{relationship.column}"')
+    where = statement.scope(parent, alias, f"{alias}.id = {statement.bind(Later.ID)}")
+    text = (
+        f"select {statement.fields(selection, target)} from {parent.table} {alias}"
+        f" left join {which.resource.table} {target} on {inner} where {where}"
+    )
+    return _Text(text, statement.kept_binds)
 
 
 async def exists(connection: Connection, viewer: Viewer, resource: type[Resource], id_: str) -> bool:
