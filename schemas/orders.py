@@ -20,6 +20,7 @@ from schemas.kinds import (
     Standard,
     Text,
     Timestamp,
+    TotalWithTaxes,
     Url,
 )
 from schemas.relationships import Through, ToMany, ToOne
@@ -91,6 +92,9 @@ class Order(Standard, Tagged):
         filter=True,
         sort=True,
         doc="All amounts but the taxes added up, which come on top unless included.",
+    )
+    total_amount_with_taxes_cents = TotalWithTaxes(
+        doc="What has to be paid: the total, and the taxes unless they are included."
     )
     cart_url = Url(write=Write.BOTH, personal=Personal.WORDS, doc="Where the customer goes back to the cart.")
     return_url = Url(write=Write.BOTH, personal=Personal.WORDS, doc="Where the customer goes once it is placed.")

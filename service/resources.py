@@ -190,7 +190,10 @@ RESOURCES: dict[str, Entry] = {
     )
 }
 
-verbs.check({type_: entry.resource.triggers for type_, entry in RESOURCES.items()})
+verbs.check(
+    {type_: entry.resource.triggers for type_, entry in RESOURCES.items()},
+    {type_: entry.update.effects for type_, entry in RESOURCES.items() if entry.update is not None},
+)
 
 
 @cache

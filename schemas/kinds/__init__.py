@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from schemas.kinds.json import Json, JsonLines, JsonList, JsonObject, check_json
 from schemas.kinds.kind import Kind
-from schemas.kinds.money import Cents, Derived, amount_float, format_amount, minor_units
+from schemas.kinds.money import Cents, Derived, TotalWithTaxes, amount_float, due, format_amount, minor_units
 from schemas.kinds.numbers import INT64, Boolean, Float, Integer, Number, Rate
 from schemas.kinds.standard import ResourceMeta, Standard
 from schemas.kinds.texts import (
@@ -29,9 +29,10 @@ from schemas.kinds.texts import (
     Url,
     clean_text,
 )
-from schemas.kinds.times import Timestamp, parse_timestamp, render_timestamp
+from schemas.kinds.times import EARLIEST, Timestamp, parse_timestamp, render_timestamp
 
 __all__ = [
+    "EARLIEST",
     "ID",
     "INT64",
     "Boolean",
@@ -59,10 +60,12 @@ __all__ = [
     "TextList",
     "TimeZone",
     "Timestamp",
+    "TotalWithTaxes",
     "Url",
     "amount_float",
     "check_json",
     "clean_text",
+    "due",
     "format_amount",
     "minor_units",
     "parse_timestamp",

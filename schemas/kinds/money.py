@@ -12,7 +12,7 @@ from iso4217 import Currency
 
 from schemas.fields import HARMLESS
 from schemas.kinds.kind import Kind
-from schemas.kinds.numbers import Integer
+from schemas.kinds.numbers import INT64, Integer
 from schemas.resource import Resource
 
 
@@ -48,6 +48,11 @@ def format_amount(cents: int | None, currency: str | None, locale: str) -> str |
         return None
     amount = Decimal(cents).scaleb(-minor_units(currency))
     return str(format_currency(amount, currency, locale=locale.replace("-", "_")))
+
+
+def due(total_cents: int, tax_cents: int, *, tax_included: bool | None) -> int:
+    """What has to be paid of a total, in minor units: taxes come on top of it unless they are included."""
+    return total_cents + (0 if tax_included else tax_cents)
 
 
 class Derived(Kind):
@@ -123,3 +128,49 @@ class Cents(Integer):
                 Derived(column, self.currency, function=format_amount, json_type={"type": "string"}, given="locale"),
             ),
         ]
+
+
+class TotalWithTaxes(Derived):
+    """What has to be paid of a resource with a total, taxes, and the word whether they are included; in minor units.
+
+    It brings its float and its formatted text along, as an amount that is kept does.
+    """
+
+    def __init__(self, *, doc: str) -> None:
+        super().__init__(
+            "total_amount_cents",
+            "total_tax_amount_cents",
+            "tax_included",
+            function=_due,
+            json_type={"type": "integer", "format": "int64"},
+            doc=doc,
+        )
+
+    def companions(self, name: str) -> list[tuple[str, Derived]]:
+        """The read-only float and formatted text of the amount called `name`."""
+        stem, inputs = name.removesuffix("_cents"), (*self.inputs, "currency_code")
+        return [
+            (f"{stem}_float", Derived(*inputs, function=_due_float, json_type={"type": "number"})),
+            (
+                f"formatted_{stem}",
+                Derived(*inputs, function=_due_text, json_type={"type": "string"}, given="locale"),
+            ),
+        ]
+
+
+def _due(total_cents: int | None, tax_cents: int | None, tax_included: bool | None) -> int | None:  # noqa: FBT001 -- columns come by position
+    """What has to be paid; None where there is no total, and for a sum that no client could read."""
+    if total_cents is None:
+        return None
+    sum_ = due(total_cents, tax_cents or 0, tax_included=tax_included)
+    return sum_ if INT64[0] <= sum_ <= INT64[1] else None
+
+
+def _due_float(*columns: Any) -> float | None:
+    *amounts, currency = columns
+    return amount_float(_due(*amounts), currency)
+
+
+def _due_text(*columns: Any) -> str | None:
+    *amounts, currency, locale = columns
+    return format_amount(_due(*amounts), currency, locale)

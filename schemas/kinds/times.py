@@ -19,7 +19,8 @@ def render_timestamp(value: datetime | None) -> str | None:
 
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-"""The first instant that can be written; the last one is that of the year 9999."""
+"""The first instant that can be sent; the last one is that of the year 9999."""
+
 
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)?|\d{4}-\d\d-\d\d", re.ASCII
@@ -29,16 +30,28 @@ _RFC3339 = re.compile(
 def parse_timestamp(text: str) -> datetime:
     """An ISO 8601 date or date-time (RFC 3339) as an aware UTC datetime, cut to milliseconds.
 
-    Without an offset it is UTC. Raises ValidationError for other texts.
+    Without an offset it is UTC. Raises ValidationError for other texts, and for years before 1970 and after 9999: the
+    zero time of Go and .NET is a mistake of whoever sends it, and no instant of a shop.
     """
-    if not _RFC3339.fullmatch(text):
+    moment = _moment(text)
+    if moment is None:
         raise ValidationError("must be an ISO 8601 date-time such as 2026-01-31T12:00:00Z")
+    if moment < EARLIEST:
+        raise ValidationError("must be a date-time from 1970 to 9999")
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _moment(text: str) -> datetime | None:
+    """What a text says in UTC; None for one that is no date, and the year 1 for all that no calendar here reaches."""
+    if not _RFC3339.fullmatch(text):
+        return None
     try:
         moment = datetime.fromisoformat(text.upper().replace(",", "."))
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValidationError("must be an ISO 8601 date-time such as 2026-01-31T12:00:00Z") from None
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def instant(text: str) -> datetime:
@@ -68,13 +81,7 @@ class Timestamp(Kind):
         return render_timestamp(value)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
-        if not isinstance(value, str):
-            raise ValidationError("must be an ISO 8601 date-time such as 2026-01-31T12:00:00Z")
-        at = parse_timestamp(value)
-        if at < EARLIEST:
-            # The zero time of Go and .NET is a mistake of whoever sends it, and no instant of a shop.
-            raise ValidationError("must be a date-time from 1970 to 9999")
-        return at
+        return parse_timestamp(value if isinstance(value, str) else "")
 
     def parse(self, text: str) -> datetime:
         """An ISO 8601 date or date-time."""

@@ -10,14 +10,13 @@ import structlog
 from pgqueuer.models import Job
 
 from service import clock
-from service.errors import Contended
 from service.jobs.copy import CopyJob
 from service.jobs.pay import PaymentJob
 from service.jobs.sweep import sweep_store
 from service.operations.copies.recurring_order_copies import BATCH
 from service.operations.payments import attempts, dunning
 from service.operations.tenant import stores, test_clocks
-from service.store.pool import Database, is_away
+from service.store.pool import Database, passes
 
 log = structlog.get_logger(part="test_clocks")
 
@@ -66,7 +65,7 @@ class AdvanceJob:
                     wait = await self._copies.make(store_id, live[first : first + BATCH])
                 except Exception as error:
                     stumbled += 1
-                    if isinstance(error, Contended) or is_away(error) or stumbled > MOST_STUMBLES:
+                    if passes(error) or stumbled > MOST_STUMBLES:
                         raise  # that passes: the queue tries again
                     # It was given back: after some attempts it is given up, and time goes on.
                     log.exception("copies could not be made", store_id=store_id)
@@ -95,7 +94,7 @@ class AdvanceJob:
         try:
             return await self._payments.go_on(store_id, order_id)
         except Exception as error:
-            if isinstance(error, Contended) or is_away(error):
+            if passes(error):
                 raise  # that passes: the queue tries again
             log.exception("a payment could not be settled", store_id=store_id, order_id=order_id)
             return False

@@ -7,6 +7,7 @@ from datetime import timedelta
 import structlog
 
 from service import clock
+from service.jobs.batches import Batches
 from service.jobs.metrics import PARKED, SWEEP_FAILURES, SWEEPS
 from service.operations.payments import attempts, dunning
 from service.operations.subscriptions import alerts, sweep
@@ -14,6 +15,9 @@ from service.operations.tenant import stores
 from service.store.pool import Database
 
 log = structlog.get_logger(part="sweep")
+
+_SWEEPING = Batches("sweep", sweep.due_ids, sweep.sweep, sweep.set_aside)
+_ANNOUNCING = Batches("alerts", alerts.due_ids, alerts.alert, alerts.put_off)
 
 PERIOD = timedelta(seconds=2)
 """How often each worker looks: one read of a small index while nothing is due."""
@@ -42,36 +46,19 @@ async def run(database: Database, deployment: str) -> int:
 async def sweep_store(database: Database, store_id: int) -> int:
     """Sweep a store until nothing is due by its clock, send its alerts, and have payments asked for anew.
 
-    Gives how many copies came of it.
+    Returns how many copies came of it. Whatever keeps one of the three from being done, the others are.
     """
-    copies = 0
-    while True:
-        async with database.transaction() as connection:
-            store = await stores.find(connection, store_id)
-            if store is None:
-                return copies
-            swept = await sweep.sweep(connection, store)
-        copies += len(swept.copies)
-        for id_ in swept.parked:
-            PARKED.inc()
-            log.warning("subscription parked", store_id=store_id, order_subscription_id=id_)
-        if swept.subscriptions < sweep.BATCH:
-            break
     try:
-        await _announce(database, store_id)
+        swept = await _SWEEPING.run(database, store_id)
     finally:
-        # Whatever keeps alerts from being sent, payments are asked for.
-        await _retry(database, store_id)
-    return copies
-
-
-async def _announce(database: Database, store_id: int) -> None:
-    """Announce the runs of a store that come next, until no alert is due by its clock."""
-    looked = alerts.BATCH
-    while looked == alerts.BATCH:
-        async with database.transaction() as connection:
-            store = await stores.find(connection, store_id)
-            looked = 0 if store is None else await alerts.alert(connection, store)
+        try:
+            await _ANNOUNCING.run(database, store_id)
+        finally:
+            await _retry(database, store_id)
+    for id_ in (id_ for done in swept for id_ in done.parked):
+        PARKED.inc()
+        log.warning("subscription parked", store_id=store_id, order_subscription_id=id_)
+    return sum(len(done.copies) for done in swept)
 
 
 async def _retry(database: Database, store_id: int) -> None:

@@ -8,19 +8,24 @@ starting (`check`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol, get_args
 
-Who = Literal["customers", "integrations"]
-"""Who may say a verb: customers of their own resources, and integrations; or integrations only."""
+Who = Literal["guests", "customers", "integrations"]
+"""Who says a verb: whoever has the session of a cart, a customer, or the shop."""
+
+_RANKS: Final[tuple[Who, ...]] = get_args(Who)
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
     """A verb: the statuses from which it is done, the one that it leads to (None: it stays), and what it does.
 
-    A type without statuses has none of them. `event` is the last part of the event's name.
+    A type without statuses has none of them. `event` is the last part of the event's name. `who` and all after them in
+    `Who` may say it; `only` names statuses in which fewer may. In a status of `settled` all is as the verb would leave
+    it, so it does nothing. A status of `passing` passes by itself: the sender tries again. In a status of `lacking`
+    it is refused by what is missing, which leads out of the status.
     """
 
     sources: frozenset[str]
@@ -28,6 +33,18 @@ class Verb:
     effect: str
     event: str
     who: Who = "customers"
+    settled: frozenset[str] = frozenset()
+    passing: frozenset[str] = frozenset()
+    lacking: frozenset[str] = frozenset()
+    only: Mapping[str, Who] = field(default_factory=dict)
+
+    def needs(self, status: str | None) -> Who:
+        """Return who it takes, at least, to say it in a status."""
+        return self.only.get(status or "", self.who)
+
+    def is_for(self, who: Who, status: str | None) -> bool:
+        """Whether somebody may say it in a status."""
+        return _RANKS.index(who) >= _RANKS.index(self.needs(status))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +56,66 @@ class Move:
     when: str
 
 
-def _verb(sources: str, target: str | None, effect: str, event: str, who: Who = "customers") -> Verb:
-    return Verb(frozenset(sources.split()), target, effect, event, who)
+def _verb(
+    sources: str,
+    target: str | None,
+    effect: str,
+    event: str,
+    who: Who = "customers",
+    *,
+    settled: str = "",
+    passing: str = "",
+    lacking: str = "",
+    only: Mapping[str, Who] | None = None,
+) -> Verb:
+    return Verb(
+        frozenset(sources.split()),
+        target,
+        effect,
+        event,
+        who,
+        frozenset(settled.split()),
+        frozenset(passing.split()),
+        frozenset(lacking.split()),
+        only or {},
+    )
 
 
 VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
     "orders": {
-        "place": _verb("pending", "placed", "Check everything, take the stock, ask the gateway.", "place"),
-        "cancel": _verb("draft pending placed approved", "cancelled", "End it, and give its stock back.", "cancel"),
-        "approve": _verb("placed", "approved", "Accept it.", "approve", "integrations"),
-        "refresh_prices": _verb("draft pending", None, "Take today's prices over.", "update"),
+        "place": _verb(
+            "pending placing",
+            "placed",
+            "Check everything, take the stock, ask the gateway.",
+            "place",
+            "guests",
+            settled="placed approved",
+            lacking="draft",
+        ),
+        "cancel": _verb(
+            "draft pending placed approved",
+            "cancelled",
+            "End it, and give its stock back.",
+            "cancel",
+            "guests",
+            settled="cancelled",
+            passing="placing",
+            only={"placed": "customers", "approved": "integrations"},
+        ),
+        "approve": _verb("placed", "approved", "Accept it.", "approve", "integrations", settled="approved"),
+        "refresh_prices": _verb("draft pending", None, "Take today's prices over.", "update", "guests"),
         "create_subscriptions": _verb(
             "placed approved", None, "Make the subscriptions that its lines ask for.", "create_subscriptions"
         ),
     },
     "order_subscriptions": {
-        "activate": _verb("draft active inactive", "active", "Begin, or go on after a deactivation.", "activate"),
-        "deactivate": _verb("active inactive", "inactive", "Stop until it is activated again.", "deactivate"),
-        "cancel": _verb("draft active inactive cancelled", "cancelled", "Stop for good.", "cancel"),
+        "activate": _verb(
+            "draft inactive", "active", "Begin, or go on after a deactivation.", "activate", settled="active"
+        ),
+        "deactivate": _verb(
+            "active", "inactive", "Stop until it is activated again.", "deactivate", settled="inactive"
+        ),
+        "cancel": _verb("draft active inactive", "cancelled", "Stop for good.", "cancel", settled="cancelled"),
         "unpark": _verb("active inactive", None, "Take it into the schedule again.", "unpark", "integrations"),
         "pause_until": _verb("active inactive", None, "Leave out all runs before an instant.", "pause_until"),
         "resume": _verb("active inactive", None, "End the pause now.", "resume"),
@@ -64,8 +123,8 @@ VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "run_now": _verb("active inactive", None, "Run once at once, outside of the schedule.", "run_now"),
     },
     "occurrences": {
-        "skip": _verb("planned", "skipped", "Leave it out.", "skip"),
-        "unskip": _verb("skipped", "planned", "Let it run after all.", "unskip"),
+        "skip": _verb("planned", "skipped", "Leave it out.", "skip", settled="skipped"),
+        "unskip": _verb("skipped", "planned", "Let it run after all.", "unskip", settled="planned"),
         "approve": _verb("held", "due", "Let it run at what it was held at.", "approve"),
         "reject": _verb("held", "skipped", "Leave it out, since it costs too much.", "reject"),
         "retry": _verb("failed", "due", "Run it again at once.", "retry"),
@@ -75,14 +134,14 @@ VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
     },
     "customers": {"erase": _verb("", None, "Forget who it was.", "erase", "integrations")},
     "repeat_links": {
-        "revoke": _verb("", None, "Make it work no more.", "revoke"),
-        "rotate": _verb("", None, "Give it another URL.", "rotate"),
+        "revoke": _verb("live expired used_up", "revoked", "Make it work no more.", "revoke"),
+        "rotate": _verb("live expired used_up", None, "Give it another URL.", "rotate"),
     },
     "test_clocks": {
         "advance_to": _verb("ready", "advancing", "Go on to an instant.", "advance", "integrations"),
     },
 }
-"""Type -> verb -> what it does. One that finds everything as it would leave it changes nothing."""
+"""Type -> verb -> what it does. Several that are sent together are done in this order."""
 
 MOVES: Final[Mapping[str, tuple[Move, ...]]] = {
     "orders": (
@@ -169,8 +228,11 @@ class Trigger(Protocol):
         """Whether only integrations may send it."""
 
 
-def check(triggers: Mapping[str, Mapping[str, Trigger]]) -> None:
-    """Compare the tables with the triggers of each type's Schema. Raises TypeError naming what doesn't fit."""
+def check(triggers: Mapping[str, Mapping[str, Trigger]], effects: Mapping[str, Collection[str]]) -> None:
+    """Compare the tables with the triggers of each type's Schema, and with the effects that its writer has.
+
+    Raises TypeError naming what doesn't fit.
+    """
     for type_, declared in triggers.items():
         verbs = {f"_{name}": verb for name, verb in VERBS.get(type_, {}).items()}
         words = WORDS.get(type_, frozenset()) | TAGGING
@@ -178,6 +240,8 @@ def check(triggers: Mapping[str, Mapping[str, Trigger]]) -> None:
             raise TypeError(f"{type_}: {', '.join(sorted(missing))} has no row in service/rules/verbs.py.")
         if unknown := verbs.keys() - declared.keys():
             raise TypeError(f"{type_}: service/rules/verbs.py has {', '.join(sorted(unknown))}, its Schema has not.")
+        if odd := VERBS.get(type_, {}).keys() ^ set(effects.get(type_, ())):
+            raise TypeError(f"{type_}: of {', '.join(sorted(odd))} either the row or the writer's effect is missing.")
         for name, verb in verbs.items():
             if declared[name].guarded and verb.who != "integrations":
                 raise TypeError(f"{type_}: {name} is for integrations only, service/rules/verbs.py says otherwise.")

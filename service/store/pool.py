@@ -253,6 +253,11 @@ _AWAY = (
 )
 
 
+def passes(error: Exception) -> bool:
+    """Whether an error may be gone at the next try: the database is away, or others were in the way."""
+    return isinstance(error, Contended) or is_away(error)
+
+
 def is_away(error: Exception) -> bool:
     """Whether an error means that the database is away, is being shut down or has no connection left: it may pass.
 

@@ -12,8 +12,10 @@ from tests.docs.resources import table
 _HEAD = """# States and verbs
 
 A verb is an attribute that is sent and not kept: `PATCH {"attributes": {"_cancel": true}}`. Said in a state
-that it is not for, it is refused with 409 `INVALID_STATE`; said where all is as it would leave it, it changes nothing,
-and no event is written. Each verb that does something writes the event `<type>.<event>`.
+that it is not for, it is refused with 409 `INVALID_STATE`, by somebody who it is not for with 403. Said where all is as
+it would leave it ("nothing to do in"), it changes nothing, and no event is written. Each verb that does something
+writes the event `<type>.<event>`. Under "who" *guests* are all who may write the type, also with the session of a
+cart; *customers* are customers and integrations.
 
 What stands at an arrow without a leading underscore happens by itself.
 """
@@ -38,7 +40,8 @@ def _parts() -> Iterator[str]:
                 f"`_{name}`",
                 ", ".join(f"`{source}`" for source in sorted(verb.sources)),
                 f"`{verb.target}`" if verb.target else "",
-                verb.who,
+                ", ".join(f"`{status}`" for status in sorted(verb.settled)),
+                ", ".join([verb.who, *(f"`{status}`: {who}" for status, who in sorted(verb.only.items()))]),
                 verb.effect,
                 f"`{verb.event}`",
             )
@@ -46,7 +49,7 @@ def _parts() -> Iterator[str]:
         ]
         if rows:
             yield "\n" if arrows else ""
-            yield from table(("verb", "from", "to", "who", "effect", "event"), rows)
+            yield from table(("verb", "from", "to", "nothing to do in", "who", "effect", "event"), rows)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,11 @@ async def test_a_clock_that_no_store_keeps_says_so(api: Api, store: Store) -> No
     assert answer.status_code == 200, answer.text
     (warning,) = answer.json()["meta"]["warnings"]
     assert "No store keeps" in warning
+    assert (await api.get(f"test_clocks/{alone['id']}"))["meta"]["warnings"] == [warning]
     kept = await freeze(api, store, on("2026-01-31 09:00"))
     answer = await api.update("test_clocks", kept["id"], {"_advance_to": said(on("2026-02-01 09:00"))})
     assert "meta" not in answer.json()
+    assert "meta" not in await api.get(f"test_clocks/{kept['id']}")
 
 
 @pytest.mark.rule("FM-117")

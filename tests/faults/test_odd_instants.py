@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from marshmallow import ValidationError
@@ -115,3 +116,54 @@ async def test_the_trouble_of_one_subscription_is_not_that_of_others(
     assert (await shop.look(wallets))["errors_count"] == 2
     assert await sweep_store(database, store.id) == 0
     assert clock.now() > on("2026-01-01 00:00")
+
+
+@pytest.mark.rule("FM-113")
+async def test_one_that_the_database_refuses_is_parked_and_the_others_of_its_batch_run(
+    api: Api, database: Database, connection: Connection, store: Store
+) -> None:
+    shop = await Shop.open(api, database, connection, store, "2026-01-31 09:00")
+    first, refused, last = [await shop.subscribe("2026-01-31 09:00", frequency="daily") for _ in range(3)]
+    await connection.execute(
+        # Occurrences are counted further than a number of the database goes.
+        "update order_subscriptions set next_index = $3, anchor_index = $4 where store_id = $1 and id = $2",
+        store.id, refused, 2**63 - 2, 2**63 - 3,
+    )  # fmt: skip
+    await shop.wait_until("2026-02-02 12:00")
+    for healthy in (first, last):
+        assert await shop.ordered(healthy) == ["2026-02-01 09:00", "2026-02-02 09:00"]
+    parked = await shop.look(refused)
+    assert (parked["parked_at"], parked["next_run_at"]) == (said(on("2026-02-01 09:00")), None)
+    assert parked["parked_reason"] == "its next run can't be written"
+    assert (await names_of(connection, store, refused))[-1] == "order_subscriptions.park"
+    assert await shop.ordered(refused) == []
+    assert await sweep_store(database, store.id) == 0
+
+
+@pytest.mark.rule("FM-113")
+async def test_one_that_can_not_be_announced_keeps_no_other_from_it(
+    api: Api, database: Database, connection: Connection, store: Store
+) -> None:
+    shop = await Shop.open(api, database, connection, store, "2026-01-31 09:00")
+    first, refused, last = [await shop.subscribe("2026-01-31 09:00", renewal_alert_period=72) for _ in range(3)]
+    await connection.execute(
+        "update occurrences set version = $3 where store_id = $1 and order_subscription_id = $2",
+        store.id, refused, 2**63 - 1,
+    )  # fmt: skip
+    await shop.wait_until("2026-02-27 12:00")
+    for healthy in (first, last):
+        assert "order_subscriptions.renewal" in await names_of(connection, store, healthy)
+    assert "order_subscriptions.renewal" not in await names_of(connection, store, refused)
+    looked = "select next_alert_at from order_subscriptions where store_id = $1 and id = $2"
+    assert await connection.fetchval(looked, store.id, refused) > on("2026-02-27 12:00"), "it is looked at later"
+
+
+@pytest.mark.rule("FM-113")
+@pytest.mark.parametrize("odd", [*ODD, "9999-12-31T23:59:59-14:00"])
+async def test_filters_take_the_same_instants(api: Api, odd: str) -> None:
+    for parameter in ("filter[placed_at][gteq]", "filter[q][updated_at_lt]", "filter[customer.created_at]"):
+        refused = await api.send("GET", f"orders?{urlencode({parameter: odd})}")
+        assert refused.status_code == 400
+        (error,) = refused.json()["errors"]
+        assert (error["code"], error["source"]) == ("INVALID_FILTER_VALUE", {"parameter": parameter})
+        assert "from 1970 to 9999" in error["detail"]

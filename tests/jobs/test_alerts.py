@@ -149,5 +149,5 @@ async def test_alerts_that_are_due_are_found_by_the_sweep(
     async with database.transaction() as inner:
         found = await stores.find(inner, store.id)
         assert found is not None
-        assert await alerts.alert(inner, found) == 1
+        assert (await alerts.alert(inner, found)).subscriptions == 1
     assert len(await told(connection, store, made["id"])) == 1

@@ -101,14 +101,14 @@ async def test_a_batch_is_charged_each_for_itself(database: Database, connection
     assert await offences(connection, store) == []
 
 
-async def test_a_run_without_anything_to_pay_with_makes_no_order(
-    run: Run, database: Database, connection: Connection, store: Store
+async def test_a_run_that_must_not_use_the_wallet_needs_another_way_to_pay(
+    run: Run, database: Database, store: Store
 ) -> None:
-    for changed in ("payment_source_token = null", "payment_source_token = 'tok', expires_at = created_at"):
-        await connection.execute(f"update customer_payment_sources set {changed} where store_id = $1", store.id)
-        copy_id = await ask(database, bearer(store), run.order_id, run.subscription_id, place_target_order=True)
-        assert (await refusal(database, store, copy_id)).keys() == {"customer_payment_source"}
-    unplaced = await ask(database, bearer(store), run.order_id, run.subscription_id)
+    """Nothing new in the wallet will pay for it, so it fails."""
+    terms = {"place_target_order": True, "reuse_wallet": False}
+    copy_id = await ask(database, bearer(store), run.order_id, run.subscription_id, **terms)
+    assert await refusal(database, store, copy_id) == {"customer_payment_source": ["can't be blank"]}
+    unplaced = await ask(database, bearer(store), run.order_id, run.subscription_id, reuse_wallet=False)
     assert await make(database, store, unplaced), "an order that isn't placed needs none"
 
 

@@ -61,13 +61,14 @@ async def resource(request: Request) -> Response:
     entry = entry_of(request)
     principal = await reader(request, entry)
     asked = ask(request, principal, entry.resource, "single")
-    rendering = rendering_of(request, principal)
+    rendering, id_ = rendering_of(request, principal), id_of(request, entry)
     async with service_of(request).database.connection() as connection:
-        row = await read.one(connection, principal.viewer, asked.query.selection, id_of(request, entry))
+        row = await read.one(connection, principal.viewer, asked.query.selection, id_)
+        warnings = await entry.update.warnings(connection, principal, id_) if entry.update else ()
     if row is None:
         raise body.not_found(entry.resource.type_)
     exchange_of(request).timing.mark("database")
-    return answers.bounded(answers.single(asked, rendering, row))
+    return answers.bounded(answers.single(asked, rendering, row, warnings))
 
 
 async def related(request: Request) -> Response:

@@ -77,7 +77,7 @@ async def update(request: Request) -> Response:
 
     async def show(connection: Connection, _: None) -> Response:
         row = await _read_back(connection, asked, principal, id_)
-        warnings = await writer.warnings(connection, principal, draft)
+        warnings = await writer.warnings(connection, principal, id_)
         return answers.single(asked, rendering, row, warnings)
 
     async with guessing.guarded(request, principal, draft):

@@ -6,6 +6,8 @@ import orjson
 
 from service.errors import Conflict, InvalidState
 from service.operations.carts import contents
+from service.operations.carts.contents import Cart
+from service.operations.catalogue import pricing
 from service.operations.catalogue.selling import SOLD, check_room, find_sold, price_line
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
@@ -27,6 +29,8 @@ class CartItems(Writer):
         if not change.sets(*SOLD):
             return
         cart = await contents.lock(change.connection, change.store, change.whole["id"])
+        if change.new:
+            cart = await self._taking(change, cart)
         others = [item for item in cart.items if item.id != change.id]
         held = {item.key: item.quantity for item in others}
         sold = await find_sold(change, cart.currency_code, cart.customer_id, held)
@@ -54,6 +58,23 @@ class CartItems(Writer):
         change.columns["unit_amount_cents"] = sold.unit_amount_cents
         change.columns["compare_at_amount_cents"] = sold.compare_at_amount_cents
         price_line(change, sold.item.tax_rate, included=cart.tax_included)
+
+    async def _taking(self, change: Change, cart: Cart) -> Cart:
+        """The cart in the currency of a new item, where it is empty."""
+        if cart.items:
+            return cart
+        currency = await pricing.currency_of(
+            change.connection,
+            change.store,
+            change.value("sku_code"),
+            change.value("quantity"),
+            preferred=cart.currency_code,
+            customer_group_id=cart.customer_group_id,
+            at=change.at,
+        )
+        cart = contents.taking(cart, currency)
+        await contents.set_currency(change.connection, change.store, cart, at=change.at)
+        return cart
 
     async def after_write(self, change: Change) -> None:
         """Price the cart."""

@@ -252,18 +252,18 @@ async def abandon(connection: Connection, store: Store, cart: Cart, *, at: datet
     await outbox.record(connection, store, "carts.abandon", cart.id, actor=actor)
 
 
-def as_if_in(cart: Cart, currency: str) -> Cart:
-    """An empty cart as it would be in a currency.
+def taking(cart: Cart, currency: str) -> Cart:
+    """A cart as something in a currency finds it: an empty one takes the currency of what is put into it.
 
     Ways to ship and to pay of another one cost nothing then; the checkout refuses them.
     """
-    if cart.currency_code == currency:
+    if cart.items or cart.currency_code == currency:
         return cart
     return replace(cart, currency_code=currency, shipping_price_cents=0, payment_price_cents=0)
 
 
 async def set_currency(connection: Connection, store: Store, cart: Cart, *, at: datetime) -> None:
-    """Write the currency of a locked cart that was empty."""
+    """Write the currency that a locked cart has taken."""
     await _SET_CURRENCY(connection, store=store.id, cart=cart.id, currency=cart.currency_code, at=at)
 
 

@@ -50,6 +50,7 @@ class Costs(NamedTuple):
 
 
 _CATALOGUE = Many("catalogue/pricing.catalogue", Sku)
+_CURRENCY = Value("catalogue/pricing.currency", str)
 _TURNS = Values("catalogue/pricing.turns", datetime)
 _PROMOTIONS = Many("catalogue/pricing.promotions", Promotion)
 _USE_COUPON = Value("catalogue/pricing.use_coupon", str)
@@ -83,6 +84,32 @@ async def catalogue(
         at=at,
     )
     return {sku.id: _item(sku, currency) for sku in found}
+
+
+async def currency_of(
+    connection: Connection,
+    store: Store,
+    sku_code: str,
+    quantity: int,
+    *,
+    preferred: str,
+    customer_group_id: str | None,
+    at: datetime,
+) -> str:
+    """The currency in which so many pieces of a sku are sold: one that is preferred, else the store's, else another.
+
+    It is the preferred one as well where none is.
+    """
+    found = await _CURRENCY(
+        connection,
+        store=store.id,
+        sku_code=sku_code,
+        quantity=quantity,
+        preferred=preferred,
+        customer_group=customer_group_id,
+        at=at,
+    )
+    return preferred if found is None else found
 
 
 def _item(sku: Sku, currency: str) -> CatalogueItem:

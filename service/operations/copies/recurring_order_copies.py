@@ -31,7 +31,7 @@ from service.operations.events.outbox import Event
 from service.operations.generic.change import Change
 from service.operations.generic.created import Created
 from service.operations.generic.writing import Writer
-from service.operations.payments import attempts
+from service.operations.payments import attempts, dunning
 from service.operations.payments.attempts import Due
 from service.principal import Principal, Store
 from service.rules.increases import needs_approval
@@ -276,7 +276,7 @@ async def finish(
     Gives by copy the id of its order, or why there is none: None for an order that would cost more than its
     subscription allows, whose occurrence is held. Claims that hold no longer are not in it. Raises CopyFailed when the
     stock isn't enough for all: then the transaction must be rolled back. The number of statements depends neither on
-    the number of copies nor on that of their lines.
+    the number of copies nor on that of their lines, but on how many have nothing to be paid with.
     """
     store, at = claims[0].store, clock.now(claims[0].store)
     claimed = await _CLAIMED(connection, store=store.id, **_fences(claims))
@@ -286,7 +286,7 @@ async def finish(
     running: list[tuple[_Copy, Run]] = []
     for copy, of_run in zip(claimed, terms, strict=True):
         if of_run.status in SUBSCRIPTIONS_THAT_RUN:
-            running.append((copy, Run(of_run, copy.place_target_order, copy.occurrence_id)))
+            running.append((copy, Run(of_run, copy.place_target_order, copy.occurrence_id, copy.reuse_wallet)))
         else:
             made[copy.id] = CopyFailed({"order_subscription": [f"is {of_run.status}"]})
     wanted_runs = [run for _, run in running]
@@ -360,9 +360,12 @@ async def _complete(
     for one, order_id in zip(made, order_ids, strict=True):
         happened += [Event(name, order_id) for name in one.target.events]
         happened.append(Event("recurring_order_copies.complete", one.copy.id))
-        if one.target.status != "placing":
+        if one.target.succeeded:
             happened.append(Event("order_subscriptions.last_run_succeeded", one.terms.subscription_id))
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
+    for one, order_id in zip(made, order_ids, strict=True):
+        if one.target.unpaid is not None:
+            await dunning.not_payable(connection, store, order_id, one.target.due, one.target.unpaid, at=at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,7 +388,7 @@ async def complete(connection: Connection, store: Store, done: Sequence[Complete
         orders=[one.order_id for one in done],
         errors_logs=[None if one.left_out is None else orjson.dumps(one.left_out).decode() for one in done],
         errors_counts=[sum(len(texts) for texts in (one.left_out or {}).values()) for one in done],
-        succeeded=[one.target.status != "placing" for one in done],
+        succeeded=[one.target.succeeded for one in done],
         outcomes=[
             orjson.dumps([lenience.told(outcome) for outcome in left_out]).decode() if left_out else None
             for left_out in (one.target.left_out for one in done)

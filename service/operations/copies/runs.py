@@ -157,11 +157,12 @@ _ITEMS = Many("copies/copies.items", _OfSubscription)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run of a subscription, and whether its order is to be placed."""
+    """A run of a subscription, whether its order is to be placed, and whether it may be paid from the wallet."""
 
     terms: Terms
     place: bool
     occurrence_id: str | None = None
+    reuse_wallet: bool = True
 
 
 async def terms_of(

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import orjson
 
+from schemas.kinds import due
 from service import clock
 from service.errors import Invalid
 from service.gateways import asks_nobody
@@ -89,11 +90,18 @@ class Target:
     occurrence_id: str | None = None
     coupon: Coupon | None = None
     left_out: Sequence[Outcome] = ()
+    unpaid: Messages | None = None
+    """Why it waits for something to be paid with, although it is to be placed; None unless it does."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether a run has succeeded with it as it is made; else its payment will tell."""
+        return self.status != "placing" and self.unpaid is None
 
     @property
     def due(self) -> int:
         """What has to be paid, in minor units: taxes come on top of the total unless they are included."""
-        return self.totals.total + (0 if self.basis.tax_included else self.totals.tax)
+        return due(self.totals.total, self.totals.tax, tax_included=self.basis.tax_included)
 
     @property
     def placed(self) -> bool:
@@ -152,7 +160,8 @@ async def planned(
 ) -> Target:
     """What order a run of these items leads to by a catalogue. Raises CopyFailed.
 
-    It fails when an item can't be had and the subscription's policy doesn't leave it out, or when none can be had.
+    It fails when an item can't be had and the subscription's policy doesn't leave it out, or when none can be had. One
+    that lacks only something in the wallet to pay with leads to an order that waits for it.
     Promotions are for carts and orders: a run has its prices, those of today or those that were agreed on. `stocked`
     says that the stock is looked at, as the policy wants it.
     """
@@ -170,8 +179,17 @@ async def planned(
         raise CopyFailed({"total_amount_cents": [error.detail]}) from None
     lines = lines_of(ordered, catalogue, quoted.items)
     lines = [replace(line, item=one.item, amounts=line.amounts) for line, one in zip(lines, had, strict=True)]
-    target_ = target(basis, number, lines, quoted.totals, at, place=run.place, occurrence_id=run.occurrence_id)
-    return replace(target_, left_out=[one.outcome for one in found if one.outcome.code is not None])
+    made = target(
+        basis,
+        number,
+        lines,
+        quoted.totals,
+        at,
+        place=run.place,
+        waits=run.reuse_wallet,
+        occurrence_id=run.occurrence_id,
+    )
+    return replace(made, left_out=[one.outcome for one in found if one.outcome.code is not None])
 
 
 def lines_of(items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], amounts: Sequence[Priced]) -> list[Line]:
@@ -228,30 +246,35 @@ def target(
     at: datetime,
     *,
     place: bool,
+    waits: bool = False,
     occurrence_id: str | None = None,
     coupon: Coupon | None = None,
 ) -> Target:
     """The order of these lines, which come to these totals. Raises CopyFailed when it is to be placed and can't be.
 
-    It is `placing` where a gateway has to be asked first.
+    It is `placing` where a gateway has to be asked first. One that `waits` stays pending where all it lacks is
+    something to be paid with.
     """
     ships = any(line.item.ships for line in lines)
-    due = totals.total + (0 if basis.tax_included else totals.tax)
+    owed = due(totals.total, totals.tax, tax_included=basis.tax_included)
     status = resting(has_customer=bool(basis.customer_id or basis.customer_email), has_lines=bool(lines))
     happened = ["orders.create", "orders.pending"] if status == "pending" else ["orders.create"]
+    unpaid: Messages | None = None
     if place:
         problems = checks.lacking(
-            basis.ways, mode=basis.mode, status=status, ships=ships, free=not due, token=None, at=at
+            basis.ways, mode=basis.mode, status=status, ships=ships, free=not owed, token=None, at=at
         )
-        if problems:
+        unpaid = problems if waits and problems.keys() == {"customer_payment_source"} else None
+        if problems and unpaid is None:
             raise CopyFailed(problems)
-        asking = due > 0 and not asks_nobody(basis.ways.gateway or "")
+    if place and unpaid is None:
+        asking = owed > 0 and not asks_nobody(basis.ways.gateway or "")
         status = "placing" if asking else "placed"
         happened.append("orders.placing" if asking else "orders.place")
     elif not lines:
         raise CopyFailed({"line_items": [BLANK]})
     fulfillment = "unfulfilled" if ships else "not_required"
-    return Target(basis, number, status, fulfillment, lines, totals, happened, occurrence_id, coupon)
+    return Target(basis, number, status, fulfillment, lines, totals, happened, occurrence_id, coupon, unpaid=unpaid)
 
 
 async def take_stock(connection: Connection, store: Store, items: Sequence[Item], at: datetime) -> Taken:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from service import clock
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
@@ -9,6 +11,7 @@ from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.operations.subscriptions import order_subscriptions
 from service.store.statements import Command, Values
+from service.store.write import Columns
 
 _ADDRESSES = Command("data/erasing.addresses")
 _ORDERS = Command("data/erasing.orders")
@@ -22,18 +25,24 @@ _TOKENS = Command("data/erasing.tokens")
 _ANSWERS = Command("data/erasing.answers")
 
 
+_NAMING = ("shopper_reference", "profile_id", "tax_exemption_code", "reference", "reference_origin")
+"""Columns of a customer that say who it is, beside the e-mail address and the metadata."""
+
+
+async def _erased(change: Change) -> Columns | None:
+    """Take the person out of the customer; None when nobody is in it any more."""
+    nobody = {**dict.fromkeys(_NAMING), "email": _nobody(change), "metadata": "{}"}
+    return None if change.before.items() >= nobody.items() else nobody
+
+
 class Customers(Writer):
     """Customers, who can be erased by the trigger `_erase`; orders stay, with their amounts and without the person."""
 
-    async def before_write(self, change: Change) -> None:
-        """Take the person out of the customer."""
-        if change.draft.triggers.get("_erase"):
-            change.columns |= dict.fromkeys(("shopper_reference", "profile_id", "tax_exemption_code", "reference"))
-            change.columns |= {"email": _nobody(change), "reference_origin": None, "metadata": "{}"}
+    effects: ClassVar = {"erase": _erased}
 
     async def after_write(self, change: Change) -> None:
         """Take the person out of all that is theirs, and end it."""
-        if not change.draft.triggers.get("_erase"):
+        if "erase" not in change.done:
             return
         connection, at, nobody = change.connection, change.at, _nobody(change)
         store, customer = change.store.id, change.id
@@ -51,7 +60,6 @@ class Customers(Writer):
         happened = [
             *(Event("repeat_links.revoke", id_) for id_ in links),
             *(Event("order_subscriptions.cancel", id_) for id_ in cancelled),
-            Event("customers.erase", change.id),
         ]
         for id_ in cancelled:
             happened += await order_subscriptions.abort(connection, change.store, id_, at=at)

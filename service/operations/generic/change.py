@@ -41,8 +41,8 @@ class Change:
     """What is about to be written of a draft: hooks add columns and note problems.
 
     `before` are the columns of the resource as it is, empty for a new one; `whole` those of what it is part of.
-    `happened` are the verbs that `before_write` did, each an event of its own (`activate`); `kept` is what it leaves
-    for `after_write`.
+    `done` are the verbs that were done, `happened` the events that are recorded beside that of the write itself, by
+    the last parts of their names (`activate`); `kept` is what earlier moments leave for later ones.
     """
 
     connection: Connection
@@ -54,6 +54,7 @@ class Change:
     columns: dict[str, Any] = field(default_factory=dict)
     joins: dict[str, tuple[str, ...]] = field(default_factory=dict)
     problems: list[ApiError] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
     happened: list[str] = field(default_factory=list)
     kept: dict[str, Any] = field(default_factory=dict)
 

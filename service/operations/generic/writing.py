@@ -7,10 +7,10 @@ all of them are told at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import orjson
 from marshmallow import ValidationError
@@ -28,29 +28,48 @@ from service.jsonapi.body import Draft, Echo, Linked, not_found, read_only
 from service.jsonapi.document import layout, renderer
 from service.jsonapi.query import Selection
 from service.operations.events import outbox
-from service.operations.generic import tagging
+from service.operations.generic import starting, tagging
 from service.operations.generic.change import Change, Locked
 from service.operations.generic.created import Created
 from service.operations.generic.phases import Interlude
 from service.principal import Principal
+from service.rules.verbs import VERBS
 from service.store import write
 from service.store.pool import Connection
 from service.store.write import Columns
 from service.texts import Phrase
 
+Effect = Callable[[Change], Awaitable[Columns | None]]
+"""What a verb does: returns the columns that it sets beside the status; None for nothing, or with a problem noted."""
+
+UPDATE: Final = "update"
+"""The event of every change, also of a verb that has none of its own."""
+
 
 class Writer:
     """How a type is written. The base keeps what was sent; a type that does more overrides its moments.
 
-    A change goes through `before_write`, one statement, and `after_write`; a deletion through `before_delete`. `whole`
-    names the relationship to what a resource is part of and is locked with; then `after_write` looks at the whole
-    alone, so that many changes of its parts need it once.
+    A change goes through `validate`, the effects of its verbs, `before_write`, one statement, and `after_write`; a
+    deletion through `before_delete`. `whole` names the relationship to what a resource is part of and is locked with;
+    then `after_write` looks at the whole alone, so that many changes of its parts need it once.
+
+    `effects` holds the effect of each verb that the type has in `service.rules.verbs`. The table says whether a verb
+    starts, which status it leads to and which event tells of it; the effect adds what else follows.
     """
 
     whole: ClassVar[str] = ""
+    effects: ClassVar[Mapping[str, Effect]] = {}
+
+    def status(self, change: Change) -> str | None:
+        """Return the status that decides which verbs can start now; None where a type has none."""
+        status: str | None = change.value("status")
+        return status
+
+    async def validate(self, change: Change) -> None:
+        """Take over what a new resource needs, and note what can't be as it was sent. No verb was done yet."""
 
     async def before_write(self, change: Change) -> None:
-        """Work out columns that follow from what was sent, and note problems. Nothing is written yet."""
+        """Work out columns that follow from what was sent and done, and note problems. Nothing is written yet."""
 
     async def after_write(self, change: Change) -> None:
         """Bring up to date what depends on the resource. A part's runs also after the part was deleted."""
@@ -58,8 +77,8 @@ class Writer:
     async def before_delete(self, change: Change) -> None:
         """Note what keeps a resource from being deleted. Resources that refer to it do so anyway."""
 
-    async def warnings(self, connection: Connection, principal: Principal, draft: Draft) -> Sequence[Phrase]:  # noqa: ARG002 -- the hook's signature
-        """What somebody should know who has changed a resource so, though nothing is wrong."""
+    async def warnings(self, connection: Connection, principal: Principal, id_: str) -> Sequence[Phrase]:  # noqa: ARG002 -- the hook's signature
+        """What somebody should know who looks at a resource or has changed it, though nothing is wrong."""
         return ()
 
     async def create(
@@ -133,10 +152,10 @@ class Writer:
         _take(change)
         await self._complete(change)
         change.columns = change.changed()
-        if not change.columns and not change.joins and not change.happened:
+        if not (change.columns or change.joins or change.done or change.happened):
             return
         await write.update(connection, principal.store.id, draft, change.columns, change.joins, at=at)
-        await _record(change, "update")
+        await _record(change, UPDATE)
         await self._finish(change, deferred)
 
     async def relate(
@@ -181,8 +200,30 @@ class Writer:
 
     async def _complete(self, change: Change) -> None:
         await _take_joins(change)
+        await self.validate(change)
+        for name in VERBS.get(change.resource.type_, ()):
+            if change.draft.triggers.get(f"_{name}"):
+                await self._start(change, name)
         await self.before_write(change)
         raise_all(change.problems)
+
+    async def _start(self, change: Change, name: str) -> None:
+        """Do a verb as its row says, or note why it can't start. What is so already is left alone."""
+        pointer = change.draft.pointer(f"_{name}")
+        try:
+            verb = starting.starts(change.principal, change.resource.type_, name, self.status(change), pointer)
+        except ApiError as refusal:
+            change.problems.append(refusal)
+            return
+        wanted = None if verb is None else await self.effects[name](change)
+        if verb is None or wanted is None:
+            return
+        if verb.target is not None and "status" in change.resource.columns():
+            change.columns["status"] = verb.target
+        change.columns |= wanted
+        change.done.append(name)
+        if verb.event != UPDATE:
+            change.happened.append(verb.event)
 
     async def _lock_whole(self, change: Change, id_: str | None) -> Columns:
         resource = graph[change.resource.relationships[self.whole].type_]

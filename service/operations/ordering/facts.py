@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 import orjson
 
+from schemas.kinds import due
 from service.principal import Store
 from service.rules.outcomes import SourceLine
 from service.rules.taxes import Destination
@@ -63,7 +64,7 @@ class Amounts(NamedTuple):
     @property
     def due(self) -> int:
         """What has to be paid: taxes come on top of the total unless they are included."""
-        return self.total + (0 if self.tax_included else self.tax)
+        return due(self.total, self.tax, tax_included=self.tax_included)
 
 
 @dataclass(frozen=True, slots=True)

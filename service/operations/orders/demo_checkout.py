@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from schemas.kinds import due
 from service import clock
 from service.errors import NotFound
 from service.gateways import usable
@@ -103,7 +104,7 @@ class Progress:
     @property
     def due_amount_cents(self) -> int:
         """What has to be paid: taxes come on top of the total unless they are in it."""
-        return self.total_amount_cents + (0 if self.tax_included else self.total_tax_amount_cents)
+        return due(self.total_amount_cents, self.total_tax_amount_cents, tax_included=self.tax_included)
 
 
 async def holder(connection: Connection, store_id: int, session: str) -> Principal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 from service.errors import Invalid, InvalidState
 from service.jsonapi.body import Draft
@@ -23,8 +24,9 @@ from service.operations.subscriptions import of_orders
 from service.operations.tenant.terms import terms_of
 from service.principal import Principal
 from service.rules.order_codes import order_code
-from service.rules.states import OPEN_ORDERS, refused
+from service.rules.states import OPEN_ORDERS
 from service.store.pool import Connection
+from service.store.write import Columns
 
 DUE = "_due_amount_cents"
 
@@ -32,8 +34,46 @@ _ALONE = ("_place", "_cancel")
 """Triggers that take more than one transaction."""
 
 
+def _alone(change: Change, name: str) -> Invalid:
+    return Invalid("{name} - takes a request of its own", name=name, pointer=change.draft.pointer(name))
+
+
+async def _placed(change: Change) -> None:
+    """Placing takes more than the one transaction of a change."""
+    change.problems.append(_alone(change, "_place"))
+
+
+async def _cancelled(change: Change) -> None:
+    """So does cancelling."""
+    change.problems.append(_alone(change, "_cancel"))
+
+
+async def _approved(change: Change) -> Columns:
+    return {"approved_at": change.at}
+
+
+async def _refreshed(change: Change) -> Columns | None:
+    """Have an order come to what it would today, unless all of it was agreed on."""
+    order = await facts.of(change.connection, change.store, change.id, at=change.at)
+    if order.follows:
+        return {"refreshed_at": change.at}
+    pointer = change.draft.pointer("_refresh_prices")
+    change.problems.append(
+        InvalidState("The prices of this order were agreed on: today's don't take their place.", pointer=pointer)
+    )
+    return None
+
+
 class Orders(Writer):
     """Orders: numbered drafts or made of carts, with all that happens to them until they are approved or cancelled."""
+
+    effects: ClassVar = {
+        "place": _placed,
+        "cancel": _cancelled,
+        "approve": _approved,
+        "refresh_prices": _refreshed,
+        "create_subscriptions": of_orders.prepare,
+    }
 
     async def create_in_steps(
         self, connection: Connection, principal: Principal, draft: Draft
@@ -76,12 +116,11 @@ class Orders(Writer):
         if rest.attributes or rest.relationships or rest.triggers or rest.echoes:
             await self.update(connection, principal, locked, rest)
 
-    async def before_write(self, change: Change) -> None:
-        """Fill in number, code and what store, customer and cart decide; check what can still change; do triggers."""
-        for name in (*_ALONE, checkout.FACTOR, saving.SOURCE):
+    async def validate(self, change: Change) -> None:
+        """Fill in number, code and what store, customer and cart decide; check what can still change."""
+        for name in (checkout.FACTOR, saving.SOURCE):
             if change.draft.triggers.get(name):
-                pointer = change.draft.pointer(name)
-                change.problems.append(Invalid("{name} - takes a request of its own", name=name, pointer=pointer))
+                change.problems.append(_alone(change, name))
         of_cart = change.new and change.columns.get("cart_id") is not None
         cart = await checkout.take_over(change) if of_cart else None
         if change.new:
@@ -97,11 +136,9 @@ class Orders(Writer):
             await checkout.keep_addresses(change)
         elif change.sets("coupon_code"):
             await _change_coupon(change)
-        await _refresh(change)
-        if change.draft.triggers.get("_approve"):
-            _approve(change)
-        if change.draft.triggers.get(of_orders.TRIGGER):
-            await of_orders.prepare(change)
+        if DUE in change.draft.triggers and not change.draft.triggers.get("_refresh_prices"):
+            pointer = change.draft.pointer(DUE)
+            change.problems.append(Invalid("{name} - goes with `_refresh_prices`", name=DUE, pointer=pointer))
 
     async def after_write(self, change: Change) -> None:
         """Give an order of a cart its lines; work out the amounts and the status; make subscriptions of it."""
@@ -110,8 +147,6 @@ class Orders(Writer):
             await checkout.convert(change, cart_id)
         if change.value("status") in (None, *OPEN_ORDERS):
             await _add_up(change, actor)
-        if not change.new and change.columns.get("status") == "approved":
-            await outbox.record(change.connection, change.store, "orders.approve", change.id, actor=actor)
         await of_orders.create(change)
 
     async def before_delete(self, change: Change) -> None:
@@ -156,7 +191,7 @@ async def _add_up(change: Change, actor: str) -> None:
     connection, store, id_ = change.connection, change.store, change.id
     of_cart = change.value("cart_id") is not None
     rebuilt = not of_cart and (change.sets("coupon_code") or (not change.new and change.sets("customer_id")))
-    if not rebuilt and "refreshed_at" not in change.columns:
+    if not rebuilt and "refresh_prices" not in change.done:
         fresh = change.new or change.sets("shipping_method_id", "payment_method_id")
         await sums.recalculate(connection, store, id_, actor=actor, fresh=fresh)
         return
@@ -175,28 +210,3 @@ async def _add_up(change: Change, actor: str) -> None:
             pointer=change.draft.pointer(DUE),
             meta={"error": "price_changed", "due_amount_cents": found.amounts.due},
         )
-
-
-async def _refresh(change: Change) -> None:
-    """Have an order come to what it would today, where that is asked for, unless all of it was agreed on."""
-    if not change.draft.triggers.get("_refresh_prices"):
-        if DUE in change.draft.triggers:
-            pointer = change.draft.pointer(DUE)
-            change.problems.append(Invalid("{name} - goes with `_refresh_prices`", name=DUE, pointer=pointer))
-        return
-    order = await facts.of(change.connection, change.store, change.id, at=change.at)
-    if not order.follows:
-        pointer = change.draft.pointer("_refresh_prices")
-        change.problems.append(
-            InvalidState("The prices of this order were agreed on: today's don't take their place.", pointer=pointer)
-        )
-    change.columns["refreshed_at"] = change.at
-
-
-def _approve(change: Change) -> None:
-    status = change.before["status"]
-    reason = None if status == "approved" else refused(status, "approved")
-    if reason is not None:
-        change.problems.append(InvalidState("{reason}", reason=reason, pointer=change.draft.pointer("_approve")))
-    elif status != "approved":
-        change.columns |= {"status": "approved", "approved_at": change.at}

@@ -150,7 +150,7 @@ async def _conclude(
             order_id,
             attempt.id,
             error=error,
-            reason=reason,
+            messages={dunning.PAYMENT: [reason]},
             hard=answer.hard,
             actor=attempt.actor,
             at=at,

@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from service import clock
-from service.errors import Forbidden, InProgress, InvalidState, raise_all
+from service.errors import raise_all
 from service.operations.catalogue import pricing, stock
 from service.operations.events import outbox
+from service.operations.generic import starting
 from service.operations.generic.phases import Interlude
 from service.operations.ordering import checks, facts
 from service.operations.ordering.checks import Pointer, Problem, nowhere
@@ -26,7 +27,6 @@ from service.operations.payments.attempts import Due
 from service.operations.subscriptions import of_orders
 from service.principal import Principal, Store
 from service.rules.discounts import COUPON_PROBLEMS
-from service.rules.states import refused
 from service.store.pool import Connection
 from service.store.statements import Command
 
@@ -64,15 +64,13 @@ async def place(
     store, actor = principal.store, outbox.actor(principal)
     at = clock.now(store)
     order = await facts.of(connection, store, order_id, at=at)
-    if order.status in ("placed", "approved"):
+    if starting.starts(principal, "orders", "place", order.status, pointer("_place")) is None:
         return None
     if order.status == "placing":
         going_on = await paying.resume(connection, store, order_id, actor=actor)
         if going_on is None:
-            raise _in_progress()
+            raise starting.passing(order.status)
         return going_on
-    if order.status == "cancelled":
-        raise InvalidState("{reason}", reason=refused(order.status, "placed"), pointer=pointer("_place"))
     problems = await _prepare(connection, principal, order, token=payment.token, at=at)
     raise_all([problem.error(pointer, "_place") for problem in problems])
     ways = order.ways
@@ -134,22 +132,13 @@ async def cancel(
 
     Its subscriptions end where their models say so.
 
-    An order that is cancelled already stays so. Raises InvalidState for an approved one unless an integration asks,
-    Forbidden for a placed one where a guest asks, InProgress for one that is being placed.
+    An order that is cancelled already stays so. Raises Forbidden for a placed one where a guest asks and for an
+    approved one unless an integration asks, InProgress for one that is being placed.
     """
     store, actor = principal.store, outbox.actor(principal)
     order = await facts.of(connection, store, order_id, at=clock.now(store))
-    if order.status == "cancelled":
+    if starting.starts(principal, "orders", "cancel", order.status, pointer("_cancel")) is None:
         return None
-    if order.status == "placing":
-        raise _in_progress()
-    if order.status == "approved" and principal.owner is not None:
-        raise InvalidState("The order is approved: only the shop can cancel it.", pointer=pointer("_cancel"))
-    if order.status in ("placed", "approved") and principal.cart_id is not None:
-        raise Forbidden(
-            "A placed order is cancelled by its customer or the shop, not with the session of a cart.",
-            pointer=pointer("_cancel"),
-        )
     return await end(connection, store, order, actor=actor)
 
 
@@ -185,7 +174,3 @@ async def give_uses_back(connection: Connection, store: Store, order: OrderFacts
         await _NOTE_COUPON(connection, store=store.id, order=order.id, counted=False)
     if order.repeat_link_id is not None:
         await _GIVE_LINK_BACK(connection, store=store.id, link=order.repeat_link_id, at=at)
-
-
-def _in_progress() -> InProgress:
-    return InProgress("The order is being placed; retry in a moment.", headers={"Retry-After": "1"})

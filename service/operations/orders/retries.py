@@ -7,8 +7,9 @@ from service.errors import ApiError
 from service.operations.events import outbox
 from service.operations.generic.phases import Interlude
 from service.operations.orders import placing
-from service.operations.payments import attempts, dunning
+from service.operations.payments import dunning
 from service.principal import Principal, Store
+from service.rules.states import Messages
 from service.store.pool import Connection
 
 
@@ -30,16 +31,5 @@ async def put_off(connection: Connection, store: Store, order_id: str, error: Ap
     """
     if not await dunning.claim(connection, store, order_id):
         return
-    reason = error.problems[0].detail
-    attempt_id = await attempts.note_not_placed(connection, store, order_id, reason)
-    await dunning.refused(
-        connection,
-        store,
-        order_id,
-        attempt_id,
-        error="not_placed",
-        reason=reason,
-        hard=False,
-        actor=outbox.WORKER,
-        at=clock.now(store),
-    )
+    messages: Messages = {dunning.PAYMENT: [error.problems[0].detail]}
+    await dunning.not_payable(connection, store, order_id, None, messages, at=clock.now(store))

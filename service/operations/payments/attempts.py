@@ -155,10 +155,17 @@ async def end(connection: Connection, attempt: Attempt, answer: Answer) -> bool:
     return ended is not None
 
 
-async def note_not_placed(connection: Connection, store: Store, order_id: str, reason: str) -> str:
-    """Note that an order with earlier attempts could not be placed for another one; gives the id of what is noted."""
+async def note_not_placed(
+    connection: Connection, store: Store, order_id: str, amount_cents: int | None, reason: str
+) -> str:
+    """Note that an order could not be placed for an attempt; returns the id of what is noted.
+
+    `amount_cents` is what is due; None for what was due at the last attempt, which there is then.
+    """
     id_ = clock.new_id()
-    await _NOT_PLACED(connection, store=store.id, order=order_id, id=id_, detail=reason, at=clock.now())
+    await _NOT_PLACED(
+        connection, store=store.id, order=order_id, id=id_, amount=amount_cents, detail=reason, at=clock.now()
+    )
     return id_
 
 

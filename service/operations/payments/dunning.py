@@ -16,8 +16,10 @@ import orjson
 from service import clock
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
+from service.operations.payments import attempts
 from service.principal import Store
 from service.rules.ladders import retry_at
+from service.rules.states import Messages
 from service.store.pool import Connection
 from service.store.statements import Command, One, Value, Values
 
@@ -44,6 +46,9 @@ _STOP_OF_SUBSCRIPTION = Command("payments/dunning.stop_of_subscription")
 _DUE = Values("payments/dunning.due", str)
 _CLAIM = Value("payments/dunning.claim", str)
 
+PAYMENT: Final = "payment_status"
+"""The name under which `errors_log` keeps what was said of a payment."""
+
 BATCH: Final = 200
 """How many retries are looked up at a time."""
 
@@ -55,28 +60,27 @@ async def refused(
     attempt_id: str,
     *,
     error: str,
-    reason: str,
+    messages: Messages,
     hard: bool,
     actor: str,
     at: datetime,
 ) -> None:
     """Note that the payment of an order was refused, if a run made the order and was to place it.
 
-    `error` is a code, `reason` for people; `hard` says that asking again won't help. The first refusal makes the run
-    one that failed; each is told of, with the time of the next attempt.
+    `error` is a code, `messages` are for people; `hard` says that asking again won't help. The first refusal makes the
+    run one that failed; each is told of, with the time of the next attempt.
     """
     run = await _RUN(connection, store=store.id, order=order_id, attempt=attempt_id)
     if run is None:
         return
     again_at = _again_at(run, hard=hard, at=at)
-    errors_log = orjson.dumps({"payment_status": [str(reason)]}).decode()
     await _REFUSE(
         connection,
         store=store.id,
         attempt=attempt_id,
         retry_at=again_at,
         copy=run.copy_id,
-        errors_log=errors_log,
+        errors_log=orjson.dumps({name: [str(text) for text in texts] for name, texts in messages.items()}).decode(),
         failed=int(run.first),
         at=at,
     )
@@ -89,6 +93,35 @@ async def refused(
     if run.first:
         happened.append(Event("order_subscriptions.last_run_failed", run.order_subscription_id, payload))
     await outbox.record_all(connection, store, happened, actor=actor)
+
+
+async def not_payable(
+    connection: Connection,
+    store: Store,
+    order_id: str,
+    amount_cents: int | None,
+    messages: Messages,
+    *,
+    at: datetime,
+) -> None:
+    """Note that no gateway could be asked for the payment of a run's order: that counts as a refusal.
+
+    `messages` say why, by what is lacking. `amount_cents` is what is due, None for what was due at the last attempt.
+    """
+    name, texts = next(iter(messages.items()))
+    reason = texts[0] if name == PAYMENT else f"{name} - {texts[0]}"
+    attempt_id = await attempts.note_not_placed(connection, store, order_id, amount_cents, reason)
+    await refused(
+        connection,
+        store,
+        order_id,
+        attempt_id,
+        error="not_placed",
+        messages=messages,
+        hard=False,
+        actor=outbox.WORKER,
+        at=at,
+    )
 
 
 def _again_at(run: _Run, *, hard: bool, at: datetime) -> datetime | None:

@@ -178,9 +178,9 @@ async def plan(
     Raises NotFound for a cart that is unknown or of another customer, InvalidState for one that isn't active.
     """
     found = await _find_cart(connection, store, source, wish, hold=hold)
-    if found is not None and not found.items and wish.strategy != "new" and wish.cart_id is None:
-        # An empty cart takes the currency of what is put into it, unless somebody chose this very cart.
-        found = contents.as_if_in(found, source.currency_code)
+    if found is not None and wish.strategy != "new" and wish.cart_id is None:
+        # A cart that somebody chose for this order keeps its currency.
+        found = contents.taking(found, source.currency_code)
     products = await catalogue(connection, store, source, None if wish.strategy == "new" else found, at=at)
     held = found.held if found is not None and wish.strategy == "append" else {}
     return Plan(source, wish, found, products, decide(source.lines, products, held, wish.policy))

@@ -10,8 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
+from schemas.kinds import due
+from schemas.repeating import link_state
 from service import clock
 from service.errors import Gone, Invalid, InvalidState, NotFound
 from service.operations.carts import contents
@@ -28,6 +30,7 @@ from service.rules.repeat_links import LinkKeys, RepeatLink, read
 from service.rules.totals import Totals
 from service.store.pool import Connection
 from service.store.statements import Command, One, Value
+from service.store.write import Columns
 
 POLICY = Policy(stock="partial")
 """A cart made from a link holds what can be bought today: nobody stands by to sort out the rest."""
@@ -84,7 +87,7 @@ class Preview:
     @property
     def due(self) -> int:
         """What would have to be paid, in minor units: taxes come on top of the total unless they are in it."""
-        return self.totals.total + (0 if self.tax_included else self.totals.tax)
+        return due(self.totals.total, self.totals.tax, tax_included=self.tax_included)
 
 
 class Committed(NamedTuple):
@@ -174,11 +177,26 @@ async def of_order(connection: Connection, store: Store, keys: LinkKeys, referen
                 await _make(connection, store, found.order_id, found.order_code, keys.newest, at=at, actor=actor)
 
 
+async def _revoked(change: Change) -> Columns:
+    return {"revoked_at": change.at}
+
+
+async def _rotated(change: Change) -> Columns:
+    return {"key_id": _newest(change), "token_version": change.before["token_version"] + 1}
+
+
 class RepeatLinks(Writer):
     """Links as their owners make and end them: each has a token of its own, which `_rotate` replaces."""
 
-    async def before_write(self, change: Change) -> None:
-        """Sign a new link; check what may still change of one, and do what the triggers ask for."""
+    effects: ClassVar = {"revoke": _revoked, "rotate": _rotated}
+
+    def status(self, change: Change) -> str:
+        """Return its state, which is kept in no column."""
+        revoked_at, expires_at, max_uses, uses = map(change.value, ("revoked_at", "expires_at", "max_uses", "uses"))
+        return link_state(revoked_at, expires_at, max_uses, uses, change.at)
+
+    async def validate(self, change: Change) -> None:
+        """Sign a new link; check what may still change of one."""
         at, expires_at = change.at, change.value("expires_at")
         if change.sets("expires_at") and expires_at is not None and expires_at <= at:
             pointer = change.draft.pointer("expires_at")
@@ -186,27 +204,15 @@ class RepeatLinks(Writer):
         if change.new:
             await self._begin(change)
             return
-        revoke, rotate = (change.draft.triggers.get(name, False) for name in ("_revoke", "_rotate"))
-        if change.before["revoked_at"] is not None:
-            if revoke or rotate or not change.only_of_the_client():
-                change.problems.append(InvalidState("The repeat link is revoked: it can't be changed."))
-        elif revoke:
-            change.columns["revoked_at"] = at
-        elif change.sets("revoked_reason"):
+        if change.before["revoked_at"] is not None and not change.only_of_the_client():
+            change.problems.append(InvalidState("The repeat link is revoked: it can't be changed."))
+
+    async def before_write(self, change: Change) -> None:
+        """Check that a reason comes with what it is for."""
+        live = not change.new and change.before["revoked_at"] is None
+        if live and change.sets("revoked_reason") and "revoke" not in change.done:
             pointer = change.draft.pointer("revoked_reason")
             change.problems.append(Invalid("revoked_reason - must be sent together with _revoke", pointer=pointer))
-        if rotate:
-            change.columns |= {"key_id": _newest(change), "token_version": change.before["token_version"] + 1}
-
-    async def after_write(self, change: Change) -> None:
-        """Tell what the triggers did."""
-        happened = [
-            outbox.Event(f"repeat_links.{name}", change.id)
-            for name, column in (("revoke", "revoked_at"), ("rotate", "token_version"))
-            if not change.new and column in change.columns
-        ]
-        if happened:
-            await outbox.record_all(change.connection, change.store, happened, actor=outbox.actor(change.principal))
 
     async def _begin(self, change: Change) -> None:
         source = await _SOURCE(change.connection, store=change.store.id, order=change.draft.related("order"))

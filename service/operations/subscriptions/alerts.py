@@ -10,6 +10,7 @@ Which subscriptions are due for this the sweep's global read tells. A batch is o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -25,7 +26,7 @@ from service.operations.subscriptions.estimates import Estimate, estimates
 from service.principal import Store
 from service.rules.increases import look_again
 from service.store.pool import Connection, is_away
-from service.store.statements import Command, Many
+from service.store.statements import Command, Many, Values
 
 log = structlog.get_logger(part="alerts")
 
@@ -36,6 +37,17 @@ PUT_OFF: Final = timedelta(hours=1)
 """After how long one that could not be looked at is looked at again."""
 
 RENEWAL: Final = "order_subscriptions.renewal"
+
+
+class Alerted(NamedTuple):
+    """How many subscriptions a batch looked at."""
+
+    subscriptions: int
+
+    @property
+    def more(self) -> bool:
+        """Whether more may be due."""
+        return self.subscriptions == BATCH
 
 
 class _Due(NamedTuple):
@@ -54,18 +66,46 @@ class _Look(NamedTuple):
     again_at: datetime | None
 
 
+_DUE_IDS = Values("subscriptions/alerts.due_ids", str)
 _DUE = Many("subscriptions/alerts.due", _Due)
 _NOTE = Command("subscriptions/alerts.note")
 _ANNOUNCE = Command("subscriptions/alerts.announce")
 
 
-async def alert(connection: Connection, store: Store) -> int:
-    """Look at a batch of a store's subscriptions whose next run is to be announced; gives how many it looked at."""
+async def due_ids(connection: Connection, store: Store) -> Sequence[str]:
+    """Return the subscriptions of a store that the next batch looks at, unless somebody holds them."""
+    return await _DUE_IDS(connection, store=store.id, at=clock.now(store), most=BATCH)
+
+
+async def alert(connection: Connection, store: Store, *, only: str | None = None) -> Alerted:
+    """Look at a batch of a store's subscriptions whose next run is to be announced, or at `only` one.
+
+    Raises what the database says against one of them, after which the transaction must
+    be rolled back.
+    """
     at = clock.now(store)
-    due = await _DUE(connection, store=store.id, at=at, most=BATCH)
+    due = await _DUE(connection, store=store.id, at=at, most=BATCH, only=only)
     if not due:
-        return 0
+        return Alerted(0)
     looks = [await _look(connection, store, one, at) for one in due]
+    await _note(connection, store, due, looks)
+    told = [one.occurrence_id for one, look in zip(due, looks, strict=True) if look.event is not None]
+    await _ANNOUNCE(connection, store=store.id, occurrences=[id_ for id_ in told if id_ is not None], at=at)
+    happened = [look.event for look in looks if look.event is not None]
+    await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
+    return Alerted(len(due))
+
+
+async def put_off(connection: Connection, store: Store, subscription_id: str) -> Alerted:
+    """Look at the next run of a subscription later: what was to be written of it now could not be."""
+    at = clock.now(store)
+    due = await _DUE(connection, store=store.id, at=at, most=BATCH, only=subscription_id)
+    await _note(connection, store, due, [_later(one, at) for one in due])
+    return Alerted(len(due))
+
+
+async def _note(connection: Connection, store: Store, due: Sequence[_Due], looks: Sequence[_Look]) -> None:
+    """Note what the looks at these subscriptions came to."""
     await _NOTE(
         connection,
         store=store.id,
@@ -74,11 +114,11 @@ async def alert(connection: Connection, store: Store) -> int:
         amounts=[look.total for look in looks],
         again=[look.again_at for look in looks],
     )
-    told = [one.occurrence_id for one, look in zip(due, looks, strict=True) if look.event is not None]
-    await _ANNOUNCE(connection, store=store.id, occurrences=[id_ for id_ in told if id_ is not None], at=at)
-    happened = [look.event for look in looks if look.event is not None]
-    await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
-    return len(due)
+
+
+def _later(due: _Due, at: datetime) -> _Look:
+    """A look that is put off, before the run at the latest."""
+    return _Look(None, due.alerted_amount_cents, min(later(at, PUT_OFF), due.next_run_at))
 
 
 async def _look(connection: Connection, store: Store, due: _Due, at: datetime) -> _Look:
@@ -90,7 +130,7 @@ async def _look(connection: Connection, store: Store, due: _Due, at: datetime) -
         if is_away(error):
             raise
         log.exception("a run could not be announced", store_id=store.id, order_subscription_id=due.id)
-        return _Look(None, due.alerted_amount_cents, min(later(at, PUT_OFF), due.next_run_at))
+        return _later(due, at)
 
 
 async def _estimated(connection: Connection, store: Store, due: _Due, at: datetime) -> _Look:

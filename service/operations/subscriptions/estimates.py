@@ -22,6 +22,8 @@ from service.store.pool import Connection
 class Estimate:
     """What a run would come to: its lines, and the total in minor units, None where it would fail as `messages` say.
 
+    With a total, `messages` say what its order would wait for.
+
     `compared_with` is what the total is held against where no other run comes before it (`comparing.compared_with`).
     """
 
@@ -77,6 +79,6 @@ async def _estimate(
     lines = targets.wanted(items, catalogue, run)
     try:
         target = await targets.planned(run, items, catalogue, 0, at)
-        return Estimate(lines, target.totals.total, comparing.compared_with(target, terms))
+        return Estimate(lines, target.totals.total, comparing.compared_with(target, terms), target.unpaid)
     except CopyFailed as failure:
         return Estimate(lines, None, messages=failure.messages)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from schemas.graph import graph
 from service import clock
-from service.errors import Invalid, InvalidState
+from service.errors import Invalid
 from service.jsonapi.body import Draft
 from service.operations.events import outbox
 from service.operations.generic.change import Change
@@ -22,6 +22,7 @@ from service.operations.subscriptions.order_subscriptions import OrderSubscripti
 from service.principal import Principal, Store
 from service.store.pool import Connection
 from service.store.statements import Many, Values
+from service.store.write import Columns
 
 TRIGGER = "_create_subscriptions"
 """The trigger that makes subscriptions of an order."""
@@ -67,23 +68,17 @@ class _OfLines(OrderSubscriptions):
         return self._line_ids
 
 
-async def prepare(change: Change) -> None:
+async def prepare(change: Change) -> Columns | None:
     """Find what subscriptions a placed order is to have; note why it can't. An order that has had them gets no more.
 
     By a model's strategy there is one for all lines of a frequency, or one for each line. The oldest model that offers
-    a line's frequency counts. Raises Forbidden unless the asker may write subscriptions.
+    a line's frequency counts. The effect of `_create_subscriptions`. Raises Forbidden unless the asker may write
+    subscriptions.
     """
     change.principal.require("update_subscriptions")
     if change.before["subscription_created_at"] is not None:
-        return
-    pointer, status = change.draft.pointer(TRIGGER), change.before["status"]
-    if status not in ("placed", "approved"):
-        change.problems.append(
-            InvalidState(
-                "The order is {status}: subscriptions are made from placed orders.", status=status, pointer=pointer
-            )
-        )
-        return
+        return None
+    pointer = change.draft.pointer(TRIGGER)
     rows = await _LINES_TO_REPEAT(change.connection, store=change.store.id, order=change.id)
     if not rows:
         change.problems.append(Invalid("No line of the order has a frequency.", pointer=pointer))
@@ -106,7 +101,7 @@ async def prepare(change: Change) -> None:
         wanted = together.get(key) or _Wanted(row.model_id, row.frequency, bool(row.auto_activate), ())
         together[key] = replace(wanted, line_ids=(*wanted.line_ids, row.id))
     change.kept["subscriptions"] = list(together.values())
-    change.columns["subscription_created_at"] = change.at
+    return {"subscription_created_at": change.at}
 
 
 async def create(change: Change) -> None:
@@ -124,9 +119,6 @@ async def create(change: Change) -> None:
             triggers={duplicates.ALLOWED: True},
         )
         await _OfLines(one.line_ids).create(change.connection, change.principal, draft)
-    if wanted:
-        actor = outbox.actor(change.principal)
-        await outbox.record(change.connection, change.store, "orders.create_subscriptions", change.id, actor=actor)
 
 
 async def activate(connection: Connection, store: Store, order_id: str, *, actor: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import orjson
 
@@ -16,6 +16,7 @@ from service.operations.generic.writing import Writer
 from service.operations.subscriptions import sources
 from service.rules.outcomes import ItemKey, options_digest
 from service.store.statements import Many
+from service.store.write import Columns
 
 
 class _Other(NamedTuple):
@@ -27,10 +28,16 @@ class _Other(NamedTuple):
 _OTHERS = Many("subscriptions/items.others", _Other)
 
 
+async def _repriced(_: Change) -> Columns:
+    """Today's price is found where every other is (`_reprices`)."""
+    return {}
+
+
 class OrderSubscriptionItems(Writer):
     """Items of subscriptions: a sku at today's price, unless a price was agreed on or set by hand."""
 
     whole = "order_subscription"
+    effects: ClassVar = {"reprice": _repriced}
 
     async def before_write(self, change: Change) -> None:
         """Find the sku and its price."""
@@ -64,6 +71,8 @@ class OrderSubscriptionItems(Writer):
                 change.columns |= {"sku_id": sold.item.sku_id, "name": sold.item.name}
             if reprices:
                 change.columns |= {"unit_amount_cents": sold.unit_amount_cents, "priced_by_hand": False}
+        if "reprice" in change.done and not change.sets("unit_amount_cents", "priced_by_hand"):
+            change.done.remove("reprice")
         total = change.value("quantity") * change.value("unit_amount_cents")
         change.columns["total_amount_cents"] = total
         check_amount(change, total)
@@ -85,7 +94,7 @@ def _reprices(change: Change) -> bool:
     It does for another product, and for another quantity that a customer chooses. A price that an integration set by
     hand holds for every quantity; one that was agreed on with the order holds when an integration changes the quantity.
     """
-    if change.draft.triggers.get("_reprice") or change.new or change.sets("sku_code", "options"):
+    if "reprice" in change.done or change.new or change.sets("sku_code", "options"):
         return True
     if not change.sets("quantity") or change.value("priced_by_hand"):
         return False

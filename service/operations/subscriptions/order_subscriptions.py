@@ -6,12 +6,12 @@ are kept in step with it, under the subscription's lock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import ClassVar, Final
 
-from schemas.kinds import render_timestamp
+from schemas.kinds import EARLIEST, render_timestamp
 from service import clock
 from service.clock import later
 from service.errors import Invalid, InvalidState
@@ -31,19 +31,17 @@ from service.rules.recurrence import UNCOUNTABLE, FrequencyError, check_frequenc
 from service.rules.rescheduling import Conflicting, Rescheduled, reschedule
 from service.rules.schedule import Advance, NotMovable, Standing
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN
-from service.rules.verbs import VERBS
 from service.store.pool import Connection
 from service.store.statements import Command, OnlyValue, Values
-from service.texts import Either
+from service.store.write import Columns
 
 _COPY_ITEMS = Command("subscriptions/items.copy_items")
 _ORDER_EXTRA_COPY = Command("subscriptions/subscriptions.order_extra_copy")
 _ABORT = Values("subscriptions/subscriptions.abort", str)
 _IS_OFFERED = OnlyValue("subscriptions/subscriptions.is_offered", bool)
 
-EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = timedelta(days=36_525)
-"""Between these, from now, calendars are anchored: dates stay within what clocks and time zones can tell."""
+"""Calendars are anchored from `EARLIEST` to so long from now: dates stay within what clocks and time zones can tell."""
 
 LONGEST_PAUSE: Final = timedelta(days=731)
 
@@ -63,11 +61,70 @@ _BOUNDS = ("expires_at", "max_occurrences")
 """Columns that say how long it goes on."""
 
 
+async def _activated(change: Change) -> Columns:
+    begins = change.value("anchor_at") is None
+    return {"anchor_at": change.value("starts_at") or change.at} if begins else {}
+
+
+async def _deactivated(_: Change) -> Columns:
+    return {}
+
+
+async def _cancelled(change: Change) -> Columns:
+    return {"cancelled_at": change.at, "next_run_at": None}
+
+
+async def _paused(change: Change) -> Columns | None:
+    until: datetime = change.draft.triggers["_pause_until"]
+    if not change.at < until <= later(change.at, LONGEST_PAUSE):
+        change.problems.append(
+            Invalid(
+                "_pause_until - must be later than now, and within two years",
+                pointer="/data/attributes/_pause_until",
+            )
+        )
+        return None
+    return None if change.value("paused_until") == until else {"paused_until": until}
+
+
+async def _resumed(change: Change) -> Columns | None:
+    return None if change.value("paused_until") is None else {"paused_until": None}
+
+
+async def _skipped(_: Change) -> Columns:
+    return {}
+
+
+async def _ran(change: Change) -> Columns | None:
+    pointer = change.draft.pointer("_run_now")
+    if refusal := await extra_runs.too_soon(change.connection, change.principal, change.id, pointer):
+        change.problems.append(refusal)
+        return None
+    return {}
+
+
+async def _unparked(change: Change) -> Columns | None:
+    if change.value("parked_at") is None:
+        return None
+    return {"parked_at": None, "parked_reason": None, "unparked_at": change.at}
+
+
 class OrderSubscriptions(Writer):
     """Subscriptions: they take customer, addresses and items over from the order that they repeat."""
 
-    async def before_write(self, change: Change) -> None:
-        """Fill in what the source order has, do what verbs ask for, and keep the schedule in step."""
+    effects: ClassVar = {
+        "activate": _activated,
+        "deactivate": _deactivated,
+        "cancel": _cancelled,
+        "unpark": _unparked,
+        "pause_until": _paused,
+        "resume": _resumed,
+        "skip_next": _skipped,
+        "run_now": _ran,
+    }
+
+    async def validate(self, change: Change) -> None:
+        """Fill in what the source order has, and check terms and dates."""
         if change.new:
             await self._begin(change)
         elif change.before["status"] == "cancelled" and not change.only_of_the_client():
@@ -75,12 +132,11 @@ class OrderSubscriptions(Writer):
         await check_wallet(change)
         _check_calendar(change)
         await _check_offered(change)
-        for verb in _asked(change):
-            self._do(change, verb)
+
+    async def before_write(self, change: Change) -> None:
+        """Refuse a second one of the same, and keep the schedule in step."""
         if change.new:
             await duplicates.check(change, await self.lines(change))
-        if "run_now" in change.happened:
-            await _check_extra_run(change)
         if not change.problems:
             await self._schedule(change)
 
@@ -92,9 +148,9 @@ class OrderSubscriptions(Writer):
         if step is not None:
             await ledgers.write(change.connection, change.store, change.id, step, at=change.at)
         happened: list[Event] = []
-        if "run_now" in change.happened:
+        if "run_now" in change.done:
             happened += await self._run_now(change)
-        if "cancel" in change.happened:
+        if "cancel" in change.done:
             happened += await abort(change.connection, change.store, change.id, at=change.at)
             await dunning.stop(change.connection, change.store, subscription_id=change.id)
         elif not change.new and change.sets("customer_payment_source_id"):
@@ -147,27 +203,6 @@ class OrderSubscriptions(Writer):
         if change.principal.owner is not None and change.value("price_mode") == "current":
             await prices.take_todays(change.connection, change.store, change.id)
 
-    def _do(self, change: Change, verb: str) -> None:
-        """Note what a verb changes. One that finds everything as it wants it changes nothing."""
-        status = change.value("status")
-        allowed = VERBS["order_subscriptions"][verb].sources
-        if status not in allowed:
-            change.problems.append(
-                InvalidState(
-                    "The subscription is {status}: _{verb} is for subscriptions that are {allowed}.",
-                    status=status,
-                    verb=verb,
-                    allowed=Either(sorted(allowed)),
-                    pointer=f"/data/attributes/_{verb}",
-                )
-            )
-            return
-        wanted = _EFFECTS[verb](change)
-        if wanted is None:
-            return
-        change.columns |= wanted
-        change.happened.append(verb)
-
     async def _schedule(self, change: Change) -> None:
         """Work out the next occurrences where something about them changes."""
         moved = _moves(change)
@@ -215,7 +250,7 @@ class OrderSubscriptions(Writer):
                 runs_left=after.runs_left(ran),
                 begins=begins,
                 idle=not change.new and change.before["status"] == "inactive",
-                skips_next="skip_next" in change.happened,
+                skips_next="skip_next" in change.done,
                 next_run_at=change.columns["next_run_at"] if _moves(change) else None,
             )
             return reschedule(standing, edit, change.at)
@@ -293,72 +328,6 @@ async def abort(connection: Connection, store: Store, subscription_id: str, *, a
 def _moves(change: Change) -> bool:
     """Whether another next run was sent."""
     return "next_run_at" in change.draft.attributes and change.sets("next_run_at")
-
-
-def _asked(change: Change) -> list[str]:
-    """The verbs that were sent, without their underscore, in the order of the table."""
-    return [verb for verb in VERBS["order_subscriptions"] if change.draft.triggers.get(f"_{verb}", False)]
-
-
-async def _check_extra_run(change: Change) -> None:
-    pointer = change.draft.pointer("_run_now")
-    if refusal := await extra_runs.too_soon(change.connection, change.principal, change.id, pointer):
-        change.problems.append(refusal)
-
-
-def _activated(change: Change) -> dict[str, Any] | None:
-    if change.value("status") == "active":
-        return None
-    wanted: dict[str, Any] = {"status": "active"}
-    if change.value("anchor_at") is None:
-        wanted["anchor_at"] = change.value("starts_at") or change.at
-    return wanted
-
-
-def _becomes(status: str) -> Callable[[Change], dict[str, Any] | None]:
-    def effect(change: Change) -> dict[str, Any] | None:
-        if change.value("status") == status:
-            return None
-        ended = {"cancelled_at": change.at, "next_run_at": None} if status == "cancelled" else {}
-        return {"status": status, **ended}
-
-    return effect
-
-
-def _paused(change: Change) -> dict[str, Any] | None:
-    until: datetime = change.draft.triggers["_pause_until"]
-    if not change.at < until <= later(change.at, LONGEST_PAUSE):
-        change.problems.append(
-            Invalid(
-                "_pause_until - must be later than now, and within two years",
-                pointer="/data/attributes/_pause_until",
-            )
-        )
-        return None
-    return None if change.value("paused_until") == until else {"paused_until": until}
-
-
-def _resumed(change: Change) -> dict[str, Any] | None:
-    return None if change.value("paused_until") is None else {"paused_until": None}
-
-
-def _unparked(change: Change) -> dict[str, Any] | None:
-    if change.value("parked_at") is None:
-        return None
-    return {"parked_at": None, "parked_reason": None, "unparked_at": change.at}
-
-
-_EFFECTS: Final[Mapping[str, Callable[[Change], dict[str, Any] | None]]] = {
-    "activate": _activated,
-    "deactivate": _becomes("inactive"),
-    "cancel": _becomes("cancelled"),
-    "pause_until": _paused,
-    "resume": _resumed,
-    "skip_next": lambda _: {},
-    "run_now": lambda _: {},
-    "unpark": _unparked,
-}
-"""Verb -> the columns that it sets, or None when there is nothing to do."""
 
 
 def _check_calendar(change: Change) -> None:

@@ -3,7 +3,8 @@
 It works in two steps. Which stores have something due is one global read without a lock. Then each store's
 subscriptions are taken up a batch at a time, in a transaction of their own: locked unless another sweep has them, rows
 of ledgers written, copies and their jobs made, the subscriptions moved on. What ends a transaction leaves the batch
-as it was, for the next sweep; what is committed isn't due any more. A row of a ledger becomes due once, however many
+as it was: where the database refuses one of them, they are taken up one by one, and that one is parked. What is
+committed isn't due any more. A row of a ledger becomes due once, however many
 look at it.
 """
 
@@ -40,6 +41,11 @@ class Swept:
     copies: Sequence[str]
     parked: Sequence[str]
 
+    @property
+    def more(self) -> bool:
+        """Whether more may be due."""
+        return self.subscriptions == BATCH
+
 
 class _Due(NamedTuple):
     terms: Terms
@@ -53,6 +59,7 @@ class _Approved(NamedTuple):
 
 
 _DUE_STORES = Values("subscriptions/sweep.due_stores", int)
+_DUE_IDS = Values("subscriptions/sweep.due_ids", str)
 _DUE = Many("subscriptions/sweep.due", _Due)
 _ADVANCE = Command("subscriptions/sweep.advance")
 _ORDER_COPIES = Command("subscriptions/sweep.order_copies")
@@ -66,10 +73,18 @@ async def due_stores(connection: Connection, deployment: str, at: datetime) -> l
     return await _DUE_STORES(connection, at=at, deployment=deployment)
 
 
-async def sweep(connection: Connection, store: Store) -> Swept:
-    """Take up a batch of a store's subscriptions that are due by its clock, in the caller's transaction."""
+async def due_ids(connection: Connection, store: Store) -> Sequence[str]:
+    """Return the subscriptions of a store that the next batch takes up, unless another sweep holds them."""
+    return await _DUE_IDS(connection, store=store.id, at=clock.now(store), most=BATCH)
+
+
+async def sweep(connection: Connection, store: Store, *, only: str | None = None) -> Swept:
+    """Take up a batch of a store's subscriptions that are due by its clock, or `only` one, in the caller's transaction.
+
+    Raises what the database says against one of them, after which the transaction must be rolled back.
+    """
     at = clock.now(store)
-    due = await _DUE(connection, store=store.id, at=at, most=BATCH, since=at - timedelta(days=1))
+    due = await _DUE(connection, store=store.id, at=at, most=BATCH, only=only, since=at - timedelta(days=1))
     if not due:
         return Swept(0, [], [])
     ledger = await ledgers.entries_of(connection, store, [one.terms.id for one in due])
@@ -87,9 +102,8 @@ async def sweep(connection: Connection, store: Store) -> Swept:
             parked[id_] = f"its calendar can't be read: {error}"
     made = await _write(connection, store, steps, at=at)
     for id_, reason in parked.items():
-        await _PARK(connection, store=store.id, subscription=id_, at=at, reason=reason)
-    happened = [Event("order_subscriptions.park", id_, {"reason": reason}) for id_, reason in parked.items()]
-    happened += [Event("recurring_order_copies.create", id_) for id_ in made]
+        await _park(connection, store, id_, reason)
+    happened = [Event("recurring_order_copies.create", id_) for id_ in made]
     ended = [id_ for id_, step in steps.items() if step.next_run_at is None]
     happened += [Event(f"order_subscriptions.{ledgers.END}", id_) for id_ in ended]
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
@@ -97,6 +111,19 @@ async def sweep(connection: Connection, store: Store) -> Swept:
         # On a test clock time waits for them: the job that advances it makes them itself.
         await recurring_order_copies.enqueue_all(connection, store.id, made)
     return Swept(len(due), made, list(parked))
+
+
+async def set_aside(connection: Connection, store: Store, subscription_id: str) -> Swept:
+    """Park a subscription that can't be taken up, so that it holds up no other."""
+    await _park(connection, store, subscription_id, "its next run can't be written")
+    return Swept(1, [], [subscription_id])
+
+
+async def _park(connection: Connection, store: Store, subscription_id: str, reason: str) -> None:
+    """Take a subscription out of the schedule until somebody looks at it, and tell of it."""
+    await _PARK(connection, store=store.id, subscription=subscription_id, at=clock.now(store), reason=reason)
+    parked = Event("order_subscriptions.park", subscription_id, {"reason": reason})
+    await outbox.record_all(connection, store, [parked], actor=outbox.WORKER)
 
 
 def _standing(due: _Due, ledger: dict[int, Entry]) -> Standing:

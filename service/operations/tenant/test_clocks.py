@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 import orjson
 
 from service.clock import later
 from service.errors import Invalid, InvalidState
-from service.jsonapi.body import Draft
 from service.operations.events import outbox
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
@@ -23,6 +22,7 @@ from service.principal import Principal, Store
 from service.store import queue
 from service.store.pool import Connection
 from service.store.statements import Command, Many, One, OnlyValue, Values
+from service.store.write import Columns
 from service.texts import Phrase
 
 ENTRYPOINT = "test_clocks"
@@ -54,54 +54,50 @@ _LIVE_COPIES = Values("tenant/test_clocks.live_copies", str)
 _STRANDED = Many("tenant/test_clocks.stranded", Stranded)
 
 
+async def _advanced(change: Change) -> Columns | None:
+    """Set it on its way, unless it would have to go back or too far."""
+    to: datetime = change.draft.triggers["_advance_to"]
+    at: datetime = change.value("frozen_at")
+    if not at < to <= later(at, LONGEST_ADVANCE):
+        pointer = change.draft.pointer("_advance_to")
+        change.problems.append(
+            Invalid("_advance_to - must be later than the clock's instant, and within two years of it", pointer=pointer)
+        )
+        return None
+    return {"advancing_to": to}
+
+
 class TestClocks(Writer):
     """Test clocks: made standing still, advanced by `_advance_to`."""
 
     __test__ = False  # for pytest: no chapter of tests
 
-    async def before_write(self, change: Change) -> None:
-        """Check where it is to go; on its way it takes no other order."""
+    effects: ClassVar = {"advance_to": _advanced}
+
+    async def validate(self, change: Change) -> None:
+        """Check that the store may have one."""
         if change.new and change.store.mode != "test":
             change.problems.append(
                 InvalidState("The store is in live mode: test clocks are for stores in test mode.", pointer="/data")
             )
-        to: datetime | None = change.draft.triggers.get("_advance_to")
-        if to is None:
-            return
-        pointer = change.draft.pointer("_advance_to")
-        at: datetime = change.value("frozen_at")
-        if change.value("status") == "advancing":
-            change.problems.append(_on_its_way(pointer))
-        elif not at < to <= later(at, LONGEST_ADVANCE):
-            change.problems.append(
-                Invalid(
-                    "_advance_to - must be later than the clock's instant, and within two years of it", pointer=pointer
-                )
-            )
-        else:
-            change.columns |= {"status": "advancing", "advancing_to": to}
-            change.happened.append("advance")
 
     async def after_write(self, change: Change) -> None:
         """Order the job that advances it."""
-        if "advance" in change.happened:
+        if "advance_to" in change.done:
             await enqueue(change.connection, change.store.id, change.id, change.columns["advancing_to"])
 
-    async def warnings(self, connection: Connection, principal: Principal, draft: Draft) -> Sequence[Phrase]:
-        """Say so when no store keeps the time of a clock that is advanced."""
-        alone = "_advance_to" in draft.triggers and not await _IS_KEPT(
-            connection, store=principal.store.id, clock=draft.id
-        )
-        return [Phrase("No store keeps the time of this clock: nothing runs while it advances.")] if alone else ()
+    async def warnings(self, connection: Connection, principal: Principal, id_: str) -> Sequence[Phrase]:
+        """Say so when no store keeps the time of a clock."""
+        if await _IS_KEPT(connection, store=principal.store.id, clock=id_):
+            return ()
+        return [Phrase("No store keeps the time of this clock: nothing runs while it advances.")]
 
     async def before_delete(self, change: Change) -> None:
         """A clock that is on its way stays until it is there."""
         if change.before["status"] == "advancing":
-            change.problems.append(_on_its_way("/data"))
-
-
-def _on_its_way(pointer: str) -> InvalidState:
-    return InvalidState("The clock is advancing: wait until its status is ready.", pointer=pointer)
+            change.problems.append(
+                InvalidState("The clock is advancing: wait until its status is ready.", pointer="/data")
+            )
 
 
 async def enqueue(connection: Connection, store_id: int, clock_id: str, goal: datetime) -> None:

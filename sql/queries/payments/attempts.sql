@@ -96,8 +96,9 @@ left join customer_payment_sources
         and begun.customer_payment_source_id = customer_payment_sources.id;
 
 -- name: not_placed
--- Notes that an order couldn't be placed when its payment was to be asked for anew, as :detail tells: an attempt :id for
--- which no gateway was asked, through that of the last one, as the order may have no payment method any more.
+-- Notes that an order couldn't be placed when its payment was to be asked for, as :detail tells: an attempt :id for which
+-- no gateway was asked, through that of the last one, as the order may have no payment method any more. Before there was
+-- one, it is through that of the order, of :amount.
 with stopped as (
     update payment_attempts
     set retry_at = null
@@ -108,7 +109,6 @@ earlier as (
     select
         payment_attempts.id,
         payment_attempts.gateway,
-        payment_attempts.currency_code,
         payment_attempts.amount_cents,
         count(*) over () as number
     from payment_attempts
@@ -126,18 +126,21 @@ select
     :id as id,
     orders.id as order_id,
     orders.customer_payment_source_id,
-    concat_ws('/', :store::bigint, coalesce(orders.occurrence_id, orders.id), earlier.number + 1) as key,
-    earlier.gateway,
+    concat_ws('/', :store::bigint, coalesce(orders.occurrence_id, orders.id), coalesce(earlier.number, 0) + 1) as key,
+    coalesce(earlier.gateway, payment_methods.gateway) as gateway,
     'failed' as status,
-    earlier.currency_code,
-    earlier.amount_cents,
+    orders.currency_code,
+    coalesce(earlier.amount_cents, :amount) as amount_cents,
     'not_placed' as decline_code,
     :detail as detail,
     :at as answered_at,
     :at as created_at,
     :at as updated_at
 from orders
-cross join earlier
+left join payment_methods
+    on orders.store_id = payment_methods.store_id and orders.payment_method_id = payment_methods.id
+left join earlier
+    on true
 where orders.store_id = :store and orders.id = :order;
 
 -- name: claim_attempt

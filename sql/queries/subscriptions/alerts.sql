@@ -1,8 +1,20 @@
 -- Alerts of renewals: the runs to come that subscribers are told of.
 
+-- name: due_ids
+-- At most `:most` subscriptions of a store whose next run is to be announced at `:at`, or looked at again.
+select order_subscriptions.id
+from order_subscriptions
+where
+    order_subscriptions.store_id = :store
+    and order_subscriptions.status = 'active'
+    and order_subscriptions.next_alert_at <= :at
+    and order_subscriptions.next_run_at > :at
+order by order_subscriptions.next_alert_at, order_subscriptions.id
+limit :most;
+
 -- name: due
--- At most `:most` subscriptions of a store whose next run is to be announced at `:at`, or looked at again, locked; those that
--- somebody else holds are left to them. The occurrence is null where it has no row yet.
+-- At most `:most` subscriptions of a store whose next run is to be announced at `:at`, or looked at again, or `:only` this
+-- one, locked; those that somebody else holds are left to them. The occurrence is null where it has no row yet.
 select
     order_subscriptions.id,
     order_subscriptions.next_run_at,
@@ -22,6 +34,7 @@ where
     and order_subscriptions.status = 'active'
     and order_subscriptions.next_alert_at <= :at
     and order_subscriptions.next_run_at > :at
+    and (:only::text is null or order_subscriptions.id = :only)
 order by order_subscriptions.next_alert_at, order_subscriptions.id
 limit :most
 for no key update of order_subscriptions skip locked;

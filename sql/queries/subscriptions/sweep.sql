@@ -21,11 +21,22 @@ where
         where payment_retries.retry_at <= :at and payment_retries.due_at <= :at
     );
 
+-- name: due_ids
+-- At most `:most` subscriptions of a store whose next run has come at `:at`, those first that `due` takes up first.
+select order_subscriptions.id
+from order_subscriptions
+where
+    order_subscriptions.store_id = :store
+    and order_subscriptions.status = 'active'
+    and order_subscriptions.next_run_at <= :at
+order by order_subscriptions.next_run_at, order_subscriptions.id
+limit :most;
+
 -- name: due
--- At most `:most` subscriptions of a store whose next run has come at `:at`, locked; those that another sweep holds are left
--- to it. What is left of their runs counts every occurrence that came up to run and didn't fail. Copies of the schedule
--- since `:since`, or since somebody unparked the subscription, are counted for the batch as a whole: with old statistics
--- Postgres would look through all of them for each subscription.
+-- At most `:most` subscriptions of a store whose next run has come at `:at`, or `:only` this one, locked; those that another
+-- sweep holds are left to it. What is left of their runs counts every occurrence that came up to run and didn't fail. Copies
+-- of the schedule since `:since`, or since somebody unparked the subscription, are counted for the batch as a whole: with
+-- old statistics Postgres would look through all of them for each subscription.
 with due as materialized (
     select order_subscriptions.*
     from order_subscriptions
@@ -33,6 +44,7 @@ with due as materialized (
         order_subscriptions.store_id = :store
         and order_subscriptions.status = 'active'
         and order_subscriptions.next_run_at <= :at
+        and (:only::text is null or order_subscriptions.id = :only)
     order by order_subscriptions.next_run_at, order_subscriptions.id
     limit :most
     for no key update of order_subscriptions skip locked

@@ -1,0 +1,104 @@
+"""Subscriptions of a store that something is due of: done by the batch, and one by one where that fails.
+
+So what is wrong with one of them stays its own: it is set aside, and the others are done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from service.operations.tenant import stores
+from service.principal import Store
+from service.store.pool import Connection, Database, passes
+
+log = structlog.get_logger(part="batches")
+
+T = TypeVar("T")
+
+
+class Done(Protocol):
+    """What was done with a batch."""
+
+    @property
+    def more(self) -> bool:
+        """Whether there may be more that is due."""
+
+
+D = TypeVar("D", bound=Done)
+D_co = TypeVar("D_co", bound=Done, covariant=True)
+
+
+class Doing(Protocol[D_co]):
+    """What is done with a batch of subscriptions that are due, or with `only` one of them."""
+
+    async def __call__(self, connection: Connection, store: Store, *, only: str | None = None) -> D_co:
+        """Do it in the caller's transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batches(Generic[D]):
+    """What is done with those that are due, and how one is set aside with which it can't be done.
+
+    `name` is that of the work, for the log; `due` names those that the next batch takes up.
+    """
+
+    name: str
+    due: Callable[[Connection, Store], Awaitable[Sequence[str]]]
+    do: Doing[D]
+    set_aside: Callable[[Connection, Store, str], Awaitable[D]]
+
+    async def run(self, database: Database, store_id: int) -> list[D]:
+        """Do it until nothing is due in a store by its clock. Returns what was done, batch by batch.
+
+        Raises errors that pass: the next try goes on from there.
+        """
+        found: list[D] = []
+        more = True
+        while more:
+            try:
+                done = await _step(database, store_id, self.do)
+            except Exception as error:
+                if passes(error):
+                    raise
+                log.exception("a batch is done one by one", work=self.name, store_id=store_id)
+                apart = await self._apart(database, store_id)
+                found += apart
+                more = bool(apart)
+            else:
+                found += [] if done is None else [done]
+                more = done is not None and done.more
+        return found
+
+    async def _apart(self, database: Database, store_id: int) -> list[D]:
+        """Do it with each of a batch by itself."""
+        ids = await _step(database, store_id, self.due) or ()
+        found = [await self._alone(database, store_id, id_) for id_ in ids]
+        return [one for one in found if one is not None]
+
+    async def _alone(self, database: Database, store_id: int, id_: str) -> D | None:
+        """Do it with one of them, else set it aside; None where even that fails, as the log says."""
+        told = {"work": self.name, "store_id": store_id, "order_subscription_id": id_}
+        try:
+            return await _step(database, store_id, lambda on, store: self.do(on, store, only=id_))
+        except Exception as error:
+            if passes(error):
+                raise
+            log.exception("a subscription is set aside", **told)
+        try:
+            return await _step(database, store_id, lambda on, store: self.set_aside(on, store, id_))
+        except Exception as error:
+            if passes(error):
+                raise
+            log.exception("a subscription could not be set aside", **told)
+            return None
+
+
+async def _step(database: Database, store_id: int, step: Callable[[Connection, Store], Awaitable[T]]) -> T | None:
+    """Take a step in a transaction of its own; None without the store."""
+    async with database.transaction() as connection:
+        store = await stores.find(connection, store_id)
+        return None if store is None else await step(connection, store)

@@ -1,0 +1,253 @@
+"""Each row of the tables of verbs, said over HTTP: what it leads to, which event tells of it, and who can't say it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx2
+import pytest
+
+from service.principal import Store
+from service.rules.verbs import VERBS
+from service.store.pool import Connection, Database
+from tests import factories
+from tests.checkout.conftest import Holder, ordered, ready
+from tests.checkout.test_subscribing import bought, model
+from tests.factories import Line
+from tests.faults.playing import Shop, on
+from tests.jobs.playing import said
+from tests.jobs.steps import names_of
+from tests.spec.writing import Api, offenders, to
+from tests.support import Grant
+
+ROWS = [(type_, verb) for type_, verbs in VERBS.items() for verb in verbs]
+NOW = "2026-03-10 09:00"
+PLACED = "2026-03-01 09:00"
+ATTRIBUTES = {
+    "_pause_until": said(on("2026-04-10 09:00")),
+    "_advance_to": said(on("2026-03-12 09:00")),
+}
+"""What is sent of a verb that takes more than `true`."""
+WITH = {("orders", "place"): {"_payment_source_token": "tok_approve"}}
+AROUND = {("orders", "place"): (["placing"], []), ("orders", "cancel"): ([], ["void"])}
+"""What else is told of the resource, before the verb and after it: a gateway is asked, and lets go of the money."""
+
+
+@pytest.fixture
+async def shop(api: Api, database: Database, connection: Connection, store: Store) -> Shop:
+    """A shop on a test clock."""
+    return await Shop.open(api, database, connection, store, NOW)
+
+
+async def order(shop: Shop, *verbs: str) -> str:
+    """A pending order, after some verbs; gives the id."""
+    made = await ordered(shop.api, await ready(shop.connection, shop.store))
+    for verb in verbs:
+        answer = await shop.api.update("orders", made["id"], {verb: True, **WITH.get(("orders", verb[1:]), {})})
+        assert answer.status_code == 200, answer.text
+    return str(made["id"])
+
+
+async def ordered_again(shop: Shop) -> str:
+    await model(shop.connection, shop.store, "weekly")
+    return await bought(shop.connection, shop.store, "weekly")
+
+
+async def subscription(shop: Shop, **verbs: Any) -> str:
+    id_ = await shop.subscribe(PLACED)
+    if verbs:
+        await shop.tell(id_, **verbs)
+    return id_
+
+
+async def parked(shop: Shop) -> str:
+    id_ = await shop.subscribe(PLACED)
+    await shop.connection.execute(
+        "update order_subscriptions set parked_at = $3, parked_reason = 'it ran away', next_run_at = null"
+        " where store_id = $1 and id = $2",
+        shop.store.id, id_, on(NOW),
+    )  # fmt: skip
+    return id_
+
+
+async def occurrence(shop: Shop, status: str, **attributes: Any) -> str:
+    id_ = await shop.subscribe(PLACED, **attributes)
+    if status in ("held", "failed"):
+        await factories.set_price(shop.connection, shop.store, shop.sku, 9900)
+        await shop.wait_until("2026-04-02 09:00")
+    (found,) = [one for one in await shop.occurrences(id_) if one["status"] == status][:1]
+    return str(found["id"])
+
+
+async def held(shop: Shop) -> str:
+    return await occurrence(shop, "held", max_increase_percent=1, price_mode="current")
+
+
+async def failed(shop: Shop) -> str:
+    await shop.connection.execute("update stock_items set quantity = 0 where store_id = $1", shop.store.id)
+    return await occurrence(shop, "failed", place_target_order=True)
+
+
+async def skipped(shop: Shop) -> str:
+    id_ = await occurrence(shop, "planned")
+    assert (await shop.api.update("occurrences", id_, {"_skip": True})).status_code == 200
+    return id_
+
+
+async def item(shop: Shop) -> str:
+    id_ = await subscription(shop)
+    found = (await shop.api.get(f"order_subscriptions/{id_}/order_subscription_items"))["data"]
+    await factories.set_price(shop.connection, shop.store, shop.sku, 2100)
+    return str(found[0]["id"])
+
+
+async def link(shop: Shop) -> str:
+    order_id = await factories.full_order(shop.connection, shop.store, [Line(shop.sku)])
+    return str((await shop.api.create("repeat_links", {}, {"order": to("orders", order_id)}))["id"])
+
+
+async def clock_of(shop: Shop) -> str:
+    return shop.clock_id
+
+
+SUBJECTS: dict[tuple[str, str], Callable[[Shop], Awaitable[str]]] = {
+    ("orders", "place"): order,
+    ("orders", "cancel"): lambda shop: order(shop, "_place", "_approve"),
+    ("orders", "approve"): lambda shop: order(shop, "_place"),
+    ("orders", "refresh_prices"): order,
+    ("orders", "create_subscriptions"): ordered_again,
+    ("order_subscriptions", "activate"): lambda shop: subscription(shop, _deactivate=True),
+    ("order_subscriptions", "deactivate"): subscription,
+    ("order_subscriptions", "cancel"): subscription,
+    ("order_subscriptions", "unpark"): parked,
+    ("order_subscriptions", "pause_until"): subscription,
+    ("order_subscriptions", "resume"): lambda shop: subscription(shop, _pause_until="2026-05-01 09:00"),
+    ("order_subscriptions", "skip_next"): subscription,
+    ("order_subscriptions", "run_now"): subscription,
+    ("occurrences", "skip"): lambda shop: occurrence(shop, "planned"),
+    ("occurrences", "unskip"): skipped,
+    ("occurrences", "approve"): held,
+    ("occurrences", "reject"): held,
+    ("occurrences", "retry"): failed,
+    ("order_subscription_items", "reprice"): item,
+    ("customers", "erase"): lambda shop: factories.customer(shop.connection, shop.store),
+    ("repeat_links", "revoke"): link,
+    ("repeat_links", "rotate"): link,
+    ("test_clocks", "advance_to"): clock_of,
+}
+"""What each verb is said to: a resource in a status from which it is done."""
+
+
+def saying(type_: str, verb: str) -> dict[str, Any]:
+    """The attributes that say it."""
+    return {f"_{verb}": ATTRIBUTES.get(f"_{verb}", True), **WITH.get((type_, verb), {})}
+
+
+def test_no_row_is_left_out() -> None:
+    assert set(SUBJECTS) == set(ROWS)
+
+
+@pytest.mark.parametrize(("type_", "verb"), ROWS)
+async def test_a_verb_leads_where_its_row_says_and_its_event_tells_of_it(
+    *, shop: Shop, api: Api, connection: Connection, store: Store, type_: str, verb: str
+) -> None:
+    row = VERBS[type_][verb]
+    id_ = await SUBJECTS[type_, verb](shop)
+    before = (await api.get(f"{type_}/{id_}"))["data"]["attributes"]
+    if row.sources:
+        assert before.get("status", before.get("state")) in row.sources
+    known = len(await names_of(connection, store, id_))
+    answer = await api.update(type_, id_, saying(type_, verb))
+    assert answer.status_code == 200, answer.text
+    after = answer.json()["data"]["attributes"]
+    if row.target is not None:
+        assert after.get("status", after.get("state")) == row.target
+    happened = (await names_of(connection, store, id_))[known:]
+    # Each write is an `update`; what else is told is the verb's own.
+    told = [name for name in happened if name != f"{type_}.update" or row.event == "update"]
+    before_it, after_it = AROUND.get((type_, verb), ([], []))
+    assert told == [f"{type_}.{event}" for event in (*before_it, row.event, *after_it)]
+    assert await offenders(connection, store) == []
+
+
+@pytest.mark.parametrize(("type_", "verb"), [row for row in ROWS if VERBS[row[0]][row[1]].settled])
+async def test_said_where_all_is_so_already_it_tells_nothing(
+    *, shop: Shop, api: Api, connection: Connection, store: Store, type_: str, verb: str
+) -> None:
+    id_ = await SUBJECTS[type_, verb](shop)
+    assert (await api.update(type_, id_, saying(type_, verb))).status_code == 200
+    known = await names_of(connection, store, id_)
+    again = await api.update(type_, id_, saying(type_, verb))
+    assert again.status_code == 200, again.text
+    assert await names_of(connection, store, id_) == known
+
+
+@pytest.mark.parametrize(
+    ("type_", "verb"), [row for row in ROWS if VERBS[row[0]][row[1]].who != "guests" or VERBS[row[0]][row[1]].only]
+)
+async def test_somebody_it_is_not_for_is_refused_and_nothing_changes(
+    shop: Shop, client: httpx2.AsyncClient, grant: Grant, type_: str, verb: str
+) -> None:
+    """The customer whose it is says what is for the shop; a guest, what is for customers."""
+    api, connection, store = shop.api, shop.connection, shop.store
+    id_ = await (order(shop, "_place") if verb == "create_subscriptions" else SUBJECTS[type_, verb](shop))
+    status = (await api.get(f"{type_}/{id_}"))["data"]["attributes"].get("status")
+    needed = VERBS[type_][verb].needs(status)
+    if needed == "customers":
+        sender = Api(client, Holder(store, await session_of(shop, id_)))
+    else:
+        # Only what is the sender's own is refused for what it is: all else isn't there.
+        sender = Api(client, await grant(customer_id=await owner_of(shop, type_, id_)))
+    before = (await api.get(f"{type_}/{id_}"), await names_of(connection, store, id_))
+    answer = await sender.update(type_, id_, saying(type_, verb))
+    assert answer.status_code == 403, answer.text
+    assert (await api.get(f"{type_}/{id_}"), await names_of(connection, store, id_)) == before
+
+
+async def session_of(shop: Shop, order_id: str) -> str:
+    """The session of the cart that became an order; of any cart where it is no order."""
+    found = await shop.connection.fetchval(
+        "select session from carts where store_id = $1"
+        " and id = (select cart_id from orders where store_id = $1 and id = $2)",
+        shop.store.id, order_id,
+    )  # fmt: skip
+    return str(found or (await ready(shop.connection, shop.store)).session)
+
+
+async def owner_of(shop: Shop, type_: str, id_: str) -> str:
+    """The customer whose resource it is; one who owns nothing where no customer does."""
+    owner = {
+        "orders": "select customer_id from orders where store_id = $1 and id = $2",
+        "order_subscriptions": "select customer_id from order_subscriptions where store_id = $1 and id = $2",
+        "order_subscription_items": (
+            "select customer_id from order_subscriptions where store_id = $1 and id ="
+            " (select order_subscription_id from order_subscription_items where store_id = $1 and id = $2)"
+        ),
+        "customers": "select id from customers where store_id = $1 and id = $2",
+    }.get(type_)
+    found = owner and await shop.connection.fetchval(owner, shop.store.id, id_)
+    if owner is not None and found is None:
+        found = await factories.customer(shop.connection, shop.store)
+        await shop.connection.execute(
+            f"update {type_} set customer_id = $3 where store_id = $1 and id = $2", shop.store.id, id_, found
+        )
+    return str(found or await factories.customer(shop.connection, shop.store))
+
+
+async def test_prices_are_refreshed_also_at_an_instant_at_which_they_were(shop: Shop, api: Api) -> None:
+    cart = await ready(shop.connection, shop.store)
+    made = await ordered(api, cart)
+    assert (await api.update("orders", made["id"], {"_refresh_prices": True})).status_code == 200
+    await factories.set_price(shop.connection, shop.store, cart.shirt, 2600)
+    again = await api.update("orders", made["id"], {"_refresh_prices": True})
+    assert again.json()["data"]["attributes"]["subtotal_amount_cents"] == 5200
+
+
+async def test_an_item_that_costs_what_it_would_today_is_left_alone(shop: Shop, api: Api) -> None:
+    id_ = await item(shop)
+    first = await api.update("order_subscription_items", id_, {"_reprice": True})
+    again = await api.update("order_subscription_items", id_, {"_reprice": True})
+    assert again.json()["data"]["attributes"]["unit_amount_cents"] == 2100
+    assert again.json()["data"]["meta"] == first.json()["data"]["meta"]
+    assert (await names_of(shop.connection, shop.store, id_)).count("order_subscription_items.update") == 1

@@ -1,0 +1,199 @@
+"""The database that everything is measured on: made once for what it depends on, copied for each run."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from schemas.orders import Order
+from service.jsonapi import pagination
+from service.jsonapi.sorting import SortKey
+from service.store import embedded
+from tests.bench.load import parent
+from tests.processes import ROOT, reprise
+from tests.support import with_database
+
+STORE = 1003
+KEYS = "a-key-of-the-benchmark"
+CARTS = 12_000
+DEEP_PAGE = 10_000
+DEEP_SIZE = 10
+
+
+@dataclass(frozen=True)
+class World:
+    """A database, the process that holds its server, and whom to ask for.
+
+    `reorders` are orders of different customers that each have a cart, of three lines that can all be had. `carts` are
+    guests', `skus` codes that can be put into them. `deep` is the last id before page 10 000, and None in small stores.
+    """
+
+    url: str
+    postmaster: int
+    order: str
+    customer: str
+    reorders: Sequence[str]
+    carts: Sequence[str]
+    skus: Sequence[str]
+    subscriptions: Sequence[tuple[str, str]]
+    deep: str | None
+    version: str
+
+    @property
+    def deep_cursor(self) -> str:
+        """The cursor of the service that stands for `deep`."""
+        return pagination.cursor(Order, (SortKey(("id",), descending=False),), (self.deep,))
+
+
+@contextmanager
+def built(orders: int, folder: Path = ROOT / "build" / "bench") -> Iterator[World]:
+    """A world of its own with so many orders, on a server in this folder; it is dropped in the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with embedded.start(folder / "postgres") as server:
+        template = f"bench_{orders}_{_state()}"
+        own = f"run_{os.getpid()}"
+        asyncio.run(_prepare(server.url, template, orders))
+        asyncio.run(_admin(server.url, f"create database {own} template {template} strategy file_copy"))
+        try:
+            yield asyncio.run(_world(with_database(server.url, own)))
+        finally:
+            asyncio.run(_admin(server.url, f"drop database if exists {own} with (force)"))
+
+
+def _state() -> str:
+    """What stands for the files that decide what is in a world."""
+    paths = [*(ROOT / "sql" / "migrations").glob("*.sql"), *(ROOT / "service" / "demo").glob("*.py"), Path(__file__)]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(paths))).hexdigest()[:12]
+
+
+async def _admin(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _prepare(url: str, template: str, orders: int) -> None:
+    """Make the template where it isn't there, and forget those of other states."""
+    connection = await asyncpg.connect(url)
+    try:
+        there = [row[0] for row in await connection.fetch("select datname from pg_database where datname ~ '^bench_'")]
+        if template not in there:
+            for name in there:
+                if name == "bench_new" or not name.endswith(_state()):
+                    await connection.execute(f"drop database {name} with (force)")
+            await connection.execute("create database bench_new")
+            await asyncio.to_thread(_seed, with_database(url, "bench_new"), orders)
+            await _admin(with_database(url, "bench_new"), *_ADDED)
+            await connection.execute(f"alter database bench_new rename to {template}")
+    finally:
+        await connection.close()
+
+
+def _seed(url: str, orders: int) -> None:
+    environment = {"DATABASE_URL": url, "REPRISE_SECRET_KEYS": KEYS}
+    amounts = ("--orders", str(orders), "--customers", str(orders // 10), "--subscriptions", str(orders // 20))
+    for command in (("migrate",), ("seed", *amounts)):
+        done = reprise(*command, **environment)
+        assert done.code == 0, done.err
+
+
+_ADDED = (
+    f"""
+    insert into carts (store_id, id, session, currency_code, created_at, updated_at)
+    select {STORE}, 'guest-' || n, 'a-session-of-the-benchmark-' || n, 'EUR', '2026-01-01', '2026-01-01'
+    from generate_series(1, {CARTS}) as n
+    """,
+    f"""
+    insert into carts (store_id, id, session, customer_id, currency_code, created_at, updated_at)
+    select {STORE}, 'cart-' || id, 'session-of-the-customer-' || id, id, 'EUR', '2026-01-01', '2026-01-01'
+    from customers where store_id = {STORE}
+    on conflict do nothing
+    """,
+    "vacuum (analyze)",
+)
+
+_SOLD = f"""
+    select skus.id, skus.code from skus
+    where
+        store_id = {STORE} and options = '[]' and min_quantity = 1 and max_quantity is null and reorderable
+        and disabled_at is null and deleted_at is null and not do_not_ship
+        and exists (
+            select from prices
+            where
+                prices.store_id = {STORE} and prices.sku_id = skus.id and prices.currency_code = 'EUR'
+                and customer_group_id is null and expires_at is null and min_quantity = 1
+        )
+"""
+
+
+async def _world(url: str) -> World:
+    connection = await asyncpg.connect(url)
+    try:
+        postmaster = parent(await connection.fetchval("select pg_backend_pid()"))
+        version = "Postgres " + await connection.fetchval("show server_version")
+        many = await connection.fetchval(
+            f"""
+            select customer_id from orders where store_id = {STORE} and customer_id is not null
+            group by customer_id having count(*) >= 25 order by count(*), customer_id limit 1
+            """
+        )
+        offset = (DEEP_PAGE - 1) * DEEP_SIZE - 1
+        deep = await connection.fetchval(
+            f"select id from orders where store_id = {STORE} order by id offset {offset} limit 1"
+        )
+        reorders = await connection.fetch(
+            f"""
+            with sold as ({_SOLD})
+            select min(orders.id) from orders
+            inner join customers on customers.store_id = {STORE} and orders.customer_id = customers.id
+            where
+                orders.store_id = {STORE} and orders.placed_at is not null and customers.customer_group_id is null
+                and orders.currency_code = 'EUR'
+                and 3 = (
+                    select count(distinct line_items.sku_id) filter (where sold.id is not null and item_type = 'skus')
+                    from line_items left join sold on line_items.sku_id = sold.id
+                    where line_items.store_id = {STORE} and line_items.order_id = orders.id having count(*) = 3
+                )
+            group by orders.customer_id order by 1 limit 5000
+            """
+        )
+        middle = await connection.fetchval(
+            f"""
+            select id from orders
+            where
+                store_id = {STORE} and status = 'approved'
+                and 3 = (
+                    select count(*) from line_items where store_id = {STORE} and line_items.order_id = orders.id
+                )
+            order by id desc offset 5 limit 1
+            """
+        )
+        carts = await connection.fetch(f"select id from carts where store_id = {STORE} and id ~ '^guest-' order by id")
+        skus = await connection.fetch(f"{_SOLD} order by code limit 8")
+        subscriptions = await connection.fetch(
+            f"select id, source_order_id from order_subscriptions where store_id = {STORE} and status = 'active'"
+        )
+    finally:
+        await connection.close()
+    return World(
+        url=url,
+        postmaster=postmaster,
+        order=middle,
+        customer=many,
+        reorders=[row[0] for row in reorders],
+        carts=[row[0] for row in carts],
+        skus=[row[1] for row in skus],
+        subscriptions=[(row[0], row[1]) for row in subscriptions],
+        deep=deep,
+        version=version,
+    )
