@@ -83,8 +83,9 @@ _resources: list[Route] = [
     _any("/api/{type}/{id}/{relationship}", reading.related),
 ]
 
+resources = _Resources(_resources)
+
 routes: list[BaseRoute] = [
-    _Resources(_resources),
     *health.routes,
     *metrics.routes,
     *ecwid.routes,

@@ -1,8 +1,8 @@
 """Rows become the text of documents: one straight-line function per selection, compiled once from its Schemas.
 
-A row is positional: first the columns of `layout(selection)`, then one slot per included relationship. It holds the JSON
-text of the related row (or None), or of a list of related rows; these are arrays of the same form. Reading by position
-is what makes this fast; `layout` is the one place that knows the positions, the SQL compiler follows it.
+A row is positional: first the columns of `layout(selection)`, then one slot per included relationship. It holds the
+JSON text of the related row (or None), or of a list of related rows; these are arrays of the same form. Reading by
+position is what makes this fast; `layout` is the one place that knows the positions, the SQL compiler follows it.
 """
 
 from __future__ import annotations

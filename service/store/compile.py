@@ -9,7 +9,7 @@ every level by the path to their owner and the conditions that each Schema decla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -51,20 +51,28 @@ class Values:
 
     def of(self, binds: Sequence[Any]) -> list[Any]:
         """The values of these binds."""
-        return [self._of(bind) if isinstance(bind, Later | Given) else bind for bind in binds]
+        found: list[Any] = []
+        for bind in binds:
+            if type(bind) is Given:
+                found.append(self.given[bind.place])
+            elif bind is Later.STORE:
+                found.append(self.viewer.store_id)
+            else:
+                found.append(self._later(bind) if type(bind) is Later else bind)
+        return found
 
-    def _of(self, bind: Later | Given) -> Any:
-        return self.given[bind.place] if isinstance(bind, Given) else _LATER[bind](self)
-
-
-_LATER: Mapping[Later, Callable[[Values], Any]] = {
-    Later.STORE: lambda values: values.viewer.store_id,
-    Later.OWNER: lambda values: values.viewer.owner and values.viewer.owner.id,
-    Later.NOW: lambda values: clock.now(values.viewer),
-    Later.ID: lambda values: values.id,
-    Later.LIMIT: lambda values: values.limit,
-    Later.OFFSET: lambda values: values.offset,
-}
+    def _later(self, bind: Later) -> Any:
+        match bind:
+            case Later.ID:
+                return self.id
+            case Later.OWNER:
+                return self.viewer.owner and self.viewer.owner.id
+            case Later.NOW:
+                return clock.now(self.viewer)
+            case Later.LIMIT:
+                return self.limit
+            case _:
+                return self.offset if bind is Later.OFFSET else self.viewer.store_id
 
 
 class Statement:

@@ -76,7 +76,7 @@ class Document(Response):
         self.body = orjson.dumps(content)
         about = [_TYPES.get(media) or (b"content-type", media.content_type.encode()), *_ABOUT]
         about.append((b"content-length", b"%d" % len(self.body)))
-        if around is not None and (pages := _pages(around)):
+        if around is not None and "first" in around and (pages := _pages(around)):
             about.append((b"link", pages.encode("latin-1")))
         if version is not None:
             about.append((b"etag", entity_tag(version, self.body).encode()))

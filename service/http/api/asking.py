@@ -29,8 +29,10 @@ from service.jsonapi.negotiation import check_accept, check_content_type
 from service.jsonapi.pagination import PROFILE
 from service.jsonapi.query import Parameters, Query, Selection, Shape, parameters, parse
 from service.jsonapi.unknown import no_relationship, no_type
-from service.principal import Principal
+from service.principal import Principal, Store
 from service.resources import RESOURCES, Entry, visible_to
+from service.rules.calendar_tokens import CalendarKeys
+from service.rules.repeat_links import LinkKeys
 from service.store.read import Within
 
 
@@ -218,14 +220,21 @@ def _wants_cursors(request: Request) -> bool:
 def rendering_of(request: Request, principal: Principal) -> Rendering:
     """What the documents of a request depend on besides their rows. Ends the request's step `parse`."""
     exchange_of(request).timing.mark("parse")
-    store = principal.store
+    service = service_of(request)
+    lasting = _lasting(principal.store, urls.origin(request), service.link_keys, service.calendar_keys)
+    return lasting if lasting.at is not None else lasting._replace(at=clock.now())
+
+
+@lru_cache(maxsize=512)
+def _lasting(store: Store, origin: str, link_keys: LinkKeys, calendar_keys: CalendarKeys) -> Rendering:
+    """What documents of a store depend on for longer than a request; all but the instant, unless its clock stands."""
     return Rendering(
-        urls.api(request),
+        f"{origin}/api",
         store.mode,
         store.locale,
-        clock.now(store),
-        repeat_urls.of(request, store),
-        calendars.url_of(request, store),
+        store.frozen_at,
+        repeat_urls.of(link_keys, store, origin),
+        calendars.url_of(calendar_keys, store, origin),
     )
 
 
