@@ -46,7 +46,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test coverage matrix contract chaos year bench bench-quick bench-peers bench-copies wrk browser proxies screenshots verify $(CHECKS) format \
+.PHONY: help run test coverage matrix contract chaos year walk bench bench-quick bench-peers bench-copies plans wrk browser proxies screenshots verify $(CHECKS) format \
 	new generated openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -80,6 +80,9 @@ chaos: $(VENV)/dev.stamp ## kill workers and Postgres while 5 000 subscriptions 
 year: $(VENV)/dev.stamp ## live a year of 1 000 subscriptions on test clocks beside a simulation (ARGS="--seed 2")
 	@$(BIN)/python -m tests.chaos.year $(ARGS)
 
+walk: $(VENV)/dev.stamp ## say every verb in every order for minutes, beside a plain model of all statuses (ARGS="--hypothesis-seed 2")
+	@$(BIN)/python -m pytest --numprocesses 0 tests/walk --hypothesis-profile long $(ARGS)
+
 bench: $(VENV)/dev.stamp wrk bench-peers ## measure requests beside the least that can be done and beside other frameworks (ARGS="--only reorder")
 	@$(BIN)/python -m tests.bench $(ARGS)
 
@@ -90,6 +93,9 @@ bench-peers: $(BENCH)/fastapi_jsonapi.stamp $(BENCH)/django_jsonapi.stamp $(BENC
 
 bench-copies: $(VENV)/dev.stamp ## copy 100 000 due subscriptions, beside the same statements in pgbench
 	@$(BIN)/python -m tests.bench.copies $(ARGS)
+
+plans: $(VENV)/dev.stamp ## count the pages of Postgres that each hot operation touches, in small and large stores
+	@$(BIN)/python -m tests.bench.plans $(ARGS)
 
 wrk: ## install the wrk that makes the load of the measurements (Debian, Ubuntu); elsewhere it says what to install
 	@command -v wrk > /dev/null \

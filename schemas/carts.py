@@ -14,12 +14,12 @@ from schemas.kinds import (
     Enum,
     Integer,
     JsonObject,
+    Picture,
     Rate,
     Standard,
     Text,
     Timestamp,
     TotalWithTaxes,
-    Url,
 )
 from schemas.relationships import ToMany, ToOne
 
@@ -103,7 +103,7 @@ class CartItem(Standard):
 
     sku_code = Text(write=Write.CREATE, required=True, filter=True, sort=True, harmless=True)
     name = Text(nullable=False, filter=True, sort=True, harmless=True, doc="The sku's name.")
-    image_url = Url(harmless=True)
+    image_url = Picture(harmless=True)
     options = JsonObject(
         write=Write.CREATE, nullable=False, personal=Personal.WORDS, doc="What was chosen: option name to value."
     )

@@ -17,12 +17,12 @@ from schemas.kinds import (
     Float,
     Integer,
     JsonList,
+    Picture,
     Rate,
     Standard,
     Text,
     TextList,
     Timestamp,
-    Url,
 )
 from schemas.relationships import Through, ToMany, ToOne
 from schemas.tagging import Tagged
@@ -71,7 +71,7 @@ class Sku(Standard, Tagged):
     )
     name = Text(write=Write.BOTH, required=True, filter=True, sort=True, harmless=True)
     description = Text(write=Write.BOTH, harmless=True)
-    image_url = Url(write=Write.BOTH, harmless=True)
+    image_url = Picture(write=Write.BOTH, harmless=True)
     options = JsonList(
         write=Write.BOTH,
         nullable=False,

@@ -16,6 +16,7 @@ from schemas.kinds import (
     JsonObject,
     LocaleCode,
     Number,
+    Picture,
     Rate,
     Standard,
     Text,
@@ -255,7 +256,7 @@ class LineItem(Standard):
         harmless=True,
         doc="The name it was bought under.",
     )
-    image_url = Url(write=Write.BOTH, guarded=True, harmless=True)
+    image_url = Picture(write=Write.BOTH, guarded=True, harmless=True)
     position = Integer(nullable=False, doc="Its place among the lines of the order.")
     options = JsonObject(
         write=Write.BOTH, nullable=False, personal=Personal.WORDS, doc="What was chosen: option name to value."

@@ -52,7 +52,7 @@ read the same attributes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from service.texts import Phrase
@@ -66,7 +66,8 @@ class ApiError(Exception):
 
     `detail` says what is wrong in words: a template with `{name}` where one of the further keywords stands, which make
     it a `Phrase`. At most one of `pointer` (RFC 6901, into the request document), `parameter` (the exact query
-    parameter) and `header` says where.
+    parameter) and `header` says where. What knows of no document names `fields` instead: `locate` turns the first of
+    them that was sent into a pointer, with `within` behind it (`/0/quantity`).
     `suggestion` is the valid name that an unknown one is nearest to; it is told in the answer's `meta` too.
     `meta` and response `headers` are optional; `type_link` is the URI of the kind of problem where a profile has one.
     `profile` is the URI of the profile that the request was read by when the problem was found, which is then applied
@@ -84,6 +85,8 @@ class ApiError(Exception):
         pointer: str | None = None,
         parameter: str | None = None,
         header: str | None = None,
+        fields: Sequence[str] = (),
+        within: str = "",
         meta: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         type_link: str | None = None,
@@ -94,6 +97,7 @@ class ApiError(Exception):
         super().__init__(str(self.detail))
         where = (("pointer", pointer), ("parameter", parameter), ("header", header))
         self.source = {key: value for key, value in where if value is not None}
+        self.fields, self.within = fields, within
         self.suggestion = suggestion
         self.meta = meta if suggestion is None else {**(meta or {}), "suggestion": suggestion}
         self.headers = dict(headers or {})
@@ -109,6 +113,12 @@ class ApiError(Exception):
     def problems(self) -> Sequence[ApiError]:
         """The single problems; for one problem itself."""
         return (self,)
+
+    def locate(self, pointer: Callable[..., str]) -> None:
+        """Say where the fields are that the problems name: `pointer` knows it of the first of them that was sent."""
+        for problem in self.problems:
+            if problem.fields and not problem.source:
+                problem.source = {"pointer": pointer(*problem.fields) + problem.within}
 
 
 class InvalidDocument(ApiError):

@@ -36,6 +36,8 @@ from tests.support import Access, Grant, make_store, with_database
 
 # How long a generated example takes says more about the machine than about us.
 hypothesis.register_profile("reprise", deadline=None)
+# The walks through the verbs go on for longer: make walk.
+hypothesis.register_profile("long", deadline=None)
 hypothesis.load_profile("reprise")
 
 TEMPLATE = "reprise_template"

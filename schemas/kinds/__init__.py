@@ -23,11 +23,13 @@ from schemas.kinds.texts import (
     Identifier,
     LocaleCode,
     Pattern,
+    Picture,
     Text,
     TextList,
     TimeZone,
     Url,
     clean_text,
+    located,
 )
 from schemas.kinds.times import EARLIEST, Timestamp, parse_timestamp, render_timestamp
 
@@ -53,6 +55,7 @@ __all__ = [
     "LocaleCode",
     "Number",
     "Pattern",
+    "Picture",
     "Rate",
     "ResourceMeta",
     "Standard",
@@ -67,6 +70,7 @@ __all__ = [
     "clean_text",
     "due",
     "format_amount",
+    "located",
     "minor_units",
     "parse_timestamp",
     "render_timestamp",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from zoneinfo import available_timezones
 
 from babel import Locale, UnknownLocaleError
@@ -14,6 +14,7 @@ from marshmallow import ValidationError
 
 from schemas.fields import HARMLESS, Mark, Personal
 from schemas.kinds.kind import Kind
+from schemas.resource import Resource
 from service.texts import Either, Phrase
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -155,6 +156,24 @@ class Url(Pattern):
     pattern = r"https?://[^\s/?#]+[^\s]*"
     words = "must be an absolute http or https URL"
     json_type: ClassVar[Mapping[str, Any]] = {"type": "string", "format": "uri"}
+
+
+def located(url: str, base: str) -> str:
+    """The URL of a picture: that of one of the service's own, kept as its path, is below the URL of the service.
+
+    `base` is the URL of the API, which is below it too.
+    """
+    return f"{base.removesuffix('/api')}{url}" if url.startswith("/") else url
+
+
+class Picture(Url):
+    """The URL of a picture. The service's own pictures are kept as their paths; clients send and see absolute URLs."""
+
+    compiled = "None if {0} is None else located({0}, rendering.base)"
+    names: ClassVar[Mapping[str, Any]] = {"located": located}
+
+    def _serialize(self, value: str | None, *_: Any, **__: Any) -> str | None:
+        return None if value is None else located(value, cast("Resource", self.parent).rendering.base)
 
 
 @cache

@@ -136,6 +136,7 @@ def _products(sheet: Sheet) -> _Products:
             opened,
             "TSHIRT-BLUE",
             "Blue T-Shirt",
+            picture=("blue", "shirt"),
             number=42,
             price=1995,
             previous=1795,
@@ -144,18 +145,53 @@ def _products(sheet: Sheet) -> _Products:
             description="A plain shirt of organic cotton.",
         ),
         mug=sheet.product(
-            opened, "MUG-COTTON", "Cotton Mug", number=13, price=895, previous=995, changed_at=changed, stock=80
+            opened,
+            "MUG-COTTON",
+            "Cotton Mug",
+            picture=("cream", "mug"),
+            number=13,
+            price=895,
+            previous=995,
+            changed_at=changed,
+            stock=80,
         ),
         discontinued=sheet.product(
-            opened, "MUG-OLD", "Discontinued Mug", number=7, price=795, disabled_at=changed, stock=0
+            opened,
+            "MUG-OLD",
+            "Discontinued Mug",
+            picture=("grey", "mug"),
+            number=7,
+            price=795,
+            disabled_at=changed,
+            stock=0,
         ),
-        tote=sheet.product(opened, "TOTE-CANVAS", "Canvas Tote Bag", number=21, price=1250, stock=40),
+        tote=sheet.product(
+            opened, "TOTE-CANVAS", "Canvas Tote Bag", picture=("plain", "bag"), number=21, price=1250, stock=40
+        ),
         beans=sheet.product(
-            opened, "BEANS-1KG", "Coffee Beans 1 kg", number=31, price=1890, stock=500, tax_rate="0.09"
+            opened,
+            "BEANS-1KG",
+            "Coffee Beans 1 kg",
+            picture=("brown", "coffee"),
+            number=31,
+            price=1890,
+            stock=500,
+            tax_rate="0.09",
         ),
-        filters=sheet.product(opened, "FILTERS-100", "Coffee Filters, 100 pieces", number=32, price=350),
-        lamp=sheet.product(opened, "LAMP-DESK", "Desk Lamp", number=55, price=4900, stock=0),
-        poster=sheet.product(opened, "POSTER-MAP", "Map Poster", number=60, price=1500, stock=15, max_quantity=5),
+        filters=sheet.product(
+            opened, "FILTERS-100", "Coffee Filters, 100 pieces", picture=("white", "filters"), number=32, price=350
+        ),
+        lamp=sheet.product(opened, "LAMP-DESK", "Desk Lamp", picture=("black", "lamp"), number=55, price=4900, stock=0),
+        poster=sheet.product(
+            opened,
+            "POSTER-MAP",
+            "Map Poster",
+            picture=("green", "poster"),
+            number=60,
+            price=1500,
+            stock=15,
+            max_quantity=5,
+        ),
     )
 
 
@@ -252,6 +288,7 @@ def _cart(sheet: Sheet, sam: Person, product: Product) -> None:
         sku_id=product.id,
         sku_code=product.code,
         name=product.name,
+        image_url=product.image_url,
         quantity=1,
         currency_code=sheet.currency_code,
         unit_amount_cents=product.price,

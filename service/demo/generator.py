@@ -112,7 +112,7 @@ def _product(sheet: Sheet, random: Random, index: int, fittings: Fittings) -> Pr
     if kind == "Shirt":
         columns["options"] = orjson.dumps([{"name": "Size", "required": True, "values": list(_SIZES)}]).decode()
         columns["chosen"] = {"Size": random.choice(_SIZES)}
-    product = sheet.product(made_at, f"{kind[:4].upper()}-{index + 1:05}", name, **columns)
+    product = sheet.product(made_at, f"{kind[:4].upper()}-{index + 1:05}", name, picture=(look, kind), **columns)
     if index % 10 == 4:
         sheet.add(
             "prices",

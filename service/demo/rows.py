@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from service.demo import pictures
 from service.rules.order_codes import order_code
 from service.rules.totals import line_totals, totals
 
@@ -63,6 +64,7 @@ class Product(NamedTuple):
     previous: int
     changed_at: datetime
     options: str = "{}"
+    image_url: str | None = None
 
     def price_at(self, at: datetime) -> int:
         """The unit price of an instant, in minor units."""
@@ -161,16 +163,19 @@ class Sheet:
         number: int | None = None,
         chosen: Mapping[str, str] | None = None,
         tax_rate: str = "0.21",
+        picture: tuple[str, str] | None = None,
         **columns: Any,
     ) -> Product:
         """Add a sku made at an instant with its prices.
 
         It cost `previous` until `changed_at`, and costs `price` since (None: no longer sold). Without `stock` there
-        is always some. `chosen` are the options with which it is ordered here.
+        is always some. `chosen` are the options with which it is ordered here. `picture` is
+        the look and the thing that its picture shows.
         """
         since = changed_at or at
         number = self.number("skus", number)
-        columns = {"disabled_at": None, "deleted_at": None} | columns
+        image_url = None if picture is None else pictures.path(*picture)
+        columns = {"disabled_at": None, "deleted_at": None, "image_url": image_url} | columns
         id_ = self.add("skus", at, number=number, code=code, name=name, tax_rate=Decimal(tax_rate), **columns)
         price_columns = {"sku_id": id_, "currency_code": self.currency_code}
         before = previous if previous is not None else price
@@ -183,7 +188,7 @@ class Sheet:
         if stock is not None:
             self.add("stock_items", at, sku_id=id_, quantity=stock)
         options = orjson.dumps(dict(chosen or {})).decode()
-        return Product(id_, code, name, Decimal(tax_rate), price or before, before, since, options)
+        return Product(id_, code, name, Decimal(tax_rate), price or before, before, since, options, image_url)
 
     def person(
         self,
@@ -282,6 +287,7 @@ class Sheet:
                 sku_id=line.product.id,
                 sku_code=line.product.code,
                 name=line.product.name,
+                image_url=line.product.image_url,
                 options=line.product.options,
                 quantity=line.quantity,
                 currency_code=self.currency_code,

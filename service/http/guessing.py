@@ -53,6 +53,21 @@ class _Guess:
     whose: str
 
 
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """What somebody may guess at: who the customer of a repeat link is, and a coupon of the cart or order of an id."""
+
+    factor: bool = False
+    coupon: bool = False
+    id: str | None = None
+
+
+def tries_of(draft: Draft) -> Tries:
+    """What may be guessed at in a draft."""
+    coupon = draft.attributes.get("coupon_code") is not None and draft.resource.type_ in ("carts", "orders")
+    return Tries(draft.triggers.get(checkout.FACTOR) is not None, coupon, draft.id)
+
+
 @asynccontextmanager
 async def limited(request: Request) -> AsyncIterator[None]:
     """Around whatever opens a link: counts the attempt when that raises Gone.
@@ -67,12 +82,12 @@ async def limited(request: Request) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def guarded(request: Request, principal: Principal, *drafts: Draft) -> AsyncIterator[None]:
-    """Around whatever writes drafts in which something may be guessed: WrongGuess counts, everything else doesn't.
+async def guarded(request: Request, principal: Principal, *tries: Tries) -> AsyncIterator[None]:
+    """Around whatever writes that in which something may be guessed: WrongGuess counts, everything else doesn't.
 
     Raises TooManyRequests, with Retry-After and before anything is looked at, for a guess that comes too early.
     """
-    found = [guess for draft in drafts for guess in await _guesses(request, principal, draft)]
+    found = [guess for one in tries for guess in await _guesses(request, principal, one)]
     counted: list[tuple[_Guess, Window]] = []
     database = service_of(request).database
     try:
@@ -91,20 +106,20 @@ async def guarded(request: Request, principal: Principal, *drafts: Draft) -> Asy
         await _take_back(request, counted)
 
 
-async def _guesses(request: Request, principal: Principal, draft: Draft) -> list[_Guess]:
-    """What a draft may guess at. Integrations know what they send, but for coupons that their shoppers type."""
+async def _guesses(request: Request, principal: Principal, tries: Tries) -> list[_Guess]:
+    """What is guessed at, and by whom. Integrations know what they send, but for coupons that their shoppers type."""
     store, network = principal.store, limits.network(request)
     found: list[_Guess] = []
-    if draft.triggers.get(checkout.FACTOR) is not None and principal.cart_id is not None:
+    if tries.factor and principal.cart_id is not None:
         async with service_of(request).database.connection() as connection:
             link_id = await checkout.link_of(connection, store, principal.cart_id)
         if link_id is not None:
             key = f"wrong_factors/{link_id}/{network}"
             found.append(_Guess(store.id, FACTORS, key, FACTORS_OF_LINK, link_id))
-    if draft.attributes.get("coupon_code") is not None and draft.resource.type_ in ("carts", "orders"):
+    if tries.coupon:
         integration = principal.owner is None
         ceiling = RateLimitItemPerMinute(COUPONS_OF_NETWORK * (10 if integration else 1), 10, namespace="wrong_coupons")
-        who = f"cart:{draft.id}" if integration and draft.id is not None else limits.who(request, principal)
+        who = f"cart:{tries.id}" if integration and tries.id is not None else limits.who(request, principal)
         found.append(_Guess(store.id, COUPONS, f"wrong_coupons/{who}", ceiling, network))
     return found
 

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.http.api import atomic, forecasts, reading, reorder_previews, repeat_links, writing
 from service.http.facades import ecwid, wemasy
-from service.http.pages import api_reference, calendars, demo_checkout, docs, repeat_page
+from service.http.pages import api_reference, calendars, demo_checkout, demo_pictures, docs, repeat_page
 from service.http.watch import health, metrics
 from service.resources import RESOURCES
 
@@ -93,6 +93,7 @@ routes: list[BaseRoute] = [
     *repeat_page.routes,
     *repeat_links.routes,
     *demo_checkout.routes,
+    *demo_pictures.routes,
     *api_reference.routes,
     *calendars.routes,
     *docs.routes,

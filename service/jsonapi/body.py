@@ -8,7 +8,8 @@ first wrong type, so the envelope is checked here and the Schema's fields are as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -64,7 +65,7 @@ class Draft:
     `attributes` and `triggers` hold Python values by name, `relationships` ids by name, `echoes` what can't be set but
     may be repeated. `chosen` says that the client chose the id of a new resource. `number` is the running number set
     aside for a new resource of a type that has one, `locale` the language of texts that are made for the client (None:
-    the store's), `rendering` how it sees resources.
+    the store's), `rendering` how it sees resources. `alone` says that it was sent to the URL of its one relationship.
     """
 
     resource: type[Resource]
@@ -77,6 +78,7 @@ class Draft:
     number: int | None = None
     locale: str | None = None
     rendering: Rendering | None = None
+    alone: bool = False
 
     def related(self, name: str) -> str | None:
         """The id that a to-one relationship was sent with, or None."""
@@ -84,13 +86,27 @@ class Draft:
         return id_ if isinstance(id_, str) else None
 
     def pointer(self, *names: str) -> str:
-        """Where in the document the first of these fields that was sent is; the resource object when none was."""
-        for name in names:
+        """Where in the document the first of these fields that was sent is; the resource object when none was.
+
+        A document that holds one relationship `alone` has its linkage there.
+        """
+        for name in names if not self.alone else ():
             if name in self.attributes or name in self.triggers:
                 return f"/data/attributes/{escape(name)}"
             if name in self.relationships:
                 return f"/data/relationships/{escape(name)}/data"
         return "/data"
+
+
+@contextmanager
+def located(draft: Draft | None) -> Iterator[None]:
+    """Say of problems where in the document of a draft the fields are that they name."""
+    try:
+        yield
+    except ApiError as error:
+        if draft is not None:
+            error.locate(draft.pointer)
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,18 +287,37 @@ def _attributes(
             try:
                 kept[name] = declared.deserialize(value)
             except ValidationError as error:
-                kind = "blank" if value is None else "invalid"
-                problems += [
-                    Invalid(
-                        "{name} - {message}", name=name, message=Phrase(said), pointer=pointer, meta={"error": kind}
-                    )
-                    for said in error.messages
-                ]
+                problems += _unreadable(name, value, error, pointer=pointer)
         elif declared.trigger or not reading.may_repeat(declared):
             problems.append(read_only(name, pointer))
         else:
             echoes.append(Echo(name, value, pointer))
     return attributes, triggers
+
+
+def columns(resource: type[Resource], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of values of attributes that were typed into a form, each as its kind reads it.
+
+    Raises Invalid, all problems at once, which name their attributes.
+    """
+    problems: list[ApiError] = []
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        try:
+            found[resource.attributes[name].column] = _fields(resource)[name].deserialize(value)
+        except ValidationError as error:
+            problems += _unreadable(name, value, error, fields=(name,))
+    raise_all(problems)
+    return found
+
+
+def _unreadable(name: str, value: Any, error: ValidationError, **where: Any) -> list[ApiError]:
+    """The problems of a value that its kind can't read."""
+    kind = "blank" if value is None else "invalid"
+    return [
+        Invalid("{name} - {message}", name=name, message=Phrase(said), meta={"error": kind}, **where)
+        for said in error.messages
+    ]
 
 
 def read_only(name: str, pointer: str) -> ReadOnly:

@@ -20,6 +20,7 @@ from service.rules.schedule import (
     Advance,
     Entry,
     Standing,
+    coming,
     dates,
     entry_of,
     move_next,
@@ -100,7 +101,12 @@ def reschedule(standing: Standing, edit: Edit, now: datetime) -> Rescheduled:
     if edit.next_run_at is not None:
         after = move_over(after, edit.next_run_at) if edit.idle else move_next(after, edit.next_run_at)
     step = plan(after, now, ledger)
-    lost = [ledger[index] for index in step.gone if _is_moved(ledger[index])]
+    comes = coming(after, max(ledger, default=0))
+    lost = [
+        entry
+        for index, entry in sorted(ledger.items())
+        if index >= first and entry.status == "planned" and _is_moved(entry) and index not in comes
+    ]
     if lost:
         raise Conflicting(lost)
     return Rescheduled(after, step)
@@ -111,9 +117,8 @@ def _come_up(standing: Standing, edit: Edit, now: datetime) -> list[Entry]:
     found: list[Entry] = []
     if edit.runs_left is not None and edit.runs_left <= 0:
         return found
-    ends = [at for at in (edit.expires_at, None if standing.ended else standing.expires_at) if at is not None]
     for entry in dates(standing):
-        if entry.scheduled_at > now or any(entry.scheduled_at >= end for end in ends):
+        if entry.scheduled_at > now or (edit.expires_at is not None and entry.scheduled_at >= edit.expires_at):
             break
         found.append(_left_out(entry, standing))
     return found
@@ -127,7 +132,8 @@ def _left_out(entry: Entry, standing: Standing) -> Entry:
         return replace(entry, status="skipped", reason="parked")
     if standing.paused_until is not None and entry.scheduled_at < standing.paused_until:
         return replace(entry, status="skipped", reason="paused")
-    if standing.ended:
+    over = standing.expires_at is not None and entry.scheduled_at >= standing.expires_at
+    if standing.ended or over:
         return replace(entry, status="skipped", reason="ended")
     return entry
 
@@ -135,8 +141,10 @@ def _left_out(entry: Entry, standing: Standing) -> Entry:
 def _calendar(standing: Standing, edit: Edit, first: int, last: Entry | None, now: datetime) -> Calendar:
     """The calendar as it is wanted, so counted that occurrence `first` is later than now and than the last one."""
     calendar = standing.calendar
-    # Until something has run, the source order is what ran last: at the anchor, unless that is still to come.
-    at_anchor = None if edit.begins or first <= calendar.anchor_index else calendar.anchor_at
+    # Until something has run, the source order is what ran last: at the anchor, unless that is still to come. A phase
+    # follows what ran.
+    to_come = first <= calendar.anchor_index and calendar.phase_on is None
+    at_anchor = None if edit.begins or to_come else calendar.anchor_at
     last_at = at_anchor if last is None else last.nominal_at
     behind = [last_at, None if last is None else last.scheduled_at]
     after = max([now, *(at for at in behind if at is not None)])

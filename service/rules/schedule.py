@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import count, islice, takewhile
+from itertools import count, takewhile
 from typing import Final, Literal
 
 from service.rules.recurrence import Calendar, Date
@@ -118,13 +118,7 @@ def plan(
     `ledger` are the rows as they are written, when the standing's differ from them.
     """
     written = standing.entries if ledger is None else ledger
-    furthest = max(written, default=0)
-    reached: dict[int, Entry] = {}
-    # A pause is not noted before its time: it may be ended early.
-    for entry, _ in zip(_walk(standing), upcoming(standing), strict=False):
-        if len(reached) >= horizon and entry.index > furthest:
-            break
-        reached[entry.index] = entry
+    reached = coming(standing, max(written, default=0), horizon=horizon)
     ahead = {**standing.entries, **reached}
     unwritten = [entry for index, entry in sorted(ahead.items()) if written.get(index) != entry]
     beyond = [
@@ -132,7 +126,7 @@ def plan(
         for index, entry in written.items()
         if index >= standing.next_index
         and entry.status == "planned"
-        and entry.scheduled_at > now
+        and (entry.scheduled_at > now or index not in standing.entries)
         and index not in reached
     ]
     next_run = next(_runs(standing), None)
@@ -144,6 +138,17 @@ def plan(
     )
 
 
+def coming(standing: Standing, furthest: int, *, horizon: int = HORIZON) -> dict[int, Entry]:
+    """The occurrences up to an index that come up before the end, and so many at least, by their indexes."""
+    found: dict[int, Entry] = {}
+    # A pause is not noted before its time: it may be ended early.
+    for entry, _ in zip(_walk(standing), upcoming(standing), strict=False):
+        if len(found) >= horizon and entry.index > furthest:
+            break
+        found[entry.index] = entry
+    return found
+
+
 def skip_next(standing: Standing) -> Standing:
     """The same with its next run left out; as it is when there is none."""
     following = next(_runs(standing), None)
@@ -152,13 +157,10 @@ def skip_next(standing: Standing) -> Standing:
 
 def move_next(standing: Standing, to: datetime) -> Standing:
     """The same with its next run moved. Raises NotMovable when it can't be moved there."""
-    following, after = (*islice(_runs(standing), 2), None, None)[:2]
+    following = next(_runs(standing), None)
     if following is None:
         raise NotMovable(Phrase("the subscription has no next run"))
-    if after is not None and to >= after.scheduled_at:
-        raise NotMovable(Phrase("must be before the run after it"))
-    check_within(standing, to)
-    return _with(standing, replace(following, scheduled_at=to, reason="moved"))
+    return move(standing, following.index, to)
 
 
 def move_over(standing: Standing, to: datetime) -> Standing:
@@ -174,9 +176,7 @@ def move_over(standing: Standing, to: datetime) -> Standing:
         raise NotMovable(Phrase("the subscription has no next run"))
     for entry in before:
         standing = _with(standing, replace(entry, status="skipped", reason="passed_over"))
-    if following.scheduled_at == to:
-        return standing
-    return _with(standing, replace(following, scheduled_at=to, reason="moved"))
+    return standing if following.scheduled_at == to else move(standing, following.index, to)
 
 
 def move(standing: Standing, index: int, to: datetime) -> Standing:

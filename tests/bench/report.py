@@ -89,11 +89,16 @@ def show(report: Report, out: Console) -> None:
 
 def write(report: Report, page: Path) -> None:
     """Write a run into a page, between its marks. Raises ValueError for a page without them."""
+    insert(page, markdown(report))
+
+
+def insert(page: Path, measured: str) -> None:
+    """Put what was measured between the marks of a page. Raises ValueError for a page without them."""
     text = page.read_text()
     if BEGIN not in text or END not in text:
         raise ValueError(f"{page} has no {BEGIN} and {END}.")
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    page.write_text(f"{before}{BEGIN}\n\n{markdown(report)}\n{END}{after}")
+    page.write_text(f"{before}{BEGIN}\n\n{measured}\n{END}{after}")
 
 
 def markdown(report: Report) -> str:
@@ -101,7 +106,7 @@ def markdown(report: Report) -> str:
     how = f"the median of {report.rounds} rounds of {report.seconds} seconds each"
     lines = [
         f"Measured on {datetime.now(UTC):%d %B %Y}: {machine()}; {report.postgres}.",
-        f"A store of {_spaced(report.orders)} orders; {how}.",
+        f"A store of {spaced(report.orders)} orders; {how}.",
         "",
         "Ratio of the floor's processor time to the server's own, Postgres included (1 is as cheap as the floor):",
         "",
@@ -151,7 +156,8 @@ def _memory(report: Report, name: str) -> str:
     return f"{report.memory[name]:.0f}" if name in report.memory else ""
 
 
-def _spaced(number: int) -> str:
+def spaced(number: int) -> str:
+    """A whole number with spaces between its thousands."""
     return f"{number:,}".replace(",", " ")
 
 

@@ -228,15 +228,14 @@ class Plain:
         """What has come up by now is settled, or overdue; gives the last of what isn't to come any more."""
         self.now = now
         index = self.next
-        stops = [end for end in (expires, None if self.ended else self.expires) if end is not None]
         if most_left > 0:
             while True:
                 row = self.row(index)
-                if row.at > now or any(row.at >= stop for stop in stops):
+                if row.at > now or (expires is not None and row.at >= expires):
                     break
                 if row.status == "planned" and self.paused is not None and row.at < self.paused:
                     row = replace(row, status="skipped", reason="paused")
-                elif row.status == "planned" and self.ended:
+                elif row.status == "planned" and (self.ended or self.over(row)):
                     row = replace(row, status="skipped", reason="ended")
                 self.rows[index] = row
                 index += 1
@@ -316,11 +315,12 @@ class Plain:
                 if isinstance(self.frequency, Crontab):
                     self._list(lambda _, at: at > after, include_start=self.starts > after)
                     self.first = index
-                    self._keep(before, by="wall", old_zone=old_zone)
+                    self._keep(before, by="wall" if same_frequency else "instant", old_zone=old_zone)
                     return
             earliest = None if isinstance(self.frequency, Crontab) else wall
             there = self.zone
             self._list(lambda _, at: at > after and (earliest is None or shown(at, there) > earliest))
+            self._settle_source()
         else:
             self.starts = self.starts if self.zone == old_zone else instant(self.day, self.zone)
             self._list(lambda period, at: period >= old_first and at > after)
@@ -331,6 +331,11 @@ class Plain:
         elif isinstance(self.frequency, Crontab):
             by = "wall"
         self._keep(before, by=by, old_zone=old_zone)
+
+    def _settle_source(self) -> None:
+        """What ran first was at the start, unless hours are counted from it and the clock has yet to show it."""
+        if self.frequency == "hourly" and self.phase is None:
+            self.source_ran = self.dates.at(0)[0] > 0
 
     def _keep(self, special: dict[int, Row], *, by: str, old_zone: str) -> None:
         """Keep what was skipped or moved, in the period that it was in."""
@@ -379,6 +384,7 @@ class Plain:
                 self.rows[index] = replace(self.row(index), status="skipped", reason="passed_over")
         if self.row(moved).at != to:
             self.rows[moved] = replace(self.row(moved), at=to, reason="moved")
+            self._check_place(moved)
 
     def skip(self, index: int) -> None:
         """Leave an occurrence to come out."""

@@ -314,3 +314,47 @@ async def test_the_last_item_stays(shop: Shop) -> None:
     more = {"order_subscription": to("order_subscriptions", id_), "item": to("skus", shop.sku.id)}
     await shop.api.create("order_subscription_items", {"quantity": 1}, more)
     assert (await shop.api.send("DELETE", f"order_subscription_items/{item['id']}")).status_code == 204
+
+
+@pytest.mark.rule("FM-106")
+async def test_the_next_run_is_not_moved_past_one_that_was_skipped(shop: Shop) -> None:
+    """It would never come up: what is before it has its time later."""
+    id_ = await shop.subscribe(JANUARY)
+    await shop.tell(id_, _skip_next=True)
+    before = await shop.ledger(id_)
+    for at in ("2026-02-10 09:00", "2026-02-28 09:00", "2026-04-30 09:00"):
+        refused = await shop.edit(id_, next_run_at=at)
+        assert (refused.status_code, pointers(refused)) == (422, ["/data/attributes/next_run_at"])
+    assert await shop.ledger(id_) == before
+    await shop.tell(id_, next_run_at="2026-03-01 09:00")
+    await shop.wait_until("2026-03-02 09:00")
+    assert await shop.ordered(id_) == ["2026-03-01 09:00"]
+    assert await offences(shop.connection, shop.store) == []
+
+
+@pytest.mark.rule("FM-106")
+async def test_a_moved_run_that_is_overdue_is_not_cut_off_by_an_end(shop: Shop) -> None:
+    id_ = await shop.subscribe(JANUARY)
+    await shop.tell(id_, next_run_at="2026-02-10 09:00")
+    await shop.tell(id_, _deactivate=True)
+    await shop.wait_until("2026-02-20 09:00")
+    refused = await shop.edit(id_, expires_at="2026-02-05 09:00")
+    assert (refused.status_code, pointers(refused)) == (409, ["/data/attributes/expires_at"])
+    assert (await shop.ledger(id_))[0] == ("2026-02-10 09:00", "planned", "moved")
+
+
+@pytest.mark.rule("FM-103")
+async def test_what_came_up_after_the_end_does_not_run_when_that_is_extended(shop: Shop) -> None:
+    """Nobody had noticed the end: what was due before it was still waiting for the subscription to go on."""
+    id_ = await shop.subscribe(JANUARY, expires_at=said(on("2026-03-15 09:00")), catchup_policy="run_all")
+    await shop.tell(id_, _deactivate=True)
+    await shop.wait_until("2026-05-10 09:00")
+    await shop.tell(id_, expires_at=None)
+    await shop.tell(id_, _activate=True)
+    await shop.wait_until("2026-05-11 09:00")
+    assert (await shop.ledger(id_))[:4] == [
+        ("2026-02-28 09:00", "completed", "clamped"),
+        ("2026-03-31 09:00", "skipped", "ended"),
+        ("2026-04-30 09:00", "skipped", "ended"),
+        ("2026-05-31 09:00", "planned", None),
+    ]

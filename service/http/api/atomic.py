@@ -56,7 +56,7 @@ async def operations(request: Request) -> Response:
         return _answer(request, rendering, shown) if any(shown) else no_content(request)
 
     drafts = [step.operation.draft for step in steps if step.operation.draft is not None]
-    async with guessing.guarded(request, principal, *drafts):
+    async with guessing.guarded(request, principal, *map(guessing.tries_of, drafts)):
         done = await idempotency.once(request, principal, work)
     forget_store(request, principal, *(step.operation.resource for step in steps))
     return done

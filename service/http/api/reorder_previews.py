@@ -65,8 +65,9 @@ async def preview(request: Request) -> Response:
     locale = languages.negotiate(request, principal.store.locale)
     wish, order_id = reorders.wish_of(principal, replace(draft, locale=locale))
     rendering = rendering_of(request, principal)
-    async with service_of(request).database.connection() as connection:
-        found = await reorders.look(connection, principal.store, wish, order_id=order_id)
+    with body.located(draft):
+        async with service_of(request).database.connection() as connection:
+            found = await reorders.look(connection, principal.store, wish, order_id=order_id)
     return _answer(found, rendering)
 
 

@@ -149,7 +149,10 @@ def _outcome(position: int, outcome: Outcome, rendering: Rendering) -> Object:
     """An outcome as `reorder_outcomes` shows it. It is kept nowhere: its id is the line's, and it has no URL."""
     columns = reorders.outcome_columns(position, outcome, None, rendering.locale) | {"id": outcome.line.id}
     found = unkept(_OUTCOME, columns, rendering)
-    found["attributes"] |= {"options": repeat_page.options(outcome), "image_url": repeat_page.picture(outcome)}
+    found["attributes"] |= {
+        "options": repeat_page.options(outcome),
+        "image_url": repeat_page.picture(outcome, rendering.base),
+    }
     return found
 
 

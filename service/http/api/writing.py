@@ -55,8 +55,9 @@ async def create(request: Request) -> Response:
         row = await _read_back(connection, asked, principal, created.id)
         return answers.created(asked, rendering, row, created.disclosed)
 
-    async with guessing.guarded(request, principal, draft):
-        return await idempotency.once(request, principal, chain(entry.making(principal, draft), show))
+    with body.located(draft):
+        async with guessing.guarded(request, principal, guessing.tries_of(draft)):
+            return await idempotency.once(request, principal, chain(entry.making(principal, draft), show))
 
 
 async def update(request: Request) -> Response:
@@ -80,8 +81,9 @@ async def update(request: Request) -> Response:
         warnings = await writer.warnings(connection, principal, id_)
         return answers.single(asked, rendering, row, warnings)
 
-    async with guessing.guarded(request, principal, draft):
-        done = await idempotency.once(request, principal, chain(change, show))
+    with body.located(draft):
+        async with guessing.guarded(request, principal, guessing.tries_of(draft)):
+            done = await idempotency.once(request, principal, chain(change, show))
     forget_store(request, principal, entry.resource)
     return done
 

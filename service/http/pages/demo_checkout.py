@@ -8,36 +8,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from schemas.graph import graph
 from service.errors import ApiError, NotFound
 from service.gateways.testing import APPROVES, DECLINES, TIMES_OUT
 from service.http import guessing, urls
+from service.http.guessing import Tries
 from service.http.pages import nonces
 from service.http.pages.pages import PRIVATE, STALE, form_of, notice, page
 from service.http.state import Service, service_of
-from service.jsonapi import body, links
-from service.jsonapi.body import Draft
-from service.operations.generic.phases import Interlude
-from service.operations.orders import demo_checkout
+from service.jsonapi import links
+from service.operations.orders import demo_checkout, stand_in
 from service.operations.orders.demo_checkout import Progress
+from service.operations.orders.stand_in import Address, Choices
 from service.principal import Principal
-from service.resources import RESOURCES
-from service.store.pool import Connection, Database
 from service.texts import Phrase
 
 PATH = "/demo/checkout"
 PAGE = "demo checkout"
 """What its nonces are signed for."""
-
-ADDRESS = ("first_name", "last_name", "line_1", "zip_code", "city", "country_code")
-"""The fields of the form that make an address."""
 
 
 class Card(NamedTuple):
@@ -104,11 +97,9 @@ async def _submit(request: Request, form: Mapping[str, str]) -> Response:
             progress = await demo_checkout.progress(connection, principal)
         order_id = progress.order_id
         if order_id is None:
-            await _fill(service.database, principal, progress, form)
-            number = await service.numbers.take(principal.store.id, "orders")
-            draft = _order(principal, form, number)
-            async with guessing.guarded(request, principal, draft):
-                order_id = await _make(service, principal, draft)
+            async with service.database.transaction() as connection:
+                await stand_in.fill(connection, principal, _choices(progress, form))
+            order_id = await _make(request, principal, form)
         await _place(service, principal, order_id, form)
     except ApiError as error:
         answer = await _page(request, principal, session, form, error)
@@ -126,67 +117,33 @@ async def _holder(request: Request, sent: Mapping[str, str]) -> Principal:
         return await demo_checkout.holder(connection, int(store_id), session)
 
 
-async def _fill(database: Database, principal: Principal, progress: Progress, form: Mapping[str, str]) -> None:
-    """Put what the buyer says into the cart: an address for both, the e-mail, the ways to ship and to pay."""
-    attributes = {"customer_email": form.get("email", "")} if progress.needs_email else {}
-    relationships: dict[str, Any] = {}
-    for name in ("shipping_method", "payment_method"):
-        if form.get(name):
-            relationships[name] = {"data": {"type": f"{name}s", "id": form[name]}}
-    addresses, carts = RESOURCES["addresses"], RESOURCES["carts"]
-    async with database.transaction() as connection:
-        if progress.needs_address:
-            sent = {name: form.get(name, "").strip() for name in ADDRESS}
-            made = {"data": {"type": "addresses", "attributes": sent}}
-            draft = body.creation(addresses.resource, made, customer=True)
-            address_id = await addresses.changer().create(connection, principal, draft)
-            identifier = {"type": "addresses", "id": address_id}
-            relationships |= {name: {"data": identifier} for name in ("billing_address", "shipping_address")}
-        if not (attributes or relationships):
-            return
-        cart_id = str(principal.cart_id)
-        data = {"type": "carts", "id": cart_id, "attributes": attributes, "relationships": relationships}
-        draft = body.update(carts.resource, cart_id, {"data": data}, customer=True)
-        writer = carts.changer()
-        locked = await writer.lock(connection, principal, carts.resource, cart_id)
-        await writer.update(connection, principal, locked, draft)
+def _choices(progress: Progress, form: Mapping[str, str]) -> Choices:
+    """What a form says of what was asked for."""
+    address = Address(*(form.get(name, "").strip() for name in Address._fields))
+    return Choices(
+        email=form.get("email", "") if progress.needs_email else None,
+        address=address if progress.needs_address else None,
+        shipping_method_id=form.get("shipping_method") or None,
+        payment_method_id=form.get("payment_method") or None,
+    )
 
 
-def _order(principal: Principal, form: Mapping[str, str], number: int) -> Draft:
-    """The order of the cart, with what the buyer says to prove who it is for."""
-    said = form.get("factor", "").strip()
-    linked = {"cart": {"data": {"type": "carts", "id": principal.cart_id}}}
-    data = {"type": "orders", "attributes": {"_repeat_link_factor": said} if said else {}, "relationships": linked}
-    return replace(body.creation(graph["orders"], {"data": data}, customer=True), number=number)
-
-
-async def _make(service: Service, principal: Principal, draft: Draft) -> str:
-    """Make the order of a draft; returns its id."""
-    writer = RESOURCES["orders"].changer()
-    created = await service.run(lambda connection: writer.create_in_steps(connection, principal, draft))
-    return created.id
+async def _make(request: Request, principal: Principal, form: Mapping[str, str]) -> str:
+    """Make the order of the cart, with what the buyer says to prove who it is for; returns its id."""
+    service, said = service_of(request), form.get("factor", "").strip() or None
+    number = await service.numbers.take(principal.store.id, "orders")
+    async with (
+        guessing.guarded(request, principal, Tries(factor=said is not None)),
+        service.database.transaction() as connection,
+    ):
+        return await stand_in.order(connection, principal, said, number)
 
 
 async def _place(service: Service, principal: Principal, order_id: str, form: Mapping[str, str]) -> None:
-    """Place the order, with the card that was chosen, and with another e-mail or way to pay if one was."""
-    writer = RESOURCES["orders"].changer()
-    attributes: dict[str, Any] = {"_place": True}
-    if form.get("card") in CARDS:
-        attributes["_payment_source_token"] = CARDS[form["card"]].token
-    method = {"payment_method": {"data": {"type": "payment_methods", "id": form.get("payment_method", "")}}}
-    data = {
-        "type": "orders",
-        "id": order_id,
-        "attributes": attributes,
-        "relationships": method if form.get("payment_method") else {},
-    }
-    draft = body.update(graph["orders"], order_id, {"data": data}, customer=True)
-
-    async def work(connection: Connection) -> Interlude[None] | None:
-        locked = await writer.lock(connection, principal, graph["orders"], order_id)
-        return await writer.update_in_steps(connection, principal, locked, draft)
-
-    await service.run(work)
+    """Place the order, with the card that was chosen, and by another way to pay if one was."""
+    card, method = CARDS.get(form.get("card", "")), form.get("payment_method") or None
+    token = None if card is None else card.token
+    await service.run(lambda connection: stand_in.place(connection, principal, order_id, token, method))
 
 
 async def _page(

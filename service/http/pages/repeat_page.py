@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from schemas.kinds import located
 from service.http import guessing, repeat_urls, urls
 from service.http.languages import negotiate
 from service.http.pages import demo_checkout, nonces
@@ -139,7 +140,7 @@ class _Line:
     detail: str | None
 
 
-def _line(outcome: Outcome, locale: str, *, chosen: bool = True) -> _Line:
+def _line(outcome: Outcome, base: str, locale: str, *, chosen: bool = True) -> _Line:
     quantity = outcome.requested_quantity if outcome.skipped else outcome.resulting_quantity
     unit = outcome.current_unit_amount_cents or 0
     then = outcome.previous_unit_amount_cents
@@ -147,7 +148,7 @@ def _line(outcome: Outcome, locale: str, *, chosen: bool = True) -> _Line:
         id=outcome.line.id,
         chosen=chosen,
         name=outcome.name,
-        picture=picture(outcome),
+        picture=picture(outcome, base),
         options=options(outcome),
         quantity=quantity,
         unit=unit,
@@ -157,10 +158,14 @@ def _line(outcome: Outcome, locale: str, *, chosen: bool = True) -> _Line:
     )
 
 
-def picture(outcome: Outcome) -> str | None:
-    """The URL of the sku's picture, where a page may show it: over https, from an origin that a policy can name."""
-    url = outcome.item.image_url if outcome.item is not None else None
-    return url if url and url.startswith("https://") and source(url) else None
+def picture(outcome: Outcome, base: str) -> str | None:
+    """The URL of the sku's picture, where a page may show it: our own, or one over https.
+
+    Its origin is one that a policy can name. `base` is the URL of the API.
+    """
+    url = None if outcome.item is None else outcome.item.image_url
+    found = "" if url is None else located(url, base)
+    return found if found.startswith(("https://", located("/", base))) and source(found) else None
 
 
 def options(outcome: Outcome) -> list[str]:
@@ -175,11 +180,11 @@ def products(outcomes: Iterable[Outcome]) -> list[Outcome]:
 
 
 def _page(request: Request, opened: Opened, token: str, preview: Preview, status: int = 200) -> Response:
-    locale = negotiate(request, opened.store.locale)
+    locale, base = negotiate(request, opened.store.locale), urls.api(request)
     shown = [(outcome, True) for outcome in products(preview.outcomes)]
     shown += [(outcome, False) for outcome in products(preview.left_out)]
-    available = [_line(outcome, locale, chosen=chosen) for outcome, chosen in shown if not outcome.skipped]
-    unavailable = [_line(outcome, locale) for outcome, _ in shown if outcome.skipped]
+    available = [_line(outcome, base, locale, chosen=chosen) for outcome, chosen in shown if not outcome.skipped]
+    unavailable = [_line(outcome, base, locale) for outcome, _ in shown if outcome.skipped]
     pictures = [line.picture for line in (*available, *unavailable) if line.picture]
     target = checkout(request, opened)
     values = {

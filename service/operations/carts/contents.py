@@ -8,8 +8,7 @@ taxes, what shipping and paying cost, and the sums of them.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from decimal import Decimal
@@ -35,6 +34,9 @@ MAX_ITEMS = 1_000
 """How many lines a cart holds."""
 MAX_QUANTITY = 2**63 - 1
 """The largest quantity that the database keeps."""
+
+_FILLED = ("cart", "source_order")
+"""The fields by which a client fills a cart: it names the cart, or only what goes into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ async def _read(connection: Connection, store: Store, cart_id: str) -> Cart:
 
 
 def _no_cart() -> NotFound:
-    return NotFound("No cart has this id.")
+    return NotFound("No cart has this id.", fields=("cart",))
 
 
 def _cart(row: Row) -> Cart:
@@ -357,20 +359,14 @@ async def quote_of(
     `coupon_counted` says that the coupon was counted for it already. Raises Invalid when it would hold too much.
     """
     if len(items) > MAX_ITEMS:
-        raise Invalid("A cart holds at most {max_items} lines.", max_items=MAX_ITEMS)
+        raise Invalid("A cart holds at most {max_items} lines.", max_items=MAX_ITEMS, fields=_FILLED)
     if any(item.quantity > MAX_QUANTITY for item in items):
-        raise Invalid("A quantity is too large to be stored.")
+        raise Invalid("A quantity is too large to be stored.", fields=_FILLED)
     promotions = await pricing.promotions(connection, store, terms.coupon_code, at=at, counted=coupon_counted)
-    return await _priced(terms, items, catalogue, promotions)
-
-
-@contextmanager
-def pointing_at(pointer: str) -> Iterator[None]:
-    """Say of a cart that would hold too much where in the request the reason is."""
     try:
-        yield
+        return await _priced(terms, items, catalogue, promotions)
     except Invalid as error:
-        raise Invalid(error.detail, pointer=pointer) from None
+        raise Invalid(error.detail, fields=_FILLED) from None
 
 
 async def quote(

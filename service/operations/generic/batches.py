@@ -14,7 +14,7 @@ from schemas.relationships import ToOne
 from schemas.resource import Resource
 from service.errors import PreconditionFailed, PreconditionRequired, TooLarge
 from service.jsonapi.atomic import Operation, pointing
-from service.jsonapi.body import Draft, not_found
+from service.jsonapi.body import Draft, located, not_found
 from service.jsonapi.document import Row
 from service.jsonapi.query import Selection
 from service.operations.generic.change import Change, Locked
@@ -58,7 +58,7 @@ async def run(connection: Connection, principal: Principal, steps: Sequence[Step
     await _hold(connection, principal, steps)
     for position, step in enumerate(steps):
         await batch.prepare(step)
-        with pointing(position):
+        with pointing(position), located(step.operation.draft):
             if time.monotonic() - began > MOST_SECONDS:
                 raise TooLarge(
                     "The operations before this one took more than {seconds} seconds: send fewer at a time.",
@@ -190,7 +190,7 @@ class _Batch:
     async def finish(self) -> None:
         """Settle the wholes that wait for it."""
         for (writer, _), (position, change) in self._deferred.items():
-            with pointing(position):
+            with pointing(position), located(change.draft):
                 await writer.after_write(change)
         self._deferred.clear()
 

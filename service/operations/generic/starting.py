@@ -11,7 +11,7 @@ from service.rules.verbs import VERBS, Verb, Who
 from service.texts import Either
 
 
-def starts(principal: Principal, type_: str, name: str, status: str | None, pointer: str) -> Verb | None:
+def starts(principal: Principal, type_: str, name: str, status: str | None) -> Verb | None:
     """Return the row of a verb that is to be done in a status; None when all is as the verb would leave it.
 
     Raises KeyError for a verb without a row, Forbidden when it isn't for the principal, InvalidState when it isn't for
@@ -21,14 +21,14 @@ def starts(principal: Principal, type_: str, name: str, status: str | None, poin
     if not verb.is_for(_who(principal), status):
         who = verb.needs(status)
         if verb.needs(None) == who:
-            raise Forbidden("_{verb} of {type} is for {who} only.", verb=name, type=type_, who=who, pointer=pointer)
+            raise Forbidden("_{verb} of {type} is for {who} only.", verb=name, type=type_, who=who, fields=_named(name))
         raise Forbidden(
             "_{verb} of {type} that are {status} is for {who} only.",
             verb=name,
             type=type_,
             status=status,
             who=who,
-            pointer=pointer,
+            fields=_named(name),
         )
     if not verb.sources or status in verb.sources | verb.lacking:
         return verb
@@ -42,13 +42,18 @@ def starts(principal: Principal, type_: str, name: str, status: str | None, poin
         verb=name,
         type=type_,
         allowed=Either(sorted(verb.sources)),
-        pointer=pointer,
+        fields=_named(name),
     )
 
 
 def passing(status: str | None) -> InProgress:
     """Return the refusal of what is asked in a status that passes by itself."""
     return InProgress("It is {status}; retry in a moment.", status=status, headers={"Retry-After": "1"})
+
+
+def _named(verb: str) -> tuple[str]:
+    """The field by which a client says a verb."""
+    return (f"_{verb}",)
 
 
 def _who(principal: Principal) -> Who:

@@ -7,9 +7,9 @@ all of them are told at once.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 import orjson
@@ -24,7 +24,7 @@ from schemas.resource import Resource
 from service import clock
 from service.errors import ApiError, Forbidden, raise_all
 from service.jsonapi.atomic import Code
-from service.jsonapi.body import Draft, Echo, Linked, not_found, read_only
+from service.jsonapi.body import Draft, Echo, Linked, located, not_found, read_only
 from service.jsonapi.document import layout, renderer
 from service.jsonapi.query import Selection
 from service.operations.events import outbox
@@ -88,18 +88,42 @@ class Writer:
 
         With `deferred`, here and below, a part's whole is noted there, and the caller calls `after_write` for it.
         """
-        _check_customer(principal, draft.resource, creating=True)
         draft = replace(draft, id=draft.id or clock.new_id())
         columns = {"id": draft.id} | ({"version": _later_version()} if draft.chosen else {})
         change = Change(connection, principal, draft, clock.now(principal.store), columns=columns)
+        return await self._make(change, draft.relationships, _asked(draft), deferred)
+
+    async def make(
+        self,
+        connection: Connection,
+        principal: Principal,
+        resource: type[Resource],
+        columns: Columns,
+        *,
+        number: int | None = None,
+        kept: Mapping[str, Any] = MappingProxyType({}),
+    ) -> str:
+        """Make a resource of these columns and return its id, as `create` makes one that somebody sent.
+
+        `number` is the running number that was set aside for it, `kept` what the type's own moments are to know.
+        """
+        draft = Draft(resource, clock.new_id(), number=number)
+        known = {"id": draft.id, **columns}
+        change = Change(connection, principal, draft, clock.now(principal.store), columns=known, kept=dict(kept))
+        return await self._make(change, _linked(resource, columns), (), None)
+
+    async def _make(
+        self, change: Change, linked: Mapping[str, Linked], verbs: Sequence[str], deferred: Deferred | None
+    ) -> str:
+        _check_customer(change.principal, change.resource, creating=True)
         _own(change)
-        await _check_linkage(change)
+        await _check_linkage(change, linked)
         raise_all(change.problems)
         if self.whole:
-            change.whole = await self._lock_whole(change, draft.related(self.whole))
+            change.whole = await self._lock_whole(change, change.draft.related(self.whole))
         _take(change)
-        await self._complete(change)
-        await write.insert(connection, principal.store.id, draft, change.columns, change.joins, at=change.at)
+        await self._complete(change, verbs)
+        await write.insert(change.connection, change.store.id, change.draft, change.columns, change.joins, at=change.at)
         await _record(change, "create")
         await self._finish(change, deferred)
         return change.id
@@ -144,17 +168,37 @@ class Writer:
 
         What is so already is not written again: then version and `updated_at` stay, and no event is written.
         """
-        _check_customer(principal, draft.resource)
         at = clock.now(principal.store)
         change = Change(connection, principal, draft, at, before=locked.row, whole=locked.whole)
+        await self._change(change, draft.relationships, _asked(draft), deferred)
+
+    async def change(
+        self,
+        connection: Connection,
+        principal: Principal,
+        locked: Locked,
+        columns: Columns,
+        *,
+        verbs: Sequence[str] = (),
+    ) -> None:
+        """Set columns of a locked resource and have it do verbs, as `update` does what somebody sent."""
+        draft, at = Draft(locked.resource, locked.id), clock.now(principal.store)
+        known = dict(columns)
+        change = Change(connection, principal, draft, at, before=locked.row, whole=locked.whole, columns=known)
+        await self._change(change, _linked(locked.resource, columns), verbs, None)
+
+    async def _change(
+        self, change: Change, linked: Mapping[str, Linked], verbs: Sequence[str], deferred: Deferred | None
+    ) -> None:
+        _check_customer(change.principal, change.resource)
         await _check_echoes(change)
-        await _check_linkage(change)
+        await _check_linkage(change, linked)
         _take(change)
-        await self._complete(change)
+        await self._complete(change, verbs)
         change.columns = change.changed()
         if not (change.columns or change.joins or change.done or change.happened):
             return
-        await write.update(connection, principal.store.id, draft, change.columns, change.joins, at=at)
+        await write.update(change.connection, change.store.id, change.draft, change.columns, change.joins, at=change.at)
         await _record(change, UPDATE)
         await self._finish(change, deferred)
 
@@ -174,8 +218,8 @@ class Writer:
             others = tuple(sorted(held.difference(ids)))
             # Those that were sent come first, so that pointers count them as the document does.
             linked = (*ids, *others) if code == "add" else others
-        with _pointing_at_linkage(name):
-            draft = Draft(locked.resource, locked.id, relationships={name: linked})
+        draft = Draft(locked.resource, locked.id, relationships={name: linked}, alone=True)
+        with located(draft):
             await self.update(connection, principal, locked, draft)
 
     async def remove(
@@ -198,20 +242,18 @@ class Writer:
         else:
             deferred[self, change.whole["id"]] = change
 
-    async def _complete(self, change: Change) -> None:
+    async def _complete(self, change: Change, verbs: Sequence[str]) -> None:
         await _take_joins(change)
         await self.validate(change)
-        for name in VERBS.get(change.resource.type_, ()):
-            if change.draft.triggers.get(f"_{name}"):
-                await self._start(change, name)
+        for name in verbs:
+            await self._start(change, name)
         await self.before_write(change)
         raise_all(change.problems)
 
     async def _start(self, change: Change, name: str) -> None:
         """Do a verb as its row says, or note why it can't start. What is so already is left alone."""
-        pointer = change.draft.pointer(f"_{name}")
         try:
-            verb = starting.starts(change.principal, change.resource.type_, name, self.status(change), pointer)
+            verb = starting.starts(change.principal, change.resource.type_, name, self.status(change))
         except ApiError as refusal:
             change.problems.append(refusal)
             return
@@ -235,20 +277,6 @@ class Writer:
 
 Deferred = dict[tuple[Writer, str], Change]
 """By writer and id the wholes whose `after_write` is still to come, each with the last change to a part of it."""
-
-
-@contextmanager
-def _pointing_at_linkage(name: str) -> Iterator[None]:
-    """Make pointers into a resource object, which the writer speaks of, ones into the document of a relationship."""
-    prefix = f"/data/relationships/{name}/data"
-    try:
-        yield
-    except ApiError as error:
-        for problem in error.problems:
-            pointer = problem.source.get("pointer")
-            if pointer is not None:
-                problem.source["pointer"] = "/data" + (pointer.removeprefix(prefix) if prefix in pointer else "")
-        raise
 
 
 def _check_customer(
@@ -334,13 +362,18 @@ def _shown(resource: type[Resource], row: Columns, rendering: Rendering) -> Mapp
     return shown
 
 
-async def _check_linkage(change: Change) -> None:
+def _asked(draft: Draft) -> Sequence[str]:
+    """The verbs that a draft asks for, in the order of their table."""
+    return [name for name in VERBS.get(draft.resource.type_, ()) if draft.triggers.get(f"_{name}")]
+
+
+async def _check_linkage(change: Change, linked: Mapping[str, Linked]) -> None:
     """Note each identifier of a resource that isn't there, or not for the asker."""
     wanted: dict[type[Resource], list[str]] = {}
-    for name, ids in change.draft.relationships.items():
+    for name, ids in linked.items():
         wanted.setdefault(graph[change.resource.relationships[name].type_], []).extend(_listed(ids))
     absent = await write.absent(change.connection, change.viewer, wanted)
-    for name, ids in change.draft.relationships.items() if absent else ():
+    for name, ids in linked.items() if absent else ():
         type_ = change.resource.relationships[name].type_
         pointer = change.draft.pointer(name)
         many = isinstance(ids, tuple)
@@ -349,6 +382,15 @@ async def _check_linkage(change: Change) -> None:
             for position, id_ in enumerate(_listed(ids))
             if (type_, id_) in absent
         ]
+
+
+def _linked(resource: type[Resource], columns: Columns) -> Mapping[str, Linked]:
+    """What columns link to, by the names of the relationships."""
+    return {
+        name: columns[found.column]
+        for name, found in resource.relationships.items()
+        if isinstance(found, ToOne) and found.column in columns
+    }
 
 
 def _listed(ids: Linked) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 
 from service.errors import Invalid
 from service.gateways import needs_source, usable
@@ -16,18 +15,6 @@ from service.rules.outcome_texts import phrase
 from service.rules.outcomes import Outcome, SourceLine
 from service.rules.states import BLANK, Checkout, Messages, Method, placing_problems
 from service.texts import Phrase
-
-
-class Pointer(Protocol):
-    """What knows where in a request the first of these fields stands that was sent."""
-
-    def __call__(self, *names: str) -> str:
-        """The pointer to the first of these fields that was sent, or to the whole."""
-
-
-def nowhere(*_: str) -> str:
-    """The pointer where nobody sent a request."""
-    return "/data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +29,11 @@ class Problem:
     lacks: str | None = None
     details: Mapping[str, object] = field(default_factory=dict)
 
-    def error(self, pointer: Pointer, trigger: str) -> Invalid:
-        """The problem as the answer to a request, which `trigger` asked for."""
+    def error(self, asked: str) -> Invalid:
+        """The problem as the answer to whoever said the field `asked`."""
         meta = {name: value for name, value in (("error", self.code), ("field", self.lacks)) if value is not None}
-        at = pointer(trigger) if self.lacks is None else pointer(self.lacks, trigger)
-        message = self.message
-        return Invalid(message, pointer=at, meta={**meta, **self.details})
+        message, fields = self.message, (asked,) if self.lacks is None else (self.lacks, asked)
+        return Invalid(message, fields=fields, meta={**meta, **self.details})
 
 
 def lacking(

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from service import clock
 from service.errors import Forbidden, Gone, Invalid, InvalidState, WrongGuess
-from service.jsonapi.body import Draft
 from service.operations.carts import contents
 from service.operations.carts.contents import Cart
 from service.operations.catalogue import pricing
@@ -150,9 +149,7 @@ async def _check_items(change: Change, cart: Cart, pointer: str) -> None:
         customer_group_id=cart.customer_group_id,
         at=change.at,
     )
-    change.problems += [
-        problem.error(change.draft.pointer, "cart") for problem in checks.unavailable(outcomes, "cart_item")
-    ]
+    change.problems += [problem.error("cart") for problem in checks.unavailable(outcomes, "cart_item")]
 
 
 async def _check_link(change: Change, cart: _Cart, pointer: str) -> None:
@@ -237,22 +234,18 @@ async def link_of(connection: Connection, store: Store, cart_id: str) -> str | N
     return await _LINK(connection, store=store.id, cart=cart_id)
 
 
-async def prove(connection: Connection, principal: Principal, draft: Draft) -> tuple[Principal, Draft]:
-    """Who asks for an order, and its draft, once what was said of a repeat link's order has been looked at.
+async def prove(connection: Connection, principal: Principal, said: str | None) -> Principal:
+    """Who asks for an order, once what was said of a repeat link's order has been looked at; None for nothing.
 
     Raises WrongGuess for what isn't so. Whoever calls this limits how often that may happen.
     """
-    said = draft.triggers.get(FACTOR)
-    rest = {name: value for name, value in draft.triggers.items() if name != FACTOR}
     factor = None
     if principal.cart_id is not None and said is not None:
         factor = await _FACTOR(connection, store=principal.store.id, cart=principal.cart_id)
     if factor is None or said is None:
-        return principal, replace(draft, triggers=rest)
+        return principal
     if not proofs.knows(factor.rule, factor.answers, said):
         raise WrongGuess(
-            "_repeat_link_factor - does not match the order",
-            pointer=draft.pointer(FACTOR),
-            meta={"error": "wrong_factor"},
+            "_repeat_link_factor - does not match the order", fields=(FACTOR,), meta={"error": "wrong_factor"}
         )
-    return replace(principal, proven_link_id=factor.repeat_link_id), replace(draft, triggers=rest)
+    return replace(principal, proven_link_id=factor.repeat_link_id)

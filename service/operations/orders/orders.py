@@ -79,8 +79,9 @@ class Orders(Writer):
         self, connection: Connection, principal: Principal, draft: Draft
     ) -> Created | Interlude[Created]:
         """Make an order, of a repeat link's cart for somebody who proves to be its customer. Raises WrongGuess."""
-        proven, rest = await checkout.prove(connection, principal, draft)
-        return Created(await self.create(connection, proven, rest))
+        proven = await checkout.prove(connection, principal, draft.triggers.get(checkout.FACTOR))
+        others = {name: value for name, value in draft.triggers.items() if name != checkout.FACTOR}
+        return Created(await self.create(connection, proven, replace(draft, triggers=others)))
 
     async def update_in_steps(
         self, connection: Connection, principal: Principal, locked: Locked, draft: Draft
@@ -94,7 +95,7 @@ class Orders(Writer):
             return None
         if asked == ["_cancel"]:
             await self._change_rest(connection, principal, locked, draft, without=asked)
-            return await placing.cancel(connection, principal, locked.id, pointer=draft.pointer)
+            return await placing.cancel(connection, principal, locked.id)
         if draft.triggers.get("_refresh_prices") and DUE not in draft.triggers:
             raise Invalid(
                 "{name} - is required to take over today's prices and place the order at once",
@@ -105,7 +106,7 @@ class Orders(Writer):
         await self._change_rest(connection, principal, locked, draft, without=(*asked, saving.SOURCE, *saving.TRIGGERS))
         to_wallet, to_subscription = (bool(draft.triggers.get(name)) for name in saving.TRIGGERS)
         payment = placing.Payment(draft.triggers.get(saving.SOURCE), to_wallet, to_subscription)
-        return await placing.place(connection, principal, locked.id, payment, pointer=draft.pointer)
+        return await placing.place(connection, principal, locked.id, payment)
 
     async def _change_rest(
         self, connection: Connection, principal: Principal, locked: Locked, draft: Draft, *, without: Sequence[str]

@@ -159,7 +159,7 @@ async def _conclude(
         PaymentRefused(
             "The order was not placed and nothing was charged: {reason}",
             reason=reason,
-            pointer="/data/attributes/_place",
+            fields=("_place",),
             meta={"error": error},
         )
     )

@@ -17,7 +17,7 @@ from service.operations.events import outbox
 from service.operations.generic import starting
 from service.operations.generic.phases import Interlude
 from service.operations.ordering import checks, facts
-from service.operations.ordering.checks import Pointer, Problem, nowhere
+from service.operations.ordering.checks import Problem
 from service.operations.ordering.facts import OrderFacts
 from service.operations.ordering.today import Today, today
 from service.operations.orders import paying
@@ -52,8 +52,6 @@ async def place(
     principal: Principal,
     order_id: str,
     payment: Payment = Payment(),  # noqa: B008 -- it is frozen
-    *,
-    pointer: Pointer = nowhere,
 ) -> Interlude[None] | None:
     """Place an order that is locked: the gateway is asked in the interlude; None when there is nothing to be done.
 
@@ -64,7 +62,7 @@ async def place(
     store, actor = principal.store, outbox.actor(principal)
     at = clock.now(store)
     order = await facts.of(connection, store, order_id, at=at)
-    if starting.starts(principal, "orders", "place", order.status, pointer("_place")) is None:
+    if starting.starts(principal, "orders", "place", order.status) is None:
         return None
     if order.status == "placing":
         going_on = await paying.resume(connection, store, order_id, actor=actor)
@@ -72,7 +70,7 @@ async def place(
             raise starting.passing(order.status)
         return going_on
     problems = await _prepare(connection, principal, order, token=payment.token, at=at)
-    raise_all([problem.error(pointer, "_place") for problem in problems])
+    raise_all([problem.error("_place") for problem in problems])
     ways = order.ways
     if not order.has_snapshots:
         originals = (ways.billing_address_id, ways.shipping_address_id)
@@ -125,9 +123,7 @@ async def _take_stock(connection: Connection, store: Store, order: OrderFacts, a
     return list(checks.sold_out(lines, taken.short))
 
 
-async def cancel(
-    connection: Connection, principal: Principal, order_id: str, *, pointer: Pointer = nowhere
-) -> Interlude[None] | None:
+async def cancel(connection: Connection, principal: Principal, order_id: str) -> Interlude[None] | None:
     """Cancel an order that is locked: its stock goes back, and its payment is voided in the interlude, if it has one.
 
     Its subscriptions end where their models say so.
@@ -137,7 +133,7 @@ async def cancel(
     """
     store, actor = principal.store, outbox.actor(principal)
     order = await facts.of(connection, store, order_id, at=clock.now(store))
-    if starting.starts(principal, "orders", "cancel", order.status, pointer("_cancel")) is None:
+    if starting.starts(principal, "orders", "cancel", order.status) is None:
         return None
     return await end(connection, store, order, actor=actor)
 

@@ -24,9 +24,6 @@ from service.rules.outcomes import CatalogueItem, Outcome, Policy, SourceLine, d
 from service.store.pool import Connection
 from service.store.statements import One
 
-CART = "/data/relationships/cart/data"
-ORDER = "/data/relationships/source_order/data"
-
 
 @dataclass(frozen=True, slots=True)
 class SourceOrder:
@@ -164,7 +161,7 @@ async def wished(
     """
     source = await source_order(connection, store, order_id, number, wish.customer_id)
     if source is None or source.placed_at is None:
-        raise NotFound("There is no such order.", pointer=ORDER)
+        raise NotFound("There is no such order.", fields=("source_order",))
     if not source.offered:
         raise ReorderDisabled("This store doesn't offer to reorder.")
     return replace(source, lines=_chosen(source.lines, wish.lines))
@@ -237,21 +234,31 @@ def _chosen(lines: Sequence[SourceLine], wanted: Sequence[object] | None) -> Seq
     chosen: dict[str, SourceLine] = {}
     problems: list[ApiError] = []
     if not wanted:
-        problems.append(Invalid("lines must choose at least one line.", pointer="/data/attributes/lines"))
+        problems.append(Invalid("lines must choose at least one line.", fields=("lines",)))
     for index, entry in enumerate(wanted):
-        pointer = f"/data/attributes/lines/{index}"
+        within = f"/{index}"
         if not isinstance(entry, dict) or not {"line_item_id"} <= entry.keys() <= {"line_item_id", "quantity"}:
-            problems.append(Invalid("must be an object with line_item_id and, optionally, quantity.", pointer=pointer))
+            problems.append(
+                Invalid(
+                    "must be an object with line_item_id and, optionally, quantity.", fields=("lines",), within=within
+                )
+            )
             continue
         id_, quantity = entry["line_item_id"], entry.get("quantity")
         if not isinstance(id_, str) or id_ not in known or id_ in chosen:
             problems.append(
-                Invalid("must be a line of the order, and each only once.", pointer=f"{pointer}/line_item_id")
+                Invalid(
+                    "must be a line of the order, and each only once.",
+                    fields=("lines",),
+                    within=f"{within}/line_item_id",
+                )
             )
         elif quantity is None:
             chosen[id_] = known[id_]
         elif not isinstance(quantity, int) or isinstance(quantity, bool) or not 0 < quantity <= contents.MAX_QUANTITY:
-            problems.append(Invalid("must be a whole number greater than 0.", pointer=f"{pointer}/quantity"))
+            problems.append(
+                Invalid("must be a whole number greater than 0.", fields=("lines",), within=f"{within}/quantity")
+            )
         else:
             chosen[id_] = replace(known[id_], quantity=quantity)
     raise_all(problems)
@@ -263,23 +270,20 @@ async def _find_cart(
 ) -> Cart | None:
     """The wish's cart, or the customer's active one; None when it has to be made (a guest's always)."""
     if wish.cart_id is not None and wish.strategy == "new":
-        raise Invalid("With the strategy new the cart is made, and can't be given.", pointer=CART)
+        raise Invalid("With the strategy new the cart is made, and can't be given.", fields=("cart",))
     if wish.cart_id is None:
         owner = source.customer_id
         if owner is None:
             return None
         find = contents.find_active if hold else contents.look_for_active
         return await find(connection, store, owner)
-    try:
-        cart = await (contents.lock if hold else contents.look)(connection, store, wish.cart_id)
-    except NotFound as error:
-        raise NotFound(error.detail, pointer=CART) from None
+    cart = await (contents.lock if hold else contents.look)(connection, store, wish.cart_id)
     if wish.customer_id not in (None, cart.customer_id):
-        raise NotFound("No cart has this id.", pointer=CART)
+        raise NotFound("No cart has this id.", fields=("cart",))
     if cart.customer_id not in (None, source.customer_id):
-        raise Invalid("The cart belongs to another customer than the order.", pointer=CART)
+        raise Invalid("The cart belongs to another customer than the order.", fields=("cart",))
     if cart.status != "active":
-        raise InvalidState("The cart is {status}: nothing can be added to it.", status=cart.status, pointer=CART)
+        raise InvalidState("The cart is {status}: nothing can be added to it.", status=cart.status, fields=("cart",))
     return cart
 
 

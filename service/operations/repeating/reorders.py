@@ -20,7 +20,7 @@ from service.operations.carts.contents import Cart, CartItem, Quote
 from service.operations.events import outbox
 from service.operations.generic.created import Created
 from service.operations.repeating import plans
-from service.operations.repeating.plans import CART, ORDER, Plan, SourceOrder, Wish
+from service.operations.repeating.plans import Plan, SourceOrder, Wish
 from service.principal import Principal, Store
 from service.rules.outcome_texts import detail
 from service.rules.outcomes import Outcome, Policy, decide
@@ -108,7 +108,7 @@ async def reorder(
     if wish.expected_digest not in (None, made.digest):
         raise PreviewStale(
             "The result of this reorder has changed since its preview.",
-            pointer="/data/attributes/expected_digest",
+            fields=("expected_digest",),
             meta={"digest": made.digest},
         )
     await _write(connection, store, wish, source, made, at=at)
@@ -122,14 +122,13 @@ async def look(connection: Connection, store: Store, wish: Wish, *, order_id: st
     plan = await plans.plan(connection, store, source, wish, at=at, hold=False)
     if plan.empty:
         return Preview(plan, None, plans.digest(plan, (), 0, 0))
-    with contents.pointing_at(CART if wish.cart_id is not None else ORDER):
-        if plan.found is not None and plan.keeps_cart:
-            items, _ = plan.fill(plan.found.items)
-            quote = await contents.quote_of(connection, store, plan.found, items, plan.catalogue, at=at)
-        else:
-            items, _ = plan.fill(())
-            currency, group = plan.currency_code, source.customer_group_id
-            quote = await contents.quote(connection, store, items, currency=currency, customer_group_id=group, at=at)
+    if plan.found is not None and plan.keeps_cart:
+        items, _ = plan.fill(plan.found.items)
+        quote = await contents.quote_of(connection, store, plan.found, items, plan.catalogue, at=at)
+    else:
+        items, _ = plan.fill(())
+        currency, group = plan.currency_code, source.customer_group_id
+        quote = await contents.quote(connection, store, items, currency=currency, customer_group_id=group, at=at)
     return Preview(plan, quote, plans.digest(plan, quote.items, quote.totals.discount, quote.totals.total))
 
 
@@ -211,8 +210,7 @@ async def _carry_out(connection: Connection, store: Store, plan: Plan, *, at: da
     if not cart.items:
         await contents.set_currency(connection, store, cart, at=at)
     items, ids = plan.fill(cart.items)
-    with contents.pointing_at(CART if wish.cart_id is not None else ORDER):
-        cart = await contents.save(connection, store, cart, items, plan.catalogue, at=at, metadata=plan.source.metadata)
+    cart = await contents.save(connection, store, cart, items, plan.catalogue, at=at, metadata=plan.source.metadata)
     digest = plans.digest(plan, cart.items, cart.discount_amount_cents, cart.total_amount_cents)
     return Reorder(id_, cart, plan.outcomes, ids, digest)
 

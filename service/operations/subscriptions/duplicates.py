@@ -28,7 +28,7 @@ async def check(change: Change, line_ids: Sequence[str]) -> None:
     It is equal when it repeats the same items of the same order equally often; `line_ids` are the lines that the new
     one is made of. Locks the order: of several at once the first is made.
     """
-    if change.draft.triggers.get(ALLOWED):
+    if change.draft.triggers.get(ALLOWED) or change.kept.get(ALLOWED):
         return
     order = {"store": change.store.id, "source_order": change.value("source_order_id")}
     await _LOCK(change.connection, **order)

@@ -26,7 +26,9 @@ async def _skipped(_: Change) -> Columns:
 
 
 async def _unskipped(change: Change) -> Columns | None:
-    """Let it run after all, unless the schedule has gone past it."""
+    """Let it run after all, unless its subscription is over or the schedule has gone past it."""
+    if not _runs(change, "/data/attributes/_unskip"):
+        return None
     if _is_over(change) or change.before["scheduled_at"] <= change.at:
         change.problems.append(_over("/data/attributes/_unskip"))
         return None
@@ -79,7 +81,7 @@ class Occurrences(Writer):
             change.problems.append(InvalidState("The occurrence is {status}: it can't be changed.", status=status))
         elif _is_over(change):
             change.problems.append(_over(change.draft.pointer("scheduled_at")))
-        else:
+        elif _runs(change, change.draft.pointer("scheduled_at")):
             change.columns["reason"] = "moved"
             change.happened.append("reschedule")
             await self._check_place(change)

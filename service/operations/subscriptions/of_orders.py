@@ -14,7 +14,6 @@ from typing import NamedTuple
 from schemas.graph import graph
 from service import clock
 from service.errors import Invalid
-from service.jsonapi.body import Draft
 from service.operations.events import outbox
 from service.operations.generic.change import Change
 from service.operations.subscriptions import duplicates
@@ -57,17 +56,6 @@ class _Wanted:
     line_ids: Sequence[str]
 
 
-class _OfLines(OrderSubscriptions):
-    """Subscriptions to some of an order's lines."""
-
-    def __init__(self, line_ids: Sequence[str]) -> None:
-        self._line_ids = line_ids
-
-    async def lines(self, change: Change) -> Sequence[str]:  # noqa: ARG002 -- the hook's signature
-        """The lines that it was made for."""
-        return self._line_ids
-
-
 async def prepare(change: Change) -> Columns | None:
     """Find what subscriptions a placed order is to have; note why it can't. An order that has had them gets no more.
 
@@ -108,17 +96,24 @@ async def create(change: Change) -> None:
     """Make the subscriptions that `prepare` found; those that aren't to begin by themselves are drafts."""
     wanted: Sequence[_Wanted] = change.kept.get("subscriptions", ())
     for one in wanted:
-        # The order's prices are agreed on, whoever asks.
-        attributes = {"frequency": one.frequency, "activate_by_source_order": one.active, "price_mode": "fixed"}
-        draft = Draft(
-            graph["order_subscriptions"],
-            None,
-            attributes if one.active else attributes | {"starts_at": change.before["placed_at"]},
-            {"source_order": change.id, "subscription_model": one.model_id},
-            # The order says how many there are: two of its lines may be equal.
-            triggers={duplicates.ALLOWED: True},
-        )
-        await _OfLines(one.line_ids).create(change.connection, change.principal, draft)
+        await _subscribe(change, one)
+
+
+async def _subscribe(change: Change, wanted: _Wanted) -> str:
+    """Make a subscription of an order; returns its id. The order's prices are agreed on, whoever asks."""
+    columns: Columns = {
+        "source_order_id": change.id,
+        "subscription_model_id": wanted.model_id,
+        "frequency": wanted.frequency,
+        "price_mode": "fixed",
+        "activate_by_source_order": wanted.active,
+    }
+    begins = {} if wanted.active else {"starts_at": change.before["placed_at"]}
+    # The order says how many there are: two of its lines may be equal.
+    kept = {"lines": wanted.line_ids, duplicates.ALLOWED: True}
+    return await OrderSubscriptions().make(
+        change.connection, change.principal, graph["order_subscriptions"], {**columns, **begins}, kept=kept
+    )
 
 
 async def activate(connection: Connection, store: Store, order_id: str, *, actor: str) -> None:
@@ -126,22 +121,20 @@ async def activate(connection: Connection, store: Store, order_id: str, *, actor
     at = clock.now(store)
     for draft in await _WAITING_FOR_ORDER(connection, store=store.id, order=order_id):
         begins = {} if draft.starts_at is not None else {"anchor_at": at}
-        await _tell(connection, store, draft.id, "_activate", actor=actor, attributes=begins)
+        await _tell(connection, store, draft.id, "activate", begins, actor=actor)
 
 
 async def cancel(connection: Connection, store: Store, order_id: str, *, actor: str) -> None:
     """End the subscriptions of a cancelled order whose models say so."""
     ending = await _ENDING_WITH_ORDER(connection, store=store.id, order=order_id)
     for id_ in ending:
-        await _tell(connection, store, id_, "_cancel", actor=actor, attributes={})
+        await _tell(connection, store, id_, "cancel", {}, actor=actor)
     if ending:
         await outbox.record(connection, store, "orders.cancel_subscriptions", order_id, actor=actor)
 
 
-async def _tell(
-    connection: Connection, store: Store, id_: str, verb: str, *, actor: str, attributes: dict[str, datetime]
-) -> None:
-    """Have a subscription do what its trigger does, whoever it belongs to: whoever had the order may not see it."""
-    principal, writer, resource = Principal.of_service(store, actor), OrderSubscriptions(), graph["order_subscriptions"]
-    locked = await writer.lock(connection, principal, resource, id_)
-    await writer.update(connection, principal, locked, Draft(resource, id_, attributes, triggers={verb: True}))
+async def _tell(connection: Connection, store: Store, id_: str, verb: str, columns: Columns, *, actor: str) -> None:
+    """Have a subscription do a verb, whoever it belongs to: whoever had the order may not see it."""
+    principal, writer = Principal.of_service(store, actor), OrderSubscriptions()
+    locked = await writer.lock(connection, principal, graph["order_subscriptions"], id_)
+    await writer.change(connection, principal, locked, columns, verbs=(verb,))

@@ -166,7 +166,7 @@ class OrderSubscriptions(Writer):
     async def _begin(self, change: Change) -> None:
         """What a new subscription takes over. It is active at once when its source order was placed already."""
         columns = change.columns
-        source = await sources.of(change.connection, change.store, change.draft.related("source_order"))
+        source = await sources.of(change.connection, change.store, change.value("source_order_id"))
         assert source is not None  # noqa: S101 -- linkage was checked
         columns["number"] = await take_number(change, "order_subscriptions")
         columns.setdefault("timezone", change.store.timezone)
@@ -185,7 +185,10 @@ class OrderSubscriptions(Writer):
             change.problems.append(blank("starts_at", "/data"))
 
     async def lines(self, change: Change) -> Sequence[str]:
-        """The lines of its source order that a new one repeats: all of them."""
+        """The lines of its source order that a new one repeats: those that it is made of, else all of them."""
+        chosen: Sequence[str] | None = change.kept.get("lines")
+        if chosen is not None:
+            return chosen
         source = await sources.of(change.connection, change.store, change.value("source_order_id"))
         return (source and source.line_ids) or []
 

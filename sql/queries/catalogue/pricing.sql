@@ -42,7 +42,7 @@ select
 from skus
 left join stock_items
     on skus.store_id = stock_items.store_id and skus.id = stock_items.sku_id
-where skus.store_id = :store and skus.id = any(:skus::text[]);
+where skus.store_id = :store and skus.id = any(array(select unnest(:skus::text[])));
 
 -- name: currency
 -- The currency in which :quantity pieces of sku :sku_code are sold at :at to a member of customer group :customer_group (null:

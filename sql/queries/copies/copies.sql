@@ -289,6 +289,7 @@ left join line_items as sources
 where
     order_subscription_items.store_id = :store
     and order_subscription_items.order_subscription_id = any(:subscriptions::text[])
+    and order_subscriptions.id = any(:subscriptions::text[])
 order by order_subscription_items.id;
 
 -- name: lock_stock

@@ -10,8 +10,9 @@ with happened as (
         split_part(event.name, '.', 1) as resource_type,
         row_number() over (partition by split_part(event.name, '.', 1), event.resource_id order by event.position) as turn
     from
-        unnest(:ids::text[], :names::text[], :resource_ids::text[], :payloads::jsonb[])
-        with ordinality as event (id, name, resource_id, payload, position)
+        unnest(
+            (select :ids::text[]), (select :names::text[]), (select :resource_ids::text[]), (select :payloads::jsonb[])
+        ) with ordinality as event (id, name, resource_id, payload, position)
 )
 
 insert into events (

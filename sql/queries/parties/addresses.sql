@@ -31,7 +31,9 @@ select
     addresses.billing_info,
     :at as created_at,
     :at as updated_at
-from unnest(:originals::text[], :ids::text[], :customers::text[]) as copy (original_id, id, customer_id)
+from
+    unnest((select :originals::text[]), (select :ids::text[]), (select :customers::text[]))
+        as copy (original_id, id, customer_id)
 inner join addresses
     on copy.original_id = addresses.id
-where addresses.store_id = :store;
+where addresses.store_id = :store and addresses.id = any(array(select unnest(:originals::text[])));

@@ -48,15 +48,17 @@ begun as (
         :at as created_at,
         :at as updated_at
     from unnest(
-        :ids::text[],
-        :orders::text[],
-        :amounts::bigint[],
-        :tokens::text[],
-        :to_wallet::boolean[],
-        :to_subscription::boolean[]
+        (select :ids::text[]),
+        (select :orders::text[]),
+        (select :amounts::bigint[]),
+        (select :tokens::text[]),
+        (select :to_wallet::boolean[]),
+        (select :to_subscription::boolean[])
     ) as given (id, order_id, amount_cents, source_token, to_wallet, to_subscription)
     inner join orders
-        on orders.store_id = :store and given.order_id = orders.id
+        on
+            orders.store_id = :store and given.order_id = orders.id
+            and orders.id = any(array(select unnest(:orders::text[])))
     inner join stores
         on orders.store_id = stores.store_id
     inner join payment_methods
@@ -89,7 +91,9 @@ from begun
 inner join stores
     on begun.store_id = stores.store_id
 inner join orders
-    on begun.store_id = orders.store_id and begun.order_id = orders.id
+    on
+        begun.store_id = orders.store_id and begun.order_id = orders.id
+        and orders.id = any(array(select unnest(:orders::text[])))
 left join customer_payment_sources
     on
         begun.store_id = customer_payment_sources.store_id

@@ -40,7 +40,8 @@ inner join order_subscriptions
         and occurrences.order_subscription_id = order_subscriptions.id
 where
     occurrences.store_id = :store
-    and occurrences.order_subscription_id = any(:subscriptions)
+    and occurrences.order_subscription_id = any(:subscriptions::text[])
+    and order_subscriptions.id = any(:subscriptions::text[])
     and occurrences.occurrence_index >= order_subscriptions.next_index;
 
 -- name: entries_from

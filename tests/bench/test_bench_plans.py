@@ -1,0 +1,35 @@
+"""The short form of `make plans`: a store of 3 000 orders costs no operation much more than one of 300."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.bench import plans
+
+SMALL, LARGE = 300, 3_000
+
+FACTOR, SPARE = 1.4, 40
+"""What may be more in the large store: indexes are a level deeper, and a page more is filled here and there."""
+
+COUNTS = ("counted page of orders",)
+"""Counts what there is, for as long as counts are exact by counting."""
+
+ONE_AFTER_THE_OTHER = ("first page of orders by cursor", "page of events")
+"""Without statistics Postgres takes a store for a two-hundredth of all rows, and sorts what it then finds. That ends
+with the first look of autovacuum, and grows no further beyond some ten thousand rows."""
+
+
+@pytest.mark.timeout(280)
+async def test_the_buffers_of_hot_operations_do_not_grow_with_the_store(server_url: str) -> None:
+    found = {}
+    for orders in (SMALL, LARGE):
+        found[orders] = await plans.count(server_url, orders, plans.STATES)
+    grown = [
+        f"{name}, {state}: {small} -> {large}"
+        for state in plans.STATES
+        for name, small in found[SMALL][state].items()
+        if (large := found[LARGE][state][name]) > FACTOR * small + SPARE
+        and name not in COUNTS
+        and not (state == "fresh" and name in ONE_AFTER_THE_OTHER)
+    ]
+    assert not grown, found
