@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from limits import RateLimitItemPerMinute
 from starlette.requests import Request
 
 from schemas.resource import Resource
@@ -15,11 +14,12 @@ from service.http.exchange import exchange_of, heard_of
 from service.http.state import service_of
 from service.operations.access import sessions, tokens
 from service.principal import Principal
+from service.store.limits import Limit
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="reprise"'}
 SESSION = "X-Cart-Session"
 """The header of a guest: `<store>.<session>`, or the session alone beside a Bearer token of the store."""
-WRONG_SESSIONS = RateLimitItemPerMinute(30, namespace="wrong_sessions")
+WRONG_SESSIONS = Limit("wrong_sessions", 30)
 """How many sessions that are none an address may try."""
 
 _NAMED = re.compile(r"(?:([1-9][0-9]{0,17})\.)?([A-Za-z0-9_-]{1,128})")
