@@ -77,7 +77,7 @@ contract: $(VENV)/dev.stamp ## ask everything that openapi.yaml describes in tho
 chaos: $(VENV)/dev.stamp ## kill workers and Postgres while 5 000 subscriptions are due, and count (ARGS="--seed 2")
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
-year: $(VENV)/dev.stamp ## live a year of 1 000 subscriptions on test clocks beside a simulation (ARGS="--seed 2")
+year: $(VENV)/dev.stamp ## live a year of 1 400 subscriptions, 400 of them edited, on test clocks beside a simulation (ARGS="--seed 2")
 	@$(BIN)/python -m tests.chaos.year $(ARGS)
 
 walk: $(VENV)/dev.stamp ## say every verb in every order for minutes, beside a plain model of all statuses (ARGS="--hypothesis-seed 2")

@@ -1,6 +1,8 @@
-"""What every worker sees to from time to time: copies and payments left behind, and rows whose time is over."""
+"""What every worker sees to from time to time: copies and payments left behind, rows whose time is over, statistics."""
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 import structlog
 
@@ -9,9 +11,13 @@ from service.operations.copies import recurring_order_copies
 from service.operations.payments import attempts
 from service.operations.runtime import cleaning
 from service.operations.tenant import test_clocks
+from service.store import statistics
 from service.store.pool import Database
 
 log = structlog.get_logger(part="clean")
+
+GROWTH = timedelta(seconds=3)
+"""How often each worker looks for tables that have outgrown their statistics: it reads their sizes, and no row."""
 
 PAGE = 500
 """How many are looked after at a time, over all stores: those first that have waited longest.
@@ -36,3 +42,11 @@ async def clean(database: Database) -> None:
     """Delete what has expired."""
     async with database.connection() as connection:
         await cleaning.clean(connection, clock.now())
+
+
+async def gather_statistics(database: Database) -> None:
+    """Have Postgres look at tables that have grown a lot."""
+    async with database.connection() as connection:
+        tables = await statistics.gather(connection)
+    if tables:
+        log.debug("statistics gathered", tables=tables)

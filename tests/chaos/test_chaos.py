@@ -30,11 +30,12 @@ async def test_killed_workers_and_a_killed_server_lose_and_double_nothing(run_fo
     assert (report.worker_kills >= 3, report.postgres_kills) == (True, 1)
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(240)
 async def test_a_quarter_of_all_kinds_of_subscriptions_is_as_a_second_count_has_it(own_url: str) -> None:
-    report = await year.play(own_url, year.Plan(subscriptions=40, stores=2, stretches=3))
+    report = await year.play(own_url, year.Plan(subscriptions=40, edited=12, instants=2, stores=2, stretches=3))
     assert report.wrong == []
     assert set(report.rows) == {"completed", "missed", "skipped"}
+    assert report.edits > 10
 
 
 async def test_the_judge_notices_what_is_lost_and_what_is_doubled(own_url: str) -> None:

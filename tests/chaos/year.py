@@ -27,6 +27,7 @@ from service.store.checks import violations
 from service.store.pool import Connection, Database, open_database
 from tests import factories
 from tests.chaos import fleet
+from tests.chaos.edits import Edited
 from tests.chaos.simulation import MONTHS, Action, Crontab, Life, Row, Simulation, counts
 from tests.factories import Line
 from tests.jobs.test_worker import until, working
@@ -52,9 +53,14 @@ POLICIES = ("run_once", "run_all", "skip")
 
 @dataclass(frozen=True)
 class Plan:
-    """How many subscriptions live in how many stores, each on a clock of its own, and for how many stretches."""
+    """How many subscriptions live in how many stores, each on a clock of its own, and for how many stretches.
+
+    So many more, `edited`, are edited on the way, a few of them at each of so many `instants` of a stretch.
+    """
 
     subscriptions: int = 1_000
+    edited: int = 400
+    instants: int = 4
     stores: int = 4
     stretches: int = 12
     seed: int = 1
@@ -65,23 +71,28 @@ class Report:
     """How it ended. `wrong` says which rows differ from the simulation's."""
 
     rows: Counter[str] = field(default_factory=Counter)
+    edits: int = 0
     seconds: float = 0.0
     wrong: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         """The counts in one line."""
         told = ", ".join(f"{count} {status}" for status, count in sorted(self.rows.items()))
-        return f"{sum(self.rows.values())} occurrences ({told}) in {self.seconds:.0f} seconds, {len(self.wrong)} wrong"
+        return (
+            f"{sum(self.rows.values())} occurrences ({told}), {self.edits} edits in {self.seconds:.0f} seconds, "
+            f"{len(self.wrong)} wrong"
+        )
 
 
 @dataclass
 class _Shop:
-    """A store on a test clock: its subscriptions by id, each with its simulation."""
+    """A store on a test clock: its subscriptions by id, each with its simulation; those that are edited apart."""
 
     store: Store
     api: Api
     clock_id: str
     lives: dict[str, Simulation] = field(default_factory=dict)
+    edited: dict[str, Edited] = field(default_factory=dict)
 
     @classmethod
     async def open(cls, database: Database, client: httpx2.AsyncClient) -> Self:
@@ -97,7 +108,7 @@ class _Shop:
         assert answer.status_code == 200, answer.text
         return cls(store, api, made["id"])
 
-    async def begin(self, database: Database, lives: Sequence[Life], end: datetime) -> None:
+    async def begin(self, database: Database, lives: Sequence[Life], edited: Sequence[Edited], end: datetime) -> None:
         """Make the subscriptions through the API."""
         async with database.connection() as connection:
             sku = await factories.sku(connection, self.store, price=1900, stock=1_000_000)
@@ -114,10 +125,26 @@ class _Shop:
             }
             made = await self.api.create("order_subscriptions", attributes, {"source_order": to("orders", order_id)})
             self.lives[made["id"]] = Simulation(life, end)
+        for one in edited:
+            made = await self.api.create("order_subscriptions", one.sent, {"source_order": to("orders", order_id)})
+            self.edited[made["id"]] = one
 
-    async def advance(self, stretch: int) -> None:
-        """Bring the clock to the end of a stretch, then do there what the lives ask for."""
-        now = START + STRETCH * stretch
+    async def live(self, plan: Plan) -> None:
+        """Live through the year, from one end of a stretch to the next, with some edits in between."""
+        chance = random.Random(f"{plan.seed} {self.store.id}")
+        for stretch in range(1, plan.stretches + 1):
+            begins = START + STRETCH * (stretch - 1)
+            for minutes in sorted(chance.sample(range(1, int(STRETCH.total_seconds() / 60)), plan.instants)):
+                now = begins + timedelta(minutes=minutes)
+                await self._go_to(now)
+                for id_, one in self.edited.items():
+                    if chance.randrange(3) == 0:
+                        await one.edit(self.api, id_, now)
+            await self._go_to(begins + STRETCH)
+            await self._act(stretch, begins + STRETCH)
+
+    async def _go_to(self, now: datetime) -> None:
+        """Bring the clock to an instant, and all simulations with it."""
         answer = await self.api.update("test_clocks", self.clock_id, {"_advance_to": said(now)})
         assert answer.status_code == 200, answer.text
 
@@ -126,13 +153,19 @@ class _Shop:
             return bool(test_clock["data"]["attributes"]["status"] == "ready")
 
         await until(arrived, 3_600)
-        for id_, simulation in self.lives.items():
+        for simulation in self.lives.values():
             simulation.stretch(now)
+        for one in self.edited.values():
+            one.stretch(now)
+
+    async def _act(self, stretch: int, now: datetime) -> None:
+        """Do what the lives ask for at the end of a stretch."""
+        for id_, simulation in self.lives.items():
             for action in simulation.life.actions:
                 if action.stretch == stretch:
-                    await self._act(id_, simulation, action.verb, now)
+                    await self._tell(id_, simulation, action.verb, now)
 
-    async def _act(self, id_: str, simulation: Simulation, verb: str, now: datetime) -> None:
+    async def _tell(self, id_: str, simulation: Simulation, verb: str, now: datetime) -> None:
         """Do something to a subscription and to its simulation."""
         following = simulation.next()
         attributes: dict[str, Any] = {}
@@ -217,12 +250,13 @@ async def play(url: str, plan: Plan) -> Report:
     began = time.monotonic()
     report, end = Report(), START + STRETCH * plan.stretches
     all_lives = lives(plan)
+    edited = [Edited.of(f"{plan.seed} {n}", START) for n in range(plan.edited)]
     async with open_database(url, max_size=30) as database, _client(url) as client:
         shops = [await _Shop.open(database, client) for _ in range(plan.stores)]
         for position, shop in enumerate(shops):
-            await shop.begin(database, all_lives[position :: plan.stores], end)
+            await shop.begin(database, all_lives[position :: plan.stores], edited[position :: plan.stores], end)
         async with working(url, concurrency=16, lease=timedelta(minutes=1), heartbeat=timedelta(seconds=30)):
-            await asyncio.gather(*(_live(shop, plan) for shop in shops))
+            await asyncio.gather(*(shop.live(plan) for shop in shops))
         async with database.connection() as connection:
             for shop in shops:
                 await _compare(connection, shop, report)
@@ -241,14 +275,9 @@ async def _client(url: str) -> AsyncIterator[httpx2.AsyncClient]:
             yield client
 
 
-async def _live(shop: _Shop, plan: Plan) -> None:
-    for stretch in range(1, plan.stretches + 1):
-        await shop.advance(stretch)
-
-
 async def _compare(connection: Connection, shop: _Shop, report: Report) -> None:
     """Hold the ledgers of a store, as far as they are settled, against the simulation, row by row."""
-    found: dict[str, list[Row]] = {id_: [] for id_ in shop.lives}
+    found: dict[str, list[Row]] = {id_: [] for id_ in (*shop.lives, *shop.edited)}
     rows = await connection.fetch(
         """
         select occurrences.order_subscription_id, occurrences.occurrence_index, occurrences.nominal_at,
@@ -269,12 +298,24 @@ async def _compare(connection: Connection, shop: _Shop, report: Report) -> None:
     for id_, simulation in shop.lives.items():
         expected = simulation.settled()
         report.rows += Counter(counts(expected))
-        if found[id_] != expected:
-            differing = next(
-                (pair for pair in zip(found[id_], expected, strict=False) if pair[0] != pair[1]),
-                (len(found[id_]), len(expected)),
-            )
-            report.wrong.append(f"{simulation.life}: {differing[0]} instead of {differing[1]}")
+        report.wrong += _differing(str(simulation.life), found[id_], expected)
+    for id_, one in shop.edited.items():
+        expected = one.settled()
+        report.rows += Counter(counts(expected))
+        report.edits += len(one.told)
+        # Why a run fell where it did isn't counted a second time.
+        past = [row._replace(reason=None) if row.status == "completed" else row for row in found[id_]]
+        what = "; ".join((str(one.sent), *one.told))
+        report.wrong += [f"{what}: {one.wrong}"] if one.wrong is not None else _differing(what, past, expected)
+
+
+def _differing(what: str, found: Sequence[Row], expected: Sequence[Row]) -> list[str]:
+    """The first row that differs, in words; none where all are the same."""
+    if found == expected:
+        return []
+    pairs = zip(found, expected, strict=False)
+    differing = next((pair for pair in pairs if pair[0] != pair[1]), (len(found), len(expected)))
+    return [f"{what}: {differing[0]} instead of {differing[1]}"]
 
 
 async def _play_anew(url: str, plan: Plan) -> Report:
@@ -286,7 +327,7 @@ def main() -> None:
     """Live through a year; exit code 1 when a row differs."""
     plan = Plan()
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.year")
-    for name in ("subscriptions", "stores", "stretches", "seed"):
+    for name in ("subscriptions", "edited", "instants", "stores", "stretches", "seed"):
         parser.add_argument(f"--{name}", type=int, default=getattr(plan, name))
     plan = Plan(**vars(parser.parse_args()))
     logs.configure("warning")

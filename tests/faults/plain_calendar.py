@@ -275,9 +275,17 @@ class Plain:
             self.rows[following[0]] = replace(self.row(following[0]), status="skipped", reason="asked")
         if run_at is not None:
             self._move_next(run_at)
+        self._check_reached(special)
+        self._settle_end()
+
+    def _check_reached(self, special: dict[int, Row]) -> None:
+        """What was moved still comes before the end."""
         if any(row.status == "planned" and not self._reaches(index) for index, row in special.items()):
             raise Refused
-        self._settle_end()
+
+    def check_moved(self) -> None:
+        """Every run to come that was moved still comes before the end. Raises Refused."""
+        self._check_reached({index: row for index, row in self.rows.items() if index >= self.open and not row.is_plain})
 
     def _recount(  # noqa: PLR0917 -- the terms
         self,

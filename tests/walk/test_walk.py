@@ -396,10 +396,19 @@ class Walk(RuleBasedStateMachine):
     def works(self) -> None:
         """What becomes of the copies that are asked for."""
         for one in self.subscriptions:
-            for run in one.runs.values():
-                if run.status == "due":
-                    self.makes(one, run)
-            one.extra = [(at, "made" if state == "pending" else state) for at, state in one.extra]
+            due = [run for run in one.runs.values() if run.status == "due"]
+            found = self.served.run(self.world.extra_runs(one.id))
+            made = False
+            for place, (at, before) in enumerate(one.extra):
+                if before == "pending":
+                    assert found[place] == "completed" or (found[place] == "failed" and self.stock == 0)
+                    made = made or found[place] == "completed"
+                    one.extra[place] = at, found[place]
+            # Which of two that are made at once is compared with the other, nobody says.
+            one.known = one.known and not (made and due)
+            one.paid = self.price if made else one.paid
+            for run in due:
+                self.makes(one, run)
 
     def makes(self, one: Subscription, run: Run) -> None:
         """What becomes of a run."""

@@ -147,6 +147,16 @@ class World:
         if live:
             await CopyJob(database).make(self.store.id, [row["id"] for row in live])
 
+    async def extra_runs(self, subscription_id: str) -> list[str]:
+        """What became of a subscription's copies outside of the schedule, in the order in which they were asked for."""
+        async with self.served.database.connection() as connection:
+            found = await connection.fetch(
+                "select status from order_factories where store_id = $1 and order_subscription_id = $2"
+                " and occurrence_id is null order by id",
+                self.store.id, subscription_id,
+            )  # fmt: skip
+        return [row["status"] for row in found]
+
     async def arrive(self) -> None:
         """Bring the clock to where it is on its way to."""
         database = self.served.database
