@@ -166,9 +166,12 @@ def _endless(start: bytes, piece: bytes) -> Attack:
 
 async def _names(target: Target, factor: float) -> list[Answer]:
     attributes = {f"a{n}": n for n in range(int(130_000 * factor))}
-    body = orjson.dumps({"data": {"type": "skus", "attributes": attributes}})
-    few = orjson.dumps({"data": {"type": "skus", "attributes": dict(list(attributes.items())[:60_000])}})
-    return [await target.ask("POST", path, sent) for path in ("/api/skus", "/api/addresses") for sent in (body, few)]
+    few = dict(list(attributes.items())[:60_000])
+    return [
+        await target.ask("POST", f"/api/{type_}", orjson.dumps({"data": {"type": type_, "attributes": sent}}))
+        for type_ in ("skus", "addresses")
+        for sent in (attributes, few)
+    ]
 
 
 async def _filters(target: Target, factor: float) -> list[Answer]:
@@ -227,14 +230,22 @@ async def _large(target: Target, factor: float) -> list[Answer]:
 
 
 async def _shapes(target: Target, factor: float) -> list[Answer]:
-    fields = ["code", "name", "status", "number", "currency_code", "created_at", "updated_at", "metadata", "placed_at"]
+    fields = [
+        "code",
+        "payment_status",
+        "status",
+        "number",
+        "currency_code",
+        "created_at",
+        "updated_at",
+        "metadata",
+        "placed_at",
+    ]
     answers = []
-    for n in range(int(560 * factor)):
+    for n in range(min(int(560 * factor), 1_024)):
         wanted = ",".join(name for place, name in enumerate(fields) if n >> place & 1) or "number"
         include = "&include=line_items,customer" if n & 1 else ""
-        answers.append(
-            await target.ask("GET", f"/api/orders?fields[orders]={wanted.replace('code,name', 'code')}{include}")
-        )
+        answers.append(await target.ask("GET", f"/api/orders?fields[orders]={wanted}{include}"))
     return answers
 
 
@@ -252,7 +263,7 @@ async def _leap_days(target: Target, factor: float) -> list[Answer]:
     listed = orjson.loads(found.body)["data"] if found.status == 200 else []
     answers = [found]
     for one in listed:
-        change = {"type": "order_subscriptions", "id": one["id"], "attributes": {"frequency": "0 0 29 2 1"}}
+        change = {"type": "order_subscriptions", "id": one["id"], "attributes": {"frequency": "0 0 29 2 *"}}
         answers.append(
             await target.ask("PATCH", f"/api/order_subscriptions/{one['id']}", orjson.dumps({"data": change}))
         )
