@@ -1,4 +1,4 @@
-"""What a cart comes to, worked out apart from the service: with exact fractions, and cent by cent."""
+"""What a cart or an order comes to, worked out apart from the service: with exact fractions, and cent by cent."""
 
 from __future__ import annotations
 
@@ -56,6 +56,14 @@ class Shop:
 
 
 @dataclass(frozen=True)
+class Agreed:
+    """What was agreed on of a line: the price of one, and what was taken off the line (negative)."""
+
+    unit: int
+    discount: int = 0
+
+
+@dataclass(frozen=True)
 class Amounts:
     """What the cart comes to: unit prices, discounts and taxes by line, and the sums; discounts are negative."""
 
@@ -68,20 +76,15 @@ class Amounts:
     coupon_applies: bool
 
 
-def amounts(shop: Shop) -> Amounts:
-    """The amounts of the shop's cart."""
+def amounts(shop: Shop, agreed: Sequence[Agreed | None] = ()) -> Amounts:
+    """The amounts of the shop's cart. What was `agreed` on of a line, None for nothing, holds whatever a shop says."""
+    bound = agreed or [None] * len(shop.lines)
     units = [
-        min(
-            price.amount
-            for price in shop.products[product].prices
-            if price.min_quantity <= sum(pieces for other, pieces in shop.lines if other == product)
-            and price.window in ("open", "running")
-            and (shop.member or not price.group)
-        )
-        for product, _ in shop.lines
+        today(shop, product) if binding is None else binding.unit
+        for (product, _), binding in zip(shop.lines, bound, strict=True)
     ]
     totals = [unit * quantity for unit, (_, quantity) in zip(units, shop.lines, strict=True)]
-    left = list(totals)
+    left = [total + (0 if binding is None else binding.discount) for total, binding in zip(totals, bound, strict=True)]
     automatic = [offer for offer in shop.offers if _open(offer, shop)]
     percentages = [offer for offer in automatic if offer.percentage is not None]
     fixed = [offer for offer in automatic if offer.percentage is None]
@@ -103,6 +106,21 @@ def amounts(shop: Shop) -> Amounts:
         shipping=shipping,
         total=sum(left) + shipping + shop.paying,
         coupon_applies=bool(coupon),
+    )
+
+
+def due(shop: Shop, amounts: Amounts) -> int:
+    """What has to be paid, in minor units: taxes come on top unless prices include them."""
+    return amounts.total + (0 if shop.tax_included else sum(amounts.taxes))
+
+
+def today(shop: Shop, product: int) -> int:
+    """The lowest price of one that applies to all pieces of a product together."""
+    pieces = sum(quantity for other, quantity in shop.lines if other == product)
+    return min(
+        price.amount
+        for price in shop.products[product].prices
+        if price.min_quantity <= pieces and price.window in ("open", "running") and (shop.member or not price.group)
     )
 
 

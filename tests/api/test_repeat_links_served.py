@@ -92,7 +92,7 @@ def without(text: tuple[str, str], secret: str) -> tuple[str, str]:
 def order_in_checkout(seen: Seen, location: str, store: Store, email: str) -> None:
     """Place the order of a link's cart by its postal code, and look at all that its session opens."""
     shown = Page(seen.ask("GET", location).text)
-    fields = {name: value for name, value in shown.fields.items() if name in ("store", "session", "nonce")}
+    fields = {name: value for name, value in shown.fields.items() if name in ("store", "session", "nonce", "shown")}
     # The form, and what leads back to it, have to hold the session.
     seen.texts[-1] = without(seen.texts[-1], fields["session"])
     for factor, status in (("4301 XX", 422), (PERSON["zip_code"], 303)):

@@ -47,7 +47,7 @@ async def show(client: httpx2.AsyncClient, cart: Ready, language: str = "en") ->
 
 
 def hidden(page: Page) -> dict[str, str]:
-    return {name: page.fields[name] for name in ("store", "session", "nonce")}
+    return {name: page.fields[name] for name in ("store", "session", "nonce", "shown")}
 
 
 async def send(client: httpx2.AsyncClient, fields: Mapping[str, str]) -> httpx2.Response:

@@ -1,64 +1,27 @@
-"""What is charged is what an independent calculator says, by carts and by draft orders, whatever the shop changes."""
+"""What is charged is what an independent calculator says, by carts, draft orders and the page, whatever changes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import calculator, factories
-from tests.calculator import Amounts, Shop
-from tests.checkout.conftest import placing
-from tests.shops import Opened, change_shop, open_shop, shops
+from tests.calculator import Shop
+from tests.checkout.conftest import placing, ready
+from tests.checkout.test_demo_checkout import TYPED, send
+from tests.faults.owing import check, put_in, whole
+from tests.pages import Page, show
+from tests.shops import change_shop, open_shop, shops
 from tests.spec.writing import Api, offenders, resource, to
 from tests.support import Grant, make_store
 
 pytestmark = pytest.mark.rule("FM-83", "FM-87", "FM-98")
-
-
-def due(shop: Shop, amounts: Amounts) -> int:
-    """What has to be paid, in minor units."""
-    return amounts.total + (0 if shop.tax_included else sum(amounts.taxes))
-
-
-async def whole(api: Api, connection: Connection, opened: Opened, type_: str) -> str:
-    """A cart or a draft order of the shop's customer, with the shop's lines; gives its id."""
-    address_id = await factories.address(connection, opened.store, customer_id=opened.customer_id)
-    made = await api.create(
-        type_,
-        None,
-        {
-            "shipping_method": to("shipping_methods", opened.shipping_method_id),
-            "payment_method": to("payment_methods", opened.payment_method_id),
-            "billing_address": to("addresses", address_id),
-            "shipping_address": to("addresses", address_id),
-        },
-    )
-    parts, name = {"carts": ("cart_items", "cart"), "orders": ("line_items", "order")}[type_]
-    for number, (product, quantity) in enumerate(opened.shop.lines):
-        line = {"sku_code": opened.skus[product].code, "quantity": quantity, "options": {"line": str(number)}}
-        await api.create(parts, line, {name: to(type_, made["id"])})
-    return str(made["id"])
-
-
-async def lines_of(api: Api, order_id: str) -> list[Any]:
-    found = (await api.get(f"orders/{order_id}/line_items?sort=id"))["data"]
-    return [one["attributes"] for one in sorted(found, key=lambda one: int(one["attributes"]["position"]))]
-
-
-async def check(api: Api, order_id: str, expected: Amounts) -> None:
-    """Hold an order against what the calculator says."""
-    lines = await lines_of(api, order_id)
-    assert [line["unit_amount_cents"] for line in lines] == expected.units
-    assert [line["discount_cents"] for line in lines] == expected.discounts
-    assert [line["tax_amount_cents"] for line in lines] == expected.taxes
-    shown = (await api.get(f"orders/{order_id}"))["data"]["attributes"]
-    assert shown["shipping_amount_cents"] == expected.shipping
-    assert shown["total_amount_cents"] == expected.total
 
 
 @pytest.mark.parametrize("of_cart", [True, False])
@@ -100,13 +63,82 @@ async def test_an_order_owes_what_the_calculator_says(
         if answer.status_code == 422:
             errors = [error["meta"] for error in answer.json()["errors"]]
             assert {error["error"] for error in errors} == {"price_changed"}, (shop, later)
-            assert {error["due_amount_cents"] for error in errors} == {due(changed, now)}, (shop, later)
-            assert {error["previous_due_amount_cents"] for error in errors} == {due(shop, expected)}
+            assert {error["due_amount_cents"] for error in errors} == {calculator.due(changed, now)}, (shop, later)
+            assert {error["previous_due_amount_cents"] for error in errors} == {calculator.due(shop, expected)}
             await check(api, order_id, expected)
-            accepted = placing(order_id, _refresh_prices=True, _due_amount_cents=due(changed, now))
+            accepted = placing(order_id, _refresh_prices=True, _due_amount_cents=calculator.due(changed, now))
             answer = await api.send("PATCH", f"orders/{order_id}", accepted)
         assert answer.status_code == 200, answer.text
         await check(api, order_id, now)
         paid = await connection.fetchval("select amount_cents from payment_attempts where store_id = $1", store.id)
-        assert (paid or 0) == due(changed, now), (shop, later)
+        assert (paid or 0) == calculator.due(changed, now), (shop, later)
         assert await offenders(connection, store) == []
+
+
+def shown(shop: Shop) -> object:
+    """What the page says of prices before anything is chosen: of products, and of each way to ship and to pay."""
+    found = calculator.amounts(shop)
+    ships = any(shop.products[product].ships for product, _ in shop.lines)
+    on_top = 0 if shop.tax_included else sum(found.taxes)
+    return found.units, found.subtotal, sum(found.discounts), on_top, ships and shop.shipping, shop.paying
+
+
+async def test_the_page_charges_what_it_showed(
+    client: httpx2.AsyncClient, connection: Connection, database: Database, grant: Grant
+) -> None:
+    """Where the shop has changed since, nothing is charged before the buyer has seen what it comes to now."""
+    found: list[tuple[Shop, Shop]] = []
+
+    @settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(shops.filter(lambda shop: bool(shop.lines)), shops, st.booleans())
+    def generate(shop: Shop, later: Shop, alike: bool) -> None:  # noqa: FBT001 -- drawn by position
+        found.append((replace(shop, member=False), shop if alike else later))
+
+    generate()
+    for shop, later in found:
+        store = await make_store(database)
+        opened = await open_shop(connection, store, shop)
+        await connection.execute("update payment_methods set gateway = 'test' where store_id = $1", store.id)
+        staff = Api(client, await grant(store=store))
+        cart_id = (await staff.create("carts"))["id"]
+        await put_in(staff, opened, "carts", cart_id)
+        applies = calculator.amounts(shop).coupon_applies
+        if applies:
+            assert (await staff.update("carts", cart_id, {"coupon_code": "CODE"})).status_code == 200
+        session = await connection.fetchval("select session from carts where store_id = $1", store.id)
+        page = await show(client, f"/demo/checkout?store={store.id}&session={session}")
+
+        await change_shop(connection, opened, later)
+        coupon = shop.coupon if applies else None
+        now = replace(later, lines=shop.lines, coupon=coupon, member=False, tax_included=shop.tax_included)
+        answer = await send(client, page.fields | TYPED)
+        assert answer.status_code == (303 if shown(now) == shown(shop) else 422), (shop, later)
+        if answer.status_code == 422:
+            assert await connection.fetch("select from orders where store_id = $1", store.id) == []
+            page = Page(answer.text)
+            assert "It comes to another amount by now." in page.text
+            answer = await send(client, page.fields | TYPED)
+        assert answer.status_code == 303, Page(answer.text).text
+        order_id = await connection.fetchval(
+            "select id from orders where store_id = $1 and status = 'placed'", store.id
+        )
+        await check(staff, order_id, calculator.amounts(now))
+        paid = await connection.fetchval("select amount_cents from payment_attempts where store_id = $1", store.id)
+        assert (paid or 0) == calculator.due(now, calculator.amounts(now)), (shop, later)
+        assert await offenders(connection, store) == []
+
+
+async def test_an_order_whose_card_was_declined_is_shown_again_where_its_price_has_changed(
+    client: httpx2.AsyncClient, connection: Connection, store: Store
+) -> None:
+    cart = await ready(connection, store, customer_email="gus@example.com")
+    url = f"/demo/checkout?store={store.id}&session={cart.session}"
+    declined = await send(client, (await show(client, url)).fields | TYPED | {"card": "card_declined"})
+    assert declined.status_code == 402
+    await factories.set_price(connection, store, cart.shirt, 2600)
+    refused = await send(client, Page(declined.text).fields | TYPED)
+    assert refused.status_code == 422
+    assert "Total €56.95" in Page(refused.text).text
+    assert (await send(client, Page(refused.text).fields | TYPED)).status_code == 303
+    paid = "select amount_cents from payment_attempts where store_id = $1 and status = 'authorized'"
+    assert await connection.fetchval(paid, store.id) == 5695

@@ -35,6 +35,7 @@ MARKS = {"ok"}
 """What is said as it is in every language: doctor's mark for what is well."""
 
 COLLECTED = {
+    "PROBLEMS[CHANGED]": "a page's",
     "COUPON_PROBLEMS[status]": "a coupon's",
     "error.detail": "another problem's",
     "error.messages[0]": "a ValidationError's",

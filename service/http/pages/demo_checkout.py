@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from service.errors import ApiError, NotFound
+from service.errors import ApiError, Invalid, NotFound
 from service.gateways.testing import APPROVES, DECLINES, TIMES_OUT
 from service.http import guessing, urls
 from service.http.guessing import Tries
@@ -62,9 +62,12 @@ AMOUNTS = {
     "discount": Phrase("Discount"),
 }
 
+CHANGED = "price_changed"
+
 PROBLEMS = {
     "card_declined": Phrase("The card was declined. Nothing was ordered or charged: choose another one."),
     "gateway_timeout": Phrase("The bank did not answer. Nothing was ordered or charged: please try again."),
+    CHANGED: Phrase("It comes to another amount by now. Look at it, and place the order once more."),
     "wrong_factor": Phrase("That is not what the order says. Check it, and try again."),
 }
 """What a buyer is told, by `meta.error` of the API's problem. Other problems are told in the API's own sentence."""
@@ -100,8 +103,12 @@ async def _submit(request: Request, form: Mapping[str, str]) -> Response:
             async with service.database.transaction() as connection:
                 await stand_in.fill(connection, principal, _choices(progress, form))
             order_id = await _make(request, principal, form)
+        else:
+            _check_shown(progress, form)
         await _place(service, principal, order_id, form)
     except ApiError as error:
+        if any((problem.meta or {}).get("error") == CHANGED for problem in error.problems):
+            await _refresh(service, principal)
         answer = await _page(request, principal, session, form, error)
         answer.headers.update(error.headers)
         return answer
@@ -129,14 +136,25 @@ def _choices(progress: Progress, form: Mapping[str, str]) -> Choices:
 
 
 async def _make(request: Request, principal: Principal, form: Mapping[str, str]) -> str:
-    """Make the order of the cart, with what the buyer says to prove who it is for; returns its id."""
+    """Make the order of the cart, with what the buyer says to prove who it is for; returns its id.
+
+    Raises Invalid, after which there is none, where it comes to something else than the page said.
+    """
     service, said = service_of(request), form.get("factor", "").strip() or None
     number = await service.numbers.take(principal.store.id, "orders")
     async with (
         guessing.guarded(request, principal, Tries(factor=said is not None)),
         service.database.transaction() as connection,
     ):
-        return await stand_in.order(connection, principal, said, number)
+        order_id = await stand_in.order(connection, principal, said, number)
+        _check_shown(await demo_checkout.progress(connection, principal), form)
+        return order_id
+
+
+def _check_shown(progress: Progress, form: Mapping[str, str]) -> None:
+    """Raise Invalid where a price isn't any more what the page of a form said: nobody pays what they weren't shown."""
+    if form.get("shown") != progress.shown:
+        raise Invalid(PROBLEMS[CHANGED], meta={"error": CHANGED})
 
 
 async def _place(service: Service, principal: Principal, order_id: str, form: Mapping[str, str]) -> None:
@@ -144,6 +162,14 @@ async def _place(service: Service, principal: Principal, order_id: str, form: Ma
     card, method = CARDS.get(form.get("card", "")), form.get("payment_method") or None
     token = None if card is None else card.token
     await service.run(lambda connection: stand_in.place(connection, principal, order_id, token, method))
+
+
+async def _refresh(service: Service, principal: Principal) -> None:
+    """Bring the order, if there is one, to the prices of today: the page shows them, and placing it agrees to them."""
+    async with service.database.transaction() as connection:
+        order_id = (await demo_checkout.progress(connection, principal)).order_id
+        if order_id is not None:
+            await stand_in.refresh(connection, principal, order_id)
 
 
 async def _page(

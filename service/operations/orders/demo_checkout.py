@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import orjson
 
 from schemas.kinds import due
 from service import clock
@@ -105,6 +108,15 @@ class Progress:
     def due_amount_cents(self) -> int:
         """What has to be paid: taxes come on top of the total unless they are in it."""
         return due(self.total_amount_cents, self.total_tax_amount_cents, tax_included=self.tax_included)
+
+    @property
+    def shown(self) -> str:
+        """What stands for all prices that a buyer is shown: of the products, and of each way to ship and to pay."""
+        goods = [(name, cents) for name, cents in self.amounts if name in ("subtotal", "discount")]
+        methods = [(one.id, one.price_amount_cents) for one in (*self.shipping_methods, *self.payment_methods)]
+        on_top = 0 if self.tax_included else self.total_tax_amount_cents
+        told = (self.currency_code, [tuple(item) for item in self.items], goods, on_top, methods)
+        return hashlib.sha256(orjson.dumps(told)).hexdigest()[:32]
 
 
 async def holder(connection: Connection, store_id: int, session: str) -> Principal:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from schemas.graph import graph
 from service.jsonapi import body
+from service.operations.carts import contents
 from service.operations.carts.carts import Carts
 from service.operations.generic.phases import Interlude
 from service.operations.orders import checkout, placing
@@ -37,7 +38,10 @@ class Choices(NamedTuple):
 
 
 async def fill(connection: Connection, principal: Principal, choices: Choices) -> None:
-    """Put what a buyer says into the cart, the address for both. Raises ApiError subclasses as the API's writes do."""
+    """Put what a buyer says into the cart, the address for both, and bring it to the prices of today.
+
+    Raises ApiError subclasses as the API's writes do.
+    """
     carts, cart = Carts(), graph["carts"]
     columns: dict[str, object] = {}
     if choices.email is not None:
@@ -51,6 +55,7 @@ async def fill(connection: Connection, principal: Principal, choices: Choices) -
     if columns:
         locked = await carts.lock(connection, principal, cart, str(principal.cart_id))
         await carts.change(connection, principal, locked, columns)
+    await contents.recalculate(connection, principal.store, str(principal.cart_id))
 
 
 async def order(connection: Connection, principal: Principal, said: str | None, number: int) -> str:
@@ -61,6 +66,13 @@ async def order(connection: Connection, principal: Principal, said: str | None, 
     """
     proven = await checkout.prove(connection, principal, said)
     return await Orders().make(connection, proven, graph["orders"], {"cart_id": principal.cart_id}, number=number)
+
+
+async def refresh(connection: Connection, principal: Principal, order_id: str) -> None:
+    """Bring an order that waits to be placed to the prices of today, so that its buyer sees them."""
+    orders = Orders()
+    locked = await orders.lock(connection, principal, graph["orders"], order_id)
+    await orders.change(connection, principal, locked, {}, verbs=("refresh_prices",))
 
 
 async def place(

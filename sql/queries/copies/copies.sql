@@ -248,6 +248,11 @@ order by wanted.position;
 -- name: items
 -- What subscriptions order each time, with the price mode that applies to each item. What paid options cost is known where
 -- they are those of the source order, at an agreed price, and share out over the pieces; else it is null.
+with order_subscription_items as materialized (
+    select items.* from order_subscription_items as items
+    where items.store_id = :store and items.order_subscription_id = any(:subscriptions::text[])
+)
+
 select
     order_subscription_items.order_subscription_id,
     order_subscription_items.id,
@@ -286,10 +291,7 @@ left join line_items as sources
     on
         order_subscription_items.store_id = sources.store_id
         and order_subscription_items.source_line_item_id = sources.id
-where
-    order_subscription_items.store_id = :store
-    and order_subscription_items.order_subscription_id = any(:subscriptions::text[])
-    and order_subscriptions.id = any(:subscriptions::text[])
+where order_subscriptions.store_id = :store and order_subscriptions.id = any(:subscriptions::text[])
 order by order_subscription_items.id;
 
 -- name: lock_stock
@@ -325,7 +327,9 @@ with completed as (
     ) as made (
         id, order_id, errors_log, errors_count, succeeded, outcomes
     )
-    where order_factories.store_id = :store and order_factories.id = made.id
+    where
+        order_factories.store_id = :store and order_factories.id = made.id
+        and order_factories.id = any(:copies::text[])
     returning order_factories.order_subscription_id, order_factories.occurrence_id, made.succeeded
 ),
 

@@ -68,6 +68,7 @@ made as (
     from draft
     inner join orders as source
         on source.store_id = :store and draft.source_order_id = source.id
+    where source.id = any(array(select wanted.source_order_id from draft as wanted))
 )
 
 insert into line_items (

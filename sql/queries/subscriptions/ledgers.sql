@@ -25,7 +25,8 @@ from order_subscriptions
 where store_id = :store and id = :subscription and (:customer::text is null or customer_id = :customer);
 
 -- name: entries
--- The rows of these subscriptions' ledgers from their next occurrences on.
+-- The rows of these subscriptions' ledgers from their next occurrences on. The difference of the indexes keeps the planner from
+-- going through all later occurrences of the store.
 select
     occurrences.order_subscription_id,
     occurrences.occurrence_index,
@@ -33,16 +34,13 @@ select
     occurrences.scheduled_at,
     occurrences.status,
     occurrences.reason
-from occurrences
-inner join order_subscriptions
+from order_subscriptions
+inner join occurrences
     on
-        occurrences.store_id = order_subscriptions.store_id
-        and occurrences.order_subscription_id = order_subscriptions.id
-where
-    occurrences.store_id = :store
-    and occurrences.order_subscription_id = any(:subscriptions::text[])
-    and order_subscriptions.id = any(:subscriptions::text[])
-    and occurrences.occurrence_index >= order_subscriptions.next_index;
+        order_subscriptions.store_id = occurrences.store_id
+        and order_subscriptions.id = occurrences.order_subscription_id
+        and occurrences.occurrence_index - order_subscriptions.next_index >= 0
+where order_subscriptions.store_id = :store and order_subscriptions.id = any(:subscriptions::text[]);
 
 -- name: entries_from
 -- The rows of a subscription's ledger from an index on.
