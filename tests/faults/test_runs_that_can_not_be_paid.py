@@ -88,6 +88,22 @@ async def test_a_new_card_pays_it_at_once(owing: Run, api: Api, connection: Conn
     assert await offences(connection, store) == []
 
 
+async def test_a_source_that_can_pay_again_is_asked_at_once(
+    owing: Run, api: Api, database: Database, connection: Connection, store: Store
+) -> None:
+    other = await prepare(database, connection, store, token="tok_decline")
+    await other.begin()
+    await other.pay()
+    repaired = {"payment_source_token": "tok_again", "expires_at": None}
+    answer = await api.update("customer_payment_sources", owing.source_id, repaired)
+    assert answer.status_code == 200, answer.text
+    assert await swept(owing) == 1, "what is owed from another source waits"
+    await owing.pay()
+    assert (await owing.order())["status"] == "placed"
+    assert (await other.order())["status"] == "pending"
+    assert await offences(connection, store) == []
+
+
 async def test_a_wallet_without_any_source_is_the_same(
     database: Database, connection: Connection, store: Store, api: Api
 ) -> None:
