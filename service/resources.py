@@ -31,7 +31,7 @@ from service.operations.orders import order_copies
 from service.operations.orders.line_items import LineItems
 from service.operations.orders.orders import Orders
 from service.operations.parties.addresses import Addresses
-from service.operations.parties.wallets import PaymentSources
+from service.operations.payments.customer_payment_sources import PaymentSources
 from service.operations.repeating import reorders
 from service.operations.repeating.repeat_links import RepeatLinks
 from service.operations.subscriptions.occurrences import Occurrences

@@ -103,7 +103,7 @@ async def test_a_coupon_is_used_as_often_as_it_allows(database: Database, connec
     async def convert() -> None:
         try:
             async with database.transaction() as inside:
-                await pricing.use_coupon(inside, store, "THREE", at=clock.now(), pointer="/data")
+                await pricing.use_coupon(inside, store, "THREE", at=clock.now())
         except InvalidState as error:
             errors.append(error)
 
@@ -119,7 +119,7 @@ async def test_a_coupon_is_used_as_often_as_it_allows(database: Database, connec
         await give_up()
     await asyncio.gather(*waiting)
     assert await connection.fetchval("select uses from promotions where store_id = $1", store.id) == 3
-    assert [error.source for error in errors] == [{"pointer": "/data"}] * 7
+    assert [error.fields for error in errors] == [("cart",)] * 7
 
 
 async def test_limits_of_a_coupon(api: Api, connection: Connection, store: Store) -> None:

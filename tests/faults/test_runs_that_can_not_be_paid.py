@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import orjson
 import pytest
@@ -87,6 +88,22 @@ async def test_a_new_card_pays_it_at_once(owing: Run, api: Api, connection: Conn
     assert await offences(connection, store) == []
 
 
+async def test_a_source_that_can_pay_again_is_asked_at_once(
+    owing: Run, api: Api, database: Database, connection: Connection, store: Store
+) -> None:
+    other = await prepare(database, connection, store, token="tok_decline")
+    await other.begin()
+    await other.pay()
+    repaired = {"payment_source_token": "tok_again", "expires_at": None}
+    answer = await api.update("customer_payment_sources", owing.source_id, repaired)
+    assert answer.status_code == 200, answer.text
+    assert await swept(owing) == 1, "what is owed from another source waits"
+    await owing.pay()
+    assert (await owing.order())["status"] == "placed"
+    assert (await other.order())["status"] == "pending"
+    assert await offences(connection, store) == []
+
+
 async def test_a_wallet_without_any_source_is_the_same(
     database: Database, connection: Connection, store: Store, api: Api
 ) -> None:
@@ -105,7 +122,11 @@ async def test_a_forecast_says_what_it_comes_to_and_what_is_lacking(
     api: Api, database: Database, connection: Connection, store: Store
 ) -> None:
     at = clock.now()
-    columns = {"place_target_order": True, "anchor_at": at - timedelta(days=20), "next_run_at": at + timedelta(days=8)}
+    columns: dict[str, Any] = {
+        "place_target_order": True,
+        "anchor_at": at - timedelta(days=20),
+        "next_run_at": at + timedelta(days=8),
+    }
     run = await prepare(database, connection, store, **columns)
     await connection.execute(
         "update customer_payment_sources set expires_at = created_at where store_id = $1", store.id

@@ -73,7 +73,7 @@ async def issue(
             "scopes - can't hold {wrong}, only {known}",
             wrong=Either(wrong),
             known=[scope for scope in SCOPES if scope in allowed],
-            pointer="/data/attributes/scopes",
+            fields=("scopes",),
         )
     kind, prefix = ("integration", "secret") if customer_id is None else ("customer", "customer")
     token = f"{prefix}_{store_id}_{secrets.token_urlsafe(32)}"
@@ -96,7 +96,7 @@ async def issue(
         metadata=orjson.dumps(extra.get("metadata", {})).decode(),
     )
     if not issued.known:
-        raise NotFound("There is no customer of this id.", pointer="/data/relationships/customer/data")
+        raise NotFound("There is no customer of this id.", fields=("customer",))
     if not issued.made:
         raise Conflict("A token with this id already exists.", pointer="/data/id")
     return id_, token
@@ -120,7 +120,7 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
         raise Invalid(
             "scopes - must be among those that this token may hand out: {known}",
             known=sorted(grantable) or Phrase("none"),
-            pointer="/data/attributes/scopes" if "scopes" in attributes else "/data",
+            fields=("scopes",),
         )
     id_, token = await issue(
         connection,
@@ -141,11 +141,11 @@ def _expiry(draft: Draft, at: datetime) -> datetime:
     """Return when a customer's token ends: as the request says, within a day, or else after an hour."""
     sent: datetime | None = draft.attributes.get("expires_at")
     if "expires_in" in draft.triggers and "expires_at" in draft.attributes:
-        raise Invalid("expires_in - can't be sent together with expires_at", pointer="/data/attributes/expires_in")
+        raise Invalid("expires_in - can't be sent together with expires_at", fields=("expires_in",))
     if sent is None:
         return at + timedelta(seconds=draft.triggers.get("expires_in", DEFAULT_SECONDS))
     if not at < sent <= at + timedelta(seconds=MOST_SECONDS):
-        raise Invalid("expires_at - must be within the next 24 hours", pointer="/data/attributes/expires_at")
+        raise Invalid("expires_at - must be within the next 24 hours", fields=("expires_at",))
     return sent
 
 

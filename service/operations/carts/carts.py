@@ -38,7 +38,7 @@ class Carts(Writer):
         cart = await contents.recalculate(change.connection, change.store, change.id)
         status = cart.coupon_status
         if change.sets("coupon_code") and status is not None and status != "applied":
-            raise pricing.coupon_refused(status, change.draft.pointer("coupon_code"))
+            raise pricing.coupon_refused(status)
 
     async def before_delete(self, change: Change) -> None:
         """A cart that became an order stays."""

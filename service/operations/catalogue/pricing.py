@@ -181,20 +181,21 @@ async def give_coupon_back(connection: Connection, store: Store, coupon_code: st
     await _GIVE_COUPON_BACK(connection, store=store.id, coupon=coupon_code, at=at)
 
 
-async def use_coupon(
-    connection: Connection, store: Store, coupon_code: str, *, at: datetime, pointer: str | None = None
-) -> None:
+async def use_coupon(connection: Connection, store: Store, coupon_code: str, *, at: datetime) -> None:
     """Count that a cart with this coupon becomes an order, in the transaction in which it does.
 
-    Of concurrent uses no more succeed than the coupon allows. Raises InvalidState, with the pointer, when it is used up
-    or no longer there.
+    Of concurrent uses no more succeed than the coupon allows. Raises InvalidState, about the cart, when it is
+    used up or no longer there.
     """
     if not await count_coupon(connection, store, coupon_code, at=at):
-        raise InvalidState("The coupon has been used up in the meantime.", pointer=pointer, meta={"error": "used_up"})
+        raise InvalidState("The coupon has been used up in the meantime.", fields=("cart",), meta={"error": "used_up"})
 
 
-def coupon_refused(status: Problem, pointer: str) -> Invalid:
+_COUPON = ("coupon_code",)
+
+
+def coupon_refused(status: Problem) -> Invalid:
     """The problem of a new coupon that doesn't apply. One that nobody knows of was a guess, and counts as one."""
     if status == "unknown":
-        return WrongGuess(COUPON_PROBLEMS[status], pointer=pointer, meta={"error": status})
-    return Invalid(COUPON_PROBLEMS[status], pointer=pointer, meta={"error": status})
+        return WrongGuess(COUPON_PROBLEMS[status], fields=_COUPON, meta={"error": status})
+    return Invalid(COUPON_PROBLEMS[status], fields=_COUPON, meta={"error": status})

@@ -27,9 +27,7 @@ _LOCK = OnlyValue("copies/copies.lock_subscription", str)
 _RUNS = Only("copies/copies.extra_runs", _Runs)
 
 
-async def too_soon(
-    connection: Connection, principal: Principal, subscription_id: str, pointer: str
-) -> TooManyRequests | None:
+async def too_soon(connection: Connection, principal: Principal, subscription_id: str) -> TooManyRequests | None:
     """Why a customer can't have an extra run of a subscription now; None when they can. Locks the subscription.
 
     A customer has one in a day, and five attempts at it. Integrations have as many as they ask for.
@@ -46,7 +44,7 @@ async def too_soon(
     return TooManyRequests(
         "Customers can ask for one extra run of a subscription in 24 hours. The next is possible in {seconds} seconds.",
         seconds=seconds,
-        pointer=pointer,
+        fields=("_run_now", "order_subscription"),
         meta={"error": "extra_runs"},
         headers={"Retry-After": str(seconds)},
     )

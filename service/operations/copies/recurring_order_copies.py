@@ -143,9 +143,7 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
         connection, store=store.id, subscription=subscription_id, order=order_id, customer=principal.customer_id
     )
     raise_all(_problems(found or _Sources(), subscription_id, order_id))
-    refusal = await extra_runs.too_soon(
-        connection, principal, str(subscription_id), draft.pointer("order_subscription")
-    )
+    refusal = await extra_runs.too_soon(connection, principal, str(subscription_id))
     raise_all([refusal] if refusal else [])
     copy_id = await _CREATE(
         connection,

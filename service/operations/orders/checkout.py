@@ -224,7 +224,7 @@ async def convert(change: Change, cart_id: str) -> None:
         )
     coupon_code = change.columns["coupon_code"]
     if coupon_code is not None:
-        await pricing.use_coupon(connection, store, coupon_code, at=change.at, pointer=change.draft.pointer("cart"))
+        await pricing.use_coupon(connection, store, coupon_code, at=change.at)
     actor = outbox.actor(change.principal)
     await outbox.record(connection, store, "carts.convert", cart_id, actor=actor)
 

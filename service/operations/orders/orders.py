@@ -201,7 +201,7 @@ async def _add_up(change: Change, actor: str) -> None:
         return
     status = found.coupon_status
     if change.sets("coupon_code") and status is not None and status != "applied":
-        raise pricing.coupon_refused(status, change.draft.pointer("coupon_code"))
+        raise pricing.coupon_refused(status)
     expected = change.draft.triggers.get(DUE)
     if expected is not None and expected != found.amounts.due:
         raise Invalid(

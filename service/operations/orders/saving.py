@@ -59,16 +59,14 @@ async def check(connection: Connection, principal: Principal, order: Columns, dr
     customer_id = draft.related("customer") or order["customer_id"]
     token = draft.triggers.get(SOURCE)
     if token is not None:
-        await wallets.check_token(
-            connection, principal, token, customer_id, field=SOURCE, pointer=draft.pointer(SOURCE)
-        )
+        await wallets.check_token(connection, principal, token, customer_id, field=SOURCE)
     _check_whose(principal, customer_id, order["order_subscription_id"], draft)
 
 
 def _check_whose(principal: Principal, customer_id: str | None, subscription_id: str | None, draft: Draft) -> None:
     for name in TRIGGERS:
         if draft.triggers.get(name):
-            wallets.require_own(principal, customer_id, field=name, pointer=draft.pointer(name))
+            wallets.require_own(principal, customer_id, field=name)
     if draft.triggers.get(SUBSCRIPTION) and subscription_id is None:
         raise Invalid(
             "{name} - takes an order of a subscription", name=SUBSCRIPTION, pointer=draft.pointer(SUBSCRIPTION)
@@ -135,5 +133,5 @@ async def _save(
         )
         if subscription_id is not None:
             await outbox.record(connection, store, "order_subscriptions.update", subscription_id, actor=actor)
-            await dunning.hurry(connection, store, subscription_id)
+            await dunning.hurry(connection, store, subscription_id=subscription_id)
     return source_id

@@ -39,7 +39,7 @@ class PaymentSources(Writer):
         if not token.strip():
             change.problems.append(blank("payment_source_token", change.draft.pointer("payment_source_token")))
         elif await _is_foreign(change.connection, change.store, token, change.value("customer_id")):
-            change.problems.append(_foreign("payment_source_token", change.draft.pointer("payment_source_token")))
+            change.problems.append(_foreign("payment_source_token"))
 
 
 async def check_wallet(change: Change) -> None:
@@ -56,7 +56,7 @@ async def check_wallet(change: Change) -> None:
 
 
 async def check_token(
-    connection: Connection, principal: Principal, token: str, customer_id: str | None, *, field: str, pointer: str
+    connection: Connection, principal: Principal, token: str, customer_id: str | None, *, field: str
 ) -> None:
     """Raise Invalid for a token that is in the wallet of somebody else than who pays with it.
 
@@ -65,15 +65,15 @@ async def check_token(
     """
     payer = customer_id if principal.owner is None else principal.customer_id
     if await _is_foreign(connection, principal.store, token, payer):
-        raise _foreign(field, pointer)
+        raise _foreign(field)
 
 
-def require_own(principal: Principal, customer_id: str | None, *, field: str, pointer: str) -> None:
+def require_own(principal: Principal, customer_id: str | None, *, field: str) -> None:
     """Raise what keeps somebody from putting a source into a customer's wallet: Invalid without one, else Forbidden."""
     if customer_id is None:
-        raise Invalid("{name} - takes an order of a customer", name=field, pointer=pointer)
+        raise Invalid("{name} - takes an order of a customer", name=field, fields=(field,))
     if principal.owner is not None and principal.customer_id != customer_id:
-        raise Forbidden("The wallet belongs to the customer, who must sign in.", pointer=pointer)
+        raise Forbidden("The wallet belongs to the customer, who must sign in.", fields=(field,))
 
 
 async def add(
@@ -141,10 +141,10 @@ async def _is_foreign(connection: Connection, store: Store, token: str, customer
     return holder not in (None, customer_id)
 
 
-def _foreign(field: str, pointer: str) -> Invalid:
+def _foreign(field: str) -> Invalid:
     return Invalid(
         "{name} - is in another customer's wallet",
         name=field,
-        pointer=pointer,
+        fields=(field,),
         meta={"error": "foreign_payment_source", "field": field},
     )

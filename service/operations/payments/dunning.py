@@ -144,9 +144,14 @@ async def succeeded(connection: Connection, store: Store, order_id: str, *, acto
         await outbox.record(connection, store, "order_subscriptions.last_run_succeeded", subscription_id, actor=actor)
 
 
-async def hurry(connection: Connection, store: Store, subscription_id: str) -> None:
-    """Have what is owed for a subscription's runs asked for at once: there is something new to pay with."""
-    await _HURRY(connection, store=store.id, subscription=subscription_id, at=clock.now(store))
+async def hurry(
+    connection: Connection, store: Store, *, subscription_id: str | None = None, source_id: str | None = None
+) -> None:
+    """Have what is owed for runs asked for at once: there is something new to pay with.
+
+    Those are the runs of a subscription, or of all that are paid from a source.
+    """
+    await _HURRY(connection, store=store.id, subscription=subscription_id, source=source_id, at=clock.now(store))
 
 
 async def stop(

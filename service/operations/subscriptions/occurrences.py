@@ -28,10 +28,10 @@ async def _skipped(_: Change) -> Columns:
 
 async def _unskipped(change: Change) -> Columns | None:
     """Let it run after all, unless its subscription is over or the schedule has gone past it."""
-    if not _runs(change, "/data/attributes/_unskip"):
+    if not _runs(change, "_unskip"):
         return None
     if _is_over(change) or change.before["scheduled_at"] <= change.at:
-        change.problems.append(_over("/data/attributes/_unskip"))
+        change.problems.append(_over("_unskip"))
         return None
     index = change.before["occurrence_index"]
     standing = await ledgers.standing(change.connection, change.store, ledgers.terms_of(change.whole))
@@ -45,9 +45,8 @@ async def _unskipped(change: Change) -> Columns | None:
 
 async def _approved(change: Change) -> Columns | None:
     """Let a held one run at what it was shown to cost, until another comes up."""
-    pointer = "/data/attributes/_approve"
-    if _runs(change, pointer) and _end_of_approval(change) <= change.at:
-        change.problems.append(_over(pointer))
+    if _runs(change, "_approve") and _end_of_approval(change) <= change.at:
+        change.problems.append(_over("_approve"))
     return None if change.problems else {"approved_amount_cents": change.before["held_amount_cents"]}
 
 
@@ -57,12 +56,12 @@ async def _rejected(_: Change) -> Columns:
 
 async def _retried(change: Change) -> Columns | None:
     """Let a failed one run again, as long as its subscription may run at all."""
-    pointer, most = "/data/attributes/_retry", change.whole["max_occurrences"]
-    if not _runs(change, pointer):
+    most = change.whole["max_occurrences"]
+    if not _runs(change, "_retry"):
         return None
     if most is not None and most <= await ledgers.runs(change.connection, change.store, change.whole["id"]):
         change.problems.append(
-            InvalidState("The subscription has run {most} times, as often as it may.", most=most, pointer=pointer)
+            InvalidState("The subscription has run {most} times, as often as it may.", most=most, fields=("_retry",))
         )
         return None
     return {}
@@ -88,8 +87,8 @@ class Occurrences(Writer):
         if status not in ("planned", "skipped"):
             change.problems.append(InvalidState("The occurrence is {status}: it can't be changed.", status=status))
         elif _is_over(change):
-            change.problems.append(_over(change.draft.pointer("scheduled_at")))
-        elif _runs(change, change.draft.pointer("scheduled_at")):
+            change.problems.append(_over("scheduled_at"))
+        elif _runs(change, "scheduled_at"):
             change.columns["reason"] = "moved"
             change.happened.append("reschedule")
             await self._check_place(change)
@@ -125,19 +124,19 @@ def _is_over(change: Change) -> bool:
     return bool(change.before["occurrence_index"] < change.whole["next_index"])
 
 
-def _runs(change: Change, pointer: str) -> bool:
-    """Whether its subscription runs; a problem when it doesn't."""
+def _runs(change: Change, asked: str) -> bool:
+    """Whether its subscription runs; a problem when it doesn't, about the field `asked`."""
     of = change.whole["status"]
     if of not in SUBSCRIPTIONS_THAT_RUN:
         change.problems.append(
-            InvalidState("The subscription is {status}: it doesn't run.", status=of, pointer=pointer)
+            InvalidState("The subscription is {status}: it doesn't run.", status=of, fields=(asked,))
         )
     return of in SUBSCRIPTIONS_THAT_RUN
 
 
-def _over(pointer: str) -> InvalidState:
+def _over(asked: str) -> InvalidState:
     """What the schedule has gone past isn't planned anew, also where it was left out without having been run."""
-    return InvalidState("The occurrence's time has passed: it can't run any more.", pointer=pointer)
+    return InvalidState("The occurrence's time has passed: it can't run any more.", fields=(asked,))
 
 
 def _end_of_approval(change: Change) -> datetime:

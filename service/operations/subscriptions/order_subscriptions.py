@@ -80,7 +80,7 @@ async def _paused(change: Change) -> Columns | None:
         change.problems.append(
             Invalid(
                 "_pause_until - must be later than now, and within two years",
-                pointer="/data/attributes/_pause_until",
+                fields=("_pause_until",),
             )
         )
         return None
@@ -96,8 +96,7 @@ async def _skipped(_: Change) -> Columns:
 
 
 async def _ran(change: Change) -> Columns | None:
-    pointer = change.draft.pointer("_run_now")
-    if refusal := await extra_runs.too_soon(change.connection, change.principal, change.id, pointer):
+    if refusal := await extra_runs.too_soon(change.connection, change.principal, change.id):
         change.problems.append(refusal)
         return None
     return {}
@@ -154,7 +153,7 @@ class OrderSubscriptions(Writer):
             happened += await abort(change.connection, change.store, change.id, at=change.at)
             await dunning.stop(change.connection, change.store, subscription_id=change.id)
         elif not change.new and change.sets("customer_payment_source_id"):
-            await dunning.hurry(change.connection, change.store, change.id)
+            await dunning.hurry(change.connection, change.store, subscription_id=change.id)
         await outbox.record_all(change.connection, change.store, happened, actor=outbox.actor(change.principal))
 
     async def before_delete(self, change: Change) -> None:

@@ -73,7 +73,8 @@ where
 returning order_subscriptions.id;
 
 -- name: hurry
--- Has the refused payments of all of a subscription's runs that are still owed asked for anew at :at.
+-- Has the refused payments of runs that are still owed asked for anew at :at: of all runs of subscription :subscription, or
+-- of those of all subscriptions that are paid from source :source, their own or else their order's.
 update payment_attempts
 set retry_at = :at
 from orders
@@ -85,7 +86,10 @@ where
     payment_attempts.store_id = :store
     and orders.store_id = :store
     and copies.place_target_order
-    and order_subscriptions.id = :subscription
+    and (
+        order_subscriptions.id = :subscription
+        or coalesce(order_subscriptions.customer_payment_source_id, orders.customer_payment_source_id) = :source
+    )
     and orders.status = 'pending'
     and payment_attempts.order_id = orders.id
     and payment_attempts.status in ('declined', 'failed')
