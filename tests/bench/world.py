@@ -51,7 +51,7 @@ class World:
     @property
     def deep_cursor(self) -> str:
         """The cursor of the service that stands for `deep`."""
-        return pagination.cursor(Order, (SortKey(("id",), descending=False),), (self.deep,))
+        return pagination.Cursors(Order, (SortKey(("id",), descending=False),)).at((self.deep,))
 
 
 @contextmanager
