@@ -49,7 +49,7 @@ LEASE = timedelta(seconds=60)
 LONG_QUEUE = 1_000
 """How many jobs may wait or run for lost ones to be looked for among them."""
 
-BATCH = 25
+BATCH = 100
 """How many copies of a store one job makes together."""
 
 
