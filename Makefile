@@ -46,7 +46,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test coverage matrix contract chaos year walk bench bench-quick bench-peers bench-copies plans wrk browser proxies screenshots verify $(CHECKS) format \
+.PHONY: help run test coverage matrix contract chaos hostile year walk bench bench-quick bench-peers bench-copies plans wrk browser proxies screenshots verify $(CHECKS) format \
 	new generated openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -76,6 +76,9 @@ contract: $(VENV)/dev.stamp ## ask everything that openapi.yaml describes in tho
 
 chaos: $(VENV)/dev.stamp ## kill workers and Postgres while 5 000 subscriptions are due, and count (ARGS="--seed 2")
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+hostile: $(VENV)/dev.stamp ## attack a served process in each way that once stalled one, and look at its health meanwhile
+	@$(BIN)/python -m tests.chaos.hostile $(ARGS)
 
 year: $(VENV)/dev.stamp ## live a year of 1 400 subscriptions, 400 of them edited, on test clocks beside a simulation (ARGS="--seed 2")
 	@$(BIN)/python -m tests.chaos.year $(ARGS)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple, Protocol
+
+import orjson
 
 
 class LinkUrls(Protocol):
@@ -24,7 +27,8 @@ class Rendering(NamedTuple):
     `base` is the absolute URL of the API without a trailing slash (`https://shop.example/api`), `mode` the store's mode
     (`test` or `live`), `locale` the store's locale for formatted amounts (`nl_NL`). `at` is the instant that it is for
     the store (aware UTC), `links` makes the URLs of repeat links, `calendar_url` that of a subscription's calendar from
-    the subscription's id; without them nothing is over, and no URL is shown.
+    the subscription's id; without them nothing is over, and no URL is shown. `secrets` says whether attributes that are
+    credentials are shown; else they are null.
     """
 
     base: str
@@ -33,3 +37,15 @@ class Rendering(NamedTuple):
     at: datetime | None = None
     links: LinkUrls | None = None
     calendar_url: Callable[[str], str] | None = None
+    secrets: bool = True
+
+    @property
+    def root(self) -> bytes:
+        """`base` as it stands within a string of JSON."""
+        return _within_json(self.base)
+
+
+@lru_cache(maxsize=256)
+def _within_json(text: str) -> bytes:
+    """Remembered, since each resource of a document begins with it, and there are few."""
+    return orjson.dumps(text)[1:-1]

@@ -9,7 +9,7 @@ from service.errors import StartupError
 from service.gateways import Gateways, configured
 from service.http import state
 from service.http.line import Line
-from service.http.routes import routes
+from service.http.routes import resources, routes
 from service.http.watch import health, metrics
 from service.settings import Settings
 
@@ -34,7 +34,7 @@ class _Application(Starlette):
     def __init__(self, settings: Settings, lifespan: Lifespan[Starlette]) -> None:
         super().__init__(routes=routes, lifespan=lifespan)
         self.router.redirect_slashes = False
-        self.middleware_stack = Line(self.router, settings)
+        self.middleware_stack = Line(self.router, resources, settings)
 
 
 def create_lookout(settings: Settings) -> Starlette:

@@ -50,10 +50,13 @@ RUN_FOLDER = "REPRISE_TEST_RUN_FOLDER"
 def pytest_configure(config: pytest.Config) -> None:
     """Make a folder that all workers of this run share; under /tmp, where an unprivileged Postgres can reach it.
 
-    Commands speak English to the tests, whatever the language of the machine.
+    Commands speak English to the tests, whatever the language of the machine. Coverage ends at the workers: to measure
+    the hundreds of commands that tests start would take longer than all tests do.
     """
     os.environ["LC_ALL"] = "C.UTF-8"
-    if not hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput"):
+        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    else:
         os.environ[RUN_FOLDER] = tempfile.mkdtemp(prefix="reprise-tests-")
         Path(os.environ[RUN_FOLDER]).chmod(0o755)
 

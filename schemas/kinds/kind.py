@@ -28,8 +28,14 @@ class Kind(ma.Field):
     sql_type: ClassVar[str] = "text"
     json_type: ClassVar[Mapping[str, Any]] = {"type": "string"}
     """What `openapi.yaml` says of a value of this kind."""
-    compiled: ClassVar[str] = "{0}"
+    compiled: str = "{0}"
     names: ClassVar[Mapping[str, Any]] = {}
+    within_json: ClassVar[str] = "{0}"
+    """The SQL expression of a column's value within an array of JSON, as included rows have it."""
+    from_json: ClassVar[str] = "{0}"
+    """The Python expression of a column's value, as the statement's own columns have it, from that within JSON."""
+    compiled_from_json: ClassVar[str] = ""
+    """`compiled` for a value within JSON; empty where that is `compiled` of `from_json`."""
     default_mark: ClassVar[Mark | None] = None
     """The mark of attributes that declare none; None where each has to decide."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from babel.numbers import format_currency
 from iso4217 import Currency
@@ -29,7 +29,16 @@ def amount_float(cents: int | None, currency: str | None) -> float | None:
     """Minor units as a float of major units; for display only, never calculated with."""
     if cents is None or currency is None:
         return None
-    return float(cents / 10 ** minor_units(currency))
+    return cents / units(currency)
+
+
+_FLOAT = "None if {0} is None or {1} is None else {0} / units({1})"
+
+
+@lru_cache(maxsize=512)
+def units(currency: str) -> int:
+    """How many minor units a currency's major one has: 100 for EUR, 1 for JPY."""
+    return int(10 ** minor_units(currency))
 
 
 @lru_cache(maxsize=65_536)
@@ -50,11 +59,13 @@ class Derived(Kind):
     """A read-only attribute that is computed from columns when it is rendered, and has no column itself.
 
     `inputs` are the columns, `function` takes their values, and as its last argument what the rendering holds under the
-    name `given` (`locale`, `at`, `links`), if one is named. A `secret` is a credential: of an answer that shows it,
-    what is kept does not. What it tells of people follows from the marks of its columns.
+    name `given` (`locale`, `at`, `links`), if one is named. `compiled` is an expression that gives the same as the
+    function where calling it would be too dear. A `secret` is a credential: of an answer that shows it, what is kept
+    does not. What it tells of people follows from the marks of its columns.
     """
 
     default_mark = HARMLESS
+    names: ClassVar[Mapping[str, Any]] = {"units": units}
 
     def __init__(
         self,
@@ -62,11 +73,13 @@ class Derived(Kind):
         function: Callable[..., Any],
         json_type: Mapping[str, Any],
         given: str = "",
+        compiled: str = "",
         secret: bool = False,
         doc: str = "",
     ) -> None:
         super().__init__(doc=doc, secret=secret)
         self.inputs = inputs
+        self.compiled = compiled
         self.function = function
         self.given = given
         self.described = json_type
@@ -108,7 +121,7 @@ class Cents(Integer):
         return [
             (
                 f"{stem}_float",
-                Derived(column, self.currency, function=amount_float, json_type={"type": "number"}),
+                Derived(column, self.currency, function=amount_float, compiled=_FLOAT, json_type={"type": "number"}),
             ),
             (
                 f"formatted_{stem}",

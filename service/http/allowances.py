@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from limits import RateLimitItem
+from service.store.limits import Limit
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """What is left of a limit: requests, and whole seconds until the limit is whole again."""
 
-    limit: RateLimitItem
+    limit: Limit
     remaining: int
     seconds: int
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers of an answer that was counted."""
-        name = self.limit.namespace
+        name = self.limit.name
         return {
             "X-RateLimit-Limit": str(self.limit.amount),
             "X-RateLimit-Remaining": str(self.remaining),
-            "RateLimit-Policy": f'"{name}";q={self.limit.amount};w={self.limit.get_expiry()}',
+            "RateLimit-Policy": f'"{name}";q={self.limit.amount};w={self.limit.seconds}',
             "RateLimit": f'"{name}";r={self.remaining};t={self.seconds}',
         }

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import re
 
-from limits import RateLimitItemPerMinute
 from starlette.requests import Request
 
 from schemas.resource import Resource
 from service import clock
 from service.errors import InvalidToken, Unauthorized
 from service.http import limits
-from service.http.exchange import exchange_of
+from service.http.exchange import exchange_of, heard_of
 from service.http.state import service_of
 from service.operations.access import sessions, tokens
 from service.principal import Principal
+from service.store.limits import Limit
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="reprise"'}
 SESSION = "X-Cart-Session"
 """The header of a guest: `<store>.<session>`, or the session alone beside a Bearer token of the store."""
-WRONG_SESSIONS = RateLimitItemPerMinute(30, namespace="wrong_sessions")
+WRONG_SESSIONS = Limit("wrong_sessions", 30)
 """How many sessions that are none an address may try."""
 
 _NAMED = re.compile(r"(?:([1-9][0-9]{0,17})\.)?([A-Za-z0-9_-]{1,128})")
@@ -27,7 +27,7 @@ _NAMED = re.compile(r"(?:([1-9][0-9]{0,17})\.)?([A-Za-z0-9_-]{1,128})")
 
 def bearer(request: Request) -> str:
     """The token of the Authorization header. Raises Unauthorized when there is none."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    scheme, _, token = (heard_of(request, b"authorization") or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthorized(
             "Send an access token: `Authorization: Bearer <token>`.", header="Authorization", headers=CHALLENGE
@@ -68,10 +68,10 @@ async def identify(request: Request) -> Principal:
 
     Raises what `authenticate` raises, InvalidToken for a session of no cart, TooManyRequests after too many of them.
     """
-    sent = request.headers.get(SESSION)
+    sent = heard_of(request, b"x-cart-session")
     if sent is None:
         return await authenticate(request)
-    signed_in = await authenticate(request) if "authorization" in request.headers else None
+    signed_in = None if heard_of(request, b"authorization") is None else await authenticate(request)
     principal = await _guest(request, sent, signed_in)
     if principal is None:
         await limits.count(request, WRONG_SESSIONS, None, told=False)

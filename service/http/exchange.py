@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from service.http.allowances import Allowance
+from service.http.hearing import Heard, hear
 from service.http.timing import Timing
 from service.principal import Principal
 
@@ -19,12 +20,14 @@ _KEY = "reprise.exchange"
 class Exchange:
     """A request and its answer, from the first byte to the last.
 
-    `request_id` is the id that the answer, its log line and its events carry. `origin` is the service's own URL as the
+    `heard` are its headers. `request_id` is the id that the answer, its log line and its events carry. `origin` is the
+    service's own URL as the
     client reaches it, `principal` who sent the request, `allowance` what is left of the limit that it was counted
     against; each is None until somebody has worked it out. `end_turn` ends its sender's turn, once it has one.
     `answer` is the answer on its way, which the line knows.
     """
 
+    heard: Heard
     request_id: str = ""
     timing: Timing = field(default_factory=Timing)
     origin: str | None = None
@@ -43,9 +46,16 @@ def begin(scope: Scope, exchange: Exchange) -> Exchange:
 def exchange_in(scope: Scope) -> Exchange:
     """The exchange of a scope, begun here if nobody has."""
     known: Exchange | None = scope.get(_KEY)
-    return begin(scope, Exchange()) if known is None else known
+    return begin(scope, Exchange(hear(scope["headers"]))) if known is None else known
 
 
 def exchange_of(request: Request) -> Exchange:
     """The exchange of a request, begun here if nobody has."""
-    return exchange_in(request.scope)
+    known: Exchange | None = request.scope.get(_KEY)
+    return exchange_in(request.scope) if known is None else known
+
+
+def heard_of(request: Request, name: bytes) -> str | None:
+    """A header of a request, all its lines as one list; None when it has none. `name` is in lower case."""
+    sent = exchange_of(request).heard.get(name)
+    return None if sent is None else sent.decode("latin-1")

@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from starlette.requests import Request
 
 from service import clock
@@ -25,15 +24,15 @@ from service.principal import Principal
 from service.rules.guesses import Ladder
 from service.store import guesses
 from service.store import limits as counters
-from service.store.limits import Window
+from service.store.limits import Limit, Window
 from service.store.pool import Connection
 
-LIMIT = RateLimitItemPerMinute(60, namespace="wrong_links")
+LIMIT = Limit("wrong_links", 60)
 """How many links that don't work a network may try. Links that work are never counted, and always open."""
 
 FACTORS = Ladder(3, tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60)))
 """Wrong answers of a network about the customer of one link."""
-FACTORS_OF_LINK = RateLimitItemPerHour(12, namespace="wrong_factors")
+FACTORS_OF_LINK = Limit("wrong_factors", 12, 3_600)
 """Wrong answers about the customer of one link together: more than a network alone can give in an hour."""
 
 COUPONS = Ladder(5, (timedelta(seconds=30), *(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60))))
@@ -49,7 +48,7 @@ class _Guess:
     store_id: int
     ladder: Ladder
     key: str | None
-    ceiling: RateLimitItem
+    ceiling: Limit
     whose: str
 
 
@@ -118,7 +117,7 @@ async def _guesses(request: Request, principal: Principal, tries: Tries) -> list
             found.append(_Guess(store.id, FACTORS, key, FACTORS_OF_LINK, link_id))
     if tries.coupon:
         integration = principal.owner is None
-        ceiling = RateLimitItemPerMinute(COUPONS_OF_NETWORK * (10 if integration else 1), 10, namespace="wrong_coupons")
+        ceiling = Limit("wrong_coupons", COUPONS_OF_NETWORK * (10 if integration else 1), 600)
         who = f"cart:{tries.id}" if integration and tries.id is not None else limits.who(request, principal)
         found.append(_Guess(store.id, COUPONS, f"wrong_coupons/{who}", ceiling, network))
     return found

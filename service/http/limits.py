@@ -11,7 +11,6 @@ from collections.abc import Callable
 from datetime import datetime
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from limits import RateLimitItem, RateLimitItemPerMinute
 from starlette.requests import Request
 
 from service import clock
@@ -21,9 +20,9 @@ from service.http.exchange import exchange_of
 from service.http.state import service_of
 from service.principal import Principal
 from service.store import limits as counters
-from service.store.limits import Window
+from service.store.limits import Limit, Window
 
-LimitFor = Callable[[Principal | None], RateLimitItem]
+LimitFor = Callable[[Principal | None], Limit]
 """The limit of whoever asks; None is somebody without a good token."""
 
 
@@ -31,14 +30,14 @@ def of_class(request: Request, name: str) -> LimitFor:
     """The limit of a class of routes: the setting's, and ten times that for an integration, which asks for many."""
     amount = service_of(request).settings.rate_limit
 
-    def limit(principal: Principal | None) -> RateLimitItem:
+    def limit(principal: Principal | None) -> Limit:
         for_many = principal is not None and principal.owner is None
-        return RateLimitItemPerMinute(10 * amount if for_many else amount, namespace=name)
+        return Limit(name, 10 * amount if for_many else amount)
 
     return limit
 
 
-async def count(request: Request, limit: RateLimitItem, principal: Principal | None, *, told: bool = True) -> None:
+async def count(request: Request, limit: Limit, principal: Principal | None, *, told: bool = True) -> None:
     """Count a request against a limit: the customer's, the guest's cart's, the token's, or else the address's.
 
     Its answer has headers that say what is left, unless that is not to be `told`. Raises TooManyRequests, with
@@ -55,17 +54,17 @@ async def count(request: Request, limit: RateLimitItem, principal: Principal | N
         raise _too_many(limit, seconds)
 
 
-def _seconds(limit: RateLimitItem, window: Window, at: datetime) -> int:
+def _seconds(limit: Limit, window: Window, at: datetime) -> int:
     """Whole seconds until a window ends, at least one."""
     # Somebody who looked at the clock a little later may have begun the window.
-    return min(max(math.ceil((window.expires_at - at).total_seconds()), 1), limit.get_expiry())
+    return min(max(math.ceil((window.expires_at - at).total_seconds()), 1), limit.seconds)
 
 
-def _too_many(limit: RateLimitItem, seconds: int) -> TooManyRequests:
+def _too_many(limit: Limit, seconds: int) -> TooManyRequests:
     return TooManyRequests(
         "Too many requests: {amount} are allowed in {seconds} seconds.",
         amount=limit.amount,
-        seconds=limit.get_expiry(),
+        seconds=limit.seconds,
         headers={"Retry-After": str(seconds)},
     )
 

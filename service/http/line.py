@@ -6,6 +6,7 @@ codings where it takes one, cross-origin headers where it comes from a page, the
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import cast
 
 import structlog
@@ -14,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette_compress import CompressMiddleware
 
@@ -52,10 +54,14 @@ log = structlog.get_logger(part="http")
 
 
 class Line:
-    """Everything between the server and the routes."""
+    """Everything between the server and the routes.
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    Most requests are for `resources`, whose route needs nothing of what Starlette's router does for others.
+    """
+
+    def __init__(self, app: ASGIApp, resources: BaseRoute, settings: Settings) -> None:
         self._app = app
+        self._resources = resources
         self._proxies = Proxies(settings.proxies)
         self._most_of_a_body = settings.max_body_bytes
         self._cors = CORSMiddleware(
@@ -75,7 +81,7 @@ class Line:
             return
         heard = hearing.hear(scope["headers"])
         self._proxies.look_behind(scope, heard)
-        exchange = begin(scope, Exchange(hearing.request_id(heard)))
+        exchange = begin(scope, Exchange(heard, hearing.request_id(heard)))
         trace_id, span = hearing.trace(heard)
         hearing.without_trailing_slash(scope)
         method = scope["method"]
@@ -118,7 +124,13 @@ class Line:
         try:
             hearing.check(scope, answer.heard)
             hearing.override(scope, answer.heard)
-            await (_ABOUT_THE_SERVER if scope["path"] == "*" else self._app)(scope, answer.body.receive, answer.first)
+            match, found = self._resources.matches(scope)
+            if match is Match.FULL:
+                scope.update(found)
+                await self._resources.handle(scope, answer.body.receive, answer.first)
+            else:
+                app = _ABOUT_THE_SERVER if scope["path"] == "*" else self._app
+                await app(scope, answer.body.receive, answer.first)
         except ClientDisconnect:
             return
         except Exception as error:
@@ -204,17 +216,29 @@ class _Answer:
 
 def _finished(headers: list[tuple[bytes, bytes]], *, from_a_page: bool) -> list[tuple[bytes, bytes]]:
     """Headers that say what the answer depends on, with the tag of the coding that it is sent in: `"...--gzip"`."""
-    places = {name: place for place, (name, _) in enumerate(headers) if name in (b"etag", b"vary", b"content-encoding")}
-    tag, coding, vary = places.get(b"etag"), places.get(b"content-encoding"), places.get(b"vary")
+    tag = coding = vary = None
+    for place, (name, _) in enumerate(headers):
+        if name == b"vary":
+            vary = place
+        elif name == b"etag":
+            tag = place
+        elif name == b"content-encoding":
+            coding = place
     if tag is not None and coding is not None:
         headers[tag] = (b"etag", tag_in_coding(headers[tag][1].decode(), headers[coding][1].decode()).encode())
-    words = [] if vary is None else [headers[vary][1]]
-    if not words or b"accept-encoding" not in words[0].lower():
+    if vary is None:
+        headers.append(_vary(None, from_a_page=from_a_page))
+    else:
+        headers[vary] = _vary(headers[vary][1], from_a_page=from_a_page)
+    return headers
+
+
+@lru_cache(maxsize=128)
+def _vary(said: bytes | None, *, from_a_page: bool) -> tuple[bytes, bytes]:
+    """What an answer says that it depends on, with what all do. Remembered, since few are said."""
+    words = [] if said is None else [said]
+    if said is None or b"accept-encoding" not in said.lower():
         words.append(b"Accept-Encoding")
     if not from_a_page:
         words.append(b"Origin")
-    if vary is None:
-        headers.append((b"vary", b", ".join(words)))
-    else:
-        headers[vary] = (b"vary", b", ".join(words))
-    return headers
+    return b"vary", b", ".join(words)

@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
-from starlette.requests import Request
-
-from service.http import urls
-from service.http.state import service_of
 from service.jsonapi import links
 from service.principal import Store
 from service.rules.repeat_links import LinkKeys, RepeatLink
@@ -37,11 +33,9 @@ class RepeatUrls:
         return url(self.page, order_code, self.keys.token(RepeatLink(self.store_id, id_, key_id, token_version)))
 
 
-def of(request: Request, store: Store) -> RepeatUrls:
-    """What makes the URLs of a store's links. Raises InvalidHost as `urls.origin` does."""
-    return RepeatUrls(
-        service_of(request).link_keys, store.id, store.repeat_order_url or f"{urls.origin(request)}{PATH}"
-    )
+def of(keys: LinkKeys, store: Store, origin: str) -> RepeatUrls:
+    """What makes the URLs of a store's links, of a service at a URL of its own."""
+    return RepeatUrls(keys, store.id, store.repeat_order_url or f"{origin}{PATH}")
 
 
 def url(page: str, order_code: str, token: str, *campaign: tuple[str, str]) -> str:

@@ -24,27 +24,54 @@ def _any(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route
 
 
 class _Resources(BaseRoute):
-    """The URLs of resource types, in the place of all routes: most requests go there, and need look at no others."""
+    """The URLs of resource types, in the place of all routes: most requests go there, and need look at no others.
+
+    Their endpoints are called at once. Starlette's way to one is for endpoints of any kind, and answers errors, which
+    the line does.
+    """
 
     def __init__(self, own: Sequence[Route]) -> None:
         # A template matches paths of as many segments as its own alone.
-        self._own: dict[int, list[Route]] = {}
+        self._own: dict[int, list[_Template]] = {}
         for route in own:
-            self._own.setdefault(route.path.count("/"), []).append(route)
+            self._own.setdefault(route.path.count("/"), []).append(_Template(route))
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match what one of its own routes matches, below the URL of a type that there is."""
-        path: str = scope["path"]
-        if scope["type"] == "http" and path.startswith("/api/") and path.split("/", 3)[2] in RESOURCES:
-            for route in self._own.get(path.count("/"), ()):
-                match, child = route.matches(scope)
-                if match is Match.FULL:
-                    return match, {**child, "route": route}
+        if scope["type"] == "http":
+            segments = scope["path"].split("/")
+            if len(segments) > 2 and segments[1] == "api" and segments[2] in RESOURCES:
+                for template in self._own.get(len(segments) - 1, ()):
+                    named = template.match(segments, scope["method"])
+                    if named is not None:
+                        return Match.FULL, {"route": template.route, "path_params": named}
         return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer by the route that matched."""
-        await scope["route"].handle(scope, receive, send)
+        answer: Response = await scope["route"].endpoint(Request(scope, receive, send))
+        await answer(scope, receive, send)
+
+
+class _Template:
+    """The path of a route, segment by segment, and what each of them is called that varies."""
+
+    def __init__(self, route: Route) -> None:
+        self.route = route
+        segments = enumerate(route.path.split("/"))
+        named = {place: segment[1:-1] for place, segment in segments if segment.startswith("{")}
+        self._named = tuple(named.items())
+        self._fixed = tuple((place, one) for place, one in enumerate(route.path.split("/")) if place not in named)
+
+    def match(self, segments: Sequence[str], method: str) -> dict[str, str] | None:
+        """What the varying segments of a path are; None when it is not of this template, or the method is not."""
+        if self.route.methods and method not in self.route.methods:
+            return None
+        for place, segment in self._fixed:
+            if segments[place] != segment:
+                return None
+        named = {name: segments[place] for place, name in self._named}
+        return named if all(named.values()) else None
 
 
 _resources: list[Route] = [
@@ -56,8 +83,9 @@ _resources: list[Route] = [
     _any("/api/{type}/{id}/{relationship}", reading.related),
 ]
 
+resources = _Resources(_resources)
+
 routes: list[BaseRoute] = [
-    _Resources(_resources),
     *health.routes,
     *metrics.routes,
     *ecwid.routes,

@@ -58,7 +58,7 @@ def process_of(request: Request) -> Process:
 
 def service_of(request: Request) -> Service:
     """What the API stands on that answers a request."""
-    service: Service = request.app.state.service
+    service: Service = request.scope["app"].state.service
     return service
 
 

@@ -31,5 +31,5 @@ class Timing:
     @property
     def header(self) -> str:
         """The value of `Server-Timing` (https://www.w3.org/TR/server-timing/)."""
-        steps = [*self.steps.items(), ("total", self.total)]
-        return ", ".join(f"{step};dur={spent:.2f}" for step, spent in steps)
+        steps = [f"{step};dur={spent:.2f}" for step, spent in self.steps.items()]
+        return ", ".join([*steps, f"total;dur={self.total:.2f}"])

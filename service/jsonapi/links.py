@@ -5,7 +5,9 @@ The rules are those of JSON:API 1.1, "Top Level" and "Pagination".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import quote
 
 from service.jsonapi.pagination import Page, Window
@@ -19,8 +21,20 @@ def url(path: str, pairs: Sequence[tuple[str, str]]) -> str:
 
     Brackets and spaces are encoded, commas kept.
     """
-    query = "&".join(f"{quote(name, safe='')}={quote(value, safe=',')}" for name, value in pairs)
+    query = "&".join(
+        [f"{_name(name)}={value if _PLAIN.fullmatch(value) else quote(value, safe=',')}" for name, value in pairs]
+    )
     return f"{path}?{query}" if query else path
+
+
+@lru_cache(maxsize=512)
+def _name(name: str) -> str:
+    """Remembered, since the same few parameters are named in every link."""
+    return quote(name, safe="")
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.~,-]*")
+"""What `quote` leaves as it is."""
 
 
 def described_by(api: str, name: str) -> dict[str, str]:

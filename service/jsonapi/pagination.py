@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -177,9 +177,15 @@ def ordering(sort: Sequence[SortKey]) -> tuple[SortKey, ...]:
     return tuple(keys.values())[: until + 1]
 
 
-def cursor(resource: type[Resource], sort: Sequence[SortKey], values: Sequence[Any]) -> str:
-    """The cursor of a resource whose sort keys (`ordering`) have these values."""
-    return _encode([resource.type_, _written(sort), *(_text(value) for value in values)])
+class Cursors:
+    """Writes the cursors of a type's resources in an order."""
+
+    def __init__(self, resource: type[Resource], sort: Sequence[SortKey]) -> None:
+        self._begin = [resource.type_, _written(sort)]
+
+    def at(self, values: Iterable[Any]) -> str:
+        """The cursor of a resource whose sort keys (`ordering`) have these values."""
+        return _encode([*self._begin, *[_text(value) for value in values]])
 
 
 def _cursor(keys: Mapping[str, str], key: str, resource: type[Resource], sort: Sequence[SortKey]) -> Cursor | None:
@@ -221,7 +227,11 @@ def _position(text: str, resource: type[Resource], sort: Sequence[SortKey]) -> P
 
 
 def _encode(value: list[Any]) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps(value)).decode().rstrip("=")
+    return binascii.b2a_base64(orjson.dumps(value), newline=False).translate(_IN_URLS, b"=").decode()
+
+
+_IN_URLS = bytes.maketrans(b"+/", b"-_")
+"""The alphabet of RFC 4648, section 5."""
 
 
 def _written(sort: Sequence[SortKey]) -> str:

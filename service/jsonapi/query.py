@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Literal
 from urllib.parse import unquote_to_bytes
 
@@ -108,18 +107,7 @@ def parse(
 
     `visible` holds the types that the asker may read, and so include, filter and sort by. `cursors` says that the
     request negotiated the cursor profile. Raises a subclass of InvalidParameter with the exact `source.parameter`.
-
-    What was read of short queries is remembered: clients ask the same few again and again.
     """
-    sent = tuple(pairs)
-    if isinstance(visible, frozenset) and len(sent) < 16 and all(len(value) < 100 for _, value in sent):
-        return _remembered(resource, sent, shape, visible, cursors=cursors)
-    return _parse(resource, sent, shape, visible, cursors=cursors)
-
-
-def _parse(
-    resource: type[Resource], pairs: Parameters, shape: Shape, visible: Container[str], *, cursors: bool
-) -> Query:
     seen: set[str] = set()
     include: str | None = None
     fieldsets: dict[str, frozenset[str]] = {}
@@ -177,9 +165,6 @@ def _no_parameter(name: str, known: Iterable[str]) -> InvalidParameter:
     """The problem of a parameter that a URL doesn't have."""
     meant = nearest(name.partition("[")[0], known)
     return InvalidParameter("{name} is not a query parameter of this URL.", name=name, parameter=name, suggestion=meant)
-
-
-_remembered = lru_cache(maxsize=2048)(_parse)
 
 
 def page_of(pairs: Parameters) -> Page:

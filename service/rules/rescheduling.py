@@ -213,6 +213,8 @@ def _in_same_period(old: Calendar, new: Calendar, entry: Entry) -> bool:
     at = new.date(entry.index).at
     if at == entry.nominal_at:
         return True
+    if entry.index < old.anchor_index or old.date(entry.index).at != entry.nominal_at:
+        return False  # It came up by an earlier calendar, before the clock stepped back.
     if new.frequency != old.frequency or new.frequency == HOURLY:
         return False
     if new.frequency not in NAMED:

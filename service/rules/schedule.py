@@ -149,6 +149,11 @@ def coming(standing: Standing, furthest: int, *, horizon: int = HORIZON) -> dict
     return found
 
 
+def comes(standing: Standing, index: int) -> bool:
+    """Whether an occurrence comes up before the end."""
+    return index in coming(standing, index)
+
+
 def skip_next(standing: Standing) -> Standing:
     """The same with its next run left out; as it is when there is none."""
     following = next(_runs(standing), None)

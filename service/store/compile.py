@@ -1,7 +1,8 @@
 """A `Query` becomes SQL: one statement for a page or resource with its whole include tree.
 
-Included rows come as `(select row(...))` for a to-one and `array(select row(...))` for a to-many relationship, nested
-as deep as the include tree, and are read by position (`service.jsonapi.document.layout`). Identifiers come from Schemas
+Included rows come as arrays of JSON, for a to-many relationship in a list, nested as deep as the include tree, and are
+read by position (`service.jsonapi.document.layout`). Anonymous records would cost the client a third more, and can't
+cross the nodes of Citus. Identifiers come from Schemas
 only, every value from a client is a bind; `$1` is always the store. The rows of a customer or a guest are limited at
 every level by the path to their owner and the conditions that each Schema declares.
 """
@@ -9,6 +10,7 @@ every level by the path to their owner and the conditions that each Schema decla
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
@@ -20,32 +22,57 @@ from service import clock
 from service.jsonapi.document import MAX_INCLUDED, layout
 from service.jsonapi.query import Selection
 from service.principal import Owner, Viewer
+from service.store.structure import Given
 
 
 class Later(Enum):
-    """A bind whose value follows from who asks, and when, and for which resource."""
+    """A bind whose value follows from who asks, and when, for which resource, and for how many."""
 
     STORE = auto()
     OWNER = auto()
     NOW = auto()
     ID = auto()
+    LIMIT = auto()
+    OFFSET = auto()
 
 
-def values(binds: Sequence[Any], viewer: Viewer, id_: str | None = None) -> list[Any]:
-    """The values of binds for a viewer, and for the resource of an id where one is asked for."""
-    return [_value(bind, viewer, id_) if isinstance(bind, Later) else bind for bind in binds]
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What the binds of a remembered text stand for.
 
+    `given` are the values that were lifted out of the query.
+    """
 
-def _value(bind: Later, viewer: Viewer, id_: str | None) -> Any:
-    match bind:
-        case Later.STORE:
-            return viewer.store_id
-        case Later.OWNER:
-            return None if viewer.owner is None else viewer.owner.id
-        case Later.NOW:
-            return clock.now(viewer)
-        case Later.ID:
-            return id_
+    viewer: Viewer
+    id: str | None = None
+    given: Sequence[Any] = ()
+    limit: int = 0
+    offset: int = 0
+
+    def of(self, binds: Sequence[Any]) -> list[Any]:
+        """The values of these binds."""
+        found: list[Any] = []
+        for bind in binds:
+            if type(bind) is Given:
+                found.append(self.given[bind.place])
+            elif bind is Later.STORE:
+                found.append(self.viewer.store_id)
+            else:
+                found.append(self._later(bind) if type(bind) is Later else bind)
+        return found
+
+    def _later(self, bind: Later) -> Any:
+        match bind:
+            case Later.ID:
+                return self.id
+            case Later.OWNER:
+                return self.viewer.owner and self.viewer.owner.id
+            case Later.NOW:
+                return clock.now(self.viewer)
+            case Later.LIMIT:
+                return self.limit
+            case _:
+                return self.offset if bind is Later.OFFSET else self.viewer.store_id
 
 
 class Statement:
@@ -66,7 +93,7 @@ class Statement:
     @property
     def binds(self) -> list[Any]:
         """The values of the binds, for the viewer that the statement is made for."""
-        return values(self._binds, self._viewer)
+        return Values(self._viewer).of(self._binds)
 
     @property
     def kept_binds(self) -> tuple[Any, ...]:
@@ -95,8 +122,19 @@ class Statement:
     def fields(self, selection: Selection, alias: str) -> str:
         """The select list of a selection: its columns, then one nested row or array per included relationship."""
         columns = [self.column(selection.resource, alias, column) for column in layout(selection)]
-        nested = [self._included(selection.resource, name, sub, alias) for name, sub in selection.include]
-        return ", ".join([*columns, *nested])
+        return ", ".join([*columns, *self._nested(selection, alias)])
+
+    def _array(self, selection: Selection, alias: str) -> str:
+        """The array of JSON that has the same."""
+        kinds = selection.resource.columns()
+        columns = [
+            getattr(kinds.get(column), "within_json", "{0}").format(self.column(selection.resource, alias, column))
+            for column in layout(selection)
+        ]
+        return f"json_build_array({', '.join([*columns, *self._nested(selection, alias)])})"
+
+    def _nested(self, selection: Selection, alias: str) -> list[str]:
+        return [self._included(selection.resource, name, sub, alias) for name, sub in selection.include]
 
     def column(self, resource: type[Resource], alias: str, column: str) -> str:
         """What the viewer sees in a column: what is stored, the word that its Schema shows instead, or null.
@@ -142,14 +180,15 @@ class Statement:
     def _included(self, resource: type[Resource], name: str, selection: Selection, owner: str) -> str:
         relationship = resource.relationships[name]
         alias = self.alias()
-        row = f"select row({self.fields(selection, alias)}) from {selection.resource.table} {alias}"
+        row, table = self._array(selection, alias), selection.resource.table
         if isinstance(relationship, ToOne):
             joined = f'{alias}.id = {owner}."{relationship.column}"'
-            return f"({row} where {self.scope(selection.resource, alias, joined)})"
-        related = self.related(resource, relationship, alias, f"{owner}.id")
+            return f"(select {row} from {table} {alias} where {self.scope(selection.resource, alias, joined)})"
+        related, rows = self.related(resource, relationship, alias, f"{owner}.id"), self.alias()
         where = self.scope(selection.resource, alias, related)
         # One more than a document may hold, so that too many are noticed and not cut off.
-        return f"array({row} where {where} order by {alias}.id limit {MAX_INCLUDED + 1})"
+        ordered = f"select {row} one from {table} {alias} where {where} order by {alias}.id limit {MAX_INCLUDED + 1}"
+        return f"(select coalesce(json_agg({rows}.one), '[]') from ({ordered}) {rows})"
 
     def related(self, resource: type[Resource], relationship: ToMany, alias: str, id_: str) -> str:
         """The condition that rows of `alias` are what a to-many relationship of a resource holds.

@@ -1,4 +1,4 @@
-"""A tree of filters becomes a condition in SQL; every value is a bind.
+"""A tree of filters, whose values were lifted out, becomes a condition in SQL; every value is a bind.
 
 A condition beyond a relationship is an `exists` on the related rows that the viewer may see: a filter never tells
 anything of a row that the viewer couldn't read.
@@ -15,7 +15,7 @@ from service.jsonapi.sorting import IDENTIFIER
 from service.store.compile import Statement
 
 _SIGNS: dict[Operator, str] = {
-    "eq": "=", "not_eq": "<>", "in": "=", "not_in": "<>", "lt": "<", "lteq": "<=", "gt": ">", "gteq": ">=",
+    "eq": "=", "not_eq": "<>", "lt": "<", "lteq": "<=", "gt": ">", "gteq": ">=",
     "contains": "@>",
 }  # fmt: skip
 _LISTS: dict[Operator, str] = {"in": "= any", "not_in": "<> all"}
@@ -54,12 +54,12 @@ def _condition(
 
 
 def _comparison(statement: Statement, column: str, kind: Kind, condition: Condition) -> str:
-    operator, values, sql_type = condition.operator, list(condition.values), kind.sql_type
+    operator, sql_type, (value,) = condition.operator, kind.sql_type, condition.values
     if operator in ("null", "blank"):
-        return _blank(column, kind, wanted=values[0]) if operator == "blank" else _null(column, wanted=values[0])
-    if operator in _LISTS and len(values) > 1:
-        return f"{column} {_LISTS[operator]}({statement.bind(values)}::{sql_type}[])"
-    bind = statement.bind(values[0])
+        return _blank(column, kind, wanted=value) if operator == "blank" else _null(column, wanted=value)
+    bind = statement.bind(value)
+    if operator in _LISTS:
+        return f"{column} {_LISTS[operator]}({bind}::{sql_type}[])"
     if operator in _TEXTS:
         text = column if sql_type == "text" else f"{column}::text"
         return f"{text} {_TEXTS[operator]} {bind}::text"

@@ -6,11 +6,10 @@ an exact count where there is one), and sees only the viewer's store and, for a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -18,12 +17,14 @@ from schemas.relationships import ToMany, ToOne
 from schemas.resource import Resource
 from service.errors import TooCostly, Unavailable
 from service.jsonapi.document import Row
-from service.jsonapi.pagination import DEFAULT_SIZE, Page, Window, cursor
+from service.jsonapi.filters import AllOf
+from service.jsonapi.pagination import DEFAULT_SIZE, Cursors, Page, Window, ordering
 from service.jsonapi.query import Query, Selection
 from service.principal import Owner, Viewer
 from service.store import filters, keyset
-from service.store.compile import Later, Statement, values
+from service.store.compile import Later, Statement, Values
 from service.store.pool import Connection, fetch, fetchrow
+from service.store.structure import lift
 from service.texts import Either, Phrase
 
 
@@ -56,19 +57,19 @@ class Within:
 
 async def one(connection: Connection, viewer: Viewer, selection: Selection, id_: str) -> Row | None:
     """The row of one resource, or None when the viewer can see no resource of this id."""
-    text, binds = _one(selection, viewer.owner and viewer.owner.type_)
+    text, binds = _one(selection, _kind_of(viewer))
     with in_time(Query(selection)):
-        row: Row | None = await fetchrow(connection, text, *values(binds, viewer, id_))
+        row: Row | None = await fetchrow(connection, text, *Values(viewer, id_).of(binds))
     return row
 
 
 @lru_cache(maxsize=512)
-def _one(selection: Selection, owned_by: str | None) -> tuple[str, tuple[Any, ...]]:
-    """The statement that reads one resource for viewers of a kind; remembered, since frontends ask the same again."""
-    statement, alias = _start(Viewer(0, None if owned_by is None else Owner(owned_by, "")))
+def _one(selection: Selection, kind: Viewer) -> _Text:
+    """What reads one resource."""
+    statement, alias = _start(kind)
     where = statement.scope(selection.resource, alias, f"{alias}.id = {statement.bind(Later.ID)}")
     fields = statement.fields(selection, alias)
-    return f"select {fields} from {selection.resource.table} {alias} where {where}", statement.kept_binds
+    return _Text(f"select {fields} from {selection.resource.table} {alias} where {where}", statement.kept_binds)
 
 
 async def several(connection: Connection, viewer: Viewer, selection: Selection, ids: Sequence[str]) -> dict[str, Row]:
@@ -96,27 +97,75 @@ async def related(connection: Connection, viewer: Viewer, within: Within, query:
     relationship = within.relationship
     if isinstance(relationship, ToMany):
         return await _page(connection, viewer, query, within)
-    statement, alias = _start(viewer)
-    target, table = statement.alias(), query.selection.resource.table
-    inner = statement.scope(query.selection.resource, target, f'{target}.id = {alias}."{relationship.column}"')
-    fields = statement.fields(query.selection, target)
-    where = statement.scope(within.parent, alias, f"{alias}.id = {statement.bind(within.id)}")
+    text, binds = _beyond(query.selection, _which(query, within), _kind_of(viewer))
     with in_time(query):
-        found = await fetchrow(
-            connection,
-            f"select (select row({fields}) from {table} {target} where {inner})"
-            f" from {within.parent.table} {alias} where {where}",
-            *statement.binds,
-        )
+        found = await fetchrow(connection, text, *Values(viewer, within.id).of(binds))
     if found is None:
         return None
-    return Rows((), 0) if found[0] is None else Rows((found[0],), 1)
+    return Rows((), 0) if found[0] is None else Rows((found,), 1)
+
+
+@lru_cache(maxsize=512)
+def _beyond(selection: Selection, which: _Which, kind: Viewer) -> _Text:
+    """What reads the resource of a to-one relationship. There is a row, of nulls or not, where the parent is."""
+    statement, alias = _start(kind)
+    assert which.edge is not None  # noqa: S101 -- the caller has one
+    parent, name = which.edge
+    relationship, target = parent.relationships[name], statement.alias()
+    inner = statement.scope(which.resource, target, f'{target}.id = {alias}."{relationship.column}"')
+    where = statement.scope(parent, alias, f"{alias}.id = {statement.bind(Later.ID)}")
+    text = (
+        f"select {statement.fields(selection, target)} from {parent.table} {alias}"
+        f" left join {which.resource.table} {target} on {inner} where {where}"
+    )
+    return _Text(text, statement.kept_binds)
 
 
 async def exists(connection: Connection, viewer: Viewer, resource: type[Resource], id_: str) -> bool:
     """Whether the viewer can see a resource of this id."""
     statement = Statement(viewer)
     return bool(await connection.fetchval(f"select {_exists(statement, resource, id_)}", *statement.binds))
+
+
+class _Edge(NamedTuple):
+    """A relationship of a type."""
+
+    parent: type[Resource]
+    name: str
+
+
+class _Which(NamedTuple):
+    """Which rows: of a type, of those that fulfil filters, beyond an edge where there is one."""
+
+    resource: type[Resource]
+    filters: AllOf
+    edge: _Edge | None
+
+
+def _which(query: Query, within: Within | None) -> _Which:
+    edge = None if within is None else _Edge(within.parent, within.name)
+    return _Which(query.selection.resource, query.filters, edge)
+
+
+def _parent(within: Within | None) -> str | None:
+    return None if within is None else within.id
+
+
+class _Text(NamedTuple):
+    """A statement that is remembered, with its binds; they get their values by `Values`."""
+
+    text: str
+    binds: Sequence[Any]
+
+
+@lru_cache(maxsize=64)
+def _kind(owned_by: str | None) -> Viewer:
+    return Viewer(0, None if owned_by is None else Owner(owned_by, ""))
+
+
+def _kind_of(viewer: Viewer) -> Viewer:
+    """A viewer in whose place all of the same kind can be, while a text is put together."""
+    return _kind(viewer.owner and viewer.owner.type_)
 
 
 def _start(viewer: Viewer) -> tuple[Statement, str]:
@@ -132,17 +181,22 @@ async def _page(connection: Connection, viewer: Viewer, query: Query, within: Wi
 
 async def _count(connection: Connection, viewer: Viewer, query: Query, within: Within | None) -> int | None:
     """How many rows a collection has; None when there is no such parent."""
-    counting, alias = _start(viewer)
-    where = _where(counting, alias, query, within)
-    parent = "true" if within is None else _exists(counting, within.parent, within.id)
+    structure, given = lift(query)
+    text, binds = _counting(_which(structure, within), _kind_of(viewer))
     with in_time(query):
-        counted = await fetchrow(
-            connection,
-            f"select {parent}, (select count(*) from {query.selection.resource.table} {alias} where {where})",
-            *counting.binds,
-        )
+        counted = await fetchrow(connection, text, *Values(viewer, _parent(within), given).of(binds))
     there, total = counted or (False, 0)
     return total if there else None
+
+
+@lru_cache(maxsize=512)
+def _counting(which: _Which, kind: Viewer) -> _Text:
+    """What counts the rows of a collection, and tells whether the parent is there."""
+    statement, alias = _start(kind)
+    where = _where(statement, alias, which)
+    parent = "true" if which.edge is None else _exists(statement, which.edge.parent, Later.ID)
+    text = f"select {parent}, (select count(*) from {which.resource.table} {alias} where {where})"
+    return _Text(text, statement.kept_binds)
 
 
 async def _numbered(
@@ -152,18 +206,24 @@ async def _numbered(
     total = await _count(connection, viewer, query, within)
     if total is None or page.offset >= total:
         return None if total is None else Rows((), total)
-    fetching, alias = _start(viewer)
-    where = _where(fetching, alias, query, within)
-    order = keyset.order_by(keyset.keys(fetching, query, alias))
-    fields = fetching.fields(query.selection, alias)
-    limit = f"limit {fetching.bind(page.size)} offset {fetching.bind(page.offset)}"
+    structure, given = lift(query)
+    text, binds = _of_a_page(structure, _which(structure, within), _kind_of(viewer))
+    asked = Values(viewer, _parent(within), given, page.size, page.offset)
     with in_time(query):
-        rows = await fetch(
-            connection,
-            f"select {fields} from {query.selection.resource.table} {alias} where {where} order by {order} {limit}",
-            *fetching.binds,
-        )
+        rows = await fetch(connection, text, *asked.of(binds))
     return Rows(rows, total)
+
+
+@lru_cache(maxsize=512)
+def _of_a_page(query: Query, which: _Which, kind: Viewer) -> _Text:
+    """What reads a page by number or offset."""
+    statement, alias = _start(kind)
+    where = _where(statement, alias, which)
+    order = keyset.order_by(keyset.keys(statement, query, alias))
+    fields = statement.fields(query.selection, alias)
+    limit = f"limit {statement.bind(Later.LIMIT)} offset {statement.bind(Later.OFFSET)}"
+    text = f"select {fields} from {which.resource.table} {alias} where {where} order by {order} {limit}"
+    return _Text(text, statement.kept_binds)
 
 
 async def _window(
@@ -171,46 +231,64 @@ async def _window(
 ) -> Rows | None:
     """The rows beyond a cursor, one more than asked for, which says whether there are more; counted only if asked."""
     total = await _count(connection, viewer, query, within) if window.total else None
-    statement, alias = _start(viewer)
+    structure, given = lift(query)
+    text, binds = _of_a_window(structure, _which(structure, within), _kind_of(viewer))
+    with in_time(query):
+        asked = Values(viewer, _parent(within), given, window.size + 1)
+        found = await fetch(connection, text, *asked.of(binds))
+    if not found and within is not None and not await exists(connection, viewer, within.parent, within.id):
+        return None
+    rows, more = found[: window.size], len(found) > window.size
+    if window.backwards:
+        rows.reverse()
+    width = len(ordering(query.sort))
+    placed = Cursors(query.selection.resource, query.sort)
+    return Rows([row[:-width] for row in rows], total, [placed.at(row[-width:]) for row in rows], more)
+
+
+@lru_cache(maxsize=512)
+def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
+    """What reads a page by cursor. Each row ends with the values that it is ordered by."""
+    window, table = query.page, which.resource.table
+    assert isinstance(window, Window)  # noqa: S101 -- the caller asked for one
+    statement, alias = _start(kind)
     ordered = keyset.keys(statement, query, alias)
     order = keyset.order_by(ordered, backwards=window.backwards)
-    limit = f"limit {statement.bind(window.size + 1)}"
+    limit = f"limit {statement.bind(Later.LIMIT)}"
     near, far = (window.before, window.after) if window.backwards else (window.after, window.before)
     until = keyset.beyond(statement, ordered, far.position, backwards=not window.backwards)
     closed = f"({' or '.join(f'({part})' for part in until)})" if until != [""] else ""
-    where = _where(statement, alias, query, within, closed)
-    table, fields = query.selection.resource.table, statement.fields(query.selection, alias)
+    where = _where(statement, alias, which, closed)
+    fields = statement.fields(query.selection, alias)
     ranges = [
         f"select {alias}.* from {table} {alias} where {where}{' and ' if part else ''}{part} order by {order} {limit}"
         for part in keyset.beyond(statement, ordered, near.position, backwards=window.backwards)
     ]
     chosen = " union all ".join(f"({one})" for one in ranges)
     compared = ", ".join(key.expression for key in ordered)
-    with in_time(query):
-        found = await fetch(
-            connection,
-            f"select {fields}, {compared} from ({chosen}) {alias} order by {order} {limit}",
-            *statement.binds,
-        )
-    if not found and within is not None and not await exists(connection, viewer, within.parent, within.id):
-        return None
-    rows, more = found[: window.size], len(found) > window.size
-    if window.backwards:
-        rows.reverse()
-    width = len(ordered)
-    cursors = [cursor(query.selection.resource, query.sort, row[-width:]) for row in rows]
-    return Rows([row[:-width] for row in rows], total, cursors, more)
+    text = f"select {fields}, {compared} from ({chosen}) {alias} order by {order} {limit}"
+    return _Text(text, statement.kept_binds)
 
 
-@contextmanager
-def in_time(query: Query) -> Iterator[None]:
-    """Say what to narrow when the database gives a statement up for its time (its limit or ours).
+class in_time:  # noqa: N801 -- used as a verb
+    """Says what to narrow when the database gives a statement up for its time (its limit or ours).
 
     Raises TooCostly, or Unavailable where the query asked for nothing that could be narrowed.
     """
-    try:
-        yield
-    except (asyncpg.QueryCanceledError, TimeoutError):
+
+    __slots__ = ("_query",)
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """End, with what to narrow."""
+        if not isinstance(error, asyncpg.QueryCanceledError | TimeoutError):
+            return
+        query = self._query
         asked = [
             *([Phrase("filter by attributes that match fewer resources")] if query.filters.terms else []),
             *([Phrase("sort by fewer criteria")] if query.sort else []),
@@ -223,16 +301,18 @@ def in_time(query: Query) -> Iterator[None]:
         raise TooCostly("The database took too long. Narrow the request: {ways}.", ways=Either(asked)) from None
 
 
-def _where(statement: Statement, alias: str, query: Query, within: Within | None, closed: str = "") -> str:
-    resource = query.selection.resource
+def _where(statement: Statement, alias: str, which: _Which, closed: str = "") -> str:
     related = ""
-    if within is not None:
-        assert isinstance(within.relationship, ToMany)  # noqa: S101 -- to-one ones are no pages
-        related = statement.related(within.parent, within.relationship, alias, statement.bind(within.id))
-    return statement.scope(resource, alias, related, filters.where(statement, resource, alias, query.filters), closed)
+    if which.edge is not None:
+        parent, name = which.edge
+        relationship = parent.relationships[name]
+        assert isinstance(relationship, ToMany)  # noqa: S101 -- to-one ones are no pages
+        related = statement.related(parent, relationship, alias, statement.bind(Later.ID))
+    filtered = filters.where(statement, which.resource, alias, which.filters)
+    return statement.scope(which.resource, alias, related, filtered, closed)
 
 
-def _exists(statement: Statement, resource: type[Resource], id_: str) -> str:
+def _exists(statement: Statement, resource: type[Resource], id_: object) -> str:
     alias = statement.alias()
     where = statement.scope(resource, alias, f"{alias}.id = {statement.bind(id_)}")
     return f"exists (select from {resource.table} {alias} where {where})"

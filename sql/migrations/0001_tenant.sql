@@ -50,12 +50,8 @@ create table stores (
     constraint stores_in_live_mode_keep_real_time check (mode = 'test' or test_clock_id is null)
 );
 
+-- For the stores of a clock.
 create index stores_by_test_clock_id on stores (store_id, test_clock_id, id) where test_clock_id is not null;
-create index stores_by_name on stores (store_id, name, id);
-create index stores_by_created_at on stores (store_id, created_at, id);
-create index stores_by_updated_at on stores (store_id, updated_at, id);
-create index stores_by_reference on stores (store_id, reference, id);
-create index stores_by_reference_origin on stores (store_id, reference_origin, id) where reference_origin is not null;
 
 -- A frozen time that a store in test mode can keep. While the status is advancing, everything that falls due up
 -- to advancing_to runs.
@@ -83,13 +79,8 @@ create table test_clocks (
     )
 );
 
-create index test_clocks_by_name on test_clocks (store_id, name, id);
-create index test_clocks_by_created_at on test_clocks (store_id, created_at, id);
+-- For the worker, which goes on with them.
 create index test_clocks_advancing on test_clocks (store_id, id) where status = 'advancing';
-create index test_clocks_by_updated_at on test_clocks (store_id, updated_at, id);
-create index test_clocks_by_reference on test_clocks (store_id, reference, id);
-create index test_clocks_by_reference_origin on test_clocks (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- The tables are new and empty: adding and checking the reference holds nobody up.
 alter table stores add constraint stores_keep_the_time_of_a_test_clock
@@ -115,12 +106,6 @@ create table markets (
     constraint markets_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object')
 );
 
-create index markets_by_name on markets (store_id, name, id);
-create index markets_by_code on markets (store_id, code, id);
-create index markets_by_created_at on markets (store_id, created_at, id);
-create index markets_by_updated_at on markets (store_id, updated_at, id);
-create index markets_by_reference on markets (store_id, reference, id);
-create index markets_by_reference_origin on markets (store_id, reference_origin, id) where reference_origin is not null;
 
 -- The next number to hand out per kind. Numbers are taken in blocks, each in its own short transaction; gaps are
 -- allowed.

@@ -34,12 +34,6 @@ create table customer_groups (
     constraint customer_groups_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object')
 );
 
-create index customer_groups_by_name on customer_groups (store_id, name, id);
-create index customer_groups_by_created_at on customer_groups (store_id, created_at, id);
-create index customer_groups_by_updated_at on customer_groups (store_id, updated_at, id);
-create index customer_groups_by_reference on customer_groups (store_id, reference, id);
-create index customer_groups_by_reference_origin on customer_groups (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- A sellable product. options declares what a buyer chooses: a list of {name, required, values}. tax_rate is a
 -- fraction (0.21). A sku is on sale from published_at (null: always) until disabled_at; deleted_at keeps the row
@@ -89,16 +83,12 @@ create table skus (
     constraint skus_have_a_known_unit_of_weight check (unit_of_weight in ('gr', 'oz', 'lb'))
 );
 
-create index skus_by_name on skus (store_id, name, id);
-create index skus_by_do_not_ship on skus (store_id, do_not_ship, id);
-create index skus_by_do_not_track on skus (store_id, do_not_track, id);
-create index skus_by_disabled_at on skus (store_id, disabled_at, id);
-create index skus_by_deleted_at on skus (store_id, deleted_at, id);
-create index skus_by_published_at on skus (store_id, published_at, id);
+-- For lists by date: `sort=-created_at`, `created_at_gteq`.
 create index skus_by_created_at on skus (store_id, created_at, id);
+-- For clients that keep a copy: `updated_at_gteq`.
 create index skus_by_updated_at on skus (store_id, updated_at, id);
+-- For other systems that look for their own id: `reference_eq`.
 create index skus_by_reference on skus (store_id, reference, id);
-create index skus_by_reference_origin on skus (store_id, reference_origin, id) where reference_origin is not null;
 
 -- What a sku costs: the lowest price whose customer group, window [starts_at, expires_at) and minimum quantity
 -- apply.
@@ -132,17 +122,11 @@ create table prices (
     constraint prices_expire_after_they_start check (expires_at > starts_at)
 );
 
+-- For the rows of a sku; its foreign key.
 create index prices_by_sku_id on prices (store_id, sku_id, id);
+-- For the members and prices of a group.
 create index prices_by_customer_group_id on prices (store_id, customer_group_id, id)
 where customer_group_id is not null;
-create index prices_by_currency_code on prices (store_id, currency_code, id);
-create index prices_by_amount_cents on prices (store_id, amount_cents, id);
-create index prices_by_starts_at on prices (store_id, starts_at, id);
-create index prices_by_expires_at on prices (store_id, expires_at, id);
-create index prices_by_created_at on prices (store_id, created_at, id);
-create index prices_by_updated_at on prices (store_id, updated_at, id);
-create index prices_by_reference on prices (store_id, reference, id);
-create index prices_by_reference_origin on prices (store_id, reference_origin, id) where reference_origin is not null;
 
 -- A discount: percentage of, or amount_cents off, the lines it applies to. Without a coupon code it applies by
 -- itself. sku_codes limits it to those skus; an empty list means all. uses counts the orders that were made with the
@@ -195,18 +179,9 @@ create table promotions (
     constraint promotions_expire_after_they_start check (expires_at > starts_at)
 );
 
+-- For the members and prices of a group.
 create index promotions_by_customer_group_id on promotions (store_id, customer_group_id, id)
 where customer_group_id is not null;
-create index promotions_by_name on promotions (store_id, name, id);
-create index promotions_by_kind on promotions (store_id, kind, id);
-create index promotions_by_starts_at on promotions (store_id, starts_at, id);
-create index promotions_by_expires_at on promotions (store_id, expires_at, id);
-create index promotions_by_disabled_at on promotions (store_id, disabled_at, id);
-create index promotions_by_created_at on promotions (store_id, created_at, id);
-create index promotions_by_updated_at on promotions (store_id, updated_at, id);
-create index promotions_by_reference on promotions (store_id, reference, id);
-create index promotions_by_reference_origin on promotions (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- How many of a sku there are. A sku without a row, or with do_not_track, is always in stock.
 create table stock_items (
@@ -229,12 +204,6 @@ create table stock_items (
     constraint stock_items_never_go_below_zero check (quantity >= 0)
 );
 
-create index stock_items_by_quantity on stock_items (store_id, quantity, id);
-create index stock_items_by_created_at on stock_items (store_id, created_at, id);
-create index stock_items_by_updated_at on stock_items (store_id, updated_at, id);
-create index stock_items_by_reference on stock_items (store_id, reference, id);
-create index stock_items_by_reference_origin on stock_items (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- A way to ship an order, at a flat price.
 create table shipping_methods (
@@ -258,14 +227,6 @@ create table shipping_methods (
     constraint shipping_methods_have_no_negative_price check (price_amount_cents >= 0)
 );
 
-create index shipping_methods_by_name on shipping_methods (store_id, name, id);
-create index shipping_methods_by_price_amount_cents on shipping_methods (store_id, price_amount_cents, id);
-create index shipping_methods_by_disabled_at on shipping_methods (store_id, disabled_at, id);
-create index shipping_methods_by_created_at on shipping_methods (store_id, created_at, id);
-create index shipping_methods_by_updated_at on shipping_methods (store_id, updated_at, id);
-create index shipping_methods_by_reference on shipping_methods (store_id, reference, id);
-create index shipping_methods_by_reference_origin on shipping_methods (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- A way to pay: the kind of payment source that a client sees, and the gateway that does it.
 create table payment_methods (
@@ -301,13 +262,3 @@ create table payment_methods (
     constraint payment_methods_have_a_known_gateway check (gateway in ('manual', 'test', 'external')),
     constraint payment_methods_have_no_negative_price check (price_amount_cents >= 0)
 );
-
-create index payment_methods_by_name on payment_methods (store_id, name, id);
-create index payment_methods_by_payment_source_type on payment_methods (store_id, payment_source_type, id);
-create index payment_methods_by_price_amount_cents on payment_methods (store_id, price_amount_cents, id);
-create index payment_methods_by_disabled_at on payment_methods (store_id, disabled_at, id);
-create index payment_methods_by_created_at on payment_methods (store_id, created_at, id);
-create index payment_methods_by_updated_at on payment_methods (store_id, updated_at, id);
-create index payment_methods_by_reference on payment_methods (store_id, reference, id);
-create index payment_methods_by_reference_origin on payment_methods (store_id, reference_origin, id)
-where reference_origin is not null;

@@ -28,16 +28,17 @@ create table customers (
     constraint customers_have_a_known_status check (status in ('prospect', 'acquired', 'repeat'))
 );
 
+-- For the members and prices of a group.
 create index customers_by_customer_group_id on customers (store_id, customer_group_id, id)
 where customer_group_id is not null;
+-- For finding a customer by e-mail address, whatever its case.
 create index customers_by_lower_email on customers (store_id, lower(email), id);
-create index customers_by_status on customers (store_id, status, id);
-create index customers_by_shopper_reference on customers (store_id, shopper_reference, id);
+-- For lists by date: `sort=-created_at`, `created_at_gteq`.
 create index customers_by_created_at on customers (store_id, created_at, id);
+-- For clients that keep a copy: `updated_at_gteq`.
 create index customers_by_updated_at on customers (store_id, updated_at, id);
+-- For other systems that look for their own id: `reference_eq`.
 create index customers_by_reference on customers (store_id, reference, id);
-create index customers_by_reference_origin on customers (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- An address in a customer's book, of a guest's cart, or (snapshot) the copy that a cart, an order or a
 -- subscription keeps for itself.
@@ -81,18 +82,10 @@ create table addresses (
     )
 );
 
+-- For whose they are: `customer_id_eq`, a customer's own reads, erasing.
 create index addresses_by_customer_id on addresses (store_id, customer_id, id) where customer_id is not null;
+-- For a cart's own.
 create index addresses_by_cart_id on addresses (store_id, cart_id, id) where cart_id is not null;
-create index addresses_by_city on addresses (store_id, city, id);
-create index addresses_by_country_code on addresses (store_id, country_code, id);
-create index addresses_by_state_code on addresses (store_id, state_code, id);
-create index addresses_by_zip_code on addresses (store_id, zip_code, id);
-create index addresses_by_last_name on addresses (store_id, last_name, id);
-create index addresses_by_created_at on addresses (store_id, created_at, id);
-create index addresses_by_updated_at on addresses (store_id, updated_at, id);
-create index addresses_by_reference on addresses (store_id, reference, id);
-create index addresses_by_reference_origin on addresses (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- A customer's wallet: the gateway's tokens, never a card number.
 create table customer_payment_sources (
@@ -121,18 +114,14 @@ create table customer_payment_sources (
     constraint customer_payment_sources_have_a_known_gateway check (gateway in ('manual', 'test', 'external'))
 );
 
+-- For whose they are: `customer_id_eq`, a customer's own reads, erasing.
 create index customer_payment_sources_by_customer_id on customer_payment_sources (store_id, customer_id, id);
+-- For the foreign key.
 create index customer_payment_sources_by_payment_method_id on customer_payment_sources (store_id, payment_method_id, id)
 where payment_method_id is not null;
-create index customer_payment_sources_by_name on customer_payment_sources (store_id, name, id);
+-- For `payment_source_token_eq`.
 create index customer_payment_sources_by_payment_source_token
 on customer_payment_sources (store_id, payment_source_token, id);
-create index customer_payment_sources_by_expires_at on customer_payment_sources (store_id, expires_at, id);
-create index customer_payment_sources_by_created_at on customer_payment_sources (store_id, created_at, id);
-create index customer_payment_sources_by_updated_at on customer_payment_sources (store_id, updated_at, id);
-create index customer_payment_sources_by_reference on customer_payment_sources (store_id, reference, id);
-create index customer_payment_sources_by_reference_origin on customer_payment_sources (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- A mark for customers, skus, orders and order subscriptions.
 create table tags (
@@ -153,10 +142,6 @@ create table tags (
     constraint tags_have_a_plain_name check (name ~ '^[0-9A-Za-z_-]{1,25}$')
 );
 
-create index tags_by_created_at on tags (store_id, created_at, id);
-create index tags_by_updated_at on tags (store_id, updated_at, id);
-create index tags_by_reference on tags (store_id, reference, id);
-create index tags_by_reference_origin on tags (store_id, reference_origin, id) where reference_origin is not null;
 
 -- Which tags a customer carries.
 create table customer_tags (
@@ -170,6 +155,7 @@ create table customer_tags (
     references tags (store_id, id) on delete cascade
 );
 
+-- For `tags_id_in`.
 create index customer_tags_by_tag_id on customer_tags (store_id, tag_id, customer_id);
 
 -- Which tags a sku carries.
@@ -184,4 +170,5 @@ create table sku_tags (
     references tags (store_id, id) on delete cascade
 );
 
+-- For `tags_id_in`.
 create index sku_tags_by_tag_id on sku_tags (store_id, tag_id, sku_id);

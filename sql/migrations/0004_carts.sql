@@ -76,25 +76,26 @@ create unique index one_active_cart_per_customer on carts (store_id, customer_id
 where status = 'active' and repeat_link_id is null and customer_id is not null;
 create unique index one_open_cart_per_link_and_browser on carts (store_id, repeat_link_id, browser)
 where status = 'active' and repeat_link_id is not null;
+-- For whose they are: `customer_id_eq`, a customer's own reads, erasing.
 create index carts_by_customer_id on carts (store_id, customer_id, id) where customer_id is not null;
+-- For the foreign key, when an address is deleted.
 create index carts_by_billing_address_id on carts (store_id, billing_address_id, id)
 where billing_address_id is not null;
+-- For the foreign key, when an address is deleted.
 create index carts_by_shipping_address_id on carts (store_id, shipping_address_id, id)
 where shipping_address_id is not null;
+-- For the foreign key.
 create index carts_by_shipping_method_id on carts (store_id, shipping_method_id, id)
 where shipping_method_id is not null;
+-- For the foreign key.
 create index carts_by_payment_method_id on carts (store_id, payment_method_id, id) where payment_method_id is not null;
+-- For the foreign key, when a wallet source is deleted.
 create index carts_by_customer_payment_source_id on carts (store_id, customer_payment_source_id, id)
 where customer_payment_source_id is not null;
+-- For what came of a link.
 create index carts_by_repeat_link_id on carts (store_id, repeat_link_id, id) where repeat_link_id is not null;
-create index carts_by_status on carts (store_id, status, id);
-create index carts_by_customer_email on carts (store_id, customer_email, id);
-create index carts_by_total_amount_cents on carts (store_id, total_amount_cents, id);
-create index carts_by_converted_at on carts (store_id, converted_at, id);
+-- For lists by date: `sort=-created_at`, `created_at_gteq`.
 create index carts_by_created_at on carts (store_id, created_at, id);
-create index carts_by_updated_at on carts (store_id, updated_at, id);
-create index carts_by_reference on carts (store_id, reference, id);
-create index carts_by_reference_origin on carts (store_id, reference_origin, id) where reference_origin is not null;
 
 -- A line of a cart. options is what was chosen (name to value); options_digest stands for it where lines merge.
 -- The total is the quantity times the unit price, before the discount.
@@ -142,19 +143,11 @@ create table cart_items (
     constraint cart_items_have_a_tax_rate_between_0_and_1 check (tax_rate between 0 and 1)
 );
 
+-- For the rows of a sku; its foreign key.
 create index cart_items_by_sku_id on cart_items (store_id, sku_id, id);
+-- For the foreign key, and what came of a line.
 create index cart_items_by_source_line_item_id on cart_items (store_id, source_line_item_id, id)
 where source_line_item_id is not null;
-create index cart_items_by_sku_code on cart_items (store_id, sku_code, id);
-create index cart_items_by_name on cart_items (store_id, name, id);
-create index cart_items_by_quantity on cart_items (store_id, quantity, id);
-create index cart_items_by_unit_amount_cents on cart_items (store_id, unit_amount_cents, id);
-create index cart_items_by_total_amount_cents on cart_items (store_id, total_amount_cents, id);
-create index cart_items_by_created_at on cart_items (store_id, created_at, id);
-create index cart_items_by_updated_at on cart_items (store_id, updated_at, id);
-create index cart_items_by_reference on cart_items (store_id, reference, id);
-create index cart_items_by_reference_origin on cart_items (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- A reference that closes a circle. The table is new and empty: adding and checking it holds nobody up.
 alter table addresses add constraint addresses_of_guests_are_for_a_known_cart

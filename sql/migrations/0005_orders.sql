@@ -119,35 +119,52 @@ create table orders (
     constraint orders_that_are_copies_know_their_root check ((source_order_id is null) = (root_order_id is null))
 );
 
+-- For `market_id_in`.
 create index orders_by_market_id on orders (store_id, market_id, id) where market_id is not null;
+-- For whose they are: `customer_id_eq`, a customer's own reads, erasing.
 create index orders_by_customer_id on orders (store_id, customer_id, id) where customer_id is not null;
+-- For the foreign key, when an address is deleted.
 create index orders_by_billing_address_id on orders (store_id, billing_address_id, id)
 where billing_address_id is not null;
+-- For the foreign key, when an address is deleted.
 create index orders_by_shipping_address_id on orders (store_id, shipping_address_id, id)
 where shipping_address_id is not null;
+-- For the foreign key.
 create index orders_by_shipping_method_id on orders (store_id, shipping_method_id, id)
 where shipping_method_id is not null;
+-- For the foreign key.
 create index orders_by_payment_method_id on orders (store_id, payment_method_id, id)
 where payment_method_id is not null;
+-- For the foreign key, when a wallet source is deleted.
 create index orders_by_customer_payment_source_id on orders (store_id, customer_payment_source_id, id)
 where customer_payment_source_id is not null;
+-- For what came of a link.
 create index orders_by_repeat_link_id on orders (store_id, repeat_link_id, id) where repeat_link_id is not null;
+-- For what was made from an order.
 create index orders_by_source_order_id on orders (store_id, source_order_id, id) where source_order_id is not null;
+-- For the copies of an order.
 create index orders_by_root_order_id on orders (store_id, root_order_id, id) where root_order_id is not null;
+-- For a subscription's own: `order_subscription_id_eq`.
 create index orders_by_order_subscription_id on orders (store_id, order_subscription_id, id)
 where order_subscription_id is not null;
+-- For `status_in`.
 create index orders_by_status on orders (store_id, status, id);
+-- For `payment_status_in`.
 create index orders_by_payment_status on orders (store_id, payment_status, id);
+-- For `fulfillment_status_in`.
 create index orders_by_fulfillment_status on orders (store_id, fulfillment_status, id);
-create index orders_by_currency_code on orders (store_id, currency_code, id);
+-- For `placed_at_gteq`, `sort=-placed_at`.
 create index orders_by_placed_at on orders (store_id, placed_at, id);
+-- For `customer_email_eq`, of guests too.
 create index orders_by_customer_email on orders (store_id, customer_email, id);
+-- For `total_amount_cents_gteq`.
 create index orders_by_total_amount_cents on orders (store_id, total_amount_cents, id);
-create index orders_by_archived_at on orders (store_id, archived_at, id);
+-- For lists by date: `sort=-created_at`, `created_at_gteq`.
 create index orders_by_created_at on orders (store_id, created_at, id);
+-- For clients that keep a copy: `updated_at_gteq`.
 create index orders_by_updated_at on orders (store_id, updated_at, id);
+-- For other systems that look for their own id: `reference_eq`.
 create index orders_by_reference on orders (store_id, reference, id);
-create index orders_by_reference_origin on orders (store_id, reference_origin, id) where reference_origin is not null;
 
 -- A line of an order, as it was bought. item_type says what it stands for: a sku or, as in Commerce Layer, costs
 -- and discounts. The total is the quantity times the unit price plus the options, before the discount. price_mode says
@@ -210,19 +227,12 @@ create table line_items (
     constraint line_items_have_a_tax_rate_between_0_and_1 check (tax_rate between 0 and 1)
 );
 
+-- For an order's own.
 create index line_items_by_order_id on line_items (store_id, order_id, id);
+-- For the rows of a sku; its foreign key.
 create index line_items_by_sku_id on line_items (store_id, sku_id, id) where sku_id is not null;
-create index line_items_by_item_type on line_items (store_id, item_type, id);
+-- For `sku_code_in`, `sku_code_start`.
 create index line_items_by_sku_code on line_items (store_id, sku_code, id);
-create index line_items_by_name on line_items (store_id, name, id);
-create index line_items_by_quantity on line_items (store_id, quantity, id);
-create index line_items_by_unit_amount_cents on line_items (store_id, unit_amount_cents, id);
-create index line_items_by_total_amount_cents on line_items (store_id, total_amount_cents, id);
-create index line_items_by_created_at on line_items (store_id, created_at, id);
-create index line_items_by_updated_at on line_items (store_id, updated_at, id);
-create index line_items_by_reference on line_items (store_id, reference, id);
-create index line_items_by_reference_origin on line_items (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- A payment that a gateway is asked for, written before it is. key makes the gateway do it once, however often it is
 -- called; source_token is its own name of what is paid with, gateway_url where it is. While the gateway is being asked
@@ -270,14 +280,18 @@ create table payment_attempts (
     constraint payment_attempts_have_no_negative_amount check (amount_cents >= 0)
 );
 
+-- For an order's own.
 create index payment_attempts_by_order_id on payment_attempts (store_id, order_id, id);
+-- For the foreign key, when a wallet source is deleted.
 create index payment_attempts_by_customer_payment_source_id
 on payment_attempts (store_id, customer_payment_source_id, id)
 where customer_payment_source_id is not null;
 create unique index one_open_payment_attempt_per_order on payment_attempts (store_id, order_id)
 where lease_expires_at is not null;
+-- For the worker, which takes up what was left behind.
 create index payment_attempts_by_lease_expires_at on payment_attempts (lease_expires_at, id)
 where lease_expires_at is not null;
+-- For the worker, which tries again.
 create index payment_attempts_by_retry_at on payment_attempts (retry_at, store_id) where retry_at is not null;
 
 -- Which tags an order carries.
@@ -292,4 +306,5 @@ create table order_tags (
     references tags (store_id, id) on delete cascade
 );
 
+-- For `tags_id_in`.
 create index order_tags_by_tag_id on order_tags (store_id, tag_id, order_id);

@@ -26,13 +26,6 @@ create table subscription_models (
     constraint subscription_models_offer_a_frequency check (cardinality(frequencies) > 0)
 );
 
-create index subscription_models_by_name on subscription_models (store_id, name, id);
-create index subscription_models_by_strategy on subscription_models (store_id, strategy, id);
-create index subscription_models_by_created_at on subscription_models (store_id, created_at, id);
-create index subscription_models_by_updated_at on subscription_models (store_id, updated_at, id);
-create index subscription_models_by_reference on subscription_models (store_id, reference, id);
-create index subscription_models_by_reference_origin on subscription_models (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- A standing order. Occurrence n falls n - anchor_index periods after the anchor on the wall clock of its time zone;
 -- anchor_wall is what that clock shows at the anchor, where something else than at anchor_at, phase_on the day from whose
@@ -146,36 +139,44 @@ create table order_subscriptions (
     constraint order_subscriptions_have_no_negative_count check (occurrencies >= 0 and errors_count >= 0)
 );
 
+-- For what was made from an order.
 create index order_subscriptions_by_source_order_id on order_subscriptions (store_id, source_order_id, id);
+-- For the subscriptions of a model.
 create index order_subscriptions_by_subscription_model_id on order_subscriptions (store_id, subscription_model_id, id)
 where subscription_model_id is not null;
+-- For `market_id_in`.
 create index order_subscriptions_by_market_id on order_subscriptions (store_id, market_id, id)
 where market_id is not null;
+-- For whose they are: `customer_id_eq`, a customer's own reads, erasing.
 create index order_subscriptions_by_customer_id on order_subscriptions (store_id, customer_id, id)
 where customer_id is not null;
+-- For the foreign key, when a wallet source is deleted.
 create index order_subscriptions_by_customer_payment_source_id
 on order_subscriptions (store_id, customer_payment_source_id, id)
 where customer_payment_source_id is not null;
+-- For the foreign key, when an address is deleted.
 create index order_subscriptions_by_billing_address_id on order_subscriptions (store_id, billing_address_id, id)
 where billing_address_id is not null;
+-- For the foreign key, when an address is deleted.
 create index order_subscriptions_by_shipping_address_id on order_subscriptions (store_id, shipping_address_id, id)
 where shipping_address_id is not null;
+-- For the foreign key.
 create index order_subscriptions_by_shipping_method_id on order_subscriptions (store_id, shipping_method_id, id)
 where shipping_method_id is not null;
+-- For `status_in`.
 create index order_subscriptions_by_status on order_subscriptions (store_id, status, id);
-create index order_subscriptions_by_frequency on order_subscriptions (store_id, frequency, id);
-create index order_subscriptions_by_customer_email on order_subscriptions (store_id, customer_email, id);
-create index order_subscriptions_by_starts_at on order_subscriptions (store_id, starts_at, id);
-create index order_subscriptions_by_expires_at on order_subscriptions (store_id, expires_at, id);
+-- For what runs next: `sort=next_run_at`.
 create index order_subscriptions_by_next_run_at on order_subscriptions (store_id, next_run_at, id);
-create index order_subscriptions_by_last_run_at on order_subscriptions (store_id, last_run_at, id);
+-- For the sweep.
 create index order_subscriptions_due on order_subscriptions (next_run_at, store_id) where status = 'active';
+-- For the worker's alerts.
 create index order_subscriptions_alerting on order_subscriptions (next_alert_at, store_id) where status = 'active';
+-- For lists by date: `sort=-created_at`, `created_at_gteq`.
 create index order_subscriptions_by_created_at on order_subscriptions (store_id, created_at, id);
+-- For clients that keep a copy: `updated_at_gteq`.
 create index order_subscriptions_by_updated_at on order_subscriptions (store_id, updated_at, id);
+-- For other systems that look for their own id: `reference_eq`.
 create index order_subscriptions_by_reference on order_subscriptions (store_id, reference, id);
-create index order_subscriptions_by_reference_origin on order_subscriptions (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- What a subscription orders each time. Without a price mode of its own, an item follows its subscription's:
 -- fixed keeps unit_amount_cents, current takes the price of the day. priced_by_hand says that an integration set the
@@ -219,23 +220,17 @@ create table order_subscription_items (
     )
 );
 
+-- For a subscription's own: `order_subscription_id_eq`.
 create index order_subscription_items_by_order_subscription_id
 on order_subscription_items (store_id, order_subscription_id, id);
+-- For the rows of a sku; its foreign key.
 create index order_subscription_items_by_sku_id on order_subscription_items (store_id, sku_id, id);
+-- For the foreign key, and what came of a line.
 create index order_subscription_items_by_source_line_item_id
 on order_subscription_items (store_id, source_line_item_id, id)
 where source_line_item_id is not null;
+-- For `sku_code_in`, `sku_code_start`.
 create index order_subscription_items_by_sku_code on order_subscription_items (store_id, sku_code, id);
-create index order_subscription_items_by_quantity on order_subscription_items (store_id, quantity, id);
-create index order_subscription_items_by_unit_amount_cents
-on order_subscription_items (store_id, unit_amount_cents, id);
-create index order_subscription_items_by_total_amount_cents
-on order_subscription_items (store_id, total_amount_cents, id);
-create index order_subscription_items_by_created_at on order_subscription_items (store_id, created_at, id);
-create index order_subscription_items_by_updated_at on order_subscription_items (store_id, updated_at, id);
-create index order_subscription_items_by_reference on order_subscription_items (store_id, reference, id);
-create index order_subscription_items_by_reference_origin on order_subscription_items (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- The ledger of a subscription: one row per occurrence, past, due or planned. nominal_at is where the calendar
 -- puts it, scheduled_at when it runs; reason says why it was moved, skipped, missed or failed. One that would cost more
@@ -280,16 +275,12 @@ create table occurrences (
     constraint occurrences_note_when_they_were_completed check ((status = 'completed') = (completed_at is not null))
 );
 
+-- For a subscription's own: `order_subscription_id_eq`.
 create index occurrences_held on occurrences (store_id, order_subscription_id, id) where status = 'held';
+-- For `status_in`.
 create index occurrences_by_status on occurrences (store_id, status, id);
-create index occurrences_by_occurrence_index on occurrences (store_id, occurrence_index, id);
-create index occurrences_by_nominal_at on occurrences (store_id, nominal_at, id);
+-- For what runs when: `sort=scheduled_at`.
 create index occurrences_by_scheduled_at on occurrences (store_id, scheduled_at, id);
-create index occurrences_by_created_at on occurrences (store_id, created_at, id);
-create index occurrences_by_updated_at on occurrences (store_id, updated_at, id);
-create index occurrences_by_reference on occurrences (store_id, reference, id);
-create index occurrences_by_reference_origin on occurrences (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- Copies of orders, of both kinds. A worker claims a copy by raising attempt and taking a lease; what it
 -- finishes counts only while status is in_progress and attempt is still its own. errors_log maps an attribute to
@@ -363,26 +354,26 @@ create table order_factories (
 
 create unique index one_live_copy_per_occurrence on order_factories (store_id, occurrence_id)
 where occurrence_id is not null and status not in ('failed', 'aborted');
+-- For what was made from an order.
 create index order_factories_by_source_order_id on order_factories (store_id, source_order_id, id);
+-- For a subscription's own: `order_subscription_id_eq`.
 create index order_factories_by_order_subscription_id on order_factories (store_id, order_subscription_id, id)
 where order_subscription_id is not null;
+-- For the copies of an occurrence.
 create index order_factories_by_occurrence_id on order_factories (store_id, occurrence_id, id)
 where occurrence_id is not null;
+-- For the two types that share the table.
 create index order_factories_by_kind on order_factories (store_id, kind, id);
+-- For `status_in`.
 create index order_factories_by_status on order_factories (store_id, status, id);
-create index order_factories_by_started_at on order_factories (store_id, started_at, id);
-create index order_factories_by_completed_at on order_factories (store_id, completed_at, id);
-create index order_factories_by_failed_at on order_factories (store_id, failed_at, id);
-create index order_factories_by_errors_count on order_factories (store_id, errors_count, id);
+-- For a subscription's own: `order_subscription_id_eq`.
 create index order_factories_live on order_factories (store_id, order_subscription_id, id)
 where status in ('pending', 'in_progress');
+-- For the worker, which takes up what was left behind.
 create index order_factories_leased on order_factories (lease_expires_at nulls first, id)
 where status in ('pending', 'in_progress');
+-- For lists by date: `sort=-created_at`, `created_at_gteq`.
 create index order_factories_by_created_at on order_factories (store_id, created_at, id);
-create index order_factories_by_updated_at on order_factories (store_id, updated_at, id);
-create index order_factories_by_reference on order_factories (store_id, reference, id);
-create index order_factories_by_reference_origin on order_factories (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- Which tags an order subscription carries.
 create table order_subscription_tags (
@@ -396,6 +387,7 @@ create table order_subscription_tags (
     references tags (store_id, id) on delete cascade
 );
 
+-- For `tags_id_in`.
 create index order_subscription_tags_by_tag_id on order_subscription_tags (store_id, tag_id, order_subscription_id);
 
 -- References that close a circle. The tables are new and empty: adding and checking them holds nobody up.

@@ -42,17 +42,8 @@ create table repeat_links (
 
 create unique index one_live_default_link_per_order on repeat_links (store_id, order_id)
 where kind = 'default' and revoked_at is null;
+-- For an order's own.
 create index repeat_links_by_order_id on repeat_links (store_id, order_id, id);
-create index repeat_links_by_order_code on repeat_links (store_id, order_code, id);
-create index repeat_links_by_kind on repeat_links (store_id, kind, id);
-create index repeat_links_by_expires_at on repeat_links (store_id, expires_at, id);
-create index repeat_links_by_revoked_at on repeat_links (store_id, revoked_at, id);
-create index repeat_links_by_uses on repeat_links (store_id, uses, id);
-create index repeat_links_by_created_at on repeat_links (store_id, created_at, id);
-create index repeat_links_by_updated_at on repeat_links (store_id, updated_at, id);
-create index repeat_links_by_reference on repeat_links (store_id, reference, id);
-create index repeat_links_by_reference_origin on repeat_links (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- An order put into a cart again: what was asked (lines: null for all, else a list of {line_item_id, quantity})
 -- and how it went. cart_id is null when nothing could be added.
@@ -91,17 +82,14 @@ create table reorders (
     constraint reorders_have_no_negative_count check (added_count >= 0 and adjusted_count >= 0 and skipped_count >= 0)
 );
 
+-- For what was made from an order.
 create index reorders_by_source_order_id on reorders (store_id, source_order_id, id);
+-- For a cart's own.
 create index reorders_by_cart_id on reorders (store_id, cart_id, id) where cart_id is not null;
+-- For whose they are: `customer_id_eq`, a customer's own reads, erasing.
 create index reorders_by_customer_id on reorders (store_id, customer_id, id) where customer_id is not null;
-create index reorders_by_added_count on reorders (store_id, added_count, id);
-create index reorders_by_adjusted_count on reorders (store_id, adjusted_count, id);
-create index reorders_by_skipped_count on reorders (store_id, skipped_count, id);
+-- For lists by date: `sort=-created_at`, `created_at_gteq`.
 create index reorders_by_created_at on reorders (store_id, created_at, id);
-create index reorders_by_updated_at on reorders (store_id, updated_at, id);
-create index reorders_by_reference on reorders (store_id, reference, id);
-create index reorders_by_reference_origin on reorders (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- What became of one line of the source order.
 create table reorder_outcomes (
@@ -167,16 +155,11 @@ create table reorder_outcomes (
     )
 );
 
+-- For the foreign key, and what came of a line.
 create index reorder_outcomes_by_source_line_item_id on reorder_outcomes (store_id, source_line_item_id, id);
+-- For the foreign key, when an item is removed.
 create index reorder_outcomes_by_cart_item_id on reorder_outcomes (store_id, cart_item_id, id)
 where cart_item_id is not null;
-create index reorder_outcomes_by_status on reorder_outcomes (store_id, status, id);
-create index reorder_outcomes_by_code on reorder_outcomes (store_id, code, id);
-create index reorder_outcomes_by_created_at on reorder_outcomes (store_id, created_at, id);
-create index reorder_outcomes_by_updated_at on reorder_outcomes (store_id, updated_at, id);
-create index reorder_outcomes_by_reference on reorder_outcomes (store_id, reference, id);
-create index reorder_outcomes_by_reference_origin on reorder_outcomes (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- References that close a circle. The tables are new and empty: adding and checking them holds nobody up.
 alter table carts add constraint carts_come_from_a_known_repeat_link

@@ -30,11 +30,8 @@ create table events (
     constraint events_have_an_object_as_payload check (jsonb_typeof(payload) = 'object')
 );
 
-create index events_by_name on events (store_id, name, id);
+-- For lists by date: `sort=-created_at`, `created_at_gteq`.
 create index events_by_created_at on events (store_id, created_at, id);
-create index events_by_updated_at on events (store_id, updated_at, id);
-create index events_by_reference on events (store_id, reference, id);
-create index events_by_reference_origin on events (store_id, reference_origin, id) where reference_origin is not null;
 
 -- Who is told of a topic. While a secret is being replaced, the previous one signs as well. The circuit opens
 -- when too many deliveries in a row have failed.
@@ -68,15 +65,6 @@ create table webhooks (
     )
 );
 
-create index webhooks_by_name on webhooks (store_id, name, id);
-create index webhooks_by_topic on webhooks (store_id, topic, id);
-create index webhooks_by_circuit_state on webhooks (store_id, circuit_state, id);
-create index webhooks_by_disabled_at on webhooks (store_id, disabled_at, id);
-create index webhooks_by_created_at on webhooks (store_id, created_at, id);
-create index webhooks_by_updated_at on webhooks (store_id, updated_at, id);
-create index webhooks_by_reference on webhooks (store_id, reference, id);
-create index webhooks_by_reference_origin on webhooks (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- One delivery of an event to a webhook: what was sent and what came back.
 create table event_callbacks (
@@ -103,11 +91,7 @@ create table event_callbacks (
     constraint event_callbacks_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object')
 );
 
+-- For a webhook's own.
 create index event_callbacks_by_webhook_id on event_callbacks (store_id, webhook_id, id);
+-- For an event's own.
 create index event_callbacks_by_event_id on event_callbacks (store_id, event_id, id);
-create index event_callbacks_by_response_code on event_callbacks (store_id, response_code, id);
-create index event_callbacks_by_created_at on event_callbacks (store_id, created_at, id);
-create index event_callbacks_by_updated_at on event_callbacks (store_id, updated_at, id);
-create index event_callbacks_by_reference on event_callbacks (store_id, reference, id);
-create index event_callbacks_by_reference_origin on event_callbacks (store_id, reference_origin, id)
-where reference_origin is not null;

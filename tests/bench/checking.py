@@ -12,7 +12,7 @@ from tests.bench.load import Load
 def check(load: Load, case: Case) -> int:
     """Send the next request of a load and return the bytes of its answer's body.
 
-    Raises AssertionError for an answer that isn't 2xx, or that tells of fewer resources than the case does.
+    Raises AssertionError for an answer that isn't 2xx, or that doesn't hold what the case says.
     """
     request = load.requests[load.position % len(load.requests)]
     load.position += 1
@@ -27,6 +27,7 @@ def check(load: Load, case: Case) -> int:
         connection.close()
     assert 200 <= answer.status < 300, f"{load.server.name}: {answer.status} {text[:800]!r}"
     assert _rows(json.loads(text)) >= case.told, f"{load.server.name}: {case.title}: {text[:800]!r}"
+    assert case.holds in text.decode(), f"{load.server.name}: {case.title}: {case.holds} is missing"
     return len(text)
 
 

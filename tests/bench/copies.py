@@ -24,6 +24,7 @@ from service.jobs.sweep import sweep_store
 from service.store import embedded, migrate
 from service.store.pool import Connection, open_database
 from sql import Statement, statement
+from tests.bench.load import at_work, parent, spent, ticks_of, tree
 from tests.chaos import fleet, world
 from tests.chaos.world import World
 
@@ -35,7 +36,10 @@ GROWTH = 1.5
 
 @dataclass
 class Report:
-    """Copies a second of both, and the memory of the largest worker in MB, after a tenth of the work and at most."""
+    """Copies a second of both, and the memory of the largest worker in MB, after a tenth of the work and at most.
+
+    `processor` is what workers and Postgres spent on all of them, in microseconds.
+    """
 
     bare: float
     copies: int
@@ -43,6 +47,12 @@ class Report:
     memory_began: float
     memory_most: float
     wrong: list[str]
+    processor: float = 0.0
+
+    @property
+    def on_two_cores(self) -> float:
+        """How many copies a second two cores make that have nothing else to do."""
+        return 2_000_000 * self.copies / self.processor
 
     def __str__(self) -> str:
         """The rates, one a line."""
@@ -50,6 +60,8 @@ class Report:
         return (
             f"workers: {self.copies} copies in {self.seconds:.0f} seconds, {rate:.0f} a second, "
             f"{self.memory_began:.0f} MB after a tenth of them, {self.memory_most:.0f} MB at most\n"
+            f"{self.processor / self.copies:.0f} microseconds of processor time a copy, workers and Postgres together: "
+            f"{self.on_two_cores:.0f} a second on two cores\n"
             f"the same statements bare, one copy at a time: {self.bare:.0f} a second\n"
             f"ratio: {rate / self.bare:.2f}"
         )
@@ -157,6 +169,8 @@ async def _drain(connection: Connection, url: str, workers: int, report: Report)
         for _ in range(workers)
     ]
     began = time.monotonic()
+    postmaster = parent(await connection.fetchval("select pg_backend_pid()"))
+    before = ticks_of(at_work(postmaster))
     orders = "select count(*) from orders where store_id >= 10 and occurrence_id is not null"
     try:
         while (done := int(await connection.fetchval(orders))) < report.copies:
@@ -166,6 +180,8 @@ async def _drain(connection: Connection, url: str, workers: int, report: Report)
                 report.memory_began = report.memory_most
             await asyncio.sleep(0.5)
         report.seconds = time.monotonic() - began
+        workers_now = [pid for process in processes for pid in tree(process.pid)]
+        report.processor = spent(before, ticks_of([*workers_now, *at_work(postmaster)]))
     finally:
         for process in processes:
             process.terminate()
@@ -204,9 +220,11 @@ def lines() -> list[str]:
     for subscriptions in (10_000, 100_000):
         report = run(subscriptions=subscriptions, bare=2_000, workers=2)
         said.append(
-            f"Two workers make {report.copies / report.seconds:.0f} recurring copies a second where {subscriptions}"
-            f" subscriptions are due, the largest of them in {report.memory_most:.0f} MB; pgbench runs the same"
-            f" statements {report.bare:.0f} times a second, one copy at a time."
+            f"Where {subscriptions} subscriptions are due, a recurring copy takes"
+            f" {report.processor / report.copies:.0f} microseconds of processor time, of workers and Postgres:"
+            f" two cores make {report.on_two_cores:.0f} a second. Two workers made"
+            f" {report.copies / report.seconds:.0f}, the larger of them in {report.memory_most:.0f} MB. pgbench ran the"
+            f" same statements {report.bare:.0f} times a second, one copy at a time."
         )
         said += report.wrong
     return said

@@ -218,7 +218,7 @@ async def ready_on(url: str, subjects: Subjects) -> AsyncIterator[Hot]:
             last = await connection.fetchval(
                 "select id from orders where store_id = $1 order by id desc offset 30 limit 1", STORE
             )
-        deep = pagination.cursor(Order, (SortKey(("id",), descending=False),), (last or "0",))
+        deep = pagination.Cursors(Order, (SortKey(("id",), descending=False),)).at((last or "0",))
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             yield Hot(database, client, await _ordered(database, client, subjects), deep)

@@ -88,17 +88,14 @@ def press(load: Load, postmaster: int, seconds: int) -> Spent:
     headers = [part for name, value in load.headers.items() for part in ("-H", f"{name}: {value}")]
     command = [program(), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", *headers, "-s", str(_SCRIPT)]
     command += [f"http://127.0.0.1:{load.server.port}", "--", str(lines), str(load.position), next(_PREFIXES)]
-    before = _ticks(tree(load.server.pid)), _ticks(_at_work(postmaster))
+    before = ticks_of(tree(load.server.pid)), ticks_of(at_work(postmaster))
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    after = _ticks(tree(load.server.pid)), _ticks(_at_work(postmaster))
+    after = ticks_of(tree(load.server.pid)), ticks_of(at_work(postmaster))
     told = json.loads(done.stdout.splitlines()[-1])
     # Each connection may hold a request that was sent and not counted.
     load.position += told["requests"] + 2 * CONNECTIONS
-    server, postgres = (
-        sum(late.values()) - sum(early.get(pid, 0) for pid in late) for early, late in zip(before, after, strict=True)
-    )
-    each = 1_000_000 / _TICKS / max(told["requests"], 1)
-    return Spent(told["requests"], server * each, postgres * each, told["refused"] + told["broken"])
+    server, postgres = (spent(*both) / max(told["requests"], 1) for both in zip(before, after, strict=True))
+    return Spent(told["requests"], server, postgres, told["refused"] + told["broken"])
 
 
 _PREFIXES = (f"n{os.getpid()}-{number}-" for number in itertools.count())
@@ -126,12 +123,18 @@ def parent(pid: int) -> int:
     return int(_stat(pid)[1])
 
 
-def _at_work(postmaster: int) -> Iterable[int]:
+def at_work(postmaster: int) -> Iterable[int]:
+    """The processes of Postgres that work for clients."""
     for pid in _children(postmaster):
         with suppress(OSError):  # it may be gone by now
             title = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
             if not any(aside in title for aside in _ASIDE):
                 yield pid
+
+
+def spent(before: Mapping[int, int], after: Mapping[int, int]) -> float:
+    """Microseconds of processor time between two counts of ticks, of the processes that are there in the end."""
+    return sum(late - before.get(pid, 0) for pid, late in after.items()) * 1_000_000 / _TICKS
 
 
 def _children(pid: int) -> list[int]:
@@ -147,11 +150,11 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
-def _ticks(pids: Iterable[int]) -> dict[int, int]:
+def ticks_of(pids: Iterable[int]) -> dict[int, int]:
     """Ticks of processor time, in user and system mode, of processes that are still there."""
-    spent = {}
+    counted = {}
     for pid in pids:
         with suppress(OSError):
             fields = _stat(pid)
-            spent[pid] = int(fields[11]) + int(fields[12])
-    return spent
+            counted[pid] = int(fields[11]) + int(fields[12])
+    return counted

@@ -146,8 +146,10 @@ def _server(programs: Path | None, folder: Path) -> Iterator[str]:
             yield server.url
 
 
-def measure(versions: Sequence[str], sizes: Sequence[int], states: Sequence[str], only: Sequence[str]) -> Found:
-    """Count on each server that this machine has of these versions, one after the other."""
+def measure(
+    versions: Sequence[str], sizes: Sequence[int], states: Sequence[str], only: Sequence[str]
+) -> Iterator[Found]:
+    """Count on each server that this machine has of these versions, one after the other; all that is known so far."""
     found: dict[Key, Counts] = {}
     there = machine.search().servers
     for version in versions:
@@ -159,7 +161,7 @@ def measure(versions: Sequence[str], sizes: Sequence[int], states: Sequence[str]
                 for state, counts in asyncio.run(count(url, orders, states, only)).items():
                     found[Key(version, orders, state)] = counts
                     sys.stderr.write(f"Postgres {version}, {orders} orders, {state}: {dict(counts)}\n")
-    return found
+                yield found
 
 
 def markdown(found: Found) -> str:
@@ -189,10 +191,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables into a page, between its marks")
     given = parser.parse_args(arguments)
     logs.configure("error")
-    found = measure(given.postgres or VERSIONS, given.orders or SIZES, given.state or STATES, given.only)
+    found: Found = {}
+    for found in measure(given.postgres or VERSIONS, given.orders or SIZES, given.state or STATES, given.only):
+        if given.markdown is not None:
+            report.insert(given.markdown, markdown(found))
     sys.stdout.write(f"{markdown(found)}\n")
-    if given.markdown is not None:
-        report.insert(given.markdown, markdown(found))
 
 
 if __name__ == "__main__":

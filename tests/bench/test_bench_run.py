@@ -12,7 +12,9 @@ from tests.bench import load, report
 from tests.bench.cases import cases
 from tests.bench.world import World
 
-WORLD = World("", 1, "order", "customer", ["order"], ["cart"], ["sku"], [("sub", "order")], deep=None, version="")
+WORLD = World(
+    "", 1, "order", "customer", ["order"], ["cart"], ["sku"], [("sub", "order")], deep=None, total=0, version=""
+)
 
 
 def test_a_read_is_measured_beside_the_floor(tmp_path: Path, run_folder: Path) -> None:

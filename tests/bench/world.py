@@ -33,6 +33,7 @@ class World:
 
     `reorders` are orders of different customers that each have a cart, of three lines that can all be had. `carts` are
     guests', `skus` codes that can be put into them. `deep` is the last id before page 10 000, and None in small stores.
+    `total` is how many orders there are.
     """
 
     url: str
@@ -44,12 +45,13 @@ class World:
     skus: Sequence[str]
     subscriptions: Sequence[tuple[str, str]]
     deep: str | None
+    total: int
     version: str
 
     @property
     def deep_cursor(self) -> str:
         """The cursor of the service that stands for `deep`."""
-        return pagination.cursor(Order, (SortKey(("id",), descending=False),), (self.deep,))
+        return pagination.Cursors(Order, (SortKey(("id",), descending=False),)).at((self.deep,))
 
 
 @contextmanager
@@ -74,8 +76,9 @@ async def gather_statistics(url: str) -> None:
 
 def _state() -> str:
     """What stands for the files that decide what is in a world."""
-    paths = [*(ROOT / "sql" / "migrations").glob("*.sql"), *(ROOT / "service" / "demo").glob("*.py"), Path(__file__)]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(paths))).hexdigest()[:12]
+    paths = [*(ROOT / "sql" / "migrations").glob("*.sql"), *(ROOT / "service" / "demo").glob("*.py")]
+    texts = [*(path.read_text() for path in sorted(paths)), *_ADDED]
+    return hashlib.sha256("".join(texts).encode()).hexdigest()[:12]
 
 
 async def _admin(url: str, *statements: str) -> None:
@@ -153,6 +156,7 @@ async def _world(url: str) -> World:
             group by customer_id having count(*) >= 25 order by count(*), customer_id limit 1
             """
         )
+        total = await connection.fetchval(f"select count(*) from orders where store_id = {STORE}")
         offset = (DEEP_PAGE - 1) * DEEP_SIZE - 1
         deep = await connection.fetchval(
             f"select id from orders where store_id = {STORE} order by id offset {offset} limit 1"
@@ -201,5 +205,6 @@ async def _world(url: str) -> World:
         skus=[row[1] for row in skus],
         subscriptions=[(row[0], row[1]) for row in subscriptions],
         deep=deep,
+        total=total,
         version=version,
     )

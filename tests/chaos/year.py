@@ -295,6 +295,9 @@ async def _compare(connection: Connection, shop: _Shop, report: Report) -> None:
     )
     for id_, *row in rows:
         found[id_].append(Row(*row))
+    ahead = await connection.fetch(
+        "select id, next_run_at from order_subscriptions where store_id = $1 and status = 'active'", shop.store.id
+    )
     for id_, simulation in shop.lives.items():
         expected = simulation.settled()
         report.rows += Counter(counts(expected))
@@ -305,8 +308,15 @@ async def _compare(connection: Connection, shop: _Shop, report: Report) -> None:
         report.edits += len(one.told)
         # Why a run fell where it did isn't counted a second time.
         past = [row._replace(reason=None) if row.status == "completed" else row for row in found[id_]]
+        # An edit that changes nothing is not written: what was left out by then is noted later.
+        if all(row.status == "skipped" for row in expected[len(past) :]):
+            expected = expected[: len(past)]
         what = "; ".join((str(one.sent), *one.told))
         report.wrong += [f"{what}: {one.wrong}"] if one.wrong is not None else _differing(what, past, expected)
+    for id_, next_run_at in ahead:
+        if id_ in shop.edited and shop.edited[id_].plain.next_run() != next_run_at:
+            following = shop.edited[id_].plain.next_run()
+            report.wrong.append(f"{'; '.join(shop.edited[id_].told)}: next {next_run_at} instead of {following}")
 
 
 def _differing(what: str, found: Sequence[Row], expected: Sequence[Row]) -> list[str]:

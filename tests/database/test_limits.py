@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from limits import RateLimitItemPerMinute
-
 from service.principal import Store
-from service.store.limits import Window, hit
+from service.store.limits import Limit, Window, hit
 from service.store.pool import Connection, Database
 
-LIMIT = RateLimitItemPerMinute(60, namespace="tests")
+LIMIT = Limit("tests", 60)
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
@@ -26,7 +24,7 @@ async def test_a_window_begins_with_the_first_hit_and_ends_after_its_length(
 
 async def test_stores_limits_and_bearers_are_counted_apart(connection: Connection, store: Store) -> None:
     await hit(connection, store.id, LIMIT, "a", at=NOON)
-    other = RateLimitItemPerMinute(60, namespace="others")
+    other = Limit("others", 60)
     for store_id, limit, who in [(store.id + 10**9, LIMIT, "a"), (store.id, other, "a"), (store.id, LIMIT, "b")]:
         assert (await hit(connection, store_id, limit, who, at=NOON)).hits == 1
 

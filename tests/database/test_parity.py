@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -188,16 +190,44 @@ def _led_by(index: Index, relationship: ToMany) -> bool:
 
 
 @pytest.mark.parametrize("resource", TYPES)
-def test_what_can_be_sorted_and_filtered_has_an_index(resource: type[Resource], tables: Mapping[str, Table]) -> None:
+def test_related_resources_are_found_by_an_index(resource: type[Resource], tables: Mapping[str, Table]) -> None:
+    """A foreign key's own check, and `filter[relationship]`."""
     indexes = tables[resource.table].indexes
-    sortable = {name: one.column for name, one in attributes(resource) if one.sort}
-    filterable = {name: one.column for name, one in [*attributes(resource), *to_ones(resource)] if one.filter}
-    del filterable["metadata"]  # what JSON contains is looked up in the rows that are left
-    for name, column in sortable.items():
-        assert None in predicates(indexes, column), f"sort={name} has no index"
-    for name, column in filterable.items():
-        # No row is equal to null, so an index may leave those out.
-        assert predicates(indexes, column) & {None, f"({column} IS NOT NULL)"}, f"filter[{name}] has no index"
+    for name, relationship in to_ones(resource):
+        if relationship.filter:
+            # No row is equal to null, so an index may leave those out.
+            found = predicates(indexes, relationship.column)
+            assert found & {None, f"({relationship.column} IS NOT NULL)"}, f"filter[{name}] has no index"
+
+
+ASKED_MOST = {
+    "customers": ("created_at", "updated_at"),
+    "orders": (
+        "status", "payment_status", "fulfillment_status", "placed_at", "created_at", "updated_at", "customer_email",
+        "total_amount_cents",
+    ),
+    "line_items": ("sku_code",),
+    "order_subscriptions": ("status", "next_run_at", "created_at", "updated_at"),
+    "order_factories": ("status", "created_at"),
+    "customer_payment_sources": ("payment_source_token",),
+    "skus": ("created_at", "updated_at"),
+}  # fmt: skip
+"""What Commerce Layer's own clients filter and sort by most."""
+
+
+def test_what_clients_ask_most_has_an_index(tables: Mapping[str, Table]) -> None:
+    for table, columns in ASKED_MOST.items():
+        for column in columns:
+            assert None in predicates(tables[table].indexes, column), f"{table}.{column}"
+
+
+def test_every_index_says_what_it_is_for() -> None:
+    """Each costs every write: one that nobody reads goes."""
+    for migration in sorted(files("sql").joinpath("migrations").iterdir(), key=lambda one: one.name):
+        lines = migration.read_text().splitlines()
+        for before, line in pairwise(lines):
+            if line.startswith("create index"):
+                assert before.startswith("-- For "), f"{migration.name}: {line}"
 
 
 def predicates(indexes: list[Index], column: str) -> set[str | None]:

@@ -17,6 +17,8 @@ DAYS = {"daily": 1, "weekly": 7}
 MADE_UP = 5
 NOT_LATE = timedelta(minutes=10)
 FOREVER = 1_000_000
+EARLIER = -1
+"""The period of what came up before the calendar was changed."""
 
 
 class Refused(Exception):
@@ -346,16 +348,22 @@ class Plain:
             self.source_ran = self.dates.at(0)[0] > 0
 
     def _keep(self, special: dict[int, Row], *, by: str, old_zone: str) -> None:
-        """Keep what was skipped or moved, in the period that it was in."""
+        """Keep what was skipped or moved, in the period that it was in; what has come up is of no period any more."""
+        for index, row in self.rows.items():
+            if index < self.first:
+                row.period = EARLIER
         for index in [index for index in self.rows if index >= self.first]:
             del self.rows[index]
         for index, row in special.items():
             fresh = self.row(index)
-            same = {
-                "period": fresh.period == row.period,
-                "wall": shown(fresh.nominal, self.zone) == shown(row.nominal, old_zone),
-                "instant": False,
-            }[by]
+            same = (
+                row.period != EARLIER
+                and {
+                    "period": fresh.period == row.period,
+                    "wall": shown(fresh.nominal, self.zone) == shown(row.nominal, old_zone),
+                    "instant": False,
+                }[by]
+            )
             if not (same or fresh.nominal == row.nominal):
                 raise Refused
             at = fresh.nominal if row.at == row.nominal else row.at
@@ -400,8 +408,10 @@ class Plain:
         self._settle_end()
 
     def unskip(self, index: int) -> None:
-        """Let it run after all."""
+        """Let it run after all. Raises Refused."""
         self.rows[index] = replace(self.row(index), status="planned", reason=None)
+        if not self._reaches(index):
+            raise Refused
         self._settle_end()
 
     def move(self, index: int, to: datetime) -> None:

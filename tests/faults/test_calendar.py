@@ -358,3 +358,15 @@ async def test_what_came_up_after_the_end_does_not_run_when_that_is_extended(sho
         ("2026-04-30 09:00", "skipped", "ended"),
         ("2026-05-31 09:00", "planned", None),
     ]
+
+
+@pytest.mark.rule("FM-106")
+@pytest.mark.parametrize("end", [{"expires_at": said(on("2026-03-15 09:00"))}, {"max_occurrences": 1}])
+async def test_a_skipped_run_does_not_come_back_after_the_end(shop: Shop, end: dict[str, Any]) -> None:
+    id_ = await shop.subscribe(JANUARY)
+    later = (await shop.occurrences(id_))[1]["id"]
+    assert (await shop.api.update("occurrences", later, {"_skip": True})).status_code == 200
+    assert (await shop.api.update("order_subscriptions", id_, end)).status_code == 200
+    refused = await shop.api.update("occurrences", later, {"_unskip": True})
+    assert (refused.status_code, pointers(refused)) == (409, ["/data/attributes/_unskip"])
+    assert [row["status"] for row in await shop.occurrences(id_) if row["id"] == later] == ["skipped"]

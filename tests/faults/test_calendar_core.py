@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from service.rules.recurrence import Calendar, anchored
 from service.rules.rescheduling import Conflicting, Edit, reschedule
-from service.rules.schedule import Advance, Entry, NotMovable, Standing, advance, move, plan
+from service.rules.schedule import Advance, Entry, NotMovable, Standing, advance, comes, move, plan
 from tests.faults.plain_calendar import Crontab, Plain, Refused
 
 MINUTE = timedelta(minutes=1)
@@ -199,6 +199,8 @@ class Pair:
                 )
                 before = self.ledger.stand()
                 standing = replace(before, entries={**before.entries, index: fresh})
+                if name == "unskip" and not comes(standing, index):
+                    raise Conflicting([fresh])
             self.ledger.write(plan(standing, at, self.ledger.stand().entries))
 
         def theirs() -> None:

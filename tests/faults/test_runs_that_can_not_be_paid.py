@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import orjson
 import pytest
@@ -121,7 +122,11 @@ async def test_a_forecast_says_what_it_comes_to_and_what_is_lacking(
     api: Api, database: Database, connection: Connection, store: Store
 ) -> None:
     at = clock.now()
-    columns = {"place_target_order": True, "anchor_at": at - timedelta(days=20), "next_run_at": at + timedelta(days=8)}
+    columns: dict[str, Any] = {
+        "place_target_order": True,
+        "anchor_at": at - timedelta(days=20),
+        "next_run_at": at + timedelta(days=8),
+    }
     run = await prepare(database, connection, store, **columns)
     await connection.execute(
         "update customer_payment_sources set expires_at = created_at where store_id = $1", store.id

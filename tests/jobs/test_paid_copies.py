@@ -7,6 +7,7 @@ import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -105,7 +106,7 @@ async def test_a_run_that_must_not_use_the_wallet_needs_another_way_to_pay(
     run: Run, database: Database, store: Store
 ) -> None:
     """Nothing new in the wallet will pay for it, so it fails."""
-    terms = {"place_target_order": True, "reuse_wallet": False}
+    terms: dict[str, Any] = {"place_target_order": True, "reuse_wallet": False}
     copy_id = await ask(database, bearer(store), run.order_id, run.subscription_id, **terms)
     assert await refusal(database, store, copy_id) == {"customer_payment_source": ["can't be blank"]}
     unplaced = await ask(database, bearer(store), run.order_id, run.subscription_id, reuse_wallet=False)

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from schemas.graph import graph
-from service.jsonapi.pagination import cursor
+from service.jsonapi.pagination import Cursors
 from service.jsonapi.sorting import parse
 from service.principal import Store
 from service.resources import RESOURCES
@@ -316,7 +316,7 @@ async def test_every_type_pages_by_cursor_with_every_sort(reader: Reader, type_:
             value: Any = getattr(attribute, "choices", [sample.get(attribute.sql_type, "x")])[0]
             values = [value, *([None] if attribute.nullable else [])]
             for one in values:
-                text = cursor(resource, keys, [one, "x"])
+                text = Cursors(resource, keys).at([one, "x"])
                 assert isinstance(await reader.ids(f"/api/{type_}?sort={sort}&page[after]={text}"), list)
                 assert isinstance(await reader.ids(f"/api/{type_}?sort={sort}&page[before]={text}"), list)
 

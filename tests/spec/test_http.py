@@ -219,7 +219,7 @@ async def test_the_origin_is_worked_out_once_for_a_request(app: Starlette) -> No
     assert urls.origin(Request(scope)) == "http://127.0.0.1"
     app.state.service = replace(service, settings=moved)
     assert urls.api(Request(scope)) == "http://127.0.0.1/api"
-    begin(scope, Exchange())
+    begin(scope, Exchange({}))
     assert urls.api(Request(scope)) == "https://other.example/api"
 
 

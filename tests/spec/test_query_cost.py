@@ -15,7 +15,7 @@ from schemas.graph import graph
 from service import clock
 from service.app import create_app
 from service.errors import TooCostly
-from service.jsonapi.pagination import cursor, ordering
+from service.jsonapi.pagination import Cursors, ordering
 from service.jsonapi.query import Query, parse
 from service.principal import Store, Viewer
 from service.settings import Settings
@@ -86,7 +86,7 @@ async def test_the_databases_own_limit(database_url: str, store: Store) -> None:
         await locking.close()
 
 
-@pytest.mark.parametrize("sort", ["", "-id", "reference", "-reference", "status", "-updated_at"])
+@pytest.mark.parametrize("sort", ["", "-id", "reference", "-reference", "created_at", "-updated_at"])
 async def test_a_deep_page_reads_no_more_rows_than_the_first(connection: Connection, store: Store, sort: str) -> None:
     """CP: counted by Postgres itself, on a table with many equal and missing values."""
     await connection.execute(MANY_CUSTOMERS, store.id, clock.now(), CUSTOMERS)
@@ -94,11 +94,11 @@ async def test_a_deep_page_reads_no_more_rows_than_the_first(connection: Connect
     pairs = [("sort", sort)] if sort else []
     deep = f"c{CUSTOMERS - 500:05}"
     row = await connection.fetchrow(
-        "select id, reference, status, updated_at from customers where store_id = $1 and id = $2", store.id, deep
+        "select id, reference, created_at, updated_at from customers where store_id = $1 and id = $2", store.id, deep
     )
     assert row is not None
     keys = parse(graph["customers"], pairs, shape="many").sort
-    at = cursor(graph["customers"], keys, [row[key.path[0]] for key in ordering(keys)])
+    at = Cursors(graph["customers"], keys).at([row[key.path[0]] for key in ordering(keys)])
     for key, bound in (("after", "start"), ("after", at), ("before", at), ("before", "end")):
         query = parse(graph["customers"], [*pairs, (f"page[{key}]", bound)], shape="many")
         assert await rows_read(connection, store, query) < 300, (key, bound)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -21,6 +21,7 @@ from service.http.languages import language
 from service.jsonapi import links
 from service.jsonapi.document import (
     VERSION,
+    Found,
     Object,
     Row,
     applying,
@@ -28,7 +29,10 @@ from service.jsonapi.document import (
     counts,
     document,
     identifier,
-    without_secrets,
+    listed,
+    merged,
+    renderer,
+    with_cursor,
 )
 from service.jsonapi.negotiation import MEDIA_TYPE, PLAIN, Media
 from service.jsonapi.pagination import PROFILE, Page
@@ -48,9 +52,10 @@ PAGES = ("first", "prev", "next", "last")
 class Document(Response):
     """A JSON:API document with the headers that follow from it.
 
-    One resource gets an `ETag`. Page links are repeated in `Link` (RFC 8288) while they are short. The extensions and
-    profiles that `jsonapi` names are named in Content-Type and `links.self` ("Media Type Parameter Rules"). `kept` is
-    the answer to give when the request is repeated under its Idempotency-Key, where this one discloses something once.
+    The representation of one resource has an `ETag` of its `version`. Page links are repeated in `Link` (RFC 8288)
+    while they are short. The extensions and profiles that `jsonapi` names are named in Content-Type and `links.self`
+    ("Media Type Parameter Rules"). `keep` makes the answer to give when the request is repeated under its
+    Idempotency-Key, where this one shows what an answer shows once.
     """
 
     def __init__(
@@ -59,24 +64,36 @@ class Document(Response):
         status: int = 200,
         headers: Mapping[str, str] | None = None,
         *,
-        kept: Response | None = None,
+        version: int | None = None,
+        keep: Callable[[], Response] | None = None,
     ) -> None:
         applied = content["jsonapi"]
         media = Media(tuple(applied.get("ext", ())), tuple(applied.get("profile", ())))
-        if media != PLAIN and "links" in content:
-            content = {**content, "links": _typed(content["links"], media)}
-        body = orjson.dumps(content)
-        about = {"Vary": VARY, "Cache-Control": "private, no-cache", **_pages(content), **_tag(content, body)}
-        super().__init__(body, status, {**about, **(headers or {})}, media.content_type)
-        self._content, self._given, self._kept = content, headers, kept
+        around = content.get("links")
+        if media != PLAIN and around is not None:
+            content = {**content, "links": _typed(around, media)}
+        self.status_code, self.background, self._keep = status, None, keep
+        self.body = orjson.dumps(content)
+        about = [_TYPES.get(media) or (b"content-type", media.content_type.encode()), *_ABOUT]
+        about.append((b"content-length", b"%d" % len(self.body)))
+        if around is not None and "first" in around and (pages := _pages(around)):
+            about.append((b"link", pages.encode("latin-1")))
+        if version is not None:
+            about.append((b"etag", entity_tag(version, self.body).encode()))
+        if headers:
+            given = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+            names = {name for name, _ in given}
+            about = [*(header for header in about if header[0] not in names), *given]
+        self.raw_headers = about
 
     @property
     def kept(self) -> Response:
         """What is kept of this answer: it holds no secret."""
-        if self._kept is not None:
-            return self._kept
-        public = without_secrets(self._content)
-        return self if public == self._content else Document(public, self.status_code, self._given)
+        return self if self._keep is None else self._keep()
+
+
+_TYPES = {PLAIN: (b"content-type", MEDIA_TYPE.encode())}
+_ABOUT = ((b"vary", VARY.encode()), (b"cache-control", b"private, no-cache"))
 
 
 def _typed(around: Mapping[str, Any], media: Media) -> dict[str, Any]:
@@ -85,16 +102,10 @@ def _typed(around: Mapping[str, Any], media: Media) -> dict[str, Any]:
     return {**around, "self": {"href": own, "type": media.content_type}} if isinstance(own, str) else dict(around)
 
 
-def _pages(content: Mapping[str, Any]) -> dict[str, str]:
-    around = content.get("links", {})
-    pages = ", ".join(f'<{around[name]}>; rel="{name}"' for name in PAGES if around.get(name))
-    return {"Link": pages} if 0 < len(pages) <= MOST_OF_LINKS else {}
-
-
-def _tag(content: Mapping[str, Any], body: bytes) -> dict[str, str]:
-    data = content.get("data")
-    version = data.get("meta", {}).get("version") if isinstance(data, dict) else None
-    return {} if version is None else {"ETag": entity_tag(version, body)}
+def _pages(around: Mapping[str, Any]) -> str:
+    """The value of `Link`; empty for links to no other pages, and for long ones."""
+    pages = ", ".join([f'<{around[name]}>; rel="{name}"' for name in PAGES if around.get(name)])
+    return pages if len(pages) <= MOST_OF_LINKS else ""
 
 
 def bounded(answer: Response) -> Response:
@@ -112,10 +123,17 @@ def bounded(answer: Response) -> Response:
 def single(asked: Asked, rendering: Rendering, row: Row | None, warnings: Sequence[Phrase] = ()) -> Response:
     """200 with one resource, or with null; `warnings` stand in its `meta`."""
     resources, included = collect([] if row is None else [row], asked.query.selection, rendering)
-    around = {"self": links.url(asked.url, asked.pairs), **_described(asked, rendering)}
-    data = resources[0] if resources else None
     meta = {"warnings": [say(warning, language(asked.request)) for warning in warnings]} if warnings else None
-    return Document(document(data, around, included=included if asked.query.included else None, meta=meta))
+    return Document(
+        document(
+            orjson.Fragment(resources[0]) if resources else None,
+            {"self": asked.self, **_described(asked, rendering)},
+            included=listed(included) if asked.query.included else None,
+            meta=meta,
+        ),
+        version=None if row is None else row[1],
+        keep=lambda: single(asked, rendering._replace(secrets=False), row, warnings),
+    )
 
 
 def many(asked: Asked, rendering: Rendering, rows: Rows) -> Response:
@@ -133,28 +151,35 @@ def linkage(asked: Asked, rendering: Rendering, within: Within, rows: Rows, *, i
     selection = asked.query.selection
     resources, included = collect(rows.rows, selection, rendering)
     along = ([*resources, *included] if including else []) if asked.query.included else None
-    identifiers = [identifier(selection.resource.type_, row[0]) for row in rows.rows]
+    identifiers = [orjson.dumps(identifier(selection.resource.type_, row[0])) for row in rows.rows]
     related = f"{rendering.base}/{within.parent.type_}/{within.id}/{within.name}"
     also = {"related": related, **_described(asked, rendering)}
     if isinstance(within.relationship, ToMany):
         return _page(asked, rows, identifiers, included=along, also=also)
-    around = {"self": links.url(asked.url, asked.pairs), **also}
-    return Document(document(identifiers[0] if identifiers else None, around, included=along))
+    data = orjson.Fragment(identifiers[0]) if identifiers else None
+    return Document(document(data, {"self": asked.self, **also}, included=None if along is None else listed(along)))
 
 
 def created(asked: Asked, rendering: Rendering, row: Row, disclosed: Mapping[str, Any]) -> Response:
     """201 with the new resource. What is disclosed is in this one answer, and not in what is kept of it."""
-    resources, included = collect([row], asked.query.selection, rendering)
-    url = resources[0]["links"]["self"]
-    around = {"self": url, **_described(asked, rendering)}
-    answer = document(resources[0], around, included=included if asked.query.included else None)
+    selection, found = asked.query.selection, Found()
+    resource = renderer(selection)(row, rendering, found, disclosed)
+    own = found.pop((selection.resource.type_, row[0]), None)
+    url = f"{rendering.base}/{selection.resource.type_}/{row[0]}"
+    answer = document(
+        orjson.Fragment(resource if own is None else merged(resource, own)),
+        {"self": url, **_described(asked, rendering)},
+        included=listed([*found.values()]) if asked.query.included else None,
+    )
     preferred = prefer.headers(asked.request, prefer.REPRESENTATION)
     headers = {"Location": url, "Vary": f"{VARY}, Prefer", **preferred}
-    kept = Document(answer, 201, headers)
-    if not disclosed:
-        return kept
-    resources[0].setdefault("attributes", {}).update(disclosed)
-    return Document(answer, 201, headers, kept=kept)
+    return Document(
+        answer,
+        201,
+        headers,
+        version=row[1],
+        keep=lambda: created(asked, rendering._replace(secrets=False), row, {}),
+    )
 
 
 def no_content(request: Request) -> Response:
@@ -172,22 +197,22 @@ def nothing_left(request: Request) -> Response:
 
 
 def _page(
-    asked: Asked, rows: Rows, data: list[Object], *, included: list[Object] | None, also: Mapping[str, Any]
+    asked: Asked, rows: Rows, data: list[bytes], *, included: list[bytes] | None, also: Mapping[str, Any]
 ) -> Response:
     """A page of resources or identifiers with its links and counts, or by cursor as the profile has it.
 
     `also` holds the top-level links beside those to pages.
     """
     query, meta = asked.query, counts(asked.query, rows.total) if rows.total is not None else {}
+    along = None if included is None else listed(included)
     if isinstance(query.page, Page):
         around = links.pages(asked.url, asked.pairs, query.page, rows.total or 0)
-        return Document(document(data, {**around, **also}, included=included, meta=meta))
-    for item, cursor in zip(data, rows.cursors, strict=True):
-        item.setdefault("meta", {})["page"] = {"cursor": cursor}
+        return Document(document(listed(data), {**around, **also}, included=along, meta=meta))
+    placed = [with_cursor(item, cursor) for item, cursor in zip(data, rows.cursors, strict=True)]
     if query.page.is_range and rows.more:
         meta.setdefault("page", {})["rangeTruncated"] = True
     around = links.windows(asked.url, asked.pairs, query.page, rows.cursors, more=rows.more)
-    return Document(document(data, {**around, **also}, included=included, meta=meta or None, profiles=[PROFILE]))
+    return Document(document(listed(placed), {**around, **also}, included=along, meta=meta or None, profiles=[PROFILE]))
 
 
 def _described(asked: Asked, rendering: Rendering) -> Object:

@@ -7,6 +7,7 @@ types, token and scopes, query string, body.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from starlette.requests import Request
 
@@ -19,33 +20,44 @@ from service import clock
 from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed, NotFound
 from service.http import languages, limits, repeat_urls, urls
 from service.http.auth import counted, identify
-from service.http.exchange import exchange_of
+from service.http.exchange import exchange_of, heard_of
 from service.http.pages import calendars
 from service.http.state import service_of
-from service.jsonapi import body
+from service.jsonapi import body, links
 from service.jsonapi.body import Draft
 from service.jsonapi.negotiation import check_accept, check_content_type
 from service.jsonapi.pagination import PROFILE
 from service.jsonapi.query import Parameters, Query, Selection, Shape, parameters, parse
 from service.jsonapi.unknown import no_relationship, no_type
-from service.principal import Principal
+from service.principal import Principal, Store
 from service.resources import RESOURCES, Entry, visible_to
+from service.rules.calendar_tokens import CalendarKeys
+from service.rules.repeat_links import LinkKeys
 from service.store.read import Within
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the query string of a request asks for: its `pairs` as they were sent, and the `query` that they make."""
+    """What the query string of a request asks for: its `pairs` as they were sent, and the `query` that they make.
+
+    `tail` is the query string as links have it.
+    """
 
     request: Request
     pairs: Parameters
     query: Query
+    tail: str
 
     @property
     def url(self) -> str:
         """The request's own URL without its query string, its path as the client sent it."""
         raw: bytes = self.request.scope["raw_path"]
         return urls.origin(self.request) + raw.decode("ascii")
+
+    @property
+    def self(self) -> str:
+        """The request's own URL."""
+        return self.url + self.tail
 
 
 def entry_of(request: Request) -> Entry:
@@ -92,8 +104,10 @@ def not_allowed(request: Request, entry: Entry) -> MethodNotAllowed:
 
 def negotiate(request: Request, *, body: bool = False) -> None:
     """Check Content-Type and Accept. Raises UnsupportedMediaType and NotAcceptable."""
-    check_content_type(request.headers.getlist("content-type"), body=body)
-    check_accept(*request.headers.getlist("accept"))
+    sent = heard_of(request, b"content-type")
+    if body or sent is not None:
+        check_content_type([] if sent is None else [sent], body=body)
+    check_accept(heard_of(request, b"accept") or "")
 
 
 async def reader(request: Request, entry: Entry) -> Principal:
@@ -150,9 +164,24 @@ def check_no_parameters(request: Request) -> None:
 
 def ask(request: Request, principal: Principal, resource: type[Resource], shape: Shape) -> Asked:
     """What a request asks for whose URL answers with one resource of a type, or with many. Raises InvalidParameter."""
-    pairs = parameters(request.scope["query_string"])
+    sent: bytes = request.scope["query_string"]
     cursors = shape == "many" and _wants_cursors(request)
-    return Asked(request, pairs, parse(resource, pairs, shape=shape, visible=visible_to(principal), cursors=cursors))
+    read = _remembered if len(sent) <= _MOST_REMEMBERED else _read
+    return Asked(request, *read(resource, sent, shape, visible_to(principal), cursors=cursors))
+
+
+def _read(
+    resource: type[Resource], sent: bytes, shape: Shape, visible: frozenset[str], *, cursors: bool
+) -> tuple[Parameters, Query, str]:
+    pairs = parameters(sent)
+    query = parse(resource, pairs, shape=shape, visible=visible, cursors=cursors)
+    return pairs, query, links.url("", pairs)
+
+
+_MOST_REMEMBERED = 1_024
+"""Bytes of a query string that is remembered."""
+_remembered = lru_cache(maxsize=1024)(_read)
+"""Clients send the same few query strings again and again."""
 
 
 def ask_for_linkage(
@@ -179,25 +208,33 @@ def ask_for_linkage(
     cursors = shape == "many" and _wants_cursors(request)
     query = parse(target, inner, shape=shape, visible=visible, cursors=cursors)
     selection = paths.get(name) or Selection(target, frozenset())
-    return Asked(request, pairs, replace(query, selection=selection, included=around.included)), name in paths
+    whole = replace(query, selection=selection, included=around.included)
+    return Asked(request, pairs, whole, links.url("", pairs)), name in paths
 
 
 def _wants_cursors(request: Request) -> bool:
     """Whether the Accept header asks for the cursor profile."""
-    return PROFILE in check_accept(*request.headers.getlist("accept")).profiles
+    return PROFILE in check_accept(heard_of(request, b"accept") or "").profiles
 
 
 def rendering_of(request: Request, principal: Principal) -> Rendering:
     """What the documents of a request depend on besides their rows. Ends the request's step `parse`."""
     exchange_of(request).timing.mark("parse")
-    store = principal.store
+    service = service_of(request)
+    lasting = _lasting(principal.store, urls.origin(request), service.link_keys, service.calendar_keys)
+    return lasting if lasting.at is not None else lasting._replace(at=clock.now())
+
+
+@lru_cache(maxsize=512)
+def _lasting(store: Store, origin: str, link_keys: LinkKeys, calendar_keys: CalendarKeys) -> Rendering:
+    """What documents of a store depend on for longer than a request; all but the instant, unless its clock stands."""
     return Rendering(
-        urls.api(request),
+        f"{origin}/api",
         store.mode,
         store.locale,
-        clock.now(store),
-        repeat_urls.of(request, store),
-        calendars.url_of(request, store),
+        store.frozen_at,
+        repeat_urls.of(link_keys, store, origin),
+        calendars.url_of(calendar_keys, store, origin),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,7 +20,7 @@ from service.http.auth import forget_store, identify
 from service.http.exchange import exchange_of
 from service.jsonapi import atomic, decoding
 from service.jsonapi.atomic import Operation, pointing
-from service.jsonapi.document import VERSION, serializer, without_secrets
+from service.jsonapi.document import VERSION, renderer
 from service.jsonapi.negotiation import ATOMIC, Media, check_accept, check_content_type
 from service.operations.generic.batches import Shown, Step, run
 from service.principal import Principal
@@ -110,18 +111,12 @@ async def _prepared(request: Request, step: Step, principal: Principal, renderin
 
 def _answer(request: Request, rendering: Rendering, shown: Sequence[Shown | None]) -> Response:
     """200 with a result for each operation. What is disclosed is in this one answer, and not in what is kept of it."""
-    results: list[dict[str, Any]] = [
-        {} if one is None else {"data": serializer(one.selection)(one.row, rendering, {})} for one in shown
-    ]
-    applied = {**VERSION, "ext": list(EXTENSIONS)}
-    answer = {"jsonapi": applied, atomic.RESULTS: results}
+    results: list[dict[str, Any]] = [{} if one is None else {"data": _resource(one, rendering)} for one in shown]
+    answer = {"jsonapi": {**VERSION, "ext": list(EXTENSIONS)}, atomic.RESULTS: results}
     headers = {"Vary": f"{VARY}, Prefer", **prefer.headers(request, prefer.REPRESENTATION)}
-    kept = Document({"jsonapi": applied, atomic.RESULTS: [*map(without_secrets, results)]}, headers=headers)
-    disclosed = [
-        (result, one.created.disclosed)
-        for result, one in zip(results, shown, strict=True)
-        if one and one.created.disclosed
-    ]
-    for result, secrets in disclosed:
-        result["data"].setdefault("attributes", {}).update(secrets)
-    return Document(answer, headers=headers, kept=kept)
+    return Document(answer, headers=headers, keep=lambda: _answer(request, rendering._replace(secrets=False), shown))
+
+
+def _resource(one: Shown, rendering: Rendering) -> orjson.Fragment:
+    disclosed = one.created.disclosed if rendering.secrets else {}
+    return orjson.Fragment(renderer(one.selection)(one.row, rendering, {}, disclosed))

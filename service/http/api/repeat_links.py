@@ -33,7 +33,7 @@ from service.http.pages import repeat_page
 from service.http.pages.pages import PRIVATE
 from service.http.state import service_of
 from service.jsonapi import body, decoding
-from service.jsonapi.document import Object, collect, document, identifier, unkept
+from service.jsonapi.document import Object, collect, document, identifier, listed, unkept
 from service.jsonapi.query import Selection
 from service.operations.repeating import reorders, repeat_links
 from service.operations.repeating.repeat_links import Opened, Preview
@@ -85,7 +85,8 @@ async def commit(request: Request) -> Response:
             raise InvalidState("None of the products of this order can be ordered at the moment.")
         row = await read.one(connection, Viewer(opened.store.id), _CART, made.cart_id)
     assert row is not None  # noqa: S101 -- a link's carts are never deleted while it is held
-    carts, items = collect([row], _CART, _rendering(request, opened))
+    rendering = _rendering(request, opened)
+    carts, items = collect([row], _CART, rendering)
     data = {
         "type": COMMIT,
         "id": made.cart_id,
@@ -95,9 +96,9 @@ async def commit(request: Request) -> Response:
         },
         "relationships": {"cart": {"data": identifier("carts", made.cart_id)}},
     }
-    location = carts[0]["links"]["self"]
+    location = f"{rendering.base}/carts/{made.cart_id}"
     return Document(
-        document(data, {"self": location}, included=[*carts, *items]), 201, PRIVATE | {"Location": location}
+        document(data, {"self": location}, included=listed([*carts, *items])), 201, PRIVATE | {"Location": location}
     )
 
 

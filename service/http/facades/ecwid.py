@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from service.errors import ApiError, Forbidden, NotFound
-from service.http import repeat_urls
+from service.http import repeat_urls, urls
 from service.http.auth import authenticate
 from service.http.state import service_of
 from service.operations.events import outbox
@@ -28,7 +28,7 @@ async def repeat_url(request: Request) -> Response:
         raise Forbidden("Repeat links are handed out to a store's integrations, not to its customers.")
     if request.path_params["store_id"] != str(principal.store.id):
         raise NotFound("No store has this id.")
-    made = repeat_urls.of(request, principal.store)
+    made = repeat_urls.of(service_of(request).link_keys, principal.store, urls.origin(request))
     async with service_of(request).database.connection() as connection:
         issued = await repeat_links.of_order(
             connection, principal.store, made.keys, request.path_params["order_id"], actor=outbox.actor(principal)

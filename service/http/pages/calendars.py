@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from service.http import guessing, urls
+from service.http import guessing
 from service.http.api.conditions import entity_tag
 from service.http.languages import negotiate
 from service.http.pages.pages import PRIVATE
@@ -21,6 +21,7 @@ from service.http.state import service_of
 from service.operations.subscriptions import calendars
 from service.operations.subscriptions.calendars import Date, Feed
 from service.principal import Store
+from service.rules.calendar_tokens import CalendarKeys
 from service.texts import Phrase, language_of, say
 
 PREFIX = "/calendars/"
@@ -49,9 +50,8 @@ async def calendar(request: Request) -> Response:
 routes: list[BaseRoute] = [Route(f"{PREFIX}{{token}}.ics", calendar)]
 
 
-def url_of(request: Request, store: Store) -> Callable[[str], str]:
-    """What makes the URLs of a store's calendars from the ids of subscriptions. Raises InvalidHost as `urls.origin`."""
-    keys, origin = service_of(request).calendar_keys, urls.origin(request)
+def url_of(keys: CalendarKeys, store: Store, origin: str) -> Callable[[str], str]:
+    """What makes the URLs of a store's calendars, of a service at a URL of its own, from the ids of subscriptions."""
     return lambda subscription_id: f"{origin}{PREFIX}{keys.token(store.id, subscription_id)}.ics"
 
 

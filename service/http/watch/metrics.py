@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Iterable, Iterator, MutableMapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,13 @@ REQUESTS = Histogram(
 def count(scope: MutableMapping[str, Any], method: str, status: int, seconds: float) -> None:
     """Count a request that was answered."""
     route: str = getattr(scope.get("route"), "path", "")
-    REQUESTS.labels(method if method in METHODS else "", route, status).observe(seconds)
+    _series(method if method in METHODS else "", route, status).observe(seconds)
+
+
+@lru_cache(maxsize=1024)
+def _series(method: str, route: str, status: int) -> Histogram:
+    """Remembered, since finding one costs more than counting."""
+    return REQUESTS.labels(method, route, status)
 
 
 async def metrics(request: Request) -> Response:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -435,4 +435,7 @@ async def _priced(
 
 def _row(item: CartItem) -> dict[str, object]:
     """An item as the statement `save` reads it."""
-    return asdict(item) | {"tax_rate": str(item.tax_rate)}
+    return {name: getattr(item, name) for name in _KEPT} | {"tax_rate": str(item.tax_rate)}
+
+
+_KEPT = [column.name for column in fields(CartItem)]

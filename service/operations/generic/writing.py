@@ -25,7 +25,7 @@ from service import clock
 from service.errors import ApiError, Forbidden, raise_all
 from service.jsonapi.atomic import Code
 from service.jsonapi.body import Draft, Echo, Linked, located, not_found, read_only
-from service.jsonapi.document import layout, serializer
+from service.jsonapi.document import layout, renderer
 from service.jsonapi.query import Selection
 from service.operations.events import outbox
 from service.operations.generic import starting, tagging
@@ -358,8 +358,7 @@ def _shown(resource: type[Resource], row: Columns, rendering: Rendering) -> Mapp
     """A row as its resource object shows it, as JSON that was read again."""
     selection = Selection(resource)
     values = [row[column] for column in layout(selection)]
-    rendered = serializer(selection)(values, rendering, {})
-    shown: Mapping[str, Any] = orjson.loads(orjson.dumps(rendered))
+    shown: Mapping[str, Any] = orjson.loads(renderer(selection)(values, rendering, {}))
     return shown
 
 

@@ -6,6 +6,7 @@ because they would cost too much, and tried again where they failed.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.operations.subscriptions import ledgers, sweep
 from service.rules.rescheduling import Conflicting
-from service.rules.schedule import NotMovable, move
+from service.rules.schedule import NotMovable, comes, move
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN
 from service.store.write import Columns
 
@@ -31,6 +32,13 @@ async def _unskipped(change: Change) -> Columns | None:
         return None
     if _is_over(change) or change.before["scheduled_at"] <= change.at:
         change.problems.append(_over("_unskip"))
+        return None
+    index = change.before["occurrence_index"]
+    standing = await ledgers.standing(change.connection, change.store, ledgers.terms_of(change.whole))
+    planned = replace(standing.entries[index], status="planned")
+    if not comes(replace(standing, entries={**standing.entries, index: planned}), index):
+        pointer = "/data/attributes/_unskip"
+        change.problems.append(InvalidState("The subscription ends before the occurrence.", pointer=pointer))
         return None
     return {"reason": None}
 
