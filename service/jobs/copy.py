@@ -33,7 +33,7 @@ class CopyJob:
     def __init__(self, database: Database, *, lease: timedelta = recurring_order_copies.LEASE) -> None:
         self._database = database
         self._lease = lease
-        self._numbers = Numbers(database)
+        self._numbers = Numbers(database, block=recurring_order_copies.BATCH)
 
     async def run(self, job: Job) -> None:
         """Make the copies of a store that the job names, if they are to be made; any number of jobs may name one.

@@ -168,7 +168,8 @@ async def _resume(one: Edited, _: Api, id_: str, now: datetime) -> Doing:
 
 
 async def _end(one: Edited, _: Api, id_: str, now: datetime) -> Doing:
-    expires = now + one.minutes(-5, 90)
+    # A subscription ends after its start, or the end is refused.
+    expires = max(now + one.minutes(-5, 90), datetime.fromisoformat(one.sent["starts_at"]) + HOUR)
     return _terms(id_, {"expires_at": said(expires)}, lambda: one.plain.edit(now, expires=expires))
 
 

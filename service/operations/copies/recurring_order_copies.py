@@ -49,7 +49,7 @@ LEASE = timedelta(seconds=60)
 LONG_QUEUE = 1_000
 """How many jobs may wait or run for lost ones to be looked for among them."""
 
-BATCH = 25
+BATCH = 100
 """How many copies of a store one job makes together."""
 
 
@@ -145,10 +145,12 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
     raise_all(_problems(found or _Sources(), subscription_id, order_id))
     refusal = await extra_runs.too_soon(connection, principal, str(subscription_id))
     raise_all([refusal] if refusal else [])
+    new_id = draft.id or clock.new_id()
+    created = Event("recurring_order_copies.create", new_id)
     copy_id = await _CREATE(
         connection,
         store=store.id,
-        id=draft.id or clock.new_id(),
+        id=new_id,
         source_order=order_id,
         subscription=subscription_id,
         place=draft.attributes.get("place_target_order", False),
@@ -157,10 +159,10 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
         reference_origin=draft.attributes.get("reference_origin"),
         metadata=orjson.dumps(draft.attributes.get("metadata", {})).decode(),
         at=at,
+        **outbox.along([created], actor=outbox.actor(principal)),
     )
     if copy_id is None:
         raise Conflict("A copy with the id {id} already exists.", id=draft.id, pointer="/data/id")
-    await outbox.record(connection, store, "recurring_order_copies.create", copy_id, actor=outbox.actor(principal))
     await enqueue(connection, store.id, copy_id)
     return Created(copy_id)
 

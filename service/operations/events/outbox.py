@@ -64,21 +64,26 @@ async def record_all(connection: Connection, store: Store, events: Sequence[Even
 
     Runs one statement, and more only while other transactions write events of the same resources.
     """
-    actor_type, _, actor_id = actor.partition(":")
     at = clock.now(store)
     pending = list(events)
     while pending:
-        written = await _RECORD(
-            connection,
-            store=store.id,
-            ids=[event.id for event in pending],
-            names=[event.name for event in pending],
-            resource_ids=[event.resource_id for event in pending],
-            payloads=[orjson.dumps(dict(event.payload)).decode() for event in pending],
-            actor_type=actor_type,
-            actor_id=actor_id or None,
-            at=at,
-            request_id=correlation.request_id.get(),
-        )
+        written = await _RECORD(connection, store=store.id, at=at, **along(pending, actor=actor))
         ids = set(written)
         pending = [event for event in pending if event.id not in ids]
+
+
+def along(events: Sequence[Event], *, actor: str) -> dict[str, object]:
+    """The arguments by which a statement writes events along with their cause: it includes `events/events.record`.
+
+    That is for the first event of a resource which the statement makes: of others, somebody else may take the number.
+    """
+    actor_type, _, actor_id = actor.partition(":")
+    return {
+        "ids": [event.id for event in events],
+        "names": [event.name for event in events],
+        "resource_ids": [event.resource_id for event in events],
+        "payloads": [orjson.dumps(dict(event.payload)).decode() for event in events],
+        "actor_type": actor_type,
+        "actor_id": actor_id or None,
+        "request_id": correlation.request_id.get(),
+    }

@@ -18,6 +18,7 @@ from service.jsonapi.body import Draft
 from service.operations.carts import contents
 from service.operations.carts.contents import Cart, CartItem, Quote
 from service.operations.events import outbox
+from service.operations.events.outbox import Event
 from service.operations.generic.created import Created
 from service.operations.repeating import plans
 from service.operations.repeating.plans import Plan, SourceOrder, Wish
@@ -223,6 +224,7 @@ async def _write(
         outcome_columns(position, outcome, item, wish.locale)
         for position, (outcome, item) in enumerate(zip(made.outcomes, made.items, strict=True))
     ]
+    payload = {f"{status}_count": count for status, count in made.counts.items()}
     id_ = await _CREATE(
         connection,
         store=store.id,
@@ -241,11 +243,10 @@ async def _write(
         reference_origin=wish.reference_origin,
         metadata=orjson.dumps(wish.metadata).decode(),
         expected_digest=wish.expected_digest,
+        **outbox.along([Event("reorders.create", made.id, payload)], actor=wish.actor),
     )
     if id_ is None:
         raise Conflict("A reorder with this id already exists.", pointer="/data/id")
-    payload = {f"{status}_count": count for status, count in made.counts.items()}
-    await outbox.record(connection, store, "reorders.create", made.id, actor=wish.actor, payload=payload)
 
 
 def outcome_columns(position: int, outcome: Outcome, cart_item_id: str | None, locale: str) -> dict[str, object]:

@@ -41,7 +41,11 @@ where
     and order_factories.occurrence_id is null and order_factories.created_at > :since;
 
 -- name: create
--- A pending copy; no row when the id is taken.
+-- A pending copy, with its event; no row when the id is taken.
+with recorded as (
+    select include('events/events.record')
+)
+
 insert into order_factories (
     store_id, id, kind, source_order_id, order_subscription_id, place_target_order, reuse_wallet, reference,
     reference_origin, metadata, created_at, updated_at

@@ -55,8 +55,12 @@ left join customers
 where stores.store_id = :store;
 
 -- name: create
--- Writes a reorder with its outcomes :outcomes (a JSON array), unless its id is taken; gives the id.
-with made as (
+-- Writes a reorder with its outcomes :outcomes (a JSON array) and its event, unless its id is taken; gives the id.
+with recorded as (
+    select include('events/events.record')
+),
+
+made as (
     insert into reorders (
         store_id, id, source_order_id, cart_id, customer_id, strategy, stock_policy, lines, digest,
         added_count, adjusted_count, skipped_count, created_at, updated_at, reference, reference_origin, metadata,
