@@ -99,14 +99,14 @@ def _measure(case: Case, ground: _Field, world: World, run: Run) -> Measured:
     loads = ground.loads(case)
     sizes = {name: check(load, case) for name, load in loads.items()}
     for load in loads.values():
-        press(load, world.postmaster, 1)  # warms caches and prepares statements
+        press(load, world.postmaster, world.database, 1)  # warms caches and prepares statements
     if any(load.requests[0].method != "GET" for load in loads.values()):
         # As autovacuum would within a minute: some tables were empty until now.
         asyncio.run(gather_statistics(world.url))
     rounds: dict[str, list[Spent]] = {name: [] for name in loads}
     for _ in range(run.rounds):
         for name, load in loads.items():
-            rounds[name].append(press(load, world.postmaster, run.seconds))
+            rounds[name].append(press(load, world.postmaster, world.database, run.seconds))
     return Measured(case, {name: _median(spent) for name, spent in rounds.items()}, sizes)
 
 

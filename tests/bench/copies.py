@@ -170,7 +170,8 @@ async def _drain(connection: Connection, url: str, workers: int, report: Report)
     ]
     began = time.monotonic()
     postmaster = parent(await connection.fetchval("select pg_backend_pid()"))
-    before = ticks_of(at_work(postmaster))
+    database = str(await connection.fetchval("select current_database()"))
+    before = ticks_of(at_work(postmaster, database))
     orders = "select count(*) from orders where store_id >= 10 and occurrence_id is not null"
     try:
         while (done := int(await connection.fetchval(orders))) < report.copies:
@@ -181,7 +182,7 @@ async def _drain(connection: Connection, url: str, workers: int, report: Report)
             await asyncio.sleep(0.5)
         report.seconds = time.monotonic() - began
         workers_now = [pid for process in processes for pid in tree(process.pid)]
-        report.processor = spent(before, ticks_of([*workers_now, *at_work(postmaster)]))
+        report.processor = spent(before, ticks_of([*workers_now, *at_work(postmaster, database)]))
     finally:
         for process in processes:
             process.terminate()

@@ -17,8 +17,8 @@ from tests.processes import ROOT
 CONNECTIONS = 8
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SCRIPT = Path(__file__).with_name("load.lua")
-_ASIDE = ("autovacuum", "checkpointer", "logical replication")
-"""Processes of Postgres whose work falls on whoever is measured when they run."""
+_ALONG = ("walwriter", "io worker")
+"""Processes of Postgres that work for backends; others, such as autovacuum, would fall on whoever is measured then."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,11 @@ def program() -> str:
     return found
 
 
-def press(load: Load, postmaster: int, seconds: int) -> Spent:
-    """Send requests for so many seconds over some connections, as fast as they are answered."""
+def press(load: Load, postmaster: int, database: str, seconds: int) -> Spent:
+    """Send requests for so many seconds over some connections, as fast as they are answered.
+
+    `postmaster` is the first process of Postgres, `database` the one that the server uses.
+    """
     folder = ROOT / "build" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     lines = folder / "requests.txt"
@@ -88,9 +91,9 @@ def press(load: Load, postmaster: int, seconds: int) -> Spent:
     headers = [part for name, value in load.headers.items() for part in ("-H", f"{name}: {value}")]
     command = [program(), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", *headers, "-s", str(_SCRIPT)]
     command += [f"http://127.0.0.1:{load.server.port}", "--", str(lines), str(load.position), next(_PREFIXES)]
-    before = ticks_of(tree(load.server.pid)), ticks_of(at_work(postmaster))
+    before = ticks_of(tree(load.server.pid)), ticks_of(at_work(postmaster, database))
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    after = ticks_of(tree(load.server.pid)), ticks_of(at_work(postmaster))
+    after = ticks_of(tree(load.server.pid)), ticks_of(at_work(postmaster, database))
     told = json.loads(done.stdout.splitlines()[-1])
     # Each connection may hold a request that was sent and not counted.
     load.position += told["requests"] + 2 * CONNECTIONS
@@ -123,12 +126,12 @@ def parent(pid: int) -> int:
     return int(_stat(pid)[1])
 
 
-def at_work(postmaster: int) -> Iterable[int]:
-    """The processes of Postgres that work for clients."""
+def at_work(postmaster: int, database: str) -> Iterable[int]:
+    """The processes of Postgres that work for the clients of a database."""
     for pid in _children(postmaster):
         with suppress(OSError):  # it may be gone by now
             title = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-            if not any(aside in title for aside in _ASIDE):
+            if any(name in title for name in (f" {database} ", *_ALONG)):
                 yield pid
 
 

@@ -103,7 +103,7 @@ def insert(page: Path, measured: str) -> None:
 
 def markdown(report: Report) -> str:
     """A run as two tables, with the machine that it was made on."""
-    how = f"the median of {report.rounds} rounds of {report.seconds} seconds each"
+    how = f"the median of {report.rounds} rounds of {report.seconds} s each"
     lines = [
         f"Measured on {datetime.now(UTC):%d %B %Y}: {machine()}; {report.postgres}.",
         f"A store of {spaced(report.orders)} orders; {how}.",

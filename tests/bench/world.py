@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -47,6 +48,11 @@ class World:
     deep: str | None
     total: int
     version: str
+
+    @property
+    def database(self) -> str:
+        """The name of the database."""
+        return urlsplit(self.url).path.removeprefix("/")
 
     @property
     def deep_cursor(self) -> str:
