@@ -46,7 +46,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test coverage matrix contract chaos hostile year walk bench bench-quick bench-peers bench-copies plans wrk browser proxies screenshots verify $(CHECKS) format \
+.PHONY: help run test coverage matrix contract chaos hostile year walk bench soak bench-quick bench-peers bench-copies plans wrk browser proxies screenshots verify $(CHECKS) format \
 	new generated openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -88,6 +88,9 @@ walk: $(VENV)/dev.stamp ## say every verb in every order for minutes, beside a p
 
 bench: $(VENV)/dev.stamp wrk bench-peers ## measure requests beside the least that can be done and beside other frameworks (ARGS="--only reorder")
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+soak: $(VENV)/dev.stamp wrk ## send 200 000 requests to a served process, and watch its memory (ARGS="--requests 20000")
+	@$(BIN)/python -m tests.bench.soak $(ARGS)
 
 bench-quick: $(VENV)/dev.stamp wrk ## the same for reads and the reorder, one round, without other frameworks
 	@$(BIN)/python -m tests.bench --quick $(ARGS)
