@@ -234,7 +234,7 @@ async def _window(
     structure, given = lift(query)
     text, binds = _of_a_window(structure, _which(structure, within), _kind_of(viewer))
     with in_time(query):
-        asked = Values(viewer, _parent(within), given, window.size + 1)
+        asked = Values(viewer, _parent(within), given)
         found = await fetch(connection, text, *asked.of(binds))
     if not found and within is not None and not await exists(connection, viewer, within.parent, within.id):
         return None
@@ -254,7 +254,7 @@ def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
     statement, alias = _start(kind)
     ordered = keyset.keys(statement, query, alias)
     order = keyset.order_by(ordered, backwards=window.backwards)
-    limit = f"limit {statement.bind(Later.LIMIT)}"
+    limit = f"limit {window.size + 1}"
     near, far = (window.before, window.after) if window.backwards else (window.after, window.before)
     until = keyset.beyond(statement, ordered, far.position, backwards=not window.backwards)
     closed = f"({' or '.join(f'({part})' for part in until)})" if until != [""] else ""
