@@ -178,9 +178,9 @@ def _read(
     return pairs, query, links.url("", pairs)
 
 
-_MOST_REMEMBERED = 1_024
+_MOST_REMEMBERED = 4_096
 """Bytes of a query string that is remembered."""
-_remembered = lru_cache(maxsize=1024)(_read)
+_remembered = lru_cache(maxsize=512)(_read)
 """Clients send the same few query strings again and again."""
 
 
