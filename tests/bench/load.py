@@ -86,7 +86,7 @@ def press(load: Load, postmaster: int, database: str, seconds: int) -> Spent:
     """
     folder = ROOT / "build" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
-    lines = folder / "requests.txt"
+    lines = folder / f"requests-{os.getpid()}.txt"
     lines.write_text("".join(f"{one.method}\t{one.path}\t{one.body}\n" for one in load.requests))
     headers = [part for name, value in load.headers.items() for part in ("-H", f"{name}: {value}")]
     command = [program(), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", *headers, "-s", str(_SCRIPT)]

@@ -66,7 +66,7 @@ def soak(requests: int, orders: int, folder: Path, out: Console) -> Soaked:
         sent = errors = turn = 0
         early = 0.0
         while sent < requests or not early:
-            done = press(turns[turn % len(turns)], world.postmaster, 1)
+            done = press(turns[turn % len(turns)], world.postmaster, world.database, 1)
             sent, errors, turn = sent + done.requests, errors + done.errors, turn + 1
             bar.update(task, completed=sent)
             if not early and sent * 10 >= requests and turn >= len(turns):

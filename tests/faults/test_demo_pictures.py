@@ -44,7 +44,7 @@ async def test_pictures_are_served_strictly_and_may_be_kept(client: httpx2.Async
 
 
 async def test_every_product_of_the_demo_store_has_one(connection: Connection) -> None:
-    plan = load.Plan(store=100_999, customers=2, skus=330, orders=3, subscriptions=1)
+    plan = load.Plan(store=909_999, customers=2, skus=330, orders=3, subscriptions=1)
     await load.seed(connection, plan, clock.now())
     kept = [
         row["image_url"]
