@@ -15,29 +15,54 @@ limit :most;
 -- name: due
 -- At most `:most` subscriptions of a store whose next run is to be announced at `:at`, or looked at again, or `:only` this
 -- one, locked; those that somebody else holds are left to them. The occurrence is null where it has no row yet.
+with due as materialized (
+    select
+        order_subscriptions.id,
+        order_subscriptions.next_run_at,
+        order_subscriptions.alerted_run_at,
+        order_subscriptions.alerted_amount_cents,
+        order_subscriptions.next_index,
+        order_subscriptions.next_alert_at
+    from order_subscriptions
+    where
+        order_subscriptions.store_id = :store
+        and order_subscriptions.status = 'active'
+        and order_subscriptions.next_alert_at <= :at
+        and order_subscriptions.next_run_at > :at
+        and (:only::text is null or order_subscriptions.id = :only)
+    order by order_subscriptions.next_alert_at, order_subscriptions.id
+    limit :most
+    for no key update skip locked
+),
+
+-- By the ids alone: without statistics all that is planned in the store would be read for each of them.
+coming as materialized (
+    select
+        occurrences.id,
+        occurrences.order_subscription_id,
+        occurrences.occurrence_index,
+        occurrences.scheduled_at,
+        occurrences.status
+    from occurrences
+    where
+        occurrences.store_id = :store
+        and occurrences.order_subscription_id = any(array(select due.id from due))
+)
+
 select
-    order_subscriptions.id,
-    order_subscriptions.next_run_at,
-    order_subscriptions.alerted_run_at,
-    order_subscriptions.alerted_amount_cents,
-    occurrences.id as occurrence_id
-from order_subscriptions
-left join occurrences
+    due.id,
+    due.next_run_at,
+    due.alerted_run_at,
+    due.alerted_amount_cents,
+    coming.id as occurrence_id
+from due
+left join coming
     on
-        order_subscriptions.store_id = occurrences.store_id
-        and order_subscriptions.id = occurrences.order_subscription_id
-        and order_subscriptions.next_index <= occurrences.occurrence_index
-        and order_subscriptions.next_run_at = occurrences.scheduled_at
-        and occurrences.status = 'planned'
-where
-    order_subscriptions.store_id = :store
-    and order_subscriptions.status = 'active'
-    and order_subscriptions.next_alert_at <= :at
-    and order_subscriptions.next_run_at > :at
-    and (:only::text is null or order_subscriptions.id = :only)
-order by order_subscriptions.next_alert_at, order_subscriptions.id
-limit :most
-for no key update of order_subscriptions skip locked;
+        due.id = coming.order_subscription_id
+        and due.next_index <= coming.occurrence_index
+        and due.next_run_at = coming.scheduled_at
+        and coming.status = 'planned'
+order by due.next_alert_at, due.id;
 
 -- name: note
 -- Of which run of each subscription an alert told, at what total, and when to look at that again.
