@@ -1,4 +1,4 @@
-"""Every route of the service, in one list."""
+"""Every route of the service: `resources`, which the line asks first, and `routes` for all other URLs."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Values:
             case Later.LIMIT:
                 return self.limit
             case _:
-                return self.offset if bind is Later.OFFSET else self.viewer.store_id
+                return self.offset
 
 
 class Statement:

@@ -102,12 +102,15 @@ def not_allowed(request: Request, entry: Entry) -> MethodNotAllowed:
     return MethodNotAllowed("{method} is not offered here.", method=request.method, headers={"Allow": allowed})
 
 
-def negotiate(request: Request, *, body: bool = False) -> None:
-    """Check Content-Type and Accept. Raises UnsupportedMediaType and NotAcceptable."""
+def negotiate(request: Request, *, body: bool = False, extensions: tuple[str, ...] = ()) -> None:
+    """Check Content-Type and Accept, with the `extensions` that the URL speaks.
+
+    Raises UnsupportedMediaType and NotAcceptable.
+    """
     sent = heard_of(request, b"content-type")
     if body or sent is not None:
-        check_content_type([] if sent is None else [sent], body=body)
-    check_accept(heard_of(request, b"accept") or "")
+        check_content_type([] if sent is None else [sent], body=body, extensions=extensions)
+    check_accept(heard_of(request, b"accept") or "", extensions=extensions)
 
 
 async def reader(request: Request, entry: Entry) -> Principal:

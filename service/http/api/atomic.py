@@ -15,13 +15,13 @@ from service.errors import ApiError, MethodNotAllowed, PreconditionFailed, raise
 from service.http import guessing, limits, urls
 from service.http.api import idempotency, prefer
 from service.http.api.answers import VARY, Document, no_content
-from service.http.api.asking import check_no_parameters, for_sender, numbered, rendering_of
+from service.http.api.asking import check_no_parameters, for_sender, negotiate, numbered, rendering_of
 from service.http.auth import forget_store, identify
 from service.http.exchange import exchange_of
 from service.jsonapi import atomic, decoding
 from service.jsonapi.atomic import Operation, pointing
 from service.jsonapi.document import VERSION, renderer
-from service.jsonapi.negotiation import ATOMIC, Media, check_accept, check_content_type
+from service.jsonapi.negotiation import ATOMIC, Media
 from service.operations.generic.batches import Shown, Step, run
 from service.principal import Principal
 from service.resources import RESOURCES
@@ -36,8 +36,7 @@ async def operations(request: Request) -> Response:
         media_type = Media(EXTENSIONS).content_type
         allowed = {"Allow": "POST", "Accept-Post": media_type}
         raise MethodNotAllowed("{method} is not offered here.", method=request.method, headers=allowed)
-    check_content_type(request.headers.getlist("content-type"), body=True, extensions=EXTENSIONS)
-    check_accept(*request.headers.getlist("accept"), extensions=EXTENSIONS)
+    negotiate(request, body=True, extensions=EXTENSIONS)
     principal = await identify(request)
     check_no_parameters(request)
     if "if-match" in request.headers:
