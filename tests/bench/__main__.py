@@ -22,7 +22,7 @@ from rich.console import Console
 from tests.bench import copies, report, serialising, servers
 from tests.bench.cases import Case, cases
 from tests.bench.checking import check
-from tests.bench.load import Load, Missing, Server, Spent, peak_memory, press, program
+from tests.bench.load import Load, Missing, Server, Spent, memory, press, program, tree
 from tests.bench.report import Measured, Report
 from tests.bench.world import World, built, gather_statistics
 
@@ -80,7 +80,7 @@ def measure(run: Run, out: Console) -> Report:
                 made.measured.append(_measure(case, ground, world, run))
         if run.only is None:
             made.extra += serialising.lines(ground.running["service"], ground.token)
-        made.memory = {name: peak_memory(server.pid) for name, server in ground.running.items()}
+        made.memory = {name: memory(tree(server.pid), "VmHWM") for name, server in ground.running.items()}
         made.postgres = world.version
     return made
 

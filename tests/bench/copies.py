@@ -24,7 +24,7 @@ from service.jobs.sweep import sweep_store
 from service.store import embedded, migrate
 from service.store.pool import Connection, open_database
 from sql import Statement, statement
-from tests.bench.load import at_work, parent, spent, ticks_of, tree
+from tests.bench.load import at_work, memory, postmaster_of, spent, ticks_of, tree
 from tests.chaos import fleet, world
 from tests.chaos.world import World
 
@@ -169,13 +169,13 @@ async def _drain(connection: Connection, url: str, workers: int, report: Report)
         for _ in range(workers)
     ]
     began = time.monotonic()
-    postmaster = parent(await connection.fetchval("select pg_backend_pid()"))
+    postmaster = await postmaster_of(connection)
     database = str(await connection.fetchval("select current_database()"))
     before = ticks_of(at_work(postmaster, database))
     orders = "select count(*) from orders where store_id >= 10 and occurrence_id is not null"
     try:
         while (done := int(await connection.fetchval(orders))) < report.copies:
-            memory = max(_memory(process.pid) for process in processes)
+            memory = max(memory([process.pid]) for process in processes)
             report.memory_most = max(report.memory_most, memory)
             if done * 10 < report.copies:
                 report.memory_began = report.memory_most
@@ -188,12 +188,6 @@ async def _drain(connection: Connection, url: str, workers: int, report: Report)
             process.terminate()
         for process in processes:
             await process.wait()
-
-
-def _memory(pid: int) -> float:
-    """What a process holds in memory, in MB."""
-    shown = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
-    return int(shown.stdout) / 1024
 
 
 async def _judge(connection: Connection, made: World, report: Report) -> list[str]:

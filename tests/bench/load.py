@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from service.store.pool import Connection
 from tests.processes import ROOT
 
 CONNECTIONS = 8
@@ -112,13 +113,15 @@ def tree(pid: int) -> list[int]:
     return found
 
 
-def peak_memory(pid: int) -> float:
-    """The most that a process and all that it has started ever held in memory, in MB."""
-    most = 0
-    for one in tree(pid):
-        shown = Path(f"/proc/{one}/status").read_text()
-        most += int(shown.partition("VmHWM:")[2].split()[0])
-    return most / 1024
+def memory(pids: Iterable[int], kind: str = "VmRSS") -> float:
+    """What processes hold together, in MB: now, as `RssAnon` for themselves alone, as `VmHWM` at most so far."""
+    shown = (Path(f"/proc/{pid}/status").read_text() for pid in pids)
+    return sum(int(one.partition(f"{kind}:")[2].split()[0]) for one in shown) / 1024
+
+
+async def postmaster_of(connection: Connection) -> int:
+    """The first process of the Postgres that a connection leads to, which is on this machine."""
+    return parent(await connection.fetchval("select pg_backend_pid()"))
 
 
 def parent(pid: int) -> int:

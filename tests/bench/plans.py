@@ -16,13 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import asyncpg
-
 from service.cli import logs
 from service.store import embedded
 from tests.bench import hot, report
 from tests.bench.buffers import Meter
-from tests.bench.world import KEYS
+from tests.bench.world import KEYS, execute
 from tests.matrix import machine
 from tests.processes import ROOT, start
 from tests.support import with_database
@@ -52,22 +50,22 @@ Found = Mapping[Key, Counts]
 async def count(url: str, orders: int, states: Sequence[str], only: Sequence[str] = ()) -> dict[str, Counts]:
     """Load a store of this size on a server, and count in each state of its statistics."""
     name = f"plans_{orders}"
-    await _execute(url, f"drop database if exists {name} with (force)", f"create database {name}")
+    await execute(url, f"drop database if exists {name} with (force)", f"create database {name}")
     loaded = with_database(url, name)
     await asyncio.to_thread(_load, loaded, orders)
     subjects = await hot.make_subjects(loaded)
-    await _execute(loaded, _QUIET)
+    await execute(loaded, _QUIET)
     found = {}
     for state in states:
         copied = f"{name}_{state}"
-        await _execute(
+        await execute(
             url, f"drop database if exists {copied} with (force)", f"create database {copied} template {name}"
         )
         own = with_database(url, copied)
-        await _execute(own, *(_FORGET if state == "fresh" else ("vacuum (analyze)",)))
+        await execute(own, *(_FORGET if state == "fresh" else ("vacuum (analyze)",)))
         found[state] = await _count(own, subjects, only)
-        await _execute(url, f"drop database {copied} with (force)")
-    await _execute(url, f"drop database {name} with (force)")
+        await execute(url, f"drop database {copied} with (force)")
+    await execute(url, f"drop database {name} with (force)")
     return found
 
 
@@ -124,15 +122,6 @@ def _load(url: str, orders: int) -> None:
         process = start(command, **environment)
         _, said = process.communicate()  # takes minutes for large stores
         assert process.returncode == 0, said
-
-
-async def _execute(url: str, *statements: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from tests.bench import servers
 from tests.bench.cases import cases
-from tests.bench.load import Load, Missing, press, program, tree
+from tests.bench.load import Load, Missing, memory, press, program, tree
 from tests.bench.world import built
 
 MOST_MEMORY = 150.0
@@ -70,16 +70,8 @@ def soak(requests: int, orders: int, folder: Path, out: Console) -> Soaked:
             sent, errors, turn = sent + done.requests, errors + done.errors, turn + 1
             bar.update(task, completed=sent)
             if not early and sent * 10 >= requests and turn >= len(turns):
-                early = _memory(server.pid)
-        return Soaked(sent, errors, early, _memory(server.pid))
-
-
-def _memory(pid: int) -> float:
-    """What a process and all that it has started hold, in MB."""
-    held = 0
-    for one in tree(pid):
-        held += int(Path(f"/proc/{one}/status").read_text().partition("VmRSS:")[2].split()[0])
-    return held / 1024
+                early = memory(tree(server.pid))
+        return Soaked(sent, errors, early, memory(tree(server.pid)))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

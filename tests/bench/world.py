@@ -17,7 +17,7 @@ from schemas.orders import Order
 from service.jsonapi import pagination
 from service.jsonapi.sorting import SortKey
 from service.store import embedded
-from tests.bench.load import parent
+from tests.bench.load import postmaster_of
 from tests.processes import ROOT, start
 from tests.support import with_database
 
@@ -68,16 +68,16 @@ def built(orders: int, folder: Path = ROOT / "build" / "bench") -> Iterator[Worl
         template = f"bench_{orders}_{_state()}"
         own = f"run_{os.getpid()}"
         asyncio.run(_prepare(server.url, template, orders))
-        asyncio.run(_admin(server.url, f"create database {own} template {template} strategy file_copy"))
+        asyncio.run(execute(server.url, f"create database {own} template {template} strategy file_copy"))
         try:
             yield asyncio.run(_world(with_database(server.url, own)))
         finally:
-            asyncio.run(_admin(server.url, f"drop database if exists {own} with (force)"))
+            asyncio.run(execute(server.url, f"drop database if exists {own} with (force)"))
 
 
 async def gather_statistics(url: str) -> None:
     """Have Postgres look at all tables of a database."""
-    await _admin(url, "analyze")
+    await execute(url, "analyze")
 
 
 def _state() -> str:
@@ -87,7 +87,8 @@ def _state() -> str:
     return hashlib.sha256("".join(texts).encode()).hexdigest()[:12]
 
 
-async def _admin(url: str, *statements: str) -> None:
+async def execute(url: str, *statements: str) -> None:
+    """Run statements on a connection of their own."""
     connection = await asyncpg.connect(url)
     try:
         for statement in statements:
@@ -107,7 +108,7 @@ async def _prepare(url: str, template: str, orders: int) -> None:
                     await connection.execute(f"drop database {name} with (force)")
             await connection.execute("create database bench_new")
             await asyncio.to_thread(_seed, with_database(url, "bench_new"), orders)
-            await _admin(with_database(url, "bench_new"), *_ADDED)
+            await execute(with_database(url, "bench_new"), *_ADDED)
             await connection.execute(f"alter database bench_new rename to {template}")
     finally:
         await connection.close()
@@ -154,7 +155,7 @@ _SOLD = f"""
 async def _world(url: str) -> World:
     connection = await asyncpg.connect(url)
     try:
-        postmaster = parent(await connection.fetchval("select pg_backend_pid()"))
+        postmaster = await postmaster_of(connection)
         version = "Postgres " + await connection.fetchval("show server_version")
         many = await connection.fetchval(
             f"""

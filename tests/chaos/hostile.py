@@ -25,6 +25,8 @@ from rich.table import Table
 
 from service.jsonapi.negotiation import ATOMIC, MEDIA_TYPE
 from service.store import embedded
+from service.store.pool import connect
+from tests.bench.load import memory, postmaster_of, tree
 from tests.chaos import fleet
 from tests.processes import reprise, serving
 
@@ -325,7 +327,7 @@ CASES = [
 async def play(target: Target, case: Case, factor: float) -> Result:
     """Carry out an attack while somebody looks at `/healthz` again and again."""
     result = Result(case, factor)
-    process, backend = memory(target.pid), _largest_backend(target)
+    process, backend = memory([target.pid], "RssAnon"), _largest_backend(target)
     attacking = asyncio.create_task(case.attack(target, factor))
     while not attacking.done():
         began = time.monotonic()
@@ -334,23 +336,16 @@ async def play(target: Target, case: Case, factor: float) -> Result:
         result.looks += 1
         await asyncio.wait([attacking], timeout=0.02)
     result.statuses.update(answer.status for answer in attacking.result())
-    result.growth = memory(target.pid) - process
+    result.growth = memory([target.pid], "RssAnon") - process
     result.backend = _largest_backend(target) - backend
     return result
 
 
-def memory(pid: int) -> float:
-    """What a process holds for itself, in MB."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")) / 1024
-
-
 def _largest_backend(target: Target) -> float:
-    children = Path(f"/proc/{target.postmaster}/task/{target.postmaster}/children").read_text().split()
     found = [0.0]
-    for pid in map(int, children):
-        with suppress(OSError):
-            found.append(memory(pid))
+    for pid in tree(target.postmaster)[1:]:
+        with suppress(OSError):  # it may be gone by now
+            found.append(memory([pid], "RssAnon"))
     return max(found)
 
 
@@ -367,17 +362,12 @@ async def attacked(folder: Path, *, orders: int) -> AsyncIterator[Target]:
             made = await asyncio.to_thread(reprise, "token", "create", "--store", str(STORE), **environment)
             tokens.append(made.out.strip())
         with serving("serve", "--port", "0", until="answers at", **environment) as served:
-            pid = int(next(path for path in _pid_files(folder)).read_text().split()[0])
-            target = Target(int(served.url.rpartition(":")[2]), served.process.pid, pid, tokens)
+            async with connect(server.url) as connection:
+                postmaster = await postmaster_of(connection)
+            target = Target(int(served.url.rpartition(":")[2]), served.process.pid, postmaster, tokens)
             listed = await target.ask("GET", "/api/skus?page[size]=10&fields[skus]=code")
             target.skus = [one["id"] for one in orjson.loads(listed.body)["data"]]
             yield target
-
-
-def _pid_files(folder: Path) -> Iterator[Path]:
-    """The file of the embedded server, which moves its data where its user can reach them."""
-    location = folder / "postgres" / "location"
-    yield from Path(location.read_text().strip() if location.exists() else folder).rglob("postmaster.pid")
 
 
 async def run(folder: Path, *, orders: int, factors: Sequence[float]) -> list[Result]:
