@@ -6,7 +6,7 @@ one resource are numbered 1, 2, 3 and so on, in the order in which they were wri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -64,18 +64,28 @@ async def record_all(connection: Connection, store: Store, events: Sequence[Even
 
     Runs one statement, and more only while other transactions write events of the same resources.
     """
+    await complete(connection, store, events, (), actor=actor)
+
+
+async def complete(
+    connection: Connection, store: Store, events: Sequence[Event], written: Collection[str], *, actor: str
+) -> None:
+    """Write those events that a statement was to write, and has not: somebody else took their numbers meanwhile.
+
+    Runs no statement where all were written.
+    """
     at = clock.now(store)
-    pending = list(events)
+    pending = [event for event in events if event.id not in written]
     while pending:
-        written = await _RECORD(connection, store=store.id, at=at, **along(pending, actor=actor))
-        ids = set(written)
+        ids = set(await _RECORD(connection, store=store.id, at=at, **along(pending, actor=actor)))
         pending = [event for event in pending if event.id not in ids]
 
 
 def along(events: Sequence[Event], *, actor: str) -> dict[str, object]:
     """The arguments by which a statement writes events along with their cause: it includes `events/events.record`.
 
-    That is for the first event of a resource which the statement makes: of others, somebody else may take the number.
+    Hand what it has written to `complete`. The first event of a resource that the statement makes is written for sure:
+    nobody else has one to take its number.
     """
     actor_type, _, actor_id = actor.partition(":")
     return {

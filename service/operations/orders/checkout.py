@@ -141,14 +141,7 @@ async def _check_items(change: Change, cart: Cart, pointer: str) -> None:
         )
         for item in cart.items
     ]
-    _, outcomes = await offered(
-        change.connection,
-        change.store,
-        items,
-        currency=cart.currency_code,
-        customer_group_id=cart.customer_group_id,
-        at=change.at,
-    )
+    _, outcomes = offered(await contents.catalogue(change.connection, change.store, cart, at=change.at), items)
     change.problems += [problem.error("cart") for problem in checks.unavailable(outcomes, "cart_item")]
 
 

@@ -44,10 +44,10 @@ async def reprice(connection: Connection, store: Store, order_id: str, *, actor:
     as `recalculate`.
     """
     at = clock.now(store)
-    order = await facts.of(connection, store, order_id, at=at)
+    order, offers = await facts.offered(connection, store, order_id, at=at)
     if order.status not in OPEN_ORDERS:
         return None
-    found = await today(connection, store, order, at)
+    found = await today(order, offers)
     drops = order.cart_id is not None and found.coupon_status != "applied"
     if drops and order.coupon_code is not None and order.coupon_counted:
         await pricing.give_coupon_back(connection, store, order.coupon_code, at=at)
