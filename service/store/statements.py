@@ -17,6 +17,8 @@ out, so that a view may get a new one while older processes still run.
     value:   Value -> V | None      OnlyValue -> V    Values -> list[V]
     nothing: Command -> the number of rows that it wrote
 
+Each has `along`, for what runs as a part of the statement that writes a resource (`service.store.write`).
+
 `tests/database/test_statements.py` compares every declaration with what Postgres says that the statement returns.
 Errors of the database pass through unchanged.
 """
@@ -26,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from itertools import islice
-from typing import Generic, TypeAlias, TypeVar, get_type_hints
+from typing import Generic, NamedTuple, TypeAlias, TypeVar, get_type_hints
 
 from service.store.pool import Connection
 from sql import statement
@@ -59,6 +61,10 @@ class Declared:
         """What the statement is declared to return; empty for a command."""
         return []
 
+    def along(self, **binds: object) -> Along:
+        """The statement with its arguments, to be run as a part of another one."""
+        return Along(self, self._binds(binds))
+
     def _binds(self, given: dict[str, object]) -> list[object]:
         """The arguments in the order of the parameters."""
         names = self.statement.parameters
@@ -68,6 +74,13 @@ class Declared:
             except KeyError:
                 pass
         raise TypeError(f"{self.statement.path} takes ({', '.join(names)}), not ({', '.join(given)}).")
+
+
+class Along(NamedTuple):
+    """A statement with the arguments that it runs with; the rows of one that returns any are ids."""
+
+    part: Declared
+    binds: Sequence[object]
 
 
 class _OfRows(Declared, Generic[Row]):

@@ -1,13 +1,16 @@
 """Writing the graph: one row with its join rows, generic for every type and compiled from its Schema.
 
-Identifiers come from Schemas only, every value is a bind; `$1` is always the store. A change raises the row's `version`
-and sets `updated_at`, also when only its join rows change. Who calls holds a transaction.
+Whatever is written along with a row goes into the same statement. Identifiers come from Schemas only, every value is a
+bind; `$1` is always the store. A change raises the row's `version` and sets `updated_at`, also when only its join rows
+change. Who calls holds a transaction.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from schemas.graph import graph
@@ -17,12 +20,15 @@ from service.jsonapi.body import Draft
 from service.principal import Viewer
 from service.store.compile import Statement
 from service.store.constraints import catalogue, explained
-from service.store.pool import Connection, fetch
+from service.store.pool import Connection, fetchrow
+from service.store.statements import Along, Declared
 
 Columns = Mapping[str, Any]
 """Column -> value, as asyncpg takes it."""
 Joins = Mapping[str, Sequence[str]]
 """To-many relationship -> the ids that it is to hold."""
+Returned = Mapping[Declared, Sequence[str]]
+"""Part of a statement -> the ids that it returned."""
 
 
 async def lock(connection: Connection, viewer: Viewer, resource: type[Resource], id_: str) -> Columns | None:
@@ -106,11 +112,18 @@ async def linked(connection: Connection, viewer: Viewer, resource: type[Resource
 
 
 async def insert(
-    connection: Connection, store_id: int, draft: Draft, columns: Columns, joins: Joins, *, at: datetime
-) -> None:
-    """Insert the resource of a draft, with an id among its columns, and its join rows: one statement.
+    connection: Connection,
+    store_id: int,
+    draft: Draft,
+    columns: Columns,
+    joins: Joins,
+    *,
+    at: datetime,
+    along: Sequence[Along] = (),
+) -> Returned:
+    """Insert the resource of a draft, with an id among its columns, its join rows, and what goes along: one statement.
 
-    Raises ApiError subclasses for what the database refuses.
+    Returns the ids that its parts return. Raises ApiError subclasses for what the database refuses.
     """
     resource = draft.resource
     known = await catalogue(connection)
@@ -126,15 +139,22 @@ async def insert(
             binds.append(sorted(ids))
             parts.append(_join(_through(resource, name), f"${id_place}", f"${len(binds)}"))
     with explained(known, resource, draft):
-        await fetch(connection, _together(main, parts), *binds)
+        return await _run(connection, main, parts, binds, along)
 
 
 async def update(
-    connection: Connection, store_id: int, draft: Draft, columns: Columns, joins: Joins, *, at: datetime
-) -> None:
+    connection: Connection,
+    store_id: int,
+    draft: Draft,
+    columns: Columns,
+    joins: Joins,
+    *,
+    at: datetime,
+    along: Sequence[Along] = (),
+) -> Returned:
     """Set columns of the resource of a draft, which has an id, and make its to-many relationships hold these ids.
 
-    One statement. Raises ApiError subclasses for what the database refuses.
+    One statement, with what goes along. Returns and raises as `insert` does.
     """
     resource = draft.resource
     known = await catalogue(connection)
@@ -152,7 +172,7 @@ async def update(
         )
         parts.append(_join(through, "$2", place))
     with explained(known, resource, draft):
-        await fetch(connection, _together(main, parts), *binds)
+        return await _run(connection, main, parts, binds, along)
 
 
 async def delete(connection: Connection, store_id: int, resource: type[Resource], id_: str) -> None:
@@ -176,8 +196,31 @@ def _join(through: Through, id_: str, ids: str) -> str:
     )
 
 
-def _together(main: str, parts: Sequence[str]) -> str:
-    """Statements as one: foreign keys are checked at its end, so that join rows may come with their row."""
-    if not parts:
-        return main
-    return "with " + ", ".join(f"part_{n} as ({part})" for n, part in enumerate(parts)) + " " + main
+async def _run(
+    connection: Connection, main: str, parts: Sequence[str], binds: Sequence[object], along: Sequence[Along]
+) -> Returned:
+    """Run statements as one, and return the ids that their parts return."""
+    returning = [one.part for one in along if one.part.columns]
+    text = _together(main, tuple(parts), len(binds), tuple(one.part for one in along))
+    record = await fetchrow(connection, text, *binds, *(value for one in along for value in one.binds))
+    return dict(zip(returning, record or (), strict=True))
+
+
+@lru_cache(maxsize=1024)
+def _together(main: str, parts: Sequence[str], bound: int, along: Sequence[Declared]) -> str:
+    """Statements as one: foreign keys are checked at its end, so that what refers to a row may come with it."""
+    named = [f"part_{n} as ({part})" for n, part in enumerate(parts)]
+    answers = []
+    for n, part in enumerate(along):
+        named.append(f"along_{n} as ({_shifted(part.statement.text, bound)})")
+        bound += len(part.statement.parameters)
+        if part.columns:
+            answers.append(f"array(select along_{n}.* from along_{n})")
+    if not answers:
+        return f"with {', '.join(named)} {main}" if named else main
+    return f"with {', '.join([*named, f'main as ({main})'])} select {', '.join(answers)}"
+
+
+def _shifted(text: str, by: int) -> str:
+    """A text with parameters that follow `by` others."""
+    return re.sub(r"\$(\d+)", lambda match: f"${int(match[1]) + by}", text)

@@ -40,15 +40,17 @@ class Sku(NamedTuple):
     stock: int | None
     ships: bool
 
-    def currencies(self, quantity: int, customer_group_id: str | None) -> set[str]:
-        """The currencies in which so many pieces are sold to a member of a customer group (None: of none)."""
-        if self.deleted:
-            return set()
-        return {
+    def currency(self, quantity: int, customer_group_id: str | None, preferred: Sequence[str]) -> str:
+        """The currency in which so many pieces are sold to a member of a customer group (None: of none).
+
+        That is the first preferred one, else another; the first of them as well where it is sold in none.
+        """
+        sold = {
             currency
             for least, _, _, currency, group in self.prices or ()
-            if least <= quantity and group in (None, customer_group_id)
+            if least <= quantity and group in (None, customer_group_id) and not self.deleted
         }
+        return next((currency for currency in (*preferred, *sorted(sold)) if currency in sold), preferred[0])
 
     def item(self, currency: str, customer_group_id: str | None) -> CatalogueItem:
         """The sku as it can be bought in a currency by a member of a customer group (None: of none)."""
@@ -113,10 +115,9 @@ class Costs(NamedTuple):
 
 
 _CATALOGUE = Value("catalogue/pricing.catalogue", str)
-_CURRENCY = Value("catalogue/pricing.currency", str)
 _TURNS = Values("catalogue/pricing.turns", datetime)
 _PROMOTIONS = Value("catalogue/pricing.promotions", str)
-_USE_COUPON = Value("catalogue/pricing.use_coupon", str)
+USE_COUPON = Value("catalogue/pricing.use_coupon", str)
 _GIVE_COUPON_BACK = Command("catalogue/pricing.give_coupon_back")
 _COSTS = Only("catalogue/pricing.terms", Costs)
 
@@ -147,32 +148,6 @@ async def catalogue(
 def groups(*customer_group_ids: str | None) -> list[str]:
     """Customer groups as statements are told of them."""
     return [id_ for id_ in customer_group_ids if id_ is not None]
-
-
-async def currency_of(
-    connection: Connection,
-    store: Store,
-    sku_code: str,
-    quantity: int,
-    *,
-    preferred: str,
-    customer_group_id: str | None,
-    at: datetime,
-) -> str:
-    """The currency in which so many pieces of a sku are sold: one that is preferred, else the store's, else another.
-
-    It is the preferred one as well where none is.
-    """
-    found = await _CURRENCY(
-        connection,
-        store=store.id,
-        sku_code=sku_code,
-        quantity=quantity,
-        preferred=preferred,
-        customer_group=customer_group_id,
-        at=at,
-    )
-    return preferred if found is None else found
 
 
 async def costs(
@@ -213,22 +188,17 @@ async def promotions(
 
 async def count_coupon(connection: Connection, store: Store, coupon_code: str, *, at: datetime) -> bool:
     """Count a use of a coupon. Returns False when it is used up or no longer there."""
-    return await _USE_COUPON(connection, store=store.id, coupon=coupon_code, at=at) is not None
+    return await USE_COUPON(connection, store=store.id, coupon=coupon_code, at=at) is not None
+
+
+def coupon_used_up() -> InvalidState:
+    """The problem of a cart whose coupon had no use left when the cart was to become an order."""
+    return InvalidState("The coupon has been used up in the meantime.", fields=("cart",), meta={"error": "used_up"})
 
 
 async def give_coupon_back(connection: Connection, store: Store, coupon_code: str, *, at: datetime) -> None:
     """Count an order with a coupon no more among its uses: it was never placed."""
     await _GIVE_COUPON_BACK(connection, store=store.id, coupon=coupon_code, at=at)
-
-
-async def use_coupon(connection: Connection, store: Store, coupon_code: str, *, at: datetime) -> None:
-    """Count that a cart with this coupon becomes an order, in the transaction in which it does.
-
-    Of concurrent uses no more succeed than the coupon allows. Raises InvalidState, about the cart, when it is
-    used up or no longer there.
-    """
-    if not await count_coupon(connection, store, coupon_code, at=at):
-        raise InvalidState("The coupon has been used up in the meantime.", fields=("cart",), meta={"error": "used_up"})
 
 
 _COUPON = ("coupon_code",)

@@ -16,7 +16,7 @@ from service.principal import Principal, Store
 from service.store.pool import Connection
 from service.store.statements import Values
 
-_RECORD = Values("events/events.record", str)
+RECORD = Values("events/events.record", str)
 
 WORKER = "workers"
 """The actor of what the service does on its own."""
@@ -77,7 +77,7 @@ async def complete(
     at = clock.now(store)
     pending = [event for event in events if event.id not in written]
     while pending:
-        ids = set(await _RECORD(connection, store=store.id, at=at, **along(pending, actor=actor)))
+        ids = set(await RECORD(connection, store=store.id, at=at, **along(pending, actor=actor)))
         pending = [event for event in pending if event.id not in ids]
 
 

@@ -13,9 +13,11 @@ from schemas.rendering import Rendering
 from schemas.resource import Resource
 from service.errors import ApiError
 from service.jsonapi.body import Draft
+from service.operations.events.outbox import Event
 from service.principal import Principal, Store, Viewer
 from service.store.pool import Connection
-from service.store.write import Columns
+from service.store.statements import Along
+from service.store.write import Columns, Returned
 
 OF_THE_CLIENT = frozenset({"reference", "reference_origin", "metadata"})
 """Attributes that stay the client's own: they may change whatever state a resource is in."""
@@ -42,7 +44,8 @@ class Change:
 
     `before` are the columns of the resource as it is, empty for a new one; `whole` those of what it is part of.
     `done` are the verbs that were done, `happened` the events that are recorded beside that of the write itself, by
-    the last parts of their names (`activate`); `kept` is what earlier moments leave for later ones.
+    the last parts of their names (`activate`), `others` those of other resources; `kept` is what earlier moments leave
+    for later ones. `along` is what goes into the statement that writes the resource, `returned` the ids that it gave.
     """
 
     connection: Connection
@@ -56,6 +59,9 @@ class Change:
     problems: list[ApiError] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     happened: list[str] = field(default_factory=list)
+    others: list[Event] = field(default_factory=list)
+    along: list[Along] = field(default_factory=list)
+    returned: Returned = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
 
     @property

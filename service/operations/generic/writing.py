@@ -8,6 +8,7 @@ all of them are told at once.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
@@ -36,7 +37,7 @@ from service.principal import Principal
 from service.rules.verbs import VERBS
 from service.store import write
 from service.store.pool import Connection
-from service.store.write import Columns
+from service.store.write import Columns, Returned
 from service.texts import Phrase
 
 Effect = Callable[[Change], Awaitable[Columns | None]]
@@ -55,9 +56,12 @@ class Writer:
 
     `effects` holds the effect of each verb that the type has in `service.rules.verbs`. The table says whether a verb
     starts, which status it leads to and which event tells of it; the effect adds what else follows.
+
+    `looked_up` names to-one relationships of a new resource whose ends its own moments look up, and miss, themselves.
     """
 
     whole: ClassVar[str] = ""
+    looked_up: ClassVar[AbstractSet[str]] = frozenset()
     effects: ClassVar[Mapping[str, Effect]] = {}
 
     def status(self, change: Change) -> str | None:
@@ -117,14 +121,13 @@ class Writer:
     ) -> str:
         _check_customer(change.principal, change.resource, creating=True)
         _own(change)
-        await _check_linkage(change, linked)
+        await _check_linkage(change, {name: ids for name, ids in linked.items() if name not in self.looked_up})
         raise_all(change.problems)
         if self.whole:
-            change.whole = await self._lock_whole(change, change.draft.related(self.whole))
+            change.whole = await self.lock_whole(change, change.draft.related(self.whole))
         _take(change)
         await self._complete(change, verbs)
-        await write.insert(change.connection, change.store.id, change.draft, change.columns, change.joins, at=change.at)
-        await _record(change, "create")
+        await _write(change, write.insert, "create")
         await self._finish(change, deferred)
         return change.id
 
@@ -155,6 +158,14 @@ class Writer:
         if row is None:
             raise not_found(resource.type_)
         return Locked(resource, id_, row, whole)
+
+    async def lock_whole(self, change: Change, id_: str | None) -> Columns:
+        """Take hold of what a new resource is to be part of. Raises NotFound where its maker can see none."""
+        resource = graph[change.resource.relationships[self.whole].type_]
+        locked = id_ and await write.lock(change.connection, change.viewer, resource, id_)
+        if not locked:
+            raise not_found(resource.type_, change.draft.pointer(self.whole))
+        return locked
 
     async def update(
         self,
@@ -198,8 +209,7 @@ class Writer:
         change.columns = change.changed()
         if not (change.columns or change.joins or change.done or change.happened):
             return
-        await write.update(change.connection, change.store.id, change.draft, change.columns, change.joins, at=change.at)
-        await _record(change, UPDATE)
+        await _write(change, write.update, UPDATE)
         await self._finish(change, deferred)
 
     async def relate(
@@ -266,13 +276,6 @@ class Writer:
         change.done.append(name)
         if verb.event != UPDATE:
             change.happened.append(verb.event)
-
-    async def _lock_whole(self, change: Change, id_: str | None) -> Columns:
-        resource = graph[change.resource.relationships[self.whole].type_]
-        locked = id_ and await write.lock(change.connection, change.viewer, resource, id_)
-        if not locked:
-            raise not_found(resource.type_, change.draft.pointer(self.whole))
-        return locked
 
 
 Deferred = dict[tuple[Writer, str], Change]
@@ -432,7 +435,29 @@ async def _take_joins(change: Change) -> None:
             change.joins[name] = tuple(ids)
 
 
+async def _write(change: Change, how: Callable[..., Awaitable[Returned]], happened: str) -> None:
+    """Write a change with its events, and what goes along: one statement, unless others write events meanwhile."""
+    connection, store, actor = change.connection, change.store, outbox.actor(change.principal)
+    recorded = _events(change, happened)
+    events = outbox.RECORD.along(store=store.id, at=clock.now(store), **outbox.along(recorded, actor=actor))
+    change.returned = await how(
+        connection,
+        store.id,
+        change.draft,
+        change.columns,
+        change.joins,
+        at=change.at,
+        along=(*change.along, events),
+    )
+    await outbox.complete(connection, store, recorded, change.returned[outbox.RECORD], actor=actor)
+
+
 async def _record(change: Change, happened: str) -> None:
-    names = [f"{change.resource.type_}.{verb}" for verb in (happened, *change.happened)]
-    recorded = [outbox.Event(name, change.id) for name in names]
+    recorded = _events(change, happened)
     await outbox.record_all(change.connection, change.store, recorded, actor=outbox.actor(change.principal))
+
+
+def _events(change: Change, happened: str) -> list[outbox.Event]:
+    """The event of a write, and those beside it."""
+    names = [f"{change.resource.type_}.{verb}" for verb in (happened, *change.happened)]
+    return [*(outbox.Event(name, change.id) for name in names), *change.others]

@@ -67,15 +67,26 @@ def added_up(order: OrderFacts, lines: Sequence[Line], *, fresh: bool) -> Amount
 
     Raises Invalid when an amount is larger than can be kept, or the total less than zero.
     """
-    was, ships = order.amounts, any(line.ships for line in lines)
+    shipping = order.shipping_price_cents if fresh else order.amounts.shipping
+    payment_method = order.payment_price_cents if fresh else order.amounts.payment_method
+    return summed(order.amounts, order.lines, lines, shipping=shipping, payment_method=payment_method)
+
+
+def summed(
+    was: Amounts, before: Sequence[Line], lines: Sequence[Line], *, shipping: int, payment_method: int
+) -> Amounts:
+    """The amounts of an order that has these lines instead of those `before`, and whose methods cost so much.
+
+    Raises as `added_up`.
+    """
     amounts = was._replace(
         subtotal=sum(line.total_amount_cents for line in lines if line.item_type in PRODUCTS),
-        shipping=(order.shipping_price_cents if fresh else was.shipping) if ships else 0,
-        payment_method=order.payment_price_cents if fresh else was.payment_method,
+        shipping=shipping if any(line.ships for line in lines) else 0,
+        payment_method=payment_method,
         # An order may have discounts that are of none of its lines.
         discount=was.discount
         + sum(line.discount_cents for line in lines)
-        - sum(line.discount_cents for line in order.lines),
+        - sum(line.discount_cents for line in before),
         adjustment=sum(line.total_amount_cents for line in lines if line.item_type == "adjustments"),
         subtotal_tax=sum(line.tax_amount_cents for line in lines),
     )

@@ -12,7 +12,7 @@ from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.principal import Store
 from service.store.pool import Connection
-from service.store.statements import Command
+from service.store.statements import Along, Command
 
 
 class Snapshot(NamedTuple):
@@ -55,6 +55,10 @@ class Copies(NamedTuple):
         """The arguments by which a statement makes them along: it includes `parties/addresses.copy`."""
         given = binds(self.made, for_guests=True)
         return {"copies": given.pop("ids"), **given}
+
+    def along(self, store: Store, at: datetime) -> list[Along]:
+        """What makes them along with what they are for."""
+        return [_COPY.along(store=store.id, at=at, **binds(self.made, for_guests=True))] if self.made else []
 
 
 def copies(address_ids: Sequence[str | None], *, customer_id: str | None) -> Copies:

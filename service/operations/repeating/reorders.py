@@ -15,8 +15,9 @@ import orjson
 from service import clock
 from service.errors import Conflict, NotFound, PreviewStale
 from service.jsonapi.body import Draft
-from service.operations.carts import contents
-from service.operations.carts.contents import Cart, CartItem, Quote
+from service.operations.carts import amounts, contents
+from service.operations.carts.amounts import Quote
+from service.operations.carts.contents import Cart, CartItem
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.generic.created import Created
@@ -125,11 +126,11 @@ async def look(connection: Connection, store: Store, wish: Wish, *, order_id: st
         return Preview(plan, None, plans.digest(plan, (), 0, 0))
     if plan.found is not None and plan.keeps_cart:
         items, _ = plan.fill(plan.found.items)
-        quote = await contents.quote_of(connection, store, plan.found, items, plan.catalogue, at=at)
+        quote = await amounts.quote_of(connection, store, plan.found, items, plan.catalogue, at=at)
     else:
         items, _ = plan.fill(())
         currency, group = plan.currency_code, source.customer_group_id
-        quote = await contents.quote(connection, store, items, currency=currency, customer_group_id=group, at=at)
+        quote = await amounts.quote(connection, store, items, currency=currency, customer_group_id=group, at=at)
     return Preview(plan, quote, plans.digest(plan, quote.items, quote.totals.discount, quote.totals.total))
 
 
@@ -175,7 +176,7 @@ async def fill(connection: Connection, store: Store, cart_id: str, outcomes: Seq
     wanted = [outcome.item.sku_id for outcome in outcomes if outcome.item is not None]
     catalogue = await contents.catalogue(connection, store, cart, wanted, at=at)
     items, ids = plans.merge(cart.items, outcomes, replacing=True)
-    await contents.save(connection, store, cart, items, catalogue, at=at)
+    await amounts.save(connection, store, cart, items, catalogue, at=at)
     return ids
 
 
@@ -208,10 +209,8 @@ async def _carry_out(connection: Connection, store: Store, plan: Plan, *, at: da
         )
     if cart is None:
         return None
-    if not cart.items:
-        await contents.set_currency(connection, store, cart, at=at)
     items, ids = plan.fill(cart.items)
-    cart = await contents.save(connection, store, cart, items, plan.catalogue, at=at, metadata=plan.source.metadata)
+    cart = await amounts.save(connection, store, cart, items, plan.catalogue, at=at, metadata=plan.source.metadata)
     digest = plans.digest(plan, cart.items, cart.discount_amount_cents, cart.total_amount_cents)
     return Reorder(id_, cart, plan.outcomes, ids, digest)
 

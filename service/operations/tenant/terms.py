@@ -19,7 +19,13 @@ class Terms(NamedTuple):
 
 _TERMS = Only("tenant/stores.terms", Terms)
 
+TERMS = "terms"
+"""Under which name a change keeps them where they were read with something else."""
+
 
 async def terms_of(change: Change) -> Terms:
-    """Return what the store of a change decides for new carts and orders."""
+    """Return what the store of a change decides for new carts and orders, unless that was read before."""
+    known: Terms | None = change.kept.get(TERMS)
+    if known is not None:
+        return known
     return await _TERMS(change.connection, store=change.store.id)

@@ -47,28 +47,6 @@ left join stock_items
     on skus.store_id = stock_items.store_id and skus.id = stock_items.sku_id
 where skus.store_id = :store and skus.id = any(array(select unnest(:skus::text[])));
 
--- name: currency
--- The currency in which :quantity pieces of sku :sku_code are sold at :at to a member of customer group :customer_group (null:
--- of none): the :preferred one, else the store's, else the first of the others.
-select prices.currency_code
-from stores
-inner join skus
-    on stores.store_id = skus.store_id
-inner join prices
-    on skus.store_id = prices.store_id and skus.id = prices.sku_id
-where
-    stores.store_id = :store
-    and skus.store_id = :store and skus.code = :sku_code and skus.deleted_at is null
-    and prices.store_id = :store
-    and prices.min_quantity <= :quantity
-    and (prices.customer_group_id is null or prices.customer_group_id = :customer_group)
-    and is_offered(prices.starts_at, prices.expires_at, :at)
-order by
-    prices.currency_code <> :preferred,
-    prices.currency_code <> stores.currency_code,
-    prices.currency_code
-limit 1;
-
 -- name: turns
 -- The instants after :after and up to :until at which something about skus :skus changes by itself: prices begin and end, the skus
 -- are published and disabled.
