@@ -44,7 +44,7 @@ CALLS = {
 }
 """Calls for each request, those of the event loop and the log line included, as counted on Python 3.11."""
 WRITES = {
-    "reorder": Cost(8, 3_380),
+    "reorder": Cost(3, 3_380),
     "add to cart": Cost(3, 3_900),
     "order a cart": Cost(3, 5_000),
     "place an order": Cost(6, 3_000),

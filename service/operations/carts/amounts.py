@@ -34,6 +34,17 @@ _FILLED = ("cart", "source_order")
 _SAVE = Command("carts/carts.save")
 _WRITE_ITEMS = Command("carts/carts.write_items")
 _SET_AMOUNTS = Command("carts/carts.set_amounts")
+_SET = (
+    "cart",
+    "currency",
+    "coupon_status",
+    "subtotal",
+    "shipping",
+    "payment_method",
+    "discount",
+    "tax",
+    "total",
+)
 _KEPT = [column.name for column in fields(CartItem)]
 _AMOUNTS = _KEPT[_KEPT.index("unit_amount_cents") : _KEPT.index("metadata")]
 
@@ -67,7 +78,6 @@ async def save(
     catalogue: Mapping[str, CatalogueItem],
     *,
     at: datetime,
-    metadata: Mapping[str, object] = MappingProxyType({}),
     changed: bool = False,
 ) -> Cart:
     """Make these the items of a locked cart, at the catalogue's prices; items that stay as they are stay untouched.
@@ -76,8 +86,8 @@ async def save(
     """
     promotions = await pricing.promotions(connection, store, cart.coupon_code, at=at)
     saved = await priced(cart, items, catalogue, promotions)
-    if changed or metadata or saved != cart:
-        await _SAVE(connection, store=store.id, at=at, **changes(cart, saved, metadata))
+    if changed or saved != cart:
+        await _SAVE(connection, store=store.id, at=at, **changes(cart, saved) | {"cart": cart.id})
     return saved
 
 
@@ -87,7 +97,7 @@ async def priced(
     """A locked cart with these items, at what they come to now. Raises as `save` does, and writes nothing."""
     if cart.status != "active":
         raise InvalidState("The cart is {status}: nothing can be added to it.", status=cart.status)
-    found = await _checked(cart, items, catalogue, promotions)
+    found = await checked(cart, items, catalogue, promotions)
     return replace(
         cart,
         items=found.items,
@@ -101,16 +111,21 @@ async def priced(
     )
 
 
-def changes(cart: Cart, saved: Cart, metadata: Mapping[str, object] = MappingProxyType({})) -> dict[str, object]:
+def changes(
+    stored: Cart | None, saved: Cart | None, metadata: Mapping[str, object] = MappingProxyType({})
+) -> dict[str, object]:
     """The arguments by which a statement makes a cart another one: it includes what `carts/carts.save` does.
 
-    The cart has this metadata from then on, beside its own, which wins.
+    The cart has this metadata from then on, beside its own, which wins. Where nothing changes, `cart` is null.
     """
+    if stored is None or saved is None:
+        return {"items": "[]", "removed": [], **dict.fromkeys(_SET), "metadata": "{}"}
     kept = {item.id for item in saved.items}
     return {
-        "items": _changed(cart, saved),
-        "removed": sorted(item.id for item in cart.items if item.id not in kept),
+        "items": _changed(stored, saved),
+        "removed": [item.id for item in stored.items if item.id not in kept],
         **_amounts(saved, metadata),
+        "cart": None if stored == saved and not metadata else saved.id,
     }
 
 
@@ -143,7 +158,7 @@ async def quote_of(
     `coupon_counted` says that the coupon was counted for it already. Raises Invalid when it would hold too much.
     """
     promotions = await pricing.promotions(connection, store, terms.coupon_code, at=at, counted=coupon_counted)
-    return await _checked(terms, items, catalogue, promotions)
+    return await checked(terms, items, catalogue, promotions)
 
 
 async def quote(
@@ -185,7 +200,7 @@ async def quote(
     return await quote_of(connection, store, terms, items, catalogue, at=at, coupon_counted=coupon_counted)
 
 
-async def _checked(
+async def checked(
     terms: Terms,
     items: Sequence[CartItem],
     catalogue: Mapping[str, CatalogueItem],

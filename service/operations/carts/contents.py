@@ -120,8 +120,6 @@ class Found(NamedTuple):
 
 
 _LOCK = Value("carts/carts.lock", str)
-_LOCK_ACTIVE = Value("carts/carts.lock_active", str)
-_ACTIVE = Value("carts/carts.active", str)
 _READ = One("carts/carts.read", Row)
 _TO_CHANGE = One("carts/carts.to_change", Found)
 _CREATE = Value("carts/carts.create", str)
@@ -131,7 +129,7 @@ _ABANDON = Command("carts/carts.abandon")
 async def lock(connection: Connection, store: Store, cart_id: str) -> Cart:
     """A cart with its items, locked until the caller's transaction ends. Raises NotFound for an unknown one."""
     if await _LOCK(connection, store=store.id, cart=cart_id) is None:
-        raise _no_cart()
+        raise NotFound("No cart has this id.", fields=("cart",))
     return await _read(connection, store, cart_id)
 
 
@@ -148,36 +146,11 @@ async def to_change(
             return found
 
 
-async def find_active(connection: Connection, store: Store, customer_id: str) -> Cart | None:
-    """A customer's active cart, locked, or None: `create` makes it. One made from a repeat link is none."""
-    cart_id = await _LOCK_ACTIVE(connection, store=store.id, customer=customer_id)
-    return None if cart_id is None else await _read(connection, store, cart_id)
-
-
-async def look(connection: Connection, store: Store, cart_id: str) -> Cart:
-    """A cart with its items, not locked: to tell of, not to change. Raises NotFound for an unknown one."""
-    row = await _READ(connection, store=store.id, cart=cart_id)
-    if row is None:
-        raise _no_cart()
-    return of_row(row)
-
-
-async def look_for_active(connection: Connection, store: Store, customer_id: str) -> Cart | None:
-    """A customer's active cart as `find_active` finds it, not locked."""
-    cart_id = await _ACTIVE(connection, store=store.id, customer=customer_id)
-    row = None if cart_id is None else await _READ(connection, store=store.id, cart=cart_id)
-    return None if row is None else of_row(row)
-
-
 async def _read(connection: Connection, store: Store, cart_id: str) -> Cart:
     """A cart that is locked, and therefore there."""
     row = await _READ(connection, store=store.id, cart=cart_id)
     assert row is not None  # noqa: S101 -- nobody else can delete it
     return of_row(row)
-
-
-def _no_cart() -> NotFound:
-    return NotFound("No cart has this id.", fields=("cart",))
 
 
 def belongs(cart: Row, principal: Principal) -> bool:

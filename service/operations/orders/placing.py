@@ -36,7 +36,7 @@ class _Written(NamedTuple):
     counted: bool
     short: list[str]
     recorded: list[str]
-    begun: Held
+    begun: Held | None
 
 
 _PLACE = Only("ordering/placing.place", _Written)
@@ -129,7 +129,7 @@ async def _write(
         problems.append(Problem(COUPON_PROBLEMS["used_up"], "used_up", details={"field": "coupon_code"}))
     raise_all([problem.error("_place") for problem in problems])
     await outbox.complete(connection, store, happened, written.recorded, actor=actor)
-    return attempts.as_attempt(store, written.begun, actor) if dues else None
+    return None if written.begun is None else attempts.as_attempt(store, written.begun, actor)
 
 
 async def cancel(connection: Connection, principal: Principal, order_id: str) -> Interlude[None] | None:

@@ -9,15 +9,8 @@ from carts
 where carts.store_id = :store and carts.id = :cart
 for no key update;
 
--- name: lock_active
--- A customer's one active cart, made from no repeat link, locked; its id.
-select carts.id
-from carts
-where carts.store_id = :store and carts.customer_id = :customer and carts.status = 'active' and carts.repeat_link_id is null
-for no key update;
-
 -- name: active
--- The id of that cart, not locked.
+-- A customer's one active cart, made from no repeat link.
 select carts.id
 from carts
 where carts.store_id = :store and carts.customer_id = :customer and carts.status = 'active' and carts.repeat_link_id is null;
