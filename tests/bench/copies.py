@@ -175,8 +175,8 @@ async def _drain(connection: Connection, url: str, workers: int, report: Report)
     orders = "select count(*) from orders where store_id >= 10 and occurrence_id is not null"
     try:
         while (done := int(await connection.fetchval(orders))) < report.copies:
-            memory = max(memory([process.pid]) for process in processes)
-            report.memory_most = max(report.memory_most, memory)
+            held = max(memory([process.pid]) for process in processes)
+            report.memory_most = max(report.memory_most, held)
             if done * 10 < report.copies:
                 report.memory_began = report.memory_most
             await asyncio.sleep(0.5)
