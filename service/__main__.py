@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ from marshmallow import ValidationError
 
 from schemas.kinds import CurrencyCode, Kind, LocaleCode, TimeZone
 from service import clock
-from service.cli import logs
+from service.cli import history, logs
 from service.cli.console import answer, progress, say, told
 from service.cli.doctor import described, examine
 from service.cli.servers import migrated, read_settings, server
@@ -26,6 +27,7 @@ from service.contract import openapi as contract
 from service.demo import load
 from service.errors import ApiError, Invalid, StartupError
 from service.operations.access import tokens
+from service.operations.data.importing import Policy
 from service.operations.tenant import stores
 from service.principal import CUSTOMER_SCOPES, SCOPES, Store
 from service.resources import RESOURCES
@@ -181,6 +183,43 @@ def seed(
         made = run(make(url))
     unchanged = Phrase("Store {store} holds exactly this already: nothing was changed.", store=store)
     answer(Phrase("Made store {store}.", store=store) if made else unchanged)
+
+
+@app.command(name="import")
+def import_history(
+    *,
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", exists=True, dir_okay=False, help="Files with a record on each line."),
+    ],
+    store: StoreNumber,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look at everything and write nothing.")] = False,
+    on_conflict: Annotated[
+        Policy, typer.Option(help="What becomes of a record whose resource is there already.")
+    ] = "refuse",
+    report: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Where refused records go; by default beside you.")
+    ] = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Bring a shop's history into a store: customers, catalogue, orders and subscriptions, as they were."""
+    with server(read_settings(database_url)) as url:
+        refused = run(history.bring(url, store, paths, on_conflict, dry=dry_run, report=report))
+    if refused:
+        raise typer.Exit(1)
+
+
+@app.command(name="export")
+def export_history(
+    *,
+    store: StoreNumber,
+    customer: Annotated[str | None, typer.Option(help="The id of a customer: only what is theirs.")] = None,
+    to: Annotated[Path | None, typer.Option(dir_okay=False, help="A file, instead of standard output.")] = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Write a store's history as records that `reprise import` reads, gateways' tokens among them."""
+    with server(read_settings(database_url)) as url:
+        run(history.take_out(url, store, customer, to))
 
 
 @app.command()
