@@ -101,8 +101,8 @@ async def bring(
         importing = await running.prepare(connection, store, source, policy, dry=dry)
         refused = Report(report or Path(f"{paths[0].stem}.refused.ndjson"))
         refused.begin(importing.tally.refused)
-        if count := importing.tally.processed:
-            say(Phrase("Going on behind record {count}, where this import was stopped.", count=count))
+        if begun := importing.tally.processed:
+            _tell_place(source, begun)
         with progress(Phrase("lines"), source.lines) as tell:
             work = importing.rehearse if dry else importing.run
             tally = await work(tell, refused.add)
@@ -122,6 +122,14 @@ async def bring(
         refused.tell()
         say(Phrase("Every refused record is in {file}.", file=str(refused.path)))
     return tally.refused
+
+
+def _tell_place(source: files.Source, begun: int) -> None:
+    """Say where an import goes on that was stopped behind so many records."""
+    entry = next(source.entries(begun), None)
+    if entry is not None:
+        file, line = entry.place
+        say(Phrase("Going on at line {line} of {file}, behind {count} records.", line=line, file=file, count=begun))
 
 
 async def take_out(url: str, store_id: int, customer_id: str | None, to: Path | None) -> None:

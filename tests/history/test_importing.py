@@ -1,4 +1,4 @@
-"""A shop brings its history: what was, stays what it was, nothing follows from it, and what is wrong is told by line."""
+"""A shop brings its history: what was stays what it was, nothing follows from it, what is wrong is told by line."""
 
 from __future__ import annotations
 
@@ -63,8 +63,7 @@ async def test_a_subscription_goes_on_to_the_minute(connection: Connection, stor
 
 async def test_nothing_follows_from_history(connection: Connection, store: Store, tmp_path: Path) -> None:
     async def aside() -> list[int]:
-        counts = [await connection.fetchval(f"select count(*) from {t} where store_id = $1", store.id) for t in OTHERS]
-        return counts
+        return [await connection.fetchval(f"select count(*) from {t} where store_id = $1", store.id) for t in OTHERS]
 
     before = await aside()
     await bring(connection, store, written(tmp_path, shop()))
@@ -95,14 +94,26 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"type": "customers", "id": "b", "email": "ada@example.com"}, "email", "one customer per email"),
     ({"type": "customers", "id": "b", "emial": "b@example.com"}, "emial", "is no field of customers"),
     ({"type": "addresses", "id": "b", **ADDRESS, "customer_id": "nobody"}, "customer_id", "leads to nothing"),
-    ({"type": "addresses", "id": "b", **ADDRESS, "first_name": None}, "business", "addresses name a person or a business"),
-    ({"type": "prices", "sku": {"code": "NIX"}, "currency_code": "EUR", "amount_cents": 1}, "sku.code", "names nothing"),
+    (
+        {"type": "addresses", "id": "b", **ADDRESS, "first_name": None},
+        "business",
+        "addresses name a person or a business",
+    ),
+    (
+        {"type": "prices", "sku": {"code": "NIX"}, "currency_code": "EUR", "amount_cents": 1},
+        "sku.code",
+        "names nothing",
+    ),
     ({"type": "prices", "sku": {"name": "Tea"}, "currency_code": "EUR", "amount_cents": 1}, "sku.name", "is no field"),
     ({"type": "prices", "sku_id": "tea", "currency_code": "EUR", "amount_cents": -1}, "amount_cents", "greater"),
     ({"type": "stock_items", "quantity": 1}, "id", "can't be blank"),
     ({"type": "orders", "id": "x", "status": "placing"}, "status", "is no history"),
     ({"type": "orders", "id": "x"}, "line_items", "can't be blank"),
-    ({"type": "orders", "id": "x", "line_items": [{"quantity": 1, "unit_amount_cents": 1}]}, "line_items.0.sku_code", ""),
+    (
+        {"type": "orders", "id": "x", "line_items": [{"quantity": 1, "unit_amount_cents": 1}]},
+        "line_items.0.sku_code",
+        "",
+    ),
     (
         {
             "type": "orders",
@@ -123,7 +134,11 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         "customer_payment_source_id",
         "another customer_id",
     ),
-    ({"type": "order_subscriptions", "id": "x", "source_order_id": "o1", "frequency": "often"}, "frequency", "must be one"),
+    (
+        {"type": "order_subscriptions", "id": "x", "source_order_id": "o1", "frequency": "often"},
+        "frequency",
+        "must be one",
+    ),
     ({"type": "order_subscriptions", "id": "x", "frequency": "weekly"}, "source_order_id", "can't be blank"),
     (
         {
@@ -131,9 +146,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
             "id": "x",
             "source_order_id": "o1",
             "frequency": "weekly",
-            "occurrences": [
-                {"occurrence_index": 1, "status": "due", "nominal_at": NEXT_RUN, "scheduled_at": NEXT_RUN}
-            ],
+            "occurrences": [{"occurrence_index": 1, "status": "due", "nominal_at": NEXT_RUN, "scheduled_at": NEXT_RUN}],
         },
         "occurrences.0.status",
         "is no history",
@@ -144,11 +157,17 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         "leads to no order",
     ),
     (
-        {"type": "customer_payment_sources", "id": "x", "customer_id": "bo", "gateway": "test", "payment_source_token": "tok_1"},
+        {
+            "type": "customer_payment_sources",
+            "id": "x",
+            "customer_id": "bo",
+            "gateway": "test",
+            "payment_source_token": "tok_1",
+        },
         "payment_source_token",
         "another customer's wallet",
     ),
-]  # fmt: skip
+]
 
 
 async def test_each_wrong_record_is_refused_with_line_field_and_reason_and_no_other(

@@ -15,7 +15,7 @@ from schemas.data import NAMES, RECORDS, WHOLES, Field, Record, fields_of
 from schemas.kinds import Identifier, Kind
 from schemas.resource import Resource
 from schemas.tagging import TagName
-from service.jsonapi.unknown import nearest
+from service.jsonapi.nearness import nearest
 from service.texts import Phrase
 
 MOST_PARTS = 1_000
