@@ -5,10 +5,8 @@ Exit codes: 0 done, 1 failed, with one sentence on standard error, 2 wrong usage
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -17,17 +15,18 @@ from marshmallow import ValidationError
 from schemas.kinds import CurrencyCode, Kind, LocaleCode, TimeZone
 from service import clock
 from service.cli import logs
+from service.cli.access import token_app
 from service.cli.console import answer, progress, say, told
 from service.cli.doctor import described, examine
+from service.cli.options import DatabaseUrl, StoreNumber
 from service.cli.servers import migrated, read_settings, server
 from service.cli.serving import listen, run, serve, serve_processes, url_of, work
 from service.cli.up import up as bring_up
 from service.contract import openapi as contract
 from service.demo import load
-from service.errors import ApiError, Invalid, StartupError
-from service.operations.access import tokens
+from service.errors import ApiError, StartupError
 from service.operations.tenant import stores
-from service.principal import CUSTOMER_SCOPES, SCOPES, Store
+from service.principal import Store
 from service.resources import RESOURCES
 from service.settings import Settings
 from service.store import deployment
@@ -42,18 +41,13 @@ app = typer.Typer(
     add_completion=False,
 )
 store_app = typer.Typer(help="Stores, the tenants.", no_args_is_help=True)
-token_app = typer.Typer(help="Access tokens.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
 app.add_typer(token_app, name="token")
 
 _PLAN = load.Plan()
 
-DatabaseUrl = Annotated[
-    str | None, typer.Option("--database-url", help="Postgres to use instead of DATABASE_URL or the embedded one.")
-]
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 for any that is free.")]
-StoreNumber = Annotated[int, typer.Option("--store", min=1, max=2**53 - 1, help="The number of the store.")]
 
 
 def main() -> None:
@@ -281,55 +275,6 @@ def create_store(
             slug=store.slug,
         )
     )
-
-
-def _duration(text: str | None) -> timedelta | None:
-    """A time from now: a number of seconds, or of minutes (m), hours (h) or days (d)."""
-    if text is None:
-        return None
-    parts = re.fullmatch(r"([1-9][0-9]{0,8})([smhd]?)", text)
-    if parts is None:
-        raise typer.BadParameter(told(Phrase("must be a number followed by s, m, h or d, such as 90d")))
-    unit = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[parts[2]]
-    return min(timedelta(**{unit: int(parts[1])}), timedelta(days=36_500))
-
-
-@token_app.command(name="create")
-def create_token(
-    *,
-    store: StoreNumber,
-    customer: Annotated[str | None, typer.Option(help="The id of a customer, for a customer's token.")] = None,
-    scopes: Annotated[str | None, typer.Option(help="What it allows, in one text; all by default.")] = None,
-    name: Annotated[str | None, typer.Option(help="What it is for.")] = None,
-    expires_in: Annotated[str | None, typer.Option(help="When it ends: 3600, 12h or 90d; never by default.")] = None,
-    database_url: DatabaseUrl = None,
-) -> None:
-    """Make an access token and print it alone; only its hash is kept."""
-    lifetime = _duration(expires_in)
-    wanted = (SCOPES if customer is None else CUSTOMER_SCOPES) if scopes is None else scopes.replace(",", " ").split()
-
-    async def create(url: str) -> str:
-        at = clock.now()
-        async with migrated(url) as connection, connection.transaction():
-            if await stores.find(connection, store) is None:
-                raise StartupError("There is no store {store}.", store=store)
-            _, token = await tokens.issue(
-                connection,
-                store,
-                customer_id=customer,
-                scopes=wanted,
-                name=name,
-                expires_at=None if lifetime is None else at + lifetime,
-                at=at,
-            )
-        return token
-
-    with server(read_settings(database_url)) as url:
-        try:
-            token = run(create(url))
-        except Invalid as error:
-            raise typer.BadParameter(told(error.detail), param_hint="--scopes") from None
-    answer(token)
 
 
 def _serving(database_url: str | None, host: str | None = None) -> Settings:
