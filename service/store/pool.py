@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import asyncpg
-import databases
 from prometheus_client import Gauge, Histogram
 
 from service.errors import Contended, StartupError
@@ -26,6 +25,7 @@ from service.store.shapes import Shapes
 from service.texts import Phrase
 
 if TYPE_CHECKING:
+    import databases
     from asyncpg.pool import PoolConnectionProxy
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
@@ -171,6 +171,8 @@ async def open_database(
     `command_timeout` is in seconds and per statement. Raises StartupError in one sentence, without the password, when
     the server can't be reached, refuses us or is too old.
     """
+    import databases  # noqa: PLC0415 -- half of what a command that needs one connection would load
+
     place = _place(url)
     # `databases` would read the URL in its own way (no sslmode, no list of hosts): it is asyncpg that gets it, whole.
     pool = databases.Database(

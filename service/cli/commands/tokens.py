@@ -1,52 +1,33 @@
-"""`reprise token`: who may ask, looked after at the command line."""
+"""Commands about access tokens."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from service import clock
+from service.cli.commands.options import DatabaseUrl, StoreNumber
 from service.cli.console import answer, told
-from service.cli.options import DatabaseUrl, StoreNumber
-from service.cli.servers import migrated, read_settings, server
-from service.cli.serving import run
-from service.errors import Invalid, StartupError
+from service.cli.within import in_store, words
+from service.errors import Invalid
 from service.operations.access import access_tokens, tokens
 from service.operations.events import outbox
-from service.operations.tenant import stores
 from service.operations.tenant.stores import OPERATOR
 from service.principal import CUSTOMER_SCOPES, SCOPES, Store
 from service.store.pool import Connection
 from service.texts import Phrase
 
-T = TypeVar("T")
-
-token_app = typer.Typer(help="Access tokens.", no_args_is_help=True)
+app = typer.Typer(help="Access tokens.", no_args_is_help=True)
 
 LIFETIME = "90d"
 NEVER = "never"
 MOST_LISTED = 1_000
 
 
-def in_store(database_url: str | None, store_id: int, work: Callable[[Connection, Store], Awaitable[T]]) -> T:
-    """The result of work on a store, in one transaction. Raises StartupError when there is no such store."""
-
-    async def done(url: str) -> T:
-        async with migrated(url) as connection, connection.transaction():
-            store = await stores.find(connection, store_id)
-            if store is None:
-                raise StartupError("There is no store {store}.", store=store_id)
-            return await work(connection, store)
-
-    with server(read_settings(database_url)) as url:
-        return run(done(url))
-
-
-def duration(text: str) -> timedelta | None:
+def _duration(text: str) -> timedelta | None:
     """A time from now: a number of seconds, or of minutes (m), hours (h) or days (d); None for never."""
     if text == NEVER:
         return None
@@ -57,12 +38,7 @@ def duration(text: str) -> timedelta | None:
     return min(timedelta(**{unit: int(parts[1])}), timedelta(days=36_500))
 
 
-def words(text: str) -> list[str]:
-    """The words of an option that takes several, with spaces or commas between them."""
-    return text.replace(",", " ").split()
-
-
-@token_app.command(name="create")
+@app.command(name="create")
 def create_token(
     *,
     store: StoreNumber,
@@ -73,7 +49,7 @@ def create_token(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Make an access token and print it alone; only its hash is kept."""
-    lifetime = duration(expires_in)
+    lifetime = _duration(expires_in)
     wanted = (SCOPES if customer is None else CUSTOMER_SCOPES) if scopes is None else words(scopes)
 
     async def create(connection: Connection, held: Store) -> str:
@@ -96,7 +72,7 @@ def create_token(
         raise typer.BadParameter(told(error.detail), param_hint="--scopes") from None
 
 
-@token_app.command(name="list")
+@app.command(name="list")
 def list_tokens(*, store: StoreNumber, database_url: DatabaseUrl = None) -> None:
     """Print a store's tokens, the newest first, a line each: id, state, kind, last characters, end, last use, name."""
 
@@ -112,7 +88,7 @@ def list_tokens(*, store: StoreNumber, database_url: DatabaseUrl = None) -> None
         answer("  ".join((*cells, token.name or "")).rstrip())
 
 
-@token_app.command(name="revoke")
+@app.command(name="revoke")
 def revoke_token(
     id: Annotated[str, typer.Argument(help="The id of the token, as `reprise token list` prints it.")],
     *,
