@@ -47,6 +47,10 @@ WAIT = Histogram(
 )
 
 
+_BY_KEYS = "set local enable_seqscan = off; set local plan_cache_mode = force_generic_plan"
+"""Lasts as long as the transaction, also where a pooler hands the session on."""
+
+
 class _Pooled(asyncpg.Connection):
     """A connection of a pool, whose connections share what one of them has read of the database's constraints.
 
@@ -87,6 +91,17 @@ class Database:
             raise Contended(
                 "Other requests are changing the same resources. Retry in a moment.", headers={"Retry-After": "1"}
             ) from None
+
+    @asynccontextmanager
+    async def by_keys(self) -> AsyncIterator[Connection]:
+        """A transaction, as `transaction` has it, of statements that take many rows by their keys.
+
+        Postgres plans them by index, whatever it knows of the tables, and keeps the plans. What it would plan while a
+        table is small reads all of it, for each row and each check of a foreign key, and is kept as the table grows.
+        """
+        async with self.transaction() as connection:
+            await connection.execute(_BY_KEYS)
+            yield connection
 
     async def lend(self) -> Connection:
         """A connection, which `take_back` takes back.
