@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from service.operations.generic.change import Change
+from service.principal import Store
+from service.store.pool import Connection
 from service.store.statements import Only
 
 
@@ -26,6 +28,9 @@ TERMS = "terms"
 async def terms_of(change: Change) -> Terms:
     """Return what the store of a change decides for new carts and orders, unless that was read before."""
     known: Terms | None = change.kept.get(TERMS)
-    if known is not None:
-        return known
-    return await _TERMS(change.connection, store=change.store.id)
+    return known or await of_store(change.connection, change.store)
+
+
+async def of_store(connection: Connection, store: Store) -> Terms:
+    """Return what a store decides for new carts and orders."""
+    return await _TERMS(connection, store=store.id)

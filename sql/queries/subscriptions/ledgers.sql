@@ -25,22 +25,32 @@ from order_subscriptions
 where store_id = :store and id = :subscription and (:customer::text is null or customer_id = :customer);
 
 -- name: entries
--- The rows of these subscriptions' ledgers from their next occurrences on. The difference of the indexes keeps the planner from
--- going through all later occurrences of the store.
+-- The rows of these subscriptions' ledgers, of each from an index of its own on.
+with wanted as (
+    select
+        given.id,
+        given.first
+    from unnest(:subscriptions::text[], :firsts::bigint[]) as given (id, first)
+)
+
 select
-    occurrences.order_subscription_id,
-    occurrences.occurrence_index,
-    occurrences.nominal_at,
-    occurrences.scheduled_at,
-    occurrences.status,
-    occurrences.reason
-from order_subscriptions
-inner join occurrences
-    on
-        order_subscriptions.store_id = occurrences.store_id
-        and order_subscriptions.id = occurrences.order_subscription_id
-        and occurrences.occurrence_index - order_subscriptions.next_index >= 0
-where order_subscriptions.store_id = :store and order_subscriptions.id = any(:subscriptions::text[]);
+    entry.id,
+    entry.order_subscription_id,
+    entry.occurrence_index,
+    entry.nominal_at,
+    entry.scheduled_at,
+    entry.status,
+    entry.reason
+from wanted
+cross join lateral (
+    select occurrences.*
+    from occurrences
+    where
+        occurrences.store_id = :store
+        and occurrences.order_subscription_id = wanted.id
+        and occurrences.occurrence_index >= wanted.first
+    order by occurrences.occurrence_index
+) as entry;
 
 -- name: entries_from
 -- The rows of a subscription's ledger from an index on.
@@ -86,10 +96,11 @@ where
     );
 
 -- name: write
--- Writes rows of ledgers; what is in a ledger keeps its id, and what is settled stays. Gives the rows that it wrote.
+-- Writes rows of ledgers; what is in a ledger keeps its id, and what is settled stays. Those that are completed were claimed
+-- at the same instant. Gives the rows that it wrote.
 insert into occurrences (
-    store_id, id, order_subscription_id, occurrence_index, status, nominal_at, scheduled_at, reason, created_at,
-    updated_at
+    store_id, id, order_subscription_id, occurrence_index, status, nominal_at, scheduled_at, reason, claimed_at,
+    completed_at, created_at, updated_at
 )
 select
     :store as store_id,
@@ -100,6 +111,8 @@ select
     entries.nominal_at,
     entries.scheduled_at,
     entries.reason,
+    case when entries.status = 'completed' then :at::timestamptz end as claimed_at,
+    case when entries.status = 'completed' then :at::timestamptz end as completed_at,
     :at as created_at,
     :at as updated_at
 from unnest(
@@ -117,6 +130,8 @@ on conflict (store_id, order_subscription_id, occurrence_index) do update
         nominal_at = excluded.nominal_at,
         scheduled_at = excluded.scheduled_at,
         reason = excluded.reason,
+        claimed_at = excluded.claimed_at,
+        completed_at = excluded.completed_at,
         updated_at = excluded.updated_at,
         version = occurrences.version + 1
     where occurrences.status in ('planned', 'skipped')
