@@ -67,7 +67,7 @@ async def save(
     await _SAVE(
         connection,
         store=store.id,
-        order=order.id,
+        saved=order.id,
         status=status,
         payment_status=paid,
         billing_address=None,

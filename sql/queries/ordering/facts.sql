@@ -47,7 +47,7 @@ select
     case when shipping.id is null then billing.state_code else shipping.state_code end as state_code,
     case when shipping.id is null then billing.zip_code else shipping.zip_code end as zip_code,
     exists(
-        select include('subscriptions/subscriptions.waiting_for_order', order => orders.id)
+        select include('subscriptions/subscriptions.waiting_for_order', source_order => orders.id)
     ) as awaited,
     lines.lines as lines_json,
     lines.sku_ids

@@ -15,7 +15,7 @@ select
     orders.payment_status,
     orders.order_subscription_id,
     exists(
-        select include('subscriptions/subscriptions.waiting_for_order', order => orders.id)
+        select include('subscriptions/subscriptions.waiting_for_order', source_order => orders.id)
     ) as awaited
 from orders
 where orders.store_id = :store and orders.id = :order
@@ -63,7 +63,7 @@ set
 where orders.store_id = :store and orders.id = :order;
 
 -- name: save
--- Sets what placing and cancelling change of an order. Null is for what stays: the addresses, unless these are its snapshots
+-- Sets what placing and cancelling change of order :saved. Null is for what stays: the addresses, unless these are its snapshots
 -- now, whether its coupon counts it, and the instants :placed_at and :cancelled_at.
 update orders
 set
@@ -77,7 +77,7 @@ set
     payment_updated_at = case when orders.payment_status = :payment_status then orders.payment_updated_at else :at end,
     updated_at = :at,
     version = orders.version + 1
-where orders.store_id = :store and orders.id = :order;
+where orders.store_id = :store and orders.id = :saved;
 
 -- name: note_coupon
 -- Notes whether the coupon of an order counts the order among its uses.
@@ -105,7 +105,7 @@ counted as (
 ),
 
 saved as (
-    select include('ordering/placing.save', cancelled_at => null::timestamptz)
+    select include('ordering/placing.save', saved => :order, cancelled_at => null::timestamptz)
 ),
 
 recorded as (
@@ -126,19 +126,24 @@ taken as (
 
 noted as (
     select include('ordering/placing.note_stock', skus => array(select taken.sku_id from taken))
+),
+
+done as (
+    select
+        exists(select from counted) as counted,
+        array(
+            select include('catalogue/stock.tracked')
+            except
+            select taken.sku_id
+            from taken
+        ) as short,
+        array(select recorded.id from recorded) as recorded
 )
 
 select
-    exists(select from counted) as counted,
-    array(
-        select include('catalogue/stock.tracked')
-        except
-        select taken.sku_id
-        from taken
-    ) as short,
-    array(select recorded.id from recorded) as recorded,
+    done.*,
     begun.*
-from (values (1)) as one (row)
+from done
 left join begun
     on true;
 
@@ -153,7 +158,7 @@ saved as (
     select
         include(
             'ordering/placing.save',
-            order => (select ended.order_id from ended),
+            saved => (select ended.order_id from ended),
             status => :order_status,
             billing_address => null::text,
             shipping_address => null::text,

@@ -13,6 +13,19 @@ with held as (
 
 found as (
     select include('carts/carts.read')
+),
+
+terms as (
+    select include('tenant/stores.terms')
+),
+
+methods as (
+    select
+        include(
+            'catalogue/methods.methods',
+            shipping_method => coalesce(:shipping_method, (select held.shipping_method_id from held)),
+            payment_method => coalesce(:payment_method, (select held.payment_method_id from held))
+        )
 )
 
 select
@@ -36,14 +49,7 @@ select
     found.*,
     (
         select json_agg(json_build_array(methods.name, methods.id, methods.currency_code, methods.disabled, methods.price))
-        from (
-            select
-                include(
-                    'catalogue/methods.methods',
-                    shipping_method => coalesce(:shipping_method, held.shipping_method_id),
-                    payment_method => coalesce(:payment_method, held.payment_method_id)
-                )
-        ) as methods
+        from methods
     ) as methods,
     (
         select
@@ -57,9 +63,7 @@ select
 from held
 inner join found
     on held.id = found.id
-cross join (
-    select include('tenant/stores.terms')
-) as terms
+cross join terms
 left join repeat_links
     on held.store_id = repeat_links.store_id and held.repeat_link_id = repeat_links.id
 left join orders as source

@@ -97,7 +97,7 @@ returning
     (
         select orders.customer_id
         from orders
-        where orders.store_id = :store and orders.id = payment_attempts.order_id
+        where orders.store_id = :store and orders.id = order_id
     ) as customer_id,
     customer_payment_source_id,
     (
@@ -105,14 +105,14 @@ returning
         from customer_payment_sources
         where
             customer_payment_sources.store_id = :store
-            and customer_payment_sources.id = payment_attempts.customer_payment_source_id
+            and customer_payment_sources.id = customer_payment_source_id
     ) as customer_token,
     saved_to_wallet or saved_to_subscription as saves_source,
     asked,
     (
         select orders.order_subscription_id is not null
         from orders
-        where orders.store_id = :store and orders.id = payment_attempts.order_id
+        where orders.store_id = :store and orders.id = order_id
     ) as recurring;
 
 -- name: begin_attempts
