@@ -13,13 +13,17 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+import orjson
+from orjson import Fragment
+
 from schemas.graph import graph
+from schemas.kinds import Json
 from schemas.relationships import Through, ToMany, ToOne
 from schemas.resource import Resource
 from service.jsonapi.body import Draft
 from service.principal import Viewer
 from service.store.compile import Statement
-from service.store.constraints import catalogue, explained
+from service.store.constraints import REFUSED, catalogue, explained
 from service.store.pool import Connection, fetchrow
 from service.store.statements import Along, Declared
 
@@ -140,6 +144,41 @@ async def insert(
             parts.append(_join(_through(resource, name), f"${id_place}", f"${len(binds)}"))
     with explained(known, resource, draft):
         return await _run(connection, main, parts, binds, along)
+
+
+async def insert_all(
+    connection: Connection,
+    store_id: int,
+    resource: type[Resource],
+    rows: Sequence[Columns],
+    *,
+    at: datetime,
+    along: Sequence[Along] = (),
+) -> Returned | None:
+    """Insert resources of one type, which have the same columns, and what goes along: one statement.
+
+    Returns the ids that parts return; None where the database refuses a row, and nothing was written: which one, and
+    why, `insert` says.
+    """
+    kinds = resource.columns()
+    fixed = {**resource.where, "created_at": at, "updated_at": at}
+    names = [*dict.fromkeys((*fixed, *rows[0]))]
+    # JSON is text, as everywhere on our side.
+    json = [name for name in names if isinstance(kinds.get(name), Json)]
+    sent = [
+        {**row, **fixed, **{name: Fragment(row[name]) for name in json if row.get(name) is not None}} for row in rows
+    ]
+    columns = ", ".join(f'"{name}"' for name in names)
+    main = (
+        f"insert into {resource.table} (store_id, {columns})"
+        f" select $1::bigint, {columns} from jsonb_populate_recordset(null::{resource.table}, $2::jsonb)"
+    )
+    binds = [store_id, orjson.dumps(sent, default=str).decode()]
+    try:
+        async with connection.transaction():
+            return await _run(connection, main, (), binds, along)
+    except REFUSED:
+        return None
 
 
 async def update(

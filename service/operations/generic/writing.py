@@ -92,10 +92,43 @@ class Writer:
 
         With `deferred`, here and below, a part's whole is noted there, and the caller calls `after_write` for it.
         """
+        change = await self.begin(connection, principal, draft)
+        return await self.end(change, deferred)
+
+    async def begin(self, connection: Connection, principal: Principal, draft: Draft) -> Change:
+        """All of `create` that comes before the resource is written: it can be, and `end` writes it. Raises as that."""
         draft = replace(draft, id=draft.id or clock.new_id())
         columns = {"id": draft.id} | ({"version": later_version()} if draft.chosen else {})
         change = Change(connection, principal, draft, clock.now(principal.store), columns=columns)
-        return await self._make(change, draft.relationships, _asked(draft), deferred)
+        await self._ready(change, draft.relationships, _asked(draft))
+        return change
+
+    async def end(self, change: Change, deferred: Deferred | None = None) -> str:
+        """Write a new resource that has begun, and return its id. Raises as `create`."""
+        await _write(change, write.insert, "create")
+        await self._finish(change, deferred)
+        return change.id
+
+    @property
+    def in_sets(self) -> bool:
+        """Whether many new resources can begin before the first of them is written: hooks look nothing up for them."""
+        own = type(self)
+        return not own.whole and own.validate is Writer.validate and own.before_write is Writer.before_write
+
+    async def end_all(self, changes: Sequence[Change]) -> bool:
+        """Write new resources of one type that have begun: one statement for all that have the same columns.
+
+        Returns False, with nothing written, where the database refuses one: `end` tells which.
+        """
+        alike: dict[tuple[str, ...], list[Change]] = {}
+        for change in changes:
+            alike.setdefault(tuple(change.columns), []).append(change)
+        for same in alike.values():
+            if not await _write_all(same):
+                return False
+        for change in changes:
+            await self._finish(change, None)
+        return True
 
     async def make(
         self,
@@ -114,11 +147,10 @@ class Writer:
         draft = Draft(resource, clock.new_id(), number=number)
         known = {"id": draft.id, **columns}
         change = Change(connection, principal, draft, clock.now(principal.store), columns=known, kept=dict(kept))
-        return await self._make(change, _linked(resource, columns), (), None)
+        await self._ready(change, _linked(resource, columns), ())
+        return await self.end(change)
 
-    async def _make(
-        self, change: Change, linked: Mapping[str, Linked], verbs: Sequence[str], deferred: Deferred | None
-    ) -> str:
+    async def _ready(self, change: Change, linked: Mapping[str, Linked], verbs: Sequence[str]) -> None:
         _check_customer(change.principal, change.resource, creating=True)
         _own(change)
         await _check_linkage(change, {name: ids for name, ids in linked.items() if name not in self.looked_up})
@@ -127,9 +159,6 @@ class Writer:
             change.whole = await self.lock_whole(change, change.draft.related(self.whole))
         _take(change)
         await self._complete(change, verbs)
-        await _write(change, write.insert, "create")
-        await self._finish(change, deferred)
-        return change.id
 
     async def create_in_steps(
         self, connection: Connection, principal: Principal, draft: Draft
@@ -450,6 +479,20 @@ async def _write(change: Change, how: Callable[..., Awaitable[Returned]], happen
         along=(*change.along, events),
     )
     await outbox.complete(connection, store, recorded, change.returned[outbox.RECORD], actor=actor)
+
+
+async def _write_all(changes: Sequence[Change]) -> bool:
+    """Write new resources of the same columns with their events; False where the database refuses one of them."""
+    first = changes[0]
+    connection, store, actor = first.connection, first.store, outbox.actor(first.principal)
+    recorded = [event for change in changes for event in _events(change, "create")]
+    events = outbox.RECORD.along(store=store.id, at=clock.now(store), **outbox.along(recorded, actor=actor))
+    rows = [change.columns for change in changes]
+    returned = await write.insert_all(connection, store.id, first.resource, rows, at=first.at, along=[events])
+    if returned is None:
+        return False
+    await outbox.complete(connection, store, recorded, returned[outbox.RECORD], actor=actor)
+    return True
 
 
 async def _record(change: Change, happened: str) -> None:
