@@ -29,7 +29,7 @@ from service.jsonapi.body import Draft, Echo, Linked, located, not_found, read_o
 from service.jsonapi.document import layout, renderer
 from service.jsonapi.query import Selection
 from service.operations.events import outbox
-from service.operations.generic import starting, tagging
+from service.operations.generic import recording, starting, tagging
 from service.operations.generic.change import Change, Locked
 from service.operations.generic.created import Created
 from service.operations.generic.phases import Interlude
@@ -37,7 +37,7 @@ from service.principal import Principal
 from service.rules.verbs import VERBS
 from service.store import write
 from service.store.pool import Connection
-from service.store.write import Columns, Returned
+from service.store.write import Columns
 from service.texts import Phrase
 
 Effect = Callable[[Change], Awaitable[Columns | None]]
@@ -105,7 +105,7 @@ class Writer:
 
     async def end(self, change: Change, deferred: Deferred | None = None) -> str:
         """Write a new resource that has begun, and return its id. Raises as `create`."""
-        await _write(change, write.insert, "create")
+        await recording.write(change, "create")
         await self._finish(change, deferred)
         return change.id
 
@@ -124,7 +124,7 @@ class Writer:
         for change in changes:
             alike.setdefault(tuple(change.columns), []).append(change)
         for same in alike.values():
-            if not await _write_all(same):
+            if not await recording.write_all(same):
                 return False
         for change in changes:
             await self._finish(change, None)
@@ -238,7 +238,7 @@ class Writer:
         change.columns = change.changed()
         if not (change.columns or change.joins or change.done or change.happened):
             return
-        await _write(change, write.update, UPDATE)
+        await recording.write(change, UPDATE)
         await self._finish(change, deferred)
 
     async def relate(
@@ -271,7 +271,7 @@ class Writer:
         await self.before_delete(change)
         raise_all(change.problems)
         await write.delete(connection, principal.store.id, locked.resource, locked.id)
-        await _record(change, "destroy")
+        await recording.record(change, "destroy")
         if self.whole:
             await self._finish(change, deferred)
 
@@ -462,45 +462,3 @@ async def _take_joins(change: Change) -> None:
             )
         if ids != held:
             change.joins[name] = tuple(ids)
-
-
-async def _write(change: Change, how: Callable[..., Awaitable[Returned]], happened: str) -> None:
-    """Write a change with its events, and what goes along: one statement, unless others write events meanwhile."""
-    connection, store, actor = change.connection, change.store, outbox.actor(change.principal)
-    recorded = _events(change, happened)
-    events = outbox.RECORD.along(store=store.id, at=clock.now(store), **outbox.along(recorded, actor=actor))
-    change.returned = await how(
-        connection,
-        store.id,
-        change.draft,
-        change.columns,
-        change.joins,
-        at=change.at,
-        along=(*change.along, events),
-    )
-    await outbox.complete(connection, store, recorded, change.returned[outbox.RECORD], actor=actor)
-
-
-async def _write_all(changes: Sequence[Change]) -> bool:
-    """Write new resources of the same columns with their events; False where the database refuses one of them."""
-    first = changes[0]
-    connection, store, actor = first.connection, first.store, outbox.actor(first.principal)
-    recorded = [event for change in changes for event in _events(change, "create")]
-    events = outbox.RECORD.along(store=store.id, at=clock.now(store), **outbox.along(recorded, actor=actor))
-    rows = [change.columns for change in changes]
-    returned = await write.insert_all(connection, store.id, first.resource, rows, at=first.at, along=[events])
-    if returned is None:
-        return False
-    await outbox.complete(connection, store, recorded, returned[outbox.RECORD], actor=actor)
-    return True
-
-
-async def _record(change: Change, happened: str) -> None:
-    recorded = _events(change, happened)
-    await outbox.record_all(change.connection, change.store, recorded, actor=outbox.actor(change.principal))
-
-
-def _events(change: Change, happened: str) -> list[outbox.Event]:
-    """The event of a write, and those beside it."""
-    names = [f"{change.resource.type_}.{verb}" for verb in (happened, *change.happened)]
-    return [*(outbox.Event(name, change.id) for name in names), *change.others]
