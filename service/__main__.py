@@ -30,7 +30,7 @@ from service.operations.tenant import stores
 from service.principal import CUSTOMER_SCOPES, SCOPES, Store
 from service.resources import RESOURCES
 from service.settings import Settings
-from service.store import deployment
+from service.store import counts, deployment
 from service.store import migrate as migrations
 from service.store.checks import violations
 from service.texts import Phrase
@@ -184,11 +184,17 @@ def seed(
 
 
 @app.command()
-def check_db(*, database_url: DatabaseUrl = None) -> None:
+def check_db(
+    *,
+    recount: Annotated[bool, typer.Option(help="Have collections counted anew.")] = False,
+    database_url: DatabaseUrl = None,
+) -> None:
     """Look for rows that break an invariant; exit code 1 when there are any."""
 
     async def check(url: str) -> int:
         async with migrated(url) as connection:
+            if recount:
+                await counts.forget(connection)
             found = await violations(connection)
         for violation in found:
             answer(described(violation))

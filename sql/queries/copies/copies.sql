@@ -43,19 +43,50 @@ where
 -- name: create
 -- A pending copy, with its event; no row when the id is taken.
 with recorded as (
-    select include('events/events.record')
+    select include('events/events.write')
+),
+
+source as (
+    select
+        orders.id,
+        orders.customer_id
+    from orders
+    where orders.store_id = :store and orders.id = :source_order
+    for key share of orders
+),
+
+made as (
+    insert into order_factories (
+        store_id, id, kind, source_order_id, order_subscription_id, place_target_order, reuse_wallet, reference,
+        reference_origin, metadata, created_at, updated_at
+    )
+    values (
+        :store, :id, 'recurring_order_copies', :source_order, :subscription, :place, :reuse_wallet, :reference,
+        :reference_origin, :metadata, :at, :at
+    )
+    on conflict (store_id, id) do nothing
+    returning id
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta, customers)
+    select
+        :store as store_id,
+        'events' as collection,
+        count(*) as delta,
+        '{}' as customers
+    from recorded
+    union all
+    select
+        :store as store_id,
+        'recurring_order_copies' as collection,
+        1 as delta,
+        array[source.customer_id] as customers
+    from made
+    cross join source
 )
 
-insert into order_factories (
-    store_id, id, kind, source_order_id, order_subscription_id, place_target_order, reuse_wallet, reference,
-    reference_origin, metadata, created_at, updated_at
-)
-values (
-    :store, :id, 'recurring_order_copies', :source_order, :subscription, :place, :reuse_wallet, :reference,
-    :reference_origin, :metadata, :at, :at
-)
-on conflict (store_id, id) do nothing
-returning id;
+select made.id from made;
 
 -- name: claim
 -- Gives copies to one worker until its lease ends, and with them the facts of their store. :at and :lease_end, the end of the

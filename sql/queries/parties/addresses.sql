@@ -1,8 +1,8 @@
 -- Addresses, and the copies that carts and orders keep for themselves.
 
--- name: copy
+-- name: write_copies
 -- Copies addresses as snapshots, one per position of the lists, each for a customer (null: for nobody). With :for_guests,
--- the guest who made an address for a cart may read its copy too.
+-- the guest who made an address for a cart may read its copy too. Returns whose they are. Who includes it counts them.
 insert into addresses (
     store_id, id, customer_id, cart_id, snapshot, business, first_name, last_name, company, line_1, line_2, city,
     zip_code, state_code, country_code, phone, email, notes, lat, lng, billing_info, created_at, updated_at
@@ -36,4 +36,20 @@ from
         as copy (original_id, id, customer_id)
 inner join addresses
     on copy.original_id = addresses.id
-where addresses.store_id = :store and addresses.id = any(array(select unnest(:originals::text[])));
+where addresses.store_id = :store and addresses.id = any(array(select unnest(:originals::text[])))
+returning addresses.customer_id;
+
+-- name: copy
+-- Copies addresses, and counts the copies.
+with snapshots as (
+    select include('parties/addresses.write_copies')
+)
+
+insert into collection_changes (store_id, collection, delta, customers)
+select
+    :store as store_id,
+    'addresses' as collection,
+    count(*) as delta,
+    array_agg(snapshots.customer_id) as customers
+from snapshots
+having count(*) > 0;
