@@ -49,11 +49,10 @@ _FORGET = Command("runtime/counts.forget")
 
 @cache
 def collections(resource: type[Resource]) -> tuple[str, ...]:
-    """The names by which changes tell the rows of a type: its own, or those of the types that part its table."""
-    sharing = [other for other in graph.values() if other.table == resource.table]
-    parting = [other for other in sharing if other.where] or sharing
-    names = (other.type_ for other in parting if resource.where.items() <= other.where.items())
-    return tuple(name for name in names if name not in _ALONE)
+    """The names by which changes tell the rows of a type: that of its table, or those of the types that part it."""
+    parting = [other for other in graph.values() if other.table == resource.table and other.where]
+    names = [other.type_ for other in parting if resource.where.items() <= other.where.items()]
+    return tuple(name for name in names or [resource.table] if name not in _ALONE)
 
 
 def is_owned(resource: type[Resource]) -> bool:
@@ -175,7 +174,8 @@ def more(resource: type[Resource], column: Column) -> Iterator[str]:
     Here and below it is part of a statement whose $1 is the store.
     """
     if collections(resource):
-        yield f"{_INSERT} values ($1, '{resource.type_}', 1, {_customers(resource, column)})"
+        (name,) = collections(resource)
+        yield f"{_INSERT} values ($1, '{name}', 1, {_customers(resource, column)})"
 
 
 def less(resource: type[Resource], gone: str, id_: str) -> Iterator[str]:
@@ -184,8 +184,9 @@ def less(resource: type[Resource], gone: str, id_: str) -> Iterator[str]:
     `id_` is the placeholder of its id. Nothing may be added to it meanwhile.
     """
     if collections(resource):
-        customers = _customers(resource, lambda name: f'{gone}."{name}"')
-        yield f"{_INSERT} select $1, '{resource.type_}', -1, {customers} from {gone}"
+        (name,) = collections(resource)
+        customers = _customers(resource, lambda column: f'{gone}."{column}"')
+        yield f"{_INSERT} select $1, '{name}', -1, {customers} from {gone}"
     for part in (graph[name] for name in WHOLES.get(resource.type_, ())):
         owner = _owner(part, lambda name: f'part."{name}"', lock="") if is_owned(part) else "null"
         link = next(r.column for r in part.relationships.values() if r.type_ == resource.type_ and isinstance(r, ToOne))
