@@ -12,7 +12,7 @@ snapshot that follows has whatever the last holder did. So no change is lost to 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final
 
@@ -188,7 +188,7 @@ def less(resource: type[Resource], gone: str, id_: str) -> Iterator[str]:
         customers = _customers(resource, lambda column: f'{gone}."{column}"')
         yield f"{_INSERT} select $1, '{name}', -1, {customers} from {gone}"
     for part in (graph[name] for name in WHOLES.get(resource.type_, ())):
-        owner = _owner(part, lambda name: f'part."{name}"', lock="") if is_owned(part) else "null"
+        owner = _owner(part, lambda name: f'part."{name}"', lock="") if is_owned(part) else "null::text"
         link = next(r.column for r in part.relationships.values() if r.type_ == resource.type_ and isinstance(r, ToOne))
         yield (
             f"{_INSERT} select $1, '{part.type_}', -count(*), array_agg({owner}) from {part.table} part"
@@ -216,6 +216,31 @@ async def move(connection: Connection, store_id: int, resource: type[Resource], 
         f" cross join ({owners} union all select 1, $3::text) as owner (sign, id) where counted.number > 0",
         *(store_id, id_, customer_id),
     )
+
+
+async def tell(connection: Connection, store_id: int, resource: type[Resource], ids: Sequence[str]) -> None:
+    """Tell that rows of these ids were inserted by other means. Needs their transaction."""
+    if collections(resource):
+        (name,) = collections(resource)
+        owner = _owner(resource, lambda column: f'one."{column}"') if is_owned(resource) else "null::text"
+        await connection.execute(
+            f"{_INSERT} select $1, '{name}', count(*), array_agg({owner}) from {resource.table} one"
+            " where one.store_id = $1 and one.id = any($2::text[]) having count(*) > 0",
+            *(store_id, ids),
+        )
+
+
+async def move_all(
+    connection: Connection, store_id: int, resource: type[Resource], customers: Mapping[str, object]
+) -> None:
+    """Tell that rows are to be these customers', by id, as far as they aren't. Needs a transaction."""
+    rows = await connection.fetch(
+        f'select id, "{owner_column(resource)}" from {resource.table} where store_id = $1 and id = any($2::text[])',
+        *(store_id, list(customers)),
+    )
+    for id_, customer_id in rows:
+        if customers[id_] != customer_id:
+            await move(connection, store_id, resource, id_, customers[id_])
 
 
 def owner_column(resource: type[Resource]) -> str:

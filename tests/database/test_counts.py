@@ -99,7 +99,7 @@ def test_no_other_place_writes_rows() -> None:
     texts = {path: path.read_text() for folder in ("service", "schemas") for path in (ROOT / folder).rglob("*.py")}
     written = re.compile(rf"(insert into|delete from) ({'|'.join(TABLES)}|{{)|copy_records_to_table|copy_to_table")
     found = sorted(path.relative_to(ROOT).as_posix() for path, text in texts.items() if written.search(text))
-    assert found == ["service/demo/load.py", "service/store/write.py"]
+    assert found == ["service/demo/load.py", "service/store/bulk.py", "service/store/write.py"]
 
 
 async def test_rows_that_go_with_others_are_known(connection: Connection) -> None:
