@@ -34,6 +34,7 @@ with wanted as (
 )
 
 select
+    entry.id,
     entry.order_subscription_id,
     entry.occurrence_index,
     entry.nominal_at,
@@ -109,11 +110,12 @@ inner join order_subscriptions
 having count(*) > 0;
 
 -- name: write
--- Writes rows of ledgers; what is in a ledger keeps its id, and what is settled stays. Gives the rows that it wrote.
+-- Writes rows of ledgers; what is in a ledger keeps its id, and what is settled stays. Those that are completed were claimed
+-- at the same instant. Gives the rows that it wrote.
 with written as (
     insert into occurrences (
-        store_id, id, order_subscription_id, occurrence_index, status, nominal_at, scheduled_at, reason, created_at,
-        updated_at
+        store_id, id, order_subscription_id, occurrence_index, status, nominal_at, scheduled_at, reason, claimed_at,
+        completed_at, created_at, updated_at
     )
     select
         :store as store_id,
@@ -124,6 +126,8 @@ with written as (
         entries.nominal_at,
         entries.scheduled_at,
         entries.reason,
+        case when entries.status = 'completed' then :at::timestamptz end as claimed_at,
+        case when entries.status = 'completed' then :at::timestamptz end as completed_at,
         :at as created_at,
         :at as updated_at
     from unnest(
@@ -141,6 +145,8 @@ with written as (
             nominal_at = excluded.nominal_at,
             scheduled_at = excluded.scheduled_at,
             reason = excluded.reason,
+            claimed_at = excluded.claimed_at,
+            completed_at = excluded.completed_at,
             updated_at = excluded.updated_at,
             version = occurrences.version + 1
         where occurrences.status in ('planned', 'skipped')
