@@ -17,6 +17,7 @@ ALL: Final = "*"
 _WRITTEN: Final = "create update destroy"
 
 _HAPPENS: Final[Mapping[str, str]] = {
+    "access_tokens": _WRITTEN,
     "addresses": _WRITTEN,
     "cart_items": _WRITTEN,
     "carts": f"{_WRITTEN} convert abandon",
@@ -43,7 +44,6 @@ _HAPPENS: Final[Mapping[str, str]] = {
     "subscription_models": _WRITTEN,
     "tags": _WRITTEN,
     "test_clocks": f"{_WRITTEN} ready",
-    "tokens": "create",
     "webhooks": f"{_WRITTEN} stop",
 }
 """Type -> what happens to its resources besides verbs."""

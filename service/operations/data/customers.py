@@ -10,6 +10,7 @@ from service.operations.events.outbox import Event
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.operations.subscriptions import order_subscriptions
+from service.store import notices
 from service.store.statements import Command, Values
 from service.store.write import Columns
 
@@ -60,6 +61,7 @@ class Customers(Writer):
         email: str = change.before["email"]
         await _ANSWERS(connection, store=store, customer=customer, email=email)
         await _CALLBACKS(connection, store=store, customer=customer, email=email, addresses=addresses, at=clock.now())
+        await notices.forget(connection, store)
         happened = [
             *(Event("repeat_links.revoke", id_) for id_ in links),
             *(Event("order_subscriptions.cancel", id_) for id_ in cancelled),

@@ -12,8 +12,8 @@ from service import clock
 from service.errors import ApiError, Forbidden, Invalid
 from service.gateways.outbound import may_be_asked
 from service.gateways.signing import new_secret
+from service.jsonapi.nearness import nearest
 from service.jsonapi.query import parse
-from service.jsonapi.unknown import nearest
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Effect, Writer
 from service.operations.webhooks import delivering
