@@ -6,5 +6,5 @@ order by id
 limit :most;
 
 -- name: is_installed
--- Of all stores: whether the queue has its table.
+-- Whether the queue has its table.
 select to_regclass('pgqueuer.pgqueuer') is not null as installed;
