@@ -104,14 +104,10 @@ async def run(
                 await clean.rescue(database)
 
         ready()
-<<<<<<< HEAD
-        tasks.create_task(_every(stop, sweep.PERIOD, lambda: sweep.run(database, deployment_id)))
-        deliveries = Deliveries(database, limits=receivers, base=f"{public_url.rstrip('/')}/api", lease=lease)
-        tasks.create_task(_deliver(deliveries, stop, deployment_id))
-=======
         numbers = Numbers(database, block=NUMBERS)
         tasks.create_task(_every(stop, sweep.PERIOD, lambda: sweep.run(database, deployment_id, numbers)))
->>>>>>> main
+        deliveries = Deliveries(database, limits=receivers, base=f"{public_url.rstrip('/')}/api", lease=lease)
+        tasks.create_task(_deliver(deliveries, stop, deployment_id))
         tasks.create_task(_every(stop, clean.GROWTH, lambda: clean.gather_statistics(database)))
         tasks.create_task(_every(stop, timedelta(seconds=30), rescue))
         tasks.create_task(_every(stop, watching.SIGN_OF_LIFE, lambda: watch.show(database, worker)))
