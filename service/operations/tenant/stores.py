@@ -20,6 +20,7 @@ from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.principal import Store
 from service.rules.ladders import POLICY, is_ladder
+from service.store import notices
 from service.store.pool import Connection
 from service.store.statements import Command, One, Value
 
@@ -52,6 +53,10 @@ class Stores(Writer):
                     pointer=change.draft.pointer("policies"),
                 )
             )
+
+    async def after_write(self, change: Change) -> None:
+        """Have every process learn anew what it knows of the store, which it knows with its tokens."""
+        await notices.forget(change.connection, change.store.id)
 
 
 async def _check_time(change: Change) -> None:
