@@ -57,7 +57,7 @@ def renderer(selection: Selection) -> Render:
     """
     lines = ["def render(rows, rendering, found, disclosed=None):", "    written = []", *_loop(selection, PRIMARY)]
     if selection.include:
-        lines += [f"        if len(found) > {MAX_INCLUDED}:", "            raise too_many(len(found))"]
+        lines.append("        check(len(found))")
     lines += ["        written.append(resource)", "    return written"]
     render: Render = _compiled(selection, PRIMARY, lines)["render"]
     return render
@@ -80,7 +80,7 @@ def _compiled(selection: Selection, level: Level, lines: Sequence[str]) -> dict[
     names: dict[str, Any] = {"dumps": orjson.dumps, "loads": orjson.loads, "linked": _linked, "merged": merged}
     names |= {f"include_{name}": _includer(sub, level.below) for name, sub in selection.include}
     names["derive"] = deriver(resource, tuple(layout(selection).derived), within_json=True)
-    names["too_many"] = _too_many
+    names["check"] = _check
     # Only names from our own Schemas reach this source, never a client's text.
     exec(compile("\n".join(lines), f"<renderer of {resource.type_}>", "exec"), names)  # noqa: S102
     return names
@@ -182,13 +182,15 @@ def _linked(type_: str, rows: Sequence[Row]) -> bytes:
     return b"[" + b",".join([begin + row[0] + b'"}' for row in rows]) + b"]"
 
 
-def _too_many(amount: int) -> TooCostly:
-    return TooCostly(
-        "include brings more than {most} resources: make page[size] smaller or include less.",
-        most=MAX_INCLUDED,
-        parameter="include",
-        meta={"limit": MAX_INCLUDED, "value": amount},
-    )
+def _check(amount: int) -> None:
+    """Raise TooCostly when a document includes more than it may hold."""
+    if amount > MAX_INCLUDED:
+        raise TooCostly(
+            "include brings more than {most} resources: make page[size] smaller or include less.",
+            most=MAX_INCLUDED,
+            parameter="include",
+            meta={"limit": MAX_INCLUDED, "value": amount},
+        )
 
 
 def merged(known: bytes | None, again: bytes) -> bytes:
