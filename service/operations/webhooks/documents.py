@@ -17,7 +17,8 @@ from schemas.kinds import render_timestamp
 from schemas.rendering import Rendering
 from schemas.resource import Resource
 from service.errors import ApiError
-from service.jsonapi.document import Row, collect, document, identifier, listed
+from service.jsonapi.document import collect, document, identifier, listed
+from service.jsonapi.layout import Row
 from service.jsonapi.query import Selection, parse
 from service.operations.webhooks.delivering import Attempt, Receiver
 from service.principal import Store, Viewer
