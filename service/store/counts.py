@@ -35,6 +35,7 @@ WHOLES: Mapping[str, tuple[str, ...]] = {
     "orders": ("line_items",),
     "order_subscriptions": ("order_subscription_items",),
     "reorders": ("reorder_outcomes",),
+    "webhooks": ("event_callbacks",),
 }
 """The types whose rows the database deletes along with what they are part of."""
 
