@@ -9,7 +9,8 @@ A file of statements is a list of
 with one statement under each name and at least a line of prose. Comments above the first name are the file's own.
 A statement names its parameters (`:store`, `:source_order`): Postgres gets them as $1, $2 in the order in which they
 first appear. A colon that follows a word or a bracket (`tags[1:last]`) belongs to a slice. One statement may hold
-others, of any file, whose parameters become its own, unless it says what stands for them:
+others, of another file or from above in its own, whose parameters become its own, unless it says what stands for
+them:
 
     with snapshots as (
         select include('parties/addresses.copy')

@@ -78,11 +78,36 @@ class Declared:
         raise TypeError(f"{self.statement.path} takes ({', '.join(names)}), not ({', '.join(given)}).")
 
 
+class Part(Declared):
+    """A statement that runs only as a part of others, which count what it writes; it may return ids."""
+
+    __slots__ = ("returns",)
+
+    def __init__(self, path: str, *, returns: bool = False) -> None:
+        super().__init__(path)
+        self.returns = returns
+
+    @property
+    def columns(self) -> list[Column]:
+        """The ids, if it returns them; what else it returns is for the statement around it."""
+        return [(None, str)] if self.returns else []
+
+
 class Along(NamedTuple):
-    """A statement with the arguments that it runs with; the rows of one that returns any are ids."""
+    """A statement with the arguments that it runs with; the rows of one that returns any are ids.
+
+    `collection` is what there is more of by it, where that is counted: a row for each of `customers`, whose they are,
+    or without them for each row that it returns.
+    """
 
     part: Declared
     binds: Sequence[object]
+    collection: str = ""
+    customers: Sequence[str | None] | None = None
+
+    def more(self, collection: str, customers: Sequence[str | None] | None = None) -> Along:
+        """The same, counted."""
+        return self._replace(collection=collection, customers=customers)
 
 
 class _OfRows(Declared, Generic[Row]):

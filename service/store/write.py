@@ -22,6 +22,7 @@ from schemas.relationships import Through, ToMany, ToOne
 from schemas.resource import Resource
 from service.jsonapi.body import Draft
 from service.principal import Viewer
+from service.store import counts
 from service.store.compile import Statement
 from service.store.constraints import REFUSED, catalogue, explained
 from service.store.pool import Connection, fetchrow
@@ -127,21 +128,20 @@ async def insert(
 ) -> Returned:
     """Insert the resource of a draft, with an id among its columns, its join rows, and what goes along: one statement.
 
-    Returns the ids that its parts return. Raises ApiError subclasses for what the database refuses.
+    It counts them. Returns the ids that its parts return. Raises ApiError subclasses for what the database refuses.
     """
     resource = draft.resource
     known = await catalogue(connection)
     values = {"store_id": store_id, **resource.where, **columns, "created_at": at, "updated_at": at}
     binds = list(values.values())
-    places = ", ".join(f"${n}" for n in range(1, len(binds) + 1))
+    placed = {name: f"${n}" for n, name in enumerate(values, 1)}
     names = ", ".join(f'"{name}"' for name in values)
-    main = f"insert into {resource.table} ({names}) values ({places})"
-    id_place = list(values).index("id") + 1
-    parts = []
+    main = f"insert into {resource.table} ({names}) values ({', '.join(placed.values())})"
+    parts = list(counts.more(resource, lambda name: placed.get(name, "null")))
     for name, ids in joins.items():
         if ids:
             binds.append(sorted(ids))
-            parts.append(_join(_through(resource, name), f"${id_place}", f"${len(binds)}"))
+            parts.append(_join(_through(resource, name), placed["id"], f"${len(binds)}"))
     with explained(known, resource, draft):
         return await _run(connection, main, parts, binds, along)
 
@@ -155,7 +155,7 @@ async def insert_all(
     at: datetime,
     along: Sequence[Along] = (),
 ) -> Returned | None:
-    """Insert resources of one type, which have the same columns, and what goes along: one statement.
+    """Insert resources of one type, which have the same columns, and what goes along, and count: one statement.
 
     Returns the ids that parts return; None where the database refuses a row, and nothing was written: which one, and
     why, `insert` says.
@@ -169,14 +169,13 @@ async def insert_all(
         {**row, **fixed, **{name: Fragment(row[name]) for name in json if row.get(name) is not None}} for row in rows
     ]
     columns = ", ".join(f'"{name}"' for name in names)
-    main = (
-        f"insert into {resource.table} (store_id, {columns})"
-        f" select $1::bigint, {columns} from jsonb_populate_recordset(null::{resource.table}, $2::jsonb)"
-    )
+    given = f"jsonb_populate_recordset(null::{resource.table}, $2::jsonb) given"
+    main = f"insert into {resource.table} (store_id, {columns}) select $1::bigint, {columns} from {given}"
+    parts = list(counts.more_of(resource, given, "given", names))
     binds = [store_id, orjson.dumps(sent, default=str).decode()]
     try:
         async with connection.transaction():
-            return await _run(connection, main, (), binds, along)
+            return await _run(connection, main, parts, binds, along)
     except REFUSED:
         return None
 
@@ -193,7 +192,7 @@ async def update(
 ) -> Returned:
     """Set columns of the resource of a draft, which has an id, and make its to-many relationships hold these ids.
 
-    One statement, with what goes along. Returns and raises as `insert` does.
+    One statement, with what goes along, unless it becomes another owner's. Returns and raises as `insert` does.
     """
     resource = draft.resource
     known = await catalogue(connection)
@@ -210,15 +209,23 @@ async def update(
             f' and not ("{through.other}" = any({place}::text[]))'
         )
         parts.append(_join(through, "$2", place))
+    owner = counts.owner_column(resource)
+    if owner in columns:
+        await counts.move(connection, store_id, resource, str(draft.id), columns[owner])
     with explained(known, resource, draft):
         return await _run(connection, main, parts, binds, along)
 
 
 async def delete(connection: Connection, store_id: int, resource: type[Resource], id_: str) -> None:
-    """Delete a resource with what is part of it. Raises InvalidState when others refer to it."""
+    """Delete a resource with what is part of it, and count them. Raises InvalidState when others refer to it."""
     known = await catalogue(connection)
+    which = "where store_id = $1 and id = $2"
+    if resource.type_ in counts.WHOLES:
+        await connection.execute(f"select from {resource.table} {which} for update", store_id, id_)
+    changes = [f"part_{n} as ({part})" for n, part in enumerate(counts.less(resource, "gone", "$2"))]
+    gone = f"gone as (delete from {resource.table} {which} returning *)"
     with explained(known, resource):
-        await connection.execute(f"delete from {resource.table} where store_id = $1 and id = $2", store_id, id_)
+        await connection.execute(f"with {', '.join([gone, *changes])} select from gone", store_id, id_)
 
 
 def _through(resource: type[Resource], name: str) -> Through:
@@ -240,21 +247,32 @@ async def _run(
 ) -> Returned:
     """Run statements as one, and return the ids that their parts return."""
     returning = [one.part for one in along if one.part.columns]
-    text = _together(main, tuple(parts), len(binds), tuple(one.part for one in along))
-    record = await fetchrow(connection, text, *binds, *(value for one in along for value in one.binds))
+    known = tuple((one.part, one.collection, one.customers is not None) for one in along)
+    text = _together(main, tuple(parts), len(binds), known)
+    customers = [one.customers for one in along if one.customers is not None]
+    record = await fetchrow(connection, text, *binds, *(value for one in along for value in one.binds), *customers)
     return dict(zip(returning, record or (), strict=True))
 
 
 @lru_cache(maxsize=1024)
-def _together(main: str, parts: Sequence[str], bound: int, along: Sequence[Declared]) -> str:
-    """Statements as one: foreign keys are checked at its end, so that what refers to a row may come with it."""
+def _together(main: str, parts: Sequence[str], bound: int, along: Sequence[tuple[Declared, str, bool]]) -> str:
+    """Statements as one: foreign keys are checked at its end, so that what refers to a row may come with it.
+
+    A part that has a collection is counted: by the customers whose the rows are, else by the ids that it returns.
+    """
     named = [f"part_{n} as ({part})" for n, part in enumerate(parts)]
-    answers = []
-    for n, part in enumerate(along):
+    answers, told = [], []
+    for n, (part, collection, owned) in enumerate(along):
         named.append(f"along_{n} as ({_shifted(part.statement.text, bound)})")
         bound += len(part.statement.parameters)
         if part.columns:
             answers.append(f"array(select along_{n}.* from along_{n})")
+        if collection:
+            told.append((n, collection, owned))
+    for n, collection, owned in told:
+        bound += owned
+        change = counts.more_owned(collection, f"${bound}") if owned else counts.more_in(collection, f"along_{n}")
+        named.append(f"told_{n} as ({change})")
     if not answers:
         return f"with {', '.join(named)} {main}" if named else main
     return f"with {', '.join([*named, f'main as ({main})'])} select {', '.join(answers)}"

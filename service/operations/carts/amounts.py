@@ -25,14 +25,14 @@ from service.rules.discounts import CouponStatus, Promotion
 from service.rules.outcomes import CatalogueItem
 from service.rules.totals import Totals
 from service.store.pool import Connection
-from service.store.statements import Along, Command
+from service.store.statements import Along, Command, Part
 
 MAX_ITEMS = 1_000
 """How many lines a cart holds."""
 _FILLED = ("cart", "source_order")
 """The fields by which a client fills a cart: it names the cart, or only what goes into it."""
 _SAVE = Command("carts/carts.save")
-_WRITE_ITEMS = Command("carts/carts.write_items")
+_WRITE_ITEMS = Part("carts/carts.write_items")
 _SET_AMOUNTS = Command("carts/carts.set_amounts")
 _SET = (
     "cart",
@@ -132,9 +132,9 @@ def changes(
 def parts(
     store: Store, cart: Cart, saved: Cart, *, at: datetime, but: str | None = None, converted: bool = False
 ) -> list[Along]:
-    """What makes a cart another one that holds the same items or more, along with what changes it.
+    """What makes a cart another one, along with what changes it. It holds the same items, and maybe one more.
 
-    `but` is the item that the caller writes; `converted` says that the cart becomes an order.
+    `but` is the item that the caller writes, new or not; `converted` says that the cart becomes an order.
     """
     items = _changed(cart, saved, but=but)
     written = [_WRITE_ITEMS.along(store=store.id, cart=cart.id, items=items, currency=saved.currency_code, at=at)]

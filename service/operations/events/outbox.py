@@ -14,9 +14,10 @@ import orjson
 from service import clock, correlation
 from service.principal import Principal, Store
 from service.store.pool import Connection
-from service.store.statements import Values
+from service.store.statements import Along, Part, Values
 
-RECORD = Values("events/events.record", str)
+_RECORD = Values("events/events.record", str)
+WRITE = Part("events/events.write", returns=True)
 
 WORKER = "workers"
 """The actor of what the service does on its own."""
@@ -77,14 +78,14 @@ async def complete(
     at = clock.now(store)
     pending = [event for event in events if event.id not in written]
     while pending:
-        ids = set(await RECORD(connection, store=store.id, at=at, **along(pending, actor=actor)))
+        ids = set(await _RECORD(connection, store=store.id, at=at, **along(pending, actor=actor)))
         pending = [event for event in pending if event.id not in ids]
 
 
 def along(events: Sequence[Event], *, actor: str) -> dict[str, object]:
-    """The arguments by which a statement writes events along with their cause: it includes `events/events.record`.
+    """The arguments by which a statement writes events along with their cause, and counts them.
 
-    Hand what it has written to `complete`. The first event of a resource that the statement makes is written for sure:
+    It includes `events/events.write`. Hand what it has written to `complete`. The first event of a resource that the statement makes is written for sure:
     nobody else has one to take its number.
     """
     actor_type, _, actor_id = actor.partition(":")
@@ -97,3 +98,8 @@ def along(events: Sequence[Event], *, actor: str) -> dict[str, object]:
         "actor_id": actor_id or None,
         "request_id": correlation.request_id.get(),
     }
+
+
+def recording(store: Store, events: Sequence[Event], *, actor: str) -> Along:
+    """What writes events along with a resource; hand `complete` what `WRITE` has returned."""
+    return WRITE.along(store=store.id, at=clock.now(store), **along(events, actor=actor)).more("events")

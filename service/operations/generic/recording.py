@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service import clock
 from service.operations.events import outbox
 from service.operations.generic.change import Change
 from service.store import write as rows
@@ -14,7 +13,7 @@ async def write(change: Change, happened: str) -> None:
     """Write a change with its events, and what goes along: one statement, unless others write events meanwhile."""
     connection, store, actor = change.connection, change.store, outbox.actor(change.principal)
     recorded = _events(change, happened)
-    events = outbox.RECORD.along(store=store.id, at=clock.now(store), **outbox.along(recorded, actor=actor))
+    events = outbox.recording(store, recorded, actor=actor)
     written = rows.insert if change.new else rows.update
     change.returned = await written(
         connection,
@@ -25,7 +24,7 @@ async def write(change: Change, happened: str) -> None:
         at=change.at,
         along=(*change.along, events),
     )
-    await outbox.complete(connection, store, recorded, change.returned[outbox.RECORD], actor=actor)
+    await outbox.complete(connection, store, recorded, change.returned[outbox.WRITE], actor=actor)
 
 
 async def write_all(changes: Sequence[Change]) -> bool:
@@ -33,12 +32,12 @@ async def write_all(changes: Sequence[Change]) -> bool:
     first = changes[0]
     connection, store, actor = first.connection, first.store, outbox.actor(first.principal)
     recorded = [event for change in changes for event in _events(change, "create")]
-    events = outbox.RECORD.along(store=store.id, at=clock.now(store), **outbox.along(recorded, actor=actor))
+    events = outbox.recording(store, recorded, actor=actor)
     columns = [change.columns for change in changes]
     returned = await rows.insert_all(connection, store.id, first.resource, columns, at=first.at, along=[events])
     if returned is None:
         return False
-    await outbox.complete(connection, store, recorded, returned[outbox.RECORD], actor=actor)
+    await outbox.complete(connection, store, recorded, returned[outbox.WRITE], actor=actor)
     return True
 
 

@@ -34,7 +34,7 @@ from service.rules import proofs
 from service.rules.outcomes import CatalogueItem, SourceLine
 from service.rules.proofs import Rule
 from service.store.pool import Connection
-from service.store.statements import Command, One, Value
+from service.store.statements import One, Part, Value
 
 _TAKEN = "taken"
 """Under which name a change keeps what was taken over."""
@@ -94,7 +94,7 @@ class Factor(NamedTuple):
 _TAKE_OVER = One("orders/checkout.take_over", _Found)
 _FACTOR = One("orders/checkout.factor", Factor)
 _LINK = Value("orders/checkout.link", str)
-_MAKE_LINES = Command("orders/checkout.make_lines")
+_MAKE_LINES = Part("orders/checkout.make_lines")
 _USE_LINK = Value("orders/checkout.use_link", str)
 
 
@@ -246,9 +246,10 @@ def convert(change: Change) -> None:
     lines = [_line(position, item, taken) for position, item in enumerate(cart.items, 1)]
     _add_up(change, cart, lines)
     rows = [_row(line, item) for line, item in zip(lines, cart.items, strict=True)]
+    made = _MAKE_LINES.along(store=store, order=change.id, lines=orjson.dumps(rows).decode(), at=change.at)
     change.along += [
         *copies.along(change.store, change.at),
-        _MAKE_LINES.along(store=store, order=change.id, lines=orjson.dumps(rows).decode(), at=change.at),
+        made.more("line_items", [columns["customer_id"]] * len(rows)),
         *amounts.parts(change.store, taken.stored, cart, at=change.at, converted=True),
     ]
     if columns["repeat_link_id"] is not None:

@@ -12,7 +12,7 @@ from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.principal import Store
 from service.store.pool import Connection
-from service.store.statements import Along, Command
+from service.store.statements import Along, Command, Part
 
 
 class Snapshot(NamedTuple):
@@ -24,6 +24,7 @@ class Snapshot(NamedTuple):
 
 
 _COPY = Command("parties/addresses.copy")
+_WRITE_COPIES = Part("parties/addresses.write_copies")
 
 
 async def snapshots(
@@ -52,13 +53,17 @@ class Copies(NamedTuple):
 
     @property
     def binds(self) -> dict[str, object]:
-        """The arguments by which a statement makes them along: it includes `parties/addresses.copy`."""
+        """The arguments by which a statement makes them along: it includes `parties/addresses.write_copies`."""
         given = binds(self.made, for_guests=True)
         return {"copies": given.pop("ids"), **given}
 
     def along(self, store: Store, at: datetime) -> list[Along]:
         """What makes them along with what they are for."""
-        return [_COPY.along(store=store.id, at=at, **binds(self.made, for_guests=True))] if self.made else []
+        if not self.made:
+            return []
+        customers = [copy.customer_id for copy in self.made]
+        copied = _WRITE_COPIES.along(store=store.id, at=at, **binds(self.made, for_guests=True))
+        return [copied.more("addresses", customers)]
 
 
 def copies(address_ids: Sequence[str | None], *, customer_id: str | None) -> Copies:

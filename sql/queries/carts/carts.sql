@@ -95,22 +95,36 @@ where carts.store_id = :store and carts.id = :cart;
 
 -- name: create
 -- Makes an empty cart, unless the customer, or the link's browser, has an open one already.
-insert into carts (
-    store_id, id, session, customer_id, currency_code, tax_included, repeat_link_id, browser,
-    billing_address_id, shipping_address_id, shipping_method_id, payment_method_id, created_at, updated_at
+with made as (
+    insert into carts (
+        store_id, id, session, customer_id, currency_code, tax_included, repeat_link_id, browser,
+        billing_address_id, shipping_address_id, shipping_method_id, payment_method_id, created_at, updated_at
+    )
+    values (
+        :store, :id, :session, :customer, :currency, (
+            select stores.prices_include_tax
+            from stores
+            where stores.store_id = :store
+        ), :repeat_link, :browser, :billing_address, :shipping_address, :shipping_method, :payment_method, :at, :at
+    )
+    on conflict do nothing
+    returning carts.id, carts.customer_id
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta, customers)
+    select
+        :store as store_id,
+        'carts' as collection,
+        1 as delta,
+        array[made.customer_id] as customers
+    from made
 )
-values (
-    :store, :id, :session, :customer, :currency, (
-        select stores.prices_include_tax
-        from stores
-        where stores.store_id = :store
-    ), :repeat_link, :browser, :billing_address, :shipping_address, :shipping_method, :payment_method, :at, :at
-)
-on conflict do nothing
-returning carts.id;
+
+select made.id from made;
 
 -- name: write_items
--- Writes new and changed items :items (a JSON array) of a cart.
+-- Writes new and changed items :items (a JSON array) of a cart; each is one more, or none. Who includes it counts them.
 insert into cart_items (
     store_id, id, cart_id, sku_id, source_line_item_id, sku_code, name, image_url, options, options_digest,
     quantity, currency_code, unit_amount_cents, compare_at_amount_cents, discount_cents, total_amount_cents,
@@ -153,12 +167,14 @@ total_amount_cents = excluded.total_amount_cents,
 tax_rate = excluded.tax_rate,
 tax_amount_cents = excluded.tax_amount_cents,
 updated_at = excluded.updated_at,
-version = cart_items.version + 1;
+version = cart_items.version + 1
+returning case when cart_items.version = 1 then 1 else 0 end as delta;
 
 -- name: remove_items
--- Removes items :removed of a cart.
+-- Removes items :removed of a cart; each is one less. Who includes it counts them.
 delete from cart_items
-where cart_items.store_id = :store and cart_items.cart_id = :cart and cart_items.id = any(:removed::text[]);
+where cart_items.store_id = :store and cart_items.cart_id = :cart and cart_items.id = any(:removed::text[])
+returning -1 as delta;
 
 -- name: set_amounts
 -- Sets the amounts of a cart, its currency and what becomes of its coupon; it gets :metadata beside its own, which wins.
@@ -178,19 +194,41 @@ set
     metadata = :metadata::jsonb || carts.metadata,
     updated_at = :at,
     version = carts.version + 1
-where carts.store_id = :store and carts.id = :cart;
+where carts.store_id = :store and carts.id = :cart
+returning carts.customer_id;
 
 -- name: save
--- Writes what has changed of a cart: its items and its amounts.
+-- Writes what has changed of a cart: its items, which it counts, and its amounts.
 with written as (
     select include('carts/carts.write_items')
 ),
 
 removed as (
     select include('carts/carts.remove_items')
+),
+
+priced as (
+    select include('carts/carts.set_amounts', converted_at => null::timestamptz)
+),
+
+lines as (
+    select sum(line.delta) as delta
+    from (
+        select written.delta from written
+        union all
+        select removed.delta from removed
+    ) as line
 )
 
-select include('carts/carts.set_amounts', converted_at => null::timestamptz);
+insert into collection_changes (store_id, collection, delta, customers)
+select
+    :store as store_id,
+    'cart_items' as collection,
+    lines.delta,
+    array_fill(priced.customer_id, array[abs(lines.delta)::int]) as customers
+from lines
+cross join priced
+where lines.delta <> 0;
 
 -- name: abandon
 -- Sets an active cart aside.

@@ -97,7 +97,7 @@ where line_items.store_id = :store and line_items.order_id = :order and line_ite
 -- stock is taken last. Gives what the caller looks at before it commits: whether the coupon had a use left, of which
 -- skus there was too little, which events were written; and the payment.
 with copied as (
-    select include('parties/addresses.copy', ids => :copies)
+    select include('parties/addresses.write_copies', ids => :copies)
 ),
 
 counted as (
@@ -109,7 +109,7 @@ saved as (
 ),
 
 recorded as (
-    select include('events/events.record')
+    select include('events/events.write')
 ),
 
 stopped as (
@@ -126,6 +126,25 @@ taken as (
 
 noted as (
     select include('ordering/placing.note_stock', skus => array(select taken.sku_id from taken))
+),
+
+told as (
+    insert into collection_changes (store_id, collection, delta, customers)
+    select
+        :store as store_id,
+        'events' as collection,
+        count(*) as delta,
+        '{}' as customers
+    from recorded
+    having count(*) > 0
+    union all
+    select
+        :store as store_id,
+        'addresses' as collection,
+        count(*) as delta,
+        array_agg(copied.customer_id) as customers
+    from copied
+    having count(*) > 0
 ),
 
 done as (
@@ -170,12 +189,22 @@ saved as (
 recorded as (
     select
         include(
-            'events/events.record',
+            'events/events.write',
             ids => (select :ids::text[] from ended),
             names => (select :names::text[] from ended),
             resource_ids => (select :resource_ids::text[] from ended),
             payloads => (select :payloads::jsonb[] from ended)
         )
+),
+
+told as (
+    insert into collection_changes (store_id, collection, delta)
+    select
+        :store as store_id,
+        'events' as collection,
+        count(*) as delta
+    from recorded
+    having count(*) > 0
 )
 
 select

@@ -93,6 +93,7 @@ where carts.store_id = :store and carts.id = :cart;
 
 -- name: make_lines
 -- Gives an order lines :lines (a JSON array), each of an item of its cart: at the catalogue's prices until it is placed.
+-- Who includes it counts them.
 insert into line_items (
     store_id, id, order_id, sku_id, sku_code, name, image_url, position, options, quantity, currency_code,
     unit_amount_cents, compare_at_amount_cents, price_mode, discount_cents, total_amount_cents, tax_rate,

@@ -125,7 +125,16 @@ priced as (
 ),
 
 recorded as (
-    select include('events/events.record')
+    select include('events/events.write')
+),
+
+lines as (
+    select sum(line.delta) as delta
+    from (
+        select written.delta from written
+        union all
+        select removed.delta from removed
+    ) as line
 ),
 
 made as (
@@ -193,6 +202,41 @@ outcomes as (
             resulting_quantity bigint, currency_code text, previous_unit_amount_cents bigint,
             current_unit_amount_cents bigint
         )
+    returning reorder_outcomes.id
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta, customers)
+    select
+        :store as store_id,
+        'events' as collection,
+        count(*) as delta,
+        '{}' as customers
+    from recorded
+    union all
+    select
+        :store as store_id,
+        'reorders' as collection,
+        1 as delta,
+        array[:customer] as customers
+    from made
+    union all
+    select
+        :store as store_id,
+        'reorder_outcomes' as collection,
+        count(*) as delta,
+        array_agg(:customer) as customers
+    from outcomes
+    having count(*) > 0
+    union all
+    select
+        :store as store_id,
+        'cart_items' as collection,
+        lines.delta,
+        array_fill(priced.customer_id, array[abs(lines.delta)::int]) as customers
+    from lines
+    cross join priced
+    where lines.delta <> 0
 )
 
 select
