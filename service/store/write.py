@@ -125,10 +125,12 @@ async def insert(
     *,
     at: datetime,
     along: Sequence[Along] = (),
+    owners: Sequence[str | None] | None = None,
 ) -> Returned:
     """Insert the resource of a draft, with an id among its columns, its join rows, and what goes along: one statement.
 
-    It counts them. Returns the ids that its parts return. Raises ApiError subclasses for what the database refuses.
+    It counts the resource: by its owner, where the caller knows that under a lock (`owners`). Returns the ids that its
+    parts return. Raises ApiError subclasses for what the database refuses.
     """
     resource = draft.resource
     known = await catalogue(connection)
@@ -137,7 +139,12 @@ async def insert(
     placed = {name: f"${n}" for n, name in enumerate(values, 1)}
     names = ", ".join(f'"{name}"' for name in values)
     main = f"insert into {resource.table} ({names}) values ({', '.join(placed.values())})"
-    parts = list(counts.more(resource, lambda name: placed.get(name, "null")))
+    parts: list[str] = []
+    if owners is None:
+        parts += counts.more(resource, lambda name: placed.get(name, "null"))
+    else:
+        binds.append(owners)
+        parts.append(counts.more_owned(resource.type_, f"${len(binds)}"))
     for name, ids in joins.items():
         if ids:
             binds.append(sorted(ids))

@@ -76,6 +76,8 @@ class CartItems(Writer):
         change.columns |= amounts.priced_columns(next(one for one in saved.items if one.id == item.id))
         change.along += amounts.parts(change.store, stored, saved, at=change.at, but=item.id)
         change.kept[_PRICED] = True
+        # The cart is changed by the same statement, which then doesn't find it to ask whose it is.
+        change.owners = [cart.customer_id]
 
     async def after_write(self, change: Change) -> None:
         """Price the cart, unless that was written along."""

@@ -85,8 +85,8 @@ async def complete(
 def along(events: Sequence[Event], *, actor: str) -> dict[str, object]:
     """The arguments by which a statement writes events along with their cause, and counts them.
 
-    It includes `events/events.write`. Hand what it has written to `complete`. The first event of a resource that the statement makes is written for sure:
-    nobody else has one to take its number.
+    It includes `events/events.write`. Hand what it has written to `complete`. The first event of a resource that the
+    statement makes is written for sure: nobody else has one to take its number.
     """
     actor_type, _, actor_id = actor.partition(":")
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -45,7 +46,8 @@ class Change:
     `before` are the columns of the resource as it is, empty for a new one; `whole` those of what it is part of.
     `done` are the verbs that were done, `happened` the events that are recorded beside that of the write itself, by
     the last parts of their names (`activate`), `others` those of other resources; `kept` is what earlier moments leave
-    for later ones. `along` is what goes into the statement that writes the resource, `returned` the ids that it gave.
+    for later ones. `along` is what goes into the statement that writes the resource, `returned` the ids that it gave;
+    `owners` is whose a new resource is, where that is known under a lock.
     """
 
     connection: Connection
@@ -61,6 +63,7 @@ class Change:
     happened: list[str] = field(default_factory=list)
     others: list[Event] = field(default_factory=list)
     along: list[Along] = field(default_factory=list)
+    owners: Sequence[str | None] | None = None
     returned: Returned = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
 

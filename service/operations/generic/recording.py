@@ -14,16 +14,12 @@ async def write(change: Change, happened: str) -> None:
     connection, store, actor = change.connection, change.store, outbox.actor(change.principal)
     recorded = _events(change, happened)
     events = outbox.recording(store, recorded, actor=actor)
-    written = rows.insert if change.new else rows.update
-    change.returned = await written(
-        connection,
-        store.id,
-        change.draft,
-        change.columns,
-        change.joins,
-        at=change.at,
-        along=(*change.along, events),
-    )
+    along = (*change.along, events)
+    given = (connection, store.id, change.draft, change.columns, change.joins)
+    if change.new:
+        change.returned = await rows.insert(*given, at=change.at, along=along, owners=change.owners)
+    else:
+        change.returned = await rows.update(*given, at=change.at, along=along)
     await outbox.complete(connection, store, recorded, change.returned[outbox.WRITE], actor=actor)
 
 
