@@ -81,8 +81,14 @@ def along(events: Sequence[Event], *, actor: str) -> dict[str, object]:
     return {
         "events": orjson.dumps(
             [
-                {"id": event.id, "name": event.name, "resource_id": event.resource_id, "payload": dict(event.payload)}
-                for event in events
+                {
+                    "position": position,
+                    "id": event.id,
+                    "name": event.name,
+                    "resource_id": event.resource_id,
+                    "payload": dict(event.payload),
+                }
+                for position, event in enumerate(events)
             ]
         ).decode(),
         "actor_type": actor_type,

@@ -1,5 +1,5 @@
 -- name: record
--- Writes :events (a JSON array), in their order, each with the next number of its resource; returns their ids. An event
+-- Writes :events (a JSON array), by their positions, each with the next number of its resource; returns their ids. An event
 -- whose number another transaction took meanwhile is left out, for the caller to try again.
 with happened as (
     select
@@ -9,9 +9,10 @@ with happened as (
         event.payload,
         split_part(event.name, '.', 1) as resource_type,
         row_number() over (partition by split_part(event.name, '.', 1), event.resource_id order by event.position) as turn
-    from rows from (
-        jsonb_to_recordset((select :events::jsonb)) as (id text, name text, resource_id text, payload jsonb)
-    ) with ordinality as event (id, name, resource_id, payload, position)
+    from
+        jsonb_to_recordset((select :events::jsonb)) as event (
+            position bigint, id text, name text, resource_id text, payload jsonb
+        )
 )
 
 insert into events (
