@@ -44,11 +44,11 @@ CALLS = {
 }
 """Calls for each request, those of the event loop and the log line included, as counted on Python 3.11."""
 WRITES = {
-    "reorder": Cost(3, 2_470),
-    "add to cart": Cost(3, 2_210),
-    "order a cart": Cost(3, 2_640),
-    "place an order": Cost(6, 2_970),
-    "batch of 100 customers": Cost(4, 47_000),
+    "reorder": Cost(3, 2_360),
+    "add to cart": Cost(3, 2_130),
+    "order a cart": Cost(3, 2_560),
+    "place an order": Cost(6, 2_780),
+    "batch of 100 customers": Cost(4, 46_800),
 }
 """For each write the statements between BEGIN and COMMIT, the one that reads the answer back included, and the calls.
 

@@ -187,14 +187,7 @@ saved as (
 ),
 
 recorded as (
-    select
-        include(
-            'events/events.write',
-            ids => (select :ids::text[] from ended),
-            names => (select :names::text[] from ended),
-            resource_ids => (select :resource_ids::text[] from ended),
-            payloads => (select :payloads::jsonb[] from ended)
-        )
+    select include('events/events.write', events => (select :events::jsonb from ended))
 ),
 
 told as (
