@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 from orjson import Fragment
 
+import sql
 from schemas.graph import graph
 from schemas.kinds import Json
 from schemas.relationships import Through, ToMany, ToOne
@@ -32,6 +33,9 @@ Columns = Mapping[str, Any]
 """Column -> value, as asyncpg takes it."""
 Joins = Mapping[str, Sequence[str]]
 """To-many relationship -> the ids that it is to hold."""
+_STORE = "store"
+"""The parameter that every part has in common, and the first one of each statement."""
+
 Returned = Mapping[Declared, Sequence[str]]
 """Part of a statement -> the ids that it returned."""
 
@@ -257,7 +261,13 @@ async def _run(
     known = tuple((one.part, one.collection, one.customers is not None) for one in along)
     text = _together(main, tuple(parts), len(binds), known)
     customers = [one.customers for one in along if one.customers is not None]
-    record = await fetchrow(connection, text, *binds, *(value for one in along for value in one.binds), *customers)
+    others = [
+        value
+        for one in along
+        for name, value in zip(one.part.statement.parameters, one.binds, strict=True)
+        if name != _STORE
+    ]
+    record = await fetchrow(connection, text, *binds, *others, *customers)
     return dict(zip(returning, record or (), strict=True))
 
 
@@ -270,8 +280,10 @@ def _together(main: str, parts: Sequence[str], bound: int, along: Sequence[tuple
     named = [f"part_{n} as ({part})" for n, part in enumerate(parts)]
     answers, told = [], []
     for n, (part, collection, owned) in enumerate(along):
-        named.append(f"along_{n} as ({_shifted(part.statement.text, bound)})")
-        bound += len(part.statement.parameters)
+        others = [name for name in part.statement.parameters if name != _STORE]
+        places = {name: f"${bound + place}" for place, name in enumerate(others, 1)} | {_STORE: "$1"}
+        named.append(f"along_{n} as ({_placed(part.statement, places)})")
+        bound += len(others)
         if part.columns:
             answers.append(f"array(select along_{n}.* from along_{n})")
         if collection:
@@ -285,6 +297,7 @@ def _together(main: str, parts: Sequence[str], bound: int, along: Sequence[tuple
     return f"with {', '.join([*named, f'main as ({main})'])} select {', '.join(answers)}"
 
 
-def _shifted(text: str, by: int) -> str:
-    """A text with parameters that follow `by` others."""
-    return re.sub(r"\$(\d+)", lambda match: f"${int(match[1]) + by}", text)
+def _placed(statement: sql.Statement, places: Mapping[str, str]) -> str:
+    """The text of a statement with other placeholders for its parameters."""
+    names = statement.parameters
+    return re.sub(r"\$(\d+)", lambda match: places[names[int(match[1]) - 1]], statement.text)
