@@ -57,7 +57,7 @@ def renderer(selection: Selection) -> Render:
     """
     lines = ["def render(rows, rendering, found, disclosed=None):", "    written = []", *_loop(selection, PRIMARY)]
     if selection.include:
-        lines += [f"        if len(found) > {MAX_INCLUDED}:", "            raise too_many(len(found))"]
+        lines.append("        check(len(found))")
     lines += ["        written.append(resource)", "    return written"]
     render: Render = _compiled(selection, PRIMARY, lines)["render"]
     return render
@@ -203,13 +203,15 @@ def _linked(type_: str, rows: Sequence[Row]) -> bytes:
     return b"[" + b",".join([identified(type_, row) for row in rows]) + b"]"
 
 
-def _too_many(amount: int) -> TooCostly:
-    return TooCostly(
-        "include brings more than {most} resources: make page[size] smaller or include less.",
-        most=MAX_INCLUDED,
-        parameter="include",
-        meta={"limit": MAX_INCLUDED, "value": amount},
-    )
+def _check(amount: int) -> None:
+    """Raise TooCostly when a document includes more than it may hold."""
+    if amount > MAX_INCLUDED:
+        raise TooCostly(
+            "include brings more than {most} resources: make page[size] smaller or include less.",
+            most=MAX_INCLUDED,
+            parameter="include",
+            meta={"limit": MAX_INCLUDED, "value": amount},
+        )
 
 
 def merged(known: bytes | None, again: bytes) -> bytes:
