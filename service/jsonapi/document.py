@@ -77,13 +77,8 @@ def _includer(selection: Selection, level: Level) -> Include:
 def _compiled(selection: Selection, level: Level, lines: Sequence[str]) -> dict[str, Any]:
     """What lines of source define that write rows of a selection."""
     resource = selection.resource
-    names: dict[str, Any] = {
-        "dumps": orjson.dumps,
-        "loads": orjson.loads,
-        "linked": _linked,
-        "merged": merged,
-        "parted": parted,
-    }
+    names: dict[str, Any] = {"dumps": orjson.dumps, "loads": orjson.loads, "parted": parted}
+    names |= {"linked": _linked, "merged": merged, "check": _check}
     names |= {f"include_{name}": _includer(sub, level.below) for name, sub in selection.include}
     names["derive"] = deriver(resource, tuple(layout(selection).derived), within_json=True)
     # Only names from our own Schemas reach this source, never a client's text.

@@ -33,7 +33,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProx
 
 CONNECT_SECONDS = 10.0
 OLDEST_POSTGRES = 15
-MOST_AT_HAND = 4
+MOST_AT_HAND = 8
 """How many connections lie at hand; those beyond go back to the pool, which closes them when nobody needs them."""
 
 HELD = Gauge(
