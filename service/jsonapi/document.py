@@ -108,7 +108,7 @@ def _loop(selection: Selection, level: Level, begin: Sequence[str] = ()) -> list
             f"        {slots[name]} = parted({slots[name]}, {cut})",
             f"        include_{name}({slots[name]}, rendering, found)",
         ]
-    located = [name for name in fields.written if resource.attributes[name].located]
+    located = [name for name in fields.written if resource.attributes[name].is_path]
     lines += [*_located(located), *_attributes(fields), "        url = base + v0"]
     text = _Text(f'{{"type":"{resource.type_}","id":"').value("v0").constant('","links":{"self":"').value("url")
     text.constant('"}')

@@ -58,7 +58,7 @@ class Within:
 async def one(connection: Connection, viewer: Viewer, selection: Selection, id_: str) -> Row | None:
     """The row of one resource, or None when the viewer can see no resource of this id."""
     text, binds = _one(selection, _kind_of(viewer))
-    with in_time(Query(selection)):
+    with in_time(selection):
         found = rows_of(await fetchval(connection, text, *Values(viewer, id_).of(binds)), selection)
     return found[0] if found else None
 
@@ -79,7 +79,7 @@ async def several(connection: Connection, viewer: Viewer, selection: Selection, 
     where = statement.scope(selection.resource, alias, f"{alias}.id = any({statement.bind(ids)}::text[])")
     row, beside = statement.rows(selection, alias)
     text = whole(f"select {row} as row from {selection.resource.table} {alias}{beside} where {where}")
-    with in_time(Query(selection)):
+    with in_time(selection):
         rows = rows_of(await fetchval(connection, text, *statement.binds), selection)
     return {row[0].decode(): row for row in rows}
 
@@ -278,10 +278,10 @@ class in_time:  # noqa: N801 -- used as a verb
     Raises TooCostly, or Unavailable where the query asked for nothing that could be narrowed.
     """
 
-    __slots__ = ("_query",)
+    __slots__ = ("_asked",)
 
-    def __init__(self, query: Query) -> None:
-        self._query = query
+    def __init__(self, asked: Query | Selection) -> None:
+        self._asked = asked
 
     def __enter__(self) -> None:
         """Begin."""
@@ -290,7 +290,7 @@ class in_time:  # noqa: N801 -- used as a verb
         """End, with what to narrow."""
         if not isinstance(error, asyncpg.QueryCanceledError | TimeoutError):
             return
-        query = self._query
+        query = self._asked if isinstance(self._asked, Query) else Query(self._asked)
         asked = [
             *([Phrase("filter by attributes that match fewer resources")] if query.filters.terms else []),
             *([Phrase("sort by fewer criteria")] if query.sort else []),

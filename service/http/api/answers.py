@@ -209,7 +209,7 @@ def _page(
         return Document(document(listed(data), {**around, **also}, included=along, meta=meta))
     if query.page.is_range and rows.more:
         meta.setdefault("page", {})["rangeTruncated"] = True
-    around = links.windows(asked.url, asked.pairs, query.page, rows.cursors, more=rows.more)
+    around = links.windows(asked.self, asked.pairs, query.page, rows.cursors, more=rows.more)
     return Document(document(listed(data), {**around, **also}, included=along, meta=meta or None, profiles=[PROFILE]))
 
 
