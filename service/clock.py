@@ -47,35 +47,22 @@ class _Ulids:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._last = (0, 0)
-        self._moment = (0, "")
-        self._drawn, self._used = b"", 0
-        os.register_at_fork(after_in_child=self._draw)
+        self._last = 0
+        self._begun = (-1, "")
 
     def next(self) -> str:
         with self._lock:
-            millis, entropy = time.time_ns() // 1_000_000, int.from_bytes(self._random(), "big")
-            if millis <= self._last[0]:
-                millis, entropy = self._last[0], self._last[1] + 1
-                if entropy >> 80:
-                    millis, entropy = millis + 1, 0
-            self._last = (millis, entropy)
-        if millis != self._moment[0]:
-            self._moment = (millis, "".join([_PAIRS[millis >> shift & 1023] for shift in range(40, -1, -10)]))
-        # Half of it at a time: shifting numbers of more than 60 bits takes several times as long.
-        high, low = entropy >> 40, entropy & 0xFF_FFFF_FFFF
-        pairs = [_PAIRS[half >> shift & 1023] for half in (high, low) for shift in (30, 20, 10, 0)]
-        return self._moment[1] + "".join(pairs)
-
-    def _random(self) -> bytes:
-        """Ten bytes that nobody can guess, of many that are drawn from the system at once."""
-        if self._used + 10 > len(self._drawn):
-            self._draw()
-        self._used += 10
-        return self._drawn[self._used - 10 : self._used]
-
-    def _draw(self) -> None:
-        self._drawn, self._used = os.urandom(4_000), 0
+            millis = time.time_ns() // 1_000_000
+            if millis > self._last >> 80:
+                self._last = millis << 80 | int.from_bytes(os.urandom(10), "big")
+            else:
+                self._last += 1  # into the next millisecond, should the random bits run over
+            value = self._last
+            high, begun = self._begun
+            if high != value >> 20:
+                begun = "".join([_PAIRS[value >> shift & 1023] for shift in range(120, 19, -10)])
+                self._begun = (value >> 20, begun)
+        return begun + _PAIRS[value >> 10 & 1023] + _PAIRS[value & 1023]
 
 
 _ulids = _Ulids()
