@@ -121,20 +121,29 @@ async def _build(postgres: Postgres, hooks: Receiver) -> tuple[Store, dict[str, 
 
 
 async def _write(plan: Plan, postgres: Postgres, store: Store) -> None:
-    """Write events in transactions side by side, some slow, some rolled back; a lost one is let be."""
+    """Write events in transactions side by side, some slow, some rolled back; what the server lost is tried again."""
     chance = random.Random(plan.seed)
 
     async def some(number: int) -> None:
         for turn in range(number):
-            with suppress(*LOST):
-                connection = await asyncpg.connect(postgres.url)
-                try:
-                    await _transaction(connection, store, chance, f"sku-{turn % 20}")
-                finally:
-                    await connection.close(timeout=1)
-            await asyncio.sleep(chance.uniform(0, 0.02))
+            while not await _attempt(postgres, store, chance, f"sku-{turn % 20}"):  # noqa: ASYNC110 -- for the server
+                await asyncio.sleep(0.2)
+            await asyncio.sleep(chance.uniform(0, 0.05))
 
     await asyncio.gather(*(some(plan.transactions // 4) for _ in range(4)))
+
+
+async def _attempt(postgres: Postgres, store: Store, chance: random.Random, sku: str) -> bool:
+    """Begin and end a transaction; False when the server was gone."""
+    try:
+        connection = await asyncpg.connect(postgres.url)
+        try:
+            await _transaction(connection, store, chance, sku)
+        finally:
+            await connection.close(timeout=1)
+    except LOST:
+        return False
+    return True
 
 
 async def _transaction(connection: Connection, store: Store, chance: random.Random, sku: str) -> None:
