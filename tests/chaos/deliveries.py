@@ -140,7 +140,7 @@ async def _attempt(postgres: Postgres, store: Store, chance: random.Random, sku:
         try:
             await _transaction(connection, store, chance, sku)
         finally:
-            await connection.close(timeout=1)
+            connection.terminate()
     except LOST:
         return False
     return True
@@ -173,7 +173,7 @@ async def _drain(postgres: Postgres, webhooks: dict[str, str]) -> None:
                 )
                 await connection.execute("update webhooks set next_delivery_at = $1", clock.now())
             finally:
-                await connection.close(timeout=1)
+                connection.terminate()
         await asyncio.sleep(0.5)
 
 
