@@ -141,8 +141,8 @@ async def _attempt(postgres: Postgres, store: Store, chance: random.Random, sku:
             await _transaction(connection, store, chance, sku)
         finally:
             connection.terminate()
-    except LOST:
-        return False
+    except (*LOST, asyncpg.InternalClientError):
+        return False  # also when it went in the middle of an answer
     return True
 
 
