@@ -38,9 +38,9 @@ class Cost(NamedTuple):
 
 
 CALLS = {
-    "one order": 710,
-    "with lines, customer, addresses": 920,
-    "page of 25": 1_550,
+    "one order": 670,
+    "with lines, customer, addresses": 860,
+    "page of 25": 1_280,
 }
 """Calls for each request, those of the event loop and the log line included, as counted on Python 3.11."""
 WRITES = {

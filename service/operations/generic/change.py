@@ -45,9 +45,10 @@ class Change:
 
     `before` are the columns of the resource as it is, empty for a new one; `whole` those of what it is part of.
     `done` are the verbs that were done, `happened` the events that are recorded beside that of the write itself, by
-    the last parts of their names (`activate`), `others` those of other resources; `kept` is what earlier moments leave
-    for later ones. `along` is what goes into the statement that writes the resource, `returned` the ids that it gave;
-    `owners` is whose a new resource is, where that is known under a lock.
+    the last parts of their names (`activate`), `others` those of other resources, and `said` what their payload says
+    beyond what changed; `kept` is what earlier moments leave for later ones. `along` is what goes into the statement
+    that writes the resource, `returned` the ids that it gave; `owners` is whose a new resource is, where that is known
+    under a lock.
     """
 
     connection: Connection
@@ -66,6 +67,7 @@ class Change:
     owners: Sequence[str | None] | None = None
     returned: Returned = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
+    said: dict[str, object] = field(default_factory=dict)
 
     @property
     def store(self) -> Store:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.operations.events import outbox
+from service.operations.generic import changes
 from service.operations.generic.change import Change
 from service.store import write as rows
 
@@ -46,4 +47,6 @@ async def record(change: Change, happened: str) -> None:
 def _events(change: Change, happened: str) -> list[outbox.Event]:
     """The event of a write, and those beside it."""
     names = [f"{change.resource.type_}.{verb}" for verb in (happened, *change.happened)]
-    return [*(outbox.Event(name, change.id) for name in names), *change.others]
+    said = ({"verbs": [f"_{name}" for name in change.done]} if change.done else {}) | change.said
+    changed = changes.told(change)
+    return [*(outbox.Event(name, change.id, said, changes=changed) for name in names), *change.others]
