@@ -11,7 +11,16 @@ from starlette.types import Receive, Scope, Send
 
 from service.http.api import atomic, forecasts, reading, reorder_previews, repeat_links, writing
 from service.http.facades import ecwid, wemasy
-from service.http.pages import api_reference, calendars, demo_checkout, demo_pictures, docs, repeat_page
+from service.http.pages import (
+    api_reference,
+    calendars,
+    contracts,
+    demo_checkout,
+    demo_pictures,
+    docs,
+    docs_files,
+    repeat_page,
+)
 from service.http.watch import health, metrics
 from service.resources import RESOURCES
 
@@ -96,6 +105,8 @@ routes: list[BaseRoute] = [
     *demo_pictures.routes,
     *api_reference.routes,
     *calendars.routes,
+    *contracts.routes,
+    *docs_files.routes,
     *docs.routes,
     Route("/api", reading.entry_point),
     _any("/api/operations", atomic.operations),
