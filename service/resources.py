@@ -18,6 +18,7 @@ from service.errors import Forbidden
 from service.jsonapi.atomic import Code
 from service.jsonapi.body import Draft
 from service.operations.access import tokens
+from service.operations.access.access_tokens import AccessTokens
 from service.operations.carts.cart_items import CartItems
 from service.operations.carts.carts import Carts
 from service.operations.catalogue.skus import Skus
@@ -134,17 +135,20 @@ def _line(
     create: Create | None = None,
     writer: Writer | None = None,
     updated_by: Writer | None = None,
+    kept_by: Writer | None = None,
     writes: str = "",
     numbers: str = "",
     limited: bool = False,
 ) -> Entry:
     """A line of the registry; `family` names the scopes `read_<family>` and `update_<family>`.
 
-    A `writer` creates, changes and deletes, unless `create` does the first; what only changes has `updated_by`.
+    A `writer` creates, changes and deletes, unless `create` does the first; what only changes has `updated_by`, what
+    clients don't create has `kept_by`.
     """
     scope = writes or f"update_{family}"
+    remover = writer or kept_by
     return Entry(
-        graph[type_], f"read_{family}", scope, create or writer, writer or updated_by, writer, numbers, limited
+        graph[type_], f"read_{family}", scope, create or writer, remover or updated_by, remover, numbers, limited
     )
 
 
@@ -155,6 +159,7 @@ RESOURCES: dict[str, Entry] = {
         _line("markets", "catalog"),
         _line("test_clocks", "store_profile", writer=TestClocks()),
         _line("tokens", "store_profile", create=tokens.create, writes="create_tokens", limited=True),
+        _line("access_tokens", "store_profile", kept_by=AccessTokens(), writes="create_tokens"),
         _line("customers", "customers", writer=Customers()),
         _line("addresses", "customers", writer=Addresses()),
         _line("customer_payment_sources", "customers", writer=PaymentSources()),

@@ -1,6 +1,6 @@
 """Settings, from the environment.
 
-`DATABASE_URL`, `REDIS_URL` and `REPRISE_*`; each has its heading in docs/reference/settings.md.
+`DATABASE_URL` and `REPRISE_*`; each has its heading in docs/reference/settings.md.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ TEMPLATE = "reprise_template"
 ORIGIN = "http://127.0.0.1"
 
 
-RUN_FOLDER = "REPRISE_TEST_RUN_FOLDER"
+RUN_FOLDER = "TEST_RUN_FOLDER"
 
 
 def pytest_configure(config: pytest.Config) -> None:

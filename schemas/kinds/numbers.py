@@ -66,6 +66,9 @@ class Number(Integer):
     def _serialize(self, value: Any, *_: Any, **__: Any) -> str | None:
         return None if value is None else str(value)
 
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
+        return super()._deserialize(self.parse(value) if isinstance(value, str) else value)
+
     def schema(self) -> dict[str, Any]:
         """A string of digits."""
         return super().schema() | {"pattern": "^[0-9]+$"}

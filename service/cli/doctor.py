@@ -12,10 +12,10 @@ from pathlib import Path
 
 from service import clock
 from service.cli.servers import server
-from service.cli.serving import listen
+from service.cli.sockets import listen
 from service.errors import StartupError
 from service.settings import Settings
-from service.store import migrate
+from service.store import embedded, schema
 from service.store.checks import Violation, violations
 from service.store.pool import Connection, connect
 from service.texts import Phrase
@@ -40,12 +40,12 @@ async def examine(settings: Settings, host: str, port: int) -> AsyncIterator[Fin
     for finding in (_python(), _keys(settings), _port(host, port)):
         yield finding
     if settings.database_url is None:
-        embedded = list(_embedded(settings.data_dir))
-        for finding in embedded:
+        needed = list(_embedded(settings.data_dir))
+        for finding in needed:
             yield finding
-        if any(finding.advice for finding in embedded):
+        if any(finding.advice for finding in needed):
             return
-        if not has_cluster(settings.data_dir):
+        if not embedded.exists(settings.data_dir):
             yield Finding(DATABASE, Phrase("none yet: `reprise up` makes it"))
             return
     try:
@@ -55,11 +55,6 @@ async def examine(settings: Settings, host: str, port: int) -> AsyncIterator[Fin
                     yield finding
     except StartupError as error:
         yield Finding(DATABASE, error.detail, Phrase("check that it is running and that the URL is right"))
-
-
-def has_cluster(data_dir: Path) -> bool:
-    """Whether an embedded database has been made in a data folder."""
-    return (data_dir / "postgres").exists() or (data_dir / "location").exists()
 
 
 def _python() -> Finding:
@@ -120,14 +115,14 @@ async def _database(connection: Connection) -> AsyncIterator[Finding]:
     apart = await _apart(connection)
     advice = None if apart <= CLOCK_SECONDS else Phrase("synchronize the clocks of both machines with NTP")
     yield Finding(Phrase("clock"), Phrase("{apart:.1f} s from the database's", apart=apart), advice)
-    schema, data = Phrase("schema"), Phrase("data")
-    if missing := await migrate.pending(connection):
+    what, data = Phrase("schema"), Phrase("data")
+    if missing := await schema.pending(connection):
         lacking = Phrase("lacks {missing}", missing=", ".join(missing))
-        yield Finding(schema, lacking, Phrase("run `reprise migrate`"))
+        yield Finding(what, lacking, Phrase("run `reprise migrate`"))
         return
-    newer = ", ".join(await migrate.unknown(connection))
+    newer = ", ".join(await schema.unknown(connection))
     up_to_date = Phrase("up to date")
-    yield Finding(schema, Phrase("newer than this release, by {versions}", versions=newer) if newer else up_to_date)
+    yield Finding(what, Phrase("newer than this release, by {versions}", versions=newer) if newer else up_to_date)
     found = await violations(connection)
     for violation in found:
         yield Finding(data, described(violation), Phrase("this is a bug: please report it"))

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import os
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import structlog
 from pydantic import ValidationError
 
 from service.errors import StartupError
+from service.jsonapi.nearness import nearest
 from service.settings import Settings
-from service.store import embedded, migrate
+from service.store import embedded, schema
 from service.store.pool import Connection, connect
+
+_PREFIX = "REPRISE_"
 
 log = structlog.get_logger(part="cli")
 
 
 def read_settings(database_url: str | None = None) -> Settings:
-    """The settings of the environment, with the database of the command line. Raises StartupError for a wrong one."""
+    """The settings of the environment, with the database of the command line.
+
+    Raises StartupError for a wrong one, and for a name that is none: a setting with a typo would go unnoticed.
+    """
+    _check_names(os.environ)
     try:
         settings = Settings()
     except ValidationError as error:
@@ -29,22 +37,42 @@ def read_settings(database_url: str | None = None) -> Settings:
     return settings.model_copy(update={"database_url": database_url or settings.database_url or None})
 
 
+def _check_names(names: Iterable[str]) -> None:
+    """Raise StartupError for a name in the environment that begins as ours do and is no setting."""
+    known = [f"{_PREFIX}{name.upper()}" for name in Settings.model_fields if name != "database_url"]
+    unknown = sorted(name for name in names if name.upper().startswith(_PREFIX) and name not in known)
+    if not unknown:
+        return
+    meant = nearest(unknown[0].upper(), known)
+    if meant is None:
+        raise StartupError("There is no setting {name}.", name=unknown[0])
+    raise StartupError("There is no setting {name}; did you mean {meant}?", name=unknown[0], meant=meant)
+
+
 @contextmanager
-def server(settings: Settings) -> Iterator[str]:
-    """The URL of the database: a server's as it is, an embedded one's while it is held. Raises StartupError."""
+def server(settings: Settings, *, make: bool = False) -> Iterator[str]:
+    """The URL of the database: a server's as it is, an embedded one's while it is held.
+
+    Raises StartupError, also where there is no embedded one yet and the command doesn't `make` one.
+    """
     if settings.database_url is not None:
         yield settings.database_url
         return
+    if not make and not embedded.exists(settings.data_dir):
+        raise StartupError(
+            "There is no database in {folder}: run `reprise up` here, or name one with --database-url or DATABASE_URL.",
+            folder=settings.data_dir.absolute(),
+        )
     with embedded.start(settings.data_dir) as running:
         yield running.url
 
 
 async def require_schema(connection: Connection) -> None:
     """Raise StartupError unless the database has every migration that this code needs."""
-    missing = await migrate.pending(connection)
+    missing = await schema.pending(connection)
     if missing:
         raise StartupError("The database lacks {missing}: run `reprise migrate`.", missing=", ".join(missing))
-    newer = await migrate.unknown(connection)
+    newer = await schema.unknown(connection)
     if newer:
         log.warning("the database was migrated by a newer release", versions=newer)
 

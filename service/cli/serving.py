@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import multiprocessing
 import os
 import signal
@@ -13,19 +12,19 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import uvicorn
-import uvloop
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from service import gateways
 from service.app import create_app, create_lookout
 from service.cli import board, logs
+from service.cli.sockets import url_of
 from service.errors import StartupError
 from service.http.protocol import Protocol
 from service.http.watch import metrics
@@ -34,50 +33,6 @@ from service.settings import Settings
 
 GRACE_SECONDS = 25
 """How long requests may take to end once the process is told to stop."""
-
-T = TypeVar("T")
-
-
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, on uvloop."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens: from now on the port is ours. Raises StartupError when it can't be had."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, UnicodeError, OverflowError):
-        raise StartupError(
-            "{host}:{port} is not an address to listen on: give another --host or --port.", host=host, port=port
-        ) from None
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen(2048)
-    except OSError as error:
-        sock.close()
-        if error.errno == errno.EADDRINUSE:
-            raise StartupError(
-                "Port {port} on {host} is in use: choose another with --port.", port=port, host=host
-            ) from None
-        raise StartupError(
-            "Can't listen on {host}:{port} ({reason}): give another --host or --port.",
-            host=host,
-            port=port,
-            reason=error.strerror,
-        ) from None
-    return sock
-
-
-def url_of(sock: socket.socket) -> str:
-    """The URL at which a listening socket is reached from this machine."""
-    host, port = sock.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 -- compared with, not bound to
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class _Server(uvicorn.Server):

@@ -12,7 +12,8 @@ import orjson
 
 from service import clock
 from service.cli.console import answer, progress, say, told
-from service.cli.serving import serve, url_of
+from service.cli.serving import serve
+from service.cli.sockets import url_of
 from service.demo import load
 from service.demo.documents import CUSTOMER_ID
 from service.operations.access import tokens

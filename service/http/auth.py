@@ -54,12 +54,20 @@ async def authenticate(request: Request) -> Principal:
                 headers={"WWW-Authenticate": 'Bearer realm="reprise", error="invalid_token"'},
             )
         cache.put(token, principal, changes)
+        service_of(request).uses.note(principal, clock.now())
     return await _known(request, principal)
 
 
-def forget_store(request: Request, principal: Principal, *written: type[Resource]) -> None:
-    """Have tokens learn anew of their store when it is among what a request has written: of its clock, for one."""
-    if any(resource.type_ == "stores" for resource in written):
+_REMEMBERED = frozenset({"stores", "access_tokens", "api_clients", "customers"})
+"""Types of which something is remembered with tokens: the clock of a store, whether a token works still."""
+
+
+def forget_written(request: Request, principal: Principal, *written: type[Resource]) -> None:
+    """Have this process learn anew of tokens where a request may have changed what is remembered with them.
+
+    The others are told by a notice.
+    """
+    if any(resource.type_ in _REMEMBERED for resource in written):
         service_of(request).tokens.forget(principal.store.id)
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 
 from service.gateways import Gateways
 from service.http.token_cache import TokenCache
+from service.http.token_uses import TokenUses
 from service.http.turns import Turns
 from service.http.watch.lookout import Lookout
 from service.operations.generic import phases
@@ -20,6 +22,7 @@ from service.operations.generic.phases import Work
 from service.rules.calendar_tokens import CalendarKeys
 from service.rules.repeat_links import LinkKeys
 from service.settings import Settings
+from service.store import notices
 from service.store.pool import Database, open_configured
 
 T = TypeVar("T")
@@ -40,6 +43,7 @@ class Service(Process):
 
     numbers: Numbers
     tokens: TokenCache
+    uses: TokenUses
     link_keys: LinkKeys
     calendar_keys: CalendarKeys
     gateways: Gateways
@@ -72,20 +76,38 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
             open_configured(settings, max_size=settings.pool_size) as database,
             open_configured(settings, max_size=1) as watched,
         ):
+            tokens, uses = TokenCache(settings.token_cache_seconds), TokenUses(database)
             app.state.service = Service(
                 settings,
                 database,
                 Lookout(watched, settings.deployment_id),
                 numbers=Numbers(database),
-                tokens=TokenCache(settings.token_cache_seconds),
+                tokens=tokens,
+                uses=uses,
                 link_keys=LinkKeys(settings.keys),
                 calendar_keys=CalendarKeys(settings.keys),
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),
             )
-            yield
+            async with _meanwhile(notices.listen(settings, forgets=tokens.forget), uses.keep_writing()):
+                yield
+            await uses.write()
 
     return lifespan
+
+
+@asynccontextmanager
+async def _meanwhile(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Work that goes on beside what is inside, and ends with it."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 def watching(settings: Settings) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:

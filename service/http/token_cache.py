@@ -14,8 +14,9 @@ _MOST = 10_000
 class TokenCache:
     """Tokens that were good a moment ago, so that not every request asks the database; at most 10 000 of them.
 
-    A token that is revoked elsewhere is believed for `seconds` at most, none beyond its own end; 0 believes nothing.
-    The same goes for what it knows of its store. `changes` counts how often a store was changed by this process.
+    A token is believed for `seconds` at most after it was checked, none beyond its own end; 0 believes nothing. Where a
+    token was ended, or its store was changed, the processes tell each other, so that it is forgotten at once. `changes`
+    counts how often that was.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -48,8 +49,11 @@ class TokenCache:
             if len(self._known) > _MOST:
                 self._known.popitem(last=False)
 
-    def forget(self, store_id: int) -> None:
-        """Forget the tokens of a store, and with them what they know of it: it has changed."""
+    def forget(self, store_id: int | None) -> None:
+        """Forget the tokens of a store, or with None all, and what they know of it: it has changed, or they have."""
         self.changes += 1
+        if store_id is None:
+            self._known.clear()
+            return
         for token in [token for token, (_, principal) in self._known.items() if principal.store.id == store_id]:
             del self._known[token]

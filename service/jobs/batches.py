@@ -99,6 +99,6 @@ class Batches(Generic[D]):
 
 async def _step(database: Database, store_id: int, step: Callable[[Connection, Store], Awaitable[T]]) -> T | None:
     """Take a step in a transaction of its own; None without the store."""
-    async with database.transaction() as connection:
+    async with database.by_keys() as connection:
         store = await stores.find(connection, store_id)
         return None if store is None else await step(connection, store)

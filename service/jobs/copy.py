@@ -51,7 +51,7 @@ class CopyJob:
         They are made together, in the two transactions that one takes. Where that doesn't work out they are made one
         by one, so that what is wrong with one stays its own. Raises what went wrong with the last one that it did.
         """
-        async with self._database.transaction() as connection:
+        async with self._database.by_keys() as connection:
             claims = await recurring_order_copies.claim(connection, store_id, copy_ids, clock.now(), lease=self._lease)
         for claim in claims:
             if claim.lateness is not None and claim.attempt == 1 and claim.store.frozen_at is None:
@@ -100,7 +100,7 @@ class CopyJob:
                 await self._finish_recurring([claim])
             else:
                 number = await self._numbers.take(claim.store.id)
-                async with self._database.transaction() as connection:
+                async with self._database.by_keys() as connection:
                     await order_copies.finish(connection, claim, number)
                 COPIES.labels(claim.kind, "completed").inc()
         except CopyFailed as failure:
@@ -112,7 +112,7 @@ class CopyJob:
     async def _finish_recurring(self, claims: Sequence[Claim]) -> None:
         """Make recurring copies together; note of those that can't be made why. Raises CopyFailed as `finish` does."""
         numbers = [await self._numbers.take(claim.store.id) for claim in claims]
-        async with self._database.transaction() as connection:
+        async with self._database.by_keys() as connection:
             made = await recurring_order_copies.finish(connection, claims, numbers)
         for claim in claims:
             if claim.copy_id not in made:
@@ -124,12 +124,12 @@ class CopyJob:
                 COPIES.labels(claim.kind, "held" if outcome is None else "completed").inc()
 
     async def _release(self, claims: Sequence[Claim]) -> None:
-        async with self._database.transaction() as connection:
+        async with self._database.by_keys() as connection:
             await recurring_order_copies.release(connection, claims)
 
     async def _fail(self, claim: Claim, failure: CopyFailed) -> None:
         log.info("copy failed", store_id=claim.store.id, copy_id=claim.copy_id, errors=failure.messages)
-        async with self._database.transaction() as connection:
+        async with self._database.by_keys() as connection:
             subscription_id = await recurring_order_copies.fail(connection, claim, failure.messages)
             if subscription_id is not None:
                 await ledgers.reopen(connection, claim.store, subscription_id, actor=outbox.WORKER)

@@ -32,7 +32,7 @@ from service.errors import (
     TypeMismatch,
     raise_all,
 )
-from service.jsonapi.unknown import nearest
+from service.jsonapi.nearness import nearest
 from service.texts import Phrase
 
 MAX_MEMBERS = 500

@@ -24,8 +24,8 @@ from schemas.graph import graph
 from schemas.kinds import Boolean, JsonObject, Kind, Number, Text, check_json
 from schemas.resource import Resource
 from service.errors import FilterNotAllowed, InvalidFilterValue, TooCostly
+from service.jsonapi.nearness import nearest
 from service.jsonapi.sorting import IDENTIFIER
-from service.jsonapi.unknown import nearest
 from service.texts import Either, Phrase
 
 MAX_TERMS = 50

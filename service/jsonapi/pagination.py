@@ -22,8 +22,8 @@ from marshmallow import ValidationError
 from schemas.kinds import ID, render_timestamp
 from schemas.resource import Resource
 from service.errors import InvalidPage
+from service.jsonapi.nearness import nearest
 from service.jsonapi.sorting import SortKey, kind_of
-from service.jsonapi.unknown import nearest
 
 PROFILE = "https://jsonapi.org/profiles/ethanresnick/cursor-pagination"
 DEFAULT_SIZE = 10

@@ -17,9 +17,9 @@ from schemas.resource import Resource
 from service.errors import InvalidField, InvalidInclude, InvalidPage, InvalidParameter, InvalidSort
 from service.jsonapi import pagination, sorting
 from service.jsonapi.filters import AllOf, Filters
+from service.jsonapi.nearness import nearest
 from service.jsonapi.pagination import Page, Window
 from service.jsonapi.sorting import SortKey
-from service.jsonapi.unknown import nearest
 from service.texts import Either, Phrase
 
 MAX_DEPTH = 4

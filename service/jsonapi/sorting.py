@@ -10,7 +10,7 @@ from schemas.kinds import Kind, Text
 from schemas.relationships import ToOne
 from schemas.resource import Resource
 from service.errors import InvalidSort
-from service.jsonapi.unknown import nearest
+from service.jsonapi.nearness import nearest
 from service.texts import Either
 
 IDENTIFIER = Text(nullable=False)

@@ -6,17 +6,12 @@ matter of the name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Final
 
 from schemas.graph import graph
 from schemas.resource import Resource
 from service.errors import NotFound
-
-_LONGEST = 64
-_NEAR = 0.7
-"""How alike two names must be, from 0 to 1."""
+from service.jsonapi.nearness import nearest
 
 COMMERCE_LAYER: Final = frozenset(
     """
@@ -67,13 +62,6 @@ def no_relationship(resource: type[Resource], name: str, pointer: str | None = N
         pointer=pointer,
         suggestion=nearest(name, resource.relationships),
     )
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a client most likely meant by another one; None where none is near."""
-    if len(name) > _LONGEST:  # comparing takes time, and no name of ours is as long
-        return None
-    return next(iter(get_close_matches(name, list(known), n=1, cutoff=_NEAR)), None)
 
 
 def _is_left_out(name: str) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 
 from service.errors import StartupError
-from service.store import queue
+from service.store import queue, schema
 from service.store.pool import Connection, connect
 from service.texts import Phrase
 from sql import MIGRATIONS, Migration, migrations, split
@@ -47,36 +47,15 @@ async def migrate(url: str, folder: Path = MIGRATIONS, progress: Callable[[str],
         await connection.execute("set statement_timeout = 0")
         await connection.execute("set client_min_messages = warning")
         await connection.execute("create table if not exists schema_migrations (version varchar(128) primary key)")
-        applied = await _applied(connection)
+        applied = await schema.applied(connection)
         missing = [migration for migration in known if migration.version not in applied]
         for migration in missing:
             progress(migration.name)
             await _apply(connection, migration)
         if await queue.install(connection):
-            progress(Phrase("tables of {schema}", schema=queue.SCHEMA))
+            progress(Phrase("tables of {schema}", schema=schema.QUEUE))
         await _set_defaults(connection, progress)
     return [migration.name for migration in missing]
-
-
-async def pending(connection: Connection, folder: Path = MIGRATIONS) -> list[str]:
-    """The names of what this code needs and the database lacks; empty when it can be served from."""
-    applied = await _applied(connection)
-    names = [migration.name for migration in migrations(folder) if migration.version not in applied]
-    return names if await queue.installed(connection) else [*names, queue.SCHEMA]
-
-
-async def unknown(connection: Connection, folder: Path = MIGRATIONS) -> list[str]:
-    """The versions in the database that this code does not know: a newer one has migrated it.
-
-    That is no reason not to serve, since migrations only ever widen what older code uses, but worth a line in the log.
-    """
-    return sorted(await _applied(connection) - {migration.version for migration in migrations(folder)})
-
-
-async def _applied(connection: Connection) -> set[str]:
-    if await connection.fetchval("select to_regclass('schema_migrations') is null"):
-        return set()
-    return {row["version"] for row in await connection.fetch("select version from schema_migrations")}
 
 
 @asynccontextmanager

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import asyncpg
-import databases
 from prometheus_client import Gauge, Histogram
 
 from service.errors import Contended, StartupError
@@ -26,6 +25,7 @@ from service.store.shapes import Shapes
 from service.texts import Phrase
 
 if TYPE_CHECKING:
+    import databases
     from asyncpg.pool import PoolConnectionProxy
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
@@ -45,6 +45,10 @@ WAIT = Histogram(
     "From asking the pool for a connection to having it, where none lay at hand.",
     buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
 )
+
+
+_BY_KEYS = "set local enable_seqscan = off; set local plan_cache_mode = force_generic_plan"
+"""Lasts as long as the transaction, also where a pooler hands the session on."""
 
 
 class _Pooled(asyncpg.Connection):
@@ -87,6 +91,17 @@ class Database:
             raise Contended(
                 "Other requests are changing the same resources. Retry in a moment.", headers={"Retry-After": "1"}
             ) from None
+
+    @asynccontextmanager
+    async def by_keys(self) -> AsyncIterator[Connection]:
+        """A transaction, as `transaction` has it, of statements that take many rows by their keys.
+
+        Postgres plans them by index, whatever it knows of the tables, and keeps the plans. What it would plan while a
+        table is small reads all of it, for each row and each check of a foreign key, and is kept as the table grows.
+        """
+        async with self.transaction() as connection:
+            await connection.execute(_BY_KEYS)
+            yield connection
 
     async def lend(self) -> Connection:
         """A connection, which `take_back` takes back.
@@ -171,6 +186,8 @@ async def open_database(
     `command_timeout` is in seconds and per statement. Raises StartupError in one sentence, without the password, when
     the server can't be reached, refuses us or is too old.
     """
+    import databases  # noqa: PLC0415 -- half of what a command that needs one connection would load
+
     place = _place(url)
     # `databases` would read the URL in its own way (no sslmode, no list of hosts): it is asyncpg that gets it, whole.
     pool = databases.Database(

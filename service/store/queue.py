@@ -17,12 +17,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from service.errors import StartupError
 from service.store.pool import Connection
+from service.store.schema import QUEUE
 from service.store.statements import Values
 
 _PAYLOADS = Values("runtime/queue.payloads", bytes)
-
-SCHEMA = "pgqueuer"
-"""The Postgres schema of all of the queue's objects."""
 
 
 class _Settings(DBSettings):
@@ -44,7 +42,7 @@ class _Settings(DBSettings):
 @cache
 def queue_settings() -> DBSettings:
     """The names of the queue's tables, types and channel, the same in every process."""
-    return _Settings(db_schema=SCHEMA)
+    return _Settings(db_schema=QUEUE)
 
 
 def queue_queries(driver: Driver) -> Queries:
@@ -104,14 +102,9 @@ async def install(connection: Connection) -> list[str]:
         plan = await _queries(connection).apply_upgrade()
     except SchemaDriftError as error:
         raise StartupError(
-            "The queue's tables in schema {schema} can't be upgraded: {error}.", schema=SCHEMA, error=error
+            "The queue's tables in schema {schema} can't be upgraded: {error}.", schema=QUEUE, error=error
         ) from None
     return list(plan.statements)
-
-
-async def installed(connection: Connection) -> bool:
-    """Whether the queue has its tables."""
-    return await _queries(connection).schema_is_installed()
 
 
 def _queries(connection: Connection) -> Queries:

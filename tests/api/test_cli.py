@@ -6,10 +6,13 @@ import re
 import shlex
 import signal
 import socket
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +59,41 @@ async def empty_url(server_url: str) -> AsyncIterator[str]:
 def database_of(folder: Path) -> Iterator[str]:
     with embedded.start(folder) as running:
         yield running.url
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    told = reprise("--version")
+    assert (told.code, told.out) == (0, f"reprise {version('reprise')}\n"), told.err
+
+
+def test_a_command_loads_what_it_needs() -> None:
+    """Processor time can't be asserted; modules can: none of these is needed for the version, nor for a token."""
+    heavy = {"databases", "icalendar", "pgqueuer", "sqlalchemy", "starlette", "uvicorn"}
+    for modules, light in (("service.__main__", True), ("service.cli.commands.tokens", False)):
+        code = f"import sys, {modules}; print(*sys.modules)"
+        loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        names = set(loaded.stdout.split())
+        assert names & (heavy | {"asyncpg", "marshmallow", "pydantic"} if light else heavy) == set(), modules
+
+
+def test_a_setting_with_a_typo_is_refused_with_the_name_that_was_meant(tmp_path: Path) -> None:
+    none = {"REPRISE_DATA_DIR": str(tmp_path / "none")}
+    for name, sentence in (
+        ("REPRISE_RATE_LIMITS", "There is no setting REPRISE_RATE_LIMITS; did you mean REPRISE_RATE_LIMIT?\n"),
+        ("REPRISE_PUBLIC_URl", "There is no setting REPRISE_PUBLIC_URl; did you mean REPRISE_PUBLIC_URL?\n"),
+        ("REPRISE_ZZZ", "There is no setting REPRISE_ZZZ.\n"),
+    ):
+        refused = reprise("doctor", **none, **{name: "1"})
+        assert (refused.code, refused.out, refused.err) == (1, "", sentence)
+
+
+def test_a_command_makes_no_database_by_surprise(tmp_path: Path) -> None:
+    folder = tmp_path / "none"
+    for arguments in (("token", "create", "--store", "5"), ("serve", "--port", "0"), ("work",), ("check-db",)):
+        refused = reprise(*arguments, REPRISE_DATA_DIR=str(folder))
+        assert refused.code == 1, arguments
+        assert f"There is no database in {folder}: run `reprise up` here" in refused.err
+    assert not (folder / "postgres").exists()
 
 
 def test_wrong_usage_is_told_and_ends_with_2(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from service.http.watch.lookout import Lookout
 from service.operations.runtime import watching
 from service.principal import Store
 from service.settings import Settings
-from service.store import deployment, migrate, workers
+from service.store import deployment, schema, workers
 from service.store.pool import Connection, Database, open_database
 from service.store.workers import Worker
 from tests import factories
@@ -203,7 +203,7 @@ async def test_readiness_and_metrics_without_the_database_or_its_migrations(
             await connection.executemany(
                 "insert into schema_migrations (version) values ($1)", [(row["version"],) for row in versions]
             )
-            assert await migrate.pending(connection) == []
+            assert await schema.pending(connection) == []
         assert (await client.get("/readyz")).status_code == 200
         admin = await asyncpg.connect(server_url)
         try:

@@ -127,6 +127,9 @@ async def inhabit(connection: Connection, store: Store) -> dict[str, str]:
         "repeat_links": await insert(
             "repeat_links", order_id=order, order_code="W1", kind="custom", key_id="k", max_uses=3
         ),
+        "access_tokens": await insert(
+            "access_tokens", kind="integration", name="Backend", hint="q3Xw", hash=bytes(32), scopes=["read_orders"]
+        ),
         "events": await outbox.record(connection, store, "orders.place", order, actor=f"customers:{customer}"),
     }
     for type_, entry in RESOURCES.items():

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 import sql
 from service.errors import StartupError
-from service.store import migrate, queue
+from service.store import migrate, queue, schema
 
 Write = Callable[..., Path]
 
@@ -44,12 +44,12 @@ async def tables(connection: asyncpg.Connection[asyncpg.Record]) -> set[str]:
 
 async def test_our_own_migrations_apply_once(empty_url: str, empty: asyncpg.Connection[asyncpg.Record]) -> None:
     names = [migration.name for migration in sql.migrations()]
-    assert await migrate.pending(empty) == [*names, "pgqueuer"]
+    assert await schema.pending(empty) == [*names, "pgqueuer"]
     said: list[str] = []
     assert await migrate.migrate(empty_url, progress=said.append) == names
     assert said == [*names, "tables of pgqueuer"]
-    assert await migrate.pending(empty) == []
-    assert await migrate.unknown(empty) == []
+    assert await schema.pending(empty) == []
+    assert await schema.unknown(empty) == []
     said.clear()
     assert await migrate.migrate(empty_url, progress=said.append) == []
     assert said == []
@@ -64,7 +64,7 @@ async def test_only_what_is_missing_is_applied_in_order(
     write("0001_a", "create table a ();")
     assert await migrate.migrate(empty_url, folder) == ["0001_a", "0002_b"]
     write("0003_c", "alter table a rename to c;")
-    assert await migrate.pending(empty, folder) == ["0003_c"]
+    assert await schema.pending(empty, folder) == ["0003_c"]
     assert await migrate.migrate(empty_url, folder) == ["0003_c"]
     assert await tables(empty) == {"c", "schema_migrations"}
 
@@ -76,8 +76,8 @@ async def test_a_schema_newer_than_the_code_is_served_and_reported(
     write("0002_b", "create table b ();")
     await migrate.migrate(empty_url, folder)
     (folder / "0002_b.sql").unlink()
-    assert await migrate.pending(empty, folder) == []
-    assert await migrate.unknown(empty, folder) == ["0002"]
+    assert await schema.pending(empty, folder) == []
+    assert await schema.unknown(empty, folder) == ["0002"]
     assert await migrate.migrate(empty_url, folder) == []
 
 
@@ -99,7 +99,7 @@ async def test_a_failing_migration_leaves_nothing_of_itself(
     with pytest.raises(StartupError, match='migration 0002_b failed: relation "missing" does not exist'):
         await migrate.migrate(empty_url, folder)
     assert await tables(empty) == {"a", "schema_migrations"}
-    assert await migrate.pending(empty, folder) == ["0002_b", "pgqueuer"]
+    assert await schema.pending(empty, folder) == ["0002_b", "pgqueuer"]
 
 
 async def test_a_malformed_file_is_named_before_anything_is_changed(

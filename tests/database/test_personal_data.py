@@ -13,7 +13,7 @@ from schemas.graph import graph
 from schemas.resource import Resource
 from schemas.tables import marks
 from service.store.pool import Connection
-from service.store.queue import SCHEMA
+from service.store.schema import QUEUE
 
 COLUMNS = """
     select c.relname as table, a.attname as column
@@ -36,7 +36,7 @@ async def test_every_column_is_marked(connection: Connection) -> None:
 
 async def test_every_mark_is_of_a_column(connection: Connection) -> None:
     there = {(row["table"], row["column"]) for row in await connection.fetch(COLUMNS)}
-    assert {"orders", "pgqueuer"} <= {table for table, _ in there}, f"the tables of {SCHEMA} are looked at too"
+    assert {"orders", "pgqueuer"} <= {table for table, _ in there}, f"the tables of {QUEUE} are looked at too"
     assert {(table, column) for table, columns in marks().items() for column in columns} == there
 
 

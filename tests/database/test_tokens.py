@@ -158,7 +158,7 @@ async def test_a_backend_mints_a_customers_token(
     again = await client.get(answer.headers["location"], headers=(await grant()).headers)
     assert again.status_code == 200
     assert minted.token not in again.text
-    event = "select actor_id from events where store_id = $1 and name = 'tokens.create' and resource_id = $2"
+    event = "select actor_id from events where store_id = $1 and name = 'access_tokens.create' and resource_id = $2"
     assert await connection.fetchval(event, store.id, minted.id) == backend.id
 
 

@@ -65,7 +65,8 @@ def commands(command: object, name: str) -> Iterator[tuple[str, set[str]]]:
     for part, found in inner.items():
         yield from commands(found, f"{name} {part}")
     if not inner:
-        yield name, {option for parameter in getattr(command, "params", []) for option in parameter.opts}
+        opts = (option for parameter in getattr(command, "params", []) for option in parameter.opts)
+        yield name, {option for option in opts if option.startswith("-")}  # arguments have no dashes
 
 
 def test_every_command_and_its_options() -> None:

@@ -1,8 +1,8 @@
-"""A real server that can be killed: python killable_server.py DATABASE_URL [answer|before|after].
+"""A real server that can be killed: python killable_server.py DATABASE_URL [answer|before|after] [--remember=SECONDS].
 
 Prints its port. With `answer` it kills itself (SIGKILL) when the answer to a POST is about to leave, which is after the
 commit of its effect and before anybody has read a byte; with `before` or `after` around what it asks of the gateway of
-test payments.
+test payments. `--remember` says how long it believes a token.
 """
 
 from __future__ import annotations
@@ -54,6 +54,9 @@ def main() -> None:
     settings = Settings(
         database_url=sys.argv[1], secret_keys="key-of-a-server-to-kill", log_level="warning", pool_size=4
     )
+    for option in sys.argv[2:]:
+        if option.startswith("--remember="):
+            settings = settings.model_copy(update={"token_cache_seconds": float(option.partition("=")[2])})
     gateways = dict(configured(settings))
     for moment in {"before", "after"} & set(sys.argv[2:]):
         gateways["test"] = DyingGateway(moment)

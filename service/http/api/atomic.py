@@ -16,7 +16,7 @@ from service.http import guessing, limits, urls
 from service.http.api import idempotency, prefer
 from service.http.api.answers import VARY, Document, no_content
 from service.http.api.asking import check_no_parameters, for_sender, negotiate, numbered, rendering_of
-from service.http.auth import forget_store, identify
+from service.http.auth import forget_written, identify
 from service.http.exchange import exchange_of
 from service.jsonapi import atomic, decoding
 from service.jsonapi.atomic import Operation, pointing
@@ -57,7 +57,7 @@ async def operations(request: Request) -> Response:
     drafts = [step.operation.draft for step in steps if step.operation.draft is not None]
     async with guessing.guarded(request, principal, *map(guessing.tries_of, drafts)):
         done = await idempotency.once(request, principal, work)
-    forget_store(request, principal, *(step.operation.resource for step in steps))
+    forget_written(request, principal, *(step.operation.resource for step in steps))
     return done
 
 

@@ -27,7 +27,7 @@ from service.http.api.asking import (
     sender,
     within_of,
 )
-from service.http.auth import forget_store
+from service.http.auth import forget_written
 from service.http.exchange import exchange_of
 from service.jsonapi import body, decoding
 from service.jsonapi.document import Row
@@ -84,7 +84,7 @@ async def update(request: Request) -> Response:
     with body.located(draft):
         async with guessing.guarded(request, principal, guessing.tries_of(draft)):
             done = await idempotency.once(request, principal, chain(change, show))
-    forget_store(request, principal, entry.resource)
+    forget_written(request, principal, entry.resource)
     return done
 
 
@@ -105,7 +105,9 @@ async def remove(request: Request) -> Response:
         wanted = prefer.wanted(request) == prefer.REPRESENTATION
         return answers.nothing_left(request) if wanted else answers.no_content(request)
 
-    return await idempotency.once(request, principal, delete)
+    done = await idempotency.once(request, principal, delete)
+    forget_written(request, principal, entry.resource)
+    return done
 
 
 async def relationship(request: Request) -> Response:
@@ -125,7 +127,7 @@ async def relationship(request: Request) -> Response:
         return answers.no_content(request)
 
     done = await idempotency.once(request, principal, relate)
-    forget_store(request, principal, entry.resource)
+    forget_written(request, principal, entry.resource)
     return done
 
 

@@ -9,7 +9,7 @@ from time import monotonic
 from service import clock
 from service.operations.runtime import watching
 from service.operations.runtime.watching import Situation
-from service.store import deployment, migrate
+from service.store import deployment, schema
 from service.store.pool import Database
 
 REMEMBERED = 5.0
@@ -46,7 +46,7 @@ class Lookout:
                 await connection.execute("select 1")
                 return self._last[1]
             # Migrations only go forward: once all were there, they are.
-            pending = [] if self._migrated else await migrate.pending(connection)
+            pending = [] if self._migrated else await schema.pending(connection)
             if pending:
                 return Look(pending)
             self._migrated = True

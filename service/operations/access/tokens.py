@@ -23,11 +23,14 @@ from service.operations.events import outbox
 from service.operations.generic.created import Created
 from service.principal import CUSTOMER_SCOPES, SCOPES, Principal, Store
 from service.store.pool import Connection
-from service.store.statements import One, Only
+from service.store.statements import Command, One, Only
 from service.texts import Either, Phrase
 
 DEFAULT_SECONDS = 3600
 """How long a customer's token that the API made is valid, unless the request says otherwise."""
+
+NOTED_EVERY = timedelta(hours=1)
+"""How long after a note of a token's use the next one is made."""
 
 _FORM = re.compile(r"(?:secret|customer)_([1-9][0-9]{0,17})_[A-Za-z0-9_-]{32,128}")
 
@@ -42,11 +45,13 @@ class _Bearer(NamedTuple):
     customer_id: str | None
     scopes: list[str]
     expires_at: datetime | None
+    last_used_at: datetime | None
     store: Store
 
 
 _ISSUE = Only("access/tokens.issue", _Issued)
 _FIND = One("access/tokens.find", _Bearer)
+_NOTE_USE = Command("access/tokens.note_use")
 
 
 async def issue(
@@ -133,7 +138,7 @@ async def create(connection: Connection, principal: Principal, draft: Draft) -> 
         id=draft.id,
         extra=attributes,
     )
-    await outbox.record(connection, principal.store, "tokens.create", id_, actor=outbox.actor(principal))
+    await outbox.record(connection, principal.store, "access_tokens.create", id_, actor=outbox.actor(principal))
     return Created(id_, {"token": token})
 
 
@@ -160,7 +165,19 @@ async def find(connection: Connection, token: str, at: datetime) -> Principal | 
     bearer = await _FIND(connection, store=int(form[1]), hash=_hash(token), at=at)
     if bearer is None:
         return None
-    return Principal(bearer.store, bearer.token_id, bearer.customer_id, frozenset(bearer.scopes), bearer.expires_at)
+    return Principal(
+        bearer.store,
+        bearer.token_id,
+        bearer.customer_id,
+        frozenset(bearer.scopes),
+        bearer.expires_at,
+        last_used_at=bearer.last_used_at,
+    )
+
+
+async def note_use(connection: Connection, store_id: int, ids: Collection[str], at: datetime) -> None:
+    """Note that tokens are used at `at`, real time; those that were noted within the last hour stay as they are."""
+    await _NOTE_USE(connection, store=store_id, ids=sorted(ids), at=at, before=at - NOTED_EVERY)
 
 
 def _hash(token: str) -> bytes:

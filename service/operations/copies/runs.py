@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import orjson
 
@@ -83,6 +83,10 @@ class Item(NamedTuple):
         )
 
 
+Market: TypeAlias = "tuple[str, str | None]"
+"""What prices of today depend on, besides the sku: currency and customer group."""
+
+
 class Basis(NamedTuple):
     """What a target order takes over: whose it is, how it is numbered, and where to, how and at what cost it goes."""
 
@@ -101,7 +105,7 @@ class Basis(NamedTuple):
     ways: Ways
 
     @property
-    def market(self) -> tuple[str, str | None]:
+    def market(self) -> Market:
         """What prices of today depend on, besides the sku."""
         return self.currency_code, self.customer_group_id
 
@@ -173,16 +177,21 @@ async def terms_of(
     return await _TERMS(connection, store=store.id, subscriptions=ids, wallets=wallets, at=at)
 
 
+async def terms_of_runs(connection: Connection, store: Store, subscription_ids: Sequence[str]) -> dict[str, Terms]:
+    """What scheduled runs of subscriptions are made from, by subscription; those always use the wallet."""
+    found = await terms_of(connection, store, [(id_, True) for id_ in subscription_ids], clock.now(store))
+    return {terms.subscription_id: terms for terms in found}
+
+
 async def terms_of_run(connection: Connection, store: Store, subscription_id: str) -> Terms:
-    """What a scheduled run of a subscription is made from; those always use the wallet."""
-    (found,) = await terms_of(connection, store, [(subscription_id, True)], clock.now(store))
-    return found
+    """What a scheduled run of a subscription is made from."""
+    return (await terms_of_runs(connection, store, [subscription_id]))[subscription_id]
 
 
 async def items_of(connection: Connection, store: Store, subscription_ids: Sequence[str]) -> dict[str, list[Item]]:
     """What subscriptions order each time, by subscription; nothing for one that orders nothing."""
     found: dict[str, list[Item]] = {}
-    for row in await _ITEMS(connection, store=store.id, subscriptions=subscription_ids):
+    for row in await _ITEMS(connection, store=store.id, subscriptions=list(dict.fromkeys(subscription_ids))):
         found.setdefault(row.order_subscription_id, []).append(row.item)
     return found
 
@@ -195,7 +204,7 @@ async def catalogue_of(
 
 
 async def catalogue(
-    connection: Connection, store: Store, market: tuple[str, str | None], sku_ids: AbstractSet[str], at: datetime
+    connection: Connection, store: Store, market: Market, sku_ids: AbstractSet[str], at: datetime
 ) -> dict[str, CatalogueItem]:
     """The skus of these ids as they are sold in a currency to a customer group at an instant."""
     currency, group = market

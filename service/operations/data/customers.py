@@ -10,6 +10,7 @@ from service.operations.events.outbox import Event
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.operations.subscriptions import order_subscriptions
+from service.store import notices
 from service.store.statements import Command, Values
 from service.store.write import Columns
 
@@ -56,6 +57,7 @@ class Customers(Writer):
         await _PAST_SUBSCRIPTIONS(connection, store=store, customer=customer, nobody=nobody, at=at)
         # Tokens are looked up by real time, also in a store on a test clock.
         await _TOKENS(connection, store=store, customer=customer, at=clock.now())
+        await notices.forget(connection, store)
         await _ANSWERS(connection, store=store, customer=customer, email=change.before["email"])
         happened = [
             *(Event("repeat_links.revoke", id_) for id_ in links),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from service.operations.generic.change import Change
-from service.store.pool import Database
-from service.store.statements import OnlyValue
+from service.store.pool import Connection, Database
+from service.store.statements import Command, OnlyValue
 
 TAKE = OnlyValue("generic/numbers.take_numbers", int)
+_USE = Command("generic/numbers.use_numbers")
 
 
 class Numbers:
@@ -55,3 +56,8 @@ async def take_number(change: Change, kind: str) -> int:
     if change.draft.number is not None:
         return change.draft.number
     return await TAKE(change.connection, store=change.store.id, kind=kind, number=1)
+
+
+async def use(connection: Connection, store_id: int, highest: Mapping[str, int]) -> None:
+    """See to it that given numbers aren't handed out again: by kind the highest of them."""
+    await _USE(connection, store=store_id, kinds=list(highest), numbers=list(highest.values()))

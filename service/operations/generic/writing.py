@@ -89,7 +89,7 @@ class Writer:
         With `deferred`, here and below, a part's whole is noted there, and the caller calls `after_write` for it.
         """
         draft = replace(draft, id=draft.id or clock.new_id())
-        columns = {"id": draft.id} | ({"version": _later_version()} if draft.chosen else {})
+        columns = {"id": draft.id} | ({"version": later_version()} if draft.chosen else {})
         change = Change(connection, principal, draft, clock.now(principal.store), columns=columns)
         return await self._make(change, draft.relationships, _asked(draft), deferred)
 
@@ -295,7 +295,7 @@ def _check_customer(
         raise Forbidden("{type} are made by integrations only.", type=resource.type_)
 
 
-def _later_version() -> int:
+def later_version() -> int:
     """The first version of a resource whose id a client chose, and a deleted resource may have had before.
 
     It is the microseconds of now, so that a condition on a version of the other one never holds for it.

@@ -19,19 +19,19 @@ import structlog
 from schemas.kinds import render_timestamp
 from service import clock
 from service.clock import later
-from service.operations.copies.runs import Terms, terms_of_run
+from service.operations.copies.runs import Terms, terms_of_runs
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
-from service.operations.subscriptions.estimates import Estimate, estimates
+from service.operations.subscriptions.estimates import Estimate, Outlook, outlook
 from service.principal import Store
 from service.rules.increases import look_again
-from service.store.pool import Connection, is_away
+from service.store.pool import Connection
 from service.store.statements import Command, Many, Values
 
 log = structlog.get_logger(part="alerts")
 
-BATCH: Final = 50
-"""How many subscriptions one transaction looks at: each takes a few reads."""
+BATCH: Final = 100
+"""How many subscriptions one transaction looks at."""
 
 PUT_OFF: Final = timedelta(hours=1)
 """After how long one that could not be looked at is looked at again."""
@@ -87,7 +87,9 @@ async def alert(connection: Connection, store: Store, *, only: str | None = None
     due = await _DUE(connection, store=store.id, at=at, most=BATCH, only=only)
     if not due:
         return Alerted(0)
-    looks = [await _look(connection, store, one, at) for one in due]
+    terms = await terms_of_runs(connection, store, [one.id for one in due])
+    ahead = await outlook(connection, store, [(terms[one.id], one.next_run_at) for one in due])
+    looks = [await _look(ahead, store, one, terms[one.id], at) for one in due]
     await _note(connection, store, due, looks)
     told = [one.occurrence_id for one, look in zip(due, looks, strict=True) if look.event is not None]
     await _ANNOUNCE(connection, store=store.id, occurrences=[id_ for id_ in told if id_ is not None], at=at)
@@ -121,21 +123,13 @@ def _later(due: _Due, at: datetime) -> _Look:
     return _Look(None, due.alerted_amount_cents, min(later(at, PUT_OFF), due.next_run_at))
 
 
-async def _look(connection: Connection, store: Store, due: _Due, at: datetime) -> _Look:
-    """Look at a subscription's next run. One that can't be looked at is put off, and holds up no other."""
+async def _look(ahead: Outlook, store: Store, due: _Due, terms: Terms, at: datetime) -> _Look:
+    """Look at a subscription's next run. One that can't be worked out is put off, and holds up no other."""
     try:
-        async with connection.transaction():
-            return await _estimated(connection, store, due, at)
-    except Exception as error:
-        if is_away(error):
-            raise
+        estimate = await ahead.estimate(terms, due.next_run_at)
+    except Exception:
         log.exception("a run could not be announced", store_id=store.id, order_subscription_id=due.id)
         return _later(due, at)
-
-
-async def _estimated(connection: Connection, store: Store, due: _Due, at: datetime) -> _Look:
-    terms = await terms_of_run(connection, store, due.id)
-    (estimate,) = await estimates(connection, store, terms, [due.next_run_at])
     total, before = estimate.total, due.alerted_amount_cents
     known = due.alerted_run_at == due.next_run_at
     rose = known and total is not None and before is not None and total > before

@@ -10,7 +10,7 @@ from typing import Any
 
 from service.operations.catalogue import pricing
 from service.operations.copies import comparing, runs, targets
-from service.operations.copies.runs import Item, Run, Terms
+from service.operations.copies.runs import Item, Market, Run, Terms
 from service.operations.copies.targets import CopyFailed, Wanted
 from service.principal import Store
 from service.rules.outcomes import CatalogueItem
@@ -50,26 +50,46 @@ class Estimate:
         ]
 
 
-async def estimates(connection: Connection, store: Store, terms: Terms, instants: Sequence[datetime]) -> list[Estimate]:
-    """What runs on these terms (`terms_of_run`) would come to at these instants, which ascend.
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What runs to come are made from: the items of their subscriptions, and the catalogue as it will be.
 
-    The catalogue is read once, and again for each time at which something of it is known to change in between. Stock is
-    not looked at: nobody knows it beforehand.
+    `turns` are the instants at which something of the catalogue is known to change; the catalogues are those of a
+    market from so many of them on.
     """
-    if not instants:
-        return []
-    subscription_id = terms.subscription_id
-    items = (await runs.items_of(connection, store, [subscription_id])).get(subscription_id, [])
-    sku_ids = sorted({item.sku_id for item in items if item.sku_id is not None})
-    turns = await pricing.turns(connection, store, sku_ids, instants[0], instants[-1])
-    catalogues: dict[int, Mapping[str, CatalogueItem]] = {}
-    found = []
-    for at in instants:
-        since = bisect_right(turns, at)
-        if since not in catalogues:
-            catalogues[since] = await runs.catalogue_of(connection, store, items, terms.basis, at)
-        found.append(await _estimate(items, catalogues[since], terms, at))
-    return found
+
+    items: Mapping[str, Sequence[Item]]
+    turns: Sequence[datetime]
+    catalogues: Mapping[tuple[Market, int], Mapping[str, CatalogueItem]]
+
+    async def estimate(self, terms: Terms, at: datetime) -> Estimate:
+        """What a run on these terms comes to at an instant, one of those that the outlook is for."""
+        catalogue = self.catalogues[terms.basis.market, bisect_right(self.turns, at)]
+        return await _estimate(self.items.get(terms.subscription_id, ()), catalogue, terms, at)
+
+
+async def outlook(connection: Connection, store: Store, wanted: Sequence[tuple[Terms, datetime]]) -> Outlook:
+    """The outlook on runs, each on its terms (`terms_of_run`) and at its instant.
+
+    The items are read once, the catalogue once for all that buy in the same currency and customer group, and again for
+    each time at which something of it is known to change in between. Stock is not looked at: nobody knows it
+    beforehand.
+    """
+    if not wanted:
+        return Outlook({}, [], {})
+    items = await runs.items_of(connection, store, list({terms.subscription_id for terms, _ in wanted}))
+    sku_ids = {item.sku_id for of_one in items.values() for item in of_one if item.sku_id is not None}
+    instants = [at for _, at in wanted]
+    turns = await pricing.turns(connection, store, sorted(sku_ids), min(instants), max(instants))
+    bought: dict[tuple[Market, int], tuple[datetime, set[str]]] = {}
+    for terms, at in wanted:
+        _, bought_then = bought.setdefault((terms.basis.market, bisect_right(turns, at)), (at, set()))
+        bought_then |= {item.sku_id for item in items.get(terms.subscription_id, ()) if item.sku_id is not None}
+    catalogues = {
+        (market, since): await runs.catalogue(connection, store, market, then, at)
+        for (market, since), (at, then) in bought.items()
+    }
+    return Outlook(items, turns, catalogues)
 
 
 async def _estimate(

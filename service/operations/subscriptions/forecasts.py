@@ -11,7 +11,7 @@ from typing import Final
 from service import clock
 from service.operations.copies.runs import Terms, terms_of_run
 from service.operations.subscriptions import ledgers
-from service.operations.subscriptions.estimates import Estimate, estimates
+from service.operations.subscriptions.estimates import Estimate, outlook
 from service.principal import Store
 from service.rules import schedule
 from service.rules.increases import needs_approval
@@ -61,8 +61,8 @@ async def look(
     # What the first one is compared with: the run before it, also where that is on another page.
     before = [entry for entry in entries[:offset] if entry.status == "planned"][-1:]
     running = [*before, *(entry for entry in shown if entry.status == "planned")]
-    found = await estimates(connection, store, terms, [entry.scheduled_at for entry in running])
-    by_index = {entry.index: estimate for entry, estimate in zip(running, found, strict=True)}
+    ahead = await outlook(connection, store, [(terms, entry.scheduled_at) for entry in running])
+    by_index = {entry.index: await ahead.estimate(terms, entry.scheduled_at) for entry in running}
     last: int | None = None
     runs: list[Run] = []
     for entry in [*before, *shown]:

@@ -138,12 +138,11 @@ async def find(
     return await _SCHEDULE(connection, store=store.id, subscription=subscription_id, customer=customer_id)
 
 
-async def entries_of(
-    connection: Connection, store: Store, subscription_ids: Sequence[str]
-) -> dict[str, dict[int, Entry]]:
-    """Return the open ends of ledgers: rows by subscription and index."""
+async def entries_of(connection: Connection, store: Store, of: Sequence[Terms]) -> dict[str, dict[int, Entry]]:
+    """Return the open ends of the ledgers of subscriptions of these terms: rows by subscription and index."""
     ledgers: dict[str, dict[int, Entry]] = {}
-    for row in await _ENTRIES(connection, store=store.id, subscriptions=subscription_ids):
+    ids, firsts = [terms.id for terms in of], [terms.next_index for terms in of]
+    for row in await _ENTRIES(connection, store=store.id, subscriptions=ids, firsts=firsts):
         ledgers.setdefault(row.order_subscription_id, {})[row.occurrence_index] = row.entry
     return ledgers
 

@@ -84,10 +84,10 @@ async def sweep(connection: Connection, store: Store, *, only: str | None = None
     Raises what the database says against one of them, after which the transaction must be rolled back.
     """
     at = clock.now(store)
-    due = await _DUE(connection, store=store.id, at=at, most=BATCH, only=only, since=at - timedelta(days=1))
+    due = await _DUE(connection, store=store.id, at=at, most=BATCH, only=only, since=at - timedelta(days=1), fuse=FUSE)
     if not due:
         return Swept(0, [], [])
-    ledger = await ledgers.entries_of(connection, store, [one.terms.id for one in due])
+    ledger = await ledgers.entries_of(connection, store, [one.terms for one in due])
     steps: dict[str, Advance] = {}
     parked: dict[str, str] = {}
     for one in due:

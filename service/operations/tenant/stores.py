@@ -20,8 +20,9 @@ from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.principal import Store
 from service.rules.ladders import POLICY, is_ladder
+from service.store import notices
 from service.store.pool import Connection
-from service.store.statements import Command, One, Value
+from service.store.statements import Command, One, OnlyValue, Value
 
 
 class Stores(Writer):
@@ -52,6 +53,10 @@ class Stores(Writer):
                     pointer=change.draft.pointer("policies"),
                 )
             )
+
+    async def after_write(self, change: Change) -> None:
+        """Have every process learn anew what it knows of the store, which it knows with its tokens."""
+        await notices.forget(change.connection, change.store.id)
 
 
 async def _check_time(change: Change) -> None:
@@ -124,6 +129,7 @@ class _Clock(NamedTuple):
 _CLOCK = One("tenant/stores.clock", _Clock)
 _CREATE = Value("tenant/stores.create", int)
 _CREATE_MARKET = Command("tenant/stores.create_market")
+_MARKET = OnlyValue("tenant/stores.market", str)
 _FIND = One("tenant/stores.find", Store)
 
 OPERATOR = "operators"
@@ -173,6 +179,11 @@ async def create(
     happened = [outbox.Event("stores.create", str(store_id)), outbox.Event("markets.create", market_id)]
     await outbox.record_all(connection, store, happened, actor=OPERATOR)
     return store
+
+
+async def market_id(connection: Connection, store_id: int) -> str:
+    """Return the id of the market of a store that there is."""
+    return await _MARKET(connection, store=store_id)
 
 
 async def find(connection: Connection, store_id: int) -> Store | None:

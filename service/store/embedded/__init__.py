@@ -70,6 +70,11 @@ class Embedded:
         self.stop()
 
 
+def exists(data_dir: Path) -> bool:
+    """Whether a server has been made in a data folder."""
+    return (data_dir / "postgres").exists() or (data_dir / "location").exists()
+
+
 def start(data_dir: Path) -> Embedded:
     """Join the server of this data folder; make the folder, the cluster in it, and start it, where need be.
 

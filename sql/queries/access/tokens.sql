@@ -41,6 +41,7 @@ select
     access_tokens.customer_id,
     access_tokens.scopes,
     access_tokens.expires_at,
+    access_tokens.last_used_at,
     store_facts.*
 from access_tokens
 inner join store_facts
@@ -50,3 +51,30 @@ where
     and access_tokens.hash = :hash
     and access_tokens.revoked_at is null
     and (access_tokens.expires_at is null or access_tokens.expires_at > :at);
+
+-- name: note_use
+-- Notes that tokens are used, of those :ids that nobody has noted since :before.
+update access_tokens
+set last_used_at = :at
+where
+    store_id = :store
+    and id = any(:ids)
+    and (last_used_at is null or last_used_at <= :before);
+
+-- name: listed
+-- A store's tokens as an operator reads them, the newest first.
+select
+    id,
+    kind,
+    name,
+    customer_id,
+    hint,
+    scopes,
+    created_at,
+    expires_at,
+    last_used_at,
+    revoked_at
+from access_tokens
+where store_id = :store
+order by created_at desc, id desc
+limit :most;

@@ -250,53 +250,74 @@ left join lateral (
 order by wanted.position;
 
 -- name: items
--- What subscriptions order each time, with the price mode that applies to each item. What paid options cost is known where
--- they are those of the source order, at an agreed price, and share out over the pieces; else it is null.
-with order_subscription_items as materialized (
-    select items.* from order_subscription_items as items
-    where items.store_id = :store and items.order_subscription_id = any(:subscriptions::text[])
+-- What subscriptions (:subscriptions, each once) order each time, with the price mode that applies to each item. What paid
+-- options cost is known where they are those of the source order, at an agreed price, and share out over the pieces; else it
+-- is null. Each row is looked up by its key: a table that Postgres takes to be small would be gone through for each of them.
+with wanted as (
+    select unnest(:subscriptions::text[]) as id
 )
 
 select
-    order_subscription_items.order_subscription_id,
-    order_subscription_items.id,
+    wanted.id as order_subscription_id,
+    item.id,
     'skus' as item_type,
-    order_subscription_items.sku_id,
-    order_subscription_items.sku_code,
-    order_subscription_items.name,
-    order_subscription_items.options,
-    order_subscription_items.quantity,
-    order_subscription_items.currency_code,
-    order_subscription_items.unit_amount_cents,
+    item.sku_id,
+    item.sku_code,
+    item.name,
+    item.options,
+    item.quantity,
+    item.currency_code,
+    item.unit_amount_cents,
     case
-        when coalesce(sources.options_amount_cents, 0) = 0 or order_subscription_items.options = '{}' then 0
+        when coalesce(source.options_amount_cents, 0) = 0 or item.options = '{}' then 0
         when
-            coalesce(order_subscription_items.price_mode, order_subscriptions.price_mode) = 'fixed'
-            and order_subscription_items.sku_id = sources.sku_id
-            and order_subscription_items.options = sources.options
-            and mod(
-                sources.options_amount_cents::numeric * order_subscription_items.quantity, sources.quantity
-            ) = 0
-            then (sources.options_amount_cents::numeric * order_subscription_items.quantity / sources.quantity)::bigint
+            coalesce(item.price_mode, subscription.price_mode) = 'fixed'
+            and item.sku_id = source.sku_id
+            and item.options = source.options
+            and mod(source.options_amount_cents::numeric * item.quantity, source.quantity) = 0
+            then (source.options_amount_cents::numeric * item.quantity / source.quantity)::bigint
     end as options_amount_cents,
     0 as discount_cents,
-    coalesce(order_subscription_items.price_mode, order_subscriptions.price_mode) as price_mode,
-    not skus.do_not_ship as ships,
-    coalesce(sources.metadata, '{}') || order_subscription_items.metadata as metadata,
-    order_subscription_items.updated_at
-from order_subscription_items
-inner join order_subscriptions
-    on
-        order_subscription_items.store_id = order_subscriptions.store_id
-        and order_subscription_items.order_subscription_id = order_subscriptions.id
-inner join skus
-    on order_subscription_items.store_id = skus.store_id and order_subscription_items.sku_id = skus.id
-left join line_items as sources
-    on
-        order_subscription_items.store_id = sources.store_id
-        and order_subscription_items.source_line_item_id = sources.id
-where order_subscriptions.store_id = :store and order_subscriptions.id = any(:subscriptions::text[])
-order by order_subscription_items.id;
+    coalesce(item.price_mode, subscription.price_mode) as price_mode,
+    not sku.do_not_ship as ships,
+    coalesce(source.metadata, '{}') || item.metadata as metadata,
+    item.updated_at
+from wanted
+cross join lateral (
+    select order_subscriptions.price_mode
+    from order_subscriptions
+    where order_subscriptions.store_id = :store and order_subscriptions.id = wanted.id
+    order by order_subscriptions.id
+    limit 1
+) as subscription
+cross join lateral (
+    select order_subscription_items.*
+    from order_subscription_items
+    where
+        order_subscription_items.store_id = :store and order_subscription_items.order_subscription_id = wanted.id
+    order by order_subscription_items.id
+) as item
+cross join lateral (
+    select skus.do_not_ship
+    from skus
+    where skus.store_id = :store and skus.id = item.sku_id
+    order by skus.id
+    limit 1
+) as sku
+left join lateral (
+    select
+        line_items.sku_id,
+        line_items.options,
+        line_items.options_amount_cents,
+        line_items.quantity,
+        line_items.metadata
+    from line_items
+    where line_items.store_id = :store and line_items.id = item.source_line_item_id
+    order by line_items.id
+    limit 1
+) as source
+    on true
+order by item.id;
 
 -- name: lock_stock
 -- The stock of what subscriptions order, locked in one order: what is left of it now is there when it is taken.

@@ -66,9 +66,13 @@ made as (
         :at as updated_at,
         source.metadata
     from draft
-    inner join orders as source
-        on source.store_id = :store and draft.source_order_id = source.id
-    where source.id = any(array(select wanted.source_order_id from draft as wanted))
+    cross join lateral (
+        select orders.*
+        from orders
+        where orders.store_id = :store and orders.id = draft.source_order_id
+        order by orders.id
+        limit 1
+    ) as source
 )
 
 insert into line_items (

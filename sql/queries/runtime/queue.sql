@@ -4,3 +4,7 @@ select coalesce(payload, ''::bytea) as payload from pgqueuer.pgqueuer
 where entrypoint = :entrypoint and status in ('queued', 'picked')
 order by id
 limit :most;
+
+-- name: is_installed
+-- Of all stores: whether the queue has its table.
+select to_regclass('pgqueuer.pgqueuer') is not null as installed;

@@ -33,20 +33,6 @@ with due as materialized (
     order by order_subscriptions.next_alert_at, order_subscriptions.id
     limit :most
     for no key update skip locked
-),
-
--- By the ids alone: without statistics all that is planned in the store would be read for each of them.
-coming as materialized (
-    select
-        occurrences.id,
-        occurrences.order_subscription_id,
-        occurrences.occurrence_index,
-        occurrences.scheduled_at,
-        occurrences.status
-    from occurrences
-    where
-        occurrences.store_id = :store
-        and occurrences.order_subscription_id = any(array(select due.id from due))
 )
 
 select
@@ -56,12 +42,18 @@ select
     due.alerted_amount_cents,
     coming.id as occurrence_id
 from due
-left join coming
-    on
-        due.id = coming.order_subscription_id
-        and due.next_index <= coming.occurrence_index
-        and due.next_run_at = coming.scheduled_at
-        and coming.status = 'planned'
+left join lateral (
+    select
+        occurrences.id,
+        occurrences.scheduled_at,
+        occurrences.status
+    from occurrences
+    where
+        occurrences.store_id = :store and occurrences.order_subscription_id = due.id
+        and occurrences.occurrence_index >= due.next_index
+    order by occurrences.occurrence_index
+) as coming
+    on due.next_run_at = coming.scheduled_at and coming.status = 'planned'
 order by due.next_alert_at, due.id;
 
 -- name: note

@@ -25,22 +25,31 @@ from order_subscriptions
 where store_id = :store and id = :subscription and (:customer::text is null or customer_id = :customer);
 
 -- name: entries
--- The rows of these subscriptions' ledgers from their next occurrences on. The difference of the indexes keeps the planner from
--- going through all later occurrences of the store.
+-- The rows of these subscriptions' ledgers, of each from an index of its own on.
+with wanted as (
+    select
+        given.id,
+        given.first
+    from unnest(:subscriptions::text[], :firsts::bigint[]) as given (id, first)
+)
+
 select
-    occurrences.order_subscription_id,
-    occurrences.occurrence_index,
-    occurrences.nominal_at,
-    occurrences.scheduled_at,
-    occurrences.status,
-    occurrences.reason
-from order_subscriptions
-inner join occurrences
-    on
-        order_subscriptions.store_id = occurrences.store_id
-        and order_subscriptions.id = occurrences.order_subscription_id
-        and occurrences.occurrence_index - order_subscriptions.next_index >= 0
-where order_subscriptions.store_id = :store and order_subscriptions.id = any(:subscriptions::text[]);
+    entry.order_subscription_id,
+    entry.occurrence_index,
+    entry.nominal_at,
+    entry.scheduled_at,
+    entry.status,
+    entry.reason
+from wanted
+cross join lateral (
+    select occurrences.*
+    from occurrences
+    where
+        occurrences.store_id = :store
+        and occurrences.order_subscription_id = wanted.id
+        and occurrences.occurrence_index >= wanted.first
+    order by occurrences.occurrence_index
+) as entry;
 
 -- name: entries_from
 -- The rows of a subscription's ledger from an index on.

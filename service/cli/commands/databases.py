@@ -1,0 +1,108 @@
+"""Commands about the database as a whole."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from service import clock
+from service.cli.commands.options import DatabaseUrl, Host, Port, StoreNumber
+from service.cli.console import answer, progress, say, told
+from service.cli.doctor import described, examine
+from service.cli.loops import run
+from service.cli.servers import migrated, read_settings, server
+from service.demo import load
+from service.store import deployment
+from service.store import migrate as migrations
+from service.store.checks import violations
+from service.texts import Phrase
+
+app = typer.Typer()
+
+_PLAN = load.Plan()
+
+
+@app.command()
+def migrate(*, database_url: DatabaseUrl = None) -> None:
+    """Bring the database to the schema of this release; safe to run several times at once."""
+    with server(read_settings(database_url), make=True) as url:
+        applied = run(migrations.migrate(url, progress=say))
+    done = Phrase("Applied {count} migration.", plural="Applied {count} migrations.", count=len(applied))
+    answer(done if applied else Phrase("The database is up to date."))
+
+
+@app.command()
+def adopt(*, database_url: DatabaseUrl = None) -> None:
+    """Let workers run the subscriptions of a database that was restored or copied from another installation's."""
+    settings = read_settings(database_url)
+
+    async def take_over(url: str) -> str:
+        async with migrated(url) as connection:
+            here = await deployment.here(connection, settings.deployment_id)
+            await deployment.adopt(connection, here, at=clock.now())
+            return here
+
+    with server(settings) as url:
+        here = run(take_over(url))
+    answer(Phrase("The database belongs to this installation now ({name}): workers run what is due.", name=here))
+
+
+@app.command()
+def seed(
+    *,
+    store: StoreNumber = load.STORE,
+    seed: Annotated[int, typer.Option(min=0, max=2**53 - 1, help="Another number gives other data.")] = _PLAN.seed,
+    customers: Annotated[int, typer.Option(min=0)] = _PLAN.customers,
+    skus: Annotated[int, typer.Option(min=0)] = _PLAN.skus,
+    orders: Annotated[int, typer.Option(min=0)] = _PLAN.orders,
+    subscriptions: Annotated[int, typer.Option(min=0)] = _PLAN.subscriptions,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Make a demo store: the samples of the three contracts' documents, and as much data around them as you like."""
+    plan = load.Plan(store, seed, customers, skus, orders, subscriptions)
+
+    async def make(url: str) -> bool:
+        async with migrated(url) as connection:
+            with progress(Phrase("orders"), orders) as tell:
+                return await load.seed(connection, plan, clock.now(), tell)
+
+    with server(read_settings(database_url)) as url:
+        made = run(make(url))
+    unchanged = Phrase("Store {store} holds exactly this already: nothing was changed.", store=store)
+    answer(Phrase("Made store {store}.", store=store) if made else unchanged)
+
+
+@app.command()
+def check_db(*, database_url: DatabaseUrl = None) -> None:
+    """Look for rows that break an invariant; exit code 1 when there are any."""
+
+    async def check(url: str) -> int:
+        async with migrated(url) as connection:
+            found = await violations(connection)
+        for violation in found:
+            answer(described(violation))
+        return len(found)
+
+    with server(read_settings(database_url)) as url:
+        broken = run(check(url))
+    if broken:
+        raise typer.Exit(1)
+    answer(Phrase("Every invariant holds."))
+
+
+@app.command()
+def doctor(*, host: Host = "127.0.0.1", port: Port = 8000, database_url: DatabaseUrl = None) -> None:
+    """Say what is wrong and what to do; exit code 1 when anything is."""
+
+    async def look() -> int:
+        wrong = 0
+        async for finding in examine(read_settings(database_url), host, port):
+            answer(f"{'!!' if finding.advice else 'ok'}  {told(finding.what):<12} {told(finding.found)}")
+            if finding.advice:
+                wrong += 1
+                answer(f"    {'':<12} -> {told(finding.advice)}")
+        return wrong
+
+    if run(look()):
+        raise typer.Exit(1)

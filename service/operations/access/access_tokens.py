@@ -1,0 +1,72 @@
+"""Access tokens as somebody looks after them: listed, renamed, and ended."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, NamedTuple
+
+from schemas.graph import graph
+from service import clock
+from service.operations.generic.change import Change
+from service.operations.generic.writing import Writer
+from service.principal import Principal, Store
+from service.store import notices
+from service.store.pool import Connection
+from service.store.statements import Many
+from service.store.write import Columns
+
+
+async def _revoked(change: Change) -> Columns | None:
+    # By real time, as tokens are looked up.
+    return None if change.before["revoked_at"] is not None else {"revoked_at": clock.now()}
+
+
+class AccessTokens(Writer):
+    """Access tokens: what ends one is told to every process, which all have to forget it."""
+
+    effects: ClassVar = {"revoke": _revoked}
+
+    async def after_write(self, change: Change) -> None:
+        """Have it forgotten."""
+        if "revoke" in change.done:
+            await notices.forget(change.connection, change.store.id)
+
+    async def before_delete(self, change: Change) -> None:
+        """Have it forgotten: a token without a row is no token."""
+        await notices.forget(change.connection, change.store.id)
+
+
+class Listed(NamedTuple):
+    """A token as an operator reads it."""
+
+    id: str
+    kind: str
+    name: str | None
+    customer_id: str | None
+    hint: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+    def state(self, at: datetime) -> str:
+        """Whether it works at `at`, real time."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and self.expires_at <= at else "live"
+
+
+_LISTED = Many("access/tokens.listed", Listed)
+
+
+async def listed(connection: Connection, store_id: int, *, most: int) -> list[Listed]:
+    """The tokens of a store, the newest first, at most so many."""
+    return await _LISTED(connection, store=store_id, most=most)
+
+
+async def revoke(connection: Connection, store: Store, id_: str, *, actor: str) -> None:
+    """End a token, in the caller's transaction. Raises NotFound; one that was ended before stays as it is."""
+    writer, principal = AccessTokens(), Principal.of_service(store, actor)
+    locked = await writer.lock(connection, principal, graph["access_tokens"], id_)
+    await writer.change(connection, principal, locked, {}, verbs=["revoke"])

@@ -1,0 +1,3 @@
+-- name: forget
+-- Tells every process, once the transaction has committed, to forget what it knows of a store's tokens.
+select pg_notify('reprise_access', cast(cast(:store as bigint) as text));
