@@ -84,6 +84,8 @@ async def checkout(request: Request) -> Response:
     """GET, HEAD and POST /demo/checkout: a cart on its way to an order that is placed."""
     if request.method == "POST":
         return await _submit(request, await form_of(request))
+    if not request.query_params:
+        return RedirectResponse(f"{urls.origin(request)}/demo/cart", 303, PRIVATE)
     principal = await _holder(request, request.query_params)
     return await _page(request, principal, request.query_params.get("session", ""), {})
 

@@ -13,7 +13,7 @@ from service.http.pages.pages import page
 from service.manual.library import Library, Page, library
 from service.manual.rendering import Heading, render
 
-STYLES = ("base.css", "docs.css")
+STYLES = ("base.css", "frame.css", "samples.css", "docs.css")
 MARKDOWN = "text/markdown; charset=utf-8"
 _MOST_HEADINGS = 40
 """How many headings a page lists beside itself, before it leaves out all but the first level."""

@@ -18,6 +18,7 @@ from service.manual import searching
 _BUNDLE = files("swagger_ui") / "static"
 _SCRIPT, _STYLE, _JSON = "text/javascript", "text/css", "application/json"
 _FILES: dict[str, tuple[Callable[[], bytes], str]] = {
+    "copy.js": ((TEMPLATES / "copy.js").read_bytes, _SCRIPT),
     "docs.js": ((TEMPLATES / "docs.js").read_bytes, _SCRIPT),
     "search.json": (searching.index, _JSON),
     "start.js": ((TEMPLATES / "api.js").read_bytes, _SCRIPT),

@@ -1,4 +1,4 @@
-// The search of the documentation, and buttons that copy samples. Every page reads well without it.
+// The search of the documentation. Every page reads well without it.
 "use strict"
 {
   const up = document.body.dataset.up
@@ -101,20 +101,5 @@
   if (page && asked) {
     field.value = asked
     load().then((entries) => page.replaceChildren(element("h1", `Search: ${asked}`), ...results(entries, asked)))
-  }
-
-  for (const sample of document.querySelectorAll("pre")) {
-    const button = element("button", "Copy")
-    button.type = "button"
-    button.className = "copy"
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(sample.textContent)
-      button.textContent = "Copied"
-      setTimeout(() => (button.textContent = "Copy"), 1500)
-    })
-    const frame = element("div")
-    frame.className = "sample"
-    sample.replaceWith(frame)
-    frame.append(sample, button)
   }
 }
