@@ -51,16 +51,16 @@ def test_a_new_page_shows_up_by_itself(copied: Path) -> None:
     (copied / "docs" / "how-to" / "juggle.md").write_text("# Juggle\n\nWith three balls.\n")
     (copied / "docs" / "tales").mkdir()
     (copied / "docs" / "tales" / "one.md").write_text("# A tale\n")
-    groups = read(copied).groups
-    assert [group.title for group in groups][-3:] == ["More how-tos", "More", "For contributors"]
-    assert [(one.label, one.page.url) for one in groups[-3].entries] == [("Juggle", "docs/how-to/juggle")]
+    groups = {group.title: group.entries for group in read(copied).groups}
+    assert ("Juggle", "docs/how-to/juggle") in [(one.label, one.page.url) for one in groups["More how-tos"]]
+    assert [one.label for one in groups["More"]] == ["A tale"]
+    assert list(groups)[-1] == "For contributors"
     assert any(one["heading"] == "Juggle" and "three balls" in one["text"] for one in searching.entries(read(copied)))
 
 
-def test_the_index_lists_every_page_once_with_what_it_is_about() -> None:
+def test_the_navigation_has_every_page_once() -> None:
     paths = [entry.page.path for entry in library().entries]
     assert sorted([*paths, INDEX]) == sorted(library().pages)
-    assert all(entry.about for entry in library().entries)
 
 
 def test_pages_for_contributors_come_last() -> None:

@@ -52,7 +52,6 @@ FREQUENCIES = {
     "three-month": Phrase("Every three months"),
 }
 CHANGED = Phrase("The prices or the stock have changed meanwhile. Look at it, and put it into the cart once more.")
-STALE = Phrase("This page was open for too long. Please try again.")
 
 
 async def home(request: Request) -> Response:
@@ -87,10 +86,9 @@ async def _put_into_cart(request: Request, form: Mapping[str, str]) -> ApiError 
     """Repeat the order as the page showed it; what keeps it from that, if something does."""
     async with service_of(request).database.transaction() as connection:
         sam = await _sam(connection)
-        if not _is_ours(request, form):
-            return Invalid(STALE)
         wish = _wish(request, sam, form, digest=form.get("digest"))
         try:
+            _check_ours(request, form)
             await reorders.reorder(connection, sam.store, wish, order_id=request.path_params["id"])
         except ApiError as error:
             refused = error
@@ -187,8 +185,7 @@ async def subscription(request: Request) -> Response:
 
 async def _act(request: Request, form: Mapping[str, str]) -> None:
     """Do what a button says. Raises ApiError subclasses."""
-    if not _is_ours(request, form):
-        raise Invalid(STALE)
+    _check_ours(request, form)
     async with service_of(request).database.transaction() as connection:
         sam = await _sam(connection)
         id_ = form.get("occurrence", "")
@@ -267,8 +264,10 @@ async def _sam(connection: Connection) -> Principal:
     return shop.shopper(store)
 
 
-def _is_ours(request: Request, form: Mapping[str, str]) -> bool:
-    return nonces.read(request, PAGE, form.get("nonce", "")) is not None
+def _check_ours(request: Request, form: Mapping[str, str]) -> None:
+    """Raise Invalid for a form of no page of ours, or of one that was open for too long."""
+    if nonces.read(request, PAGE, form.get("nonce", "")) is None:
+        raise Invalid("This page was open for too long. Please try again.")
 
 
 def _page(
@@ -307,10 +306,10 @@ def _page(
     return page(request, template, given, status=status, locale=sam.store.locale, styles=STYLES, own=True)
 
 
-def _problems(error: ApiError | None) -> Sequence[Phrase]:
+def _problems(error: ApiError | None) -> Sequence[str]:
     if error is None:
         return ()
-    return [CHANGED if isinstance(problem, PreviewStale) else Phrase(problem.detail) for problem in error.problems]
+    return [CHANGED if isinstance(problem, PreviewStale) else problem.detail for problem in error.problems]
 
 
 routes = [

@@ -29,7 +29,7 @@ class Shown:
 
 def of_home(api: str, customer_id: str) -> list[Shown]:
     """What lists orders and subscriptions."""
-    chosen = "filter[status_in]=placed,approved&sort=-placed_at&include=line_items"
+    chosen = "filter[status]=placed,approved&sort=-placed_at&include=line_items"
     return [
         Shown(Phrase("The past orders of a customer"), _get(f"{api}/customers/{customer_id}/orders?{chosen}")),
         Shown(Phrase("The subscriptions of a customer"), _get(f"{api}/order_subscriptions?filter[status]=active")),
