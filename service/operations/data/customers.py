@@ -14,7 +14,7 @@ from service.store import notices
 from service.store.statements import Command, Values
 from service.store.write import Columns
 
-_ADDRESSES = Command("data/erasing.addresses")
+_ADDRESSES = Values("data/erasing.addresses", str)
 _ORDERS = Command("data/erasing.orders")
 _CARTS = Command("data/erasing.carts")
 _PAYMENT_SOURCES = Command("data/erasing.payment_sources")
@@ -24,6 +24,7 @@ _SUBSCRIPTIONS = Values("data/erasing.subscriptions", str)
 _PAST_SUBSCRIPTIONS = Command("data/erasing.past_subscriptions")
 _TOKENS = Command("data/erasing.tokens")
 _ANSWERS = Command("data/erasing.answers")
+_CALLBACKS = Command("data/erasing.callbacks")
 
 
 _NAMING = ("shopper_reference", "profile_id", "tax_exemption_code", "reference", "reference_origin")
@@ -47,7 +48,7 @@ class Customers(Writer):
             return
         connection, at, nobody = change.connection, change.at, _nobody(change)
         store, customer = change.store.id, change.id
-        await _ADDRESSES(connection, store=store, customer=customer, at=at)
+        addresses = await _ADDRESSES(connection, store=store, customer=customer, at=at)
         await _ORDERS(connection, store=store, customer=customer, nobody=nobody, at=at)
         await _CARTS(connection, store=store, customer=customer, nobody=nobody, at=at)
         await _PAYMENT_SOURCES(connection, store=store, customer=customer, at=at)
@@ -57,8 +58,10 @@ class Customers(Writer):
         await _PAST_SUBSCRIPTIONS(connection, store=store, customer=customer, nobody=nobody, at=at)
         # Tokens are looked up by real time, also in a store on a test clock.
         await _TOKENS(connection, store=store, customer=customer, at=clock.now())
+        email: str = change.before["email"]
+        await _ANSWERS(connection, store=store, customer=customer, email=email)
+        await _CALLBACKS(connection, store=store, customer=customer, email=email, addresses=addresses, at=clock.now())
         await notices.forget(connection, store)
-        await _ANSWERS(connection, store=store, customer=customer, email=change.before["email"])
         happened = [
             *(Event("repeat_links.revoke", id_) for id_ in links),
             *(Event("order_subscriptions.cancel", id_) for id_ in cancelled),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from itertools import islice
 
 from service.operations.generic.change import Change
 from service.store.pool import Connection, Database
@@ -43,6 +45,22 @@ class Numbers:
                 first = await TAKE(connection, store=store_id, kind=kind, number=self._block)
             self._left[store_id, kind] = iter(range(first + 1, first + self._block))
             return first
+
+    @asynccontextmanager
+    async def some(self, store_id: int, count: int) -> AsyncIterator[list[int]]:
+        """So many numbers of orders, in their order; those that are left in the list in the end are kept for others.
+
+        Use it around a transaction.
+        """
+        rest = self._left.pop((store_id, "orders"), iter(()))
+        taken = list(islice(rest, count))
+        self._left[store_id, "orders"] = rest
+        taken += [await self.take(store_id) for _ in range(count - len(taken))]
+        try:
+            yield taken
+        finally:
+            rest = self._left.get((store_id, "orders"), iter(()))
+            self._left[store_id, "orders"] = iter(sorted([*taken, *rest]))
 
     def _next(self, store_id: int, kind: str) -> int | None:
         number = next(self._left.get((store_id, kind), iter(())), None)
