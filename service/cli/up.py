@@ -120,16 +120,5 @@ def _introduce(url: str, integration: str, customer: str) -> None:
 def _curl(url: str, token: str, body: str) -> str:
     """A command that asks for a preview."""
     media_type = "Content-Type: application/vnd.api+json"
-    return shlex.join(
-        [
-            "curl",
-            "-s",
-            f"{url}/api/reorder_previews",
-            "-H",
-            f"Authorization: Bearer {token}",
-            "-H",
-            media_type,
-            "-d",
-            body,
-        ]
-    )
+    headers = ["-H", f"Authorization: Bearer {token}", "-H", media_type]
+    return shlex.join(["curl", "-s", f"{url}/api/reorder_previews", *headers, "-d", body])
