@@ -303,7 +303,7 @@ async def test_the_api_reference_loads_nothing_from_elsewhere(client: httpx2.Asy
     assert "script-src 'self';" in answer.headers["content-security-policy"]
     assert "://" not in answer.text
     loaded = re.findall(r'(?:src|href)="(assets/[^"]+)"', answer.text)
-    assert len(loaded) == 3
+    assert len(loaded) == 4
     for url in loaded:
         assert contract.check(await client.get(f"/docs/{url}"))
     assert (await client.get("/docs/assets/index.html")).status_code == 404

@@ -26,7 +26,7 @@ PAGES = {
         name: ROOT / "docs" / "how-to" / f"{name}.md" for name in ("buy-again", "sell-subscriptions", "use-test-clocks")
     },
 }
-AGAIN = {"quickstart", "buy-again", "sell-subscriptions"}
+AGAIN = {"quickstart", "hand-out-repeat-links", "buy-again", "sell-subscriptions"}
 """Pages that can be followed a second time: what they show is compared then."""
 BLOCK = re.compile(r"^```sh\n(.*?)^```$(?:\s+^```json\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 END = "\x1e"

@@ -37,7 +37,7 @@ async def test_every_page_is_served_with_links_and_anchors_that_lead_somewhere(c
                 continue
             if found.path in pages:
                 assert not found.fragment or f'id="{found.fragment}"' in pages[found.path], (url, link)
-            elif found.path != "/":
+            elif found.path not in ("/", "/demo"):  # which need a database that has a demo store
                 assert (await client.get(found.path)).status_code == 200, (url, attribute, link)
 
 

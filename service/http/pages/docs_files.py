@@ -20,6 +20,7 @@ _SCRIPT, _STYLE, _JSON = "text/javascript", "text/css", "application/json"
 _FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "copy.js": ((TEMPLATES / "copy.js").read_bytes, _SCRIPT),
     "docs.js": ((TEMPLATES / "docs.js").read_bytes, _SCRIPT),
+    "icon.svg": ((TEMPLATES / "icon.svg").read_bytes, "image/svg+xml"),
     "search.json": (searching.index, _JSON),
     "start.js": ((TEMPLATES / "api.js").read_bytes, _SCRIPT),
     "swagger-ui-bundle.js": ((_BUNDLE / "swagger-ui-bundle.js").read_bytes, _SCRIPT),
