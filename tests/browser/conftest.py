@@ -25,6 +25,8 @@ from tests.processes import serving
 KEY = "the-key-of-the-browser-tests"
 PICTURES = "https://pictures.example"
 PHONE, DESKTOP = (390, 844), (1280, 900)
+MOST_PIXELS = 6_000
+"""How long a page may be to be pictured whole."""
 SIZES = {"phone": PHONE, "desktop": DESKTOP}
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -152,11 +154,12 @@ Shoot = Callable[[Page, str], Awaitable[None]]
 
 @pytest.fixture
 def shoot() -> Shoot:
-    """Takes a picture of a whole page for `make screenshots`; otherwise does nothing."""
+    """Takes a picture of a page for `make screenshots`, of its top where it is very long; otherwise does nothing."""
     folder = os.environ.get("SCREENSHOTS")
 
     async def take(page: Page, name: str) -> None:
         if folder:
-            await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+            whole = await page.evaluate("document.documentElement.scrollHeight") <= MOST_PIXELS
+            await page.screenshot(path=Path(folder) / f"{name}.png", full_page=whole)
 
     return take
