@@ -1,6 +1,6 @@
--- name: record
+-- name: write
 -- Writes events, one per position of the lists, each with the next number of its resource; returns their ids. An event
--- whose number another transaction took meanwhile is left out, for the caller to try again.
+-- whose number another transaction took meanwhile is left out, for the caller to try again. Who includes it counts them.
 with happened as (
     select
         event.id,
@@ -44,3 +44,21 @@ select
 from happened
 on conflict (store_id, resource_type, resource_id, sequence) do nothing
 returning id;
+
+-- name: record
+-- Writes events and counts them; returns their ids.
+with recorded as (
+    select include('events/events.write')
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta)
+    select
+        :store as store_id,
+        'events' as collection,
+        count(*) as delta
+    from recorded
+    having count(*) > 0
+)
+
+select id from recorded;
