@@ -96,6 +96,7 @@ async def test_a_price_that_changed_meanwhile_is_shown_first(visitor: httpx2.Asy
     ("fields", "status"),
     [
         ({"do": "skip", "occurrence": "none"}, 404),
+        ({"do": "skip", "occurrence": "\0"}, 404),
         ({"do": "move", "occurrence": "none", "day": "2030-01-01"}, 404),
         ({"do": "travel", "to": "yesterday"}, 422),
         ({"do": "travel", "to": "2000-01-01T00:00:00Z"}, 422),
@@ -110,6 +111,12 @@ async def test_what_makes_no_sense_is_told_on_the_page(
     answer = await submit(visitor, SUBSCRIPTION, fields | {"nonce": nonce})
     assert answer.status_code == status
     assert status == 303 or 'role="alert"' in answer.text
+
+
+async def test_an_id_that_can_be_none_is_not_found(visitor: httpx2.AsyncClient, own: Connection) -> None:
+    await seed(own)
+    for path in ("/demo/orders/%00", "/demo/subscriptions/%00", "/demo/orders/nope", "/demo/subscriptions/nope"):
+        assert (await visitor.get(path)).status_code == 404
 
 
 async def test_a_day_that_is_none_is_told_on_the_page(visitor: httpx2.AsyncClient, own: Connection) -> None:

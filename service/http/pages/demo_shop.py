@@ -6,6 +6,7 @@ the store's people are made up, and it is there in test mode alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -44,6 +45,7 @@ PAGE = "demo shop"
 
 _ORDERS, _RUNS, _MADE = 8, 6, 4
 """How many orders, runs to come and orders that were made the pages show."""
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _STOCK = Policy(stock=shop_requests.STOCK_POLICY)
 
 FREQUENCIES = {
@@ -89,7 +91,7 @@ async def _put_into_cart(request: Request, form: Mapping[str, str]) -> ApiError 
         wish = _wish(request, sam, form, digest=form.get("digest"))
         try:
             _check_ours(request, form)
-            await reorders.reorder(connection, sam.store, wish, order_id=request.path_params["id"])
+            await reorders.reorder(connection, sam.store, wish, order_id=_id(request.path_params["id"]))
         except ApiError as error:
             refused = error
         else:
@@ -98,7 +100,7 @@ async def _put_into_cart(request: Request, form: Mapping[str, str]) -> ApiError 
 
 
 async def _order(request: Request, form: Mapping[str, str], error: ApiError | None = None) -> Response:
-    service, order_id = service_of(request), request.path_params["id"]
+    service, order_id = service_of(request), _id(request.path_params["id"])
     async with service.database.connection() as connection:
         sam = await _sam(connection)
         found = await past_orders.find(connection, sam, order_id)
@@ -179,7 +181,7 @@ async def subscription(request: Request) -> Response:
         await _act(request, form)
     except ApiError as error:
         return await _subscription(request, error)
-    here = f"{urls.origin(request)}/demo/subscriptions/{request.path_params['id']}"
+    here = f"{urls.origin(request)}/demo/subscriptions/{_id(request.path_params['id'])}"
     return RedirectResponse(here, 303, PRIVATE)
 
 
@@ -189,11 +191,13 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
     async with service_of(request).database.transaction() as connection:
         sam = await _sam(connection)
         id_ = form.get("occurrence", "")
+        if form.get("do") in ("skip", "unskip", "move"):
+            _id(id_)
         match form.get("do"):
             case "skip" | "unskip" as verb:
                 await overviews.skip(connection, sam, id_, back=verb == "unskip")
             case "move":
-                found = await overviews.coming(connection, sam, request.path_params["id"], most=_RUNS)
+                found = await overviews.coming(connection, sam, _id(request.path_params["id"]), most=_RUNS)
                 at = next((run.at for run in found if run.id == id_), None)
                 await overviews.move(connection, sam, id_, _on_day(form.get("day", ""), at, sam.store.timezone))
             case "travel":
@@ -221,7 +225,7 @@ def _instant(text: str) -> datetime:
 
 
 async def _subscription(request: Request, error: ApiError | None = None) -> Response:
-    id_ = request.path_params["id"]
+    id_ = _id(request.path_params["id"])
     async with service_of(request).database.connection() as connection:
         sam = await _sam(connection)
         found = await overviews.find(connection, sam, id_)
@@ -262,6 +266,13 @@ async def _sam(connection: Connection) -> Principal:
     if store is None:
         raise NotFound("There is nothing at this URL.")
     return shop.shopper(store)
+
+
+def _id(text: str) -> str:
+    """An id as one may be. Raises NotFound for what can be none."""
+    if not _ID.fullmatch(text):
+        raise NotFound("There is nothing at this URL.")
+    return text
 
 
 def _check_ours(request: Request, form: Mapping[str, str]) -> None:
