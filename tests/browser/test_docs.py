@@ -11,6 +11,7 @@ from tests.browser.conftest import DESKTOP, PHONE, SIZES, Shoot, Visit, assert_a
 PAGES = [library().index, *(entry.page for entry in library().entries)]
 
 
+@pytest.mark.timeout(600)  # there are many pages
 @pytest.mark.parametrize("device", SIZES)
 async def test_every_page_fits_its_screen(visit: Visit, device: str) -> None:
     page = await visit(size=SIZES[device])
@@ -27,13 +28,14 @@ async def test_every_page_fits_its_screen(visit: Visit, device: str) -> None:
         assert out == [], shown.url
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("device", SIZES)
 async def test_pages_are_accessible(visit: Visit, shoot: Shoot, *, device: str, scheme: str) -> None:
     page = await visit(size=SIZES[device], scheme=scheme)
     refused: list[str] = []
     page.on("console", lambda message: refused.append(message.text) if message.type == "error" else None)
-    for name in ("", "/quickstart", "/resources", "/errors", "/states", "/explanation/architecture", "/search"):
+    for name in ("", "/quickstart", "/scopes", "/how-to/run-workers", "/explanation/architecture"):
         await page.goto(f"/docs{name}")
         await assert_accessible(page)
         await shoot(page, f"docs{name.replace('/', '-')}-{device}-{scheme}")
