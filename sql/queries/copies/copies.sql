@@ -415,8 +415,7 @@ from runs
 where order_subscriptions.store_id = :store and order_subscriptions.id = runs.order_subscription_id;
 
 -- name: made
--- Copies :copies that were made in the transaction in which their occurrences came due: each of an order (:sources) for a
--- subscription and an occurrence of it led to an order (:orders), to be placed or not.
+-- Copies (:copies, a JSON array) that were made in the transaction in which their occurrences came due.
 with written as (
     insert into order_factories (
         store_id, id, kind, status, source_order_id, target_order_id, order_subscription_id, occurrence_id,
@@ -437,14 +436,11 @@ with written as (
         1 as attempt,
         :at as created_at,
         :at as updated_at
-    from unnest(
-        :copies::text[],
-        :sources::text[],
-        :orders::text[],
-        :subscriptions::text[],
-        :occurrences::text[],
-        :placed::boolean[]
-    ) as made (id, source_order_id, target_order_id, order_subscription_id, occurrence_id, place_target_order)
+    from
+        jsonb_to_recordset((select :copies::jsonb)) as made (
+            id text, source_order_id text, target_order_id text, order_subscription_id text, occurrence_id text,
+            place_target_order boolean
+        )
     returning order_factories.source_order_id
 )
 
