@@ -319,6 +319,7 @@ async def _complete(
         at,
     )
     happened = [event for one, order_id in zip(made, order_ids, strict=True) for event in completion(one, order_id)]
+    happened += successes(made)
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
     for one, order_id in zip(made, order_ids, strict=True):
         if one.target.unpaid is not None:
@@ -326,12 +327,17 @@ async def _complete(
 
 
 def completion(made: Planned, order_id: str) -> Iterator[Event]:
-    """What happens as a copy becomes an order."""
+    """What happens to the order and to its copy as that becomes one."""
     for name in made.target.events:
         yield Event(name, order_id)
     yield Event("recurring_order_copies.complete", made.copy_id)
-    if made.target.succeeded:
-        yield Event("order_subscriptions.last_run_succeeded", made.subscription_id)
+
+
+def successes(made: Sequence[Planned]) -> list[Event]:
+    """What happens to subscriptions whose runs succeed with the orders that were made."""
+    return [
+        Event("order_subscriptions.last_run_succeeded", one.subscription_id) for one in made if one.target.succeeded
+    ]
 
 
 @dataclass(frozen=True, slots=True)
