@@ -95,6 +95,8 @@ class _Copy(NamedTuple):
 
 class _Failed(NamedTuple):
     order_subscription_id: str | None
+    occurrence_id: str | None
+    source_order_id: str | None
 
 
 class _Abandoned(NamedTuple):
@@ -319,7 +321,7 @@ async def _complete(
         at,
     )
     happened = [event for one, order_id in zip(made, order_ids, strict=True) for event in completion(one, order_id)]
-    happened += successes(made)
+    happened += successes(made, order_ids)
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
     for one, order_id in zip(made, order_ids, strict=True):
         if one.target.unpaid is not None:
@@ -330,14 +332,20 @@ def completion(made: Planned, order_id: str) -> Iterator[Event]:
     """What happens to the order and to its copy as that becomes one."""
     for name in made.target.events:
         yield Event(name, order_id)
-    yield Event("recurring_order_copies.complete", made.copy_id)
+    yield Event("recurring_order_copies.complete", made.copy_id, _told(made, order_id))
 
 
-def successes(made: Sequence[Planned]) -> list[Event]:
+def successes(made: Sequence[Planned], order_ids: Sequence[str]) -> list[Event]:
     """What happens to subscriptions whose runs succeed with the orders that were made."""
     return [
-        Event("order_subscriptions.last_run_succeeded", one.subscription_id) for one in made if one.target.succeeded
+        Event("order_subscriptions.last_run_succeeded", one.subscription_id, _told(one, order_id))
+        for one, order_id in zip(made, order_ids, strict=True)
+        if one.target.succeeded
     ]
+
+
+def _told(made: Planned, order_id: str) -> dict[str, str | None]:
+    return {"copy_id": made.copy_id, "occurrence_id": made.run.occurrence_id, "order_id": order_id}
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,12 +399,13 @@ async def _hold(connection: Connection, store: Store, dear: Sequence[Planned], a
     happened: list[Event] = []
     for one in dear:
         payload = {
+            "copy_id": one.copy_id,
             "occurrence_id": one.run.occurrence_id,
             "currency_code": one.target.basis.currency_code,
             "total_amount_cents": one.target.totals.total,
             "last_amount_cents": one.before,
         }
-        happened.append(Event("recurring_order_copies.abort", one.copy_id))
+        happened.append(Event("recurring_order_copies.abort", one.copy_id, payload))
         happened.append(Event("order_subscriptions.approval_required", one.subscription_id, payload))
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
 
@@ -421,9 +430,15 @@ async def fail(connection: Connection, claimed: Claim, messages: Messages) -> st
     )
     if failed is None:
         return None
-    happened = [Event(f"{claimed.kind}.fail", claimed.copy_id)]
+    told = {
+        "copy_id": claimed.copy_id,
+        "occurrence_id": failed.occurrence_id,
+        "source_order_id": failed.source_order_id,
+        "reasons": messages,
+    }
+    happened = [Event(f"{claimed.kind}.fail", claimed.copy_id, told)]
     if failed.order_subscription_id is not None:
-        happened.append(Event("order_subscriptions.last_run_failed", failed.order_subscription_id))
+        happened.append(Event("order_subscriptions.last_run_failed", failed.order_subscription_id, told))
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
     return failed.order_subscription_id
 
