@@ -120,6 +120,7 @@ class Found(NamedTuple):
 
 
 _LOCK = Value("carts/carts.lock", str)
+_ACTIVE = Value("carts/carts.active", str)
 _READ = One("carts/carts.read", Row)
 _TO_CHANGE = One("carts/carts.to_change", Found)
 _CREATE = Value("carts/carts.create", str)
@@ -144,6 +145,13 @@ async def to_change(
         found = await _TO_CHANGE(connection, store=store.id, cart=cart_id, sku_code=sku_code, at=at)
         if found is None or found.held_version == found.cart.version:
             return found
+
+
+async def look_for_active(connection: Connection, store: Store, customer_id: str) -> Cart | None:
+    """A customer's active cart with its items, not locked: to tell of, not to change. One of a repeat link is none."""
+    cart_id = await _ACTIVE(connection, store=store.id, customer=customer_id)
+    row = None if cart_id is None else await _READ(connection, store=store.id, cart=cart_id)
+    return None if row is None else of_row(row)
 
 
 async def _read(connection: Connection, store: Store, cart_id: str) -> Cart:
