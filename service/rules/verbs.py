@@ -185,6 +185,11 @@ MOVES: Final[Mapping[str, tuple[Move, ...]]] = {
         Move("placing", "placed", "it is paid"),
         Move("placing", "pending", "its payment is refused"),
     ),
+    "imports": (
+        Move("pending", "in_progress", "a worker takes it up"),
+        Move("in_progress", "completed", "every record has been looked at"),
+        Move("in_progress", "interrupted", "it can't be read to its end"),
+    ),
     "order_subscriptions": (Move("draft", "active", "its source order is placed"),),
     "occurrences": (
         Move("planned", "due", "its time has come"),
@@ -236,6 +241,7 @@ WORDS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "order_subscriptions": frozenset({"allow_duplicate"}),
     "customer_payment_sources": frozenset({"payment_source_token", "customer_token"}),
+    "imports": frozenset({"inputs"}),
     "stores": frozenset({"_gateway_secret"}),
     "tokens": frozenset({"expires_in"}),
     "webhooks": frozenset({"_replay_until"}),

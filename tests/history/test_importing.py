@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.data import RECORDS, WHOLES, fields_of
+from schemas.history import RECORDS, WHOLES, fields_of
 from service.operations.data.importing import Policy
 from service.operations.data.records import Place, read
 from service.operations.tenant import stores
