@@ -34,6 +34,8 @@ OTHERS: Mapping[str, Mapping[str, Mark]] = {
     | {"principal": Mark(Personal.IDENTIFIER), "key": _WORDS, "body": _WORDS},
     # Who is counted is a customer, a cart, a token, or the network of somebody without any.
     "rate_limits": _harmless("store_id", "started_at", "expires_at", "hits") | {"key": Mark(Personal.NETWORK)},
+    "collection_changes": _harmless("store_id", "collection", "delta") | {"customers": Mark(Personal.IDENTIFIER)},
+    "collection_counts": _harmless("store_id", "collection", "number") | {"customer_id": Mark(Personal.IDENTIFIER)},
     "deployments": _harmless("id", "pinned_at"),
     "deployment": _harmless("singleton", "id", "adopted_at"),
     "workers": _harmless("id", "name", "started_at", "seen_at"),
