@@ -13,7 +13,7 @@ import pytest
 from service.jobs import clean, engine
 from service.operations.data import imports
 from service.principal import SCOPES, Store
-from service.store.pool import Connection, Database
+from service.store.pool import Connection, Database, connect
 from tests.gateways import nearby
 from tests.history.bringing import rows, shop, sound
 from tests.spec.writing import Api, resource
@@ -83,7 +83,7 @@ async def test_a_table_and_what_is_none(
 
 
 async def test_an_import_goes_on_where_a_worker_was_stopped(
-    client: httpx2.AsyncClient, integration: Access, database: Database, store: Store
+    client: httpx2.AsyncClient, integration: Access, database: Database, database_url: str, store: Store
 ) -> None:
     api = Api(client, integration)
     sent = [{"id": f"c{n}", "email": f"c{n}@example.com"} for n in range(3_000)]
@@ -91,7 +91,7 @@ async def test_an_import_goes_on_where_a_worker_was_stopped(
     async with database.connection() as connection:
         task = asyncio.create_task(imports.go_on(connection, store.id, made["id"]))
         begun = "select processed_count > 0 from imports where store_id = $1 and id = $2"
-        async with database.connection() as other:
+        async with connect(database_url) as other:
             while not await other.fetchval(begun, store.id, made["id"]):  # noqa: ASYNC110 -- the rows tell, no event
                 await asyncio.sleep(0.01)
         task.cancel()

@@ -18,6 +18,11 @@ limit 1;
 
 -- name: begin
 -- Notes that an import of files begins.
+with counted as (
+    insert into collection_changes (store_id, collection, delta)
+    values (:store, 'imports', 1)
+)
+
 insert into imports (
     store_id, id, format, status, on_conflict, fingerprint, inputs_size, started_at, created_at, updated_at
 )
