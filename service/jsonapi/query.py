@@ -204,13 +204,18 @@ def _ordered_page(
     if by != "cursor":
         return _order(resource, sort, visible), pagination.page(pages, by)
     try:
-        order = _order(resource, sort, visible)
+        order = _order(resource, sort, visible) or _logged(resource)
         return order, pagination.window(pages, resource, order)
     except InvalidParameter as error:
         error.profile = pagination.PROFILE
         if isinstance(error, InvalidSort):
             error.type_link = f"{pagination.PROFILE}/unsupported-sort"
         raise
+
+
+def _logged(resource: type[Resource]) -> tuple[SortKey, ...]:
+    """The order of a log's pages by cursor."""
+    return (SortKey((resource.log,), descending=False),) if resource.log else ()
 
 
 def _order(resource: type[Resource], sort: str | None, visible: Container[str]) -> tuple[SortKey, ...]:

@@ -313,6 +313,7 @@ def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
     near, far = (window.before, window.after) if window.backwards else (window.after, window.before)
     until = keyset.beyond(statement, ordered, far.position, backwards=not window.backwards)
     closed = f"({' or '.join(f'({part})' for part in until)})" if until != [""] else ""
+    closed = " and ".join(part for part in (closed, _settled(query, alias)) if part)
     where = _where(statement, alias, which, closed)
     compared = ", ".join(key.kind.in_words.format(key.expression) for key in ordered[:-1])
     row, beside = statement.rows(query.selection, alias, f"json_build_array({compared})")
@@ -326,6 +327,14 @@ def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
         chosen = " union all ".join(f"(select {alias}.* from {table} {alias} where {one})" for one in ranges)
         rows = f"select {row} as row from ({chosen}) {alias}{beside} order by {order} {limit}"
     return _Text(whole(rows), statement.kept_binds)
+
+
+def _settled(query: Query, alias: str) -> str:
+    """What a log's page by cursor leaves out: what a transaction that goes on may still come before."""
+    resource = query.selection.resource
+    if not resource.log or not query.sort or query.sort[0].path != (resource.log,):
+        return ""
+    return f"{alias}.{resource.column_of(resource.log)} < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 
 
 class in_time:  # noqa: N801 -- used as a verb
