@@ -28,6 +28,8 @@ class Inputs(Json):
     most_kilobytes = 2_000
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        if value in ("", []):
+            raise ValidationError("can't be blank")
         if isinstance(value, str):
             return clean_text(value)
         if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
@@ -90,7 +92,7 @@ class Import(Standard):
     inputs = Inputs(
         write=Write.CREATE,
         trigger=True,
-        nullable=False,
+        required=True,
         personal=Personal.WORDS,
         doc="The records: objects as docs/reference/history.md describes them, at most 10 000; of a table, its text."
         " Kept until they are imported, and never shown.",

@@ -111,7 +111,7 @@ async def test_an_import_goes_on_where_a_worker_was_stopped(
     ("attributes", "pointer"),
     [
         ({}, "/data/attributes"),
-        ({"inputs": []}, "/data/attributes"),
+        ({"inputs": []}, "/data/attributes/inputs"),
         ({"inputs": [1]}, "/data/attributes/inputs"),
         ({"inputs": {"id": "x"}}, "/data/attributes/inputs"),
         ({"inputs": [{}] * 10_001}, "/data/attributes/inputs"),

@@ -10,7 +10,6 @@ import orjson
 
 from service import clock
 from service.errors import InvalidState, StartupError
-from service.jsonapi.body import blank
 from service.operations.data import tables
 from service.operations.data.files import Unread, records_of
 from service.operations.data.importing import Policy, Tally
@@ -87,10 +86,7 @@ class Imports(Writer):
         """Keep the records."""
         if not change.new:
             return
-        sent: object = change.draft.triggers.get("inputs")
-        if not sent:
-            change.problems.append(blank("inputs", "/data/attributes"))
-            return
+        sent: object = change.draft.triggers["inputs"]
         size = len(sent) if isinstance(sent, list) else str(sent).count("\n") + 1
         change.columns |= {"inputs": orjson.dumps(sent).decode(), "inputs_size": size, "status": "pending"}
         if isinstance(sent, str):
