@@ -27,11 +27,10 @@ from service.jsonapi.document import (
     collect,
     counts,
     document,
-    identifier,
+    identified,
     listed,
     merged,
     renderer,
-    with_cursor,
 )
 from service.jsonapi.layout import Row
 from service.jsonapi.negotiation import MEDIA_TYPE, PLAIN, Media
@@ -68,13 +67,14 @@ class Document(Response):
         keep: Callable[[], Response] | None = None,
     ) -> None:
         applied = content["jsonapi"]
-        media = Media(tuple(applied.get("ext", ())), tuple(applied.get("profile", ())))
+        plain = applied is VERSION
+        media = PLAIN if plain else Media(tuple(applied.get("ext", ())), tuple(applied.get("profile", ())))
         around = content.get("links")
-        if media != PLAIN and around is not None:
+        if not plain and around is not None:
             content = {**content, "links": _typed(around, media)}
         self.status_code, self.background, self._keep = status, None, keep
         self.body = orjson.dumps(content)
-        about = [_TYPES.get(media) or (b"content-type", media.content_type.encode()), *_ABOUT]
+        about = [_PLAIN_TYPE if plain else (b"content-type", media.content_type.encode()), *_ABOUT]
         about.append((b"content-length", b"%d" % len(self.body)))
         if around is not None and "first" in around and (pages := _pages(around)):
             about.append((b"link", pages.encode("latin-1")))
@@ -92,7 +92,7 @@ class Document(Response):
         return self if self._keep is None else self._keep()
 
 
-_TYPES = {PLAIN: (b"content-type", MEDIA_TYPE.encode())}
+_PLAIN_TYPE = (b"content-type", MEDIA_TYPE.encode())
 _ABOUT = ((b"vary", VARY.encode()), (b"cache-control", b"private, no-cache"))
 
 
@@ -151,7 +151,7 @@ def linkage(asked: Asked, rendering: Rendering, within: Within, rows: Rows, *, i
     selection = asked.query.selection
     resources, included = collect(rows.rows, selection, rendering)
     along = ([*resources, *included] if including else []) if asked.query.included else None
-    identifiers = [orjson.dumps(identifier(selection.resource.type_, row[0].decode())) for row in rows.rows]
+    identifiers = [identified(selection.resource.type_, row) for row in rows.rows]
     related = f"{rendering.base}/{within.parent.type_}/{within.id}/{within.name}"
     also = {"related": related, **_described(asked, rendering)}
     if isinstance(within.relationship, ToMany):
@@ -208,11 +208,10 @@ def _page(
     if isinstance(query.page, Page):
         around = links.pages(asked.url, asked.pairs, query.page, rows.total or 0)
         return Document(document(listed(data), {**around, **also}, included=along, meta=meta))
-    placed = [with_cursor(item, cursor) for item, cursor in zip(data, rows.cursors, strict=True)]
     if query.page.is_range and rows.more:
         meta.setdefault("page", {})["rangeTruncated"] = True
-    around = links.windows(asked.url, asked.pairs, query.page, rows.cursors, more=rows.more)
-    return Document(document(listed(placed), {**around, **also}, included=along, meta=meta or None, profiles=[PROFILE]))
+    around = links.windows(asked.self, asked.pairs, query.page, rows.cursors, more=rows.more)
+    return Document(document(listed(data), {**around, **also}, included=along, meta=meta or None, profiles=[PROFILE]))
 
 
 def _described(asked: Asked, rendering: Rendering) -> Object:
