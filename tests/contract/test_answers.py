@@ -298,14 +298,14 @@ async def test_pages(client: httpx2.AsyncClient, contract: Contract, store: Stor
 
 
 async def test_the_api_reference_loads_nothing_from_elsewhere(client: httpx2.AsyncClient, contract: Contract) -> None:
-    answer = await client.get("/docs")
+    answer = await client.get("/docs/api")
     assert contract.check(answer)
     assert "script-src 'self';" in answer.headers["content-security-policy"]
     assert "://" not in answer.text
-    loaded = re.findall(r'(?:src|href)="(docs/[^"]+)"', answer.text)
-    assert len(loaded) == 3
+    loaded = re.findall(r'(?:src|href)="(assets/[^"]+)"', answer.text)
+    assert len(loaded) == 4
     for url in loaded:
-        assert contract.check(await client.get(f"/{url}"))
+        assert contract.check(await client.get(f"/docs/{url}"))
     assert (await client.get("/docs/assets/index.html")).status_code == 404
 
 
