@@ -203,7 +203,7 @@ async def test_refused_creations(
         if found.write & Write.CREATE and not isinstance(found, ToMany)
     }
     # What is missing is told together with the rest, and then the status is that of them all.
-    needy = any(attribute.required for attribute in resource.attributes.values())
+    needy = any(field.required for field in (*resource.attributes.values(), *resource.triggers.values()))
     for document, status in (
         ([], 400),
         ({"data": None}, 400),
