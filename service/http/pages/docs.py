@@ -30,6 +30,7 @@ PAGES = (
     "errors",
     "filtering",
     "http",
+    "access",
     "personal-data",
     "resources",
     "scopes",
