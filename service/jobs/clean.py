@@ -17,7 +17,7 @@ from service.store.pool import Database
 
 log = structlog.get_logger(part="clean")
 
-GROWTH = timedelta(seconds=3)
+GROWTH = timedelta(seconds=1)
 """How often each worker looks for tables that have outgrown their statistics: it reads their sizes, and no row."""
 
 SUMS = timedelta(seconds=3)

@@ -25,7 +25,7 @@ create table access_tokens (
     constraint access_tokens_belong_to_a_store foreign key (store_id) references stores (store_id),
     constraint access_tokens_belong_to_a_customer foreign key (store_id, customer_id)
     references customers (store_id, id),
-    constraint access_tokens_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint access_tokens_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint access_tokens_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint access_tokens_have_a_known_kind check (kind in ('integration', 'customer')),
     constraint access_tokens_of_customers_name_the_customer check ((kind = 'customer') = (customer_id is not null)),

@@ -1,5 +1,5 @@
 -- name: write
--- Writes events, one per position of the lists, each with the next number of its resource; returns their ids. An event
+-- Writes :events (a JSON array), by their positions, each with the next number of its resource; returns their ids. An event
 -- whose number another transaction took meanwhile is left out, for the caller to try again. Who includes it counts them.
 with happened as (
     select
@@ -7,16 +7,17 @@ with happened as (
         event.name,
         event.resource_id,
         event.payload,
+        event.changes,
         split_part(event.name, '.', 1) as resource_type,
         row_number() over (partition by split_part(event.name, '.', 1), event.resource_id order by event.position) as turn
     from
-        unnest(
-            (select :ids::text[]), (select :names::text[]), (select :resource_ids::text[]), (select :payloads::jsonb[])
-        ) with ordinality as event (id, name, resource_id, payload, position)
+        jsonb_to_recordset((select :events::jsonb)) as event (
+            position bigint, id text, name text, resource_id text, payload jsonb, changes jsonb
+        )
 )
 
 insert into events (
-    store_id, id, name, resource_type, resource_id, sequence, payload, actor_type, actor_id, created_at, updated_at,
+    store_id, id, name, resource_type, resource_id, sequence, payload, changes, actor_type, actor_id, created_at, updated_at,
     request_id
 )
 select
@@ -36,6 +37,7 @@ select
         0
     ) as sequence,
     happened.payload,
+    happened.changes,
     :actor_type as actor_type,
     :actor_id as actor_id,
     :at as created_at,

@@ -110,8 +110,8 @@ inner join order_subscriptions
 having count(*) > 0;
 
 -- name: write
--- Writes rows of ledgers; what is in a ledger keeps its id, and what is settled stays. Those that are completed were claimed
--- at the same instant. Gives the rows that it wrote.
+-- Writes rows of ledgers, :entries (a JSON array); what is in a ledger keeps its id, and what is settled stays. Those that
+-- are completed were claimed at the same instant. Gives the rows that it wrote.
 with written as (
     insert into occurrences (
         store_id, id, order_subscription_id, occurrence_index, status, nominal_at, scheduled_at, reason, claimed_at,
@@ -130,15 +130,11 @@ with written as (
         case when entries.status = 'completed' then :at::timestamptz end as completed_at,
         :at as created_at,
         :at as updated_at
-    from unnest(
-        :ids::text[],
-        :subscriptions::text[],
-        :indexes::bigint[],
-        :statuses::text[],
-        :nominal::timestamptz[],
-        :scheduled::timestamptz[],
-        :reasons::text[]
-    ) as entries (id, order_subscription_id, occurrence_index, status, nominal_at, scheduled_at, reason)
+    from
+        jsonb_to_recordset((select :entries::jsonb)) as entries (
+            id text, order_subscription_id text, occurrence_index bigint, status text, nominal_at timestamptz,
+            scheduled_at timestamptz, reason text
+        )
     on conflict (store_id, order_subscription_id, occurrence_index) do update
         set
             status = excluded.status,
