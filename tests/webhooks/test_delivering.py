@@ -345,9 +345,11 @@ async def test_a_worker_killed_while_a_receiver_takes_its_time_loses_nothing_and
     await hook(api, url)
     await happens(api, 3)
     worker = await asyncio.create_subprocess_exec(sys.executable, "-c", PROCESS, database_url)
-    await arrived(hooks, url, 1)
-    worker.kill()
-    await worker.wait()
+    try:
+        await arrived(hooks, url, 1)
+    finally:
+        worker.kill()
+        await worker.wait()
     async with telling(database_url):
 
         async def all_told() -> bool:
