@@ -47,7 +47,8 @@ async def test_each_type(api: Api, connection: Connection, store: Store, world: 
         assert "lid" not in made
         made_before[type_] = made["id"]
         for name, value in attributes.items():
-            assert made["attributes"][name] == value, (type_, name)
+            if name not in RESOURCES[type_].resource.triggers:  # these are never shown
+                assert made["attributes"][name] == value, (type_, name)
         assert (await api.get(f"{type_}/{made['id']}"))["data"] == made
         happened = await connection.fetch(
             "select name from events where store_id = $1 and resource_type = $2 and resource_id = $3",
