@@ -43,6 +43,12 @@ OTHERS: Mapping[str, Mapping[str, Mark]] = {
     | {"principal": Mark(Personal.IDENTIFIER), "key": _WORDS, "body": _WORDS},
     # Who is counted is a customer, a cart, a token, or the network of somebody without any.
     "rate_limits": _harmless("store_id", "started_at", "expires_at", "hits") | {"key": Mark(Personal.NETWORK)},
+    # What a customer's next token is fetched with, and the keys that sign tokens.
+    "refresh_tokens": _harmless(
+        "store_id", "grant_id", "api_client_id", "scopes", "scope", "created_at", "expires_at", "used_at"
+    )
+    | {"hash": SECRET, "customer_id": Mark(Personal.IDENTIFIER)},
+    "signing_keys": _harmless("id", "public_key", "created_at", "retired_at", "expires_at") | {"private_key": SECRET},
     "deployments": _harmless("id", "pinned_at"),
     "deployment": _harmless("singleton", "id", "adopted_at"),
     "workers": _harmless("id", "name", "started_at", "seen_at"),

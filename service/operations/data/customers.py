@@ -23,6 +23,7 @@ _LINKS = Values("data/erasing.links", str)
 _SUBSCRIPTIONS = Values("data/erasing.subscriptions", str)
 _PAST_SUBSCRIPTIONS = Command("data/erasing.past_subscriptions")
 _TOKENS = Command("data/erasing.tokens")
+_REFRESH_TOKENS = Command("data/erasing.refresh_tokens")
 _ANSWERS = Command("data/erasing.answers")
 
 
@@ -57,6 +58,7 @@ class Customers(Writer):
         await _PAST_SUBSCRIPTIONS(connection, store=store, customer=customer, nobody=nobody, at=at)
         # Tokens are looked up by real time, also in a store on a test clock.
         await _TOKENS(connection, store=store, customer=customer, at=clock.now())
+        await _REFRESH_TOKENS(connection, store=store, customer=customer)
         await notices.forget(connection, store)
         await _ANSWERS(connection, store=store, customer=customer, email=change.before["email"])
         happened = [

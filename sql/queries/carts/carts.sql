@@ -196,3 +196,9 @@ set
     updated_at = :at,
     version = carts.version + 1
 where carts.store_id = :store and carts.id = :cart and carts.currency_code <> :currency;
+
+-- name: session
+-- The session of a cart.
+select session
+from carts
+where store_id = :store and id = :id;
