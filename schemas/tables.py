@@ -28,6 +28,14 @@ OTHERS: Mapping[str, Mapping[str, Mark]] = {
         "decline_code", "answered_at", "retry_at", "lease_expires_at", "created_at", "updated_at",
     )
     | {"source_token": Mark(Personal.PAYMENT, secret=True), "detail": _WORDS},
+    # What was sent is whole resources; reasons may quote them.
+    "imports": _COMMON
+    | _harmless(
+        "resource_type", "format", "status", "on_conflict", "fingerprint", "inputs_size", "processed_count",
+        "created_count", "updated_count", "unchanged_count", "skipped_count", "errors_count", "started_at",
+        "completed_at", "interrupted_at",
+    )
+    | {"inputs": _WORDS, "errors_log": _WORDS},
     "webhooks": _COMMON
     | _harmless(
         "name", "topic", "callback_url", "include_resources", "previous_secret_expires_at", "circuit_state",

@@ -24,6 +24,8 @@ COMMANDS = {
     "migrate": "databases",
     "adopt": "databases",
     "seed": "databases",
+    "import": "data",
+    "export": "data",
     "check-db": "databases",
     "doctor": "databases",
     "openapi": "contract",

@@ -30,12 +30,14 @@ class Kind(ma.Field):
     """What `openapi.yaml` says of a value of this kind."""
     compiled: str = "{0}"
     names: ClassVar[Mapping[str, Any]] = {}
+    written: ClassVar[str] = "{0}"
+    """The SQL expression of a column's value that Postgres's own JSON of it is what documents have; empty for none."""
     within_json: ClassVar[str] = "{0}"
-    """The SQL expression of a column's value within an array of JSON, as included rows have it."""
+    """The SQL expression of a column's value within an array of JSON, from which others are worked out."""
     from_json: ClassVar[str] = "{0}"
     """The Python expression of a column's value, as the statement's own columns have it, from that within JSON."""
-    compiled_from_json: ClassVar[str] = ""
-    """`compiled` for a value within JSON; empty where that is `compiled` of `from_json`."""
+    in_words: ClassVar[str] = "{0}::text"
+    """The SQL expression of a column's value as `parse` reads it."""
     default_mark: ClassVar[Mark | None] = None
     """The mark of attributes that declare none; None where each has to decide."""
 

@@ -65,6 +65,7 @@ class Derived(Kind):
     """
 
     default_mark = HARMLESS
+    written = ""
     names: ClassVar[Mapping[str, Any]] = {"units": units}
 
     def __init__(

@@ -61,10 +61,14 @@ class Number(Integer):
     """A running number: an integer in the database, a string in documents, as Commerce Layer shows order numbers."""
 
     json_type: ClassVar[Mapping[str, Any]] = {"type": "string"}
+    written = "{0}::text"
     compiled = "None if {0} is None else str({0})"
 
     def _serialize(self, value: Any, *_: Any, **__: Any) -> str | None:
         return None if value is None else str(value)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
+        return super()._deserialize(self.parse(value) if isinstance(value, str) else value)
 
     def schema(self) -> dict[str, Any]:
         """A string of digits."""
@@ -101,6 +105,7 @@ class Float(Kind):
 
     sql_type = "double precision"
     json_type: ClassVar[Mapping[str, Any]] = {"type": "number"}
+    in_words = "{0}::text::numeric::text"  # without an exponent
 
     def __init__(self, *, minimum: float = -math.inf, maximum: float = math.inf, **options: Any) -> None:
         self.minimum = minimum

@@ -59,11 +59,6 @@ def instant(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def with_zone(text: str) -> str:
-    """The same as RFC 3339 with milliseconds and `Z`: Postgres leaves out zeros at the end."""
-    return f"{text}.000Z" if len(text) == 19 else f"{text:0<23}Z"
-
-
 class Timestamp(Kind):
     """An instant: RFC 3339 in UTC with milliseconds and `Z` in documents, timestamptz(3) in the database."""
 
@@ -72,10 +67,11 @@ class Timestamp(Kind):
     json_type: ClassVar[Mapping[str, Any]] = {"type": "string", "format": "date-time"}
     # asyncpg gives aware UTC datetimes, so the conversion of render_timestamp can be left out.
     compiled = "None if {0} is None else {0}.isoformat('T', 'milliseconds')[:-6] + 'Z'"
-    names: ClassVar[Mapping[str, Any]] = {"instant": instant, "with_zone": with_zone}
+    names: ClassVar[Mapping[str, Any]] = {"instant": instant}
+    written = """to_char({0} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
     within_json = "{0} at time zone 'UTC'"
     from_json = "None if {0} is None else instant({0})"
-    compiled_from_json = "None if {0} is None else with_zone({0})"
+    in_words = written
 
     def _serialize(self, value: datetime | None, *_: Any, **__: Any) -> str | None:
         return render_timestamp(value)

@@ -14,10 +14,11 @@ from service.demo.documents import add_documents, add_fittings
 from service.demo.generator import Amounts, generate
 from service.demo.rows import TABLES, Row, Sheet
 from service.errors import StartupError
+from service.operations.generic import numbers
 from service.operations.tenant import stores
 from service.store import statistics
 from service.store.pool import Connection
-from service.store.statements import Command, One, OnlyValue, Value
+from service.store.statements import Command, One, OnlyValue
 
 
 class Described(NamedTuple):
@@ -28,8 +29,6 @@ class Described(NamedTuple):
 
 _DESCRIBE = One("data/demo.describe", Described)
 _MARK = Command("data/demo.mark")
-_MARKET = Value("data/demo.market", str)
-_USE_NUMBERS = Command("data/demo.use_numbers")
 _HAS_STORES = OnlyValue("data/demo.has_stores", bool)
 
 STORE = 1003
@@ -86,9 +85,7 @@ async def seed(connection: Connection, plan: Plan, at: datetime, progress: Progr
             await statistics.gather(connection)
             done += added
             progress(done, plan.orders)
-        kinds = list(sheet.highest)
-        numbers = [sheet.highest[kind] for kind in kinds]
-        await _USE_NUMBERS(connection, store=plan.store, kinds=kinds, numbers=numbers)
+        await numbers.use(connection, plan.store, sheet.highest)
         await _MARK(connection, store=plan.store, demo=orjson.dumps(asdict(plan)).decode(), at=at)
     # Otherwise the first plans are made for empty tables.
     await connection.execute(f"analyze {', '.join(TABLES)}")
@@ -117,9 +114,7 @@ async def _store(connection: Connection, plan: Plan, at: datetime) -> tuple[Shee
         timezone="Europe/Amsterdam",
         at=at,
     )
-    market_id = await _MARKET(connection, store=plan.store)
-    if market_id is None:
-        raise LookupError(f"Store {plan.store} was made without a market.")
+    market_id = await stores.market_id(connection, plan.store)
     return Sheet(plan.store, market_id, store.currency_code, plan.seed, at), store.timezone
 
 

@@ -51,16 +51,30 @@ class Batches(Generic[D]):
     do: Doing[D]
     set_aside: Callable[[Connection, Store, str], Awaitable[D]]
 
-    async def run(self, database: Database, store_id: int) -> list[D]:
+    async def run(
+        self, database: Database, store_id: int, first: Callable[[], Awaitable[D | None]] | None = None
+    ) -> list[D]:
         """Do it until nothing is due in a store by its clock. Returns what was done, batch by batch.
 
-        Raises errors that pass: the next try goes on from there.
+        `first` does more with a batch, and is tried first; one that takes too long is done without. Raises errors that
+        pass: the next try goes on from there.
         """
         found: list[D] = []
         more = True
         while more:
+            if first is not None:
+                try:
+                    done = await first()
+                except Exception as error:
+                    if passes(error) and not isinstance(error, TimeoutError):
+                        raise
+                    log.info("a batch can't be done at once", work=self.name, store_id=store_id, error=repr(error))
+                else:
+                    found += [] if done is None else [done]
+                    more = done is not None and done.more
+                    continue
             try:
-                done = await _step(database, store_id, self.do)
+                done = await step(database, store_id, self.do)
             except Exception as error:
                 if passes(error):
                     raise
@@ -75,7 +89,7 @@ class Batches(Generic[D]):
 
     async def _apart(self, database: Database, store_id: int) -> list[D]:
         """Do it with each of a batch by itself."""
-        ids = await _step(database, store_id, self.due) or ()
+        ids = await step(database, store_id, self.due) or ()
         found = [await self._alone(database, store_id, id_) for id_ in ids]
         return [one for one in found if one is not None]
 
@@ -83,13 +97,13 @@ class Batches(Generic[D]):
         """Do it with one of them, else set it aside; None where even that fails, as the log says."""
         told = {"work": self.name, "store_id": store_id, "order_subscription_id": id_}
         try:
-            return await _step(database, store_id, lambda on, store: self.do(on, store, only=id_))
+            return await step(database, store_id, lambda on, store: self.do(on, store, only=id_))
         except Exception as error:
             if passes(error):
                 raise
             log.exception("a subscription is set aside", **told)
         try:
-            return await _step(database, store_id, lambda on, store: self.set_aside(on, store, id_))
+            return await step(database, store_id, lambda on, store: self.set_aside(on, store, id_))
         except Exception as error:
             if passes(error):
                 raise
@@ -97,7 +111,7 @@ class Batches(Generic[D]):
             return None
 
 
-async def _step(database: Database, store_id: int, step: Callable[[Connection, Store], Awaitable[T]]) -> T | None:
+async def step(database: Database, store_id: int, step: Callable[[Connection, Store], Awaitable[T]]) -> T | None:
     """Take a step in a transaction of its own; None without the store."""
     async with database.by_keys() as connection:
         store = await stores.find(connection, store_id)

@@ -29,8 +29,10 @@ from service.jobs.advance import AdvanceJob
 from service.jobs.copy import CopyJob
 from service.jobs.pay import PaymentJob
 from service.operations.copies import recurring_order_copies
+from service.operations.generic.numbers import Numbers
 from service.operations.payments import attempts
 from service.operations.runtime import watching
+from service.operations.subscriptions.sweep import NUMBERS
 from service.operations.tenant import test_clocks
 from service.store import deployment
 from service.store.pool import Database, open_database
@@ -97,7 +99,8 @@ async def run(
                 await clean.rescue(database)
 
         ready()
-        tasks.create_task(_every(stop, sweep.PERIOD, lambda: sweep.run(database, deployment_id)))
+        numbers = Numbers(database, block=NUMBERS)
+        tasks.create_task(_every(stop, sweep.PERIOD, lambda: sweep.run(database, deployment_id, numbers)))
         tasks.create_task(_every(stop, clean.GROWTH, lambda: clean.gather_statistics(database)))
         tasks.create_task(_every(stop, timedelta(seconds=30), rescue))
         tasks.create_task(_every(stop, watching.SIGN_OF_LIFE, lambda: watch.show(database, worker)))

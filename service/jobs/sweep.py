@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
 from service import clock
-from service.jobs.batches import Batches
-from service.jobs.metrics import PARKED, SWEEP_FAILURES, SWEEPS
+from service.jobs.batches import Batches, step
+from service.jobs.metrics import COPIES, LATENESS, PARKED, SWEEP_FAILURES, SWEEPS
+from service.operations.generic.numbers import Numbers
 from service.operations.payments import attempts, dunning
 from service.operations.subscriptions import alerts, sweep
+from service.operations.subscriptions.sweep import Swept
 from service.operations.tenant import stores
 from service.store.pool import Database
 
@@ -23,8 +27,10 @@ PERIOD = timedelta(seconds=2)
 """How often each worker looks: one read of a small index while nothing is due."""
 
 
-async def run(database: Database, deployment: str) -> int:
+async def run(database: Database, deployment: str, numbers: Numbers | None = None) -> int:
     """Sweep every store that has something due, each batch in a transaction of its own; gives how many copies came.
+
+    With `numbers` for them, orders are made at once. Each worker begins with another store.
 
     A database that belongs to another deployment than this worker's is left alone. What goes wrong in one store is
     logged and doesn't keep the others waiting.
@@ -34,31 +40,44 @@ async def run(database: Database, deployment: str) -> int:
         async with database.connection() as connection:
             due = await sweep.due_stores(connection, deployment, clock.now())
     copies = 0
+    random.shuffle(due)
     for store_id in due:
         try:
             with SWEEP_FAILURES.count_exceptions():
-                copies += await sweep_store(database, store_id)
+                copies += await sweep_store(database, store_id, numbers)
         except Exception:
             log.exception("a store could not be swept", store_id=store_id)
     return copies
 
 
-async def sweep_store(database: Database, store_id: int) -> int:
+async def sweep_store(database: Database, store_id: int, numbers: Numbers | None = None) -> int:
     """Sweep a store until nothing is due by its clock, send its alerts, and have payments asked for anew.
 
-    Returns how many copies came of it. Whatever keeps one of the three from being done, the others are.
+    Returns how many copies came of it; with `numbers` for them, their orders are made at once where that is possible.
+    Whatever keeps one of the three from being done, the others are.
     """
     try:
-        swept = await _SWEEPING.run(database, store_id)
+        first = None if numbers is None else partial(_at_once, database, store_id, numbers)
+        swept = await _SWEEPING.run(database, store_id, first)
     finally:
         try:
             await _ANNOUNCING.run(database, store_id)
         finally:
             await _retry(database, store_id)
-    for id_ in (id_ for done in swept for id_ in done.parked):
-        PARKED.inc()
-        log.warning("subscription parked", store_id=store_id, order_subscription_id=id_)
+    for done in swept:
+        for late in done.lateness:
+            LATENESS.observe(late.total_seconds())
+            COPIES.labels("recurring_order_copies", "completed").inc()
+        for id_ in done.parked:
+            PARKED.inc()
+            log.warning("subscription parked", store_id=store_id, order_subscription_id=id_)
     return sum(len(done.copies) for done in swept)
+
+
+async def _at_once(database: Database, store_id: int, numbers: Numbers) -> Swept | None:
+    """Sweep a batch, and make its orders."""
+    async with numbers.some(store_id, sweep.NUMBERS) as given:
+        return await step(database, store_id, lambda on, store: sweep.sweep(on, store, numbers=given))
 
 
 async def _retry(database: Database, store_id: int) -> None:

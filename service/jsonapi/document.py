@@ -1,133 +1,145 @@
 """Rows become the text of documents: one straight-line function per selection, compiled once from its Schemas.
 
-A row is positional: first the columns of `layout(selection)`, then one slot per included relationship. It holds the
-JSON text of the related row (or None), or of a list of related rows; these are arrays of the same form. Reading by
-position is what makes this fast; `layout` is the one place that knows the positions, the SQL compiler follows it.
+A row comes as `service.jsonapi.layout` has it, with most of its attributes written by Postgres. What is left to do is
+to put between its fields what is the same for all rows of a type: names and links.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
 import orjson
 
-from schemas.kinds import Derived, Kind
-from schemas.relationships import ToMany, ToOne
+from schemas.relationships import ToOne
 from schemas.rendering import Rendering
-from schemas.resource import Resource
 from service.errors import TooCostly
+from service.jsonapi.attributes import attributes_of, deriver
+from service.jsonapi.layout import PRIMARY, Layout, Level, Row, layout
 from service.jsonapi.query import Query, Selection
-
-
-class Row(Protocol):
-    """A positional row: a tuple, a list, or a record of asyncpg."""
-
-    def __getitem__(self, position: int, /) -> Any:
-        """The value at a position."""
-
-    def __iter__(self) -> Iterator[Any]:
-        """The values in their order."""
-
 
 MAX_INCLUDED = 5_000
 """How many resources a document may include."""
 
 Object = dict[str, Any]
-Found = dict[tuple[str, str], bytes]
+Found = dict[tuple[str, bytes], bytes]
 """What a document includes: resource objects by type and id."""
 
 
-@lru_cache(maxsize=1024)
-def layout(selection: Selection) -> tuple[str, ...]:
-    """The columns that a selection's rows begin with.
-
-    Id, version, then what its fields are rendered from, each once.
-    """
-    resource = selection.resource
-    columns = ["id", "version"]
-    columns += [
-        column for name, field in resource.attributes.items() if selection.wants(name) for column in field.inputs
-    ]
-    columns += [
-        field.column
-        for name, field in resource.relationships.items()
-        if isinstance(field, ToOne) and selection.wants(name)
-    ]
-    return tuple(dict.fromkeys(columns))
-
-
 class Render(Protocol):
-    """Writes the resource object of a row."""
+    """Writes the resource objects of rows."""
 
     def __call__(
-        self, row: Row, rendering: Rendering, found: Found, disclosed: Mapping[str, Any] | None = None, /
-    ) -> bytes:
-        """The resource object as JSON, in UTF-8.
+        self, rows: Sequence[Row], rendering: Rendering, found: Found, disclosed: Mapping[str, Any] | None = None, /
+    ) -> list[bytes]:
+        """The resource objects as JSON, in UTF-8.
 
-        What the row includes is added to `found`. `disclosed` are attributes that are shown this once.
+        What the rows include is added to `found`. `disclosed` are attributes that are shown this once. Raises TooCostly
+        when more is included than a document may hold.
         """
 
 
+class Include(Protocol):
+    """Adds the resource objects of rows to what a document includes."""
+
+    def __call__(self, rows: Sequence[Row], rendering: Rendering, found: Found, /) -> None:
+        """Each resource once, with the linkage of every path that led to it."""
+
+
 @lru_cache(maxsize=1024)
-def renderer(selection: Selection, *, within_json: bool = False) -> Render:
-    """A function that writes one row of `layout(selection)` as its resource object.
+def renderer(selection: Selection) -> Render:
+    """A function that writes rows of a selection as resource objects.
 
-    Values are those of a statement's columns, or as they are within an array of JSON, which included rows are.
-
-    Most of such an object is the same for all rows of a type: its names and links. So it is kept as text, cut where a
-    row's URL goes, and the attributes are the one part that is put together as a dict. For a selection without fieldset
-    and includes the result equals what the Schema's own `dump` gives (asserted for every type).
+    For a selection without fieldset and includes the result equals what the Schema's own `dump` gives (asserted for
+    every type).
     """
+    lines = ["def render(rows, rendering, found, disclosed=None):", "    written = []", *_loop(selection, PRIMARY)]
+    if selection.include:
+        lines.append("        check(len(found))")
+    lines += ["        written.append(resource)", "    return written"]
+    render: Render = _compiled(selection, PRIMARY, lines)["render"]
+    return render
+
+
+def _includer(selection: Selection, level: Level) -> Include:
+    """A function that adds included rows of this level to what a document includes."""
+    type_, leaf = selection.resource.type_, not selection.include
+    known = [f"        key = ({type_!r}, v0)"]
+    known += ["        if key in found:", "            continue"] if leaf else []
+    lines = ["def include(rows, rendering, found, disclosed=None):", *_loop(selection, level, known)]
+    lines += ["        found[key] = resource" if leaf else "        found[key] = merged(found.get(key), resource)"]
+    include: Include = _compiled(selection, level, lines)["include"]
+    return include
+
+
+def _compiled(selection: Selection, level: Level, lines: Sequence[str]) -> dict[str, Any]:
+    """What lines of source define that write rows of a selection."""
     resource = selection.resource
-    columns = layout(selection)
-    variable = {column: f"v{i}" for i, column in enumerate(columns)}
-    names: dict[str, Any] = {"dumps": orjson.dumps, "loads": orjson.loads, "linked": _linked}
-    included = dict(selection.include)
-    slots = {name: f"s{i}" for i, name in enumerate(included)}
-    unpacked = ", ".join([*variable.values(), *slots.values()])
-    lines = [f"def render(row, rendering, found, disclosed=None):\n    {unpacked}, = row"]
-    for name, sub in included.items():
-        names[f"include_{name}"] = _includer(sub)
-        if not within_json:
-            lines.append(f"    {slots[name]} = None if {slots[name]} is None else loads({slots[name]})")
-        if isinstance(resource.relationships[name], ToMany):
-            lines.append(f"    for row in {slots[name]}:\n        include_{name}(row, rendering, found)")
-        else:
-            lines.append(f"    if {slots[name]} is not None:\n        include_{name}({slots[name]}, rendering, found)")
-    attributes = [
-        f"{name!r}: {_value(resource, name, variable, names, within_json=within_json)}"
-        for name, field in resource.attributes.items()
-        if selection.wants(name)
+    names: dict[str, Any] = {"dumps": orjson.dumps, "loads": orjson.loads, "linked": _linked, "merged": merged}
+    names |= {f"include_{name}": _includer(sub, level.below) for name, sub in selection.include}
+    names["derive"] = deriver(resource, tuple(layout(selection).derived), within_json=True)
+    names["check"] = _check
+    # Only names from our own Schemas reach this source, never a client's text.
+    exec(compile("\n".join(lines), f"<renderer of {resource.type_}>", "exec"), names)  # noqa: S102
+    return names
+
+
+def _loop(selection: Selection, level: Level, begin: Sequence[str] = ()) -> list[str]:
+    """The source of a loop over rows whose body makes each row's `resource`; `begin` is what the body begins with.
+
+    Most of a resource object is the same for all rows of a type, so its constant parts are joined with what varies.
+    """
+    resource, fields, below = selection.resource, layout(selection), level.below
+    ends = {name: f"e{place}" for place, name in enumerate(fields.ends)}
+    slots = {name: f"s{place}" for place, name in enumerate(fields.included)}
+    own = ["v0", "v1", *(["a"] if fields.written else []), *(["d"] if fields.derived else [])]
+    lines = [
+        f"    base, mode = rendering.root + b'/{resource.type_}/', rendering.mode.encode()",
+        "    for row in rows:",
+        f"        {', '.join([*own, *ends.values(), *slots.values()])}, = row",
+        *begin,
     ]
-    relationships = [(name, field) for name, field in resource.relationships.items() if selection.wants(name)]
-    lines.append(f"    attributes = {{{', '.join(attributes)}}}")
-    lines.append("    if disclosed:\n        attributes.update(disclosed)")
-    text = _Text(f'{{"type":"{resource.type_}","id":"')
-    text.value("v0.encode()").constant('","links":{"self":"').url().constant('"}')
-    if attributes:
-        text.constant(',"attributes":').value("dumps(attributes)")
+    for name, slot in slots.items():
+        apart = f"[one.split({below.field!r}) for one in {slot}.split({below.row!r})]"
+        lines += [
+            f"        {slot} = {apart} if {slot} else ()",
+            f"        include_{name}({slot}, rendering, found)",
+        ]
+    lines += [*_attributes(fields), "        url = base + v0"]
+    text = _Text(f'{{"type":"{resource.type_}","id":"').value("v0").constant('","links":{"self":"').value("url")
+    text.constant('"}')
+    if fields.written or fields.derived:
+        text.constant(',"attributes":').value("a")
     else:
-        text.value("(b',\"attributes\":' + dumps(attributes) if attributes else b'')")
+        text.value("(a and b',\"attributes\":' + a)")
+    relationships = [(name, field) for name, field in resource.relationships.items() if selection.wants(name)]
     for place, (name, field) in enumerate(relationships):
-        text.constant(f'{"," if place else RELATIONSHIPS}"{name}":{{"links":{{"self":"').url()
-        text.constant(f'/relationships/{name}","related":"').url().constant(f'/{name}"}}')
+        text.constant(f'{"," if place else RELATIONSHIPS}"{name}":{{"links":{{"self":"').value("url")
+        text.constant(f'/relationships/{name}","related":"').value("url").constant(f'/{name}"}}')
         if isinstance(field, ToOne):
-            id_ = variable[field.column]
-            one = f'b\'{{"type":"{field.type_}","id":"\' + {id_}.encode() + b\'"}}\''
-            text.constant(',"data":').value(f"(b'null' if {id_} is None else {one})")
+            one = f'b\'{{"type":"{field.type_}","id":"\' + {ends[name]} + b\'"}}\''
+            text.constant(',"data":').value(f"({one} if {ends[name]} else b'null')")
         elif name in slots:
             text.constant(',"data":').value(f"linked({field.type_!r}, {slots[name]})")
         text.constant("}")
-    text.constant("}" if relationships else "").constant(',"meta":{"mode":"').value("rendering.mode.encode()")
-    text.constant('","version":').value("b'%d' % v1").constant("}}")
-    lines.append(f"    return (rendering.root + b'/{resource.type_}/' + v0.encode()).join(({text.parts},))")
-    # Only names from our own Schemas reach this source, never a client's text.
-    exec(compile("\n".join(lines), f"<renderer of {resource.type_}>", "exec"), names)  # noqa: S102
-    render: Render = names["render"]
-    return render
+    text.constant("}" if relationships else "").constant(',"meta":{"mode":"').value("mode")
+    text.constant('","version":').value("v1").constant("}}")
+    lines.append(f"        resource = b''.join(({text.parts}))")
+    return lines
+
+
+def _attributes(fields: Layout) -> list[str]:
+    """The source of a row's attributes `a`: what Postgres has written with what is worked out; empty for none."""
+    both = "a[:-1] + b',' + dumps({})[1:]"
+    derived, disclosed = "derive(loads(d), rendering)", "disclosed"
+    if fields.written:
+        lines = [f"        a = {both.format(derived)}"] if fields.derived else []
+    else:
+        lines = [f"        a = dumps({derived})" if fields.derived else "        a = b''"]
+    more = both.format(disclosed) if fields.written or fields.derived else f"dumps({disclosed})"
+    return [*lines, "        if disclosed:", f"            a = {more}"]
 
 
 RELATIONSHIPS = ',"relationships":{'
@@ -135,10 +147,10 @@ RELATIONSHIPS = ',"relationships":{'
 
 
 class _Text:
-    """Text in which a URL comes again and again: the source of what stands between, as expressions of bytes."""
+    """Text of which some parts are always the same: the source of all its parts, as expressions of bytes."""
 
     def __init__(self, begin: str) -> None:
-        self._parts: list[list[str]] = [[]]
+        self._parts: list[str] = []
         self._constant = begin
 
     def constant(self, text: str) -> _Text:
@@ -149,81 +161,42 @@ class _Text:
     def value(self, expression: str) -> _Text:
         """Go on with the value of an expression."""
         self._flush()
-        self._parts[-1].append(expression)
-        return self
-
-    def url(self) -> _Text:
-        """Go on with the URL."""
-        self._flush()
-        self._parts.append([])
+        self._parts.append(expression)
         return self
 
     @property
     def parts(self) -> str:
-        """The source of what stands between the URLs."""
+        """The source of the parts."""
         self._flush()
-        return ", ".join(" + ".join(part) or "b''" for part in self._parts)
+        return ", ".join(self._parts)
 
     def _flush(self) -> None:
         if self._constant:
-            self._parts[-1].append(repr(self._constant.encode()))
+            self._parts.append(repr(self._constant.encode()))
             self._constant = ""
-
-
-def _value(
-    resource: type[Resource], name: str, variable: Mapping[str, str], names: dict[str, Any], *, within_json: bool
-) -> str:
-    """The expression that renders one attribute."""
-    field: Kind = resource.attributes[name]
-    values = [variable[column] for column in field.inputs]
-    if within_json and not field.compiled_from_json:
-        kinds = resource.columns()
-        values = [_from_json(kinds.get(column), variable[column], names) for column in field.inputs]
-    if isinstance(field, Derived) and not field.compiled:
-        names[f"derive_{name}"] = field.function
-        value = f"derive_{name}({', '.join([*values, *([f'rendering.{field.given}'] if field.given else [])])})"
-    else:
-        names.update(field.names)
-        compiled = (within_json and field.compiled_from_json) or field.compiled
-        value = f"({compiled.format(*values)})"
-    return f"({value} if rendering.secrets else None)" if field.mark is not None and field.mark.secret else value
-
-
-def _from_json(kind: Kind | ToOne | None, variable: str, names: dict[str, Any]) -> str:
-    """The expression of a column's value, from that within JSON."""
-    if not isinstance(kind, Kind):
-        return variable
-    names.update(kind.names)
-    return f"({kind.from_json.format(variable)})" if kind.from_json != "{0}" else variable
 
 
 def _linked(type_: str, rows: Sequence[Row]) -> bytes:
     """Resource linkage of related rows."""
     begin = b'{"type":"' + type_.encode() + b'","id":"'
-    return b"[" + b",".join([begin + row[0].encode() + b'"}' for row in rows]) + b"]"
+    return b"[" + b",".join([begin + row[0] + b'"}' for row in rows]) + b"]"
 
 
-def _includer(selection: Selection) -> Callable[[Row, Rendering, Found], None]:
-    """A function that adds one related row to what a document includes.
-
-    Each resource once, with the linkage of every path that led to it.
-    """
-    render = renderer(selection, within_json=True)
-    type_ = selection.resource.type_
-    leaf = not selection.include
-
-    def include(row: Row, rendering: Rendering, found: Found) -> None:
-        key = (type_, row[0])
-        if leaf and key in found:
-            return
-        resource = render(row, rendering, found)
-        found[key] = merged(found[key], resource) if key in found else resource
-
-    return include
+def _check(amount: int) -> None:
+    """Raise TooCostly when a document includes more than it may hold."""
+    if amount > MAX_INCLUDED:
+        raise TooCostly(
+            "include brings more than {most} resources: make page[size] smaller or include less.",
+            most=MAX_INCLUDED,
+            parameter="include",
+            meta={"limit": MAX_INCLUDED, "value": amount},
+        )
 
 
-def merged(known: bytes, again: bytes) -> bytes:
+def merged(known: bytes | None, again: bytes) -> bytes:
     """A resource object with the linkage of both (JSON:API 1.1, "Compound Documents": full linkage)."""
+    if known is None:
+        return again
     mark = RELATIONSHIPS.encode()
     place, other = known.rfind(mark), again.rfind(mark)
     if place < 0 or other < 0:
@@ -240,18 +213,8 @@ def collect(rows: Sequence[Row], selection: Selection, rendering: Rendering) -> 
 
     Raises TooCostly for more included ones than a document may hold.
     """
-    render = renderer(selection)
     found: Found = {}
-    primary = []
-    for row in rows:
-        primary.append(render(row, rendering, found))
-        if len(found) > MAX_INCLUDED:
-            raise TooCostly(
-                "include brings more than {most} resources: make page[size] smaller or include less.",
-                most=MAX_INCLUDED,
-                parameter="include",
-                meta={"limit": MAX_INCLUDED, "value": len(found)},
-            )
+    primary = renderer(selection)(rows, rendering, found)
     if found:
         for place, row in enumerate(rows):
             again = found.pop((selection.resource.type_, row[0]), None)
@@ -265,10 +228,15 @@ def unkept(selection: Selection, columns: Mapping[str, Any], rendering: Renderin
 
     It has no URL, hence no links, and no version; of its relationships those that the columns hold are left.
     """
-    values = {**columns, "id": columns["id"] or "", "version": 0}
-    found = orjson.loads(renderer(selection)([values[name] for name in layout(selection)], rendering, {}))
-    linked = {name: {"data": one["data"]} for name, one in found.get("relationships", {}).items() if "data" in one}
-    members = {"type": found["type"], "id": columns["id"], "attributes": found["attributes"]}
+    resource = selection.resource
+    attributes = [name for name in resource.attributes if selection.wants(name)]
+    linked = {
+        name: {"data": None if columns[field.column] is None else identifier(field.type_, columns[field.column])}
+        for name, field in resource.relationships.items()
+        if isinstance(field, ToOne) and selection.wants(name)
+    }
+    members = {"type": resource.type_, "id": columns["id"]}
+    members["attributes"] = attributes_of(resource, attributes, columns, rendering)
     return members | ({"relationships": linked} if linked else {})
 
 

@@ -1,10 +1,10 @@
 """A `Query` becomes SQL: one statement for a page or resource with its whole include tree.
 
-Included rows come as arrays of JSON, for a to-many relationship in a list, nested as deep as the include tree, and are
-read by position (`service.jsonapi.document.layout`). Anonymous records would cost the client a third more, and can't
-cross the nodes of Citus. Identifiers come from Schemas
-only, every value from a client is a bind; `$1` is always the store. The rows of a customer or a guest are limited at
-every level by the path to their owner and the conditions that each Schema declares.
+Rows come as text, nested as deep as the include tree, with their attributes as JSON that Postgres has written
+(`service.jsonapi.layout`). Columns of their own would cost the client three times that, and anonymous records can't
+cross the nodes of Citus. Identifiers come from Schemas only, every value from a client is a bind; `$1` is always the
+store. The rows of a customer or a guest are limited at every level by the path to their owner and the conditions that
+each Schema declares.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.conditions import Condition, Empty, OneOf, SeenWith, Since, Some, Until
 from schemas.graph import PUBLIC, graph
 from schemas.relationships import ToMany, ToOne
 from schemas.resource import Resource
 from service import clock
-from service.jsonapi.document import MAX_INCLUDED, layout
+from service.jsonapi.document import MAX_INCLUDED
+from service.jsonapi.layout import PRIMARY, Level, layout
 from service.jsonapi.query import Selection
 from service.principal import Owner, Viewer
 from service.store.structure import Given
@@ -75,6 +76,13 @@ class Values:
                 return self.offset
 
 
+class Written(NamedTuple):
+    """The expression of a row's text, and what it needs in the from clause, right behind the row's table."""
+
+    row: str
+    beside: str
+
+
 class Statement:
     """SQL text under construction with its binds: the store first, an owner at its first use."""
 
@@ -89,6 +97,13 @@ class Statement:
         """Bind a value, returning its placeholder."""
         self._binds.append(value)
         return f"${len(self._binds)}"
+
+    def id(self, value: Any) -> str:
+        """Bind the id of what rows belong to, returning an expression that says nothing of its value to the planner.
+
+        Else it would guess for each how many rows it has, find the plan for this one cheaper, and plan every time.
+        """
+        return f"(select {self.bind(value)}::text)"
 
     @property
     def binds(self) -> list[Any]:
@@ -119,22 +134,38 @@ class Statement:
         self._aliases += 1
         return f"t{self._aliases}"
 
-    def fields(self, selection: Selection, alias: str) -> str:
-        """The select list of a selection: its columns, then one nested row or array per included relationship."""
-        columns = [self.column(selection.resource, alias, column) for column in layout(selection)]
-        return ", ".join([*columns, *self._nested(selection, alias)])
+    def rows(self, selection: Selection, alias: str, *more: str, level: Level = PRIMARY) -> Written:
+        """What gives a selection's rows as text: the fields of their layout, and `more` behind them."""
+        resource, fields = selection.resource, layout(selection)
+        parts, beside = [], ""
+        if fields.written:
+            written = self.alias()
+            parts.append(f"row_to_json({written})::text")
+            beside = f", lateral (select {self._written(resource, alias, fields.written)}) {written}"
+        if fields.derived:
+            parts.append(self._array(resource, alias, fields.inputs))
+        parts += [self.column(resource, alias, resource.column_of(name)) for name in fields.ends]
+        parts += [self._included(resource, name, sub, alias, level) for name, sub in selection.include]
+        # What is null would be left out together with what parts it from the next.
+        sure = [f"{alias}.id", f"{alias}.version", *(f"coalesce({part}, '')" for part in parts), *more]
+        return Written(f"concat_ws({_character(level.field)}, {', '.join(sure)})", beside)
 
-    def _array(self, selection: Selection, alias: str) -> str:
-        """The array of JSON that has the same."""
-        kinds = selection.resource.columns()
-        columns = [
-            getattr(kinds.get(column), "within_json", "{0}").format(self.column(selection.resource, alias, column))
-            for column in layout(selection)
+    def _written(self, resource: type[Resource], alias: str, names: Sequence[str]) -> str:
+        """Attributes as columns of their names."""
+        fields = {name: resource.attributes[name] for name in names}
+        return ", ".join(
+            f'{field.written.format(self.column(resource, alias, field.column))} as "{name}"'
+            for name, field in fields.items()
+        )
+
+    def _array(self, resource: type[Resource], alias: str, columns: Sequence[str]) -> str:
+        """Columns as an array of JSON."""
+        kinds = resource.columns()
+        listed = [
+            getattr(kinds.get(column), "within_json", "{0}").format(self.column(resource, alias, column))
+            for column in columns
         ]
-        return f"json_build_array({', '.join([*columns, *self._nested(selection, alias)])})"
-
-    def _nested(self, selection: Selection, alias: str) -> list[str]:
-        return [self._included(selection.resource, name, sub, alias) for name, sub in selection.include]
+        return f"json_build_array({', '.join(listed)})::text"
 
     def column(self, resource: type[Resource], alias: str, column: str) -> str:
         """What the viewer sees in a column: what is stored, the word that its Schema shows instead, or null.
@@ -177,18 +208,19 @@ class Statement:
                 where = self.scope(target, inner, f'{inner}.id = {alias}."{relationship.column}"')
                 return f"exists (select from {target.table} {inner} where {where})"
 
-    def _included(self, resource: type[Resource], name: str, selection: Selection, owner: str) -> str:
-        relationship = resource.relationships[name]
+    def _included(self, resource: type[Resource], name: str, selection: Selection, owner: str, level: Level) -> str:
+        relationship, below = resource.relationships[name], level.below
         alias = self.alias()
-        row, table = self._array(selection, alias), selection.resource.table
+        (row, beside), table = self.rows(selection, alias, level=below), selection.resource.table
         if isinstance(relationship, ToOne):
             joined = f'{alias}.id = {owner}."{relationship.column}"'
-            return f"(select {row} from {table} {alias} where {self.scope(selection.resource, alias, joined)})"
+            return f"(select {row} from {table} {alias}{beside} where {self.scope(selection.resource, alias, joined)})"
         related, rows = self.related(resource, relationship, alias, f"{owner}.id"), self.alias()
         where = self.scope(selection.resource, alias, related)
         # One more than a document may hold, so that too many are noticed and not cut off.
-        ordered = f"select {row} one from {table} {alias} where {where} order by {alias}.id limit {MAX_INCLUDED + 1}"
-        return f"(select coalesce(json_agg({rows}.one), '[]') from ({ordered}) {rows})"
+        limit = f"limit {MAX_INCLUDED + 1}"
+        ordered = f"select {row} one from {table} {alias}{beside} where {where} order by {alias}.id {limit}"
+        return f"(select {_listed(f'{rows}.one', below)} from ({ordered}) {rows})"
 
     def related(self, resource: type[Resource], relationship: ToMany, alias: str, id_: str) -> str:
         """The condition that rows of `alias` are what a to-many relationship of a resource holds.
@@ -243,6 +275,25 @@ class Statement:
             f"exists (select from {table} {parent} where {parent}.store_id = $1"
             f' and {parent}.id = {alias}."{first.column}" and {self._path(rest, parent, owner)})'
         )
+
+
+def whole(rows: str) -> str:
+    """The statement that gives the `row`s of a query as one text, which is null where there are none."""
+    return f"select {in_utf8(_listed('rows.row', PRIMARY))} from ({rows}) rows"
+
+
+def in_utf8(text: str) -> str:
+    """The expression of a text's bytes, which is what documents are made of."""
+    return f"convert_to({text}, 'UTF8')"
+
+
+def _listed(row: str, level: Level) -> str:
+    return f"string_agg({row}, {_character(level.row)})"
+
+
+def _character(one: bytes) -> str:
+    """A control character as SQL writes it."""
+    return f"e'\\x{one.hex()}'"
 
 
 def _fixed(column: str, value: str | tuple[str, ...]) -> str:

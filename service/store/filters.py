@@ -57,6 +57,8 @@ def _comparison(statement: Statement, column: str, kind: Kind, condition: Condit
     operator, sql_type, (value,) = condition.operator, kind.sql_type, condition.values
     if operator in ("null", "blank"):
         return _blank(column, kind, wanted=value) if operator == "blank" else _null(column, wanted=value)
+    if kind is IDENTIFIER and operator == "eq":
+        return f"{column} = {statement.id(value)}"
     bind = statement.bind(value)
     if operator in _LISTS:
         return f"{column} {_LISTS[operator]}({bind}::{sql_type}[])"

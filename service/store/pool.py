@@ -256,6 +256,12 @@ async def fetchrow(connection: Connection, text: str, *binds: object) -> asyncpg
     return next(iter(await fetch(connection, text, *binds)), None)
 
 
+async def fetchval(connection: Connection, text: str, *binds: object) -> Any:
+    """The value of a statement whose text follows from what a client asks for; None where it has no row."""
+    row = await fetchrow(connection, text, *binds)
+    return None if row is None else row[0]
+
+
 async def _acquaint(catalogue: Catalogue, shapes: Shapes, connection: _Pooled) -> None:
     """Hand a new connection what its pool knows."""
     connection.catalogue, connection.shapes = catalogue, shapes

@@ -12,18 +12,19 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import asyncpg
+import orjson
 
 from schemas.relationships import ToMany, ToOne
 from schemas.resource import Resource
 from service.errors import TooCostly, Unavailable
-from service.jsonapi.document import Row
 from service.jsonapi.filters import AllOf
-from service.jsonapi.pagination import DEFAULT_SIZE, Cursors, Page, Window, ordering
+from service.jsonapi.layout import Row, rows_of
+from service.jsonapi.pagination import DEFAULT_SIZE, Cursors, Page, Window
 from service.jsonapi.query import Query, Selection
 from service.principal import Owner, Viewer
 from service.store import filters, keyset
-from service.store.compile import Later, Statement, Values
-from service.store.pool import Connection, fetch, fetchrow
+from service.store.compile import Later, Statement, Values, in_utf8, whole
+from service.store.pool import Connection, fetchrow, fetchval
 from service.store.structure import lift
 from service.texts import Either, Phrase
 
@@ -59,8 +60,8 @@ async def one(connection: Connection, viewer: Viewer, selection: Selection, id_:
     """The row of one resource, or None when the viewer can see no resource of this id."""
     text, binds = _one(selection, _kind_of(viewer))
     with in_time(Query(selection)):
-        row: Row | None = await fetchrow(connection, text, *Values(viewer, id_).of(binds))
-    return row
+        found = rows_of(await fetchval(connection, text, *Values(viewer, id_).of(binds)))
+    return found[0] if found else None
 
 
 @lru_cache(maxsize=512)
@@ -68,21 +69,20 @@ def _one(selection: Selection, kind: Viewer) -> _Text:
     """What reads one resource."""
     statement, alias = _start(kind)
     where = statement.scope(selection.resource, alias, f"{alias}.id = {statement.bind(Later.ID)}")
-    fields = statement.fields(selection, alias)
-    return _Text(f"select {fields} from {selection.resource.table} {alias} where {where}", statement.kept_binds)
+    row, beside = statement.rows(selection, alias)
+    text = f"select {in_utf8(row)} from {selection.resource.table} {alias}{beside} where {where}"
+    return _Text(text, statement.kept_binds)
 
 
 async def several(connection: Connection, viewer: Viewer, selection: Selection, ids: Sequence[str]) -> dict[str, Row]:
     """The rows of resources by their ids, without those that the viewer can't see: one statement."""
     statement, alias = _start(viewer)
     where = statement.scope(selection.resource, alias, f"{alias}.id = any({statement.bind(ids)}::text[])")
+    row, beside = statement.rows(selection, alias)
+    text = whole(f"select {row} as row from {selection.resource.table} {alias}{beside} where {where}")
     with in_time(Query(selection)):
-        rows = await fetch(
-            connection,
-            f"select {statement.fields(selection, alias)} from {selection.resource.table} {alias} where {where}",
-            *statement.binds,
-        )
-    return {row[0]: row for row in rows}
+        rows = rows_of(await fetchval(connection, text, *statement.binds))
+    return {row[0].decode(): row for row in rows}
 
 
 async def page(connection: Connection, viewer: Viewer, query: Query) -> Rows:
@@ -102,23 +102,22 @@ async def related(connection: Connection, viewer: Viewer, within: Within, query:
         found = await fetchrow(connection, text, *Values(viewer, within.id).of(binds))
     if found is None:
         return None
-    return Rows((), 0) if found[0] is None else Rows((found,), 1)
+    rows = rows_of(found[0])
+    return Rows(rows, len(rows))
 
 
 @lru_cache(maxsize=512)
 def _beyond(selection: Selection, which: _Which, kind: Viewer) -> _Text:
-    """What reads the resource of a to-one relationship. There is a row, of nulls or not, where the parent is."""
+    """What reads the resource of a to-one relationship. There is a row, of null or not, where the parent is."""
     statement, alias = _start(kind)
     assert which.edge is not None  # noqa: S101 -- the caller has one
     parent, name = which.edge
     relationship, target = parent.relationships[name], statement.alias()
     inner = statement.scope(which.resource, target, f'{target}.id = {alias}."{relationship.column}"')
     where = statement.scope(parent, alias, f"{alias}.id = {statement.bind(Later.ID)}")
-    text = (
-        f"select {statement.fields(selection, target)} from {parent.table} {alias}"
-        f" left join {which.resource.table} {target} on {inner} where {where}"
-    )
-    return _Text(text, statement.kept_binds)
+    row, beside = statement.rows(selection, target)
+    related = f"(select {in_utf8(row)} from {which.resource.table} {target}{beside} where {inner})"
+    return _Text(f"select {related} from {parent.table} {alias} where {where}", statement.kept_binds)
 
 
 async def exists(connection: Connection, viewer: Viewer, resource: type[Resource], id_: str) -> bool:
@@ -210,7 +209,7 @@ async def _numbered(
     text, binds = _of_a_page(structure, _which(structure, within), _kind_of(viewer))
     asked = Values(viewer, _parent(within), given, page.size, page.offset)
     with in_time(query):
-        rows = await fetch(connection, text, *asked.of(binds))
+        rows = rows_of(await fetchval(connection, text, *asked.of(binds)))
     return Rows(rows, total)
 
 
@@ -220,10 +219,10 @@ def _of_a_page(query: Query, which: _Which, kind: Viewer) -> _Text:
     statement, alias = _start(kind)
     where = _where(statement, alias, which)
     order = keyset.order_by(keyset.keys(statement, query, alias))
-    fields = statement.fields(query.selection, alias)
+    row, beside = statement.rows(query.selection, alias)
     limit = f"limit {statement.bind(Later.LIMIT)} offset {statement.bind(Later.OFFSET)}"
-    text = f"select {fields} from {which.resource.table} {alias} where {where} order by {order} {limit}"
-    return _Text(text, statement.kept_binds)
+    rows = f"select {row} as row from {which.resource.table} {alias}{beside} where {where} order by {order} {limit}"
+    return _Text(whole(rows), statement.kept_binds)
 
 
 async def _window(
@@ -235,20 +234,25 @@ async def _window(
     text, binds = _of_a_window(structure, _which(structure, within), _kind_of(viewer))
     with in_time(query):
         asked = Values(viewer, _parent(within), given)
-        found = await fetch(connection, text, *asked.of(binds))
+        found = rows_of(await fetchval(connection, text, *asked.of(binds)))
     if not found and within is not None and not await exists(connection, viewer, within.parent, within.id):
         return None
     rows, more = found[: window.size], len(found) > window.size
     if window.backwards:
         rows.reverse()
-    width = len(ordering(query.sort))
     placed = Cursors(query.selection.resource, query.sort)
-    return Rows([row[:-width] for row in rows], total, [placed.at(row[-width:]) for row in rows], more)
+    return Rows(rows, total, [placed.at(_place(row)) for row in rows], more)
+
+
+def _place(row: Row) -> Sequence[str | None]:
+    """The values that a row of a page by cursor is ordered by, the id at the end; it is left without them."""
+    compared: list[str | None] = orjson.loads(row.pop())
+    return [*compared, row[0].decode()]
 
 
 @lru_cache(maxsize=512)
 def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
-    """What reads a page by cursor. Each row ends with the values that it is ordered by."""
+    """What reads a page by cursor. Each row ends with what comes before its id in their order."""
     window, table = query.page, which.resource.table
     assert isinstance(window, Window)  # noqa: S101 -- the caller asked for one
     statement, alias = _start(kind)
@@ -259,15 +263,18 @@ def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
     until = keyset.beyond(statement, ordered, far.position, backwards=not window.backwards)
     closed = f"({' or '.join(f'({part})' for part in until)})" if until != [""] else ""
     where = _where(statement, alias, which, closed)
-    fields = statement.fields(query.selection, alias)
+    compared = ", ".join(key.kind.in_words.format(key.expression) for key in ordered[:-1])
+    row, beside = statement.rows(query.selection, alias, f"json_build_array({compared})")
     ranges = [
-        f"select {alias}.* from {table} {alias} where {where}{' and ' if part else ''}{part} order by {order} {limit}"
+        f"{where}{' and ' if part else ''}{part} order by {order} {limit}"
         for part in keyset.beyond(statement, ordered, near.position, backwards=window.backwards)
     ]
-    chosen = " union all ".join(f"({one})" for one in ranges)
-    compared = ", ".join(key.expression for key in ordered)
-    text = f"select {fields}, {compared} from ({chosen}) {alias} order by {order} {limit}"
-    return _Text(text, statement.kept_binds)
+    if len(ranges) == 1:
+        rows = f"select {row} as row from {table} {alias}{beside} where {ranges[0]}"
+    else:
+        chosen = " union all ".join(f"(select {alias}.* from {table} {alias} where {one})" for one in ranges)
+        rows = f"select {row} as row from ({chosen}) {alias}{beside} order by {order} {limit}"
+    return _Text(whole(rows), statement.kept_binds)
 
 
 class in_time:  # noqa: N801 -- used as a verb
@@ -307,7 +314,7 @@ def _where(statement: Statement, alias: str, which: _Which, closed: str = "") ->
         parent, name = which.edge
         relationship = parent.relationships[name]
         assert isinstance(relationship, ToMany)  # noqa: S101 -- to-one ones are no pages
-        related = statement.related(parent, relationship, alias, statement.bind(Later.ID))
+        related = statement.related(parent, relationship, alias, statement.id(Later.ID))
     filtered = filters.where(statement, which.resource, alias, which.filters)
     return statement.scope(which.resource, alias, related, filtered, closed)
 

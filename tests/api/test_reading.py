@@ -11,13 +11,15 @@ import pytest
 
 from schemas.graph import graph
 from schemas.relationships import ToMany
+from schemas.rendering import Rendering
 from service import clock
+from service.jsonapi.document import collect
 from service.jsonapi.query import parse
 from service.jsonapi.sorting import sortable
 from service.principal import Store, Viewer
 from service.resources import RESOURCES
 from service.store import read
-from service.store.pool import Connection, Database, fetch, fetchrow, open_database
+from service.store.pool import Connection, Database, fetchrow, fetchval, open_database
 from tests import factories
 from tests.support import Access, Grant, make_store
 
@@ -138,7 +140,7 @@ async def test_one_statement_for_a_resource_and_two_for_a_page(
 
         return run_counted
 
-    monkeypatch.setattr(read, "fetch", counted(fetch))
+    monkeypatch.setattr(read, "fetchval", counted(fetchval))
     monkeypatch.setattr(read, "fetchrow", counted(fetchrow))
     tree = "customer.tags,line_items.sku.prices,billing_address,shipping_address.customer"
     assert (await client.get(f"/api/orders/{order_id}?include={tree}", headers=integration.headers)).status_code == 200
@@ -411,9 +413,10 @@ async def test_a_fresh_connection_reads_lists_inside_of_included_resources(
     query = parse(graph["line_items"], [("include", "order.line_items")], shape="many")
     async with open_database(database_url, max_size=1) as fresh, fresh.connection() as connection:
         rows = await read.page(connection, Viewer(store.id), query)
-    orders = [orjson.loads(row[-1]) for row in rows.rows]
-    assert [len(order[-1]) for order in orders] == [2, 2]
-    assert orders[0][0] == order_id
+    _, included = collect(rows.rows, query.selection, Rendering("/api"))
+    (order,) = (found for found in map(orjson.loads, included) if found["type"] == "orders")
+    assert order["id"] == order_id
+    assert len(order["relationships"]["line_items"]["data"]) == 2
 
 
 async def test_a_customer_can_fetch_whatever_its_order_links_to(

@@ -113,6 +113,7 @@ async def play(plan: Plan, folder: Path) -> Report:
         await migrate.migrate(postgres.url)
         connection = await asyncpg.connect(postgres.url)
         made = await world.build(connection, store_count=plan.stores, subscriptions=plan.subscriptions)
+        await world.send_through_the_queue(connection)
         await connection.close()
         report, began = Report(due=sum(made.expected.values())), time.monotonic()
         async with asyncio.timeout(plan.seconds), _workers(plan, postgres) as running:

@@ -215,7 +215,9 @@ async def test_elsewhere_there_are_log_lines_alone(
     assert events["worked"]["copies_completed"] == 1
 
 
-async def test_health_and_metrics_of_a_worker(connection: Connection, database_url: str, store: Store) -> None:
+async def test_health_and_metrics_of_a_worker(
+    database: Database, connection: Connection, database_url: str, store: Store
+) -> None:
     await deployment.adopt(connection, await deployment.here(connection), at=clock.now())
     with work(database_url, "--metrics-port", "0", terminal=False) as worker:
         found = re.search(r"http://127\.0\.0\.1:\d+", worker.introduction)
@@ -225,11 +227,14 @@ async def test_health_and_metrics_of_a_worker(connection: Connection, database_u
             assert "no_worker" not in (await client.get("/readyz")).text
             copy_id = await ask_anew(connection, store)
             await reach(connection, store, copy_id, "completed")
+            # One that somebody asks for is made by a job.
+            copy_id = await ask(database, bearer(store), *await pair(connection, store))
+            await reach(connection, store, copy_id, "completed")
 
             async def counted() -> bool:
                 metrics = (await client.get("/metrics")).text
                 wanted = (
-                    r'reprise_copies_total{outcome="completed",type="recurring_order_copies"} 1.0',
+                    r'reprise_copies_total{outcome="completed",type="recurring_order_copies"} 2.0',
                     r'reprise_job_seconds_count{job="order_factories",outcome="completed"} 1.0',
                     "reprise_copy_lateness_seconds_count 1.0",
                     'reprise_copy_lateness_seconds_bucket{le="30.0"} 0.0',

@@ -23,7 +23,6 @@ from service.jsonapi.document import (
     VERSION,
     Found,
     Object,
-    Row,
     applying,
     collect,
     counts,
@@ -34,6 +33,7 @@ from service.jsonapi.document import (
     renderer,
     with_cursor,
 )
+from service.jsonapi.layout import Row
 from service.jsonapi.negotiation import MEDIA_TYPE, PLAIN, Media
 from service.jsonapi.pagination import PROFILE, Page
 from service.store.read import Rows, Within
@@ -131,7 +131,7 @@ def single(asked: Asked, rendering: Rendering, row: Row | None, warnings: Sequen
             included=listed(included) if asked.query.included else None,
             meta=meta,
         ),
-        version=None if row is None else row[1],
+        version=None if row is None else int(row[1]),
         keep=lambda: single(asked, rendering._replace(secrets=False), row, warnings),
     )
 
@@ -151,7 +151,7 @@ def linkage(asked: Asked, rendering: Rendering, within: Within, rows: Rows, *, i
     selection = asked.query.selection
     resources, included = collect(rows.rows, selection, rendering)
     along = ([*resources, *included] if including else []) if asked.query.included else None
-    identifiers = [orjson.dumps(identifier(selection.resource.type_, row[0])) for row in rows.rows]
+    identifiers = [orjson.dumps(identifier(selection.resource.type_, row[0].decode())) for row in rows.rows]
     related = f"{rendering.base}/{within.parent.type_}/{within.id}/{within.name}"
     also = {"related": related, **_described(asked, rendering)}
     if isinstance(within.relationship, ToMany):
@@ -163,9 +163,9 @@ def linkage(asked: Asked, rendering: Rendering, within: Within, rows: Rows, *, i
 def created(asked: Asked, rendering: Rendering, row: Row, disclosed: Mapping[str, Any]) -> Response:
     """201 with the new resource. What is disclosed is in this one answer, and not in what is kept of it."""
     selection, found = asked.query.selection, Found()
-    resource = renderer(selection)(row, rendering, found, disclosed)
+    (resource,) = renderer(selection)([row], rendering, found, disclosed)
     own = found.pop((selection.resource.type_, row[0]), None)
-    url = f"{rendering.base}/{selection.resource.type_}/{row[0]}"
+    url = f"{rendering.base}/{selection.resource.type_}/{row[0].decode()}"
     answer = document(
         orjson.Fragment(resource if own is None else merged(resource, own)),
         {"self": url, **_described(asked, rendering)},
@@ -177,7 +177,7 @@ def created(asked: Asked, rendering: Rendering, row: Row, disclosed: Mapping[str
         answer,
         201,
         headers,
-        version=row[1],
+        version=int(row[1]),
         keep=lambda: created(asked, rendering._replace(secrets=False), row, {}),
     )
 

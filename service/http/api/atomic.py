@@ -118,4 +118,4 @@ def _answer(request: Request, rendering: Rendering, shown: Sequence[Shown | None
 
 def _resource(one: Shown, rendering: Rendering) -> orjson.Fragment:
     disclosed = one.created.disclosed if rendering.secrets else {}
-    return orjson.Fragment(renderer(one.selection)(one.row, rendering, {}, disclosed))
+    return orjson.Fragment(renderer(one.selection)([one.row], rendering, {}, disclosed)[0])

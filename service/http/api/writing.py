@@ -30,7 +30,7 @@ from service.http.api.asking import (
 from service.http.auth import forget_written
 from service.http.exchange import exchange_of
 from service.jsonapi import body, decoding
-from service.jsonapi.document import Row
+from service.jsonapi.layout import Row
 from service.operations.generic.created import Created
 from service.operations.generic.phases import Interlude, chain
 from service.principal import Principal

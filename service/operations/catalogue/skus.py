@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from service.operations.generic import numbers
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.principal import Store
 from service.store.pool import Connection
-from service.store.statements import Command, OnlyValue, Value
+from service.store.statements import OnlyValue, Value
 
-_RESERVE_NUMBER = Command("catalogue/skus.reserve_sku_number")
 _TAKE_NUMBER = OnlyValue("catalogue/skus.take_sku_number", int)
 _BY_CODE = Value("catalogue/skus.sku_by_code", str)
 _CODE = Value("catalogue/skus.code_of_sku", str)
@@ -22,7 +22,7 @@ class Skus(Writer):
         if not change.new:
             return
         if "number" in change.columns:
-            await _RESERVE_NUMBER(change.connection, store=change.store.id, number=change.columns["number"])
+            await numbers.use(change.connection, change.store.id, {"skus": change.columns["number"]})
         else:
             change.columns["number"] = await _TAKE_NUMBER(change.connection, store=change.store.id)
 

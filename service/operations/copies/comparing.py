@@ -1,16 +1,61 @@
-"""What a run of a subscription is held against, where it may cost only so much more than the one before."""
+"""Runs that are planned, and what each is held against, where it may cost only so much more than the one before."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
 
-from service.operations.copies.runs import Item, LastRun, Terms
+from service.operations.copies.runs import Item, LastRun, Run, Terms
 from service.operations.copies.targets import Target
+from service.rules.increases import needs_approval
 from service.rules.outcomes import ItemKey, options_digest
 from service.rules.totals import line_total
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A copy that is to be made: its run, the order that it leads to, and the total that somebody agreed to, if any."""
+
+    copy_id: str
+    run: Run
+    target: Target
+    approved_amount_cents: int | None = None
+
+    @property
+    def subscription_id(self) -> str:
+        """The subscription that runs."""
+        return self.run.terms.subscription_id
+
+    @property
+    def before(self) -> int:
+        """What its total is held against."""
+        return compared_with(self.target, self.run.terms)
+
+
+def sorted_out(planned: Sequence[Planned]) -> tuple[list[Planned], list[Planned]]:
+    """Which target orders are to be made, and which cost more than their subscription allows without being asked."""
+    last: dict[str, int] = {}
+    fine: list[Planned] = []
+    dear: list[Planned] = []
+    for one in planned:
+        if _is_dear(one, last.get(one.subscription_id)):
+            dear.append(one)
+        else:
+            fine.append(one)
+            last[one.subscription_id] = one.target.totals.total
+    return fine, dear
+
+
+def _is_dear(planned: Planned, last: int | None) -> bool:
+    """Whether a run has to wait for approval; `last` is the total of one just before it in the same batch."""
+    most = planned.run.terms.max_increase_percent
+    # What it is held against is worked out only where there is a limit: few subscriptions have one.
+    if planned.run.occurrence_id is None or most is None:
+        return False
+    before = planned.before if last is None else last
+    return needs_approval(planned.target.totals.total, before, most, planned.approved_amount_cents)
 
 
 def compared_with(target: Target, terms: Terms) -> int:

@@ -12,7 +12,7 @@ notes why in a transaction of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,7 +24,8 @@ from service import clock
 from service.errors import ApiError, Conflict, Forbidden, Invalid, InvalidState, NotFound, raise_all
 from service.jsonapi.body import Draft, read_only
 from service.operations.copies import comparing, extra_runs, lenience, runs, targets
-from service.operations.copies.runs import Run, Terms
+from service.operations.copies.comparing import Planned
+from service.operations.copies.runs import Run
 from service.operations.copies.targets import CopyFailed, Target
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
@@ -34,7 +35,6 @@ from service.operations.generic.writing import Writer
 from service.operations.payments import attempts, dunning
 from service.operations.payments.attempts import Due
 from service.principal import Principal, Store
-from service.rules.increases import needs_approval
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN, Messages
 from service.store import queue
 from service.store.pool import Connection
@@ -291,81 +291,47 @@ async def finish(
             made[copy.id] = CopyFailed({"order_subscription": [f"is {of_run.status}"]})
     wanted_runs = [run for _, run in running]
     outcomes = await targets.plan(connection, store, list(zip(wanted_runs, numbers, strict=False)), at)
-    planned: list[_Planned] = []
+    planned: list[Planned] = []
     for (copy, run), outcome in zip(running, outcomes, strict=True):
         if isinstance(outcome, CopyFailed):
             made[copy.id] = outcome
         else:
-            planned.append(_Planned(copy, run.terms, outcome))
-    fine, dear = _sorted_out(planned)
+            planned.append(Planned(copy.id, run, outcome, copy.approved_amount_cents))
+    fine, dear = comparing.sorted_out(planned)
     if dear:
         await _hold(connection, store, dear, at)
-        made |= {held.copy.id: None for held in dear}
+        made |= {held.copy_id: None for held in dear}
     if fine:
         order_ids = await targets.make(connection, store, [one.target for one in fine], at)
         await _complete(connection, store, fine, order_ids, at)
-        made |= {one.copy.id: id_ for one, id_ in zip(fine, order_ids, strict=True)}
+        made |= {one.copy_id: id_ for one, id_ in zip(fine, order_ids, strict=True)}
     return made
 
 
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    """A claimed copy with the terms of its subscription, and the order that it is to make."""
-
-    copy: _Copy
-    terms: Terms
-    target: Target
-
-    @property
-    def before(self) -> int:
-        """What its total is held against."""
-        return comparing.compared_with(self.target, self.terms)
-
-
-def _sorted_out(planned: Sequence[_Planned]) -> tuple[list[_Planned], list[_Planned]]:
-    """Which target orders are to be made, and which cost more than their subscription allows without being asked."""
-    last: dict[str, int] = {}
-    fine: list[_Planned] = []
-    dear: list[_Planned] = []
-    for one in planned:
-        if _is_dear(one, last.get(one.terms.subscription_id)):
-            dear.append(one)
-        else:
-            fine.append(one)
-            last[one.terms.subscription_id] = one.target.totals.total
-    return fine, dear
-
-
-def _is_dear(planned: _Planned, last: int | None) -> bool:
-    """Whether a run has to wait for approval; `last` is the total of one just before it in the same batch."""
-    most = planned.terms.max_increase_percent
-    # What it is held against is worked out only where there is a limit: few subscriptions have one.
-    if planned.copy.occurrence_id is None or most is None:
-        return False
-    before = planned.before if last is None else last
-    return needs_approval(planned.target.totals.total, before, most, planned.copy.approved_amount_cents)
-
-
 async def _complete(
-    connection: Connection, store: Store, made: Sequence[_Planned], order_ids: Sequence[str], at: datetime
+    connection: Connection, store: Store, made: Sequence[Planned], order_ids: Sequence[str], at: datetime
 ) -> None:
     """Note that copies have become these orders."""
     await complete(
         connection,
         store,
-        [Completed(one.copy.id, id_, one.target) for one, id_ in zip(made, order_ids, strict=True)],
+        [Completed(one.copy_id, id_, one.target) for one, id_ in zip(made, order_ids, strict=True)],
         at,
     )
-    happened: list[Event] = []
-    for one, order_id in zip(made, order_ids, strict=True):
-        happened += [Event(name, order_id) for name in one.target.events]
-        happened.append(Event("recurring_order_copies.complete", one.copy.id))
-        if one.target.succeeded:
-            happened.append(Event("order_subscriptions.last_run_succeeded", one.terms.subscription_id))
+    happened = [event for one, order_id in zip(made, order_ids, strict=True) for event in completion(one, order_id)]
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
     for one, order_id in zip(made, order_ids, strict=True):
         if one.target.unpaid is not None:
             await dunning.not_payable(connection, store, order_id, one.target.due, one.target.unpaid, at=at)
+
+
+def completion(made: Planned, order_id: str) -> Iterator[Event]:
+    """What happens as a copy becomes an order."""
+    for name in made.target.events:
+        yield Event(name, order_id)
+    yield Event("recurring_order_copies.complete", made.copy_id)
+    if made.target.succeeded:
+        yield Event("order_subscriptions.last_run_succeeded", made.subscription_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,12 +371,12 @@ async def charge(connection: Connection, store: Store, planned: Sequence[Target]
         await attempts.enqueue_all(connection, store.id, [due.order_id for due in dues])
 
 
-async def _hold(connection: Connection, store: Store, dear: Sequence[_Planned], at: datetime) -> None:
+async def _hold(connection: Connection, store: Store, dear: Sequence[Planned], at: datetime) -> None:
     """End copies that cost too much without an order, and tell of it; their occurrences wait for `_approve`."""
     await _HOLD(
         connection,
         store=store.id,
-        copies=[one.copy.id for one in dear],
+        copies=[one.copy_id for one in dear],
         at=at,
         amounts=[one.target.totals.total for one in dear],
         currencies=[one.target.basis.currency_code for one in dear],
@@ -419,13 +385,13 @@ async def _hold(connection: Connection, store: Store, dear: Sequence[_Planned], 
     happened: list[Event] = []
     for one in dear:
         payload = {
-            "occurrence_id": one.copy.occurrence_id,
+            "occurrence_id": one.run.occurrence_id,
             "currency_code": one.target.basis.currency_code,
             "total_amount_cents": one.target.totals.total,
             "last_amount_cents": one.before,
         }
-        happened.append(Event("recurring_order_copies.abort", one.copy.id))
-        happened.append(Event("order_subscriptions.approval_required", one.terms.subscription_id, payload))
+        happened.append(Event("recurring_order_copies.abort", one.copy_id))
+        happened.append(Event("order_subscriptions.approval_required", one.subscription_id, payload))
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
 
 

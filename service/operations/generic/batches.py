@@ -15,7 +15,7 @@ from schemas.resource import Resource
 from service.errors import PreconditionFailed, PreconditionRequired, TooLarge
 from service.jsonapi.atomic import Operation, pointing
 from service.jsonapi.body import Draft, located, not_found
-from service.jsonapi.document import Row
+from service.jsonapi.layout import Row
 from service.jsonapi.query import Selection
 from service.operations.generic.change import Change, Locked
 from service.operations.generic.created import Create, Created

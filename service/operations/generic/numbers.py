@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from itertools import islice
 
 from service.operations.generic.change import Change
-from service.store.pool import Database
-from service.store.statements import OnlyValue
+from service.store.pool import Connection, Database
+from service.store.statements import Command, OnlyValue
 
 TAKE = OnlyValue("generic/numbers.take_numbers", int)
+_USE = Command("generic/numbers.use_numbers")
 
 
 class Numbers:
@@ -43,6 +46,22 @@ class Numbers:
             self._left[store_id, kind] = iter(range(first + 1, first + self._block))
             return first
 
+    @asynccontextmanager
+    async def some(self, store_id: int, count: int) -> AsyncIterator[list[int]]:
+        """So many numbers of orders, in their order; those that are left in the list in the end are kept for others.
+
+        Use it around a transaction.
+        """
+        rest = self._left.pop((store_id, "orders"), iter(()))
+        taken = list(islice(rest, count))
+        self._left[store_id, "orders"] = rest
+        taken += [await self.take(store_id) for _ in range(count - len(taken))]
+        try:
+            yield taken
+        finally:
+            rest = self._left.get((store_id, "orders"), iter(()))
+            self._left[store_id, "orders"] = iter(sorted([*taken, *rest]))
+
     def _next(self, store_id: int, kind: str) -> int | None:
         number = next(self._left.get((store_id, kind), iter(())), None)
         if number is None:
@@ -55,3 +74,8 @@ async def take_number(change: Change, kind: str) -> int:
     if change.draft.number is not None:
         return change.draft.number
     return await TAKE(change.connection, store=change.store.id, kind=kind, number=1)
+
+
+async def use(connection: Connection, store_id: int, highest: Mapping[str, int]) -> None:
+    """See to it that given numbers aren't handed out again: by kind the highest of them."""
+    await _USE(connection, store=store_id, kinds=list(highest), numbers=list(highest.values()))

@@ -19,14 +19,12 @@ from schemas.graph import PUBLIC, graph
 from schemas.kinds import Json
 from schemas.kinds.times import parse_timestamp
 from schemas.relationships import ToMany, ToOne
-from schemas.rendering import Rendering
 from schemas.resource import Resource
 from service import clock
 from service.errors import ApiError, Forbidden, raise_all
 from service.jsonapi.atomic import Code
+from service.jsonapi.attributes import attributes_of
 from service.jsonapi.body import Draft, Echo, Linked, located, not_found, read_only
-from service.jsonapi.document import layout, renderer
-from service.jsonapi.query import Selection
 from service.operations.events import outbox
 from service.operations.generic import starting, tagging
 from service.operations.generic.change import Change, Locked
@@ -89,7 +87,7 @@ class Writer:
         With `deferred`, here and below, a part's whole is noted there, and the caller calls `after_write` for it.
         """
         draft = replace(draft, id=draft.id or clock.new_id())
-        columns = {"id": draft.id} | ({"version": _later_version()} if draft.chosen else {})
+        columns = {"id": draft.id} | ({"version": later_version()} if draft.chosen else {})
         change = Change(connection, principal, draft, clock.now(principal.store), columns=columns)
         return await self._make(change, draft.relationships, _asked(draft), deferred)
 
@@ -302,7 +300,7 @@ def _check_customer(
         raise Forbidden("{type} are made by integrations only.", type=resource.type_)
 
 
-def _later_version() -> int:
+def later_version() -> int:
     """The first version of a resource whose id a client chose, and a deleted resource may have had before.
 
     It is the microseconds of now, so that a condition on a version of the other one never holds for it.
@@ -330,12 +328,12 @@ async def _check_echoes(change: Change) -> None:
     """
     if not change.draft.echoes:
         return
-    shown = _shown(change.resource, change.before, change.rendering)
-    if _is_stale(change.draft.echoes, shown["attributes"]):
+    shown = attributes_of(change.resource, [*change.resource.attributes], change.before, change.rendering)
+    if _is_stale(change.draft.echoes, shown):
         return
     for echo in change.draft.echoes:
         if echo.name in change.resource.attributes:
-            held = shown["attributes"].get(echo.name)
+            held = shown.get(echo.name)
             # In Python 0 is False, in JSON it is not.
             same = held == echo.value and isinstance(held, bool) == isinstance(echo.value, bool)
         else:
@@ -359,14 +357,6 @@ async def _is_linked(change: Change, echo: Echo) -> bool:
         return bool(change.before[relationship.column] == echo.value)
     held = await write.linked(change.connection, change.viewer, change.resource, change.id, echo.name)
     return held == set(echo.value)
-
-
-def _shown(resource: type[Resource], row: Columns, rendering: Rendering) -> Mapping[str, Any]:
-    """A row as its resource object shows it, as JSON that was read again."""
-    selection = Selection(resource)
-    values = [row[column] for column in layout(selection)]
-    shown: Mapping[str, Any] = orjson.loads(renderer(selection)(values, rendering, {}))
-    return shown
 
 
 def _asked(draft: Draft) -> Sequence[str]:

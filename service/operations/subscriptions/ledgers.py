@@ -5,10 +5,11 @@ What they say next is worked out in `service.rules`. Who writes one holds its su
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from service import clock
 from service.jsonapi.body import not_found
@@ -100,13 +101,18 @@ class _Row(NamedTuple):
         return Entry(self.occurrence_index, self.nominal_at, self.scheduled_at, self.status, self.reason)
 
 
+class _OpenRow(NamedTuple):
+    id: str
+    row: _Row
+
+
 class _Id(NamedTuple):
     id: str
     occurrence_index: int
 
 
 _SCHEDULE = One("subscriptions/ledgers.schedule", Terms)
-_ENTRIES = Many("subscriptions/ledgers.entries", _Row)
+_ENTRIES = Many("subscriptions/ledgers.entries", _OpenRow)
 _ENTRIES_FROM = Many("subscriptions/ledgers.entries_from", _Row)
 _IDS = Many("subscriptions/ledgers.ids", _Id)
 _RUNS = OnlyValue("subscriptions/ledgers.runs", int)
@@ -138,13 +144,34 @@ async def find(
     return await _SCHEDULE(connection, store=store.id, subscription=subscription_id, customer=customer_id)
 
 
-async def entries_of(connection: Connection, store: Store, of: Sequence[Terms]) -> dict[str, dict[int, Entry]]:
-    """Return the open ends of the ledgers of subscriptions of these terms: rows by subscription and index."""
-    ledgers: dict[str, dict[int, Entry]] = {}
-    ids, firsts = [terms.id for terms in of], [terms.next_index for terms in of]
-    for row in await _ENTRIES(connection, store=store.id, subscriptions=ids, firsts=firsts):
-        ledgers.setdefault(row.order_subscription_id, {})[row.occurrence_index] = row.entry
-    return ledgers
+Place: TypeAlias = "tuple[str, int]"
+"""Where an occurrence stands: in the ledger of which subscription, at which index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledgers:
+    """The open ends of ledgers: their entries by subscription and index, and the ids of the rows that they have."""
+
+    entries: Mapping[str, Mapping[int, Entry]]
+    ids: dict[Place, str]
+
+    def id_at(self, place: Place) -> str:
+        """The id of the occurrence at a place, which is the one that it gets where it has no row yet."""
+        found = self.ids.get(place)
+        if found is None:
+            found = self.ids[place] = clock.new_id()
+        return found
+
+
+async def open_ends(connection: Connection, store: Store, of: Sequence[Terms]) -> Ledgers:
+    """Return the open ends of the ledgers of subscriptions of these terms."""
+    entries: dict[str, dict[int, Entry]] = {}
+    ids: dict[Place, str] = {}
+    subscriptions, firsts = [terms.id for terms in of], [terms.next_index for terms in of]
+    for id_, row in await _ENTRIES(connection, store=store.id, subscriptions=subscriptions, firsts=firsts):
+        entries.setdefault(row.order_subscription_id, {})[row.occurrence_index] = row.entry
+        ids[row.order_subscription_id, row.occurrence_index] = id_
+    return Ledgers(entries, ids)
 
 
 async def runs(connection: Connection, store: Store, subscription_id: str) -> int:
@@ -202,16 +229,27 @@ async def write(connection: Connection, store: Store, subscription_id: str, step
 
 
 async def write_all(
-    connection: Connection, store: Store, entries: Sequence[tuple[str, Entry]], *, at: datetime
+    connection: Connection,
+    store: Store,
+    entries: Sequence[tuple[str, Entry]],
+    *,
+    at: datetime,
+    known: Ledgers | None = None,
+    completed: AbstractSet[str | None] = frozenset(),
 ) -> Sequence[Written]:
-    """Write rows of ledgers, each with its subscription's id. Returns those that were still open."""
+    """Write rows of ledgers, each with its subscription's id. Returns those that were still open.
+
+    New ones get the ids that `known` has given them. Those of the ids in `completed` are due no more: their orders are
+    made in the same transaction.
+    """
+    ids = [clock.new_id() if known is None else known.id_at((id_, entry.index)) for id_, entry in entries]
     return await _WRITE(
         connection,
         store=store.id,
-        ids=[clock.new_id() for _ in entries],
+        ids=ids,
         subscriptions=[id_ for id_, _ in entries],
         indexes=[entry.index for _, entry in entries],
-        statuses=[entry.status for _, entry in entries],
+        statuses=["completed" if id_ in completed else e.status for id_, (_, e) in zip(ids, entries, strict=True)],
         nominal=[entry.nominal_at for _, entry in entries],
         scheduled=[entry.scheduled_at for _, entry in entries],
         reasons=[entry.reason for _, entry in entries],

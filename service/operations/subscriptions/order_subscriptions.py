@@ -45,7 +45,7 @@ LATEST: Final = timedelta(days=36_525)
 
 LONGEST_PAUSE: Final = timedelta(days=731)
 
-_CARRIED = (
+CARRIED = (
     "market_id",
     "billing_address_id",
     "shipping_address_id",
@@ -171,7 +171,7 @@ class OrderSubscriptions(Writer):
         columns.setdefault("timezone", change.store.timezone)
         for column in ("customer_id", "customer_email"):
             columns[column] = getattr(source, column)
-        for column in _CARRIED:
+        for column in CARRIED:
             columns.setdefault(column, getattr(source, column))
         if change.principal.owner is not None:
             columns.setdefault("price_mode", "current")

@@ -22,7 +22,7 @@ from service.principal import Store
 from service.rules.ladders import POLICY, is_ladder
 from service.store import notices
 from service.store.pool import Connection
-from service.store.statements import Command, One, Value
+from service.store.statements import Command, One, OnlyValue, Value
 
 
 class Stores(Writer):
@@ -129,6 +129,7 @@ class _Clock(NamedTuple):
 _CLOCK = One("tenant/stores.clock", _Clock)
 _CREATE = Value("tenant/stores.create", int)
 _CREATE_MARKET = Command("tenant/stores.create_market")
+_MARKET = OnlyValue("tenant/stores.market", str)
 _FIND = One("tenant/stores.find", Store)
 
 OPERATOR = "operators"
@@ -178,6 +179,11 @@ async def create(
     happened = [outbox.Event("stores.create", str(store_id)), outbox.Event("markets.create", market_id)]
     await outbox.record_all(connection, store, happened, actor=OPERATOR)
     return store
+
+
+async def market_id(connection: Connection, store_id: int) -> str:
+    """Return the id of the market of a store that there is."""
+    return await _MARKET(connection, store=store_id)
 
 
 async def find(connection: Connection, store_id: int) -> Store | None:

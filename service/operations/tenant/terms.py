@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from service.operations.generic.change import Change
+from service.principal import Store
+from service.store.pool import Connection
 from service.store.statements import Only
 
 
@@ -22,4 +24,9 @@ _TERMS = Only("tenant/stores.terms", Terms)
 
 async def terms_of(change: Change) -> Terms:
     """Return what the store of a change decides for new carts and orders."""
-    return await _TERMS(change.connection, store=change.store.id)
+    return await of_store(change.connection, change.store)
+
+
+async def of_store(connection: Connection, store: Store) -> Terms:
+    """Return what a store decides for new carts and orders."""
+    return await _TERMS(connection, store=store.id)

@@ -26,9 +26,3 @@ select
 from used
 on conflict (store_id, kind) do update set next_number = greatest(block.next_number, excluded.next_number - 1) + 1
 returning block.next_number - 1;
-
--- name: reserve_sku_number
--- Sees to it that a number (:number) that was given by hand is not handed out again.
-insert into number_blocks as block (store_id, kind, next_number)
-values (:store, 'skus', :number::bigint + 1)
-on conflict (store_id, kind) do update set next_number = greatest(block.next_number, excluded.next_number);

@@ -383,6 +383,37 @@ set
 from runs
 where order_subscriptions.store_id = :store and order_subscriptions.id = runs.order_subscription_id;
 
+-- name: made
+-- Copies :copies that were made in the transaction in which their occurrences came due: each of an order (:sources) for a
+-- subscription and an occurrence of it led to an order (:orders), to be placed or not.
+insert into order_factories (
+    store_id, id, kind, status, source_order_id, target_order_id, order_subscription_id, occurrence_id,
+    place_target_order, started_at, completed_at, attempt, created_at, updated_at
+)
+select
+    :store as store_id,
+    made.id,
+    'recurring_order_copies' as kind,
+    'completed' as status,
+    made.source_order_id,
+    made.target_order_id,
+    made.order_subscription_id,
+    made.occurrence_id,
+    made.place_target_order,
+    :at as started_at,
+    :at as completed_at,
+    1 as attempt,
+    :at as created_at,
+    :at as updated_at
+from unnest(
+    :copies::text[],
+    :sources::text[],
+    :orders::text[],
+    :subscriptions::text[],
+    :occurrences::text[],
+    :placed::boolean[]
+) as made (id, source_order_id, target_order_id, order_subscription_id, occurrence_id, place_target_order);
+
 -- name: hold
 -- The end of copies :copies that would cost :amounts in currency :currencies, more than their subscriptions allow:
 -- :errors_log says so. Their occurrences wait until somebody agrees.

@@ -11,21 +11,6 @@ update stores
 set metadata = jsonb_set(metadata, '{demo}', :demo::jsonb), repeat_link_factor = 'zip_code', updated_at = :at
 where store_id = :store;
 
--- name: market
--- The market of a store.
-select id
-from markets
-where store_id = :store;
-
--- name: use_numbers
--- Moves the next number of each kind beyond those that were used: a kind and its highest number per position.
-insert into number_blocks (store_id, kind, next_number)
-select
-    :store as store_id,
-    used.kind,
-    used.number + 1 as next_number
-from unnest(:kinds::text[], :numbers::bigint[]) as used (kind, number);
-
 -- name: has_stores
 -- Whether there is any store, asked before demo data is made. A global read.
 select count(stores.store_id) > 0 from stores;

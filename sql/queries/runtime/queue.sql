@@ -6,5 +6,5 @@ order by id
 limit :most;
 
 -- name: is_installed
--- Of all stores: whether the queue has its table.
+-- Of all stores: whether the queue has its table. A global read.
 select to_regclass('pgqueuer.pgqueuer') is not null as installed;

@@ -34,6 +34,7 @@ with wanted as (
 )
 
 select
+    entry.id,
     entry.order_subscription_id,
     entry.occurrence_index,
     entry.nominal_at,
@@ -95,10 +96,11 @@ where
     );
 
 -- name: write
--- Writes rows of ledgers; what is in a ledger keeps its id, and what is settled stays. Gives the rows that it wrote.
+-- Writes rows of ledgers; what is in a ledger keeps its id, and what is settled stays. Those that are completed were claimed
+-- at the same instant. Gives the rows that it wrote.
 insert into occurrences (
-    store_id, id, order_subscription_id, occurrence_index, status, nominal_at, scheduled_at, reason, created_at,
-    updated_at
+    store_id, id, order_subscription_id, occurrence_index, status, nominal_at, scheduled_at, reason, claimed_at,
+    completed_at, created_at, updated_at
 )
 select
     :store as store_id,
@@ -109,6 +111,8 @@ select
     entries.nominal_at,
     entries.scheduled_at,
     entries.reason,
+    case when entries.status = 'completed' then :at::timestamptz end as claimed_at,
+    case when entries.status = 'completed' then :at::timestamptz end as completed_at,
     :at as created_at,
     :at as updated_at
 from unnest(
@@ -126,6 +130,8 @@ on conflict (store_id, order_subscription_id, occurrence_index) do update
         nominal_at = excluded.nominal_at,
         scheduled_at = excluded.scheduled_at,
         reason = excluded.reason,
+        claimed_at = excluded.claimed_at,
+        completed_at = excluded.completed_at,
         updated_at = excluded.updated_at,
         version = occurrences.version + 1
     where occurrences.status in ('planned', 'skipped')

@@ -99,15 +99,22 @@ from due
 order by due.next_run_at, due.id;
 
 -- name: advance
--- Subscriptions go on to their next occurrences; those that have none any more have ended.
+-- Subscriptions go on to their next occurrences; those that have none any more have ended. :runs tells how many runs of each
+-- were made meanwhile, :succeeded whether one has succeeded; else their payments will tell.
 update order_subscriptions
 set
     next_index = ahead.next_index,
     next_run_at = ahead.next_run_at,
     ended_at = case when ahead.next_run_at is null then :at::timestamptz end,
+    last_run_at = case when ahead.runs > 0 then :at::timestamptz else order_subscriptions.last_run_at end,
+    occurrencies = order_subscriptions.occurrencies + ahead.runs,
+    succeeded_on_last_run = order_subscriptions.succeeded_on_last_run or ahead.succeeded,
     updated_at = :at,
     version = order_subscriptions.version + 1
-from unnest(:ids::text[], :next_indexes::bigint[], :next_runs::timestamptz[]) as ahead (id, next_index, next_run_at)
+from
+    unnest(
+        :ids::text[], :next_indexes::bigint[], :next_runs::timestamptz[], :runs::bigint[], :succeeded::boolean[]
+    ) as ahead (id, next_index, next_run_at, runs, succeeded)
 where order_subscriptions.store_id = :store and order_subscriptions.id = ahead.id;
 
 -- name: order_copies

@@ -12,6 +12,12 @@ returning store_id;
 insert into markets (store_id, id, name, code, created_at, updated_at)
 values (:store, :id, :name, :code, :at, :at);
 
+-- name: market
+-- The market of a store.
+select markets.id
+from markets
+where markets.store_id = :store;
+
 -- name: find
 -- The facts of a store that every request needs.
 select store_facts.* from store_facts

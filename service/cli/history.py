@@ -1,0 +1,156 @@
+"""A shop's history comes in and goes out: `reprise import` and `reprise export`, and what they print."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from service.cli.console import answer, progress, say, told
+from service.cli.servers import migrated
+from service.errors import StartupError
+from service.operations.data import exporting, files, running
+from service.operations.data.importing import Policy, Refusal
+from service.operations.tenant import stores
+from service.principal import Store
+from service.store.pool import Connection
+from service.texts import Phrase
+
+MOST_REASONS = 10
+"""How many kinds of refusals the summary tells."""
+
+
+@dataclass
+class Report:
+    """The refused records in a file, one problem a line, and the kinds of them counted."""
+
+    path: Path
+    kinds: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    first: dict[tuple[str, str, str], str] = field(default_factory=dict)
+
+    def begin(self, most: int) -> None:
+        """Begin anew, or keep what was written of the first so many refused records of an import that goes on."""
+        kept: list[bytes] = []
+        if most and self.path.exists():
+            records: dict[tuple[str, int], None] = {}
+            for line in self.path.read_bytes().splitlines(keepends=True):
+                refused = orjson.loads(line)
+                records[refused["file"], refused["line"]] = None
+                if len(records) > most:
+                    break
+                kept.append(line)
+                self._count(
+                    refused["field"], refused["reason"], refused["type"], f"{refused['file']}:{refused['line']}"
+                )
+        if kept:
+            self.path.write_bytes(b"".join(kept))
+        else:
+            self.path.unlink(missing_ok=True)
+
+    def add(self, refusals: Sequence[Refusal]) -> None:
+        """Write down refused records."""
+        if not refusals:
+            return
+        with self.path.open("ab") as file:
+            for entry, problems in refusals:
+                type_ = "" if entry.row is None else entry.row.record.type_
+                for problem in problems:
+                    reason = told(problem.reason)
+                    line = {"file": entry.place.file, "line": entry.place.line, "type": type_, "field": problem.field}
+                    line |= {"reason": reason}
+                    if problem.suggestion is not None:
+                        line["suggestion"] = problem.suggestion
+                    file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+                    meant = "" if problem.suggestion is None else f" ({problem.suggestion}?)"
+                    place = f"{entry.place.file}:{entry.place.line}"
+                    self._count(_kind(problem.field), reason + meant, type_, place)
+
+    def _count(self, name: str, reason: str, type_: str, place: str) -> None:
+        kind = (type_, _kind(name), reason)
+        self.kinds[kind] += 1
+        self.first.setdefault(kind, place)
+
+    def tell(self) -> None:
+        """Print the commonest kinds of refusals, each with where it was met first."""
+        for kind, count in self.kinds.most_common(MOST_REASONS):
+            type_, name, reason = kind
+            where = " ".join(part for part in (type_, name) if part)
+            say(
+                f"  {count:>8}  {where}: {reason}  [{self.first[kind]}]"
+                if where
+                else f"  {count:>8}  {reason}  [{self.first[kind]}]"
+            )
+
+
+def _kind(name: str) -> str:
+    """A field without the place in a list: `line_items.quantity` of `line_items.3.quantity`."""
+    return ".".join(part for part in name.split(".") if not part.isdigit())
+
+
+async def bring(
+    url: str, store_id: int, paths: Sequence[Path], policy: Policy, *, dry: bool, report: Path | None
+) -> int:
+    """Import files into a store; returns how many records were refused. Raises StartupError where it can't begin."""
+    async with _store(url, store_id) as (connection, store):
+        source = files.open_all(paths, policy)
+        importing = await running.prepare(connection, store, source, policy, dry=dry)
+        refused = Report(report or Path(f"{paths[0].stem}.refused.ndjson"))
+        refused.begin(importing.tally.refused)
+        if begun := importing.tally.processed:
+            _tell_place(source, begun)
+        with progress(Phrase("lines"), source.lines) as tell:
+            work = importing.rehearse if dry else importing.run
+            tally = await work(tell, refused.add)
+    answer(
+        Phrase(
+            "Records: {made} new, {changed} changed, {same} unchanged, {skipped} skipped, {refused} refused.",
+            made=tally.made,
+            changed=tally.changed,
+            same=tally.same,
+            skipped=tally.skipped,
+            refused=tally.refused,
+        )
+    )
+    if dry:
+        answer(Phrase("This was a rehearsal: nothing was written."))
+    if tally.refused:
+        refused.tell()
+        say(Phrase("Every refused record is in {file}.", file=str(refused.path)))
+    return tally.refused
+
+
+def _tell_place(source: files.Source, begun: int) -> None:
+    """Say where an import goes on that was stopped behind so many records."""
+    entry = next(source.entries(begun), None)
+    if entry is not None:
+        file, line = entry.place
+        say(Phrase("Going on at line {line} of {file}, behind {count} records.", line=line, file=file, count=begun))
+
+
+async def take_out(url: str, store_id: int, customer_id: str | None, to: Path | None) -> None:
+    """Write the records of a store, or of one of its customers, to a file or to standard output.
+
+    Raises StartupError for a store that there isn't, InvalidState while something in it is being worked on.
+    """
+    async with _store(url, store_id) as (connection, store):
+        done = 0
+        with sys.stdout.buffer if to is None else to.open("wb") as file:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                async for line in exporting.lines(connection, store, customer_id=customer_id):
+                    file.write(line)
+                    done += 1
+    say(Phrase("Wrote {count} record.", plural="Wrote {count} records.", count=done))
+
+
+@asynccontextmanager
+async def _store(url: str, store_id: int) -> AsyncIterator[tuple[Connection, Store]]:
+    async with migrated(url) as connection:
+        store = await stores.find(connection, store_id)
+        if store is None:
+            raise StartupError("There is no store {store}.", store=store_id)
+        yield connection, store

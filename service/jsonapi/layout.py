@@ -1,0 +1,95 @@
+"""What the row of a selection holds, in which order, and how its text is taken apart.
+
+Postgres writes what it can of a document: the attributes of a row come as one JSON object. A row is one text, its
+fields parted by a control character, as are the rows of what it includes, with other characters for each level. Within
+JSON such characters are always escaped, and ids have none, so that nothing that a client sent can be taken for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from schemas.kinds import Kind
+from schemas.relationships import ToOne
+from schemas.resource import Resource
+from service.jsonapi.query import Selection
+
+Row = list[bytes]
+"""The fields of a row, in UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How deep rows are included, primary ones at 0, and what parts them and their fields there."""
+
+    depth: int = 0
+
+    @property
+    def field(self) -> bytes:
+        """What stands between the fields of a row."""
+        return bytes([0x10 + 2 * self.depth])
+
+    @property
+    def row(self) -> bytes:
+        """What stands between rows."""
+        return bytes([0x11 + 2 * self.depth])
+
+    @property
+    def below(self) -> Level:
+        """The level of what its rows include."""
+        return Level(self.depth + 1)
+
+
+PRIMARY = Level()
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The fields of a row: id, version, and then these.
+
+    `written` are the attributes that Postgres writes, as one JSON object. `derived` are those that are worked out here,
+    and `inputs` the columns for that, as one array of JSON. Each of `ends` is the id of a to-one relationship, empty
+    for null, and each of `included` holds the rows of an included relationship.
+    """
+
+    written: Sequence[str]
+    derived: Sequence[str]
+    inputs: Sequence[str]
+    ends: Sequence[str]
+    included: Sequence[str]
+
+
+@lru_cache(maxsize=1024)
+def layout(selection: Selection) -> Layout:
+    """The layout of a selection's rows. The SQL compiler writes it, the renderer reads it."""
+    resource = selection.resource
+    wanted = [name for name in resource.attributes if selection.wants(name)]
+    derived = [name for name in wanted if not is_written(resource, name)]
+    return Layout(
+        written=[name for name in wanted if name not in derived],
+        derived=derived,
+        inputs=inputs_of(resource, derived),
+        ends=[n for n, field in resource.relationships.items() if isinstance(field, ToOne) and selection.wants(n)],
+        included=[name for name, _ in selection.include],
+    )
+
+
+def is_written(resource: type[Resource], name: str) -> bool:
+    """Whether Postgres writes an attribute. Who may see a secret is known here alone."""
+    field: Kind = resource.attributes[name]
+    return bool(field.written) and not (field.mark is not None and field.mark.secret)
+
+
+def inputs_of(resource: type[Resource], names: Sequence[str]) -> Sequence[str]:
+    """The columns that attributes are worked out from, each once."""
+    return [*dict.fromkeys(column for name in names for column in resource.attributes[name].inputs)]
+
+
+def rows_of(text: bytes | None) -> list[Row]:
+    """The rows that a statement has written; none for null."""
+    return [] if text is None else [row.split(_FIELD) for row in text.split(_ROW)]
+
+
+_FIELD, _ROW = PRIMARY.field, PRIMARY.row

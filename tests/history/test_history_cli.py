@@ -1,0 +1,135 @@
+"""`reprise import` and `reprise export` as real processes: what they print, and what is left of one that was killed."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import orjson
+
+from service.principal import Store
+from service.store.pool import Connection
+from tests.history.bringing import TABLES, rows, shop, sound, written
+from tests.processes import ROOT, finish, reprise, start
+
+
+def command(store: Store, url: str, *more: str) -> tuple[str, ...]:
+    return ("import", *more, "--store", str(store.id), "--database-url", url)
+
+
+async def test_an_import_is_told_and_its_refusals_are_in_a_file(
+    connection: Connection, database_url: str, store: Store, tmp_path: Path
+) -> None:
+    path = written(tmp_path, [*shop(), {"type": "customers", "id": "b", "emial": "b@example.com"}])
+    report = tmp_path / "refused.ndjson"
+    rehearsed, done, again = [
+        reprise(*command(store, database_url, str(path), "--report", str(report), *more))
+        for more in (["--dry-run"], [], [])
+    ]
+    assert (rehearsed.code, done.code, again.code) == (1, 1, 1)
+    counts = "Records: 13 new, 0 changed, 0 unchanged, 0 skipped, 1 refused.\n"
+    assert rehearsed.out == f"{counts}This was a rehearsal: nothing was written.\n"
+    assert done.out == counts
+    assert again.out == "Records: 0 new, 0 changed, 0 unchanged, 0 skipped, 14 refused.\n"
+    assert "customers emial: is no field of customers (email?)  [shop.ndjson:14]" in done.err
+    assert f"Every refused record is in {report}." in done.err
+    assert len(report.read_bytes().splitlines()) == 14
+    assert orjson.loads(report.read_bytes().splitlines()[0]) == {
+        "file": "shop.ndjson",
+        "line": 14,
+        "type": "customers",
+        "field": "emial",
+        "reason": "is no field of customers",
+        "suggestion": "email",
+    }
+    assert await sound(connection, store) == []
+
+
+def test_what_cannot_begin_says_so(database_url: str, store: Store, tmp_path: Path) -> None:
+    path = written(tmp_path, shop())
+    picture = tmp_path / "shop.png"
+    picture.touch()
+    nobodys = reprise("import", str(path), "--store", "999999999", "--database-url", database_url)
+    assert (nobodys.code, nobodys.err) == (1, "There is no store 999999999.\n")
+    other = reprise(*command(store, database_url, str(picture)))
+    assert (other.code, other.out) == (1, "")
+    assert "none of the files that can be imported" in other.err
+    assert reprise(*command(store, database_url, str(tmp_path / "none.ndjson"))).code == 2
+    assert reprise(*command(store, database_url, str(path), "--on-conflict", "merge")).code == 2
+
+
+def customers(amount: int) -> list[dict[str, Any]]:
+    """Customers, of whom every hundredth is refused."""
+    return [
+        {"type": "customers", "id": f"c{n}", "email": "nowhere" if n % 100 == 99 else f"c{n}@example.com"}
+        for n in range(amount)
+    ]
+
+
+async def processed(connection: asyncpg.Connection[asyncpg.Record], store: Store) -> int:
+    return int(
+        await connection.fetchval("select coalesce(max(processed_count), 0) from imports where store_id = $1", store.id)
+    )
+
+
+async def test_an_import_that_was_killed_goes_on_where_it_was(
+    connection: Connection, database_url: str, store: Store, tmp_path: Path
+) -> None:
+    amount = 10_000
+    path, report = written(tmp_path, customers(amount), "customers.ndjson"), tmp_path / "refused.ndjson"
+    arguments = command(store, database_url, str(path), "--report", str(report))
+    separate = await asyncpg.connect(database_url)
+    try:
+        for share in (10, 3):
+            running = start(arguments)
+            deadline = time.monotonic() + 60
+            while await processed(separate, store) < amount // share and time.monotonic() < deadline:  # noqa: ASYNC110 -- another process's rows
+                await asyncio.sleep(0.01)
+            running.send_signal(signal.SIGKILL)
+            finish(running)
+        behind = await processed(separate, store)
+    finally:
+        await separate.close()
+    assert amount // 3 <= behind < amount
+    last = finish(start(arguments))
+    assert f"Going on at line {behind + 1} of customers.ndjson, behind {behind} records." in last.err
+    assert last.out == "Records: 9900 new, 0 changed, 0 unchanged, 0 skipped, 100 refused.\n"
+    held = await rows(connection, store, "customers")
+    assert len(held) == 9_900
+    lines = [orjson.loads(line)["line"] for line in report.read_bytes().splitlines()]
+    assert lines == list(range(100, amount + 1, 100))
+
+
+async def test_what_was_exported_can_be_imported(
+    connection: Connection, database_url: str, store: Store, tmp_path: Path
+) -> None:
+    assert reprise(*command(store, database_url, str(written(tmp_path, shop())))).code == 0
+    taken = reprise("export", "--store", str(store.id), "--database-url", database_url)
+    assert (taken.code, taken.err) == (0, "Wrote 17 records.\n")
+    to = tmp_path / "ada.ndjson"
+    arguments = ("--customer", "ada", "--to", str(to), "--store", str(store.id), "--database-url", database_url)
+    assert reprise("export", *arguments).out == ""
+    types = [orjson.loads(line)["type"] for line in to.read_bytes().splitlines()]
+    assert set(types) == {"customers", "addresses", "customer_payment_sources", "orders", "order_subscriptions"}
+    before = {table: await rows(connection, store, table) for table in TABLES}
+    (tmp_path / "all.ndjson").write_text(taken.out)
+    same = reprise(*command(store, database_url, str(tmp_path / "all.ndjson"), "--on-conflict", "update"))
+    assert same.out == "Records: 0 new, 0 changed, 17 unchanged, 0 skipped, 0 refused.\n", same.err
+    assert {table: await rows(connection, store, table) for table in TABLES} == before
+
+
+async def test_the_records_of_the_reference_can_be_imported(
+    connection: Connection, database_url: str, store: Store, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs/reference/history.md").read_text()
+    blocks = [orjson.loads(block.partition("```")[0]) for block in page.split("```json\n")[1:]]
+    records = [block for block in blocks if "file" not in block]
+    assert [record["type"] for record in records] == ["customers", "orders", "order_subscriptions"]
+    sku = {"type": "skus", "code": "TEA", "name": "Tea"}
+    outcome = reprise(*command(store, database_url, str(written(tmp_path, [sku, *records]))))
+    assert outcome.out == "Records: 4 new, 0 changed, 0 unchanged, 0 skipped, 0 refused.\n", outcome.err
+    assert await sound(connection, store) == []
