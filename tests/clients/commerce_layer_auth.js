@@ -118,13 +118,14 @@ test('sdk-utils with a token of ours: all, a page, many changed, a batch', async
   const { accessToken } = await authenticate('client_credentials', { ...integration, domain })
   const cl = CommerceLayer({ organization: organization.slug, domain, accessToken })
   CommerceLayerUtils(cl)
-  const filters = { reference_eq: 'paged' }
-  const all = await retrieveAll('customers', { filters })
+  const paged = () => ({ reference_eq: 'paged' }) // it writes into the filters that it is given
+  const all = await retrieveAll('customers', { filters: paged() })
   assert.equal(all.length, known.many)
   assert.equal(new Set(Array.from(all, (one) => one.id)).size, known.many)
-  const page = await retrievePage('customers', { filters, pageNumber: 2, pageSize: 25 })
-  assert.equal(page.length, known.many - 25)
-  const changed = await updateAll('customers', { reference_origin: 'utils' }, { filters })
+  const page = await retrievePage('customers', { filters: paged(), pageNumber: 1, pageSize: 25 })
+  assert.equal(page.length, 25)
+  assert.equal((await retrievePage('customers', { filters: paged(), pageNumber: 2, pageSize: 20 })).length, known.many - 20)
+  const changed = await updateAll('customers', { reference_origin: 'utils' }, { filters: paged() })
   assert.equal(changed.processed, known.many)
   assert.equal(await cl.customers.count({ reference_origin_eq: 'utils' }), known.many)
   const done = []

@@ -58,8 +58,8 @@ def create_client(
         _, client_id, secret = in_store(database_url, store, create)
     except Invalid as error:
         raise typer.BadParameter(told(error.detail), param_hint="--scopes") from None
-    answer(f"client_id {client_id}")
-    answer(f"client_secret {secret}")
+    _show("client_id", client_id)
+    _show("client_secret", secret)
 
 
 @app.command(name="list")
@@ -81,7 +81,7 @@ def rotate_secret(id: Id, *, store: StoreNumber, database_url: DatabaseUrl = Non
     async def rotate(connection: Connection, held: Store) -> str:
         return await clients.rotate_secret(connection, held, id, actor=OPERATOR)
 
-    answer(f"client_secret {in_store(database_url, store, rotate)}")
+    _show("client_secret", in_store(database_url, store, rotate))
 
 
 @app.command(name="revoke")
@@ -93,3 +93,8 @@ def revoke_client(id: Id, *, store: StoreNumber, database_url: DatabaseUrl = Non
 
     in_store(database_url, store, revoke)
     answer(Phrase("The client {id} and its tokens are refused from now on.", id=id))
+
+
+def _show(name: str, value: str) -> None:
+    """Print what a program reads: a name and its value on a line."""
+    answer(" ".join((name, value)))
