@@ -49,7 +49,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test coverage matrix contract chaos hostile year walk bench soak bench-quick bench-peers bench-copies plans wrk browser proxies screenshots audit sbom verify $(CHECKS) format \
+.PHONY: help run test coverage matrix contract chaos hostile year walk bench soak bench-quick bench-peers bench-import bench-copies plans wrk browser proxies screenshots audit sbom verify $(CHECKS) format \
 	new generated openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -99,6 +99,9 @@ bench-quick: $(VENV)/dev.stamp wrk ## the same for reads and the reorder, one ro
 	@$(BIN)/python -m tests.bench --quick $(ARGS)
 
 bench-peers: $(BENCH)/fastapi_jsonapi.stamp $(BENCH)/django_jsonapi.stamp $(BENCH)/fastify.stamp
+
+bench-import: $(VENV)/dev.stamp ## import a history with a million order lines: how fast, in how much memory (ARGS="--lines 100000")
+	@$(BIN)/python -m tests.bench.million $(ARGS)
 
 bench-copies: $(VENV)/dev.stamp ## copy 100 000 due subscriptions, beside the same statements in pgbench
 	@$(BIN)/python -m tests.bench.copies $(ARGS)

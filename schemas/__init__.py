@@ -1,6 +1,18 @@
 """What a resource is: one Schema per type. Importing the package declares all of them and checks their graph."""
 
-from schemas import access, carts, catalogue, copies, events, orders, parties, repeating, subscriptions, tenant
+from schemas import (
+    access,
+    carts,
+    catalogue,
+    copies,
+    events,
+    orders,
+    parties,
+    repeating,
+    subscriptions,
+    tenant,
+    webhooks,
+)
 from schemas.graph import graph
 
 graph.check()
@@ -16,4 +28,5 @@ __all__ = [
     "repeating",
     "subscriptions",
     "tenant",
+    "webhooks",
 ]

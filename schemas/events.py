@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from schemas.fields import Personal
+from typing import ClassVar
+
+from schemas.fields import HARMLESS, Personal
 from schemas.kinds import Integer, JsonObject, Standard, Text
+from schemas.relationships import ToMany
 
 
 class Event(Standard):
@@ -25,5 +28,10 @@ class Event(Standard):
     actor_id = Text(personal=Personal.IDENTIFIER, doc="Which one.")
     request_id = Text(personal=Personal.WORDS, doc="The `X-Request-Id` of the request that caused it.")
 
+    last_event_callbacks = ToMany(
+        "event_callbacks", via="event_id", includable=False, doc="Which webhooks were told of it."
+    )
+
     class Meta:
         type_ = "events"
+        internal: ClassVar = {"transaction_id": HARMLESS}

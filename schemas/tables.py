@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from schemas.fields import HARMLESS, SECRET, Mark, Personal
+from schemas.fields import HARMLESS, Mark, Personal
 from schemas.graph import graph
 from schemas.relationships import PEOPLE, Through, ToMany
 from schemas.resource import Resource
@@ -28,6 +28,7 @@ OTHERS: Mapping[str, Mapping[str, Mark]] = {
         "decline_code", "answered_at", "retry_at", "lease_expires_at", "created_at", "updated_at",
     )
     | {"source_token": Mark(Personal.PAYMENT, secret=True), "detail": _WORDS},
+    "event_cursors": _harmless("store_id", "transaction_id", "event_id"),
     # What was sent is whole resources; reasons may quote them.
     "imports": _COMMON
     | _harmless(
@@ -36,16 +37,6 @@ OTHERS: Mapping[str, Mapping[str, Mark]] = {
         "completed_at", "interrupted_at",
     )
     | {"inputs": _WORDS, "errors_log": _WORDS},
-    "webhooks": _COMMON
-    | _harmless(
-        "name", "topic", "callback_url", "include_resources", "previous_secret_expires_at", "circuit_state",
-        "circuit_failure_count", "disabled_at",
-    )
-    | {"shared_secret": SECRET, "previous_secret": SECRET},
-    # What was sent is whole resources; what came back is the receiver's own words.
-    "event_callbacks": _COMMON
-    | _harmless("webhook_id", "event_id", "callback_url", "response_code")
-    | {"payload": _WORDS, "response_message": _WORDS},
     # An answer holds what the resource in it held.
     "idempotency_keys": _harmless("store_id", "fingerprint", "status", "headers", "created_at", "expires_at")
     | {"principal": Mark(Personal.IDENTIFIER), "key": _WORDS, "body": _WORDS},

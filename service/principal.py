@@ -15,12 +15,15 @@ SCOPES = (
     "read_catalog", "update_catalog",
     "read_subscriptions", "update_subscriptions",
     "read_store_profile", "update_store_profile",
+    "read_webhooks", "update_webhooks",
     "create_tokens",
 )  # fmt: skip
 """Every scope there is; each has its heading in docs/reference/scopes.md."""
 
 CUSTOMER_SCOPES = frozenset(
-    s for s in SCOPES if s not in ("update_catalog", "read_store_profile", "update_store_profile", "create_tokens")
+    s
+    for s in SCOPES
+    if s not in ("update_catalog", "create_tokens") and not s.endswith(("_store_profile", "_webhooks"))
 )
 """What a customer's token may do, always within the customer's own rows."""
 

@@ -41,6 +41,7 @@ from service.operations.subscriptions.order_subscription_items import OrderSubsc
 from service.operations.subscriptions.order_subscriptions import OrderSubscriptions
 from service.operations.tenant.stores import Stores
 from service.operations.tenant.test_clocks import TestClocks
+from service.operations.webhooks.webhooks import Webhooks
 from service.principal import Principal
 from service.rules import verbs
 
@@ -194,6 +195,8 @@ RESOURCES: dict[str, Entry] = {
             limited=True,
         ),
         _line("events", "store_profile"),
+        _line("webhooks", "webhooks", writer=Webhooks(lambda type_: RESOURCES[type_].reads)),
+        _line("event_callbacks", "webhooks"),
     )
 }
 

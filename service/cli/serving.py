@@ -172,6 +172,8 @@ async def _begin(settings: Settings, stop: asyncio.Event, concurrency: int = 8) 
             settings.database_url or "",
             stop=stop,
             gateways=gateways.configured(settings),
+            receivers=gateways.limits(settings),
+            public_url=settings.public_url,
             concurrency=concurrency,
             command_timeout=settings.command_timeout,
             statement_cache_size=settings.statement_cache_size,

@@ -6,8 +6,9 @@ customer's cart; Commerce Layer's order ABCRtyUpBa and subscription BCDRtyUpBa.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from service.demo.rows import Line, Methods, Person, Product, Sheet
 from service.demo.subscriptions import add_subscription
@@ -126,6 +127,7 @@ def add_documents(sheet: Sheet, fittings: Fittings, timezone: str) -> None:
         sheet, repeated, frequency="monthly", timezone=timezone, model_id=fittings.model_id, id="BCDRtyUpBa"
     )
     _cart(sheet, sam, products.poster)
+    _webhook(sheet, repeated.at)
 
 
 def _products(sheet: Sheet) -> _Products:
@@ -262,6 +264,30 @@ def _orders_to_link_to(sheet: Sheet, fittings: Fittings, products: _Products, sa
         status="approved",
         discount_percent=10,
         coupon_code="SAMPLE10",
+    )
+
+
+def _webhook(sheet: Sheet, at: datetime) -> None:
+    """Add a webhook with the delivery that it was tested by."""
+    url = "https://example-store.example.com/hooks/reprise"
+    webhook_id = sheet.webhook("order_subscriptions.last_run_failed", url, at)
+    event_id = sheet.event("webhooks.test", webhook_id, at)
+    tried, done = at + timedelta(seconds=1), at + timedelta(seconds=7)
+    event = {"id": event_id, "name": "webhooks.test", "sequence": 1, "payload": {}}
+    document = {"data": {"type": "webhooks", "id": webhook_id}, "meta": {"event": event}}
+    sheet.add(
+        "event_callbacks",
+        tried,
+        webhook_id=webhook_id,
+        event_id=event_id,
+        callback_url=url,
+        payload=json.dumps(document),
+        status="delivered",
+        attempts_count=2,
+        last_attempt_at=done,
+        delivered_at=done,
+        response_code="200",
+        response_message="OK",
     )
 
 

@@ -6,7 +6,7 @@ What is made depends on the seed alone, except for instants, which all keep thei
 from __future__ import annotations
 
 import hashlib
-from base64 import b32encode
+from base64 import b32encode, b64encode
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -46,6 +46,8 @@ TABLES = (
     "carts",
     "cart_items",
     "events",
+    "webhooks",
+    "event_callbacks",
 )
 """The tables that are filled, each behind those it refers to."""
 
@@ -303,10 +305,27 @@ class Sheet:
             self.event("orders.place", id_, at)
         return Order(id_, at, person, lines, line_ids, billing_id, shipping_id, methods)
 
-    def event(self, name: str, resource_id: str, at: datetime) -> None:
-        """Add the first event of a resource."""
+    def event(self, name: str, resource_id: str, at: datetime) -> str:
+        """Add the first event of a resource; gives its id."""
         type_ = name.partition(".")[0]
-        self.add("events", at, name=name, resource_type=type_, resource_id=resource_id, sequence=1)
+        return self.add("events", at, name=name, resource_type=type_, resource_id=resource_id, sequence=1)
+
+    def webhook(self, topic: str, url: str, at: datetime) -> str:
+        """Add a webhook that is disabled, since nobody is at its URL; gives its id."""
+        secret = hashlib.blake2b(f"{self.seed}/{topic}".encode(), digest_size=32).digest()
+        return self.add(
+            "webhooks",
+            at,
+            name=f"Told of {topic}",
+            topic=topic,
+            topics=[topic],
+            callback_url=url,
+            shared_secret=f"whsec_{b64encode(secret).decode()}",
+            disabled_at=at,
+            health="disabled",
+            health_reason="_disable",
+            health_since=at,
+        )
 
 
 _STATES = {

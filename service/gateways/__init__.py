@@ -1,4 +1,7 @@
-"""Payment gateways: what takes the money of an order. Each is known by the name that payment methods have for it."""
+"""Others that the service asks: payment gateways and receivers of webhooks.
+
+What takes the money of an order is known by the name that payment methods have for it.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,16 @@ Gateways = Mapping[str, Gateway]
 _KINDS: Mapping[str, type[Gateway]] = {"manual": ManualGateway, "test": TestGateway, "external": ExternalGateway}
 
 
-def configured(settings: Settings) -> Gateways:
-    """New gateways for a process, with the settings' limits on how long others may take and where they may be."""
-    limits = Limits(
+def limits(settings: Settings) -> Limits:
+    """The settings' limits on how long others may take, and where they may be."""
+    return Limits(
         settings.gateway_connect_timeout, settings.gateway_timeout, private_addresses=settings.allow_private_addresses
     )
-    return {"manual": ManualGateway(), "test": TestGateway(), "external": ExternalGateway(limits)}
+
+
+def configured(settings: Settings) -> Gateways:
+    """New gateways for a process, with the settings' limits on how long others may take and where they may be."""
+    return {"manual": ManualGateway(), "test": TestGateway(), "external": ExternalGateway(limits(settings))}
 
 
 def needs_source(gateway: str | None) -> bool:

@@ -6,27 +6,20 @@ docs/reference/external-gateway.md describes what is asked and answered. Every r
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
 from typing import Any, Final, Literal
 
 import orjson
 import structlog
 
-from service import clock
 from service.gateways import outbound
 from service.gateways.circuits import Circuits
 from service.gateways.outbound import Limits, NotSent, Silence
 from service.gateways.port import Answer, NoAnswer, Payment, Unreachable
+from service.gateways.signing import signed
 
 log = structlog.get_logger(part="gateways")
 
 Action = Literal["authorize", "find", "void"]
-
-PREFIX: Final = "whsec_"
-"""What a secret begins with; the rest is base64 of 24 to 64 bytes (Standard Webhooks 1.0)."""
 
 _LONGEST = 255
 """Characters of a reference or a code that are kept, twice as many of a reason."""
@@ -80,35 +73,16 @@ class ExternalGateway:
                 "save_source": payment.saves_source,
             }
         )
-        headers = {"Idempotency-Key": payment.key, **signed(endpoint.secret, f"{payment.key}/{action}", body)}
+        headers = {"Idempotency-Key": payment.key, **signed([endpoint.secret], f"{payment.key}/{action}", body)}
         try:
-            answer = _read(*await outbound.post(endpoint.url, body, headers, self._limits))
+            answered = await outbound.post(endpoint.url, body, headers, self._limits)
+            answer = _read(answered.status, answered.body)
         except (NotSent, Silence, ValueError) as error:
             self._circuits.failed(whom)
             log.warning("no answer", store_id=endpoint.store_id, action=action, key=payment.key, error=repr(error))
             raise (Unreachable if isinstance(error, NotSent) else NoAnswer) from error
         self._circuits.answered(whom)
         return answer
-
-
-def is_secret(text: str) -> bool:
-    """Whether a text is a secret to sign with."""
-    try:
-        return text.startswith(PREFIX) and 24 <= len(_bytes_of(text)) <= 64
-    except binascii.Error:
-        return False
-
-
-def signed(secret: str, id_: str, body: bytes) -> dict[str, str]:
-    """The headers that sign a body, at the instant that it is."""
-    timestamp = str(int(clock.now().timestamp()))
-    content = b".".join((id_.encode(), timestamp.encode(), body))
-    digest = base64.b64encode(hmac.digest(_bytes_of(secret), content, hashlib.sha256)).decode()
-    return {"webhook-id": id_, "webhook-timestamp": timestamp, "webhook-signature": f"v1,{digest}"}
-
-
-def _bytes_of(secret: str) -> bytes:
-    return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
 
 
 def _read(status: int, body: bytes) -> Answer | None:

@@ -2,7 +2,7 @@
 
 A shop must not make the service reach into its own network: host names are looked up first, and unless the settings
 allow private addresses only public ones are connected to, over TLS, at the very address that was checked. Redirects are
-answers like any other.
+answers like any other. Payment gateways and receivers of webhooks are asked in this way, and nobody in another.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from ssl import SSLContext
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -23,11 +24,28 @@ LONGEST_ANSWER = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long connecting and a whole request may take, in seconds, and where it may go."""
+    """How long connecting and a whole request may take, in seconds, and where it may go.
+
+    An answer is read up to `longest_answer` bytes; a longer one is none, or with `cut` read so far.
+    """
 
     connect_timeout: float = 3.0
     timeout: float = 10.0
     private_addresses: bool = False
+    longest_answer: int = LONGEST_ANSWER
+    cut: bool = False
+
+
+DEFAULT = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came back: the status, the body, and for how long to wait as `Retry-After` has it, None without one."""
+
+    status: int
+    body: bytes
+    retry_after: str | None = None
 
 
 class NotSent(Exception):
@@ -38,8 +56,35 @@ class Silence(Exception):
     """The request may have arrived, but no answer came back in time, or none that was whole."""
 
 
-async def post(url: str, body: bytes, headers: Mapping[str, str], limits: Limits) -> tuple[int, bytes]:
-    """Send a body of JSON; gives status and body of the answer. Raises NotSent and Silence.
+def may_be_asked(url: str) -> bool:
+    """Whether a shop may name this URL: over TLS, or on this very machine, where it is being developed."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if not host or port == 0 or parts.username is not None or parts.fragment or not _is_plain(host):
+        return False
+    return parts.scheme == "https" or host in ("localhost", "127.0.0.1", "::1")
+
+
+def _is_plain(host: str) -> bool:
+    """Whether a host is a name, or an address as everybody writes it: not `0177.0.0.1`, which some read as 127.0.0.1.
+
+    A host is meant as an address when its last label is a number (WHATWG URL, "ends in a number").
+    """
+    last = host.rstrip(".").rpartition(".")[2].lower()
+    if not (last.isdecimal() or last.startswith("0x")):
+        return True
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+async def post(url: str, body: bytes, headers: Mapping[str, str], limits: Limits) -> Answered:
+    """Send a body of JSON, and return the answer. Raises NotSent and Silence.
 
     All of it has the time of the limits together, however many addresses there are, and however the answer trickles in.
     """
@@ -50,7 +95,7 @@ async def post(url: str, body: bytes, headers: Mapping[str, str], limits: Limits
         raise Silence("the answer takes too long") from error
 
 
-async def _post(url: str, body: bytes, headers: Mapping[str, str], limits: Limits) -> tuple[int, bytes]:
+async def _post(url: str, body: bytes, headers: Mapping[str, str], limits: Limits) -> Answered:
     try:
         target = httpx2.URL(url)
     except httpx2.InvalidURL as error:
@@ -63,7 +108,7 @@ async def _post(url: str, body: bytes, headers: Mapping[str, str], limits: Limit
     async with httpx2.AsyncClient(timeout=timeout, verify=_certificates(), trust_env=False) as client:
         for address in await _addresses(target, limits):
             try:
-                return await _exchange(client, target, address, body, headers)
+                return await _exchange(client, _request(client, target, address, body, headers), limits)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                 refusal = error
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
@@ -71,10 +116,10 @@ async def _post(url: str, body: bytes, headers: Mapping[str, str], limits: Limit
     raise NotSent(repr(refusal)) from refusal
 
 
-async def _exchange(
+def _request(
     client: httpx2.AsyncClient, target: httpx2.URL, address: str, body: bytes, headers: Mapping[str, str]
-) -> tuple[int, bytes]:
-    request = client.build_request(
+) -> httpx2.Request:
+    return client.build_request(
         "POST",
         target.copy_with(host=address),
         content=body,
@@ -88,14 +133,19 @@ async def _exchange(
         # The certificate is checked for the name, while the address stays the one that was looked at.
         extensions={"sni_hostname": target.host},
     )
+
+
+async def _exchange(client: httpx2.AsyncClient, request: httpx2.Request, limits: Limits) -> Answered:
     answer = await client.send(request, stream=True)
     try:
         read = bytearray()
         async for chunk in answer.aiter_bytes():
             read += chunk
-            if len(read) > LONGEST_ANSWER:
+            if len(read) > limits.longest_answer:
+                if limits.cut:
+                    break
                 raise Silence("the answer is too long")
-        return answer.status_code, bytes(read)
+        return Answered(answer.status_code, bytes(read[: limits.longest_answer]), answer.headers.get("Retry-After"))
     finally:
         await answer.aclose()
 
@@ -117,8 +167,25 @@ def _is_public(address: str) -> bool:
     """Whether an address is of the internet at large; IPv4 inside of IPv6 is looked at as what it is."""
     ip = ip_address(address.partition("%")[0])
     if isinstance(ip, IPv6Address):
-        ip = ip.ipv4_mapped or ip.sixtofour or ip
+        if any(ip in network for network in _OF_A_NETWORK):
+            return False
+        ip = _within(ip) or ip
     return ip.is_global and not ip.is_multicast
+
+
+_TRANSLATED = IPv6Network("64:ff9b::/96")
+"""NAT64: a gateway of the network makes IPv4 of it (RFC 6052)."""
+_COMPATIBLE = IPv6Network("::/96")
+"""IPv4 as IPv6 once wrote it (RFC 4291, 2.5.5.1)."""
+_OF_A_NETWORK = (IPv6Network("64:ff9b:1::/48"), IPv6Network("fec0::/10"))
+"""NAT64 as a network likes it (RFC 8215), and addresses of a site, which are no more."""
+
+
+def _within(ip: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address that an IPv6 one leads to; None for one that leads to none."""
+    if ip in _TRANSLATED or (ip in _COMPATIBLE and int(ip) > 1):
+        return IPv4Address(int(ip) & 0xFFFF_FFFF)
+    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
 
 
 @cache

@@ -11,6 +11,7 @@ from service.operations.copies import recurring_order_copies
 from service.operations.payments import attempts
 from service.operations.runtime import cleaning
 from service.operations.tenant import test_clocks
+from service.operations.webhooks import delivering
 from service.store import statistics
 from service.store.pool import Database
 
@@ -42,6 +43,7 @@ async def clean(database: Database) -> None:
     """Delete what has expired."""
     async with database.connection() as connection:
         await cleaning.clean(connection, clock.now())
+        await delivering.clean(connection, clock.now())
 
 
 async def gather_statistics(database: Database) -> None:

@@ -24,9 +24,11 @@ from pgqueuer.qm import QueueManager
 
 from service import clock
 from service.gateways import Gateways
-from service.jobs import clean, metrics, sweep, watch
+from service.gateways.outbound import DEFAULT, Limits
+from service.jobs import clean, deliver, metrics, sweep, watch
 from service.jobs.advance import AdvanceJob
 from service.jobs.copy import CopyJob
+from service.jobs.deliver import Deliveries
 from service.jobs.pay import PaymentJob
 from service.operations.copies import recurring_order_copies
 from service.operations.generic.numbers import Numbers
@@ -62,6 +64,8 @@ async def run(
     *,
     stop: asyncio.Event,
     gateways: Gateways,
+    receivers: Limits = DEFAULT,
+    public_url: str = "",
     concurrency: int = 16,
     command_timeout: float = 15.0,
     statement_cache_size: int = 512,
@@ -73,7 +77,8 @@ async def run(
 ) -> None:
     """Work until `stop` is set, then finish what was begun.
 
-    Payments ask these `gateways`. `concurrency` is the number of jobs at a time, at least 2. `listen_url` leads to the
+    Payments ask these `gateways`, webhooks are told within the limits of `receivers`, with links that begin with
+    `public_url`. `concurrency` is the number of jobs at a time, at least 2. `listen_url` leads to the
     server directly where `url` goes through a pooler; `deployment_id` names this installation
     (`service.store.deployment`); `ready` is called once others know of this worker. A lost connection is taken up
     again; one that can't be had at the start raises StartupError.
@@ -101,6 +106,8 @@ async def run(
         ready()
         numbers = Numbers(database, block=NUMBERS)
         tasks.create_task(_every(stop, sweep.PERIOD, lambda: sweep.run(database, deployment_id, numbers)))
+        deliveries = Deliveries(database, limits=receivers, base=f"{public_url.rstrip('/')}/api", lease=lease)
+        tasks.create_task(_deliver(deliveries, stop, deployment_id))
         tasks.create_task(_every(stop, clean.GROWTH, lambda: clean.gather_statistics(database)))
         tasks.create_task(_every(stop, timedelta(seconds=30), rescue))
         tasks.create_task(_every(stop, watching.SIGN_OF_LIFE, lambda: watch.show(database, worker)))
@@ -125,6 +132,12 @@ async def run(
                 await _sleep(stop, sweep.PERIOD.total_seconds())
 
         await _keep_working(work, stop)
+
+
+async def _deliver(deliveries: Deliveries, stop: asyncio.Event, deployment_id: str) -> None:
+    """Tell webhooks until `stop` is set, then finish what is on its way."""
+    await _every(stop, deliver.PERIOD, lambda: deliveries.look(deployment_id))
+    await deliveries.finish()
 
 
 async def _settle_in(database: Database, given: str) -> str:

@@ -30,6 +30,8 @@ PARKED = Counter("reprise_subscriptions_parked", "Subscriptions taken out of the
 JOBS = Histogram(
     "reprise_job_seconds", "Jobs of the queue, by how they ended.", ["job", "outcome"], buckets=SECONDS_OF_A_JOB
 )
+DELIVERIES = Counter("reprise_deliveries", "Attempts to deliver an event to a webhook, by how they ended.", ["outcome"])
+DISPATCHED = Counter("reprise_event_batches", "Batches of events that were given to webhooks.")
 RUNNING = Gauge("reprise_jobs_running", "Jobs that run at the moment.", ["job"])
 
 

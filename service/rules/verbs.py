@@ -139,6 +139,39 @@ VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "revoke": _verb("live expired used_up", "revoked", "Make it work no more.", "revoke"),
         "rotate": _verb("live expired used_up", None, "Give it another URL.", "rotate"),
     },
+    "webhooks": {
+        "enable": _verb(
+            "disabled",
+            "healthy",
+            "Tell it of events again.",
+            "enable",
+            "integrations",
+            settled="healthy failing stopped",
+        ),
+        "disable": _verb(
+            "healthy failing stopped",
+            "disabled",
+            "Tell it of no more events.",
+            "disable",
+            "integrations",
+            settled="disabled",
+        ),
+        "reset_circuit": _verb(
+            "failing stopped",
+            "healthy",
+            "Count failures from 0, and send what waits.",
+            "reset_circuit",
+            "integrations",
+            settled="healthy disabled",
+        ),
+        "rotate_secret": _verb(
+            "", None, "Give it another secret; for a day the one so far signs as well.", "rotate_secret", "integrations"
+        ),
+        "test": _verb("healthy failing", None, "Send it an event, whatever its topics.", "test", "integrations"),
+        "replay_since": _verb(
+            "healthy failing stopped", None, "Send it the events of a time again.", "replay", "integrations"
+        ),
+    },
     "test_clocks": {
         "advance_to": _verb("ready", "advancing", "Go on to an instant.", "advance", "integrations"),
     },
@@ -180,6 +213,15 @@ MOVES: Final[Mapping[str, tuple[Move, ...]]] = {
         Move("active", "abandoned", "another one takes its place, or its customer is forgotten"),
     ),
     "test_clocks": (Move("advancing", "ready", "it has reached its goal"),),
+    "webhooks": (
+        Move("healthy", "failing", "an attempt has failed"),
+        Move("failing", "healthy", "an attempt has succeeded"),
+        Move("healthy", "stopped", "30 attempts in a row have failed"),
+        Move("failing", "stopped", "30 attempts in a row have failed"),
+        Move("healthy", "disabled", "it has answered 410"),
+        Move("failing", "disabled", "it has answered 410"),
+        Move("stopped", "disabled", "it has answered 410"),
+    ),
 }
 """Type -> what happens to its status without anybody saying so."""
 
@@ -197,6 +239,7 @@ WORDS: Final[Mapping[str, frozenset[str]]] = {
     "customer_payment_sources": frozenset({"payment_source_token", "customer_token"}),
     "stores": frozenset({"_gateway_secret"}),
     "tokens": frozenset({"expires_in"}),
+    "webhooks": frozenset({"_replay_until"}),
 }
 """Type -> attributes that are sent and not kept, and no verbs: they say more of one, or of what is made."""
 

@@ -3,7 +3,8 @@
 -- What happened, and who is told.
 
 -- What happened to a resource, written in the transaction of its cause and never changed: the outbox. sequence
--- numbers the events of one resource. The resource may be gone, so it is no foreign key.
+-- numbers the events of one resource. The resource may be gone, so it is no foreign key. transaction_id is the
+-- transaction that wrote it: a reader who goes on from one to the next stops before those that may still commit.
 create table events (
     store_id bigint not null,
     id text collate "C" not null,
@@ -11,6 +12,7 @@ create table events (
     resource_type text not null,
     resource_id text collate "C" not null,
     sequence bigint not null,
+    transaction_id bigint not null default pg_current_xact_id()::text::bigint,
     payload jsonb not null default '{}',
     actor_type text,
     actor_id text,
@@ -32,22 +34,33 @@ create table events (
 
 -- For lists by date: `sort=-created_at`, `created_at_gteq`.
 create index events_by_created_at on events (store_id, created_at, id);
+-- For readers who go on from where they were, such as the dispatcher of webhooks.
+create index events_by_transaction_id on events (store_id, transaction_id, id);
 
--- Who is told of a topic. While a secret is being replaced, the previous one signs as well. The circuit opens
--- when too many deliveries in a row have failed.
+-- Who is told of which topics. topic is the first of them. While a secret is being replaced, the previous one signs as
+-- well. The circuit opens when too many deliveries in a row have failed. next_delivery_at is the first instant at which
+-- something is to be delivered, real time; who delivers holds the webhook until leased_until.
 create table webhooks (
     store_id bigint not null,
     id text collate "C" not null,
     name text,
     topic text not null,
+    topics text[] not null,
     callback_url text not null,
     include_resources text[] not null default '{}',
+    payload text not null default 'full',
+    ordered boolean not null default false,
     shared_secret text not null,
     previous_secret text,
     previous_secret_expires_at timestamptz(3),
     circuit_state text not null default 'closed',
     circuit_failure_count bigint not null default 0,
+    health text not null default 'healthy',
+    health_reason text,
+    health_since timestamptz(3) not null,
     disabled_at timestamptz(3),
+    next_delivery_at timestamptz(3),
+    leased_until timestamptz(3),
     created_at timestamptz(3) not null,
     updated_at timestamptz(3) not null,
     reference text,
@@ -58,22 +71,43 @@ create table webhooks (
     constraint webhooks_belong_to_a_store foreign key (store_id) references stores (store_id),
     constraint webhooks_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
     constraint webhooks_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
+    constraint webhooks_begin_with_their_topic check (topic = topics[1]),
+    constraint webhooks_have_a_known_payload check (payload in ('full', 'thin')),
     constraint webhooks_have_a_known_circuit_state check (circuit_state in ('closed', 'open')),
     constraint webhooks_have_no_negative_count check (circuit_failure_count >= 0),
+    constraint webhooks_have_a_known_health check (health in ('healthy', 'failing', 'stopped', 'disabled')),
     constraint webhooks_let_a_previous_secret_expire check (
         (previous_secret is null) = (previous_secret_expires_at is null)
     )
 );
 
+-- For the look of every worker at what is to be delivered, in all stores.
+create index webhooks_by_next_delivery_at on webhooks (next_delivery_at)
+where next_delivery_at is not null and disabled_at is null and circuit_state = 'closed';
 
--- One delivery of an event to a webhook: what was sent and what came back.
+-- How far the events of a store have been given to its webhooks: up to this event of this transaction.
+create table event_cursors (
+    store_id bigint not null,
+    transaction_id bigint not null,
+    event_id text collate "C" not null,
+    constraint event_cursors_are_one_per_store primary key (store_id),
+    constraint event_cursors_belong_to_a_store foreign key (store_id) references stores (store_id)
+);
+
+-- One delivery of an event to a webhook: what is sent, how often that was tried, and what came back last. What is sent
+-- is settled at the first attempt, and stays the same. Its times are real time, whatever clock its store keeps.
 create table event_callbacks (
     store_id bigint not null,
     id text collate "C" not null,
     webhook_id text collate "C" not null,
     event_id text collate "C" not null,
     callback_url text not null,
-    payload jsonb not null,
+    payload jsonb,
+    status text not null default 'pending',
+    attempts_count bigint not null default 0,
+    last_attempt_at timestamptz(3),
+    next_attempt_at timestamptz(3),
+    delivered_at timestamptz(3),
     response_code text,
     response_message text,
     created_at timestamptz(3) not null,
@@ -83,15 +117,26 @@ create table event_callbacks (
     metadata jsonb not null default '{}',
     version bigint not null default 1,
     constraint event_callbacks_have_unique_ids primary key (store_id, id),
+    constraint event_callbacks_are_one_per_event unique (store_id, webhook_id, event_id),
     constraint event_callbacks_belong_to_a_webhook foreign key (store_id, webhook_id)
     references webhooks (store_id, id) on delete cascade,
     constraint event_callbacks_tell_of_a_known_event foreign key (store_id, event_id)
     references events (store_id, id),
     constraint event_callbacks_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
-    constraint event_callbacks_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object')
+    constraint event_callbacks_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
+    constraint event_callbacks_have_a_known_status check (status in ('pending', 'delivered', 'failed')),
+    constraint event_callbacks_that_wait_have_an_attempt_ahead check (
+        (status = 'pending') = (next_attempt_at is not null)
+    ),
+    constraint event_callbacks_that_are_delivered_say_when check ((status = 'delivered') = (delivered_at is not null))
 );
 
--- For a webhook's own.
+-- For a webhook's own, the newest first.
 create index event_callbacks_by_webhook_id on event_callbacks (store_id, webhook_id, id);
 -- For an event's own.
 create index event_callbacks_by_event_id on event_callbacks (store_id, event_id, id);
+-- For lists by date, and for deleting those whose time is over.
+create index event_callbacks_by_created_at on event_callbacks (store_id, created_at, id);
+-- For what a webhook is to be told next.
+create index event_callbacks_by_next_attempt_at on event_callbacks (store_id, webhook_id, next_attempt_at, id)
+where status = 'pending';

@@ -164,3 +164,9 @@ def ticks_of(pids: Iterable[int]) -> dict[int, int]:
             fields = _stat(pid)
             counted[pid] = int(fields[11]) + int(fields[12])
     return counted
+
+
+def spent_by_ended(pid: int) -> float:
+    """Seconds of processor time of the processes that a process has started and that have ended."""
+    fields = _stat(pid)
+    return (int(fields[13]) + int(fields[14])) / _TICKS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from tests.clients.conftest import FOLDER, NODE, Shop
 from tests.processes import serving
+from tests.webhooks.receiving import receiver
 
 
 @pytest.mark.parametrize("program", sorted(path.name for path in FOLDER.glob("*.test.js")))
@@ -23,6 +25,14 @@ def test_every_method_of_commerce_layer_s_subscriptions(
 ) -> None:
     with serving("work", until="works", **environment):
         run("commerce_layer_subscriptions.js", shop, subtests)
+
+
+async def test_commerce_layer_s_webhooks(shop: Shop, environment: dict[str, str], subtests: pytest.Subtests) -> None:
+    nearby = environment | {"REPRISE_ALLOW_PRIVATE_ADDRESSES": "true"}
+    async with receiver() as running:
+        with serving("work", until="works", **nearby):
+            told = Shop(shop.url, shop.token, shop.known | {"receiver": running.origin})
+            await asyncio.to_thread(run, "commerce_layer_webhooks.js", told, subtests)
 
 
 def run(program: str, shop: Shop, subtests: pytest.Subtests) -> None:

@@ -13,6 +13,8 @@ from tests import factories
 from tests.samples import SAMPLES
 from tests.samples.deriving import row
 
+HOOK = "https://shop.example.com/hooks/reprise"
+
 
 @pytest_asyncio.fixture
 async def world(connection: Connection, store: Store) -> dict[str, str]:
@@ -131,7 +133,18 @@ async def inhabit(connection: Connection, store: Store) -> dict[str, str]:
             "access_tokens", kind="integration", name="Backend", hint="q3Xw", hash=bytes(32), scopes=["read_orders"]
         ),
         "events": await outbox.record(connection, store, "orders.place", order, actor=f"customers:{customer}"),
+        "webhooks": await insert(
+            "webhooks", topic="orders.*", topics=["orders.*"], callback_url=HOOK, shared_secret="s", health_since=at
+        ),
     }
+    made["event_callbacks"] = await insert(
+        "event_callbacks",
+        webhook_id=made["webhooks"],
+        event_id=made["events"],
+        callback_url=HOOK,
+        payload={"data": {"type": "orders", "id": order}},
+        next_attempt_at=at,
+    )
     for type_, entry in RESOURCES.items():
         if type_ in made or type_ == "tokens":
             continue

@@ -21,7 +21,7 @@ async def test_the_tables_lead_to_the_statuses_that_the_database_takes(connectio
     definition = await connection.fetchval(
         """
         select pg_get_constraintdef(oid) from pg_constraint
-        where conrelid = $1::regclass and conname like '%_have_a_known_status'
+        where conrelid = $1::regclass and conname ~ '_have_a_known_(status|health)$'
         """,
         graph[type_].table,
     )

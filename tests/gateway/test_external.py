@@ -11,9 +11,10 @@ from dataclasses import replace
 import pytest
 
 from service.gateways.circuits import Circuits
-from service.gateways.external import ExternalGateway, is_secret, signed
+from service.gateways.external import ExternalGateway
 from service.gateways.outbound import Limits, NotSent, Silence, post
 from service.gateways.port import Endpoint, NoAnswer, Payment, Unreachable, release, settle
+from service.gateways.signing import is_secret, signed
 from tests.gateways import SECRET, Example
 
 HERE = Limits(connect_timeout=1.0, timeout=1.0, private_addresses=True)
@@ -110,8 +111,8 @@ async def test_who_does_not_know_the_secret_gets_no_answer(gateway: Example) -> 
 
 
 def test_the_signature_is_that_of_standard_webhooks() -> None:
-    headers = signed(SECRET, "1/a/1/find", b"{}")
-    again = signed(SECRET, "1/a/1/find", b"{ }")
+    headers = signed([SECRET], "1/a/1/find", b"{}")
+    again = signed([SECRET], "1/a/1/find", b"{ }")
     assert headers["webhook-id"] == "1/a/1/find"
     assert headers["webhook-timestamp"].isdecimal()
     assert headers["webhook-signature"].startswith("v1,")

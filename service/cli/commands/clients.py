@@ -95,6 +95,6 @@ def revoke_client(id: Id, *, store: StoreNumber, database_url: DatabaseUrl = Non
     answer(Phrase("The client {id} and its tokens are refused from now on.", id=id))
 
 
-def _show(name: str, value: str) -> None:
+def _show(*words: str) -> None:
     """Print what a program reads: a name and its value on a line."""
-    answer(" ".join((name, value)))
+    answer(" ".join(words))

@@ -34,6 +34,7 @@ PAGES = (
     "resources",
     "scopes",
     "settings",
+    "webhooks",
 )
 """The pages that are served, by their file's name."""
 

@@ -9,6 +9,8 @@ from time import monotonic
 from service import clock
 from service.operations.runtime import watching
 from service.operations.runtime.watching import Situation
+from service.operations.webhooks import delivering
+from service.operations.webhooks.delivering import Standing
 from service.store import deployment, schema
 from service.store.pool import Database
 
@@ -20,12 +22,13 @@ REMEMBERED = 5.0
 class Look:
     """What was seen of the database: migrations that are missing, whose it is and, if it has all, how the work stands.
 
-    `foreign` says that it belongs to another installation.
+    `deliveries` are those to webhooks. `foreign` says that it belongs to another installation.
     """
 
     pending: list[str]
     foreign: bool = False
     situation: Situation | None = None
+    deliveries: Standing | None = None
 
 
 @dataclass(slots=True)
@@ -52,6 +55,7 @@ class Lookout:
             self._migrated = True
             here = await deployment.here(connection, self.deployment_id)
             foreign = await deployment.owner(connection) not in (None, here)
-            look = Look([], foreign, await watching.look(connection, clock.now()))
+            situation = await watching.look(connection, clock.now())
+            look = Look([], foreign, situation, await delivering.standing(connection))
             self._last = monotonic(), look
             return look

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Iterable, Iterator, MutableMapping
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from service import clock
 from service.http.state import process_of
 from service.http.watch.lookout import Look
+from service.operations.webhooks.delivering import Standing
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
 """The methods that are counted by their names: clients may send any word."""
@@ -92,6 +95,23 @@ class _Work(Collector):
         yield backlog
         yield GaugeMetricFamily("reprise_late_runs", "Runs that should have begun or ended long ago.", situation.late)
         yield GaugeMetricFamily("reprise_workers", "Workers that show signs of life.", situation.workers)
+        if self._seen.deliveries is not None:
+            yield from _deliveries(self._seen.deliveries)
+
+
+def _deliveries(standing: Standing) -> Iterator[Metric]:
+    late = timedelta(0) if standing.since is None else max(clock.now() - standing.since, timedelta(0))
+    yield GaugeMetricFamily(
+        "reprise_deliveries_waiting", "Events that webhooks are still to be told.", standing.waiting
+    )
+    yield GaugeMetricFamily(
+        "reprise_delivery_lateness_seconds",
+        "For how long the delivery that waits longest could have been sent.",
+        late.total_seconds(),
+    )
+    yield GaugeMetricFamily(
+        "reprise_webhooks_stopped", "Webhooks whose circuit is open, so that they are told nothing.", standing.stopped
+    )
 
 
 def _collectors() -> Iterator[Collector]:

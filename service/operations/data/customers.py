@@ -14,7 +14,7 @@ from service.store import notices
 from service.store.statements import Command, Values
 from service.store.write import Columns
 
-_ADDRESSES = Command("data/erasing.addresses")
+_ADDRESSES = Values("data/erasing.addresses", str)
 _ORDERS = Command("data/erasing.orders")
 _CARTS = Command("data/erasing.carts")
 _PAYMENT_SOURCES = Command("data/erasing.payment_sources")
@@ -25,6 +25,7 @@ _PAST_SUBSCRIPTIONS = Command("data/erasing.past_subscriptions")
 _TOKENS = Command("data/erasing.tokens")
 _REFRESH_TOKENS = Command("data/erasing.refresh_tokens")
 _ANSWERS = Command("data/erasing.answers")
+_CALLBACKS = Command("data/erasing.callbacks")
 
 
 _NAMING = ("shopper_reference", "profile_id", "tax_exemption_code", "reference", "reference_origin")
@@ -48,7 +49,7 @@ class Customers(Writer):
             return
         connection, at, nobody = change.connection, change.at, _nobody(change)
         store, customer = change.store.id, change.id
-        await _ADDRESSES(connection, store=store, customer=customer, at=at)
+        addresses = await _ADDRESSES(connection, store=store, customer=customer, at=at)
         await _ORDERS(connection, store=store, customer=customer, nobody=nobody, at=at)
         await _CARTS(connection, store=store, customer=customer, nobody=nobody, at=at)
         await _PAYMENT_SOURCES(connection, store=store, customer=customer, at=at)
@@ -59,8 +60,10 @@ class Customers(Writer):
         # Tokens are looked up by real time, also in a store on a test clock.
         await _TOKENS(connection, store=store, customer=customer, at=clock.now())
         await _REFRESH_TOKENS(connection, store=store, customer=customer)
+        email: str = change.before["email"]
+        await _ANSWERS(connection, store=store, customer=customer, email=email)
+        await _CALLBACKS(connection, store=store, customer=customer, email=email, addresses=addresses, at=clock.now())
         await notices.forget(connection, store)
-        await _ANSWERS(connection, store=store, customer=customer, email=change.before["email"])
         happened = [
             *(Event("repeat_links.revoke", id_) for id_ in links),
             *(Event("order_subscriptions.cancel", id_) for id_ in cancelled),

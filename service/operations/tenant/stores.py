@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import datetime
-from ipaddress import ip_address
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import orjson
 
 from schemas.kinds import render_timestamp
 from service import clock
 from service.errors import Conflict, Invalid, InvalidState
-from service.gateways.external import is_secret
+from service.gateways.outbound import may_be_asked
+from service.gateways.signing import is_secret
 from service.operations.events import outbox
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
@@ -36,7 +35,7 @@ class Stores(Writer):
             )
         await _check_time(change)
         url: str | None = change.value("gateway_url")
-        if change.sets("gateway_url") and url is not None and not _may_be_asked(url):
+        if change.sets("gateway_url") and url is not None and not may_be_asked(url):
             change.problems.append(
                 Invalid(
                     "gateway_url - must be an https URL without a name and password",
@@ -92,33 +91,6 @@ def _take_secret(change: Change) -> None:
                 pointer=change.draft.pointer("_gateway_secret"),
             )
         )
-
-
-def _may_be_asked(url: str) -> bool:
-    """Whether a gateway may have this URL: over TLS, or on this very machine, where it is being developed."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return False
-    if not host or port == 0 or parts.username is not None or parts.fragment or not _is_plain(host):
-        return False
-    return parts.scheme == "https" or host in ("localhost", "127.0.0.1", "::1")
-
-
-def _is_plain(host: str) -> bool:
-    """Whether a host is a name, or an address as everybody writes it: not `0177.0.0.1`, which some read as 127.0.0.1.
-
-    A host is meant as an address when its last label is a number (WHATWG URL, "ends in a number").
-    """
-    last = host.rstrip(".").rpartition(".")[2].lower()
-    if not (last.isdecimal() or last.startswith("0x")):
-        return True
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 class _Clock(NamedTuple):

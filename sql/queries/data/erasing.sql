@@ -3,7 +3,7 @@
 
 -- name: addresses
 -- Empties a customer's addresses: the book, the copies on orders, carts and subscriptions, and those on carts that
--- links of their orders made.
+-- links of their orders made; their ids.
 update addresses
 set
     business = false,
@@ -48,7 +48,8 @@ where
             from order_subscriptions
             where order_subscriptions.store_id = :store and order_subscriptions.customer_id = :customer
         )
-    );
+    )
+returning addresses.id;
 
 -- name: orders
 -- Replaces the e-mail address on a customer's orders by :nobody.
@@ -173,4 +174,24 @@ where
         idempotency_keys.principal = 'customers:' || :customer
         or position(convert_to(:customer, 'UTF8') in idempotency_keys.body) > 0
         or position(convert_to(:email, 'UTF8') in idempotency_keys.body) > 0
+    );
+
+-- name: callbacks
+-- Forgets what webhooks were sent, and said, of a customer: what has their id or e-mail address :email in it, or tells of
+-- one of these addresses. What waits to be sent is written anew.
+update event_callbacks
+set
+    payload = null,
+    response_message = null,
+    updated_at = :at,
+    version = event_callbacks.version + 1
+from events
+where
+    event_callbacks.store_id = :store
+    and events.store_id = :store
+    and events.id = event_callbacks.event_id
+    and (
+        (events.resource_type = 'addresses' and events.resource_id = any(:addresses::text[]))
+        or position(:customer in event_callbacks.payload::text) > 0
+        or position(:email in event_callbacks.payload::text) > 0
     );

@@ -1,0 +1,238 @@
+"""Webhooks: made with a secret, told of their topics, stopped and started, tested, and told again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import ClassVar, Final
+
+from schemas.graph import graph
+from schemas.resource import Resource
+from service import clock
+from service.errors import ApiError, Forbidden, Invalid
+from service.gateways.outbound import may_be_asked
+from service.gateways.signing import new_secret
+from service.jsonapi.nearness import nearest
+from service.jsonapi.query import parse
+from service.operations.generic.change import Change
+from service.operations.generic.writing import Effect, Writer
+from service.operations.webhooks import delivering
+from service.rules import deliveries, topics
+from service.store.statements import Command, OnlyValue
+from service.store.write import Columns
+
+_TEST = Command("webhooks/webhooks.test")
+_NUMBER_IN = OnlyValue("webhooks/webhooks.number_in", int)
+_REPLAY = Command("webhooks/webhooks.replay")
+_WAKE = Command("webhooks/webhooks.wake")
+_HASTEN = Command("webhooks/webhooks.hasten")
+
+MOST_TOPICS: Final = 100
+"""How many topics a webhook has at most."""
+MOST_REPLAYED: Final = 10_000
+"""How many events are sent again at once."""
+
+
+async def _enabled(_: Change) -> Columns | None:
+    return {"disabled_at": None, **_CLOSED}
+
+
+async def _disabled(change: Change) -> Columns | None:
+    return {"disabled_at": change.at}
+
+
+async def _closed(change: Change) -> Columns | None:
+    """Count failures from 0, if there are any."""
+    return _CLOSED if change.value("circuit_failure_count") else None
+
+
+_CLOSED: Final = {"circuit_state": "closed", "circuit_failure_count": 0}
+
+
+async def _rotated(change: Change) -> Columns | None:
+    """Let the secret so far sign for a day along with a new one."""
+    return {
+        "shared_secret": new_secret(),
+        "previous_secret": change.before["shared_secret"],
+        "previous_secret_expires_at": clock.now() + deliveries.OLD_SECRET,
+    }
+
+
+async def _tested(_: Change) -> Columns | None:
+    return {}
+
+
+async def _replayed(change: Change) -> Columns | None:
+    """Take note of the range, if it isn't too large."""
+    since: datetime = change.draft.triggers["_replay_since"]
+    until: datetime = change.draft.triggers.get("_replay_until", clock.LATEST)
+    number = await _NUMBER_IN(
+        change.connection,
+        store=change.store.id,
+        webhook=change.id,
+        since=since,
+        until=until,
+        most=MOST_REPLAYED + 1,
+    )
+    if number > MOST_REPLAYED:
+        change.problems.append(
+            Invalid(
+                "_replay_since - takes in more than {most} events: send _replay_until too",
+                most=MOST_REPLAYED,
+                pointer=change.draft.pointer("_replay_since"),
+            )
+        )
+        return None
+    change.kept["replayed"] = {"since": since, "until": until}
+    return {}
+
+
+class Webhooks(Writer):
+    """Webhooks. `scope_of` tells which scope it takes to read a type: nobody is told of what they may not read."""
+
+    effects: ClassVar[Mapping[str, Effect]] = {
+        "enable": _enabled,
+        "disable": _disabled,
+        "reset_circuit": _closed,
+        "rotate_secret": _rotated,
+        "test": _tested,
+        "replay_since": _replayed,
+    }
+
+    def __init__(self, scope_of: Callable[[str], str | None]) -> None:
+        self._scope_of = scope_of
+
+    def status(self, change: Change) -> str | None:
+        """Return how it stands."""
+        health: str = change.value("health")
+        return health
+
+    async def validate(self, change: Change) -> None:
+        """Settle the topics, and check them, what is sent along, and where to."""
+        if change.new:
+            change.columns |= {"shared_secret": new_secret(), "health": "healthy", "health_since": clock.now()}
+        _settle_topics(change)
+        if change.sets("topics", "include_resources") and change.value("topics"):
+            _check_topics(change)
+            self._check_scopes(change)
+        url: str | None = change.value("callback_url")
+        if change.sets("callback_url") and url is not None and not may_be_asked(url):
+            change.problems.append(
+                Invalid(
+                    "callback_url - must be an https URL without a name and password",
+                    pointer=change.draft.pointer("callback_url"),
+                )
+            )
+
+    async def before_write(self, change: Change) -> None:
+        """Work out how it stands, and its name."""
+        if change.new and change.value("name") is None:
+            change.columns["name"] = f"Webhook {change.id}"
+        circuit = deliveries.Circuit(
+            change.value("circuit_failure_count") or 0,
+            change.value("circuit_state") == "open",
+            change.value("disabled_at") is not None,
+        )
+        if circuit.health != change.value("health"):
+            change.columns |= {"health": circuit.health, "health_since": clock.now(), "health_reason": None}
+        if change.sets("disabled_at") and circuit.is_disabled:
+            change.columns["health_reason"] = "_disable"
+
+    async def after_write(self, change: Change) -> None:
+        """Begin to read events for a new one, and send what was asked for."""
+        connection, store, at = change.connection, change.store, clock.now()
+        told = {"store": store.id, "webhook": change.id, "at": at}
+        if change.new or "enable" in change.done:
+            await delivering.begin(connection, store.id)
+        if "test" in change.done:
+            await _TEST(connection, **told)
+        if "replay_since" in change.done:
+            await _REPLAY(connection, **told, **change.kept["replayed"])
+        if {"reset_circuit", "enable"} & set(change.done):
+            await _HASTEN(connection, **told)
+        if not change.new and change.done:
+            await _WAKE(connection, **told)
+
+    def _check_scopes(self, change: Change) -> None:
+        """Note the scopes that a token lacks to read what it wants to be told of."""
+        types = {type_ for topic in _known(change) for type_ in topics.types(topic)}
+        for type_ in sorted(types):
+            types |= _included(graph[type_], change.value("include_resources") or ())
+        needed = {scope for scope in map(self._scope_of, types) if scope is not None}
+        if lacking := sorted(needed - change.principal.scopes):
+            change.problems.append(
+                Forbidden(
+                    "The access token lacks the scope {scope}, which these topics take.",
+                    scope=lacking[0],
+                    pointer=change.draft.pointer("topics", "topic"),
+                )
+            )
+
+
+def _settle_topics(change: Change) -> None:
+    """Make `topic` the first of `topics`, whichever of them was sent; note when neither was, or they contradict."""
+    sent, several = change.sets("topic"), change.sets("topics")
+    first, all_ = change.value("topic"), change.value("topics")
+    if several and all_:
+        if sent and first != all_[0]:
+            change.problems.append(
+                Invalid("topic - must be the first of topics", pointer=change.draft.pointer("topic"))
+            )
+        change.columns["topic"] = all_[0]
+    elif several or not first:
+        name = "topics" if several else "topic"
+        change.problems.append(Invalid("{name} - can't be blank", name=name, pointer=change.draft.pointer(name)))
+    elif sent:
+        change.columns["topics"] = [first]
+
+
+def _known(change: Change) -> list[str]:
+    """Those of its topics that exist."""
+    return [topic for topic in change.value("topics") if topics.is_known(topic)]
+
+
+def _check_topics(change: Change) -> None:
+    """Note topics that don't exist, and what is to be sent along and leads nowhere."""
+    pointer = change.draft.pointer("topics", "topic")
+    wanted: list[str] = change.value("topics")
+    if len(wanted) > MOST_TOPICS or len(set(wanted)) < len(wanted):
+        change.problems.append(Invalid("topics - must be at most {most}, each once", most=MOST_TOPICS, pointer=pointer))
+    known = _known(change)
+    for topic in wanted:
+        if topic not in known:
+            change.problems.append(
+                Invalid(
+                    "{topic} is no topic.", topic=topic, pointer=pointer, suggestion=nearest(topic, topics.all_known())
+                )
+            )
+    resources = [graph[type_] for topic in known for type_ in topics.types(topic)]
+    for path in change.value("include_resources") or ():
+        if known and not any(_leads_somewhere(resource, path) for resource in resources):
+            change.problems.append(
+                Invalid(
+                    "include_resources - {path} leads nowhere from {types}",
+                    path=path,
+                    types=sorted({resource.type_ for resource in resources}),
+                    pointer=change.draft.pointer("include_resources"),
+                )
+            )
+
+
+def _leads_somewhere(resource: type[Resource], path: str) -> bool:
+    try:
+        parse(resource, [("include", path)], shape="single")
+    except ApiError:
+        return False
+    return bool(path)
+
+
+def _included(resource: type[Resource], paths: Iterable[str]) -> set[str]:
+    """The types that these paths lead through, from a type."""
+    found: set[str] = set()
+    for path in paths:
+        if _leads_somewhere(resource, path):
+            current = resource
+            for name in path.split("."):
+                current = graph[current.relationships[name].type_]
+                found.add(current.type_)
+    return found

@@ -1,0 +1,74 @@
+"""Topics: the names that events can have, and what a webhook is told of that names one.
+
+An event is called after the type of its resource and what happened to it: `orders.place`. Here stand all that there
+are: those of the verbs follow from their tables, what happens besides is listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+
+from service.rules.verbs import VERBS
+
+ALL: Final = "*"
+
+_WRITTEN: Final = "create update destroy"
+
+_HAPPENS: Final[Mapping[str, str]] = {
+    "access_tokens": _WRITTEN,
+    "addresses": _WRITTEN,
+    "cart_items": _WRITTEN,
+    "carts": f"{_WRITTEN} convert abandon",
+    "customer_groups": _WRITTEN,
+    "customer_payment_sources": _WRITTEN,
+    "customers": _WRITTEN,
+    "line_items": _WRITTEN,
+    "markets": "create",
+    "occurrences": "update",
+    "order_copies": f"{_WRITTEN} start complete fail",
+    "order_subscription_items": _WRITTEN,
+    "order_subscriptions": f"{_WRITTEN} renewal last_run_succeeded last_run_failed approval_required park end",
+    "orders": f"{_WRITTEN} draft pending placing place void payment_failed cancel_subscriptions",
+    "payment_methods": _WRITTEN,
+    "prices": _WRITTEN,
+    "promotions": _WRITTEN,
+    "recurring_order_copies": f"{_WRITTEN} start complete fail abort",
+    "reorders": "create",
+    "repeat_links": _WRITTEN,
+    "shipping_methods": _WRITTEN,
+    "skus": _WRITTEN,
+    "stock_items": _WRITTEN,
+    "stores": "create update",
+    "subscription_models": _WRITTEN,
+    "tags": _WRITTEN,
+    "test_clocks": f"{_WRITTEN} ready",
+    "webhooks": f"{_WRITTEN} stop",
+}
+"""Type -> what happens to its resources besides verbs."""
+
+TOPICS: Final[Mapping[str, tuple[str, ...]]] = {
+    type_: tuple(dict.fromkeys([*words.split(), *(verb.event for verb in VERBS.get(type_, {}).values())]))
+    for type_, words in _HAPPENS.items()
+}
+"""Type -> the last parts of all its topics."""
+
+NAMES: Final = frozenset(f"{type_}.{word}" for type_, words in TOPICS.items() for word in words)
+"""The name of every event that there can be."""
+
+
+def is_known(topic: str) -> bool:
+    """Whether a webhook can have a topic: the name of an event, `<type>.*`, or `*`."""
+    return topic in NAMES or topic == ALL or topic.removesuffix(".*") in TOPICS.keys() - {topic}
+
+
+@cache
+def all_known() -> tuple[str, ...]:
+    """All topics that a webhook can have, in alphabetical order."""
+    return tuple(sorted({ALL, *NAMES, *(f"{type_}.*" for type_ in TOPICS)}))
+
+
+def types(topic: str) -> tuple[str, ...]:
+    """Return the types whose resources a topic tells of."""
+    return tuple(TOPICS) if topic == ALL else (topic.partition(".")[0],)
