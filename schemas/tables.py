@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from schemas.fields import HARMLESS, Mark, Personal
+from schemas.fields import HARMLESS, SECRET, Mark, Personal
 from schemas.graph import graph
 from schemas.relationships import PEOPLE, Through, ToMany
 from schemas.resource import Resource
