@@ -47,18 +47,22 @@ class _Ulids:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._last = (0, 0)
+        self._last = 0
+        self._begun = (-1, "")
 
     def next(self) -> str:
         with self._lock:
-            millis, entropy = time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10), "big")
-            if millis <= self._last[0]:
-                millis, entropy = self._last[0], self._last[1] + 1
-                if entropy >> 80:
-                    millis, entropy = millis + 1, 0
-            self._last = (millis, entropy)
-        value = millis << 80 | entropy
-        return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
+            millis = time.time_ns() // 1_000_000
+            if millis > self._last >> 80:
+                self._last = millis << 80 | int.from_bytes(os.urandom(10), "big")
+            else:
+                self._last += 1  # into the next millisecond, should the random bits run over
+            value = self._last
+            high, begun = self._begun
+            if high != value >> 20:
+                begun = "".join([_PAIRS[value >> shift & 1023] for shift in range(120, 19, -10)])
+                self._begun = (value >> 20, begun)
+        return begun + _PAIRS[value >> 10 & 1023] + _PAIRS[value & 1023]
 
 
 _ulids = _Ulids()

@@ -9,7 +9,7 @@ A file of statements is a list of
 with one statement under each name and at least a line of prose. Comments above the first name are the file's own.
 A statement names its parameters (`:store`, `:source_order`): Postgres gets them as $1, $2 in the order in which they
 first appear. A colon that follows a word or a bracket (`tags[1:last]`) belongs to a slice. One statement may hold
-another one, of another file, whose parameters become its own:
+another one, of another file or from above in its own, whose parameters become its own:
 
     with snapshots as (
         select include('parties/addresses.copy')
@@ -113,7 +113,8 @@ def read_statements(path: Path, topic: str = "") -> tuple[Statement, ...]:
             raise StartupError("{path}: {name} needs a line of prose under its name.", path=path, name=name)
         if len(list(split(text))) != 1:
             raise StartupError("{path}: {name} must be exactly one statement.", path=path, name=name)
-        source = _INCLUDED.sub(lambda match: statement(match["path"]).source, text.rstrip("; \n"))
+        above = {one.path: one.source for one in found.values()}
+        source = _INCLUDED.sub(lambda match: _included(match["path"], above), text.rstrip("; \n"))  # noqa: B023 -- called at once
         numbered, parameters = _numbered(source)
         if _numbers_itself(text):
             raise StartupError("{path}: {name} has numbered parameters: name them all.", path=path, name=name)
@@ -141,6 +142,10 @@ def migrations(folder: Path = MIGRATIONS) -> list[Migration]:
         statements = re.split(r"(?m)^-- migrate:down\b", text[up.end() :])[0]
         found[version[0]] = Migration(version[0], path.stem, statements, options != ["transaction:false"])
     return list(found.values())
+
+
+def _included(path: str, above: Mapping[str, str]) -> str:
+    return above[path] if path in above else statement(path).source
 
 
 _INCLUDED = re.compile(r"select include\('(?P<path>[a-z_/]+\.[a-z0-9_]+)'\)")

@@ -30,6 +30,7 @@ from service.resources import RESOURCES
 from service.settings import Settings
 from service.store import embedded, migrate
 from service.store.pool import Connection, Database, open_database
+from tests import counted
 from tests.contract.contract import Contract
 from tests.spec.writing import Api
 from tests.support import Access, Grant, make_store, with_database
@@ -149,9 +150,14 @@ async def connection(database: Database) -> AsyncIterator[Connection]:
 
 
 @pytest_asyncio.fixture
-async def store(database: Database) -> Store:
-    """A store that no other test sees."""
-    return await make_store(database)
+async def store(database: Database) -> AsyncIterator[Store]:
+    """A store that no other test sees. Whatever a test did to it was counted."""
+    made = await make_store(database)
+    async with database.connection() as connection:
+        await counted.begin(connection, made)
+    yield made
+    async with database.connection() as connection:
+        assert await counted.uncounted(connection, made.id) == []
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ import orjson
 from service import clock
 from service.operations.generic import numbers
 from service.principal import Store
+from service.store import counts
 from service.store.pool import Connection
+from tests.counted import counted_type
 
 _count = itertools.count(1)
 
@@ -62,7 +64,11 @@ async def insert(connection: Connection, table: str, store: Store, **columns: An
     binds = [_bind(value) for value in values.values()]
     names = ", ".join(values)
     places = ", ".join(f"${n}" for n in range(1, len(binds) + 1))
-    await connection.execute(f"insert into {table} ({names}) values ({places})", *binds)
+    counted = counted_type(table, columns.get("kind"))
+    placed = {name: f"${n}" for n, name in enumerate(values, 1)}
+    changes = [] if counted is None else counts.more(counted, lambda name: placed.get(name, "null"))
+    along = "".join(f"with counted as ({change}) " for change in changes)
+    await connection.execute(f"{along}insert into {table} ({names}) values ({places})", *binds)
     return str(values["id"])
 
 
@@ -266,6 +272,7 @@ async def subscription(
 
 
 _ITEMS_OF_THE_SOURCE_ORDER = """
+    with made as (
     insert into order_subscription_items (
         store_id, id, order_subscription_id, sku_id, source_line_item_id, sku_code, name, options, quantity,
         currency_code, unit_amount_cents, total_amount_cents, created_at, updated_at
@@ -275,4 +282,11 @@ _ITEMS_OF_THE_SOURCE_ORDER = """
         currency_code, unit_amount_cents, unit_amount_cents * quantity, $4, $4
     from line_items
     where store_id = $1 and order_id = $3 and item_type = 'skus'
+    returning 1
+    )
+    insert into collection_changes (store_id, collection, delta, customers)
+    select
+        $1, 'order_subscription_items', count(*),
+        array_agg((select customer_id from order_subscriptions where store_id = $1 and id = $2))
+    from made having count(*) > 0
 """

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from service import clock
 from service.principal import Store
 from service.store.pool import Connection
-from tests import factories
+from tests import counted, factories
 from tests.calculator import Offer, Price, Product, Shop
 
 _windows = st.sampled_from(["open", "running", "over", "ahead"])
@@ -122,6 +122,7 @@ async def change_shop(connection: Connection, opened: Opened, shop: Shop) -> Non
         "delete from promotions where store_id = $1 and coupon_code is null",
     ):
         await connection.execute(statement, store.id)
+    await counted.anew(connection, store)
     for sku, product in zip(opened.skus, shop.products, strict=True):
         await connection.execute(
             "update skus set tax_rate = $3, do_not_ship = $4 where store_id = $1 and id = $2",

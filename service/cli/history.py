@@ -7,15 +7,18 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 
 from service.cli.console import answer, progress, say, told
 from service.cli.servers import migrated
 from service.errors import StartupError
-from service.operations.data import exporting, files, running
+from service.operations.data import comparing, exporting, files, running
 from service.operations.data.importing import Policy, Refusal
+from service.operations.data.records import Entry
 from service.operations.tenant import stores
 from service.principal import Store
 from service.store.pool import Connection
@@ -92,20 +95,36 @@ def _kind(name: str) -> str:
     return ".".join(part for part in name.split(".") if not part.isdigit())
 
 
-async def bring(
-    url: str, store_id: int, paths: Sequence[Path], policy: Policy, *, dry: bool, report: Path | None
-) -> int:
+class Wanted(NamedTuple):
+    """How files are to be imported.
+
+    `platform` is the one that wrote them, None for records. `dry` writes nothing, `compare` nothing either, and shows
+    calendars. `report` is where refused records go.
+    """
+
+    paths: Sequence[Path]
+    policy: Policy
+    platform: str | None = None
+    dry: bool = False
+    compare: bool = False
+    report: Path | None = None
+
+
+async def bring(url: str, store_id: int, wanted: Wanted) -> int:
     """Import files into a store; returns how many records were refused. Raises StartupError where it can't begin."""
+    dry = wanted.dry or wanted.compare
     async with _store(url, store_id) as (connection, store):
-        source = files.open_all(paths, policy)
-        importing = await running.prepare(connection, store, source, policy, dry=dry)
-        refused = Report(report or Path(f"{paths[0].stem}.refused.ndjson"))
+        source = files.open_all(wanted.paths, wanted.policy, platform=wanted.platform)
+        importing = await running.prepare(connection, store, source, wanted.policy, dry=dry)
+        refused = Report(wanted.report or Path(f"{wanted.paths[0].stem}.refused.ndjson"))
         refused.begin(importing.tally.refused)
         if begun := importing.tally.processed:
             _tell_place(source, begun)
         with progress(Phrase("lines"), source.lines) as tell:
-            work = importing.rehearse if dry else importing.run
-            tally = await work(tell, refused.add)
+            if dry:
+                tally = await importing.rehearse(tell, refused.add, _show if wanted.compare else None)
+            else:
+                tally = await importing.run(tell, refused.add)
     answer(
         Phrase(
             "Records: {made} new, {changed} changed, {same} unchanged, {skipped} skipped, {refused} refused.",
@@ -122,6 +141,18 @@ async def bring(
         refused.tell()
         say(Phrase("Every refused record is in {file}.", file=str(refused.path)))
     return tally.refused
+
+
+def _show(batch: Sequence[Entry]) -> None:
+    """Print the dates of the subscriptions of a batch, elsewhere and here, with a mark where they differ."""
+    for entry in batch:
+        for subscription_id, there, here in comparing.compare(entry):
+            mark = "!!" if comparing.Compared(subscription_id, there, here).differs else "ok"
+            answer(f"{mark}  {subscription_id:<30}  {_minute(there)}  {_minute(here)}")
+
+
+def _minute(at: datetime | None) -> str:
+    return f"{'-':<17}" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%MZ}"
 
 
 def _tell_place(source: files.Source, begun: int) -> None:

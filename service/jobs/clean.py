@@ -1,4 +1,4 @@
-"""What every worker sees to from time to time: copies and payments left behind, rows whose time is over, statistics."""
+"""What every worker sees to from time to time: what was left behind, rows whose time is over, counts, statistics."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from service.operations.payments import attempts
 from service.operations.runtime import cleaning
 from service.operations.tenant import test_clocks
 from service.operations.webhooks import delivering
-from service.store import statistics
+from service.store import counts, statistics
 from service.store.pool import Database
 
 log = structlog.get_logger(part="clean")
 
-GROWTH = timedelta(seconds=3)
+GROWTH = timedelta(seconds=1)
 """How often each worker looks for tables that have outgrown their statistics: it reads their sizes, and no row."""
+
+SUMS = timedelta(seconds=3)
+"""How often each worker sums up changes of collections; counted pages add what is left."""
 
 PAGE = 500
 """How many are looked after at a time, over all stores: those first that have waited longest.
@@ -44,6 +47,13 @@ async def clean(database: Database) -> None:
     async with database.connection() as connection:
         await cleaning.clean(connection, clock.now())
         await delivering.clean(connection, clock.now())
+
+
+async def sum_up(database: Database) -> None:
+    """Take what came into collections, and left them, into the counts that are kept of them."""
+    async with database.connection() as connection:
+        for store_id in await counts.changed(connection):
+            await counts.sum_up(connection, store_id)
 
 
 async def gather_statistics(database: Database) -> None:

@@ -109,6 +109,7 @@ async def run(
         deliveries = Deliveries(database, limits=receivers, base=f"{public_url.rstrip('/')}/api", lease=lease)
         tasks.create_task(_deliver(deliveries, stop, deployment_id))
         tasks.create_task(_every(stop, clean.GROWTH, lambda: clean.gather_statistics(database)))
+        tasks.create_task(_every(stop, clean.SUMS, lambda: clean.sum_up(database)))
         tasks.create_task(_every(stop, timedelta(seconds=30), rescue))
         tasks.create_task(_every(stop, watching.SIGN_OF_LIFE, lambda: watch.show(database, worker)))
         tasks.create_task(_every(stop, timedelta(minutes=1), lambda: watch.watch(database)))

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from itertools import count
-from typing import Final, Literal, NamedTuple
+from itertools import count, islice
+from typing import Final, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -92,6 +92,23 @@ def _check_crontab(expression: str) -> None:
         raise FrequencyError(Phrase("is a crontab that is finer than hourly"))
 
 
+@dataclass(slots=True)
+class _Known:
+    """What a calendar has worked out, as a schedule is walked through several times.
+
+    `dates` are those so many steps after the anchor; those of a crontab come one after the other, from `first` on.
+    """
+
+    wall: datetime | None = None
+    dates: dict[int, Date] = field(default_factory=dict)
+    first: int = 0
+    walk: Iterator[Date] | None = None
+
+    def __deepcopy__(self, _: dict[int, object]) -> Self:
+        """Nothing: the copy of a calendar works it out itself."""
+        return type(self)()
+
+
 @dataclass(frozen=True, slots=True)
 class Calendar:
     """When a subscription's occurrences fall.
@@ -112,6 +129,7 @@ class Calendar:
     wall: datetime | None = None
     phase_on: date | None = None
     phase_at: datetime | None = None
+    _known: _Known = field(default_factory=_Known, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_frequency(self.frequency, last_day=self.last_day)
@@ -122,7 +140,10 @@ class Calendar:
         """Day and time of the anchor on the wall clock, without a time zone."""
         if self.wall is not None:
             return self.wall
-        return self.anchor_at.astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None, fold=0)
+        known = self._known
+        if known.wall is None:
+            known.wall = self.anchor_at.astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None, fold=0)
+        return known.wall
 
     def date(self, index: int) -> Date:
         """Where the occurrence of this index falls. Raises ValueError for one before `anchor_index`."""
@@ -136,12 +157,21 @@ class Calendar:
         steps = index - self.anchor_index
         if steps < 0:
             raise ValueError("there is no occurrence before the anchor")
-        if self.frequency not in NAMED:
-            walk = self._matches()
-            for _ in range(steps):
-                next(walk)
-            return walk
-        return (self._step(step) for step in count(steps))
+        return (self._date(step) for step in count(steps))
+
+    def _date(self, step: int) -> Date:
+        """Where the occurrence so many steps after the anchor falls."""
+        known = self._known
+        if self.frequency in NAMED:
+            if step not in known.dates:
+                known.dates[step] = self._step(step)
+        elif step not in known.dates:
+            if known.walk is None or step < known.first:
+                known.first, known.dates = step, {}
+                known.walk = islice(self._matches(), step, None)
+            while step not in known.dates:
+                known.dates[known.first + len(known.dates)] = next(known.walk)
+        return known.dates[step]
 
     def first_after(self, at: datetime) -> int:
         """The index of the first occurrence from `anchor_index` on that falls later than an aware instant."""

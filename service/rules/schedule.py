@@ -220,7 +220,7 @@ def advance(standing: Standing, now: datetime, *, horizon: int = HORIZON) -> Adv
     entries = {index: entry for index, entry in standing.entries.items() if index >= next_index}
     ahead = plan(replace(standing, next_index=next_index, entries=entries, runs_left=left), now, horizon=horizon)
     changed = [entry for entry in settled if standing.entries.get(entry.index) != entry]
-    return replace(ahead, entries=[*changed, *ahead.entries])
+    return Advance([*changed, *ahead.entries], ahead.next_index, ahead.next_run_at, ahead.gone)
 
 
 def _walk(standing: Standing) -> Iterator[Entry]:
@@ -265,11 +265,15 @@ def _catch_up(come_up: Sequence[Entry], standing: Standing, now: datetime) -> di
         running = running[: standing.runs_left]
     run = {entry.index for entry in running}
     return {
-        entry.index: replace(entry, status="due")
+        entry.index: _settled(entry, "due", entry.reason)
         if entry.index in run
-        else replace(entry, status="missed", reason="catchup")
+        else _settled(entry, "missed", "catchup")
         for entry in come_up
     }
+
+
+def _settled(entry: Entry, status: Status, reason: str | None) -> Entry:
+    return Entry(entry.index, entry.nominal_at, entry.scheduled_at, status, reason)
 
 
 def _runs_left(runs_left: int | None, settled: Sequence[Entry]) -> int | None:

@@ -17,6 +17,7 @@ from schemas.relationships import Through, ToMany
 from schemas.resource import Resource
 from service.jsonapi.body import Draft
 from service.principal import Viewer
+from service.store import counts
 from service.store.compile import Statement
 from service.store.constraints import catalogue, explained
 from service.store.pool import Connection
@@ -39,8 +40,10 @@ async def defaults(connection: Connection, resource: type[Resource]) -> dict[str
     return dict(zip((name for name, _, _ in columns), values, strict=True)) | dict(resource.where)
 
 
-async def insert(connection: Connection, resource: type[Resource], rows: Sequence[Row], usual: Row) -> None:
-    """Insert rows by COPY; what a row doesn't give is as usual.
+async def insert(
+    connection: Connection, store_id: int, resource: type[Resource], rows: Sequence[Row], usual: Row
+) -> None:
+    """Insert rows by COPY, and count them; what a row doesn't give is as usual.
 
     Raises ApiError subclasses for the first refused one.
     """
@@ -50,6 +53,7 @@ async def insert(connection: Connection, resource: type[Resource], rows: Sequenc
             records=[tuple(row.get(name, value) for name, value in usual.items()) for row in rows],
             columns=list(usual),
         )
+    await counts.tell(connection, store_id, resource, [row["id"] for row in rows])
 
 
 async def update(
@@ -66,6 +70,9 @@ async def update(
         " where held.store_id = $1 and held.id = given.id"
     )
     jsons = frozenset(name for name, kind in resource.columns().items() if getattr(kind, "sql_type", "") == "jsonb")
+    owner = counts.owner_column(resource)
+    if owner in columns:
+        await counts.move_all(connection, store_id, resource, {row["id"]: row[owner] for row in rows})
     given = [{name: _json(row[name], raw=name in jsons) for name in ("id", *columns)} for row in rows]
     with await _explained(connection, resource):
         await connection.execute(text, store_id, orjson.dumps(given, default=str).decode())

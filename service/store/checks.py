@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from service.store import counts
 from service.store.pool import Connection
 from sql import checks
 
@@ -23,7 +24,10 @@ async def violations(connection: Connection, *, most: int = 20) -> list[Violatio
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         # A check reads whole tables.
         await connection.execute("set local statement_timeout = 0")
-        for check in checks():
-            rows = await connection.fetch(f"select * from ({check.text}) as offenders limit $1", most)
-            found += [Violation(check.name, row["store_id"], row["id"], row["detail"]) for row in rows]
+        for name, text in [
+            *((check.name, check.text) for check in checks()),
+            ("collections_are_counted", counts.check()),
+        ]:
+            rows = await connection.fetch(f"select * from ({text}) as offenders limit $1", most)
+            found += [Violation(name, row["store_id"], row["id"], row["detail"]) for row in rows]
     return found

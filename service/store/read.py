@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import asyncpg
 import orjson
 
-from schemas.relationships import ToMany, ToOne
+from schemas.relationships import PEOPLE, ToMany, ToOne
 from schemas.resource import Resource
 from service.errors import TooCostly, Unavailable
-from service.jsonapi.filters import AllOf
+from service.jsonapi.filters import AllOf, Condition
 from service.jsonapi.layout import Row, rows_of
 from service.jsonapi.pagination import DEFAULT_SIZE, Cursors, Page, Window
 from service.jsonapi.query import Query, Selection
 from service.principal import Owner, Viewer
-from service.store import filters, keyset
+from service.store import counts, filters, keyset
 from service.store.compile import Later, Statement, Values, in_utf8, whole
 from service.store.pool import Connection, fetchrow, fetchval
-from service.store.structure import lift
+from service.store.structure import Given, lift
 from service.texts import Either, Phrase
 
 
@@ -181,21 +181,72 @@ async def _page(connection: Connection, viewer: Viewer, query: Query, within: Wi
 async def _count(connection: Connection, viewer: Viewer, query: Query, within: Within | None) -> int | None:
     """How many rows a collection has; None when there is no such parent."""
     structure, given = lift(query)
-    text, binds = _counting(_which(structure, within), _kind_of(viewer))
+    which, kind = _which(structure, within), _kind_of(viewer)
+    text, binds = _counting(which, kind)
+    values = Values(viewer, _parent(within), given)
     with in_time(query):
-        counted = await fetchrow(connection, text, *Values(viewer, _parent(within), given).of(binds))
-    there, total = counted or (False, 0)
-    return total if there else None
+        found = await fetchrow(connection, text, *values.of(binds))
+    there, number, changes, counted = found or (False, None, None, 0)
+    if not there:
+        return None
+    whose = _whose(which, kind)
+    if whose is None:
+        return int(counted)
+    if connection.is_in_transaction():
+        # What it sees may be of an earlier state.
+        return int(counted if number is None else number)
+    with in_time(query):
+        if number is None and counted >= counts.WORTH:
+            (customer_id,) = values.of([whose])
+            await counts.keep(connection, viewer.store_id, which.resource, customer_id)
+        elif changes is not None and changes >= counts.MANY:
+            await counts.sum_up(connection, viewer.store_id)
+    return int(counted if number is None else number)
 
 
 @lru_cache(maxsize=512)
 def _counting(which: _Which, kind: Viewer) -> _Text:
-    """What counts the rows of a collection, and tells whether the parent is there."""
+    """What tells whether the parent is there, how many rows a collection has and since how many changes; else counts.
+
+    The rows are counted only where no count is kept.
+    """
     statement, alias = _start(kind)
     where = _where(statement, alias, which)
     parent = "true" if which.edge is None else _exists(statement, which.edge.parent, Later.ID)
-    text = f"select {parent}, (select count(*) from {which.resource.table} {alias} where {where})"
+    rows = f"(select count(*) from {which.resource.table} {alias} where {where})"
+    whose = _whose(which, kind)
+    if whose is None:
+        return _Text(f"select {parent}, null, null, {rows}", statement.kept_binds)
+    kept = counts.kept(which.resource, statement.bind(whose) if whose else "")
+    text = (
+        f"with kept as materialized ({kept}) select {parent}, (select number from kept), (select changes from kept),"
+        f" case when not exists (select from kept) then {rows} end"
+    )
     return _Text(text, statement.kept_binds)
+
+
+@lru_cache(maxsize=512)
+def _whose(which: _Which, kind: Viewer) -> Later | Given | Literal[""] | None:
+    """The bind of the customer whose rows a collection holds, and no others; empty where it holds those of everybody.
+
+    None for a collection of which no count is kept.
+    """
+    resource, edge, owner = which.resource, which.edge, kind.owner
+    if not counts.is_kept(resource, owner):
+        return None
+    match which.filters.terms, edge:
+        case (), None:
+            return Later.OWNER if owner is not None and counts.is_owned(resource) else ""
+        case (), _Edge(parent, name) if owner is None and parent.type_ == PEOPLE:
+            relationship = parent.relationships[name]
+            assert isinstance(relationship, ToMany)  # noqa: S101 -- to-one ones aren't counted
+            own = counts.owner_column(resource)
+            return Later.ID if own and relationship.via == own and not relationship.where else None
+        case (Condition((name,), "eq", (Given() as given,)),), None if owner is None:
+            found = resource.relationships.get(name)
+            own = counts.owner_column(resource)
+            return given if isinstance(found, ToOne) and found.column == own and found.type_ == PEOPLE else None
+    return None
 
 
 async def _numbered(

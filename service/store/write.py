@@ -15,6 +15,7 @@ from schemas.relationships import Through, ToMany, ToOne
 from schemas.resource import Resource
 from service.jsonapi.body import Draft
 from service.principal import Viewer
+from service.store import counts
 from service.store.compile import Statement
 from service.store.constraints import catalogue, explained
 from service.store.pool import Connection, fetch
@@ -108,7 +109,7 @@ async def linked(connection: Connection, viewer: Viewer, resource: type[Resource
 async def insert(
     connection: Connection, store_id: int, draft: Draft, columns: Columns, joins: Joins, *, at: datetime
 ) -> None:
-    """Insert the resource of a draft, with an id among its columns, and its join rows: one statement.
+    """Insert the resource of a draft, with an id among its columns, and its join rows, and count it: one statement.
 
     Raises ApiError subclasses for what the database refuses.
     """
@@ -116,15 +117,14 @@ async def insert(
     known = await catalogue(connection)
     values = {"store_id": store_id, **resource.where, **columns, "created_at": at, "updated_at": at}
     binds = list(values.values())
-    places = ", ".join(f"${n}" for n in range(1, len(binds) + 1))
+    placed = {name: f"${n}" for n, name in enumerate(values, 1)}
     names = ", ".join(f'"{name}"' for name in values)
-    main = f"insert into {resource.table} ({names}) values ({places})"
-    id_place = list(values).index("id") + 1
-    parts = []
+    main = f"insert into {resource.table} ({names}) values ({', '.join(placed.values())})"
+    parts = list(counts.more(resource, lambda name: placed.get(name, "null")))
     for name, ids in joins.items():
         if ids:
             binds.append(sorted(ids))
-            parts.append(_join(_through(resource, name), f"${id_place}", f"${len(binds)}"))
+            parts.append(_join(_through(resource, name), placed["id"], f"${len(binds)}"))
     with explained(known, resource, draft):
         await fetch(connection, _together(main, parts), *binds)
 
@@ -134,7 +134,7 @@ async def update(
 ) -> None:
     """Set columns of the resource of a draft, which has an id, and make its to-many relationships hold these ids.
 
-    One statement. Raises ApiError subclasses for what the database refuses.
+    One statement, unless it becomes another owner's. Raises ApiError subclasses for what the database refuses.
     """
     resource = draft.resource
     known = await catalogue(connection)
@@ -151,15 +151,23 @@ async def update(
             f' and not ("{through.other}" = any({place}::text[]))'
         )
         parts.append(_join(through, "$2", place))
+    owner = counts.owner_column(resource)
+    if owner in columns:
+        await counts.move(connection, store_id, resource, str(draft.id), columns[owner])
     with explained(known, resource, draft):
         await fetch(connection, _together(main, parts), *binds)
 
 
 async def delete(connection: Connection, store_id: int, resource: type[Resource], id_: str) -> None:
-    """Delete a resource with what is part of it. Raises InvalidState when others refer to it."""
+    """Delete a resource with what is part of it, and count them. Raises InvalidState when others refer to it."""
     known = await catalogue(connection)
+    which = "where store_id = $1 and id = $2"
+    if resource.type_ in counts.WHOLES:
+        await connection.execute(f"select from {resource.table} {which} for update", store_id, id_)
+    changes = [f"part_{n} as ({part})" for n, part in enumerate(counts.less(resource, "gone", "$2"))]
+    gone = f"gone as (delete from {resource.table} {which} returning *)"
     with explained(known, resource):
-        await connection.execute(f"delete from {resource.table} where store_id = $1 and id = $2", store_id, id_)
+        await connection.execute(f"with {', '.join([gone, *changes])} select from gone", store_id, id_)
 
 
 def _through(resource: type[Resource], name: str) -> Through:

@@ -30,7 +30,7 @@ create table customer_groups (
     constraint customer_groups_have_unique_ids primary key (store_id, id),
     constraint one_customer_group_per_code unique (store_id, code),
     constraint customer_groups_belong_to_a_store foreign key (store_id) references stores (store_id),
-    constraint customer_groups_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint customer_groups_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint customer_groups_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object')
 );
 
@@ -71,7 +71,7 @@ create table skus (
     constraint one_sku_per_number unique (store_id, number),
     constraint one_sku_per_code unique (store_id, code),
     constraint skus_belong_to_a_store foreign key (store_id) references stores (store_id),
-    constraint skus_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint skus_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint skus_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint skus_have_a_positive_number check (number > 0),
     constraint skus_have_a_list_as_options check (jsonb_typeof(options) = 'array'),
@@ -114,7 +114,7 @@ create table prices (
     references skus (store_id, id),
     constraint prices_are_for_a_known_customer_group foreign key (store_id, customer_group_id)
     references customer_groups (store_id, id),
-    constraint prices_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint prices_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint prices_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint prices_have_a_currency_code check (currency_code ~ '^[A-Z]{3}$'),
     constraint prices_are_not_negative check (amount_cents >= 0 and compare_at_amount_cents >= 0),
@@ -159,7 +159,7 @@ create table promotions (
     constraint promotions_belong_to_a_store foreign key (store_id) references stores (store_id),
     constraint promotions_are_for_a_known_customer_group foreign key (store_id, customer_group_id)
     references customer_groups (store_id, id),
-    constraint promotions_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint promotions_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint promotions_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint promotions_have_a_currency_code check (currency_code ~ '^[A-Z]{3}$'),
     constraint promotions_have_a_known_kind check (kind in ('percent', 'fixed')),
@@ -199,7 +199,7 @@ create table stock_items (
     constraint one_stock_item_per_sku unique (store_id, sku_id),
     constraint stock_items_belong_to_a_sku foreign key (store_id, sku_id)
     references skus (store_id, id),
-    constraint stock_items_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint stock_items_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint stock_items_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint stock_items_never_go_below_zero check (quantity >= 0)
 );
@@ -221,7 +221,7 @@ create table shipping_methods (
     version bigint not null default 1,
     constraint shipping_methods_have_unique_ids primary key (store_id, id),
     constraint shipping_methods_belong_to_a_store foreign key (store_id) references stores (store_id),
-    constraint shipping_methods_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint shipping_methods_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint shipping_methods_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint shipping_methods_have_a_currency_code check (currency_code ~ '^[A-Z]{3}$'),
     constraint shipping_methods_have_no_negative_price check (price_amount_cents >= 0)
@@ -250,7 +250,7 @@ create table payment_methods (
     version bigint not null default 1,
     constraint payment_methods_have_unique_ids primary key (store_id, id),
     constraint payment_methods_belong_to_a_store foreign key (store_id) references stores (store_id),
-    constraint payment_methods_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint payment_methods_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint payment_methods_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint payment_methods_have_a_currency_code check (currency_code ~ '^[A-Z]{3}$'),
     constraint payment_methods_have_a_known_payment_source_type check (

@@ -23,7 +23,7 @@ create table customers (
     constraint customers_belong_to_a_store foreign key (store_id) references stores (store_id),
     constraint customers_belong_to_a_known_customer_group foreign key (store_id, customer_group_id)
     references customer_groups (store_id, id),
-    constraint customers_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint customers_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint customers_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint customers_have_a_known_status check (status in ('prospect', 'acquired', 'repeat'))
 );
@@ -73,7 +73,7 @@ create table addresses (
     constraint addresses_have_unique_ids primary key (store_id, id),
     constraint addresses_belong_to_a_customer foreign key (store_id, customer_id)
     references customers (store_id, id),
-    constraint addresses_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint addresses_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint addresses_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint addresses_have_a_country_code check (country_code ~ '^[A-Z]{2}$'),
     constraint addresses_name_a_person_or_a_business check (
@@ -109,7 +109,7 @@ create table customer_payment_sources (
     references customers (store_id, id),
     constraint customer_payment_sources_have_a_known_payment_method foreign key (store_id, payment_method_id)
     references payment_methods (store_id, id),
-    constraint customer_payment_sources_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint customer_payment_sources_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint customer_payment_sources_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint customer_payment_sources_have_a_known_gateway check (gateway in ('manual', 'test', 'external'))
 );
@@ -137,7 +137,7 @@ create table tags (
     constraint tags_have_unique_ids primary key (store_id, id),
     constraint one_tag_per_name unique (store_id, name),
     constraint tags_belong_to_a_store foreign key (store_id) references stores (store_id),
-    constraint tags_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint tags_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint tags_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint tags_have_a_plain_name check (name ~ '^[0-9A-Za-z_-]{1,25}$')
 );

@@ -88,7 +88,7 @@ create table orders (
     references orders (store_id, id),
     constraint orders_go_back_to_a_known_order foreign key (store_id, root_order_id)
     references orders (store_id, id),
-    constraint orders_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint orders_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint orders_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint orders_have_a_currency_code check (currency_code ~ '^[A-Z]{3}$'),
     constraint orders_have_a_positive_number check (number > 0),
@@ -204,7 +204,7 @@ create table line_items (
     references orders (store_id, id) on delete cascade,
     constraint line_items_hold_a_known_sku foreign key (store_id, sku_id)
     references skus (store_id, id),
-    constraint line_items_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint line_items_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint line_items_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint line_items_have_a_currency_code check (currency_code ~ '^[A-Z]{3}$'),
     constraint line_items_have_a_known_item_type check (
@@ -267,7 +267,7 @@ create table payment_attempts (
     references orders (store_id, id),
     constraint payment_attempts_have_a_known_customer_payment_source foreign key (store_id, customer_payment_source_id)
     references customer_payment_sources (store_id, id),
-    constraint payment_attempts_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint payment_attempts_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint payment_attempts_have_a_currency_code check (currency_code ~ '^[A-Z]{3}$'),
     constraint payment_attempts_have_a_known_gateway check (gateway in ('manual', 'test', 'external')),
     constraint payment_attempts_have_a_known_status check (

@@ -20,7 +20,7 @@ create table subscription_models (
     version bigint not null default 1,
     constraint subscription_models_have_unique_ids primary key (store_id, id),
     constraint subscription_models_belong_to_a_store foreign key (store_id) references stores (store_id),
-    constraint subscription_models_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint subscription_models_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint subscription_models_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint subscription_models_have_a_known_strategy check (strategy in ('by_frequency', 'by_line_items')),
     constraint subscription_models_offer_a_frequency check (cardinality(frequencies) > 0)
@@ -114,7 +114,7 @@ create table order_subscriptions (
     references addresses (store_id, id),
     constraint order_subscriptions_have_a_known_shipping_method foreign key (store_id, shipping_method_id)
     references shipping_methods (store_id, id),
-    constraint order_subscriptions_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint order_subscriptions_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint order_subscriptions_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint order_subscriptions_have_a_positive_number check (number > 0),
     constraint order_subscriptions_have_a_known_status check (status in ('draft', 'active', 'inactive', 'cancelled')),
@@ -209,7 +209,7 @@ create table order_subscription_items (
     references skus (store_id, id),
     constraint order_subscription_items_come_from_a_known_line_item foreign key (store_id, source_line_item_id)
     references line_items (store_id, id),
-    constraint order_subscription_items_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint order_subscription_items_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint order_subscription_items_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint order_subscription_items_have_a_currency_code check (currency_code ~ '^[A-Z]{3}$'),
     constraint order_subscription_items_have_an_object_as_options check (jsonb_typeof(options) = 'object'),
@@ -261,7 +261,7 @@ create table occurrences (
     constraint one_occurrence_per_index unique (store_id, order_subscription_id, occurrence_index),
     constraint occurrences_belong_to_an_order_subscription foreign key (store_id, order_subscription_id)
     references order_subscriptions (store_id, id),
-    constraint occurrences_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint occurrences_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint occurrences_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint occurrences_count_from_zero check (occurrence_index >= 0),
     constraint occurrences_have_a_known_status check (
@@ -324,7 +324,7 @@ create table order_factories (
     references order_subscriptions (store_id, id),
     constraint order_factories_have_a_known_occurrence foreign key (store_id, occurrence_id)
     references occurrences (store_id, id),
-    constraint order_factories_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint order_factories_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint order_factories_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint order_factories_have_a_known_kind check (kind in ('order_copies', 'recurring_order_copies')),
     constraint order_factories_have_a_known_status check (

@@ -31,7 +31,7 @@ create table repeat_links (
     references orders (store_id, id),
     constraint repeat_links_name_the_code_of_an_order foreign key (store_id, order_code)
     references orders (store_id, code),
-    constraint repeat_links_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint repeat_links_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint repeat_links_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint repeat_links_have_a_known_kind check (kind in ('default', 'custom')),
     constraint repeat_links_have_a_positive_token_version check (token_version > 0),
@@ -74,7 +74,7 @@ create table reorders (
     references carts (store_id, id) on delete set null (cart_id),
     constraint reorders_belong_to_a_customer foreign key (store_id, customer_id)
     references customers (store_id, id),
-    constraint reorders_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint reorders_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint reorders_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint reorders_have_a_known_strategy check (strategy in ('append', 'replace', 'new')),
     constraint reorders_have_a_known_stock_policy check (stock_policy in ('ignore', 'partial', 'skip')),
@@ -126,7 +126,7 @@ create table reorder_outcomes (
     references line_items (store_id, id),
     constraint reorder_outcomes_filled_a_known_cart_item foreign key (store_id, cart_item_id)
     references cart_items (store_id, id) on delete set null (cart_item_id),
-    constraint reorder_outcomes_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint reorder_outcomes_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint reorder_outcomes_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint reorder_outcomes_have_a_currency_code check (currency_code ~ '^[A-Z]{3}$'),
     constraint reorder_outcomes_have_a_known_status check (status in ('added', 'adjusted', 'skipped')),

@@ -25,7 +25,7 @@ create table events (
     version bigint not null default 1,
     constraint events_have_unique_ids primary key (store_id, id),
     constraint one_event_per_sequence unique (store_id, resource_type, resource_id, sequence),
-    constraint events_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint events_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint events_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint events_have_a_topic_as_name check (name ~ '^[a-z][a-z_]*[.][a-z][a-z_]*$'),
     constraint events_count_from_one check (sequence > 0),
@@ -69,7 +69,7 @@ create table webhooks (
     version bigint not null default 1,
     constraint webhooks_have_unique_ids primary key (store_id, id),
     constraint webhooks_belong_to_a_store foreign key (store_id) references stores (store_id),
-    constraint webhooks_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint webhooks_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint webhooks_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint webhooks_begin_with_their_topic check (topic = topics[1]),
     constraint webhooks_have_a_known_payload check (payload in ('full', 'thin')),
@@ -122,7 +122,7 @@ create table event_callbacks (
     references webhooks (store_id, id) on delete cascade,
     constraint event_callbacks_tell_of_a_known_event foreign key (store_id, event_id)
     references events (store_id, id),
-    constraint event_callbacks_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint event_callbacks_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint event_callbacks_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint event_callbacks_have_a_known_status check (status in ('pending', 'delivered', 'failed')),
     constraint event_callbacks_that_wait_have_an_attempt_ahead check (

@@ -19,6 +19,6 @@ create table workers (
     started_at timestamptz(3) not null,
     seen_at timestamptz(3) not null,
     constraint workers_have_unique_ids primary key (id),
-    constraint workers_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint workers_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint workers_have_a_name check (name <> '')
 );

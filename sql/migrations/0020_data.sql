@@ -33,7 +33,7 @@ create table imports (
     version bigint not null default 1,
     constraint imports_have_unique_ids primary key (store_id, id),
     constraint imports_belong_to_a_store foreign key (store_id) references stores (store_id),
-    constraint imports_have_a_plain_id check (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    constraint imports_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint imports_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint imports_have_a_known_format check (format in ('json', 'csv')),
     constraint imports_have_a_known_status check (status in ('pending', 'in_progress', 'interrupted', 'completed')),

@@ -11,7 +11,7 @@ import pytest
 from service.principal import Store
 from service.rules.verbs import VERBS
 from service.store.pool import Connection, Database
-from tests import factories
+from tests import counted, factories
 from tests.checkout.conftest import Holder, ordered, ready
 from tests.checkout.test_subscribing import bought, model
 from tests.factories import Line
@@ -262,6 +262,7 @@ async def owner_of(shop: Shop, type_: str, id_: str) -> str:
         await shop.connection.execute(
             f"update {type_} set customer_id = $3 where store_id = $1 and id = $2", shop.store.id, id_, found
         )
+        await counted.anew(shop.connection, shop.store)
     return str(found or await factories.customer(shop.connection, shop.store))
 
 

@@ -12,7 +12,7 @@ from service.operations.subscriptions import sweep
 from service.principal import Store
 from service.rules.verbs import VERBS
 from service.store.pool import Connection, Database
-from tests import factories
+from tests import counted, factories
 from tests.factories import Line
 from tests.jobs.steps import names_of, row
 from tests.spec.writing import Api, offenders, pointers, resource, to
@@ -126,6 +126,7 @@ async def test_what_was_missed_while_inactive_runs_once_as_soon_as_it_is_active_
         store.id,
     )
     await connection.execute("delete from occurrences where store_id = $1", store.id)
+    await counted.anew(connection, store)
     before = clock.now()
     attributes = await tell(api, made, _activate=True)
     assert before <= instant(attributes["next_run_at"]) <= clock.now()

@@ -12,7 +12,7 @@ import pytest
 from service import clock
 from service.principal import Store
 from service.store.pool import Connection
-from tests import factories
+from tests import counted, factories
 from tests.checkout.conftest import Ready, events_of, order_row, ordered, ordering, ready
 from tests.spec.writing import Api, offenders, pointers, resource, to
 from tests.support import Access, Grant
@@ -106,6 +106,7 @@ async def test_what_can_not_be_bought_is_told_at_once_and_nothing_is_made(
 
 async def test_an_empty_cart_makes_no_order(buyer: Api, connection: Connection, store: Store, cart: Ready) -> None:
     await connection.execute("delete from cart_items where store_id = $1", store.id)
+    await counted.anew(connection, store)
     answer = await buyer.send("POST", "orders", ordering(cart))
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["detail"] == "cart - is empty"

@@ -12,7 +12,7 @@ import pytest
 from service import clock
 from service.principal import Store
 from service.store.pool import Connection
-from tests import factories
+from tests import counted, factories
 from tests.checkout.conftest import Ready, events_of, order_row, ordered, placed, placing, ready
 from tests.factories import Line
 from tests.spec.writing import Api, offenders, pointers, resource, to
@@ -86,6 +86,7 @@ async def test_the_last_pieces_go_to_one_of_many(api: Api, connection: Connectio
             " values ($1, $2, $3, $4, $5, 'Shirt', 2, 'EUR', 2500, 5000, $6, $6)",
             store.id, clock.new_id(), id_, first.shirt.id, first.shirt.code, clock.now(),
         )  # fmt: skip
+        await counted.anew(connection, store)
         answer = await api.send("POST", "orders", resource("orders", None, {"cart": to("carts", id_)}))
         orders.append(answer.json()["data"])
     await connection.execute("update stock_items set quantity = 5 where store_id = $1", store.id)

@@ -17,7 +17,7 @@ from service.http import guessing
 from service.principal import Store
 from service.settings import Settings
 from service.store.pool import Connection
-from tests import factories
+from tests import counted, factories
 from tests.api.wemasy import application
 from tests.checkout.conftest import Ready, ordering, ready
 from tests.factories import Line
@@ -43,6 +43,7 @@ async def of_a_guest(connection: Connection, store: Store, code: str = "X") -> s
     mug = await factories.sku(connection, store, name="Mug")
     order_id = await factories.full_order(connection, store, [Line(mug)], code=code)
     await connection.execute("update orders set customer_id = null where store_id = $1 and id = $2", store.id, order_id)
+    await counted.anew(connection, store)
     return order_id
 
 
@@ -395,6 +396,7 @@ async def test_a_second_press_brings_an_untouched_cart_to_today(
     assert (await submit(client, (await show(client, url)).fields)).status_code == 303
     (first,) = await carts(connection, store)
     await connection.execute("delete from cart_items where store_id = $1", store.id)
+    await counted.anew(connection, store)
     await factories.set_price(connection, store, mug, 3000)
     page = await show(client, url)
     assert "Total €34.95" in page.text

@@ -10,7 +10,7 @@ import pytest
 from service.jobs.pay import PaymentJob
 from service.principal import Store
 from service.store.pool import Connection, Database
-from tests import factories
+from tests import counted, factories
 from tests.checkout.conftest import Holder, ordered, placed, placing, ready
 from tests.gateways import SECRET, example, nearby
 from tests.jobs.paying import Run, prepare
@@ -274,6 +274,7 @@ async def test_a_guest_with_an_order_of_a_customer_does_not_pay_with_the_custome
     await connection.execute(
         "update orders set customer_id = $3 where store_id = $1 and id = $2", store.id, order["id"], anna
     )
+    await counted.anew(connection, store)
     answer = await placed(guest, order["id"], "card_of_anna")
     assert (answer.status_code, pointers(answer)) == (422, ["/data/attributes/_payment_source_token"])
 

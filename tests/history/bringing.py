@@ -114,11 +114,17 @@ def written(folder: Path, records: Sequence[object], name: str = "shop.ndjson") 
 
 
 async def bring(
-    connection: Connection, store: Store, *paths: Path, policy: Policy = "refuse", dry: bool = False
+    connection: Connection,
+    store: Store,
+    *paths: Path,
+    policy: Policy = "refuse",
+    dry: bool = False,
+    platform: str | None = None,
 ) -> tuple[Tally, list[Refusal]]:
     """Import files; what became of the records."""
     refusals: list[Refusal] = []
-    importing = await running.prepare(connection, store, files.open_all(paths, policy), policy, dry=dry)
+    source = files.open_all(paths, policy, platform=platform)
+    importing = await running.prepare(connection, store, source, policy, dry=dry)
     work = importing.rehearse if dry else importing.run
     tally = await work(lambda _done, _total: None, refusals.extend)
     return tally, refusals

@@ -18,7 +18,7 @@ from service.operations.generic.numbers import Numbers
 from service.principal import Store
 from service.rules.order_codes import unscramble
 from service.store.pool import Connection, Database
-from tests import factories
+from tests import counted, factories
 from tests.factories import Line
 from tests.jobs.steps import (
     ask,
@@ -134,6 +134,7 @@ async def test_fixed_prices_stay_and_current_ones_follow(
     await factories.set_price(connection, store, kept, 1500)
     await factories.set_price(connection, store, current, 2500)
     await connection.execute("delete from prices where store_id = $1 and sku_id = $2", store.id, gone.id)
+    await counted.anew(connection, store)
     target_id = await make(database, store, await ask(database, bearer(store), order_id, subscription_id))
     units = await connection.fetch(
         "select unit_amount_cents from line_items where store_id = $1 and order_id = $2 order by position",

@@ -14,7 +14,7 @@ from service import clock
 from service.jobs.copy import CopyJob
 from service.principal import Store
 from service.store.pool import Connection, Database
-from tests import factories
+from tests import counted, factories
 from tests.factories import Line, Sku
 from tests.jobs.playing import said
 from tests.jobs.steps import claim_surely, finish, jobs, make, names_of, offences, row
@@ -69,6 +69,7 @@ async def test_the_first_run_is_held_against_what_is_repeated_of_the_order(
     await connection.execute(
         "delete from order_subscription_items where store_id = $1 and sku_id = $2", store.id, dear.id
     )
+    await counted.anew(connection, store)
     await factories.set_price(connection, store, sku, 12_000)
     forecast = (await api.get(f"order_subscriptions/{id_}/forecast?page[size]=1"))["data"]
     assert [one["attributes"]["needs_approval"] for one in forecast] == [True]

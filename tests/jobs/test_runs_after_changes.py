@@ -11,7 +11,7 @@ from asyncpg import Record
 from service import clock
 from service.principal import Store
 from service.store.pool import Connection, Database
-from tests import factories
+from tests import counted, factories
 from tests.factories import Line, Sku
 from tests.jobs.steps import (
     ask,
@@ -181,6 +181,7 @@ async def test_nobody_changes_to_a_sku_without_a_price_and_one_that_loses_it_sto
     await make(database, store, await next_copy(database, connection, store, id_))
 
     await connection.execute("delete from prices where store_id = $1 and sku_id = $2", store.id, sku.id)
+    await counted.anew(connection, store)
     without = await next_copy(database, connection, store, id_)
     assert await refusal(database, store, without) == {"line_items": [f"{sku.code} - no_price"]}
     await factories.insert(connection, "prices", store, sku_id=sku.id, currency_code="EUR", amount_cents=2100)

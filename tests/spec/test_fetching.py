@@ -10,6 +10,7 @@ from schemas.relationships import ToMany
 from service.principal import Store
 from service.resources import RESOURCES
 from service.store.pool import Connection
+from tests import counted
 from tests.spec.reading import Reader
 from tests.spec.samples import order
 
@@ -55,6 +56,7 @@ async def test_a_related_resource_that_is_not_there_is_null(
 ) -> None:
     id_ = await order(connection, store)
     await connection.execute("update orders set customer_id = null where store_id = $1", store.id)
+    await counted.anew(connection, store)
     assert (await reader.document(f"/api/orders/{id_}/customer"))["data"] is None
     assert (await reader.document(f"/api/orders/{id_}/relationships/customer"))["data"] is None
 

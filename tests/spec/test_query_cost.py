@@ -21,7 +21,7 @@ from service.principal import Store, Viewer
 from service.settings import Settings
 from service.store import read
 from service.store.pool import Connection
-from tests import factories
+from tests import counted, factories
 from tests.conftest import ORIGIN
 from tests.spec.reading import Reader
 from tests.support import Access
@@ -90,6 +90,7 @@ async def test_the_databases_own_limit(database_url: str, store: Store) -> None:
 async def test_a_deep_page_reads_no_more_rows_than_the_first(connection: Connection, store: Store, sort: str) -> None:
     """CP: counted by Postgres itself, on a table with many equal and missing values."""
     await connection.execute(MANY_CUSTOMERS, store.id, clock.now(), CUSTOMERS)
+    await counted.anew(connection, store)
     await connection.execute("analyze customers")
     pairs = [("sort", sort)] if sort else []
     deep = f"c{CUSTOMERS - 500:05}"

@@ -10,7 +10,7 @@ from tests.pins import Table, faults, our_schema, schema, unpinned
 
 STATEMENTS = [statement for topic in sql.topics() for statement in sql.statements(topic).values()]
 
-TO_ALL_ALIKE = {"runtime/cleaning.delete_past_limits"}
+TO_ALL_ALIKE = {"runtime/cleaning.delete_past_limits", "runtime/counts.forget"}
 """What is done to all stores alike, as docs/explanation/stores.md says; reads of all stores say so themselves."""
 
 TABLES = {

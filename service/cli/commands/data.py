@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,6 +14,8 @@ from service.cli.servers import read_settings, server
 from service.operations.data.importing import Policy
 
 app = typer.Typer()
+
+Platform = Literal["commerce_layer", "ecwid", "shopify", "woocommerce"]
 
 
 @app.command(name="import")
@@ -28,6 +30,12 @@ def import_history(
     on_conflict: Annotated[
         Policy, typer.Option(help="What becomes of a record whose resource is there already.")
     ] = "refuse",
+    profile: Annotated[
+        Platform | None, typer.Option(help="The platform whose exports these are; none for records.")
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Write nothing, and show the dates of subscriptions there and here.")
+    ] = False,
     report: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Where refused records go: FILE.refused.ndjson by default.")
     ] = None,
@@ -35,7 +43,8 @@ def import_history(
 ) -> None:
     """Bring a shop's history into a store: customers, catalogue, orders and subscriptions, as they were."""
     with server(read_settings(database_url)) as url:
-        refused = run(history.bring(url, store, paths, on_conflict, dry=dry_run, report=report))
+        wanted = history.Wanted(paths, on_conflict, profile, dry_run, compare, report)
+        refused = run(history.bring(url, store, wanted))
     if refused:
         raise typer.Exit(1)
 

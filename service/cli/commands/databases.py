@@ -13,7 +13,7 @@ from service.cli.doctor import described, examine
 from service.cli.loops import run
 from service.cli.servers import migrated, read_settings, server
 from service.demo import load
-from service.store import deployment
+from service.store import counts, deployment
 from service.store import migrate as migrations
 from service.store.checks import violations
 from service.texts import Phrase
@@ -74,11 +74,17 @@ def seed(
 
 
 @app.command()
-def check_db(*, database_url: DatabaseUrl = None) -> None:
+def check_db(
+    *,
+    recount: Annotated[bool, typer.Option("--recount", help="Have collections counted anew.")] = False,
+    database_url: DatabaseUrl = None,
+) -> None:
     """Look for rows that break an invariant; exit code 1 when there are any."""
 
     async def check(url: str) -> int:
         async with migrated(url) as connection:
+            if recount:
+                await counts.forget(connection)
             found = await violations(connection)
         for violation in found:
             answer(described(violation))

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
+import orjson
+
 from service import clock
 from service.operations.catalogue.stock import Taken
 from service.operations.copies import comparing, lenience, recurring_order_copies, runs, targets
@@ -90,17 +92,18 @@ async def write(connection: Connection, store: Store, made: Sequence[Planned], a
     """
     orders = [one.target for one in made]
     order_ids = await targets.write(connection, store, orders, at, Taken(_tracked(made), frozenset()))
-    await _MADE(
-        connection,
-        store=store.id,
-        copies=[one.copy_id for one in made],
-        sources=[one.target.basis.source_order_id for one in made],
-        orders=order_ids,
-        subscriptions=[one.subscription_id for one in made],
-        occurrences=[one.run.occurrence_id for one in made],
-        placed=[one.run.place for one in made],
-        at=at,
-    )
+    copies = [
+        {
+            "id": one.copy_id,
+            "source_order_id": one.target.basis.source_order_id,
+            "target_order_id": order_id,
+            "order_subscription_id": one.subscription_id,
+            "occurrence_id": one.run.occurrence_id,
+            "place_target_order": one.run.place,
+        }
+        for one, order_id in zip(made, order_ids, strict=True)
+    ]
+    await _MADE(connection, store=store.id, copies=orjson.dumps(copies).decode(), at=at)
     await recurring_order_copies.charge(connection, store, orders, order_ids)
     return (event for one, id_ in zip(made, order_ids, strict=True) for event in _happened(one, id_))
 

@@ -177,9 +177,11 @@ async def planned(
         quoted = await quotes.quoted(basis.quote_terms(), asked, catalogue, ())
     except Invalid as error:
         raise CopyFailed({"total_amount_cents": [error.detail]}) from None
-    lines = lines_of(ordered, catalogue, quoted.items)
-    lines = [replace(line, item=one.item, amounts=line.amounts) for line, one in zip(lines, had, strict=True)]
-    made = target(
+    lines = [
+        Line(one.item, catalogue[item.sku_id or ""], priced, item.quantity)
+        for one, item, priced in zip(had, ordered, quoted.items, strict=True)
+    ]
+    return target(
         basis,
         number,
         lines,
@@ -188,8 +190,8 @@ async def planned(
         place=run.place,
         waits=run.reuse_wallet,
         occurrence_id=run.occurrence_id,
+        left_out=[one.outcome for one in found if one.outcome.code is not None],
     )
-    return replace(made, left_out=[one.outcome for one in found if one.outcome.code is not None])
 
 
 def lines_of(items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], amounts: Sequence[Priced]) -> list[Line]:
@@ -249,6 +251,7 @@ def target(
     waits: bool = False,
     occurrence_id: str | None = None,
     coupon: Coupon | None = None,
+    left_out: Sequence[Outcome] = (),
 ) -> Target:
     """The order of these lines, which come to these totals. Raises CopyFailed when it is to be placed and can't be.
 
@@ -274,7 +277,9 @@ def target(
     elif not lines:
         raise CopyFailed({"line_items": [BLANK]})
     fulfillment = "unfulfilled" if ships else "not_required"
-    return Target(basis, number, status, fulfillment, lines, totals, happened, occurrence_id, coupon, unpaid=unpaid)
+    return Target(
+        basis, number, status, fulfillment, lines, totals, happened, occurrence_id, coupon, left_out, unpaid=unpaid
+    )
 
 
 async def take_stock(connection: Connection, store: Store, items: Sequence[Item], at: datetime) -> Taken:

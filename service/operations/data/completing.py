@@ -187,13 +187,13 @@ def _count(row: Row) -> None:
     row.columns |= {"anchor_index": anchor_index + shift, "next_index": index + shift}
 
 
-def _plan(row: Row, frame: Frame) -> None:
-    """Write the occurrences that come next into the ledger, as an edit here would."""
+def standing_of(row: Row) -> Standing:
+    """How a subscription that runs stands when it comes: its next run where it was said to be. Raises UNCOUNTABLE."""
     terms = _terms(row)
     calendar, next_run_at = terms.calendar, cast("datetime", terms.next_run_at)
     nominal = calendar.date(terms.next_index)
     moved = Entry(terms.next_index, nominal.at, next_run_at, reason="moved")
-    standing = Standing(
+    return Standing(
         calendar,
         terms.next_index,
         entries={terms.next_index: moved} if nominal.at != next_run_at else {},
@@ -202,6 +202,11 @@ def _plan(row: Row, frame: Frame) -> None:
         runs_left=terms.runs_left(_whole(row, "occurrencies")),
         catchup_policy=terms.catchup_policy,
     )
+
+
+def _plan(row: Row, frame: Frame) -> None:
+    """Write the occurrences that come next into the ledger, as an edit here would."""
+    standing = standing_of(row)
     entries = {entry.index: entry for entry in plan(standing, frame.at, {}).entries}
     row.parts["occurrences"] = [
         Row(

@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Final, NamedTuple
 
 import orjson
 
-from schemas.data import WHOLES
+from schemas.data import RECORDS, WHOLES
 from service.errors import StartupError
+from service.operations.data import tables
+from service.operations.data.profiles import FAULTS, Profile, Sent, Sheet, profile_of
 from service.operations.data.records import Entry, Place, Problem, read
 from service.texts import Phrase
 
-LONGEST_LINE = 16 * 1024 * 1024
+LONGEST_LINE: Final = 16 * 1024 * 1024
 """How many bytes a line may have: an order of a thousand lines has a tenth of them."""
 
-_CHUNK = 1024 * 1024
-FORMATS = {".ndjson": "json", ".jsonl": "json"}
+FORMATS: Final = {".ndjson": "json", ".jsonl": "json", ".csv": "csv"}
 """Suffixes of files, and what is in them."""
+
+_CHUNK: Final = 1024 * 1024
 
 
 class Source(NamedTuple):
-    """Files to import, each with how many lines it has, and what tells them from others."""
+    """Files to import, each with how many lines it has, what tells them from others, and whose they are."""
 
     files: Mapping[Path, int]
     fingerprint: str
+    profile: Profile | None = None
 
     @property
     def lines(self) -> int:
         """How many lines there are."""
         return sum(self.files.values())
+
+    @property
+    def format(self) -> str:
+        """What the first file holds."""
+        return FORMATS[next(iter(self.files)).suffix.lower()]
 
     def lines_up_to(self, place: Place) -> int:
         """How many lines have been gone through at a place."""
@@ -44,13 +53,40 @@ class Source(NamedTuple):
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
         """The records behind the first so many, each with the problems that it has by itself."""
-        return _entries(list(self.files), after)
+        passed = 0
+        for path in self.files:
+            for make in _entries(path, self.profile):
+                passed += 1
+                if passed > after:
+                    yield make.entry()
 
 
-def open_all(paths: Sequence[Path], *marks: str) -> Source:
-    """Look through files. Raises StartupError for one that can't be read. `marks` tell apart imports of the same."""
+class _Unread(NamedTuple):
+    """A record that has not been looked at: where it is, what stands there, of which type that is unless it says so."""
+
+    place: Place
+    sent: object
+    type_: str | None = None
+
+    def entry(self) -> Entry:
+        sent = self.sent
+        if isinstance(sent, Problem):
+            return Entry(self.place, None, [sent])
+        if isinstance(sent, bytes):
+            sent = _parsed(sent)
+            if isinstance(sent, Problem):
+                return Entry(self.place, None, [sent])
+        named = sent.get("type") if isinstance(sent, dict) else None
+        return read(self.place, sent, self.type_ if named is None else None)
+
+
+def open_all(paths: Sequence[Path], *marks: str, platform: str | None = None) -> Source:
+    """Look through files, of a platform or in the form of records. `marks` tell apart imports of the same files.
+
+    Raises StartupError for one that can't be read.
+    """
     files, digest = dict.fromkeys(paths, 0), hashlib.blake2b(digest_size=16)
-    for mark in marks:
+    for mark in (*marks, platform or ""):
         digest.update(mark.encode() + b"\0")
     for path in paths:
         if path.suffix.lower() not in FORMATS:
@@ -65,21 +101,77 @@ def open_all(paths: Sequence[Path], *marks: str) -> Source:
         except OSError as error:
             raise StartupError("{file} can't be read: {reason}.", file=str(path), reason=error.strerror) from None
         digest.update(b"\0")
-    return Source(files, digest.hexdigest())
+    return Source(files, digest.hexdigest(), None if platform is None else profile_of(platform))
 
 
-def _entries(paths: Sequence[Path], after: int) -> Iterator[Entry]:
-    passed = 0
-    for path in paths:
-        type_ = path.stem if path.stem in WHOLES else None
-        with path.open("rb") as file:
-            for place, line in _lines(path.name, file):
-                passed += 1
-                if passed > after:
-                    yield _parsed(place, line, type_)
+def _entries(path: Path, profile: Profile | None) -> Iterator[_Unread]:
+    table = FORMATS[path.suffix.lower()] == "csv"
+    if profile is not None:
+        sheet = profile.sheet(path.stem)
+        if sheet is None:
+            raise StartupError(
+                "{file} has no name of a file of {platform}: they begin with {names}.",
+                file=path.name,
+                platform=profile.name,
+                names=list(profile.sheets),
+            )
+        yield from _of_platform(_groups(path, sheet) if table else _objects(path), sheet, profile)
+        return
+    type_ = next((name for name in sorted(WHOLES, key=len, reverse=True) if path.stem.startswith(name)), None)
+    if table:
+        yield from _records(path, type_)
+    else:
+        yield from (_Unread(place, line, type_) for place, line in _lines(path))
 
 
-def _lines(name: str, file: IO[bytes]) -> Iterator[tuple[Place, bytes]]:
+def _records(path: Path, type_: str | None) -> Iterator[_Unread]:
+    """The records of a table: of the type that a column says, or that the file is called after."""
+    keys = ("id", "code", "email", "number") if type_ is None else ("id", *RECORDS[type_].key[:1])
+    for group in tables.groups(tables.rows(path), *keys):
+        place, cells = group[0]
+        named = cells.get("type", type_)
+        if named in WHOLES:
+            yield _Unread(place, {"type": named} | tables.record_of(str(named), group))
+        else:
+            yield _Unread(place, {"type": named} if named else {})
+
+
+def _of_platform(
+    groups: Iterable[tuple[Place, Sequence[Sent] | Problem]], sheet: Sheet, profile: Profile
+) -> Iterator[_Unread]:
+    for place, sent in groups:
+        if isinstance(sent, Problem):
+            yield _Unread(place, sent)
+            continue
+        try:
+            made = list(sheet.records(sent))
+        except FAULTS:
+            yield _Unread(place, Problem("", Phrase("is not what {platform} writes", platform=profile.name)))
+            continue
+        yield from (_Unread(place, record) for record in made)
+
+
+def _groups(path: Path, sheet: Sheet) -> Iterator[tuple[Place, Sequence[Sent] | Problem]]:
+    lines = tables.rows(path)
+    for group in tables.groups(lines, sheet.key) if sheet.key else ([line] for line in lines):
+        yield group[0].place, [line.cells for line in group]
+
+
+def _objects(path: Path) -> Iterator[tuple[Place, Sequence[Sent] | Problem]]:
+    for place, line in _lines(path):
+        sent = _parsed(line)
+        if isinstance(sent, dict):
+            yield place, [sent]
+        else:
+            yield place, sent if isinstance(sent, Problem) else Problem("", Phrase("must be an object"))
+
+
+def _lines(path: Path) -> Iterator[tuple[Place, bytes]]:
+    with path.open("rb") as file:
+        yield from _numbered(path.name, file)
+
+
+def _numbered(name: str, file: IO[bytes]) -> Iterator[tuple[Place, bytes]]:
     number = 0
     while line := file.readline(LONGEST_LINE + 1):
         number += 1
@@ -94,10 +186,10 @@ def _lines(name: str, file: IO[bytes]) -> Iterator[tuple[Place, bytes]]:
             yield Place(name, number), line
 
 
-def _parsed(place: Place, line: bytes, type_: str | None) -> Entry:
+def _parsed(line: bytes) -> object:
+    """What a line of JSON says, or the problem with it."""
     try:
         sent: object = orjson.loads(line)
     except orjson.JSONDecodeError:
-        return Entry(place, None, [Problem("", Phrase("is no JSON"))])
-    named = sent.get("type") if isinstance(sent, dict) else None
-    return read(place, sent, type_ if named is None else None)
+        return Problem("", Phrase("is no JSON"))
+    return sent

@@ -74,7 +74,7 @@ class RowWriter:
         own = {"store_id": self.store.id, "created_at": at, "updated_at": at, "version": self.version}
         distinct = {row.id: row for row in rows}.values()
         whole = [own | {"updated_at": row.columns.get("created_at", at)} | row.columns for row in distinct]
-        await bulk.insert(self.connection, record.resource, whole, usual)
+        await bulk.insert(self.connection, self.store.id, record.resource, whole, usual)
 
     async def _update(self, rows: Sequence[Row]) -> None:
         if not rows:

@@ -23,6 +23,9 @@ ROWS_AT_A_TIME: Final = 4_000
 Progress = Callable[[int, int], None]
 """Told how many lines of how many have been gone through."""
 
+Look = Callable[[Sequence[Entry]], None]
+"""Shown each batch once it was taken."""
+
 Report = Callable[[Sequence[Refusal]], None]
 """Told which records were refused, before the batch that they are in is final."""
 
@@ -75,7 +78,7 @@ class Import:
         await _FINISH(self.connection, store=self.store.id, id=self.id, at=clock.now())
         return self.tally
 
-    async def rehearse(self, progress: Progress, report: Report) -> Tally:
+    async def rehearse(self, progress: Progress, report: Report, look: Look | None = None) -> Tally:
         """Do all of it in one transaction that is rolled back in the end, so that everything is looked at."""
         rehearsal = self.connection.transaction()
         await rehearsal.start()
@@ -85,6 +88,8 @@ class Import:
                 tally, refusals = await taking.take(batch)
                 self.tally.add(tally)
                 report(refusals)
+                if look is not None:
+                    look(batch)
                 progress(self.source.lines_up_to(batch[-1].place), self.source.lines)
         finally:
             await rehearsal.rollback()
@@ -120,7 +125,7 @@ async def prepare(connection: Connection, store: Store, source: Source, policy: 
         connection,
         store=store.id,
         id=id_,
-        format="json",
+        format=source.format,
         on_conflict=policy,
         fingerprint=source.fingerprint,
         size=source.lines,

@@ -79,10 +79,18 @@ def along(events: Sequence[Event], *, actor: str) -> dict[str, object]:
     """
     actor_type, _, actor_id = actor.partition(":")
     return {
-        "ids": [event.id for event in events],
-        "names": [event.name for event in events],
-        "resource_ids": [event.resource_id for event in events],
-        "payloads": [orjson.dumps(dict(event.payload)).decode() for event in events],
+        "events": orjson.dumps(
+            [
+                {
+                    "position": position,
+                    "id": event.id,
+                    "name": event.name,
+                    "resource_id": event.resource_id,
+                    "payload": dict(event.payload),
+                }
+                for position, event in enumerate(events)
+            ]
+        ).decode(),
         "actor_type": actor_type,
         "actor_id": actor_id or None,
         "request_id": correlation.request_id.get(),

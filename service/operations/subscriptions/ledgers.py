@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import NamedTuple, TypeAlias
 
+import orjson
+
 from service import clock
 from service.jsonapi.body import not_found
 from service.operations.events import outbox
@@ -242,19 +244,21 @@ async def write_all(
     New ones get the ids that `known` has given them. Those of the ids in `completed` are due no more: their orders are
     made in the same transaction.
     """
-    ids = [clock.new_id() if known is None else known.id_at((id_, entry.index)) for id_, entry in entries]
-    return await _WRITE(
-        connection,
-        store=store.id,
-        ids=ids,
-        subscriptions=[id_ for id_, _ in entries],
-        indexes=[entry.index for _, entry in entries],
-        statuses=["completed" if id_ in completed else e.status for id_, (_, e) in zip(ids, entries, strict=True)],
-        nominal=[entry.nominal_at for _, entry in entries],
-        scheduled=[entry.scheduled_at for _, entry in entries],
-        reasons=[entry.reason for _, entry in entries],
-        at=at,
-    )
+    rows = []
+    for subscription_id, entry in entries:
+        id_ = clock.new_id() if known is None else known.id_at((subscription_id, entry.index))
+        rows.append(
+            {
+                "id": id_,
+                "order_subscription_id": subscription_id,
+                "occurrence_index": entry.index,
+                "status": "completed" if id_ in completed else entry.status,
+                "nominal_at": entry.nominal_at,
+                "scheduled_at": entry.scheduled_at,
+                "reason": entry.reason,
+            }
+        )
+    return await _WRITE(connection, store=store.id, entries=orjson.dumps(rows).decode(), at=at)
 
 
 async def replan(connection: Connection, store: Store, subscription_id: str, *, actor: str) -> None:

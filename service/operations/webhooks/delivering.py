@@ -120,7 +120,7 @@ _NOTE = Command("webhooks/delivering.note")
 _LOCK = One("webhooks/delivering.lock", _State)
 _LET_GO = Command("webhooks/delivering.let_go")
 _STORES_WITH_PAST = Values("webhooks/delivering.stores_with_past", int)
-_DELETE_PAST = Command("webhooks/delivering.delete_past")
+_DELETE_PAST = OnlyValue("webhooks/delivering.delete_past", int)
 _STANDING = Only("webhooks/delivering.standing", Standing)
 
 

@@ -17,7 +17,11 @@ select
     :public_key as public_key,
     :private_key as private_key,
     :at as created_at
-where not exists (select 1 from signing_keys where retired_at is null)
+where
+    not exists(
+        select 1 from signing_keys
+        where retired_at is null
+    )
 on conflict do nothing;
 
 -- name: retire

@@ -30,6 +30,15 @@ made as (
     where :customer::text is null or :customer in (select id from holder)
     on conflict (store_id, id) do nothing
     returning id
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta)
+    select
+        :store as store_id,
+        'access_tokens' as collection,
+        1 as delta
+    from made
 )
 
 select

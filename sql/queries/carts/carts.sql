@@ -97,19 +97,33 @@ where carts.store_id = :store and carts.id = :cart;
 
 -- name: create
 -- Makes an empty cart, unless the customer, or the link's browser, has an open one already.
-insert into carts (
-    store_id, id, session, customer_id, currency_code, tax_included, repeat_link_id, browser,
-    billing_address_id, shipping_address_id, shipping_method_id, payment_method_id, created_at, updated_at
+with made as (
+    insert into carts (
+        store_id, id, session, customer_id, currency_code, tax_included, repeat_link_id, browser,
+        billing_address_id, shipping_address_id, shipping_method_id, payment_method_id, created_at, updated_at
+    )
+    values (
+        :store, :id, :session, :customer, :currency, (
+            select stores.prices_include_tax
+            from stores
+            where stores.store_id = :store
+        ), :repeat_link, :browser, :billing_address, :shipping_address, :shipping_method, :payment_method, :at, :at
+    )
+    on conflict do nothing
+    returning carts.id, carts.customer_id
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta, customers)
+    select
+        :store as store_id,
+        'carts' as collection,
+        1 as delta,
+        array[made.customer_id] as customers
+    from made
 )
-values (
-    :store, :id, :session, :customer, :currency, (
-        select stores.prices_include_tax
-        from stores
-        where stores.store_id = :store
-    ), :repeat_link, :browser, :billing_address, :shipping_address, :shipping_method, :payment_method, :at, :at
-)
-on conflict do nothing
-returning carts.id;
+
+select made.id from made;
 
 -- name: save
 -- Writes new and changed items :items (a JSON array), removes items :removed, and sets the cart's amounts
@@ -158,26 +172,50 @@ with written as (
     tax_amount_cents = excluded.tax_amount_cents,
     updated_at = excluded.updated_at,
     version = cart_items.version + 1
+    returning case when cart_items.version = 1 then 1 else 0 end as delta
 ),
 
 removed as (
     delete from cart_items
     where cart_items.store_id = :store and cart_items.cart_id = :cart and cart_items.id = any(:removed::text[])
+    returning -1 as delta
+),
+
+lines as (
+    select sum(line.delta) as delta
+    from (
+        select written.delta from written
+        union all
+        select removed.delta from removed
+    ) as line
+),
+
+cart as (
+    update carts
+    set
+        coupon_status = :coupon_status,
+        subtotal_amount_cents = :subtotal,
+        shipping_amount_cents = :shipping,
+        payment_method_amount_cents = :payment_method,
+        discount_amount_cents = :discount,
+        total_tax_amount_cents = :tax,
+        total_amount_cents = :total,
+        metadata = :metadata::jsonb || carts.metadata,
+        updated_at = :at,
+        version = carts.version + 1
+    where carts.store_id = :store and carts.id = :cart
+    returning carts.customer_id
 )
 
-update carts
-set
-    coupon_status = :coupon_status,
-    subtotal_amount_cents = :subtotal,
-    shipping_amount_cents = :shipping,
-    payment_method_amount_cents = :payment_method,
-    discount_amount_cents = :discount,
-    total_tax_amount_cents = :tax,
-    total_amount_cents = :total,
-    metadata = :metadata::jsonb || carts.metadata,
-    updated_at = :at,
-    version = carts.version + 1
-where carts.store_id = :store and carts.id = :cart;
+insert into collection_changes (store_id, collection, delta, customers)
+select
+    :store as store_id,
+    'cart_items' as collection,
+    lines.delta,
+    array_fill(cart.customer_id, array[abs(lines.delta)::int]) as customers
+from lines
+cross join cart
+where lines.delta <> 0;
 
 -- name: abandon
 -- Sets an active cart aside.

@@ -43,19 +43,50 @@ where
 -- name: create
 -- A pending copy, with its event; no row when the id is taken.
 with recorded as (
-    select include('events/events.record')
+    select include('events/events.write')
+),
+
+source as (
+    select
+        orders.id,
+        orders.customer_id
+    from orders
+    where orders.store_id = :store and orders.id = :source_order
+    for key share of orders
+),
+
+made as (
+    insert into order_factories (
+        store_id, id, kind, source_order_id, order_subscription_id, place_target_order, reuse_wallet, reference,
+        reference_origin, metadata, created_at, updated_at
+    )
+    values (
+        :store, :id, 'recurring_order_copies', :source_order, :subscription, :place, :reuse_wallet, :reference,
+        :reference_origin, :metadata, :at, :at
+    )
+    on conflict (store_id, id) do nothing
+    returning id
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta, customers)
+    select
+        :store as store_id,
+        'events' as collection,
+        count(*) as delta,
+        '{}' as customers
+    from recorded
+    union all
+    select
+        :store as store_id,
+        'recurring_order_copies' as collection,
+        1 as delta,
+        array[source.customer_id] as customers
+    from made
+    cross join source
 )
 
-insert into order_factories (
-    store_id, id, kind, source_order_id, order_subscription_id, place_target_order, reuse_wallet, reference,
-    reference_origin, metadata, created_at, updated_at
-)
-values (
-    :store, :id, 'recurring_order_copies', :source_order, :subscription, :place, :reuse_wallet, :reference,
-    :reference_origin, :metadata, :at, :at
-)
-on conflict (store_id, id) do nothing
-returning id;
+select made.id from made;
 
 -- name: claim
 -- Gives copies to one worker until its lease ends, and with them the facts of their store. :at and :lease_end, the end of the
@@ -384,35 +415,51 @@ from runs
 where order_subscriptions.store_id = :store and order_subscriptions.id = runs.order_subscription_id;
 
 -- name: made
--- Copies :copies that were made in the transaction in which their occurrences came due: each of an order (:sources) for a
--- subscription and an occurrence of it led to an order (:orders), to be placed or not.
-insert into order_factories (
-    store_id, id, kind, status, source_order_id, target_order_id, order_subscription_id, occurrence_id,
-    place_target_order, started_at, completed_at, attempt, created_at, updated_at
+-- Copies (:copies, a JSON array) that were made in the transaction in which their occurrences came due.
+with written as (
+    insert into order_factories (
+        store_id, id, kind, status, source_order_id, target_order_id, order_subscription_id, occurrence_id,
+        place_target_order, started_at, completed_at, attempt, created_at, updated_at
+    )
+    select
+        :store as store_id,
+        made.id,
+        'recurring_order_copies' as kind,
+        'completed' as status,
+        made.source_order_id,
+        made.target_order_id,
+        made.order_subscription_id,
+        made.occurrence_id,
+        made.place_target_order,
+        :at as started_at,
+        :at as completed_at,
+        1 as attempt,
+        :at as created_at,
+        :at as updated_at
+    from
+        jsonb_to_recordset((select :copies::jsonb)) as made (
+            id text, source_order_id text, target_order_id text, order_subscription_id text, occurrence_id text,
+            place_target_order boolean
+        )
+    returning order_factories.source_order_id
 )
+
+insert into collection_changes (store_id, collection, delta, customers)
 select
     :store as store_id,
-    made.id,
-    'recurring_order_copies' as kind,
-    'completed' as status,
-    made.source_order_id,
-    made.target_order_id,
-    made.order_subscription_id,
-    made.occurrence_id,
-    made.place_target_order,
-    :at as started_at,
-    :at as completed_at,
-    1 as attempt,
-    :at as created_at,
-    :at as updated_at
-from unnest(
-    :copies::text[],
-    :sources::text[],
-    :orders::text[],
-    :subscriptions::text[],
-    :occurrences::text[],
-    :placed::boolean[]
-) as made (id, source_order_id, target_order_id, order_subscription_id, occurrence_id, place_target_order);
+    'recurring_order_copies' as collection,
+    count(*) as delta,
+    array_agg(source.customer_id) as customers
+from written
+cross join lateral (
+    select orders.customer_id
+    from orders
+    where orders.store_id = :store and orders.id = written.source_order_id
+    order by orders.id
+    limit 1
+    for key share of orders
+) as source
+having count(*) > 0;
 
 -- name: hold
 -- The end of copies :copies that would cost :amounts in currency :currencies, more than their subscriptions allow:

@@ -2,7 +2,7 @@
 -- Copies orders: :drafts are the columns that are a copy's own, :lines its lines; the rest is as in the source order.
 -- Addresses are copied too, so that no two orders share a snapshot.
 with snapshots as (
-    select include('parties/addresses.copy')
+    select include('parties/addresses.write_copies')
 ),
 
 draft as (
@@ -73,40 +73,72 @@ made as (
         order by orders.id
         limit 1
     ) as source
+    returning orders.customer_id
+),
+
+lines as (
+    insert into line_items (
+        store_id, id, order_id, sku_id, sku_code, name, image_url, position, options, quantity, currency_code,
+        unit_amount_cents, compare_at_amount_cents, options_amount_cents, discount_cents, total_amount_cents, tax_rate,
+        tax_amount_cents, stock_taken, metadata, created_at, updated_at
+    )
+    select
+        :store as store_id,
+        line.id,
+        line.order_id,
+        line.sku_id,
+        line.sku_code,
+        line.name,
+        line.image_url,
+        line.position,
+        line.options,
+        line.quantity,
+        line.currency_code,
+        line.unit_amount_cents,
+        line.compare_at_amount_cents,
+        line.options_amount_cents,
+        line.discount_cents,
+        line.total_amount_cents,
+        line.tax_rate,
+        line.tax_amount_cents,
+        line.stock_taken,
+        line.metadata,
+        :at as created_at,
+        :at as updated_at
+    from
+        jsonb_to_recordset(:lines::jsonb) as line (
+            id text, order_id text, sku_id text, sku_code text, name text, image_url text, position bigint, options jsonb,
+            quantity bigint, currency_code text, unit_amount_cents bigint, compare_at_amount_cents bigint,
+            options_amount_cents bigint, discount_cents bigint, total_amount_cents bigint, tax_rate numeric,
+            tax_amount_cents bigint, stock_taken bigint, metadata jsonb
+        )
+    returning line_items.order_id
+),
+
+counted as (
+    select
+        'addresses' as collection,
+        snapshots.customer_id
+    from snapshots
+    union all
+    select
+        'orders' as collection,
+        made.customer_id
+    from made
+    union all
+    select
+        'line_items' as collection,
+        draft.customer_id
+    from lines
+    inner join draft
+        on lines.order_id = draft.id
 )
 
-insert into line_items (
-    store_id, id, order_id, sku_id, sku_code, name, image_url, position, options, quantity, currency_code,
-    unit_amount_cents, compare_at_amount_cents, options_amount_cents, discount_cents, total_amount_cents, tax_rate,
-    tax_amount_cents, stock_taken, metadata, created_at, updated_at
-)
+insert into collection_changes (store_id, collection, delta, customers)
 select
     :store as store_id,
-    line.id,
-    line.order_id,
-    line.sku_id,
-    line.sku_code,
-    line.name,
-    line.image_url,
-    line.position,
-    line.options,
-    line.quantity,
-    line.currency_code,
-    line.unit_amount_cents,
-    line.compare_at_amount_cents,
-    line.options_amount_cents,
-    line.discount_cents,
-    line.total_amount_cents,
-    line.tax_rate,
-    line.tax_amount_cents,
-    line.stock_taken,
-    line.metadata,
-    :at as created_at,
-    :at as updated_at
-from
-    jsonb_to_recordset(:lines::jsonb) as line (
-        id text, order_id text, sku_id text, sku_code text, name text, image_url text, position bigint, options jsonb,
-        quantity bigint, currency_code text, unit_amount_cents bigint, compare_at_amount_cents bigint,
-        options_amount_cents bigint, discount_cents bigint, total_amount_cents bigint, tax_rate numeric,
-        tax_amount_cents bigint, stock_taken bigint, metadata jsonb
-    );
+    counted.collection,
+    count(*) as delta,
+    array_agg(counted.customer_id) as customers
+from counted
+group by counted.collection;

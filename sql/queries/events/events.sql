@@ -1,6 +1,6 @@
--- name: record
--- Writes events, one per position of the lists, each with the next number of its resource; returns their ids. An event
--- whose number another transaction took meanwhile is left out, for the caller to try again.
+-- name: write
+-- Writes :events (a JSON array), by their positions, each with the next number of its resource; returns their ids. An event
+-- whose number another transaction took meanwhile is left out, for the caller to try again. Who includes it counts them.
 with happened as (
     select
         event.id,
@@ -10,9 +10,9 @@ with happened as (
         split_part(event.name, '.', 1) as resource_type,
         row_number() over (partition by split_part(event.name, '.', 1), event.resource_id order by event.position) as turn
     from
-        unnest(
-            (select :ids::text[]), (select :names::text[]), (select :resource_ids::text[]), (select :payloads::jsonb[])
-        ) with ordinality as event (id, name, resource_id, payload, position)
+        jsonb_to_recordset((select :events::jsonb)) as event (
+            position bigint, id text, name text, resource_id text, payload jsonb
+        )
 )
 
 insert into events (
@@ -44,3 +44,21 @@ select
 from happened
 on conflict (store_id, resource_type, resource_id, sequence) do nothing
 returning id;
+
+-- name: record
+-- Writes events and counts them; returns their ids.
+with recorded as (
+    select include('events/events.write')
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta)
+    select
+        :store as store_id,
+        'events' as collection,
+        count(*) as delta
+    from recorded
+    having count(*) > 0
+)
+
+select id from recorded;

@@ -47,36 +47,55 @@ where carts.store_id = :store and carts.id = :cart;
 
 -- name: make_lines
 -- Gives an order a line, with ids :ids, for each of items :items of its cart: at the catalogue's prices until it is placed.
-insert into line_items (
-    store_id, id, order_id, sku_id, sku_code, name, image_url, position, options, quantity, currency_code,
-    unit_amount_cents, compare_at_amount_cents, price_mode, discount_cents, total_amount_cents, tax_rate,
-    tax_amount_cents, metadata, created_at, updated_at
+with ordered as (
+    select orders.customer_id
+    from orders
+    where orders.store_id = :store and orders.id = :order
+),
+
+made as (
+    insert into line_items (
+        store_id, id, order_id, sku_id, sku_code, name, image_url, position, options, quantity, currency_code,
+        unit_amount_cents, compare_at_amount_cents, price_mode, discount_cents, total_amount_cents, tax_rate,
+        tax_amount_cents, metadata, created_at, updated_at
+    )
+    select
+        cart_items.store_id,
+        given.id,
+        :order as order_id,
+        cart_items.sku_id,
+        cart_items.sku_code,
+        cart_items.name,
+        cart_items.image_url,
+        given.position,
+        cart_items.options,
+        cart_items.quantity,
+        cart_items.currency_code,
+        cart_items.unit_amount_cents,
+        cart_items.compare_at_amount_cents,
+        'current' as price_mode,
+        cart_items.discount_cents,
+        cart_items.total_amount_cents,
+        cart_items.tax_rate,
+        cart_items.tax_amount_cents,
+        cart_items.metadata,
+        :at as created_at,
+        :at as updated_at
+    from unnest(:ids::text[], :items::text[]) with ordinality as given (id, cart_item_id, position)
+    inner join cart_items
+        on cart_items.store_id = :store and given.cart_item_id = cart_items.id
+    returning line_items.id
 )
+
+insert into collection_changes (store_id, collection, delta, customers)
 select
-    cart_items.store_id,
-    given.id,
-    :order as order_id,
-    cart_items.sku_id,
-    cart_items.sku_code,
-    cart_items.name,
-    cart_items.image_url,
-    given.position,
-    cart_items.options,
-    cart_items.quantity,
-    cart_items.currency_code,
-    cart_items.unit_amount_cents,
-    cart_items.compare_at_amount_cents,
-    'current' as price_mode,
-    cart_items.discount_cents,
-    cart_items.total_amount_cents,
-    cart_items.tax_rate,
-    cart_items.tax_amount_cents,
-    cart_items.metadata,
-    :at as created_at,
-    :at as updated_at
-from unnest(:ids::text[], :items::text[]) with ordinality as given (id, cart_item_id, position)
-inner join cart_items
-    on cart_items.store_id = :store and given.cart_item_id = cart_items.id;
+    :store as store_id,
+    'line_items' as collection,
+    count(*) as delta,
+    array_agg(ordered.customer_id) as customers
+from made
+cross join ordered
+having count(*) > 0;
 
 -- name: convert
 -- Closes a cart that became an order.

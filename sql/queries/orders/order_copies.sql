@@ -2,16 +2,40 @@
 
 -- name: create
 -- A pending copy; no row when the id is taken.
-insert into order_factories (
-    store_id, id, kind, source_order_id, place_target_order, reuse_wallet, cancel_source_order, apply_promotions,
-    skip_errors, ignore_invalid_coupon, reference, reference_origin, metadata, created_at, updated_at
+with source as (
+    select
+        orders.id,
+        orders.customer_id
+    from orders
+    where orders.store_id = :store and orders.id = :source_order
+    for key share of orders
+),
+
+made as (
+    insert into order_factories (
+        store_id, id, kind, source_order_id, place_target_order, reuse_wallet, cancel_source_order, apply_promotions,
+        skip_errors, ignore_invalid_coupon, reference, reference_origin, metadata, created_at, updated_at
+    )
+    values (
+        :store, :id, 'order_copies', :source_order, :place, :reuse_wallet, :cancel_source, :apply_promotions,
+        :skip_errors, :ignore_invalid_coupon, :reference, :reference_origin, :metadata, :at, :at
+    )
+    on conflict (store_id, id) do nothing
+    returning id
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta, customers)
+    select
+        :store as store_id,
+        'order_copies' as collection,
+        1 as delta,
+        array[source.customer_id] as customers
+    from made
+    cross join source
 )
-values (
-    :store, :id, 'order_copies', :source_order, :place, :reuse_wallet, :cancel_source, :apply_promotions,
-    :skip_errors, :ignore_invalid_coupon, :reference, :reference_origin, :metadata, :at, :at
-)
-on conflict (store_id, id) do nothing
-returning id;
+
+select made.id from made;
 
 -- name: claimed
 -- What a claimed copy is made from, copy and source order locked; no row when the claim (:attempt) holds no longer. Costs of

@@ -1,8 +1,8 @@
 -- Addresses, and the copies that carts and orders keep for themselves.
 
--- name: copy
+-- name: write_copies
 -- Copies addresses as snapshots, one per position of the lists, each for a customer (null: for nobody). With :for_guests,
--- the guest who made an address for a cart may read its copy too.
+-- the guest who made an address for a cart may read its copy too. Returns whose they are. Who includes it counts them.
 with copy as (
     select
         given.original_id,
@@ -48,4 +48,20 @@ cross join lateral (
     where addresses.store_id = :store and addresses.id = copy.original_id
     order by addresses.id
     limit 1
-) as original;
+) as original
+returning addresses.customer_id;
+
+-- name: copy
+-- Copies addresses, and counts the copies.
+with snapshots as (
+    select include('parties/addresses.write_copies')
+)
+
+insert into collection_changes (store_id, collection, delta, customers)
+select
+    :store as store_id,
+    'addresses' as collection,
+    count(*) as delta,
+    array_agg(snapshots.customer_id) as customers
+from snapshots
+having count(*) > 0;

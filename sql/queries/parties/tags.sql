@@ -2,16 +2,30 @@
 
 -- name: make
 -- Makes tags of these ids (:ids) and names (:names), but for names that there are already; gives those made.
-insert into tags (store_id, id, name, created_at, updated_at)
-select
-    :store as store_id,
-    given.id,
-    given.name,
-    :at as created_at,
-    :at as updated_at
-from unnest(:ids::text[], :names::text[]) as given (id, name)
-on conflict (store_id, name) do nothing
-returning id;
+with made as (
+    insert into tags (store_id, id, name, created_at, updated_at)
+    select
+        :store as store_id,
+        given.id,
+        given.name,
+        :at as created_at,
+        :at as updated_at
+    from unnest(:ids::text[], :names::text[]) as given (id, name)
+    on conflict (store_id, name) do nothing
+    returning id
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta)
+    select
+        :store as store_id,
+        'tags' as collection,
+        count(*) as delta
+    from made
+    having count(*) > 0
+)
+
+select id from made;
 
 -- name: by_name
 -- The tags of these names.

@@ -26,7 +26,18 @@ where stores.store_id = :store;
 
 -- name: add
 -- Puts something that a payment was made with into a customer's wallet.
-insert into customer_payment_sources (
-    store_id, id, customer_id, payment_method_id, gateway, payment_source_token, created_at, updated_at
+with made as (
+    insert into customer_payment_sources (
+        store_id, id, customer_id, payment_method_id, gateway, payment_source_token, created_at, updated_at
+    )
+    values (:store, :id, :customer, :payment_method, :gateway, :token, :at, :at)
+    returning customer_payment_sources.customer_id
 )
-values (:store, :id, :customer, :payment_method, :gateway, :token, :at, :at);
+
+insert into collection_changes (store_id, collection, delta, customers)
+select
+    :store as store_id,
+    'customer_payment_sources' as collection,
+    1 as delta,
+    array[made.customer_id] as customers
+from made;

@@ -57,7 +57,7 @@ where stores.store_id = :store;
 -- name: create
 -- Writes a reorder with its outcomes :outcomes (a JSON array) and its event, unless its id is taken; gives the id.
 with recorded as (
-    select include('events/events.record')
+    select include('events/events.write')
 ),
 
 made as (
@@ -125,6 +125,32 @@ outcomes as (
             resulting_quantity bigint, currency_code text, previous_unit_amount_cents bigint,
             current_unit_amount_cents bigint
         )
+    returning reorder_outcomes.id
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta, customers)
+    select
+        :store as store_id,
+        'events' as collection,
+        count(*) as delta,
+        '{}' as customers
+    from recorded
+    union all
+    select
+        :store as store_id,
+        'reorders' as collection,
+        1 as delta,
+        array[:customer] as customers
+    from made
+    union all
+    select
+        :store as store_id,
+        'reorder_outcomes' as collection,
+        count(*) as delta,
+        array_agg(:customer) as customers
+    from outcomes
+    having count(*) > 0
 )
 
 select made.id

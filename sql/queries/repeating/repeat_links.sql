@@ -38,10 +38,26 @@ returning repeat_links.id;
 
 -- name: make_default
 -- Makes an order's default link, unless it has one already.
-insert into repeat_links (store_id, id, order_id, order_code, kind, key_id, created_at, updated_at)
-values (:store, :id, :order, :order_code, 'default', :key, :at, :at)
-on conflict (store_id, order_id) where kind = 'default' and revoked_at is null do nothing
-returning repeat_links.id;
+with made as (
+    insert into repeat_links (store_id, id, order_id, order_code, kind, key_id, created_at, updated_at)
+    values (:store, :id, :order, :order_code, 'default', :key, :at, :at)
+    on conflict (store_id, order_id) where kind = 'default' and revoked_at is null do nothing
+    returning repeat_links.id, repeat_links.order_id
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta, customers)
+    select
+        :store as store_id,
+        'repeat_links' as collection,
+        1 as delta,
+        array[orders.customer_id] as customers
+    from made
+    inner join orders
+        on orders.store_id = :store and made.order_id = orders.id
+)
+
+select made.id from made;
 
 -- name: sign_anew
 -- Has another key, :key, sign a link whose own one, :old_key, is gone.

@@ -23,28 +23,42 @@ where orders.store_id = :store and orders.id = :order;
 
 -- name: copy_items
 -- Gives a subscription an item, with these ids, for each of these lines of its source order.
-insert into order_subscription_items (
-    store_id, id, order_subscription_id, sku_id, source_line_item_id, sku_code, name, options, quantity, currency_code,
-    unit_amount_cents, total_amount_cents, created_at, updated_at
+with made as (
+    insert into order_subscription_items (
+        store_id, id, order_subscription_id, sku_id, source_line_item_id, sku_code, name, options, quantity, currency_code,
+        unit_amount_cents, total_amount_cents, created_at, updated_at
+    )
+    select
+        line_items.store_id,
+        given.id,
+        :subscription as order_subscription_id,
+        line_items.sku_id,
+        line_items.id as source_line_item_id,
+        line_items.sku_code,
+        line_items.name,
+        line_items.options,
+        line_items.quantity,
+        line_items.currency_code,
+        line_items.unit_amount_cents,
+        line_items.quantity * line_items.unit_amount_cents as total_amount_cents,
+        :at as created_at,
+        :at as updated_at
+    from unnest(:ids::text[], :lines::text[]) as given (id, line_item_id)
+    inner join line_items
+        on line_items.store_id = :store and given.line_item_id = line_items.id
+    returning order_subscription_items.order_subscription_id
 )
+
+insert into collection_changes (store_id, collection, delta, customers)
 select
-    line_items.store_id,
-    given.id,
-    :subscription as order_subscription_id,
-    line_items.sku_id,
-    line_items.id as source_line_item_id,
-    line_items.sku_code,
-    line_items.name,
-    line_items.options,
-    line_items.quantity,
-    line_items.currency_code,
-    line_items.unit_amount_cents,
-    line_items.quantity * line_items.unit_amount_cents as total_amount_cents,
-    :at as created_at,
-    :at as updated_at
-from unnest(:ids::text[], :lines::text[]) as given (id, line_item_id)
-inner join line_items
-    on line_items.store_id = :store and given.line_item_id = line_items.id;
+    :store as store_id,
+    'order_subscription_items' as collection,
+    count(*) as delta,
+    array_agg(order_subscriptions.customer_id) as customers
+from made
+inner join order_subscriptions
+    on order_subscriptions.store_id = :store and made.order_subscription_id = order_subscriptions.id
+having count(*) > 0;
 
 -- name: others
 -- The items of a subscription but for one.

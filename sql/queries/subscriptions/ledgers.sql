@@ -84,58 +84,95 @@ where
 
 -- name: forget
 -- Takes back what was planned for a subscription at these indexes, and led to no copy.
-delete from occurrences
-where
-    store_id = :store
-    and order_subscription_id = :subscription
-    and occurrence_index = any(:indexes::bigint[])
-    and status = 'planned'
-    and not exists(
-        select 1 from order_factories
-        where order_factories.store_id = :store and order_factories.occurrence_id = occurrences.id
-    );
-
--- name: write
--- Writes rows of ledgers; what is in a ledger keeps its id, and what is settled stays. Those that are completed were claimed
--- at the same instant. Gives the rows that it wrote.
-insert into occurrences (
-    store_id, id, order_subscription_id, occurrence_index, status, nominal_at, scheduled_at, reason, claimed_at,
-    completed_at, created_at, updated_at
+with gone as (
+    delete from occurrences
+    where
+        store_id = :store
+        and order_subscription_id = :subscription
+        and occurrence_index = any(:indexes::bigint[])
+        and status = 'planned'
+        and not exists(
+            select 1 from order_factories
+            where order_factories.store_id = :store and order_factories.occurrence_id = occurrences.id
+        )
+    returning occurrences.order_subscription_id
 )
+
+insert into collection_changes (store_id, collection, delta, customers)
 select
     :store as store_id,
-    entries.id,
-    entries.order_subscription_id,
-    entries.occurrence_index,
-    entries.status,
-    entries.nominal_at,
-    entries.scheduled_at,
-    entries.reason,
-    case when entries.status = 'completed' then :at::timestamptz end as claimed_at,
-    case when entries.status = 'completed' then :at::timestamptz end as completed_at,
-    :at as created_at,
-    :at as updated_at
-from unnest(
-    :ids::text[],
-    :subscriptions::text[],
-    :indexes::bigint[],
-    :statuses::text[],
-    :nominal::timestamptz[],
-    :scheduled::timestamptz[],
-    :reasons::text[]
-) as entries (id, order_subscription_id, occurrence_index, status, nominal_at, scheduled_at, reason)
-on conflict (store_id, order_subscription_id, occurrence_index) do update
-    set
-        status = excluded.status,
-        nominal_at = excluded.nominal_at,
-        scheduled_at = excluded.scheduled_at,
-        reason = excluded.reason,
-        claimed_at = excluded.claimed_at,
-        completed_at = excluded.completed_at,
-        updated_at = excluded.updated_at,
-        version = occurrences.version + 1
-    where occurrences.status in ('planned', 'skipped')
-returning id, order_subscription_id, status;
+    'occurrences' as collection,
+    -count(*) as delta,
+    array_agg(order_subscriptions.customer_id) as customers
+from gone
+inner join order_subscriptions
+    on order_subscriptions.store_id = :store and gone.order_subscription_id = order_subscriptions.id
+having count(*) > 0;
+
+-- name: write
+-- Writes rows of ledgers, :entries (a JSON array); what is in a ledger keeps its id, and what is settled stays. Those that
+-- are completed were claimed at the same instant. Gives the rows that it wrote.
+with written as (
+    insert into occurrences (
+        store_id, id, order_subscription_id, occurrence_index, status, nominal_at, scheduled_at, reason, claimed_at,
+        completed_at, created_at, updated_at
+    )
+    select
+        :store as store_id,
+        entries.id,
+        entries.order_subscription_id,
+        entries.occurrence_index,
+        entries.status,
+        entries.nominal_at,
+        entries.scheduled_at,
+        entries.reason,
+        case when entries.status = 'completed' then :at::timestamptz end as claimed_at,
+        case when entries.status = 'completed' then :at::timestamptz end as completed_at,
+        :at as created_at,
+        :at as updated_at
+    from
+        jsonb_to_recordset((select :entries::jsonb)) as entries (
+            id text, order_subscription_id text, occurrence_index bigint, status text, nominal_at timestamptz,
+            scheduled_at timestamptz, reason text
+        )
+    on conflict (store_id, order_subscription_id, occurrence_index) do update
+        set
+            status = excluded.status,
+            nominal_at = excluded.nominal_at,
+            scheduled_at = excluded.scheduled_at,
+            reason = excluded.reason,
+            claimed_at = excluded.claimed_at,
+            completed_at = excluded.completed_at,
+            updated_at = excluded.updated_at,
+            version = occurrences.version + 1
+        where occurrences.status in ('planned', 'skipped')
+    returning id, order_subscription_id, status, occurrences.version
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta, customers)
+    select
+        :store as store_id,
+        'occurrences' as collection,
+        count(*) as delta,
+        array_agg(whole.customer_id) as customers
+    from written
+    cross join lateral (
+        select order_subscriptions.customer_id
+        from order_subscriptions
+        where order_subscriptions.store_id = :store and order_subscriptions.id = written.order_subscription_id
+        order by order_subscriptions.id
+        limit 1
+    ) as whole
+    where written.version = 1
+    having count(*) > 0
+)
+
+select
+    written.id,
+    written.order_subscription_id,
+    written.status
+from written;
 
 -- name: go_on
 -- Where a subscription goes on, and when; without a next run it has ended.

@@ -45,20 +45,47 @@ limit 1;
 
 -- name: order_extra_copy
 -- A pending copy of a subscription's source order, outside of the schedule.
-insert into order_factories (
-    store_id, id, kind, source_order_id, order_subscription_id, place_target_order, created_at, updated_at
+with source as (
+    select
+        orders.id,
+        orders.customer_id
+    from orders
+    where
+        orders.store_id = :store
+        and orders.id in (
+            select order_subscriptions.source_order_id
+            from order_subscriptions
+            where order_subscriptions.store_id = :store and order_subscriptions.id = :subscription
+        )
+    for key share of orders
+),
+
+made as (
+    insert into order_factories (
+        store_id, id, kind, source_order_id, order_subscription_id, place_target_order, created_at, updated_at
+    )
+    select
+        order_subscriptions.store_id,
+        :copy as id,
+        'recurring_order_copies' as kind,
+        order_subscriptions.source_order_id,
+        order_subscriptions.id as order_subscription_id,
+        order_subscriptions.place_target_order,
+        :at as created_at,
+        :at as updated_at
+    from order_subscriptions
+    where order_subscriptions.store_id = :store and order_subscriptions.id = :subscription
+    returning order_factories.id
 )
+
+insert into collection_changes (store_id, collection, delta, customers)
 select
-    order_subscriptions.store_id,
-    :copy as id,
-    'recurring_order_copies' as kind,
-    order_subscriptions.source_order_id,
-    order_subscriptions.id as order_subscription_id,
-    order_subscriptions.place_target_order,
-    :at as created_at,
-    :at as updated_at
-from order_subscriptions
-where order_subscriptions.store_id = :store and order_subscriptions.id = :subscription;
+    :store as store_id,
+    'recurring_order_copies' as collection,
+    1 as delta,
+    array[source.customer_id] as customers
+from made
+cross join source;
 
 -- name: abort
 -- Ends what a cancelled subscription still has ahead: copies that nobody is at, whose occurrences with those that

@@ -119,23 +119,43 @@ where order_subscriptions.store_id = :store and order_subscriptions.id = ahead.i
 
 -- name: order_copies
 -- Pending copies of occurrences that are due.
-insert into order_factories (
-    store_id, id, kind, source_order_id, order_subscription_id, occurrence_id, place_target_order, created_at,
-    updated_at
+with made as (
+    insert into order_factories (
+        store_id, id, kind, source_order_id, order_subscription_id, occurrence_id, place_target_order, created_at,
+        updated_at
+    )
+    select
+        :store as store_id,
+        copies.id,
+        'recurring_order_copies' as kind,
+        order_subscriptions.source_order_id,
+        copies.order_subscription_id,
+        copies.occurrence_id,
+        order_subscriptions.place_target_order,
+        :at as created_at,
+        :at as updated_at
+    from unnest(:ids::text[], :subscriptions::text[], :occurrences::text[]) as copies (id, order_subscription_id, occurrence_id)
+    inner join order_subscriptions
+        on order_subscriptions.store_id = :store and copies.order_subscription_id = order_subscriptions.id
+    returning order_factories.source_order_id
 )
+
+insert into collection_changes (store_id, collection, delta, customers)
 select
     :store as store_id,
-    copies.id,
-    'recurring_order_copies' as kind,
-    order_subscriptions.source_order_id,
-    copies.order_subscription_id,
-    copies.occurrence_id,
-    order_subscriptions.place_target_order,
-    :at as created_at,
-    :at as updated_at
-from unnest(:ids::text[], :subscriptions::text[], :occurrences::text[]) as copies (id, order_subscription_id, occurrence_id)
-inner join order_subscriptions
-    on order_subscriptions.store_id = :store and copies.order_subscription_id = order_subscriptions.id;
+    'recurring_order_copies' as collection,
+    count(*) as delta,
+    array_agg(source.customer_id) as customers
+from made
+cross join lateral (
+    select orders.customer_id
+    from orders
+    where orders.store_id = :store and orders.id = made.source_order_id
+    order by orders.id
+    limit 1
+    for key share of orders
+) as source
+having count(*) > 0;
 
 -- name: give_up
 -- Held occurrences of these subscriptions, whose next one has come, are missed: nobody agreed to them in time.

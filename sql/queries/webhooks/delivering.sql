@@ -80,6 +80,16 @@ made as (
     returning event_callbacks.webhook_id
 ),
 
+counted as (
+    insert into collection_changes (store_id, collection, delta)
+    select
+        :store as store_id,
+        'event_callbacks' as collection,
+        count(*) as delta
+    from made
+    having count(*) > 0
+),
+
 woken as (
     update webhooks
     set next_delivery_at = least(webhooks.next_delivery_at, :at)
@@ -284,17 +294,32 @@ set
 where webhooks.store_id = :store and webhooks.id = :webhook;
 
 -- name: delete_past
--- Deletes a store's deliveries from before `:before` that wait for nothing, at most `:most` of them.
-delete from event_callbacks
-where
-    event_callbacks.store_id = :store
-    and event_callbacks.id in (
-        select past.id
-        from event_callbacks as past
-        where past.store_id = :store and past.created_at < :before and past.status <> 'pending'
-        order by past.created_at
-        limit :most
-    );
+-- Deletes a store's deliveries from before `:before` that wait for nothing, at most `:most` of them; returns how many.
+with gone as (
+    delete from event_callbacks
+    where
+        event_callbacks.store_id = :store
+        and event_callbacks.id in (
+            select past.id
+            from event_callbacks as past
+            where past.store_id = :store and past.created_at < :before and past.status <> 'pending'
+            order by past.created_at
+            limit :most
+        )
+    returning event_callbacks.id
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta)
+    select
+        :store as store_id,
+        'event_callbacks' as collection,
+        -count(*) as delta
+    from gone
+    having count(*) > 0
+)
+
+select count(*) as number from gone;
 
 -- name: stores_with_past
 -- Of all stores: those with deliveries from before `:before` that wait for nothing. A global read.

@@ -1,0 +1,154 @@
+"""Ecwid: objects of its REST API, version 3, one on each line.
+
+Fields are those of https://docs.ecwid.com/api-reference/rest-api (Customers, Products, Orders).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from service.operations.data.profiles import (
+    Made,
+    Profile,
+    Sent,
+    Sheet,
+    amounts,
+    cents,
+    inner,
+    instant,
+    line,
+    listed,
+    named,
+    slug,
+    sparse,
+    text,
+)
+
+_PAYMENTS = {
+    "PAID": "paid", "REFUNDED": "refunded", "PARTIALLY_REFUNDED": "partially_refunded", "CANCELLED": "voided",
+    "AWAITING_PAYMENT": "unpaid", "INCOMPLETE": "unpaid",
+}  # fmt: skip
+_FULFILLED = {
+    "SHIPPED": "fulfilled", "DELIVERED": "fulfilled", "RETURNED": "fulfilled", "PROCESSING": "in_progress",
+    "OUT_FOR_DELIVERY": "in_progress", "READY_FOR_PICKUP": "in_progress",
+}  # fmt: skip
+
+
+def _customers(rows: Sequence[Sent]) -> Iterator[Made]:
+    (sent,) = rows
+    id_ = f"ecwid-{sent['id']}"
+    yield sparse(
+        type="customers",
+        id=id_,
+        email=text(sent, "email"),
+        created_at=instant(text(sent, "registered")),
+        reference=str(sent["id"]),
+        reference_origin="ecwid",
+    )
+    for one in listed(sent, "shippingAddresses"):
+        address = _address(one)
+        if address:
+            yield {"type": "addresses", "id": f"{id_}-{one['id']}", "customer_id": id_, **address}
+
+
+def _products(rows: Sequence[Sent]) -> Iterator[Made]:
+    (sent,) = rows
+    id_, currency = f"ecwid-{sent['id']}", text(sent, "currency") or "EUR"
+    yield sparse(
+        type="skus",
+        id=id_,
+        code=text(sent, "sku") or id_,
+        name=text(sent, "name"),
+        description=text(sent, "description"),
+        image_url=text(sent, "imageUrl"),
+        do_not_ship=sent.get("isShippingRequired") is False,
+        do_not_track=sent.get("unlimited") is True,
+        created_at=instant(text(sent, "created")),
+    )
+    price, compared = cents(sent, "price", currency), cents(sent, "compareToPrice", currency)
+    yield sparse(
+        type="prices",
+        id=f"{id_}-price",
+        sku_id=id_,
+        currency_code=currency,
+        amount_cents=price,
+        compare_at_amount_cents=compared if compared > price else None,
+    )
+    if sent.get("unlimited") is not True:
+        quantity = max(int(text(sent, "quantity") or 0), 0)
+        yield {"type": "stock_items", "id": f"{id_}-stock", "sku_id": id_, "quantity": quantity}
+
+
+def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
+    (sent,) = rows
+    currency, code = text(sent, "currency") or "EUR", str(sent["id"])
+    payment, at = str(sent["paymentStatus"]), instant(text(sent, "createDate"))
+    lines = [
+        line(
+            sku=text(one, "sku"),
+            name=str(one["name"]),
+            quantity=int(str(one["quantity"])),
+            total=cents(one, "price", currency) * int(str(one["quantity"])),
+        )
+        | sparse(options=_options(one))
+        for one in listed(sent, "items")
+    ]
+    discount = cents(sent, "couponDiscount", currency) + cents(sent, "discount", currency)
+    made = amounts(
+        cents(sent, "total", currency),
+        cents(sent, "tax", currency),
+        lines,
+        shipping_amount_cents=cents(inner(sent, "shippingOption"), "shippingRate", currency),
+        discount_amount_cents=-discount,
+    )
+    status = "cancelled" if payment == "CANCELLED" else "pending" if _PAYMENTS.get(payment) == "unpaid" else "placed"
+    yield sparse(
+        type="orders",
+        id=slug("ecwid-", code),
+        number=text(sent, "orderNumber") or text(sent, "internalId"),
+        code=code,
+        status=status,
+        payment_status=_PAYMENTS.get(payment, "unpaid"),
+        fulfillment_status=_FULFILLED.get(str(sent.get("fulfillmentStatus"))),
+        customer_id=f"ecwid-{sent['customerId']}" if sent.get("customerId") else None,
+        customer_email=text(sent, "email"),
+        guest=not sent.get("customerId"),
+        currency_code=currency,
+        coupon_code=text(inner(sent, "discountCoupon"), "code"),
+        billing_address=_address(inner(sent, "billingPerson")),
+        shipping_address=_address(inner(sent, "shippingPerson")),
+        placed_at=at if status == "placed" else None,
+        cancelled_at=(instant(text(sent, "updateDate")) or at) if status == "cancelled" else None,
+        created_at=at,
+        reference=code,
+        reference_origin="ecwid",
+        line_items=lines,
+        **made,
+    )
+
+
+def _options(sent: Sent) -> Made:
+    return {str(one["name"]): str(one.get("value", "")) for one in listed(sent, "selectedOptions")}
+
+
+def _address(sent: Sent) -> Made:
+    """An address; none where no street is given. Ecwid has one field for the whole name."""
+    first, _, last = (text(sent, "name") or "").partition(" ")
+    who = named(business=text(sent, "companyName"), first=first or None, last=last or None)
+    if not who or text(sent, "street") is None:
+        return {}
+    return who | sparse(
+        line_1=text(sent, "street"),
+        city=text(sent, "city") or "-",
+        zip_code=text(sent, "postalCode"),
+        state_code=text(sent, "stateOrProvinceCode"),
+        country_code=text(sent, "countryCode"),
+        phone=text(sent, "phone"),
+    )
+
+
+PROFILE = Profile(
+    "ecwid",
+    "https://docs.ecwid.com/api-reference/rest-api",
+    {"customers": Sheet(_customers), "products": Sheet(_products), "orders": Sheet(_orders)},
+)

@@ -1,0 +1,169 @@
+"""Shopify: the tables that its admin exports, `customers_export.csv`, `products_export.csv` and `orders_export.csv`.
+
+Columns are those of https://help.shopify.com/en/manual/customers/import-export-customers,
+https://help.shopify.com/en/manual/products/import-export/using-csv and
+https://help.shopify.com/en/manual/fulfillment/managing-orders/exporting-orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from service.operations.data.profiles import (
+    Made,
+    Profile,
+    Sent,
+    Sheet,
+    amounts,
+    cents,
+    instant,
+    line,
+    named,
+    number,
+    slug,
+    sparse,
+    text,
+)
+
+_PAYMENTS = {
+    "paid": "paid", "authorized": "authorized", "partially_paid": "partially_paid", "refunded": "refunded",
+    "partially_refunded": "partially_refunded", "voided": "voided",
+}  # fmt: skip
+
+
+def _customers(rows: Sequence[Sent]) -> Iterator[Made]:
+    (sent,) = rows
+    id_ = slug("shopify-", (text(sent, "Customer ID") or str(sent["Email"])).lstrip("'"))
+    orders = int(text(sent, "Total Orders") or 0)
+    yield sparse(
+        type="customers",
+        id=id_,
+        email=text(sent, "Email"),
+        status="repeat" if orders > 1 else "acquired" if orders else "prospect",
+        reference=(text(sent, "Customer ID") or "").lstrip("'") or None,
+        reference_origin="shopify",
+    )
+    who = named(
+        business=text(sent, "Default Address Company"), first=text(sent, "First Name"), last=text(sent, "Last Name")
+    )
+    if who and text(sent, "Default Address Address1"):
+        yield (
+            {"type": "addresses", "id": f"{id_}-default"[:64], "customer_id": id_}
+            | who
+            | sparse(
+                line_1=text(sent, "Default Address Address1"),
+                line_2=text(sent, "Default Address Address2"),
+                city=text(sent, "Default Address City") or "-",
+                zip_code=(text(sent, "Default Address Zip") or "").lstrip("'") or None,
+                state_code=text(sent, "Default Address Province Code"),
+                country_code=text(sent, "Default Address Country Code"),
+                phone=(text(sent, "Default Address Phone") or "").lstrip("'") or None,
+            )
+        )
+
+
+def _products(rows: Sequence[Sent]) -> Iterator[Made]:
+    first, currency = rows[0], text(rows[0], "Currency") or "EUR"
+    for sent in rows:
+        if text(sent, "Variant Price") is None:
+            continue  # a row of another picture
+        chosen = [text(sent, f"Option{n} Value") for n in (1, 2, 3)]
+        values = [one for one in chosen if one not in (None, "Default Title")]
+        code = text(sent, "Variant SKU") or "-".join([str(first["Handle"]), *map(str, values)])
+        id_ = slug("shopify-", code.lstrip("'"))
+        yield sparse(
+            type="skus",
+            id=id_,
+            code=code.lstrip("'"),
+            name=" ".join([str(first["Title"]), *map(str, values)]),
+            image_url=text(sent, "Variant Image") or text(first, "Image Src"),
+            weight=float(number(sent, "Variant Grams")) or None,
+            unit_of_weight="gr" if number(sent, "Variant Grams") else None,
+            do_not_ship=(text(sent, "Variant Requires Shipping") or "").lower() == "false",
+            do_not_track=text(sent, "Variant Inventory Tracker") is None,
+        )
+        price, compared = cents(sent, "Variant Price", currency), cents(sent, "Variant Compare At Price", currency)
+        yield sparse(
+            type="prices",
+            id=f"{id_}-price"[:64],
+            sku_id=id_,
+            currency_code=currency,
+            amount_cents=price,
+            compare_at_amount_cents=compared if compared > price else None,
+        )
+        if text(sent, "Variant Inventory Qty") is not None and text(sent, "Variant Inventory Tracker") is not None:
+            quantity = max(int(number(sent, "Variant Inventory Qty")), 0)
+            yield {"type": "stock_items", "id": f"{id_}-stock"[:64], "sku_id": id_, "quantity": quantity}
+
+
+def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
+    sent = rows[0]
+    currency, code = str(sent["Currency"]), str(sent["Name"])
+    lines = [
+        line(
+            sku=text(one, "Lineitem sku"),
+            name=str(one["Lineitem name"]),
+            quantity=int(number(one, "Lineitem quantity")),
+            total=cents(one, "Lineitem price", currency) * int(number(one, "Lineitem quantity")),
+            discount=cents(one, "Lineitem discount", currency),
+        )
+        for one in rows
+        if text(one, "Lineitem name")
+    ]
+    made = amounts(
+        cents(sent, "Total", currency),
+        cents(sent, "Taxes", currency),
+        lines,
+        shipping_amount_cents=cents(sent, "Shipping", currency),
+        discount_amount_cents=-cents(sent, "Discount Amount", currency),
+    )
+    at, cancelled = instant(text(sent, "Created at")), instant(text(sent, "Cancelled at"))
+    payment = (text(sent, "Financial Status") or "").lower()
+    digits = "".join(character for character in code if character.isdigit())
+    yield sparse(
+        type="orders",
+        id=slug("shopify-", (text(sent, "Id") or digits).lstrip("'")),
+        number=digits or None,
+        code=code,
+        status="cancelled" if cancelled else "placed",
+        payment_status=_PAYMENTS.get(payment, "unpaid"),
+        fulfillment_status="fulfilled" if (text(sent, "Fulfillment Status") or "").lower() == "fulfilled" else None,
+        customer={"email": text(sent, "Email")} if text(sent, "Email") else None,
+        customer_email=text(sent, "Email"),
+        currency_code=currency,
+        coupon_code=text(sent, "Discount Code"),
+        billing_address=_address(sent, "Billing"),
+        shipping_address=_address(sent, "Shipping"),
+        placed_at=None if cancelled else instant(text(sent, "Paid at")) or at,
+        cancelled_at=cancelled,
+        created_at=at,
+        reference=(text(sent, "Id") or "").lstrip("'") or None,
+        reference_origin="shopify",
+        line_items=lines,
+        **made,
+    )
+
+
+def _address(sent: Sent, name: str) -> Made:
+    """An address; none where no street is given. Shopify has one column for the whole name."""
+    first, _, last = (text(sent, f"{name} Name") or "").partition(" ")
+    who = named(business=text(sent, f"{name} Company"), first=first or None, last=last or None)
+    street = text(sent, f"{name} Address1") or text(sent, f"{name} Street")
+    if not who or street is None:
+        return {}
+    return who | sparse(
+        line_1=street,
+        line_2=text(sent, f"{name} Address2"),
+        city=text(sent, f"{name} City") or "-",
+        zip_code=(text(sent, f"{name} Zip") or "").lstrip("'") or None,
+        state_code=text(sent, f"{name} Province"),
+        country_code=text(sent, f"{name} Country"),
+        phone=(text(sent, f"{name} Phone") or "").lstrip("'") or None,
+    )
+
+
+PROFILE = Profile(
+    "shopify",
+    "https://help.shopify.com/en/manual/fulfillment/managing-orders/exporting-orders",
+    {"customers": Sheet(_customers), "products": Sheet(_products, "Handle"), "orders": Sheet(_orders, "Name")},
+)

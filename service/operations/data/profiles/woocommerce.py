@@ -1,0 +1,207 @@
+"""WooCommerce: objects of its REST API, version 3, and of that of WooCommerce Subscriptions, one on each line.
+
+Fields are those of https://woocommerce.github.io/woocommerce-rest-api-docs/ (Customers, Products, Orders) and
+https://woocommerce.com/document/subscriptions/develop/ (REST API: Subscriptions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from service.operations.data.profiles import (
+    Made,
+    Profile,
+    Sent,
+    Sheet,
+    amounts,
+    cents,
+    inner,
+    instant,
+    line,
+    listed,
+    named,
+    sparse,
+    text,
+)
+
+_STATUSES = {
+    "pending": "pending", "on-hold": "pending", "failed": "pending", "checkout-draft": "draft", "processing": "placed",
+    "completed": "approved", "refunded": "approved", "cancelled": "cancelled",
+}  # fmt: skip
+_PAYMENTS = {"processing": "paid", "completed": "paid", "refunded": "refunded"}
+_RUNNING = {
+    "active": "active", "pending": "draft", "on-hold": "inactive", "pending-cancel": "inactive",
+    "cancelled": "cancelled", "expired": "cancelled", "switched": "cancelled",
+}  # fmt: skip
+_PERIODS = {
+    ("day", 1): "daily", ("week", 1): "weekly", ("month", 1): "monthly", ("month", 2): "two-month",
+    ("month", 3): "three-month", ("month", 4): "four-month", ("month", 6): "six-month", ("year", 1): "yearly",
+}  # fmt: skip
+
+
+def _customers(rows: Sequence[Sent]) -> Iterator[Made]:
+    (sent,) = rows
+    id_ = f"woo-{sent['id']}"
+    yield sparse(
+        type="customers",
+        id=id_,
+        email=text(sent, "email"),
+        created_at=instant(text(sent, "date_created_gmt")),
+        reference=str(sent["id"]),
+        reference_origin="woocommerce",
+    )
+    for name in ("billing", "shipping"):
+        address = _address(inner(sent, name))
+        if address:
+            yield {"type": "addresses", "id": f"{id_}-{name}", "customer_id": id_, **address}
+
+
+def _products(rows: Sequence[Sent]) -> Iterator[Made]:
+    (sent,) = rows
+    id_, store_currency = f"woo-{sent['id']}", text(sent, "currency") or "EUR"
+    yield sparse(
+        type="skus",
+        id=id_,
+        code=text(sent, "sku") or id_,
+        name=text(sent, "name"),
+        description=text(sent, "short_description"),
+        image_url=next((text(image, "src") for image in listed(sent, "images")), None),
+        do_not_ship=bool(sent.get("virtual") or sent.get("downloadable")),
+        do_not_track=not sent.get("manage_stock"),
+        created_at=instant(text(sent, "date_created_gmt")),
+    )
+    if text(sent, "price") is not None:
+        regular = cents(sent, "regular_price", store_currency)
+        price = cents(sent, "price", store_currency)
+        yield sparse(
+            type="prices",
+            id=f"{id_}-price",
+            sku_id=id_,
+            currency_code=store_currency,
+            amount_cents=price,
+            compare_at_amount_cents=regular if regular > price else None,
+        )
+    if sent.get("manage_stock"):
+        quantity = max(int(text(sent, "stock_quantity") or 0), 0)
+        yield {"type": "stock_items", "id": f"{id_}-stock", "sku_id": id_, "quantity": quantity}
+
+
+def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
+    (sent,) = rows
+    currency, status = str(sent["currency"]), str(sent["status"])
+    lines = _lines(sent, currency)
+    discount = -cents(sent, "discount_total", currency)
+    made = amounts(
+        cents(sent, "total", currency),
+        cents(sent, "total_tax", currency),
+        lines,
+        shipping_amount_cents=cents(sent, "shipping_total", currency),
+        discount_amount_cents=discount,
+    )
+    at = instant(text(sent, "date_created_gmt"))
+    over = instant(text(sent, "date_completed_gmt")) or instant(text(sent, "date_modified_gmt")) or at
+    placed = _STATUSES.get(status) in ("placed", "approved")
+    yield sparse(
+        type="orders",
+        id=f"woo-{sent['id']}",
+        number=text(sent, "number") if (text(sent, "number") or "").isdigit() else str(sent["id"]),
+        code=text(sent, "number"),
+        status=_STATUSES.get(status, "pending"),
+        payment_status=_PAYMENTS.get(status, "unpaid"),
+        fulfillment_status="fulfilled" if status in ("completed", "refunded") else None,
+        customer_id=f"woo-{sent['customer_id']}" if sent.get("customer_id") else None,
+        customer_email=text(inner(sent, "billing"), "email"),
+        guest=not sent.get("customer_id"),
+        currency_code=currency,
+        coupon_code=next((text(coupon, "code") for coupon in listed(sent, "coupon_lines")), None),
+        billing_address=_address(inner(sent, "billing")),
+        shipping_address=_address(inner(sent, "shipping")),
+        placed_at=(instant(text(sent, "date_paid_gmt")) or at) if placed else None,
+        approved_at=over if status in ("completed", "refunded") else None,
+        cancelled_at=over if status == "cancelled" else None,
+        created_at=at,
+        reference=str(sent["id"]),
+        reference_origin="woocommerce",
+        line_items=lines,
+        **made,
+    )
+
+
+def _subscriptions(rows: Sequence[Sent]) -> Iterator[Made]:
+    (sent,) = rows
+    currency, status = str(sent["currency"]), _RUNNING[str(sent["status"])]
+    period = str(sent["billing_period"]), int(str(sent["billing_interval"]))
+    items = [
+        {
+            "sku_code": one["sku_code"],
+            "name": one["name"],
+            "quantity": one["quantity"],
+            "unit_amount_cents": one["unit_amount_cents"],
+        }
+        for one in _lines(sent, currency)
+    ]
+    yield sparse(
+        type="order_subscriptions",
+        id=f"woo-{sent['id']}",
+        number=str(sent["id"]),
+        status=status,
+        frequency=_PERIODS.get(period, f"every {period[1]} {period[0]}"),
+        source_order_id=f"woo-{sent['parent_id']}",
+        anchor_at=instant(text(sent, "start_date_gmt")) if status == "active" else None,
+        next_run_at=instant(text(sent, "next_payment_date_gmt")) if status == "active" else None,
+        expires_at=instant(text(sent, "end_date_gmt")) if status == "active" else None,
+        cancelled_at=instant(text(sent, "cancelled_date_gmt") or text(sent, "end_date_gmt"))
+        if status == "cancelled"
+        else None,
+        created_at=instant(text(sent, "date_created_gmt")),
+        reference=str(sent["id"]),
+        reference_origin="woocommerce",
+        order_subscription_items=items,
+    )
+
+
+def _lines(sent: Sent, currency: str) -> list[Made]:
+    """Lines, whose amounts WooCommerce writes without tax: `subtotal` before the discount, `total` after it."""
+    lines = []
+    for one in listed(sent, "line_items"):
+        before, after = cents(one, "subtotal", currency), cents(one, "total", currency)
+        lines.append(
+            line(
+                sku=text(one, "sku"),
+                name=str(one["name"]),
+                quantity=int(str(one["quantity"])),
+                total=before,
+                discount=before - after,
+                tax=cents(one, "total_tax", currency),
+            )
+        )
+    return lines
+
+
+def _address(sent: Sent) -> Made:
+    """An address; none where no street is given."""
+    who = named(business=text(sent, "company"), first=text(sent, "first_name"), last=text(sent, "last_name"))
+    if not who or text(sent, "address_1") is None:
+        return {}
+    return who | sparse(
+        line_1=text(sent, "address_1"),
+        line_2=text(sent, "address_2"),
+        city=text(sent, "city") or "-",
+        zip_code=text(sent, "postcode"),
+        state_code=text(sent, "state"),
+        country_code=text(sent, "country"),
+        phone=text(sent, "phone"),
+        email=text(sent, "email"),
+    )
+
+
+PROFILE = Profile(
+    "woocommerce",
+    "https://woocommerce.github.io/woocommerce-rest-api-docs/",
+    {
+        "customers": Sheet(_customers),
+        "products": Sheet(_products),
+        "orders": Sheet(_orders),
+        "subscriptions": Sheet(_subscriptions),
+    },
+)
