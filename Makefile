@@ -49,7 +49,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test coverage matrix contract chaos hostile year walk bench soak bench-quick bench-peers bench-import bench-copies plans wrk browser proxies screenshots audit sbom verify $(CHECKS) format \
+.PHONY: help run test coverage matrix contract chaos deliveries hostile year walk bench soak bench-quick bench-peers bench-import bench-copies plans wrk browser proxies screenshots audit sbom verify $(CHECKS) format \
 	new generated openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -79,6 +79,9 @@ contract: $(VENV)/dev.stamp ## ask everything that openapi.yaml describes in tho
 
 chaos: $(VENV)/dev.stamp ## kill workers and Postgres while 5 000 subscriptions are due, and count (ARGS="--seed 2")
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+deliveries: $(VENV)/dev.stamp ## tell eight receivers of events, most of them bad ones, while workers and Postgres are killed (ARGS="--seed 2")
+	@$(BIN)/python -m tests.chaos.deliveries $(ARGS)
 
 hostile: $(VENV)/dev.stamp ## attack a served process in each way that once stalled one, and look at its health meanwhile
 	@$(BIN)/python -m tests.chaos.hostile $(ARGS)

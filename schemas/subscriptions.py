@@ -183,8 +183,8 @@ class OrderSubscription(Standard, Tagged):
     ended_at = Timestamp(doc="Since when it has no run to come: it expired, or ran `max_occurrences` times.")
     cancelled_at = Timestamp()
     occurrencies = Integer(nullable=False, doc="How often it ran.")
-    errors_count = Integer(nullable=False, doc="How many of its runs failed.")
-    succeeded_on_last_run = Boolean(doc="True until a run fails.")
+    errors_count = Integer(nullable=False, filter=True, doc="How many of its runs failed.")
+    succeeded_on_last_run = Boolean(filter=True, doc="True until a run fails.")
     calendar_url = Derived(
         "id",
         function=_calendar_url,

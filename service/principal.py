@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -67,9 +67,12 @@ class Store:
     repeat_order_url: str | None = None
     demands_if_match: bool = False
 
+    def __hash__(self) -> int:
+        """Stores are looked up with every request; their ids tell them apart."""
+        return self.id
 
-@dataclass(frozen=True, slots=True)
-class Viewer:
+
+class Viewer(NamedTuple):
     """Whose eyes a read has: a store, and a customer or a guest's cart unless an integration asks.
 
     `frozen_at` is as a store's.
@@ -100,6 +103,18 @@ class Principal:
     proven_link_id: str | None = None
     acting: str | None = None
     last_used_at: datetime | None = None
+    owner: Owner | None = field(init=False, repr=False, compare=False)
+    """Whose rows the principal is limited to; None for an integration, which sees the whole store."""
+    viewer: Viewer = field(init=False, repr=False, compare=False)
+    """Whose eyes the bearer sees with."""
+
+    def __post_init__(self) -> None:
+        """Work out once what every request of the bearer needs."""
+        owner = None if self.customer_id is None else Owner("customers", self.customer_id)
+        if self.cart_id is not None:
+            owner = Owner("carts", self.cart_id)
+        object.__setattr__(self, "owner", owner)
+        object.__setattr__(self, "viewer", Viewer(self.store.id, owner, self.store.frozen_at))
 
     @classmethod
     def of_service(cls, store: Store, actor: str) -> Principal:
@@ -124,18 +139,6 @@ class Principal:
     def holding(self, cart_id: str) -> Principal:
         """The bearer of a sales channel's token with the cart that it has just made."""
         return replace(self, cart_id=cart_id, customer_id=None) if self.is_channel else self
-
-    @property
-    def owner(self) -> Owner | None:
-        """Whose rows the principal is limited to; None for an integration, which sees the whole store."""
-        if self.cart_id is not None:
-            return Owner("carts", self.cart_id)
-        return None if self.customer_id is None else Owner("customers", self.customer_id)
-
-    @property
-    def viewer(self) -> Viewer:
-        """Whose eyes the bearer sees with."""
-        return Viewer(self.store.id, self.owner, self.store.frozen_at)
 
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the token has the scope."""

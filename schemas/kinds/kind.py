@@ -32,6 +32,8 @@ class Kind(ma.Field):
     names: ClassVar[Mapping[str, Any]] = {}
     written: ClassVar[str] = "{0}"
     """The SQL expression of a column's value that Postgres's own JSON of it is what documents have; empty for none."""
+    is_path: ClassVar[bool] = False
+    """Whether a value that begins with a slash is a path, which documents show below the URL of the service."""
     within_json: ClassVar[str] = "{0}"
     """The SQL expression of a column's value within an array of JSON, from which others are worked out."""
     from_json: ClassVar[str] = "{0}"

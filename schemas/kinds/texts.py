@@ -169,7 +169,7 @@ def located(url: str, base: str) -> str:
 class Picture(Url):
     """The URL of a picture. The service's own pictures are kept as their paths; clients send and see absolute URLs."""
 
-    written = ""
+    is_path = True
     compiled = "None if {0} is None else located({0}, rendering.base)"
     names: ClassVar[Mapping[str, Any]] = {"located": located}
 

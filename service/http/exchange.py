@@ -24,7 +24,7 @@ class Exchange:
     service's own URL as the
     client reaches it, `principal` who sent the request, `allowance` what is left of the limit that it was counted
     against; each is None until somebody has worked it out. `end_turn` ends its sender's turn, once it has one.
-    `answer` is the answer on its way, which the line knows.
+    `answer` is the answer on its way, which the line knows, and `service` what the process stands on.
     """
 
     heard: Heard
@@ -35,6 +35,7 @@ class Exchange:
     allowance: Allowance | None = None
     end_turn: Callable[[], None] | None = None
     answer: object = None
+    service: object = None
 
 
 def begin(scope: Scope, exchange: Exchange) -> Exchange:

@@ -79,8 +79,7 @@ class Line:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        heard = hearing.hear(scope["headers"])
-        self._proxies.look_behind(scope, heard)
+        heard = self._proxies.look_behind(scope, hearing.hear(scope["headers"]))
         exchange = begin(scope, Exchange(heard, hearing.request_id(heard)))
         trace_id, span = hearing.trace(heard)
         hearing.without_trailing_slash(scope)
@@ -190,28 +189,30 @@ class _Answer:
             if from_a_page:
                 await self._cors.send(message, send=self.told, request_headers=Headers(scope=self._scope))
                 return
-        await self.told(message)
-
-    async def told(self, message: Message) -> None:
-        """What the server is told: with the request's id, its trace, where its time went and what is left of a limit.
-
-        HEAD is answered as GET without its body.
-        """
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            exchange = self.exchange
-            exchange.timing.mark("render")
-            message["headers"] += [
-                (b"x-request-id", exchange.request_id.encode()),
-                (b"traceparent", self._span.encode()),
-                (b"server-timing", exchange.timing.header.encode()),
-            ]
-            if exchange.allowance is not None:
-                counted = exchange.allowance.headers.items()
-                message["headers"] += [(name.lower().encode(), value.encode()) for name, value in counted]
-        elif self._scope["method"] == "HEAD" and message["type"] == "http.response.body":
+            self._tell(message)
+        elif self._scope["method"] == "HEAD":
             message = {**message, "body": b""}
         await self._send(message)
+
+    async def told(self, message: Message) -> None:
+        """What the server is told, the way of an answer that others have begun."""
+        if message["type"] == "http.response.start":
+            self._tell(message)
+        await self._send(message)
+
+    def _tell(self, message: Message) -> None:
+        """Add the request's id, its trace, where its time went and what is left of a limit."""
+        self.status = message["status"]
+        exchange = self.exchange
+        exchange.timing.mark("render")
+        message["headers"] += [
+            (b"x-request-id", exchange.request_id.encode()),
+            (b"traceparent", self._span.encode()),
+            (b"server-timing", exchange.timing.header.encode()),
+        ]
+        if exchange.allowance is not None:
+            counted = exchange.allowance.headers.items()
+            message["headers"] += [(name.lower().encode(), value.encode()) for name, value in counted]
 
 
 def _finished(headers: list[tuple[bytes, bytes]], *, from_a_page: bool) -> list[tuple[bytes, bytes]]:

@@ -11,14 +11,15 @@ import asyncio
 from asyncio import TimerHandle
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 import httptools
 import orjson
 import structlog
-from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service import clock
+from service.http.cycle import Cycle
 from service.http.hearing import TARGET
 from service.jsonapi.document import VERSION
 from service.jsonapi.negotiation import MEDIA_TYPE
@@ -88,15 +89,40 @@ class Protocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; what comes after a body says nothing (RFC 9110, section 6.5)."""
         if self._in_head:
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Answer a request whose head is there; its body may still come."""
-        self._in_head, self._in_body = False, True
-        self._without_progress = 0
+        self._in_head, self._in_body, self._without_progress = False, True, 0
+        scope, url, version = self.scope, httptools.parse_url(self.url), self.parser.get_http_version()
+        path: str = url.path.decode("ascii")
+        scope["method"], scope["http_version"] = self.parser.get_method().decode("ascii"), version
+        scope["path"], scope["raw_path"] = unquote(path) if "%" in path else path, url.path
+        scope["query_string"] = url.query or b""
         if not self.url.startswith((b"/", b"*")):
-            self.scope["extensions"] = {TARGET: {"authority": _authority(self.url)}}
-        super().on_headers_complete()
+            scope["extensions"] = {TARGET: {"authority": _authority(self.url)}}
+        waits = self._is_open
+        self.cycle = Cycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if waits:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+        else:
+            self._start_asgi_task(self.cycle, self.app)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
@@ -110,15 +136,9 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            self._answering = asyncio.current_task()
-            try:
-                await app(scope, receive, send)
-            except asyncio.CancelledError:
-                if not cycle.disconnected:
-                    raise
-
-        super()._start_asgi_task(cycle, answer)  # type: ignore[arg-type]
+        task = self._answering = self.loop.create_task(cycle.run_asgi(app))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     def _watch(self) -> None:
         """Give the client so long for what comes next, from when it began to be awaited."""

@@ -16,7 +16,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import Scope
 
-from service.http.hearing import Heard
+from service.http.hearing import Heard, hear
 from service.jsonapi.headers import elements, parameters
 
 log = structlog.get_logger(part="proxies")
@@ -26,7 +26,6 @@ Networks = Sequence[IPv4Network | IPv6Network]
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 
 
-_SENT = (b"forwarded", b"x-forwarded-for")
 _MOST_TOLD = 20
 """Of how many addresses a process tells that they aren't trusted."""
 
@@ -42,15 +41,16 @@ class Proxies:
         self._trusted = trusted
         self._told: set[str] = set()
 
-    def look_behind(self, scope: Scope, heard: Heard) -> None:
-        """Believe the proxy that a request comes from, if there is one that is trusted."""
-        sent = next((name for name in _SENT if name in heard), None)
+    def look_behind(self, scope: Scope, heard: Heard) -> Heard:
+        """Believe the proxy that a request comes from, if there is one that is trusted. Returns the headers then."""
+        sent = b"forwarded" if b"forwarded" in heard else b"x-forwarded-for" if b"x-forwarded-for" in heard else None
         client = scope.get("client")
         if not client or (sent is None and not self._trusted):
-            return
+            return heard
         if self._trusted and _among(client[0], self._trusted):
             self._believe(scope)
-        elif sent is not None and len(self._told) < _MOST_TOLD and client[0] not in self._told:
+            return hear(scope["headers"])
+        if sent is not None and len(self._told) < _MOST_TOLD and client[0] not in self._told:
             self._told.add(client[0])
             log.warning(
                 "a forwarding header comes from an address that isn't trusted",
@@ -58,6 +58,7 @@ class Proxies:
                 header=sent.decode("ascii"),
                 hint="If it is your proxy, name it in REPRISE_TRUSTED_PROXIES.",
             )
+        return heard
 
     def _believe(self, scope: Scope) -> None:
         headers = Headers(scope=scope)

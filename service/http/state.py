@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 
 from service.gateways import Gateways
+from service.http.exchange import exchange_of
 from service.http.token_cache import TokenCache
 from service.http.token_uses import TokenUses
 from service.http.turns import Turns
@@ -65,8 +66,10 @@ def process_of(request: Request) -> Process:
 
 def service_of(request: Request) -> Service:
     """What the API stands on that answers a request."""
-    service: Service = request.scope["app"].state.service
-    return service
+    exchange = exchange_of(request)
+    if exchange.service is None:
+        exchange.service = request.scope["app"].state.service
+    return cast("Service", exchange.service)
 
 
 def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:

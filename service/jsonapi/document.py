@@ -17,7 +17,7 @@ from schemas.relationships import ToOne
 from schemas.rendering import Rendering
 from service.errors import TooCostly
 from service.jsonapi.attributes import attributes_of, deriver
-from service.jsonapi.layout import PRIMARY, Layout, Level, Row, layout
+from service.jsonapi.layout import PRIMARY, Layout, Level, Row, layout, parted
 from service.jsonapi.query import Query, Selection
 
 MAX_INCLUDED = 5_000
@@ -77,10 +77,10 @@ def _includer(selection: Selection, level: Level) -> Include:
 def _compiled(selection: Selection, level: Level, lines: Sequence[str]) -> dict[str, Any]:
     """What lines of source define that write rows of a selection."""
     resource = selection.resource
-    names: dict[str, Any] = {"dumps": orjson.dumps, "loads": orjson.loads, "linked": _linked, "merged": merged}
+    names: dict[str, Any] = {"dumps": orjson.dumps, "loads": orjson.loads, "parted": parted}
+    names |= {"linked": _linked, "merged": merged, "check": _check}
     names |= {f"include_{name}": _includer(sub, level.below) for name, sub in selection.include}
     names["derive"] = deriver(resource, tuple(layout(selection).derived), within_json=True)
-    names["check"] = _check
     # Only names from our own Schemas reach this source, never a client's text.
     exec(compile("\n".join(lines), f"<renderer of {resource.type_}>", "exec"), names)  # noqa: S102
     return names
@@ -94,20 +94,22 @@ def _loop(selection: Selection, level: Level, begin: Sequence[str] = ()) -> list
     resource, fields, below = selection.resource, layout(selection), level.below
     ends = {name: f"e{place}" for place, name in enumerate(fields.ends)}
     slots = {name: f"s{place}" for place, name in enumerate(fields.included)}
-    own = ["v0", "v1", *(["a"] if fields.written else []), *(["d"] if fields.derived else [])]
+    unpacked = ["v0", "v1", "place", *ends.values(), *(["d"] if fields.derived else []), *slots.values()]
+    unpacked += ["a"] if fields.written else []
     lines = [
         f"    base, mode = rendering.root + b'/{resource.type_}/', rendering.mode.encode()",
         "    for row in rows:",
-        f"        {', '.join([*own, *ends.values(), *slots.values()])}, = row",
+        f"        {', '.join(unpacked)} = row",
         *begin,
     ]
-    for name, slot in slots.items():
-        apart = f"[one.split({below.field!r}) for one in {slot}.split({below.row!r})]"
+    for name, sub in selection.include:
+        cut = f"{below.field!r}, {below.row!r}, {layout(sub).width - 1}"
         lines += [
-            f"        {slot} = {apart} if {slot} else ()",
-            f"        include_{name}({slot}, rendering, found)",
+            f"        {slots[name]} = parted({slots[name]}, {cut})",
+            f"        include_{name}({slots[name]}, rendering, found)",
         ]
-    lines += [*_attributes(fields), "        url = base + v0"]
+    located = [name for name in fields.written if resource.attributes[name].is_path]
+    lines += [*_located(located), *_attributes(fields), "        url = base + v0"]
     text = _Text(f'{{"type":"{resource.type_}","id":"').value("v0").constant('","links":{"self":"').value("url")
     text.constant('"}')
     if fields.written or fields.derived:
@@ -125,9 +127,24 @@ def _loop(selection: Selection, level: Level, begin: Sequence[str] = ()) -> list
             text.constant(',"data":').value(f"linked({field.type_!r}, {slots[name]})")
         text.constant("}")
     text.constant("}" if relationships else "").constant(',"meta":{"mode":"').value("mode")
-    text.constant('","version":').value("v1").constant("}}")
+    text.constant('","version":').value("v1")
+    if level is PRIMARY:
+        text.value('(place and b\',"page":{"cursor":"\' + place + b\'"}\')')
+    text.constant("}}")
     lines.append(f"        resource = b''.join(({text.parts}))")
     return lines
+
+
+def _located(names: Sequence[str]) -> list[str]:
+    """The source that completes the paths among what Postgres has written as attributes of these names.
+
+    It writes no space behind the name of one. Of what else it has written, jsonb has one there, and strings have
+    no quotation mark that isn't escaped: so nothing else is taken for one.
+    """
+    return [
+        f"        a = a.replace(b'\"{name}\":\"/', b'\"{name}\":\"' + rendering.root.removesuffix(b'/api') + b'/')"
+        for name in names
+    ]
 
 
 def _attributes(fields: Layout) -> list[str]:
@@ -178,8 +195,7 @@ class _Text:
 
 def _linked(type_: str, rows: Sequence[Row]) -> bytes:
     """Resource linkage of related rows."""
-    begin = b'{"type":"' + type_.encode() + b'","id":"'
-    return b"[" + b",".join([begin + row[0] + b'"}' for row in rows]) + b"]"
+    return b"[" + b",".join([identified(type_, row) for row in rows]) + b"]"
 
 
 def _check(amount: int) -> None:
@@ -240,15 +256,15 @@ def unkept(selection: Selection, columns: Mapping[str, Any], rendering: Renderin
     return members | ({"relationships": linked} if linked else {})
 
 
-def with_cursor(item: bytes, cursor: str) -> bytes:
-    """A resource object of `render`, or an identifier, with its place in the order (the cursor profile, "Item")."""
-    page = b'"page":{"cursor":"' + cursor.encode() + b'"}'
-    return item[:-2] + b"," + page + b"}}" if item.endswith(b"}}") else item[:-1] + b',"meta":{' + page + b"}}"
-
-
 def identifier(type_: str, id_: str) -> Object:
     """A resource identifier object."""
     return {"type": type_, "id": id_}
+
+
+def identified(type_: str, row: Row) -> bytes:
+    """The resource identifier object of a row, with its place in the order (the cursor profile, "Item")."""
+    place = b',"meta":{"page":{"cursor":"' + row[2] + b'"}}' if row[2] else b""
+    return b'{"type":"' + type_.encode() + b'","id":"' + row[0] + b'"' + place + b"}"
 
 
 def listed(written: Sequence[bytes]) -> orjson.Fragment:

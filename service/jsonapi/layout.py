@@ -47,18 +47,24 @@ PRIMARY = Level()
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The fields of a row: id, version, and then these.
+    """The fields of a row: id, version, its place on a page by cursor (empty elsewhere), and then these.
 
-    `written` are the attributes that Postgres writes, as one JSON object. `derived` are those that are worked out here,
-    and `inputs` the columns for that, as one array of JSON. Each of `ends` is the id of a to-one relationship, empty
-    for null, and each of `included` holds the rows of an included relationship.
+    Each of `ends` is the id of a to-one relationship, empty for null. `derived` are the attributes that are worked out
+    here, and `inputs` the columns for that, as one array of JSON. Each of `included` holds the rows of an included
+    relationship. `written` are the attributes that Postgres writes, as one JSON object; the longest field comes last,
+    so that nobody looks for the end of it.
     """
 
-    written: Sequence[str]
+    ends: Sequence[str]
     derived: Sequence[str]
     inputs: Sequence[str]
-    ends: Sequence[str]
     included: Sequence[str]
+    written: Sequence[str]
+
+    @property
+    def width(self) -> int:
+        """How many fields there are."""
+        return 3 + len(self.ends) + bool(self.derived) + len(self.included) + bool(self.written)
 
 
 @lru_cache(maxsize=1024)
@@ -68,11 +74,11 @@ def layout(selection: Selection) -> Layout:
     wanted = [name for name in resource.attributes if selection.wants(name)]
     derived = [name for name in wanted if not is_written(resource, name)]
     return Layout(
-        written=[name for name in wanted if name not in derived],
+        ends=[n for n, field in resource.relationships.items() if isinstance(field, ToOne) and selection.wants(n)],
         derived=derived,
         inputs=inputs_of(resource, derived),
-        ends=[n for n, field in resource.relationships.items() if isinstance(field, ToOne) and selection.wants(n)],
         included=[name for name, _ in selection.include],
+        written=[name for name in wanted if name not in derived],
     )
 
 
@@ -87,9 +93,20 @@ def inputs_of(resource: type[Resource], names: Sequence[str]) -> Sequence[str]:
     return [*dict.fromkeys(column for name in names for column in resource.attributes[name].inputs)]
 
 
-def rows_of(text: bytes | None) -> list[Row]:
+def rows_of(text: bytes | None, selection: Selection) -> list[Row]:
     """The rows that a statement has written; none for null."""
-    return [] if text is None else [row.split(_FIELD) for row in text.split(_ROW)]
+    return parted(text, PRIMARY.field, PRIMARY.row, layout(selection).width - 1)
 
 
-_FIELD, _ROW = PRIMARY.field, PRIMARY.row
+def parted(text: bytes | None, field: bytes, row: bytes, most: int) -> list[Row]:
+    """The rows of a text, cut at no more than so many ends of their fields."""
+    rows: list[Row] = []
+    if text:
+        # `find` is several times faster than `split`, which looks at each byte by itself.
+        begin, end = 0, text.find(row)
+        while end >= 0:
+            rows.append(text[begin:end].split(field, most))
+            begin = end + 1
+            end = text.find(row, begin)
+        rows.append(text[begin:].split(field, most))
+    return rows

@@ -63,17 +63,25 @@ def pages(path: str, pairs: Sequence[tuple[str, str]], page: Page, total: int) -
     return links
 
 
+@lru_cache(maxsize=128)
+def _beside(pairs: tuple[tuple[str, str], ...]) -> str:
+    """What a link to a page by cursor says before the page. Remembered, since it is the same for all of them."""
+    kept = [(name, value) for name, value in pairs if name not in ("page[after]", "page[before]", "page[size]")]
+    return f"{url('', kept)[1:]}&" if kept else ""
+
+
 def windows(
-    path: str, pairs: Sequence[tuple[str, str]], window: Window, cursors: Sequence[str], *, more: bool
+    own: str, pairs: Sequence[tuple[str, str]], window: Window, cursors: Sequence[str], *, more: bool
 ) -> dict[str, str | None]:
     """The links of a page by cursor: `prev` and `next` are null where there is no such page (the profile, "Links").
 
-    `cursors` are those of its resources, `more` says that there are further ones in the direction they were read.
+    `own` is its own URL, which has the query parameters `pairs`. `cursors` are those of its resources, `more` says that
+    there are further ones in the direction they were read.
     """
-    kept = [(name, value) for name, value in pairs if name not in ("page[after]", "page[before]", "page[size]")]
+    path, kept = own.partition("?")[0], _beside(tuple(pairs))
 
     def to(key: str, cursor: str) -> str:
-        return url(path, [*kept, (f"page[{key}]", cursor), ("page[size]", str(window.size))])
+        return f"{path}?{kept}page%5B{key}%5D={cursor}&page%5Bsize%5D={window.size}"
 
     back = to("before", cursors[0] if cursors else window.before.text)
     on = to("after", cursors[-1] if cursors else window.after.text)
@@ -82,7 +90,7 @@ def windows(
     else:
         there = (window.after.position != "start", more or window.is_range)
     return {
-        "self": url(path, pairs),
+        "self": own,
         "first": to("after", "start"),
         "last": to("before", "end"),
         "prev": back if there[0] else None,

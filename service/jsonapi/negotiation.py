@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -82,7 +82,8 @@ def _quality(value: str) -> float:
     return min(float(value), 1.0) if _QUALITY.fullmatch(value) else 0.0
 
 
-def check_content_type(lines: Sequence[str], *, body: bool, extensions: Collection[str] = ()) -> None:
+@lru_cache(maxsize=128)
+def check_content_type(*lines: str, body: bool, extensions: tuple[str, ...] = ()) -> None:
     """Check the lines of a request's Content-Type, of which there is at most one.
 
     `body` says that there is a body, which must have one; `extensions` are those that the URL speaks, which it must
@@ -94,7 +95,7 @@ def check_content_type(lines: Sequence[str], *, body: bool, extensions: Collecti
         return
     if len(ranges) == 1 and ranges[0].type == MEDIA_TYPE and ranges[0].servable(extensions):
         return
-    media_type = Media(tuple(extensions)).content_type
+    media_type = Media(extensions).content_type
     raise UnsupportedMediaType(
         "Send the body as {media_type}, with no parameter but `profile`; this request says {sent!r}.",
         media_type=media_type,

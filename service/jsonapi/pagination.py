@@ -181,11 +181,17 @@ class Cursors:
     """Writes the cursors of a type's resources in an order."""
 
     def __init__(self, resource: type[Resource], sort: Sequence[SortKey]) -> None:
-        self._begin = [resource.type_, _written(sort)]
+        self._begin = orjson.dumps([resource.type_, _written(sort)])[:-1]
 
     def at(self, values: Iterable[Any]) -> str:
         """The cursor of a resource whose sort keys (`ordering`) have these values."""
-        return _encode([*self._begin, *[_text(value) for value in values]])
+        *compared, id_ = [_text(value) for value in values]
+        return self.of(orjson.dumps(compared), str(id_).encode()).decode()
+
+    def of(self, compared: bytes, id_: bytes) -> bytes:
+        """The cursor of a resource from its id and a JSON array of what comes before it in the order."""
+        before = b"" if compared == b"[]" else b"," + orjson.dumps(orjson.loads(compared))[1:-1]
+        return _in_urls(self._begin + before + b',"' + id_ + b'"]')
 
 
 def _cursor(keys: Mapping[str, str], key: str, resource: type[Resource], sort: Sequence[SortKey]) -> Cursor | None:
@@ -213,7 +219,7 @@ def _position(text: str, resource: type[Resource], sort: Sequence[SortKey]) -> P
     keys = ordering(sort)
     try:
         decoded = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if decoded[:2] != [resource.type_, _written(sort)] or _encode(decoded) != text:
+        if decoded[:2] != [resource.type_, _written(sort)] or _in_urls(orjson.dumps(decoded)).decode() != text:
             return None
         if not all(value is None or isinstance(value, str) for value in decoded[2:]):
             return None
@@ -226,8 +232,8 @@ def _position(text: str, resource: type[Resource], sort: Sequence[SortKey]) -> P
     return values if ID.fullmatch(values[-1] or "") else None
 
 
-def _encode(value: list[Any]) -> str:
-    return binascii.b2a_base64(orjson.dumps(value), newline=False).translate(_IN_URLS, b"=").decode()
+def _in_urls(text: bytes) -> bytes:
+    return binascii.b2a_base64(text, newline=False).translate(_IN_URLS, b"=")
 
 
 _IN_URLS = bytes.maketrans(b"+/", b"-_")

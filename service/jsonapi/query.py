@@ -39,6 +39,15 @@ class Selection:
     resource: type[Resource]
     fields: frozenset[str] | None = None
     include: tuple[tuple[str, Selection], ...] = ()
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Work out the hash, since what follows from a selection is looked up several times in a request."""
+        object.__setattr__(self, "_hash", hash((self.resource, self.fields, self.include)))
+
+    def __hash__(self) -> int:
+        """Of the whole tree."""
+        return self._hash
 
     def wants(self, name: str) -> bool:
         """Whether the fieldset keeps a field."""
@@ -54,6 +63,15 @@ class Query:
     sort: tuple[SortKey, ...] = ()
     page: Page | Window = field(default_factory=Page)
     included: bool = False
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Work out the hash, as a selection does."""
+        object.__setattr__(self, "_hash", hash((self.selection, self.filters, self.sort, self.page, self.included)))
+
+    def __hash__(self) -> int:
+        """Of all of it."""
+        return self._hash
 
 
 _FAMILIES: Mapping[Shape, Sequence[str]] = {
@@ -204,13 +222,18 @@ def _ordered_page(
     if by != "cursor":
         return _order(resource, sort, visible), pagination.page(pages, by)
     try:
-        order = _order(resource, sort, visible)
+        order = _order(resource, sort, visible) or _logged(resource)
         return order, pagination.window(pages, resource, order)
     except InvalidParameter as error:
         error.profile = pagination.PROFILE
         if isinstance(error, InvalidSort):
             error.type_link = f"{pagination.PROFILE}/unsupported-sort"
         raise
+
+
+def _logged(resource: type[Resource]) -> tuple[SortKey, ...]:
+    """The order of a log's pages by cursor."""
+    return (SortKey((resource.log,), descending=False),) if resource.log else ()
 
 
 def _order(resource: type[Resource], sort: str | None, visible: Container[str]) -> tuple[SortKey, ...]:

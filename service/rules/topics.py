@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
-from service.rules.verbs import VERBS
+from service.rules.verbs import MOVES, VERBS
 
 ALL: Final = "*"
 
@@ -56,6 +56,35 @@ TOPICS: Final[Mapping[str, tuple[str, ...]]] = {
 
 NAMES: Final = frozenset(f"{type_}.{word}" for type_, words in TOPICS.items() for word in words)
 """The name of every event that there can be."""
+
+
+def _leads_to() -> Mapping[str, Mapping[str, str]]:
+    """Follow the tables: the statuses that the events of verbs and moves lead from and to."""
+    edges: dict[str, tuple[set[str], set[str]]] = {}
+    for type_ in TOPICS:
+        table = _TABLES.get(type_, type_)
+        known = [
+            *((verb.event, verb.sources, verb.target) for verb in VERBS.get(type_, {}).values() if verb.target),
+            *((move.event, {move.source}, move.target) for move in MOVES.get(table, ()) if move.event),
+        ]
+        for word, sources, target in known:
+            before, after = edges.setdefault(f"{type_}.{word}", (set(), set()))
+            before |= sources - {target}
+            after.add(target)
+    return {
+        name: ({"from": next(iter(before))} if len(before) == 1 else {}) | {"to": next(iter(after))}
+        for name, (before, after) in edges.items()
+        if len(after) == 1 and name.partition(".")[0] not in _HEALTH
+    }
+
+
+_TABLES: Final = {"recurring_order_copies": "order_factories", "order_copies": "order_factories"}
+"""Types whose statuses stand in the table of another."""
+_HEALTH: Final = frozenset({"webhooks", "repeat_links"})
+"""Types whose standing has another name than status."""
+
+LEADS_TO: Final[Mapping[str, Mapping[str, str]]] = _leads_to()
+"""Event -> the status that it leads to, and the one that it comes from, where it comes from one alone."""
 
 
 def is_known(topic: str) -> bool:

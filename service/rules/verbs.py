@@ -49,11 +49,12 @@ class Verb:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A change of status that the service makes by itself, and when it does so."""
+    """A change of status that the service makes by itself, and when it does so; `event` tells of it, if one does."""
 
     source: str
     target: str
     when: str
+    event: str = ""
 
 
 def _verb(
@@ -180,13 +181,13 @@ VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
 
 MOVES: Final[Mapping[str, tuple[Move, ...]]] = {
     "orders": (
-        Move("draft", "pending", "it has a customer and a line"),
-        Move("pending", "draft", "it has lost its customer, or its last line"),
-        Move("pending", "placing", "its gateway is asked"),
-        Move("placing", "placed", "it is paid"),
-        Move("placing", "pending", "its payment is refused"),
+        Move("draft", "pending", "it has a customer and a line", "pending"),
+        Move("pending", "draft", "it has lost its customer, or its last line", "draft"),
+        Move("pending", "placing", "its gateway is asked", "placing"),
+        Move("placing", "placed", "it is paid", "place"),
+        Move("placing", "pending", "its payment is refused", "pending"),
     ),
-    "order_subscriptions": (Move("draft", "active", "its source order is placed"),),
+    "order_subscriptions": (Move("draft", "active", "its source order is placed", "activate"),),
     "occurrences": (
         Move("planned", "due", "its time has come"),
         Move("planned", "skipped", "its time has come in a pause, after an end, or its subscription is cancelled"),
@@ -201,18 +202,18 @@ MOVES: Final[Mapping[str, tuple[Move, ...]]] = {
         Move("held", "skipped", "its subscription is cancelled"),
     ),
     "order_factories": (
-        Move("pending", "in_progress", "a worker takes it up"),
+        Move("pending", "in_progress", "a worker takes it up", "start"),
         Move("in_progress", "pending", "the worker gives it back"),
-        Move("in_progress", "completed", "its order is made"),
-        Move("in_progress", "failed", "its order can't be made"),
-        Move("in_progress", "aborted", "its order would cost more than its subscription allows"),
-        Move("pending", "aborted", "its subscription is cancelled"),
+        Move("in_progress", "completed", "its order is made", "complete"),
+        Move("in_progress", "failed", "its order can't be made", "fail"),
+        Move("in_progress", "aborted", "its order would cost more than its subscription allows", "abort"),
+        Move("pending", "aborted", "its subscription is cancelled", "abort"),
     ),
     "carts": (
-        Move("active", "converted", "an order is made of it"),
-        Move("active", "abandoned", "another one takes its place, or its customer is forgotten"),
+        Move("active", "converted", "an order is made of it", "convert"),
+        Move("active", "abandoned", "another one takes its place, or its customer is forgotten", "abandon"),
     ),
-    "test_clocks": (Move("advancing", "ready", "it has reached its goal"),),
+    "test_clocks": (Move("advancing", "ready", "it has reached its goal", "ready"),),
     "webhooks": (
         Move("healthy", "failing", "an attempt has failed"),
         Move("failing", "healthy", "an attempt has succeeded"),

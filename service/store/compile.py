@@ -134,21 +134,21 @@ class Statement:
         self._aliases += 1
         return f"t{self._aliases}"
 
-    def rows(self, selection: Selection, alias: str, *more: str, level: Level = PRIMARY) -> Written:
-        """What gives a selection's rows as text: the fields of their layout, and `more` behind them."""
+    def rows(self, selection: Selection, alias: str, place: str = "", level: Level = PRIMARY) -> Written:
+        """What gives a selection's rows as text. `place` is the expression of what says where on a page they are."""
         resource, fields = selection.resource, layout(selection)
-        parts, beside = [], ""
-        if fields.written:
-            written = self.alias()
-            parts.append(f"row_to_json({written})::text")
-            beside = f", lateral (select {self._written(resource, alias, fields.written)}) {written}"
+        parts, beside = [self.column(resource, alias, resource.column_of(name)) for name in fields.ends], ""
         if fields.derived:
             parts.append(self._array(resource, alias, fields.inputs))
-        parts += [self.column(resource, alias, resource.column_of(name)) for name in fields.ends]
         parts += [self._included(resource, name, sub, alias, level) for name, sub in selection.include]
+        if fields.written:
+            written = self.alias()
+            parts.append(f"row_to_json({written})")
+            beside = f", lateral (select {self._written(resource, alias, fields.written)}) {written}"
         # What is null would be left out together with what parts it from the next.
-        sure = [f"{alias}.id", f"{alias}.version", *(f"coalesce({part}, '')" for part in parts), *more]
-        return Written(f"concat_ws({_character(level.field)}, {', '.join(sure)})", beside)
+        sure = [f"coalesce({part}::text, '')" for part in parts]
+        own = f"{alias}.id, {alias}.version, {place or _EMPTY}"
+        return Written(f"concat_ws({', '.join([_character(level.field), own, *sure])})", beside)
 
     def _written(self, resource: type[Resource], alias: str, names: Sequence[str]) -> str:
         """Attributes as columns of their names."""
@@ -165,7 +165,7 @@ class Statement:
             getattr(kinds.get(column), "within_json", "{0}").format(self.column(resource, alias, column))
             for column in columns
         ]
-        return f"json_build_array({', '.join(listed)})::text"
+        return f"json_build_array({', '.join(listed)})"
 
     def column(self, resource: type[Resource], alias: str, column: str) -> str:
         """What the viewer sees in a column: what is stored, the word that its Schema shows instead, or null.
@@ -275,6 +275,9 @@ class Statement:
             f"exists (select from {table} {parent} where {parent}.store_id = $1"
             f' and {parent}.id = {alias}."{first.column}" and {self._path(rest, parent, owner)})'
         )
+
+
+_EMPTY = "''"
 
 
 def whole(rows: str) -> str:

@@ -33,7 +33,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProx
 
 CONNECT_SECONDS = 10.0
 OLDEST_POSTGRES = 15
-MOST_AT_HAND = 4
+MOST_AT_HAND = 8
 """How many connections lie at hand; those beyond go back to the pool, which closes them when nobody needs them."""
 
 HELD = Gauge(
@@ -258,8 +258,8 @@ async def fetchrow(connection: Connection, text: str, *binds: object) -> asyncpg
 
 async def fetchval(connection: Connection, text: str, *binds: object) -> Any:
     """The value of a statement whose text follows from what a client asks for; None where it has no row."""
-    row = await fetchrow(connection, text, *binds)
-    return None if row is None else row[0]
+    rows = await fetch(connection, text, *binds)
+    return rows[0][0] if rows else None
 
 
 async def _acquaint(catalogue: Catalogue, shapes: Shapes, connection: _Pooled) -> None:

@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import asyncpg
-import orjson
 
 from schemas.relationships import PEOPLE, ToMany, ToOne
 from schemas.resource import Resource
@@ -59,8 +58,8 @@ class Within:
 async def one(connection: Connection, viewer: Viewer, selection: Selection, id_: str) -> Row | None:
     """The row of one resource, or None when the viewer can see no resource of this id."""
     text, binds = _one(selection, _kind_of(viewer))
-    with in_time(Query(selection)):
-        found = rows_of(await fetchval(connection, text, *Values(viewer, id_).of(binds)))
+    with in_time(selection):
+        found = rows_of(await fetchval(connection, text, *Values(viewer, id_).of(binds)), selection)
     return found[0] if found else None
 
 
@@ -80,8 +79,8 @@ async def several(connection: Connection, viewer: Viewer, selection: Selection, 
     where = statement.scope(selection.resource, alias, f"{alias}.id = any({statement.bind(ids)}::text[])")
     row, beside = statement.rows(selection, alias)
     text = whole(f"select {row} as row from {selection.resource.table} {alias}{beside} where {where}")
-    with in_time(Query(selection)):
-        rows = rows_of(await fetchval(connection, text, *statement.binds))
+    with in_time(selection):
+        rows = rows_of(await fetchval(connection, text, *statement.binds), selection)
     return {row[0].decode(): row for row in rows}
 
 
@@ -102,7 +101,7 @@ async def related(connection: Connection, viewer: Viewer, within: Within, query:
         found = await fetchrow(connection, text, *Values(viewer, within.id).of(binds))
     if found is None:
         return None
-    rows = rows_of(found[0])
+    rows = rows_of(found[0], query.selection)
     return Rows(rows, len(rows))
 
 
@@ -260,7 +259,7 @@ async def _numbered(
     text, binds = _of_a_page(structure, _which(structure, within), _kind_of(viewer))
     asked = Values(viewer, _parent(within), given, page.size, page.offset)
     with in_time(query):
-        rows = rows_of(await fetchval(connection, text, *asked.of(binds)))
+        rows = rows_of(await fetchval(connection, text, *asked.of(binds)), query.selection)
     return Rows(rows, total)
 
 
@@ -285,25 +284,21 @@ async def _window(
     text, binds = _of_a_window(structure, _which(structure, within), _kind_of(viewer))
     with in_time(query):
         asked = Values(viewer, _parent(within), given)
-        found = rows_of(await fetchval(connection, text, *asked.of(binds)))
+        found = rows_of(await fetchval(connection, text, *asked.of(binds)), query.selection)
     if not found and within is not None and not await exists(connection, viewer, within.parent, within.id):
         return None
     rows, more = found[: window.size], len(found) > window.size
     if window.backwards:
         rows.reverse()
     placed = Cursors(query.selection.resource, query.sort)
-    return Rows(rows, total, [placed.at(_place(row)) for row in rows], more)
-
-
-def _place(row: Row) -> Sequence[str | None]:
-    """The values that a row of a page by cursor is ordered by, the id at the end; it is left without them."""
-    compared: list[str | None] = orjson.loads(row.pop())
-    return [*compared, row[0].decode()]
+    for row in rows:
+        row[2] = placed.of(row[2], row[0])
+    return Rows(rows, total, [row[2].decode() for row in rows], more)
 
 
 @lru_cache(maxsize=512)
 def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
-    """What reads a page by cursor. Each row ends with what comes before its id in their order."""
+    """What reads a page by cursor. Each row has what comes before its id in their order."""
     window, table = query.page, which.resource.table
     assert isinstance(window, Window)  # noqa: S101 -- the caller asked for one
     statement, alias = _start(kind)
@@ -313,6 +308,7 @@ def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
     near, far = (window.before, window.after) if window.backwards else (window.after, window.before)
     until = keyset.beyond(statement, ordered, far.position, backwards=not window.backwards)
     closed = f"({' or '.join(f'({part})' for part in until)})" if until != [""] else ""
+    closed = " and ".join(part for part in (closed, _settled(query, alias)) if part)
     where = _where(statement, alias, which, closed)
     compared = ", ".join(key.kind.in_words.format(key.expression) for key in ordered[:-1])
     row, beside = statement.rows(query.selection, alias, f"json_build_array({compared})")
@@ -328,16 +324,24 @@ def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
     return _Text(whole(rows), statement.kept_binds)
 
 
+def _settled(query: Query, alias: str) -> str:
+    """What a log's page by cursor leaves out: what a transaction that goes on may still come before."""
+    resource = query.selection.resource
+    if not resource.log or not query.sort or query.sort[0].path != (resource.log,):
+        return ""
+    return f"{alias}.{resource.column_of(resource.log)} < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+
+
 class in_time:  # noqa: N801 -- used as a verb
     """Says what to narrow when the database gives a statement up for its time (its limit or ours).
 
     Raises TooCostly, or Unavailable where the query asked for nothing that could be narrowed.
     """
 
-    __slots__ = ("_query",)
+    __slots__ = ("_asked",)
 
-    def __init__(self, query: Query) -> None:
-        self._query = query
+    def __init__(self, asked: Query | Selection) -> None:
+        self._asked = asked
 
     def __enter__(self) -> None:
         """Begin."""
@@ -346,7 +350,7 @@ class in_time:  # noqa: N801 -- used as a verb
         """End, with what to narrow."""
         if not isinstance(error, asyncpg.QueryCanceledError | TimeoutError):
             return
-        query = self._query
+        query = self._asked if isinstance(self._asked, Query) else Query(self._asked)
         asked = [
             *([Phrase("filter by attributes that match fewer resources")] if query.filters.terms else []),
             *([Phrase("sort by fewer criteria")] if query.sort else []),

@@ -14,6 +14,7 @@ create table events (
     sequence bigint not null,
     transaction_id bigint not null default pg_current_xact_id()::text::bigint,
     payload jsonb not null default '{}',
+    changes jsonb not null default '{}',
     actor_type text,
     actor_id text,
     request_id text,
@@ -29,7 +30,8 @@ create table events (
     constraint events_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint events_have_a_topic_as_name check (name ~ '^[a-z][a-z_]*[.][a-z][a-z_]*$'),
     constraint events_count_from_one check (sequence > 0),
-    constraint events_have_an_object_as_payload check (jsonb_typeof(payload) = 'object')
+    constraint events_have_an_object_as_payload check (jsonb_typeof(payload) = 'object'),
+    constraint events_have_an_object_as_changes check (jsonb_typeof(changes) = 'object')
 );
 
 -- For lists by date: `sort=-created_at`, `created_at_gteq`.

@@ -6,8 +6,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx2
+import orjson
 import pytest
 
+from schemas.fields import HARMLESS
+from schemas.graph import graph
+from service.operations.access import tokens
 from service.principal import Store
 from service.rules.verbs import VERBS
 from service.store.pool import Connection, Database
@@ -130,6 +134,13 @@ async def disabled(shop: Shop) -> str:
     return await webhook(shop, disabled_at=on(NOW), health="disabled")
 
 
+async def token(shop: Shop) -> str:
+    id_, _ = await tokens.issue(
+        shop.connection, shop.store.id, customer_id=None, scopes=["read_orders"], name=None, expires_at=None, at=on(NOW)
+    )
+    return id_
+
+
 SUBJECTS: dict[tuple[str, str], Callable[[Shop], Awaitable[str]]] = {
     ("orders", "place"): order,
     ("orders", "cancel"): lambda shop: order(shop, "_place", "_approve"),
@@ -154,6 +165,7 @@ SUBJECTS: dict[tuple[str, str], Callable[[Shop], Awaitable[str]]] = {
     ("repeat_links", "revoke"): link,
     ("repeat_links", "rotate"): link,
     ("test_clocks", "advance_to"): clock_of,
+    ("access_tokens", "revoke"): token,
     ("webhooks", "enable"): disabled,
     ("webhooks", "disable"): webhook,
     ("webhooks", "reset_circuit"): stopped,
@@ -198,7 +210,26 @@ async def test_a_verb_leads_where_its_row_says_and_its_event_tells_of_it(
     told = [name for name in happened if name != f"{type_}.update" or row.event == "update"]
     before_it, after_it = AROUND.get((type_, verb), ([], []))
     assert told == [f"{type_}.{event}" for event in (*before_it, row.event, *after_it)]
+    await says_what_happened(connection, store, type_, verb, id_)
     assert await offenders(connection, store) == []
+
+
+async def says_what_happened(connection: Connection, store: Store, type_: str, verb: str, id_: str) -> None:
+    """The event of a verb names its sender, and what has changed or what else came of it."""
+    row = VERBS[type_][verb]
+    event = await connection.fetchrow(
+        "select * from events where store_id = $1 and resource_id = $2 and name = $3 order by sequence desc limit 1",
+        store.id, id_, f"{type_}.{row.event}",
+    )  # fmt: skip
+    assert event is not None
+    assert (event["actor_type"], bool(event["actor_id"])) == ("tokens", True)
+    changes, payload = orjson.loads(event["changes"]), orjson.loads(event["payload"])
+    assert changes or payload
+    if row.target is not None and "status" in graph[type_].attributes:
+        assert changes["status"]["to"] == row.target
+        assert changes["status"].get("from", "") != row.target
+    marks = {name: field.mark for name, field in graph[type_].attributes.items()}
+    assert [name for name, both in changes.items() if both and not (marks.get(name) or HARMLESS).harmless] == []
 
 
 @pytest.mark.parametrize(("type_", "verb"), [row for row in ROWS if VERBS[row[0]][row[1]].settled])

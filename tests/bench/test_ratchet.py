@@ -24,10 +24,10 @@ from tests import factories
 from tests.support import Access, Grant
 
 CALLS = {
-    "one order": 710,
-    "with lines, customer, addresses": 920,
-    "page of 25": 1_550,
-    "reorder": 3_380,
+    "one order": 670,
+    "with lines, customer, addresses": 860,
+    "page of 25": 1_280,
+    "reorder": 3_030,
 }
 """Calls for each request, those of the event loop and the log line included, as counted on Python 3.11."""
 DEARER = 1.25

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import DEVNULL
+from typing import Protocol
 
 import asyncpg
 
@@ -116,8 +117,9 @@ async def play(plan: Plan, folder: Path) -> Report:
         await world.send_through_the_queue(connection)
         await connection.close()
         report, began = Report(due=sum(made.expected.values())), time.monotonic()
-        async with asyncio.timeout(plan.seconds), _workers(plan, postgres) as running:
-            await _strike(plan, postgres, running, report)
+        async with asyncio.timeout(plan.seconds), workers(plan.command, plan.workers, postgres.url) as running:
+            await _begun(postgres)
+            await strike(plan, postgres, running, report)
             await _drain(postgres)
         report.seconds = time.monotonic() - began
         await _judge(postgres, made, report)
@@ -130,15 +132,16 @@ Running = list[asyncio.subprocess.Process]
 
 
 @asynccontextmanager
-async def _workers(plan: Plan, postgres: Postgres) -> AsyncIterator[Running]:
+async def workers(command: Sequence[str], number: int, url: str, **settings: str) -> AsyncIterator[Running]:
     """So many workers, each of which is followed by another when it ends; none is left in the end."""
-    environment = os.environ | {"DATABASE_URL": postgres.url, "REPRISE_SECRET_KEYS": "k" * 32, "PYTHONPATH": str(ROOT)}
+    own = {"DATABASE_URL": url, "REPRISE_SECRET_KEYS": "k" * 32, "PYTHONPATH": str(ROOT)}
+    environment = os.environ | own | settings
     running: Running = []
 
     async def keep() -> None:
         while True:
             process = await asyncio.create_subprocess_exec(
-                *plan.command, cwd=ROOT, env=environment, stdout=DEVNULL, stderr=DEVNULL
+                *command, cwd=ROOT, env=environment, stdout=DEVNULL, stderr=DEVNULL
             )
             running.append(process)
             try:
@@ -150,7 +153,7 @@ async def _workers(plan: Plan, postgres: Postgres) -> AsyncIterator[Running]:
                     await process.wait()
             await asyncio.sleep(0.1)
 
-    keepers = [asyncio.create_task(keep()) for _ in range(plan.workers)]
+    keepers = [asyncio.create_task(keep()) for _ in range(number)]
     try:
         yield running
     finally:
@@ -159,12 +162,27 @@ async def _workers(plan: Plan, postgres: Postgres) -> AsyncIterator[Running]:
         await asyncio.gather(*keepers, return_exceptions=True)
 
 
-async def _strike(plan: Plan, postgres: Postgres, running: Running, report: Report) -> None:
+class Suffering(Protocol):
+    """A plan of what is killed."""
+
+    worker_kills: int
+    postgres_kills: int
+    pauses: tuple[float, float]
+    seed: int
+
+
+class Killed(Protocol):
+    """What was killed."""
+
+    worker_kills: int
+    postgres_kills: int
+
+
+async def strike(plan: Suffering, postgres: Postgres, running: Running, report: Killed) -> None:
     """Kill workers at moments that the seed decides, and the server in between, as often as planned."""
     chance = random.Random(plan.seed)
     strikes = ["worker"] * plan.worker_kills + ["server"] * plan.postgres_kills
     chance.shuffle(strikes)
-    await _begun(postgres)
     for strike in strikes:
         await asyncio.sleep(chance.uniform(*plan.pauses))
         if strike == "server":

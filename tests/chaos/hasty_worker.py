@@ -6,7 +6,7 @@ import asyncio
 import os
 from datetime import timedelta
 
-from service.gateways import configured
+from service.gateways import configured, limits
 from service.jobs import engine
 from service.settings import Settings
 
@@ -16,6 +16,7 @@ if __name__ == "__main__":
             os.environ["DATABASE_URL"],
             stop=asyncio.Event(),
             gateways=configured(Settings()),
+            receivers=limits(Settings()),
             heartbeat=timedelta(seconds=2),
             lease=timedelta(seconds=3),
         )

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.graph import graph
-from schemas.kinds import INT64, CurrencyCode, Enum, Kind
+from schemas.kinds import INT64, CurrencyCode, Enum, Kind, Picture
 from schemas.relationships import ToOne
 from schemas.rendering import Rendering
 from schemas.resource import Resource
@@ -73,6 +73,8 @@ def values(field: Kind | ToOne) -> st.SearchStrategy[Any]:
         possible = st.sampled_from(field.choices)
     elif isinstance(field, CurrencyCode):
         possible = CURRENCIES
+    elif isinstance(field, Picture):
+        possible = TEXTS | TEXTS.map("/{}".format)
     return st.none() | possible if field.nullable else possible
 
 
@@ -95,7 +97,7 @@ async def rendered(
     ]
     row, beside = statement.rows(selection, "t")
     text = f"with one as (select $1::bigint as store_id, {', '.join(values)}) select {in_utf8(row)} from one t{beside}"
-    rows = rows_of(await connection.fetchval(text, *statement.binds))
+    rows = rows_of(await connection.fetchval(text, *statement.binds), selection)
     read: Object = orjson.loads(renderer(selection)(rows, rendering, {})[0])
     return read
 
@@ -191,3 +193,14 @@ async def test_an_amount_comes_in_minor_units_as_a_float_and_as_text(connection:
     assert whole["total_amount_cents"] == -1234567
     assert whole["total_amount_float"] == -12345.67
     assert whole["formatted_total_amount"] == "€\N{NO-BREAK SPACE}-12.345,67"
+
+
+async def test_only_a_picture_is_below_the_url_of_the_service(connection: Connection) -> None:
+    like_one = '"image_url":"/a"'
+    mapping = dict.fromkeys(graph["line_items"].columns()) | {"id": "1", "version": 1, "image_url": "/pictures/1"}
+    mapping |= {"name": like_one, "reference": like_one[1:], "metadata": b'{"image_url":"/b"}'}
+    selection, rendering = Selection(graph["line_items"]), Rendering("https://shop.example/api")
+    shown = (await rendered(connection, selection, mapping, rendering))["attributes"]
+    assert shown["image_url"] == "https://shop.example/pictures/1"
+    assert (shown["name"], shown["reference"]) == (like_one, like_one[1:])
+    assert shown["metadata"] == {"image_url": "/b"}

@@ -204,6 +204,7 @@ async def test_the_number_of_statements_does_not_grow_with_the_lines(
 # --- when it can't be made ---
 
 
+@pytest.mark.rule("FM-150")
 async def test_lines_that_can_not_be_had_fail_the_copy(
     database: Database, connection: Connection, store: Store
 ) -> None:
@@ -227,6 +228,13 @@ async def test_lines_that_can_not_be_had_fail_the_copy(
     assert subscription["last_run_at"] == copy["failed_at"]
     assert (await names_of(connection, store, copy_id))[-1] == "recurring_order_copies.fail"
     assert await names_of(connection, store, subscription_id) == ["order_subscriptions.last_run_failed"]
+    told = await connection.fetch(
+        "select payload, changes from events where store_id = $1 and name = any($2) order by name",
+        store.id, ["order_subscriptions.last_run_failed", "recurring_order_copies.fail"],
+    )  # fmt: skip
+    why = {"copy_id": copy_id, "occurrence_id": None, "source_order_id": order_id, "reasons": messages}
+    assert [orjson.loads(one["payload"]) for one in told] == [why, why]
+    assert orjson.loads(told[1]["changes"]) == {"status": {"from": "in_progress", "to": "failed"}}
     assert await connection.fetchval("select count(*) from orders where store_id = $1", store.id) == 1
     assert await offences(connection, store) == []
 

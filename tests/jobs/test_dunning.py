@@ -75,7 +75,8 @@ async def test_the_first_refusal_is_told_of(refused: Run, connection: Connection
         "select payload from events where store_id = $1 and name = 'order_subscriptions.last_run_failed'", store.id
     )
     told = orjson.loads(payload)
-    assert (told["order_id"], told["error"]) == (order["id"], "card_declined")
+    assert (told["order_id"], told["error"], told["copy_id"]) == (order["id"], "card_declined", copy["id"])
+    assert told["reasons"] == {"payment_status": ["The card was declined."]}
     assert datetime.fromisoformat(told["retry_at"]) == attempt["retry_at"]
     assert await offences(connection, store) == []
 

@@ -168,12 +168,12 @@ def test_what_accept_asks_to_be_applied(accept: str | None, applied: Media) -> N
 
 @pytest.mark.rule("CN-06", "CN-29")
 def test_extensions_are_read_where_they_are_spoken() -> None:
-    check_content_type([f'{MEDIA_TYPE}; ext="{ATOMIC}"'], body=True, extensions=[ATOMIC])
+    check_content_type(*[f'{MEDIA_TYPE}; ext="{ATOMIC}"'], body=True, extensions=(ATOMIC,))
     for header in (f'{MEDIA_TYPE}; ext="{ATOMIC} {UNKNOWN}"', f'{MEDIA_TYPE}; ext="{UNKNOWN}"', MEDIA_TYPE):
         with pytest.raises(UnsupportedMediaType):
-            check_content_type([header], body=True, extensions=[ATOMIC])
+            check_content_type(header, body=True, extensions=(ATOMIC,))
     with pytest.raises(UnsupportedMediaType):
-        check_content_type([f'{MEDIA_TYPE}; ext="{ATOMIC}"'], body=True)
+        check_content_type(*[f'{MEDIA_TYPE}; ext="{ATOMIC}"'], body=True)
 
 
 @pytest.mark.rule("CN-17", "CN-18", "CN-24")

@@ -81,7 +81,7 @@ def written(world: World, selection: Selection, id_: str, level: Level = PRIMARY
     assert not fields.written
     assert not fields.derived
     columns = world[resource.type_][id_]
-    parts = [id_.encode(), b"1"]
+    parts = [id_.encode(), b"1", b""]
     parts += [(columns.get(resource.column_of(name)) or "").encode() for name in fields.ends]
     for name, sub in selection.include:
         rows = [written(world, sub, other, level.below) for other in related(world, resource.type_, id_, name)]

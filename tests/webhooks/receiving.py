@@ -35,16 +35,16 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiver(*tls: str) -> AsyncIterator[Receiver]:
-    """A receiver, as long as it is needed; with the paths of a certificate and its key it speaks TLS."""
+async def receiver() -> AsyncIterator[Receiver]:
+    """A receiver, as long as it is needed."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(SCRIPT), *tls, stdout=asyncio.subprocess.PIPE, env={"PYTHONPATH": ":".join(sys.path)}
+        sys.executable, str(SCRIPT), stdout=asyncio.subprocess.PIPE, env={"PYTHONPATH": ":".join(sys.path)}
     )
     try:
         assert process.stdout is not None
         async with asyncio.timeout(30):
             port = int(await process.stdout.readline())
-        yield Receiver(f"http{'s' if tls else ''}://127.0.0.1:{port}")
+        yield Receiver(f"http://127.0.0.1:{port}")
     finally:
         process.kill()
         await process.wait()

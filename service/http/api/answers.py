@@ -27,11 +27,10 @@ from service.jsonapi.document import (
     collect,
     counts,
     document,
-    identifier,
+    identified,
     listed,
     merged,
     renderer,
-    with_cursor,
 )
 from service.jsonapi.layout import Row
 from service.jsonapi.negotiation import MEDIA_TYPE, PLAIN, Media
@@ -151,7 +150,7 @@ def linkage(asked: Asked, rendering: Rendering, within: Within, rows: Rows, *, i
     selection = asked.query.selection
     resources, included = collect(rows.rows, selection, rendering)
     along = ([*resources, *included] if including else []) if asked.query.included else None
-    identifiers = [orjson.dumps(identifier(selection.resource.type_, row[0].decode())) for row in rows.rows]
+    identifiers = [identified(selection.resource.type_, row) for row in rows.rows]
     related = f"{rendering.base}/{within.parent.type_}/{within.id}/{within.name}"
     also = {"related": related, **_described(asked, rendering)}
     if isinstance(within.relationship, ToMany):
@@ -208,11 +207,10 @@ def _page(
     if isinstance(query.page, Page):
         around = links.pages(asked.url, asked.pairs, query.page, rows.total or 0)
         return Document(document(listed(data), {**around, **also}, included=along, meta=meta))
-    placed = [with_cursor(item, cursor) for item, cursor in zip(data, rows.cursors, strict=True)]
     if query.page.is_range and rows.more:
         meta.setdefault("page", {})["rangeTruncated"] = True
-    around = links.windows(asked.url, asked.pairs, query.page, rows.cursors, more=rows.more)
-    return Document(document(listed(placed), {**around, **also}, included=along, meta=meta or None, profiles=[PROFILE]))
+    around = links.windows(asked.self, asked.pairs, query.page, rows.cursors, more=rows.more)
+    return Document(document(listed(data), {**around, **also}, included=along, meta=meta or None, profiles=[PROFILE]))
 
 
 def _described(asked: Asked, rendering: Rendering) -> Object:

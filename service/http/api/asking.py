@@ -109,7 +109,7 @@ def negotiate(request: Request, *, body: bool = False, extensions: tuple[str, ..
     """
     sent = heard_of(request, b"content-type")
     if body or sent is not None:
-        check_content_type([] if sent is None else [sent], body=body, extensions=extensions)
+        check_content_type(*([] if sent is None else [sent]), body=body, extensions=extensions)
     check_accept(heard_of(request, b"accept") or "", extensions=extensions)
 
 
@@ -225,7 +225,10 @@ def rendering_of(request: Request, principal: Principal) -> Rendering:
     exchange_of(request).timing.mark("parse")
     service = service_of(request)
     lasting = _lasting(principal.store, urls.origin(request), service.link_keys, service.calendar_keys)
-    return lasting if lasting.at is not None else lasting._replace(at=clock.now())
+    if lasting.at is not None:
+        return lasting
+    base, mode, locale, _, url_of, calendar_url, secrets = lasting
+    return Rendering(base, mode, locale, clock.now(), url_of, calendar_url, secrets)
 
 
 @lru_cache(maxsize=512)

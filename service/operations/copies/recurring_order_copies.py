@@ -95,6 +95,8 @@ class _Copy(NamedTuple):
 
 class _Failed(NamedTuple):
     order_subscription_id: str | None
+    occurrence_id: str | None
+    source_order_id: str | None
 
 
 class _Abandoned(NamedTuple):
@@ -329,9 +331,10 @@ def completion(made: Planned, order_id: str) -> Iterator[Event]:
     """What happens as a copy becomes an order."""
     for name in made.target.events:
         yield Event(name, order_id)
-    yield Event("recurring_order_copies.complete", made.copy_id)
+    told = {"copy_id": made.copy_id, "occurrence_id": made.run.occurrence_id, "order_id": order_id}
+    yield Event("recurring_order_copies.complete", made.copy_id, told)
     if made.target.succeeded:
-        yield Event("order_subscriptions.last_run_succeeded", made.subscription_id)
+        yield Event("order_subscriptions.last_run_succeeded", made.subscription_id, told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,12 +388,13 @@ async def _hold(connection: Connection, store: Store, dear: Sequence[Planned], a
     happened: list[Event] = []
     for one in dear:
         payload = {
+            "copy_id": one.copy_id,
             "occurrence_id": one.run.occurrence_id,
             "currency_code": one.target.basis.currency_code,
             "total_amount_cents": one.target.totals.total,
             "last_amount_cents": one.before,
         }
-        happened.append(Event("recurring_order_copies.abort", one.copy_id))
+        happened.append(Event("recurring_order_copies.abort", one.copy_id, payload))
         happened.append(Event("order_subscriptions.approval_required", one.subscription_id, payload))
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
 
@@ -415,9 +419,15 @@ async def fail(connection: Connection, claimed: Claim, messages: Messages) -> st
     )
     if failed is None:
         return None
-    happened = [Event(f"{claimed.kind}.fail", claimed.copy_id)]
+    told = {
+        "copy_id": claimed.copy_id,
+        "occurrence_id": failed.occurrence_id,
+        "source_order_id": failed.source_order_id,
+        "reasons": messages,
+    }
+    happened = [Event(f"{claimed.kind}.fail", claimed.copy_id, told)]
     if failed.order_subscription_id is not None:
-        happened.append(Event("order_subscriptions.last_run_failed", failed.order_subscription_id))
+        happened.append(Event("order_subscriptions.last_run_failed", failed.order_subscription_id, told))
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
     return failed.order_subscription_id
 

@@ -13,6 +13,7 @@ import orjson
 
 from service import clock, correlation
 from service.principal import Principal, Store
+from service.rules import topics
 from service.store.pool import Connection
 from service.store.statements import Values
 
@@ -24,12 +25,23 @@ WORKER = "workers"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a resource: a topic (`orders.place`), its id, and what a reader may want to know."""
+    """Something that happened to a resource: a topic (`orders.place`), its id, and what a reader may want to know.
+
+    `payload` holds reasons, and the ids of what else is concerned; `changes` the attributes that changed, each with
+    what it was (`from`) and is (`to`). Without changes the status is told that the topic leads to. Raises ValueError
+    for a name that is no topic.
+    """
 
     name: str
     resource_id: str
     payload: Mapping[str, object] = field(default_factory=dict)
     id: str = field(default_factory=clock.new_id)
+    changes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the name: webhooks know no other."""
+        if self.name not in topics.NAMES:
+            raise ValueError(f"{self.name} is no topic: service/rules/topics.py doesn't list it.")
 
 
 def actor(principal: Principal) -> str:
@@ -87,6 +99,7 @@ def along(events: Sequence[Event], *, actor: str) -> dict[str, object]:
                     "name": event.name,
                     "resource_id": event.resource_id,
                     "payload": dict(event.payload),
+                    "changes": _changes(event),
                 }
                 for position, event in enumerate(events)
             ]
@@ -95,3 +108,9 @@ def along(events: Sequence[Event], *, actor: str) -> dict[str, object]:
         "actor_id": actor_id or None,
         "request_id": correlation.request_id.get(),
     }
+
+
+def _changes(event: Event) -> Mapping[str, object]:
+    """What an event says of changes: what was noted, else the status that its topic leads to."""
+    status = topics.LEADS_TO.get(event.name)
+    return dict(event.changes) or ({} if status is None else {"status": status})

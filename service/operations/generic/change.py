@@ -42,7 +42,8 @@ class Change:
 
     `before` are the columns of the resource as it is, empty for a new one; `whole` those of what it is part of.
     `done` are the verbs that were done, `happened` the events that are recorded beside that of the write itself, by
-    the last parts of their names (`activate`); `kept` is what earlier moments leave for later ones.
+    the last parts of their names (`activate`), and `said` what their payload says beyond what changed; `kept` is what
+    earlier moments leave for later ones.
     """
 
     connection: Connection
@@ -57,6 +58,7 @@ class Change:
     done: list[str] = field(default_factory=list)
     happened: list[str] = field(default_factory=list)
     kept: dict[str, Any] = field(default_factory=dict)
+    said: dict[str, object] = field(default_factory=dict)
 
     @property
     def store(self) -> Store:

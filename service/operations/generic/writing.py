@@ -26,7 +26,7 @@ from service.jsonapi.atomic import Code
 from service.jsonapi.attributes import attributes_of
 from service.jsonapi.body import Draft, Echo, Linked, located, not_found, read_only
 from service.operations.events import outbox
-from service.operations.generic import starting, tagging
+from service.operations.generic import changes, starting, tagging
 from service.operations.generic.change import Change, Locked
 from service.operations.generic.created import Created
 from service.operations.generic.phases import Interlude
@@ -431,5 +431,7 @@ async def _take_joins(change: Change) -> None:
 
 async def _record(change: Change, happened: str) -> None:
     names = [f"{change.resource.type_}.{verb}" for verb in (happened, *change.happened)]
-    recorded = [outbox.Event(name, change.id) for name in names]
+    said = ({"verbs": [f"_{name}" for name in change.done]} if change.done else {}) | change.said
+    changed = changes.told(change)
+    recorded = [outbox.Event(name, change.id, said, changes=changed) for name in names]
     await outbox.record_all(change.connection, change.store, recorded, actor=outbox.actor(change.principal))

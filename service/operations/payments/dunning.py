@@ -28,6 +28,7 @@ class _Run(NamedTuple):
     """A run whose order is to be placed by itself; `ladder` is JSON."""
 
     copy_id: str
+    occurrence_id: str | None
     order_subscription_id: str
     first: bool
     status: str
@@ -36,10 +37,16 @@ class _Run(NamedTuple):
     refusals: int
 
 
+class _Succeeded(NamedTuple):
+    id: str
+    copy_id: str
+    occurrence_id: str | None
+
+
 _LOCK = Value("ordering/placing.lock", str)
 _RUN = One("payments/dunning.run", _Run)
 _REFUSE = Command("payments/dunning.refuse")
-_SUCCEED = Value("payments/dunning.succeed", str)
+_SUCCEED = One("payments/dunning.succeed", _Succeeded)
 _HURRY = Command("payments/dunning.hurry")
 _STOP_OF_ORDER = Command("payments/dunning.stop_of_order")
 _STOP_OF_SUBSCRIPTION = Command("payments/dunning.stop_of_subscription")
@@ -86,7 +93,10 @@ async def refused(
     )
     payload = {
         "order_id": order_id,
+        "copy_id": run.copy_id,
+        "occurrence_id": run.occurrence_id,
         "error": error,
+        "reasons": messages,
         "retry_at": None if again_at is None else again_at.isoformat(),
     }
     happened = [Event("orders.payment_failed", order_id, payload)]
@@ -139,9 +149,11 @@ def _again_at(run: _Run, *, hard: bool, at: datetime) -> datetime | None:
 
 async def succeeded(connection: Connection, store: Store, order_id: str, *, actor: str, at: datetime) -> None:
     """Note that an order is paid, if a run made it and was to place it."""
-    subscription_id = await _SUCCEED(connection, store=store.id, order=order_id, at=at)
-    if subscription_id is not None:
-        await outbox.record(connection, store, "order_subscriptions.last_run_succeeded", subscription_id, actor=actor)
+    run = await _SUCCEED(connection, store=store.id, order=order_id, at=at)
+    if run is None:
+        return
+    told = {"copy_id": run.copy_id, "occurrence_id": run.occurrence_id, "order_id": order_id}
+    await outbox.record(connection, store, "order_subscriptions.last_run_succeeded", run.id, actor=actor, payload=told)
 
 
 async def hurry(

@@ -99,6 +99,7 @@ async def _ran(change: Change) -> Columns | None:
     if refusal := await extra_runs.too_soon(change.connection, change.principal, change.id):
         change.problems.append(refusal)
         return None
+    change.said["copy_id"] = clock.new_id()
     return {}
 
 
@@ -313,7 +314,7 @@ class OrderSubscriptions(Writer):
 
     async def _run_now(self, change: Change) -> list[Event]:
         """An extra run, outside of the schedule."""
-        copy_id = clock.new_id()
+        copy_id = str(change.said["copy_id"])
         await _ORDER_EXTRA_COPY(
             change.connection, store=change.store.id, copy=copy_id, subscription=change.id, at=change.at
         )

@@ -61,7 +61,7 @@ class Receiver(NamedTuple):
 class Attempt(NamedTuple):
     """A delivery that is about to be sent, for the `attempt`-th time; `payload` is what was sent before, if anything.
 
-    What happened is told by the rest; `said` is the event's own payload.
+    What happened is told by the rest; `said` and `changed` are the event's own payload and changes.
     """
 
     id: str
@@ -74,6 +74,7 @@ class Attempt(NamedTuple):
     resource_id: str
     sequence: int
     said: str
+    changed: str
     actor_type: str | None
     actor_id: str | None
     created_at: datetime

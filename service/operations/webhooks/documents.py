@@ -90,6 +90,7 @@ def _event(attempt: Attempt) -> dict[str, object]:
         "name": attempt.topic,
         "sequence": attempt.sequence,
         "payload": orjson.Fragment(attempt.said),
+        "changes": orjson.Fragment(attempt.changed),
         "actor_type": attempt.actor_type,
         "actor_id": attempt.actor_id,
         "created_at": render_timestamp(attempt.created_at),

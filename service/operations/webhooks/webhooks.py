@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import ClassVar, Final
 
 from schemas.graph import graph
+from schemas.kinds import render_timestamp
 from schemas.resource import Resource
 from service import clock
 from service.errors import ApiError, Forbidden, Invalid
@@ -84,6 +85,7 @@ async def _replayed(change: Change) -> Columns | None:
         )
         return None
     change.kept["replayed"] = {"since": since, "until": until}
+    change.said |= {"since": render_timestamp(since), "until": render_timestamp(until)}
     return {}
 
 
@@ -198,7 +200,7 @@ def _check_topics(change: Change) -> None:
     if len(wanted) > MOST_TOPICS or len(set(wanted)) < len(wanted):
         change.problems.append(Invalid("topics - must be at most {most}, each once", most=MOST_TOPICS, pointer=pointer))
     known = _known(change)
-    for topic in wanted:
+    for topic in dict.fromkeys(wanted):
         if topic not in known:
             change.problems.append(
                 Invalid(

@@ -484,14 +484,14 @@ where occurrences.store_id = :store and occurrences.id = aborted.occurrence_id;
 
 -- name: fail
 -- The end of a copy that couldn't be made: :errors_log says why, :errors_count is the number of its messages. Gives the subscription, if
--- it has one, or no row when the claim (:attempt) holds no longer.
+-- it has one, with its occurrence and the order that was to be copied, or no row when the claim (:attempt) holds no longer.
 with failed as (
     update order_factories
     set
         status = 'failed', failed_at = :at, errors_log = :errors_log, errors_count = errors_count + :errors_count, lease_expires_at = null,
         updated_at = :at, version = version + 1
     where store_id = :store and id = :copy and status = 'in_progress' and attempt = :attempt
-    returning order_subscription_id, occurrence_id
+    returning order_subscription_id, occurrence_id, source_order_id
 ),
 
 occurred as (
@@ -510,7 +510,11 @@ noted as (
     where order_subscriptions.store_id = :store and order_subscriptions.id = failed.order_subscription_id
 )
 
-select failed.order_subscription_id from failed;
+select
+    failed.order_subscription_id,
+    failed.occurrence_id,
+    failed.source_order_id
+from failed;
 
 -- name: unpaid_order
 -- The order of a recurring copy whose payment its gateway is asked for, or which is to be asked for anew.

@@ -7,16 +7,17 @@ with happened as (
         event.name,
         event.resource_id,
         event.payload,
+        event.changes,
         split_part(event.name, '.', 1) as resource_type,
         row_number() over (partition by split_part(event.name, '.', 1), event.resource_id order by event.position) as turn
     from
         jsonb_to_recordset((select :events::jsonb)) as event (
-            position bigint, id text, name text, resource_id text, payload jsonb
+            position bigint, id text, name text, resource_id text, payload jsonb, changes jsonb
         )
 )
 
 insert into events (
-    store_id, id, name, resource_type, resource_id, sequence, payload, actor_type, actor_id, created_at, updated_at,
+    store_id, id, name, resource_type, resource_id, sequence, payload, changes, actor_type, actor_id, created_at, updated_at,
     request_id
 )
 select
@@ -36,6 +37,7 @@ select
         0
     ) as sequence,
     happened.payload,
+    happened.changes,
     :actor_type as actor_type,
     :actor_id as actor_id,
     :at as created_at,

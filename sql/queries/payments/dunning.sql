@@ -6,6 +6,7 @@
 -- store's ladder. No row for other orders.
 select
     copies.id as copy_id,
+    copies.occurrence_id,
     copies.order_subscription_id,
     copies.errors_log is null as first,
     order_subscriptions.status,
@@ -58,7 +59,7 @@ from noted
 where order_subscriptions.store_id = :store and order_subscriptions.id = noted.order_subscription_id;
 
 -- name: succeed
--- The order of a run is paid; gives its subscription. No row for other orders.
+-- The order of a run is paid; gives its subscription, its copy and its occurrence. No row for other orders.
 update order_subscriptions
 set
     succeeded_on_last_run
@@ -70,7 +71,10 @@ where
     copies.store_id = :store and copies.target_order_id = :order
     and copies.kind = 'recurring_order_copies' and copies.place_target_order
     and order_subscriptions.store_id = :store and order_subscriptions.id = copies.order_subscription_id
-returning order_subscriptions.id;
+returning
+    order_subscriptions.id,
+    copies.id as copy_id,
+    copies.occurrence_id;
 
 -- name: hurry
 -- Has the refused payments of runs that are still owed asked for anew at :at: of all runs of subscription :subscription, or

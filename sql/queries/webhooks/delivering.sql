@@ -216,6 +216,7 @@ returning
     events.resource_id,
     events.sequence,
     events.payload::text as said,
+    events.changes::text as changed,
     events.actor_type,
     events.actor_id,
     events.created_at;

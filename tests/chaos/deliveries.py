@@ -1,0 +1,255 @@
+"""`make deliveries`: events go to eight receivers, most of them bad ones, while workers and Postgres are killed.
+
+Nothing may be lost, nothing sent under a second id, nothing that was rolled back, and bad receivers must not keep the
+good ones waiting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+
+from service import clock
+from service.gateways.signing import new_secret
+from service.operations.events import outbox
+from service.operations.events.outbox import Event
+from service.operations.tenant import stores
+from service.operations.webhooks import delivering
+from service.principal import Store
+from service.store import migrate
+from service.store.pool import Connection
+from tests import factories
+from tests.chaos import fleet
+from tests.chaos.fleet import LOST, Postgres
+from tests.webhooks.receiving import Receiver, receiver
+
+GOOD: Final = ("ok", "slow", "alternate")
+"""Those that take everything, sooner or later."""
+BAD: Final = ("dead", "redirect", "gone", "tls", "never")
+"""Those that take nothing, each in its way."""
+NEARBY: Final = {"REPRISE_ALLOW_PRIVATE_ADDRESSES": "true", "REPRISE_GATEWAY_TIMEOUT": "1.5"}
+
+
+@dataclass
+class Plan:
+    """How much there is to tell and to suffer; a part of the transactions is rolled back."""
+
+    transactions: int = 1_000
+    workers: int = 3
+    worker_kills: int = 12
+    postgres_kills: int = 2
+    pauses: tuple[float, float] = (0.5, 2.0)
+    command: Sequence[str] = fleet.HASTY
+    seconds: float = 900.0
+    seed: int = 1
+
+
+@dataclass
+class Report:
+    """How it ended. `wrong` says what is not as it must be, `late` after how long the fast one was told, in seconds."""
+
+    events: int = 0
+    requests: Counter[str] = field(default_factory=Counter)
+    again: int = 0
+    late: float = 0.0
+    worker_kills: int = 0
+    postgres_kills: int = 0
+    seconds: float = 0.0
+    wrong: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """The counts, a line each."""
+        return (
+            f"{self.events} events committed, {self.worker_kills} workers and {self.postgres_kills} servers killed,"
+            f" {self.seconds:.0f} seconds\n"
+            f"requests: {', '.join(f'{name} {number}' for name, number in sorted(self.requests.items()))}\n"
+            f"{self.again} deliveries taken more than once, under the same id;"
+            f" half of the events reached the fast receiver within {self.late:.2f} seconds"
+        )
+
+
+async def play(plan: Plan, folder: Path) -> Report:
+    """Write events and have them delivered while workers and their server are killed; gives what came of it."""
+    postgres, report = Postgres(folder), Report()
+    try:
+        await migrate.migrate(postgres.url)
+        async with receiver() as hooks, asyncio.timeout(plan.seconds):
+            store, webhooks = await _build(postgres, hooks)
+            began = time.monotonic()
+            async with fleet.workers(plan.command, plan.workers, postgres.url, **NEARBY) as running:
+                writing = asyncio.create_task(_write(plan, postgres, store))
+                await fleet.strike(plan, postgres, running, report)
+                await writing
+                await _drain(postgres, webhooks)
+            report.seconds = time.monotonic() - began
+            await _judge(postgres, hooks, webhooks, report)
+        return report
+    finally:
+        postgres.stop()
+
+
+async def _build(postgres: Postgres, hooks: Receiver) -> tuple[Store, dict[str, str]]:
+    """A store with a webhook for each kind of receiver: their ids, by kind."""
+    urls = {kind: hooks.url(kind, "chaos") for kind in (*GOOD, *BAD)}
+    urls |= {"dead": "http://127.0.0.1:1/", "tls": urls["tls"].replace("http:", "https:")}
+    connection = await asyncpg.connect(postgres.url)
+    try:
+        store = await stores.create(connection, store_id=1, name="Chaos", at=clock.now())
+        ids = {
+            kind: await factories.insert(
+                connection, "webhooks", store,
+                topic="skus.update", topics=["skus.update"], callback_url=url, shared_secret=new_secret(),
+                payload="thin", health_since=clock.now(),
+            )
+            for kind, url in urls.items()
+        }  # fmt: skip
+        await delivering.begin(connection, store.id)
+    finally:
+        await connection.close()
+    return store, ids
+
+
+async def _write(plan: Plan, postgres: Postgres, store: Store) -> None:
+    """Write events in transactions side by side, some slow, some rolled back; what the server lost is tried again."""
+    chance = random.Random(plan.seed)
+
+    async def some(number: int) -> None:
+        for turn in range(number):
+            while not await _attempt(postgres, store, chance, f"sku-{turn % 20}"):  # noqa: ASYNC110 -- for the server
+                await asyncio.sleep(0.2)
+            await asyncio.sleep(chance.uniform(0, 0.05))
+
+    await asyncio.gather(*(some(plan.transactions // 4) for _ in range(4)))
+
+
+async def _attempt(postgres: Postgres, store: Store, chance: random.Random, sku: str) -> bool:
+    """Begin and end a transaction; False when the server was gone."""
+    try:
+        connection = await asyncpg.connect(postgres.url)
+        try:
+            await _transaction(connection, store, chance, sku)
+        finally:
+            connection.terminate()
+    except (*LOST, asyncpg.InternalClientError):
+        return False  # also when it went in the middle of an answer
+    return True
+
+
+async def _transaction(connection: Connection, store: Store, chance: random.Random, sku: str) -> None:
+    transaction = connection.transaction()
+    await transaction.start()
+    await outbox.record_all(connection, store, [Event("skus.update", sku)], actor=outbox.WORKER)
+    if chance.random() < 0.1:
+        await asyncio.sleep(chance.uniform(0, 0.3))
+    if chance.random() < 0.1:
+        await transaction.rollback()
+    else:
+        await transaction.commit()
+
+
+async def _drain(postgres: Postgres, webhooks: dict[str, str]) -> None:
+    """Wait until the good ones were told everything. What failed is tried at once, and not in minutes."""
+    good = [webhooks[kind] for kind in GOOD]
+    while True:
+        with suppress(*LOST):
+            connection = await asyncpg.connect(postgres.url)
+            try:
+                if await _told(connection, good):
+                    return
+                await connection.execute(
+                    "update event_callbacks set next_attempt_at = $1 where status = 'pending' and next_attempt_at > $1",
+                    clock.now(),
+                )
+                await connection.execute("update webhooks set next_delivery_at = $1", clock.now())
+            finally:
+                connection.terminate()
+        await asyncio.sleep(0.5)
+
+
+async def _told(connection: Connection, webhooks: Sequence[str]) -> bool:
+    missing = await connection.fetchval(
+        "select count(*) from events e cross join unnest($1::text[]) w (id) where e.name = 'skus.update' and not exists"
+        " (select from event_callbacks c where c.webhook_id = w.id and c.event_id = e.id and c.status = 'delivered')",
+        webhooks,
+    )
+    return int(missing) == 0
+
+
+async def _judge(postgres: Postgres, hooks: Receiver, webhooks: dict[str, str], report: Report) -> None:
+    connection = await asyncpg.connect(postgres.url)
+    try:
+        rows = await connection.fetch("select id, created_at from events where name = 'skus.update'")
+        healths = {row[0]: row[1] for row in await connection.fetch("select id, health from webhooks")}
+        callbacks = Counter(
+            {
+                row[0]: row[1]
+                for row in await connection.fetch("select webhook_id, count(*) from event_callbacks group by 1")
+            }
+        )
+        taken = await connection.fetchval(
+            "select count(*) from event_callbacks where status = 'delivered' and webhook_id = any($1)",
+            [webhooks[kind] for kind in BAD],
+        )
+    finally:
+        await connection.close()
+    written = {row["id"]: row["created_at"].timestamp() for row in rows}
+    report.events = len(written)
+    for kind in (*GOOD, *BAD):
+        _look_at(kind, await hooks.sent(hooks.url(kind, "chaos")), written, report)
+    for kind in (*GOOD, "dead", "redirect", "tls", "never"):
+        if callbacks[webhooks[kind]] != len(written):
+            report.wrong.append(f"{kind}: {callbacks[webhooks[kind]]} deliveries of {len(written)} events")
+    standing = {kind: healths[webhooks[kind]] for kind in BAD}
+    wanted = {"dead": "stopped", "redirect": "stopped", "gone": "disabled", "tls": "stopped", "never": "stopped"}
+    if standing != wanted or taken:
+        report.wrong.append(f"bad receivers: {standing}, {taken} deliveries taken")
+
+
+def _look_at(kind: str, sent: Sequence[dict[str, Any]], written: dict[str, float], report: Report) -> None:
+    """Compare what a receiver was sent with what was written."""
+    report.requests[kind] = len(sent)
+    accepted = Counter(one["headers"]["webhook-id"] for one in sent if one["status"] == 200)
+    bodies: dict[str, set[str]] = defaultdict(set)
+    for one in sent:
+        bodies[one["headers"]["webhook-id"]].add(one["body"])
+    if unknown := bodies.keys() - written.keys():
+        report.wrong.append(f"{kind}: told of what was never committed: {sorted(unknown)[:3]}")
+    if several := [id_ for id_, found in bodies.items() if len(found) > 1]:
+        report.wrong.append(f"{kind}: told differently at another attempt: {several[:3]}")
+    if kind in GOOD:
+        if lost := written.keys() - accepted.keys():
+            report.wrong.append(f"{kind}: {len(lost)} events lost, such as {min(lost)}")
+        report.again += sum(number - 1 for number in accepted.values())
+    if kind == "ok" and sent:
+        first = {one["headers"]["webhook-id"]: one["at"] for one in reversed(sent)}
+        late = sorted(at - written[id_] for id_, at in first.items() if id_ in written)
+        report.late = late[len(late) // 2]
+
+
+def main() -> None:
+    """Play one run; exit code 1 when anything was lost or wrong."""
+    plan = Plan()
+    parser = argparse.ArgumentParser(prog="make deliveries")
+    for name in ("transactions", "workers", "worker_kills", "postgres_kills", "seed"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(plan, name))
+    asked = Plan(**vars(parser.parse_args()))
+    with fleet.own_folder("deliveries") as folder:
+        report = asyncio.run(play(asked, folder))
+    sys.stdout.write(f"{report}\n")
+    sys.stdout.writelines(f"{problem}\n" for problem in report.wrong)
+    sys.exit(1 if report.wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
