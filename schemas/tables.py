@@ -29,14 +29,6 @@ OTHERS: Mapping[str, Mapping[str, Mark]] = {
     )
     | {"source_token": Mark(Personal.PAYMENT, secret=True), "detail": _WORDS},
     "event_cursors": _harmless("store_id", "transaction_id", "event_id"),
-    # What was sent is whole resources; reasons may quote them.
-    "imports": _COMMON
-    | _harmless(
-        "resource_type", "format", "status", "on_conflict", "fingerprint", "inputs_size", "processed_count",
-        "created_count", "updated_count", "unchanged_count", "skipped_count", "errors_count", "started_at",
-        "completed_at", "interrupted_at",
-    )
-    | {"inputs": _WORDS, "errors_log": _WORDS},
     # An answer holds what the resource in it held.
     "idempotency_keys": _harmless("store_id", "fingerprint", "status", "headers", "created_at", "expires_at")
     | {"principal": Mark(Personal.IDENTIFIER), "key": _WORDS, "body": _WORDS},

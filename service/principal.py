@@ -16,6 +16,7 @@ SCOPES = (
     "read_subscriptions", "update_subscriptions",
     "read_store_profile", "update_store_profile",
     "read_webhooks", "update_webhooks",
+    "import_data",
     "create_tokens",
 )  # fmt: skip
 """Every scope there is; each has its heading in docs/reference/scopes.md."""
@@ -23,7 +24,7 @@ SCOPES = (
 CUSTOMER_SCOPES = frozenset(
     s
     for s in SCOPES
-    if s not in ("update_catalog", "create_tokens") and not s.endswith(("_store_profile", "_webhooks"))
+    if s not in ("update_catalog", "import_data", "create_tokens") and not s.endswith(("_store_profile", "_webhooks"))
 )
 """What a customer's token may do, always within the customer's own rows."""
 

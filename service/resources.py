@@ -26,6 +26,7 @@ from service.operations.catalogue.skus import Skus
 from service.operations.copies import recurring_order_copies
 from service.operations.copies.recurring_order_copies import Copies
 from service.operations.data.customers import Customers
+from service.operations.data.imports import Imports
 from service.operations.generic.created import Create, Created
 from service.operations.generic.phases import Work
 from service.operations.generic.writing import Writer
@@ -138,6 +139,7 @@ def _line(
     writer: Writer | None = None,
     updated_by: Writer | None = None,
     kept_by: Writer | None = None,
+    reads: str = "",
     writes: str = "",
     numbers: str = "",
     limited: bool = False,
@@ -150,7 +152,14 @@ def _line(
     scope = writes or f"update_{family}"
     remover = writer or kept_by
     return Entry(
-        graph[type_], f"read_{family}", scope, create or writer, remover or updated_by, remover, numbers, limited
+        graph[type_],
+        reads or f"read_{family}",
+        scope,
+        create or writer,
+        remover or updated_by,
+        remover,
+        numbers,
+        limited,
     )
 
 
@@ -195,6 +204,7 @@ RESOURCES: dict[str, Entry] = {
             limited=True,
         ),
         _line("events", "store_profile"),
+        _line("imports", "imports", writer=Imports(), reads="import_data", writes="import_data", limited=True),
         _line("webhooks", "webhooks", writer=Webhooks(lambda type_: RESOURCES[type_].reads)),
         _line("event_callbacks", "webhooks"),
     )

@@ -48,7 +48,7 @@ def configure(level: str) -> None:
         structlog.configure(
             processors=[_line],
             logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
-            wrapper_class=structlog.make_filtering_bound_logger(least),
+            wrapper_class=_straight(least),
             cache_logger_on_first_use=True,
         )
     handler = logging.StreamHandler()
@@ -64,6 +64,19 @@ def configure(level: str) -> None:
     # Their lines about starting and stopping tell nothing new.
     for name in ("databases", "pgqueuer", "uvicorn"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def _straight(least: int) -> type:
+    """The class of loggers from a level on, whose lines of requests don't go from one part of structlog to the next."""
+    filtering: type = structlog.make_filtering_bound_logger(least)
+    if least > logging.INFO:
+        return filtering
+
+    class Straight(filtering):  # type: ignore[misc]  # structlog makes it
+        def info(self, event: str, **values: object) -> None:
+            self._logger.msg(_line(self._logger, "info", {**self._context, **values, "event": event}))
+
+    return Straight
 
 
 def _line(_: WrappedLogger, level: str, event: EventDict) -> bytes:

@@ -23,15 +23,16 @@ from service.store import migrate
 from service.store.pool import Connection, connect
 from service.texts import Phrase
 
-_COPY = {
+_PREVIEW = {
     "data": {
-        "type": "recurring_order_copies",
-        "relationships": {
-            "source_order": {"data": {"type": "orders", "id": "ABCRtyUpBa"}},
-            "order_subscription": {"data": {"type": "order_subscriptions", "id": "BCDRtyUpBa"}},
-        },
+        "type": "reorder_previews",
+        "relationships": {"source_order": {"data": {"type": "orders", "id": "ABCRtyUpBa"}}},
     }
 }
+
+
+_PAGES = ("/demo", "/docs", "/docs/api")
+"""What there is to click."""
 
 
 async def up(settings: Settings, sock: socket.socket, *, embedded: bool, demo: bool) -> None:
@@ -98,31 +99,26 @@ def _keep(path: Path, lines: list[str]) -> None:
 
 
 def _introduce(url: str, integration: str, customer: str) -> None:
-    """Print the tokens, and three requests that work as they are."""
-    body = orjson.dumps(_COPY).decode()
-    json = "application/json"
-    api = "application/vnd.api+json"
+    """Print the tokens, what there is to click, and a request that works as it is."""
+    body = orjson.dumps(_PREVIEW).decode()
+    shop, docs, reference = (f"{url}{path}" for path in _PAGES)
     answer(f"""
   {told(Phrase("demo store")):<17}  {load.STORE}
   {told(Phrase("integration token")):<17}  {integration}
   {told(Phrase("customer token")):<17}  {customer}
 
-{told(Phrase("A link with which a customer repeats order JJ5HH:"))}
+{told(Phrase("A request that works as it is: what would it cost to repeat an order today?"))}
 
-{_curl(f"{url}/api/v3/{load.STORE}/orders/JJ5HH/repeatURL", integration)}
+{_curl(url, customer, body)}
 
-{told(Phrase("Order 2502, put into its customer's cart again:"))}
-
-{_curl(f"{url}/api/services/webshop/v1/customer/orders/reorder", customer, json, '{"order_id": 2502}')}
-
-{told(Phrase("A copy of an order for its subscription, made by the worker within moments:"))}
-
-{_curl(f"{url}/api/recurring_order_copies", integration, api, body)}
+  {told(Phrase("demo shop")):<17}  {shop}
+  {told(Phrase("docs")):<17}  {docs}
+  {told(Phrase("API reference")):<17}  {reference}
 """)
 
 
-def _curl(url: str, token: str, media_type: str = "", body: str = "") -> str:
-    words = ["curl", "-s", url, "-H", f"Authorization: Bearer {token}"]
-    if body:
-        words += ["-H", f"Content-Type: {media_type}", "-d", body]
-    return shlex.join(words)
+def _curl(url: str, token: str, body: str) -> str:
+    """A command that asks for a preview."""
+    media_type = "Content-Type: application/vnd.api+json"
+    headers = ["-H", f"Authorization: Bearer {token}", "-H", media_type]
+    return shlex.join(["curl", "-s", f"{url}/api/reorder_previews", *headers, "-d", body])

@@ -10,8 +10,24 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
 from service.http.api import atomic, forecasts, reading, reorder_previews, repeat_links, writing
+<<<<<<< HEAD
 from service.http.facades import ecwid, oauth, wemasy
 from service.http.pages import api_reference, calendars, demo_checkout, demo_pictures, docs, repeat_page
+=======
+from service.http.facades import ecwid, wemasy
+from service.http.pages import (
+    api_reference,
+    calendars,
+    contracts,
+    demo_checkout,
+    demo_pictures,
+    demo_shop,
+    docs,
+    docs_files,
+    home,
+    repeat_page,
+)
+>>>>>>> main
 from service.http.watch import health, metrics
 from service.resources import RESOURCES
 
@@ -95,9 +111,13 @@ routes: list[BaseRoute] = [
     *repeat_links.routes,
     *demo_checkout.routes,
     *demo_pictures.routes,
+    *demo_shop.routes,
     *api_reference.routes,
     *calendars.routes,
+    *contracts.routes,
+    *docs_files.routes,
     *docs.routes,
+    *home.routes,
     Route("/api", reading.entry_point),
     _any("/api/operations", atomic.operations),
     *reorder_previews.routes,

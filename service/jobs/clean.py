@@ -8,6 +8,7 @@ import structlog
 
 from service import clock
 from service.operations.copies import recurring_order_copies
+from service.operations.data import imports
 from service.operations.payments import attempts
 from service.operations.runtime import cleaning
 from service.operations.tenant import test_clocks
@@ -40,6 +41,8 @@ async def rescue(database: Database) -> None:
             await attempts.enqueue_all(connection, store_id, [order_id])
         for store_id, clock_id, goal in await test_clocks.stranded(connection, limit=PAGE):
             await test_clocks.enqueue(connection, store_id, clock_id, goal)
+        for store_id, import_id in await imports.abandoned(connection, limit=PAGE):
+            await imports.enqueue(connection, store_id, import_id)
 
 
 async def clean(database: Database) -> None:

@@ -27,10 +27,12 @@ from service.gateways import Gateways
 from service.gateways.outbound import DEFAULT, Limits
 from service.jobs import clean, deliver, metrics, sweep, watch
 from service.jobs.advance import AdvanceJob
+from service.jobs.bring import ImportJob
 from service.jobs.copy import CopyJob
 from service.jobs.deliver import Deliveries
 from service.jobs.pay import PaymentJob
 from service.operations.copies import recurring_order_copies
+from service.operations.data import imports
 from service.operations.generic.numbers import Numbers
 from service.operations.payments import attempts
 from service.operations.runtime import watching
@@ -120,6 +122,7 @@ async def run(
             recurring_order_copies.ENTRYPOINT: job.run,
             test_clocks.ENTRYPOINT: AdvanceJob(database, job, payment_job).run,
             attempts.ENTRYPOINT: payment_job.run,
+            imports.ENTRYPOINT: ImportJob(database).run,
         }
         connect = partial(
             asyncpg.connect, listen_url or url, command_timeout=30, statement_cache_size=statement_cache_size

@@ -443,7 +443,8 @@ def _missing(reading: _Reading, data: Mapping[str, Any]) -> None:
     What a customer may not set is the service's to find.
     """
     resource = reading.resource
-    for member, fields in (("attributes", resource.attributes), ("relationships", resource.relationships)):
+    attributes = {**resource.attributes, **resource.triggers}
+    for member, fields in (("attributes", attributes), ("relationships", resource.relationships)):
         sent = data.get(member, {})
         pointer = f"/data/{member}" if member in data else "/data"
         for name, declared in fields.items():

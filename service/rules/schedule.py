@@ -92,10 +92,15 @@ def upcoming(standing: Standing) -> Iterator[Entry]:
 
     Without runs that fail or are made by hand in between, this is what will happen.
     """
+    return (settled for _, settled in _ahead(standing))
+
+
+def _ahead(standing: Standing) -> Iterator[tuple[Entry, Entry]]:
+    """Upcoming occurrences, each as ledger and calendar have it and as it will be settled."""
     runs = 0
     for entry in _walk(standing):
         settled = _paused(entry, standing)
-        yield settled
+        yield entry, settled
         if settled.status == "planned":
             runs += 1
         if standing.runs_left is not None and runs >= standing.runs_left:
@@ -142,7 +147,7 @@ def coming(standing: Standing, furthest: int, *, horizon: int = HORIZON) -> dict
     """The occurrences up to an index that come up before the end, and so many at least, by their indexes."""
     found: dict[int, Entry] = {}
     # A pause is not noted before its time: it may be ended early.
-    for entry, _ in zip(_walk(standing), upcoming(standing), strict=False):
+    for entry, _ in _ahead(standing):
         if len(found) >= horizon and entry.index > furthest:
             break
         found[entry.index] = entry

@@ -25,6 +25,7 @@ _HAPPENS: Final[Mapping[str, str]] = {
     "customer_groups": _WRITTEN,
     "customer_payment_sources": _WRITTEN,
     "customers": _WRITTEN,
+    "imports": f"{_WRITTEN} start complete interrupt",
     "line_items": _WRITTEN,
     "markets": "create",
     "occurrences": "update",

@@ -187,6 +187,11 @@ MOVES: Final[Mapping[str, tuple[Move, ...]]] = {
         Move("placing", "placed", "it is paid", "place"),
         Move("placing", "pending", "its payment is refused", "pending"),
     ),
+    "imports": (
+        Move("pending", "in_progress", "a worker takes it up", "start"),
+        Move("in_progress", "completed", "every record has been looked at", "complete"),
+        Move("in_progress", "interrupted", "it can't be read to its end", "interrupt"),
+    ),
     "order_subscriptions": (Move("draft", "active", "its source order is placed", "activate"),),
     "occurrences": (
         Move("planned", "due", "its time has come"),
@@ -238,6 +243,7 @@ WORDS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "order_subscriptions": frozenset({"allow_duplicate"}),
     "customer_payment_sources": frozenset({"payment_source_token", "customer_token"}),
+    "imports": frozenset({"inputs"}),
     "stores": frozenset({"_gateway_secret"}),
     "tokens": frozenset({"expires_in"}),
     "webhooks": frozenset({"_replay_until"}),

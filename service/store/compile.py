@@ -33,7 +33,6 @@ class Later(Enum):
     OWNER = auto()
     NOW = auto()
     ID = auto()
-    LIMIT = auto()
     OFFSET = auto()
 
 
@@ -47,7 +46,6 @@ class Values:
     viewer: Viewer
     id: str | None = None
     given: Sequence[Any] = ()
-    limit: int = 0
     offset: int = 0
 
     def of(self, binds: Sequence[Any]) -> list[Any]:
@@ -70,8 +68,6 @@ class Values:
                 return self.viewer.owner and self.viewer.owner.id
             case Later.NOW:
                 return clock.now(self.viewer)
-            case Later.LIMIT:
-                return self.limit
             case _:
                 return self.offset
 

@@ -257,7 +257,7 @@ async def _numbered(
         return None if total is None else Rows((), total)
     structure, given = lift(query)
     text, binds = _of_a_page(structure, _which(structure, within), _kind_of(viewer))
-    asked = Values(viewer, _parent(within), given, page.size, page.offset)
+    asked = Values(viewer, _parent(within), given, page.offset)
     with in_time(query):
         rows = rows_of(await fetchval(connection, text, *asked.of(binds)), query.selection)
     return Rows(rows, total)
@@ -270,7 +270,8 @@ def _of_a_page(query: Query, which: _Which, kind: Viewer) -> _Text:
     where = _where(statement, alias, which)
     order = keyset.order_by(keyset.keys(statement, query, alias))
     row, beside = statement.rows(query.selection, alias)
-    limit = f"limit {statement.bind(Later.LIMIT)} offset {statement.bind(Later.OFFSET)}"
+    # As with ids: for a known offset Postgres would find another plan cheaper, and plan every page anew.
+    limit = f"limit {query.page.size} offset (select {statement.bind(Later.OFFSET)}::bigint)"
     rows = f"select {row} as row from {which.resource.table} {alias}{beside} where {where} order by {order} {limit}"
     return _Text(whole(rows), statement.kept_binds)
 

@@ -32,7 +32,10 @@ def lift(query: Query) -> tuple[Query, Sequence[Any]]:
     given: list[Any] = []
     filters = _filter(query.filters, given)
     assert isinstance(filters, AllOf)  # noqa: S101 -- it is of the same kind
-    page: Page | Window = Page(0, 0, query.page.by) if isinstance(query.page, Page) else _window(query.page, given)
+    # Postgres takes an unknown limit for a tenth of all rows. The plan for a known one looks cheaper, so it would plan
+    # every page anew.
+    size = query.page.size
+    page: Page | Window = Page(0, size) if isinstance(query.page, Page) else _window(query.page, given)
     return replace(query, filters=filters, page=page), tuple(given)
 
 
@@ -52,8 +55,6 @@ def _filter(term: Filter, given: list[Any]) -> Filter:
 
 def _window(window: Window, given: list[Any]) -> Window:
     after, before = (Cursor("", _position(one.position, given)) for one in (window.after, window.before))
-    # Postgres takes an unknown limit for a tenth of all rows. The plan for a known one looks cheaper, so it would plan
-    # every page anew.
     return Window(after, before, window.backwards, window.size)
 
 

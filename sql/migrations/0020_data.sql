@@ -9,7 +9,7 @@ create table imports (
     store_id bigint not null,
     id text collate "C" not null,
     resource_type text,
-    format text not null,
+    format text not null default 'json',
     status text not null default 'pending',
     on_conflict text not null default 'refuse',
     fingerprint text,
@@ -38,13 +38,14 @@ create table imports (
     constraint imports_have_a_known_format check (format in ('json', 'csv')),
     constraint imports_have_a_known_status check (status in ('pending', 'in_progress', 'interrupted', 'completed')),
     constraint imports_have_a_known_on_conflict check (on_conflict in ('refuse', 'skip', 'update')),
-    constraint imports_have_a_list_as_inputs check (jsonb_typeof(inputs) = 'array'),
-    constraint imports_count_what_became_of_records check (
-        processed_count = created_count + updated_count + unchanged_count + skipped_count + errors_count
-    ),
+    constraint imports_have_a_list_or_a_text_as_inputs check (jsonb_typeof(inputs) in ('array', 'string')),
     constraint imports_note_when_they_were_completed check ((status = 'completed') = (completed_at is not null))
 );
 
+-- For the worker, which takes up what was left behind.
+create index imports_to_be_brought_in on imports (created_at, id) where inputs is not null;
+-- For lists by date: `sort=-created_at`, `created_at_gteq`.
+create index imports_by_created_at on imports (store_id, created_at, id);
 -- For going on with the import of a file.
 create unique index one_unfinished_import_per_fingerprint on imports (store_id, fingerprint)
 where status = 'in_progress' and fingerprint is not null;

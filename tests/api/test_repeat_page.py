@@ -52,10 +52,14 @@ async def test_shows_lines_with_prices_then_and_now_and_the_new_total(
     assert page.fields.keys() >= {"id", "token", "nonce", "choosing"}
 
 
-async def test_hints_at_no_postal_code_that_it_will_ask_for(
+async def test_hints_at_no_postal_code_that_it_will_ask_for_but_in_test_mode(
     client: httpx2.AsyncClient, connection: Connection, link: Link
 ) -> None:
     await connection.execute("update stores set repeat_link_factor = 'zip_code' where store_id = $1", link.store.id)
+    page = await show(client, link.url)
+    assert "In this test it is 3511 AA." in page.text
+    live = "update stores set mode = 'live', checkout_url = 'https://shop.example/{session}' where store_id = $1"
+    await connection.execute(live, link.store.id)
     page = await show(client, link.url)
     assert "Delivered to S*** R***" in page.text
     assert "35" not in page.text

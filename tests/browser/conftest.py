@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright
 
 from service import clock
@@ -24,6 +25,9 @@ from tests.processes import serving
 KEY = "the-key-of-the-browser-tests"
 PICTURES = "https://pictures.example"
 PHONE, DESKTOP = (390, 844), (1280, 900)
+MOST_PIXELS = 6_000
+"""How long a page may be to be pictured whole."""
+SIZES = {"phone": PHONE, "desktop": DESKTOP}
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _PICTURE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><rect width="64" height="64" fill="{fill}"/>
@@ -132,13 +136,30 @@ async def link_of(connection: Connection, store: Store, code: str) -> tuple[str,
     return issued.token.split(".")[1], repeat_urls.url(repeat_urls.PATH, issued.order_code, issued.token)
 
 
+async def assert_accessible(page: Page) -> None:
+    """WCAG 2.2 at level AA, as far as a program can tell: contrast of colours included."""
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    found = await Axe().run(page, options={"runOnly": {"type": "tag", "values": tags}})
+    assert found.violations_count == 0, found.generate_report()
+
+
+async def assert_fits(page: Page) -> None:
+    """A page is as wide as its screen, so that nobody scrolls sideways."""
+    wide = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert wide <= 0, f"{page.url} is {wide} pixels too wide"
+
+
+Shoot = Callable[[Page, str], Awaitable[None]]
+
+
 @pytest.fixture
-def shoot() -> Callable[[Page, str], Awaitable[None]]:
-    """Takes a picture of a whole page for `make screenshots`; otherwise does nothing."""
+def shoot() -> Shoot:
+    """Takes a picture of a page for `make screenshots`, of its top where it is very long; otherwise does nothing."""
     folder = os.environ.get("SCREENSHOTS")
 
     async def take(page: Page, name: str) -> None:
         if folder:
-            await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+            whole = await page.evaluate("document.documentElement.scrollHeight") <= MOST_PIXELS
+            await page.screenshot(path=Path(folder) / f"{name}.png", full_page=whole)
 
     return take

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 import httpx2
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from service import clock
 from service.store.pool import Connection
-from tests.browser.conftest import DESKTOP, PHONE, Shop, Visit
-
-Shoot = Callable[[Page, str], Awaitable[None]]
-SIZES = {"phone": PHONE, "desktop": DESKTOP}
-
-
-async def assert_accessible(page: Page) -> None:
-    """WCAG 2.2 at level AA, as far as a program can tell: contrast of colours included."""
-    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-    found = await Axe().run(page, options={"runOnly": {"type": "tag", "values": tags}})
-    assert found.violations_count == 0, found.generate_report()
+from tests.browser.conftest import DESKTOP, SIZES, Shoot, Shop, Visit, assert_accessible, assert_fits
 
 
 async def rows(connection: Connection) -> Mapping[str, int]:
@@ -90,8 +79,7 @@ async def test_every_page_is_accessible_and_fits_its_screen(
     async def look(name: str, heading: str) -> None:
         await expect(page.get_by_role("heading", level=1)).to_have_text(heading)
         await assert_accessible(page)
-        wide = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert wide <= 0, f"{name} is {wide} pixels too wide"
+        await assert_fits(page)
         await shoot(page, f"{name}-{device}-{scheme}")
 
     await page.goto(shop.path)

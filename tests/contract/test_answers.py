@@ -203,7 +203,7 @@ async def test_refused_creations(
         if found.write & Write.CREATE and not isinstance(found, ToMany)
     }
     # What is missing is told together with the rest, and then the status is that of them all.
-    needy = any(attribute.required for attribute in resource.attributes.values())
+    needy = any(field.required for field in (*resource.attributes.values(), *resource.triggers.values()))
     for document, status in (
         ([], 400),
         ({"data": None}, 400),
@@ -298,14 +298,14 @@ async def test_pages(client: httpx2.AsyncClient, contract: Contract, store: Stor
 
 
 async def test_the_api_reference_loads_nothing_from_elsewhere(client: httpx2.AsyncClient, contract: Contract) -> None:
-    answer = await client.get("/docs")
+    answer = await client.get("/docs/api")
     assert contract.check(answer)
     assert "script-src 'self';" in answer.headers["content-security-policy"]
     assert "://" not in answer.text
-    loaded = re.findall(r'(?:src|href)="(docs/[^"]+)"', answer.text)
-    assert len(loaded) == 3
+    loaded = re.findall(r'(?:src|href)="(assets/[^"]+)"', answer.text)
+    assert len(loaded) == 4
     for url in loaded:
-        assert contract.check(await client.get(f"/{url}"))
+        assert contract.check(await client.get(f"/docs/{url}"))
     assert (await client.get("/docs/assets/index.html")).status_code == 404
 
 

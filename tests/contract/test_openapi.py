@@ -13,7 +13,6 @@ from starlette.routing import Route
 
 from schemas.graph import graph
 from service.contract import openapi
-from service.http.pages import docs
 from service.http.routes import routes
 from service.principal import SCOPES
 from service.resources import RESOURCES
@@ -54,7 +53,11 @@ def test_the_older_form_is_valid_openapi_3_0_and_says_the_same(contract: Contrac
 def test_the_committed_file_is_current_and_small(contract: Contract) -> None:
     text = FILE.read_text()
     assert text == openapi.dump(contract.document), "run `make openapi`"
+<<<<<<< HEAD
     assert len(text.encode()) < 70_000 * len(RESOURCES), "what types have in common is said once"
+=======
+    assert len(text.encode()) < 2_100_000
+>>>>>>> main
 
 
 def test_every_type_is_described(contract: Contract) -> None:
@@ -90,11 +93,6 @@ def test_every_route_is_described_and_every_described_path_is_routed(contract: C
         item = next(item for one, item in contract.document["paths"].items() if plain(one) == path)
         wanted = {method.lower() for method in routed[path].methods or ()} - {"head"}
         assert wanted == item.keys() & {"get", "post", "put", "patch", "delete"}
-
-
-def test_every_page_of_the_reference_is_described(contract: Contract) -> None:
-    (page,) = contract.operation("GET", "/docs/errors")["parameters"]
-    assert page["schema"]["enum"] == list(docs.PAGES)
 
 
 def test_operations_have_names_of_their_own_and_known_scopes(contract: Contract) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from schemas.data import fields_of
+from schemas.history import fields_of
 from schemas.kinds import (
     Boolean,
     CurrencyCode,

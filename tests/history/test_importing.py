@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.data import RECORDS, WHOLES, fields_of
+from schemas.history import RECORDS, WHOLES, fields_of
 from service.operations.data.importing import Policy
 from service.operations.data.records import Place, read
 from service.operations.tenant import stores
 from service.principal import Store
 from service.store.pool import Connection, Database, open_database
+from tests import counted
 from tests.history.bringing import ADDRESS, NEXT_RUN, OTHERS, TABLES, bring, rows, shop, sound, told, written
 from tests.support import make_store
 
@@ -243,6 +244,20 @@ async def test_a_record_that_comes_twice_in_one_file(connection: Connection, sto
     tally, _ = await bring(connection, store, written(tmp_path, twice, "again.ndjson"), policy="update")
     assert tally.changed == 2
     assert [row["email"] for row in await rows(connection, store, "customers")] == ["3@example.com"]
+
+
+async def test_what_comes_and_becomes_anothers_is_counted(
+    database: Database, connection: Connection, tmp_path: Path
+) -> None:
+    store = await make_store(database)
+    await counted.begin(connection, store)
+    bo = {"type": "customers", "id": "bo", "email": "bo@example.com"}
+    await bring(connection, store, written(tmp_path, [*shop(), bo]))
+    assert await counted.uncounted(connection, store.id) == []
+    given_away = {"type": "addresses", "id": "home", "customer_id": "bo"}
+    tally, _ = await bring(connection, store, written(tmp_path, [given_away], "away.ndjson"), policy="update")
+    assert tally.changed == 1
+    assert await counted.uncounted(connection, store.id) == []
 
 
 async def test_a_change_of_an_order_has_to_add_up(connection: Connection, store: Store, tmp_path: Path) -> None:

@@ -65,7 +65,12 @@ async def test_every_table_of_a_store_is_history_or_listed_as_none(connection: C
     }  # fmt: skip
     names = {str(row["table_name"]) for row in found}
     assert {*TABLES} <= names
-    assert names - {*TABLES} - {*OTHERS} - aside <= {"resource_counts", "count_differences", "api_clients", "exports"}
+    assert names - {*TABLES} - {*OTHERS} - aside <= {
+        "collection_changes",
+        "collection_counts",
+        "api_clients",
+        "exports",
+    }
 
 
 @settings(max_examples=25)

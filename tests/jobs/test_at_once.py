@@ -242,3 +242,20 @@ async def test_numbers_that_are_left_are_given_to_others(database: Database, sto
         assert given == [first + 1, first + 2, first + 3]
         del given[0]
     assert [await numbers.take(store.id) for _ in range(3)] == [first + 2, first + 3, first + 4]
+
+
+async def test_each_is_priced_by_what_it_orders_itself(
+    database: Database, connection: Connection, store: Store
+) -> None:
+    """Of what many order alike the price is worked out once: a difference in anything that it depends on counts."""
+    sku = await factories.sku(connection, store, price=1000)
+    order_id = await factories.full_order(connection, store, [Line(sku, 2)])
+    ids = [await factories.subscription(connection, store, order_id, **due()) for _ in range(4)]
+    ids.append(await factories.subscription(connection, store, order_id, **due(price_mode="current")))
+    change = "update order_subscription_items set {} where store_id = $1 and order_subscription_id = $2"
+    await connection.execute(change.format("quantity = 3, total_amount_cents = 3000"), store.id, ids[2])
+    await connection.execute(change.format("unit_amount_cents = 900"), store.id, ids[3])
+    await factories.set_price(connection, store, sku, 1200)
+    assert len((await made_at_once(database, store)).lateness) == 5
+    totals = [(await orders_of(connection, store, id_))[0]["subtotal_amount_cents"] for id_ in ids]
+    assert totals == [2000, 2000, 3000, 1800, 2400]

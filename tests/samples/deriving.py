@@ -82,7 +82,8 @@ def row(resource: type[Resource], sample: Sample | None, ids: Mapping[str, str])
     """Columns of a row of a type: what can't be null, and what its sample creates one with; `ids` are what there is."""
     sent = {name: value(name, field) for name, field in resource.attributes.items() if _has_to_be(name, field)}
     sent |= sample.attributes if sample else {}
-    columns = {resource.column_of(name): resource.attributes[name].deserialize(sent[name]) for name in sent}
+    kept = {name: field for name, field in resource.attributes.items() if name in sent}  # not what is sent alone
+    columns = {resource.column_of(name): field.deserialize(sent[name]) for name, field in kept.items()}
     needed = {n: r.type_ for n, r in resource.relationships.items() if isinstance(r, ToOne) and r.required}
     needed |= {name: target.type_ for name, target in sample.targets.items()} if sample else {}
     return {**resource.where, **columns, **{resource.column_of(name): ids[type_] for name, type_ in needed.items()}}

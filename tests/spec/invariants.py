@@ -22,7 +22,7 @@ LINK_OBJECT = {"href", "rel", "describedby", "title", "type", "hreflang", "meta"
 RESOURCE = {"type", "id", "attributes", "relationships", "links", "meta"}
 ERROR = {"id", "links", "status", "code", "title", "detail", "source", "meta"}
 OTHER_SHAPES = re.compile(
-    r"/api/(v3|services)(/.*)?|/api/schemas/.*|/(repeat-order|healthz|readyz|metrics|docs/.*|demo/.*|openapi\.yaml)"
+    r"/api/(v3|services)(/.*)?|/api/schemas/.*|/(repeat-order|healthz|readyz|metrics|docs(/.*)?|demo(/.*)?|llms\.txt|openapi\.yaml)?"
 )
 """Paths whose answers are no JSON:API."""
 

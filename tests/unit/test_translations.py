@@ -50,7 +50,7 @@ COLLECTED = {
 """What may stand where a sentence is expected, since the sentence is collected where it comes from."""
 FREE = {"service/errors.py"}
 """Makes phrases of what it is given."""
-REFERENCE = {"api.html"}
+REFERENCE = {"api.html", "docs_layout.html", "docs_page.html", "docs_search.html"}
 """The templates in English alone, as what they show is."""
 NAMES = {"Reprise"}
 """What has the same name in every language."""

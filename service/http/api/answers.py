@@ -67,13 +67,14 @@ class Document(Response):
         keep: Callable[[], Response] | None = None,
     ) -> None:
         applied = content["jsonapi"]
-        media = Media(tuple(applied.get("ext", ())), tuple(applied.get("profile", ())))
+        plain = applied is VERSION
+        media = PLAIN if plain else Media(tuple(applied.get("ext", ())), tuple(applied.get("profile", ())))
         around = content.get("links")
-        if media != PLAIN and around is not None:
+        if not plain and around is not None:
             content = {**content, "links": _typed(around, media)}
         self.status_code, self.background, self._keep = status, None, keep
         self.body = orjson.dumps(content)
-        about = [_TYPES.get(media) or (b"content-type", media.content_type.encode()), *_ABOUT]
+        about = [_PLAIN_TYPE if plain else (b"content-type", media.content_type.encode()), *_ABOUT]
         about.append((b"content-length", b"%d" % len(self.body)))
         if around is not None and "first" in around and (pages := _pages(around)):
             about.append((b"link", pages.encode("latin-1")))
@@ -91,7 +92,7 @@ class Document(Response):
         return self if self._keep is None else self._keep()
 
 
-_TYPES = {PLAIN: (b"content-type", MEDIA_TYPE.encode())}
+_PLAIN_TYPE = (b"content-type", MEDIA_TYPE.encode())
 _ABOUT = ((b"vary", VARY.encode()), (b"cache-control", b"private, no-cache"))
 
 

@@ -29,7 +29,7 @@ from service.http.api.asking import check_no_parameters, negotiate
 from service.http.api.fixed import Fixed
 from service.http.auth import bearer
 from service.http.languages import negotiate as negotiate_language
-from service.http.pages import repeat_page
+from service.http.pages import lines, repeat_page
 from service.http.pages.pages import PRIVATE
 from service.http.state import service_of
 from service.jsonapi import body, decoding
@@ -111,7 +111,7 @@ routes: list[BaseRoute] = [
 def _preview(request: Request, opened: Opened, found: Preview) -> Response:
     rendering = _rendering(request, opened)
     locale = rendering.locale
-    outcomes = repeat_page.products(found.outcomes)
+    outcomes = lines.products(found.outcomes)
     statuses = [outcome.status for outcome in outcomes]
     total, tax, currency = found.due, found.totals.tax, opened.currency_code
     data = {
@@ -150,8 +150,8 @@ def _outcome(position: int, outcome: Outcome, rendering: Rendering) -> Object:
     columns = reorders.outcome_columns(position, outcome, None, rendering.locale) | {"id": outcome.line.id}
     found = unkept(_OUTCOME, columns, rendering)
     found["attributes"] |= {
-        "options": repeat_page.options(outcome),
-        "image_url": repeat_page.picture(outcome, rendering.base),
+        "options": lines.options(outcome),
+        "image_url": lines.picture(outcome, rendering.base),
     }
     return found
 

@@ -26,4 +26,6 @@ _RENDERERS: tuple[tuple[str, Renderer], ...] = (
 
 def renderer(path: str) -> Renderer:
     """What answers a problem at a path: JSON:API's error document, unless another shape is at home there."""
+    if path == "/":
+        return pages.render
     return next((render for prefix, render in _RENDERERS if f"{path}/".startswith(prefix)), answers.errors)

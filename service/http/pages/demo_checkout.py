@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from service.demo import shop
 from service.errors import ApiError, Invalid, NotFound
 from service.gateways.testing import APPROVES, DECLINES, TIMES_OUT
 from service.http import guessing, urls
@@ -84,8 +85,16 @@ async def checkout(request: Request) -> Response:
     """GET, HEAD and POST /demo/checkout: a cart on its way to an order that is placed."""
     if request.method == "POST":
         return await _submit(request, await form_of(request))
+    if not request.query_params and await _is_demo_shop(request):
+        return RedirectResponse(f"{urls.origin(request)}/demo/cart", 303, PRIVATE)
     principal = await _holder(request, request.query_params)
     return await _page(request, principal, request.query_params.get("session", ""), {})
+
+
+async def _is_demo_shop(request: Request) -> bool:
+    """Whether there is a demo shop, whose cart somebody may look for who names none."""
+    async with service_of(request).database.connection() as connection:
+        return await shop.find(connection) is not None
 
 
 async def _submit(request: Request, form: Mapping[str, str]) -> Response:

@@ -1,126 +1,123 @@
-"""The reference, openapi.yaml and the JSON Schemas, readable where the service runs: documents link to them."""
+"""/docs: the documentation as a site, rendered from the Markdown of `docs/`, and /llms.txt, its list for programs."""
 
 from __future__ import annotations
 
-import sys
-from functools import cache, lru_cache
-from itertools import pairwise
-from pathlib import Path
-
-import orjson
-from markdown_it import MarkdownIt
-from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from service.contract import openapi
 from service.errors import NotFound
-from service.http.api.fixed import Fixed
+from service.http import urls
 from service.http.assets import CACHED, asset
 from service.http.pages.pages import page
-from service.jsonapi.links import JSON_SCHEMA
-from service.resources import RESOURCES
+from service.manual.library import Library, Page, library
+from service.manual.rendering import Heading, render
 
-PAGES = (
-    "atomic-operations",
-    "checkout",
-    "cli",
-    "conformance",
-    "errors",
-    "filtering",
-    "http",
-    "personal-data",
-    "resources",
-    "scopes",
-    "settings",
-    "webhooks",
-)
-"""The pages that are served, by their file's name."""
+STYLES = ("base.css", "frame.css", "samples.css", "docs.css")
+MARKDOWN = "text/markdown; charset=utf-8"
+_MOST_HEADINGS = 40
+"""How many headings a page lists beside itself, before it leaves out all but the first level."""
+_STRICT = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
+"""Who opens a picture by itself sees it, with its own style, and nothing runs."""
 
-_ROOTS = (Path(__file__).parents[3], Path(sys.prefix) / "share" / "reprise")
-"""Where openapi.yaml and docs/ are: in a checkout, and installed from a wheel."""
+
+async def index(request: Request) -> Response:
+    """GET /docs."""
+    return _page(request, library().index, up="")
 
 
 async def show(request: Request) -> Response:
-    """GET /docs/{page}."""
-    html = reference(request.path_params["page"])
-    answer = page(request, "reference.html", {"text": Markup(html)})  # noqa: S704 -- our own files
-    answer.headers.update(CACHED | {"Content-Language": "en"})
+    """GET /docs/{page}: a page, with `.md` its Markdown. Raises NotFound."""
+    return _answer(request, f"docs/{request.path_params['page']}", up="../")
+
+
+async def show_in_folder(request: Request) -> Response:
+    """GET /docs/{folder}/{page}: a page or its Markdown, or a picture. Raises NotFound."""
+    return _answer(request, f"docs/{request.path_params['folder']}/{request.path_params['page']}", up="../../")
+
+
+async def search(request: Request) -> Response:
+    """GET /docs/search: all topics, among which the page's script searches."""
+    found = library()
+    topics = [(entry, _headings(render(found, entry.page, "../").headings)) for entry in found.entries]
+    return _show(request, "docs_search.html", {"topics": topics, "here": "docs/search"}, up="../")
+
+
+async def for_programs(request: Request) -> Response:
+    """GET /llms.txt: what there is to read, as https://llmstxt.org describes it; pages are linked as Markdown."""
+    origin, found = urls.origin(request), library()
+    intro = found.index.text.split("\n\n")[1].replace("\n", " ")
+    lines = ["# Reprise", "", f"> {intro}", "", f"The contract of the API is {origin}/openapi.yaml."]
+    for group in found.groups:
+        lines += ["", f"## {group.title}", ""]
+        lines += [
+            f"- [{entry.label}]({origin}/{entry.page.url}.md){f': {entry.about}' if entry.about else ''}"
+            for entry in group.entries
+        ]
+    return PlainTextResponse("\n".join(lines) + "\n", headers=CACHED)
+
+
+def _answer(request: Request, url: str, *, up: str) -> Response:
+    found = library()
+    if url in found.by_url:
+        return _page(request, found.by_url[url], up=up)
+    markdown = found.by_url.get(url.removesuffix(".md")) if url.endswith(".md") else None
+    if markdown is not None:
+        return _in_english(asset(request, markdown.text.encode(), MARKDOWN))
+    picture = found.picture(url)
+    if picture is None:
+        raise NotFound("There is nothing at this URL.")
+    answer = asset(request, picture, "image/svg+xml")
+    answer.headers.update(_STRICT)
+    return _in_english(answer)
+
+
+def _page(request: Request, shown: Page, *, up: str) -> Response:
+    found = library()
+    rendered = render(found, shown, up)
+    before, after = _around(found, shown)
+    values = {
+        "title": shown.title,
+        "text": rendered.html,
+        "headings": _headings(rendered.headings),
+        "here": shown.url,
+        "before": before,
+        "after": after,
+    }
+    return _show(request, "docs_page.html", values, up=up)
+
+
+def _show(request: Request, template: str, values: dict[str, object], *, up: str) -> Response:
+    values = {"groups": library().groups, "up": up, **values}
+    answer = page(request, template, values, styles=STYLES, own=True)
+    answer.headers.update(CACHED)
+    return _in_english(answer)
+
+
+def _in_english(answer: Response) -> Response:
+    answer.headers["Content-Language"] = "en"
     return answer
 
 
-async def contract(request: Request) -> Response:
-    """GET /openapi.yaml."""
-    return asset(request, _contract(), openapi.YAML)
+def _headings(headings: tuple[Heading, ...]) -> list[Heading]:
+    """The headings that a list shows."""
+    deepest = 3 if len(headings) <= _MOST_HEADINGS else 2
+    return [heading for heading in headings if heading.level <= deepest]
 
 
-async def contract_as_json(request: Request) -> Response:
-    """GET /openapi.json."""
-    return asset(request, _json_contract(), openapi.JSON)
-
-
-async def contract_for_older_tools(request: Request) -> Response:
-    """GET /openapi-3.0.json."""
-    return asset(request, _older_contract(), openapi.JSON)
-
-
-async def schema(request: Request) -> Response:
-    """GET /api/schemas/{type}.json: what the documents about a type look like, or error documents."""
-    return asset(request, _schema(request.path_params["type"]), JSON_SCHEMA)
-
-
-@cache
-def reference(name: str) -> str:
-    """A page of the reference as HTML; headings have ids as GitHub gives them. Raises NotFound."""
-    if name not in PAGES:
-        raise NotFound("There is nothing at this URL.")
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = markdown.parse(_file(f"docs/reference/{name}.md"))
-    for token, text in pairwise(tokens):
-        if token.type == "heading_open":
-            token.attrSet("id", text.content.lower().replace(" ", "-"))
-    for token in [child for parent in tokens for child in parent.children or () if child.type == "link_open"]:
-        token.attrSet("href", str(token.attrGet("href")).replace(".md", "", 1))
-    html: str = markdown.renderer.render(tokens, markdown.options, {})
-    return html
-
-
-@cache
-def _file(path: str) -> str:
-    found = next((root / path for root in _ROOTS if (root / path).is_file()), None)
-    if found is None:
-        raise NotFound("There is nothing at this URL.")
-    return found.read_text(encoding="utf-8")
-
-
-@cache
-def _contract() -> bytes:
-    return _file("openapi.yaml").encode()
-
-
-@cache
-def _json_contract() -> bytes:
-    return orjson.dumps(openapi.build(RESOURCES))
-
-
-@cache
-def _older_contract() -> bytes:
-    return orjson.dumps(openapi.convert(openapi.build(RESOURCES)))
-
-
-@lru_cache(maxsize=len(RESOURCES) + 1)
-def _schema(name: str) -> bytes:
-    found = openapi.json_schema(RESOURCES, name)
-    if found is None:
-        raise NotFound("There is nothing at this URL.")
-    return orjson.dumps(found)
+def _around(found: Library, shown: Page) -> tuple[object, object]:
+    """The entries before and after a page in the navigation, None where there is none."""
+    entries = found.entries
+    place = next((number for number, entry in enumerate(entries) if entry.page == shown), -1)
+    before = entries[place - 1] if place > 0 else None
+    after = entries[place + 1] if place + 1 < len(entries) else None
+    return before, after
 
 
 routes = [
+    Route("/docs", index),
+    Route("/docs/search", search),
     Route("/docs/{page}", show),
-    Route("/openapi.yaml", contract),
-    Route("/openapi.json", contract_as_json),
-    Route("/openapi-3.0.json", contract_for_older_tools),
-    Fixed("/api/schemas/{type}.json", schema),
+    Route("/docs/{folder}/{page}", show_in_folder),
+    Route("/llms.txt", for_programs),
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -24,9 +25,9 @@ from service.errors import ApiError
 from service.http.languages import negotiate
 from service.texts import Phrase, language_of, say
 
-_TEMPLATES = Path(__file__).parent / "templates"
-_STYLE = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+TEMPLATES = Path(__file__).parent / "templates"
+CARD = ("base.css", "card.css")
+"""The style sheets of a page that is one card."""
 
 _MOST_FIELDS = 250
 
@@ -36,6 +37,13 @@ PRIVATE = {
     "X-Robots-Tag": "noindex, nofollow",
 }
 """Headers of every answer that a credential in the URL leads to: kept nowhere, passed on to nobody."""
+
+
+class _Style(NamedTuple):
+    """A style sheet, and the hash by which a policy allows it."""
+
+    text: Markup
+    hash: str
 
 
 class Notice(NamedTuple):
@@ -63,13 +71,12 @@ PROBLEM = Notice(
 )
 
 _environment = Environment(
-    loader=FileSystemLoader(_TEMPLATES),
+    loader=FileSystemLoader(TEMPLATES),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.globals["style"] = Markup(_STYLE)  # noqa: S704 -- our own file; escaped, it would not match its hash
 
 
 def page(
@@ -81,11 +88,14 @@ def page(
     locale: str | None = None,
     form_target: str = "",
     pictures: Iterable[str] = (),
+    styles: tuple[str, ...] = CARD,
+    own: bool = False,
 ) -> Response:
     """A page from `templates/`, in the reader's language or else that of `locale`.
 
     Templates see `values`, `say(sentence, **values)` and `money(cents, currency)`. `form_target` is a URL of another
-    origin to which the page's form may lead, `pictures` are the URLs of the images that it shows.
+    origin to which the page's form may lead, `pictures` are the URLs of the images that it shows. `styles` are its
+    style sheets, in `templates/`; with `own` it may load pictures and scripts of the service's own.
     """
     chosen = negotiate(request) if locale is None else negotiate(request, locale)
     language = language_of(chosen)
@@ -96,11 +106,13 @@ def page(
     def money(cents: int, currency: str) -> str:
         return format_amount(cents, currency, chosen) or ""
 
-    content = _environment.get_template(template).render({"say": said, "language": language, "money": money, **values})
+    style = _style(styles)
+    given = {"say": said, "language": language, "money": money, "style": style.text, **values}
+    content = _environment.get_template(template).render(given)
     headers = {
         **PRIVATE,
         "Content-Language": language,
-        "Content-Security-Policy": _policy(form_target, pictures),
+        "Content-Security-Policy": _policy(style, form_target, pictures, own=own),
         "Cross-Origin-Opener-Policy": "same-origin",
         "Vary": "Accept-Language",
         "X-Content-Type-Options": "nosniff",
@@ -131,12 +143,22 @@ async def form_of(request: Request) -> Mapping[str, str]:
         return {}
 
 
-def _policy(form_target: str, pictures: Iterable[str]) -> str:
+@cache
+def _style(names: tuple[str, ...]) -> _Style:
+    text = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
+    hashed = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return _Style(Markup(text), hashed)  # noqa: S704 -- our own file; escaped, it would not match its hash
+
+
+def _policy(style: _Style, form_target: str, pictures: Iterable[str], *, own: bool) -> str:
     origins = sorted({source(url) for url in pictures} - {""})
+    if own:
+        origins.append("'self'")
     return "; ".join(
         (
             "default-src 'none'",
-            f"style-src 'sha256-{_STYLE_HASH}'",
+            f"style-src 'sha256-{style.hash}'",
+            *(["script-src 'self'", "connect-src 'self'"] if own else []),
             *([f"img-src {' '.join(origins)}"] if origins else []),
             # Browsers hold the redirect that answers a form to this as well.
             f"form-action 'self' {source(form_target)}".rstrip(),

@@ -9,25 +9,21 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from schemas.kinds import located
 from service.http import guessing, repeat_urls, urls
 from service.http.languages import negotiate
 from service.http.pages import demo_checkout, nonces
-from service.http.pages.pages import PRIVATE, STALE, form_of, notice, page, source
+from service.http.pages.lines import choice, line_of, products
+from service.http.pages.pages import PRIVATE, STALE, form_of, notice, page
 from service.http.repeat_urls import PATH
 from service.http.state import service_of
 from service.operations.repeating import repeat_links
 from service.operations.repeating.repeat_links import Opened, Preview
-from service.rules.outcome_texts import detail
-from service.rules.outcomes import Outcome
 from service.rules.repeat_links import RepeatLink
 from service.texts import Phrase
 
@@ -36,15 +32,10 @@ COOKIE_SECONDS = 30 * 86_400
 PAGE = "repeat page"
 """What its nonces are signed for."""
 
-CHOSEN, QUANTITY = "line-", "quantity-"
-"""What the names of a form's fields begin with; the line's id follows."""
 MOST_CHOICES = 100
 """How many lines a page lets choose from; longer orders are chosen from at the checkout."""
-_DIGITS = 7
 
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{22}")
-_PRODUCTS = ("skus", "bundles", "gift_cards")
-"""The types of those lines; shipments, discounts and the like are not listed."""
 
 
 async def repeat_order(request: Request) -> Response:
@@ -72,11 +63,11 @@ async def _commit(request: Request) -> Response:
         if browser is None:
             again = repeat_urls.url(PATH.removeprefix("/"), order_code, token)
             return notice(request, STALE, status=400, again=again)
-        choice = _choice(form)
+        chosen = choice(form)
         goes_on = checkout(request, opened) is not None and "show" not in form
-        made = await repeat_links.commit(connection, opened, browser, choice=choice) if goes_on else None
+        made = await repeat_links.commit(connection, opened, browser, choice=chosen) if goes_on else None
         if made is None:
-            preview = await repeat_links.preview(connection, opened, choice)
+            preview = await repeat_links.preview(connection, opened, chosen)
             return _page(request, opened, token, preview, status=409 if "show" not in form else 200)
     answer = RedirectResponse(checkout(request, opened, made.session) or "", 303, PRIVATE)
     answer.set_cookie(
@@ -89,19 +80,6 @@ async def _commit(request: Request) -> Response:
         samesite="lax",
     )
     return answer
-
-
-def _choice(form: Mapping[str, str]) -> Mapping[str, int] | None:
-    """The quantities of the lines that a form chooses, by their ids; None for a form that lets choose none."""
-    if "choosing" not in form:
-        return None
-    ids = [name.removeprefix(CHOSEN) for name in form if name.startswith(CHOSEN)]
-    return {id_: _quantity(form.get(QUANTITY + id_, "")) for id_ in ids}
-
-
-def _quantity(text: str) -> int:
-    """A quantity as somebody typed it, 1 for what is none."""
-    return max(int(text), 1) if text.isascii() and text.isdecimal() and len(text) < _DIGITS else 1
 
 
 def checkout(request: Request, opened: Opened, session: str = "") -> str | None:
@@ -124,67 +102,12 @@ still take.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A line of the page. `then` is the price of one piece in the order, None where it is the same now."""
-
-    id: str
-    chosen: bool
-    name: str
-    picture: str | None
-    options: Sequence[str]
-    quantity: int
-    unit: int
-    then: int | None
-    total: int
-    detail: str | None
-
-
-def _line(outcome: Outcome, base: str, locale: str, *, chosen: bool = True) -> _Line:
-    quantity = outcome.requested_quantity if outcome.skipped else outcome.resulting_quantity
-    unit = outcome.current_unit_amount_cents or 0
-    then = outcome.previous_unit_amount_cents
-    return _Line(
-        id=outcome.line.id,
-        chosen=chosen,
-        name=outcome.name,
-        picture=picture(outcome, base),
-        options=options(outcome),
-        quantity=quantity,
-        unit=unit,
-        then=None if then == unit else then,
-        total=quantity * unit,
-        detail=detail(outcome, locale),
-    )
-
-
-def picture(outcome: Outcome, base: str) -> str | None:
-    """The URL of the sku's picture, where a page may show it: our own, or one over https.
-
-    Its origin is one that a policy can name. `base` is the URL of the API.
-    """
-    url = None if outcome.item is None else outcome.item.image_url
-    found = "" if url is None else located(url, base)
-    return found if found.startswith(("https://", located("/", base))) and source(found) else None
-
-
-def options(outcome: Outcome) -> list[str]:
-    """What was chosen among what the shop offers. A customer's own text (an engraving) is not shown."""
-    offered = {} if outcome.item is None else {option["name"]: option.get("values") for option in outcome.item.options}
-    return [str(value) for name, value in outcome.line.options.items() if offered.get(name)]
-
-
-def products(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    """The outcomes of lines that a customer knows as products."""
-    return [outcome for outcome in outcomes if outcome.line.item_type in _PRODUCTS]
-
-
 def _page(request: Request, opened: Opened, token: str, preview: Preview, status: int = 200) -> Response:
     locale, base = negotiate(request, opened.store.locale), urls.api(request)
     shown = [(outcome, True) for outcome in products(preview.outcomes)]
     shown += [(outcome, False) for outcome in products(preview.left_out)]
-    available = [_line(outcome, base, locale, chosen=chosen) for outcome, chosen in shown if not outcome.skipped]
-    unavailable = [_line(outcome, base, locale) for outcome, _ in shown if outcome.skipped]
+    available = [line_of(outcome, base, locale, chosen=chosen) for outcome, chosen in shown if not outcome.skipped]
+    unavailable = [line_of(outcome, base, locale) for outcome, _ in shown if outcome.skipped]
     pictures = [line.picture for line in (*available, *unavailable) if line.picture]
     target = checkout(request, opened)
     values = {

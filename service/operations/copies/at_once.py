@@ -84,8 +84,12 @@ def _within_bounds(planned: Sequence[Planned]) -> Iterator[Planned]:
             yield one
 
 
-async def write(connection: Connection, store: Store, made: Sequence[Planned], at: datetime) -> Iterator[Event]:
-    """Write the orders of runs, whose occurrences are written, and their copies. Returns what has happened with that.
+async def write(
+    connection: Connection, store: Store, made: Sequence[Planned], at: datetime
+) -> tuple[list[Event], list[Event]]:
+    """Write the orders of runs, whose occurrences are written, and their copies.
+
+    Returns the first events of both, and what happens to the subscriptions.
 
     The stock is noted as taken: `take_stock` must follow as the last step, so that no other run of a sku waits for
     more than that.
@@ -105,7 +109,8 @@ async def write(connection: Connection, store: Store, made: Sequence[Planned], a
     ]
     await _MADE(connection, store=store.id, copies=orjson.dumps(copies).decode(), at=at)
     await recurring_order_copies.charge(connection, store, orders, order_ids)
-    return (event for one, id_ in zip(made, order_ids, strict=True) for event in _happened(one, id_))
+    first = [event for one, id_ in zip(made, order_ids, strict=True) for event in _happened(one, id_)]
+    return first, recurring_order_copies.successes(made, order_ids)
 
 
 def _happened(made: Planned, order_id: str) -> Iterator[Event]:

@@ -321,6 +321,7 @@ async def _complete(
         at,
     )
     happened = [event for one, order_id in zip(made, order_ids, strict=True) for event in completion(one, order_id)]
+    happened += successes(made, order_ids)
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
     for one, order_id in zip(made, order_ids, strict=True):
         if one.target.unpaid is not None:
@@ -328,13 +329,23 @@ async def _complete(
 
 
 def completion(made: Planned, order_id: str) -> Iterator[Event]:
-    """What happens as a copy becomes an order."""
+    """What happens to the order and to its copy as that becomes one."""
     for name in made.target.events:
         yield Event(name, order_id)
-    told = {"copy_id": made.copy_id, "occurrence_id": made.run.occurrence_id, "order_id": order_id}
-    yield Event("recurring_order_copies.complete", made.copy_id, told)
-    if made.target.succeeded:
-        yield Event("order_subscriptions.last_run_succeeded", made.subscription_id, told)
+    yield Event("recurring_order_copies.complete", made.copy_id, _told(made, order_id))
+
+
+def successes(made: Sequence[Planned], order_ids: Sequence[str]) -> list[Event]:
+    """What happens to subscriptions whose runs succeed with the orders that were made."""
+    return [
+        Event("order_subscriptions.last_run_succeeded", one.subscription_id, _told(one, order_id))
+        for one, order_id in zip(made, order_ids, strict=True)
+        if one.target.succeeded
+    ]
+
+
+def _told(made: Planned, order_id: str) -> dict[str, str | None]:
+    return {"copy_id": made.copy_id, "occurrence_id": made.run.occurrence_id, "order_id": order_id}
 
 
 @dataclass(frozen=True, slots=True)

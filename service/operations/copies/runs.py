@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,6 +41,11 @@ class Item(NamedTuple):
     ships: bool
     metadata: str
     updated_at: datetime
+
+    @property
+    def what(self) -> Hashable:
+        """All that it comes to depends on, besides the catalogue and the terms: all but what tells it from others."""
+        return self[1:-1]
 
     @property
     def agreed(self) -> bool:
@@ -143,6 +148,13 @@ class Terms(NamedTuple):
     max_increase_percent: Decimal | None
     unavailable_policy: str | None
     last: LastRun
+
+    @property
+    def what(self) -> tuple[Hashable, ...]:
+        """All of them that what is ordered comes to depends on."""
+        basis = self.basis
+        costs = basis.shipping_amount_cents, basis.payment_method_amount_cents
+        return basis.market, basis.tax_included, costs, self.unavailable_policy
 
     @property
     def subscription_id(self) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeAlias
 
 import orjson
 
@@ -14,7 +15,7 @@ from service import clock
 from service.errors import Invalid
 from service.gateways import asks_nobody
 from service.operations.catalogue import quotes, stock
-from service.operations.catalogue.quotes import Priced
+from service.operations.catalogue.quotes import Priced, Quoted
 from service.operations.catalogue.stock import Taken
 from service.operations.copies import lenience, runs
 from service.operations.copies.runs import Basis, Item, Run
@@ -37,6 +38,9 @@ class CopyFailed(Exception):
         super().__init__(messages)
         self.messages = messages
 
+
+Known: TypeAlias = "dict[Hashable, Quoted]"
+"""What runs come to that are made at the same time, by what they order and on which terms."""
 
 _COPY = Command("copies/targets.copy")
 _LOCK_STOCK = Values("copies/copies.lock_stock", str)
@@ -134,19 +138,35 @@ async def plan(
     catalogues = {
         market: await runs.catalogue(connection, store, market, sku_ids, at) for market, sku_ids in bought.items()
     }
+    known: Known = {}
     return [
-        await _planned(run, items.get(run.terms.subscription_id, []), catalogues[run.terms.basis.market], number, at)
+        await _planned(
+            run,
+            items.get(run.terms.subscription_id, []),
+            catalogues[run.terms.basis.market],
+            number,
+            at=at,
+            known=known,
+        )
         for run, number in wanted_runs
     ]
 
 
 async def _planned(
-    run: Run, items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], number: int, at: datetime
+    run: Run, items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], number: int, *, at: datetime, known: Known
 ) -> Target | CopyFailed:
+    # Many subscriptions order the same thing, which is worked out once.
+    what = (*run.terms.what, run.place, *(item.what for item in items))
+    quoted = known.get(what)
     try:
-        return await planned(run, items, catalogue, number, at, stocked=True)
+        if quoted is not None:
+            return _target(run, lines_of(items, catalogue, quoted.items), quoted.totals, number, at)
+        made = await planned(run, items, catalogue, number, at, stocked=True)
     except CopyFailed as failure:
         return failure
+    if not made.left_out:
+        known[what] = Quoted([line.amounts for line in made.lines], made.totals, None)
+    return made
 
 
 async def planned(
@@ -181,16 +201,23 @@ async def planned(
         Line(one.item, catalogue[item.sku_id or ""], priced, item.quantity)
         for one, item, priced in zip(had, ordered, quoted.items, strict=True)
     ]
+    left_out = [one.outcome for one in found if one.outcome.code is not None]
+    return _target(run, lines, quoted.totals, number, at, left_out=left_out)
+
+
+def _target(
+    run: Run, lines: Sequence[Line], totals: Totals, number: int, at: datetime, *, left_out: Sequence[Outcome] = ()
+) -> Target:
     return target(
-        basis,
+        run.terms.basis,
         number,
         lines,
-        quoted.totals,
+        totals,
         at,
         place=run.place,
         waits=run.reuse_wallet,
         occurrence_id=run.occurrence_id,
-        left_out=[one.outcome for one in found if one.outcome.code is not None],
+        left_out=left_out,
     )
 
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, cast
 
-from schemas.data import RECORDS
+from schemas.history import RECORDS
 from service.operations.data.records import Columns, Problem, Row, derived_id
 from service.operations.subscriptions import ledgers
 from service.operations.subscriptions.ledgers import Terms

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from schemas.data import RECORDS, WHOLES, Record, fields_of
 from schemas.graph import PUBLIC
+from schemas.history import RECORDS, WHOLES, Record, fields_of
 from schemas.relationships import ToMany
 from service.errors import InvalidState
 from service.operations.data.records import Columns

@@ -9,7 +9,7 @@ from typing import IO, Final, NamedTuple
 
 import orjson
 
-from schemas.data import RECORDS, WHOLES
+from schemas.history import RECORDS, WHOLES
 from service.errors import StartupError
 from service.operations.data import tables
 from service.operations.data.profiles import FAULTS, Profile, Sent, Sheet, profile_of
@@ -61,7 +61,7 @@ class Source(NamedTuple):
                     yield make.entry()
 
 
-class _Unread(NamedTuple):
+class Unread(NamedTuple):
     """A record that has not been looked at: where it is, what stands there, of which type that is unless it says so."""
 
     place: Place
@@ -69,6 +69,7 @@ class _Unread(NamedTuple):
     type_: str | None = None
 
     def entry(self) -> Entry:
+        """The record, read."""
         sent = self.sent
         if isinstance(sent, Problem):
             return Entry(self.place, None, [sent])
@@ -104,7 +105,7 @@ def open_all(paths: Sequence[Path], *marks: str, platform: str | None = None) ->
     return Source(files, digest.hexdigest(), None if platform is None else profile_of(platform))
 
 
-def _entries(path: Path, profile: Profile | None) -> Iterator[_Unread]:
+def _entries(path: Path, profile: Profile | None) -> Iterator[Unread]:
     table = FORMATS[path.suffix.lower()] == "csv"
     if profile is not None:
         sheet = profile.sheet(path.stem)
@@ -119,36 +120,36 @@ def _entries(path: Path, profile: Profile | None) -> Iterator[_Unread]:
         return
     type_ = next((name for name in sorted(WHOLES, key=len, reverse=True) if path.stem.startswith(name)), None)
     if table:
-        yield from _records(path, type_)
+        yield from records_of(tables.rows(path), type_)
     else:
-        yield from (_Unread(place, line, type_) for place, line in _lines(path))
+        yield from (Unread(place, line, type_) for place, line in _lines(path))
 
 
-def _records(path: Path, type_: str | None) -> Iterator[_Unread]:
+def records_of(lines: Iterator[tables.Line], type_: str | None) -> Iterator[Unread]:
     """The records of a table: of the type that a column says, or that the file is called after."""
     keys = ("id", "code", "email", "number") if type_ is None else ("id", *RECORDS[type_].key[:1])
-    for group in tables.groups(tables.rows(path), *keys):
+    for group in tables.groups(lines, *keys):
         place, cells = group[0]
         named = cells.get("type", type_)
         if named in WHOLES:
-            yield _Unread(place, {"type": named} | tables.record_of(str(named), group))
+            yield Unread(place, {"type": named} | tables.record_of(str(named), group))
         else:
-            yield _Unread(place, {"type": named} if named else {})
+            yield Unread(place, {"type": named} if named else {})
 
 
 def _of_platform(
     groups: Iterable[tuple[Place, Sequence[Sent] | Problem]], sheet: Sheet, profile: Profile
-) -> Iterator[_Unread]:
+) -> Iterator[Unread]:
     for place, sent in groups:
         if isinstance(sent, Problem):
-            yield _Unread(place, sent)
+            yield Unread(place, sent)
             continue
         try:
             made = list(sheet.records(sent))
         except FAULTS:
-            yield _Unread(place, Problem("", Phrase("is not what {platform} writes", platform=profile.name)))
+            yield Unread(place, Problem("", Phrase("is not what {platform} writes", platform=profile.name)))
             continue
-        yield from (_Unread(place, record) for record in made)
+        yield from (Unread(place, record) for record in made)
 
 
 def _groups(path: Path, sheet: Sheet) -> Iterator[tuple[Place, Sequence[Sent] | Problem]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from schemas.data import RECORDS, WHOLES
+from schemas.history import RECORDS, WHOLES
 from service.errors import ApiError
 from service.operations.data.completing import Frame, check_agreements, complete
 from service.operations.data.records import Columns, Entry, Problem, Row, whole_of

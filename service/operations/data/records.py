@@ -11,7 +11,7 @@ from typing import NamedTuple
 import orjson
 from marshmallow import ValidationError
 
-from schemas.data import NAMES, RECORDS, WHOLES, Field, Record, fields_of
+from schemas.history import NAMES, RECORDS, WHOLES, Field, Record, fields_of
 from schemas.kinds import Identifier, Kind
 from schemas.resource import Resource
 from schemas.tagging import TagName

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.data import RECORDS, Record, fields_of
+from schemas.history import RECORDS, Record, fields_of
 from service.operations.data.records import Columns, Entry, Problem, Row, derived_id, whole_of
 from service.operations.data.rows import RowWriter
 from service.operations.subscriptions.order_subscriptions import CARRIED

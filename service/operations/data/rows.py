@@ -9,7 +9,7 @@ from typing import Final
 
 import orjson
 
-from schemas.data import RECORDS
+from schemas.history import RECORDS
 from schemas.relationships import ToMany
 from service.errors import Invalid
 from service.operations.data.records import Columns, Row

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
+
+import orjson
 
 from service import clock
 from service.errors import StartupError
 from service.operations.data.files import Source
 from service.operations.data.importing import Policy, Refusal, Tally, intake
-from service.operations.data.records import Entry
+from service.operations.data.records import Entry, Place
 from service.principal import Store
 from service.store import statistics
 from service.store.pool import Connection
@@ -19,6 +21,9 @@ from service.store.statements import Command, One, Value
 RECORDS_AT_A_TIME: Final = 500
 ROWS_AT_A_TIME: Final = 4_000
 """How many records, and rows in them, a transaction takes at most."""
+
+MOST_TOLD: Final = 100
+"""Of how many refused records an import tells why."""
 
 Progress = Callable[[int, int], None]
 """Told how many lines of how many have been gone through."""
@@ -30,6 +35,24 @@ Report = Callable[[Sequence[Refusal]], None]
 """Told which records were refused, before the batch that they are in is final."""
 
 
+class Records(Protocol):
+    """Where records come from."""
+
+    @property
+    def lines(self) -> int:
+        """How many lines there are."""
+
+    def lines_up_to(self, place: Place) -> int:
+        """How many lines have been gone through at a place."""
+
+    def entries(self, after: int = 0) -> Iterator[Entry]:
+        """The records behind the first so many."""
+
+
+def _ignore(*_: object) -> None:
+    """Tell nobody."""
+
+
 class _Begun(NamedTuple):
     id: str
     processed_count: int
@@ -38,6 +61,7 @@ class _Begun(NamedTuple):
     unchanged_count: int
     skipped_count: int
     errors_count: int
+    errors_log: str | None
 
     @property
     def tally(self) -> Tally:
@@ -58,12 +82,13 @@ class Import:
 
     connection: Connection
     store: Store
-    source: Source
+    source: Records
     policy: Policy
     id: str
     tally: Tally = field(default_factory=Tally)
+    log: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
-    async def run(self, progress: Progress, report: Report) -> Tally:
+    async def run(self, progress: Progress = _ignore, report: Report = _ignore) -> Tally:
         """Import what is left, a transaction for each batch. Raises StartupError where another process does it."""
         taking = await intake(self.connection, self.store, self.policy, clock.now(self.store))
         for batch in _batches(self.source.entries(self.tally.processed)):
@@ -71,6 +96,7 @@ class Import:
                 tally, refusals = await taking.take(batch)
                 before = self.tally.processed
                 self.tally.add(tally)
+                self._remember(refusals)
                 await self._note(before)
                 report(refusals)
             await statistics.gather(self.connection)
@@ -95,6 +121,14 @@ class Import:
             await rehearsal.rollback()
         return self.tally
 
+    def _remember(self, refusals: Sequence[Refusal]) -> None:
+        """Keep why the first records were refused."""
+        for entry, problems in refusals[: MOST_TOLD - len(self.log)] if len(self.log) < MOST_TOLD else ():
+            file, line = entry.place
+            fields: dict[str, list[str]] = self.log.setdefault(f"{file}:{line}" if file else str(line), {})
+            for problem in problems:
+                fields.setdefault(problem.field, []).append(str(problem.reason))
+
     async def _note(self, before: int) -> None:
         noted = await _GO_ON(
             self.connection,
@@ -107,6 +141,7 @@ class Import:
             unchanged=self.tally.same,
             skipped=self.tally.skipped,
             errors=self.tally.refused,
+            log=orjson.dumps(self.log).decode() if self.log else None,
             at=clock.now(),
         )
         if noted is None:
@@ -119,7 +154,8 @@ async def prepare(connection: Connection, store: Store, source: Source, policy: 
         return Import(connection, store, source, policy, "")
     begun = await _UNFINISHED(connection, store=store.id, fingerprint=source.fingerprint)
     if begun is not None:
-        return Import(connection, store, source, policy, begun.id, begun.tally)
+        log = orjson.loads(begun.errors_log or "{}")
+        return Import(connection, store, source, policy, begun.id, begun.tally, log)
     id_ = clock.new_id()
     await _BEGIN(
         connection,

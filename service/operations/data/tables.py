@@ -11,7 +11,7 @@ from typing import IO, NamedTuple
 import orjson
 from marshmallow import ValidationError
 
-from schemas.data import RECORDS, Record, fields_of
+from schemas.history import RECORDS, Record, fields_of
 from schemas.kinds import Kind
 from service.errors import StartupError
 from service.operations.data.records import Place
@@ -29,12 +29,15 @@ class Line(NamedTuple):
 def rows(path: Path) -> Iterator[Line]:
     """The rows of a file. Raises StartupError for one that is no table of text in UTF-8."""
     with path.open("rb") as file:
-        try:
-            yield from _rows(path.name, file)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise StartupError(
-                "{file} is no table of text in UTF-8: {reason}.", file=path.name, reason=str(error)
-            ) from None
+        yield from parsed(path.name, file)
+
+
+def parsed(name: str, file: IO[bytes]) -> Iterator[Line]:
+    """The rows of an open file. Raises StartupError for one that is no table of text in UTF-8."""
+    try:
+        yield from _rows(name, file)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise StartupError("{file} is no table of text in UTF-8: {reason}.", file=name, reason=str(error)) from None
 
 
 def _rows(name: str, file: IO[bytes]) -> Iterator[Line]:

@@ -6,6 +6,7 @@ one resource are numbered 1, 2, 3 and so on, in the order in which they were wri
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,9 +16,10 @@ from service import clock, correlation
 from service.principal import Principal, Store
 from service.rules import topics
 from service.store.pool import Connection
-from service.store.statements import Values
+from service.store.statements import Command, Values
 
 _RECORD = Values("events/events.record", str)
+_RECORD_FIRST = Command("events/events.record_first")
 
 WORKER = "workers"
 """The actor of what the service does on its own."""
@@ -84,12 +86,35 @@ async def record_all(connection: Connection, store: Store, events: Sequence[Even
         pending = [event for event in pending if event.id not in ids]
 
 
+async def record_first(connection: Connection, store: Store, events: Sequence[Event], *, actor: str) -> None:
+    """Write the first events of resources that the caller's transaction has made: cheaper than `record_all`."""
+    if not events:
+        return
+    numbers: Counter[str] = Counter()
+    rows = []
+    for event in events:
+        numbers[event.resource_id] += 1
+        rows.append(
+            {
+                "id": event.id,
+                "name": event.name,
+                "resource_type": event.name.partition(".")[0],
+                "resource_id": event.resource_id,
+                "sequence": numbers[event.resource_id],
+                "payload": dict(event.payload),
+                "changes": _changes(event),
+            }
+        )
+    await _RECORD_FIRST(
+        connection, store=store.id, at=clock.now(store), events=orjson.dumps(rows).decode(), **_by(actor)
+    )
+
+
 def along(events: Sequence[Event], *, actor: str) -> dict[str, object]:
     """The arguments by which a statement writes events along with their cause: it includes `events/events.record`.
 
     That is for the first event of a resource which the statement makes: of others, somebody else may take the number.
     """
-    actor_type, _, actor_id = actor.partition(":")
     return {
         "events": orjson.dumps(
             [
@@ -104,10 +129,14 @@ def along(events: Sequence[Event], *, actor: str) -> dict[str, object]:
                 for position, event in enumerate(events)
             ]
         ).decode(),
-        "actor_type": actor_type,
-        "actor_id": actor_id or None,
-        "request_id": correlation.request_id.get(),
+        **_by(actor),
     }
+
+
+def _by(actor: str) -> dict[str, str | None]:
+    """Who causes events."""
+    actor_type, _, actor_id = actor.partition(":")
+    return {"actor_type": actor_type, "actor_id": actor_id or None, "request_id": correlation.request_id.get()}
 
 
 def _changes(event: Event) -> Mapping[str, object]:

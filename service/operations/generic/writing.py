@@ -178,11 +178,15 @@ class Writer:
         columns: Columns,
         *,
         verbs: Sequence[str] = (),
+        kept: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """Set columns of a locked resource and have it do verbs, as `update` does what somebody sent."""
+        """Set columns of a locked resource and have it do verbs, as `update` does what somebody sent.
+
+        `kept` is what the type's own moments are to know.
+        """
         draft, at = Draft(locked.resource, locked.id), clock.now(principal.store)
-        known = dict(columns)
-        change = Change(connection, principal, draft, at, before=locked.row, whole=locked.whole, columns=known)
+        change = Change(connection, principal, draft, at, before=locked.row, whole=locked.whole)
+        change.columns, change.kept = dict(columns), dict(kept)
         await self._change(change, _linked(locked.resource, columns), verbs, None)
 
     async def _change(

@@ -16,7 +16,7 @@ from service.gateways import usable
 from service.operations.access import sessions
 from service.principal import Principal, Store
 from service.rules import masks
-from service.rules.proofs import Proof, Rule, knows, proof
+from service.rules.proofs import Proof, Rule, hint, proof
 from service.store.pool import Connection
 from service.store.statements import Many, One
 
@@ -172,5 +172,5 @@ async def progress(connection: Connection, principal: Principal) -> Progress:
         payment_method_id=row.payment_method_id,
         asked=row.rule is not None,
         proof=way,
-        answer=next((answer for answer in row.answers if way == "zip_code" and knows(way, [answer], answer)), None),
+        answer=hint(way, row.answers),
     )

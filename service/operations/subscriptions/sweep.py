@@ -112,9 +112,12 @@ async def sweep(
     ordered = await _write(connection, store, steps, ledger, made, at=at)
     for id_, reason in parked.items():
         await _park(connection, store, id_, reason)
-    happened = [Event("recurring_order_copies.create", id_) for id_ in ordered]
+    first = [Event("recurring_order_copies.create", id_) for id_ in ordered]
+    happened: list[Event] = []
     if made:
-        happened += await at_once.write(connection, store, made, at)
+        of_made, happened = await at_once.write(connection, store, made, at)
+        first += of_made
+    await outbox.record_first(connection, store, first, actor=outbox.WORKER)
     ended = [id_ for id_, step in steps.items() if step.next_run_at is None]
     happened += [Event(f"order_subscriptions.{ledgers.END}", id_) for id_ in ended]
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)

@@ -9,7 +9,8 @@ select
     imports.updated_count,
     imports.unchanged_count,
     imports.skipped_count,
-    imports.errors_count
+    imports.errors_count,
+    imports.errors_log
 from imports
 where imports.store_id = :store and imports.fingerprint = :fingerprint and imports.status = 'in_progress'
 order by imports.id
@@ -17,6 +18,11 @@ limit 1;
 
 -- name: begin
 -- Notes that an import of files begins.
+with counted as (
+    insert into collection_changes (store_id, collection, delta)
+    values (:store, 'imports', 1)
+)
+
 insert into imports (
     store_id, id, format, status, on_conflict, fingerprint, inputs_size, started_at, created_at, updated_at
 )
@@ -32,6 +38,7 @@ set
     unchanged_count = :unchanged,
     skipped_count = :skipped,
     errors_count = :errors,
+    errors_log = :log::jsonb,
     updated_at = :at,
     version = imports.version + 1
 where
@@ -45,9 +52,65 @@ update imports
 set
     status = 'completed',
     completed_at = :at,
+    inputs = null,
     updated_at = :at,
     version = imports.version + 1
 where imports.store_id = :store and imports.id = :id and imports.status = 'in_progress';
+
+-- name: take_up
+-- Takes up an import that a client sent, and returns what is left to do; no row for one that is over.
+with held as (
+    select imports.started_at
+    from imports
+    where
+        imports.store_id = :store and imports.id = :id
+        and imports.status in ('pending', 'in_progress') and imports.inputs is not null
+    for update
+)
+
+update imports
+set
+    status = 'in_progress',
+    started_at = coalesce(imports.started_at, :at),
+    updated_at = :at,
+    version = imports.version + 1
+from held
+where imports.store_id = :store and imports.id = :id
+returning
+    imports.resource_type,
+    imports.format,
+    imports.on_conflict,
+    imports.inputs,
+    imports.inputs_size,
+    imports.created_count,
+    imports.updated_count,
+    imports.unchanged_count,
+    imports.skipped_count,
+    imports.errors_count,
+    imports.errors_log,
+    held.started_at is null as is_new;
+
+-- name: interrupt
+-- Notes that an import can't be read to its end, and why.
+update imports
+set
+    status = 'interrupted',
+    interrupted_at = :at,
+    inputs = null,
+    errors_log = :log::jsonb,
+    updated_at = :at,
+    version = imports.version + 1
+where imports.store_id = :store and imports.id = :id and imports.status = 'in_progress';
+
+-- name: abandoned
+-- Imports that clients sent and that are to go on; most of them have a job in the queue. A global read.
+select
+    imports.store_id,
+    imports.id
+from imports
+where imports.inputs is not null
+order by imports.created_at, imports.id
+limit :most;
 
 -- name: link_orders
 -- Notes on orders which subscription they came of, and which of its occurrences, if any; those of another subscription are

@@ -64,3 +64,40 @@ counted as (
 )
 
 select id from recorded;
+
+-- name: record_first
+-- Writes :events (a JSON array) of resources that the same transaction has made, and counts them: they are the first of
+-- these, whose numbers nobody else can take.
+with recorded as (
+    insert into events (
+        store_id, id, name, resource_type, resource_id, sequence, payload, changes, actor_type, actor_id, created_at,
+        updated_at, request_id
+    )
+    select
+        :store as store_id,
+        event.id,
+        event.name,
+        event.resource_type,
+        event.resource_id,
+        event.sequence,
+        event.payload,
+        event.changes,
+        :actor_type as actor_type,
+        :actor_id as actor_id,
+        :at as created_at,
+        :at as updated_at,
+        :request_id as request_id
+    from
+        jsonb_to_recordset((select :events::jsonb)) as event (
+            id text, name text, resource_type text, resource_id text, sequence bigint, payload jsonb, changes jsonb
+        )
+    returning id
+)
+
+insert into collection_changes (store_id, collection, delta)
+select
+    :store as store_id,
+    'events' as collection,
+    count(*) as delta
+from recorded
+having count(*) > 0;

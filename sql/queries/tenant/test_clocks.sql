@@ -68,3 +68,14 @@ select exists(
     select 1 from stores
     where stores.store_id = :store and stores.test_clock_id = :clock
 );
+
+-- name: kept
+-- The test clock whose time a store keeps; no row for real time.
+select
+    test_clocks.id,
+    test_clocks.frozen_at,
+    test_clocks.advancing_to
+from stores
+inner join test_clocks
+    on stores.store_id = test_clocks.store_id and stores.test_clock_id = test_clocks.id
+where stores.store_id = :store;

@@ -145,7 +145,7 @@ def _ids(raw_schema: dict[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
     name, _, value = os.environ["CONTRACT_CREDENTIAL"].partition(": ")
     with httpx2.Client(base_url=os.environ["CONTRACT_URL"], headers={name: value}) as client:
         for path in raw_schema["paths"]:
-            if path.endswith("/{id}"):
+            if path.startswith("/api/") and path.endswith("/{id}"):
                 url = path.removesuffix("/{id}")
                 found = client.get(url, params={"page[size]": "100"}).json().get("data")
                 if found:

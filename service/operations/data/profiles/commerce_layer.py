@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from schemas.data import RECORDS, fields_of
+from schemas.history import RECORDS, fields_of
 from service.operations.data.profiles import Made, Profile, Sent, Sheet, inner, listed, text
 
 

@@ -1,0 +1,331 @@
+"""/demo: a small storefront of the demo store, in which its customer Sam repeats orders as a shop would offer it.
+
+It calls the operations that the API calls, and shows beside each page the requests that do the same. Nobody signs in:
+the store's people are made up, and it is there in test mode alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from schemas.kinds import due, located, render_timestamp
+from service import clock
+from service.demo import shop
+from service.errors import ApiError, Invalid, NotFound, PreviewStale
+from service.http import repeat_urls, urls
+from service.http.languages import negotiate
+from service.http.pages import demo_checkout, nonces, shop_requests
+from service.http.pages.lines import Line, choice, line_of, products
+from service.http.pages.pages import PRIVATE, form_of, page
+from service.http.state import service_of
+from service.operations.carts import contents
+from service.operations.orders import past_orders
+from service.operations.repeating import reorders, repeat_links
+from service.operations.repeating.plans import Wish
+from service.operations.repeating.reorders import Preview
+from service.operations.subscriptions import overviews
+from service.operations.tenant import travelling
+from service.principal import Principal
+from service.rules.outcomes import Policy
+from service.store.pool import Connection
+from service.texts import Phrase
+
+STYLES = ("base.css", "frame.css", "samples.css", "shop.css")
+PAGE = "demo shop"
+"""What its nonces are signed for."""
+
+_ORDERS, _RUNS, _MADE = 8, 6, 4
+"""How many orders, runs to come and orders that were made the pages show."""
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_STOCK = Policy(stock=shop_requests.STOCK_POLICY)
+
+FREQUENCIES = {
+    "weekly": Phrase("Every week"),
+    "monthly": Phrase("Every month"),
+    "three-month": Phrase("Every three months"),
+}
+CHANGED = Phrase("The prices or the stock have changed meanwhile. Look at it, and put it into the cart once more.")
+
+
+async def home(request: Request) -> Response:
+    """GET /demo: past orders and subscriptions."""
+    async with service_of(request).database.connection() as connection:
+        sam = await _sam(connection)
+        orders = await past_orders.latest(connection, sam, most=_ORDERS)
+        found = await overviews.of_customer(connection, sam)
+        cart = await contents.look_for_active(connection, sam.store, str(sam.customer_id))
+    values = {
+        "orders": orders,
+        "subscriptions": found,
+        "in_cart": 0 if cart is None else sum(item.quantity for item in cart.items),
+        "frequencies": FREQUENCIES,
+        "requests": shop_requests.of_home(urls.api(request), str(sam.customer_id)),
+    }
+    return _page(request, sam, "shop_home.html", values, up="")
+
+
+async def order(request: Request) -> Response:
+    """GET and POST /demo/orders/{id}: what an order would come to today; then its lines go into the cart."""
+    form = await form_of(request) if request.method == "POST" else {}
+    if form and "show" not in form:
+        error = await _put_into_cart(request, form)
+        if error is None:
+            return RedirectResponse(f"{urls.origin(request)}/demo/cart", 303, PRIVATE)
+        return await _order(request, form, error)
+    return await _order(request, form)
+
+
+async def _put_into_cart(request: Request, form: Mapping[str, str]) -> ApiError | None:
+    """Repeat the order as the page showed it; what keeps it from that, if something does."""
+    async with service_of(request).database.transaction() as connection:
+        sam = await _sam(connection)
+        wish = _wish(request, sam, form, digest=form.get("digest"))
+        try:
+            _check_ours(request, form)
+            await reorders.reorder(connection, sam.store, wish, order_id=_id(request.path_params["id"]))
+        except ApiError as error:
+            refused = error
+        else:
+            return None
+    return refused
+
+
+async def _order(request: Request, form: Mapping[str, str], error: ApiError | None = None) -> Response:
+    service, order_id = service_of(request), _id(request.path_params["id"])
+    async with service.database.connection() as connection:
+        sam = await _sam(connection)
+        found = await past_orders.find(connection, sam, order_id)
+        whole = await reorders.look(connection, sam.store, _wish(request, sam, {}), order_id=order_id)
+        wish = _wish(request, sam, form)
+        chosen = wish.lines is None or bool(wish.lines)
+        preview = await reorders.look(connection, sam.store, wish, order_id=order_id) if chosen else whole
+        issued = await repeat_links.of_order(connection, sam.store, service.link_keys, found.code, actor=PAGE)
+        opened = await repeat_links.open_link(connection, service.link_keys, issued.token, found.code)
+    lines = _lines(request, sam, whole, preview if chosen else None)
+    values = {
+        "order": found,
+        "available": [line for line in lines if not line.skipped],
+        "unavailable": [line for line in lines if line.skipped],
+        "preview": preview if chosen else None,
+        "sum": sum(line.total for line in lines if line.chosen and not line.skipped),
+        "due": _due(preview) if chosen else None,
+        "link": repeat_urls.url(f"{urls.origin(request)}{repeat_urls.PATH}", found.code, issued.token),
+        "opened": opened,
+        "requests": [
+            *shop_requests.of_order(urls.api(request), found.id, wish.lines, preview.digest),
+            shop_requests.of_link(urls.origin(request), found.code),
+        ],
+    }
+    return _page(request, sam, "shop_order.html", values, up="../../", error=error)
+
+
+def _wish(request: Request, sam: Principal, form: Mapping[str, str], digest: str | None = None) -> Wish:
+    chosen = choice(form)
+    return Wish(
+        customer_id=sam.customer_id,
+        actor=f"customers:{sam.customer_id}",
+        locale=negotiate(request, sam.store.locale),
+        policy=_STOCK,
+        lines=None if chosen is None else [{"line_item_id": id_, "quantity": n} for id_, n in chosen.items()],
+        expected_digest=digest,
+    )
+
+
+def _lines(request: Request, sam: Principal, whole: Preview, preview: Preview | None) -> list[Line]:
+    """All lines of an order: those that were chosen as they would be, the others as they could be."""
+    locale, base = negotiate(request, sam.store.locale), urls.api(request)
+    chosen = {} if preview is None else {outcome.line.id: outcome for outcome in preview.plan.outcomes}
+    return [
+        line_of(chosen.get(outcome.line.id, outcome), base, locale, chosen=outcome.line.id in chosen)
+        for outcome in products(whole.plan.outcomes)
+    ]
+
+
+def _due(preview: Preview) -> int | None:
+    """What the cart would come to with the lines in it; None where nothing goes into one."""
+    quote = preview.quote
+    return None if quote is None else due(quote.totals.total, quote.totals.tax, tax_included=quote.tax_included)
+
+
+async def cart(request: Request) -> Response:
+    """GET /demo/cart: what is in Sam's cart, on the way to the checkout."""
+    async with service_of(request).database.connection() as connection:
+        sam = await _sam(connection)
+        found = await contents.look_for_active(connection, sam.store, str(sam.customer_id))
+    values = {
+        "cart": found if found is not None and found.items else None,
+        "due": None
+        if found is None
+        else due(found.total_amount_cents, found.total_tax_amount_cents, tax_included=found.tax_included),
+        "checkout": None if found is None else demo_checkout.url(request, sam.store.id, found.session),
+        "requests": shop_requests.of_cart(urls.api(request)),
+    }
+    return _page(request, sam, "shop_cart.html", values, up="../")
+
+
+async def subscription(request: Request) -> Response:
+    """GET and POST /demo/subscriptions/{id}: its calendar, in which runs are skipped and moved, and time passes."""
+    form = await form_of(request) if request.method == "POST" else {}
+    if not form:
+        return await _subscription(request)
+    try:
+        await _act(request, form)
+    except ApiError as error:
+        return await _subscription(request, error)
+    here = f"{urls.origin(request)}/demo/subscriptions/{_id(request.path_params['id'])}"
+    return RedirectResponse(here, 303, PRIVATE)
+
+
+async def _act(request: Request, form: Mapping[str, str]) -> None:
+    """Do what a button says. Raises ApiError subclasses."""
+    _check_ours(request, form)
+    async with service_of(request).database.transaction() as connection:
+        sam = await _sam(connection)
+        id_ = form.get("occurrence", "")
+        if form.get("do") in ("skip", "unskip", "move"):
+            _id(id_)
+        match form.get("do"):
+            case "skip" | "unskip" as verb:
+                await overviews.skip(connection, sam, id_, back=verb == "unskip")
+            case "move":
+                found = await overviews.coming(connection, sam, _id(request.path_params["id"]), most=_RUNS)
+                at = next((run.at for run in found if run.id == id_), None)
+                await overviews.move(connection, sam, id_, _on_day(form.get("day", ""), at, sam.store.timezone))
+            case "travel":
+                to = _instant(form.get("to", ""))
+                await travelling.travel(connection, Principal.of_service(sam.store, PAGE), to)
+
+
+def _on_day(day: str, at: datetime | None, timezone: str) -> datetime:
+    """A day as somebody typed it, at the time of day that a run has. Raises Invalid for what is no day."""
+    if at is None:
+        raise NotFound("There is no such occurrence.")
+    here = at.astimezone(ZoneInfo(timezone))
+    with suppress(ValueError):
+        wanted = datetime.fromisoformat(day)
+        return here.replace(year=wanted.year, month=wanted.month, day=wanted.day)
+    raise Invalid("{name} - must be a date", name="day")
+
+
+def _instant(text: str) -> datetime:
+    with suppress(ValueError):
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found
+    raise Invalid("{name} - must be a date", name="to")
+
+
+async def _subscription(request: Request, error: ApiError | None = None) -> Response:
+    id_ = _id(request.path_params["id"])
+    async with service_of(request).database.connection() as connection:
+        sam = await _sam(connection)
+        found = await overviews.find(connection, sam, id_)
+        coming = await overviews.coming(connection, sam, id_, most=_RUNS)
+        made = await overviews.made(connection, sam, id_, most=_MADE)
+        kept = await travelling.kept(connection, sam.store.id)
+    now = clock.now(sam.store)
+    running = [run for run in coming if run.status == "planned"]
+    after_next = (running[0].at if running else now) + timedelta(hours=1)
+    first = next((run for run in coming if run.id), None)
+    clock_id = None if kept is None else kept.id
+    moved = render_timestamp((now if first is None else first.at) + timedelta(days=2))
+    values = {
+        "subscription": found,
+        "frequencies": FREQUENCIES,
+        "coming": coming,
+        "made": made,
+        "currency_code": sam.store.currency_code,
+        "now": now,
+        "kept": kept,
+        "moving": kept is not None and kept.advancing_to is not None,
+        "travels": [
+            (Phrase("To the next delivery"), render_timestamp(after_next)),
+            (Phrase("Three months on"), render_timestamp(now + timedelta(days=91))),
+        ],
+        "zone": ZoneInfo(sam.store.timezone),
+        "requests": [
+            *shop_requests.of_runs(urls.api(request), id_, first, moved),
+            *shop_requests.of_time(urls.api(request), clock_id, render_timestamp(now), render_timestamp(after_next)),
+        ],
+    }
+    return _page(request, sam, "shop_subscription.html", values, up="../../", error=error)
+
+
+async def _sam(connection: Connection) -> Principal:
+    """The demo store's customer. Raises NotFound where there is no demo shop."""
+    store = await shop.find(connection)
+    if store is None:
+        raise NotFound("There is nothing at this URL.")
+    return shop.shopper(store)
+
+
+def _id(text: str) -> str:
+    """An id as one may be. Raises NotFound for what can be none."""
+    if not _ID.fullmatch(text):
+        raise NotFound("There is nothing at this URL.")
+    return text
+
+
+def _check_ours(request: Request, form: Mapping[str, str]) -> None:
+    """Raise Invalid for a form of no page of ours, or of one that was open for too long."""
+    if nonces.read(request, PAGE, form.get("nonce", "")) is None:
+        raise Invalid("This page was open for too long. Please try again.")
+
+
+def _page(
+    request: Request,
+    sam: Principal,
+    template: str,
+    values: Mapping[str, object],
+    *,
+    up: str,
+    error: ApiError | None = None,
+) -> Response:
+    locale, zone = negotiate(request, sam.store.locale), ZoneInfo(sam.store.timezone)
+    base = urls.api(request)
+
+    def day(at: datetime) -> str:
+        """An instant's day in the store, as the reader writes it."""
+        return format_date(at.astimezone(zone), "d MMMM y", locale)
+
+    def picture(url: str | None) -> str | None:
+        """The URL of a product's picture, where it is one of ours."""
+        found = "" if url is None else located(url, base)
+        return found if found.startswith(located("/", base)) else None
+
+    given = {
+        "up": up,
+        "here": "demo",
+        "shop": True,
+        "store": sam.store,
+        "day": day,
+        "picture": picture,
+        "nonce": nonces.sign(request, PAGE, str(sam.customer_id)),
+        "problems": _problems(error),
+        **values,
+    }
+    status = 200 if error is None else error.http_status
+    return page(request, template, given, status=status, locale=sam.store.locale, styles=STYLES, own=True)
+
+
+def _problems(error: ApiError | None) -> Sequence[str]:
+    if error is None:
+        return ()
+    return [CHANGED if isinstance(problem, PreviewStale) else problem.detail for problem in error.problems]
+
+
+routes = [
+    Route("/demo", home),
+    Route("/demo/orders/{id}", order, methods=["GET", "POST"]),
+    Route("/demo/cart", cart),
+    Route("/demo/subscriptions/{id}", subscription, methods=["GET", "POST"]),
+]

@@ -1,0 +1,126 @@
+"""A customer's subscriptions as a storefront shows them, and what a customer does with their dates there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+import orjson
+
+from schemas.graph import graph
+from service.errors import NotFound
+from service.operations.subscriptions import forecasts, ledgers
+from service.operations.subscriptions.occurrences import Occurrences
+from service.principal import Principal
+from service.store.pool import Connection
+from service.store.statements import Many
+
+
+class Item(NamedTuple):
+    """What a subscription orders each time."""
+
+    name: str
+    quantity: int
+    image_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A subscription in short."""
+
+    id: str
+    status: str
+    frequency: str
+    next_run_at: datetime | None
+    items: Sequence[Item]
+
+
+class Made(NamedTuple):
+    """An order that a subscription made."""
+
+    id: str
+    code: str
+    placed_at: datetime
+    currency_code: str
+    total_amount_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A run to come. It can be skipped or moved where it has an `id`; it comes to nothing where it is left out."""
+
+    id: str | None
+    index: int
+    at: datetime
+    status: str
+    reason: str | None
+    total_amount_cents: int | None
+
+
+class _Row(NamedTuple):
+    id: str
+    status: str
+    frequency: str
+    next_run_at: datetime | None
+    items: str | None
+
+
+_OF_CUSTOMER = Many("subscriptions/overviews.of_customer", _Row)
+_MADE = Many("subscriptions/overviews.made", Made)
+
+
+async def of_customer(
+    connection: Connection, principal: Principal, subscription_id: str | None = None
+) -> list[Overview]:
+    """Return a customer's subscriptions that aren't cancelled; only that of an id where one is given."""
+    rows = await _OF_CUSTOMER(
+        connection, store=principal.store.id, customer=principal.customer_id, subscription=subscription_id
+    )
+    return [Overview(*row[:-1], [Item(*item) for item in orjson.loads(row.items or "[]")]) for row in rows]
+
+
+async def find(connection: Connection, principal: Principal, subscription_id: str) -> Overview:
+    """Return a customer's subscription. Raises NotFound."""
+    found = await of_customer(connection, principal, subscription_id)
+    if not found:
+        raise NotFound("There is no such subscription.")
+    return found[0]
+
+
+async def made(connection: Connection, principal: Principal, subscription_id: str, *, most: int) -> list[Made]:
+    """Return the latest orders that a subscription made."""
+    return await _MADE(connection, store=principal.store.id, subscription=subscription_id, most=most)
+
+
+async def coming(connection: Connection, principal: Principal, subscription_id: str, *, most: int) -> list[Coming]:
+    """Return the next runs of a customer's subscription, skipped ones too. Raises NotFound for an unknown one."""
+    store = principal.store
+    found = await forecasts.look(connection, store, subscription_id, principal.customer_id, offset=0, size=most)
+    ids = await ledgers.ids(connection, store, subscription_id, [run.entry.index for run in found.runs])
+    return [
+        Coming(
+            ids.get(run.entry.index),
+            run.entry.index,
+            run.entry.scheduled_at,
+            run.entry.status,
+            run.entry.reason,
+            None if run.estimate is None else run.estimate.total,
+        )
+        for run in found.runs
+    ]
+
+
+async def skip(connection: Connection, principal: Principal, occurrence_id: str, *, back: bool = False) -> None:
+    """Leave a run out, or let it run after all. Raises as the API's verbs do."""
+    writer = Occurrences()
+    locked = await writer.lock(connection, principal, graph["occurrences"], occurrence_id)
+    await writer.change(connection, principal, locked, {}, verbs=("unskip" if back else "skip",))
+
+
+async def move(connection: Connection, principal: Principal, occurrence_id: str, to: datetime) -> None:
+    """Let a run take place at another instant. Raises as the API's write does."""
+    writer = Occurrences()
+    locked = await writer.lock(connection, principal, graph["occurrences"], occurrence_id)
+    await writer.change(connection, principal, locked, {"scheduled_at": to})

@@ -1,0 +1,127 @@
+"""The demo shop over HTTP: where there is none, and what its forms refuse."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from urllib.parse import urlencode
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from service import clock
+from service.app import create_app
+from service.demo import load
+from service.demo.load import Plan
+from service.settings import Settings
+from service.store.pool import Connection, connect
+from tests.pages import FORM, Page
+
+ORDER, SUBSCRIPTION = "/demo/orders/ABCRtyUpBa", "/demo/subscriptions/BCDRtyUpBa"
+
+
+@pytest_asyncio.fixture
+async def own(own_url: str) -> AsyncIterator[Connection]:
+    """A connection to a database of its own."""
+    async with connect(own_url) as connection:
+        yield connection
+
+
+@pytest_asyncio.fixture
+async def visitor(own_url: str, settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of a service on that database."""
+    app = create_app(settings.model_copy(update={"database_url": own_url}))
+    async with app.router.lifespan_context(app):
+        transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            yield client
+
+
+async def seed(connection: Connection) -> None:
+    await load.seed(connection, Plan(customers=2, skus=2, orders=0, subscriptions=0), clock.now())
+
+
+async def submit(client: httpx2.AsyncClient, path: str, fields: dict[str, str]) -> httpx2.Response:
+    return await client.post(path, content=urlencode(fields), headers=FORM)
+
+
+async def fields_of(client: httpx2.AsyncClient, path: str) -> dict[str, str]:
+    return Page((await client.get(path)).text).fields
+
+
+async def test_without_a_demo_store_the_root_is_calm_and_there_is_no_shop(visitor: httpx2.AsyncClient) -> None:
+    root = await visitor.get("/")
+    assert root.status_code == 200
+    assert "This is a service that repeats orders." in root.text
+    assert 'href="demo"' not in root.text
+    for path in ("/demo", "/demo/cart", ORDER, SUBSCRIPTION, "/demo/"):
+        assert (await visitor.get(path)).status_code == 404
+    assert (await visitor.get("/demo/checkout")).status_code == 404
+
+
+async def test_a_live_store_is_no_demo_shop(visitor: httpx2.AsyncClient, own: Connection) -> None:
+    await seed(own)
+    assert (await visitor.get("/demo")).status_code == 200
+    assert 'href="demo"' in (await visitor.get("/")).text
+    await own.execute("update stores set mode = 'live' where store_id = 1003")
+    assert (await visitor.get("/demo")).status_code == 404
+    assert 'href="demo"' not in (await visitor.get("/")).text
+
+
+async def test_a_form_of_no_page_of_ours_does_nothing(visitor: httpx2.AsyncClient, own: Connection) -> None:
+    await seed(own)
+    before = await own.fetchval("select count(*) from reorders")
+    fields = await fields_of(visitor, ORDER)
+    refused = await submit(visitor, ORDER, fields | {"nonce": "forged"})
+    assert refused.status_code == 422
+    assert "This page was open for too long." in refused.text
+    refused = await submit(visitor, SUBSCRIPTION, {"do": "travel", "to": "2040-01-01T00:00:00Z", "nonce": "forged"})
+    assert refused.status_code == 422
+    assert await own.fetchval("select count(*) from reorders") == before
+    assert await own.fetchval("select count(*) from test_clocks") == 0
+
+
+async def test_a_price_that_changed_meanwhile_is_shown_first(visitor: httpx2.AsyncClient, own: Connection) -> None:
+    await seed(own)
+    fields = await fields_of(visitor, ORDER)
+    await own.execute("update prices set amount_cents = amount_cents + 100 where store_id = 1003")
+    stale = await submit(visitor, ORDER, fields)
+    assert stale.status_code == 409
+    assert "The prices or the stock have changed meanwhile." in stale.text
+    again = await submit(visitor, ORDER, Page(stale.text).fields)
+    assert (again.status_code, again.headers["location"]) == (303, "http://127.0.0.1/demo/cart")
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"do": "skip", "occurrence": "none"}, 404),
+        ({"do": "skip", "occurrence": "\0"}, 404),
+        ({"do": "move", "occurrence": "none", "day": "2030-01-01"}, 404),
+        ({"do": "travel", "to": "yesterday"}, 422),
+        ({"do": "travel", "to": "2000-01-01T00:00:00Z"}, 422),
+        ({"do": "nothing"}, 303),
+    ],
+)
+async def test_what_makes_no_sense_is_told_on_the_page(
+    visitor: httpx2.AsyncClient, own: Connection, *, fields: dict[str, str], status: int
+) -> None:
+    await seed(own)
+    nonce = (await fields_of(visitor, SUBSCRIPTION))["nonce"]
+    answer = await submit(visitor, SUBSCRIPTION, fields | {"nonce": nonce})
+    assert answer.status_code == status
+    assert status == 303 or 'role="alert"' in answer.text
+
+
+async def test_an_id_that_can_be_none_is_not_found(visitor: httpx2.AsyncClient, own: Connection) -> None:
+    await seed(own)
+    for path in ("/demo/orders/%00", "/demo/subscriptions/%00", "/demo/orders/nope", "/demo/subscriptions/nope"):
+        assert (await visitor.get(path)).status_code == 404
+
+
+async def test_a_day_that_is_none_is_told_on_the_page(visitor: httpx2.AsyncClient, own: Connection) -> None:
+    await seed(own)
+    fields = await fields_of(visitor, SUBSCRIPTION)
+    answer = await submit(visitor, SUBSCRIPTION, fields | {"do": "move", "day": "soon"})
+    assert answer.status_code == 422
+    assert "day - must be a date" in answer.text

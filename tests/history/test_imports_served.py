@@ -1,0 +1,135 @@
+"""`imports` over HTTP: sent by an integration, brought in by a worker, told with counts and reasons."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+import pytest
+
+from service.jobs import clean, engine
+from service.operations.data import imports
+from service.principal import SCOPES, Store
+from service.store.pool import Connection, Database, connect
+from tests.gateways import nearby
+from tests.history.bringing import rows, shop, sound
+from tests.spec.writing import Api, resource
+from tests.support import Access, Grant
+
+
+@asynccontextmanager
+async def worker(url: str) -> AsyncIterator[None]:
+    """Meanwhile a worker works."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(engine.run(url, stop=stop, gateways=nearby(), concurrency=2))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+async def over(api: Api, id_: str) -> dict[str, Any]:
+    """The attributes of an import once a worker has come to its end."""
+    async with asyncio.timeout(60):
+        while True:
+            shown: dict[str, Any] = (await api.get(f"imports/{id_}"))["data"]["attributes"]
+            if shown["status"] in ("completed", "interrupted"):
+                return shown
+            await asyncio.sleep(0.05)
+
+
+async def test_a_worker_brings_in_what_was_sent(
+    client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store, database_url: str
+) -> None:
+    api = Api(client, integration)
+    wrong = {"type": "customers", "id": "b", "emial": "b@example.com"}
+    made = await api.create("imports", {"inputs": [*shop(), wrong]})
+    assert made["attributes"]["status"] == "pending"
+    assert made["attributes"]["inputs_size"] == len(shop()) + 1
+    assert "inputs" not in made["attributes"]
+    async with worker(database_url):
+        shown = await over(api, made["id"])
+    assert shown["status"] == "completed"
+    counts = ("processed_count", "created_count", "errors_count", "updated_count", "unchanged_count", "skipped_count")
+    assert [shown[name] for name in counts] == [14, 13, 1, 0, 0, 0]
+    assert shown["errors_log"] == {"14": {"emial": ["is no field of customers"]}}
+    assert shown["started_at"] <= shown["completed_at"]
+    (row,) = await rows(connection, store, "imports")
+    assert row["inputs"] is None, "what was brought in is not kept twice"
+    assert (await api.get("orders/o1"))["data"]["attributes"]["placed_at"] == "2019-05-06T07:08:09.123Z"
+    events = (await api.get(f"imports/{made['id']}/events?sort=created_at"))["data"]
+    assert [one["attributes"]["name"] for one in events] == ["imports.create", "imports.start", "imports.complete"]
+    told = await connection.fetch("select resource_type from events where store_id = $1", store.id)
+    assert {row["resource_type"] for row in told} == {"stores", "markets", "imports"}
+    assert await sound(connection, store) == []
+
+
+async def test_a_table_and_what_is_none(
+    client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store, database_url: str
+) -> None:
+    api = Api(client, integration)
+    table = await api.create("imports", {"resource_type": "skus", "inputs": "code,name\nTEA,Tea\nPOT,Pot\n"})
+    broken = await api.create("imports", {"resource_type": "skus", "inputs": 'code,name\n"TEA,Tea\n'})
+    async with worker(database_url):
+        assert (await over(api, table["id"]))["created_count"] == 2
+        shown = await over(api, broken["id"])
+    assert (shown["status"], shown["interrupted_at"] is not None) == ("interrupted", True)
+    assert "is no table of text" in shown["errors_log"][""]["inputs"][0]
+    assert sorted(row["code"] for row in await rows(connection, store, "skus")) == ["POT", "TEA"]
+
+
+async def test_an_import_goes_on_where_a_worker_was_stopped(
+    client: httpx2.AsyncClient, integration: Access, database: Database, database_url: str, store: Store
+) -> None:
+    api = Api(client, integration)
+    sent = [{"id": f"c{n}", "email": f"c{n}@example.com"} for n in range(3_000)]
+    made = await api.create("imports", {"resource_type": "customers", "inputs": sent})
+    async with database.connection() as connection:
+        task = asyncio.create_task(imports.go_on(connection, store.id, made["id"]))
+        begun = "select processed_count > 0 from imports where store_id = $1 and id = $2"
+        async with connect(database_url) as other:
+            while not await other.fetchval(begun, store.id, made["id"]):  # noqa: ASYNC110 -- the rows tell, no event
+                await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    shown = (await api.get(f"imports/{made['id']}"))["data"]["attributes"]
+    assert 0 < shown["processed_count"] < 3_000
+    assert shown["status"] == "in_progress"
+    await clean.rescue(database)
+    async with database.connection() as connection:
+        await imports.go_on(connection, store.id, made["id"])
+        await imports.go_on(connection, store.id, made["id"])
+    shown = (await api.get(f"imports/{made['id']}"))["data"]["attributes"]
+    assert (shown["status"], shown["created_count"], shown["errors_count"]) == ("completed", 3_000, 0)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "pointer"),
+    [
+        ({}, "/data/attributes"),
+        ({"inputs": []}, "/data/attributes/inputs"),
+        ({"inputs": [1]}, "/data/attributes/inputs"),
+        ({"inputs": {"id": "x"}}, "/data/attributes/inputs"),
+        ({"inputs": [{}] * 10_001}, "/data/attributes/inputs"),
+        ({"inputs": [{}], "resource_type": "carts"}, "/data/attributes/resource_type"),
+        ({"inputs": [{}], "status": "completed"}, "/data/attributes/status"),
+    ],
+)
+async def test_what_is_no_import(
+    client: httpx2.AsyncClient, integration: Access, attributes: dict[str, Any], pointer: str
+) -> None:
+    answer = await Api(client, integration).send("POST", "imports", resource("imports", attributes))
+    assert answer.status_code in (403, 422)
+    assert [problem["source"]["pointer"] for problem in answer.json()["errors"]] == [pointer]
+
+
+async def test_it_takes_the_scope(client: httpx2.AsyncClient, grant: Grant) -> None:
+    others = await grant(scopes=[scope for scope in SCOPES if scope != "import_data"])
+    for method, document in (("POST", resource("imports", {"inputs": [{"id": "x"}]})), ("GET", None)):
+        answer = await Api(client, others).send(method, "imports", document)
+        assert answer.status_code == 403
+        assert "import_data" in answer.text
