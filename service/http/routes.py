@@ -10,11 +10,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
 from service.http.api import atomic, forecasts, reading, reorder_previews, repeat_links, writing
-<<<<<<< HEAD
 from service.http.facades import ecwid, oauth, wemasy
-from service.http.pages import api_reference, calendars, demo_checkout, demo_pictures, docs, repeat_page
-=======
-from service.http.facades import ecwid, wemasy
 from service.http.pages import (
     api_reference,
     calendars,
@@ -27,7 +23,6 @@ from service.http.pages import (
     home,
     repeat_page,
 )
->>>>>>> main
 from service.http.watch import health, metrics
 from service.resources import RESOURCES
 
