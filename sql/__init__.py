@@ -9,11 +9,15 @@ A file of statements is a list of
 with one statement under each name and at least a line of prose. Comments above the first name are the file's own.
 A statement names its parameters (`:store`, `:source_order`): Postgres gets them as $1, $2 in the order in which they
 first appear. A colon that follows a word or a bracket (`tags[1:last]`) belongs to a slice. One statement may hold
-another one, of another file or from above in its own, whose parameters become its own:
+others, of another file or from above in its own, whose parameters become its own, unless it says what stands for
+them:
 
     with snapshots as (
         select include('parties/addresses.copy')
     )
+
+    select (select include('catalogue/pricing.promotions', coupon => orders.coupon_code)) as promotions
+    from orders
 
 A migration is a file `<version>_<name>.sql` as dbmate writes it: `-- migrate:up`, with `transaction:false` behind it
 where its statements refuse to run in a transaction, then statements; what follows `-- migrate:down` is not used.
@@ -113,8 +117,7 @@ def read_statements(path: Path, topic: str = "") -> tuple[Statement, ...]:
             raise StartupError("{path}: {name} needs a line of prose under its name.", path=path, name=name)
         if len(list(split(text))) != 1:
             raise StartupError("{path}: {name} must be exactly one statement.", path=path, name=name)
-        above = {one.path: one.source for one in found.values()}
-        source = _INCLUDED.sub(lambda match: _included(match["path"], above), text.rstrip("; \n"))  # noqa: B023 -- called at once
+        source = _whole(text.rstrip("; \n"), topic, found)
         numbered, parameters = _numbered(source)
         if _numbers_itself(text):
             raise StartupError("{path}: {name} has numbered parameters: name them all.", path=path, name=name)
@@ -144,11 +147,8 @@ def migrations(folder: Path = MIGRATIONS) -> list[Migration]:
     return list(found.values())
 
 
-def _included(path: str, above: Mapping[str, str]) -> str:
-    return above[path] if path in above else statement(path).source
-
-
-_INCLUDED = re.compile(r"select include\('(?P<path>[a-z_/]+\.[a-z0-9_]+)'\)")
+INCLUDED = re.compile(r"select\s+include\(\s*'(?P<path>[a-z_/]+\.[a-z0-9_]+)'")
+"""How a statement begins to include another."""
 
 _TOKEN = re.compile(
     r"""
@@ -176,6 +176,35 @@ def split(text: str) -> Iterator[str]:
             anything = True
     if anything:
         yield text[begin:].strip()
+
+
+def _whole(text: str, topic: str, above: Mapping[str, Statement]) -> str:
+    """A text with the statements that it includes in their places; those of its own file stand above it."""
+    parts, end = [], 0
+    for match in INCLUDED.finditer(text):
+        given, after = _given(text, match.end())
+        of, _, name = match["path"].rpartition(".")
+        included = (above[name] if of == topic and name in above else statement(match["path"])).source
+        filled = (given.get(token["name"], token[0]) for token in _TOKEN.finditer(included))
+        parts += [text[end : match.start()], *filled]
+        end = after
+    return "".join([*parts, text[end:]])
+
+
+def _given(text: str, begin: int) -> tuple[dict[str | None, str], int]:
+    """What an include says for parameters, by their names, from here on; and where it ends."""
+    given: dict[str | None, str] = {}
+    depth, start = 1, begin
+    for token in _TOKEN.finditer(text, begin):
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(token[0], 0)
+        if depth == 0 or (depth == 1 and token[0] == ","):
+            name, arrow, said = text[start : token.start()].partition("=>")
+            if arrow:
+                given[name.strip()] = f"({said.strip()})"
+            start = token.end()
+        if depth == 0:
+            return given, token.end()
+    raise StartupError("An include has no end: {text}", text=text[begin:])
 
 
 def _numbered(text: str) -> tuple[str, tuple[str, ...]]:

@@ -28,7 +28,7 @@ _HAPPENS: Final[Mapping[str, str]] = {
     "imports": f"{_WRITTEN} start complete interrupt",
     "line_items": _WRITTEN,
     "markets": "create",
-    "occurrences": "update",
+    "occurrences": "update reschedule",
     "order_copies": f"{_WRITTEN} start complete fail",
     "order_subscription_items": _WRITTEN,
     "order_subscriptions": f"{_WRITTEN} renewal last_run_succeeded last_run_failed approval_required park end",

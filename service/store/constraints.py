@@ -19,6 +19,11 @@ from service.store.catalogue import Constraint
 from service.store.pool import Connection, catalogue_of
 from service.texts import Phrase
 
+_OUT_OF_RANGE = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
+
+REFUSED = (asyncpg.IntegrityConstraintViolationError, *_OUT_OF_RANGE)
+"""What Postgres raises for rows that it doesn't take."""
+
 
 async def catalogue(connection: Connection) -> Mapping[str, Constraint]:
     """The constraints of a connection's database by name; ask ahead of a write, as `Catalogue.constraints` says."""
@@ -35,7 +40,7 @@ def explained(known: Mapping[str, Constraint], resource: type[Resource], draft: 
         if draft is None:
             raise _still_needed(constraint, error) from None
         raise _broken(constraint, error, resource, draft) from None
-    except (asyncpg.DataError, asyncpg.ProgramLimitExceededError):
+    except _OUT_OF_RANGE:
         # What the server says of it may hold values and names of indexes.
         raise Invalid("A value is out of range, or too long, to be stored.", pointer="/data") from None
 

@@ -179,6 +179,25 @@ def more(resource: type[Resource], column: Column) -> Iterator[str]:
         yield f"{_INSERT} values ($1, '{name}', 1, {_customers(resource, column)})"
 
 
+def more_of(resource: type[Resource], rows: str, alias: str, columns: Sequence[str]) -> Iterator[str]:
+    """The insert of the change that new rows make together, which have these columns."""
+    if collections(resource):
+        (name,) = collections(resource)
+        owned = is_owned(resource)
+        owner = _owner(resource, lambda column: f'{alias}."{column}"' if column in columns else "null") if owned else ""
+        yield f"{_INSERT} select $1, '{name}', count(*), {f'array_agg({owner})' if owned else repr('{}')} from {rows}"
+
+
+def more_owned(collection: str, customers: str) -> str:
+    """The insert of the change that new rows make whose these customers are, a placeholder."""
+    return f"{_INSERT} values ($1, '{collection}', cardinality({customers}::text[]), {customers}::text[])"
+
+
+def more_in(collection: str, rows: str) -> str:
+    """The insert of the change that new rows make, of a statement's part, which are nobody's."""
+    return f"{_INSERT} select $1, '{collection}', count(*), '{{}}' from {rows} having count(*) > 0"
+
+
 def less(resource: type[Resource], gone: str, id_: str) -> Iterator[str]:
     """The inserts of the changes that a deleted row, which `gone` has returned, makes together with its parts.
 

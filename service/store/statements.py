@@ -9,13 +9,16 @@
     factor = await _FACTOR(connection, store=store.id, cart=cart_id)
 
 The names of the arguments are those of the statement's parameters. A row is a NamedTuple or a frozen dataclass with the
-statement's columns as its fields, in their order; a field that is such a row itself takes the next columns. Values are
-what asyncpg makes of them: json and jsonb are text, arrays are lists. Columns that follow those of a dataclass are left
-out, so that a view may get a new one while older processes still run.
+statement's columns as its fields, in their order. A field that is such a row itself takes the next columns; where it
+may be None, it is so when all of them are null. Values are what asyncpg makes of them: json and jsonb are text, arrays
+are lists. Columns that follow those of a dataclass are left out, so that a view may get a new one while older processes
+still run.
 
     row:     One -> Row | None      Only -> Row       Many -> list[Row]
     value:   Value -> V | None      OnlyValue -> V    Values -> list[V]
     nothing: Command -> the number of rows that it wrote
+
+Each has `along`, for what runs as a part of the statement that writes a resource (`service.store.write`).
 
 `tests/database/test_statements.py` compares every declaration with what Postgres says that the statement returns.
 Errors of the database pass through unchanged.
@@ -26,7 +29,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from itertools import islice
-from typing import Generic, TypeAlias, TypeVar, get_type_hints
+from types import UnionType
+from typing import Generic, NamedTuple, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from service.store.pool import Connection
 from sql import statement
@@ -59,6 +63,10 @@ class Declared:
         """What the statement is declared to return; empty for a command."""
         return []
 
+    def along(self, **binds: object) -> Along:
+        """The statement with its arguments, to be run as a part of another one."""
+        return Along(self, self._binds(binds))
+
     def _binds(self, given: dict[str, object]) -> list[object]:
         """The arguments in the order of the parameters."""
         names = self.statement.parameters
@@ -68,6 +76,38 @@ class Declared:
             except KeyError:
                 pass
         raise TypeError(f"{self.statement.path} takes ({', '.join(names)}), not ({', '.join(given)}).")
+
+
+class Part(Declared):
+    """A statement that runs only as a part of others, which count what it writes; it may return ids."""
+
+    __slots__ = ("returns",)
+
+    def __init__(self, path: str, *, returns: bool = False) -> None:
+        super().__init__(path)
+        self.returns = returns
+
+    @property
+    def columns(self) -> list[Column]:
+        """The ids, if it returns them; what else it returns is for the statement around it."""
+        return [(None, str)] if self.returns else []
+
+
+class Along(NamedTuple):
+    """A statement with the arguments that it runs with; the rows of one that returns any are ids.
+
+    `collection` is what there is more of by it, where that is counted: a row for each of `customers`, whose they are,
+    or without them for each row that it returns.
+    """
+
+    part: Declared
+    binds: Sequence[object]
+    collection: str = ""
+    customers: Sequence[str | None] | None = None
+
+    def more(self, collection: str, customers: Sequence[str | None] | None = None) -> Along:
+        """The same, counted."""
+        return self._replace(collection=collection, customers=customers)
 
 
 class _OfRows(Declared, Generic[Row]):
@@ -178,7 +218,7 @@ class Command(Declared):
 def _maker(row: type[Row]) -> Maker[Row]:
     """Return what makes a row of a record, by position."""
     own = _fields(row)
-    if any(_is_row(type_) for _, type_ in own):
+    if any(_row_of(type_) for _, type_ in own):
         return _nesting(row)
     # A tuple is made fastest by `_make`; it is as long as the record.
     make: Maker[Row] | None = getattr(row, "_make", None)
@@ -187,24 +227,39 @@ def _maker(row: type[Row]) -> Maker[Row]:
 
 def _nesting(row: type[Row]) -> Maker[Row]:
     """Return what makes a row that has rows in it."""
-    parts: list[tuple[Maker[object], int] | None] = [
-        (_maker(type_), len(list(_columns(type_)))) if isinstance(type_, type) and _is_row(type_) else None
-        for _, type_ in _fields(row)
-    ]
+    parts = [_part(type_) for _, type_ in _fields(row)]
 
     def make(record: Iterable[object]) -> Row:
         values = iter(record)
-        return row(*[next(values) if part is None else part[0](islice(values, part[1])) for part in parts])
+        return row(*[next(values) if part is None else part(values) for part in parts])
+
+    return make
+
+
+def _part(type_: object) -> Callable[[Iterator[object]], object] | None:
+    """Return what makes a row, in a row, of the next values; None for a field that is a value."""
+    found = _row_of(type_)
+    if found is None:
+        return None
+    maker: Maker[object] = _maker(found)
+    length = len(list(_columns(found)))
+    if found is type_:
+        return lambda values: maker(islice(values, length))
+
+    def make(values: Iterator[object]) -> object:
+        own = list(islice(values, length))
+        return None if all(value is None for value in own) else maker(own)
 
     return make
 
 
 def _columns(row: type) -> Iterator[tuple[str, object]]:
     for name, type_ in _fields(row):
-        if isinstance(type_, type) and _is_row(type_):
-            yield from _columns(type_)
-        else:
+        found = _row_of(type_)
+        if found is None:
             yield name, type_
+        else:
+            yield from _columns(found)
 
 
 def _fields(row: type) -> Sequence[tuple[str, object]]:
@@ -214,6 +269,12 @@ def _fields(row: type) -> Sequence[tuple[str, object]]:
     if not names:
         raise TypeError(f"{row.__name__} is neither a NamedTuple nor a dataclass.")
     return [(name, hints[name]) for name in names]
+
+
+def _row_of(type_: object) -> type | None:
+    """The row that a field is, or may be; None for a field that is a value."""
+    rows = (one for one in (type_, *get_args(type_)) if isinstance(one, type) and _is_row(one))
+    return next(rows, None) if not get_origin(type_) or get_origin(type_) in (Union, UnionType) else None
 
 
 def _is_row(type_: object) -> bool:

@@ -1,29 +1,43 @@
 """Writing the graph: one row with its join rows, generic for every type and compiled from its Schema.
 
-Identifiers come from Schemas only, every value is a bind; `$1` is always the store. A change raises the row's `version`
-and sets `updated_at`, also when only its join rows change. Who calls holds a transaction.
+Whatever is written along with a row goes into the same statement. Identifiers come from Schemas only, every value is a
+bind; `$1` is always the store. A change raises the row's `version` and sets `updated_at`, also when only its join rows
+change. Who calls holds a transaction.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
+import orjson
+from orjson import Fragment
+
+import sql
 from schemas.graph import graph
+from schemas.kinds import Json
 from schemas.relationships import Through, ToMany, ToOne
 from schemas.resource import Resource
 from service.jsonapi.body import Draft
 from service.principal import Viewer
 from service.store import counts
 from service.store.compile import Statement
-from service.store.constraints import catalogue, explained
-from service.store.pool import Connection, fetch
+from service.store.constraints import REFUSED, catalogue, explained
+from service.store.pool import Connection, fetchrow
+from service.store.statements import Along, Declared
 
 Columns = Mapping[str, Any]
 """Column -> value, as asyncpg takes it."""
 Joins = Mapping[str, Sequence[str]]
 """To-many relationship -> the ids that it is to hold."""
+_STORE = "store"
+"""The parameter that every part has in common, and the first one of each statement."""
+
+Returned = Mapping[Declared, Sequence[str]]
+"""Part of a statement -> the ids that it returned."""
 
 
 async def lock(connection: Connection, viewer: Viewer, resource: type[Resource], id_: str) -> Columns | None:
@@ -107,11 +121,20 @@ async def linked(connection: Connection, viewer: Viewer, resource: type[Resource
 
 
 async def insert(
-    connection: Connection, store_id: int, draft: Draft, columns: Columns, joins: Joins, *, at: datetime
-) -> None:
-    """Insert the resource of a draft, with an id among its columns, and its join rows, and count it: one statement.
+    connection: Connection,
+    store_id: int,
+    draft: Draft,
+    columns: Columns,
+    joins: Joins,
+    *,
+    at: datetime,
+    along: Sequence[Along] = (),
+    owners: Sequence[str | None] | None = None,
+) -> Returned:
+    """Insert the resource of a draft, with an id among its columns, its join rows, and what goes along: one statement.
 
-    Raises ApiError subclasses for what the database refuses.
+    It counts the resource: by its owner, where the caller knows that under a lock (`owners`). Returns the ids that its
+    parts return. Raises ApiError subclasses for what the database refuses.
     """
     resource = draft.resource
     known = await catalogue(connection)
@@ -120,21 +143,67 @@ async def insert(
     placed = {name: f"${n}" for n, name in enumerate(values, 1)}
     names = ", ".join(f'"{name}"' for name in values)
     main = f"insert into {resource.table} ({names}) values ({', '.join(placed.values())})"
-    parts = list(counts.more(resource, lambda name: placed.get(name, "null")))
+    parts: list[str] = []
+    if owners is None:
+        parts += counts.more(resource, lambda name: placed.get(name, "null"))
+    else:
+        binds.append(owners)
+        parts.append(counts.more_owned(resource.type_, f"${len(binds)}"))
     for name, ids in joins.items():
         if ids:
             binds.append(sorted(ids))
             parts.append(_join(_through(resource, name), placed["id"], f"${len(binds)}"))
     with explained(known, resource, draft):
-        await fetch(connection, _together(main, parts), *binds)
+        return await _run(connection, main, parts, binds, along)
+
+
+async def insert_all(
+    connection: Connection,
+    store_id: int,
+    resource: type[Resource],
+    rows: Sequence[Columns],
+    *,
+    at: datetime,
+    along: Sequence[Along] = (),
+) -> Returned | None:
+    """Insert resources of one type, which have the same columns, and what goes along, and count: one statement.
+
+    Returns the ids that parts return; None where the database refuses a row, and nothing was written: which one, and
+    why, `insert` says.
+    """
+    kinds = resource.columns()
+    fixed = {**resource.where, "created_at": at, "updated_at": at}
+    names = [*dict.fromkeys((*fixed, *rows[0]))]
+    # JSON is text, as everywhere on our side.
+    json = [name for name in names if isinstance(kinds.get(name), Json)]
+    sent = [
+        {**row, **fixed, **{name: Fragment(row[name]) for name in json if row.get(name) is not None}} for row in rows
+    ]
+    columns = ", ".join(f'"{name}"' for name in names)
+    given = f"jsonb_populate_recordset(null::{resource.table}, $2::jsonb) given"
+    main = f"insert into {resource.table} (store_id, {columns}) select $1::bigint, {columns} from {given}"
+    parts = list(counts.more_of(resource, given, "given", names))
+    binds = [store_id, orjson.dumps(sent, default=str).decode()]
+    try:
+        async with connection.transaction():
+            return await _run(connection, main, parts, binds, along)
+    except REFUSED:
+        return None
 
 
 async def update(
-    connection: Connection, store_id: int, draft: Draft, columns: Columns, joins: Joins, *, at: datetime
-) -> None:
+    connection: Connection,
+    store_id: int,
+    draft: Draft,
+    columns: Columns,
+    joins: Joins,
+    *,
+    at: datetime,
+    along: Sequence[Along] = (),
+) -> Returned:
     """Set columns of the resource of a draft, which has an id, and make its to-many relationships hold these ids.
 
-    One statement, unless it becomes another owner's. Raises ApiError subclasses for what the database refuses.
+    One statement, with what goes along, unless it becomes another owner's. Returns and raises as `insert` does.
     """
     resource = draft.resource
     known = await catalogue(connection)
@@ -155,7 +224,7 @@ async def update(
     if owner in columns:
         await counts.move(connection, store_id, resource, str(draft.id), columns[owner])
     with explained(known, resource, draft):
-        await fetch(connection, _together(main, parts), *binds)
+        return await _run(connection, main, parts, binds, along)
 
 
 async def delete(connection: Connection, store_id: int, resource: type[Resource], id_: str) -> None:
@@ -184,8 +253,51 @@ def _join(through: Through, id_: str, ids: str) -> str:
     )
 
 
-def _together(main: str, parts: Sequence[str]) -> str:
-    """Statements as one: foreign keys are checked at its end, so that join rows may come with their row."""
-    if not parts:
-        return main
-    return "with " + ", ".join(f"part_{n} as ({part})" for n, part in enumerate(parts)) + " " + main
+async def _run(
+    connection: Connection, main: str, parts: Sequence[str], binds: Sequence[object], along: Sequence[Along]
+) -> Returned:
+    """Run statements as one, and return the ids that their parts return."""
+    returning = [one.part for one in along if one.part.columns]
+    known = tuple((one.part, one.collection, one.customers is not None) for one in along)
+    text = _together(main, tuple(parts), len(binds), known)
+    customers = [one.customers for one in along if one.customers is not None]
+    others = [
+        value
+        for one in along
+        for name, value in zip(one.part.statement.parameters, one.binds, strict=True)
+        if name != _STORE
+    ]
+    record = await fetchrow(connection, text, *binds, *others, *customers)
+    return dict(zip(returning, record or (), strict=True))
+
+
+@lru_cache(maxsize=1024)
+def _together(main: str, parts: Sequence[str], bound: int, along: Sequence[tuple[Declared, str, bool]]) -> str:
+    """Statements as one: foreign keys are checked at its end, so that what refers to a row may come with it.
+
+    A part that has a collection is counted: by the customers whose the rows are, else by the ids that it returns.
+    """
+    named = [f"part_{n} as ({part})" for n, part in enumerate(parts)]
+    answers, told = [], []
+    for n, (part, collection, owned) in enumerate(along):
+        others = [name for name in part.statement.parameters if name != _STORE]
+        places = {name: f"${bound + place}" for place, name in enumerate(others, 1)} | {_STORE: "$1"}
+        named.append(f"along_{n} as ({_placed(part.statement, places)})")
+        bound += len(others)
+        if part.columns:
+            answers.append(f"array(select along_{n}.* from along_{n})")
+        if collection:
+            told.append((n, collection, owned))
+    for n, collection, owned in told:
+        bound += owned
+        change = counts.more_owned(collection, f"${bound}") if owned else counts.more_in(collection, f"along_{n}")
+        named.append(f"told_{n} as ({change})")
+    if not answers:
+        return f"with {', '.join(named)} {main}" if named else main
+    return f"with {', '.join([*named, f'main as ({main})'])} select {', '.join(answers)}"
+
+
+def _placed(statement: sql.Statement, places: Mapping[str, str]) -> str:
+    """The text of a statement with other placeholders for its parameters."""
+    names = statement.parameters
+    return re.sub(r"\$(\d+)", lambda match: places[names[int(match[1]) - 1]], statement.text)

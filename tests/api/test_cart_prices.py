@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from service import clock
-from service.operations.carts import contents
+from service.operations.carts.amounts import Quote, quote, recalculate
 from service.operations.carts.contents import CartItem
 from service.operations.catalogue import pricing
 from service.principal import Store
@@ -85,13 +85,13 @@ async def _cart(api: Api, opened: Opened) -> tuple[str, list[str]]:
     return cart, items
 
 
-async def _quote(connection: Connection, opened: Opened, coupon_code: str | None) -> contents.Quote:
+async def _quote(connection: Connection, opened: Opened, coupon_code: str | None) -> Quote:
     """What the cart of a generated shop would come to."""
     items = []
     for n, (product, quantity) in enumerate(opened.shop.lines):
         sku = opened.skus[product]
         items.append(CartItem(str(n), sku.id, None, sku.code, sku.name, None, {}, "", quantity))
-    return await contents.quote(
+    return await quote(
         connection,
         opened.store,
         items,
@@ -156,7 +156,7 @@ async def test_promotions_start_and_end_by_the_stores_clock(
         assert (await api.update("cart_items", item["id"], {"quantity": quantity})).status_code == 200
         assert (await amounts(api, cart))["discount_amount_cents"] == discount * quantity
     async with database.transaction() as inside:
-        assert (await contents.recalculate(inside, replace(store, frozen_at=start), cart)).discount_amount_cents == -500
+        assert (await recalculate(inside, replace(store, frozen_at=start), cart)).discount_amount_cents == -500
     assert (await amounts(api, cart))["discount_amount_cents"] == -500
 
 
@@ -245,7 +245,7 @@ async def test_the_number_of_statements_does_not_grow_with_the_lines(
 
         async with database.transaction() as inside:
             with inside.query_logger(note):
-                found = await contents.recalculate(inside, store, cart)
+                found = await recalculate(inside, store, cart)
         assert found.discount_amount_cents == sum(item.discount_cents for item in found.items) < 0
         counts.append(len(statements))
     assert counts[0] == counts[1] <= 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 import httpx2
@@ -125,3 +126,19 @@ async def test_a_day_that_is_none_is_told_on_the_page(visitor: httpx2.AsyncClien
     answer = await submit(visitor, SUBSCRIPTION, fields | {"do": "move", "day": "soon"})
     assert answer.status_code == 422
     assert "day - must be a date" in answer.text
+
+
+async def test_a_run_is_skipped_and_moved(visitor: httpx2.AsyncClient, own: Connection) -> None:
+    await seed(own)
+    fields = await fields_of(visitor, SUBSCRIPTION)
+    kept = "select status, reason from occurrences where store_id = 1003 and id = $1"
+    id_ = fields["occurrence"]
+    assert (await submit(visitor, SUBSCRIPTION, fields | {"do": "skip", "day": ""})).status_code == 303
+    assert tuple(await own.fetchrow(kept, id_) or ()) == ("skipped", "asked")
+    assert (await submit(visitor, SUBSCRIPTION, fields | {"do": "unskip", "day": ""})).status_code == 303
+    day = datetime.fromisoformat(fields["day"]) + timedelta(days=2)
+    moved = await submit(visitor, SUBSCRIPTION, fields | {"do": "move", "day": f"{day:%Y-%m-%d}"})
+    assert moved.status_code == 303
+    assert tuple(await own.fetchrow(kept, id_) or ()) == ("planned", "moved")
+    names = await own.fetch("select name from events where resource_id = $1", id_)
+    assert {name for (name,) in names} >= {"occurrences.reschedule", "occurrences.update"}

@@ -71,7 +71,7 @@ async def measure(url: str, *, subscriptions: int, bare: int, workers: int) -> R
     """Let pgbench make some copies, then workers all others."""
     connection = await asyncpg.connect(url)
     try:
-        rate = await _run_bare(connection, url, bare)
+        rate = await run_bare(connection, url, bare)
         made = await world.build(connection, store_count=5, subscriptions=subscriptions, first_store=10)
         report = Report(rate, sum(made.expected.values()), 0.0, 0.0, 0.0, [])
         await _drain(connection, url, workers, report)
@@ -81,7 +81,7 @@ async def measure(url: str, *, subscriptions: int, bare: int, workers: int) -> R
         await connection.close()
 
 
-async def _run_bare(connection: Connection, url: str, count: int) -> float:
+async def run_bare(connection: Connection, url: str, count: int) -> float:
     """Copies a second of pgbench, in a store of its own, the copies of which were ordered before."""
     made = await world.build(connection, store_count=1, subscriptions=count, first_store=1)
     async with open_database(url) as database:

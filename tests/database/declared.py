@@ -15,7 +15,7 @@ from asyncpg.types import Attribute
 
 import service
 from service.store.pool import Connection
-from service.store.statements import Command, Declared
+from service.store.statements import Command, Declared, Part
 
 PYTHON: dict[str, type] = {
     "bool": bool,
@@ -53,7 +53,7 @@ async def faults(connection: Connection, declaration: Declared) -> list[str]:
 
     Postgres can't tell which columns are never null: `X | None` is as good as X.
     """
-    if isinstance(declaration, Command):
+    if isinstance(declaration, Command) or (isinstance(declaration, Part) and not declaration.returns):
         return []
     prepared = await connection.prepare(declaration.statement.text)
     returned, expected = prepared.get_attributes(), declaration.columns

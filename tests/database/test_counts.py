@@ -25,6 +25,7 @@ from service.operations.orders.order_copies import _CREATE as CREATE_COPY
 from service.principal import Owner, Store, Viewer
 from service.store import checks, counts, read, write
 from service.store.pool import Connection, Database
+from service.store.statements import Part
 from sql import Statement
 from tests import counted, factories
 from tests.database.declared import declared
@@ -72,7 +73,7 @@ def faults(text: str) -> list[str]:
 def test_a_statement_counts_what_comes_and_goes(statement: Statement) -> None:
     if statement.prose.endswith(LEFT_TO_OTHERS):
         assert faults(statement.text)
-        assert statement.path not in {one.statement.path for one in declared().values()}
+        assert statement.path not in {one.statement.path for one in declared().values() if not isinstance(one, Part)}
     else:
         assert faults(statement.text) == []
 

@@ -55,8 +55,7 @@ def test_a_statement_is_declared_in_one_place() -> None:
 
 def test_no_statement_is_left_over() -> None:
     used = {statement.statement.path for statement in declared().values()}
-    for path in sql.QUERIES.rglob("*.sql"):
-        used.update(re.findall(r"include\('([^']+)'\)", path.read_text()))
+    used |= {match["path"] for path in sql.QUERIES.rglob("*.sql") for match in sql.INCLUDED.finditer(path.read_text())}
     assert [found.path for found in STATEMENTS if found.topic in NAMED and found.path not in used] == []
 
 

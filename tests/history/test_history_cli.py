@@ -127,7 +127,7 @@ async def test_the_records_of_the_reference_can_be_imported(
 ) -> None:
     page = (ROOT / "docs/reference/history.md").read_text()
     blocks = [orjson.loads(block.partition("```")[0]) for block in page.split("```json\n")[1:]]
-    records = [block for block in blocks if "file" not in block]
+    records = [block for block in blocks if "type" in block and "file" not in block]
     assert [record["type"] for record in records] == ["customers", "orders", "order_subscriptions"]
     sku = {"type": "skus", "code": "TEA", "name": "Tea"}
     outcome = reprise(*command(store, database_url, str(written(tmp_path, [sku, *records]))))

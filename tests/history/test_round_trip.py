@@ -62,15 +62,11 @@ async def test_every_table_of_a_store_is_history_or_listed_as_none(connection: C
     )
     aside = {
         "stores", "markets", "test_clocks", "number_blocks", "rate_limits", "imports", "webhooks", "event_callbacks",
+        "event_cursors", "collection_changes", "collection_counts",
     }  # fmt: skip
     names = {str(row["table_name"]) for row in found}
     assert {*TABLES} <= names
-    assert names - {*TABLES} - {*OTHERS} - aside <= {
-        "collection_changes",
-        "collection_counts",
-        "api_clients",
-        "exports",
-    }
+    assert names - {*TABLES} - {*OTHERS} == aside
 
 
 @settings(max_examples=25)

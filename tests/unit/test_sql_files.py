@@ -43,8 +43,27 @@ def test_a_statement_may_hold_another_one(tmp_path: Path) -> None:
     (found,) = sql.read_statements(written(tmp_path, f"-- name: a\n-- Prose.\n{text};\n"))
     assert found.text == "with gone as (delete from workers\nwhere id = $1) select $2 from b where a = $1"
     assert found.parameters == ("id", "name")
+
+
+def test_a_statement_may_say_what_stands_for_the_parameters_of_one_that_it_holds(tmp_path: Path) -> None:
+    below = "-- name: below\n-- Prose.\nselect a from b where a = any(:ids::text[]) and c = :at and d = :ids[1];\n"
+    above = (
+        "-- name: above\n-- Prose.\n"
+        "with ids as (select include('some.below', ids => array(select f(:at, x) from y), at => :then)) select 1;"
+    )
+    _, found = sql.read_statements(written(tmp_path, below + above), "some")
+    ids = "(array(select f($1, x) from y))"
+    text = f"select a from b where a = any({ids}::text[]) and c = ($2) and d = {ids}[1]"
+    assert found.text == f"with ids as ({text}) select 1"
+    assert found.parameters == ("at", "then")
+
+
+def test_what_a_statement_holds_has_to_be_there(tmp_path: Path) -> None:
     path = written(tmp_path, "-- name: a\n-- Prose.\nselect include('runtime/workers.unheard_of');")
     with pytest.raises(StartupError, match="no statement named unheard_of"):
+        sql.read_statements(path)
+    path = written(tmp_path, "-- name: a\n-- Prose.\nselect include('runtime/workers.leave', id => f(1;")
+    with pytest.raises(StartupError, match="has no end"):
         sql.read_statements(path)
 
 

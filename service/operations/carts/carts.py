@@ -6,7 +6,7 @@ import secrets
 
 from service.errors import InvalidState
 from service.jsonapi.body import Draft
-from service.operations.carts import contents
+from service.operations.carts import amounts
 from service.operations.catalogue import pricing
 from service.operations.catalogue.methods import check_methods
 from service.operations.generic.change import Change
@@ -47,7 +47,7 @@ class Carts(Writer):
         """Work out the amounts; a new coupon has to apply, one that the cart has may stop doing so."""
         if change.value("status") not in (None, "active"):
             return
-        cart = await contents.recalculate(change.connection, change.store, change.id)
+        cart = await amounts.recalculate(change.connection, change.store, change.id)
         status = cart.coupon_status
         if change.sets("coupon_code") and status is not None and status != "applied":
             raise pricing.coupon_refused(status)

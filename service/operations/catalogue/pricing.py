@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -12,33 +13,97 @@ import orjson
 from service.errors import Invalid, InvalidState, WrongGuess
 from service.principal import Store
 from service.rules.discounts import COUPON_PROBLEMS, Problem, Promotion
-from service.rules.outcomes import CatalogueItem, Price
+from service.rules.outcomes import CatalogueItem, Option, Price
 from service.rules.taxes import RateCalculator, TaxCalculator
 from service.store.pool import Connection
-from service.store.statements import Command, Many, Only, Value, Values
+from service.store.statements import Command, Only, Value, Values
 
 
 class Sku(NamedTuple):
-    """A sku as it can be bought; `options` and `prices` are JSON, the prices as arrays in the order of `Price`."""
+    """A sku as the statement `catalogue` tells of it; a price is its quantity, amounts, currency and customer group."""
 
     id: str
     number: int
     code: str
     name: str
     image_url: str | None
-    options: str
+    options: Sequence[Option]
     min_quantity: int
     max_quantity: int | None
     step_quantity: int
-    tax_rate: Decimal
+    tax_rate: str
     reorderable: bool
     published: bool
     disabled: bool
     deleted: bool
-    prices: str | None
-    priced_elsewhere: bool
+    prices: Sequence[tuple[int, int, int | None, str, str | None]] | None
     stock: int | None
     ships: bool
+
+    def currency(self, quantity: int, customer_group_id: str | None, preferred: Sequence[str]) -> str:
+        """The currency in which so many pieces are sold to a member of a customer group (None: of none).
+
+        That is the first preferred one, else another; the first of them as well where it is sold in none.
+        """
+        sold = {
+            currency
+            for least, _, _, currency, group in self.prices or ()
+            if least <= quantity and group in (None, customer_group_id) and not self.deleted
+        }
+        return next((currency for currency in (*preferred, *sorted(sold)) if currency in sold), preferred[0])
+
+    def item(self, currency: str, customer_group_id: str | None) -> CatalogueItem:
+        """The sku as it can be bought in a currency by a member of a customer group (None: of none)."""
+        prices = [price for price in self.prices or () if price[4] in (None, customer_group_id)]
+        found = [Price(*price[:3]) for price in prices if price[3] == currency]
+        return CatalogueItem(
+            sku_id=self.id,
+            number=self.number,
+            code=self.code,
+            name=self.name,
+            currency_code=currency,
+            image_url=self.image_url,
+            options=self.options,
+            min_quantity=self.min_quantity,
+            max_quantity=self.max_quantity,
+            step_quantity=self.step_quantity,
+            tax_rate=Decimal(self.tax_rate),
+            reorderable=self.reorderable,
+            published=self.published,
+            disabled=self.disabled,
+            deleted=self.deleted,
+            prices=found,
+            priced_elsewhere=len(found) < len(prices),
+            stock=self.stock,
+            ships=self.ships,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What a statement has read of the catalogue: skus in all currencies, and promotions; each as it is in JSON.
+
+    Prices are those for everybody, and for the customer groups that the statement was told of.
+    """
+
+    skus_json: str | None
+    promotions_json: str | None = None
+
+    def skus(self) -> list[Sku]:
+        """The skus, in no order."""
+        return [Sku(*values) for values in orjson.loads(self.skus_json or "[]")]
+
+    def sold(self, currency: str, customer_group_id: str | None) -> dict[str, CatalogueItem]:
+        """The skus by id, as they can be bought in a currency by a member of a customer group (None: of none)."""
+        return {sku.id: sku.item(currency, customer_group_id) for sku in self.skus()}
+
+    @property
+    def promotions(self) -> list[Promotion]:
+        """The automatic promotions that run, and the one of the coupon code, if there is one."""
+        return [
+            Promotion(id_, None if percentage is None else Decimal(percentage), *others)
+            for id_, percentage, *others in orjson.loads(self.promotions_json or "[]")
+        ]
 
 
 class Costs(NamedTuple):
@@ -49,11 +114,10 @@ class Costs(NamedTuple):
     payment_price_cents: int
 
 
-_CATALOGUE = Many("catalogue/pricing.catalogue", Sku)
-_CURRENCY = Value("catalogue/pricing.currency", str)
+_CATALOGUE = Value("catalogue/pricing.catalogue", str)
 _TURNS = Values("catalogue/pricing.turns", datetime)
-_PROMOTIONS = Many("catalogue/pricing.promotions", Promotion)
-_USE_COUPON = Value("catalogue/pricing.use_coupon", str)
+_PROMOTIONS = Value("catalogue/pricing.promotions", str)
+USE_COUPON = Value("catalogue/pricing.use_coupon", str)
 _GIVE_COUPON_BACK = Command("catalogue/pricing.give_coupon_back")
 _COSTS = Only("catalogue/pricing.terms", Costs)
 
@@ -76,64 +140,14 @@ async def catalogue(
     `CatalogueItem.price(quantity)` picks the lowest.
     """
     found = await _CATALOGUE(
-        connection,
-        store=store.id,
-        skus=sorted(set(sku_ids)),
-        currency=currency,
-        customer_group=customer_group_id,
-        at=at,
+        connection, store=store.id, skus=sorted(set(sku_ids)), groups=groups(customer_group_id), at=at
     )
-    return {sku.id: _item(sku, currency) for sku in found}
+    return Offers(found).sold(currency, customer_group_id)
 
 
-async def currency_of(
-    connection: Connection,
-    store: Store,
-    sku_code: str,
-    quantity: int,
-    *,
-    preferred: str,
-    customer_group_id: str | None,
-    at: datetime,
-) -> str:
-    """The currency in which so many pieces of a sku are sold: one that is preferred, else the store's, else another.
-
-    It is the preferred one as well where none is.
-    """
-    found = await _CURRENCY(
-        connection,
-        store=store.id,
-        sku_code=sku_code,
-        quantity=quantity,
-        preferred=preferred,
-        customer_group=customer_group_id,
-        at=at,
-    )
-    return preferred if found is None else found
-
-
-def _item(sku: Sku, currency: str) -> CatalogueItem:
-    return CatalogueItem(
-        sku_id=sku.id,
-        number=sku.number,
-        code=sku.code,
-        name=sku.name,
-        currency_code=currency,
-        image_url=sku.image_url,
-        options=orjson.loads(sku.options),
-        min_quantity=sku.min_quantity,
-        max_quantity=sku.max_quantity,
-        step_quantity=sku.step_quantity,
-        tax_rate=sku.tax_rate,
-        reorderable=sku.reorderable,
-        published=sku.published,
-        disabled=sku.disabled,
-        deleted=sku.deleted,
-        prices=[Price(*price) for price in orjson.loads(sku.prices)] if sku.prices else [],
-        priced_elsewhere=sku.priced_elsewhere,
-        stock=sku.stock,
-        ships=sku.ships,
-    )
+def groups(*customer_group_ids: str | None) -> list[str]:
+    """Customer groups as statements are told of them."""
+    return [id_ for id_ in customer_group_ids if id_ is not None]
 
 
 async def costs(
@@ -168,27 +182,23 @@ async def promotions(
 
     `counted` says that who asks is among the uses of the coupon, and so can't find it used up.
     """
-    return await _PROMOTIONS(connection, store=store.id, coupon=coupon_code, at=at, counted=counted)
+    found = await _PROMOTIONS(connection, store=store.id, coupon=coupon_code, at=at, counted=counted)
+    return Offers(None, found).promotions
 
 
 async def count_coupon(connection: Connection, store: Store, coupon_code: str, *, at: datetime) -> bool:
     """Count a use of a coupon. Returns False when it is used up or no longer there."""
-    return await _USE_COUPON(connection, store=store.id, coupon=coupon_code, at=at) is not None
+    return await USE_COUPON(connection, store=store.id, coupon=coupon_code, at=at) is not None
+
+
+def coupon_used_up() -> InvalidState:
+    """The problem of a cart whose coupon had no use left when the cart was to become an order."""
+    return InvalidState("The coupon has been used up in the meantime.", fields=("cart",), meta={"error": "used_up"})
 
 
 async def give_coupon_back(connection: Connection, store: Store, coupon_code: str, *, at: datetime) -> None:
     """Count an order with a coupon no more among its uses: it was never placed."""
     await _GIVE_COUPON_BACK(connection, store=store.id, coupon=coupon_code, at=at)
-
-
-async def use_coupon(connection: Connection, store: Store, coupon_code: str, *, at: datetime) -> None:
-    """Count that a cart with this coupon becomes an order, in the transaction in which it does.
-
-    Of concurrent uses no more succeed than the coupon allows. Raises InvalidState, about the cart, when it is
-    used up or no longer there.
-    """
-    if not await count_coupon(connection, store, coupon_code, at=at):
-        raise InvalidState("The coupon has been used up in the meantime.", fields=("cart",), meta={"error": "used_up"})
 
 
 _COUPON = ("coupon_code",)

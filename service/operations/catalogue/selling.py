@@ -57,21 +57,31 @@ async def find_sold(
     connection, store = change.connection, change.store
     sku_id = await skus.id_of(connection, store, change.value("sku_code"))
     if sku_id is None:
-        change.problems.append(
-            Invalid(
-                "sku_code - no sku has this code",
-                pointer=change.draft.pointer("sku_code"),
-                meta={"error": "unknown"},
-            )
-        )
+        note_unknown(change)
         return None
     customer = None if customer_id is None else await customers.find(connection, store, customer_id)
     group_id = None if customer is None else customer.customer_group_id
     catalogue = await pricing.catalogue(
         connection, store, [sku_id], currency=currency, customer_group_id=group_id, at=change.at
     )
+    return judge(change, catalogue[sku_id], held, priced=priced)
+
+
+def note_unknown(change: Change) -> None:
+    """Note that no sku has the code that a line names."""
+    change.problems.append(
+        Invalid(
+            "sku_code - no sku has this code",
+            pointer=change.draft.pointer("sku_code"),
+            meta={"error": "unknown"},
+        )
+    )
+
+
+def judge(change: Change, offered: CatalogueItem, held: Mapping[ItemKey, int], *, priced: bool = False) -> Sold | None:
+    """A sku as it can be had for a line; None with a problem noted when it can't. `held` and `priced` as above."""
     # Whether it may come along when an order is repeated doesn't matter to who asks for it by its code.
-    item = replace(catalogue[sku_id], reorderable=True)
+    item = replace(offered, reorderable=True)
     outcome = _outcome(change, item, held, priced=priced)
     reason = phrase(outcome)
     if reason is not None:

@@ -33,8 +33,13 @@ async def take(connection: Connection, store: Store, lines: Iterable[tuple[str, 
 
     A sku is looked at once for all its lines. Nothing is taken of those of which there are too few.
     """
-    needed: Counter[str] = Counter()
-    for sku_id, quantity in lines:
-        needed[sku_id] += quantity
-    found = await _TAKE(connection, store=store.id, skus=list(needed), quantities=list(needed.values()), at=at)
+    found = await _TAKE(connection, store=store.id, at=at, **needed(lines))
     return Taken({sku.sku_id for sku in found if sku.taken}, {sku.sku_id for sku in found if not sku.taken})
+
+
+def needed(lines: Iterable[tuple[str, int]]) -> dict[str, object]:
+    """The arguments by which a statement takes the pieces of lines: it includes `catalogue/stock.take`."""
+    pieces: Counter[str] = Counter()
+    for sku_id, quantity in lines:
+        pieces[sku_id] += quantity
+    return {"skus": list(pieces), "quantities": list(pieces.values())}

@@ -7,7 +7,7 @@ one resource are numbered 1, 2, 3 and so on, in the order in which they were wri
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -16,10 +16,11 @@ from service import clock, correlation
 from service.principal import Principal, Store
 from service.rules import topics
 from service.store.pool import Connection
-from service.store.statements import Command, Values
+from service.store.statements import Along, Command, Part, Values
 
 _RECORD = Values("events/events.record", str)
 _RECORD_FIRST = Command("events/events.record_first")
+WRITE = Part("events/events.write", returns=True)
 
 WORKER = "workers"
 """The actor of what the service does on its own."""
@@ -78,11 +79,20 @@ async def record_all(connection: Connection, store: Store, events: Sequence[Even
 
     Runs one statement, and more only while other transactions write events of the same resources.
     """
+    await complete(connection, store, events, (), actor=actor)
+
+
+async def complete(
+    connection: Connection, store: Store, events: Sequence[Event], written: Collection[str], *, actor: str
+) -> None:
+    """Write those events that a statement was to write, and has not: somebody else took their numbers meanwhile.
+
+    Runs no statement where all were written.
+    """
     at = clock.now(store)
-    pending = list(events)
+    pending = [event for event in events if event.id not in written]
     while pending:
-        written = await _RECORD(connection, store=store.id, at=at, **along(pending, actor=actor))
-        ids = set(written)
+        ids = set(await _RECORD(connection, store=store.id, at=at, **along(pending, actor=actor)))
         pending = [event for event in pending if event.id not in ids]
 
 
@@ -111,9 +121,10 @@ async def record_first(connection: Connection, store: Store, events: Sequence[Ev
 
 
 def along(events: Sequence[Event], *, actor: str) -> dict[str, object]:
-    """The arguments by which a statement writes events along with their cause: it includes `events/events.record`.
+    """The arguments by which a statement writes events along with their cause, and counts them.
 
-    That is for the first event of a resource which the statement makes: of others, somebody else may take the number.
+    It includes `events/events.write`. Hand what it has written to `complete`. The first event of a resource that the
+    statement makes is written for sure: nobody else has one to take its number.
     """
     return {
         "events": orjson.dumps(
@@ -131,6 +142,11 @@ def along(events: Sequence[Event], *, actor: str) -> dict[str, object]:
         ).decode(),
         **_by(actor),
     }
+
+
+def recording(store: Store, events: Sequence[Event], *, actor: str) -> Along:
+    """What writes events along with a resource; hand `complete` what `WRITE` has returned."""
+    return WRITE.along(store=store.id, at=clock.now(store), **along(events, actor=actor)).more("events")
 
 
 def _by(actor: str) -> dict[str, str | None]:

@@ -108,6 +108,7 @@ class _Batch:
     `_own` are the resources that nobody else can have changed since: those that it made, or checked the version of.
     `_unread` are those that results are to show, each at a position; they are read together as late as may be.
     `_deferred` are wholes that are finished once for many operations on their parts, all of them of one writer.
+    `_begun` are new resources of one type that are written together, each at a position, by their writer.
     """
 
     def __init__(self, connection: Connection, principal: Principal, length: int) -> None:
@@ -117,6 +118,8 @@ class _Batch:
         self._own: set[_Key] = set()
         self._unread: dict[_Key, tuple[int, Created]] = {}
         self._deferred: dict[tuple[Writer, str], tuple[int, Change]] = {}
+        self._begun: dict[str, tuple[int, Change]] = {}
+        self._begun_by: Writer | None = None
 
     async def prepare(self, step: Step) -> None:
         """Settle what an operation may depend on, and read what it changes again, or might remove.
@@ -124,6 +127,8 @@ class _Batch:
         What removes a resource may take others along, and so may operations that do more than write one resource.
         """
         operation = step.operation
+        if not self._goes_along(step):
+            await self._write()
         if any(writer is not step.by for writer, _ in self._deferred):
             await self.finish()
         removes = operation.code == "remove" and not operation.relationship
@@ -136,7 +141,13 @@ class _Batch:
     async def carry_out(self, step: Step, position: int) -> None:
         """Let an operation take effect, at its position."""
         operation, deferred = step.operation, Deferred()
-        if operation.code == "add" and operation.draft is not None:
+        if _in_sets(step) and operation.draft is not None:
+            assert isinstance(step.by, Writer)  # noqa: S101 -- `_in_sets` says so
+            change = await step.by.begin(self._connection, self._principal, operation.draft)
+            self._begun[change.id], self._begun_by = (position, change), step.by
+            created = Created(change.id)
+            self._own.add((operation.resource, created.id))
+        elif operation.code == "add" and operation.draft is not None:
             created = await self._make(step.by, operation.draft, deferred)
             self._own.add((operation.resource, created.id))
         else:
@@ -146,6 +157,27 @@ class _Batch:
         if operation.draft is not None:
             self._unread[operation.resource, created.id] = (position, created)
         self._deferred |= {key: (position, change) for key, change in deferred.items()}
+
+    def _goes_along(self, step: Step) -> bool:
+        """Whether what a step makes is written together with what was begun, to which it doesn't refer."""
+        draft = step.operation.draft
+        if not self._begun or draft is None:
+            return not self._begun
+        _, last = next(reversed(self._begun.values()))
+        alike = _in_sets(step) and step.by is self._begun_by and draft.resource is last.resource
+        return alike and draft.id not in self._begun and self._begun.keys().isdisjoint(draft.relationships.values())
+
+    async def _write(self) -> None:
+        """Write what was begun: together, or one by one where the database refuses one, to tell which."""
+        begun, by = list(self._begun.values()), self._begun_by
+        self._begun.clear()
+        if by is None or not begun:
+            return
+        if len(begun) > 1 and await by.end_all([change for _, change in begun]):
+            return
+        for position, change in begun:
+            with pointing(position), located(change.draft):
+                await by.end(change)
 
     async def _make(self, by: Create | Writer, draft: Draft, deferred: Deferred) -> Created:
         if isinstance(by, Writer):
@@ -188,7 +220,8 @@ class _Batch:
         self._own.add(key)
 
     async def finish(self) -> None:
-        """Settle the wholes that wait for it."""
+        """Write what was begun, and settle the wholes that wait for it."""
+        await self._write()
         for (writer, _), (position, change) in self._deferred.items():
             with pointing(position), located(change.draft):
                 await writer.after_write(change)
@@ -212,3 +245,11 @@ class _Batch:
                 elif self.results[position] is None:
                     with pointing(position):
                         raise not_found(resource.type_)
+
+
+def _in_sets(step: Step) -> bool:
+    """Whether a step makes a resource that may be written together with others, and nothing else."""
+    draft, by = step.operation.draft, step.by
+    if step.operation.code != "add" or draft is None or not isinstance(by, Writer) or not by.in_sets:
+        return False
+    return not draft.triggers and not any(isinstance(ids, tuple) for ids in draft.relationships.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,9 +14,11 @@ from schemas.rendering import Rendering
 from schemas.resource import Resource
 from service.errors import ApiError
 from service.jsonapi.body import Draft
+from service.operations.events.outbox import Event
 from service.principal import Principal, Store, Viewer
 from service.store.pool import Connection
-from service.store.write import Columns
+from service.store.statements import Along
+from service.store.write import Columns, Returned
 
 OF_THE_CLIENT = frozenset({"reference", "reference_origin", "metadata"})
 """Attributes that stay the client's own: they may change whatever state a resource is in."""
@@ -42,8 +45,10 @@ class Change:
 
     `before` are the columns of the resource as it is, empty for a new one; `whole` those of what it is part of.
     `done` are the verbs that were done, `happened` the events that are recorded beside that of the write itself, by
-    the last parts of their names (`activate`), and `said` what their payload says beyond what changed; `kept` is what
-    earlier moments leave for later ones.
+    the last parts of their names (`activate`), `others` those of other resources, and `said` what their payload says
+    beyond what changed; `kept` is what earlier moments leave for later ones. `along` is what goes into the statement
+    that writes the resource, `returned` the ids that it gave; `owners` is whose a new resource is, where that is known
+    under a lock.
     """
 
     connection: Connection
@@ -57,6 +62,10 @@ class Change:
     problems: list[ApiError] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     happened: list[str] = field(default_factory=list)
+    others: list[Event] = field(default_factory=list)
+    along: list[Along] = field(default_factory=list)
+    owners: Sequence[str | None] | None = None
+    returned: Returned = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
     said: dict[str, object] = field(default_factory=dict)
 

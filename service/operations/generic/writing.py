@@ -8,6 +8,7 @@ all of them are told at once.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
@@ -26,7 +27,7 @@ from service.jsonapi.atomic import Code
 from service.jsonapi.attributes import attributes_of
 from service.jsonapi.body import Draft, Echo, Linked, located, not_found, read_only
 from service.operations.events import outbox
-from service.operations.generic import changes, starting, tagging
+from service.operations.generic import recording, starting, tagging
 from service.operations.generic.change import Change, Locked
 from service.operations.generic.created import Created
 from service.operations.generic.phases import Interlude
@@ -53,9 +54,12 @@ class Writer:
 
     `effects` holds the effect of each verb that the type has in `service.rules.verbs`. The table says whether a verb
     starts, which status it leads to and which event tells of it; the effect adds what else follows.
+
+    `looked_up` names to-one relationships of a new resource whose ends its own moments look up, and miss, themselves.
     """
 
     whole: ClassVar[str] = ""
+    looked_up: ClassVar[AbstractSet[str]] = frozenset()
     effects: ClassVar[Mapping[str, Effect]] = {}
 
     def status(self, change: Change) -> str | None:
@@ -86,10 +90,43 @@ class Writer:
 
         With `deferred`, here and below, a part's whole is noted there, and the caller calls `after_write` for it.
         """
+        change = await self.begin(connection, principal, draft)
+        return await self.end(change, deferred)
+
+    async def begin(self, connection: Connection, principal: Principal, draft: Draft) -> Change:
+        """All of `create` that comes before the resource is written: it can be, and `end` writes it. Raises as that."""
         draft = replace(draft, id=draft.id or clock.new_id())
         columns = {"id": draft.id} | ({"version": later_version()} if draft.chosen else {})
         change = Change(connection, principal, draft, clock.now(principal.store), columns=columns)
-        return await self._make(change, draft.relationships, _asked(draft), deferred)
+        await self._ready(change, draft.relationships, _asked(draft))
+        return change
+
+    async def end(self, change: Change, deferred: Deferred | None = None) -> str:
+        """Write a new resource that has begun, and return its id. Raises as `create`."""
+        await recording.write(change, "create")
+        await self._finish(change, deferred)
+        return change.id
+
+    @property
+    def in_sets(self) -> bool:
+        """Whether many new resources can begin before the first of them is written: hooks look nothing up for them."""
+        own = type(self)
+        return not own.whole and own.validate is Writer.validate and own.before_write is Writer.before_write
+
+    async def end_all(self, changes: Sequence[Change]) -> bool:
+        """Write new resources of one type that have begun: one statement for all that have the same columns.
+
+        Returns False, with nothing written, where the database refuses one: `end` tells which.
+        """
+        alike: dict[tuple[str, ...], list[Change]] = {}
+        for change in changes:
+            alike.setdefault(tuple(change.columns), []).append(change)
+        for same in alike.values():
+            if not await recording.write_all(same):
+                return False
+        for change in changes:
+            await self._finish(change, None)
+        return True
 
     async def make(
         self,
@@ -108,23 +145,18 @@ class Writer:
         draft = Draft(resource, clock.new_id(), number=number)
         known = {"id": draft.id, **columns}
         change = Change(connection, principal, draft, clock.now(principal.store), columns=known, kept=dict(kept))
-        return await self._make(change, _linked(resource, columns), (), None)
+        await self._ready(change, _linked(resource, columns), ())
+        return await self.end(change)
 
-    async def _make(
-        self, change: Change, linked: Mapping[str, Linked], verbs: Sequence[str], deferred: Deferred | None
-    ) -> str:
+    async def _ready(self, change: Change, linked: Mapping[str, Linked], verbs: Sequence[str]) -> None:
         _check_customer(change.principal, change.resource, creating=True)
         _own(change)
-        await _check_linkage(change, linked)
+        await _check_linkage(change, {name: ids for name, ids in linked.items() if name not in self.looked_up})
         raise_all(change.problems)
         if self.whole:
-            change.whole = await self._lock_whole(change, change.draft.related(self.whole))
+            change.whole = await self.lock_whole(change, change.draft.related(self.whole))
         _take(change)
         await self._complete(change, verbs)
-        await write.insert(change.connection, change.store.id, change.draft, change.columns, change.joins, at=change.at)
-        await _record(change, "create")
-        await self._finish(change, deferred)
-        return change.id
 
     async def create_in_steps(
         self, connection: Connection, principal: Principal, draft: Draft
@@ -153,6 +185,14 @@ class Writer:
         if row is None:
             raise not_found(resource.type_)
         return Locked(resource, id_, row, whole)
+
+    async def lock_whole(self, change: Change, id_: str | None) -> Columns:
+        """Take hold of what a new resource is to be part of. Raises NotFound where its maker can see none."""
+        resource = graph[change.resource.relationships[self.whole].type_]
+        locked = id_ and await write.lock(change.connection, change.viewer, resource, id_)
+        if not locked:
+            raise not_found(resource.type_, change.draft.pointer(self.whole))
+        return locked
 
     async def update(
         self,
@@ -200,8 +240,7 @@ class Writer:
         change.columns = change.changed()
         if not (change.columns or change.joins or change.done or change.happened):
             return
-        await write.update(change.connection, change.store.id, change.draft, change.columns, change.joins, at=change.at)
-        await _record(change, UPDATE)
+        await recording.write(change, UPDATE)
         await self._finish(change, deferred)
 
     async def relate(
@@ -234,7 +273,7 @@ class Writer:
         await self.before_delete(change)
         raise_all(change.problems)
         await write.delete(connection, principal.store.id, locked.resource, locked.id)
-        await _record(change, "destroy")
+        await recording.record(change, "destroy")
         if self.whole:
             await self._finish(change, deferred)
 
@@ -268,13 +307,6 @@ class Writer:
         change.done.append(name)
         if verb.event != UPDATE:
             change.happened.append(verb.event)
-
-    async def _lock_whole(self, change: Change, id_: str | None) -> Columns:
-        resource = graph[change.resource.relationships[self.whole].type_]
-        locked = id_ and await write.lock(change.connection, change.viewer, resource, id_)
-        if not locked:
-            raise not_found(resource.type_, change.draft.pointer(self.whole))
-        return locked
 
 
 Deferred = dict[tuple[Writer, str], Change]
@@ -431,11 +463,3 @@ async def _take_joins(change: Change) -> None:
             )
         if ids != held:
             change.joins[name] = tuple(ids)
-
-
-async def _record(change: Change, happened: str) -> None:
-    names = [f"{change.resource.type_}.{verb}" for verb in (happened, *change.happened)]
-    said = ({"verbs": [f"_{name}" for name in change.done]} if change.done else {}) | change.said
-    changed = changes.told(change)
-    recorded = [outbox.Event(name, change.id, said, changes=changed) for name in names]
-    await outbox.record_all(change.connection, change.store, recorded, actor=outbox.actor(change.principal))

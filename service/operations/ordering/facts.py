@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import orjson
 
 from schemas.kinds import due
+from service.operations.catalogue.pricing import Offers
 from service.principal import Store
 from service.rules.outcomes import SourceLine
 from service.rules.taxes import Destination
@@ -116,7 +117,8 @@ class Line:
 class OrderFacts:
     """An order as it is kept; the prices are those that its ways to ship and to pay have today.
 
-    `lines_json` holds the lines as arrays, in the order of `Line`.
+    `awaited` says that subscriptions wait for it to be placed, `lines_json` holds the lines as arrays, in the order of
+    `Line`.
     """
 
     id: str
@@ -143,7 +145,9 @@ class OrderFacts:
     country_code: str | None
     state_code: str | None
     zip_code: str | None
+    awaited: bool
     lines_json: str | None
+    sku_ids: Sequence[str] | None
 
     @cached_property
     def lines(self) -> Sequence[Line]:
@@ -175,11 +179,26 @@ class OrderFacts:
         return any(line.ships for line in self.lines)
 
 
+class Offered(NamedTuple):
+    """An order, and what the catalogue has for it."""
+
+    order: OrderFacts
+    offers: Offers
+
+
 _ORDER = One("ordering/facts.order", OrderFacts)
+_OFFERED = One("ordering/facts.offered", Offered)
 
 
 async def of(connection: Connection, store: Store, order_id: str, *, at: datetime) -> OrderFacts:
     """The facts of an order that the caller holds, as they are at an instant."""
     found = await _ORDER(connection, store=store.id, order=order_id, at=at)
+    assert found is not None  # noqa: S101 -- the caller holds it
+    return found
+
+
+async def offered(connection: Connection, store: Store, order_id: str, *, at: datetime) -> Offered:
+    """The same with all that its skus cost at that instant, and what is taken off: one statement."""
+    found = await _OFFERED(connection, store=store.id, order=order_id, at=at)
     assert found is not None  # noqa: S101 -- the caller holds it
     return found

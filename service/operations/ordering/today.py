@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from service.errors import Invalid
-from service.operations.catalogue import pricing, quotes
+from service.operations.catalogue import quotes
+from service.operations.catalogue.pricing import Offers
 from service.operations.ordering.facts import PRODUCTS, Amounts, Line, OrderFacts
-from service.principal import Store
 from service.rules.discounts import CouponStatus
 from service.rules.outcomes import CatalogueItem, Outcome, Policy, SourceLine, decide
 from service.rules.totals import MAX_CENTS, tax
-from service.store.pool import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +27,14 @@ class Today:
     coupon_status: CouponStatus | None
 
 
-async def today(connection: Connection, store: Store, order: OrderFacts, at: datetime) -> Today:
-    """What an order comes to at an instant; writes nothing, two reads for any number of lines.
+async def today(order: OrderFacts, offers: Offers) -> Today:
+    """What an order comes to by what the catalogue has for it; reads and writes nothing.
 
     A line that has no price today keeps its own, and can't be had. Raises Invalid for an amount too large to be kept.
     """
     wanted = [line.source for line in order.of_skus]
-    catalogue, outcomes = await offered(
-        connection, store, wanted, currency=order.currency_code, customer_group_id=order.customer_group_id, at=at
-    )
-    promotions = await pricing.promotions(connection, store, order.coupon_code, at=at, counted=order.coupon_counted)
+    catalogue, outcomes = offered(offers.sold(order.currency_code, order.customer_group_id), wanted)
+    promotions = offers.promotions
     included = order.prices_include_tax
     terms = quotes.Terms(
         currency_code=order.currency_code,
@@ -57,26 +53,12 @@ async def today(connection: Connection, store: Store, order: OrderFacts, at: dat
     return Today(lines, amounts, outcomes, quoted.coupon_status)
 
 
-async def offered(
-    connection: Connection,
-    store: Store,
-    lines: Sequence[SourceLine],
-    *,
-    currency: str,
-    customer_group_id: str | None,
-    at: datetime,
+def offered(
+    sold: Mapping[str, CatalogueItem], lines: Sequence[SourceLine]
 ) -> tuple[Mapping[str, CatalogueItem], Sequence[Outcome]]:
-    """The skus of lines as they are offered at an instant, and what each line would come to; one statement."""
-    found = await pricing.catalogue(
-        connection,
-        store,
-        (line.sku_id for line in lines if line.sku_id is not None),
-        currency=currency,
-        customer_group_id=customer_group_id,
-        at=at,
-    )
+    """The skus of lines as whoever buys them finds them, and what each line would come to."""
     # Whether it may come along when an order is repeated doesn't matter to who buys it.
-    catalogue = {id_: replace(item, reorderable=True) for id_, item in found.items()}
+    catalogue = {id_: replace(item, reorderable=True) for id_, item in sold.items()}
     return catalogue, decide(lines, catalogue, {}, Policy(stock="partial", merge=False))
 
 
@@ -85,15 +67,26 @@ def added_up(order: OrderFacts, lines: Sequence[Line], *, fresh: bool) -> Amount
 
     Raises Invalid when an amount is larger than can be kept, or the total less than zero.
     """
-    was, ships = order.amounts, any(line.ships for line in lines)
+    shipping = order.shipping_price_cents if fresh else order.amounts.shipping
+    payment_method = order.payment_price_cents if fresh else order.amounts.payment_method
+    return summed(order.amounts, order.lines, lines, shipping=shipping, payment_method=payment_method)
+
+
+def summed(
+    was: Amounts, before: Sequence[Line], lines: Sequence[Line], *, shipping: int, payment_method: int
+) -> Amounts:
+    """The amounts of an order that has these lines instead of those `before`, and whose methods cost so much.
+
+    Raises as `added_up`.
+    """
     amounts = was._replace(
         subtotal=sum(line.total_amount_cents for line in lines if line.item_type in PRODUCTS),
-        shipping=(order.shipping_price_cents if fresh else was.shipping) if ships else 0,
-        payment_method=order.payment_price_cents if fresh else was.payment_method,
+        shipping=shipping if any(line.ships for line in lines) else 0,
+        payment_method=payment_method,
         # An order may have discounts that are of none of its lines.
         discount=was.discount
         + sum(line.discount_cents for line in lines)
-        - sum(line.discount_cents for line in order.lines),
+        - sum(line.discount_cents for line in before),
         adjustment=sum(line.total_amount_cents for line in lines if line.item_type == "adjustments"),
         subtotal_tax=sum(line.tax_amount_cents for line in lines),
     )

@@ -67,6 +67,7 @@ async def _refreshed(change: Change) -> Columns | None:
 class Orders(Writer):
     """Orders: numbered drafts or made of carts, with all that happens to them until they are approved or cancelled."""
 
+    looked_up: ClassVar = frozenset({"cart"})
     effects: ClassVar = {
         "place": _placed,
         "cancel": _cancelled,
@@ -122,8 +123,9 @@ class Orders(Writer):
         for name in (checkout.FACTOR, saving.SOURCE):
             if change.draft.triggers.get(name):
                 change.problems.append(_alone(change, name))
-        of_cart = change.new and change.columns.get("cart_id") is not None
-        cart = await checkout.take_over(change) if of_cart else None
+        of_cart = _of_cart(change)
+        if of_cart:
+            await checkout.take_over(change)
         if change.new:
             await _begin(change)
         elif change.before["status"] not in OPEN_ORDERS and not change.only_of_the_client():
@@ -132,22 +134,22 @@ class Orders(Writer):
         await check_methods(change)
         await saving.save_later(change)
         await check_wallet(change)
-        if cart is not None:
-            change.columns |= {"tax_included": cart.tax_included, "discount_amount_cents": cart.discount_amount_cents}
-            await checkout.keep_addresses(change)
-        elif change.sets("coupon_code"):
+        if not of_cart and change.sets("coupon_code"):
             await _change_coupon(change)
         if DUE in change.draft.triggers and not change.draft.triggers.get("_refresh_prices"):
             pointer = change.draft.pointer(DUE)
             change.problems.append(Invalid("{name} - goes with `_refresh_prices`", name=DUE, pointer=pointer))
 
+    async def before_write(self, change: Change) -> None:
+        """Have the lines and the amounts of an order of a cart written along with it."""
+        checkout.convert(change)
+
     async def after_write(self, change: Change) -> None:
-        """Give an order of a cart its lines; work out the amounts and the status; make subscriptions of it."""
-        cart_id, actor = change.columns.get("cart_id"), outbox.actor(change.principal)
-        if change.new and cart_id is not None:
-            await checkout.convert(change, cart_id)
-        if change.value("status") in (None, *OPEN_ORDERS):
-            await _add_up(change, actor)
+        """Work out the amounts and the status, unless they are a cart's; make subscriptions of the order."""
+        if _of_cart(change):
+            checkout.check_uses(change)
+        elif change.value("status") in (None, *OPEN_ORDERS):
+            await _add_up(change, outbox.actor(change.principal))
         await of_orders.create(change)
 
     async def before_delete(self, change: Change) -> None:
@@ -159,6 +161,11 @@ class Orders(Writer):
             change.problems.append(problem)
         if not change.problems and change.before["coupon_counted"]:
             await pricing.give_coupon_back(change.connection, change.store, change.before["coupon_code"], at=change.at)
+
+
+def _of_cart(change: Change) -> bool:
+    """Whether an order is being made of a cart."""
+    return change.new and change.columns.get("cart_id") is not None
 
 
 async def _begin(change: Change) -> None:

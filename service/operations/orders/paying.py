@@ -7,71 +7,74 @@ gateway what became of its key, and goes on: nobody is charged twice.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
 from service import clock
 from service.errors import InProgress, InvalidState, PaymentRefused
 from service.gateways import Gateways
 from service.gateways.port import Answer, release, settle
 from service.operations.events import outbox
+from service.operations.events.outbox import Event
 from service.operations.generic.phases import Interlude, failing
-from service.operations.ordering import facts
-from service.operations.ordering.facts import OrderFacts, Ways
+from service.operations.ordering.facts import OrderFacts
 from service.operations.orders import saving
 from service.operations.payments import attempts, dunning
-from service.operations.payments.attempts import LEASE, Attempt, Due
+from service.operations.payments.attempts import LEASE, Attempt
 from service.operations.subscriptions import of_orders
 from service.principal import Store
 from service.store.pool import Connection
-from service.store.statements import Command
+from service.store.statements import Command, One
 from service.texts import Phrase
 
+
+class Held(NamedTuple):
+    """A locked order, as far as what a gateway says of its payment concerns it."""
+
+    id: str
+    status: str
+    payment_status: str
+    order_subscription_id: str | None
+    awaited: bool
+
+
+class _Settled(NamedTuple):
+    order_id: str
+    recorded: list[str]
+
+
+_HOLD = One("ordering/placing.hold", Held)
 _SAVE = Command("ordering/placing.save")
+_SETTLE = One("ordering/placing.settle", _Settled)
 _GIVE_STOCK_BACK = Command("ordering/placing.give_stock_back")
-
-
-async def begin(connection: Connection, store: Store, due: Due, *, actor: str) -> Interlude[None]:
-    """Note what is due of an order that is placing, and ask its gateway for it in the interlude.
-
-    Afterwards the order is placed, or pending again with its stock given back, and PaymentRefused raised.
-    """
-    (attempt,) = await attempts.begin(connection, store, [due], actor=actor)
-    return _asking(attempt)
 
 
 async def begin_voiding(connection: Connection, store: Store, order_id: str, *, actor: str) -> Interlude[None] | None:
     """Have the gateway let go of an order's money in the interlude; None when no gateway holds any."""
     attempt = await attempts.begin_voiding(connection, store, order_id, actor=actor)
-    return None if attempt is None else _asking(attempt)
+    return None if attempt is None else asking(attempt)
 
 
 async def resume(connection: Connection, store: Store, order_id: str, *, actor: str) -> Interlude[None] | None:
     """Go on with an order's payment that was left behind; None when there is none, or somebody is at it."""
     attempt = await attempts.claim(connection, store, order_id, actor=actor)
-    return None if attempt is None else _asking(attempt)
+    return None if attempt is None else asking(attempt)
 
 
 async def save(
-    connection: Connection,
-    store: Store,
-    order: OrderFacts,
-    *,
-    status: str,
-    paid: str,
-    at: datetime,
-    ways: Ways | None = None,
+    connection: Connection, store: Store, order: OrderFacts, *, status: str, paid: str, at: datetime
 ) -> None:
-    """Set an order's statuses, and its addresses to those of `ways`, where they are given."""
-    new, ways = status != order.status, ways or order.ways
+    """Set the statuses of an order that isn't placed by that."""
     await _SAVE(
         connection,
         store=store.id,
-        order=order.id,
+        saved=order.id,
         status=status,
         payment_status=paid,
-        billing_address=ways.billing_address_id,
-        shipping_address=ways.shipping_address_id,
-        placed_at=at if new and status == "placed" else None,
-        cancelled_at=at if new and status == "cancelled" else None,
+        billing_address=None,
+        shipping_address=None,
+        coupon_counted=None,
+        placed_at=None,
+        cancelled_at=at if status == "cancelled" and order.status != status else None,
         at=at,
     )
 
@@ -81,14 +84,11 @@ async def give_stock_back(connection: Connection, store: Store, order_id: str, a
     await _GIVE_STOCK_BACK(connection, store=store.id, order=order_id, at=at)
 
 
-async def placed(connection: Connection, store: Store, order_id: str, *, actor: str) -> None:
-    """What follows once an order is placed: its event, and the subscriptions that waited for it."""
-    await outbox.record(connection, store, "orders.place", order_id, actor=actor)
-    await of_orders.activate(connection, store, order_id, actor=actor)
+def asking(attempt: Attempt) -> Interlude[None]:
+    """Ask the gateway with no transaction open, and note its answer in the next one.
 
-
-def _asking(attempt: Attempt) -> Interlude[None]:
-    """Ask the gateway with no transaction open, and note its answer in the next one."""
+    Afterwards the order is placed, or pending again with its stock given back, and PaymentRefused raised.
+    """
 
     async def meanwhile(gateways: Gateways) -> Answer | None:
         gateway = gateways[attempt.gateway]
@@ -105,8 +105,8 @@ def _asking(attempt: Attempt) -> Interlude[None]:
 async def _note(connection: Connection, attempt: Attempt, answer: Answer | None) -> Interlude[None] | None:
     """Write down what became of a payment, and of its order with it. Whoever comes second finds that done."""
     store, order_id = attempt.store, attempt.order_id
-    await dunning.hold(connection, store, order_id)
-    order = await facts.of(connection, store, order_id, at=clock.now(store))
+    order = await _HOLD(connection, store=store.id, order=order_id)
+    assert order is not None  # noqa: S101 -- one with payments is not deleted
     if answer is None:
         if attempt.status == "voiding":
             # The order is cancelled; the job goes on telling the gateway so.
@@ -115,39 +115,62 @@ async def _note(connection: Connection, attempt: Attempt, answer: Answer | None)
             "The payment gateway does not answer; once it does, the order is placed or back in its previous status.",
             headers={"Retry-After": str(int(LEASE.total_seconds()))},
         )
-    if not await attempts.end(connection, attempt, answer):
+    if not await _settle(connection, attempt, order, answer):
         if attempt.status == "pending" and order.status not in ("placed", "approved"):
             raise InvalidState("The order is {status} again.", status=order.status)
         return None
-    return await _conclude(connection, attempt, order, answer)
-
-
-async def _conclude(
-    connection: Connection, attempt: Attempt, order: OrderFacts, answer: Answer
-) -> Interlude[None] | None:
-    """What the answer to a payment means for its order."""
-    store, order_id, at = attempt.store, attempt.order_id, clock.now(attempt.store)
-    if answer.status == "voided":
-        await save(connection, store, order, status=order.status, paid="voided", at=at)
-        await outbox.record(connection, store, "orders.void", order_id, actor=attempt.actor)
-        return None
     if answer.status == "authorized":
-        await save(connection, store, order, status="placed", paid="authorized", at=at)
-        await placed(connection, store, order_id, actor=attempt.actor)
-        await saving.save_as_asked(connection, store, order_id, actor=attempt.actor, at=at)
-        if order.order_subscription_id is not None:
-            await dunning.succeeded(connection, store, order_id, actor=attempt.actor, at=at)
+        await _paid(connection, attempt, order)
         return None
-    await give_stock_back(connection, store, order_id, at)
-    await save(connection, store, order, status="pending", paid=order.payment_status, at=at)
-    await outbox.record(connection, store, "orders.pending", order_id, actor=attempt.actor)
+    return None if answer.status == "voided" else await _refused(connection, attempt, order, answer)
+
+
+async def _settle(connection: Connection, attempt: Attempt, order: Held, answer: Answer) -> bool:
+    """Write down what a gateway said, and what the order becomes by it; False when somebody else has."""
+    store, at = attempt.store, clock.now(attempt.store)
+    status, paid, verb = {
+        "voided": (order.status, "voided", "void"),
+        "authorized": ("placed", "authorized", "place"),
+    }.get(answer.status, ("pending", order.payment_status, "pending"))
+    happened = [Event(f"orders.{verb}", order.id)]
+    written = await _SETTLE(
+        connection,
+        store=store.id,
+        order_status=status,
+        payment_status=paid,
+        placed_at=at if status == "placed" != order.status else None,
+        at=at,
+        **attempts.ending(attempt, answer),
+        **outbox.along(happened, actor=attempt.actor),
+    )
+    if written is None:
+        return False
+    await outbox.complete(connection, store, happened, written.recorded, actor=attempt.actor)
+    return True
+
+
+async def _paid(connection: Connection, attempt: Attempt, order: Held) -> None:
+    """What follows once an order is placed: the subscriptions that waited for it, the wallet, the run that made it."""
+    store, at = attempt.store, clock.now(attempt.store)
+    if order.awaited:
+        await of_orders.activate(connection, store, order.id, actor=attempt.actor)
+    if attempt.payment.saves_source:
+        await saving.save_as_asked(connection, store, order.id, actor=attempt.actor, at=at)
+    if order.order_subscription_id is not None:
+        await dunning.succeeded(connection, store, order.id, actor=attempt.actor, at=at)
+
+
+async def _refused(connection: Connection, attempt: Attempt, order: Held, answer: Answer) -> Interlude[None]:
+    """What follows once a payment was refused: the stock is given back, and a run may be asked for anew."""
+    store, at = attempt.store, clock.now(attempt.store)
+    await give_stock_back(connection, store, order.id, at)
     reason = answer.detail or Phrase("The payment was refused.")
     error = answer.decline_code or answer.status
     if order.order_subscription_id is not None:
         await dunning.refused(
             connection,
             store,
-            order_id,
+            order.id,
             attempt.id,
             error=error,
             messages={dunning.PAYMENT: [reason]},

@@ -14,6 +14,7 @@ from service import clock
 from service.errors import raise_all
 from service.operations.catalogue import pricing, stock
 from service.operations.events import outbox
+from service.operations.events.outbox import Event
 from service.operations.generic import starting
 from service.operations.generic.phases import Interlude
 from service.operations.ordering import checks, facts
@@ -22,15 +23,23 @@ from service.operations.ordering.facts import OrderFacts
 from service.operations.ordering.today import Today, today
 from service.operations.orders import paying
 from service.operations.parties import addresses
-from service.operations.payments import dunning
-from service.operations.payments.attempts import Due
+from service.operations.payments import attempts, dunning
+from service.operations.payments.attempts import Attempt, Due, Held
 from service.operations.subscriptions import of_orders
 from service.principal import Principal, Store
 from service.rules.discounts import COUPON_PROBLEMS
 from service.store.pool import Connection
-from service.store.statements import Command
+from service.store.statements import Command, Only
 
-_NOTE_STOCK = Command("ordering/placing.note_stock")
+
+class _Written(NamedTuple):
+    counted: bool
+    short: list[str]
+    recorded: list[str]
+    begun: Held | None
+
+
+_PLACE = Only("ordering/placing.place", _Written)
 _NOTE_COUPON = Command("ordering/placing.note_coupon")
 _GIVE_LINK_BACK = Command("ordering/placing.give_link_back")
 
@@ -61,7 +70,7 @@ async def place(
     """
     store, actor = principal.store, outbox.actor(principal)
     at = clock.now(store)
-    order = await facts.of(connection, store, order_id, at=at)
+    order, offers = await facts.offered(connection, store, order_id, at=at)
     if starting.starts(principal, "orders", "place", order.status) is None:
         return None
     if order.status == "placing":
@@ -69,58 +78,58 @@ async def place(
         if going_on is None:
             raise starting.passing(order.status)
         return going_on
-    problems = await _prepare(connection, principal, order, token=payment.token, at=at)
-    raise_all([problem.error("_place") for problem in problems])
-    ways = order.ways
-    if not order.has_snapshots:
-        originals = (ways.billing_address_id, ways.shipping_address_id)
-        billing_id, shipping_id = await addresses.snapshots(
-            connection, store, originals, customer_id=order.customer_id, at=at
-        )
-        ways = ways._replace(billing_address_id=billing_id, shipping_address_id=shipping_id)
-    due = order.amounts.due
-    status, paid = ("placing", order.payment_status) if due else ("placed", "free")
-    await paying.save(connection, store, order, status=status, paid=paid, at=at, ways=ways)
-    if not due:
-        await paying.placed(connection, store, order_id, actor=actor)
-        return None
-    await outbox.record(connection, store, "orders.placing", order_id, actor=actor)
-    return await paying.begin(connection, store, payment.due(order_id, due), actor=actor)
-
-
-async def _prepare(
-    connection: Connection, principal: Principal, order: OrderFacts, *, token: str | None, at: datetime
-) -> list[Problem]:
-    """Take the stock and the coupon of an order; returns everything that keeps it from being placed."""
-    now = await today(connection, principal.store, order, at)
-    problems = list(checks.lacks(principal, order, token=token, at=at))
+    now = await today(order, offers)
+    problems = list(checks.lacks(principal, order, token=payment.token, at=at))
     problems += checks.unavailable(now.outcomes, "line_item")
     problems += checks.changes(order, now)
-    problems += await _count_coupon(connection, principal.store, order, now, at)
-    if not any(outcome.code for outcome in now.outcomes):
-        problems += await _take_stock(connection, principal.store, order, at)
-    return problems
+    raise_all([problem.error("_place") for problem in problems])
+    attempt = await _write(connection, store, order, now, payment, actor=actor, at=at)
+    if attempt is not None:
+        return paying.asking(attempt)
+    if order.awaited:
+        await of_orders.activate(connection, store, order_id, actor=actor)
+    return None
 
 
-async def _count_coupon(
-    connection: Connection, store: Store, order: OrderFacts, now: Today, at: datetime
-) -> list[Problem]:
-    """Count the use of a coupon, once for an order; a problem when it has no uses left."""
-    code = order.coupon_code
-    if code is None or order.coupon_counted or not order.follows or now.coupon_status != "applied":
-        return []
-    if not await pricing.count_coupon(connection, store, code, at=at):
-        return [Problem(COUPON_PROBLEMS["used_up"], "used_up", details={"field": "coupon_code"})]
-    await _NOTE_COUPON(connection, store=store.id, order=order.id, counted=True)
-    return []
+async def _write(
+    connection: Connection, store: Store, order: OrderFacts, now: Today, payment: Payment, *, actor: str, at: datetime
+) -> Attempt | None:
+    """Write that an order is placed, or placing where something is due of it; returns the payment, if there is one.
 
-
-async def _take_stock(connection: Connection, store: Store, order: OrderFacts, at: datetime) -> list[Problem]:
-    """Take what an order needs out of the stock, and remember it; a problem for each line that has too little."""
-    lines = order.of_skus
-    taken = await stock.take(connection, store, ((line.sku_id or "", line.quantity) for line in lines), at)
-    await _NOTE_STOCK(connection, store=store.id, order=order.id, skus=sorted(taken.skus))
-    return list(checks.sold_out(lines, taken.short))
+    Raises Invalid where somebody else was quicker to take stock or the last use of the coupon.
+    """
+    due = order.amounts.due
+    dues = [payment.due(order.id, due)] if due else []
+    coupon = None if order.coupon_counted or not order.follows or now.coupon_status != "applied" else order.coupon_code
+    happened = [Event("orders.placing" if due else "orders.place", order.id)]
+    copies = addresses.copies(
+        () if order.has_snapshots else (order.ways.billing_address_id, order.ways.shipping_address_id),
+        customer_id=order.customer_id,
+    )
+    billing_id, shipping_id = copies.ids or (None, None)
+    written = await _PLACE(
+        connection,
+        store=store.id,
+        order=order.id,
+        **copies.binds,
+        coupon=coupon,
+        coupon_counted=None if coupon is None else True,
+        billing_address=billing_id,
+        shipping_address=shipping_id,
+        status="placing" if due else "placed",
+        payment_status=order.payment_status if due else "free",
+        placed_at=None if due else at,
+        at=at,
+        **stock.needed((line.sku_id or "", line.quantity) for line in order.of_skus),
+        **attempts.noting(dues),
+        **outbox.along(happened, actor=actor),
+    )
+    problems = list(checks.sold_out(order.of_skus, written.short))
+    if coupon is not None and not written.counted:
+        problems.append(Problem(COUPON_PROBLEMS["used_up"], "used_up", details={"field": "coupon_code"}))
+    raise_all([problem.error("_place") for problem in problems])
+    await outbox.complete(connection, store, happened, written.recorded, actor=actor)
+    return None if written.begun is None else attempts.as_attempt(store, written.begun, actor)
 
 
 async def cancel(connection: Connection, principal: Principal, order_id: str) -> Interlude[None] | None:

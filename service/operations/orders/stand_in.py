@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from schemas.graph import graph
 from service.jsonapi import body
-from service.operations.carts import contents
+from service.operations.carts import amounts
 from service.operations.carts.carts import Carts
 from service.operations.generic.phases import Interlude
 from service.operations.orders import checkout, placing
@@ -55,7 +55,7 @@ async def fill(connection: Connection, principal: Principal, choices: Choices) -
     if columns:
         locked = await carts.lock(connection, principal, cart, str(principal.cart_id))
         await carts.change(connection, principal, locked, columns)
-    await contents.recalculate(connection, principal.store, str(principal.cart_id))
+    await amounts.recalculate(connection, principal.store, str(principal.cart_id))
 
 
 async def order(connection: Connection, principal: Principal, said: str | None, number: int) -> str:

@@ -44,10 +44,10 @@ async def reprice(connection: Connection, store: Store, order_id: str, *, actor:
     as `recalculate`.
     """
     at = clock.now(store)
-    order = await facts.of(connection, store, order_id, at=at)
+    order, offers = await facts.offered(connection, store, order_id, at=at)
     if order.status not in OPEN_ORDERS:
         return None
-    found = await today(connection, store, order, at)
+    found = await today(order, offers)
     drops = order.cart_id is not None and found.coupon_status != "applied"
     if drops and order.coupon_code is not None and order.coupon_counted:
         await pricing.give_coupon_back(connection, store, order.coupon_code, at=at)
@@ -66,9 +66,7 @@ async def _save(
     drops_coupon: bool = False,
 ) -> None:
     """Write what has changed of an order that comes to these amounts."""
-    ships = any(line.ships for line in lines)
-    status = resting(has_customer=bool(order.customer_id or order.customer_email), has_lines=bool(lines))
-    fulfillment = "unfulfilled" if ships or not lines else "not_required"
+    status, fulfillment = statuses(lines, known=bool(order.customer_id or order.customer_email))
     changed = [now for was, now in zip(order.lines, lines, strict=True) if was != now]
     coupon_code = None if drops_coupon else order.coupon_code
     was = (order.status, order.fulfillment_status, order.coupon_code, order.amounts)
@@ -78,7 +76,7 @@ async def _save(
         connection,
         store=store.id,
         order=order.id,
-        lines=orjson.dumps([_row(line) for line in changed]).decode(),
+        lines=orjson.dumps([row(line) for line in changed]).decode(),
         status=status,
         fulfillment_status=fulfillment,
         coupon=coupon_code,
@@ -98,8 +96,30 @@ async def _save(
         await outbox.record(connection, store, f"orders.{status}", order.id, actor=actor)
 
 
-def _row(line: Line) -> dict[str, object]:
-    """A line as the statement `price` reads it."""
+def statuses(lines: Sequence[Line], *, known: bool) -> tuple[str, str]:
+    """How an order of these lines rests, whose buyer is `known` or not, and how it is fulfilled."""
+    ships = any(line.ships for line in lines)
+    fulfillment = "unfulfilled" if ships or not lines else "not_required"
+    return resting(has_customer=known, has_lines=bool(lines)), fulfillment
+
+
+def columns(amounts: Amounts) -> dict[str, object]:
+    """The columns of an order that hold its amounts."""
+    return {
+        "tax_included": amounts.tax_included,
+        "subtotal_amount_cents": amounts.subtotal,
+        "shipping_amount_cents": amounts.shipping,
+        "payment_method_amount_cents": amounts.payment_method,
+        "discount_amount_cents": amounts.discount,
+        "adjustment_amount_cents": amounts.adjustment,
+        "subtotal_tax_amount_cents": amounts.subtotal_tax,
+        "total_tax_amount_cents": amounts.tax,
+        "total_amount_cents": amounts.total,
+    }
+
+
+def row(line: Line) -> dict[str, object]:
+    """A line as statements read what it comes to."""
     return {
         "id": line.id,
         "unit_amount_cents": line.unit_amount_cents,

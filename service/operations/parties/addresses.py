@@ -12,7 +12,7 @@ from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.principal import Store
 from service.store.pool import Connection
-from service.store.statements import Command
+from service.store.statements import Along, Command, Part
 
 
 class Snapshot(NamedTuple):
@@ -24,6 +24,7 @@ class Snapshot(NamedTuple):
 
 
 _COPY = Command("parties/addresses.copy")
+_WRITE_COPIES = Part("parties/addresses.write_copies")
 
 
 async def snapshots(
@@ -38,15 +39,42 @@ async def snapshots(
 
     The customer may read the copies, and so may the guest who made an address for a cart. Runs one statement, or none.
     """
+    made = copies(address_ids, customer_id=customer_id)
+    if made.made:
+        await _COPY(connection, store=store.id, at=at, **binds(made.made, for_guests=True))
+    return made.ids
+
+
+class Copies(NamedTuple):
+    """Copies to be made: the ids in the order of the originals, None where there is none."""
+
+    ids: list[str | None]
+    made: Sequence[Snapshot]
+
+    @property
+    def binds(self) -> dict[str, object]:
+        """The arguments by which a statement makes them along: it includes `parties/addresses.write_copies`."""
+        given = binds(self.made, for_guests=True)
+        return {"copies": given.pop("ids"), **given}
+
+    def along(self, store: Store, at: datetime) -> list[Along]:
+        """What makes them along with what they are for."""
+        if not self.made:
+            return []
+        customers = [copy.customer_id for copy in self.made]
+        copied = _WRITE_COPIES.along(store=store.id, at=at, **binds(self.made, for_guests=True))
+        return [copied.more("addresses", customers)]
+
+
+def copies(address_ids: Sequence[str | None], *, customer_id: str | None) -> Copies:
+    """The copies of addresses for a cart or an order, as `snapshots` makes them."""
     new = [None if id_ is None else clock.new_id() for id_ in address_ids]
-    copies = [
+    made = [
         Snapshot(old, copy, customer_id)
         for old, copy in zip(address_ids, new, strict=True)
         if old is not None and copy is not None
     ]
-    if copies:
-        await _COPY(connection, store=store.id, at=at, **binds(copies, for_guests=True))
-    return new
+    return Copies(new, made)
 
 
 def binds(copies: Sequence[Snapshot], *, for_guests: bool) -> dict[str, object]:

@@ -15,7 +15,7 @@ from service.operations.events import outbox
 from service.principal import Store
 from service.store import queue
 from service.store.pool import Connection
-from service.store.statements import Command, Many, One, Value
+from service.store.statements import Command, Many, One
 
 ENTRYPOINT = "payments"
 """The name under which the queue knows the job that goes on with an order's payment."""
@@ -59,7 +59,9 @@ class Attempt:
     patient: bool
 
 
-class _Held(NamedTuple):
+class Held(NamedTuple):
+    """A payment that was begun, or is gone on with, as every statement tells of it that does so."""
+
     id: str
     order_id: str
     status: str
@@ -90,11 +92,10 @@ class Abandoned(NamedTuple):
     order_id: str
 
 
-_BEGIN = Many("payments/attempts.begin_attempts", _Held)
+_BEGIN = Many("payments/attempts.begin_attempts", Held)
 _NOT_PLACED = Command("payments/attempts.not_placed")
-_CLAIM = One("payments/attempts.claim_attempt", _Held)
-_BEGIN_VOIDING = One("payments/attempts.begin_voiding", _Held)
-_END = Value("payments/attempts.end_attempt", str)
+_CLAIM = One("payments/attempts.claim_attempt", Held)
+_BEGIN_VOIDING = One("payments/attempts.begin_voiding", Held)
 _OPEN = Many("payments/attempts.open_payments", _Open)
 _ABANDONED = Many("payments/attempts.abandoned", Abandoned)
 
@@ -107,52 +108,52 @@ async def begin(
     They are the caller's, unless `held` says that the job is to have them. Leases are of real time, also in a store on
     a test clock.
     """
+    orders = [due.order_id for due in dues]
+    rows = await _BEGIN(connection, store=store.id, orders=orders, **noting(dues, held=held))
+    return [as_attempt(store, row, actor) for row in rows]
+
+
+def noting(dues: Sequence[Due], *, held: bool = True) -> dict[str, object]:
+    """The arguments by which a statement notes what is due of orders: it includes `payments/attempts.note_attempts`."""
     at = clock.now()
-    rows = await _BEGIN(
-        connection,
-        store=store.id,
-        ids=[clock.new_id() for _ in dues],
-        orders=[due.order_id for due in dues],
-        amounts=[due.amount_cents for due in dues],
-        tokens=[due.token for due in dues],
-        to_wallet=[due.to_wallet for due in dues],
-        to_subscription=[due.to_subscription for due in dues],
-        lease_expires_at=at + LEASE if held else at,
-        asked=int(held),
-        at=at,
-    )
-    return [_attempt(store, row, actor) for row in rows]
+    return {
+        "attempts": [clock.new_id() for _ in dues],
+        "amounts": [due.amount_cents for due in dues],
+        "tokens": [due.token for due in dues],
+        "to_wallet": [due.to_wallet for due in dues],
+        "to_subscription": [due.to_subscription for due in dues],
+        "lease_expires_at": at + LEASE if held else at,
+        "asked": int(held),
+        "asked_at": at,
+    }
 
 
 async def begin_voiding(connection: Connection, store: Store, order_id: str, *, actor: str) -> Attempt | None:
     """Note that the gateway is to let go of an order's money; None when no gateway holds any."""
     at = clock.now()
     row = await _BEGIN_VOIDING(connection, store=store.id, order=order_id, at=at, lease_expires_at=at + LEASE)
-    return None if row is None else _attempt(store, row, actor)
+    return None if row is None else as_attempt(store, row, actor)
 
 
 async def claim(connection: Connection, store: Store, order_id: str, *, actor: str) -> Attempt | None:
     """Take over an order's payment that was left behind, or is there to be taken; None when there is none."""
     at = clock.now()
     row = await _CLAIM(connection, store=store.id, order=order_id, at=at, lease_expires_at=at + LEASE)
-    return None if row is None else _attempt(store, row, actor)
+    return None if row is None else as_attempt(store, row, actor)
 
 
-async def end(connection: Connection, attempt: Attempt, answer: Answer) -> bool:
-    """Note what the gateway said; False when somebody else has."""
-    ended = await _END(
-        connection,
-        store=attempt.store.id,
-        id=attempt.id,
-        was=attempt.status,
-        status=answer.status,
-        reference=answer.reference,
-        source_token=answer.source_token,
-        decline_code=answer.decline_code,
-        detail=answer.detail,
-        at=clock.now(),
-    )
-    return ended is not None
+def ending(attempt: Attempt, answer: Answer) -> dict[str, object]:
+    """The arguments by which a statement notes what a gateway said: it includes `payments/attempts.end_attempt`."""
+    return {
+        "id": attempt.id,
+        "was": attempt.status,
+        "answer": answer.status,
+        "reference": answer.reference,
+        "source_token": answer.source_token,
+        "decline_code": answer.decline_code,
+        "detail": answer.detail,
+        "answered_at": clock.now(),
+    }
 
 
 async def note_not_placed(
@@ -185,7 +186,8 @@ async def enqueue_all(connection: Connection, store_id: int, order_ids: Sequence
     await queue.enqueue_all(connection, ENTRYPOINT, jobs)
 
 
-def _attempt(store: Store, row: _Held, actor: str) -> Attempt:
+def as_attempt(store: Store, row: Held, actor: str) -> Attempt:
+    """A payment that its caller holds."""
     endpoint = None
     if row.gateway_url is not None and row.gateway_secret is not None:
         endpoint = Endpoint(store.id, row.gateway_url, row.gateway_secret)

@@ -19,7 +19,9 @@ from service.errors import ApiError, Invalid, InvalidState, NotFound, ReorderDis
 from service.operations.carts import contents
 from service.operations.carts.contents import Cart, CartItem
 from service.operations.catalogue import pricing
+from service.operations.catalogue.pricing import Offers
 from service.principal import Store
+from service.rules.discounts import Promotion
 from service.rules.outcomes import CatalogueItem, Outcome, Policy, SourceLine, decide, options_digest
 from service.store.pool import Connection
 from service.store.statements import One
@@ -60,9 +62,23 @@ class _SourceOrder(NamedTuple):
     metadata: str
     carried: str | None
     lines: str | None
+    sku_ids: list[str | None] | None
+
+
+class _Facts(NamedTuple):
+    """What repeating an order is decided on; without a cart where there is none.
+
+    Read before the lock, it is of another version than the one that is held (`held_version`).
+    """
+
+    held_version: int | None
+    source: _SourceOrder
+    cart: contents.Row | None
+    offers: Offers
 
 
 _SOURCE_ORDER = One("repeating/reorders.source_order", _SourceOrder)
+_FACTS = One("repeating/reorders.facts", _Facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +112,7 @@ class Plan:
     wish: Wish
     found: Cart | None
     catalogue: Mapping[str, CatalogueItem]
+    promotions: Sequence[Promotion]
     outcomes: Sequence[Outcome]
 
     @property
@@ -123,8 +140,10 @@ async def source_order(
 ) -> SourceOrder | None:
     """The order of this id, or else of this number, if the customer (None: anybody) owns it."""
     row = await _SOURCE_ORDER(connection, store=store.id, id=order_id, number=number, customer=customer_id)
-    if row is None:
-        return None
+    return None if row is None else _source(row)
+
+
+def _source(row: _SourceOrder) -> SourceOrder:
     names = _carried(row.carried)
     return SourceOrder(
         id=row.id,
@@ -151,49 +170,80 @@ def _of_names(metadata: Mapping[str, object], names: Collection[str]) -> Mapping
     return {name: metadata[name] for name in names if name in metadata}
 
 
-async def wished(
-    connection: Connection, store: Store, wish: Wish, *, order_id: str | None, number: int | None
-) -> SourceOrder:
-    """The order that a wish is about, with the lines that it chooses.
-
-    Raises NotFound for an order that is unknown, of another customer or never placed, ReorderDisabled where the store
-    has switched reordering off, Invalid for a choice that makes no sense.
-    """
-    source = await source_order(connection, store, order_id, number, wish.customer_id)
-    if source is None or source.placed_at is None:
-        raise NotFound("There is no such order.", fields=("source_order",))
-    if not source.offered:
-        raise ReorderDisabled("This store doesn't offer to reorder.")
-    return replace(source, lines=_chosen(source.lines, wish.lines))
-
-
 async def plan(
-    connection: Connection, store: Store, source: SourceOrder, wish: Wish, *, at: datetime, hold: bool
+    connection: Connection,
+    store: Store,
+    wish: Wish,
+    *,
+    order_id: str | None,
+    number: int | None = None,
+    at: datetime,
+    hold: bool,
 ) -> Plan:
-    """Decide on each line, with the cart locked where it is to `hold` still.
+    """Decide on each line of the order that a wish is about, with the cart locked where it is to `hold` still.
 
-    Raises NotFound for a cart that is unknown or of another customer, InvalidState for one that isn't active.
+    One statement. Raises NotFound for an order that is unknown, of another customer or never placed, and for a cart
+    that is unknown or of another customer, ReorderDisabled where the store has switched reordering off, Invalid for a
+    choice that makes no sense, InvalidState for a cart that isn't active.
     """
-    found = await _find_cart(connection, store, source, wish, hold=hold)
+    if wish.cart_id is not None and wish.strategy == "new":
+        raise Invalid("With the strategy new the cart is made, and can't be given.", fields=("cart",))
+    facts = await _facts(connection, store, wish, order_id, number, at=at, hold=hold)
+    if facts is None or facts.source.placed_at is None:
+        raise NotFound("There is no such order.", fields=("source_order",))
+    if not facts.source.offered:
+        raise ReorderDisabled("This store doesn't offer to reorder.")
+    source = _source(facts.source)
+    source = replace(source, lines=_chosen(source.lines, wish.lines))
+    found = _cart(facts, source, wish)
     if found is not None and wish.strategy != "new" and wish.cart_id is None:
         # A cart that somebody chose for this order keeps its currency.
         found = contents.taking(found, source.currency_code)
-    products = await catalogue(connection, store, source, None if wish.strategy == "new" else found, at=at)
+    terms = source if found is None or wish.strategy == "new" else found
+    sold = facts.offers.sold(terms.currency_code, terms.customer_group_id)
     held = found.held if found is not None and wish.strategy == "append" else {}
-    return Plan(source, wish, found, products, decide(source.lines, products, held, wish.policy))
+    outcomes = decide(source.lines, sold, held, wish.policy)
+    return Plan(source, wish, found, sold, facts.offers.promotions, outcomes)
+
+
+async def _facts(
+    connection: Connection,
+    store: Store,
+    wish: Wish,
+    order_id: str | None,
+    number: int | None,
+    *,
+    at: datetime,
+    hold: bool,
+) -> _Facts | None:
+    """What a wish is decided on.
+
+    What was read while the statement waited for the lock may be of before: then it is read again, under the lock.
+    """
+    while True:
+        facts = await _FACTS(
+            connection,
+            store=store.id,
+            id=order_id,
+            number=number,
+            customer=wish.customer_id,
+            cart=wish.cart_id,
+            hold=hold,
+            at=at,
+        )
+        seen = None if facts is None or facts.cart is None else facts.cart.version
+        if facts is None or not hold or facts.held_version == seen:
+            return facts
 
 
 async def catalogue(
-    connection: Connection, store: Store, source: SourceOrder, cart: Cart | None, *, at: datetime
+    connection: Connection, store: Store, source: SourceOrder, *, at: datetime
 ) -> dict[str, CatalogueItem]:
-    """The skus of an order's lines and of the cart, as they can be had there."""
-    sku_ids = [line.sku_id for line in source.lines if line.sku_id is not None]
-    if cart is not None:
-        return await contents.catalogue(connection, store, cart, sku_ids, at=at)
+    """The skus of an order's lines, as they can be had in a cart of its own."""
     return await pricing.catalogue(
         connection,
         store,
-        sku_ids,
+        [line.sku_id for line in source.lines if line.sku_id is not None],
         currency=source.currency_code,
         customer_group_id=source.customer_group_id,
         at=at,
@@ -265,20 +315,12 @@ def _chosen(lines: Sequence[SourceLine], wanted: Sequence[object] | None) -> Seq
     return list(chosen.values())
 
 
-async def _find_cart(
-    connection: Connection, store: Store, source: SourceOrder, wish: Wish, *, hold: bool
-) -> Cart | None:
+def _cart(facts: _Facts, source: SourceOrder, wish: Wish) -> Cart | None:
     """The wish's cart, or the customer's active one; None when it has to be made (a guest's always)."""
-    if wish.cart_id is not None and wish.strategy == "new":
-        raise Invalid("With the strategy new the cart is made, and can't be given.", fields=("cart",))
+    cart = None if facts.cart is None else contents.of_row(facts.cart)
     if wish.cart_id is None:
-        owner = source.customer_id
-        if owner is None:
-            return None
-        find = contents.find_active if hold else contents.look_for_active
-        return await find(connection, store, owner)
-    cart = await (contents.lock if hold else contents.look)(connection, store, wish.cart_id)
-    if wish.customer_id not in (None, cart.customer_id):
+        return cart
+    if cart is None or wish.customer_id not in (None, cart.customer_id):
         raise NotFound("No cart has this id.", fields=("cart",))
     if cart.customer_id not in (None, source.customer_id):
         raise Invalid("The cart belongs to another customer than the order.", fields=("cart",))

@@ -9,37 +9,49 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 import orjson
 
 from service import clock
 from service.errors import Conflict, NotFound, PreviewStale
 from service.jsonapi.body import Draft
-from service.operations.carts import contents
-from service.operations.carts.contents import Cart, CartItem, Quote
+from service.operations.carts import amounts, contents
+from service.operations.carts.amounts import Quote
+from service.operations.carts.contents import Cart, CartItem
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.generic.created import Created
 from service.operations.repeating import plans
-from service.operations.repeating.plans import Plan, SourceOrder, Wish
+from service.operations.repeating.plans import Plan, Wish
 from service.principal import Principal, Store
 from service.rules.outcome_texts import detail
 from service.rules.outcomes import Outcome, Policy, decide
 from service.store.pool import Connection
-from service.store.statements import Value
+from service.store.statements import One
 
-_CREATE = Value("repeating/reorders.create", str)
+
+class _Written(NamedTuple):
+    id: str
+    recorded: list[str]
+
+
+_CREATE = One("repeating/reorders.create", _Written)
 
 
 @dataclass(frozen=True, slots=True)
 class Reorder:
-    """How it went: `cart` is None when every line was skipped, `items` has for each outcome the id of its item."""
+    """How it went: `cart` is None when every line was skipped, `items` has for each outcome the id of its item.
+
+    `stored` is the cart as it was before.
+    """
 
     id: str
     cart: Cart | None
     outcomes: Sequence[Outcome]
     items: Sequence[str | None]
     digest: str
+    stored: Cart | None = None
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -100,36 +112,34 @@ async def reorder(
     The lines go into the wish's cart, else the customer's active cart, which is made if a line can be added. Raises as
     `create` does, after which the transaction must be rolled back.
     """
-    source = await plans.wished(connection, store, wish, order_id=order_id, number=number)
     at = clock.now(store)
     made = None
     while made is None:
-        plan = await plans.plan(connection, store, source, wish, at=at, hold=True)
-        made = await _carry_out(connection, store, plan, at=at)
+        plan = await plans.plan(connection, store, wish, order_id=order_id, number=number, at=at, hold=True)
+        made = await _fill(connection, store, plan, at=at)
     if wish.expected_digest not in (None, made.digest):
         raise PreviewStale(
             "The result of this reorder has changed since its preview.",
             fields=("expected_digest",),
             meta={"digest": made.digest},
         )
-    await _write(connection, store, wish, source, made, at=at)
+    await _write(connection, store, plan, made, at=at)
     return made
 
 
 async def look(connection: Connection, store: Store, wish: Wish, *, order_id: str | None) -> Preview:
     """What a reorder would come to now; writes and locks nothing. Raises as `create` does, but for the digest."""
-    source = await plans.wished(connection, store, wish, order_id=order_id, number=None)
     at = clock.now(store)
-    plan = await plans.plan(connection, store, source, wish, at=at, hold=False)
+    plan = await plans.plan(connection, store, wish, order_id=order_id, at=at, hold=False)
     if plan.empty:
         return Preview(plan, None, plans.digest(plan, (), 0, 0))
     if plan.found is not None and plan.keeps_cart:
         items, _ = plan.fill(plan.found.items)
-        quote = await contents.quote_of(connection, store, plan.found, items, plan.catalogue, at=at)
+        quote = await amounts.checked(plan.found, items, plan.catalogue, plan.promotions)
     else:
         items, _ = plan.fill(())
-        currency, group = plan.currency_code, source.customer_group_id
-        quote = await contents.quote(connection, store, items, currency=currency, customer_group_id=group, at=at)
+        currency, group = plan.currency_code, plan.source.customer_group_id
+        quote = await amounts.quote(connection, store, items, currency=currency, customer_group_id=group, at=at)
     return Preview(plan, quote, plans.digest(plan, quote.items, quote.totals.discount, quote.totals.total))
 
 
@@ -151,7 +161,7 @@ async def preview(
         raise NotFound("There is no such order.")
     # A link is handed on: nothing of the order goes with it.
     bare = source.bare()
-    catalogue = await plans.catalogue(connection, store, bare, None, at=clock.now(store))
+    catalogue = await plans.catalogue(connection, store, bare, at=clock.now(store))
     if choice is None:
         return decide(bare.lines, catalogue, {}, policy), []
     wanted = [replace(line, quantity=choice[line.id]) for line in bare.lines if line.id in choice]
@@ -175,7 +185,7 @@ async def fill(connection: Connection, store: Store, cart_id: str, outcomes: Seq
     wanted = [outcome.item.sku_id for outcome in outcomes if outcome.item is not None]
     catalogue = await contents.catalogue(connection, store, cart, wanted, at=at)
     items, ids = plans.merge(cart.items, outcomes, replacing=True)
-    await contents.save(connection, store, cart, items, catalogue, at=at)
+    await amounts.save(connection, store, cart, items, catalogue, at=at)
     return ids
 
 
@@ -185,8 +195,8 @@ def counts(outcomes: Sequence[Outcome]) -> Mapping[str, int]:
     return {status: statuses.count(status) for status in ("added", "adjusted", "skipped")}
 
 
-async def _carry_out(connection: Connection, store: Store, plan: Plan, *, at: datetime) -> Reorder | None:
-    """Fill the cart, which is made where there is none to fill.
+async def _fill(connection: Connection, store: Store, plan: Plan, *, at: datetime) -> Reorder | None:
+    """What the cart holds once it is filled; it is made where there is none to fill.
 
     None when another transaction has made the customer's cart meanwhile: decide again on what that one holds.
     """
@@ -208,24 +218,23 @@ async def _carry_out(connection: Connection, store: Store, plan: Plan, *, at: da
         )
     if cart is None:
         return None
-    if not cart.items:
-        await contents.set_currency(connection, store, cart, at=at)
     items, ids = plan.fill(cart.items)
-    cart = await contents.save(connection, store, cart, items, plan.catalogue, at=at, metadata=plan.source.metadata)
-    digest = plans.digest(plan, cart.items, cart.discount_amount_cents, cart.total_amount_cents)
-    return Reorder(id_, cart, plan.outcomes, ids, digest)
+    filled = await amounts.priced(cart, items, plan.catalogue, plan.promotions)
+    digest = plans.digest(plan, filled.items, filled.discount_amount_cents, filled.total_amount_cents)
+    return Reorder(id_, filled, plan.outcomes, ids, digest, cart)
 
 
-async def _write(
-    connection: Connection, store: Store, wish: Wish, source: SourceOrder, made: Reorder, *, at: datetime
-) -> None:
-    """Write the reorder with its outcomes and its event. Raises Conflict when the wish's id is taken."""
+async def _write(connection: Connection, store: Store, plan: Plan, made: Reorder, *, at: datetime) -> None:
+    """Write the cart and the reorder with its outcomes and its event. Raises Conflict when the wish's id is taken."""
+    wish, source = plan.wish, plan.source
     rows = [
         outcome_columns(position, outcome, item, wish.locale)
         for position, (outcome, item) in enumerate(zip(made.outcomes, made.items, strict=True))
     ]
     payload = {f"{status}_count": count for status, count in made.counts.items()}
-    id_ = await _CREATE(
+    happened = [Event("reorders.create", made.id, payload)]
+    filled = amounts.changes(made.stored, made.cart, source.metadata)
+    written = await _CREATE(
         connection,
         store=store.id,
         id=made.id,
@@ -243,10 +252,14 @@ async def _write(
         reference_origin=wish.reference_origin,
         metadata=orjson.dumps(wish.metadata).decode(),
         expected_digest=wish.expected_digest,
-        **outbox.along([Event("reorders.create", made.id, payload)], actor=wish.actor),
+        changed_cart=filled.pop("cart"),
+        carried=filled.pop("metadata"),
+        **filled,
+        **outbox.along(happened, actor=wish.actor),
     )
-    if id_ is None:
+    if written is None:
         raise Conflict("A reorder with this id already exists.", pointer="/data/id")
+    await outbox.complete(connection, store, happened, written.recorded, actor=wish.actor)
 
 
 def outcome_columns(position: int, outcome: Outcome, cart_item_id: str | None, locale: str) -> dict[str, object]:

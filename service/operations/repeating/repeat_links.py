@@ -16,7 +16,7 @@ from schemas.kinds import due
 from schemas.repeating import link_state
 from service import clock
 from service.errors import Gone, Invalid, InvalidState, NotFound
-from service.operations.carts import contents
+from service.operations.carts import amounts, contents
 from service.operations.events import outbox
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
@@ -307,7 +307,7 @@ async def preview(connection: Connection, opened: Opened, choice: Mapping[str, i
     `choice` holds the quantities of the lines that are wanted; None is all of them.
     """
     outcomes, left_out = await reorders.preview(connection, opened.store, opened.order_id, policy=POLICY, choice=choice)
-    quote = await contents.quote(
+    quote = await amounts.quote(
         connection,
         opened.store,
         reorders.items_of(outcomes),
@@ -346,7 +346,7 @@ async def commit(
             return None
         await _put(connection, opened.store, there.cart_id, outcomes)
     elif there.is_open:
-        await contents.recalculate(connection, opened.store, there.cart_id)
+        await amounts.recalculate(connection, opened.store, there.cart_id)
     return Committed(there.cart_id, there.session)
 
 

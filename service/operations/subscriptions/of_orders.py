@@ -119,7 +119,7 @@ async def _subscribe(change: Change, wanted: _Wanted) -> str:
 async def activate(connection: Connection, store: Store, order_id: str, *, actor: str) -> None:
     """Begin the drafts that wait for their order to be placed, which it is now: their first run is a period later."""
     at = clock.now(store)
-    for draft in await _WAITING_FOR_ORDER(connection, store=store.id, order=order_id):
+    for draft in await _WAITING_FOR_ORDER(connection, store=store.id, source_order=order_id):
         begins = {} if draft.starts_at is not None else {"anchor_at": at}
         await _tell(connection, store, draft.id, "activate", begins, actor=actor)
 

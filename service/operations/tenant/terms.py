@@ -21,10 +21,14 @@ class Terms(NamedTuple):
 
 _TERMS = Only("tenant/stores.terms", Terms)
 
+TERMS = "terms"
+"""Under which name a change keeps them where they were read with something else."""
+
 
 async def terms_of(change: Change) -> Terms:
-    """Return what the store of a change decides for new carts and orders."""
-    return await of_store(change.connection, change.store)
+    """Return what the store of a change decides for new carts and orders, unless that was read before."""
+    known: Terms | None = change.kept.get(TERMS)
+    return known or await of_store(change.connection, change.store)
 
 
 async def of_store(connection: Connection, store: Store) -> Terms:

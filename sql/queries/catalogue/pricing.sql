@@ -1,70 +1,51 @@
 -- What skus cost and whether they can be bought, and what is taken off.
 
 -- name: catalogue
--- Skus :skus as they can be bought at :at in currency :currency by a member of customer group :customer_group (null: of none): every price
--- that applies then, the lowest first, and the stock where it is tracked.
+-- Skus :skus as they can be bought at :at, as a JSON array: with every price that applies then, in any currency, to everybody
+-- or to the members of customer groups :groups, the lowest first, and the stock where it is tracked.
 select
-    skus.id,
-    skus.number,
-    skus.code,
-    skus.name,
-    skus.image_url,
-    skus.options,
-    skus.min_quantity,
-    skus.max_quantity,
-    skus.step_quantity,
-    skus.tax_rate,
-    skus.reorderable,
-    is_offered(skus.published_at, null, :at) as published,
-    not is_offered(null, skus.disabled_at, :at) as disabled,
-    skus.deleted_at is not null as deleted,
-    (
-        select
-            json_agg(
-                json_build_array(prices.min_quantity, prices.amount_cents, prices.compare_at_amount_cents)
-                order by prices.amount_cents, prices.id
-            )
-        from prices
-        where
-            prices.store_id = :store and prices.sku_id = skus.id and prices.currency_code = :currency
-            and (prices.customer_group_id is null or prices.customer_group_id = :customer_group)
-            and is_offered(prices.starts_at, prices.expires_at, :at)
-    ) as prices,
-    exists(
-        select from prices
-        where
-            prices.store_id = :store and prices.sku_id = skus.id and prices.currency_code <> :currency
-            and (prices.customer_group_id is null or prices.customer_group_id = :customer_group)
-            and is_offered(prices.starts_at, prices.expires_at, :at)
-    ) as priced_elsewhere,
-    case when not skus.do_not_track then stock_items.quantity end as stock,
-    not skus.do_not_ship as ships
+    json_agg(
+        json_build_array(
+            skus.id,
+            skus.number,
+            skus.code,
+            skus.name,
+            skus.image_url,
+            skus.options,
+            skus.min_quantity,
+            skus.max_quantity,
+            skus.step_quantity,
+            skus.tax_rate::text,
+            skus.reorderable,
+            is_offered(skus.published_at, null, :at),
+            not is_offered(null, skus.disabled_at, :at),
+            skus.deleted_at is not null,
+            (
+                select
+                    json_agg(
+                        json_build_array(
+                            prices.min_quantity,
+                            prices.amount_cents,
+                            prices.compare_at_amount_cents,
+                            prices.currency_code,
+                            prices.customer_group_id
+                        )
+                        order by prices.amount_cents, prices.id
+                    )
+                from prices
+                where
+                    prices.store_id = :store and prices.sku_id = skus.id
+                    and (prices.customer_group_id is null or prices.customer_group_id = any(:groups::text[]))
+                    and is_offered(prices.starts_at, prices.expires_at, :at)
+            ),
+            case when not skus.do_not_track then stock_items.quantity end,
+            not skus.do_not_ship
+        )
+    ) as skus
 from skus
 left join stock_items
     on skus.store_id = stock_items.store_id and skus.id = stock_items.sku_id
 where skus.store_id = :store and skus.id = any(array(select unnest(:skus::text[])));
-
--- name: currency
--- The currency in which :quantity pieces of sku :sku_code are sold at :at to a member of customer group :customer_group (null:
--- of none): the :preferred one, else the store's, else the first of the others.
-select prices.currency_code
-from stores
-inner join skus
-    on stores.store_id = skus.store_id
-inner join prices
-    on skus.store_id = prices.store_id and skus.id = prices.sku_id
-where
-    stores.store_id = :store
-    and skus.store_id = :store and skus.code = :sku_code and skus.deleted_at is null
-    and prices.store_id = :store
-    and prices.min_quantity <= :quantity
-    and (prices.customer_group_id is null or prices.customer_group_id = :customer_group)
-    and is_offered(prices.starts_at, prices.expires_at, :at)
-order by
-    prices.currency_code <> :preferred,
-    prices.currency_code <> stores.currency_code,
-    prices.currency_code
-limit 1;
 
 -- name: turns
 -- The instants after :after and up to :until at which something about skus :skus changes by itself: prices begin and end, the skus
@@ -83,18 +64,22 @@ where turns.at > :after and turns.at <= :until
 order by turns.at;
 
 -- name: promotions
--- The promotions that apply by themselves at :at, and that of coupon code :coupon, of which `closed` says why nobody can have
--- it then; with :counted its use is counted already.
+-- The promotions that apply by themselves at :at, and that of coupon code :coupon, as a JSON array. The last of each says why
+-- nobody can have it then; with :counted its use is counted already.
 select
-    promotions.id,
-    promotions.percentage,
-    promotions.amount_cents,
-    promotions.coupon_code,
-    promotions.currency_code,
-    promotions.minimum_subtotal_cents,
-    promotions.sku_codes,
-    promotions.customer_group_id,
-    availability.closed
+    json_agg(
+        json_build_array(
+            promotions.id,
+            promotions.percentage::text,
+            promotions.amount_cents,
+            promotions.coupon_code,
+            promotions.currency_code,
+            promotions.minimum_subtotal_cents,
+            promotions.sku_codes,
+            promotions.customer_group_id,
+            availability.closed
+        )
+    ) as promotions
 from promotions
 cross join lateral (
     values

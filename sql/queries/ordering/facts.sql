@@ -46,36 +46,11 @@ select
     coalesce(shipping.country_code, billing.country_code) as country_code,
     case when shipping.id is null then billing.state_code else shipping.state_code end as state_code,
     case when shipping.id is null then billing.zip_code else shipping.zip_code end as zip_code,
-    (
-        select
-            json_agg(
-                json_build_array(
-                    line_items.id,
-                    line_items.item_type,
-                    line_items.sku_id,
-                    line_items.sku_code,
-                    line_items.name,
-                    line_items.options,
-                    line_items.quantity,
-                    line_items.currency_code,
-                    line_items.unit_amount_cents,
-                    line_items.compare_at_amount_cents,
-                    line_items.options_amount_cents,
-                    line_items.discount_cents,
-                    line_items.total_amount_cents,
-                    line_items.tax_rate::text,
-                    line_items.tax_amount_cents,
-                    line_items.price_mode,
-                    line_items.position,
-                    line_items.item_type in ('skus', 'bundles') and skus.do_not_ship is not true
-                )
-                order by line_items.position, line_items.id
-            )
-        from line_items
-        left join skus
-            on line_items.store_id = skus.store_id and line_items.sku_id = skus.id
-        where line_items.store_id = :store and line_items.order_id = orders.id
-    ) as lines_json
+    exists(
+        select include('subscriptions/subscriptions.waiting_for_order', source_order => orders.id)
+    ) as awaited,
+    lines.lines as lines_json,
+    lines.sku_ids
 from orders
 inner join stores
     on orders.store_id = stores.store_id
@@ -93,4 +68,57 @@ left join customer_payment_sources
     on
         orders.store_id = customer_payment_sources.store_id
         and orders.customer_payment_source_id = customer_payment_sources.id
+cross join lateral (
+    select
+        json_agg(
+            json_build_array(
+                line_items.id,
+                line_items.item_type,
+                line_items.sku_id,
+                line_items.sku_code,
+                line_items.name,
+                line_items.options,
+                line_items.quantity,
+                line_items.currency_code,
+                line_items.unit_amount_cents,
+                line_items.compare_at_amount_cents,
+                line_items.options_amount_cents,
+                line_items.discount_cents,
+                line_items.total_amount_cents,
+                line_items.tax_rate::text,
+                line_items.tax_amount_cents,
+                line_items.price_mode,
+                line_items.position,
+                line_items.item_type in ('skus', 'bundles') and skus.do_not_ship is not true
+            )
+            order by line_items.position, line_items.id
+        ) as lines,
+        array_agg(line_items.sku_id) filter (where line_items.sku_id is not null) as sku_ids
+    from line_items
+    left join skus
+        on line_items.store_id = skus.store_id and line_items.sku_id = skus.id
+    where line_items.store_id = :store and line_items.order_id = orders.id
+) as lines
 where orders.store_id = :store and orders.id = :order;
+
+-- name: offered
+-- An order as `order` tells of it, and as JSON what the catalogue has for it at :at: its skus, and the promotions.
+with known as (
+    select include('ordering/facts.order')
+)
+
+select
+    known.*,
+    (
+        select
+            include(
+                'catalogue/pricing.catalogue', skus => known.sku_ids, groups => array[known.customer_group_id]
+            )
+    ) as skus_json,
+    (
+        select
+            include(
+                'catalogue/pricing.promotions', coupon => known.coupon_code, counted => known.coupon_counted
+            )
+    ) as promotions_json
+from known;

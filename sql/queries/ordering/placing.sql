@@ -7,6 +7,20 @@ from orders
 where orders.store_id = :store and orders.id = :order
 for no key update;
 
+-- name: hold
+-- Locks an order; what of it a payment depends on, and whether subscriptions wait for it to be placed.
+select
+    orders.id,
+    orders.status,
+    orders.payment_status,
+    orders.order_subscription_id,
+    exists(
+        select include('subscriptions/subscriptions.waiting_for_order', source_order => orders.id)
+    ) as awaited
+from orders
+where orders.store_id = :store and orders.id = :order
+for no key update of orders;
+
 -- name: price
 -- Gives lines :lines (a JSON array) what they come to, and their order its amounts and what follows from them.
 with priced as (
@@ -49,20 +63,21 @@ set
 where orders.store_id = :store and orders.id = :order;
 
 -- name: save
--- Sets what placing and cancelling change of an order; the addresses become its snapshots. :placed_at and :cancelled_at are
--- null unless that is now.
+-- Sets what placing and cancelling change of order :saved. Null is for what stays: the addresses, unless these are its snapshots
+-- now, whether its coupon counts it, and the instants :placed_at and :cancelled_at.
 update orders
 set
     status = :status,
     payment_status = :payment_status,
-    billing_address_id = :billing_address,
-    shipping_address_id = :shipping_address,
+    billing_address_id = coalesce(:billing_address, orders.billing_address_id),
+    shipping_address_id = coalesce(:shipping_address, orders.shipping_address_id),
+    coupon_counted = coalesce(:coupon_counted, orders.coupon_counted),
     placed_at = coalesce(:placed_at, orders.placed_at),
     cancelled_at = coalesce(:cancelled_at, orders.cancelled_at),
     payment_updated_at = case when orders.payment_status = :payment_status then orders.payment_updated_at else :at end,
     updated_at = :at,
     version = orders.version + 1
-where orders.store_id = :store and orders.id = :order;
+where orders.store_id = :store and orders.id = :saved;
 
 -- name: note_coupon
 -- Notes whether the coupon of an order counts the order among its uses.
@@ -75,6 +90,120 @@ where orders.store_id = :store and orders.id = :order;
 update line_items
 set stock_taken = line_items.quantity
 where line_items.store_id = :store and line_items.order_id = :order and line_items.sku_id = any(:skus::text[]);
+
+-- name: place
+-- All that is written when an order is placed, or is on its way to that: it gets snapshots of its addresses, its coupon
+-- (:coupon, null where that is counted) counts it, what is due (:attempts) is noted before its gateway is asked, and its
+-- stock is taken last. Gives what the caller looks at before it commits: whether the coupon had a use left, of which
+-- skus there was too little, which events were written; and the payment.
+with copied as (
+    select include('parties/addresses.write_copies', ids => :copies)
+),
+
+counted as (
+    select include('catalogue/pricing.use_coupon')
+),
+
+saved as (
+    select include('ordering/placing.save', saved => :order, cancelled_at => null::timestamptz)
+),
+
+recorded as (
+    select include('events/events.write')
+),
+
+stopped as (
+    select include('payments/attempts.stop_retries', orders => array[:order])
+),
+
+begun as (
+    select include('payments/attempts.note_attempts', orders => array_fill(:order::text, array[cardinality(:attempts::text[])]))
+),
+
+taken as (
+    select include('catalogue/stock.take')
+),
+
+noted as (
+    select include('ordering/placing.note_stock', skus => array(select taken.sku_id from taken))
+),
+
+told as (
+    insert into collection_changes (store_id, collection, delta, customers)
+    select
+        :store as store_id,
+        'events' as collection,
+        count(*) as delta,
+        '{}' as customers
+    from recorded
+    having count(*) > 0
+    union all
+    select
+        :store as store_id,
+        'addresses' as collection,
+        count(*) as delta,
+        array_agg(copied.customer_id) as customers
+    from copied
+    having count(*) > 0
+),
+
+done as (
+    select
+        exists(select from counted) as counted,
+        array(
+            select include('catalogue/stock.tracked')
+            except
+            select taken.sku_id
+            from taken
+        ) as short,
+        array(select recorded.id from recorded) as recorded
+)
+
+select
+    done.*,
+    begun.*
+from done
+left join begun
+    on true;
+
+-- name: settle
+-- All that is written when a gateway has answered for a payment that is :was still: the answer, what its order becomes, and
+-- events. Nothing is when somebody else has. Gives the payment, and the events that were written.
+with ended as (
+    select include('payments/attempts.end_attempt', status => :answer, at => :answered_at)
+),
+
+saved as (
+    select
+        include(
+            'ordering/placing.save',
+            saved => (select ended.order_id from ended),
+            status => :order_status,
+            billing_address => null::text,
+            shipping_address => null::text,
+            coupon_counted => null::boolean,
+            cancelled_at => null::timestamptz
+        )
+),
+
+recorded as (
+    select include('events/events.write', events => (select :events::jsonb from ended))
+),
+
+told as (
+    insert into collection_changes (store_id, collection, delta)
+    select
+        :store as store_id,
+        'events' as collection,
+        count(*) as delta
+    from recorded
+    having count(*) > 0
+)
+
+select
+    ended.order_id,
+    array(select recorded.id from recorded) as recorded
+from ended;
 
 -- name: give_stock_back
 -- Puts what was taken for an order back into the stock, all skus in one order so that two orders never wait for each

@@ -1,103 +1,132 @@
 -- Payments of orders. What is held of one is told by the same columns wherever it is begun, or gone on with.
 
--- name: begin_attempts
--- Notes payments :ids of orders :orders, of :amounts each, before gateways are asked for them; :tokens are what is paid
+-- name: stop_retries
+-- Asks no more, by itself, for the payments of orders :orders.
+update payment_attempts
+set retry_at = null
+where store_id = :store and order_id = any(array(select unnest(:orders::text[]))) and retry_at is not null;
+
+-- name: note_attempts
+-- Notes payments :attempts of orders :orders, of :amounts each, before gateways are asked for them; :tokens are what is paid
 -- with where that is not the order's own source. Nobody but whoever notes them, if :asked is one, asks until
 -- :lease_expires_at. A payment's key is that of its occurrence, else of its order, with the number of the attempt. A token
 -- that is in the customer's wallet is that source. :to_wallet and :to_subscription say where what was paid with is to be
--- kept. Retries that were ahead are these.
-with stopped as (
-    update payment_attempts
-    set retry_at = null
-    where store_id = :store and order_id = any(:orders::text[]) and retry_at is not null
-),
-
-begun as (
-    insert into payment_attempts (
-        store_id, id, order_id, customer_payment_source_id, key, gateway, gateway_url, source_token, currency_code,
-        amount_cents, saved_to_wallet, saved_to_subscription, lease_expires_at, asked, created_at, updated_at
-    )
-    select
-        :store as store_id,
-        given.id,
-        orders.id as order_id,
-        case when given.source_token is null then orders.customer_payment_source_id else (
-            select kept.id
-            from customer_payment_sources as kept
-            where
-                kept.store_id = :store
-                and kept.customer_id = orders.customer_id
-                and kept.payment_source_token = given.source_token
-            order by kept.id = orders.customer_payment_source_id desc nulls last
-            limit 1
-        ) end as customer_payment_source_id,
-        concat_ws('/', :store::bigint, coalesce(orders.occurrence_id, orders.id), (
-            select count(*) + 1
-            from payment_attempts as earlier
-            where earlier.store_id = :store and earlier.order_id = orders.id
-        )) as key,
-        payment_methods.gateway,
-        case when payment_methods.gateway = 'external' then stores.gateway_url end as gateway_url,
-        coalesce(given.source_token, customer_payment_sources.payment_source_token) as source_token,
-        orders.currency_code,
-        given.amount_cents,
-        given.to_wallet as saved_to_wallet,
-        given.to_subscription as saved_to_subscription,
-        :lease_expires_at as lease_expires_at,
-        :asked as asked,
-        :at as created_at,
-        :at as updated_at
+-- kept. The orders are looked up by their ids first: Postgres would look for them by their ways to pay.
+with given as (
+    select *
     from unnest(
-        (select :ids::text[]),
+        (select :attempts::text[]),
         (select :orders::text[]),
         (select :amounts::bigint[]),
         (select :tokens::text[]),
         (select :to_wallet::boolean[]),
         (select :to_subscription::boolean[])
     ) as given (id, order_id, amount_cents, source_token, to_wallet, to_subscription)
-    inner join orders
-        on
-            orders.store_id = :store and given.order_id = orders.id
-            and orders.id = any(array(select unnest(:orders::text[])))
-    inner join stores
-        on orders.store_id = stores.store_id
-    inner join payment_methods
-        on orders.store_id = payment_methods.store_id and orders.payment_method_id = payment_methods.id
-    left join customer_payment_sources
-        on
-            orders.store_id = customer_payment_sources.store_id
-            and orders.customer_payment_source_id = customer_payment_sources.id
-    returning *
+),
+
+unpaid as materialized (
+    select
+        orders.id,
+        orders.occurrence_id,
+        orders.customer_id,
+        orders.payment_method_id,
+        orders.customer_payment_source_id,
+        orders.currency_code
+    from orders
+    where orders.store_id = :store and orders.id = any(array(select unnest(:orders::text[])))
 )
 
+insert into payment_attempts (
+    store_id, id, order_id, customer_payment_source_id, key, gateway, gateway_url, source_token, currency_code,
+    amount_cents, saved_to_wallet, saved_to_subscription, lease_expires_at, asked, created_at, updated_at
+)
 select
-    begun.id,
-    begun.order_id,
-    begun.status,
-    begun.gateway,
-    begun.gateway_url,
-    stores.gateway_secret,
-    begun.key,
-    begun.currency_code,
-    begun.amount_cents,
-    begun.source_token,
-    orders.customer_id,
-    begun.customer_payment_source_id,
-    customer_payment_sources.customer_token,
-    begun.saved_to_wallet or begun.saved_to_subscription as saves_source,
-    begun.asked,
-    orders.order_subscription_id is not null as recurring
-from begun
+    :store as store_id,
+    given.id,
+    unpaid.id as order_id,
+    case when given.source_token is null then unpaid.customer_payment_source_id else (
+        select kept.id
+        from customer_payment_sources as kept
+        where
+            kept.store_id = :store
+            and kept.customer_id = unpaid.customer_id
+            and kept.payment_source_token = given.source_token
+        order by kept.id = unpaid.customer_payment_source_id desc nulls last
+        limit 1
+    ) end as customer_payment_source_id,
+    concat_ws('/', :store::bigint, coalesce(unpaid.occurrence_id, unpaid.id), (
+        select count(*) + 1
+        from payment_attempts as earlier
+        where earlier.store_id = :store and earlier.order_id = unpaid.id
+    )) as key,
+    payment_methods.gateway,
+    case when payment_methods.gateway = 'external' then stores.gateway_url end as gateway_url,
+    coalesce(given.source_token, customer_payment_sources.payment_source_token) as source_token,
+    unpaid.currency_code,
+    given.amount_cents,
+    given.to_wallet as saved_to_wallet,
+    given.to_subscription as saved_to_subscription,
+    :lease_expires_at as lease_expires_at,
+    :asked as asked,
+    :asked_at as created_at,
+    :asked_at as updated_at
+from given
+inner join unpaid
+    on given.order_id = unpaid.id
 inner join stores
-    on begun.store_id = stores.store_id
-inner join orders
-    on
-        begun.store_id = orders.store_id and begun.order_id = orders.id
-        and orders.id = any(array(select unnest(:orders::text[])))
+    on stores.store_id = :store
+inner join payment_methods
+    on payment_methods.store_id = :store and unpaid.payment_method_id = payment_methods.id
 left join customer_payment_sources
-    on
-        begun.store_id = customer_payment_sources.store_id
-        and begun.customer_payment_source_id = customer_payment_sources.id;
+    on customer_payment_sources.store_id = :store and unpaid.customer_payment_source_id = customer_payment_sources.id
+returning
+    id,
+    order_id,
+    status,
+    gateway,
+    gateway_url,
+    (
+        select stores.gateway_secret
+        from stores
+        where stores.store_id = :store
+    ) as gateway_secret,
+    key,
+    currency_code,
+    amount_cents,
+    source_token,
+    (
+        select orders.customer_id
+        from orders
+        where orders.store_id = :store and orders.id = order_id
+    ) as customer_id,
+    customer_payment_source_id,
+    (
+        select customer_payment_sources.customer_token
+        from customer_payment_sources
+        where
+            customer_payment_sources.store_id = :store
+            and customer_payment_sources.id = customer_payment_source_id
+    ) as customer_token,
+    saved_to_wallet or saved_to_subscription as saves_source,
+    asked,
+    (
+        select orders.order_subscription_id is not null
+        from orders
+        where orders.store_id = :store and orders.id = order_id
+    ) as recurring;
+
+-- name: begin_attempts
+-- Notes payments, as `note_attempts` does. Retries of the orders' payments that were ahead are these.
+with stopped as (
+    select include('payments/attempts.stop_retries')
+),
+
+begun as (
+    select include('payments/attempts.note_attempts')
+)
+
+select begun.*
+from begun;
 
 -- name: not_placed
 -- Notes that an order couldn't be placed when its payment was to be asked for, as :detail tells: an attempt :id for which

@@ -14,29 +14,8 @@ select
     orders.coupon_code is not null as with_coupon,
     orders.metadata,
     stores.policies -> 'carried_metadata' as carried,
-    (
-        select
-            json_agg(
-                json_build_array(
-                    line_items.id,
-                    line_items.item_type,
-                    coalesce(line_items.sku_id, skus.id),
-                    line_items.sku_code,
-                    line_items.name,
-                    line_items.options,
-                    line_items.quantity,
-                    line_items.currency_code,
-                    line_items.unit_amount_cents,
-                    line_items.options_amount_cents,
-                    line_items.metadata
-                )
-                order by line_items.position, line_items.id
-            )
-        from line_items
-        left join skus
-            on line_items.store_id = skus.store_id and line_items.sku_code = skus.code and line_items.sku_id is null
-        where line_items.store_id = :store and line_items.order_id = orders.id
-    ) as lines
+    lines.lines,
+    lines.sku_ids
 from stores
 inner join orders
     on
@@ -52,12 +31,110 @@ inner join orders
         and (:customer::text is null or orders.customer_id = :customer)
 left join customers
     on orders.store_id = customers.store_id and orders.customer_id = customers.id
+cross join lateral (
+    select
+        json_agg(
+            json_build_array(
+                line_items.id,
+                line_items.item_type,
+                coalesce(line_items.sku_id, skus.id),
+                line_items.sku_code,
+                line_items.name,
+                line_items.options,
+                line_items.quantity,
+                line_items.currency_code,
+                line_items.unit_amount_cents,
+                line_items.options_amount_cents,
+                line_items.metadata
+            )
+            order by line_items.position, line_items.id
+        ) as lines,
+        array_agg(coalesce(line_items.sku_id, skus.id)) as sku_ids
+    from line_items
+    left join skus
+        on line_items.store_id = skus.store_id and line_items.sku_code = skus.code and line_items.sku_id is null
+    where line_items.store_id = :store and line_items.order_id = orders.id
+) as lines
 where stores.store_id = :store;
 
+-- name: facts
+-- All that repeating an order is decided on: the order as `source_order` tells of it, the cart (:cart, null for its customer's
+-- active one, if there is one), which is locked where it is to be held (:hold), and what the catalogue has at :at for the
+-- skus of both.
+with source as (
+    select include('repeating/reorders.source_order')
+),
+
+wanted as (
+    select coalesce(:cart, (
+        select include('carts/carts.active', customer => (select source.customer_id from source))
+    )) as id
+),
+
+held as (
+    select carts.version
+    from carts
+    where carts.store_id = :store and carts.id = (select wanted.id from wanted) and :hold::boolean
+    for no key update
+),
+
+cart as (
+    select include('carts/carts.read', cart => (select wanted.id from wanted))
+)
+
+select
+    held.version as held_version,
+    source.*,
+    cart.*,
+    (
+        select
+            include(
+                'catalogue/pricing.catalogue',
+                skus => source.sku_ids || cart.sku_ids,
+                groups => array[source.customer_group_id, cart.customer_group_id]
+            )
+    ) as skus_json,
+    (
+        select include('catalogue/pricing.promotions', coupon => cart.coupon_code, counted => false)
+    ) as promotions_json
+from source
+left join cart
+    on true
+left join held
+    on true;
+
 -- name: create
--- Writes a reorder with its outcomes :outcomes (a JSON array) and its event, unless its id is taken; gives the id.
-with recorded as (
+-- All that a reorder writes: what has changed of its cart (:changed_cart, null for nothing), itself with its outcomes
+-- :outcomes (a JSON array), unless its id is taken, and events. Gives the id, and the events that were written.
+with written as (
+    select include('carts/carts.write_items', cart => :changed_cart)
+),
+
+removed as (
+    select include('carts/carts.remove_items', cart => :changed_cart)
+),
+
+priced as (
+    select
+        include(
+            'carts/carts.set_amounts',
+            cart => :changed_cart,
+            metadata => :carried,
+            converted_at => null::timestamptz
+        )
+),
+
+recorded as (
     select include('events/events.write')
+),
+
+lines as (
+    select sum(line.delta) as delta
+    from (
+        select written.delta from written
+        union all
+        select removed.delta from removed
+    ) as line
 ),
 
 made as (
@@ -151,7 +228,18 @@ counted as (
         array_agg(:customer) as customers
     from outcomes
     having count(*) > 0
+    union all
+    select
+        :store as store_id,
+        'cart_items' as collection,
+        lines.delta,
+        array_fill(priced.customer_id, array[abs(lines.delta)::int]) as customers
+    from lines
+    cross join priced
+    where lines.delta <> 0
 )
 
-select made.id
+select
+    made.id,
+    array(select recorded.id from recorded) as recorded
 from made;

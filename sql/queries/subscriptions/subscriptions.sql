@@ -151,7 +151,7 @@ select
     order_subscriptions.starts_at
 from order_subscriptions
 where
-    order_subscriptions.store_id = :store and order_subscriptions.source_order_id = :order
+    order_subscriptions.store_id = :store and order_subscriptions.source_order_id = :source_order
     and order_subscriptions.status = 'draft' and order_subscriptions.activate_by_source_order
 order by order_subscriptions.id;
 
