@@ -1,13 +1,26 @@
 -- name: create
 -- Keeps a client with its secret's hash; returns its id, nothing when the id is taken.
-insert into api_clients (
-    store_id, id, client_id, kind, name, scopes, hash, created_at, updated_at, reference, reference_origin, metadata
+with made as (
+    insert into api_clients (
+        store_id, id, client_id, kind, name, scopes, hash, created_at, updated_at, reference, reference_origin, metadata
+    )
+    values (
+        :store, :id, :client_id, :kind, :name, :scopes, :hash, :at, :at, :reference, :reference_origin, :metadata
+    )
+    on conflict (store_id, id) do nothing
+    returning id
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta)
+    select
+        :store as store_id,
+        'api_clients' as collection,
+        1 as delta
+    from made
 )
-values (
-    :store, :id, :client_id, :kind, :name, :scopes, :hash, :at, :at, :reference, :reference_origin, :metadata
-)
-on conflict (store_id, id) do nothing
-returning id;
+
+select id from made;
 
 -- name: find
 -- A client that wasn't revoked by its client id, held until the transaction ends, with the facts of its store.

@@ -41,16 +41,26 @@ where
 
 -- name: delete_past_tokens
 -- Deletes a store's tokens of clients that ended before an instant, at most `:most` of them.
-delete from access_tokens
-where
-    store_id = :store
-    and id in (
-        select id
-        from access_tokens
-        where store_id = :store and api_client_id is not null and expires_at <= :before
-        order by expires_at
-        limit :most
-    );
+with gone as (
+    delete from access_tokens
+    where
+        store_id = :store
+        and id in (
+            select id
+            from access_tokens
+            where store_id = :store and api_client_id is not null and expires_at <= :before
+            order by expires_at
+            limit :most
+        )
+    returning id
+)
+
+insert into collection_changes (store_id, collection, delta)
+select
+    :store as store_id,
+    'access_tokens' as collection,
+    -1 as delta
+from gone;
 
 -- name: delete_past_refreshing
 -- Deletes a store's refresh tokens that ended before an instant.
