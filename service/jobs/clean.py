@@ -33,12 +33,17 @@ no other waiting.
 
 
 async def rescue(database: Database) -> None:
-    """Put into the queue what nobody is at any more: copies and clocks whose job got lost, payments left behind."""
+    """Put into the queue what nobody is at any more: copies and clocks whose job got lost, payments left behind.
+
+    Events that came from another server are put where they belong.
+    """
     async with database.connection() as connection:
         for store_id, copy_id in await recurring_order_copies.abandoned(connection, clock.now(), limit=PAGE):
             await recurring_order_copies.enqueue(connection, store_id, copy_id)
         for store_id, order_id in await attempts.abandoned(connection, clock.now(), limit=PAGE):
             await attempts.enqueue_all(connection, store_id, [order_id])
+        if ahead := await delivering.put_back(connection):
+            log.info("events of another server were put before this one's", stores=ahead)
         for store_id, clock_id, goal in await test_clocks.stranded(connection, limit=PAGE):
             await test_clocks.enqueue(connection, store_id, clock_id, goal)
         for store_id, import_id in await imports.abandoned(connection, limit=PAGE):

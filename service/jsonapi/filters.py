@@ -22,6 +22,7 @@ from marshmallow import ValidationError
 
 from schemas.graph import graph
 from schemas.kinds import Boolean, JsonObject, Kind, Number, Text, check_json
+from schemas.relationships import ToMany, ToOne
 from schemas.resource import Resource
 from service.errors import FilterNotAllowed, InvalidFilterValue, TooCostly
 from service.jsonapi.nearness import nearest
@@ -219,10 +220,17 @@ class Filters:
             "{type} can't be filtered by {name}, only by what their relationships lead to and by {known}.",
             type=self._resource.type_,
             name=what,
-            known=Either(filterable(self._resource)),
+            known=Either(self._filterable(self._resource)),
             parameter=parameter,
-            suggestion=nearest(what, filterable(self._resource)),
+            suggestion=nearest(what, self._filterable(self._resource)),
         )
+
+    def _filterable(self, resource: type[Resource]) -> list[str]:
+        """What the asker can filter by: a resource shows which one it leads to, but not which ones lead to it."""
+        return [name for name in filterable(resource) if self._is_told(resource.relationships.get(name))]
+
+    def _is_told(self, relationship: ToOne | ToMany | None) -> bool:
+        return not isinstance(relationship, ToMany) or relationship.type_ in self._visible
 
     def _dotted(self, parameter: str, text: str) -> tuple[str, ...]:
         """`customer.email` as a path; a relationship at its end stands for the related id."""
@@ -234,7 +242,9 @@ class Filters:
             if target is None:
                 raise self._unknown(parameter, text)
             resource = target
-        if names[-1] not in filterable(resource) and not isinstance(resource.attributes.get(names[-1]), JsonObject):
+        if names[-1] not in self._filterable(resource) and not isinstance(
+            resource.attributes.get(names[-1]), JsonObject
+        ):
             raise self._unknown(parameter, text)
         return (*names, "id") if names[-1] in resource.relationships else tuple(names)
 
@@ -269,7 +279,9 @@ class Filters:
             rest = text.removeprefix(f"{name}_")
             if rest == text or not steps:
                 continue
-            if rest == "id" and (relationship.filter or relationship.type_ in self._visible):
+            if rest == "id" and (
+                relationship.type_ in self._visible or (relationship.filter and self._is_told(relationship))
+            ):
                 return (name, "id")
             target = self._beyond(resource, name)
             found = self._joined(target, rest, steps - 1) if target is not None else None

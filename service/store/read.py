@@ -241,7 +241,7 @@ def _whose(which: _Which, kind: Viewer) -> Later | Given | Literal[""] | None:
             assert isinstance(relationship, ToMany)  # noqa: S101 -- to-one ones aren't counted
             own = counts.owner_column(resource)
             return Later.ID if own and relationship.via == own and not relationship.where else None
-        case (Condition((name,), "eq", (Given() as given,)),), None if owner is None:
+        case (Condition((name, "id"), "eq", (Given() as given,)),), None if owner is None:
             found = resource.relationships.get(name)
             own = counts.owner_column(resource)
             return given if isinstance(found, ToOne) and found.column == own and found.type_ == PEOPLE else None

@@ -32,7 +32,8 @@ async def test_it_shows_the_contract_and_asks_nobody_else(visit: Visit, server: 
     document = openapi.build(RESOURCES)
     used = {tag for item in document["paths"].values() for one in item.values() if "tags" in one for tag in one["tags"]}
     await expect(tags).to_have_count(len(used), timeout=MILLISECONDS)
-    await page.locator("#operations-tag-reorders .opblock-tag, #operations-tag-reorders").first.click()
+    tag = page.locator("#operations-tag-reorders .opblock-tag, #operations-tag-reorders").first
+    await tag.click(timeout=MILLISECONDS)
     operation = page.locator("#operations-reorders-createReorder")
     await expect(operation).to_be_visible(timeout=MILLISECONDS)
     await operation.locator(".opblock-summary-control").click()

@@ -159,6 +159,7 @@ async def test_what_is_large_and_asked_for_is_kept(
     for _ in range(2):
         assert await total(api, "orders") == MANY + 1
         assert await total(api, f"orders?filter[customer]={many}") == MANY
+        assert ("orders", many) in await kept(connection, store)
         assert await total(api, f"customers/{many}/orders") == MANY
         assert await total(api, f"orders?filter[customer]={one}") == 1
         assert await total(api, "customers") == 2

@@ -18,7 +18,7 @@ from service.operations.generic.batches import MOST_SECONDS
 from service.principal import SCOPES
 from service.resources import RESOURCES
 from service.settings import Settings
-from tests.docs import personal_data, resources, states
+from tests.docs import access, personal_data, resources, states
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -90,6 +90,10 @@ def test_every_verb() -> None:
 
 def test_every_mark() -> None:
     assert (REFERENCE / "personal-data.md").read_text() == personal_data.page(), "run `make docs`"
+
+
+def test_every_url() -> None:
+    assert (REFERENCE / "access.md").read_text() == access.page(), "run `make docs`"
 
 
 def rows(page: str, heading: str) -> dict[str, str]:

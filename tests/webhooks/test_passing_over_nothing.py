@@ -74,6 +74,31 @@ async def _told(database: Database, store: Store) -> list[str]:
         return await told(connection, store)
 
 
+async def test_events_from_the_dump_of_another_server_come_before_those_that_this_one_writes(
+    database: Database, connection: Connection, store: Store
+) -> None:
+    await listening(connection, store)
+    old = [await outbox.record(connection, store, "skus.create", f"old-{n}", actor=outbox.WORKER) for n in range(4)]
+    far = 10**15
+    for n, id_ in enumerate(old):
+        # The first of them is of a time at which that server had not come further than this one.
+        await connection.execute(
+            "update events set transaction_id = $3 where store_id = $1 and id = $2", store.id, id_, far * min(n, 1) + n
+        )
+    await connection.execute(
+        "update event_cursors set transaction_id = $2, event_id = $3 where store_id = $1", store.id, far + 1, old[1]
+    )
+    new = await outbox.record(connection, store, "skus.create", "new", actor=outbox.WORKER)
+    assert store.id in await delivering.put_back(connection)
+    assert store.id not in await delivering.put_back(connection)
+
+    async def rest() -> bool:
+        await fan_out(database, store)
+        return await told(connection, store) == [*old[2:], new]
+
+    await until(rest)
+
+
 @dataclass
 class Writing:
     """A transaction: what it writes, after which waits, and whether it commits."""

@@ -111,6 +111,8 @@ class Standing(NamedTuple):
 
 _HORIZON = OnlyValue("webhooks/delivering.horizon", int)
 _STORES_WITH_NEWS = Values("webhooks/delivering.stores_with_news", int)
+_STORES_AHEAD = Values("webhooks/delivering.stores_ahead", int)
+_PUT_BACK = Command("webhooks/delivering.put_back")
 _BEGIN = Command("webhooks/delivering.begin")
 _FAN_OUT = OnlyValue("webhooks/delivering.fan_out", int)
 _DUE = Many("webhooks/delivering.due", Due)
@@ -123,6 +125,18 @@ _LET_GO = Command("webhooks/delivering.let_go")
 _STORES_WITH_PAST = Values("webhooks/delivering.stores_with_past", int)
 _DELETE_PAST = OnlyValue("webhooks/delivering.delete_past", int)
 _STANDING = Only("webhooks/delivering.standing", Standing)
+
+
+async def put_back(connection: Connection) -> list[int]:
+    """Put events that came with a dump of another server before all that this one writes; return their stores.
+
+    Transactions have the numbers of their server: where those are higher, whoever reads in their order would wait for
+    this server to come that far.
+    """
+    ahead = await _STORES_AHEAD(connection)
+    for store_id in ahead:
+        await _PUT_BACK(connection, store=store_id)
+    return ahead
 
 
 async def begin(connection: Connection, store_id: int) -> None:

@@ -22,6 +22,43 @@ where
             and events.transaction_id < :horizon
     );
 
+-- name: stores_ahead
+-- Of all stores: those with events of transactions that are still to come, as a server has them that was filled from the
+-- dump of another. A global read.
+select stores.store_id
+from stores
+where exists(
+    select 1 from events
+    where
+        events.store_id = stores.store_id
+        and events.transaction_id >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+);
+
+-- name: put_back
+-- Puts a store's events of another server's transactions before all of this one's, in their order, and with them how far
+-- they were given to webhooks. They are those up to the last that is ahead of this server.
+with latest as materialized (
+    select
+        max(events.transaction_id) as transaction_id,
+        max(events.id) as id
+    from events
+    where
+        events.store_id = :store
+        and events.transaction_id >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+),
+
+moved as (
+    update event_cursors
+    set transaction_id = event_cursors.transaction_id - latest.transaction_id - 1
+    from latest
+    where event_cursors.store_id = :store and latest.transaction_id is not null
+)
+
+update events
+set transaction_id = events.transaction_id - latest.transaction_id - 1
+from latest
+where events.store_id = :store and events.id <= latest.id;
+
 -- name: begin
 -- Begins to give a store's events to its webhooks, from `:horizon` on, unless that has begun.
 insert into event_cursors (store_id, transaction_id, event_id)
