@@ -28,7 +28,7 @@ select stock_items.sku_id
 from stock_items
 inner join skus
     on stock_items.store_id = skus.store_id and stock_items.sku_id = skus.id
-where stock_items.store_id = :store and stock_items.sku_id = any(:skus::text[]) and not skus.do_not_track;
+where stock_items.store_id = :store and stock_items.sku_id = any(array(select unnest(:skus::text[]))) and not skus.do_not_track;
 
 -- name: take_stock
 -- Takes stock as `take` does. Gives the tracked skus, and whether there was enough of each.
