@@ -18,6 +18,7 @@ _WRITTEN: Final = "create update destroy"
 
 _HAPPENS: Final[Mapping[str, str]] = {
     "access_tokens": _WRITTEN,
+    "api_clients": f"{_WRITTEN} rotate",
     "addresses": _WRITTEN,
     "cart_items": _WRITTEN,
     "carts": f"{_WRITTEN} convert abandon",
