@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
-from schemas.fields import SECRET, Personal, Write
+from schemas.fields import HARMLESS, SECRET, Personal, Write
 from schemas.kinds import Boolean, Enum, Integer, Standard, Text, TextList, Timestamp
 from schemas.relationships import ToMany, ToOne
 
 MOST_SECONDS = 86_400
 """How long a customer's token made over the API lives at most."""
+
+
+_INTERNAL: Final = {"hash": SECRET, "grant_id": HARMLESS}
+"""Columns of a token that nobody sees: its hash, and the grant that it came by together with others."""
 
 
 class Credential(Standard):
@@ -19,10 +23,12 @@ class Credential(Standard):
     kind = Enum(
         "integration",
         "customer",
+        "sales_channel",
         nullable=False,
         filter=True,
         sort=True,
-        doc="Who holds it: a customer's token sees that customer's own resources only.",
+        doc="Who holds it: a customer's token sees that customer's own resources only, a sales channel's the catalogue"
+        " and the cart whose session comes with it.",
     )
     scopes = TextList(write=Write.CREATE, nullable=False, harmless=True, doc="What it allows.")
     hint = Text(nullable=False, harmless=True, doc="Its last characters, to tell it from others.")
@@ -31,6 +37,7 @@ class Credential(Standard):
     revoked_at = Timestamp(filter=True, sort=True, doc="Since when it is refused.")
 
     customer = ToOne("customers", write=Write.CREATE, doc="Whose token it is; null for an integration's.")
+    api_client = ToOne("api_clients", doc="The client that fetched it; null for one that was made by hand.")
 
 
 class Token(Credential):
@@ -54,7 +61,7 @@ class Token(Credential):
     class Meta:
         type_ = "tokens"
         table = "access_tokens"
-        internal: ClassVar = {"hash": SECRET}
+        internal: ClassVar = _INTERNAL
 
 
 class AccessToken(Credential):
@@ -66,4 +73,44 @@ class AccessToken(Credential):
 
     class Meta:
         type_ = "access_tokens"
+        internal: ClassVar = _INTERNAL
+
+
+class ApiClient(Standard):
+    """A program that fetches its own access tokens at `/oauth/token`: a shop's backend, or its storefront."""
+
+    name = Text(write=Write.BOTH, required=True, filter=True, sort=True, personal=Personal.WORDS, doc="What it is for.")
+    kind = Enum(
+        "integration",
+        "sales_channel",
+        write=Write.CREATE,
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="An `integration` (the default) keeps its secret and sees the whole store. A `sales_channel` may sit in a"
+        " browser and fetches tokens without its secret: they read the catalogue and make carts.",
+    )
+    scopes = TextList(
+        write=Write.BOTH,
+        nullable=False,
+        harmless=True,
+        doc="What its tokens allow at most; by default all that the requesting token allows, and of a sales channel no"
+        " more than a customer's may.",
+    )
+    client_id = Text(nullable=False, filter=True, harmless=True, doc="What it calls itself at `/oauth/token`.")
+    client_secret = Text(
+        disclosed=True,
+        nullable=False,
+        secret=True,
+        doc="What it proves that with. It is not kept and can't be shown again.",
+    )
+    revoked_at = Timestamp(filter=True, sort=True, doc="Since when it gets no tokens.")
+
+    _revoke = Boolean(write=Write.UPDATE, trigger=True, doc="Ends it, and all its tokens with it.")
+
+    access_tokens = ToMany("access_tokens", via="api_client_id", includable=False, doc="What it has fetched.")
+    events = ToMany("events", via="resource_id", where={"resource_type": "api_clients"}, includable=False)
+
+    class Meta:
+        type_ = "api_clients"
         internal: ClassVar = {"hash": SECRET}

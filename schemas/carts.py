@@ -69,6 +69,12 @@ class Cart(Standard):
         doc="What has to be paid: the total, and the taxes unless they are included."
     )
     converted_at = Timestamp(filter=True, sort=True, doc="When it became an order.")
+    session = Text(
+        disclosed=True,
+        nullable=False,
+        secret=True,
+        doc="What a guest sends as `X-Cart-Session` to shop with it, shown only in the answer that makes it.",
+    )
 
     customer = ToOne("customers", write=Write.CREATE, guarded=True, doc="Whose cart it is; none for a guest's.")
     cart_items = ToMany("cart_items", via="cart_id", doc="Its lines, at most 1 000.")

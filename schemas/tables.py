@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from schemas.fields import HARMLESS, Mark, Personal
+from schemas.fields import HARMLESS, SECRET, Mark, Personal
 from schemas.graph import graph
 from schemas.relationships import PEOPLE, Through, ToMany
 from schemas.resource import Resource
@@ -34,6 +34,12 @@ OTHERS: Mapping[str, Mapping[str, Mark]] = {
     | {"principal": Mark(Personal.IDENTIFIER), "key": _WORDS, "body": _WORDS},
     # Who is counted is a customer, a cart, a token, or the network of somebody without any.
     "rate_limits": _harmless("store_id", "started_at", "expires_at", "hits") | {"key": Mark(Personal.NETWORK)},
+    # What a customer's next token is fetched with, and the keys that sign tokens.
+    "refresh_tokens": _harmless(
+        "store_id", "grant_id", "api_client_id", "scopes", "scope", "created_at", "expires_at", "used_at"
+    )
+    | {"hash": SECRET, "customer_id": Mark(Personal.IDENTIFIER)},
+    "signing_keys": _harmless("id", "public_key", "created_at", "retired_at", "expires_at") | {"private_key": SECRET},
     "collection_changes": _harmless("store_id", "collection", "delta") | {"customers": Mark(Personal.IDENTIFIER)},
     "collection_counts": _harmless("store_id", "collection", "number") | {"customer_id": Mark(Personal.IDENTIFIER)},
     "deployments": _harmless("id", "pinned_at"),

@@ -31,7 +31,7 @@ COMMANDS = {
     "openapi": "contract",
 }
 """Commands, and the module that declares each."""
-GROUPS = {"store": "stores", "token": "tokens"}
+GROUPS = {"store": "stores", "token": "tokens", "client": "clients", "keys": "keys"}
 """Groups of commands, and the module that declares each."""
 
 

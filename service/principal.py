@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -35,6 +35,10 @@ GUEST_SCOPES = frozenset(
     }
 )  # fmt: skip
 """What a guest's session may do, always within the one cart, its addresses and its order."""
+
+
+NOBODY = ""
+"""The customer of a sales channel's token: no customer has this id, so nothing is theirs."""
 
 
 class Owner(NamedTuple):
@@ -88,6 +92,7 @@ class Principal:
     says which customer it is, if one is signed in. `proven_link_id` is the repeat link whose customer somebody has
     shown to be without signing in, `acting` the actor whom the service itself goes on for. `expires_at` is when the
     token ends, real time, None for never; `last_used_at` when it was last noted to be used.
+    A sales channel's token, which anybody may have, is that of `NOBODY`: a customer who owns nothing, and makes a cart.
     """
 
     store: Store
@@ -121,6 +126,20 @@ class Principal:
     def demands_if_match(self) -> bool:
         """Whether a change must name the version that it is made to."""
         return self.store.demands_if_match
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether it is somebody with no more than a cart, or not even that."""
+        return self.cart_id is not None or self.is_channel
+
+    @property
+    def is_channel(self) -> bool:
+        """Whether it bears a sales channel's token, and no session came with that."""
+        return self.cart_id is None and self.customer_id == NOBODY
+
+    def holding(self, cart_id: str) -> Principal:
+        """The bearer of a sales channel's token with the cart that it has just made."""
+        return replace(self, cart_id=cart_id, customer_id=None) if self.is_channel else self
 
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the token has the scope."""

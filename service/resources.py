@@ -17,8 +17,9 @@ from schemas.resource import Resource
 from service.errors import Forbidden
 from service.jsonapi.atomic import Code
 from service.jsonapi.body import Draft
-from service.operations.access import tokens
+from service.operations.access import clients, tokens
 from service.operations.access.access_tokens import AccessTokens
+from service.operations.access.clients import ApiClients
 from service.operations.carts.cart_items import CartItems
 from service.operations.carts.carts import Carts
 from service.operations.catalogue.skus import Skus
@@ -80,7 +81,7 @@ class Entry:
     def require_write(self, principal: Principal) -> None:
         """Raise Forbidden unless somebody may write resources of this type at all."""
         principal.require(self.writes)
-        if principal.cart_id is not None and self.resource.owners["carts"] in (None, PUBLIC):
+        if principal.is_guest and self.resource.owners["carts"] in (None, PUBLIC):
             raise Forbidden("{type} are not for guests.", type=self.resource.type_)
 
     def on_relationship(self, name: str) -> tuple[str, ...]:
@@ -169,6 +170,7 @@ RESOURCES: dict[str, Entry] = {
         _line("markets", "catalog"),
         _line("test_clocks", "store_profile", writer=TestClocks()),
         _line("tokens", "store_profile", create=tokens.create, writes="create_tokens", limited=True),
+        _line("api_clients", "store_profile", create=clients.create, writer=ApiClients(), writes="create_tokens"),
         _line("access_tokens", "store_profile", kept_by=AccessTokens(), writes="create_tokens"),
         _line("customers", "customers", writer=Customers()),
         _line("addresses", "customers", writer=Addresses()),

@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     """Prepared statements per connection; 0 behind PgBouncer in transaction mode."""
     token_cache_seconds: float = Field(default=5.0, ge=0)
     """How long a checked token is believed without asking the database again."""
+    token_issuer: str = ""
+    """What tokens that clients fetch name as their issuer (`iss`); by default the URL that they are fetched from."""
     rate_limit: int = Field(default=60, gt=0)
     """How many reorders, previews, repeat links and tokens, each by itself, a customer makes in a minute.
 

@@ -46,7 +46,7 @@ async def authenticate(request: Request) -> Principal:
     if principal is None:
         changes = cache.changes
         async with service_of(request).database.connection() as connection:
-            principal = await tokens.find(connection, token, clock.now())
+            principal = await tokens.find(connection, token, clock.now(), service_of(request).keyring)
         if principal is None:
             raise InvalidToken(
                 "The access token is unknown, expired or revoked.",

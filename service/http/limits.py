@@ -43,10 +43,15 @@ async def count(request: Request, limit: Limit, principal: Principal | None, *, 
     Its answer has headers that say what is left, unless that is not to be `told`. Raises TooManyRequests, with
     Retry-After, beyond the limit.
     """
-    at = clock.now()
     store_id = 0 if principal is None else principal.store.id
+    await count_as(request, limit, who(request, principal), store_id=store_id, told=told)
+
+
+async def count_as(request: Request, limit: Limit, who: str, *, store_id: int = 0, told: bool = True) -> None:
+    """Count a request against the limit of whom the caller names, as `count` does."""
+    at = clock.now()
     async with service_of(request).database.connection() as connection:
-        window = await counters.hit(connection, store_id, limit, who(request, principal), at=at)
+        window = await counters.hit(connection, store_id, limit, who, at=at)
     seconds = _seconds(limit, window, at)
     if told:
         exchange_of(request).allowance = Allowance(limit, max(limit.amount - window.hits, 0), seconds)
@@ -78,7 +83,7 @@ def who(request: Request, principal: Principal | None) -> str:
 
 def sender_of(principal: Principal) -> str:
     """Whose requests are counted together: a customer's, a token's or those for a guest's cart."""
-    if principal.customer_id is not None:
+    if principal.customer_id:
         return f"customer:{principal.customer_id}"
     return f"token:{principal.token_id}" if principal.cart_id is None else f"cart:{principal.cart_id}"
 

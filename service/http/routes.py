@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
 from service.http.api import atomic, forecasts, reading, reorder_previews, repeat_links, writing
-from service.http.facades import ecwid, wemasy
+from service.http.facades import ecwid, oauth, wemasy
 from service.http.pages import (
     api_reference,
     calendars,
@@ -100,6 +100,7 @@ routes: list[BaseRoute] = [
     *health.routes,
     *metrics.routes,
     *ecwid.routes,
+    *oauth.routes,
     _any(wemasy.PATH, wemasy.reorder),
     *repeat_page.routes,
     *repeat_links.routes,

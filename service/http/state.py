@@ -17,11 +17,13 @@ from service.http.token_cache import TokenCache
 from service.http.token_uses import TokenUses
 from service.http.turns import Turns
 from service.http.watch.lookout import Lookout
+from service.operations.access.keyring import SIGNING_KEYS, Keyring
 from service.operations.generic import phases
 from service.operations.generic.numbers import Numbers
 from service.operations.generic.phases import Work
 from service.rules.calendar_tokens import CalendarKeys
 from service.rules.repeat_links import LinkKeys
+from service.rules.sealing import Seals
 from service.settings import Settings
 from service.store import notices
 from service.store.pool import Database, open_configured
@@ -45,6 +47,7 @@ class Service(Process):
     numbers: Numbers
     tokens: TokenCache
     uses: TokenUses
+    keyring: Keyring
     link_keys: LinkKeys
     calendar_keys: CalendarKeys
     gateways: Gateways
@@ -80,6 +83,13 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
             open_configured(settings, max_size=1) as watched,
         ):
             tokens, uses = TokenCache(settings.token_cache_seconds), TokenUses(database)
+            keyring = Keyring(Seals(settings.keys, SIGNING_KEYS))
+
+            def forgets(store_id: int | None) -> None:
+                tokens.forget(store_id)
+                if store_id is None:
+                    keyring.forget()
+
             app.state.service = Service(
                 settings,
                 database,
@@ -87,12 +97,13 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
                 numbers=Numbers(database),
                 tokens=tokens,
                 uses=uses,
+                keyring=keyring,
                 link_keys=LinkKeys(settings.keys),
                 calendar_keys=CalendarKeys(settings.keys),
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),
             )
-            async with _meanwhile(notices.listen(settings, forgets=tokens.forget), uses.keep_writing()):
+            async with _meanwhile(notices.listen(settings, forgets=forgets), uses.keep_writing()):
                 yield
             await uses.write()
 

@@ -83,6 +83,7 @@ def _verb(
 
 
 VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
+    "api_clients": {"revoke": _verb("", None, "End it, and all its tokens.", "revoke", "integrations")},
     "access_tokens": {"revoke": _verb("", None, "End it, in every process.", "revoke", "integrations")},
     "orders": {
         "place": _verb(

@@ -36,6 +36,7 @@ WHOLES: Mapping[str, tuple[str, ...]] = {
     "order_subscriptions": ("order_subscription_items",),
     "reorders": ("reorder_outcomes",),
     "webhooks": ("event_callbacks",),
+    "api_clients": ("access_tokens",),
 }
 """The types whose rows the database deletes along with what they are part of."""
 

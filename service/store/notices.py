@@ -24,6 +24,7 @@ LONGEST_PAUSE = 15.0
 """Seconds between two attempts to listen again."""
 
 _FORGET = Command("runtime/notices.forget")
+_FORGET_KEYS = Command("runtime/notices.forget_keys")
 
 
 async def forget(connection: Connection, store_id: int) -> None:
@@ -31,10 +32,16 @@ async def forget(connection: Connection, store_id: int) -> None:
     await _FORGET(connection, store=store_id)
 
 
+async def forget_keys(connection: Connection) -> None:
+    """Have every process look at the keys that sign tokens, once the caller's transaction has committed."""
+    await _FORGET_KEYS(connection)
+
+
 async def listen(settings: Settings, *, forgets: Callable[[int | None], None]) -> None:
     """Hear notices until cancelled, by a connection of its own, which is taken up again when it is lost.
 
-    `forgets` is told the number of a store; None when notices may have been missed, so that all must be learnt anew.
+    `forgets` is told the number of a store; None when all must be learnt anew: there are other keys, or notices may
+    have been missed.
     """
     pause = 1.0
     while True:

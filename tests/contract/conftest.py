@@ -129,6 +129,9 @@ async def inhabit(connection: Connection, store: Store) -> dict[str, str]:
         "repeat_links": await insert(
             "repeat_links", order_id=order, order_code="W1", kind="custom", key_id="k", max_uses=3
         ),
+        "api_clients": await insert(
+            "api_clients", client_id="client_1003_q3Xw", name="ERP", kind="integration", hash=bytes(32)
+        ),
         "access_tokens": await insert(
             "access_tokens", kind="integration", name="Backend", hint="q3Xw", hash=bytes(32), scopes=["read_orders"]
         ),

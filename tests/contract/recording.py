@@ -174,6 +174,7 @@ class Recorder:
         """Routes beside the types' own."""
         self.ask("GET", "/api", kind="")
         self.ask("GET", "/healthz", kind="")
+        self._fetch_tokens()
         self.ask("GET", "/api/v3/1003/orders/JJ5HH/repeatURL")
         self.ask(
             "POST",
@@ -201,6 +202,22 @@ class Recorder:
         ]
         sent = {"atomic:operations": operations}
         self.ask("POST", "/api/operations", sent, Content_Type=ATOMIC, Accept=ATOMIC)
+
+    def _fetch_tokens(self) -> None:
+        """A client fetches a token for itself, and ends it."""
+        made = self._client.post(
+            "/api/api_clients",
+            headers=dict([self._shop.credentials["integration"], ("Content-Type", JSON_API)]),
+            content=orjson.dumps({"data": {"type": "api_clients", "attributes": {"name": "ERP"}}}),
+        )
+        client = made.json()["data"]["attributes"]
+        shown = {"client_id": client["client_id"], "client_secret": client["client_secret"]}
+        sent = {"grant_type": "client_credentials", **shown, "scope": "market:all"}
+        fetched = self.ask("POST", "/oauth/token", sent, kind="", Content_Type="application/json")
+        sent = {**shown, "token": fetched.json()["access_token"]}
+        self.ask("POST", "/oauth/revoke", sent, kind="", Content_Type="application/json")
+        self.ask("POST", "/oauth/token", {"grant_type": "password"}, kind="", Content_Type="application/json")
+        self.ask("GET", "/.well-known/jwks.json", kind="")
 
     def err(self) -> None:
         """Mistakes, one for each answer to them that can be had without breaking anything."""

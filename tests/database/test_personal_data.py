@@ -128,6 +128,8 @@ def test_what_opens_something_is_secret_wherever_it_is_shown_or_sent() -> None:
     found = {type_: names for type_, resource in graph.items() if (names := secrets(resource))}
     assert found == {
         "tokens": {"token"},
+        "api_clients": {"client_secret"},
+        "carts": {"session"},
         "stores": {"_gateway_secret"},
         "orders": {"_payment_source_token"},
         "customer_payment_sources": {"payment_source_token", "customer_token"},

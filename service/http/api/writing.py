@@ -52,7 +52,8 @@ async def create(request: Request) -> Response:
     draft = for_sender(request, principal, sent, rendering)
 
     async def show(connection: Connection, created: Created) -> Response:
-        row = await _read_back(connection, asked, principal, created.id)
+        owner = principal.holding(created.id) if entry.resource.type_ == "carts" else principal
+        row = await _read_back(connection, asked, owner, created.id)
         return answers.created(asked, rendering, row, created.disclosed)
 
     with body.located(draft):

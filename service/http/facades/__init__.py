@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from service.errors import ApiError
 from service.http.api import answers
-from service.http.facades import ecwid, wemasy
+from service.http.facades import ecwid, oauth, wemasy
 from service.http.pages import pages
 
 Renderer = Callable[[Request, ApiError], Response]
@@ -17,6 +17,7 @@ Renderer = Callable[[Request, ApiError], Response]
 _RENDERERS: tuple[tuple[str, Renderer], ...] = (
     ("/api/v3/", ecwid.render),
     ("/api/services/", wemasy.render),
+    ("/oauth/", oauth.render),
     ("/repeat-order", pages.render),
     ("/demo/", pages.render),
     ("/docs/", pages.render),

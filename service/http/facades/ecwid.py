@@ -24,7 +24,7 @@ async def repeat_url(request: Request) -> Response:
     """
     principal = await authenticate(request)
     principal.require("read_orders")
-    if principal.customer_id is not None:
+    if principal.owner is not None:
         raise Forbidden("Repeat links are handed out to a store's integrations, not to its customers.")
     if request.path_params["store_id"] != str(principal.store.id):
         raise NotFound("No store has this id.")

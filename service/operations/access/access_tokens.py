@@ -12,7 +12,7 @@ from service.operations.generic.writing import Writer
 from service.principal import Principal, Store
 from service.store import notices
 from service.store.pool import Connection
-from service.store.statements import Many
+from service.store.statements import Command, Many
 from service.store.write import Columns
 
 
@@ -29,11 +29,19 @@ class AccessTokens(Writer):
     async def after_write(self, change: Change) -> None:
         """Have it forgotten."""
         if "revoke" in change.done:
-            await notices.forget(change.connection, change.store.id)
+            await _forget(change)
 
     async def before_delete(self, change: Change) -> None:
         """Have it forgotten: a token without a row is no token."""
-        await notices.forget(change.connection, change.store.id)
+        await _forget(change)
+
+
+async def _forget(change: Change) -> None:
+    """Have every process forget a token, and nobody refresh it."""
+    grant_id: str | None = change.before["grant_id"]
+    if grant_id is not None:
+        await end_refreshing(change.connection, change.store.id, grant_id)
+    await notices.forget(change.connection, change.store.id)
 
 
 class Listed(NamedTuple):
@@ -57,7 +65,13 @@ class Listed(NamedTuple):
         return "expired" if self.expires_at is not None and self.expires_at <= at else "live"
 
 
+_END_REFRESHING = Command("access/grants.end_refreshing")
 _LISTED = Many("access/tokens.listed", Listed)
+
+
+async def end_refreshing(connection: Connection, store_id: int, grant_id: str) -> None:
+    """Delete what tokens of a grant would be refreshed with."""
+    await _END_REFRESHING(connection, store=store_id, grant=grant_id)
 
 
 async def listed(connection: Connection, store_id: int, *, most: int) -> list[Listed]:

@@ -33,15 +33,16 @@ async def find(
 ) -> Principal | None:
     """Return who holds the session of a cart of this store; None when the session opens no cart.
 
-    `signed_in` is the bearer of a token that came with the session. A customer's token says who the guest is; no token
-    adds to what the session allows. The cart of a customer is closed to every other customer.
+    `signed_in` is the bearer of a token that came with the session. A customer's token says who the guest is, a sales
+    channel's says nobody; no token adds to what the session allows. The cart of a customer is closed to every other
+    customer.
     """
     cart = await _SESSION(connection, store=store_id, session=session) if SESSION.fullmatch(session) else None
     if cart is None:
         return None
     if cart.converted_at is not None and later(cart.converted_at, LIVES_ON) <= clock.now(cart.store):
         return None
-    customer_id = None if signed_in is None else signed_in.customer_id
+    customer_id = None if signed_in is None else signed_in.customer_id or None
     if customer_id is not None and cart.customer_id not in (None, customer_id):
         return None
     return Principal(

@@ -1,4 +1,4 @@
-"""Access tokens: `secret_<store>_<random>` for integrations, `customer_<store>_<random>` for a store's customers.
+"""Access tokens: `secret_<store>_<random>` of integrations, `customer_<store>_<random>` of customers, JWTs of clients.
 
 A token names its store, so that the look-up is pinned to one store. Only its SHA-256 is kept: the random part has 256
 bits, which no dictionary holds, so a slow hash would gain nothing.
@@ -10,6 +10,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -19,9 +20,10 @@ from schemas.access import MOST_SECONDS
 from service import clock
 from service.errors import Conflict, Invalid, NotFound
 from service.jsonapi.body import Draft, blank
+from service.operations.access.keyring import Keyring
 from service.operations.events import outbox
 from service.operations.generic.created import Created
-from service.principal import CUSTOMER_SCOPES, SCOPES, Principal, Store
+from service.principal import CUSTOMER_SCOPES, NOBODY, SCOPES, Principal, Store
 from service.store.pool import Connection
 from service.store.statements import Command, One, Only
 from service.texts import Either, Phrase
@@ -32,6 +34,7 @@ DEFAULT_SECONDS = 3600
 NOTED_EVERY = timedelta(hours=1)
 """How long after a note of a token's use the next one is made."""
 
+_STORE = re.compile(r"[1-9][0-9]{0,17}")
 _FORM = re.compile(r"(?:secret|customer)_([1-9][0-9]{0,17})_[A-Za-z0-9_-]{32,128}")
 
 
@@ -42,6 +45,7 @@ class _Issued(NamedTuple):
 
 class _Bearer(NamedTuple):
     token_id: str
+    kind: str
     customer_id: str | None
     scopes: list[str]
     expires_at: datetime | None
@@ -52,6 +56,24 @@ class _Bearer(NamedTuple):
 _ISSUE = Only("access/tokens.issue", _Issued)
 _FIND = One("access/tokens.find", _Bearer)
 _NOTE_USE = Command("access/tokens.note_use")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a token is to be: whose, for what, until when.
+
+    `client_id` is the id of the client that fetches it, `grant_id` what it comes by with others. `extra` may hold
+    `reference`, `reference_origin` and `metadata`.
+    """
+
+    kind: str
+    scopes: Collection[str]
+    expires_at: datetime | None
+    customer_id: str | None = None
+    name: str | None = None
+    client_id: str | None = None
+    grant_id: str | None = None
+    extra: Mapping[str, object] = field(default_factory=dict)
 
 
 async def issue(
@@ -73,6 +95,17 @@ async def issue(
     for an unknown customer, Conflict for an id that is taken.
     """
     allowed = SCOPES if customer_id is None else CUSTOMER_SCOPES
+    check_scopes(scopes, allowed)
+    kind, prefix = ("integration", "secret") if customer_id is None else ("customer", "customer")
+    token = f"{prefix}_{store_id}_{secrets.token_urlsafe(32)}"
+    id_ = id or clock.new_id()
+    terms = Terms(kind, scopes, expires_at, customer_id, name, extra=extra or {})
+    await keep(connection, store_id, id_, token, terms, at=at)
+    return id_, token
+
+
+def check_scopes(scopes: Collection[str], allowed: Collection[str]) -> None:
+    """Raise Invalid for scopes beyond those that are allowed."""
     if wrong := [scope for scope in scopes if scope not in allowed]:
         raise Invalid(
             "scopes - can't hold {wrong}, only {known}",
@@ -80,31 +113,32 @@ async def issue(
             known=[scope for scope in SCOPES if scope in allowed],
             fields=("scopes",),
         )
-    kind, prefix = ("integration", "secret") if customer_id is None else ("customer", "customer")
-    token = f"{prefix}_{store_id}_{secrets.token_urlsafe(32)}"
-    id_ = id or clock.new_id()
-    extra = extra or {}
+
+
+async def keep(connection: Connection, store_id: int, id_: str, token: str, terms: Terms, *, at: datetime) -> None:
+    """Keep a token, as its hash. Raises NotFound for an unknown customer, Conflict for an id that is taken."""
     issued = await _ISSUE(
         connection,
         store=store_id,
         id=id_,
-        kind=kind,
-        name=name,
-        customer=customer_id,
-        hash=_hash(token),
+        kind=terms.kind,
+        name=terms.name,
+        customer=terms.customer_id,
+        client=terms.client_id,
+        grant=terms.grant_id,
+        hash=hashed(token),
         hint=token[-4:],
-        scopes=[scope for scope in SCOPES if scope in scopes],
-        expires_at=expires_at,
+        scopes=[scope for scope in SCOPES if scope in terms.scopes],
+        expires_at=terms.expires_at,
         at=at,
-        reference=extra.get("reference"),
-        reference_origin=extra.get("reference_origin"),
-        metadata=orjson.dumps(extra.get("metadata", {})).decode(),
+        reference=terms.extra.get("reference"),
+        reference_origin=terms.extra.get("reference_origin"),
+        metadata=orjson.dumps(terms.extra.get("metadata", {})).decode(),
     )
     if not issued.known:
         raise NotFound("There is no customer of this id.", fields=("customer",))
     if not issued.made:
         raise Conflict("A token with this id already exists.", pointer="/data/id")
-    return id_, token
 
 
 async def create(connection: Connection, principal: Principal, draft: Draft) -> Created:
@@ -154,25 +188,35 @@ def _expiry(draft: Draft, at: datetime) -> datetime:
     return sent
 
 
-async def find(connection: Connection, token: str, at: datetime) -> Principal | None:
+async def find(connection: Connection, token: str, at: datetime, keyring: Keyring | None = None) -> Principal | None:
     """Return the bearer of a token at `at`, real time; None when it is unknown, expired, revoked or malformed.
 
-    Runs one statement, and none for a malformed token.
+    A JWT that the keys of the service verify names its store; all else about it is what was kept when it was made, so
+    that nothing is believed but what we gave out. Runs one statement, and none for a malformed token.
     """
-    form = _FORM.fullmatch(token)
-    if form is None:
-        return None
-    bearer = await _FIND(connection, store=int(form[1]), hash=_hash(token), at=at)
+    store_id = await _store_of(connection, token, keyring)
+    bearer = None if store_id is None else await _FIND(connection, store=store_id, hash=hashed(token), at=at)
     if bearer is None:
         return None
     return Principal(
         bearer.store,
         bearer.token_id,
-        bearer.customer_id,
+        NOBODY if bearer.kind == "sales_channel" else bearer.customer_id,
         frozenset(bearer.scopes),
         bearer.expires_at,
         last_used_at=bearer.last_used_at,
     )
+
+
+async def _store_of(connection: Connection, token: str, keyring: Keyring | None) -> int | None:
+    """The store that a token names; None for what is no token of ours."""
+    form = _FORM.fullmatch(token)
+    if form is not None:
+        return int(form[1])
+    claims = None if keyring is None else await keyring.read(connection, token)
+    organization = None if claims is None else claims.get("organization")
+    named = organization.get("id") if isinstance(organization, dict) else None
+    return int(named) if isinstance(named, str) and _STORE.fullmatch(named) else None
 
 
 async def note_use(connection: Connection, store_id: int, ids: Collection[str], at: datetime) -> None:
@@ -180,5 +224,6 @@ async def note_use(connection: Connection, store_id: int, ids: Collection[str], 
     await _NOTE_USE(connection, store=store_id, ids=sorted(ids), at=at, before=at - NOTED_EVERY)
 
 
-def _hash(token: str) -> bytes:
+def hashed(token: str) -> bytes:
+    """What is kept of a token."""
     return hashlib.sha256(token.encode()).digest()

@@ -5,17 +5,29 @@ from __future__ import annotations
 import secrets
 
 from service.errors import InvalidState
+from service.jsonapi.body import Draft
 from service.operations.carts import amounts
 from service.operations.catalogue import pricing
 from service.operations.catalogue.methods import check_methods
 from service.operations.generic.change import Change
+from service.operations.generic.created import Created
 from service.operations.generic.writing import Writer
 from service.operations.parties.wallets import check_wallet
 from service.operations.tenant.terms import terms_of
+from service.principal import Principal
+from service.store.pool import Connection
+from service.store.statements import OnlyValue
+
+_SESSION = OnlyValue("carts/carts.session", str)
 
 
 class Carts(Writer):
     """Carts: a session of their own when they are new, and right amounts after every change."""
+
+    async def create_in_steps(self, connection: Connection, principal: Principal, draft: Draft) -> Created:
+        """Make the cart of a draft, and disclose its session."""
+        id_ = await self.create(connection, principal, draft)
+        return Created(id_, {"session": await _SESSION(connection, store=principal.store.id, id=id_)})
 
     async def before_write(self, change: Change) -> None:
         """Fill in what the store decides, and check what was chosen."""

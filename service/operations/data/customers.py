@@ -23,6 +23,7 @@ _LINKS = Values("data/erasing.links", str)
 _SUBSCRIPTIONS = Values("data/erasing.subscriptions", str)
 _PAST_SUBSCRIPTIONS = Command("data/erasing.past_subscriptions")
 _TOKENS = Command("data/erasing.tokens")
+_REFRESH_TOKENS = Command("data/erasing.refresh_tokens")
 _ANSWERS = Command("data/erasing.answers")
 _CALLBACKS = Command("data/erasing.callbacks")
 
@@ -58,6 +59,7 @@ class Customers(Writer):
         await _PAST_SUBSCRIPTIONS(connection, store=store, customer=customer, nobody=nobody, at=at)
         # Tokens are looked up by real time, also in a store on a test clock.
         await _TOKENS(connection, store=store, customer=customer, at=clock.now())
+        await _REFRESH_TOKENS(connection, store=store, customer=customer)
         email: str = change.before["email"]
         await _ANSWERS(connection, store=store, customer=customer, email=email)
         await _CALLBACKS(connection, store=store, customer=customer, email=email, addresses=addresses, at=clock.now())

@@ -51,7 +51,7 @@ def actor(principal: Principal) -> str:
     """The actor of what somebody does: `customers:<id>`, `carts:<id>` for a guest, `tokens:<id>` for an integration."""
     if principal.acting is not None:
         return principal.acting
-    if principal.customer_id is not None:
+    if principal.customer_id:
         return f"customers:{principal.customer_id}"
     return f"carts:{principal.cart_id}" if principal.cart_id is not None else f"tokens:{principal.token_id}"
 

@@ -57,6 +57,6 @@ def _named(verb: str) -> tuple[str]:
 
 
 def _who(principal: Principal) -> Who:
-    if principal.cart_id is not None:
+    if principal.is_guest:
         return "guests"
     return "integrations" if principal.customer_id is None else "customers"

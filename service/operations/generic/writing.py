@@ -316,12 +316,19 @@ Deferred = dict[tuple[Writer, str], Change]
 def _check_customer(
     principal: Principal, resource: type[Resource], *, creating: bool = False, deleting: bool = False
 ) -> None:
-    """Raise Forbidden for what customers and guests don't do to a type at all."""
+    """Raise Forbidden for what customers and guests don't do to a type at all.
+
+    A guest of a sales channel, who has no cart yet, makes one to shop with.
+    """
     if principal.owner is None:
         return
     owned = resource.owners[principal.owner.type_]
     if owned in (None, PUBLIC):
         raise Forbidden("{type} are not changed by customers.", type=resource.type_)
+    if principal.is_channel and creating:
+        if resource.owners["carts"] == "id":
+            return
+        raise Forbidden("Send the session of a cart to make {type}.", type=resource.type_)
     if owned == "id" and (creating or deleting):
         raise Forbidden("{type} are made and deleted by integrations only.", type=resource.type_)
     fields = (*resource.attributes.values(), *resource.relationships.values())
@@ -341,7 +348,7 @@ def _own(change: Change) -> None:
     """A new resource is its maker's; saying so is fine, anything else that is guarded isn't."""
     owner, resource = change.principal.owner, change.resource
     path = resource.owner_path(root=owner.type_) if owner is not None else ()
-    own = path[0] if len(path) == 1 else None
+    own = path[0] if len(path) == 1 and not change.principal.is_channel else None
     if own is not None and owner is not None:
         change.columns[own.column] = owner.id
     for echo in change.draft.echoes:

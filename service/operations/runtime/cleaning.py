@@ -10,12 +10,19 @@ from service.store.statements import Command, Values
 
 _STORES_WITH_EXPIRED_ANSWERS = Values("runtime/cleaning.stores_with_expired_answers", int)
 _DELETE_EXPIRED_ANSWERS = Command("runtime/cleaning.delete_expired_answers")
+_STORES_WITH_PAST_TOKENS = Values("runtime/cleaning.stores_with_past_tokens", int)
+_DELETE_PAST_TOKENS = Command("runtime/cleaning.delete_past_tokens")
+_DELETE_PAST_REFRESHING = Command("runtime/cleaning.delete_past_refreshing")
+_DELETE_PAST_KEYS = Command("runtime/cleaning.delete_past_keys")
 _DELETE_PAST_LIMITS = Command("runtime/cleaning.delete_past_limits")
 _DELETE_FINISHED_JOBS = Command("runtime/cleaning.delete_finished_jobs")
 _DELETE_PAST_STATISTICS = Command("runtime/cleaning.delete_past_statistics")
 
 BATCH = 1000
 """How many rows one statement deletes at most, where there may be very many."""
+
+KEEP_TOKENS = timedelta(days=30)
+"""How long tokens that clients fetched are listed after they ended."""
 
 KEEP_JOBS = timedelta(days=2)
 """How long the queue's log of finished jobs is kept."""
@@ -28,11 +35,18 @@ KEEP_STATISTICS = timedelta(days=30)
 
 
 async def clean(connection: Connection, at: datetime) -> None:
-    """Delete expired answers to requests, past windows of rate limits and old logs of the queue; `at` is real time."""
+    """Delete expired answers, tokens and keys, past windows of limits and old logs of the queue; `at` is real time."""
     for store_id in await _STORES_WITH_EXPIRED_ANSWERS(connection, at=at):
         deleted = BATCH
         while deleted == BATCH:
             deleted = await _DELETE_EXPIRED_ANSWERS(connection, store=store_id, at=at, most=BATCH)
+    before = at - KEEP_TOKENS
+    for store_id in await _STORES_WITH_PAST_TOKENS(connection, before=before):
+        deleted = BATCH
+        while deleted == BATCH:
+            deleted = await _DELETE_PAST_TOKENS(connection, store=store_id, before=before, most=BATCH)
+        await _DELETE_PAST_REFRESHING(connection, store=store_id, before=before)
+    await _DELETE_PAST_KEYS(connection, at=at)
     await _DELETE_PAST_LIMITS(connection, at=at)
     await workers.forget(connection, before=at - KEEP_WORKERS)
     await _DELETE_FINISHED_JOBS(connection, before=at - KEEP_JOBS)

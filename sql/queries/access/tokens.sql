@@ -7,8 +7,8 @@ with holder as (
 
 made as (
     insert into access_tokens (
-        store_id, id, kind, name, customer_id, hash, hint, scopes, expires_at, created_at, updated_at,
-        reference, reference_origin, metadata
+        store_id, id, kind, name, customer_id, api_client_id, grant_id, hash, hint, scopes, expires_at,
+        created_at, updated_at, reference, reference_origin, metadata
     )
     select
         :store as store_id,
@@ -16,6 +16,8 @@ made as (
         :kind as kind,
         :name as name,
         :customer as customer_id,
+        :client as api_client_id,
+        :grant as grant_id,
         :hash as hash,
         :hint as hint,
         :scopes as scopes,
@@ -47,6 +49,7 @@ select
 -- A live token by its hash, with the facts of its store.
 select
     access_tokens.id as token_id,
+    access_tokens.kind,
     access_tokens.customer_id,
     access_tokens.scopes,
     access_tokens.expires_at,

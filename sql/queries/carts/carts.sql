@@ -239,6 +239,12 @@ set
     version = carts.version + 1
 where carts.store_id = :store and carts.id = :cart and carts.status = 'active';
 
+-- name: session
+-- The session of a cart.
+select session
+from carts
+where store_id = :store and id = :id;
+
 -- name: to_change
 -- A cart, locked, with all that it comes to with a sku of code :sku_code: the sku's id, and what the catalogue has at :at for
 -- it and for what is in the cart.

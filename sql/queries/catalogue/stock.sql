@@ -24,11 +24,19 @@ returning stock_items.sku_id;
 
 -- name: tracked
 -- Those of skus :skus whose stock is tracked.
-select stock_items.sku_id
-from stock_items
-inner join skus
-    on stock_items.store_id = skus.store_id and stock_items.sku_id = skus.id
-where stock_items.store_id = :store and stock_items.sku_id = any(array(select unnest(:skus::text[]))) and not skus.do_not_track;
+select wanted.sku_id
+from unnest(:skus::text[]) as wanted (sku_id)
+where
+    (
+        select not skus.do_not_track
+        from skus
+        where skus.store_id = :store and skus.id = wanted.sku_id
+    )
+    and (
+        select count(*)
+        from stock_items
+        where stock_items.store_id = :store and stock_items.sku_id = wanted.sku_id
+    ) > 0;
 
 -- name: take_stock
 -- Takes stock as `take` does. Gives the tracked skus, and whether there was enough of each.

@@ -160,6 +160,11 @@ set
     version = access_tokens.version + 1
 where access_tokens.store_id = :store and access_tokens.customer_id = :customer and access_tokens.revoked_at is null;
 
+-- name: refresh_tokens
+-- Deletes what tokens of a customer would be refreshed with.
+delete from refresh_tokens
+where refresh_tokens.store_id = :store and refresh_tokens.customer_id = :customer;
+
 -- name: answers
 -- Forgets what was answered under an idempotency key to a customer, or with their id or e-mail address :email in it.
 delete from idempotency_keys
