@@ -18,10 +18,7 @@ ALL: Final = "*"
 _WRITTEN: Final = "create update destroy"
 
 _HAPPENS: Final[Mapping[str, str]] = {
-<<<<<<< HEAD
-=======
     "api_clients": f"{_WRITTEN} rotate",
->>>>>>> main
     "carts": f"{_WRITTEN} convert abandon",
     "imports": f"{_WRITTEN} start complete interrupt",
     "markets": "create",
