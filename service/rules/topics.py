@@ -1,7 +1,7 @@
 """Topics: the names that events can have, and what a webhook is told of that names one.
 
 An event is called after the type of its resource and what happened to it: `orders.place`. Here stand all that there
-are: those of the verbs follow from their tables, what happens besides is listed.
+are: those of the verbs follow from their tables, and every type is written; what happens besides is listed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
+from schemas.graph import graph
 from service.rules.verbs import MOVES, VERBS
 
 ALL: Final = "*"
@@ -17,42 +18,31 @@ ALL: Final = "*"
 _WRITTEN: Final = "create update destroy"
 
 _HAPPENS: Final[Mapping[str, str]] = {
-    "access_tokens": _WRITTEN,
     "api_clients": f"{_WRITTEN} rotate",
-    "addresses": _WRITTEN,
-    "cart_items": _WRITTEN,
     "carts": f"{_WRITTEN} convert abandon",
-    "customer_groups": _WRITTEN,
-    "customer_payment_sources": _WRITTEN,
-    "customers": _WRITTEN,
     "imports": f"{_WRITTEN} start complete interrupt",
-    "line_items": _WRITTEN,
     "markets": "create",
     "occurrences": "update reschedule",
     "order_copies": f"{_WRITTEN} start complete fail",
-    "order_subscription_items": _WRITTEN,
     "order_subscriptions": f"{_WRITTEN} renewal last_run_succeeded last_run_failed approval_required park end",
     "orders": f"{_WRITTEN} draft pending placing place void payment_failed cancel_subscriptions",
-    "payment_methods": _WRITTEN,
-    "prices": _WRITTEN,
-    "promotions": _WRITTEN,
     "recurring_order_copies": f"{_WRITTEN} start complete fail abort",
     "reorders": "create",
-    "repeat_links": _WRITTEN,
-    "shipping_methods": _WRITTEN,
-    "skus": _WRITTEN,
-    "stock_items": _WRITTEN,
     "stores": "create update",
-    "subscription_models": _WRITTEN,
-    "tags": _WRITTEN,
     "test_clocks": f"{_WRITTEN} ready",
     "webhooks": f"{_WRITTEN} stop",
 }
-"""Type -> what happens to its resources besides verbs."""
+"""Type -> what happens to its resources besides verbs, where that is more or less than being written."""
+
+
+_SILENT: Final = frozenset({"event_callbacks", "events", "order_factories", "reorder_outcomes", "tokens"})
+"""Types of which no event tells: what happens to them is told of what they are a part or a view of."""
 
 TOPICS: Final[Mapping[str, tuple[str, ...]]] = {
-    type_: tuple(dict.fromkeys([*words.split(), *(verb.event for verb in VERBS.get(type_, {}).values())]))
-    for type_, words in _HAPPENS.items()
+    type_: tuple(
+        dict.fromkeys([*_HAPPENS.get(type_, _WRITTEN).split(), *(verb.event for verb in VERBS.get(type_, {}).values())])
+    )
+    for type_ in sorted(graph.keys() - _SILENT)
 }
 """Type -> the last parts of all its topics."""
 

@@ -37,6 +37,8 @@ _TOTALS = """
     where carts.store_id = $1 and carts.id = (select cart.id from cart)
 """
 
+_COUNTED = "insert into collection_changes (store_id, collection, delta, customers)"
+
 _REORDER = f"""
     with cart as (
         select carts.id, carts.customer_id, carts.currency_code
@@ -79,7 +81,7 @@ _REORDER = f"""
         tax_amount_cents = cart_items.tax_amount_cents + excluded.tax_amount_cents,
         updated_at = $3,
         version = cart_items.version + 1
-        returning id, sku_id
+        returning id, sku_id, version
     ),
 
     totals as ({_TOTALS}),
@@ -109,6 +111,21 @@ _REORDER = f"""
     event as (
         {_EVENT}
         select $1, $4, 'reorders.create', 'reorders', $4, 1, '{{}}', 'tokens', 'floor', $3, $3
+    ),
+
+    counted as (
+        {_COUNTED}
+        select $1, made.collection, made.amount, array_fill(cart.customer_id, array[made.amount])
+        from cart
+        cross join (
+            select 'reorders', 1
+            union all
+            select 'reorder_outcomes', (select count(*) from wanted)::int
+            union all
+            select 'cart_items', (select count(*) from items where items.version = 1)::int
+        ) as made (collection, amount)
+        union all
+        select $1, 'events', 1, '{{}}'
     )
 
     select json_build_object('id', $4::text, 'cart', cart.id, 'added_count', (select count(*) from wanted))::text
@@ -117,7 +134,7 @@ _REORDER = f"""
 
 _CART_ITEM = f"""
     with cart as (
-        select carts.id, carts.currency_code from carts
+        select carts.id, carts.currency_code, carts.customer_id from carts
         where carts.store_id = $1 and carts.id = $2 and carts.status = 'active'
         for no key update
     ),
@@ -148,6 +165,13 @@ _CART_ITEM = f"""
     event as (
         {_EVENT}
         select $1, $4, 'cart_items.create', 'cart_items', $4, 1, '{{}}', 'tokens', 'floor', $3, $3
+    ),
+
+    counted as (
+        {_COUNTED}
+        select $1, 'cart_items', 1, array[cart.customer_id] from cart
+        union all
+        select $1, 'events', 1, '{{}}'
     )
 
     select items.item from items
@@ -161,7 +185,7 @@ _COPY = f"""
         select $1, $4, 'recurring_order_copies', source_order_id, id, $3, $3
         from order_subscriptions
         where store_id = $1 and id = $2 and status = 'active'
-        returning row_to_json(order_factories)::text as made
+        returning row_to_json(order_factories)::text as made, source_order_id
     ),
 
     event as (
@@ -179,6 +203,15 @@ _COPY = f"""
     logged as (
         insert into pgqueuer.pgqueuer_log (job_id, status, entrypoint, priority)
         select id, status, entrypoint, priority from job
+    ),
+
+    counted as (
+        {_COUNTED}
+        select $1, 'recurring_order_copies', 1, array[orders.customer_id]
+        from copy
+        inner join orders on orders.store_id = $1 and copy.source_order_id = orders.id
+        union all
+        select $1, 'events', 1, '{{}}'
     )
 
     select made from copy
@@ -196,6 +229,12 @@ _BATCH = f"""
         {_EVENT}
         select $1, id, 'customers.create', 'customers', id, 1, '{{}}', 'tokens', 'floor', $3, $3
         from made
+    ),
+
+    counted as (
+        {_COUNTED}
+        select $1, collection, (select count(*) from made), '{{}}'
+        from unnest(array['customers', 'events']) as collection
     )
 
     select json_agg(made.customer)::text from made where $2 <> ''

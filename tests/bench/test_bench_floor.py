@@ -48,6 +48,10 @@ async def _rows(connection: Connection, store: Store) -> Rows:
         counted = f"select count(*), coalesce(sum(version), 0)::bigint from {table} where store_id = $1"
         rows, versions = await connection.fetchrow(counted, store.id) or (0, 0)
         found[table] = rows, versions
+    found["collection_changes"] = (
+        await connection.fetchval("select count(*) from collection_changes where store_id = $1", store.id),
+        0,
+    )
     jobs = "select (select count(*) from pgqueuer.pgqueuer), (select count(*) from pgqueuer.pgqueuer_log)"
     queued, logged = await connection.fetchrow(jobs) or (0, 0)
     return found | {"jobs": (queued, logged)}

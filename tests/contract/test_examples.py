@@ -20,7 +20,7 @@ Records = list[dict[str, Any]]
 
 UNSHOWN = {
     *("getContract", "getContractAsJson", "getContractForOlderTools", "getSchema"),  # documents about documents
-    *("getCalendar", "showApiReference"),
+    *("getCalendar", "getPartOfDocumentation", "showApiReference"),
 }
 """Operations whose answers are of no use as examples."""
 
