@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,18 @@ async def test_a_platforms_export_comes_in_whole(connection: Connection, store: 
         assert order["created_at"].year < 2025
     assert all(customer["created_at"] for customer in await rows(connection, store, "customers"))
     assert any(line["sku_id"] is not None for line in await rows(connection, store, "line_items"))
+
+
+async def test_amounts_without_a_currency_are_in_the_stores(
+    connection: Connection, store: Store, tmp_path: Path
+) -> None:
+    sold = tmp_path / "products.ndjson"
+    sold.write_text('{"id": 7, "name": "Tea", "sku": "TEA", "price": "1250", "regular_price": "1250"}\n')
+    in_yen = replace(store, currency_code="JPY")
+    _, refusals = await bring(connection, in_yen, sold, platform="woocommerce")
+    assert told(refusals) == []
+    (price,) = await rows(connection, store, "prices")
+    assert (price["currency_code"], price["amount_cents"]) == ("JPY", 1250)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
