@@ -90,9 +90,7 @@ async def test_an_orders_lines_in_rows_below_each_other(connection: Connection, 
 async def test_what_a_platform_does_not_write_is_refused_by_line(
     connection: Connection, store: Store, tmp_path: Path
 ) -> None:
-    broken = written(
-        tmp_path, [{"id": 1, "status": "completed"}, {"id": 2, "currency": "EUR", "total": "x"}], "orders.ndjson"
-    )
+    broken = written(tmp_path, [{"id": 1}, {"id": 2, "currency": "EUR", "total": "x"}], "orders.ndjson")
     _, refusals = await bring(connection, store, broken, platform="woocommerce")
     assert [line for line, _, _ in told(refusals)] == [1, 2]
     assert all("is not what woocommerce writes" in reason for _, _, reason in told(refusals))
