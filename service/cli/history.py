@@ -114,7 +114,7 @@ async def bring(url: str, store_id: int, wanted: Wanted) -> int:
     """Import files into a store; returns how many records were refused. Raises StartupError where it can't begin."""
     dry = wanted.dry or wanted.compare
     async with _store(url, store_id) as (connection, store):
-        source = files.open_all(wanted.paths, wanted.policy, platform=wanted.platform)
+        source = files.open_all(wanted.paths, wanted.policy, platform=wanted.platform, currency=store.currency_code)
         importing = await running.prepare(connection, store, source, wanted.policy, dry=dry)
         refused = Report(wanted.report or Path(f"{wanted.paths[0].stem}.refused.ndjson"))
         refused.begin(importing.tally.refused)

@@ -123,7 +123,7 @@ async def bring(
 ) -> tuple[Tally, list[Refusal]]:
     """Import files; what became of the records."""
     refusals: list[Refusal] = []
-    source = files.open_all(paths, policy, platform=platform)
+    source = files.open_all(paths, policy, platform=platform, currency=store.currency_code)
     importing = await running.prepare(connection, store, source, policy, dry=dry)
     work = importing.rehearse if dry else importing.run
     tally = await work(lambda _done, _total: None, refusals.extend)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,18 @@ async def test_a_platforms_export_comes_in_whole(connection: Connection, store: 
     assert any(line["sku_id"] is not None for line in await rows(connection, store, "line_items"))
 
 
+async def test_amounts_without_a_currency_are_in_the_stores(
+    connection: Connection, store: Store, tmp_path: Path
+) -> None:
+    sold = tmp_path / "products.ndjson"
+    sold.write_text('{"id": 7, "name": "Tea", "sku": "TEA", "price": "1250", "regular_price": "1250"}\n')
+    in_yen = replace(store, currency_code="JPY")
+    _, refusals = await bring(connection, in_yen, sold, platform="woocommerce")
+    assert told(refusals) == []
+    (price,) = await rows(connection, store, "prices")
+    assert (price["currency_code"], price["amount_cents"]) == ("JPY", 1250)
+
+
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_a_profile_says_where_its_fields_are_documented(platform: str) -> None:
     profile = profile_of(platform)
@@ -77,9 +90,7 @@ async def test_an_orders_lines_in_rows_below_each_other(connection: Connection, 
 async def test_what_a_platform_does_not_write_is_refused_by_line(
     connection: Connection, store: Store, tmp_path: Path
 ) -> None:
-    broken = written(
-        tmp_path, [{"id": 1, "status": "completed"}, {"id": 2, "currency": "EUR", "total": "x"}], "orders.ndjson"
-    )
+    broken = written(tmp_path, [{"id": 1}, {"id": 2, "currency": "EUR", "total": "x"}], "orders.ndjson")
     _, refusals = await bring(connection, store, broken, platform="woocommerce")
     assert [line for line, _, _ in told(refusals)] == [1, 2]
     assert all("is not what woocommerce writes" in reason for _, _, reason in told(refusals))

@@ -26,11 +26,15 @@ _CHUNK: Final = 1024 * 1024
 
 
 class Source(NamedTuple):
-    """Files to import, each with how many lines it has, what tells them from others, and whose they are."""
+    """Files to import, each with how many lines it has, what tells them from others, and whose they are.
+
+    `currency` is that of amounts of a platform that name none.
+    """
 
     files: Mapping[Path, int]
     fingerprint: str
     profile: Profile | None = None
+    currency: str = ""
 
     @property
     def lines(self) -> int:
@@ -55,7 +59,7 @@ class Source(NamedTuple):
         """The records behind the first so many, each with the problems that it has by itself."""
         passed = 0
         for path in self.files:
-            for make in _entries(path, self.profile):
+            for make in _entries(path, self.profile, self.currency):
                 passed += 1
                 if passed > after:
                     yield make.entry()
@@ -81,8 +85,10 @@ class Unread(NamedTuple):
         return read(self.place, sent, self.type_ if named is None else None)
 
 
-def open_all(paths: Sequence[Path], *marks: str, platform: str | None = None) -> Source:
+def open_all(paths: Sequence[Path], *marks: str, platform: str | None = None, currency: str = "") -> Source:
     """Look through files, of a platform or in the form of records. `marks` tell apart imports of the same files.
+
+    `currency` is the store's, for amounts of a platform that name none.
 
     Raises StartupError for one that can't be read.
     """
@@ -102,10 +108,10 @@ def open_all(paths: Sequence[Path], *marks: str, platform: str | None = None) ->
         except OSError as error:
             raise StartupError("{file} can't be read: {reason}.", file=str(path), reason=error.strerror) from None
         digest.update(b"\0")
-    return Source(files, digest.hexdigest(), None if platform is None else profile_of(platform))
+    return Source(files, digest.hexdigest(), None if platform is None else profile_of(platform), currency)
 
 
-def _entries(path: Path, profile: Profile | None) -> Iterator[Unread]:
+def _entries(path: Path, profile: Profile | None, currency: str) -> Iterator[Unread]:
     table = FORMATS[path.suffix.lower()] == "csv"
     if profile is not None:
         sheet = profile.sheet(path.stem)
@@ -116,7 +122,7 @@ def _entries(path: Path, profile: Profile | None) -> Iterator[Unread]:
                 platform=profile.name,
                 names=list(profile.sheets),
             )
-        yield from _of_platform(_groups(path, sheet) if table else _objects(path), sheet, profile)
+        yield from _of_platform(_groups(path, sheet) if table else _objects(path), sheet, profile, currency)
         return
     type_ = next((name for name in sorted(WHOLES, key=len, reverse=True) if path.stem.startswith(name)), None)
     if table:
@@ -138,14 +144,14 @@ def records_of(lines: Iterator[tables.Line], type_: str | None) -> Iterator[Unre
 
 
 def _of_platform(
-    groups: Iterable[tuple[Place, Sequence[Sent] | Problem]], sheet: Sheet, profile: Profile
+    groups: Iterable[tuple[Place, Sequence[Sent] | Problem]], sheet: Sheet, profile: Profile, currency: str
 ) -> Iterator[Unread]:
     for place, sent in groups:
         if isinstance(sent, Problem):
             yield Unread(place, sent)
             continue
         try:
-            made = list(sheet.records(sent))
+            made = list(profile.records(sheet, sent, currency))
         except FAULTS:
             yield Unread(place, Problem("", Phrase("is not what {platform} writes", platform=profile.name)))
             continue

@@ -34,12 +34,18 @@ class Sheet(NamedTuple):
 class Profile:
     """How a platform's exports become records: its kinds of files by what their names begin with.
 
-    `source` is where the platform documents the fields.
+    `source` is where the platform documents the fields. `currency` is the field that names a currency; where it holds
+    none, amounts are in the store's.
     """
 
     name: str
     source: str
     sheets: Mapping[str, Sheet]
+    currency: str = "currency"
+
+    def records(self, sheet: Sheet, rows: Sequence[Sent], currency: str) -> Iterator[Made]:
+        """The records of rows of a sheet, for a store of this currency."""
+        return sheet.records([{**row, self.currency: text(row, self.currency) or currency} for row in rows])
 
     def sheet(self, stem: str) -> Sheet | None:
         """What reads a file of this name."""

@@ -53,7 +53,7 @@ def _customers(rows: Sequence[Sent]) -> Iterator[Made]:
 
 def _products(rows: Sequence[Sent]) -> Iterator[Made]:
     (sent,) = rows
-    id_, currency = f"ecwid-{sent['id']}", text(sent, "currency") or "EUR"
+    id_, currency = f"ecwid-{sent['id']}", str(sent["currency"])
     yield sparse(
         type="skus",
         id=id_,
@@ -81,7 +81,7 @@ def _products(rows: Sequence[Sent]) -> Iterator[Made]:
 
 def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
     (sent,) = rows
-    currency, code = text(sent, "currency") or "EUR", str(sent["id"])
+    currency, code = str(sent["currency"]), str(sent["id"])
     payment, at = str(sent["paymentStatus"]), instant(text(sent, "createDate"))
     lines = [
         line(

@@ -63,7 +63,7 @@ def _customers(rows: Sequence[Sent]) -> Iterator[Made]:
 
 
 def _products(rows: Sequence[Sent]) -> Iterator[Made]:
-    first, currency = rows[0], text(rows[0], "Currency") or "EUR"
+    first, currency = rows[0], str(rows[0]["Currency"])
     for sent in rows:
         if text(sent, "Variant Price") is None:
             continue  # a row of another picture
@@ -166,4 +166,5 @@ PROFILE = Profile(
     "shopify",
     "https://help.shopify.com/en/manual/fulfillment/managing-orders/exporting-orders",
     {"customers": Sheet(_customers), "products": Sheet(_products, "Handle"), "orders": Sheet(_orders, "Name")},
+    currency="Currency",
 )

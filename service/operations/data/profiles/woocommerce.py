@@ -58,7 +58,7 @@ def _customers(rows: Sequence[Sent]) -> Iterator[Made]:
 
 def _products(rows: Sequence[Sent]) -> Iterator[Made]:
     (sent,) = rows
-    id_, store_currency = f"woo-{sent['id']}", text(sent, "currency") or "EUR"
+    id_, store_currency = f"woo-{sent['id']}", str(sent["currency"])
     yield sparse(
         type="skus",
         id=id_,
