@@ -38,16 +38,26 @@ _HAPPENS: Final[Mapping[str, str]] = {
 _SILENT: Final = frozenset({"event_callbacks", "events", "order_factories", "reorder_outcomes", "tokens"})
 """Types of which no event tells: what happens to them is told of what they are a part or a view of."""
 
-TOPICS: Final[Mapping[str, tuple[str, ...]]] = {
-    type_: tuple(
-        dict.fromkeys([*_HAPPENS.get(type_, _WRITTEN).split(), *(verb.event for verb in VERBS.get(type_, {}).values())])
-    )
-    for type_ in sorted(graph.keys() - _SILENT)
-}
+
+def topics_of(type_: str) -> tuple[str, ...]:
+    """The last parts of all topics of a type; none where there is no such type, or no event tells of it."""
+    if type_ not in graph or type_ in _SILENT:
+        return ()
+    verbs = VERBS.get(type_, {}).values()
+    return tuple(dict.fromkeys([*_HAPPENS.get(type_, _WRITTEN).split(), *(verb.event for verb in verbs)]))
+
+
+TOPICS: Final[Mapping[str, tuple[str, ...]]] = {type_: words for type_ in sorted(graph) if (words := topics_of(type_))}
 """Type -> the last parts of all its topics."""
 
 NAMES: Final = frozenset(f"{type_}.{word}" for type_, words in TOPICS.items() for word in words)
-"""The name of every event that there can be."""
+"""The name of every event that there can be, of the types that there are from the start."""
+
+
+def is_event(name: str) -> bool:
+    """Whether an event can have this name."""
+    type_, _, word = name.partition(".")
+    return name in NAMES or word in topics_of(type_)
 
 
 def _leads_to() -> Mapping[str, Mapping[str, str]]:

@@ -141,6 +141,10 @@ async def token(shop: Shop) -> str:
     return id_
 
 
+async def api_client(shop: Shop) -> str:
+    return str((await shop.api.create("api_clients", {"name": "Till", "kind": "sales_channel"}))["id"])
+
+
 SUBJECTS: dict[tuple[str, str], Callable[[Shop], Awaitable[str]]] = {
     ("orders", "place"): order,
     ("orders", "cancel"): lambda shop: order(shop, "_place", "_approve"),
@@ -166,6 +170,7 @@ SUBJECTS: dict[tuple[str, str], Callable[[Shop], Awaitable[str]]] = {
     ("repeat_links", "rotate"): link,
     ("test_clocks", "advance_to"): clock_of,
     ("access_tokens", "revoke"): token,
+    ("api_clients", "revoke"): api_client,
     ("webhooks", "enable"): disabled,
     ("webhooks", "disable"): webhook,
     ("webhooks", "reset_circuit"): stopped,

@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +25,7 @@ from rich.console import Console
 
 from service.store import embedded
 from service.store.pool import connect
-from tests.bench.load import postmaster_of, spent_by_ended
+from tests.bench.load import memory, postmaster_of, spent_by_ended
 from tests.processes import ROOT, reprise
 
 LINES_AN_ORDER = 3
@@ -122,14 +124,27 @@ def bring(url: str, lines: int, store: int, folder: Path) -> Imported:
     begun, before = time.monotonic(), spent_by_ended(postmaster)
     with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        used, megabytes = _watched(process)
         said = process.stdout.read().strip()
-        _, _, used = os.wait4(process.pid, 0)
-        process.returncode = 0
     seconds = time.monotonic() - begun
-    kilobytes = used.ru_maxrss if sys.platform != "darwin" else used.ru_maxrss // 1024
     path.unlink()
     own, postgres = used.ru_utime + used.ru_stime, spent_by_ended(postmaster) - before
-    return Imported(lines, seconds, own, postgres, kilobytes / 1024, said)
+    return Imported(lines, seconds, own, postgres, megabytes, said)
+
+
+def _watched(process: subprocess.Popen[str]) -> tuple[resource.struct_rusage, float]:
+    """Wait for a process; returns what it used, and the most memory that it held, in MB.
+
+    The kernel counts what a process held before it became another program, which is its parent's, to `ru_maxrss`.
+    """
+    most, ended = 0.0, 0
+    while not ended:
+        time.sleep(0.02)
+        with suppress(OSError, IndexError):  # it may be gone by now
+            most = max(most, memory([process.pid], "VmHWM"))
+        ended, _, used = os.wait4(process.pid, os.WNOHANG)
+    process.returncode = 0
+    return used, most
 
 
 async def _postmaster(url: str) -> int:

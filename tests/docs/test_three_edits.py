@@ -81,6 +81,7 @@ async def toy(connection: Connection, database_url: str, tmp_path: Path) -> Asyn
         forget_what_is_visible()
         await connection.execute(f"drop table if exists {TYPE}")
         await connection.execute("delete from schema_migrations where version = '9999'")
+        await connection.execute("delete from collection_changes where collection = $1", TYPE)
 
 
 @pytest_asyncio.fixture

@@ -62,7 +62,7 @@ async def test_every_table_of_a_store_is_history_or_listed_as_none(connection: C
     )
     aside = {
         "stores", "markets", "test_clocks", "number_blocks", "rate_limits", "imports", "webhooks", "event_callbacks",
-        "event_cursors", "collection_changes", "collection_counts",
+        "event_cursors", "collection_changes", "collection_counts", "api_clients", "refresh_tokens",
     }  # fmt: skip
     names = {str(row["table_name"]) for row in found}
     assert {*TABLES} <= names
@@ -85,7 +85,7 @@ async def test_import_of_export_is_the_same_store(database: Database, records: l
 async def test_a_seeded_store_with_runs_copies_and_a_wallet(
     connection: Connection, database: Database, tmp_path: Path, seed: int
 ) -> None:
-    plan = load.Plan(store=800_000 + seed, seed=seed, customers=20, skus=20, orders=60, subscriptions=12)
+    plan = load.Plan(store=810_000 + seed, seed=seed, customers=20, skus=20, orders=60, subscriptions=12)
     await load.seed(connection, plan, clock.now())
     one = await stores.find(connection, plan.store)
     assert one is not None

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MODULES = sorted(path for folder in ("service", "schemas", "sql") for path in (ROOT / folder).rglob("*.py"))
 
-OF_ASGI = {"client", "extensions", "method", "path", "raw_path", "scheme"}
+OF_ASGI = {"client", "extensions", "method", "path", "query_string", "raw_path", "scheme"}
 """The keys of a scope that middleware corrects; the specification of ASGI names them."""
 
 

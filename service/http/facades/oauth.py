@@ -174,12 +174,16 @@ async def _read(request: Request) -> tuple[Sent, tuple[str, str] | None]:
 
 
 def _basic(header: str | None) -> tuple[str, str] | None:
-    """The client id and secret of an Authorization header (RFC 6749, section 2.3.1). Raises Refused."""
-    if header is None:
+    """The client id and secret of an Authorization header (RFC 6749, section 2.3.1). Raises Refused.
+
+    None without one. Another scheme than Basic proves no client: frontends send the token that they have with all
+    requests.
+    """
+    scheme, _, value = (header or "").partition(" ")
+    if scheme.lower() != "basic":
         return None
-    scheme, _, value = header.partition(" ")
     try:
-        shown = base64.b64decode(value.strip(), validate=True).decode() if scheme.lower() == "basic" else ""
+        shown = base64.b64decode(value.strip(), validate=True).decode()
     except (ValueError, binascii.Error):
         shown = ""
     id_, colon, secret = shown.partition(":")

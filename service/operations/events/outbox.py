@@ -43,7 +43,7 @@ class Event:
 
     def __post_init__(self) -> None:
         """Check the name: webhooks know no other."""
-        if self.name not in topics.NAMES:
+        if not topics.is_event(self.name):
             raise ValueError(f"{self.name} is no topic: service/rules/topics.py doesn't list it.")
 
 

@@ -74,6 +74,8 @@ def _needed(path: str, response: schemathesis.Response) -> Iterator[str]:
     """The reasons that a refusal must have."""
     if "/services/" in path:
         yield f"WeMasy {response.status_code}"
+    elif path.startswith("/oauth/"):
+        yield f"OAuth {response.status_code}"
     elif response.headers["content-type"][0].startswith("text/html"):
         yield f"page {response.status_code}"
     else:

@@ -22,6 +22,9 @@ REASONS = {
     "UNAUTHORIZED": "the route is for tokens of another kind",
     "URI_TOO_LONG": "each value may be long, all of them together not that long",
     "VALIDATION_ERROR": "values depend on one another, and on what is there",
+    "OAuth 400": "what one kind of grant needs, another does not",
+    "OAuth 401": "clients and their secrets can't be made up",
+    "OAuth 429": "guesses have a limit that no setting lifts",
     "WeMasy 401": "the token is no customer's",
     "WeMasy 404": "the order is not the customer's",
     "WeMasy 409": "the same key is made up for two requests at once",
@@ -33,7 +36,7 @@ REASONS = {
 }
 """Code of an error -> why a request gets it although it is as described.
 
-Errors of WeMasy's route and of pages hold no code: they go by their status.
+Errors of WeMasy's route, of OAuth's and of pages hold none of our codes: they go by their status.
 """
 
 ALWAYS_REFUSED = {
