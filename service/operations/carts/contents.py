@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import orjson
 
@@ -118,6 +118,33 @@ class Found(NamedTuple):
     sku_id: str | None
     offers: Offers
 
+    @property
+    def current(self) -> bool:
+        """Whether the cart was read under its lock."""
+        return self.held_version == self.cart.version
+
+
+class Current(Protocol):
+    """What a statement has read together with a cart that it locks."""
+
+    @property
+    def current(self) -> bool:
+        """Whether it is of the version that is held: what was read before the lock may be of an earlier one."""
+
+
+C = TypeVar("C", bound=Current)
+
+
+async def under_lock(read: Callable[[], Awaitable[C | None]]) -> C | None:
+    """What a statement reads under the lock that it takes itself; None where it finds nothing.
+
+    What it read while it waited for the lock may be of before: then it reads again, and the lock is its own by now.
+    """
+    found = await read()
+    while found is not None and not found.current:
+        found = await read()
+    return found
+
 
 _LOCK = Value("carts/carts.lock", str)
 _ACTIVE = Value("carts/carts.active", str)
@@ -137,14 +164,8 @@ async def lock(connection: Connection, store: Store, cart_id: str) -> Cart:
 async def to_change(
     connection: Connection, store: Store, cart_id: str, *, sku_code: str | None, at: datetime
 ) -> Found | None:
-    """A cart as `lock` gives it, with all that it comes to with a sku; None for an unknown one. One statement.
-
-    What was read while the statement waited for the lock may be of before: then it is read again, under the lock.
-    """
-    while True:
-        found = await _TO_CHANGE(connection, store=store.id, cart=cart_id, sku_code=sku_code, at=at)
-        if found is None or found.held_version == found.cart.version:
-            return found
+    """A cart as `lock` gives it, with all that it comes to with a sku; None for an unknown one. One statement."""
+    return await under_lock(lambda: _TO_CHANGE(connection, store=store.id, cart=cart_id, sku_code=sku_code, at=at))
 
 
 async def look_for_active(connection: Connection, store: Store, customer_id: str) -> Cart | None:

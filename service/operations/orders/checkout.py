@@ -71,6 +71,11 @@ class _Found(NamedTuple):
     methods: str | None
     offers: Offers
 
+    @property
+    def current(self) -> bool:
+        """Whether the cart was read under its lock."""
+        return self.held_version == self.cart.version
+
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
@@ -154,14 +159,10 @@ async def take_over(change: Change) -> None:
 
 
 async def _find(change: Change) -> _Found | None:
-    """The cart of a new order with all that is decided on it; None where the asker sees none.
-
-    What was read while the statement waited for the lock may be of before: then it is read again, under the lock.
-    """
-    columns, current = change.columns, False
-    found = None
-    while not current:
-        found = await _TAKE_OVER(
+    """The cart of a new order with all that is decided on it; None where the asker sees none."""
+    columns = change.columns
+    found = await contents.under_lock(
+        lambda: _TAKE_OVER(
             change.connection,
             store=change.store.id,
             cart=columns["cart_id"],
@@ -171,7 +172,7 @@ async def _find(change: Change) -> _Found | None:
             signed_in=change.principal.customer_id,
             at=change.at,
         )
-        current = found is None or found.held_version == found.cart.version
+    )
     return found if found is not None and contents.belongs(found.cart, change.principal) else None
 
 

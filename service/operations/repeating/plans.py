@@ -76,6 +76,11 @@ class _Facts(NamedTuple):
     cart: contents.Row | None
     offers: Offers
 
+    @property
+    def current(self) -> bool:
+        """Whether the cart was read under its lock."""
+        return self.held_version == (None if self.cart is None else self.cart.version)
+
 
 _SOURCE_ORDER = One("repeating/reorders.source_order", _SourceOrder)
 _FACTS = One("repeating/reorders.facts", _Facts)
@@ -216,12 +221,10 @@ async def _facts(
     at: datetime,
     hold: bool,
 ) -> _Facts | None:
-    """What a wish is decided on.
+    """What a wish is decided on, with the cart locked where it is to `hold` still."""
 
-    What was read while the statement waited for the lock may be of before: then it is read again, under the lock.
-    """
-    while True:
-        facts = await _FACTS(
+    async def read() -> _Facts | None:
+        return await _FACTS(
             connection,
             store=store.id,
             id=order_id,
@@ -231,9 +234,8 @@ async def _facts(
             hold=hold,
             at=at,
         )
-        seen = None if facts is None or facts.cart is None else facts.cart.version
-        if facts is None or not hold or facts.held_version == seen:
-            return facts
+
+    return await (contents.under_lock(read) if hold else read())
 
 
 async def catalogue(
