@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,14 +13,10 @@ from typing import NamedTuple
 import orjson
 
 from service.cli.console import answer, progress, say, told
-from service.cli.servers import migrated
-from service.errors import StartupError
+from service.cli.within import store_at
 from service.operations.data import comparing, exporting, files, running
 from service.operations.data.importing import Policy, Refusal
 from service.operations.data.records import Entry
-from service.operations.tenant import stores
-from service.principal import Store
-from service.store.pool import Connection
 from service.texts import Phrase
 
 MOST_REASONS = 10
@@ -83,11 +78,7 @@ class Report:
         for kind, count in self.kinds.most_common(MOST_REASONS):
             type_, name, reason = kind
             where = " ".join(part for part in (type_, name) if part)
-            say(
-                f"  {count:>8}  {where}: {reason}  [{self.first[kind]}]"
-                if where
-                else f"  {count:>8}  {reason}  [{self.first[kind]}]"
-            )
+            say(f"  {count:>8}  {f'{where}: ' if where else ''}{reason}  [{self.first[kind]}]")
 
 
 def _kind(name: str) -> str:
@@ -113,7 +104,7 @@ class Wanted(NamedTuple):
 async def bring(url: str, store_id: int, wanted: Wanted) -> int:
     """Import files into a store; returns how many records were refused. Raises StartupError where it can't begin."""
     dry = wanted.dry or wanted.compare
-    async with _store(url, store_id) as (connection, store):
+    async with store_at(url, store_id) as (connection, store):
         source = files.open_all(wanted.paths, wanted.policy, platform=wanted.platform, currency=store.currency_code)
         importing = await running.prepare(connection, store, source, wanted.policy, dry=dry)
         refused = Report(wanted.report or Path(f"{wanted.paths[0].stem}.refused.ndjson"))
@@ -146,9 +137,9 @@ async def bring(url: str, store_id: int, wanted: Wanted) -> int:
 def _show(batch: Sequence[Entry]) -> None:
     """Print the dates of the subscriptions of a batch, elsewhere and here, with a mark where they differ."""
     for entry in batch:
-        for subscription_id, there, here in comparing.compare(entry):
-            mark = "!!" if comparing.Compared(subscription_id, there, here).differs else "ok"
-            answer(f"{mark}  {subscription_id:<30}  {_minute(there)}  {_minute(here)}")
+        for one in comparing.compare(entry):
+            mark = "!!" if one.differs else "ok"
+            answer(f"{mark}  {one.subscription_id:<30}  {_minute(one.there)}  {_minute(one.here)}")
 
 
 def _minute(at: datetime | None) -> str:
@@ -168,7 +159,7 @@ async def take_out(url: str, store_id: int, customer_id: str | None, to: Path | 
 
     Raises StartupError for a store that there isn't, InvalidState while something in it is being worked on.
     """
-    async with _store(url, store_id) as (connection, store):
+    async with store_at(url, store_id) as (connection, store):
         done = 0
         with sys.stdout.buffer if to is None else to.open("wb") as file:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -176,12 +167,3 @@ async def take_out(url: str, store_id: int, customer_id: str | None, to: Path | 
                     file.write(line)
                     done += 1
     say(Phrase("Wrote {count} record.", plural="Wrote {count} records.", count=done))
-
-
-@asynccontextmanager
-async def _store(url: str, store_id: int) -> AsyncIterator[tuple[Connection, Store]]:
-    async with migrated(url) as connection:
-        store = await stores.find(connection, store_id)
-        if store is None:
-            raise StartupError("There is no store {store}.", store=store_id)
-        yield connection, store

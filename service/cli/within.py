@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from service.cli.loops import run
@@ -19,14 +20,21 @@ def in_store(database_url: str | None, store_id: int, work: Callable[[Connection
     """The result of work on a store, in one transaction. Raises StartupError when there is no such store."""
 
     async def done(url: str) -> T:
-        async with migrated(url) as connection, connection.transaction():
-            store = await stores.find(connection, store_id)
-            if store is None:
-                raise StartupError("There is no store {store}.", store=store_id)
+        async with store_at(url, store_id) as (connection, store), connection.transaction():
             return await work(connection, store)
 
     with server(read_settings(database_url)) as url:
         return run(done(url))
+
+
+@asynccontextmanager
+async def store_at(url: str, store_id: int) -> AsyncIterator[tuple[Connection, Store]]:
+    """A store of a database, and a connection to it. Raises StartupError when there is no such store."""
+    async with migrated(url) as connection:
+        store = await stores.find(connection, store_id)
+        if store is None:
+            raise StartupError("There is no store {store}.", store=store_id)
+        yield connection, store
 
 
 def words(text: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -12,10 +12,9 @@ from service.cli.commands.options import DatabaseUrl, StoreNumber
 from service.cli.loops import run
 from service.cli.servers import read_settings, server
 from service.operations.data.importing import Policy
+from service.operations.data.profiles import Platform
 
 app = typer.Typer()
-
-Platform = Literal["commerce_layer", "ecwid", "shopify", "woocommerce"]
 
 
 @app.command(name="import")

@@ -6,7 +6,6 @@ the store's people are made up, and it is there in test mode alone.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -17,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from schemas.kinds import due, located, render_timestamp
+from schemas.kinds import ID, due, located, render_timestamp
 from service import clock
 from service.demo import shop
 from service.errors import ApiError, Invalid, NotFound, PreviewStale
@@ -45,7 +44,6 @@ PAGE = "demo shop"
 
 _ORDERS, _RUNS, _MADE = 8, 6, 4
 """How many orders, runs to come and orders that were made the pages show."""
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _STOCK = Policy(stock=shop_requests.STOCK_POLICY)
 
 FREQUENCIES = {
@@ -270,7 +268,7 @@ async def _sam(connection: Connection) -> Principal:
 
 def _id(text: str) -> str:
     """An id as one may be. Raises NotFound for what can be none."""
-    if not _ID.fullmatch(text):
+    if not ID.fullmatch(text):
         raise NotFound("There is nothing at this URL.")
     return text
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from schemas.kinds import located
 from service.http.pages.pages import source
+from service.operations.ordering.facts import PRODUCTS
 from service.rules.outcome_texts import detail
 from service.rules.outcomes import Outcome
 
 CHOSEN, QUANTITY = "line-", "quantity-"
 """What the names of a form's fields begin with; the line's id follows."""
 _DIGITS = 7
-_PRODUCTS = ("skus", "bundles", "gift_cards")
-"""The types of lines that a customer knows as products; shipments, discounts and the like are not listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +73,8 @@ def options(outcome: Outcome) -> list[str]:
 
 
 def products(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    """The outcomes of lines that a customer knows as products."""
-    return [outcome for outcome in outcomes if outcome.line.item_type in _PRODUCTS]
+    """The outcomes of lines that a customer knows as products; shipments, discounts and the like are not listed."""
+    return [outcome for outcome in outcomes if outcome.line.item_type in PRODUCTS]
 
 
 def choice(form: Mapping[str, str]) -> Mapping[str, int] | None:

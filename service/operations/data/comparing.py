@@ -6,7 +6,7 @@ are counted from the anchor: a month end clamps and never drifts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice, repeat
 from typing import Final, NamedTuple
@@ -49,13 +49,12 @@ def compare(entry: Entry) -> list[Compared]:
     except UNCOUNTABLE:
         here = []
     there = list(islice(_iterated(next_run_at, str(row.get("frequency")), str(row.get("timezone"))), DATES))
-    pad: Iterator[None] = repeat(None)
-    return [
-        Compared(row.id, before, after)
-        for before, after, _ in zip(
-            [*there, *islice(pad, DATES - len(there))], [*here, *[None] * DATES], range(DATES), strict=False
-        )
-    ]
+    return [Compared(row.id, *dates) for dates in zip(_padded(there), _padded(here), strict=True)]
+
+
+def _padded(dates: Sequence[datetime]) -> list[datetime | None]:
+    """As many dates as are compared, None for those that there aren't."""
+    return [*dates, *repeat(None, DATES - len(dates))]
 
 
 def _iterated(first: datetime, frequency: str, timezone: str) -> Iterator[datetime]:

@@ -13,6 +13,7 @@ from typing import Final, cast
 
 from schemas.history import RECORDS
 from service.operations.data.records import Columns, Problem, Row, derived_id
+from service.operations.ordering.facts import PRODUCTS
 from service.operations.subscriptions import ledgers
 from service.operations.subscriptions.ledgers import Terms
 from service.operations.subscriptions.order_subscriptions import CARRIED
@@ -23,9 +24,6 @@ from service.rules.recurrence import UNCOUNTABLE, FrequencyError, check_frequenc
 from service.rules.schedule import Entry, Standing, plan
 from service.rules.totals import tax
 from service.texts import Phrase
-
-BOUGHT: Final = ("skus", "bundles", "gift_cards")
-"""The kinds of lines whose totals are an order's subtotal."""
 
 _AMOUNTS: Final = (
     "shipping_amount_cents",
@@ -87,7 +85,7 @@ def _order(row: Row, frame: Frame, _facts: Mapping[str, Columns], problems: list
     _default(row, "subtotal_tax_amount_cents", _sum(lines, "tax_amount_cents"), new=new)
     taxes = ("subtotal_tax_amount_cents", "shipping_tax_amount_cents")
     _default(row, "total_tax_amount_cents", sum(_whole(row, name) for name in taxes), new=new)
-    subtotal = sum(_whole(line, "total_amount_cents") for line in lines if line.get("item_type") in (None, *BOUGHT))
+    subtotal = sum(_whole(line, "total_amount_cents") for line in lines if line.get("item_type") in (None, *PRODUCTS))
     _agree(row, "subtotal_amount_cents", subtotal, problems)
     _agree(row, "total_amount_cents", subtotal + sum(_whole(row, name) for name in _AMOUNTS), problems)
 

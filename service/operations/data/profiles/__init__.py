@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import import_module
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast, get_args
 
 from schemas.kinds import minor_units
 
@@ -16,8 +16,10 @@ Sent = Mapping[str, object]
 Made = dict[str, object]
 """A record."""
 
-PLATFORMS = ("commerce_layer", "ecwid", "shopify", "woocommerce")
-"""The platforms that there are profiles of."""
+Platform = Literal["commerce_layer", "ecwid", "shopify", "woocommerce"]
+"""A platform that there is a profile of."""
+
+PLATFORMS: tuple[Platform, ...] = get_args(Platform)
 
 FAULTS = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError)
 """What a profile raises for something that the platform doesn't write so."""
@@ -97,6 +99,23 @@ def instant(value: str | None) -> str | None:
 def sparse(**fields: object) -> Made:
     """A record without the fields that hold nothing."""
     return {name.rstrip("_"): value for name, value in fields.items() if value not in (None, {}, [])}
+
+
+def price(sku_id: str, currency: str, amount: int, compared: int) -> Made:
+    """What a sku costs, beside what it is compared with where that is more."""
+    return sparse(
+        type="prices",
+        id=f"{sku_id}-price"[:64],
+        sku_id=sku_id,
+        currency_code=currency,
+        amount_cents=amount,
+        compare_at_amount_cents=compared if compared > amount else None,
+    )
+
+
+def stock(sku_id: str, quantity: int) -> Made:
+    """How many pieces of a sku there are; platforms go below zero for what is owed."""
+    return {"type": "stock_items", "id": f"{sku_id}-stock"[:64], "sku_id": sku_id, "quantity": max(quantity, 0)}
 
 
 def slug(prefix: str, value: str) -> str:

@@ -19,8 +19,10 @@ from service.operations.data.profiles import (
     line,
     listed,
     named,
+    price,
     slug,
     sparse,
+    stock,
     text,
 )
 
@@ -65,18 +67,9 @@ def _products(rows: Sequence[Sent]) -> Iterator[Made]:
         do_not_track=sent.get("unlimited") is True,
         created_at=instant(text(sent, "created")),
     )
-    price, compared = cents(sent, "price", currency), cents(sent, "compareToPrice", currency)
-    yield sparse(
-        type="prices",
-        id=f"{id_}-price",
-        sku_id=id_,
-        currency_code=currency,
-        amount_cents=price,
-        compare_at_amount_cents=compared if compared > price else None,
-    )
+    yield price(id_, currency, cents(sent, "price", currency), cents(sent, "compareToPrice", currency))
     if sent.get("unlimited") is not True:
-        quantity = max(int(text(sent, "quantity") or 0), 0)
-        yield {"type": "stock_items", "id": f"{id_}-stock", "sku_id": id_, "quantity": quantity}
+        yield stock(id_, int(text(sent, "quantity") or 0))
 
 
 def _orders(rows: Sequence[Sent]) -> Iterator[Made]:

@@ -20,8 +20,10 @@ from service.operations.data.profiles import (
     line,
     named,
     number,
+    price,
     slug,
     sparse,
+    stock,
     text,
 )
 
@@ -82,18 +84,10 @@ def _products(rows: Sequence[Sent]) -> Iterator[Made]:
             do_not_ship=(text(sent, "Variant Requires Shipping") or "").lower() == "false",
             do_not_track=text(sent, "Variant Inventory Tracker") is None,
         )
-        price, compared = cents(sent, "Variant Price", currency), cents(sent, "Variant Compare At Price", currency)
-        yield sparse(
-            type="prices",
-            id=f"{id_}-price"[:64],
-            sku_id=id_,
-            currency_code=currency,
-            amount_cents=price,
-            compare_at_amount_cents=compared if compared > price else None,
-        )
+        compared = cents(sent, "Variant Compare At Price", currency)
+        yield price(id_, currency, cents(sent, "Variant Price", currency), compared)
         if text(sent, "Variant Inventory Qty") is not None and text(sent, "Variant Inventory Tracker") is not None:
-            quantity = max(int(number(sent, "Variant Inventory Qty")), 0)
-            yield {"type": "stock_items", "id": f"{id_}-stock"[:64], "sku_id": id_, "quantity": quantity}
+            yield stock(id_, int(number(sent, "Variant Inventory Qty")))
 
 
 def _orders(rows: Sequence[Sent]) -> Iterator[Made]:

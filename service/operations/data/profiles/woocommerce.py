@@ -20,7 +20,9 @@ from service.operations.data.profiles import (
     line,
     listed,
     named,
+    price,
     sparse,
+    stock,
     text,
 )
 
@@ -58,7 +60,7 @@ def _customers(rows: Sequence[Sent]) -> Iterator[Made]:
 
 def _products(rows: Sequence[Sent]) -> Iterator[Made]:
     (sent,) = rows
-    id_, store_currency = f"woo-{sent['id']}", str(sent["currency"])
+    id_, currency = f"woo-{sent['id']}", str(sent["currency"])
     yield sparse(
         type="skus",
         id=id_,
@@ -71,19 +73,9 @@ def _products(rows: Sequence[Sent]) -> Iterator[Made]:
         created_at=instant(text(sent, "date_created_gmt")),
     )
     if text(sent, "price") is not None:
-        regular = cents(sent, "regular_price", store_currency)
-        price = cents(sent, "price", store_currency)
-        yield sparse(
-            type="prices",
-            id=f"{id_}-price",
-            sku_id=id_,
-            currency_code=store_currency,
-            amount_cents=price,
-            compare_at_amount_cents=regular if regular > price else None,
-        )
+        yield price(id_, currency, cents(sent, "price", currency), cents(sent, "regular_price", currency))
     if sent.get("manage_stock"):
-        quantity = max(int(text(sent, "stock_quantity") or 0), 0)
-        yield {"type": "stock_items", "id": f"{id_}-stock", "sku_id": id_, "quantity": quantity}
+        yield stock(id_, int(text(sent, "stock_quantity") or 0))
 
 
 def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
