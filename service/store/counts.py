@@ -11,7 +11,6 @@ snapshot that follows has whatever the last holder did. So no change is lost to 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final
@@ -21,6 +20,7 @@ from schemas.relationships import PEOPLE, ToOne
 from schemas.resource import Resource
 from service.principal import Owner, Viewer
 from service.store.compile import Statement
+from service.store.locks import number_of
 from service.store.pool import Connection
 from service.store.statements import Command, OnlyValue, Values
 
@@ -76,7 +76,7 @@ def kept(resource: type[Resource], customer: str = "") -> str:
     """
     names = collections(resource)
     which = f"store_id = $1 and collection in ({', '.join(repr(name) for name in names)})"
-    delta = f"sign(delta) * cardinality(array_positions(customers, {customer}))" if customer else "delta"
+    delta = _of_customer(customer) if customer else "delta"
     counted = (
         f"select sum(number) as number from collection_counts where {which} and customer_id = {customer or repr('')}"
     )
@@ -87,13 +87,18 @@ def kept(resource: type[Resource], customer: str = "") -> str:
     )
 
 
+def _of_customer(customer: str) -> str:
+    """The expression of how many more rows a change says that a customer has."""
+    return f"sign(delta) * cardinality(array_positions(customers, {customer}))"
+
+
 async def keep(connection: Connection, store_id: int, resource: type[Resource], customer_id: str = "") -> None:
     """Count the rows of a type, all or a customer's, and keep that from now on, unless somebody is at the counts.
 
     Not for a transaction that has read already, and may see an earlier state.
     """
     async with connection.transaction():
-        if await _HOLD(connection, lock=_lock(store_id)):
+        if await _HOLD(connection, lock=number_of("counts", store_id)):
             for name in collections(resource):
                 await connection.execute(*_counting(graph[name], store_id, customer_id))
 
@@ -102,7 +107,7 @@ def _counting(resource: type[Resource], store_id: int, customer_id: str) -> tupl
     statement = Statement(Viewer(store_id, Owner(PEOPLE, customer_id) if customer_id else None))
     alias = statement.alias()
     rows = f"select count(*) from {resource.table} {alias} where {statement.scope(resource, alias)}"
-    delta = f"sign(delta) * cardinality(array_positions(customers, {statement.owner()}))" if customer_id else "delta"
+    delta = _of_customer(statement.owner()) if customer_id else "delta"
     changes = (
         f"select coalesce(sum({delta}), 0) from collection_changes"
         f" where store_id = $1 and collection = '{resource.type_}'"
@@ -118,7 +123,7 @@ def _counting(resource: type[Resource], store_id: int, customer_id: str) -> tupl
 async def sum_up(connection: Connection, store_id: int) -> None:
     """Take the changes of a store into what is kept, unless somebody is at the counts."""
     async with connection.transaction():
-        if await _HOLD(connection, lock=_lock(store_id)):
+        if await _HOLD(connection, lock=number_of("counts", store_id)):
             await _SUM_UP(connection, store=store_id)
 
 
@@ -148,7 +153,7 @@ def check() -> str:
             f" (select count(*) from {resource.table} one where {rows}) as rows"
             f" from collection_counts kept where kept.collection = '{resource.type_}'"
         )
-    delta = "sign(delta) * cardinality(array_positions(customers, kept.customer_id))"
+    delta = _of_customer("kept.customer_id")
     changed = (
         f"select coalesce(sum(case kept.customer_id when '' then delta else {delta} end), 0) from collection_changes"
         " where collection_changes.store_id = kept.store_id and collection_changes.collection = kept.collection"
@@ -159,11 +164,6 @@ def check() -> str:
         f" from (select kept.*, kept.number + ({changed}) as counted from ({' union all '.join(parts)}) kept) kept"
         " where kept.counted <> kept.rows"
     )
-
-
-def _lock(store_id: int) -> int:
-    digest = hashlib.blake2b(f"counts\x00{store_id}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
 
 
 Column = Callable[[str], str]

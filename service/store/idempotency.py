@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 import orjson
 
+from service.store.locks import number_of
 from service.store.pool import Connection
 from service.store.statements import Command, One, OnlyValue
 
@@ -27,9 +27,8 @@ class Key:
 
     @property
     def lock(self) -> int:
-        """The number of the key's advisory lock. Two keys that share a number only wait for each other."""
-        text = f"{self.store_id}\x00{self.principal}\x00{self.key}"
-        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
+        """The number of the key's advisory lock."""
+        return number_of(self.store_id, self.principal, self.key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from service.store.statements import Command, Many
 from service.store.write import Columns
 
 
-async def _revoked(change: Change) -> Columns | None:
+async def revoked(change: Change) -> Columns | None:
+    """The effect of `revoke` on what gives access; what was ended before stays as it is."""
     # By real time, as tokens are looked up.
     return None if change.before["revoked_at"] is not None else {"revoked_at": clock.now()}
 
@@ -24,7 +25,7 @@ async def _revoked(change: Change) -> Columns | None:
 class AccessTokens(Writer):
     """Access tokens: what ends one is told to every process, which all have to forget it."""
 
-    effects: ClassVar = {"revoke": _revoked}
+    effects: ClassVar = {"revoke": revoked}
 
     async def after_write(self, change: Change) -> None:
         """Have it forgotten."""

@@ -16,6 +16,7 @@ from schemas.graph import graph
 from service import clock
 from service.errors import Conflict, Invalid
 from service.jsonapi.body import Draft
+from service.operations.access.access_tokens import revoked
 from service.operations.access.tokens import check_scopes, hashed
 from service.operations.events import outbox
 from service.operations.generic.change import Change
@@ -25,7 +26,6 @@ from service.principal import CUSTOMER_SCOPES, SCOPES, Principal, Store
 from service.store import notices
 from service.store.pool import Connection
 from service.store.statements import Command, Many, One, Value
-from service.store.write import Columns
 
 SALES_CHANNEL = "sales_channel"
 INTEGRATION = "integration"
@@ -80,15 +80,10 @@ class Client:
         return f"api_clients:{self.id}"
 
 
-async def _revoked(change: Change) -> Columns | None:
-    # By real time, as tokens are looked up.
-    return None if change.before["revoked_at"] is not None else {"revoked_at": clock.now()}
-
-
 class ApiClients(Writer):
     """Clients: no token gives them more than it holds itself, and what ends one ends its tokens."""
 
-    effects: ClassVar = {"revoke": _revoked}
+    effects: ClassVar = {"revoke": revoked}
 
     async def before_write(self, change: Change) -> None:
         """Check the scopes."""

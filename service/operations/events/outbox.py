@@ -105,15 +105,7 @@ async def record_first(connection: Connection, store: Store, events: Sequence[Ev
     for event in events:
         numbers[event.resource_id] += 1
         rows.append(
-            {
-                "id": event.id,
-                "name": event.name,
-                "resource_type": event.name.partition(".")[0],
-                "resource_id": event.resource_id,
-                "sequence": numbers[event.resource_id],
-                "payload": dict(event.payload),
-                "changes": _changes(event),
-            }
+            _row(event) | {"resource_type": event.name.partition(".")[0], "sequence": numbers[event.resource_id]}
         )
     await _RECORD_FIRST(
         connection, store=store.id, at=clock.now(store), events=orjson.dumps(rows).decode(), **_by(actor)
@@ -128,17 +120,7 @@ def along(events: Sequence[Event], *, actor: str) -> dict[str, object]:
     """
     return {
         "events": orjson.dumps(
-            [
-                {
-                    "position": position,
-                    "id": event.id,
-                    "name": event.name,
-                    "resource_id": event.resource_id,
-                    "payload": dict(event.payload),
-                    "changes": _changes(event),
-                }
-                for position, event in enumerate(events)
-            ]
+            [_row(event) | {"position": position} for position, event in enumerate(events)]
         ).decode(),
         **_by(actor),
     }
@@ -147,6 +129,17 @@ def along(events: Sequence[Event], *, actor: str) -> dict[str, object]:
 def recording(store: Store, events: Sequence[Event], *, actor: str) -> Along:
     """What writes events along with a resource; hand `complete` what `WRITE` has returned."""
     return WRITE.along(store=store.id, at=clock.now(store), **along(events, actor=actor)).more("events")
+
+
+def _row(event: Event) -> dict[str, object]:
+    """An event as statements read it, but for its place."""
+    return {
+        "id": event.id,
+        "name": event.name,
+        "resource_id": event.resource_id,
+        "payload": dict(event.payload),
+        "changes": _changes(event),
+    }
 
 
 def _by(actor: str) -> dict[str, str | None]:

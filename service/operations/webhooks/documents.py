@@ -55,18 +55,19 @@ async def payloads(
 
 def _selection(resource: type[Resource], receiver: Receiver) -> tuple[Selection, bool]:
     """What is read of a type, with those relationships that it has; whether any was asked for."""
-    paths = [path for path in receiver.include_resources if _is_path(resource, path)]
+    paths = [path for path in receiver.include_resources if leads_somewhere(resource, path)]
     if not paths:
         return Selection(resource), False
     return parse(resource, [("include", ",".join(paths))], shape="single").selection, True
 
 
-def _is_path(resource: type[Resource], path: str) -> bool:
+def leads_somewhere(resource: type[Resource], path: str) -> bool:
+    """Whether a path of relationships can be included, from a type on."""
     try:
         parse(resource, [("include", path)], shape="single")
     except ApiError:
         return False
-    return True
+    return bool(path)
 
 
 def _written(attempt: Attempt, rendering: Rendering, selection: Selection, row: Row | None, *, included: bool) -> str:

@@ -10,14 +10,14 @@ from schemas.graph import graph
 from schemas.kinds import render_timestamp
 from schemas.resource import Resource
 from service import clock
-from service.errors import ApiError, Forbidden, Invalid
+from service.errors import Forbidden, Invalid
 from service.gateways.outbound import may_be_asked
 from service.gateways.signing import new_secret
 from service.jsonapi.nearness import nearest
-from service.jsonapi.query import parse
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Effect, Writer
 from service.operations.webhooks import delivering
+from service.operations.webhooks.documents import leads_somewhere
 from service.rules import deliveries, topics
 from service.store.statements import Command, OnlyValue
 from service.store.write import Columns
@@ -209,7 +209,7 @@ def _check_topics(change: Change) -> None:
             )
     resources = [graph[type_] for topic in known for type_ in topics.types(topic)]
     for path in change.value("include_resources") or ():
-        if known and not any(_leads_somewhere(resource, path) for resource in resources):
+        if known and not any(leads_somewhere(resource, path) for resource in resources):
             change.problems.append(
                 Invalid(
                     "include_resources - {path} leads nowhere from {types}",
@@ -220,19 +220,11 @@ def _check_topics(change: Change) -> None:
             )
 
 
-def _leads_somewhere(resource: type[Resource], path: str) -> bool:
-    try:
-        parse(resource, [("include", path)], shape="single")
-    except ApiError:
-        return False
-    return bool(path)
-
-
 def _included(resource: type[Resource], paths: Iterable[str]) -> set[str]:
     """The types that these paths lead through, from a type."""
     found: set[str] = set()
     for path in paths:
-        if _leads_somewhere(resource, path):
+        if leads_somewhere(resource, path):
             current = resource
             for name in path.split("."):
                 current = graph[current.relationships[name].type_]
