@@ -96,8 +96,10 @@ def _loop(selection: Selection, level: Level, begin: Sequence[str] = ()) -> list
     slots = {name: f"s{place}" for place, name in enumerate(fields.included)}
     unpacked = ["v0", "v1", "place", *ends.values(), *(["d"] if fields.derived else []), *slots.values()]
     unpacked += ["a"] if fields.written else []
+    located = [name for name in fields.written if resource.attributes[name].is_path]
     lines = [
         f"    base, mode = rendering.root + b'/{resource.type_}/', rendering.mode.encode()",
+        *(["    origin = rendering.root.removesuffix(b'/api')"] if located else []),
         "    for row in rows:",
         f"        {', '.join(unpacked)} = row",
         *begin,
@@ -108,7 +110,6 @@ def _loop(selection: Selection, level: Level, begin: Sequence[str] = ()) -> list
             f"        {slots[name]} = parted({slots[name]}, {cut})",
             f"        include_{name}({slots[name]}, rendering, found)",
         ]
-    located = [name for name in fields.written if resource.attributes[name].is_path]
     lines += [*_located(located), *_attributes(fields), "        url = base + v0"]
     text = _Text(f'{{"type":"{resource.type_}","id":"').value("v0").constant('","links":{"self":"').value("url")
     text.constant('"}')
@@ -141,10 +142,7 @@ def _located(names: Sequence[str]) -> list[str]:
     It writes no space behind the name of one. Of what else it has written, jsonb has one there, and strings have
     no quotation mark that isn't escaped: so nothing else is taken for one.
     """
-    return [
-        f"        a = a.replace(b'\"{name}\":\"/', b'\"{name}\":\"' + rendering.root.removesuffix(b'/api') + b'/')"
-        for name in names
-    ]
+    return [f"        a = a.replace(b'\"{name}\":\"/', b'\"{name}\":\"' + origin + b'/')" for name in names]
 
 
 def _attributes(fields: Layout) -> list[str]:

@@ -56,8 +56,10 @@ NAMES: Final = frozenset(f"{type_}.{word}" for type_, words in TOPICS.items() fo
 
 def is_event(name: str) -> bool:
     """Whether an event can have this name."""
+    if name in NAMES:
+        return True
     type_, _, word = name.partition(".")
-    return name in NAMES or word in topics_of(type_)
+    return word in topics_of(type_)
 
 
 def _leads_to() -> Mapping[str, Mapping[str, str]]:
