@@ -1,6 +1,6 @@
--- What each process may do in the database: what its statements do, and no more. `make generated` writes
--- this file from them, `reprise migrate --roles` grants it. Where a process never reads a secret it can't read the column,
--- and where it changes a table only by its own statements it can change no columns but theirs.
+-- What each process may do in the database: what its statements do, and no more. `make generated` writes it
+-- from them, `reprise migrate --roles` grants it. Where a process never reads a secret it can't read the column, and
+-- where it changes a table only by its own statements it can change no columns but theirs.
 
 grant select, insert, update, delete on access_tokens to api;
 

@@ -71,7 +71,7 @@ _OBJECTS = """
         and not exists (
             select from pg_depend d where d.classid = o.catalogue and d.objid = o.oid and d.deptype = 'e'
         )
-    order by o.name
+    order by o.catalogue = 'pg_namespace'::regclass desc, o.name
 """
 """What the owner of the migrations owns, of our two schemas and of no extension."""
 
@@ -91,7 +91,7 @@ _HELD = """
 """
 
 _SEQUENCES = """
-    select quote_ident(n.nspname) || '.' || quote_ident(s.relname) as sequence, n.nspname || '.' || c.relname as table
+    select s.oid, n.nspname || '.' || s.relname as sequence, n.nspname || '.' || c.relname as table
     from pg_depend d
     join pg_class s on s.oid = d.objid and s.relkind = 'S'
     join pg_class c on c.oid = d.refobjid
@@ -177,9 +177,9 @@ async def _using(connection: Connection, role: str, rights: Rights, *, is_there:
     for schema in ("public", QUEUE):
         if not await connection.fetchval("select has_schema_privilege($1, $2, 'usage')", who, schema):
             yield f"grant usage on schema {schema} to {_quoted(role)}"
-    for sequence, table in await connection.fetch(_SEQUENCES, QUEUE):
+    for oid, sequence, table in await connection.fetch(_SEQUENCES, QUEUE):
         needed = "insert" in rights.get(table, {})
-        if needed and not await connection.fetchval("select has_sequence_privilege($1, $2, 'usage')", who, sequence):
+        if needed and not await connection.fetchval("select has_sequence_privilege($1, $2::oid, 'usage')", who, oid):
             yield f"grant usage on sequence {sequence} to {_quoted(role)}"
 
 

@@ -43,9 +43,9 @@ ROOTS = {
 BULK = Definition("service.store.bulk", "insert")
 """What brings rows in by the hundred."""
 
-_HEAD = """-- What each process may do in the database: what its statements do, and no more. `make generated` writes
--- this file from them, `reprise migrate --roles` grants it. Where a process never reads a secret it can't read the column,
--- and where it changes a table only by its own statements it can change no columns but theirs.
+_HEAD = """-- What each process may do in the database: what its statements do, and no more. `make generated` writes it
+-- from them, `reprise migrate --roles` grants it. Where a process never reads a secret it can't read the column, and
+-- where it changes a table only by its own statements it can change no columns but theirs.
 """
 
 VERBS: tuple[str, ...] = ("select", "insert", "update", "delete")
