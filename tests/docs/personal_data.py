@@ -80,7 +80,15 @@ def page() -> str:
     erasing = [_ERASING.lstrip("\n"), *_erasing()]
     of_types = [line for name, columns in sorted(marks().items()) for line in _section(name, columns)]
     return "\n".join(
-        [_HEAD, *_kinds(), *erasing, _TYPES.format(common=common).lstrip("\n"), *of_types, _SECRETS.lstrip("\n"), *_secrets()]
+        [
+            _HEAD,
+            *_kinds(),
+            *erasing,
+            _TYPES.format(common=common).lstrip("\n"),
+            *of_types,
+            _SECRETS.lstrip("\n"),
+            *_secrets(),
+        ]
     )
 
 
