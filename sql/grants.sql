@@ -26,12 +26,13 @@ grant select, insert, update, delete on customers to api;
 
 grant select on deployment to api;
 
-grant select, insert, update (attempts_count, delivered_at, next_attempt_at, payload, response_message, status,
-updated_at, version) on event_callbacks to api;
+grant select, insert, update (attempts_count, delivered_at, metadata, next_attempt_at, payload, reference,
+reference_origin, response_message, status, updated_at, version) on event_callbacks to api;
 
 grant select, insert on event_cursors to api;
 
-grant select, insert on events to api;
+grant select, insert, update (metadata, payload, reference, reference_origin, request_id, updated_at, version) on events
+to api;
 
 grant select, insert, update (body, created_at, expires_at, fingerprint, headers, status), delete on idempotency_keys to
 api;
@@ -77,9 +78,9 @@ grant select, insert, update (expires_at, hits, started_at) on rate_limits to ap
 
 grant select, insert, update (used_at), delete on refresh_tokens to api;
 
-grant select, insert on reorder_outcomes to api;
+grant select, insert, update (metadata, reference, reference_origin, updated_at, version) on reorder_outcomes to api;
 
-grant select, insert on reorders to api;
+grant select, insert, update (metadata, reference, reference_origin, updated_at, version) on reorders to api;
 
 grant select on repeat_link_proofs to api;
 

@@ -27,6 +27,7 @@ from schemas.resource import Resource
 from schemas.tables import OTHERS, marks
 from service.operations.generic.writing import Writer
 from service.resources import RESOURCES
+from service.store import people
 from service.store.queue import queue_settings
 from service.store.schema import QUEUE
 from sql import Granted, Rights
@@ -42,6 +43,8 @@ ROOTS = {
 
 BULK = Definition("service.store.bulk", "insert")
 """What brings rows in by the hundred."""
+ERASING = Definition("service.store.people", "erase")
+"""What takes a person out of rows."""
 
 _HEAD = """-- What each process may do in the database: what its statements do, and no more. `make generated` writes it
 -- from them, `reprise migrate --roles` grants it. Where a process never reads a secret it can't read the column, and
@@ -178,6 +181,8 @@ def _needs(process: str) -> Needs:
         needs.statement(QueryQueueBuilder(queue_settings()).build_enqueue_query("skip"))
     if BULK in reached:
         _history(needs)
+    if ERASING in reached:
+        _erasing(needs)
     if process == "worker":
         for table in (name for name in OTHERS if name.startswith(QUEUE)):
             needs.add(f"{QUEUE}.{table}", "select", "insert", "update", "delete")
@@ -204,6 +209,16 @@ def _history(needs: Needs) -> None:
     for resource in types:
         needs.add(resource.table, "select", "insert", "update")
     _beside(needs, types)
+
+
+def _erasing(needs: Needs) -> None:
+    """What erasing a person does to tables."""
+    found = marks()
+    for table, columns in people.emptied(found).items():
+        needs.add(table, "select", columns=())
+        needs.add(table, "update", columns={*columns, *({"updated_at", "version"} & found[table].keys())})
+    for table in people.DELETED:
+        needs.add(table, "delete")
 
 
 def _beside(needs: Needs, types: Iterable[type[Resource]]) -> None:
