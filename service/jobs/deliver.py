@@ -20,6 +20,7 @@ from service.jobs.metrics import DELIVERIES, DISPATCHED
 from service.operations.tenant import stores
 from service.operations.webhooks import delivering, documents
 from service.operations.webhooks.delivering import Attempt, Due, Outcome, Receiver
+from service.operations.webhooks.documents import Shape
 from service.store.pool import Database
 
 log = structlog.get_logger(part="webhooks")
@@ -104,8 +105,11 @@ class Deliveries:
         bodies = {attempt.id: attempt.payload for attempt in attempts if attempt.payload is not None}
         if new:
             async with self._database.transaction() as connection:
-                written = await documents.payloads(connection, store, receiver, new, base=self._base)
-                bodies |= await delivering.settle_payloads(connection, store.id, written)
+                shape = Shape(receiver.payload, tuple(receiver.include_resources))
+                events = [attempt.event for attempt in new]
+                written = await documents.written(connection, store, shape, events, base=self._base)
+                payloads = {attempt.id: text for attempt, text in zip(new, written, strict=True)}
+                bodies |= await delivering.settle_payloads(connection, store.id, payloads)
         outcomes = await self._send(receiver, attempts, bodies)
         async with self._database.transaction() as connection:
             await delivering.note(connection, store, receiver, outcomes)
@@ -114,7 +118,8 @@ class Deliveries:
     async def _send(self, receiver: Receiver, attempts: Sequence[Attempt], bodies: dict[str, str]) -> Sequence[Outcome]:
         async def one(attempt: Attempt) -> Outcome:
             body = bodies[attempt.id].encode()
-            sent = Delivery(attempt.event_id, attempt.topic, attempt.callback_url, body, receiver.secrets)
+            event = attempt.event
+            sent = Delivery(event.id, event.topic, attempt.callback_url, body, receiver.secrets)
             reply = await receivers.deliver(sent, self._limits)
             DELIVERIES.labels("delivered" if reply.accepted else "failed").inc()
             return Outcome(attempt, reply)
