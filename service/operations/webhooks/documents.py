@@ -7,7 +7,7 @@ receiver's logs needs none. What is gone by the time that it is first sent, or t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
 import orjson
@@ -22,6 +22,7 @@ from service.jsonapi.layout import Row
 from service.jsonapi.query import Selection, parse
 from service.operations.events.reading import Happened
 from service.principal import Store, Viewer
+from service.rules import topics
 from service.store import read
 from service.store.pool import Connection
 
@@ -65,6 +66,18 @@ def _selection(resource: type[Resource], shape: Shape) -> tuple[Selection, bool]
     if not paths:
         return Selection(resource), False
     return parse(resource, [("include", ",".join(paths))], shape="single").selection, True
+
+
+def types_told(wanted: Iterable[str], paths: Collection[str]) -> set[str]:
+    """Return the types whose resources are told of by topics, with what these paths of relationships lead through."""
+    found = {type_ for topic in wanted for type_ in topics.types(topic)}
+    for type_ in sorted(found):
+        for path in (path for path in paths if leads_somewhere(graph[type_], path)):
+            current = graph[type_]
+            for name in path.split("."):
+                current = graph[current.relationships[name].type_]
+                found.add(current.type_)
+    return found
 
 
 def leads_somewhere(resource: type[Resource], path: str) -> bool:
