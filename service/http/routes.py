@@ -86,9 +86,9 @@ class _Template:
 
 
 _resources: list[Route] = [
+    _any(event_stream.PATH, event_stream.stream),
     *writing.routes,
     *forecasts.routes,
-    _any(event_stream.PATH, event_stream.stream),
     _any("/api/{type}", reading.collection),
     _any("/api/{type}/{id}", reading.resource),
     _any("/api/{type}/{id}/relationships/{relationship}", reading.relationship),

@@ -20,7 +20,6 @@ from service.jobs.metrics import DELIVERIES, DISPATCHED
 from service.operations.tenant import stores
 from service.operations.webhooks import delivering, documents
 from service.operations.webhooks.delivering import Attempt, Due, Outcome, Receiver
-from service.operations.webhooks.documents import Shape
 from service.store.pool import Database
 
 log = structlog.get_logger(part="webhooks")
@@ -105,9 +104,8 @@ class Deliveries:
         bodies = {attempt.id: attempt.payload for attempt in attempts if attempt.payload is not None}
         if new:
             async with self._database.transaction() as connection:
-                shape = Shape(receiver.payload, tuple(receiver.include_resources))
                 events = [attempt.event for attempt in new]
-                written = await documents.written(connection, store, shape, events, base=self._base)
+                written = await documents.written(connection, store, receiver.shape, events, base=self._base)
                 payloads = {attempt.id: text for attempt, text in zip(new, written, strict=True)}
                 bodies |= await delivering.settle_payloads(connection, store.id, payloads)
         outcomes = await self._send(receiver, attempts, bodies)

@@ -17,6 +17,7 @@ from service import clock
 from service.gateways.receivers import Reply
 from service.operations.events import outbox, reading
 from service.operations.events.reading import Happened
+from service.operations.webhooks.documents import Shape
 from service.principal import Store
 from service.rules import deliveries
 from service.rules.deliveries import Circuit
@@ -57,6 +58,11 @@ class Receiver(NamedTuple):
     def secrets(self) -> list[str]:
         """What signs, the newest first."""
         return [self.shared_secret, *([self.previous_secret] if self.previous_secret else [])]
+
+    @property
+    def shape(self) -> Shape:
+        """What it is told of a resource."""
+        return Shape(self.payload, tuple(self.include_resources))
 
 
 class Attempt(NamedTuple):
