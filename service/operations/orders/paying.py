@@ -140,7 +140,7 @@ async def _settle(connection: Connection, attempt: Attempt, order: Held, answer:
         payment_status=paid,
         placed_at=at if status == "placed" != order.status else None,
         at=at,
-        **attempts.ending(attempt, answer),
+        **attempts.ending(connection, attempt, answer),
         **outbox.along(happened, actor=attempt.actor),
     )
     if written is None:
