@@ -28,6 +28,7 @@ from service.jsonapi.body import Draft
 from service.jsonapi.negotiation import check_accept, check_content_type
 from service.jsonapi.pagination import PROFILE
 from service.jsonapi.query import Parameters, Query, Selection, Shape, parameters, parse
+from service.jsonapi.sight import Sight
 from service.jsonapi.unknown import no_relationship, no_type
 from service.principal import Principal, Store
 from service.resources import RESOURCES, Entry, visible_to
@@ -174,7 +175,7 @@ def ask(request: Request, principal: Principal, resource: type[Resource], shape:
 
 
 def _read(
-    resource: type[Resource], sent: bytes, shape: Shape, visible: frozenset[str], *, cursors: bool
+    resource: type[Resource], sent: bytes, shape: Shape, visible: Sight, *, cursors: bool
 ) -> tuple[Parameters, Query, str]:
     pairs = parameters(sent)
     query = parse(resource, pairs, shape=shape, visible=visible, cursors=cursors)
