@@ -223,7 +223,7 @@ class CustomerPaymentSource(Standard):
         type_ = "customer_payment_sources"
         owner = "customer"
         internal: ClassVar = dict.fromkeys(
-            ("customer_token", "payment_source_token"), Mark(Personal.PAYMENT, secret=True)
+            ("customer_token", "payment_source_token", "payment_source_digest"), Mark(Personal.PAYMENT, secret=True)
         )
 
 

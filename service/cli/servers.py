@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 import structlog
@@ -78,8 +78,8 @@ async def require_schema(connection: Connection) -> None:
 
 
 @asynccontextmanager
-async def migrated(url: str) -> AsyncIterator[Connection]:
-    """A connection to a database that has every migration. Raises StartupError for any other."""
-    async with connect(url) as connection:
+async def migrated(url: str, keys: Sequence[str] = ()) -> AsyncIterator[Connection]:
+    """A connection to a database that has every migration, which knows these keys. Raises StartupError for any other."""
+    async with connect(url, keys) as connection:
         await require_schema(connection)
         yield connection

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -66,6 +66,7 @@ async def run(
     *,
     stop: asyncio.Event,
     gateways: Gateways,
+    keys: Sequence[str] = (),
     receivers: Limits = DEFAULT,
     public_url: str = "",
     concurrency: int = 16,
@@ -79,7 +80,7 @@ async def run(
 ) -> None:
     """Work until `stop` is set, then finish what was begun.
 
-    Payments ask these `gateways`, webhooks are told within the limits of `receivers`, with links that begin with
+    `keys` are those of the settings, which secrets are sealed with. Payments ask these `gateways`, webhooks are told within the limits of `receivers`, with links that begin with
     `public_url`. `concurrency` is the number of jobs at a time, at least 2. `listen_url` leads to the
     server directly where `url` goes through a pooler; `deployment_id` names this installation
     (`service.store.deployment`); `ready` is called once others know of this worker. A lost connection is taken up
@@ -91,6 +92,7 @@ async def run(
             max_size=concurrency + sweep.LANES,
             command_timeout=command_timeout,
             statement_cache_size=statement_cache_size,
+            keys=keys,
         ) as database,
         watch.on_duty(database) as worker,
         asyncio.TaskGroup() as tasks,

@@ -140,7 +140,7 @@ async def _settle(connection: Connection, attempt: Attempt, order: Held, answer:
         payment_status=answer.status,
         placed_at=at if placed and order.status != "placed" else None,
         at=at,
-        **attempts.ending(attempt, answer),
+        **attempts.ending(connection, attempt, answer),
         **outbox.along(happened, actor=attempt.actor),
     )
     return await _is_written(connection, attempt, happened, written)

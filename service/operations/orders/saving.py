@@ -15,7 +15,7 @@ from service.jsonapi.body import Draft
 from service.operations.events import outbox
 from service.operations.generic.change import Change
 from service.operations.parties import wallets
-from service.operations.payments import dunning
+from service.operations.payments import attempts, dunning
 from service.principal import Principal, Store
 from service.store.pool import Connection
 from service.store.statements import Command, One, Value
@@ -28,8 +28,9 @@ SOURCE = "_payment_source_token"
 
 
 class PaidWith(NamedTuple):
-    """What an order's approved payment was made with; `source_id` is where that is in the wallet, if it is there."""
+    """What an order's approved payment was made with; `source_id` is what in the wallet that was, if it was there."""
 
+    id: str
     gateway: str
     source_token: str | None
     source_id: str | None
@@ -115,15 +116,15 @@ async def _save(
     connection: Connection, store: Store, paid: PaidWith, *, to_subscription: bool, actor: str, at: datetime
 ) -> str | None:
     """Put what was paid with into the wallet, unless it is there, and hand it on to the subscription; gives its id."""
-    source_id = paid.source_id
-    if source_id is None and paid.source_token is not None and paid.customer_id is not None:
-        source_id = await wallets.add(
+    source_id, token = paid.source_id, attempts.token(connection, store, paid.id, paid.source_id, paid.source_token)
+    if source_id is None and token is not None and paid.customer_id is not None:
+        source_id = await wallets.kept(connection, store, paid.customer_id, token) or await wallets.add(
             connection,
             store,
             customer_id=paid.customer_id,
             payment_method_id=paid.payment_method_id,
             gateway=paid.gateway,
-            token=paid.source_token,
+            token=token,
             actor=actor,
             at=at,
         )

@@ -15,12 +15,17 @@ from service.operations.generic.writing import Writer
 from service.principal import Principal, Store
 from service.store.pool import Connection
 from service.store.statements import Command, OnlyValue, Value
+from service.store.vault import vault_of
 
 _PAYER = Value("parties/wallets.payer", str)
 _HOLDER = Value("parties/wallets.holder", str)
 _GATEWAY = Value("parties/wallets.gateway", str)
 _HAS_GATEWAY = OnlyValue("parties/wallets.has_gateway", bool)
 _ADD = Command("parties/wallets.add")
+_KEPT = Value("parties/wallets.kept", str)
+
+TOKEN: Final = "customer_payment_sources.payment_source_token"
+"""The column of what a gateway calls a source."""
 
 _TOKENS: Final = ("payment_source_token", "customer_token")
 """What integrations send of a source; it is kept and never shown."""
@@ -88,7 +93,7 @@ async def add(
     at: datetime,
 ) -> str:
     """Put a source into a customer's wallet, with its event. Returns its id."""
-    id_ = clock.new_id()
+    id_, vault = clock.new_id(), vault_of(connection)
     await _ADD(
         connection,
         store=store.id,
@@ -96,11 +101,18 @@ async def add(
         customer=customer_id,
         payment_method=payment_method_id,
         gateway=gateway,
-        token=token,
+        token=vault.seal(TOKEN, store.id, id_, token),
+        digest=vault.digest(TOKEN, store.id, token),
         at=at,
     )
     await outbox.record(connection, store, "customer_payment_sources.create", id_, actor=actor)
     return id_
+
+
+async def kept(connection: Connection, store: Store, customer_id: str, token: str) -> str | None:
+    """The source in a customer's wallet that a gateway calls by a token; None where there is none."""
+    digests = vault_of(connection).digests(TOKEN, store.id, token)
+    return await _KEPT(connection, store=store.id, customer=customer_id, digests=digests)
 
 
 async def _settle_gateway(change: Change) -> None:
@@ -137,7 +149,8 @@ async def _is_foreign(connection: Connection, store: Store, token: str, customer
     """Whether a token is in another wallet than this customer's, and not in that one."""
     if store.mode == "test" and stands_for_an_answer(token):
         return False
-    holder = await _HOLDER(connection, store=store.id, token=token, customer=customer_id)
+    digests = vault_of(connection).digests(TOKEN, store.id, token)
+    holder = await _HOLDER(connection, store=store.id, digests=digests, customer=customer_id)
     return holder not in (None, customer_id)
 
 

@@ -3,18 +3,10 @@
 -- name: paid_with
 -- What an order's approved payment was made with, where that is in the wallet of its customer, and where it is to be kept.
 select
+    payment_attempts.id,
     payment_attempts.gateway,
     payment_attempts.source_token,
-    coalesce(payment_attempts.customer_payment_source_id, (
-        select customer_payment_sources.id
-        from customer_payment_sources
-        where
-            customer_payment_sources.store_id = :store
-            and customer_payment_sources.customer_id = orders.customer_id
-            and customer_payment_sources.payment_source_token = payment_attempts.source_token
-        order by customer_payment_sources.id
-        limit 1
-    )) as source_id,
+    payment_attempts.customer_payment_source_id as source_id,
     orders.payment_method_id,
     orders.customer_id,
     orders.order_subscription_id,

@@ -5,11 +5,21 @@ from customer_payment_sources
 where customer_payment_sources.store_id = :store and customer_payment_sources.id = :source;
 
 -- name: holder
--- In whose wallet a gateway's token is: that of :customer where it is there too. No row for a token that nobody has.
+-- In whose wallet a gateway's token of one of these digests is: that of :customer where it is there too. No row for a token that nobody has.
 select customer_payment_sources.customer_id
 from customer_payment_sources
-where customer_payment_sources.store_id = :store and customer_payment_sources.payment_source_token = :token
+where customer_payment_sources.store_id = :store and customer_payment_sources.payment_source_digest = any(:digests::text[])
 order by customer_payment_sources.customer_id = :customer::text desc nulls last, customer_payment_sources.id
+limit 1;
+
+-- name: kept
+-- The source in a customer's wallet whose token has one of these digests.
+select customer_payment_sources.id
+from customer_payment_sources
+where
+    customer_payment_sources.store_id = :store and customer_payment_sources.customer_id = :customer
+    and customer_payment_sources.payment_source_digest = any(:digests::text[])
+order by customer_payment_sources.id
 limit 1;
 
 -- name: gateway
@@ -28,9 +38,10 @@ where stores.store_id = :store;
 -- Puts something that a payment was made with into a customer's wallet.
 with made as (
     insert into customer_payment_sources (
-        store_id, id, customer_id, payment_method_id, gateway, payment_source_token, created_at, updated_at
+        store_id, id, customer_id, payment_method_id, gateway, payment_source_token, payment_source_digest, created_at,
+        updated_at
     )
-    values (:store, :id, :customer, :payment_method, :gateway, :token, :at, :at)
+    values (:store, :id, :customer, :payment_method, :gateway, :token, :digest, :at, :at)
     returning customer_payment_sources.customer_id
 )
 
