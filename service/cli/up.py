@@ -39,7 +39,7 @@ async def up(settings: Settings, sock: socket.socket, *, embedded: bool, demo: b
     """Migrate, seed an empty embedded database (any one with `demo`), then serve and work until told to stop."""
     url = settings.database_url or ""
     await migrate.migrate(url, progress=lambda step: say(Phrase("migrating: {step}", step=step)))
-    async with connect(url) as connection:
+    async with connect(url, settings.keys) as connection:
         await _seed(connection, only_empty=not demo, wanted=embedded or demo)
         known = await _tokens(connection, settings.data_dir) if await load.holds_demo(connection) else None
 

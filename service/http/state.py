@@ -28,6 +28,7 @@ from service.rules.sealing import Seals
 from service.settings import Settings
 from service.store import notices
 from service.store.pool import Database, open_configured
+from service.store.vault import Vault
 
 T = TypeVar("T")
 
@@ -51,6 +52,7 @@ class Service(Process):
     keyring: Keyring
     link_keys: LinkKeys
     calendar_keys: CalendarKeys
+    vault: Vault
     gateways: Gateways
     turns: Turns
     streams: Streams
@@ -102,6 +104,7 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
                 keyring=keyring,
                 link_keys=LinkKeys(settings.keys),
                 calendar_keys=CalendarKeys(settings.keys),
+                vault=Vault(settings.keys),
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),
                 streams=Streams(database, max(settings.max_connections // 2, 1)),

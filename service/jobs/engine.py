@@ -80,11 +80,11 @@ async def run(
 ) -> None:
     """Work until `stop` is set, then finish what was begun.
 
-    `keys` are those of the settings, which secrets are sealed with. Payments ask these `gateways`, webhooks are told within the limits of `receivers`, with links that begin with
-    `public_url`. `concurrency` is the number of jobs at a time, at least 2. `listen_url` leads to the
-    server directly where `url` goes through a pooler; `deployment_id` names this installation
-    (`service.store.deployment`); `ready` is called once others know of this worker. A lost connection is taken up
-    again; one that can't be had at the start raises StartupError.
+    Payments ask these `gateways`, webhooks are told within the limits of `receivers`, with links that begin with
+    `public_url`. `keys` are those of the settings, which secrets are sealed with. `concurrency` is the number of jobs
+    at a time, at least 2. `listen_url` leads to the server directly where `url` goes through a pooler; `deployment_id`
+    names this installation (`service.store.deployment`); `ready` is called once others know of this worker. A lost
+    connection is taken up again; one that can't be had at the start raises StartupError.
     """
     async with (
         open_database(

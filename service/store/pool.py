@@ -194,8 +194,9 @@ async def open_database(
 ) -> AsyncIterator[Database]:
     """A pool on a Postgres server, open inside the `async with`.
 
-    `keys` are those of the settings, which secrets are sealed with. `command_timeout` is in seconds and per statement. Raises StartupError in one sentence, without the password, when
-    the server can't be reached, refuses us or is too old.
+    `keys` are those of the settings, which secrets are sealed with. `command_timeout` is in seconds and per statement.
+    Raises StartupError in one sentence, without the password, when the server can't be reached, refuses us or is too
+    old.
     """
     import databases  # noqa: PLC0415 -- half of what a command that needs one connection would load
 

@@ -23,13 +23,15 @@ log = structlog.get_logger(part="secrets")
 
 
 class Sealed(NamedTuple):
-    """How a column is sealed: for which purpose, which has a key of its own, and where its digest stands, if it has one.
+    """How a column is sealed: for which purpose, which has a key of its own, and where its digest stands, if any.
 
-    `text` and `value` are SQL: the sealed text in a column, and what a column holds of a sealed text.
+    Without `along` it is opened by who needs it, and not along with its row. `text` and `value` are SQL: the
+    sealed text in a column, and what a column holds of a sealed text.
     """
 
     purpose: str
     digest: str = ""
+    along: bool = True
     text: str = "{column}"
     value: str = "{sealed}"
 
@@ -42,7 +44,7 @@ SEALED: Final[Mapping[str, Sealed]] = {
     "webhooks.previous_secret": Sealed("webhook secrets"),
     "customer_payment_sources.payment_source_token": Sealed(_TOKENS, "payment_source_digest"),
     "customer_payment_sources.customer_token": Sealed(_TOKENS),
-    "payment_attempts.source_token": Sealed(_TOKENS),
+    "payment_attempts.source_token": Sealed(_TOKENS, along=False),
     "imports.inputs": Sealed(
         "imports", text="{column} ->> 'sealed'", value="jsonb_build_object('sealed', {sealed}::text)"
     ),
@@ -103,8 +105,8 @@ class Vault:
         return made
 
     def open_row(self, table: str, row: dict[str, Any]) -> dict[str, Any]:
-        """Open the secrets of a whole row."""
-        for name in _of_table(table):
+        """Open the secrets of a whole row, but for those that only who needs them opens."""
+        for name in (name for name, sealed in _of_table(table).items() if sealed.along):
             row[name] = self.open(f"{table}.{name}", row["store_id"], row["id"], row[name])
         return row
 

@@ -49,7 +49,7 @@ async def lock(connection: Connection, viewer: Viewer, resource: type[Resource],
     row = await connection.fetchrow(
         f"select {alias}.* from {resource.table} {alias} where {where} for no key update of {alias}", *statement.binds
     )
-    return None if row is None else dict(row)
+    return None if row is None else vault_of(connection).open_row(resource.table, dict(row))
 
 
 async def hold(connection: Connection, viewer: Viewer, resource: type[Resource], ids: Iterable[str]) -> None:

@@ -132,7 +132,9 @@ async def go_on(connection: Connection, store_id: int, import_id: str) -> None:
             return
         if sent.is_new:
             await outbox.record(connection, store, "imports.start", import_id, actor=outbox.WORKER)
-    source = Inputs(_opened(connection, store, import_id, orjson.loads(sent.inputs)), sent.resource_type, sent.inputs_size)
+    source = Inputs(
+        _opened(connection, store, import_id, orjson.loads(sent.inputs)), sent.resource_type, sent.inputs_size
+    )
     counts = (sent.created_count, sent.updated_count, sent.unchanged_count, sent.skipped_count, sent.errors_count)
     log = orjson.loads(sent.errors_log or "{}")
     importing = Import(connection, store, source, _policy(sent.on_conflict), import_id, Tally(*counts), log)

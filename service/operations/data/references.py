@@ -139,9 +139,7 @@ class References:
             return
         resource = RECORDS["customer_payment_sources"].resource
         vault, column = vault_of(self.connection), "customer_payment_sources.payment_source_token"
-        of_digest = {
-            digest: token for token in tokens for digest in vault.digests(column, self.store.id, str(token))
-        }
+        of_digest = {digest: token for token in tokens for digest in vault.digests(column, self.store.id, str(token))}
         found = await bulk.found(self.connection, self.store.id, resource, (kept, whose), of_digest)
         holders: dict[object, object] = {of_digest[digest]: holder for (digest, holder), _ in found}
         for entry in given:

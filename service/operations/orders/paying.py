@@ -168,7 +168,7 @@ async def _refuse(connection: Connection, attempt: Attempt, order: Held, answer:
         payment_status=order.payment_status,
         at=at,
         **refusal.binds,
-        **attempts.ending(attempt, answer),
+        **attempts.ending(connection, attempt, answer),
         **outbox.along(happened, actor=attempt.actor),
     )
     return await _is_written(connection, attempt, happened, written)

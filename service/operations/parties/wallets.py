@@ -24,7 +24,7 @@ _HAS_GATEWAY = OnlyValue("parties/wallets.has_gateway", bool)
 _ADD = Command("parties/wallets.add")
 _KEPT = Value("parties/wallets.kept", str)
 
-TOKEN: Final = "customer_payment_sources.payment_source_token"
+TOKEN: Final = "customer_payment_sources.payment_source_token"  # noqa: S105 -- a column
 """The column of what a gateway calls a source."""
 
 _TOKENS: Final = ("payment_source_token", "customer_token")

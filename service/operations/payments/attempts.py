@@ -25,7 +25,7 @@ ENTRYPOINT = "payments"
 LEASE = timedelta(seconds=60)
 """How long one may be at a payment: longer than a gateway has for all that it is asked."""
 
-_TOKEN = "payment_attempts.source_token"
+_TOKEN = "payment_attempts.source_token"  # noqa: S105 -- a column
 
 PATIENCE = 10
 """How often a silent gateway is asked for a payment that nobody waits for, before it is told to refuse it."""
@@ -116,9 +116,7 @@ async def begin(
     return [as_attempt(connection, store, row, actor) for row in rows]
 
 
-def noting(
-    connection: Connection, store: Store, dues: Sequence[Due], *, held: bool = True
-) -> dict[str, object]:
+def noting(connection: Connection, store: Store, dues: Sequence[Due], *, held: bool = True) -> dict[str, object]:
     """The arguments by which a statement notes what is due of orders: it includes `payments/attempts.note_attempts`."""
     at, vault = clock.now(), vault_of(connection)
     ids = [clock.new_id() for _ in dues]
@@ -203,7 +201,7 @@ async def enqueue_all(connection: Connection, store_id: int, order_ids: Sequence
 def token(
     connection: Connection, store: Store, attempt_id: str, source_id: str | None, sealed: str | None
 ) -> str | None:
-    """What is paid with, in the gateway's words: sealed for the payment, or for the source in the wallet that it is of."""
+    """What is paid with, in the gateway's words: sealed for the payment, or for the source in the wallet."""
     vault = vault_of(connection)
     if source_id is not None and not vault.opens(_TOKEN, store.id, attempt_id, sealed):
         return vault.open(wallets.TOKEN, store.id, source_id, sealed)

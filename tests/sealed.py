@@ -1,0 +1,34 @@
+"""Secrets as the database keeps them, for tests that look at them there or put others in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from asyncpg import Record
+
+from service.operations.payments import attempts
+from service.principal import Store
+from service.store.pool import Connection
+from service.store.vault import vault_of
+
+
+def opened(connection: Connection, table: str, row: Mapping[str, Any] | Record) -> dict[str, Any]:
+    """A row with its secrets as they were before they were sealed."""
+    return vault_of(connection).open_row(table, dict(row))
+
+
+def opened_attempt(connection: Connection, store: Store, row: Mapping[str, Any] | Record) -> dict[str, Any]:
+    """A payment with what it is paid with."""
+    source_id = row["customer_payment_source_id"]
+    token = attempts.token(connection, store, row["id"], source_id, row["source_token"])
+    return {**dict(row), "source_token": token}
+
+
+async def put(connection: Connection, store: Store, table: str, id_: str, **secrets: str) -> None:
+    """Put secrets into columns of a row."""
+    columns = vault_of(connection).seal_row(table, store.id, id_, secrets)
+    sets = ", ".join(f"{name} = ${n}" for n, name in enumerate(columns, 3))
+    await connection.execute(
+        f"update {table} set {sets} where store_id = $1 and id = $2", store.id, id_, *columns.values()
+    )
