@@ -8,6 +8,7 @@ knows the database's constraints.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -25,13 +26,16 @@ log = structlog.get_logger(part="secrets")
 class Sealed(NamedTuple):
     """How a column is sealed: for which purpose, which has a key of its own, and where its digest stands, if any.
 
-    Without `along` it is opened by who needs it, and not along with its row. `text` and `value` are SQL: the
-    sealed text in a column, and what a column holds of a sealed text.
+    Without `along` it is opened by who needs it, and not along with its row. It may be a copy of what is sealed for
+    another column (`original`), of the row that `names_original` names. `text` and `value` are SQL: the sealed text in
+    a column, and what a column holds of a sealed text.
     """
 
     purpose: str
     digest: str = ""
     along: bool = True
+    original: str = ""
+    names_original: str = ""
     text: str = "{column}"
     value: str = "{sealed}"
 
@@ -44,7 +48,12 @@ SEALED: Final[Mapping[str, Sealed]] = {
     "webhooks.previous_secret": Sealed("webhook secrets"),
     "customer_payment_sources.payment_source_token": Sealed(_TOKENS, "payment_source_digest"),
     "customer_payment_sources.customer_token": Sealed(_TOKENS),
-    "payment_attempts.source_token": Sealed(_TOKENS, along=False),
+    "payment_attempts.source_token": Sealed(
+        _TOKENS,
+        along=False,
+        original="customer_payment_sources.payment_source_token",
+        names_original="customer_payment_source_id",
+    ),
     "imports.inputs": Sealed(
         "imports", text="{column} ->> 'sealed'", value="jsonb_build_object('sealed', {sealed}::text)"
     ),
@@ -64,24 +73,24 @@ class Vault:
         """Return a secret sealed for a column of a row. Raises StartupError where no keys are known."""
         return self._seals(SEALED[column].purpose).seal(text, _place(column, store_id, id_))
 
-    def open(self, column: str, store_id: int, id_: str, sealed: str | None) -> str | None:
-        """Return the secret in a column of a row; None where there is none, or none that our keys open there."""
+    def open(
+        self, column: str, store_id: int, id_: str, sealed: str | None, *, copy_of: str | None = None
+    ) -> str | None:
+        """Return the secret in a column of a row; None where there is none, or none that our keys open there.
+
+        `copy_of` is the id of the row that it may have been copied from.
+        """
         if sealed is None:
             return None
-        try:
-            return self._seals(SEALED[column].purpose).open(sealed, _place(column, store_id, id_))
-        except Unreadable:
-            log.warning("a secret is sealed with a key that the settings lack", column=column, store=store_id, id=id_)
-            return None
-
-    def opens(self, column: str, store_id: int, id_: str, sealed: str | None) -> bool:
-        """Whether a sealed text is of a column of a row, and can be opened."""
-        try:
-            return sealed is not None and bool(
-                self._seals(SEALED[column].purpose).open(sealed, _place(column, store_id, id_))
-            )
-        except Unreadable:
-            return False
+        seals = self._seals(SEALED[column].purpose)
+        places = [_place(column, store_id, id_)]
+        if copy_of is not None:
+            places.append(_place(SEALED[column].original, store_id, copy_of))
+        for place in places:
+            with suppress(Unreadable):
+                return seals.open(sealed, place)
+        log.warning("a secret is sealed with a key that the settings lack", column=column, store=store_id, id=id_)
+        return None
 
     def digest(self, column: str, store_id: int, text: str) -> str:
         """Return what stands for a secret where it is looked for, by the newest key."""

@@ -202,10 +202,7 @@ def token(
     connection: Connection, store: Store, attempt_id: str, source_id: str | None, sealed: str | None
 ) -> str | None:
     """What is paid with, in the gateway's words: sealed for the payment, or for the source in the wallet."""
-    vault = vault_of(connection)
-    if source_id is not None and not vault.opens(_TOKEN, store.id, attempt_id, sealed):
-        return vault.open(wallets.TOKEN, store.id, source_id, sealed)
-    return vault.open(_TOKEN, store.id, attempt_id, sealed)
+    return vault_of(connection).open(_TOKEN, store.id, attempt_id, sealed, copy_of=source_id)
 
 
 def as_attempt(connection: Connection, store: Store, row: Held, actor: str) -> Attempt:
