@@ -25,6 +25,19 @@ def opened_attempt(connection: Connection, store: Store, row: Mapping[str, Any] 
     return {**dict(row), "source_token": token}
 
 
+def with_session(connection: Connection, store: Store, cart: Mapping[str, Any] | Record) -> dict[str, Any]:
+    """A cart with its session."""
+    session = vault_of(connection).open("carts.session", store.id, cart["id"], cart["session"])
+    return {**dict(cart), "session": session}
+
+
+async def session_of(connection: Connection, store: Store, cart_id: str) -> str:
+    """The session of a cart."""
+    cart = await connection.fetchrow("select * from carts where store_id = $1 and id = $2", store.id, cart_id)
+    assert cart is not None
+    return str(with_session(connection, store, cart)["session"])
+
+
 async def put(connection: Connection, store: Store, table: str, id_: str, **secrets: str) -> None:
     """Put secrets into columns of a row."""
     columns = vault_of(connection).seal_row(table, store.id, id_, secrets)

@@ -54,6 +54,7 @@ SEALED: Final[Mapping[str, Sealed]] = {
         original="customer_payment_sources.payment_source_token",
         names_original="customer_payment_source_id",
     ),
+    "carts.session": Sealed("cart sessions", "session_digest", along=False),
     "imports.inputs": Sealed(
         "imports", text="{column} ->> 'sealed'", value="jsonb_build_object('sealed', {sealed}::text)"
     ),

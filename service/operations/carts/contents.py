@@ -23,6 +23,7 @@ from service.rules.outcomes import CatalogueItem, ItemKey
 from service.rules.taxes import Destination
 from service.store.pool import Connection
 from service.store.statements import Command, One, Value
+from service.store.vault import vault_of
 
 MAX_QUANTITY = 2**63 - 1
 """The largest quantity that the database keeps."""
@@ -61,7 +62,7 @@ class Cart(Terms):
 
     id: str
     version: int
-    session: str
+    sealed_session: str
     status: str
     customer_id: str | None
     coupon_status: CouponStatus | None
@@ -84,7 +85,7 @@ class Row(NamedTuple):
 
     id: str
     version: int
-    session: str
+    sealed_session: str
     status: str
     customer_id: str | None
     customer_group_id: str | None
@@ -146,6 +147,7 @@ async def under_lock(read: Callable[[], Awaitable[C | None]]) -> C | None:
     return found
 
 
+_SEALED = "carts.session"
 _LOCK = Value("carts/carts.lock", str)
 _ACTIVE = Value("carts/carts.active", str)
 _READ = One("carts/carts.read", Row)
@@ -175,6 +177,11 @@ async def look_for_active(connection: Connection, store: Store, customer_id: str
     return None if row is None else of_row(row)
 
 
+def session(connection: Connection, store: Store, cart_id: str, sealed: str) -> str:
+    """The session of a cart; empty where it was sealed with a key that is gone."""
+    return vault_of(connection).open(_SEALED, store.id, cart_id, sealed) or ""
+
+
 async def _read(connection: Connection, store: Store, cart_id: str) -> Cart:
     """A cart that is locked, and therefore there."""
     row = await _READ(connection, store=store.id, cart=cart_id)
@@ -194,7 +201,7 @@ def of_row(row: Row) -> Cart:
     return Cart(
         id=row.id,
         version=row.version,
-        session=row.session,
+        sealed_session=row.sealed_session,
         status=row.status,
         customer_id=row.customer_id,
         customer_group_id=row.customer_group_id,
@@ -243,11 +250,13 @@ async def create(
     None when another transaction has made the one open cart of this customer, or of this link and browser, meanwhile:
     look for it again.
     """
+    id_, session, vault = clock.new_id(), secrets.token_urlsafe(24), vault_of(connection)
     cart_id = await _CREATE(
         connection,
         store=store.id,
-        id=clock.new_id(),
-        session=secrets.token_urlsafe(24),
+        id=id_,
+        session=vault.seal(_SEALED, store.id, id_, session),
+        session_digest=vault.digest(_SEALED, store.id, session),
         customer=customer_id,
         currency=currency,
         repeat_link=repeat_link_id,

@@ -22,7 +22,7 @@ where carts.store_id = :store and carts.customer_id = :customer and carts.status
 select
     carts.id,
     carts.version,
-    carts.session,
+    carts.session as sealed_session,
     carts.status,
     carts.customer_id,
     customers.customer_group_id,
@@ -97,11 +97,11 @@ where carts.store_id = :store and carts.id = :cart;
 -- Makes an empty cart, unless the customer, or the link's browser, has an open one already.
 with made as (
     insert into carts (
-        store_id, id, session, customer_id, currency_code, tax_included, repeat_link_id, browser,
+        store_id, id, session, session_digest, customer_id, currency_code, tax_included, repeat_link_id, browser,
         billing_address_id, shipping_address_id, shipping_method_id, payment_method_id, created_at, updated_at
     )
     values (
-        :store, :id, :session, :customer, :currency, (
+        :store, :id, :session, :session_digest, :customer, :currency, (
             select stores.prices_include_tax
             from stores
             where stores.store_id = :store
@@ -240,7 +240,7 @@ set
 where carts.store_id = :store and carts.id = :cart and carts.status = 'active';
 
 -- name: session
--- The session of a cart.
+-- The session of a cart, sealed.
 select session
 from carts
 where store_id = :store and id = :id;
