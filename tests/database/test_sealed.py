@@ -21,7 +21,7 @@ from service.store.pool import Connection, open_database
 from service.store.vault import SEALED, Vault, vault_of
 from tests import factories, sealed
 from tests.spec.writing import Api, to
-from tests.support import KEYS, Grant
+from tests.support import KEYS, Access, Grant
 
 HASHED = {
     "access_tokens.hash": "SHA-256 of the token",
