@@ -10,7 +10,30 @@ from asyncpg import Record
 from service.operations.payments import attempts
 from service.principal import Store
 from service.store.pool import Connection
-from service.store.vault import vault_of
+from service.store.vault import SEALED, vault_of
+
+HASHED = {
+    "access_tokens.hash": "of the token",
+    "api_clients.hash": "of the secret",
+    "api_clients.previous_hash": "of the secret before",
+    "refresh_tokens.hash": "of the token",
+    "carts.browser": "of the cookie, or of what a client calls the browser",
+}
+"""Secret columns that hold a SHA-256, and of what."""
+
+_DIGESTS = {f"{column.partition('.')[0]}.{found.digest}" for column, found in SEALED.items() if found.digest}
+_BY_THE_KEYRING = {"signing_keys.private_key"}
+
+
+def kept_as(column: str) -> str:
+    """How a secret column keeps it: `sealed`, as a `hash` or as a `digest`. Raises KeyError for one that is neither."""
+    if column in SEALED or column in _BY_THE_KEYRING:
+        return "sealed"
+    if column in HASHED:
+        return "hash"
+    if column in _DIGESTS:
+        return "digest"
+    raise KeyError(column)
 
 
 def opened(connection: Connection, table: str, row: Mapping[str, Any] | Record) -> dict[str, Any]:
