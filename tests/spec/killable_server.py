@@ -54,7 +54,7 @@ class DyingGateway(TestGateway):
 def main() -> None:
     settings = Settings(
         database_url=sys.argv[1],
-        secret_keys=",".join(["key-of-a-server-to-kill", *KEYS]),
+        secret_keys=",".join([*KEYS, "key-of-a-server-to-kill"]),
         log_level="warning",
         pool_size=4,
     )
