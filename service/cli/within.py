@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -37,6 +39,15 @@ async def store_at(url: str, store_id: int) -> AsyncIterator[tuple[Connection, S
         if store is None:
             raise StartupError("There is no store {store}.", store=store_id)
         yield connection, store
+
+
+def operator() -> str:
+    """The actor of what a command does: who runs it, also by way of sudo."""
+    try:
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        name = ""
+    return f"{stores.OPERATOR}:{name}"
 
 
 def duration(text: str) -> timedelta | None:
