@@ -46,6 +46,9 @@ async def operations(request: Request) -> Response:
         )
     customer, sent = principal.owner is not None, decoding.loads(await request.body())
     steps = _steps(atomic.parse(sent, urls.api(request), customer=customer), principal)
+    if len(steps) > 1:
+        # The request itself was counted as one.
+        await limits.count_request(request, limits.WRITING, principal, number=len(steps) - 1)
     rendering = rendering_of(request, principal)
     steps = [await _prepared(request, step, principal, rendering) for step in steps]
 
