@@ -21,6 +21,7 @@ from service.http.allowances import Allowance
 from service.http.exchange import exchange_of
 from service.http.state import service_of
 from service.principal import Principal
+from service.resources import Entry
 from service.settings import Settings
 from service.store import limits as counters
 from service.store.limits import Limit, Window
@@ -73,6 +74,23 @@ async def count_request(request: Request, name: str, principal: Principal | None
     at, store_id = clock.now(), 0 if principal is None else principal.store.id
     window = await service.leases.spend(store_id, limit, who(request, principal), at=at, number=number)
     _settle(request, limit, window, at)
+
+
+async def count_creation(request: Request, entry: Entry, principal: Principal) -> None:
+    """Count that somebody makes a resource, where there is a limit to how many. Raises TooManyRequests beyond it.
+
+    A sales channel's shoppers own nothing until they have a cart: those that they make are counted by network.
+    """
+    if entry.limited:
+        await count(request, of_class(request, entry.resource.type_)(principal), principal)
+    elif principal.is_channel:
+        await count_carts(request)
+
+
+async def count_carts(request: Request) -> None:
+    """Count a cart that nobody owns, by network, as `count` does."""
+    limit = Limit("carts", _TIMES[ANONYMOUS] * service_of(request).settings.rate_limit, 3_600)
+    await count(request, limit, None, told=False)
 
 
 async def count(request: Request, limit: Limit, principal: Principal | None, *, told: bool = True) -> None:

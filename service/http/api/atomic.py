@@ -105,8 +105,7 @@ async def _prepared(request: Request, step: Step, principal: Principal, renderin
     draft = for_sender(request, principal, step.operation.draft, rendering)
     if step.operation.code == "add":
         entry = RESOURCES[step.operation.resource.type_]
-        if entry.limited:
-            await limits.count(request, limits.of_class(request, entry.resource.type_)(principal), principal)
+        await limits.count_creation(request, entry, principal)
         draft = await numbered(request, principal, entry, draft)
     return replace(step, operation=replace(step.operation, draft=draft))
 
