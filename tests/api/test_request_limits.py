@@ -65,7 +65,7 @@ async def test_answers_say_what_is_left_of_their_class(settings: Settings, shopp
             assert refused.status_code == 429
             told(refused, "reading", 2, 0)
         wrong = await client.post(WRITTEN, headers=shopper.headers, content=b"{}")
-        assert wrong.status_code == 403
+        assert wrong.status_code == 400
         told(wrong, "writing", 1, 0)
         told(await client.post(WRITTEN, headers=shopper.headers, content=b"{}"), "writing", 1, 0)
         page = await client.get(LINK)

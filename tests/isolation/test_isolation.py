@@ -199,7 +199,8 @@ async def _customers_rows(connection: Connection, store: Store, customer: str) -
     item = {"sku_id": sku.id, "sku_code": sku.code, "name": sku.name, "currency_code": "EUR", "quantity": 1}
     item |= {"unit_amount_cents": 1000, "total_amount_cents": 1000}
     subscription = await factories.subscription(connection, store, placed)
-    link = {"order_id": placed, "order_code": "X", "kind": "custom", "key_id": "k"}
+    code = await connection.fetchval("select code from orders where store_id = $1 and id = $2", store.id, placed)
+    link = {"order_id": placed, "order_code": code, "kind": "custom", "key_id": "k"}
     parts: Mapping[str, dict[str, Any]] = {
         "cart_items": {"cart_id": cart, **item},
         "order_subscription_items": {"order_subscription_id": subscription, **item},

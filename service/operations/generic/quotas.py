@@ -24,8 +24,8 @@ async def check(change: Change) -> None:
         return
     owner = await _owner(change)
     if owner is not None and await is_full(change.connection, change.store, owner, change.resource):
-        paths = (change.resource.owner_path(root=root) for root in OWNERS)
-        pointer = change.draft.pointer(*(str(path[0].name) for path in paths if path))
+        owning = (path.partition(".")[0] for path in map(change.resource.owners.get, OWNERS) if path)
+        pointer = change.draft.pointer(*owning)
         change.problems.append(exceeded(change.resource, pointer=pointer))
 
 
