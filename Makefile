@@ -50,7 +50,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test coverage matrix contract chaos deliveries hostile year walk bench soak bench-quick bench-peers bench-import bench-copies plans wrk browser proxies screenshots audit sbom verify $(CHECKS) format \
+.PHONY: help run test coverage matrix contract chaos deliveries hostile year walk bench soak bench-quick bench-peers bench-import bench-copies plans wrk browser proxies php screenshots audit sbom verify $(CHECKS) format \
 	new generated openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -130,6 +130,12 @@ proxies: ## install the nginx and Caddy that the tests of their configurations r
 	@{ test -x /usr/sbin/nginx && command -v caddy > /dev/null; } \
 		|| { sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
 			&& $$sudo apt-get install --yes --no-install-recommends nginx-light caddy; }
+
+php: ## install the PHP that runs the receiver of a guide (Debian, Ubuntu); elsewhere its tests are skipped
+	@command -v php > /dev/null \
+		|| { command -v apt-get > /dev/null && sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
+			&& $$sudo apt-get install --yes --no-install-recommends php-cli; } \
+		|| { echo "Install PHP with your system's packages, so that it is on the PATH." >&2; exit 1; }
 
 screenshots: $(VENV)/dev.stamp browser ## picture every page, on phone and desktop, light and dark, into build/screenshots
 	@rm -rf build/screenshots && mkdir -p build/screenshots

@@ -18,7 +18,6 @@ ALL: Final = "*"
 _WRITTEN: Final = "create update destroy"
 
 _HAPPENS: Final[Mapping[str, str]] = {
-    "api_clients": f"{_WRITTEN} rotate",
     "carts": f"{_WRITTEN} convert abandon",
     "imports": f"{_WRITTEN} start complete interrupt",
     "markets": "create",
