@@ -37,7 +37,8 @@ def _section(type_: str, entry: Entry) -> Iterator[str]:
     scopes += f", written with `{entry.writes}`" if entry.create or entry.update or entry.remove else ""
     yield f"{', '.join(methods)}. {scopes}.\n"
     if resource.quota is not None:
-        yield f"One owner [keeps](http.md#what-one-customer-keeps) at most {resource.quota.most}: {resource.quota.what}.\n"
+        kept = f"{resource.quota.most}: {resource.quota.what}"
+        yield f"One owner [keeps](http.md#what-one-customer-keeps) at most {kept}.\n"
     kinds = {"filter": set(filterable(resource)), "sort": set(sortable(resource))}
     yield from table(
         ("attribute", "type", "sent", "selects", "meaning"),
