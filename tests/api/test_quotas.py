@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from schemas.graph import graph
+from service import clock
 from service.principal import Store
 from service.store.pool import Connection
 from tests import factories
@@ -59,7 +60,8 @@ class Shopper:
                 await factories.address(connection, store, customer_id=customer, snapshot=True)
                 return await factories.address(connection, store, customer_id=customer)
             case "carts":
-                await factories.cart(connection, store, customer_id=customer, status="abandoned")
+                at = clock.now()
+                await factories.cart(connection, store, customer_id=customer, status="converted", converted_at=at)
                 return await factories.cart(connection, store, customer_id=customer, status="abandoned")
             case "customer_payment_sources":
                 token = f"tok_of_{customer}_{place}"

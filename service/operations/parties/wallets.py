@@ -52,6 +52,10 @@ async def check_wallet(change: Change) -> None:
     if source_id is None:
         return
     payer = await _PAYER(change.connection, store=change.store.id, source=source_id)
+    owner = change.principal.owner
+    if owner is not None and payer != owner.id:
+        # To somebody who doesn't see it, it isn't there, and that is all that may be said of it.
+        return
     if payer != change.value("customer_id"):
         pointer = change.draft.pointer("customer_payment_source", "customer")
         change.problems.append(Invalid("customer_payment_source - is another customer's", pointer=pointer))
