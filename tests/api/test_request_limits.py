@@ -17,6 +17,7 @@ from service.http import limits
 from service.http.leases import LOTS, Leases
 from service.principal import Store
 from service.settings import Settings
+from service.store import pool
 from service.store.limits import Limit
 from service.store.pool import Connection, Database
 from tests import factories
@@ -196,6 +197,23 @@ async def test_limits_and_turns_go_together(settings: Settings, shopper: Access)
             *(client.post("/api/reorders", headers=shopper.headers, content=b"{}") for _ in range(3))
         )
         assert [answer.status_code for answer in again] == [400] * 3
+
+
+async def test_an_overloaded_process_says_when_to_come_back(
+    app: Starlette, client: httpx2.AsyncClient, integration: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "WAIT_SECONDS", 0.2)
+    database: Database = app.state.service.database
+    held = [await database.lend() for _ in range(app.state.service.settings.pool_size)]
+    try:
+        answer = await client.get(READ, headers=integration.headers)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert answer.json()["errors"][0]["code"] == "SERVICE_UNAVAILABLE"
+        assert (await client.get("/readyz")).status_code == 200, "who watches has a connection of its own"
+    finally:
+        for connection in held:
+            await database.take_back(connection, clean=True)
+    assert (await client.get(READ, headers=integration.headers)).status_code == 200
 
 
 async def test_a_token_that_is_none_is_told_so_a_few_times_and_a_good_one_always(
