@@ -13,11 +13,8 @@ from starlette.requests import Request
 
 from service.gateways import Gateways
 from service.http.exchange import exchange_of
-<<<<<<< HEAD
 from service.http.leases import Leases
-=======
 from service.http.streams import Streams
->>>>>>> main
 from service.http.token_cache import TokenCache
 from service.http.token_uses import TokenUses
 from service.http.turns import Turns
@@ -57,11 +54,8 @@ class Service(Process):
     calendar_keys: CalendarKeys
     gateways: Gateways
     turns: Turns
-<<<<<<< HEAD
     leases: Leases
-=======
     streams: Streams
->>>>>>> main
 
     async def run(self, work: Work[T]) -> T:
         """Run work to its result, in as many transactions as it takes. Raises what `phases.run` raises."""
@@ -112,11 +106,8 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
                 calendar_keys=CalendarKeys(settings.keys),
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),
-<<<<<<< HEAD
                 leases=Leases(database),
-=======
                 streams=Streams(database, max(settings.max_connections // 2, 1)),
->>>>>>> main
             )
             async with _meanwhile(notices.listen(settings, forgets=forgets), uses.keep_writing()):
                 yield

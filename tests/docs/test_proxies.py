@@ -116,13 +116,11 @@ def test_a_proxy_as_the_page_has_it(name: str, tmp_path: Path) -> None:
             assert client.get(f"/api/orders?filter[code]={'x' * 4_000}").status_code == 401
             headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/vnd.api+json"}
             assert client.post("/api/skus", content=b" " * 3_000_000, headers=headers).status_code == 413
-<<<<<<< HEAD
+            assert _streamed(client, token) == ["id", "event", "data"]
         told = service.stop(signal.SIGTERM).err
     lines = [orjson.loads(line) for line in told.splitlines() if line.startswith("{")]
     assert {line["client"] for line in lines if line.get("path", "").startswith("/api")} == {"127.0.0.1"}
     assert "203.0.113.9" not in told
-=======
-            assert _streamed(client, token) == ["id", "event", "data"]
 
 
 def _streamed(client: httpx2.Client, token: str) -> list[str]:
@@ -135,4 +133,3 @@ def _streamed(client: httpx2.Client, token: str) -> list[str]:
         media = {"Content-Type": "application/vnd.api+json"}
         assert client.post("/api/tags", json=document, headers=headers | media).status_code == 201
         return [next(lines).partition(":")[0] for _ in range(3)]
->>>>>>> main

@@ -297,6 +297,7 @@ ROUTES = {
     "/api/v3/{store_id}/orders/{order_id:path}/repeatURL": "asked for by each order's id",
     "/api/services/webshop/v1/customer/orders/reorder": "by numbers, in tests/api/test_wemasy_refusals.py",
     "/api/operations": "asked for with every operation",
+    "/api/events/stream": "names no resource; of one store, for integrations: tests/api/test_event_stream.py",
     "/api": "names types",
     "/api/repeat_link_preview": "by a link's token alone",
     "/api/repeat_link_commits": "by a link's token alone",
