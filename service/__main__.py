@@ -29,6 +29,7 @@ COMMANDS = {
     "audit": "trail",
     "check-db": "databases",
     "doctor": "databases",
+    "listen": "listening",
     "openapi": "contract",
 }
 """Commands, and the module that declares each."""

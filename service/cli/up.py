@@ -14,11 +14,10 @@ from service import clock
 from service.cli.console import answer, progress, say, told
 from service.cli.serving import serve
 from service.cli.sockets import url_of
-from service.cli.within import operator
+from service.cli.within import new_token, operator
 from service.demo import load
 from service.demo.documents import CUSTOMER_ID
 from service.operations.access import tokens
-from service.operations.events import outbox
 from service.operations.tenant import stores
 from service.principal import CUSTOMER_SCOPES, SCOPES
 from service.settings import Settings
@@ -38,8 +37,13 @@ _PAGES = ("/demo", "/docs", "/docs/api")
 """What there is to click."""
 
 
-async def up(settings: Settings, sock: socket.socket, *, embedded: bool, demo: bool) -> None:
-    """Migrate, seed an empty embedded database (any one with `demo`), then serve and work until told to stop."""
+async def up(
+    settings: Settings, sock: socket.socket, *, apart: socket.socket | None = None, embedded: bool, demo: bool
+) -> None:
+    """Migrate, seed an empty embedded database (any one with `demo`), then serve and work until told to stop.
+
+    Health and metrics are also told at `apart`, if there is one.
+    """
     url = settings.database_url or ""
     await migrate.migrate(url, progress=lambda step: say(Phrase("migrating: {step}", step=step)))
     async with connect(url) as connection:
@@ -53,7 +57,7 @@ async def up(settings: Settings, sock: socket.socket, *, embedded: bool, demo: b
         else:
             _introduce(url_of(sock), *known)
 
-    await serve(settings, sock, ready, work=True)
+    await serve(settings, sock, ready, apart=apart, work=True)
 
 
 async def _seed(connection: Connection, *, only_empty: bool, wanted: bool) -> None:
@@ -80,17 +84,11 @@ async def _tokens(connection: Connection, data_dir: Path) -> tuple[str, str]:
         store = await stores.find(connection, load.STORE)
         assert store is not None  # noqa: S101 -- it holds the demo
         for customer_id, scopes in ((None, SCOPES), (CUSTOMER_ID, tuple(CUSTOMER_SCOPES))):
-            id_, token = await tokens.issue(
-                connection,
-                load.STORE,
-                customer_id=customer_id,
-                scopes=scopes,
-                name="reprise up",
-                expires_at=None,
-                at=at,
+            made.append(
+                await new_token(
+                    connection, store, customer_id=customer_id, scopes=scopes, name="reprise up", lifetime=None
+                )
             )
-            await outbox.record(connection, store, "access_tokens.create", id_, actor=operator())
-            made.append(token)
     _keep(kept, [f"integration {made[0]}", f"customer {made[1]}"])
     return made[0], made[1]
 

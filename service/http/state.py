@@ -13,7 +13,9 @@ from starlette.requests import Request
 
 from service.gateways import Gateways
 from service.http.exchange import exchange_of
+from service.http.leases import Leases
 from service.http.refusals import Refusals
+from service.http.streams import Streams
 from service.http.token_cache import TokenCache
 from service.http.token_uses import TokenUses
 from service.http.turns import Turns
@@ -54,6 +56,8 @@ class Service(Process):
     calendar_keys: CalendarKeys
     gateways: Gateways
     turns: Turns
+    leases: Leases
+    streams: Streams
 
     async def run(self, work: Work[T]) -> T:
         """Run work to its result, in as many transactions as it takes. Raises what `phases.run` raises."""
@@ -106,6 +110,8 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
                 calendar_keys=CalendarKeys(settings.keys),
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),
+                leases=Leases(database),
+                streams=Streams(database, max(settings.max_connections // 2, 1)),
             )
             listening = notices.listen(settings, forgets=forgets)
             async with _meanwhile(listening, uses.keep_writing(), refusals.keep_writing()):

@@ -41,6 +41,7 @@ KEPT: Final[Mapping[str, str]] = {
 OTHERS: Final[Mapping[str, str]] = {
     "api_clients": "names of the shop's own programs",
     "rate_limits": "gone within the hour",
+    "refused_authentications": "whose they were is not known, and after REPRISE_KEEP_ADDRESSES_DAYS they are gone",
     "collection_changes": "ids alone",
     "collection_counts": "ids alone",
     "pgqueuer_log": "gone after two days",
@@ -167,6 +168,12 @@ def personal(table: str, columns: Mapping[str, Mark | None]) -> list[str]:
         for column, mark in columns.items()
         if (mark is None or mark.personal is not None) and column not in IDS and f"{table}.{column}" not in KEPT
     ]
+
+
+def emptied(columns: Mapping[str, Mapping[str, Mark | None]]) -> dict[str, list[str]]:
+    """Table -> the columns that erasing empties in a person's rows, but for the customer's own row."""
+    tables = {*_FOUND_BY_STATEMENTS, "addresses", *dict(_ways())} - {PEOPLE}
+    return {table: own for table in sorted(tables) if (own := personal(table, columns[table]))}
 
 
 def nobody_is(resource: type[Resource]) -> dict[str, str | None]:

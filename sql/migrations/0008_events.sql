@@ -6,8 +6,7 @@
 -- numbers the events of one resource. The resource may be gone, so it is no foreign key. transaction_id is the
 -- transaction that wrote it: a reader who goes on from one to the next stops before those that may still commit.
 -- Events are the audit trail too: token_id, api_client_id and address say by what credential, and from where, the request
--- came that caused it. Append-only: who serves requests may insert rows, and update only what erasing a person empties
--- (payload, request_id, address, reference, reference_origin, metadata, updated_at, version).
+-- came that caused it. Append-only: who serves requests can insert rows, and change only what erasing a person empties.
 create table events (
     store_id bigint not null,
     id text collate "C" not null,

@@ -3,8 +3,7 @@
 -- Who was refused, and until where the trail has let go of addresses.
 
 -- How often an address was refused within a minute, by why. Those that name no store that there is are of the store 0. So
--- that nobody fills the disk, many addresses are one without a name once there are too many. Who serves requests may insert
--- rows, and update only refusals_count, updated_at and version.
+-- that nobody fills the disk, many addresses are one without a name once there are too many.
 create table refused_authentications (
     store_id bigint not null,
     id text collate "C" not null,

@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
+import sql
 from service import clock
 from service.http.facades.wemasy import PATH as WEMASY
 from service.jobs import clean
@@ -212,6 +213,15 @@ async def test_nobody_changes_it_over_the_api(
     document = resource("event_stores", {"metadata": {"a": "b"}}, id=entry)
     assert (await api.send(method, f"event_stores/{entry}", document)).status_code in (403, 405)
     assert (await api.send("POST", "event_stores", resource("event_stores", {}))).status_code in (403, 405)
+
+
+def test_who_serves_requests_adds_to_it_and_takes_nothing_away() -> None:
+    rights = sql.grants()["api"]
+    events, refused = rights["events"], rights["refused_authentications"]
+    assert (set(events), set(refused)) == ({"select", "insert", "update"}, {"select", "insert", "update"})
+    what = {"name", "resource_type", "resource_id", "changes", "actor_type", "actor_id", "token_id", "created_at"}
+    assert not what & set(events["update"] or what)
+    assert set(refused["update"] or ()) == {"refusals_count", "updated_at", "version"}
 
 
 async def test_addresses_are_let_go_of_once_their_time_is_over(
