@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from service.gateways import Gateways
 from service.http.exchange import exchange_of
+from service.http.streams import Streams
 from service.http.token_cache import TokenCache
 from service.http.token_uses import TokenUses
 from service.http.turns import Turns
@@ -52,6 +53,7 @@ class Service(Process):
     calendar_keys: CalendarKeys
     gateways: Gateways
     turns: Turns
+    streams: Streams
 
     async def run(self, work: Work[T]) -> T:
         """Run work to its result, in as many transactions as it takes. Raises what `phases.run` raises."""
@@ -102,6 +104,7 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
                 calendar_keys=CalendarKeys(settings.keys),
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),
+                streams=Streams(database, max(settings.max_connections // 2, 1)),
             )
             async with _meanwhile(notices.listen(settings, forgets=forgets), uses.keep_writing()):
                 yield

@@ -120,7 +120,7 @@ async def reader(request: Request, entry: Entry) -> Principal:
         raise not_allowed(request, entry)
     negotiate(request)
     principal = await identify(request)
-    _check_may_read(entry.resource, principal)
+    check_may_read(entry.resource, principal)
     return principal
 
 
@@ -147,11 +147,11 @@ def _has_body(request: Request) -> bool:
 def target_of(relationship: ToOne | ToMany, principal: Principal) -> type[Resource]:
     """The type that a relationship leads to. Raises Forbidden unless the sender may read it."""
     target = graph[relationship.type_]
-    _check_may_read(target, principal)
+    check_may_read(target, principal)
     return target
 
 
-def _check_may_read(resource: type[Resource], principal: Principal) -> None:
+def check_may_read(resource: type[Resource], principal: Principal) -> None:
     """Raise Forbidden, with the reason, unless the sender may read a type."""
     principal.require(RESOURCES[resource.type_].reads)
     if resource.type_ not in visible_to(principal):
