@@ -114,7 +114,7 @@ class Deliveries:
     async def _send(self, receiver: Receiver, attempts: Sequence[Attempt], bodies: dict[str, str]) -> Sequence[Outcome]:
         async def one(attempt: Attempt) -> Outcome:
             body = bodies[attempt.id].encode()
-            sent = Delivery(attempt.event_id, attempt.topic, attempt.callback_url, body, receiver.secrets)
+            sent = Delivery(attempt.event.event_id, attempt.event.topic, attempt.callback_url, body, receiver.secrets)
             reply = await receivers.deliver(sent, self._limits)
             DELIVERIES.labels("delivered" if reply.accepted else "failed").inc()
             return Outcome(attempt, reply)

@@ -16,6 +16,7 @@ from typing import Final, Literal, NamedTuple
 from service import clock
 from service.gateways.receivers import Reply
 from service.operations.events import outbox
+from service.operations.webhooks.telling import Happened
 from service.principal import Store
 from service.rules import deliveries
 from service.rules.deliveries import Circuit
@@ -59,25 +60,13 @@ class Receiver(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """A delivery that is about to be sent, for the `attempt`-th time; `payload` is what was sent before, if anything.
-
-    What happened is told by the rest; `said` and `changed` are the event's own payload and changes.
-    """
+    """A delivery that is about to be sent for the `attempt`-th time; `payload` is what was sent before, if anything."""
 
     id: str
     attempt: int
     callback_url: str
     payload: str | None
-    event_id: str
-    topic: str
-    resource_type: str
-    resource_id: str
-    sequence: int
-    said: str
-    changed: str
-    actor_type: str | None
-    actor_id: str | None
-    created_at: datetime
+    event: Happened
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +126,11 @@ async def put_back(connection: Connection) -> list[int]:
     for store_id in ahead:
         await _PUT_BACK(connection, store=store_id)
     return ahead
+
+
+async def horizon(connection: Connection) -> int:
+    """Return the oldest transaction that may still commit: of those before it all events are there."""
+    return await _HORIZON(connection)
 
 
 async def begin(connection: Connection, store_id: int) -> None:

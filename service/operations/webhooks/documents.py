@@ -13,14 +13,15 @@ from typing import Final
 import orjson
 
 from schemas.graph import graph
-from schemas.kinds import render_timestamp
 from schemas.rendering import Rendering
 from schemas.resource import Resource
 from service.errors import ApiError
-from service.jsonapi.document import collect, document, identifier, listed
+from service.jsonapi.document import collect, document, listed
 from service.jsonapi.layout import Row
 from service.jsonapi.query import Selection, parse
+from service.operations.webhooks import telling
 from service.operations.webhooks.delivering import Attempt, Receiver
+from service.operations.webhooks.telling import Happened
 from service.principal import Store, Viewer
 from service.store import read
 from service.store.pool import Connection
@@ -39,17 +40,17 @@ async def payloads(
     rendering = Rendering(base, store.mode, store.locale, secrets=False)
     of_type: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in attempts:
-        of_type[attempt.resource_type].append(attempt)
+        of_type[attempt.event.resource_type].append(attempt)
     found: dict[str, str] = {}
     for type_, several in of_type.items():
         selection, included = _selection(graph[type_], receiver)
         rows: dict[str, Row] = {}
         if receiver.payload == "full":
-            ids = sorted({attempt.resource_id for attempt in several})
+            ids = sorted({attempt.event.resource_id for attempt in several})
             rows = await read.several(connection, Viewer(store.id), selection, ids)
         for attempt in several:
-            row = rows.get(attempt.resource_id)
-            found[attempt.id] = _written(attempt, rendering, selection, row, included=included)
+            row = rows.get(attempt.event.resource_id)
+            found[attempt.id] = _written(attempt.event, rendering, selection, row, included=included)
     return found
 
 
@@ -70,29 +71,13 @@ def leads_somewhere(resource: type[Resource], path: str) -> bool:
     return bool(path)
 
 
-def _written(attempt: Attempt, rendering: Rendering, selection: Selection, row: Row | None, *, included: bool) -> str:
+def _written(event: Happened, rendering: Rendering, selection: Selection, row: Row | None, *, included: bool) -> str:
     """The document of a resource, or of its id alone where there is no row or too much of it."""
-    url = f"{rendering.base}/{attempt.resource_type}/{attempt.resource_id}"
-    around, meta = {"self": url}, {"event": _event(attempt)}
     if row is not None:
         resources, along = collect([row], selection, rendering)
         fragment, others = orjson.Fragment(resources[0]), listed(along) if included else None
-        text = orjson.dumps(document(fragment, around, included=others, meta=meta))
+        around = telling.links(event, rendering.base)
+        text = orjson.dumps(document(fragment, around, included=others, meta=telling.meta(event)))
         if len(text) <= LARGEST:
             return text.decode()
-    alone = identifier(attempt.resource_type, attempt.resource_id)
-    return orjson.dumps(document(alone, around, meta=meta)).decode()
-
-
-def _event(attempt: Attempt) -> dict[str, object]:
-    """What happened, as the event tells it."""
-    return {
-        "id": attempt.event_id,
-        "name": attempt.topic,
-        "sequence": attempt.sequence,
-        "payload": orjson.Fragment(attempt.said),
-        "changes": orjson.Fragment(attempt.changed),
-        "actor_type": attempt.actor_type,
-        "actor_id": attempt.actor_id,
-        "created_at": render_timestamp(attempt.created_at),
-    }
+    return telling.thin(event, rendering.base).decode()
