@@ -15,8 +15,9 @@ from typing import Final, Literal, NamedTuple
 
 from service import clock
 from service.gateways.receivers import Reply
-from service.operations.events import outbox
-from service.operations.webhooks.telling import Happened
+from service.operations.events import outbox, reading
+from service.operations.events.reading import Happened
+from service.operations.webhooks.documents import Shape
 from service.principal import Store
 from service.rules import deliveries
 from service.rules.deliveries import Circuit
@@ -58,9 +59,17 @@ class Receiver(NamedTuple):
         """What signs, the newest first."""
         return [self.shared_secret, *([self.previous_secret] if self.previous_secret else [])]
 
+    @property
+    def shape(self) -> Shape:
+        """What it is told of a resource."""
+        return Shape(self.payload, tuple(self.include_resources))
+
 
 class Attempt(NamedTuple):
-    """A delivery that is about to be sent for the `attempt`-th time; `payload` is what was sent before, if anything."""
+    """A delivery of an event that is about to be sent, for the `attempt`-th time.
+
+    `payload` is what was sent before, if anything.
+    """
 
     id: str
     attempt: int
@@ -98,7 +107,6 @@ class Standing(NamedTuple):
     stopped: int
 
 
-_HORIZON = OnlyValue("webhooks/delivering.horizon", int)
 _STORES_WITH_NEWS = Values("webhooks/delivering.stores_with_news", int)
 _STORES_AHEAD = Values("webhooks/delivering.stores_ahead", int)
 _PUT_BACK = Command("webhooks/delivering.put_back")
@@ -128,24 +136,19 @@ async def put_back(connection: Connection) -> list[int]:
     return ahead
 
 
-async def horizon(connection: Connection) -> int:
-    """Return the oldest transaction that may still commit: of those before it all events are there."""
-    return await _HORIZON(connection)
-
-
 async def begin(connection: Connection, store_id: int) -> None:
     """Begin to give a store's events to its webhooks, with those of transactions that may still commit."""
-    await _BEGIN(connection, store=store_id, horizon=await _HORIZON(connection))
+    await _BEGIN(connection, store=store_id, horizon=await reading.horizon(connection))
 
 
 async def stores_with_news(connection: Connection, deployment: str) -> list[int]:
     """Return the stores with events that no webhook was given yet, if the database is this deployment's."""
-    return await _STORES_WITH_NEWS(connection, deployment=deployment, horizon=await _HORIZON(connection))
+    return await _STORES_WITH_NEWS(connection, deployment=deployment, horizon=await reading.horizon(connection))
 
 
 async def fan_out(connection: Connection, store_id: int) -> bool:
     """Give the next events of a store to its webhooks, in the caller's transaction; whether there may be more."""
-    horizon = await _HORIZON(connection)
+    horizon = await reading.horizon(connection)
     number = await _FAN_OUT(connection, store=store_id, horizon=horizon, at=clock.now(), most=MOST_EVENTS)
     return number == MOST_EVENTS
 

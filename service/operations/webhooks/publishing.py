@@ -16,12 +16,13 @@ from typing import Final, NamedTuple
 
 from service import clock
 from service.gateways.jetstream import Message
-from service.operations.webhooks import delivering, telling
-from service.operations.webhooks.telling import Happened
+from service.operations.events import reading
+from service.operations.events.reading import START, Noted, Place
+from service.operations.webhooks import documents
 from service.rules import cloudevents, subjects
 from service.settings import Settings
 from service.store.pool import Connection
-from service.store.statements import Command, Many, Only, OnlyValue, Value, Values
+from service.store.statements import Command, Many, One, Only, OnlyValue, Value, Values
 
 NATS: Final = "nats"
 """The name under which the database keeps how far events were published to NATS."""
@@ -31,23 +32,6 @@ BATCH: Final = 500
 """How many events are published before any of them has to be acknowledged."""
 MOST_COUNTED: Final = 100_000
 """How many events of a store that wait are counted at most."""
-
-
-class Upcoming(NamedTuple):
-    """An event that is to be published, and the transaction that wrote it."""
-
-    transaction_id: int
-    event: Happened
-
-    @property
-    def place(self) -> tuple[int, str]:
-        """Where it stands among the events of its store."""
-        return self.transaction_id, self.event.event_id
-
-    @property
-    def resource(self) -> tuple[str, str]:
-        """Whose event it is."""
-        return self.event.resource_type, self.event.resource_id
 
 
 class _Counted(NamedTuple):
@@ -71,10 +55,10 @@ class Standing:
 class Batch:
     """Events in the order in which they are published; those behind `last` are published ahead of their place."""
 
-    events: Sequence[Upcoming]
-    last: tuple[int, str]
+    events: Sequence[Noted]
+    last: Place
 
-    def reached(self, kept: Sequence[bool]) -> Upcoming | None:
+    def reached(self, kept: Sequence[bool]) -> Noted | None:
         """Return the event up to which all that were to come were kept; None where the first wasn't."""
         own = [pair for pair in zip(self.events, kept, strict=True) if pair[0].place <= self.last]
         in_front = takewhile(itemgetter(1), sorted(own, key=lambda pair: pair[0].place))
@@ -89,8 +73,8 @@ _LET_GO = Command("webhooks/publishing.let_go")
 _FAILS = Command("webhooks/publishing.fails")
 _WORKS = Command("webhooks/publishing.works")
 _STORES_WITH_NEWS = Values("webhooks/publishing.stores_with_news", int)
-_UPCOMING = Many("webhooks/publishing.upcoming", Upcoming)
-_OVERTAKEN = Many("webhooks/publishing.overtaken", Upcoming)
+_PLACE = One("webhooks/publishing.place", Place)
+_OVERTAKEN = Many("webhooks/publishing.overtaken", Noted)
 _PASS = Command("webhooks/publishing.pass")
 _STANDING = Only("webhooks/publishing.standing", _Counted)
 
@@ -104,7 +88,7 @@ async def begin(connection: Connection, destination: str) -> None:
     """Begin to publish what happens from now on, unless anything was published before."""
     if await _KNOWN(connection, destination=destination):
         return
-    horizon = await delivering.horizon(connection)
+    horizon = await reading.horizon(connection)
     for store_id in await _STORES(connection):
         await _BEGIN(connection, store=store_id, destination=destination, horizon=horizon)
 
@@ -137,7 +121,7 @@ async def works(connection: Connection, destination: str) -> None:
 
 async def stores_with_news(connection: Connection, destination: str) -> list[int]:
     """Return the stores with events that are to be published."""
-    return await _STORES_WITH_NEWS(connection, destination=destination, horizon=await delivering.horizon(connection))
+    return await _STORES_WITH_NEWS(connection, destination=destination, horizon=await reading.horizon(connection))
 
 
 async def upcoming(connection: Connection, destination: str, store_id: int) -> Batch | None:
@@ -146,8 +130,8 @@ async def upcoming(connection: Connection, destination: str, store_id: int) -> B
     Transactions that overlap commit in another order than their numbers have. So an event may have its place before
     one of the same resource that came earlier: that one is published with it, and again when its place has come.
     """
-    horizon = await delivering.horizon(connection)
-    news = await _UPCOMING(connection, store=store_id, destination=destination, horizon=horizon, most=BATCH)
+    place = await _PLACE(connection, store=store_id, destination=destination)
+    news = await reading.after(connection, store_id, place or START, most=BATCH)
     if not news:
         return None
     last = news[-1].place
@@ -158,14 +142,14 @@ async def upcoming(connection: Connection, destination: str, store_id: int) -> B
     return Batch(list(_in_sequence(news, earlier)), last)
 
 
-async def passed(connection: Connection, destination: str, store_id: int, up_to: Upcoming) -> None:
+async def passed(connection: Connection, destination: str, store_id: int, up_to: Noted) -> None:
     """Note that a store's events are kept by the stream up to this one."""
     await _PASS(
         connection,
         store=store_id,
         destination=destination,
         transaction=up_to.transaction_id,
-        event=up_to.event.event_id,
+        event=up_to.event.id,
     )
 
 
@@ -176,28 +160,26 @@ async def standing(connection: Connection, destination: str) -> Standing:
     return Standing(found.waiting, since, found.error, found.failing_since)
 
 
-def message(one: Upcoming, store_id: int, *, template: str, base: str) -> Message:
+def message(one: Noted, store_id: int, *, template: str, base: str) -> Message:
     """Return what is published of an event; `base` is the absolute URL of the API, `template` that of subjects."""
     event = one.event
     body = cloudevents.cloud_event(
-        id_=event.event_id,
+        id_=event.id,
         source=f"{base}/stores/{store_id}",
         topic=event.topic,
         resource_type=event.resource_type,
         resource_id=event.resource_id,
         at=event.created_at,
-        document=telling.thin(event, base),
+        document=documents.thin(event, base=base),
     )
     subject = subjects.subject(template, store_id=store_id, topic=event.topic)
-    return Message(event.event_id, subject, body, cloudevents.STRUCTURED)
+    return Message(event.id, subject, body, cloudevents.STRUCTURED)
 
 
-async def _overtaken(
-    connection: Connection, store_id: int, events: Sequence[Upcoming], last: tuple[int, str]
-) -> list[Upcoming]:
+async def _overtaken(connection: Connection, store_id: int, events: Sequence[Noted], last: Place) -> list[Noted]:
     """The events right before these of their resources that stand behind `last`."""
-    known = {(one.resource, one.event.sequence) for one in events}
-    wanted = {(one.resource, one.event.sequence - 1) for one in events if one.event.sequence > 1} - known
+    known = {(_resource(one), one.event.sequence) for one in events}
+    wanted = {(_resource(one), one.event.sequence - 1) for one in events if one.event.sequence > 1} - known
     if not wanted:
         return []
     return await _OVERTAKEN(
@@ -211,13 +193,18 @@ async def _overtaken(
     )
 
 
-def _in_sequence(news: Sequence[Upcoming], earlier: Sequence[Upcoming]) -> Iterator[Upcoming]:
+def _resource(one: Noted) -> tuple[str, str]:
+    """Whose event it is."""
+    return one.event.resource_type, one.event.resource_id
+
+
+def _in_sequence(news: Sequence[Noted], earlier: Sequence[Noted]) -> Iterator[Noted]:
     """Events in their order, but for those of each resource, which are by sequence in the places that they have."""
-    of_resource: dict[tuple[str, str], list[Upcoming]] = defaultdict(list)
+    of_resource: dict[tuple[str, str], list[Noted]] = defaultdict(list)
     for one in (*news, *earlier):
-        of_resource[one.resource].append(one)
-    places = Counter(one.resource for one in news)
+        of_resource[_resource(one)].append(one)
+    places = Counter(_resource(one) for one in news)
     rest = {resource: iter(sorted(of, key=lambda one: one.event.sequence)) for resource, of in of_resource.items()}
     for one in news:
-        places[one.resource] -= 1
-        yield from rest[one.resource] if not places[one.resource] else islice(rest[one.resource], 1)
+        places[_resource(one)] -= 1
+        yield from rest[_resource(one)] if not places[_resource(one)] else islice(rest[_resource(one)], 1)

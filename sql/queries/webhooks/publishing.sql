@@ -75,49 +75,20 @@ where exists(
 )
 order by stores.store_id;
 
--- name: upcoming
--- A store's next events before `:horizon` that weren't published yet, in their order, at most `:most`.
+-- name: place
+-- How far a store's events were published: nothing for a store of which all is to be published.
 select
-    events.transaction_id,
-    events.id as event_id,
-    events.name as topic,
-    events.resource_type,
-    events.resource_id,
-    events.sequence,
-    events.payload::text as said,
-    events.changes::text as changed,
-    events.actor_type,
-    events.actor_id,
-    events.created_at
-from events
-where
-    events.store_id = :store
-    and (events.transaction_id, events.id) > (
-        coalesce(
-            (
-                select destination_cursors.transaction_id from destination_cursors
-                where destination_cursors.store_id = :store and destination_cursors.destination = :destination
-            ),
-            -9223372036854775808
-        ),
-        coalesce(
-            (
-                select destination_cursors.event_id from destination_cursors
-                where destination_cursors.store_id = :store and destination_cursors.destination = :destination
-            ),
-            ''
-        )
-    )
-    and events.transaction_id < :horizon
-order by events.transaction_id, events.id
-limit :most;
+    destination_cursors.transaction_id,
+    destination_cursors.event_id
+from destination_cursors
+where destination_cursors.store_id = :store and destination_cursors.destination = :destination;
 
 -- name: overtaken
 -- Of the events that come right before others of their resources, named by `:types`, `:resources` and `:sequences`, those
 -- that stand behind the event `:event` of the transaction `:transaction`.
 select
     events.transaction_id,
-    events.id as event_id,
+    events.id,
     events.name as topic,
     events.resource_type,
     events.resource_id,
