@@ -26,8 +26,10 @@ COMMANDS = {
     "seed": "databases",
     "import": "data",
     "export": "data",
+    "audit": "trail",
     "check-db": "databases",
     "doctor": "databases",
+    "listen": "listening",
     "openapi": "contract",
 }
 """Commands, and the module that declares each."""

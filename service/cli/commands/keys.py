@@ -8,6 +8,7 @@ from service.cli.commands.options import DatabaseUrl
 from service.cli.console import answer, progress, say
 from service.cli.loops import run
 from service.cli.servers import migrated, read_settings, server
+from service.cli.within import operator
 from service.operations.access import keyring
 from service.operations.access.keyring import SIGNING_KEYS
 from service.rules.sealing import Seals
@@ -38,7 +39,7 @@ def rotate(*, database_url: DatabaseUrl = None) -> None:
             with progress(Phrase("secrets"), number) as tell:
                 resealed = await resealing.reseal(connection, lambda done: tell(done, number))
             await keyring.reseal(connection, seals)
-            return resealed, await keyring.rotate(connection, seals)
+            return resealed, await keyring.rotate(connection, seals, actor=operator())
 
     with server(settings) as url:
         resealed, id_ = run(change(url))

@@ -29,6 +29,11 @@ order by stores.store_id;
 select store_facts.* from store_facts
 where store_facts.id = :store;
 
+-- name: all
+-- Of all stores: their facts. A global read.
+select store_facts.* from store_facts
+order by store_facts.id;
+
 -- name: terms
 -- What a store decides for every new cart and order.
 select
