@@ -265,3 +265,17 @@ async def test_what_no_key_opens_is_counted_and_left(
     done = await resealing.reseal(newer)
     assert done.lost >= 1
     assert await connection.fetchval("select session from carts where store_id = $1", store.id) == lost
+
+
+async def test_nobody_is_erased_while_a_sealed_import_waits(
+    client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store
+) -> None:
+    """Nobody can see whom it names."""
+    api = Api(client, integration)
+    customer_id, other = [await factories.customer(connection, store) for _ in range(2)]
+    inputs = [{"id": "w", "customer_id": other, "gateway": "test", "payment_source_token": "card_1"}]
+    waiting = await api.create("imports", {"resource_type": WALLET, "inputs": inputs})
+    refused = await api.update("customers", customer_id, {"_erase": True})
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (409, "INVALID_STATE")
+    assert (await client.delete(f"/api/imports/{waiting['id']}", headers=integration.headers)).status_code == 204
+    assert (await api.update("customers", customer_id, {"_erase": True})).status_code == 200
