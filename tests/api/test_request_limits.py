@@ -145,7 +145,7 @@ async def test_shoppers_of_a_sales_channel_are_counted_by_their_network(
 async def test_carts_that_nobody_owns_are_so_many_from_one_network(
     settings: Settings, client: httpx2.AsyncClient, connection: Connection, database: Database, store: Store
 ) -> None:
-    """A sales channel's shoppers make them, and whoever has a repeat link. What a batch tries to make is counted too."""
+    """A sales channel's shoppers make them, and whoever has a link. What a batch tries to make is counted too."""
     await connection.execute("delete from rate_limits")
     channel = await fetch(client, await made(database, store, "sales_channel"))
     in_batch = channel.headers | {"Content-Type": ATOMIC, "Accept": ATOMIC}
