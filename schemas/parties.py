@@ -17,7 +17,12 @@ class Customer(Standard, Tagged):
     """Somebody who orders."""
 
     email = Email(
-        write=Write.BOTH, required=True, filter=True, sort=True, doc="Kept as given; one customer per e-mail."
+        write=Write.BOTH,
+        guarded=True,
+        required=True,
+        filter=True,
+        sort=True,
+        doc="Kept as given; one customer per e-mail. The shop changes it, once mail is known to reach the customer.",
     )
     status = Enum(
         "prospect",
