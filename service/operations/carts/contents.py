@@ -223,6 +223,36 @@ def _items(text: str | None) -> list[CartItem]:
     ]
 
 
+def new(*, currency: str, tax_included: bool, customer_id: str | None, customer_group_id: str | None) -> Cart:
+    """A cart that isn't written yet, empty and with a session of its own: `carts/carts.open` writes it."""
+    return Cart(
+        id=clock.new_id(),
+        version=1,
+        session=_session(),
+        status="active",
+        customer_id=customer_id,
+        customer_group_id=customer_group_id,
+        currency_code=currency,
+        tax_included=tax_included,
+        coupon_code=None,
+        coupon_status=None,
+        destination=None,
+        shipping_price_cents=0,
+        payment_price_cents=0,
+        subtotal_amount_cents=0,
+        shipping_amount_cents=0,
+        payment_method_amount_cents=0,
+        discount_amount_cents=0,
+        total_tax_amount_cents=0,
+        total_amount_cents=0,
+    )
+
+
+def _session() -> str:
+    """A name of a cart that nobody guesses."""
+    return secrets.token_urlsafe(24)
+
+
 async def create(
     connection: Connection,
     store: Store,
@@ -247,7 +277,7 @@ async def create(
         connection,
         store=store.id,
         id=clock.new_id(),
-        session=secrets.token_urlsafe(24),
+        session=_session(),
         customer=customer_id,
         currency=currency,
         repeat_link=repeat_link_id,
