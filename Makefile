@@ -37,8 +37,9 @@ NODE_MODULES := tests/clients/node_modules/.package-lock.json
 
 # Generated files that a command of ours prints, and which. The recorded examples are never twice the same: a test compares
 # their shape.
-PRINTED := openapi.yaml docs/reference/access.md docs/reference/conformance.md docs/reference/personal-data.md docs/reference/resources.md docs/reference/states.md
+PRINTED := openapi.yaml sql/grants.sql docs/reference/access.md docs/reference/conformance.md docs/reference/personal-data.md docs/reference/resources.md docs/reference/states.md
 PRINTER_openapi.yaml := service openapi
+PRINTER_sql/grants.sql := tests.database.rights
 PRINTER_docs/reference/access.md := tests.docs.access
 PRINTER_docs/reference/conformance.md := tests.spec.conformance
 PRINTER_docs/reference/personal-data.md := tests.docs.personal_data
@@ -162,8 +163,8 @@ examples: $(VENV)/dev.stamp ## record the answers that openapi.yaml shows as exa
 	@EXAMPLES=service/contract/examples.json $(BIN)/python -m pytest --quiet tests/contract/test_examples.py -k shape
 	@$(MAKE) --no-print-directory openapi
 
-docs: $(VENV)/dev.stamp ## write the pages of docs/reference that come from rules, tests and the resources' declarations
-	@$(foreach page,$(filter docs/%,$(PRINTED)),$(call WRITE,$(page)) &&) true
+docs: $(VENV)/dev.stamp ## write what comes from rules, tests, statements and the resources' declarations: pages of docs/reference, grants
+	@$(foreach page,$(filter docs/% sql/%,$(PRINTED)),$(call WRITE,$(page)) &&) true
 
 baseline: openapi ## with a release: make openapi.yaml what later changes are held against
 	@cp openapi.yaml tests/contract/baseline.yaml

@@ -274,7 +274,9 @@ async def _delivered(marked: Marked, database: Database) -> None:
                 await delivering.fan_out(working, store.id)
             held = await delivering.take_up(connection, store.id, hook["id"])
     receiver, attempts = held
-    written = await documents.payloads(connection, store, receiver, attempts, base="https://api.shop.example/api")
+    events = [attempt.event for attempt in attempts]
+    texts = await documents.written(connection, store, receiver.shape, events, base="https://api.shop.example/api")
+    written = {attempt.id: text for attempt, text in zip(attempts, texts, strict=True)}
     sent_text = "".join(written.values())
     assert "what a webhook was sent" in [place for value, place in marked.said.items() if value in sent_text]
     await delivering.settle_payloads(connection, store.id, written)

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette_compress import CompressMiddleware
+from starlette_compress import CompressMiddleware, remove_compress_type
 
 from service import correlation
 from service.errors import ApiError
@@ -33,8 +33,8 @@ from service.settings import Settings
 METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 """What pages of other origins may ask."""
 ASKED = (
-    "Accept", "Authorization", "baggage", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Prefer",
-    "traceparent", "tracestate", "X-Cart-Session", "X-HTTP-Method-Override", "X-Request-Id",
+    "Accept", "Authorization", "baggage", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match",
+    "Last-Event-ID", "Prefer", "traceparent", "tracestate", "X-Cart-Session", "X-HTTP-Method-Override", "X-Request-Id",
 )  # fmt: skip
 """The headers that such pages may send."""
 TOLD = (
@@ -47,10 +47,15 @@ TOLD = (
 _ALL_METHODS = ", ".join(sorted({*METHODS, "OPTIONS"}))
 """What a request about the server as a whole is told (RFC 9110, section 9.3.7)."""
 _ABOUT_THE_SERVER = Response(status_code=204, headers={"Allow": _ALL_METHODS})
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+"""What every answer says: it is what it says that it is, whatever it looks like."""
 _LEFT = 499
 """The status that nginx gives a client that has left."""
 
 log = structlog.get_logger(part="http")
+
+# A coding would hold events back, and costs memory for as long as a stream lasts.
+remove_compress_type("text/event-stream")
 
 
 class Line:
@@ -62,7 +67,7 @@ class Line:
     def __init__(self, app: ASGIApp, resources: BaseRoute, settings: Settings) -> None:
         self._app = app
         self._resources = resources
-        self._proxies = Proxies(settings.proxies)
+        self.proxies = Proxies(settings)
         self._most_of_a_body = settings.max_body_bytes
         self._cors = CORSMiddleware(
             app,
@@ -79,7 +84,7 @@ class Line:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        heard = self._proxies.look_behind(scope, hearing.hear(scope["headers"]))
+        heard = self.proxies.look_behind(scope, hearing.hear(scope["headers"]))
         exchange = begin(scope, Exchange(heard, hearing.request_id(heard)))
         trace_id, span = hearing.trace(heard)
         hearing.without_trailing_slash(scope)
@@ -102,6 +107,7 @@ class Line:
             correlation.request_id.reset(before)
             milliseconds = exchange.timing.total
             metrics.count(scope, method, answer.status, milliseconds / 1000)
+            who, client = exchange.principal, scope.get("client")
             log.info(
                 "request",
                 method=method,
@@ -110,6 +116,9 @@ class Line:
                 milliseconds=round(milliseconds, 2),
                 request_id=exchange.request_id,
                 trace_id=trace_id,
+                client=client and client[0],
+                store=who and who.store.id,
+                token=who and who.token_id,
             )
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -209,6 +218,7 @@ class _Answer:
             (b"x-request-id", exchange.request_id.encode()),
             (b"traceparent", self._span.encode()),
             (b"server-timing", exchange.timing.header.encode()),
+            NOSNIFF,
         ]
         if exchange.allowance is not None:
             counted = exchange.allowance.headers.items()

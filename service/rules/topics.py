@@ -101,6 +101,12 @@ def all_known() -> tuple[str, ...]:
     return tuple(sorted({ALL, *NAMES, *(f"{type_}.*" for type_ in TOPICS)}))
 
 
+@cache
+def telling_of(name: str) -> frozenset[str]:
+    """Return the topics that tell of an event."""
+    return frozenset({ALL, f"{name.partition('.')[0]}.*", name})
+
+
 def types(topic: str) -> tuple[str, ...]:
     """Return the types whose resources a topic tells of."""
     return tuple(TOPICS) if topic == ALL else (topic.partition(".")[0],)

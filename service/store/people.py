@@ -169,6 +169,12 @@ def personal(table: str, columns: Mapping[str, Mark | None]) -> list[str]:
     ]
 
 
+def emptied(columns: Mapping[str, Mapping[str, Mark | None]]) -> dict[str, list[str]]:
+    """Table -> the columns that erasing empties in a person's rows, but for the customer's own row."""
+    tables = {*_FOUND_BY_STATEMENTS, "addresses", *dict(_ways())} - {PEOPLE}
+    return {table: own for table in sorted(tables) if (own := personal(table, columns[table]))}
+
+
 def nobody_is(resource: type[Resource]) -> dict[str, str | None]:
     """What the columns of a resource hold that say nothing of anybody any more."""
     kinds = resource.columns()

@@ -27,7 +27,8 @@ person, and which credentials are left out of the answers that are kept for an `
 ## Kinds
 
 Guests hold the session of a cart. They see what identifies a person only where it is their own: the tables below say
-where that is. Holders of a repeat link see the lines of the order, and part of the name and the postal code:
+where that is, and can't filter or sort by it, nor by what lies beyond it. Holders of a repeat link see the lines of the
+order, and part of the name and the postal code:
 """
 _ERASING = """
 ## Erasing

@@ -11,13 +11,15 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import orjson
 
+from schemas.graph import graph
 from service import clock
 from service.errors import NotFound
 from service.operations.catalogue import pricing
 from service.operations.catalogue.pricing import Offers
 from service.operations.catalogue.quotes import Terms
 from service.operations.events import outbox
-from service.principal import Principal, Store
+from service.operations.generic import quotas
+from service.principal import Owner, Principal, Store
 from service.rules.discounts import CouponStatus
 from service.rules.outcomes import CatalogueItem, ItemKey
 from service.rules.taxes import Destination
@@ -248,6 +250,14 @@ def new(*, currency: str, tax_included: bool, customer_id: str | None, customer_
     )
 
 
+async def require_room(connection: Connection, store: Store, customer_id: str | None) -> None:
+    """Raise QuotaExceeded for a customer who can't have one cart more, which a guest always can."""
+    if customer_id is not None:
+        carts, owner = graph["carts"], Owner("customers", customer_id)
+        if await quotas.is_full(connection, store, owner, carts):
+            raise quotas.exceeded(carts, fields=("customer", "source_order"))
+
+
 def _session() -> str:
     """A name of a cart that nobody guesses."""
     return secrets.token_urlsafe(24)
@@ -271,8 +281,9 @@ async def create(
     """An empty cart with a session of its own, locked, and its event `carts.create`.
 
     None when another transaction has made the one open cart of this customer, or of this link and browser, meanwhile:
-    look for it again.
+    look for it again. Raises QuotaExceeded for a customer who has too many.
     """
+    await require_room(connection, store, customer_id)
     cart_id = await _CREATE(
         connection,
         store=store.id,

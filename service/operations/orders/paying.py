@@ -137,7 +137,8 @@ async def _settle(connection: Connection, attempt: Attempt, order: Held, answer:
     """
     store, at = attempt.store, clock.now(attempt.store)
     placed = answer.status == "authorized"
-    run, kept = (order.run, saving.as_asked(order.paid_with)) if placed else (None, saving.Kept())
+    run = order.run if placed else None
+    kept = await saving.as_asked(connection, store, order.paid_with if placed else None)
     happened = [Event("orders.place" if placed else "orders.void", order.id), *kept.events]
     if run is not None:
         happened.append(dunning.success(run, order.id))

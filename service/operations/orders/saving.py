@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from schemas.graph import graph
 from service import clock
 from service.errors import Invalid, InvalidState
 from service.jsonapi.body import Draft
 from service.operations.events.outbox import Event
+from service.operations.generic import quotas
 from service.operations.generic.change import Change
 from service.operations.parties import wallets
 from service.operations.payments import dunning
-from service.principal import Principal
+from service.principal import Principal, Store
 from service.store.pool import Connection
 from service.store.statements import One
 from service.store.write import Columns
@@ -94,6 +96,9 @@ async def check(connection: Connection, principal: Principal, order: Columns, dr
     if token is not None:
         await wallets.check_token(connection, principal, token, customer_id, field=SOURCE)
     _check_whose(principal, customer_id, order["order_subscription_id"], draft)
+    adds = token is not None and customer_id is not None and is_asked(draft)
+    if adds and await wallets.is_full(connection, principal.store, customer_id):
+        raise quotas.exceeded(graph["customer_payment_sources"], pointer=draft.pointer(*TRIGGERS))
 
 
 def _check_whose(principal: Principal, customer_id: str | None, subscription_id: str | None, draft: Draft) -> None:
@@ -122,7 +127,11 @@ async def save_later(change: Change) -> None:
             )
         )
         return
-    kept = keep(paid, to_subscription=bool(change.draft.triggers.get(SUBSCRIPTION)))
+    to_subscription = bool(change.draft.triggers.get(SUBSCRIPTION))
+    kept = await keep(change.connection, change.store, paid, to_subscription=to_subscription)
+    if kept.source_id is None:
+        change.problems.append(quotas.exceeded(graph["customer_payment_sources"], pointer=pointer))
+        return
     change.columns["customer_payment_source_id"] = kept.source_id
     change.others += kept.events
     store = change.store.id
@@ -138,17 +147,23 @@ async def save_later(change: Change) -> None:
         await dunning.hurry(change.connection, change.store, subscription_id=kept.subscription_id)
 
 
-def as_asked(paid: PaidWith | None) -> Kept:
+async def as_asked(connection: Connection, store: Store, paid: PaidWith | None) -> Kept:
     """Where what an order is paid with is kept, if that was asked for when it was to be placed."""
     if paid is None or not (paid.to_wallet or paid.to_subscription):
         return Kept()
-    return keep(paid, to_subscription=paid.to_subscription)
+    return await keep(connection, store, paid, to_subscription=paid.to_subscription)
 
 
-def keep(paid: PaidWith, *, to_subscription: bool) -> Kept:
-    """Where what an order was paid with is kept: in the wallet, and as what its subscription is paid from if asked."""
-    new = paid.source_id is None and paid.source_token is not None and paid.customer_id is not None
-    source_id = clock.new_id() if new else paid.source_id
+async def keep(connection: Connection, store: Store, paid: PaidWith, *, to_subscription: bool) -> Kept:
+    """Where what an order was paid with is kept: in the wallet, and as what its subscription is paid from if asked.
+
+    Nowhere, if the wallet is full.
+    """
+    source_id, put = paid.source_id, None
+    if source_id is None and paid.source_token is not None and paid.customer_id is not None:
+        if await wallets.is_full(connection, store, paid.customer_id):
+            return Kept()
+        source_id, put = clock.new_id(), paid
     goes_on = paid.subscription_status not in {None, "cancelled"}
     hands_on = to_subscription and goes_on and source_id not in {None, paid.subscription_source_id}
-    return Kept(source_id, paid if new else None, paid.order_subscription_id if hands_on else None)
+    return Kept(source_id, put, paid.order_subscription_id if hands_on else None)

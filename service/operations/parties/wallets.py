@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from schemas.graph import graph
 from service.errors import Forbidden, Invalid
 from service.gateways import stands_for_an_answer
 from service.jsonapi.body import blank
+from service.operations.generic import quotas
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
-from service.principal import Principal, Store
+from service.principal import Owner, Principal, Store
 from service.store.pool import Connection
 from service.store.statements import OnlyValue, Part, Value
 
@@ -47,6 +49,10 @@ async def check_wallet(change: Change) -> None:
     if source_id is None:
         return
     payer = await _PAYER(change.connection, store=change.store.id, source=source_id)
+    owner = change.principal.owner
+    if owner is not None and payer != owner.id:
+        # To somebody who doesn't see it, it isn't there, and that is all that may be said of it.
+        return
     if payer != change.value("customer_id"):
         pointer = change.draft.pointer("customer_payment_source", "customer")
         change.problems.append(Invalid("customer_payment_source - is another customer's", pointer=pointer))
@@ -71,6 +77,11 @@ def require_own(principal: Principal, customer_id: str | None, *, field: str) ->
         raise Invalid("{name} - takes an order of a customer", name=field, fields=(field,))
     if principal.owner is not None and principal.customer_id != customer_id:
         raise Forbidden("The wallet belongs to the customer, who must sign in.", fields=(field,))
+
+
+async def is_full(connection: Connection, store: Store, customer_id: str) -> bool:
+    """Whether a customer's wallet holds as many sources as one may; nobody else puts one into it until that is done."""
+    return await quotas.is_full(connection, store, Owner("customers", customer_id), graph["customer_payment_sources"])
 
 
 async def _settle_gateway(change: Change) -> None:

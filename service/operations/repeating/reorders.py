@@ -206,6 +206,7 @@ async def _fill(connection: Connection, store: Store, plan: Plan, *, at: datetim
     if cart is not None and opens:
         await contents.abandon(connection, store, cart, at=at, actor=wish.actor)
     if cart is None or opens:
+        await contents.require_room(connection, store, plan.source.customer_id)
         cart = contents.new(
             currency=plan.currency_code,
             tax_included=plan.source.tax_included,
