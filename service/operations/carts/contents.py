@@ -60,7 +60,7 @@ class CartItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cart(Terms):
-    """A locked cart with its items in the order of their ids."""
+    """A locked cart with its items in the order of their ids; `session_digest` is known of a new one."""
 
     id: str
     version: int
@@ -75,11 +75,19 @@ class Cart(Terms):
     total_tax_amount_cents: int
     total_amount_cents: int
     items: Sequence[CartItem] = ()
+    session_digest: str = ""
 
     @property
     def held(self) -> dict[ItemKey, int]:
         """The quantities in the cart by sku and options."""
         return {item.key: item.quantity for item in self.items}
+
+
+class SealedSession(NamedTuple):
+    """The session of a cart, sealed, and what the cart is found by."""
+
+    text: str
+    digest: str
 
 
 class Row(NamedTuple):
@@ -232,6 +240,56 @@ def _items(text: str | None) -> list[CartItem]:
     ]
 
 
+def new(
+    connection: Connection,
+    store: Store,
+    *,
+    currency: str,
+    tax_included: bool,
+    customer_id: str | None,
+    customer_group_id: str | None,
+) -> Cart:
+    """A cart that isn't written yet, empty and with a session of its own: `carts/carts.open` writes it."""
+    id_ = clock.new_id()
+    sealed = new_session(connection, store, id_)
+    return Cart(
+        id=id_,
+        version=1,
+        sealed_session=sealed.text,
+        session_digest=sealed.digest,
+        status="active",
+        customer_id=customer_id,
+        customer_group_id=customer_group_id,
+        currency_code=currency,
+        tax_included=tax_included,
+        coupon_code=None,
+        coupon_status=None,
+        destination=None,
+        shipping_price_cents=0,
+        payment_price_cents=0,
+        subtotal_amount_cents=0,
+        shipping_amount_cents=0,
+        payment_method_amount_cents=0,
+        discount_amount_cents=0,
+        total_tax_amount_cents=0,
+        total_amount_cents=0,
+    )
+
+
+async def require_room(connection: Connection, store: Store, customer_id: str | None) -> None:
+    """Raise QuotaExceeded for a customer who can't have one cart more, which a guest always can."""
+    if customer_id is not None:
+        carts, owner = graph["carts"], Owner("customers", customer_id)
+        if await quotas.is_full(connection, store, owner, carts):
+            raise quotas.exceeded(carts, fields=("customer", "source_order"))
+
+
+def new_session(connection: Connection, store: Store, cart_id: str) -> SealedSession:
+    """A name of a cart that nobody guesses, as it is kept."""
+    named, vault = secrets.token_urlsafe(24), vault_of(connection)
+    return SealedSession(vault.seal(_SEALED, store.id, cart_id, named), vault.digest(_SEALED, store.id, named))
+
+
 async def create(
     connection: Connection,
     store: Store,
@@ -252,17 +310,15 @@ async def create(
     None when another transaction has made the one open cart of this customer, or of this link and browser, meanwhile:
     look for it again. Raises QuotaExceeded for a customer who has too many.
     """
-    if customer_id is not None:
-        carts, owner = graph["carts"], Owner("customers", customer_id)
-        if await quotas.is_full(connection, store, owner, carts):
-            raise quotas.exceeded(carts, fields=("customer", "source_order"))
-    id_, session, vault = clock.new_id(), secrets.token_urlsafe(24), vault_of(connection)
+    await require_room(connection, store, customer_id)
+    id_ = clock.new_id()
+    sealed = new_session(connection, store, id_)
     cart_id = await _CREATE(
         connection,
         store=store.id,
         id=id_,
-        session=vault.seal(_SEALED, store.id, id_, session),
-        session_digest=vault.digest(_SEALED, store.id, session),
+        session=sealed.text,
+        session_digest=sealed.digest,
         customer=customer_id,
         currency=currency,
         repeat_link=repeat_link_id,

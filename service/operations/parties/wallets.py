@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from schemas.graph import graph
-from service import clock
 from service.errors import Forbidden, Invalid
 from service.gateways import stands_for_an_answer
 from service.jsonapi.body import blank
-from service.operations.events import outbox
 from service.operations.generic import quotas
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.principal import Owner, Principal, Store
 from service.store.pool import Connection
-from service.store.statements import Command, OnlyValue, Value
+from service.store.statements import OnlyValue, Part, Value
 from service.store.vault import vault_of
 
 _PAYER = Value("parties/wallets.payer", str)
 _HOLDER = Value("parties/wallets.holder", str)
 _GATEWAY = Value("parties/wallets.gateway", str)
 _HAS_GATEWAY = OnlyValue("parties/wallets.has_gateway", bool)
-_ADD = Command("parties/wallets.add")
+PUT = Part("parties/wallets.put")
 _KEPT = Value("parties/wallets.kept", str)
 
 TOKEN: Final = "customer_payment_sources.payment_source_token"  # noqa: S105 -- a column
 """The column of what a gateway calls a source."""
+
+
+class SealedToken(NamedTuple):
+    """What a gateway calls a source, sealed for a row, and what it is found by."""
+
+    text: str
+    digest: str
+
 
 _TOKENS: Final = ("payment_source_token", "customer_token")
 """What integrations send of a source; it is kept and never shown."""
@@ -87,34 +92,10 @@ def require_own(principal: Principal, customer_id: str | None, *, field: str) ->
         raise Forbidden("The wallet belongs to the customer, who must sign in.", fields=(field,))
 
 
-async def add(
-    connection: Connection,
-    store: Store,
-    *,
-    customer_id: str,
-    payment_method_id: str | None,
-    gateway: str,
-    token: str,
-    actor: str,
-    at: datetime,
-) -> str | None:
-    """Put a source into a customer's wallet, with its event. Returns its id; None where the wallet is full."""
-    if await is_full(connection, store, customer_id):
-        return None
-    id_, vault = clock.new_id(), vault_of(connection)
-    await _ADD(
-        connection,
-        store=store.id,
-        id=id_,
-        customer=customer_id,
-        payment_method=payment_method_id,
-        gateway=gateway,
-        token=vault.seal(TOKEN, store.id, id_, token),
-        digest=vault.digest(TOKEN, store.id, token),
-        at=at,
-    )
-    await outbox.record(connection, store, "customer_payment_sources.create", id_, actor=actor)
-    return id_
+def sealed(connection: Connection, store: Store, source_id: str, token: str) -> SealedToken:
+    """What a gateway calls a source, as it is kept."""
+    vault = vault_of(connection)
+    return SealedToken(vault.seal(TOKEN, store.id, source_id, token), vault.digest(TOKEN, store.id, token))
 
 
 async def kept(connection: Connection, store: Store, customer_id: str, token: str) -> str | None:

@@ -150,6 +150,17 @@ async def claim(connection: Connection, store: Store, order_id: str, *, actor: s
     return None if row is None else as_attempt(connection, store, row, actor)
 
 
+def called(connection: Connection, attempt: Attempt, answer: Answer | None) -> dict[str, object]:
+    """The arguments by which a statement finds what is paid with: it includes `orders/saving.paid_with`."""
+    vault, store = vault_of(connection), attempt.store.id
+    new = None if answer is None else answer.source_token
+    token_ = new or attempt.payment.source_token
+    return {
+        "token": None if new is None else vault.seal(_TOKEN, store, attempt.id, new),
+        "digests": [] if token_ is None else vault.digests(wallets.TOKEN, store, token_),
+    }
+
+
 def ending(connection: Connection, attempt: Attempt, answer: Answer) -> dict[str, object]:
     """The arguments by which a statement notes what a gateway said: it includes `payments/attempts.end_attempt`."""
     token = answer.source_token
