@@ -91,7 +91,7 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
     "Unprocessable": (
         422,
         "Values that break a rule, all of them at once, or the Idempotency-Key of another request.",
-        (errors.Invalid, errors.KeyReused),
+        (errors.Invalid, errors.QuotaExceeded, errors.KeyReused),
     ),
     "PreconditionRequired": (
         428,

@@ -21,6 +21,8 @@ SESSION = "X-Cart-Session"
 """The header of a guest: `<store>.<session>`, or the session alone beside a Bearer token of the store."""
 WRONG_SESSIONS = Limit("wrong_sessions", 30)
 """How many sessions that are none an address may try."""
+WRONG_TOKENS = Limit("wrong_tokens", 60)
+"""How many tokens that are none, or none any more, an address may try. Good ones are never refused for them."""
 
 _NAMED = re.compile(r"(?:([1-9][0-9]{0,17})\.)?([A-Za-z0-9_-]{1,128})")
 
@@ -38,7 +40,8 @@ def bearer(request: Request) -> str:
 async def authenticate(request: Request) -> Principal:
     """The principal of a request.
 
-    Raises Unauthorized without a token and InvalidToken for one that is unknown, expired or revoked.
+    Raises Unauthorized without a token and InvalidToken for one that is unknown, expired or revoked; TooManyRequests
+    after too many of those, and where nothing is left of the limit of the request's class.
     """
     return await _known(request, await current(request))
 
@@ -56,6 +59,7 @@ async def current(request: Request) -> Principal:
         async with service_of(request).database.connection() as connection:
             principal = await tokens.find(connection, token, clock.now(), service_of(request).keyring)
         if principal is None:
+            await limits.count(request, WRONG_TOKENS, None, told=False)
             raise InvalidToken(
                 "The access token is unknown, expired or revoked.",
                 header="Authorization",
@@ -96,20 +100,27 @@ async def identify(request: Request) -> Principal:
 
 
 async def _known(request: Request, principal: Principal) -> Principal:
-    """The principal of a request, whose turn it is now. Raises Unavailable as `Turns.take` does."""
+    """The principal of a request, which was counted, and whose turn it is now.
+
+    Raises TooManyRequests as `limits.count_request` does, and Unavailable as `Turns.take` does.
+    """
     exchange = exchange_of(request)
     exchange.principal = principal
     if exchange.end_turn is None:
+        if not exchange.is_costly:
+            reads = request.method in ("GET", "HEAD")
+            await limits.count_request(request, limits.READING if reads else limits.WRITING, principal)
         exchange.end_turn = await service_of(request).turns.take(limits.sender_of(principal))
     exchange.timing.mark("auth")
     return principal
 
 
 async def counted(request: Request, limit_for: limits.LimitFor, *, guests: bool = False) -> Principal:
-    """Who asks, the bearer of a token or also a guest; the request is counted first, whoever it is from.
+    """Who asks for something costly, the bearer of a token or also a guest; the request is counted, whoever sends it.
 
     Raises Unauthorized or InvalidToken without a good token, and TooManyRequests as `limits.count` does.
     """
+    exchange_of(request).is_costly = True
     try:
         principal = await (identify(request) if guests else authenticate(request))
     except (Unauthorized, InvalidToken):

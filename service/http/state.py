@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from service.gateways import Gateways
 from service.http.exchange import exchange_of
+from service.http.leases import Leases
 from service.http.streams import Streams
 from service.http.token_cache import TokenCache
 from service.http.token_uses import TokenUses
@@ -22,6 +23,7 @@ from service.operations.access.keyring import SIGNING_KEYS, Keyring
 from service.operations.generic import phases
 from service.operations.generic.numbers import Numbers
 from service.operations.generic.phases import Work
+from service.operations.webhooks.publishing import published_to
 from service.rules.calendar_tokens import CalendarKeys
 from service.rules.repeat_links import LinkKeys
 from service.rules.sealing import Seals
@@ -53,6 +55,7 @@ class Service(Process):
     calendar_keys: CalendarKeys
     gateways: Gateways
     turns: Turns
+    leases: Leases
     streams: Streams
 
     async def run(self, work: Work[T]) -> T:
@@ -95,7 +98,7 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
             app.state.service = Service(
                 settings,
                 database,
-                Lookout(watched, settings.deployment_id),
+                Lookout(watched, settings.deployment_id, published_to(settings)),
                 numbers=Numbers(database),
                 tokens=tokens,
                 uses=uses,
@@ -104,6 +107,7 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
                 calendar_keys=CalendarKeys(settings.keys),
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),
+                leases=Leases(database),
                 streams=Streams(database, max(settings.max_connections // 2, 1)),
             )
             async with _meanwhile(notices.listen(settings, forgets=forgets), uses.keep_writing()):
@@ -133,7 +137,9 @@ def watching(settings: Settings) -> Callable[[Starlette], AbstractAsyncContextMa
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_configured(settings, max_size=1) as database:
-            app.state.service = Process(settings, database, Lookout(database, settings.deployment_id))
+            app.state.service = Process(
+                settings, database, Lookout(database, settings.deployment_id, published_to(settings))
+            )
             yield
 
     return lifespan
