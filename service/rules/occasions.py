@@ -26,6 +26,8 @@ _BESIDES: Final[Mapping[str, str]] = {
     "orders.cancel_subscriptions": "Its subscriptions are cancelled with it.",
     "orders.payment_failed": "A payment of it is refused; `payload` says whether it is asked for again, and when.",
     "orders.void": "Its payment is let go of.",
+    "stores.adopt": "`reprise adopt` has made the database this installation's.",
+    "stores.rotate_keys": "`reprise keys rotate` has another key sign the tokens of clients.",
     "webhooks.stop": "30 attempts in a row have failed, and its circuit opens.",
 }
 """What other events tell that follow from no table."""
