@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any, cast
 
@@ -232,6 +233,7 @@ async def _begin(settings: Settings, stop: asyncio.Event, concurrency: int = 8) 
             command_timeout=settings.command_timeout,
             statement_cache_size=settings.statement_cache_size,
             deployment_id=settings.deployment_id,
+            keep_addresses=timedelta(days=settings.keep_addresses_days),
             ready=works.set,
         )
     )
