@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from service.gateways import Gateways
+from service.http.agents.assistants import Assistants
 from service.http.exchange import exchange_of
 from service.http.token_cache import TokenCache
 from service.http.token_uses import TokenUses
@@ -52,6 +53,7 @@ class Service(Process):
     calendar_keys: CalendarKeys
     gateways: Gateways
     turns: Turns
+    assistants: Assistants
 
     async def run(self, work: Work[T]) -> T:
         """Run work to its result, in as many transactions as it takes. Raises what `phases.run` raises."""
@@ -82,6 +84,7 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
             open_configured(settings, max_size=settings.pool_size) as database,
             open_configured(settings, max_size=1) as watched,
         ):
+            assistants = Assistants()
             tokens, uses = TokenCache(settings.token_cache_seconds), TokenUses(database)
             keyring = Keyring(Seals(settings.keys, SIGNING_KEYS))
 
@@ -102,8 +105,9 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
                 calendar_keys=CalendarKeys(settings.keys),
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),
+                assistants=assistants,
             )
-            async with _meanwhile(notices.listen(settings, forgets=forgets), uses.keep_writing()):
+            async with _meanwhile(notices.listen(settings, forgets=forgets), uses.keep_writing(), assistants.serve()):
                 yield
             await uses.write()
 
