@@ -46,10 +46,10 @@ class Shop:
 
 
 @asynccontextmanager
-async def assistant(shop: Shop, mode: Mode = "auto", **headers: str) -> AsyncIterator[Client]:
+async def assistant(shop: Shop, mode: Mode = "auto", language: str = "en") -> AsyncIterator[Client]:
     """An assistant that is connected."""
     async with (
-        httpx2.AsyncClient(headers=shop.headers | headers, timeout=PATIENCE) as http,
+        httpx2.AsyncClient(headers=shop.headers | {"Accept-Language": language}, timeout=PATIENCE) as http,
         Client(streamable_http_client(shop.url, http_client=http), mode=mode) as client,
     ):
         yield client

@@ -211,7 +211,7 @@ async def test_a_typo_in_a_tools_name_is_told_the_nearest_one(shop: Shop) -> Non
 
 
 async def test_reasons_come_in_the_language_that_is_asked_for(shop: Shop) -> None:
-    async with assistant(shop, **{"Accept-Language": "nl"}) as client:
+    async with assistant(shop, language="nl") as client:
         result = await client.call_tool("preview_reorder", {"order_id": "nobody"})
     assert "Die bestelling is er niet." in told(result)
 
