@@ -70,7 +70,7 @@ class Cart(Standard):
     )
     converted_at = Timestamp(filter=True, sort=True, doc="When it became an order.")
     session = Text(
-        disclosed=True,
+        disclosed=Write.CREATE,
         nullable=False,
         secret=True,
         doc="What a guest sends as `X-Cart-Session` to shop with it, shown only in the answer that makes it.",

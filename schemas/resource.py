@@ -142,6 +142,11 @@ class Resource(Schema, metaclass=_ResourceType):
         return column
 
     @classmethod
+    def masks(cls, column: str, owner: str | None) -> bool:
+        """Whether somebody who sees an owner's rows sees a column only where `unmasked` holds: a guest, of a person."""
+        return owner == "carts" and column in cls.masked and bool(cls.unmasked)
+
+    @classmethod
     def check_what_is_seen(cls, types: Mapping[str, type[Resource]]) -> None:
         """Check the declared conditions, once all types are known. Raises TypeError naming the culprit."""
         declared = {"its rows are seen": cls.visible, "its rows are unmasked": cls.unmasked or ()}

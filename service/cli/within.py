@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import TypeVar
 
 from service.cli.loops import run
@@ -35,6 +37,15 @@ async def store_at(url: str, store_id: int) -> AsyncIterator[tuple[Connection, S
         if store is None:
             raise StartupError("There is no store {store}.", store=store_id)
         yield connection, store
+
+
+def duration(text: str) -> timedelta | None:
+    """A time: a number of seconds, or of minutes (m), hours (h) or days (d); None for what is none."""
+    parts = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text)
+    if parts is None:
+        return None
+    unit = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[parts[2]]
+    return timedelta(**{unit: int(parts[1])})
 
 
 def words(text: str) -> list[str]:

@@ -32,6 +32,7 @@ _MIXED = (
 )
 
 ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
+    "BadStream": (400, "Something is asked for that can't be told.", (*_PARAMETERS, errors.InvalidHeader)),
     "BadQuery": (400, "A query parameter that this URL doesn't take, or not with this value.", _PARAMETERS),
     "BadCollectionQuery": (
         400,

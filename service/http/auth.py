@@ -40,6 +40,14 @@ async def authenticate(request: Request) -> Principal:
 
     Raises Unauthorized without a token and InvalidToken for one that is unknown, expired or revoked.
     """
+    return await _known(request, await current(request))
+
+
+async def current(request: Request) -> Principal:
+    """The principal of a request as it stands now, of one that is answered for long too.
+
+    Raises what `authenticate` raises.
+    """
     token = bearer(request)
     cache = service_of(request).tokens
     principal = cache.get(token)
@@ -55,7 +63,7 @@ async def authenticate(request: Request) -> Principal:
             )
         cache.put(token, principal, changes)
         service_of(request).uses.note(principal, clock.now())
-    return await _known(request, principal)
+    return principal
 
 
 _REMEMBERED = frozenset({"stores", "access_tokens", "api_clients", "customers"})

@@ -16,9 +16,29 @@ _CONTROLS = bytes([*range(9), *range(10, 32), 127])
 
 
 class Cycle(RequestResponseCycle):
-    """A request and its answer. `head` is the start of an answer whose body is yet to come."""
+    """A request and its answer. `head` is the start of an answer whose body is yet to come.
+
+    An answer that has no end of its own `listens` while it is sent, and hears `http.disconnect` once the server stops
+    as well.
+    """
 
     head: Message | None = None
+    listens = False
+    stops = False
+
+    async def receive(self) -> Any:
+        """The next part of the request, or that there is nobody to answer any more."""
+        self.listens = self.response_started
+        message = None if self.listens and self.stops else await super().receive()
+        return {"type": "http.disconnect"} if message is None or (self.listens and self.stops) else message
+
+    def stop(self) -> None:
+        """Tell an answer that goes on that the server stops, one that nobody takes by cutting the connection."""
+        self.stops = True
+        if self.listens and self.flow.write_paused:
+            self.transport.abort()
+        elif self.listens:
+            self.message_event.set()
 
     async def run_asgi(self, app: ASGIApp) -> None:  # type: ignore[override]
         """Let the application answer; uvicorn deals with an answer that was not given to its end.

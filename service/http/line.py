@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette_compress import CompressMiddleware
+from starlette_compress import CompressMiddleware, remove_compress_type
 
 from service import correlation
 from service.errors import ApiError
@@ -33,8 +33,8 @@ from service.settings import Settings
 METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 """What pages of other origins may ask."""
 ASKED = (
-    "Accept", "Authorization", "baggage", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Prefer",
-    "traceparent", "tracestate", "X-Cart-Session", "X-HTTP-Method-Override", "X-Request-Id",
+    "Accept", "Authorization", "baggage", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match",
+    "Last-Event-ID", "Prefer", "traceparent", "tracestate", "X-Cart-Session", "X-HTTP-Method-Override", "X-Request-Id",
 )  # fmt: skip
 """The headers that such pages may send."""
 TOLD = (
@@ -51,6 +51,9 @@ _LEFT = 499
 """The status that nginx gives a client that has left."""
 
 log = structlog.get_logger(part="http")
+
+# A coding would hold events back, and costs memory for as long as a stream lasts.
+remove_compress_type("text/event-stream")
 
 
 class Line:

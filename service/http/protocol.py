@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import TimerHandle
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
@@ -30,6 +30,8 @@ HEAD_SECONDS = 10.0
 """How long a client has to send the head of a request, from its first byte or the beginning of the connection."""
 BODY_SECONDS = 60.0
 """How long a client has to send the body of a request."""
+TAKING_SECONDS = 20.0
+"""How long a client may take nothing of what is sent to it."""
 
 _READS = ("GET", "HEAD")
 
@@ -47,6 +49,8 @@ class Protocol(HttpToolsProtocol):
         self._without_progress = 0
         self._in_head = self._in_body = False
         self._answering: asyncio.Task[Any] | None = None
+        self._taking: TimerHandle | None = None
+        self._untaken = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, or refuse with 503 when there are too many connections already."""
@@ -60,8 +64,25 @@ class Protocol(HttpToolsProtocol):
         """End, and with it a read that nobody waits for any more."""
         super().connection_lost(exc)
         self._stop_watching()
+        self._stop_waiting_for_taking()
         if self._is_open and self._answering is not None and self.cycle.scope["method"] in _READS:
             self._answering.cancel()
+
+    def shutdown(self) -> None:
+        """Take no further request; an answer without an end ends now."""
+        super().shutdown()
+        if self._is_open:
+            cast("Cycle", self.cycle).stop()
+
+    def pause_writing(self) -> None:
+        """Wait until the client has taken what was sent, as long as it takes anything at all."""
+        super().pause_writing()
+        self._wait_for_taking()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        super().resume_writing()
+        self._stop_waiting_for_taking()
 
     def data_received(self, data: bytes) -> None:
         """Read what has come, within the limits."""
@@ -155,6 +176,23 @@ class Protocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _wait_for_taking(self) -> None:
+        self._untaken = self.transport.get_write_buffer_size()
+        self._taking = self.loop.call_later(TAKING_SECONDS, self._look_at_taking)
+
+    def _look_at_taking(self) -> None:
+        """Cut a connection off whose client takes nothing: whoever answers it would wait for ever."""
+        if self.transport.get_write_buffer_size() < self._untaken:
+            self._wait_for_taking()
+            return
+        log.info("cut off", client=self.client[0] if self.client else None, reason="The client takes nothing.")
+        self.transport.abort()
+
+    def _stop_waiting_for_taking(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
 
     def _too_late(self) -> None:
         if self._in_head or (self._in_body and self._is_open):

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from service.gateways import Gateways
 from service.http.agents.assistants import Assistants
 from service.http.exchange import exchange_of
+from service.http.streams import Streams
 from service.http.token_cache import TokenCache
 from service.http.token_uses import TokenUses
 from service.http.turns import Turns
@@ -54,6 +55,7 @@ class Service(Process):
     gateways: Gateways
     turns: Turns
     assistants: Assistants
+    streams: Streams
 
     async def run(self, work: Work[T]) -> T:
         """Run work to its result, in as many transactions as it takes. Raises what `phases.run` raises."""
@@ -106,6 +108,7 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),
                 assistants=assistants,
+                streams=Streams(database, max(settings.max_connections // 2, 1)),
             )
             async with _meanwhile(notices.listen(settings, forgets=forgets), uses.keep_writing(), assistants.serve()):
                 yield

@@ -95,19 +95,20 @@ async def test_a_database_that_was_copied_is_noted_and_can_be_read(settings: Set
 
 
 @pytest.mark.rule("FM-61")
-async def test_runs_that_nobody_begins_show(app: Starlette, client: httpx2.AsyncClient, store: Store) -> None:
+async def test_runs_that_nobody_begins_show(
+    app: Starlette, client: httpx2.AsyncClient, connection: Connection, store: Store
+) -> None:
     before = await numbers(app, client)
     due_at = clock.now() - watching.LATE - MINUTE
-    async with app.state.service.database.connection() as connection:
-        columns = {"frequency": "weekly", "anchor_at": due_at - timedelta(days=7), "next_run_at": due_at}
-        _, id_ = await pair(connection, store, **columns)
-        try:
-            after = await numbers(app, client)
-            status, notes = await readiness(app, client)
-        finally:
-            await connection.execute(
-                "update order_subscriptions set next_run_at = null where store_id = $1 and id = $2", store.id, id_
-            )
+    columns = {"frequency": "weekly", "anchor_at": due_at - timedelta(days=7), "next_run_at": due_at}
+    _, id_ = await pair(connection, store, **columns)
+    try:
+        after = await numbers(app, client)
+        status, notes = await readiness(app, client)
+    finally:
+        await connection.execute(
+            "update order_subscriptions set next_run_at = null where store_id = $1 and id = $2", store.id, id_
+        )
     assert (status, "late_runs" in notes) == (200, True)
     assert after["reprise_late_runs"] == before["reprise_late_runs"] + 1
     due = 'reprise_backlog{state="subscriptions_due"}'

@@ -102,3 +102,16 @@ def test_a_proxy_as_the_page_has_it(name: str, tmp_path: Path) -> None:
             assert client.get(f"/api/orders?filter[code]={'x' * 4_000}").status_code == 401
             headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/vnd.api+json"}
             assert client.post("/api/skus", content=b" " * 3_000_000, headers=headers).status_code == 413
+            assert _streamed(client, token) == ["id", "event", "data"]
+
+
+def _streamed(client: httpx2.Client, token: str) -> list[str]:
+    """The fields of an event as they come through, while nothing comes behind it that would push it on."""
+    headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "gzip"}
+    with client.stream("GET", "/api/events/stream?topics=tags.create", headers=headers, timeout=10) as answer:
+        lines = answer.iter_lines()
+        assert (answer.status_code, next(lines)) == (200, "retry: 2000")
+        document = {"data": {"type": "tags", "attributes": {"name": "through-a-proxy"}}}
+        media = {"Content-Type": "application/vnd.api+json"}
+        assert client.post("/api/tags", json=document, headers=headers | media).status_code == 201
+        return [next(lines).partition(":")[0] for _ in range(3)]

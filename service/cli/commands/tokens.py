@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Annotated
 
@@ -11,7 +10,7 @@ import typer
 from service import clock
 from service.cli.commands.options import DatabaseUrl, StoreNumber
 from service.cli.console import answer, told
-from service.cli.within import in_store, words
+from service.cli.within import duration, in_store, words
 from service.errors import Invalid
 from service.operations.access import access_tokens, tokens
 from service.operations.events import outbox
@@ -27,15 +26,14 @@ NEVER = "never"
 MOST_LISTED = 1_000
 
 
-def _duration(text: str) -> timedelta | None:
-    """A time from now: a number of seconds, or of minutes (m), hours (h) or days (d); None for never."""
+def _lifetime(text: str) -> timedelta | None:
+    """A time from now; None for never."""
     if text == NEVER:
         return None
-    parts = re.fullmatch(r"([1-9][0-9]{0,8})([smhd]?)", text)
-    if parts is None:
+    lifetime = duration(text)
+    if not lifetime:
         raise typer.BadParameter(told(Phrase("must be a number followed by s, m, h or d, such as 90d, or never")))
-    unit = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[parts[2]]
-    return min(timedelta(**{unit: int(parts[1])}), timedelta(days=36_500))
+    return min(lifetime, timedelta(days=36_500))
 
 
 @app.command(name="create")
@@ -49,7 +47,7 @@ def create_token(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Make an access token and print it alone; only its hash is kept."""
-    lifetime = _duration(expires_in)
+    lifetime = _lifetime(expires_in)
     wanted = (SCOPES if customer is None else CUSTOMER_SCOPES) if scopes is None else words(scopes)
 
     async def create(connection: Connection, held: Store) -> str:

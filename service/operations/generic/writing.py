@@ -207,7 +207,7 @@ class Writer:
         What is so already is not written again: then version and `updated_at` stay, and no event is written.
         """
         at = clock.now(principal.store)
-        change = Change(connection, principal, draft, at, before=locked.row, whole=locked.whole)
+        change = Change(connection, principal, draft, at, locked.row, locked.whole, disclosed=locked.disclosed)
         await self._change(change, draft.relationships, _asked(draft), deferred)
 
     async def change(
@@ -225,7 +225,7 @@ class Writer:
         `kept` is what the type's own moments are to know.
         """
         draft, at = Draft(locked.resource, locked.id), clock.now(principal.store)
-        change = Change(connection, principal, draft, at, before=locked.row, whole=locked.whole)
+        change = Change(connection, principal, draft, at, locked.row, locked.whole, disclosed=locked.disclosed)
         change.columns, change.kept = dict(columns), dict(kept)
         await self._change(change, _linked(locked.resource, columns), verbs, None)
 

@@ -41,5 +41,6 @@ Errors of WeMasy's route, of OAuth's and of pages hold none of our codes: they g
 
 ALWAYS_REFUSED = {
     "GET /calendars/{token}.ics": "tokens of calendars are signed",
+    "GET /api/events/stream": "it has no end, so it isn't asked",
 }
 """Operation -> why no made-up request gets a good answer from it."""
