@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TypeVar
 
+from service import clock
 from service.cli.loops import run
 from service.cli.servers import migrated, read_settings, server
 from service.errors import StartupError
+from service.operations.access import tokens
+from service.operations.events import outbox
 from service.operations.tenant import stores
-from service.principal import Store
+from service.principal import SCOPES, Store
 from service.store.pool import Connection
 
 T = TypeVar("T")
@@ -39,6 +44,15 @@ async def store_at(url: str, store_id: int) -> AsyncIterator[tuple[Connection, S
         yield connection, store
 
 
+def operator() -> str:
+    """The actor of what a command does: who runs it, also by way of sudo."""
+    try:
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        name = ""
+    return f"{stores.OPERATOR}:{name}"
+
+
 def duration(text: str) -> timedelta | None:
     """A time: a number of seconds, or of minutes (m), hours (h) or days (d); None for what is none."""
     parts = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text)
@@ -51,3 +65,27 @@ def duration(text: str) -> timedelta | None:
 def words(text: str) -> list[str]:
     """The words of an option that takes several, with spaces or commas between them."""
     return text.replace(",", " ").split()
+
+
+async def new_token(
+    connection: Connection,
+    store: Store,
+    *,
+    customer_id: str | None = None,
+    scopes: Collection[str] = SCOPES,
+    name: str | None,
+    lifetime: timedelta | None,
+) -> str:
+    """Make a token of a store, in the caller's transaction; None as its lifetime is for ever."""
+    at = clock.now()
+    id_, token = await tokens.issue(
+        connection,
+        store.id,
+        customer_id=customer_id,
+        scopes=scopes,
+        name=name,
+        expires_at=None if lifetime is None else at + lifetime,
+        at=at,
+    )
+    await outbox.record(connection, store, "access_tokens.create", id_, actor=operator())
+    return token

@@ -7,12 +7,13 @@ import re
 from starlette.requests import Request
 
 from schemas.resource import Resource
-from service import clock
+from service import clock, correlation
 from service.errors import InvalidToken, Unauthorized
 from service.http import limits
 from service.http.exchange import exchange_of, heard_of
 from service.http.state import service_of
 from service.operations.access import sessions, tokens
+from service.operations.access.tokens import Refusal
 from service.principal import Principal
 from service.store.limits import Limit
 
@@ -21,14 +22,22 @@ SESSION = "X-Cart-Session"
 """The header of a guest: `<store>.<session>`, or the session alone beside a Bearer token of the store."""
 WRONG_SESSIONS = Limit("wrong_sessions", 30)
 """How many sessions that are none an address may try."""
+WRONG_TOKENS = Limit("wrong_tokens", 60)
+"""How many tokens that are none, or none any more, an address may try. Good ones are never refused for them."""
 
 _NAMED = re.compile(r"(?:([1-9][0-9]{0,17})\.)?([A-Za-z0-9_-]{1,128})")
+
+
+def refuse(request: Request, refusal: Refusal) -> None:
+    """Note that a request is refused for what it shows, for whoever looks after the store."""
+    service_of(request).refusals.note(refusal, limits.network(request), clock.now())
 
 
 def bearer(request: Request) -> str:
     """The token of the Authorization header. Raises Unauthorized when there is none."""
     scheme, _, token = (heard_of(request, b"authorization") or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
+        refuse(request, Refusal("missing"))
         raise Unauthorized(
             "Send an access token: `Authorization: Bearer <token>`.", header="Authorization", headers=CHALLENGE
         )
@@ -38,7 +47,8 @@ def bearer(request: Request) -> str:
 async def authenticate(request: Request) -> Principal:
     """The principal of a request.
 
-    Raises Unauthorized without a token and InvalidToken for one that is unknown, expired or revoked.
+    Raises Unauthorized without a token and InvalidToken for one that is unknown, expired or revoked; TooManyRequests
+    after too many of those, and where nothing is left of the limit of the request's class.
     """
     return await _known(request, await current(request))
 
@@ -54,13 +64,16 @@ async def current(request: Request) -> Principal:
     if principal is None:
         changes = cache.changes
         async with service_of(request).database.connection() as connection:
-            principal = await tokens.find(connection, token, clock.now(), service_of(request).keyring)
-        if principal is None:
+            found = await tokens.look(connection, token, clock.now(), service_of(request).keyring)
+        if isinstance(found, Refusal):
+            refuse(request, found)
+            await limits.count(request, WRONG_TOKENS, None, told=False)
             raise InvalidToken(
                 "The access token is unknown, expired or revoked.",
                 header="Authorization",
                 headers={"WWW-Authenticate": 'Bearer realm="reprise", error="invalid_token"'},
             )
+        principal = found
         cache.put(token, principal, changes)
         service_of(request).uses.note(principal, clock.now())
     return principal
@@ -90,26 +103,37 @@ async def identify(request: Request) -> Principal:
     signed_in = None if heard_of(request, b"authorization") is None else await authenticate(request)
     principal = await _guest(request, sent, signed_in)
     if principal is None:
+        refuse(request, Refusal("session", None if signed_in is None else signed_in.store.id))
         await limits.count(request, WRONG_SESSIONS, None, told=False)
         raise InvalidToken("No open cart has this session.", header=SESSION, headers=CHALLENGE)
     return await _known(request, principal)
 
 
 async def _known(request: Request, principal: Principal) -> Principal:
-    """The principal of a request, whose turn it is now. Raises Unavailable as `Turns.take` does."""
+    """The principal of a request, which was counted, and whose turn it is now.
+
+    Raises TooManyRequests as `limits.count_request` does, and Unavailable as `Turns.take` does.
+    """
     exchange = exchange_of(request)
     exchange.principal = principal
+    cause = correlation.cause.get()
+    if cause is not None:
+        cause.token_id, cause.api_client_id = principal.token_id or None, principal.api_client_id
     if exchange.end_turn is None:
-        exchange.end_turn = await service_of(request).turns.take(limits.sender_of(principal))
+        if not exchange.is_costly:
+            reads = request.method in ("GET", "HEAD")
+            await limits.count_request(request, limits.READING if reads else limits.WRITING, principal)
+        exchange.end_turn = await service_of(request).turns.take(limits.who(request, principal))
     exchange.timing.mark("auth")
     return principal
 
 
 async def counted(request: Request, limit_for: limits.LimitFor, *, guests: bool = False) -> Principal:
-    """Who asks, the bearer of a token or also a guest; the request is counted first, whoever it is from.
+    """Who asks for something costly, the bearer of a token or also a guest; the request is counted, whoever sends it.
 
     Raises Unauthorized or InvalidToken without a good token, and TooManyRequests as `limits.count` does.
     """
+    exchange_of(request).is_costly = True
     try:
         principal = await (identify(request) if guests else authenticate(request))
     except (Unauthorized, InvalidToken):

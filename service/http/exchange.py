@@ -21,9 +21,9 @@ class Exchange:
     """A request and its answer, from the first byte to the last.
 
     `heard` are its headers. `request_id` is the id that the answer, its log line and its events carry. `origin` is the
-    service's own URL as the
-    client reaches it, `principal` who sent the request, `allowance` what is left of the limit that it was counted
-    against; each is None until somebody has worked it out. `end_turn` ends its sender's turn, once it has one.
+    service's own URL as the client reaches it, `principal` who sent the request, `allowance` what is left of the limit
+    that it was counted against; each is None until somebody has worked it out. `is_costly` says that it is counted as
+    what it asks for, and as nothing else. `end_turn` ends its sender's turn, once it has one.
     `answer` is the answer on its way, which the line knows, and `service` what the process stands on.
     """
 
@@ -33,6 +33,7 @@ class Exchange:
     origin: str | None = None
     principal: Principal | None = None
     allowance: Allowance | None = None
+    is_costly: bool = False
     end_turn: Callable[[], None] | None = None
     answer: object = None
     service: object = None

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, remove_compress_type
 
 from service import correlation
+from service.correlation import Cause
 from service.errors import ApiError
 from service.http import hearing, problems
 from service.http.api.conditions import not_modified, tag_in_coding
@@ -47,6 +48,8 @@ TOLD = (
 _ALL_METHODS = ", ".join(sorted({*METHODS, "OPTIONS"}))
 """What a request about the server as a whole is told (RFC 9110, section 9.3.7)."""
 _ABOUT_THE_SERVER = Response(status_code=204, headers={"Allow": _ALL_METHODS})
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+"""What every answer says: it is what it says that it is, whatever it looks like."""
 _LEFT = 499
 """The status that nginx gives a client that has left."""
 
@@ -65,7 +68,7 @@ class Line:
     def __init__(self, app: ASGIApp, resources: BaseRoute, settings: Settings) -> None:
         self._app = app
         self._resources = resources
-        self._proxies = Proxies(settings.proxies)
+        self.proxies = Proxies(settings)
         self._most_of_a_body = settings.max_body_bytes
         self._cors = CORSMiddleware(
             app,
@@ -82,7 +85,7 @@ class Line:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        heard = self._proxies.look_behind(scope, hearing.hear(scope["headers"]))
+        heard = self.proxies.look_behind(scope, hearing.hear(scope["headers"]))
         exchange = begin(scope, Exchange(heard, hearing.request_id(heard)))
         trace_id, span = hearing.trace(heard)
         hearing.without_trailing_slash(scope)
@@ -90,7 +93,8 @@ class Line:
         body = Body(heard, receive, self._most_of_a_body)
         answer = _Answer(scope, send, cors=self._cors, heard=heard, exchange=exchange, span=span, body=body)
         exchange.answer = answer
-        before = correlation.request_id.set(exchange.request_id)
+        client = scope.get("client")
+        before = correlation.cause.set(Cause(exchange.request_id, client[0] if client else None))
         try:
             if method == "OPTIONS" and b"origin" in heard and b"access-control-request-method" in heard:
                 preflight = self._cors.preflight_response(request_headers=Headers(scope=scope))
@@ -102,9 +106,10 @@ class Line:
         finally:
             if exchange.end_turn is not None:
                 exchange.end_turn()
-            correlation.request_id.reset(before)
+            correlation.cause.reset(before)
             milliseconds = exchange.timing.total
             metrics.count(scope, method, answer.status, milliseconds / 1000)
+            who, client = exchange.principal, scope.get("client")
             log.info(
                 "request",
                 method=method,
@@ -113,6 +118,9 @@ class Line:
                 milliseconds=round(milliseconds, 2),
                 request_id=exchange.request_id,
                 trace_id=trace_id,
+                client=client and client[0],
+                store=who and who.store.id,
+                token=who and who.token_id,
             )
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -212,6 +220,7 @@ class _Answer:
             (b"x-request-id", exchange.request_id.encode()),
             (b"traceparent", self._span.encode()),
             (b"server-timing", exchange.timing.header.encode()),
+            NOSNIFF,
         ]
         if exchange.allowance is not None:
             counted = exchange.allowance.headers.items()

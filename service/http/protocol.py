@@ -239,6 +239,6 @@ def _document(status: int, code: str, detail: str) -> bytes:
     retry = "Retry-After: 1\r\n" if status == 503 else ""
     head = (
         f"HTTP/1.1 {status} {title}\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {len(body)}\r\n"
-        f"{retry}Cache-Control: no-store\r\nConnection: close\r\n\r\n"
+        f"{retry}Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + body

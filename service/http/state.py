@@ -14,6 +14,8 @@ from starlette.requests import Request
 from service.gateways import Gateways
 from service.http.agents.assistants import Assistants
 from service.http.exchange import exchange_of
+from service.http.leases import Leases
+from service.http.refusals import Refusals
 from service.http.streams import Streams
 from service.http.token_cache import TokenCache
 from service.http.token_uses import TokenUses
@@ -23,6 +25,7 @@ from service.operations.access.keyring import SIGNING_KEYS, Keyring
 from service.operations.generic import phases
 from service.operations.generic.numbers import Numbers
 from service.operations.generic.phases import Work
+from service.operations.webhooks.publishing import published_to
 from service.rules.calendar_tokens import CalendarKeys
 from service.rules.repeat_links import LinkKeys
 from service.rules.sealing import Seals
@@ -49,12 +52,14 @@ class Service(Process):
     numbers: Numbers
     tokens: TokenCache
     uses: TokenUses
+    refusals: Refusals
     keyring: Keyring
     link_keys: LinkKeys
     calendar_keys: CalendarKeys
     gateways: Gateways
     turns: Turns
     assistants: Assistants
+    leases: Leases
     streams: Streams
 
     async def run(self, work: Work[T]) -> T:
@@ -88,6 +93,7 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
         ):
             assistants = Assistants()
             tokens, uses = TokenCache(settings.token_cache_seconds), TokenUses(database)
+            refusals = Refusals(database)
             keyring = Keyring(Seals(settings.keys, SIGNING_KEYS))
 
             def forgets(store_id: int | None) -> None:
@@ -98,21 +104,26 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
             app.state.service = Service(
                 settings,
                 database,
-                Lookout(watched, settings.deployment_id),
+                Lookout(watched, settings.deployment_id, published_to(settings)),
                 numbers=Numbers(database),
                 tokens=tokens,
                 uses=uses,
+                refusals=refusals,
                 keyring=keyring,
                 link_keys=LinkKeys(settings.keys),
                 calendar_keys=CalendarKeys(settings.keys),
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),
                 assistants=assistants,
+                leases=Leases(database),
                 streams=Streams(database, max(settings.max_connections // 2, 1)),
             )
-            async with _meanwhile(notices.listen(settings, forgets=forgets), uses.keep_writing(), assistants.serve()):
+            listening = notices.listen(settings, forgets=forgets)
+            work = (uses.keep_writing(), refusals.keep_writing(), assistants.serve())
+            async with _meanwhile(listening, *work):
                 yield
             await uses.write()
+            await refusals.write()
 
     return lifespan
 
@@ -137,7 +148,9 @@ def watching(settings: Settings) -> Callable[[Starlette], AbstractAsyncContextMa
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_configured(settings, max_size=1) as database:
-            app.state.service = Process(settings, database, Lookout(database, settings.deployment_id))
+            app.state.service = Process(
+                settings, database, Lookout(database, settings.deployment_id, published_to(settings))
+            )
             yield
 
     return lifespan

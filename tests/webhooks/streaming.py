@@ -20,10 +20,10 @@ SSE = {"Accept": "text/event-stream"}
 
 
 @asynccontextmanager
-async def listening(app: Starlette, most_connections: int = 100) -> AsyncIterator[str]:
+async def listening(app: Starlette, port: int = 0) -> AsyncIterator[str]:
     """The URL of an application that is served as `reprise serve` does it; its lifespan is the caller's."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        server = _Lookout(uvicorn_config(app, most_connections, lifespan="off"), lambda: None)
+    with socket.create_server(("127.0.0.1", port)) as sock:
+        server = _Lookout(uvicorn_config(app, 100, lifespan="off"), lambda: None)
         serving = asyncio.create_task(server.serve([sock]))
         try:
             yield f"http://127.0.0.1:{sock.getsockname()[1]}"

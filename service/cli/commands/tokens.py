@@ -10,11 +10,9 @@ import typer
 from service import clock
 from service.cli.commands.options import DatabaseUrl, StoreNumber
 from service.cli.console import answer, told
-from service.cli.within import duration, in_store, words
+from service.cli.within import duration, in_store, new_token, operator, words
 from service.errors import Invalid
-from service.operations.access import access_tokens, tokens
-from service.operations.events import outbox
-from service.operations.tenant.stores import OPERATOR
+from service.operations.access import access_tokens
 from service.principal import CUSTOMER_SCOPES, SCOPES, Store
 from service.store.pool import Connection
 from service.texts import Phrase
@@ -51,18 +49,7 @@ def create_token(
     wanted = (SCOPES if customer is None else CUSTOMER_SCOPES) if scopes is None else words(scopes)
 
     async def create(connection: Connection, held: Store) -> str:
-        at = clock.now()
-        id_, token = await tokens.issue(
-            connection,
-            held.id,
-            customer_id=customer,
-            scopes=wanted,
-            name=name,
-            expires_at=None if lifetime is None else at + lifetime,
-            at=at,
-        )
-        await outbox.record(connection, held, "access_tokens.create", id_, actor=OPERATOR)
-        return token
+        return await new_token(connection, held, customer_id=customer, scopes=wanted, name=name, lifetime=lifetime)
 
     try:
         answer(in_store(database_url, store, create))
@@ -96,7 +83,7 @@ def revoke_token(
     """End a token: processes that serve refuse it from now on."""
 
     async def revoke(connection: Connection, held: Store) -> None:
-        await access_tokens.revoke(connection, held, id, actor=OPERATOR)
+        await access_tokens.revoke(connection, held, id, actor=operator())
 
     in_store(database_url, store, revoke)
     answer(Phrase("The token {id} is refused from now on.", id=id))

@@ -135,6 +135,8 @@ async def sender(request: Request, entry: Entry, *, creating: bool = False) -> t
         principal = await counted(request, limits.of_class(request, entry.resource.type_), guests=True)
     else:
         principal = await identify(request)
+        if creating and principal.is_channel:
+            await limits.count_carts(request)
     entry.require_write(principal)
     return await request.body(), principal
 

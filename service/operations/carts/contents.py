@@ -11,13 +11,15 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import orjson
 
+from schemas.graph import graph
 from service import clock
 from service.errors import NotFound
 from service.operations.catalogue import pricing
 from service.operations.catalogue.pricing import Offers
 from service.operations.catalogue.quotes import Terms
 from service.operations.events import outbox
-from service.principal import Principal, Store
+from service.operations.generic import quotas
+from service.principal import Owner, Principal, Store
 from service.rules.discounts import CouponStatus
 from service.rules.outcomes import CatalogueItem, ItemKey
 from service.rules.taxes import Destination
@@ -223,6 +225,44 @@ def _items(text: str | None) -> list[CartItem]:
     ]
 
 
+def new(*, currency: str, tax_included: bool, customer_id: str | None, customer_group_id: str | None) -> Cart:
+    """A cart that isn't written yet, empty and with a session of its own: `carts/carts.open` writes it."""
+    return Cart(
+        id=clock.new_id(),
+        version=1,
+        session=_session(),
+        status="active",
+        customer_id=customer_id,
+        customer_group_id=customer_group_id,
+        currency_code=currency,
+        tax_included=tax_included,
+        coupon_code=None,
+        coupon_status=None,
+        destination=None,
+        shipping_price_cents=0,
+        payment_price_cents=0,
+        subtotal_amount_cents=0,
+        shipping_amount_cents=0,
+        payment_method_amount_cents=0,
+        discount_amount_cents=0,
+        total_tax_amount_cents=0,
+        total_amount_cents=0,
+    )
+
+
+async def require_room(connection: Connection, store: Store, customer_id: str | None) -> None:
+    """Raise QuotaExceeded for a customer who can't have one cart more, which a guest always can."""
+    if customer_id is not None:
+        carts, owner = graph["carts"], Owner("customers", customer_id)
+        if await quotas.is_full(connection, store, owner, carts):
+            raise quotas.exceeded(carts, fields=("customer", "source_order"))
+
+
+def _session() -> str:
+    """A name of a cart that nobody guesses."""
+    return secrets.token_urlsafe(24)
+
+
 async def create(
     connection: Connection,
     store: Store,
@@ -241,13 +281,14 @@ async def create(
     """An empty cart with a session of its own, locked, and its event `carts.create`.
 
     None when another transaction has made the one open cart of this customer, or of this link and browser, meanwhile:
-    look for it again.
+    look for it again. Raises QuotaExceeded for a customer who has too many.
     """
+    await require_room(connection, store, customer_id)
     cart_id = await _CREATE(
         connection,
         store=store.id,
         id=clock.new_id(),
-        session=secrets.token_urlsafe(24),
+        session=_session(),
         customer=customer_id,
         currency=currency,
         repeat_link=repeat_link_id,

@@ -253,4 +253,6 @@ def _in_sets(step: Step) -> bool:
     draft, by = step.operation.draft, step.by
     if step.operation.code != "add" or draft is None or not isinstance(by, Writer) or not by.in_sets:
         return False
+    if draft.resource.quota is not None:
+        return False
     return not draft.triggers and not any(isinstance(ids, tuple) for ids in draft.relationships.values())

@@ -27,7 +27,7 @@ from service.jsonapi.atomic import Code
 from service.jsonapi.attributes import attributes_of
 from service.jsonapi.body import Draft, Echo, Linked, located, not_found, read_only
 from service.operations.events import outbox
-from service.operations.generic import recording, starting, tagging
+from service.operations.generic import quotas, recording, starting, tagging
 from service.operations.generic.change import Change, Locked
 from service.operations.generic.created import Created
 from service.operations.generic.phases import Interlude
@@ -289,6 +289,8 @@ class Writer:
         for name in verbs:
             await self._start(change, name)
         await self.before_write(change)
+        if not change.problems:
+            await quotas.check(change)
         raise_all(change.problems)
 
     async def _start(self, change: Change, name: str) -> None:
