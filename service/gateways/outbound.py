@@ -1,8 +1,9 @@
-"""Requests to addresses that shops name: JSON by POST, with nothing followed, nothing kept and nowhere private.
+"""Requests to addresses that shops name: JSON by POST or GET, with nothing followed, nothing kept and nowhere private.
 
 A shop must not make the service reach into its own network: host names are looked up first, and unless the settings
 allow private addresses only public ones are connected to, over TLS, at the very address that was checked. Redirects are
-answers like any other. Payment gateways and receivers of webhooks are asked in this way, and nobody in another.
+answers like any other. Payment gateways, receivers of webhooks and issuers of tokens are asked in this way, and nobody in
+another.
 """
 
 from __future__ import annotations
@@ -89,19 +90,29 @@ _DOTS = str.maketrans("\u3002\uff0e\uff61", "...")
 """What stands for a dot in international names (RFC 3490, 3.1)."""
 
 
+async def get(url: str, limits: Limits) -> Answered:
+    """Ask for JSON, as `post` sends it."""
+    return await _in_time(url, None, {}, limits)
+
+
 async def post(url: str, body: bytes, headers: Mapping[str, str], limits: Limits) -> Answered:
-    """Send a body of JSON, and return the answer. Raises NotSent and Silence.
+    """Send a body of JSON, and return the answer. Raises NotSent and Silence."""
+    return await _in_time(url, body, headers, limits)
+
+
+async def _in_time(url: str, body: bytes | None, headers: Mapping[str, str], limits: Limits) -> Answered:
+    """Send a request, and return the answer.
 
     All of it has the time of the limits together, however many addresses there are, and however the answer trickles in.
     """
     try:
         async with asyncio.timeout(limits.timeout):
-            return await _post(url, body, headers, limits)
+            return await _send(url, body, headers, limits)
     except TimeoutError as error:
         raise Silence("the answer takes too long") from error
 
 
-async def _post(url: str, body: bytes, headers: Mapping[str, str], limits: Limits) -> Answered:
+async def _send(url: str, body: bytes | None, headers: Mapping[str, str], limits: Limits) -> Answered:
     try:
         target = httpx2.URL(url)
     except httpx2.InvalidURL as error:
@@ -123,15 +134,15 @@ async def _post(url: str, body: bytes, headers: Mapping[str, str], limits: Limit
 
 
 def _request(
-    client: httpx2.AsyncClient, target: httpx2.URL, address: str, body: bytes, headers: Mapping[str, str]
+    client: httpx2.AsyncClient, target: httpx2.URL, address: str, body: bytes | None, headers: Mapping[str, str]
 ) -> httpx2.Request:
     return client.build_request(
-        "POST",
+        "GET" if body is None else "POST",
         target.copy_with(host=address),
         content=body,
         headers={
             "User-Agent": "reprise",
-            "Content-Type": "application/json",
+            **({} if body is None else {"Content-Type": "application/json"}),
             "Accept": "application/json",
             **headers,
             "Host": target.netloc.decode("ascii"),
