@@ -2,8 +2,8 @@
 
 A shop must not make the service reach into its own network: host names are looked up first, and unless the settings
 allow private addresses only public ones are connected to, over TLS, at the very address that was checked. Redirects are
-answers like any other. Payment gateways, receivers of webhooks and issuers of tokens are asked in this way, and nobody in
-another.
+answers like any other. Payment gateways, receivers of webhooks and issuers of tokens are asked in this way, and nobody
+in another.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Publish keys, or where they are."""
-        origin = f"http://127.0.0.1:{self.server.server_address[1]}"
+        origin = f"http://{self.headers['Host']}"
         if self.path == "/asked":
             self._answer(200, ASKED)
             return

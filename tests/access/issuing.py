@@ -26,7 +26,7 @@ Key = RSAKey | ECKey | OKPKey
 
 def key_for(algorithm: str, kid: str = "one") -> Key:
     """A new key that signs by an algorithm."""
-    about = {"kid": kid, "use": "sig", "alg": algorithm}
+    about: Any = {"kid": kid, "use": "sig", "alg": algorithm}
     if algorithm == "ES256":
         return ECKey.generate_key("P-256", about)
     if algorithm == "EdDSA":

@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple, TypeGuard
 
 from service import clock
 from service.errors import Invalid
@@ -29,7 +29,7 @@ from service.store.statements import Many, OnlyValue
 from service.store.write import Columns
 
 _KEPT: Final = 60.0
-"""Seconds for which issuers are believed without asking the database again; who changes one has it forgotten at once."""
+"""Seconds for which issuers are believed without asking the database again; who changes one has it forgotten."""
 _MOST: Final = 1_000
 """How many issuers' names are remembered, and how many of a name are looked at."""
 _PREFIX = re.compile(r"([1-9][0-9]{0,17})\.")
@@ -151,14 +151,10 @@ class Outside:
             return Refusal("issuer", issuer.store_id)
         key = await self.keys.find(Source(issuer.issuer, issuer.jwks_url), header)
         claims = None if key is None else jwts.read(bare, key, [header.algorithm])
-        ends = None if claims is None else claims.get("exp")
-        if claims is None or isinstance(ends, bool) or not isinstance(ends, int | float):
-            return Refusal("issuer", issuer.store_id)
-        if not jwts.is_timely(claims, at):
-            return Refusal("expired", issuer.store_id)
-        if issuer.revoked_before is not None and not _is_issued_after(claims, issuer.revoked_before):
-            return Refusal("revoked", issuer.store_id)
-        return await _bearer(database, issuer, claims, clock.instant(ends), at)
+        why = "issuer" if claims is None else _fault(issuer, claims, at)
+        if claims is None or why is not None:
+            return Refusal(why or "issuer", issuer.store_id)
+        return await _bearer(database, issuer, claims, at)
 
     async def _issuers(self, database: Database, name: str, store_id: int | None) -> Sequence[Issuer]:
         """The issuers of a name, of one store or of all."""
@@ -192,9 +188,23 @@ def split(token: str) -> tuple[int | None, str]:
     return (None, token) if prefix is None else (int(prefix[1]), token[prefix.end() :])
 
 
-async def _bearer(
-    database: Database, issuer: Issuer, claims: Claims, ends: datetime, at: datetime
-) -> Principal | Refusal:
+def _fault(issuer: Issuer, claims: Claims, at: datetime) -> str | None:
+    """Why verified claims are refused at an instant; None where they are good. A token without an end is none."""
+    if not _is_number(claims.get("exp")):
+        return "issuer"
+    if not jwts.is_timely(claims, at):
+        return "expired"
+    issued = claims.get("iat")
+    if issuer.revoked_before is None or (_is_number(issued) and issued > issuer.revoked_before.timestamp()):
+        return None
+    return "revoked"
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+async def _bearer(database: Database, issuer: Issuer, claims: Claims, at: datetime) -> Principal | Refusal:
     """The one customer whom the claims name. An e-mail address counts when the issuer has verified it."""
     named = claims.get(issuer.customer_claim)
     if not isinstance(named, str) or not named or "\0" in named or len(named) > jwts.LONGEST:
@@ -205,16 +215,12 @@ async def _bearer(
         found = await _CUSTOMERS[issuer.customer_field](connection, store=issuer.store_id, named=named)
     if len(found) != 1:
         return Refusal("issuer", issuer.store_id)
-    scopes = CUSTOMER_SCOPES & frozenset(issuer.scopes)
-    return Principal(found[0].store, issuer.id, found[0].customer_id, scopes, ends, last_used_at=at)
+    scopes, ends = CUSTOMER_SCOPES & frozenset(issuer.scopes), claims["exp"]
+    assert _is_number(ends)  # noqa: S101 -- `_fault` says so
+    return Principal(found[0].store, issuer.id, found[0].customer_id, scopes, clock.instant(ends), last_used_at=at)
 
 
 def _is_for(claims: Claims, audience: str) -> bool:
     """Whether claims are meant for an audience (RFC 7519, section 4.1.3)."""
     said = claims.get("aud")
     return audience in said if isinstance(said, list) else said == audience
-
-
-def _is_issued_after(claims: Claims, at: datetime) -> bool:
-    issued = claims.get("iat")
-    return isinstance(issued, int | float) and not isinstance(issued, bool) and issued > at.timestamp()

@@ -54,6 +54,7 @@ from customers
 inner join store_facts
     on customers.store_id = store_facts.id
 where customers.store_id = :store and customers.reference = :named
+order by customers.id
 limit 2;
 
 -- name: customers_by_email
@@ -65,6 +66,7 @@ from customers
 inner join store_facts
     on customers.store_id = store_facts.id
 where customers.store_id = :store and lower(customers.email) = lower(:named)
+order by customers.id
 limit 2;
 
 -- name: finds_by
