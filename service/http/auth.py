@@ -140,7 +140,7 @@ async def _known(request: Request, principal: Principal) -> Principal:
         if not exchange.is_costly:
             reads = request.method in ("GET", "HEAD")
             await limits.count_request(request, limits.READING if reads else limits.WRITING, principal)
-        exchange.end_turn = await service_of(request).turns.take(limits.sender_of(principal))
+        exchange.end_turn = await service_of(request).turns.take(limits.who(request, principal))
     exchange.timing.mark("auth")
     return principal
 

@@ -273,5 +273,5 @@ def _json(body: Mapping[str, object], status: int = 200, headers: Mapping[str, s
 routes = [
     Route(TOKEN, token, methods=["POST"]),
     Route(REVOKE, revoke, methods=["POST"]),
-    Route(KEYS, keys, methods=["GET"]),
+    Route(KEYS, limits.for_anybody(keys), methods=["GET"]),
 ]
