@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 import pytest_asyncio
+from joserfc.jwk import RSAKey
 from starlette.applications import Starlette
 
 from service.gateways.issuers import IssuerKeys, NoKeys, Pace, Source
@@ -141,7 +142,7 @@ async def test_an_algorithm_that_was_swapped_is_refused(
     swapped = [
         *(f"{unsigned(name)}." for name in ("none", "None", "RS256", "HS256")),
         f"{shared}.{_encoded(hmac.digest(public, shared.encode(), 'sha256'))}",
-        signed(claims, {"alg": "PS256", "kid": "one"}, issuer.keys["RS256"]),
+        signed(claims, {"alg": "PS256", "kid": "one"}, RSAKey.import_key(issuer.keys["RS256"].as_pem(private=True))),
         issuer.token(customer, "ES256"),
         signed(claims, {"alg": "RS256", "kid": "one"}, key_for("RS256")),
         signed(claims, {"alg": "RS256", "kid": "one-ES256"}, issuer.keys["RS256"]),
