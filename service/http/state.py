@@ -14,6 +14,7 @@ from starlette.requests import Request
 from service.gateways import Gateways
 from service.gateways import limits as gateway_limits
 from service.gateways.issuers import IssuerKeys
+from service.http.agents.assistants import Assistants
 from service.http.exchange import exchange_of
 from service.http.leases import Leases
 from service.http.refusals import Refusals
@@ -61,6 +62,7 @@ class Service(Process):
     calendar_keys: CalendarKeys
     gateways: Gateways
     turns: Turns
+    assistants: Assistants
     leases: Leases
     streams: Streams
 
@@ -93,6 +95,7 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
             open_configured(settings, max_size=settings.pool_size) as database,
             open_configured(settings, max_size=1) as watched,
         ):
+            assistants = Assistants()
             tokens, uses = TokenCache(settings.token_cache_seconds), TokenUses(database)
             refusals = Refusals(database)
             outside = Outside(IssuerKeys(gateway_limits(settings)))
@@ -118,11 +121,13 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
                 calendar_keys=CalendarKeys(settings.keys),
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),
+                assistants=assistants,
                 leases=Leases(database),
                 streams=Streams(database, max(settings.max_connections // 2, 1)),
             )
             listening = notices.listen(settings, forgets=forgets)
-            async with _meanwhile(listening, uses.keep_writing(), refusals.keep_writing()):
+            work = (uses.keep_writing(), refusals.keep_writing(), assistants.serve())
+            async with _meanwhile(listening, *work):
                 yield
             await uses.write()
             await refusals.write()
