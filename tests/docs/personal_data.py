@@ -53,6 +53,14 @@ _IDS = """
 So do the ids of customers (%s); by then they stand for
 nobody. In these tables nothing is erased:
 """
+_TOLD = """
+## What happened
+
+Events name the attributes that changed, and leave out what personal ones were and are. Log lines hold the path of a
+request, not its query string or body, and of errors of the database not the values that it names; nor does what the
+queue keeps of jobs that failed. `payload` of [event_callbacks](resources.md#event_callbacks) shows whole resources: it
+is null for tokens that may not read all types.
+"""
 _TYPES = """
 ## Columns
 
@@ -85,6 +93,7 @@ def page() -> str:
             _HEAD,
             *_kinds(),
             *erasing,
+            _TOLD.lstrip("\n"),
             _TYPES.format(common=common).lstrip("\n"),
             *of_types,
             _SECRETS.lstrip("\n"),
