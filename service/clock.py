@@ -74,3 +74,17 @@ def new_id() -> str:
     A ULID of 26 characters in real time, greater than every id this process made before (https://github.com/ulid/spec).
     """
     return _ulids.next()
+
+
+def made_at(id_: str) -> datetime | None:
+    """When `new_id` made an id, in real time; None for an id that a client chose."""
+    letters = id_[:10]
+    if len(id_) != len("01KB9XR4ZQ") + 16 or letters[0] > "7" or not all(letter in _ALPHABET for letter in id_):
+        return None
+    millis = 0
+    for letter in letters:
+        millis = millis << 5 | _ALPHABET.index(letter)
+    try:
+        return datetime.fromtimestamp(millis // 1000, UTC) + timedelta(milliseconds=millis % 1000)
+    except (OverflowError, ValueError):
+        return None

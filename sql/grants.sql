@@ -26,6 +26,10 @@ grant select, insert, update, delete on customers to api;
 
 grant select on deployment to api;
 
+grant select on destination_cursors to api;
+
+grant select on destinations to api;
+
 grant select, insert, update (attempts_count, delivered_at, metadata, next_attempt_at, payload, reference,
 reference_origin, response_message, status, updated_at, version) on event_callbacks to api;
 
@@ -131,6 +135,10 @@ grant select, insert, delete on customer_tags to worker;
 grant select, insert, update on customers to worker;
 
 grant select, insert on deployment to worker;
+
+grant select, insert, update (event_id, transaction_id) on destination_cursors to worker;
+
+grant select, insert, update (error, failing_since, holder, leased_until) on destinations to worker;
 
 grant select, insert, update (attempts_count, callback_url, delivered_at, last_attempt_at, next_attempt_at, payload,
 response_code, response_message, status, updated_at, version), delete on event_callbacks to worker;

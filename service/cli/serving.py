@@ -29,7 +29,7 @@ from service.cli.sockets import url_of
 from service.errors import StartupError
 from service.http.protocol import Protocol
 from service.http.watch import metrics
-from service.jobs import engine
+from service.jobs import engine, publish
 from service.settings import Settings
 
 GRACE_SECONDS = 25
@@ -227,6 +227,7 @@ async def _begin(settings: Settings, stop: asyncio.Event, concurrency: int = 8) 
             gateways=gateways.configured(settings),
             receivers=gateways.limits(settings),
             public_url=settings.public_url,
+            feed=publish.configured(settings),
             concurrency=concurrency,
             command_timeout=settings.command_timeout,
             statement_cache_size=settings.statement_cache_size,

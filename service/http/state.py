@@ -23,6 +23,7 @@ from service.operations.access.keyring import SIGNING_KEYS, Keyring
 from service.operations.generic import phases
 from service.operations.generic.numbers import Numbers
 from service.operations.generic.phases import Work
+from service.operations.webhooks.publishing import published_to
 from service.rules.calendar_tokens import CalendarKeys
 from service.rules.repeat_links import LinkKeys
 from service.rules.sealing import Seals
@@ -97,7 +98,7 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
             app.state.service = Service(
                 settings,
                 database,
-                Lookout(watched, settings.deployment_id),
+                Lookout(watched, settings.deployment_id, published_to(settings)),
                 numbers=Numbers(database),
                 tokens=tokens,
                 uses=uses,
@@ -136,7 +137,9 @@ def watching(settings: Settings) -> Callable[[Starlette], AbstractAsyncContextMa
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_configured(settings, max_size=1) as database:
-            app.state.service = Process(settings, database, Lookout(database, settings.deployment_id))
+            app.state.service = Process(
+                settings, database, Lookout(database, settings.deployment_id, published_to(settings))
+            )
             yield
 
     return lifespan
