@@ -10,7 +10,8 @@ from service import clock
 from service.operations.copies import recurring_order_copies
 from service.operations.data import imports
 from service.operations.payments import attempts
-from service.operations.runtime import cleaning
+from service.operations.runtime import cleaning, retaining
+from service.operations.runtime.retaining import USUAL, Retention
 from service.operations.tenant import test_clocks
 from service.operations.webhooks import delivering
 from service.store import counts, statistics
@@ -50,11 +51,13 @@ async def rescue(database: Database) -> None:
             await imports.enqueue(connection, store_id, import_id)
 
 
-async def clean(database: Database) -> None:
-    """Delete what has expired."""
+async def clean(database: Database, retention: Retention = USUAL) -> None:
+    """Delete what has expired, and what was kept for as long as the settings say."""
     async with database.connection() as connection:
-        await cleaning.clean(connection, clock.now())
-        await delivering.clean(connection, clock.now())
+        at = clock.now()
+        await cleaning.clean(connection, at, answers=retention.answers)
+        await delivering.clean(connection, at, kept=retention.deliveries)
+        await retaining.clean(connection, at, retention)
 
 
 async def sum_up(database: Database) -> None:

@@ -10,6 +10,8 @@ import pytest_asyncio
 from starlette.applications import Starlette
 
 from schemas.fields import HARMLESS, Mark, Personal
+from schemas.graph import PUBLIC
+from schemas.history import RECORDS, fields_of
 from schemas.tables import marks
 from service.operations.data import exporting
 from service.principal import Store
@@ -91,6 +93,27 @@ async def test_what_a_shop_has_to_keep_stays_and_is_read_and_handed_out(
         handed = b"".join([line async for line in exporting.lines(connection, store)])
     assert [place for marker, place in marked.said.items() if marker.encode() in handed] == []
     assert b'"type":"orders"' in handed
+
+
+async def test_what_is_held_of_a_customer_is_handed_out(make: Make, connection: Connection, store: Store) -> None:
+    """Every personal field of every record, of which the Schemas say whose it is."""
+    marked = await make()
+    await connection.execute(
+        "update order_factories set status = 'aborted' where store_id = $1 and status = 'pending'", store.id
+    )
+    async with connection.transaction():
+        handed = b"".join([line async for line in exporting.lines(connection, store, customer_id=marked.customer_id)])
+    held = {place for marker, place in marked.said.items() if marker.encode() in handed}
+    asked = {
+        f"{record.resource.table}.{field.column}"
+        for record in RECORDS.values()
+        if record.resource.owner not in (None, PUBLIC)
+        for field in fields_of(record.type_).values()
+        if (mark := marks()[record.resource.table].get(field.column)) and mark.personal
+    }
+    assert len(asked) > 50
+    assert sorted((asked & {*marked.said.values()}) - held) == []
+    assert {place for place in held if place.partition(".")[0] in marks()} <= asked
 
 
 async def test_what_is_forgotten_is_noticed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

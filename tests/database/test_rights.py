@@ -92,10 +92,15 @@ def test_what_a_process_reaches() -> None:
         reachable(Definition("service.store.counts", "no_such_function"))
 
 
-def test_what_happened_is_never_changed_but_for_a_person_who_is_erased() -> None:
+def test_what_happened_is_never_changed_but_for_a_person_who_is_erased_or_when_its_time_is_over() -> None:
     of_people = {"payload", "request_id", "reference", "reference_origin", "metadata", "updated_at", "version"}
     assert sql.grants()["api"]["events"] == {"select": None, "insert": None, "update": of_people}
-    assert sql.grants()["worker"]["events"] == {"select": None, "insert": None, "update": {"transaction_id"}}
+    assert sql.grants()["worker"]["events"] == {
+        "select": None,
+        "insert": None,
+        "update": {"transaction_id"},
+        "delete": None,
+    }
     assert "carts" not in sql.grants()["worker"]
 
 
