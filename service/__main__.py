@@ -26,6 +26,7 @@ COMMANDS = {
     "seed": "databases",
     "import": "data",
     "export": "data",
+    "audit": "trail",
     "check-db": "databases",
     "doctor": "databases",
     "listen": "listening",

@@ -68,6 +68,12 @@ class _Ulids:
 _ulids = _Ulids()
 
 
+def first_id(at: datetime) -> str:
+    """The id before all that are made at an instant, real time, or later."""
+    value = int(at.timestamp() * 1000) << 80
+    return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
+
+
 def new_id() -> str:
     """A new id.
 

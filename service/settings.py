@@ -74,6 +74,8 @@ class Settings(BaseSettings):
 
     By default 10 times `rate_limit`; 0 for no limit.
     """
+    keep_addresses_days: int = Field(default=90, ge=1, le=36_500)
+    """How many days the audit trail names the addresses that requests came from, and who was refused is kept."""
     max_body_bytes: int = Field(default=2_000_000, gt=0)
     """Larger request bodies are refused with 413."""
     max_connections: int = Field(default=800, gt=0)

@@ -35,8 +35,8 @@ reference_origin, response_message, status, updated_at, version) on event_callba
 
 grant select, insert on event_cursors to api;
 
-grant select, insert, update (metadata, payload, reference, reference_origin, request_id, updated_at, version) on events
-to api;
+grant select, insert, update (address, metadata, payload, reference, reference_origin, request_id, updated_at, version)
+on events to api;
 
 grant select, insert, update (body, created_at, expires_at, fingerprint, headers, status), delete on idempotency_keys to
 api;
@@ -82,6 +82,8 @@ grant select, insert, update (expires_at, hits, started_at) on rate_limits to ap
 
 grant select, insert, update (used_at), delete on refresh_tokens to api;
 
+grant select, insert, update (refusals_count, updated_at, version) on refused_authentications to api;
+
 grant select, insert, update (metadata, reference, reference_origin, updated_at, version) on reorder_outcomes to api;
 
 grant select, insert, update (metadata, reference, reference_origin, updated_at, version) on reorders to api;
@@ -120,6 +122,8 @@ grant select (api_client_id, created_at, customer_id, expires_at, grant_id, hint
 name, reference, reference_origin, revoked_at, scopes, store_id, updated_at, version), delete on access_tokens to
 worker;
 
+grant select, insert, update (event_id) on address_horizons to worker;
+
 grant select, insert, update on addresses to worker;
 
 grant select, insert, delete on collection_changes to worker;
@@ -145,12 +149,12 @@ response_code, response_message, status, updated_at, version), delete on event_c
 
 grant select, update (event_id, transaction_id) on event_cursors to worker;
 
-grant select, insert, update (transaction_id), delete on events to worker;
+grant select, insert, update (address, transaction_id) on events to worker;
 
 grant select, delete on idempotency_keys to worker;
 
 grant select, update (completed_at, created_count, errors_count, errors_log, inputs, interrupted_at, processed_count,
-skipped_count, started_at, status, unchanged_count, updated_at, updated_count, version), delete on imports to worker;
+skipped_count, started_at, status, unchanged_count, updated_at, updated_count, version) on imports to worker;
 
 grant select, insert, update on line_items to worker;
 
@@ -195,6 +199,8 @@ grant select, delete on rate_limits to worker;
 
 grant select (api_client_id, created_at, customer_id, expires_at, grant_id, scope, scopes, store_id, used_at), delete on
 refresh_tokens to worker;
+
+grant select, delete on refused_authentications to worker;
 
 grant select, update (updated_at, uses, version) on repeat_links to worker;
 

@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any, cast
 
@@ -239,6 +240,7 @@ async def _begin(settings: Settings, stop: asyncio.Event, concurrency: int = 8) 
                 events=settings.retain_events,
                 imports=settings.retain_imports,
             ),
+            keep_addresses=timedelta(days=settings.keep_addresses_days),
             ready=works.set,
         )
     )

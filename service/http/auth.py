@@ -7,12 +7,13 @@ import re
 from starlette.requests import Request
 
 from schemas.resource import Resource
-from service import clock
+from service import clock, correlation
 from service.errors import InvalidToken, Unauthorized
 from service.http import limits
 from service.http.exchange import exchange_of, heard_of
 from service.http.state import service_of
 from service.operations.access import sessions, tokens
+from service.operations.access.tokens import Refusal
 from service.principal import Principal
 from service.store.limits import Limit
 
@@ -27,10 +28,16 @@ WRONG_TOKENS = Limit("wrong_tokens", 60)
 _NAMED = re.compile(r"(?:([1-9][0-9]{0,17})\.)?([A-Za-z0-9_-]{1,128})")
 
 
+def refuse(request: Request, refusal: Refusal) -> None:
+    """Note that a request is refused for what it shows, for whoever looks after the store."""
+    service_of(request).refusals.note(refusal, limits.network(request), clock.now())
+
+
 def bearer(request: Request) -> str:
     """The token of the Authorization header. Raises Unauthorized when there is none."""
     scheme, _, token = (heard_of(request, b"authorization") or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
+        refuse(request, Refusal("missing"))
         raise Unauthorized(
             "Send an access token: `Authorization: Bearer <token>`.", header="Authorization", headers=CHALLENGE
         )
@@ -57,14 +64,16 @@ async def current(request: Request) -> Principal:
     if principal is None:
         changes = cache.changes
         async with service_of(request).database.connection() as connection:
-            principal = await tokens.find(connection, token, clock.now(), service_of(request).keyring)
-        if principal is None:
+            found = await tokens.look(connection, token, clock.now(), service_of(request).keyring)
+        if isinstance(found, Refusal):
+            refuse(request, found)
             await limits.count(request, WRONG_TOKENS, None, told=False)
             raise InvalidToken(
                 "The access token is unknown, expired or revoked.",
                 header="Authorization",
                 headers={"WWW-Authenticate": 'Bearer realm="reprise", error="invalid_token"'},
             )
+        principal = found
         cache.put(token, principal, changes)
         service_of(request).uses.note(principal, clock.now())
     return principal
@@ -94,6 +103,7 @@ async def identify(request: Request) -> Principal:
     signed_in = None if heard_of(request, b"authorization") is None else await authenticate(request)
     principal = await _guest(request, sent, signed_in)
     if principal is None:
+        refuse(request, Refusal("session", None if signed_in is None else signed_in.store.id))
         await limits.count(request, WRONG_SESSIONS, None, told=False)
         raise InvalidToken("No open cart has this session.", header=SESSION, headers=CHALLENGE)
     return await _known(request, principal)
@@ -106,11 +116,14 @@ async def _known(request: Request, principal: Principal) -> Principal:
     """
     exchange = exchange_of(request)
     exchange.principal = principal
+    cause = correlation.cause.get()
+    if cause is not None:
+        cause.token_id, cause.api_client_id = principal.token_id or None, principal.api_client_id
     if exchange.end_turn is None:
         if not exchange.is_costly:
             reads = request.method in ("GET", "HEAD")
             await limits.count_request(request, limits.READING if reads else limits.WRITING, principal)
-        exchange.end_turn = await service_of(request).turns.take(limits.sender_of(principal))
+        exchange.end_turn = await service_of(request).turns.take(limits.who(request, principal))
     exchange.timing.mark("auth")
     return principal
 

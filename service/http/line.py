@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, remove_compress_type
 
 from service import correlation
+from service.correlation import Cause
 from service.errors import ApiError
 from service.http import hearing, problems
 from service.http.api.conditions import not_modified, tag_in_coding
@@ -92,7 +93,8 @@ class Line:
         body = Body(heard, receive, self._most_of_a_body)
         answer = _Answer(scope, send, cors=self._cors, heard=heard, exchange=exchange, span=span, body=body)
         exchange.answer = answer
-        before = correlation.request_id.set(exchange.request_id)
+        client = scope.get("client")
+        before = correlation.cause.set(Cause(exchange.request_id, client[0] if client else None))
         try:
             if method == "OPTIONS" and b"origin" in heard and b"access-control-request-method" in heard:
                 preflight = self._cors.preflight_response(request_headers=Headers(scope=scope))
@@ -104,7 +106,7 @@ class Line:
         finally:
             if exchange.end_turn is not None:
                 exchange.end_turn()
-            correlation.request_id.reset(before)
+            correlation.cause.reset(before)
             milliseconds = exchange.timing.total
             metrics.count(scope, method, answer.status, milliseconds / 1000)
             who, client = exchange.principal, scope.get("client")

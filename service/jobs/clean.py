@@ -7,8 +7,10 @@ from datetime import timedelta
 import structlog
 
 from service import clock
+from service.operations.access import refusals
 from service.operations.copies import recurring_order_copies
 from service.operations.data import imports
+from service.operations.events import trail
 from service.operations.payments import attempts
 from service.operations.runtime import cleaning, retaining
 from service.operations.runtime.retaining import USUAL, Retention
@@ -51,11 +53,15 @@ async def rescue(database: Database) -> None:
             await imports.enqueue(connection, store_id, import_id)
 
 
-async def clean(database: Database, retention: Retention = USUAL) -> None:
-    """Delete what has expired, and what was kept for as long as the settings say."""
+async def clean(
+    database: Database, keep_addresses: timedelta = trail.KEEP_ADDRESSES, retention: Retention = USUAL
+) -> None:
+    """Delete what has expired and what was kept as long as the settings say, and let go of addresses likewise."""
     async with database.connection() as connection:
         at = clock.now()
         await cleaning.clean(connection, at, answers=retention.answers)
+        await trail.forget_addresses(connection, before=at - keep_addresses)
+        await refusals.clean(connection, before=at - keep_addresses)
         await delivering.clean(connection, at, kept=retention.deliveries)
         await retaining.clean(connection, at, retention)
 

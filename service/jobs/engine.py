@@ -21,7 +21,7 @@ from pgqueuer.db import AsyncpgDriver
 from pgqueuer.models import Job
 from pgqueuer.qm import QueueManager
 
-from service import clock
+from service import clock, correlation
 from service.gateways import Gateways
 from service.gateways.outbound import DEFAULT, Limits
 from service.jobs import clean, deliver, metrics, sweep, watch
@@ -34,6 +34,7 @@ from service.jobs.pay import PaymentJob
 from service.jobs.publish import Feed, Publisher
 from service.operations.copies import recurring_order_copies
 from service.operations.data import imports
+from service.operations.events import trail
 from service.operations.generic.numbers import Numbers
 from service.operations.payments import attempts
 from service.operations.runtime import watching
@@ -43,7 +44,7 @@ from service.operations.tenant import test_clocks
 from service.operations.webhooks import publishing
 from service.store import deployment
 from service.store.pool import Database, open_database
-from service.store.queue import queue_queries, queue_settings
+from service.store.queue import cause_of, queue_queries, queue_settings
 
 log = structlog.get_logger(part="worker")
 
@@ -79,6 +80,7 @@ async def run(
     heartbeat: timedelta = HEARTBEAT,
     lease: timedelta = recurring_order_copies.LEASE,
     deployment_id: str = "",
+    keep_addresses: timedelta = trail.KEEP_ADDRESSES,
     retention: Retention = USUAL,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
@@ -87,9 +89,9 @@ async def run(
     Payments ask these `gateways`, webhooks are told within the limits of `receivers`, with links that begin with
     `public_url`, and events are published as the `feed` says, if there is one. `concurrency` is the number of jobs at a
     time, at least 2. `listen_url` leads to the server directly where `url` goes through a pooler; `deployment_id` names
-    this installation (`service.store.deployment`); what is past is kept as `retention` says; `ready` is called once
-    others know of this worker. A lost connection is taken up again; one that can't be had at the start raises
-    StartupError.
+    this installation (`service.store.deployment`); the trail names addresses for `keep_addresses`, what else is past is
+    kept as `retention` says; `ready` is called once others know of this worker. A lost connection is taken up again;
+    one that can't be had at the start raises StartupError.
     """
     async with (
         open_database(
@@ -127,7 +129,8 @@ async def run(
         tasks.create_task(_every(stop, timedelta(seconds=30), rescue))
         tasks.create_task(_every(stop, watching.SIGN_OF_LIFE, lambda: watch.show(database, worker)))
         tasks.create_task(_every(stop, timedelta(minutes=1), lambda: watch.watch(database)))
-        tasks.create_task(_every(stop, timedelta(hours=1), lambda: clean.clean(database, retention)))
+        cleaning = partial(clean.clean, database, keep_addresses, retention)
+        tasks.create_task(_every(stop, timedelta(hours=1), cleaning))
         job = CopyJob(database, lease=lease)
         payment_job = PaymentJob(database, gateways)
         entrypoints = {
@@ -183,7 +186,7 @@ async def _work(
     try:
         manager = QueueManager(queue_queries(AsyncpgDriver(connection)), queue_settings().channel)
         for name, run_job in entrypoints.items():
-            manager.entrypoint(name, executor_factory=_retrying)(metrics.counted(name, run_job))
+            manager.entrypoint(name, executor_factory=_retrying)(metrics.counted(name, _caused(run_job)))
         manager.shutdown = stop
         await manager.run(
             dequeue_timeout=POLL,
@@ -194,6 +197,19 @@ async def _work(
     finally:
         with suppress(*LOST):
             await connection.close(timeout=5)
+
+
+def _caused(run: Callable[[Job], Awaitable[None]]) -> Callable[[Job], Awaitable[None]]:
+    """A job that leaves behind for which request it worked."""
+
+    async def caused(job: Job) -> None:
+        before = correlation.cause.set(cause_of(job.headers))
+        try:
+            await run(job)
+        finally:
+            correlation.cause.reset(before)
+
+    return caused
 
 
 def _retrying(parameters: EntrypointExecutorParameters) -> DatabaseRetryEntrypointExecutor:

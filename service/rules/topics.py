@@ -27,14 +27,19 @@ _HAPPENS: Final[Mapping[str, str]] = {
     "orders": f"{_WRITTEN} draft pending placing place void payment_failed cancel_subscriptions",
     "recurring_order_copies": f"{_WRITTEN} start complete fail abort",
     "reorders": "create",
-    "stores": "create update",
+    "stores": "create update adopt rotate_keys",
     "test_clocks": f"{_WRITTEN} ready",
     "webhooks": f"{_WRITTEN} stop",
 }
 """Type -> what happens to its resources besides verbs, where that is more or less than being written."""
 
 
-_SILENT: Final = frozenset({"event_callbacks", "events", "order_factories", "reorder_outcomes", "tokens"})
+_SILENT: Final = frozenset(
+    {
+        "event_callbacks", "event_stores", "events", "order_factories", "refused_authentications", "reorder_outcomes",
+        "tokens",
+    }
+)  # fmt: skip
 """Types of which no event tells: what happens to them is told of what they are a part or a view of."""
 
 

@@ -141,10 +141,10 @@ async def test_the_worker_does_as_its_settings_say(database: Database, connectio
         "deliveries": settings.retain_deliveries,
         "events": settings.retain_events,
     }
-    await clean.clean(database, Retention.of(**of, imports=settings.retain_imports))
+    await clean.clean(database, retention=Retention.of(**of, imports=settings.retain_imports))
     assert len(await ids(connection, store, "imports")) == 1
     assert Retention.of(**of, imports=90) == Retention()
-    await clean.clean(database, Retention.of(**of, imports=90))
+    await clean.clean(database, retention=Retention.of(**of, imports=90))
     assert await ids(connection, store, "imports") == []
 
 
