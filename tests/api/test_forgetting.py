@@ -112,8 +112,10 @@ async def test_what_is_held_of_a_customer_is_handed_out(make: Make, connection: 
         if (mark := marks()[record.resource.table].get(field.column)) and mark.personal
     }
     assert len(asked) > 50
-    assert sorted((asked & {*marked.said.values()}) - held) == []
-    assert {place for place in held if place.partition(".")[0] in marks()} <= asked
+    # What was said over HTTP has taken the place of some of it.
+    there = {place for table, places in (await marked.found()).items() for place in places if place.startswith(table)}
+    assert len(asked & there) > 40
+    assert sorted((asked & there) - held) == []
 
 
 async def test_what_is_forgotten_is_noticed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
