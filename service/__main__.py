@@ -31,6 +31,7 @@ COMMANDS = {
     "doctor": "databases",
     "listen": "listening",
     "openapi": "contract",
+    "asyncapi": "contract",
 }
 """Commands, and the module that declares each."""
 GROUPS = {"store": "stores", "token": "tokens", "client": "clients", "keys": "keys"}

@@ -70,7 +70,7 @@ def _leads_to() -> Mapping[str, Mapping[str, str]]:
     """Follow the tables: the statuses that the events of verbs and moves lead from and to."""
     edges: dict[str, tuple[set[str], set[str]]] = {}
     for type_ in TOPICS:
-        table = _TABLES.get(type_, type_)
+        table = table_of(type_)
         known = [
             *((verb.event, verb.sources, verb.target) for verb in VERBS.get(type_, {}).values() if verb.target),
             *((move.event, {move.source}, move.target) for move in MOVES.get(table, ()) if move.event),
@@ -84,6 +84,11 @@ def _leads_to() -> Mapping[str, Mapping[str, str]]:
         for name, (before, after) in edges.items()
         if len(after) == 1 and name.partition(".")[0] not in _HEALTH
     }
+
+
+def table_of(type_: str) -> str:
+    """Return the type whose table has the statuses of a type."""
+    return _TABLES.get(type_, type_)
 
 
 _TABLES: Final = {"recurring_order_copies": "order_factories", "order_copies": "order_factories"}
