@@ -228,7 +228,7 @@ def _visible(scopes: frozenset[str], owner: str | None) -> Sight:
         for type_, entry in RESOURCES.items()
         if entry.reads in scopes and (owner is None or entry.resource.owners[owner] is not None)
     )
-    return Sight(types, owner)
+    return Sight(types, owner, everything=owner is None and types == RESOURCES.keys())
 
 
 def visible_to(principal: Principal) -> Sight:
