@@ -43,6 +43,8 @@ api;
 
 grant select, insert, update, delete on imports to api;
 
+grant select, insert, update, delete on issuers to api;
+
 grant select, insert, update, delete on line_items to api;
 
 grant select on markets to api;
