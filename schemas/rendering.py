@@ -28,8 +28,8 @@ class Rendering(NamedTuple):
     (`test` or `live`), `locale` the store's locale for formatted amounts (`nl_NL`). `at` is the instant that it is for
     the store (aware UTC), `links` makes the URLs of repeat links, `calendar_url` that of a subscription's calendar from
     the subscription's id, `webhook_secret` opens that of a webhook from its id and what is kept; without them nothing
-    is over, and neither URL nor secret is shown. `secrets` says whether attributes that are credentials are shown; else
-    they are null.
+    is over, and neither URL nor secret is shown. `secrets` says whether attributes that are credentials are shown,
+    `everything` whether those are that repeat what other types show; else they are null.
     """
 
     base: str
@@ -40,6 +40,7 @@ class Rendering(NamedTuple):
     calendar_url: Callable[[str], str] | None = None
     webhook_secret: Callable[[str, str], str | None] | None = None
     secrets: bool = True
+    everything: bool = True
 
     @property
     def root(self) -> bytes:
