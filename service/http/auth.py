@@ -8,11 +8,12 @@ from starlette.requests import Request
 
 from schemas.resource import Resource
 from service import clock, correlation
-from service.errors import InvalidToken, Unauthorized
+from service.errors import InvalidToken, Unauthorized, Unavailable
+from service.gateways.issuers import NoKeys
 from service.http import limits
 from service.http.exchange import exchange_of, heard_of
 from service.http.state import service_of
-from service.operations.access import sessions, tokens
+from service.operations.access import issuers, sessions, tokens
 from service.operations.access.tokens import Refusal
 from service.principal import Principal
 from service.store.limits import Limit
@@ -63,8 +64,7 @@ async def current(request: Request) -> Principal:
     principal = cache.get(token)
     if principal is None:
         changes = cache.changes
-        async with service_of(request).database.connection() as connection:
-            found = await tokens.look(connection, token, clock.now(), service_of(request).keyring)
+        found = await _look(request, token)
         if isinstance(found, Refusal):
             refuse(request, found)
             await limits.count(request, WRONG_TOKENS, None, told=False)
@@ -79,7 +79,23 @@ async def current(request: Request) -> Principal:
     return principal
 
 
-_REMEMBERED = frozenset({"stores", "access_tokens", "api_clients", "customers"})
+async def _look(request: Request, token: str) -> Principal | Refusal:
+    """The bearer of a token of ours or of an outside issuer's, or why it is refused. Raises Unavailable."""
+    service = service_of(request)
+    if not issuers.is_outside(token):
+        async with service.database.connection() as connection:
+            return await tokens.look(connection, token, clock.now(), service.keyring)
+    try:
+        return await service.outside.look(service.database, token, clock.now())
+    except NoKeys:
+        raise Unavailable(
+            "The keys of the token's issuer can't be had; retry in a moment.",
+            header="Authorization",
+            headers={"Retry-After": "5"},
+        ) from None
+
+
+_REMEMBERED = frozenset({"stores", "access_tokens", "api_clients", "customers", "issuers"})
 """Types of which something is remembered with tokens: the clock of a store, whether a token works still."""
 
 
@@ -90,6 +106,7 @@ def forget_written(request: Request, principal: Principal, *written: type[Resour
     """
     if any(resource.type_ in _REMEMBERED for resource in written):
         service_of(request).tokens.forget(principal.store.id)
+        service_of(request).outside.forget()
 
 
 async def identify(request: Request) -> Principal:
