@@ -108,6 +108,8 @@ class Principal:
     """Whose rows the principal is limited to; None for an integration, which sees the whole store."""
     viewer: Viewer = field(init=False, repr=False, compare=False)
     """Whose eyes the bearer sees with."""
+    sender: str = field(init=False, repr=False, compare=False)
+    """Whose requests are counted together: a customer's, a token's or those for a guest's cart."""
 
     def __post_init__(self) -> None:
         """Work out once what every request of the bearer needs."""
@@ -116,6 +118,8 @@ class Principal:
             owner = Owner("carts", self.cart_id)
         object.__setattr__(self, "owner", owner)
         object.__setattr__(self, "viewer", Viewer(self.store.id, owner, self.store.frozen_at))
+        sender = f"token:{self.token_id}" if self.cart_id is None else f"cart:{self.cart_id}"
+        object.__setattr__(self, "sender", f"customer:{self.customer_id}" if self.customer_id else sender)
 
     @classmethod
     def of_service(cls, store: Store, actor: str) -> Principal:

@@ -87,6 +87,7 @@ async def serve(settings: Settings, sock: socket.socket, ready: Callable[[], Non
     # Here and not in uvicorn, which would turn what goes wrong into a traceback.
     async with app.router.lifespan_context(app):
         api = _Server(uvicorn_config(app, settings.max_connections, lifespan="off"), ready)
+        _settle_memory()
         if not work:
             await api.serve([sock])
             return

@@ -10,8 +10,9 @@ from schemas.resource import Resource
 from service import clock
 from service.errors import InvalidToken, Unauthorized
 from service.http import limits
-from service.http.exchange import exchange_of, heard_of
-from service.http.state import service_of
+from service.http.exchange import Exchange, exchange_of
+from service.http.hearing import Head
+from service.http.state import Service, service_of
 from service.operations.access import sessions, tokens
 from service.principal import Principal
 from service.store.limits import Limit
@@ -25,14 +26,16 @@ WRONG_SESSIONS = Limit("wrong_sessions", 30)
 _NAMED = re.compile(r"(?:([1-9][0-9]{0,17})\.)?([A-Za-z0-9_-]{1,128})")
 
 
-def bearer(request: Request) -> str:
+def bearer(head: Head) -> str:
     """The token of the Authorization header. Raises Unauthorized when there is none."""
-    scheme, _, token = (heard_of(request, b"authorization") or "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthorized(
-            "Send an access token: `Authorization: Bearer <token>`.", header="Authorization", headers=CHALLENGE
-        )
-    return token.strip()
+    if head.bearer is None:
+        scheme, _, token = head.heard.get(b"authorization", b"").decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Unauthorized(
+                "Send an access token: `Authorization: Bearer <token>`.", header="Authorization", headers=CHALLENGE
+            )
+        head.bearer = token.strip()
+    return head.bearer
 
 
 async def authenticate(request: Request) -> Principal:
@@ -40,22 +43,27 @@ async def authenticate(request: Request) -> Principal:
 
     Raises Unauthorized without a token and InvalidToken for one that is unknown, expired or revoked.
     """
-    token = bearer(request)
-    cache = service_of(request).tokens
-    principal = cache.get(token)
+    exchange, service = exchange_of(request), service_of(request)
+    token = bearer(exchange.head)
+    principal = service.tokens.get(token) or await _found(service, token)
+    return await _known(exchange, service, principal)
+
+
+async def _found(service: Service, token: str) -> Principal:
+    """The principal of a token that nobody has sent of late. Raises InvalidToken."""
+    cache = service.tokens
+    changes = cache.changes
+    async with service.database.connection() as connection:
+        principal = await tokens.find(connection, token, clock.now(), service.keyring)
     if principal is None:
-        changes = cache.changes
-        async with service_of(request).database.connection() as connection:
-            principal = await tokens.find(connection, token, clock.now(), service_of(request).keyring)
-        if principal is None:
-            raise InvalidToken(
-                "The access token is unknown, expired or revoked.",
-                header="Authorization",
-                headers={"WWW-Authenticate": 'Bearer realm="reprise", error="invalid_token"'},
-            )
-        cache.put(token, principal, changes)
-        service_of(request).uses.note(principal, clock.now())
-    return await _known(request, principal)
+        raise InvalidToken(
+            "The access token is unknown, expired or revoked.",
+            header="Authorization",
+            headers={"WWW-Authenticate": 'Bearer realm="reprise", error="invalid_token"'},
+        )
+    cache.put(token, principal, changes)
+    service.uses.note(principal, clock.now())
+    return principal
 
 
 _REMEMBERED = frozenset({"stores", "access_tokens", "api_clients", "customers"})
@@ -76,23 +84,26 @@ async def identify(request: Request) -> Principal:
 
     Raises what `authenticate` raises, InvalidToken for a session of no cart, TooManyRequests after too many of them.
     """
-    sent = heard_of(request, b"x-cart-session")
-    if sent is None:
+    head = exchange_of(request).head
+    if b"x-cart-session" not in head.heard:
         return await authenticate(request)
-    signed_in = None if heard_of(request, b"authorization") is None else await authenticate(request)
+    sent = head.heard[b"x-cart-session"].decode("latin-1")
+    signed_in = await authenticate(request) if b"authorization" in head.heard else None
     principal = await _guest(request, sent, signed_in)
     if principal is None:
         await limits.count(request, WRONG_SESSIONS, None, told=False)
         raise InvalidToken("No open cart has this session.", header=SESSION, headers=CHALLENGE)
-    return await _known(request, principal)
+    return await _known(exchange_of(request), service_of(request), principal)
 
 
-async def _known(request: Request, principal: Principal) -> Principal:
-    """The principal of a request, whose turn it is now. Raises Unavailable as `Turns.take` does."""
-    exchange = exchange_of(request)
+async def _known(exchange: Exchange, service: Service, principal: Principal) -> Principal:
+    """The principal of a request, whose turn it is now. Raises Unavailable as `Turns.wait` does."""
     exchange.principal = principal
-    if exchange.end_turn is None:
-        exchange.end_turn = await service_of(request).turns.take(limits.sender_of(principal))
+    if not exchange.turn:
+        turns, sender = service.turns, principal.sender
+        if not turns.take(sender):
+            await turns.wait(sender)
+        exchange.turns, exchange.turn = turns, sender
     exchange.timing.mark("auth")
     return principal
 

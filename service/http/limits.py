@@ -76,16 +76,7 @@ def _too_many(limit: Limit, seconds: int) -> TooManyRequests:
 
 def who(request: Request, principal: Principal | None) -> str:
     """Who is counted: the customer, the guest's cart, the token, or else the network that the request came from."""
-    if principal is None:
-        return f"address:{network(request)}"
-    return sender_of(principal)
-
-
-def sender_of(principal: Principal) -> str:
-    """Whose requests are counted together: a customer's, a token's or those for a guest's cart."""
-    if principal.customer_id:
-        return f"customer:{principal.customer_id}"
-    return f"token:{principal.token_id}" if principal.cart_id is None else f"cart:{principal.cart_id}"
+    return f"address:{network(request)}" if principal is None else principal.sender
 
 
 def network(request: Request) -> str:

@@ -16,7 +16,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import Scope
 
-from service.http.hearing import Heard, hear
+from service.http.hearing import Head, head_of
 from service.jsonapi.headers import elements, parameters
 
 log = structlog.get_logger(part="proxies")
@@ -41,26 +41,26 @@ class Proxies:
         self._trusted = trusted
         self._told: set[str] = set()
 
-    def look_behind(self, scope: Scope, heard: Heard) -> Heard:
-        """Believe the proxy that a request comes from, if there is one that is trusted. Returns the headers then."""
-        sent = b"forwarded" if b"forwarded" in heard else b"x-forwarded-for" if b"x-forwarded-for" in heard else None
+    def look_behind(self, scope: Scope, head: Head) -> Head:
+        """Believe the proxy that a request comes from, if there is one that is trusted. Returns its head then."""
         client = scope.get("client")
-        if not client or (sent is None and not self._trusted):
-            return heard
+        if not client or not (head.is_forwarded or self._trusted):
+            return head
         if self._trusted and _among(client[0], self._trusted):
             self._believe(scope)
-            return hear(scope["headers"])
-        if sent is not None and len(self._told) < _MOST_TOLD and client[0] not in self._told:
+            return head_of(scope["headers"])
+        if head.is_forwarded and len(self._told) < _MOST_TOLD and client[0] not in self._told:
             self._told.add(client[0])
             log.warning(
                 "a forwarding header comes from an address that isn't trusted",
                 address=client[0],
-                header=sent.decode("ascii"),
+                header="forwarded" if b"forwarded" in head.heard else "x-forwarded-for",
                 hint="If it is your proxy, name it in REPRISE_TRUSTED_PROXIES.",
             )
-        return heard
+        return head
 
     def _believe(self, scope: Scope) -> None:
+        scope["headers"] = [*scope["headers"]]  # other requests with this head may share them
         headers = Headers(scope=scope)
         sent = headers.getlist("forwarded")
         hops = hops_of(sent) if any(sent) else _hops_of_x(headers)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import cast
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, Route
-from starlette.types import Receive, Scope, Send
+from starlette.routing import BaseRoute, Route
+from starlette.types import Scope
 
 from service.http.api import atomic, forecasts, reading, reorder_previews, repeat_links, writing
 from service.http.facades import ecwid, oauth, wemasy
@@ -26,15 +27,17 @@ from service.http.pages import (
 from service.http.watch import health, metrics
 from service.resources import RESOURCES
 
+Endpoint = Callable[[Request], Awaitable[Response]]
 
-def _any(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
+
+def _any(path: str, endpoint: Endpoint) -> Route:
     """A route that leaves methods to its handler, which knows what it offers and answers 405 with that."""
     route = Route(path, endpoint)
     route.methods = set()
     return route
 
 
-class _Resources(BaseRoute):
+class Resources:
     """The URLs of resource types, in the place of all routes: most requests go there, and need look at no others.
 
     Their endpoints are called at once. Starlette's way to one is for endpoints of any kind, and answers errors, which
@@ -47,28 +50,26 @@ class _Resources(BaseRoute):
         for route in own:
             self._own.setdefault(route.path.count("/"), []).append(_Template(route))
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match what one of its own routes matches, below the URL of a type that there is."""
-        if scope["type"] == "http":
-            segments = scope["path"].split("/")
-            if len(segments) > 2 and segments[1] == "api" and segments[2] in RESOURCES:
-                for template in self._own.get(len(segments) - 1, ()):
-                    named = template.match(segments, scope["method"])
-                    if named is not None:
-                        return Match.FULL, {"route": template.route, "path_params": named}
-        return Match.NONE, {}
+    def endpoint(self, scope: Scope) -> Endpoint | None:
+        """What answers a request, below the URL of a type that there is; None for what none of its own routes matches.
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer by the route that matched."""
-        answer: Response = await scope["route"].endpoint(Request(scope, receive, send))
-        await answer(scope, receive, send)
+        The scope then says which route that is, and what its path names, as after Starlette's router.
+        """
+        segments = scope["path"].split("/")
+        if len(segments) > 2 and segments[1] == "api" and segments[2] in RESOURCES:
+            for template in self._own.get(len(segments) - 1, ()):
+                named = template.match(segments, scope["method"])
+                if named is not None:
+                    scope["route"], scope["path_params"] = template.route, named
+                    return template.endpoint
+        return None
 
 
 class _Template:
     """The path of a route, segment by segment, and what each of them is called that varies."""
 
     def __init__(self, route: Route) -> None:
-        self.route = route
+        self.route, self.endpoint, self._methods = route, cast("Endpoint", route.endpoint), route.methods
         segments = enumerate(route.path.split("/"))
         named = {place: segment[1:-1] for place, segment in segments if segment.startswith("{")}
         self._named = tuple(named.items())
@@ -76,13 +77,13 @@ class _Template:
 
     def match(self, segments: Sequence[str], method: str) -> dict[str, str] | None:
         """What the varying segments of a path are; None when it is not of this template, or the method is not."""
-        if self.route.methods and method not in self.route.methods:
+        if self._methods and method not in self._methods:
             return None
         for place, segment in self._fixed:
             if segments[place] != segment:
                 return None
         named = {name: segments[place] for place, name in self._named}
-        return named if all(named.values()) else None
+        return None if "" in named.values() else named
 
 
 _resources: list[Route] = [
@@ -94,7 +95,7 @@ _resources: list[Route] = [
     _any("/api/{type}/{id}/{relationship}", reading.related),
 ]
 
-resources = _Resources(_resources)
+resources = Resources(_resources)
 
 routes: list[BaseRoute] = [
     *health.routes,

@@ -17,6 +17,7 @@ from service.app import create_app
 from service.errors import StartupError
 from service.http import urls
 from service.http.exchange import Exchange, begin
+from service.http.hearing import head_of
 from service.http.proxies import hops_of
 from service.http.state import Service
 from service.operations.events import outbox
@@ -219,7 +220,7 @@ async def test_the_origin_is_worked_out_once_for_a_request(app: Starlette) -> No
     assert urls.origin(Request(scope)) == "http://127.0.0.1"
     app.state.service = replace(service, settings=moved)
     assert urls.api(Request(scope)) == "http://127.0.0.1/api"
-    begin(scope, Exchange({}))
+    begin(scope, Exchange(head_of(scope["headers"])))
     assert urls.api(Request(scope)) == "https://other.example/api"
 
 

@@ -23,6 +23,7 @@ from service import clock
 from service.http.state import process_of
 from service.http.watch.lookout import Look
 from service.operations.webhooks.delivering import Standing
+from service.store import pool
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
 """The methods that are counted by their names: clients may send any word."""
@@ -62,6 +63,7 @@ async def metrics(request: Request) -> Response:
         seen = await process.lookout.look()
     except Exception:  # noqa: BLE001 -- that it doesn't answer is what there is to tell
         seen = None
+    pool.tell()
     encode, media_type = choose_encoder(request.headers.get("accept", ""))
     registry = CollectorRegistry()
     registry.register(_Work(seen))
