@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NamedTuple
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
 
 from service.errors import Forbidden
+
+T = TypeVar("T")
 
 SCOPES = (
     "read_orders", "update_orders",
@@ -84,6 +87,12 @@ class Viewer(NamedTuple):
     frozen_at: datetime | None = None
 
 
+@lru_cache(maxsize=1024)
+def _known(value: T) -> T:
+    """The first of equal values. What is looked up by one and the same object isn't compared field by field."""
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """The bearer of a token: its store, its customer (None for an integration) and its scopes.
@@ -113,6 +122,8 @@ class Principal:
 
     def __post_init__(self) -> None:
         """Work out once what every request of the bearer needs."""
+        object.__setattr__(self, "store", _known(self.store))
+        object.__setattr__(self, "scopes", _known(self.scopes))
         owner = None if self.customer_id is None else Owner("customers", self.customer_id)
         if self.cart_id is not None:
             owner = Owner("carts", self.cart_id)

@@ -55,8 +55,11 @@ def exchange_in(scope: Scope) -> Exchange:
 
 def exchange_of(request: Request) -> Exchange:
     """The exchange of a request, begun here if nobody has."""
-    known: Exchange | None = request.scope.get(_KEY)
-    return exchange_in(request.scope) if known is None else known
+    try:
+        known: Exchange = request.scope[_KEY]
+    except KeyError:
+        known = exchange_in(request.scope)
+    return known
 
 
 def heard_of(request: Request, name: bytes) -> str | None:

@@ -8,8 +8,8 @@ jsonb is text on our side, in and out, which is asyncpg's way without a codec: d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -74,14 +74,14 @@ class _Pooled(asyncpg.Connection):
         asyncpg's own way asks the clock three times, and goes through six functions. It is taken the first time, when
         others listen to what runs, and where the database has changed what it knew of the statement.
         """
-        prepared = self._stmt_cache.get((text, asyncpg.Record, False))
+        prepared, rows = self._stmt_cache.get((text, asyncpg.Record, False)), None
         if prepared is not None and not self._query_loggers:
-            with suppress(asyncpg.InvalidCachedStatementError, asyncpg.exceptions.OutdatedSchemaCacheError):
-                rows: list[asyncpg.Record] = await self._protocol.bind_execute(
-                    prepared, binds, "", 0, return_extra=False, timeout=None
-                )
-                return rows
-        return await self.fetch(text, *binds)
+            try:
+                # In no portal, without a limit, without more than rows, within the connection's own timeout.
+                rows = await self._protocol.bind_execute(prepared, binds, "", 0, None, None)
+            except (asyncpg.InvalidCachedStatementError, asyncpg.exceptions.OutdatedSchemaCacheError):
+                rows = None
+        return await self.fetch(text, *binds) if rows is None else rows
 
 
 class Database:
@@ -291,23 +291,26 @@ def catalogue_of(connection: Connection) -> Catalogue:
     return Catalogue() if known is None else known
 
 
-async def fetch(connection: Connection, text: str, *binds: object) -> list[asyncpg.Record]:
+def fetch(connection: Connection, text: str, binds: Sequence[object]) -> Awaitable[list[asyncpg.Record]]:
     """The rows of a statement whose text follows from what a client asks for."""
-    if not isinstance(connection, _Pooled):
-        return await connection.fetch(text, *binds)
-    if connection.shapes.is_kept(text):
-        return await connection.fetch_kept(text, binds)
+    if isinstance(connection, _Pooled):
+        return connection.fetch_kept(text, binds) if connection.shapes.is_kept(text) else _once(connection, text, binds)
+    return connection.fetch(text, *binds)
+
+
+async def _once(connection: Connection, text: str, binds: Sequence[object]) -> list[asyncpg.Record]:
+    """The rows of a statement that is not kept prepared."""
     return await (await connection.prepare(text, name="")).fetch(*binds)
 
 
-async def fetchrow(connection: Connection, text: str, *binds: object) -> asyncpg.Record | None:
+async def fetchrow(connection: Connection, text: str, binds: Sequence[object]) -> asyncpg.Record | None:
     """The first row of a statement whose text follows from what a client asks for."""
-    return next(iter(await fetch(connection, text, *binds)), None)
+    return next(iter(await fetch(connection, text, binds)), None)
 
 
-async def fetchval(connection: Connection, text: str, *binds: object) -> Any:
+async def fetchval(connection: Connection, text: str, binds: Sequence[object]) -> Any:
     """The value of a statement whose text follows from what a client asks for; None where it has no row."""
-    rows = await fetch(connection, text, *binds)
+    rows = await fetch(connection, text, binds)
     return rows[0][0] if rows else None
 
 

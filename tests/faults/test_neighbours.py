@@ -107,7 +107,7 @@ async def test_a_connection_keeps_so_many_statements_of_clients(own_url: str) ->
 
 async def _ask(database: Database, text: str) -> None:
     async with database.connection() as connection:
-        assert await fetchrow(connection, text) is not None
+        assert await fetchrow(connection, text, ()) is not None
 
 
 @pytest.mark.rule("FM-128")
