@@ -79,6 +79,15 @@ def forget_written(request: Request, principal: Principal, *written: type[Resour
         service_of(request).tokens.forget(principal.store.id)
 
 
+def known(request: Request) -> Principal | None:
+    """The principal of a JSON:API request that `identify` has no need to wait for, as with most; else None."""
+    exchange, service = exchange_of(request), service_of(request)
+    if exchange.turn or b"x-cart-session" in exchange.head.heard:
+        return None
+    principal = service.tokens.get(bearer(exchange.head))
+    return principal if principal is not None and _begun(exchange, service, principal) else None
+
+
 async def identify(request: Request) -> Principal:
     """The principal of a JSON:API request: the bearer of its token or, with `X-Cart-Session`, the holder of a cart.
 
@@ -97,15 +106,26 @@ async def identify(request: Request) -> Principal:
 
 
 async def _known(exchange: Exchange, service: Service, principal: Principal) -> Principal:
-    """The principal of a request, whose turn it is now. Raises Unavailable as `Turns.wait` does."""
+    """The principal of a request, whose turn it is now. Raises Unavailable as `Turns.take` does."""
+    if not _begun(exchange, service, principal):
+        await service.turns.take(principal.sender)
+        _begin(exchange, service, principal)
+    return principal
+
+
+def _begun(exchange: Exchange, service: Service, principal: Principal) -> bool:
+    """Begin the turn of a principal if it is one's turn already; whether it is."""
+    if not exchange.turn and not service.turns.take_if_free(principal.sender):
+        return False
+    _begin(exchange, service, principal)
+    return True
+
+
+def _begin(exchange: Exchange, service: Service, principal: Principal) -> None:
     exchange.principal = principal
     if not exchange.turn:
-        turns, sender = service.turns, principal.sender
-        if not turns.take(sender):
-            await turns.wait(sender)
-        exchange.turns, exchange.turn = turns, sender
+        exchange.turns, exchange.turn = service.turns, principal.sender
     exchange.timing.mark("auth")
-    return principal
 
 
 async def counted(request: Request, limit_for: limits.LimitFor, *, guests: bool = False) -> Principal:

@@ -103,11 +103,15 @@ class Cycle(RequestResponseCycle):
         return True
 
     def _send_whole(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
-        lines = [STATUS_LINE[status]]
-        lines += [b"%b: %b\r\n" % header for header in (*self.default_headers, *headers)]
-        lines.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
-        written = b"".join(lines)
-        if len(written) - len(written.translate(None, _CONTROLS)) != 2 * (len(lines) + (not self.keep_alive)):
+        parts, ends = [STATUS_LINE[status]], 2 + len(headers) + len(self.default_headers)
+        for name, value in (*self.default_headers, *headers):
+            parts += (name, b": ", value, b"\r\n")
+        if not self.keep_alive:
+            parts.append(b"connection: close\r\n")
+            ends += 1
+        parts.append(b"\r\n")
+        written = b"".join(parts)
+        if len(written) - len(written.translate(None, _CONTROLS)) != 2 * ends:
             raise RuntimeError("A header holds a control character.")
         # Large bodies are not copied once more.
         if self.scope["method"] == "HEAD":

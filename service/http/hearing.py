@@ -9,7 +9,6 @@ from functools import lru_cache
 
 from starlette.types import Scope
 
-from service import clock
 from service.errors import (
     HeadersTooLarge,
     InvalidHeader,
@@ -97,9 +96,12 @@ def _remembered(lines: tuple[tuple[bytes, bytes], ...]) -> Head:
     return Head(lines)
 
 
+# Ids that nobody shall guess are made elsewhere: these only have to differ.
+
+
 def request_id(head: Head) -> str:
     """The client's `X-Request-Id` when it is a plain one, else a new one."""
-    return head.sent_id or clock.new_id()
+    return head.sent_id or f"{random.getrandbits(104):026X}"
 
 
 def trace(head: Head) -> tuple[str, str]:
@@ -107,7 +109,6 @@ def trace(head: Head) -> tuple[str, str]:
 
     Source: https://www.w3.org/TR/trace-context/.
     """
-    # Ids that nobody shall guess are made elsewhere: these only have to differ.
     if head.sent_trace is not None:
         trace_id, flags = head.sent_trace
         return trace_id, f"00-{trace_id}-{random.getrandbits(64):016x}-{flags}"

@@ -37,6 +37,9 @@ def _any(path: str, endpoint: Endpoint) -> Route:
     return route
 
 
+_READS = ("GET", "HEAD")
+
+
 class Resources:
     """The URLs of resource types, in the place of all routes: most requests go there, and need look at no others.
 
@@ -45,10 +48,12 @@ class Resources:
     """
 
     def __init__(self, own: Sequence[Route]) -> None:
-        # A template matches paths of as many segments as its own alone.
-        self._own: dict[int, list[_Template]] = {}
+        # A template matches paths of as many segments as its own alone. "" stands for all methods that none is for.
+        methods = {method for route in own for method in route.methods or ()}
+        self._own: dict[tuple[int, str], list[_Template]] = {}
         for route in own:
-            self._own.setdefault(route.path.count("/"), []).append(_Template(route))
+            for method in route.methods or {*methods, *_READS, ""}:
+                self._own.setdefault((route.path.count("/"), method), []).append(_Template(route))
 
     def endpoint(self, scope: Scope) -> Endpoint | None:
         """What answers a request, below the URL of a type that there is; None for what none of its own routes matches.
@@ -57,8 +62,9 @@ class Resources:
         """
         segments = scope["path"].split("/")
         if len(segments) > 2 and segments[1] == "api" and segments[2] in RESOURCES:
-            for template in self._own.get(len(segments) - 1, ()):
-                named = template.match(segments, scope["method"])
+            length, method = len(segments) - 1, scope["method"]
+            for template in self._own.get((length, method), self._own.get((length, ""), [])):
+                named = template.match(segments)
                 if named is not None:
                     scope["route"], scope["path_params"] = template.route, named
                     return template.endpoint
@@ -69,16 +75,14 @@ class _Template:
     """The path of a route, segment by segment, and what each of them is called that varies."""
 
     def __init__(self, route: Route) -> None:
-        self.route, self.endpoint, self._methods = route, cast("Endpoint", route.endpoint), route.methods
+        self.route, self.endpoint = route, cast("Endpoint", route.endpoint)
         segments = enumerate(route.path.split("/"))
         named = {place: segment[1:-1] for place, segment in segments if segment.startswith("{")}
         self._named = tuple(named.items())
         self._fixed = tuple((place, one) for place, one in enumerate(route.path.split("/")) if place not in named)
 
-    def match(self, segments: Sequence[str], method: str) -> dict[str, str] | None:
-        """What the varying segments of a path are; None when it is not of this template, or the method is not."""
-        if self._methods and method not in self._methods:
-            return None
+    def match(self, segments: Sequence[str]) -> dict[str, str] | None:
+        """What the varying segments of a path are; None when it is not of this template."""
         for place, segment in self._fixed:
             if segments[place] != segment:
                 return None

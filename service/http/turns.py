@@ -21,7 +21,7 @@ class Turns:
         self._taken: dict[str, int] = {}
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
-    def take(self, key: str) -> bool:
+    def take_if_free(self, key: str) -> bool:
         """Take a turn of a sender, which `end` ends; False where none is free."""
         taken = self._taken.get(key, 0)
         if taken >= self._most:
@@ -29,8 +29,10 @@ class Turns:
         self._taken[key] = taken + 1
         return True
 
-    async def wait(self, key: str) -> None:
-        """Wait for a turn of a sender. Raises Unavailable when that takes too long."""
+    async def take(self, key: str) -> None:
+        """Wait for a turn of a sender, which `end` ends. Raises Unavailable when that takes too long."""
+        if self.take_if_free(key):
+            return
         waiting = self._waiting.setdefault(key, deque())
         if len(waiting) >= MOST_WAITING:
             raise _busy()

@@ -265,9 +265,39 @@ def identified(type_: str, row: Row) -> bytes:
     return b'{"type":"' + type_.encode() + b'","id":"' + row[0] + b'"' + place + b"}"
 
 
-def listed(written: Sequence[bytes]) -> orjson.Fragment:
-    """A JSON array of objects that are written already."""
-    return orjson.Fragment(b"[%b]" % b",".join(written))
+class Listed:
+    """A JSON array of objects that are written already. Only `in_json` knows how it is written itself."""
+
+    __slots__ = ("objects",)
+
+    def __init__(self, objects: Sequence[bytes]) -> None:
+        self.objects = objects
+
+
+_PLACE = orjson.Fragment(b"[\0]")
+"""Where a list goes. Within JSON this character is always escaped."""
+
+
+def in_json(content: Object) -> bytes:
+    """A document as JSON. Its lists are put in their places at last: by orjson they would be copied several times."""
+    lists: list[Sequence[bytes]] = []
+
+    def leave(value: object) -> orjson.Fragment:
+        if not isinstance(value, Listed):
+            raise TypeError
+        lists.append(value.objects)
+        return _PLACE
+
+    frame = orjson.dumps(content, default=leave)
+    if not lists:
+        return frame
+    parts: list[bytes] = []
+    begin = 0
+    for objects in lists:
+        end = frame.find(b"\0", begin)
+        parts += (frame[begin:end], b",".join(objects))
+        begin = end + 1
+    return b"".join([*parts, frame[begin:]])
 
 
 VERSION = {"version": "1.1"}

@@ -19,7 +19,7 @@ from schemas.resource import Resource
 from service import clock
 from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed, NotFound
 from service.http import languages, limits, repeat_urls, urls
-from service.http.auth import counted, identify
+from service.http.auth import counted, identify, known
 from service.http.exchange import exchange_of
 from service.http.hearing import Head
 from service.http.pages import calendars
@@ -126,7 +126,7 @@ async def reader(request: Request, entry: Entry) -> Principal:
     if request.scope["method"] not in ("GET", "HEAD"):
         raise not_allowed(request, entry)
     negotiate(request)
-    principal = await identify(request)
+    principal = known(request) or await identify(request)
     _check_may_read(entry.resource, principal)
     return principal
 

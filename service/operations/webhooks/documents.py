@@ -17,7 +17,7 @@ from schemas.kinds import render_timestamp
 from schemas.rendering import Rendering
 from schemas.resource import Resource
 from service.errors import ApiError
-from service.jsonapi.document import collect, document, identifier, listed
+from service.jsonapi.document import Listed, collect, document, identifier, in_json
 from service.jsonapi.layout import Row
 from service.jsonapi.query import Selection, parse
 from service.operations.webhooks.delivering import Attempt, Receiver
@@ -76,8 +76,8 @@ def _written(attempt: Attempt, rendering: Rendering, selection: Selection, row: 
     around, meta = {"self": url}, {"event": _event(attempt)}
     if row is not None:
         resources, along = collect([row], selection, rendering)
-        fragment, others = orjson.Fragment(resources[0]), listed(along) if included else None
-        text = orjson.dumps(document(fragment, around, included=others, meta=meta))
+        fragment, others = orjson.Fragment(resources[0]), Listed(along) if included else None
+        text = in_json(document(fragment, around, included=others, meta=meta))
         if len(text) <= LARGEST:
             return text.decode()
     alone = identifier(attempt.resource_type, attempt.resource_id)
