@@ -293,7 +293,7 @@ def catalogue_of(connection: Connection) -> Catalogue:
 
 def fetch(connection: Connection, text: str, binds: Sequence[object]) -> Awaitable[list[asyncpg.Record]]:
     """The rows of a statement whose text follows from what a client asks for."""
-    if isinstance(connection, _Pooled):
+    if type(connection) is _Pooled:  # asyncpg takes any connection for an instance of any class of them
         return connection.fetch_kept(text, binds) if connection.shapes.is_kept(text) else _once(connection, text, binds)
     return connection.fetch(text, *binds)
 
