@@ -37,8 +37,9 @@ NODE_MODULES := tests/clients/node_modules/.package-lock.json
 
 # Generated files that a command of ours prints, and which. The recorded examples are never twice the same: a test compares
 # their shape.
-PRINTED := openapi.yaml docs/reference/access.md docs/reference/conformance.md docs/reference/personal-data.md docs/reference/resources.md docs/reference/states.md
+PRINTED := openapi.yaml sql/grants.sql docs/reference/access.md docs/reference/conformance.md docs/reference/personal-data.md docs/reference/resources.md docs/reference/states.md
 PRINTER_openapi.yaml := service openapi
+PRINTER_sql/grants.sql := tests.database.rights
 PRINTER_docs/reference/access.md := tests.docs.access
 PRINTER_docs/reference/conformance.md := tests.spec.conformance
 PRINTER_docs/reference/personal-data.md := tests.docs.personal_data
@@ -50,7 +51,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test coverage matrix contract chaos deliveries hostile year walk bench soak bench-quick bench-peers bench-import bench-copies plans wrk browser proxies screenshots audit sbom verify $(CHECKS) format \
+.PHONY: help run test coverage matrix contract chaos deliveries hostile year walk bench soak bench-quick bench-peers bench-import bench-copies plans wrk browser proxies php screenshots audit sbom verify $(CHECKS) format \
 	new generated openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -131,6 +132,12 @@ proxies: ## install the nginx and Caddy that the tests of their configurations r
 		|| { sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
 			&& $$sudo apt-get install --yes --no-install-recommends nginx-light caddy; }
 
+php: ## install the PHP that runs the receiver of a guide (Debian, Ubuntu); elsewhere its tests are skipped
+	@command -v php > /dev/null \
+		|| { command -v apt-get > /dev/null && sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
+			&& $$sudo apt-get install --yes --no-install-recommends php-cli; } \
+		|| { echo "Install PHP with your system's packages, so that it is on the PATH." >&2; exit 1; }
+
 screenshots: $(VENV)/dev.stamp browser ## picture every page, on phone and desktop, light and dark, into build/screenshots
 	@rm -rf build/screenshots && mkdir -p build/screenshots
 	@SCREENSHOTS=build/screenshots $(BIN)/python -m pytest tests/browser
@@ -156,8 +163,8 @@ examples: $(VENV)/dev.stamp ## record the answers that openapi.yaml shows as exa
 	@EXAMPLES=service/contract/examples.json $(BIN)/python -m pytest --quiet tests/contract/test_examples.py -k shape
 	@$(MAKE) --no-print-directory openapi
 
-docs: $(VENV)/dev.stamp ## write the pages of docs/reference that come from rules, tests and the resources' declarations
-	@$(foreach page,$(filter docs/%,$(PRINTED)),$(call WRITE,$(page)) &&) true
+docs: $(VENV)/dev.stamp ## write what comes from rules, tests, statements and the resources' declarations: pages of docs/reference, grants
+	@$(foreach page,$(filter docs/% sql/%,$(PRINTED)),$(call WRITE,$(page)) &&) true
 
 baseline: openapi ## with a release: make openapi.yaml what later changes are held against
 	@cp openapi.yaml tests/contract/baseline.yaml

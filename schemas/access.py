@@ -10,6 +10,8 @@ from schemas.relationships import ToMany, ToOne
 
 MOST_SECONDS = 86_400
 """How long a customer's token made over the API lives at most."""
+MOST_OVERLAP = 7 * 86_400
+"""For how many seconds a client's secret works on at most once there is another."""
 
 
 _INTERNAL: Final = {"hash": SECRET, "grant_id": HARMLESS}
@@ -44,7 +46,7 @@ class Token(Credential):
     """A token for a customer, made by the shop. The token itself is shown only in the answer that makes it."""
 
     token = Text(
-        disclosed=True,
+        disclosed=Write.CREATE,
         nullable=False,
         secret=True,
         doc="What to send as `Authorization: Bearer`. It is not kept and can't be shown again.",
@@ -99,13 +101,30 @@ class ApiClient(Standard):
     )
     client_id = Text(nullable=False, filter=True, harmless=True, doc="What it calls itself at `/oauth/token`.")
     client_secret = Text(
-        disclosed=True,
+        disclosed=Write.BOTH,
         nullable=False,
         secret=True,
-        doc="What it proves that with. It is not kept and can't be shown again.",
+        doc="What it proves that with: shown where it is made, and where `_rotate_secret` replaces it. It is not kept.",
+    )
+    previous_secret_expires_at = Timestamp(
+        doc="Until when the secret before `_rotate_secret` works as well; null when there is none."
     )
     revoked_at = Timestamp(filter=True, sort=True, doc="Since when it gets no tokens.")
 
+    _rotate_secret = Boolean(
+        write=Write.UPDATE,
+        trigger=True,
+        doc="Gives it another secret, shown as `client_secret` in this one answer. The secret so far works on for a"
+        " day, or as `_overlap_seconds` says; the tokens that it has fetched stay good.",
+    )
+    _overlap_seconds = Integer(
+        write=Write.UPDATE,
+        trigger=True,
+        nullable=False,
+        minimum=0,
+        maximum=MOST_OVERLAP,
+        doc="With `_rotate_secret`: for how long the secret so far works on. 0 ends it at once, as when it leaked.",
+    )
     _revoke = Boolean(write=Write.UPDATE, trigger=True, doc="Ends it, and all its tokens with it.")
 
     access_tokens = ToMany("access_tokens", via="api_client_id", includable=False, doc="What it has fetched.")
@@ -113,4 +132,4 @@ class ApiClient(Standard):
 
     class Meta:
         type_ = "api_clients"
-        internal: ClassVar = {"hash": SECRET}
+        internal: ClassVar = {"hash": SECRET, "previous_hash": SECRET}

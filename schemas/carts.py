@@ -21,7 +21,9 @@ from schemas.kinds import (
     Timestamp,
     TotalWithTaxes,
 )
+from schemas.quotas import Quota
 from schemas.relationships import ToMany, ToOne
+from service.texts import Phrase
 
 
 class Cart(Standard):
@@ -70,7 +72,7 @@ class Cart(Standard):
     )
     converted_at = Timestamp(filter=True, sort=True, doc="When it became an order.")
     session = Text(
-        disclosed=True,
+        disclosed=Write.CREATE,
         nullable=False,
         secret=True,
         doc="What a guest sends as `X-Cart-Session` to shop with it, shown only in the answer that makes it.",
@@ -93,6 +95,12 @@ class Cart(Standard):
     class Meta:
         type_ = "carts"
         owner = "customer"
+        quota = Quota(
+            500,
+            "carts that became no order",
+            Phrase("delete carts that were set aside"),
+            {"status": ("active", "abandoned")},
+        )
         guest = "id"
         # Guests may say who they are. Who a customer is, or whose order a link repeats, they aren't told.
         unmasked = (Empty("customer"), Empty("repeat_link"))

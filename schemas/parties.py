@@ -7,15 +7,22 @@ from typing import Any, ClassVar
 
 from schemas.fields import HARMLESS, Mark, Personal, Write
 from schemas.kinds import Boolean, CountryCode, Derived, Email, Enum, Float, Standard, Text, Timestamp
+from schemas.quotas import Quota
 from schemas.relationships import Through, ToMany, ToOne
 from schemas.tagging import Tagged, TagName
+from service.texts import Phrase
 
 
 class Customer(Standard, Tagged):
     """Somebody who orders."""
 
     email = Email(
-        write=Write.BOTH, required=True, filter=True, sort=True, doc="Kept as given; one customer per e-mail."
+        write=Write.BOTH,
+        guarded=True,
+        required=True,
+        filter=True,
+        sort=True,
+        doc="Kept as given; one customer per e-mail. The shop changes it, once mail is known to reach the customer.",
     )
     status = Enum(
         "prospect",
@@ -162,6 +169,12 @@ class Address(Standard):
         # Guests read the addresses that they made themselves.
         unmasked = ()
         internal: ClassVar = {"snapshot": HARMLESS}
+        quota = Quota(
+            200,
+            "addresses, without the copies on orders",
+            Phrase("delete addresses that are not used any more"),
+            {"snapshot": ("false",)},
+        )
 
 
 class CustomerPaymentSource(Standard):
@@ -222,6 +235,9 @@ class CustomerPaymentSource(Standard):
     class Meta:
         type_ = "customer_payment_sources"
         owner = "customer"
+        quota = Quota(
+            100, "sources in the wallet", Phrase("delete sources that have ended or are not paid with any more"), {}
+        )
         internal: ClassVar = dict.fromkeys(
             ("customer_token", "payment_source_token"), Mark(Personal.PAYMENT, secret=True)
         )

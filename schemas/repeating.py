@@ -19,7 +19,9 @@ from schemas.kinds import (
     TextList,
     Timestamp,
 )
+from schemas.quotas import Quota
 from schemas.relationships import ToMany, ToOne
+from service.texts import Phrase
 
 
 class Reorder(Standard):
@@ -198,5 +200,11 @@ class RepeatLink(Standard):
     class Meta:
         type_ = "repeat_links"
         owner = "order.customer"
+        quota = Quota(
+            1_000,
+            "repeat links that are not revoked, without the one that each order has by itself",
+            Phrase("revoke or delete links that are not used any more"),
+            {"kind": ("custom",), "revoked_at": ()},
+        )
         # With these and a secret key the link's URL is made; without the key they are of no use.
         internal: ClassVar = dict.fromkeys(("key_id", "token_version", "order_code"), HARMLESS)

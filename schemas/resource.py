@@ -19,10 +19,11 @@ from marshmallow_jsonapi import fields as mj
 from schemas.conditions import Condition, Instead
 from schemas.fields import HARMLESS, Mark
 from schemas.graph import MEMBER_NAME, OWNERS, PUBLIC, graph
+from schemas.quotas import Quota
 from schemas.relationships import ToMany, ToOne
 from schemas.rendering import Rendering
 
-_OPTIONS = frozenset({"type_", "table", "where", "owner", "guest", "visible", "unmasked", "internal", "log"})
+_OPTIONS = frozenset({"type_", "table", "where", "owner", "guest", "visible", "unmasked", "internal", "log", "quota"})
 """What `Meta` of a type may say: a misspelt option must not show what it was meant to hide."""
 
 
@@ -65,6 +66,7 @@ class Resource(Schema, metaclass=_ResourceType):
     `visible`: what else has to hold (all of it) for customers and guests to see a row.
     `unmasked`: what has to hold (all of it) for a guest to see in a row what identifies a person, by the fields' marks.
     A type that guests read must say so when it has such fields.
+    `quota`: how many rows an owner has at most, whoever makes them.
     `log`: the attribute that holds the number of the transaction which wrote a row, of types whose rows never change.
     Pages by cursor follow it, and end before rows that others may still come before.
     """
@@ -82,6 +84,7 @@ class Resource(Schema, metaclass=_ResourceType):
     disclosed: ClassVar[Mapping[str, Any]]
     relationships: ClassVar[Mapping[str, ToOne | ToMany]]
     log: ClassVar[str]
+    quota: ClassVar[Quota | None]
     secrets: ClassVar[tuple[str, ...]]
     shown: ClassVar[Mapping[str, Instead]]
     masked: ClassVar[frozenset[str]]
@@ -106,6 +109,7 @@ class Resource(Schema, metaclass=_ResourceType):
         cls.unmasked = None if unmasked is None else tuple(unmasked)
         cls.internal = dict(getattr(meta, "internal", {}))
         cls.log = getattr(meta, "log", "")
+        cls.quota = getattr(meta, "quota", None)
         declared: dict[str, Any] = cls._declared_fields
         cls.relationships = {n: f for n, f in declared.items() if isinstance(f, mj.BaseRelationship)}
         kept = {
@@ -140,6 +144,11 @@ class Resource(Schema, metaclass=_ResourceType):
         """The column that keeps an attribute or a to-one relationship; empty when there is none."""
         column: str = getattr(cls.attributes.get(name) or cls.relationships.get(name), "column", "")
         return column
+
+    @classmethod
+    def masks(cls, column: str, owner: str | None) -> bool:
+        """Whether somebody who sees an owner's rows sees a column only where `unmasked` holds: a guest, of a person."""
+        return owner == "carts" and column in cls.masked and bool(cls.unmasked)
 
     @classmethod
     def check_what_is_seen(cls, types: Mapping[str, type[Resource]]) -> None:

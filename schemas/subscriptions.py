@@ -27,8 +27,10 @@ from schemas.kinds import (
     Timestamp,
     TimeZone,
 )
+from schemas.quotas import Quota
 from schemas.relationships import Through, ToMany, ToOne
 from schemas.tagging import Tagged
+from service.texts import Phrase
 
 
 class SubscriptionModel(Standard):
@@ -256,6 +258,12 @@ class OrderSubscription(Standard, Tagged):
     class Meta:
         type_ = "order_subscriptions"
         owner = "customer"
+        quota = Quota(
+            500,
+            "subscriptions that are not cancelled",
+            Phrase("cancel subscriptions that are not wanted any more, or delete drafts"),
+            {"status": ("draft", "active", "inactive")},
+        )
         # The calendar's own counters, since when copies count anew, and what was announced.
         internal: ClassVar = dict.fromkeys(
             (

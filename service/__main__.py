@@ -28,6 +28,7 @@ COMMANDS = {
     "export": "data",
     "check-db": "databases",
     "doctor": "databases",
+    "listen": "listening",
     "openapi": "contract",
 }
 """Commands, and the module that declares each."""

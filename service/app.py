@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from starlette.applications import Starlette
-from starlette.types import Lifespan
+from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from service.errors import StartupError
 from service.gateways import Gateways, configured
 from service.http import state
-from service.http.line import Line
+from service.http.line import NOSNIFF, Line
 from service.http.routes import resources, routes
 from service.http.watch import health, metrics
 from service.settings import Settings
@@ -34,12 +34,29 @@ class _Application(Starlette):
     def __init__(self, settings: Settings, lifespan: Lifespan[Starlette]) -> None:
         super().__init__(routes=routes, lifespan=lifespan)
         self.router.redirect_slashes = False
-        self.middleware_stack = Line(self.router, resources, settings)
+        line = self.middleware_stack = Line(self.router, resources, settings)
+        self.state.proxies = line.proxies
 
 
 def create_lookout(settings: Settings) -> Starlette:
-    """What a worker answers to whoever watches it: `/healthz`, `/readyz` and `/metrics`, of its process and database.
+    """What a process answers at a port of its own to whoever watches it: `/healthz`, `/readyz` and `/metrics`.
 
     `settings.database_url` must be set by now; a pool of its own opens with the application's lifespan.
     """
-    return Starlette(routes=[*health.routes, *metrics.routes], lifespan=state.watching(settings))
+    app = Starlette(routes=[*health.routes, *metrics.routes_apart], lifespan=state.watching(settings))
+    app.middleware_stack = _shielded(app.build_middleware_stack())
+    return app
+
+
+def _shielded(app: ASGIApp) -> ASGIApp:
+    """An application whose answers say what all of ours do."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], NOSNIFF]
+            await send(message)
+
+        await app(scope, receive, tell)
+
+    return answer

@@ -35,6 +35,7 @@
     ├── UnsupportedMediaType              UNSUPPORTED_MEDIA_TYPE      415
     ├── Invalid                           VALIDATION_ERROR            422   a value that breaks a rule
     │   ├── WrongGuess                    VALIDATION_ERROR                  what only some know, and wasn't known
+    │   ├── QuotaExceeded                 QUOTA_EXCEEDED                    more than one owner keeps
     │   └── KeyReused                     IDEMPOTENCY_KEY_REUSED            the key of another request
     ├── PreconditionRequired              PRECONDITION_REQUIRED       428   the store wants If-Match
     ├── TooManyRequests                   TOO_MANY_REQUESTS           429
@@ -364,6 +365,13 @@ class Invalid(ApiError):
 
 class WrongGuess(Invalid):
     """A value that only some know, and that wasn't known: such guesses are counted (`service.http.guessing`)."""
+
+
+class QuotaExceeded(Invalid):
+    """More of a type than one owner keeps: something has to be deleted first."""
+
+    code = "QUOTA_EXCEEDED"
+    title = "Quota exceeded"
 
 
 class KeyReused(Invalid):

@@ -17,6 +17,7 @@ from schemas.resource import Resource
 from service.errors import Forbidden
 from service.jsonapi.atomic import Code
 from service.jsonapi.body import Draft
+from service.jsonapi.sight import Sight
 from service.operations.access import clients, tokens
 from service.operations.access.access_tokens import AccessTokens
 from service.operations.access.clients import ApiClients
@@ -217,14 +218,15 @@ verbs.check(
 
 
 @cache
-def _visible(scopes: frozenset[str], owner: str | None) -> frozenset[str]:
-    return frozenset(
+def _visible(scopes: frozenset[str], owner: str | None) -> Sight:
+    types = frozenset(
         type_
         for type_, entry in RESOURCES.items()
         if entry.reads in scopes and (owner is None or entry.resource.owners[owner] is not None)
     )
+    return Sight(types, owner)
 
 
-def visible_to(principal: Principal) -> frozenset[str]:
-    """The types that somebody may read at all; of them a customer or a guest sees the own rows."""
+def visible_to(principal: Principal) -> Sight:
+    """What somebody sees: the types that they may read at all, of which a customer or a guest sees the own rows."""
     return _visible(principal.scopes, principal.owner and principal.owner.type_)

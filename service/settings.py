@@ -20,6 +20,8 @@ from service.errors import StartupError
 SHORTEST_KEY = 16
 """Characters that a signing key has at least: whoever guesses it makes repeat links of any order."""
 
+_FORWARDED_X = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"})
+
 
 class Settings(BaseSettings):
     """All settings of the service. Constructed from the environment; command line options override single values."""
@@ -42,7 +44,9 @@ class Settings(BaseSettings):
     cors_origins: str = "*"
     """Comma-separated origins whose pages may call the API from a browser; `*` allows any, empty none."""
     trusted_proxies: str = ""
-    """Comma-separated addresses and networks of proxies whose `Forwarded` and `X-Forwarded-*` headers are believed."""
+    """Comma-separated addresses and networks of proxies whose forwarding headers are believed."""
+    forwarded_headers: str = "X-Forwarded-For"
+    """The forwarding headers that these set: `Forwarded`, or some of `X-Forwarded-For`, `-Proto` and `-Host`."""
     pool_size: int = Field(default=16, ge=2, le=500)
     """Database connections per process."""
     command_timeout: float = Field(default=15.0, gt=0)
@@ -54,9 +58,21 @@ class Settings(BaseSettings):
     token_issuer: str = ""
     """What tokens that clients fetch name as their issuer (`iss`); by default the URL that they are fetched from."""
     rate_limit: int = Field(default=60, gt=0)
-    """How many reorders, previews, repeat links and tokens, each by itself, a customer makes in a minute.
+    """How many times in a minute a customer asks for something costly, each kind of it by itself: reorders, previews,
 
-    An integration makes ten times as many.
+    repeat links, forecasts, recurring copies, tokens. An integration asks ten times as often.
+    """
+    read_limit: int | None = Field(default=None, ge=0)
+    """How many other requests to read a customer or a guest sends in a minute, ten times that an integration.
+
+    By default 20 times `rate_limit`, and no limit for integrations; 0 for none.
+    """
+    write_limit: int | None = Field(default=None, ge=0)
+    """The same of requests to write; by default 5 times `rate_limit`."""
+    anonymous_limit: int | None = Field(default=None, ge=0)
+    """How many requests a network sends in a minute that work is done for without a token, to links and calendars.
+
+    By default 10 times `rate_limit`; 0 for no limit.
     """
     max_body_bytes: int = Field(default=2_000_000, gt=0)
     """Larger request bodies are refused with 413."""
@@ -71,7 +87,11 @@ class Settings(BaseSettings):
     deployment_id: str = ""
     """The name of this installation; by default what tells its database from copies of it. See `reprise adopt`."""
     metrics_token: str = ""
-    """What `/metrics` asks for as a bearer token; without it, it answers everybody."""
+    """What `/metrics` asks for as a bearer token; without it, it answers at a port of its own only."""
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535)
+    """The port at which a process tells health and metrics beside what else it does; 0 for any that is free."""
+    metrics_host: str = "127.0.0.1"
+    """The address that it listens on for that."""
     log_level: str = "info"
     """debug, info, warning or error."""
 
@@ -99,6 +119,20 @@ class Settings(BaseSettings):
             raise StartupError(
                 "REPRISE_TRUSTED_PROXIES takes addresses and networks such as 10.0.0.0/8: {error}.", error=error
             ) from None
+
+    @property
+    def forwarding(self) -> frozenset[str]:
+        """The names of the forwarding headers that trusted proxies are believed, in lower case.
+
+        Raises StartupError for others, and for `Forwarded` beside those that say the same.
+        """
+        named = frozenset(name.strip().lower() for name in self.forwarded_headers.split(",") if name.strip())
+        if not named or not (named == {"forwarded"} or named <= _FORWARDED_X):
+            raise StartupError(
+                "REPRISE_FORWARDED_HEADERS takes Forwarded, or some of X-Forwarded-For, X-Forwarded-Proto and "
+                "X-Forwarded-Host: those that your proxy sets in every request."
+            )
+        return named
 
     def with_keys(self) -> Settings:
         """These settings with signing keys.

@@ -19,6 +19,8 @@ them:
     select (select include('catalogue/pricing.promotions', coupon => orders.coupon_code)) as promotions
     from orders
 
+`grants.sql` says what each process may do, a statement for each table.
+
 A migration is a file `<version>_<name>.sql` as dbmate writes it: `-- migrate:up`, with `transaction:false` behind it
 where its statements refuse to run in a transaction, then statements; what follows `-- migrate:down` is not used.
 """
@@ -30,13 +32,18 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from service.errors import StartupError
 
 FOLDER = Path(__file__).parent
 MIGRATIONS = FOLDER / "migrations"
 QUERIES = FOLDER / "queries"
+
+Granted: TypeAlias = Mapping[str, frozenset[str] | None]
+"""What may be done with a table: `select`, `insert` and so on -> the columns, None for all of them."""
+Rights: TypeAlias = Mapping[str, Granted]
+"""Table -> what may be done with it."""
 
 
 class Statement(NamedTuple):
@@ -93,6 +100,21 @@ def statement(path: str) -> Statement:
 def checks() -> tuple[Statement, ...]:
     """The invariants of `checks.sql`: each a select that returns no row when all is well."""
     return read_statements(FOLDER / "checks.sql")
+
+
+@cache
+def grants() -> Mapping[str, Rights]:
+    """What each process may do, by `grants.sql`. Raises StartupError for a missing or malformed file."""
+    path, found = FOLDER / "grants.sql", dict[str, dict[str, Granted]]()
+    for statement in split(_read(path)):
+        granted = re.search(r"(?ms)^grant (?P<verbs>.+) on\s+(?P<table>\S+)\s+to\s+(?P<process>\w+)$", statement)
+        if granted is None:
+            raise StartupError("{path}: {statement!r} is no grant.", path=path, statement=statement)
+        found.setdefault(granted["process"], {})[granted["table"]] = {
+            verb: frozenset(re.findall(r"\w+", columns)) if columns else None
+            for verb, columns in re.findall(r"(\w+)(?:\s+\(([^)]*)\))?", granted["verbs"])
+        }
+    return MappingProxyType(found)
 
 
 def read_statements(path: Path, topic: str = "") -> tuple[Statement, ...]:

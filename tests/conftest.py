@@ -30,7 +30,7 @@ from service.resources import RESOURCES
 from service.settings import Settings
 from service.store import embedded, migrate
 from service.store.pool import Connection, Database, open_database
-from tests import counted
+from tests import counted, roles
 from tests.contract.contract import Contract
 from tests.spec.writing import Api
 from tests.support import Access, Grant, make_store, with_database
@@ -102,6 +102,7 @@ async def _make_template(server_url: str) -> None:
             await admin.execute(f"drop database if exists {TEMPLATE}")
             await admin.execute(f"create database {TEMPLATE}")
             await migrate.migrate(with_database(server_url, TEMPLATE))
+            await roles.grant(with_database(server_url, TEMPLATE))
             await admin.execute(f"alter database {TEMPLATE} is_template true")
     finally:
         await admin.close()
@@ -162,12 +163,12 @@ async def store(database: Database) -> AsyncIterator[Store]:
 
 @pytest.fixture
 def settings(database_url: str) -> Settings:
-    """Settings of an application under test.
+    """Settings of an application under test, which has the rights of the API and no others.
 
     Tokens are asked for at every request, so that tests see revocations at once.
     """
     return Settings(
-        database_url=database_url,
+        database_url=roles.api(database_url),
         secret_keys="first-key-of-the-tests",
         token_cache_seconds=0,
         log_level="warning",
@@ -178,12 +179,11 @@ def settings(database_url: str) -> Settings:
 
 
 @pytest_asyncio.fixture
-async def app(settings: Settings) -> AsyncIterator[Starlette]:
+async def app(settings: Settings, connection: Connection) -> AsyncIterator[Starlette]:
     """The real application with its lifespan, which has counted nobody's requests yet."""
     application = create_app(settings)
     async with application.router.lifespan_context(application):
-        async with application.state.service.database.connection() as connection:
-            await connection.execute("delete from rate_limits")
+        await connection.execute("delete from rate_limits")
         yield application
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import httpx2
 
+from tests import roles
+
 SCRIPT = Path(__file__).parent / "spec" / "killable_server.py"
 
 
@@ -19,9 +21,11 @@ async def server(
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx2.AsyncClient]]:
     """A real server process and a client of it."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(SCRIPT), database_url, *options, stdout=asyncio.subprocess.PIPE, cwd=SCRIPT.parents[2],
+        *(sys.executable, str(SCRIPT), roles.api(database_url), *options),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=SCRIPT.parents[2],
         env={"PYTHONPATH": ":".join(sys.path)},
-    )  # fmt: skip
+    )
     try:
         assert process.stdout is not None
         async with asyncio.timeout(30):

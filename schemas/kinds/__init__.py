@@ -16,6 +16,7 @@ from schemas.kinds.numbers import INT64, Boolean, Float, Integer, Number, Rate
 from schemas.kinds.standard import ResourceMeta, Standard
 from schemas.kinds.texts import (
     ID,
+    UNGUESSABLE,
     CountryCode,
     CurrencyCode,
     Email,
@@ -37,6 +38,7 @@ __all__ = [
     "EARLIEST",
     "ID",
     "INT64",
+    "UNGUESSABLE",
     "Boolean",
     "Cents",
     "CountryCode",

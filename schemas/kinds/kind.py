@@ -18,8 +18,8 @@ class Kind(ma.Field):
     create must, `nullable` that null is a value, `filter` and `sort` that collections can be filtered and sorted by it,
     `column` where it is kept (default: a column of its name), `doc` is its description. A `trigger` is sent only: it
     asks for something to be done, with an underscore before its name, or says how; it is kept nowhere and never shown.
-    What is `disclosed` is kept nowhere either: only the answer to a create shows it. `shown` is a word that readers see
-    in place of what is stored.
+    What is `disclosed` is kept nowhere either: only the answers to such writes show it. `shown` is a word that readers
+    see in place of what is stored.
 
     `personal`, `secret` and `harmless` say what a value tells of people. A kind whose values can hardly tell anything
     (numbers, instants, words from a list) is harmless by itself; of other kinds each attribute has to decide.
@@ -49,7 +49,7 @@ class Kind(ma.Field):
         write: Write = Write.NEVER,
         guarded: bool = False,
         trigger: bool = False,
-        disclosed: bool = False,
+        disclosed: Write = Write.NEVER,
         required: bool = False,
         nullable: bool = True,
         filter: bool = False,
@@ -79,7 +79,7 @@ class Kind(ma.Field):
             required=required,
             allow_none=self.nullable,
             dump_only=not write,
-            load_only=trigger or disclosed,
+            load_only=trigger or bool(disclosed),
             validate=list(validators),
             error_messages={"null": "can't be blank"},
             metadata=metadata,

@@ -19,6 +19,9 @@ from service.texts import Either, Phrase
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
+UNGUESSABLE = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+"""The ids that customers and guests may choose: ULIDs and UUIDs."""
+
 
 def clean_text(value: Any) -> str:
     """`value` itself when Postgres can keep it as text.

@@ -8,12 +8,16 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+
+import orjson
 
 from service import clock
 from service.cli.servers import server
 from service.cli.sockets import listen
 from service.errors import StartupError
+from service.http.watch import health
 from service.settings import Settings
 from service.store import embedded, schema
 from service.store.checks import Violation, violations
@@ -21,6 +25,7 @@ from service.store.pool import Connection, connect
 from service.texts import Phrase
 
 DATABASE = Phrase("database")
+PROXY = Phrase("proxy")
 
 CLOCK_SECONDS = 2.0
 """How far our clock and the database's may be apart."""
@@ -37,7 +42,7 @@ class Finding:
 
 async def examine(settings: Settings, host: str, port: int) -> AsyncIterator[Finding]:
     """Look at everything the service needs, in the order in which it needs it. Changes nothing."""
-    for finding in (_python(), _keys(settings), _port(host, port)):
+    for finding in (_python(), _keys(settings), _port(host, port), _proxy(settings, host, port)):
         yield finding
     if settings.database_url is None:
         needed = list(_embedded(settings.data_dir))
@@ -87,6 +92,52 @@ def _port(host: str, port: int) -> Finding:
         advice = Phrase("stop what uses it, unless that is Reprise, or choose another with --port")
         return Finding(what, error.detail, advice)
     return Finding(what, Phrase("{port} on {host} is free", port=port, host=host))
+
+
+def _proxy(settings: Settings, host: str, port: int) -> Finding:
+    """Whether what is in front of the service is believed, and nothing else is."""
+    try:
+        return next(_of_proxies(settings, host, port))
+    except StartupError as error:
+        return Finding(PROXY, error.detail, Phrase("correct the setting"))
+
+
+def _of_proxies(settings: Settings, host: str, port: int) -> Iterator[Finding]:
+    """What there is to say of proxies, what matters most first. Raises StartupError for settings that are none."""
+    named, headers = settings.proxies, settings.forwarding
+    if any(network.prefixlen == 0 for network in named):
+        everybody = Phrase("REPRISE_TRUSTED_PROXIES trusts everybody, and so whatever address a client makes up")
+        yield Finding(PROXY, everybody, Phrase("name the addresses of your proxies alone"))
+    if _is_told_by_others(host, port):
+        told = Phrase("forwarding headers come from an address that isn't trusted")
+        advice = Phrase("the log names it: if it is your proxy's, add it to REPRISE_TRUSTED_PROXIES")
+        yield Finding(PROXY, told, advice)
+    if not named and settings.public_url.startswith("https://"):
+        url = settings.public_url
+        unnamed = Phrase("what ends TLS for {url} isn't trusted: all its clients are limited as one", url=url)
+        yield Finding(PROXY, unnamed, Phrase("name it in REPRISE_TRUSTED_PROXIES"))
+    if named and not settings.public_url and headers == {"x-forwarded-for"}:
+        yield Finding(PROXY, Phrase("links begin with http://, whatever clients use"), Phrase("set REPRISE_PUBLIC_URL"))
+    if named:
+        networks = ", ".join(str(network) for network in named)
+        by = ", ".join(sorted(headers))
+        yield Finding(PROXY, Phrase("{networks} are trusted, by {headers}", networks=networks, headers=by))
+    yield Finding(PROXY, Phrase("none is trusted: limits count the addresses that connect"))
+
+
+def _is_told_by_others(host: str, port: int) -> bool:
+    """Whether a service that runs here was told of clients by an address that it doesn't trust."""
+    if not port:
+        return False
+    connection = HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", "/readyz")
+        notes = orjson.loads(connection.getresponse().read()).get("notes", [])
+        return any(note.get("code") == health.UNTRUSTED for note in notes)
+    except (OSError, HTTPException, ValueError, AttributeError):
+        return False
+    finally:
+        connection.close()
 
 
 def _embedded(data_dir: Path) -> Iterator[Finding]:

@@ -77,15 +77,22 @@ class _Lookout(_Server):
         yield
 
 
-async def serve(settings: Settings, sock: socket.socket, ready: Callable[[], None], *, work: bool = False) -> None:
+async def serve(
+    settings: Settings,
+    sock: socket.socket,
+    ready: Callable[[], None],
+    *,
+    apart: socket.socket | None = None,
+    work: bool = False,
+) -> None:
     """Serve the API in this process until told to stop; with `work` there is a worker beside it.
 
-    `settings` name a migrated database; `ready` is called once requests are answered. Raises StartupError when the
-    database can't be had, and what the worker raises.
+    Health and metrics are also told at `apart`, if there is one. `settings` name a migrated database; `ready` is called
+    once requests are answered. Raises StartupError when the database can't be had, and what the worker raises.
     """
     app = create_app(settings)
     # Here and not in uvicorn, which would turn what goes wrong into a traceback.
-    async with app.router.lifespan_context(app):
+    async with app.router.lifespan_context(app), _lookout(settings, apart):
         api = _Server(uvicorn_config(app, settings.max_connections, lifespan="off"), ready)
         _settle_memory()
         if not work:
@@ -101,8 +108,18 @@ async def serve(settings: Settings, sock: socket.socket, ready: Callable[[], Non
             await worker
 
 
-def serve_processes(settings: Settings, sock: socket.socket, ready: Callable[[], None], workers: int) -> None:
-    """Serve the API in several processes until told to stop. Raises StartupError when they can't start."""
+def serve_processes(
+    settings: Settings,
+    sock: socket.socket,
+    ready: Callable[[], None],
+    workers: int,
+    *,
+    apart: socket.socket | None = None,
+) -> None:
+    """Serve the API in several processes until told to stop. Raises StartupError when they can't start.
+
+    What all of them count is also told at `apart`, if there is one, by this process.
+    """
     # The processes are new ones and read their settings from the environment.
     os.environ |= {"DATABASE_URL": settings.database_url or "", "REPRISE_SECRET_KEYS": settings.secret_keys}
     os.environ["REPRISE_ALLOWED_HOSTS"] = settings.allowed_hosts
@@ -111,7 +128,8 @@ def serve_processes(settings: Settings, sock: socket.socket, ready: Callable[[],
         os.environ[metrics.SHARED] = folder
         processes = Multiprocess(config, [sock])
         threading.Thread(target=_once_it_answers, args=(url_of(sock), ready), daemon=True).start()
-        processes.run()
+        with _lookout_beside(settings, apart):
+            processes.run()
     if any(process.exitcode == STARTUP_FAILURE for process in processes.processes):
         raise StartupError("The API's processes could not start: their messages are above.")
 
@@ -151,7 +169,7 @@ async def work(
 
 @asynccontextmanager
 async def _lookout(settings: Settings, sock: socket.socket | None) -> AsyncIterator[None]:
-    """Meanwhile the worker's health and metrics are told at a socket, if there is one."""
+    """Meanwhile the process's health and metrics are told at a socket, if there is one."""
     if sock is None:
         yield
         return
@@ -164,6 +182,28 @@ async def _lookout(settings: Settings, sock: socket.socket | None) -> AsyncItera
         finally:
             server.stop()
             await serving
+
+
+@contextmanager
+def _lookout_beside(settings: Settings, sock: socket.socket | None) -> Iterator[None]:
+    """The same in a thread, of a process that has no loop of its own."""
+    if sock is None:
+        yield
+        return
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+
+    async def tell() -> None:
+        async with _lookout(settings, sock):
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(tell(),))
+    thread.start()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
 
 
 def _settle_memory() -> None:

@@ -35,8 +35,13 @@ _PAGES = ("/demo", "/docs", "/docs/api")
 """What there is to click."""
 
 
-async def up(settings: Settings, sock: socket.socket, *, embedded: bool, demo: bool) -> None:
-    """Migrate, seed an empty embedded database (any one with `demo`), then serve and work until told to stop."""
+async def up(
+    settings: Settings, sock: socket.socket, *, apart: socket.socket | None = None, embedded: bool, demo: bool
+) -> None:
+    """Migrate, seed an empty embedded database (any one with `demo`), then serve and work until told to stop.
+
+    Health and metrics are also told at `apart`, if there is one.
+    """
     url = settings.database_url or ""
     await migrate.migrate(url, progress=lambda step: say(Phrase("migrating: {step}", step=step)))
     async with connect(url) as connection:
@@ -50,7 +55,7 @@ async def up(settings: Settings, sock: socket.socket, *, embedded: bool, demo: b
         else:
             _introduce(url_of(sock), *known)
 
-    await serve(settings, sock, ready, work=True)
+    await serve(settings, sock, ready, apart=apart, work=True)
 
 
 async def _seed(connection: Connection, *, only_empty: bool, wanted: bool) -> None:

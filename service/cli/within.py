@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import TypeVar
 
+from service import clock
 from service.cli.loops import run
 from service.cli.servers import migrated, read_settings, server
 from service.errors import StartupError
+from service.operations.access import tokens
+from service.operations.events import outbox
 from service.operations.tenant import stores
-from service.principal import Store
+from service.operations.tenant.stores import OPERATOR
+from service.principal import SCOPES, Store
 from service.store.pool import Connection
 
 T = TypeVar("T")
@@ -37,6 +43,39 @@ async def store_at(url: str, store_id: int) -> AsyncIterator[tuple[Connection, S
         yield connection, store
 
 
+def duration(text: str) -> timedelta | None:
+    """A time: a number of seconds, or of minutes (m), hours (h) or days (d); None for what is none."""
+    parts = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text)
+    if parts is None:
+        return None
+    unit = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[parts[2]]
+    return timedelta(**{unit: int(parts[1])})
+
+
 def words(text: str) -> list[str]:
     """The words of an option that takes several, with spaces or commas between them."""
     return text.replace(",", " ").split()
+
+
+async def new_token(
+    connection: Connection,
+    store: Store,
+    *,
+    customer_id: str | None = None,
+    scopes: Collection[str] = SCOPES,
+    name: str | None,
+    lifetime: timedelta | None,
+) -> str:
+    """Make a token of a store, in the caller's transaction; None as its lifetime is for ever."""
+    at = clock.now()
+    id_, token = await tokens.issue(
+        connection,
+        store.id,
+        customer_id=customer_id,
+        scopes=scopes,
+        name=name,
+        expires_at=None if lifetime is None else at + lifetime,
+        at=at,
+    )
+    await outbox.record(connection, store, "access_tokens.create", id_, actor=OPERATOR)
+    return token

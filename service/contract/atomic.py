@@ -113,6 +113,17 @@ def schemas(types: Iterable[type[Resource]]) -> dict[str, Object]:
                     "required": ["version", "ext"],
                     "properties": {"version": {"const": "1.1"}, "ext": documents.only(ATOMIC)},
                 },
+                "meta": {
+                    "type": "object",
+                    "properties": {
+                        "abridged": {
+                            "type": "boolean",
+                            "const": True,
+                            "description": "The results show identities alone: they are large, and given again.",
+                        }
+                    },
+                    "additionalProperties": False,
+                },
                 RESULTS: {
                     "type": "array",
                     "minItems": 1,

@@ -162,7 +162,7 @@ def linked_schemas(resource: type[Resource], *, to_one: bool, to_many: bool) -> 
 
 
 def creation_schemas(resource: type[Resource]) -> dict[str, Object]:
-    """The document that creates a resource of a type, and the one that answers it: only there are secrets disclosed."""
+    """The document that creates a resource of a type, and the one that answers it, secrets disclosed."""
     fields = {**resource.attributes, **resource.triggers}
     attributes = {key: field.schema() for key, field in fields.items() if field.write & Write.CREATE}
     relationships = {

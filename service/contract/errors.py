@@ -32,6 +32,7 @@ _MIXED = (
 )
 
 ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
+    "BadStream": (400, "Something is asked for that can't be told.", (*_PARAMETERS, errors.InvalidHeader)),
     "BadQuery": (400, "A query parameter that this URL doesn't take, or not with this value.", _PARAMETERS),
     "BadCollectionQuery": (
         400,
@@ -90,7 +91,7 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
     "Unprocessable": (
         422,
         "Values that break a rule, all of them at once, or the Idempotency-Key of another request.",
-        (errors.Invalid, errors.KeyReused),
+        (errors.Invalid, errors.QuotaExceeded, errors.KeyReused),
     ),
     "PreconditionRequired": (
         428,

@@ -33,7 +33,7 @@ JSON = "application/json"
 _SHORT = 80
 """What is shorter is written on one line, if nothing is nested in it."""
 
-_EVERYWHERE = ("X-Request-Id", "traceparent", "Server-Timing", "Vary")
+_EVERYWHERE = ("X-Request-Id", "traceparent", "Server-Timing", "Vary", *errors.LIMITED)
 """The headers of every answer, whatever the route."""
 
 

@@ -60,7 +60,9 @@ def responses(entry: Described, *, to_one: bool, to_many: bool) -> dict[str, Obj
         found[f"{name}Created"] = created | _links(entry, "/data/id")
     if "PATCH" in entry.on_resource:
         text = f"{one.capitalize()} as it is now."
-        found[f"{name}Updated"] = _answer(text, f"{name}Document", "ETag", *REPLAYED)
+        discloses = any(Write.UPDATE in field.disclosed for field in resource.disclosed.values())
+        document = f"{name}Created" if discloses else f"{name}Document"
+        found[f"{name}Updated"] = _answer(text, document, "ETag", *REPLAYED)
     return found
 
 

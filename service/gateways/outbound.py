@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from ssl import SSLContext
+from unicodedata import normalize
 from urllib.parse import urlsplit
 
 import httpx2
@@ -73,7 +74,8 @@ def _is_plain(host: str) -> bool:
 
     A host is meant as an address when its last label is a number (WHATWG URL, "ends in a number").
     """
-    last = host.rstrip(".").rpartition(".")[2].lower()
+    read = normalize("NFKC", host).translate(_DOTS)
+    last = read.rstrip(".").rpartition(".")[2].lower()
     if not (last.isdecimal() or last.startswith("0x")):
         return True
     try:
@@ -81,6 +83,10 @@ def _is_plain(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+_DOTS = str.maketrans("\u3002\uff0e\uff61", "...")
+"""What stands for a dot in international names (RFC 3490, 3.1)."""
 
 
 async def post(url: str, body: bytes, headers: Mapping[str, str], limits: Limits) -> Answered:
@@ -173,18 +179,25 @@ def _is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-_TRANSLATED = IPv6Network("64:ff9b::/96")
-"""NAT64: a gateway of the network makes IPv4 of it (RFC 6052)."""
-_COMPATIBLE = IPv6Network("::/96")
-"""IPv4 as IPv6 once wrote it (RFC 4291, 2.5.5.1)."""
-_OF_A_NETWORK = (IPv6Network("64:ff9b:1::/48"), IPv6Network("fec0::/10"))
-"""NAT64 as a network likes it (RFC 8215), and addresses of a site, which are no more."""
+_LEAD_TO_IPV4 = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"), IPv6Network("::ffff:0:0:0/96"))
+"""IPv4 in the last 32 bits: NAT64 (RFC 6052), as IPv6 once wrote it (RFC 4291, 2.5.5.1), and translated (RFC 7915)."""
+_ISATAP = (0x0000_5EFE, 0x0200_5EFE)
+"""What comes before the IPv4 in an address of a tunnel inside of a site (RFC 5214)."""
+_OF_A_NETWORK = (
+    IPv6Network("64:ff9b:1::/48"),  # NAT64 as a network likes it (RFC 8215)
+    IPv6Network("fec0::/10"),  # addresses of a site, which are no more (RFC 3879)
+    IPv6Network("3fff::/20"),  # for documentation (RFC 9637)
+    IPv6Network("5f00::/16"),  # segments of a network's routes (RFC 9602)
+)
 
 
 def _within(ip: IPv6Address) -> IPv4Address | None:
     """The IPv4 address that an IPv6 one leads to; None for one that leads to none."""
-    if ip in _TRANSLATED or (ip in _COMPATIBLE and int(ip) > 1):
-        return IPv4Address(int(ip) & 0xFFFF_FFFF)
+    last = IPv4Address(int(ip) & 0xFFFF_FFFF)
+    if int(ip) > 1 and any(ip in network for network in _LEAD_TO_IPV4):
+        return last
+    if (int(ip) >> 32) & 0xFFFF_FFFF in _ISATAP:
+        return last
     return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
 
 

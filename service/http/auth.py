@@ -10,9 +10,9 @@ from schemas.resource import Resource
 from service import clock
 from service.errors import InvalidToken, Unauthorized
 from service.http import limits
-from service.http.exchange import Exchange, exchange_of
+from service.http.exchange import exchange_of
 from service.http.hearing import Head
-from service.http.state import Service, service_of
+from service.http.state import service_of
 from service.operations.access import sessions, tokens
 from service.principal import Principal
 from service.store.limits import Limit
@@ -22,6 +22,8 @@ SESSION = "X-Cart-Session"
 """The header of a guest: `<store>.<session>`, or the session alone beside a Bearer token of the store."""
 WRONG_SESSIONS = Limit("wrong_sessions", 30)
 """How many sessions that are none an address may try."""
+WRONG_TOKENS = Limit("wrong_tokens", 60)
+"""How many tokens that are none, or none any more, an address may try. Good ones are never refused for them."""
 
 _NAMED = re.compile(r"(?:([1-9][0-9]{0,17})\.)?([A-Za-z0-9_-]{1,128})")
 
@@ -41,21 +43,30 @@ def bearer(head: Head) -> str:
 async def authenticate(request: Request) -> Principal:
     """The principal of a request.
 
-    Raises Unauthorized without a token and InvalidToken for one that is unknown, expired or revoked.
+    Raises Unauthorized without a token and InvalidToken for one that is unknown, expired or revoked; TooManyRequests
+    after too many of those, and where nothing is left of the limit of the request's class.
     """
-    exchange, service = exchange_of(request), service_of(request)
-    token = bearer(exchange.head)
-    principal = service.tokens.get(token) or await _found(service, token)
-    return await _known(exchange, service, principal)
+    return await _known(request, await current(request))
 
 
-async def _found(service: Service, token: str) -> Principal:
-    """The principal of a token that nobody has sent of late. Raises InvalidToken."""
+async def current(request: Request) -> Principal:
+    """The principal of a request as it stands now, of one that is answered for long too.
+
+    Raises what `authenticate` raises.
+    """
+    token = bearer(exchange_of(request).head)
+    return service_of(request).tokens.get(token) or await _found(request, token)
+
+
+async def _found(request: Request, token: str) -> Principal:
+    """The principal of a token that nobody has sent of late. Raises InvalidToken, and TooManyRequests after some."""
+    service = service_of(request)
     cache = service.tokens
     changes = cache.changes
     async with service.database.connection() as connection:
         principal = await tokens.find(connection, token, clock.now(), service.keyring)
     if principal is None:
+        await limits.count(request, WRONG_TOKENS, None, told=False)
         raise InvalidToken(
             "The access token is unknown, expired or revoked.",
             header="Authorization",
@@ -80,12 +91,18 @@ def forget_written(request: Request, principal: Principal, *written: type[Resour
 
 
 def known(request: Request) -> Principal | None:
-    """The principal of a JSON:API request that `identify` has no need to wait for, as with most; else None."""
+    """The principal of a request to read that `identify` has no need to wait for, as with most; else None."""
     exchange, service = exchange_of(request), service_of(request)
     if exchange.turn or b"x-cart-session" in exchange.head.heard:
         return None
     principal = service.tokens.get(bearer(exchange.head))
-    return principal if principal is not None and _begun(exchange, service, principal) else None
+    if principal is None or limits.of_requests(service.settings, limits.READING, principal) is not None:
+        return None
+    if not service.turns.take_if_free(principal.sender):
+        return None
+    exchange.principal, exchange.turns, exchange.turn = principal, service.turns, principal.sender
+    exchange.timing.mark("auth")
+    return principal
 
 
 async def identify(request: Request) -> Principal:
@@ -102,37 +119,32 @@ async def identify(request: Request) -> Principal:
     if principal is None:
         await limits.count(request, WRONG_SESSIONS, None, told=False)
         raise InvalidToken("No open cart has this session.", header=SESSION, headers=CHALLENGE)
-    return await _known(exchange_of(request), service_of(request), principal)
+    return await _known(request, principal)
 
 
-async def _known(exchange: Exchange, service: Service, principal: Principal) -> Principal:
-    """The principal of a request, whose turn it is now. Raises Unavailable as `Turns.take` does."""
-    if not _begun(exchange, service, principal):
+async def _known(request: Request, principal: Principal) -> Principal:
+    """The principal of a request, which was counted, and whose turn it is now.
+
+    Raises TooManyRequests as `limits.count_request` does, and Unavailable as `Turns.take` does.
+    """
+    exchange, service = exchange_of(request), service_of(request)
+    exchange.principal = principal
+    if not exchange.turn:
+        if not exchange.is_costly:
+            reads = request.method in ("GET", "HEAD")
+            await limits.count_request(request, limits.READING if reads else limits.WRITING, principal)
         await service.turns.take(principal.sender)
-        _begin(exchange, service, principal)
+        exchange.turns, exchange.turn = service.turns, principal.sender
+    exchange.timing.mark("auth")
     return principal
 
 
-def _begun(exchange: Exchange, service: Service, principal: Principal) -> bool:
-    """Begin the turn of a principal if it is one's turn already; whether it is."""
-    if not exchange.turn and not service.turns.take_if_free(principal.sender):
-        return False
-    _begin(exchange, service, principal)
-    return True
-
-
-def _begin(exchange: Exchange, service: Service, principal: Principal) -> None:
-    exchange.principal = principal
-    if not exchange.turn:
-        exchange.turns, exchange.turn = service.turns, principal.sender
-    exchange.timing.mark("auth")
-
-
 async def counted(request: Request, limit_for: limits.LimitFor, *, guests: bool = False) -> Principal:
-    """Who asks, the bearer of a token or also a guest; the request is counted first, whoever it is from.
+    """Who asks for something costly, the bearer of a token or also a guest; the request is counted, whoever sends it.
 
     Raises Unauthorized or InvalidToken without a good token, and TooManyRequests as `limits.count` does.
     """
+    exchange_of(request).is_costly = True
     try:
         principal = await (identify(request) if guests else authenticate(request))
     except (Unauthorized, InvalidToken):

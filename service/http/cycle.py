@@ -21,10 +21,13 @@ _SMALL = 16_384
 class Cycle(RequestResponseCycle):
     """A request and its answer. `head` is the start of an answer whose body is yet to come.
 
-    With `is_whole` all of the request is there. What only few requests need is made for these.
+    With `is_whole` all of the request is there. What only few requests need is made for these. An answer that has no
+    end of its own `listens` while it is sent, and hears `http.disconnect` once the server stops as well.
     """
 
     head: Message | None = None
+    listens = False
+    stops = False
     body: Any = b""
     chunked_encoding: bool | None = None
     disconnected = response_started = response_complete = access_log = False
@@ -59,13 +62,27 @@ class Cycle(RequestResponseCycle):
                 self._event.set()
         return self._event
 
+    async def receive(self) -> Any:
+        """The next part of the request, or that there is nobody to answer any more."""
+        self.listens = self.response_started
+        message = None if self.listens and self.stops else await super().receive()
+        return {"type": "http.disconnect"} if message is None or (self.listens and self.stops) else message
+
+    def stop(self) -> None:
+        """Tell an answer that goes on that the server stops, one that nobody takes by cutting the connection."""
+        self.stops = True
+        if self.listens and self.flow.write_paused:
+            self.transport.abort()
+        elif self.listens:
+            self.message_event.set()
+
     async def run_asgi(self, app: ASGIApp) -> None:  # type: ignore[override]
         """Let the application answer; uvicorn deals with an answer that was not given to its end.
 
         A read whose client has left is cancelled, which is nobody's mistake.
         """
         try:
-            await app(self.scope, self.receive, self.send)  # type: ignore[arg-type]
+            await app(self.scope, self.receive, self.send)
         except BaseException as error:  # noqa: BLE001 -- as uvicorn does
             if not (isinstance(error, asyncio.CancelledError) and self.disconnected):
                 await super().run_asgi(_Failed(error))  # type: ignore[arg-type]

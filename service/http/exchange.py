@@ -26,8 +26,9 @@ class Exchange:
 
     `head` is the request's. `request_id` is the id that the answer, its log line and its events carry. `origin` is the
     service's own URL as the client reaches it, `principal` who sent the request, `allowance` what is left of the limit
-    that it was counted against; each is None until somebody has worked it out. `turn` is whose turn it is among
-    `turns`, once it has one. `service` is what the process stands on.
+    that it was counted against; each is None until somebody has worked it out. `is_costly` says that it is counted as
+    what it asks for, and as nothing else. `turn` is whose turn it is among `turns`, once it has one. `service` is what
+    the process stands on.
     """
 
     head: Head
@@ -36,9 +37,16 @@ class Exchange:
     origin: str | None = None
     principal: Principal | None = None
     allowance: Allowance | None = None
+    is_costly: bool = False
     turns: Turns | None = None
     turn: str = ""
     service: Service | None = None
+
+    def end_turn(self) -> None:
+        """End its sender's turn, if it has one."""
+        if self.turns is not None:
+            self.turns.end(self.turn)
+            self.turns, self.turn = None, ""
 
 
 def begin(scope: Scope, exchange: Exchange) -> Exchange:

@@ -69,10 +69,12 @@ def tries_of(draft: Draft) -> Tries:
 
 @asynccontextmanager
 async def limited(request: Request) -> AsyncIterator[None]:
-    """Around whatever opens a link: counts the attempt when that raises Gone.
+    """Around whatever opens a link: counts the request before, and the attempt when that raises Gone.
 
-    Beyond the limit it raises TooManyRequests in its place, so that somebody who tries many is told nothing.
+    Beyond the limit of wrong ones it raises TooManyRequests in its place, so that somebody who tries many is told
+    nothing.
     """
+    await limits.count_request(request, limits.ANONYMOUS, None)
     try:
         yield
     except Gone:

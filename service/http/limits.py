@@ -1,7 +1,9 @@
 """How often somebody may ask, and the headers that say so on every answer.
 
-Both families of headers are sent: `X-RateLimit-Limit` and `X-RateLimit-Remaining`, and `RateLimit-Policy` and
-`RateLimit` (draft-ietf-httpapi-ratelimit-headers); `Retry-After` (RFC 9110) when nothing remains.
+A request is of one class: it reads, it writes, or it asks for something costly, each kind of which has a limit of its
+own. What is done without a token is limited by network. Both families of headers are sent: `X-RateLimit-Limit` and
+`X-RateLimit-Remaining`, and `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers); `Retry-After`
+(RFC 9110) when nothing remains.
 """
 
 from __future__ import annotations
@@ -19,8 +21,17 @@ from service.http.allowances import Allowance
 from service.http.exchange import exchange_of
 from service.http.state import service_of
 from service.principal import Principal
+from service.resources import Entry
+from service.settings import Settings
 from service.store import limits as counters
 from service.store.limits import Limit, Window
+
+READING, WRITING, ANONYMOUS = "reading", "writing", "anonymous"
+"""The names of the limits of requests that are not costly, and of those without a token."""
+_TIMES = {READING: 20, WRITING: 5, ANONYMOUS: 10}
+"""How many times more there may be of them than of something costly, where the settings don't say."""
+FOR_MANY = 10
+"""How many times more an integration may ask, which does so for many."""
 
 LimitFor = Callable[[Principal | None], Limit]
 """The limit of whoever asks; None is somebody without a good token."""
@@ -32,9 +43,54 @@ def of_class(request: Request, name: str) -> LimitFor:
 
     def limit(principal: Principal | None) -> Limit:
         for_many = principal is not None and principal.owner is None
-        return Limit(name, 10 * amount if for_many else amount)
+        return Limit(name, FOR_MANY * amount if for_many else amount)
 
     return limit
+
+
+def of_requests(settings: Settings, name: str, principal: Principal | None) -> Limit | None:
+    """The limit of requests of a class that isn't costly, or of those without a token; None where there is none.
+
+    Where the settings don't say, a shop's own integrations have none: their requests wait for their turns.
+    """
+    for_many = principal is not None and principal.owner is None
+    chosen = {READING: settings.read_limit, WRITING: settings.write_limit, ANONYMOUS: settings.anonymous_limit}[name]
+    if chosen is None:
+        return None if for_many else Limit(name, _TIMES[name] * settings.rate_limit)
+    return Limit(name, FOR_MANY * chosen if for_many else chosen) if chosen else None
+
+
+async def count_request(request: Request, name: str, principal: Principal | None, *, number: int = 1) -> None:
+    """Count a request of a class that isn't costly, as so many; without a statement most of the time.
+
+    Raises TooManyRequests, with Retry-After, beyond the limit.
+    """
+    service = service_of(request)
+    limit = of_requests(service.settings, name, principal)
+    if limit is None:
+        return
+    # A batch that is larger than the whole limit takes all of it.
+    number = min(number, max(limit.amount - 1, 1))
+    at, store_id = clock.now(), 0 if principal is None else principal.store.id
+    window = await service.leases.spend(store_id, limit, who(request, principal), at=at, number=number)
+    _settle(request, limit, window, at)
+
+
+async def count_creation(request: Request, entry: Entry, principal: Principal) -> None:
+    """Count that somebody makes a resource, where there is a limit to how many. Raises TooManyRequests beyond it.
+
+    A sales channel's shoppers own nothing until they have a cart: those that they make are counted by network.
+    """
+    if entry.limited:
+        await count(request, of_class(request, entry.resource.type_)(principal), principal)
+    elif principal.is_channel:
+        await count_carts(request)
+
+
+async def count_carts(request: Request) -> None:
+    """Count a cart that nobody owns, by network, as `count` does."""
+    limit = Limit("carts", _TIMES[ANONYMOUS] * service_of(request).settings.rate_limit, 3_600)
+    await count(request, limit, None, told=False)
 
 
 async def count(request: Request, limit: Limit, principal: Principal | None, *, told: bool = True) -> None:
@@ -52,6 +108,11 @@ async def count_as(request: Request, limit: Limit, who: str, *, store_id: int = 
     at = clock.now()
     async with service_of(request).database.connection() as connection:
         window = await counters.hit(connection, store_id, limit, who, at=at)
+    _settle(request, limit, window, at, told=told)
+
+
+def _settle(request: Request, limit: Limit, window: Window, at: datetime, *, told: bool = True) -> None:
+    """Have the answer say what is left, or raise TooManyRequests."""
     seconds = _seconds(limit, window, at)
     if told:
         exchange_of(request).allowance = Allowance(limit, max(limit.amount - window.hits, 0), seconds)
@@ -75,8 +136,13 @@ def _too_many(limit: Limit, seconds: int) -> TooManyRequests:
 
 
 def who(request: Request, principal: Principal | None) -> str:
-    """Who is counted: the customer, the guest's cart, the token, or else the network that the request came from."""
-    return f"address:{network(request)}" if principal is None else principal.sender
+    """Who is counted: the customer, the guest's cart, the token, or else the network that the request came from.
+
+    Who bears a sales channel's token, as all its shoppers do, is counted by both.
+    """
+    if principal is None:
+        return f"address:{network(request)}"
+    return f"{principal.sender}/{network(request)}" if principal.is_channel else principal.sender
 
 
 def network(request: Request) -> str:

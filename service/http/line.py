@@ -15,11 +15,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette_compress import CompressMiddleware
+from starlette_compress import CompressMiddleware, remove_compress_type
 
 from service import correlation
 from service.errors import ApiError
 from service.http import hearing, problems
+from service.http.api.answers import Document
 from service.http.api.conditions import not_modified, tag_in_coding
 from service.http.bodies import Body
 from service.http.exchange import Exchange, begin
@@ -32,8 +33,8 @@ from service.settings import Settings
 METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 """What pages of other origins may ask."""
 ASKED = (
-    "Accept", "Authorization", "baggage", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Prefer",
-    "traceparent", "tracestate", "X-Cart-Session", "X-HTTP-Method-Override", "X-Request-Id",
+    "Accept", "Authorization", "baggage", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match",
+    "Last-Event-ID", "Prefer", "traceparent", "tracestate", "X-Cart-Session", "X-HTTP-Method-Override", "X-Request-Id",
 )  # fmt: skip
 """The headers that such pages may send."""
 TOLD = (
@@ -47,10 +48,15 @@ _ALL_METHODS = ", ".join(sorted({*METHODS, "OPTIONS"}))
 """What a request about the server as a whole is told (RFC 9110, section 9.3.7)."""
 _ABOUT_THE_SERVER = Response(status_code=204, headers={"Allow": _ALL_METHODS})
 _ANSWER = "reprise.answer"
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+"""What every answer says: it is what it says that it is, whatever it looks like."""
 _LEFT = 499
 """The status that nginx gives a client that has left."""
 
 log = structlog.get_logger(part="http")
+
+# A coding would hold events back, and costs memory for as long as a stream lasts.
+remove_compress_type("text/event-stream")
 
 
 class Line:
@@ -62,7 +68,7 @@ class Line:
     def __init__(self, app: ASGIApp, resources: Resources, settings: Settings) -> None:
         self._app = app
         self._resources = resources
-        self._proxies = Proxies(settings.proxies)
+        self.proxies = Proxies(settings)
         self._most_of_a_body = settings.max_body_bytes
         self._cors = CORSMiddleware(
             app,
@@ -79,7 +85,7 @@ class Line:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        head = self._proxies.look_behind(scope, scope.get(HEAD) or hearing.head_of(scope["headers"]))
+        head = self.proxies.look_behind(scope, scope.get(HEAD) or hearing.head_of(scope["headers"]))
         exchange = begin(scope, Exchange(head, hearing.request_id(head)))
         trace_id, span = hearing.trace(head)
         hearing.without_trailing_slash(scope)
@@ -97,11 +103,11 @@ class Line:
             else:
                 await self._run(scope, receive, answer.send)
         finally:
-            if exchange.turns is not None:
-                exchange.turns.end(exchange.turn)
+            exchange.end_turn()
             correlation.request_id.reset(before)
             seconds = exchange.timing.total
             metrics.count(scope, method, answer.status, seconds)
+            who, client = exchange.principal, scope.get("client")
             log.info(
                 "request",
                 method=method,
@@ -110,6 +116,9 @@ class Line:
                 milliseconds=round(seconds * 1000, 2),
                 request_id=exchange.request_id,
                 trace_id=trace_id,
+                client=client and client[0],
+                store=who and who.store.id,
+                token=who and who.token_id,
             )
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -172,7 +181,7 @@ class _Answer:
     async def whole(self, answer: Response) -> None:
         """Send an answer of a route: at once where nothing but its head is to be completed, as for most reads."""
         head, at_once = self.head, self._scope.get(AT_ONCE)
-        if at_once is None or head.asks_for_more or self.body is not None:
+        if at_once is None or head.asks_for_more or self.body is not None or not isinstance(answer, Document):
             await answer(self._scope, self._receive, self.first)
             return
         start = {"status": answer.status_code, "headers": _finished([*answer.raw_headers], from_a_page=False)}
@@ -225,6 +234,7 @@ class _Answer:
             (b"x-request-id", exchange.request_id.encode()),
             (b"traceparent", self._span.encode()),
             (b"server-timing", exchange.timing.header.encode()),
+            NOSNIFF,
         ]
         if exchange.allowance is not None:
             counted = exchange.allowance.headers.items()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import TimerHandle
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
@@ -30,6 +30,8 @@ HEAD_SECONDS = 10.0
 """How long a client has to send the head of a request, from its first byte or the beginning of the connection."""
 BODY_SECONDS = 60.0
 """How long a client has to send the body of a request."""
+TAKING_SECONDS = 20.0
+"""How long a client may take nothing of what is sent to it."""
 
 _READS = ("GET", "HEAD")
 _MOST_KNOWN = 512
@@ -49,6 +51,8 @@ class Protocol(HttpToolsProtocol):
         self._in_head = self._in_body = False
         self._idle_since = 0.0
         self._answering: asyncio.Task[Any] | None = None
+        self._taking: TimerHandle | None = None
+        self._untaken = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, or refuse with 503 when there are too many connections already."""
@@ -63,8 +67,25 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
         self._stop_watching()
+        self._stop_waiting_for_taking()
         if self._is_open and self._answering is not None and self.cycle.scope["method"] in _READS:
             self._answering.cancel()
+
+    def shutdown(self) -> None:
+        """Take no further request; an answer without an end ends now."""
+        super().shutdown()
+        if self._is_open:
+            cast("Cycle", self.cycle).stop()
+
+    def pause_writing(self) -> None:
+        """Wait until the client has taken what was sent, as long as it takes anything at all."""
+        super().pause_writing()
+        self._wait_for_taking()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        super().resume_writing()
+        self._stop_waiting_for_taking()
 
     def data_received(self, data: bytes) -> None:
         """Read what has come, within the limits."""
@@ -229,6 +250,23 @@ class Protocol(HttpToolsProtocol):
             self._deadline.cancel()
             self._deadline = None
 
+    def _wait_for_taking(self) -> None:
+        self._untaken = self.transport.get_write_buffer_size()
+        self._taking = self.loop.call_later(TAKING_SECONDS, self._look_at_taking)
+
+    def _look_at_taking(self) -> None:
+        """Cut a connection off whose client takes nothing: whoever answers it would wait for ever."""
+        if self.transport.get_write_buffer_size() < self._untaken:
+            self._wait_for_taking()
+            return
+        log.info("cut off", client=self.client[0] if self.client else None, reason="The client takes nothing.")
+        self.transport.abort()
+
+    def _stop_waiting_for_taking(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
+
     def _too_late(self) -> None:
         if self._in_head or (self._in_body and self._is_open):
             self._refuse(408, "REQUEST_TIMEOUT", "The request did not arrive in time.")
@@ -290,6 +328,6 @@ def _document(status: int, code: str, detail: str) -> bytes:
     retry = "Retry-After: 1\r\n" if status == 503 else ""
     head = (
         f"HTTP/1.1 {status} {title}\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {len(body)}\r\n"
-        f"{retry}Cache-Control: no-store\r\nConnection: close\r\n\r\n"
+        f"{retry}Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + body

@@ -1,9 +1,9 @@
 """Behind a gateway: who asks, by which scheme and host, as the proxies in front of the service tell it.
 
-Only proxies that the settings trust are believed: anybody can send these headers. `Forwarded` (RFC 7239) counts where
-it is sent, else `X-Forwarded-For`, `-Proto` and `-Host`. Each proxy appends the address that it was asked from, so the
-list is read from its end, up to the first address that is no trusted proxy's: that is who asks. `Forwarded` keeps
-scheme and host in the same place; of the X- headers, which have one value for all, the first counts.
+Only proxies that the settings trust are believed, and of what they send only the headers that the settings name: a
+proxy passes on whatever else a client sends. Each proxy appends the address that it was asked from, so the list is read
+from its end, up to the first address that is no trusted proxy's: that is who asks. `Forwarded` (RFC 7239) keeps scheme
+and host in the same place; the X- headers beside `X-Forwarded-For` are lists of their own, or have one value for all.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from starlette.types import Scope
 
 from service.http.hearing import Head, head_of
 from service.jsonapi.headers import elements, parameters
+from service.settings import Settings
 
 log = structlog.get_logger(part="proxies")
 
@@ -25,6 +26,12 @@ Networks = Sequence[IPv4Network | IPv6Network]
 
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 
+_ADDRESSES = (b"forwarded", b"x-forwarded-for")
+"""The headers that say who asks."""
+_FROM_PROXIES = frozenset({*_ADDRESSES, b"x-forwarded-proto", b"x-forwarded-host"})
+"""All headers by which the service can be told of what is in front of a proxy."""
+_FROM_PEERS = frozenset({b"x-request-id", b"traceparent"})
+"""Headers that a proxy gives to requests, which those that go around it can't be told by."""
 
 _MOST_TOLD = 20
 """Of how many addresses a process tells that they aren't trusted."""
@@ -37,33 +44,32 @@ class Proxies:
     name, everybody behind it is counted, and limited, as one.
     """
 
-    def __init__(self, trusted: Networks) -> None:
-        self._trusted = trusted
-        self._told: set[str] = set()
+    def __init__(self, settings: Settings) -> None:
+        self._trusted = settings.proxies
+        self._believed = settings.forwarding
+        self._dropped = _FROM_PROXIES - {name.encode() for name in self._believed}
+        self.untrusted: set[str] = set()
+        """Addresses that have sent such headers, and aren't trusted."""
 
     def look_behind(self, scope: Scope, head: Head) -> Head:
-        """Believe the proxy that a request comes from, if there is one that is trusted. Returns its head then."""
+        """Believe the proxy that a request comes from, if there is one that is trusted. Returns what counts then."""
         client = scope.get("client")
         if not client or not (head.is_forwarded or self._trusted):
             return head
-        if self._trusted and _among(client[0], self._trusted):
-            self._believe(scope)
-            return head_of(scope["headers"])
-        if head.is_forwarded and len(self._told) < _MOST_TOLD and client[0] not in self._told:
-            self._told.add(client[0])
-            log.warning(
-                "a forwarding header comes from an address that isn't trusted",
-                address=client[0],
-                header="forwarded" if b"forwarded" in head.heard else "x-forwarded-for",
-                hint="If it is your proxy, name it in REPRISE_TRUSTED_PROXIES.",
-            )
-        return head
+        if not self._trusted:
+            self._tell(client[0], head.heard)
+            return head
+        if not _among(client[0], self._trusted):
+            self._tell(client[0], head.heard)
+            return _without(head, _FROM_PROXIES | _FROM_PEERS)
+        self._believe(scope)
+        return _without(head_of(scope["headers"]), self._dropped)
 
     def _believe(self, scope: Scope) -> None:
         scope["headers"] = [*scope["headers"]]  # other requests with this head may share them
         headers = Headers(scope=scope)
-        sent = headers.getlist("forwarded")
-        hops = hops_of(sent) if any(sent) else _hops_of_x(headers)
+        forwarded = "forwarded" in self._believed
+        hops = hops_of(headers.getlist("forwarded")) if forwarded else _hops_of_x(headers, self._believed)
         for hop in reversed(hops):
             address = _address(hop.get("for", ""))
             if address is not None:
@@ -75,6 +81,18 @@ class Proxies:
             if address is None or not _among(address, self._trusted):
                 return
 
+    def _tell(self, address: str, heard: Mapping[bytes, bytes]) -> None:
+        sent = next((name for name in _ADDRESSES if name in heard), None)
+        if sent is None or len(self.untrusted) >= _MOST_TOLD or address in self.untrusted:
+            return
+        self.untrusted.add(address)
+        log.warning(
+            "a forwarding header comes from an address that isn't trusted",
+            address=address,
+            header=sent.decode("ascii"),
+            hint="If it is your proxy, name it in REPRISE_TRUSTED_PROXIES.",
+        )
+
 
 def hops_of(lines: Sequence[str]) -> list[Mapping[str, str]]:
     """The hops of the lines of a Forwarded header, one per proxy, the first one first; none if one can't be read."""
@@ -83,12 +101,23 @@ def hops_of(lines: Sequence[str]) -> list[Mapping[str, str]]:
     return [] if None in read else [dict(pairs) for _, pairs in filter(None, read)]
 
 
-def _hops_of_x(headers: Headers) -> list[Mapping[str, str]]:
-    """The X-Forwarded headers in the form of `Forwarded`."""
-    names = (("proto", "x-forwarded-proto"), ("host", "x-forwarded-host"))
-    rest = {name: headers.get(header, "").partition(",")[0].strip() for name, header in names}
-    addresses = ", ".join(headers.getlist("x-forwarded-for")).split(",")
-    return [rest | {"for": address.strip()} for address in addresses]
+def _hops_of_x(headers: Headers, believed: frozenset[str]) -> list[Mapping[str, str]]:
+    """The X-Forwarded headers that are believed, in the form of `Forwarded`: one hop for each address."""
+    listed = {
+        name: [value.strip() for value in ", ".join(headers.getlist(f"x-forwarded-{name}")).split(",")]
+        for name in ("for", "proto", "host")
+        if f"x-forwarded-{name}" in believed
+    }
+    hops = max(map(len, listed.values()), default=0) if "for" not in listed else len(listed["for"])
+    # The last value is the last proxy's; a list that is shorter has its first value for all hops before.
+    return [{name: values[max(len(values) - hops + n, 0)] for name, values in listed.items()} for n in range(hops)]
+
+
+def _without(head: Head, names: frozenset[bytes]) -> Head:
+    """A head but for some headers."""
+    if names.isdisjoint(head.heard):
+        return head
+    return head_of([(name, value) for name, value in head.lines if name not in names])
 
 
 def _address(node: str) -> str | None:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
-from service.http.api import atomic, forecasts, reading, reorder_previews, repeat_links, writing
+from service.http.api import atomic, event_stream, forecasts, reading, reorder_previews, repeat_links, writing
 from service.http.facades import ecwid, oauth, wemasy
 from service.http.pages import (
     api_reference,
@@ -91,6 +91,7 @@ class _Template:
 
 
 _resources: list[Route] = [
+    _any(event_stream.PATH, event_stream.stream),
     *writing.routes,
     *forecasts.routes,
     _any("/api/{type}", reading.collection),

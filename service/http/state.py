@@ -13,6 +13,8 @@ from starlette.requests import Request
 
 from service.gateways import Gateways
 from service.http.exchange import exchange_of
+from service.http.leases import Leases
+from service.http.streams import Streams
 from service.http.token_cache import TokenCache
 from service.http.token_uses import TokenUses
 from service.http.turns import Turns
@@ -52,6 +54,8 @@ class Service(Process):
     calendar_keys: CalendarKeys
     gateways: Gateways
     turns: Turns
+    leases: Leases
+    streams: Streams
 
     async def run(self, work: Work[T]) -> T:
         """Run work to its result, in as many transactions as it takes. Raises what `phases.run` raises."""
@@ -102,6 +106,8 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
                 calendar_keys=CalendarKeys(settings.keys),
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),
+                leases=Leases(database),
+                streams=Streams(database, max(settings.max_connections // 2, 1)),
             )
             async with _meanwhile(notices.listen(settings, forgets=forgets), uses.keep_writing()):
                 yield

@@ -11,11 +11,12 @@ import time
 class Timing:
     """The clock of one request, in milliseconds since it began."""
 
-    __slots__ = ("began", "last", "steps")
+    __slots__ = ("began", "ended", "last", "steps")
 
     def __init__(self) -> None:
         self.began = self.last = time.perf_counter()
         self.steps: dict[str, float] = {}
+        self.ended: float | None = None
 
     def mark(self, step: str) -> None:
         """End a step: all time since the last mark was its."""
@@ -23,10 +24,14 @@ class Timing:
         self.steps[step] = self.steps.get(step, 0.0) + (now - self.last) * 1000
         self.last = now
 
+    def end(self) -> None:
+        """End it for a request whose answer goes on for as long as its client likes."""
+        self.ended = time.perf_counter()
+
     @property
     def total(self) -> float:
-        """Seconds since the request began."""
-        return time.perf_counter() - self.began
+        """Seconds since the request began, until it ended."""
+        return (self.ended or time.perf_counter()) - self.began
 
     @property
     def header(self) -> str:

@@ -104,8 +104,10 @@ class Deliveries:
         bodies = {attempt.id: attempt.payload for attempt in attempts if attempt.payload is not None}
         if new:
             async with self._database.transaction() as connection:
-                written = await documents.payloads(connection, store, receiver, new, base=self._base)
-                bodies |= await delivering.settle_payloads(connection, store.id, written)
+                events = [attempt.event for attempt in new]
+                written = await documents.written(connection, store, receiver.shape, events, base=self._base)
+                payloads = {attempt.id: text for attempt, text in zip(new, written, strict=True)}
+                bodies |= await delivering.settle_payloads(connection, store.id, payloads)
         outcomes = await self._send(receiver, attempts, bodies)
         async with self._database.transaction() as connection:
             await delivering.note(connection, store, receiver, outcomes)
@@ -114,7 +116,8 @@ class Deliveries:
     async def _send(self, receiver: Receiver, attempts: Sequence[Attempt], bodies: dict[str, str]) -> Sequence[Outcome]:
         async def one(attempt: Attempt) -> Outcome:
             body = bodies[attempt.id].encode()
-            sent = Delivery(attempt.event_id, attempt.topic, attempt.callback_url, body, receiver.secrets)
+            event = attempt.event
+            sent = Delivery(event.id, event.topic, attempt.callback_url, body, receiver.secrets)
             reply = await receivers.deliver(sent, self._limits)
             DELIVERIES.labels("delivered" if reply.accepted else "failed").inc()
             return Outcome(attempt, reply)

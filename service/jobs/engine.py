@@ -88,7 +88,7 @@ async def run(
     async with (
         open_database(
             url,
-            max_size=concurrency + 1,
+            max_size=concurrency + sweep.LANES,
             command_timeout=command_timeout,
             statement_cache_size=statement_cache_size,
         ) as database,
@@ -107,7 +107,7 @@ async def run(
 
         ready()
         numbers = Numbers(database, block=NUMBERS)
-        tasks.create_task(_every(stop, sweep.PERIOD, lambda: sweep.run(database, deployment_id, numbers)))
+        tasks.create_task(_every(stop, sweep.PERIOD, lambda: sweep.run(database, deployment_id, numbers), at_once=True))
         deliveries = Deliveries(database, limits=receivers, base=f"{public_url.rstrip('/')}/api", lease=lease)
         tasks.create_task(_deliver(deliveries, stop, deployment_id))
         tasks.create_task(_every(stop, clean.GROWTH, lambda: clean.gather_statistics(database)))
@@ -206,11 +206,18 @@ async def _keep_working(work: Callable[[], Awaitable[None]], stop: asyncio.Event
             delay = min(max(delay * 2, 0.5), LONGEST_PAUSE)
 
 
-async def _every(stop: asyncio.Event, period: timedelta, task: Callable[[], Awaitable[object]]) -> None:
-    """Do a task from time to time until `stop` is set; what it raises is logged, and it is done again next time."""
+async def _every(
+    stop: asyncio.Event, period: timedelta, task: Callable[[], Awaitable[object]], *, at_once: bool = False
+) -> None:
+    """Do a task from time to time until `stop` is set; what it raises is logged, and it is done again next time.
+
+    The first time is within a period, or `at_once`.
+    """
+    pause = 0.0 if at_once else period.total_seconds()
     while not stop.is_set():
-        # Not at the same time in all workers, and not at once: most of the time there is nothing to do.
-        await _sleep(stop, period.total_seconds() * random.uniform(0.5, 1.5))  # noqa: S311 -- spreads workers
+        # Not at the same time in all workers.
+        await _sleep(stop, pause * random.uniform(0.5, 1.5))  # noqa: S311 -- spreads workers
+        pause = period.total_seconds()
         if stop.is_set():
             return
         try:

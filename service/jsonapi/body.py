@@ -17,7 +17,7 @@ from typing import Any
 from marshmallow import ValidationError
 
 from schemas.fields import Write
-from schemas.kinds import ID
+from schemas.kinds import ID, UNGUESSABLE
 from schemas.relationships import ToMany, ToOne
 from schemas.rendering import Rendering
 from schemas.resource import Resource
@@ -25,6 +25,7 @@ from service import clock
 from service.errors import (
     MOST_PROBLEMS,
     ApiError,
+    Forbidden,
     Invalid,
     InvalidDocument,
     NotFound,
@@ -162,6 +163,11 @@ def creation(
     if id_ is not None and not ID.fullmatch(id_):
         reading.problems.append(
             Invalid("id must be 1 to 64 letters, digits, hyphens or underscores.", pointer="/data/id")
+        )
+    elif customer and "id" in data and not UNGUESSABLE.fullmatch(data["id"]):
+        # Else whether an id is free would tell customers what there is of others.
+        reading.problems.append(
+            Forbidden("Customers and guests choose ids that nobody can guess: a ULID or a UUID.", pointer="/data/id")
         )
     draft = _fields_of(reading, id_, data)
     _missing(reading, data)

@@ -222,13 +222,15 @@ def merged(known: bytes | None, again: bytes) -> bytes:
     return known[: place + 1] + orjson.dumps(kept)[1:]
 
 
-def collect(rows: Sequence[Row], selection: Selection, rendering: Rendering) -> tuple[list[bytes], list[bytes]]:
+def collect(
+    rows: Sequence[Row], selection: Selection, rendering: Rendering, disclosed: Mapping[str, Any] | None = None
+) -> tuple[list[bytes], list[bytes]]:
     """Primary resource objects and included ones, no resource twice (JSON:API 1.1, "Compound Documents").
 
-    Raises TooCostly for more included ones than a document may hold.
+    `disclosed` are attributes that are shown this once. Raises TooCostly for more included ones than a document holds.
     """
     found: Found = {}
-    primary = renderer(selection)(rows, rendering, found)
+    primary = renderer(selection)(rows, rendering, found, disclosed)
     if found:
         for place, row in enumerate(rows):
             again = found.pop((selection.resource.type_, row[0]), None)

@@ -12,7 +12,7 @@ docs/reference/filtering.md is the grammar; a test holds it against `MATCHERS`.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal, TypeAlias
@@ -26,6 +26,7 @@ from schemas.relationships import ToMany, ToOne
 from schemas.resource import Resource
 from service.errors import FilterNotAllowed, InvalidFilterValue, TooCostly
 from service.jsonapi.nearness import nearest
+from service.jsonapi.sight import EVERYTHING, Sight
 from service.jsonapi.sorting import IDENTIFIER
 from service.texts import Either, Phrase
 
@@ -158,8 +159,8 @@ def _suits(kind: Kind, matcher: Matcher) -> bool:
 class Filters:
     """Collects the filters of one request, all of which must hold."""
 
-    def __init__(self, resource: type[Resource], visible: Container[str] = graph) -> None:
-        """`visible` holds the types that the asker may read: a filter through others would tell what they hold."""
+    def __init__(self, resource: type[Resource], visible: Sight = EVERYTHING) -> None:
+        """`visible` is what the asker sees: a filter by anything else would tell what it holds."""
         self._resource = resource
         self._visible = visible
         self._terms: list[Filter] = []
@@ -227,7 +228,11 @@ class Filters:
 
     def _filterable(self, resource: type[Resource]) -> list[str]:
         """What the asker can filter by: a resource shows which one it leads to, but not which ones lead to it."""
-        return [name for name in filterable(resource) if self._is_told(resource.relationships.get(name))]
+        return [
+            name
+            for name in filterable(resource)
+            if self._is_told(resource.relationships.get(name)) and self._visible.shows(resource, name)
+        ]
 
     def _is_told(self, relationship: ToOne | ToMany | None) -> bool:
         return not isinstance(relationship, ToMany) or relationship.type_ in self._visible
@@ -249,9 +254,11 @@ class Filters:
         return (*names, "id") if names[-1] in resource.relationships else tuple(names)
 
     def _beyond(self, resource: type[Resource], name: str) -> type[Resource] | None:
-        """The type that a relationship leads to, if the asker may read it."""
+        """The type that a relationship leads to, if the asker may read it, and sees where it leads."""
         relationship = resource.relationships.get(name)
-        return graph[relationship.type_] if relationship is not None and relationship.type_ in self._visible else None
+        if relationship is None or relationship.type_ not in self._visible or not self._visible.shows(resource, name):
+            return None
+        return graph[relationship.type_]
 
     def _predicate(self, parameter: str, text: str) -> tuple[list[tuple[str, ...]], str]:
         """`number_or_customer_email_cont` as the paths of its attributes and its matcher."""
@@ -273,11 +280,11 @@ class Filters:
     def _joined(self, resource: type[Resource], text: str, steps: int = MAX_STEPS) -> tuple[str, ...] | None:
         """`customer_email` as a path: an attribute of that name, else through a relationship."""
         attribute = resource.attributes.get(text)
-        if text == "id" or (attribute is not None and attribute.filter):
+        if text == "id" or (attribute is not None and attribute.filter and self._visible.shows(resource, text)):
             return (text,)
         for name, relationship in resource.relationships.items():
             rest = text.removeprefix(f"{name}_")
-            if rest == text or not steps:
+            if rest == text or not steps or not self._visible.shows(resource, name):
                 continue
             if rest == "id" and (
                 relationship.type_ in self._visible or (relationship.filter and self._is_told(relationship))

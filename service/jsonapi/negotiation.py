@@ -105,6 +105,23 @@ def check_content_type(*lines: str, body: bool, extensions: tuple[str, ...] = ()
     )
 
 
+def check_accepts(media_type: str, *lines: str) -> None:
+    """Raise NotAcceptable unless the lines of an Accept header take a media type that isn't JSON:API's own.
+
+    The most specific range that fits decides (RFC 9110, section 12.5.1).
+    """
+    ranges = media_ranges(*lines)
+    if not ranges:
+        return
+    for fitting in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
+        of_it = [one.quality for one in ranges if one.type == fitting]
+        if of_it:
+            if max(of_it) > 0:
+                return
+            break
+    raise NotAcceptable("This URL answers as {media_type}.", media_type=media_type, header="Accept")
+
+
 @lru_cache(maxsize=128)
 def check_accept(*lines: str, extensions: tuple[str, ...] = (), profiles: frozenset[str] = PROFILES) -> Media:
     """What is to be applied: the `extensions` that the URL speaks, and of its `profiles` those that are asked for.

@@ -6,7 +6,7 @@ The rules are those of JSON:API 1.1, "Fetching Data" and "Query Parameters".
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote_to_bytes
@@ -19,6 +19,7 @@ from service.jsonapi import pagination, sorting
 from service.jsonapi.filters import AllOf, Filters
 from service.jsonapi.nearness import nearest
 from service.jsonapi.pagination import Page, Window
+from service.jsonapi.sight import EVERYTHING, Sight
 from service.jsonapi.sorting import SortKey
 from service.texts import Either, Phrase
 
@@ -118,12 +119,12 @@ def parse(
     pairs: Parameters,
     *,
     shape: Shape,
-    visible: Container[str] = graph,
+    visible: Sight = EVERYTHING,
     cursors: bool = False,
 ) -> Query:
     """Read the parameters of a URL that answers with `resource`, one of it or many.
 
-    `visible` holds the types that the asker may read, and so include, filter and sort by. `cursors` says that the
+    `visible` is what the asker sees, and so may include, filter and sort by. `cursors` says that the
     request negotiated the cursor profile. Raises a subclass of InvalidParameter with the exact `source.parameter`.
     """
     seen: set[str] = set()
@@ -214,7 +215,7 @@ def _ordered_page(
     sort: str | None,
     pages: Mapping[str, str],
     *,
-    visible: Container[str],
+    visible: Sight,
     cursors: bool,
 ) -> tuple[tuple[SortKey, ...], Page | Window]:
     """The order and the page in it; a cursor belongs to its order."""
@@ -236,7 +237,7 @@ def _logged(resource: type[Resource]) -> tuple[SortKey, ...]:
     return (SortKey((resource.log,), descending=False),) if resource.log else ()
 
 
-def _order(resource: type[Resource], sort: str | None, visible: Container[str]) -> tuple[SortKey, ...]:
+def _order(resource: type[Resource], sort: str | None, visible: Sight) -> tuple[SortKey, ...]:
     return () if sort is None else sorting.parse(resource, sort, visible)
 
 
@@ -271,7 +272,7 @@ def _fieldset(parameter: str, type_: str, value: str) -> frozenset[str]:
 
 
 def _include(
-    resource: type[Resource], value: str, fieldsets: Mapping[str, frozenset[str]], *, visible: Container[str]
+    resource: type[Resource], value: str, fieldsets: Mapping[str, frozenset[str]], *, visible: Sight
 ) -> tuple[tuple[str, Selection], ...]:
     paths = value.split(",") if value else []
     for path in paths:
@@ -287,7 +288,7 @@ def _tree(
     paths: Iterable[Sequence[str]],
     fieldsets: Mapping[str, frozenset[str]],
     *,
-    visible: Container[str],
+    visible: Sight,
 ) -> tuple[tuple[str, Selection], ...]:
     """Group paths by their first relationship, so that each is fetched once."""
     groups: dict[str, list[Sequence[str]]] = {}
@@ -303,7 +304,7 @@ def _tree(
     return tuple(selections)
 
 
-def includable(resource: type[Resource], name: str, visible: Container[str] = graph) -> type[Resource] | None:
+def includable(resource: type[Resource], name: str, visible: Sight = EVERYTHING) -> type[Resource] | None:
     """The type that `include=name` brings along with `resource`, or None where it can't be included."""
     relationship: ToOne | ToMany | None = resource.relationships.get(name)
     if relationship is None or not relationship.includable or relationship.type_ not in visible:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from dataclasses import dataclass
 
 from schemas.graph import graph
@@ -11,6 +10,7 @@ from schemas.relationships import ToOne
 from schemas.resource import Resource
 from service.errors import InvalidSort
 from service.jsonapi.nearness import nearest
+from service.jsonapi.sight import EVERYTHING, Sight
 from service.texts import Either
 
 IDENTIFIER = Text(nullable=False)
@@ -29,14 +29,15 @@ class SortKey:
         return f"{'-' if self.descending else ''}{'.'.join(self.path)}"
 
 
-def sortable(resource: type[Resource], visible: Container[str] = graph) -> list[str]:
-    """What collections of a type can be sorted by; `visible` holds the types that the asker may read."""
-    own = [name for name, attribute in resource.attributes.items() if attribute.sort]
+def sortable(resource: type[Resource], visible: Sight = EVERYTHING) -> list[str]:
+    """What collections of a type can be sorted by; `visible` is what the asker sees."""
+    own = [name for name, attribute in resource.attributes.items() if attribute.sort and visible.shows(resource, name)]
     beyond = [
         f"{name}.{key}"
         for name, relationship in resource.relationships.items()
-        if isinstance(relationship, ToOne) and relationship.type_ in visible
+        if isinstance(relationship, ToOne) and relationship.type_ in visible and visible.shows(resource, name)
         for key in relationship.sort
+        if visible.shows(graph[relationship.type_], key)
     ]
     return ["id", *own, *beyond]
 
@@ -50,7 +51,7 @@ def kind_of(resource: type[Resource], path: tuple[str, ...]) -> Kind:
     return kind
 
 
-def parse(resource: type[Resource], value: str, visible: Container[str] = graph) -> tuple[SortKey, ...]:
+def parse(resource: type[Resource], value: str, visible: Sight = EVERYTHING) -> tuple[SortKey, ...]:
     """Read the value of `sort`. Raises InvalidSort for what can't be sorted by."""
     known, keys = sortable(resource, visible), []
     for part in value.split(","):

@@ -18,7 +18,6 @@ ALL: Final = "*"
 _WRITTEN: Final = "create update destroy"
 
 _HAPPENS: Final[Mapping[str, str]] = {
-    "api_clients": f"{_WRITTEN} rotate",
     "carts": f"{_WRITTEN} convert abandon",
     "imports": f"{_WRITTEN} start complete interrupt",
     "markets": "create",
@@ -100,6 +99,12 @@ def is_known(topic: str) -> bool:
 def all_known() -> tuple[str, ...]:
     """All topics that a webhook can have, in alphabetical order."""
     return tuple(sorted({ALL, *NAMES, *(f"{type_}.*" for type_ in TOPICS)}))
+
+
+@cache
+def telling_of(name: str) -> frozenset[str]:
+    """Return the topics that tell of an event."""
+    return frozenset({ALL, f"{name.partition('.')[0]}.*", name})
 
 
 def types(topic: str) -> tuple[str, ...]:

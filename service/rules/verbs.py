@@ -83,7 +83,12 @@ def _verb(
 
 
 VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
-    "api_clients": {"revoke": _verb("", None, "End it, and all its tokens.", "revoke", "integrations")},
+    "api_clients": {
+        "rotate_secret": _verb(
+            "", None, "Give it another secret; for a while the one so far works as well.", "rotate", "integrations"
+        ),
+        "revoke": _verb("", None, "End it, and all its tokens.", "revoke", "integrations"),
+    },
     "access_tokens": {"revoke": _verb("", None, "End it, in every process.", "revoke", "integrations")},
     "orders": {
         "place": _verb(
@@ -245,6 +250,7 @@ WORDS: Final[Mapping[str, frozenset[str]]] = {
     "customer_payment_sources": frozenset({"payment_source_token", "customer_token"}),
     "imports": frozenset({"inputs"}),
     "stores": frozenset({"_gateway_secret"}),
+    "api_clients": frozenset({"_overlap_seconds"}),
     "tokens": frozenset({"expires_in"}),
     "webhooks": frozenset({"_replay_until"}),
 }

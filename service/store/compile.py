@@ -171,9 +171,8 @@ class Statement:
         seen = f'{alias}."{column}"'
         if shown := resource.shown.get(column):
             seen = f"case when {self.hold(resource, alias, shown.when)} then '{shown.word}' else {seen} end"
-        owner = self._viewer.owner
-        if column in resource.masked and resource.unmasked and owner is not None and owner.type_ == "carts":
-            seen = f"case when {self.hold(resource, alias, resource.unmasked)} then {seen} end"
+        if resource.masks(column, self._viewer.owner and self._viewer.owner.type_):
+            seen = f"case when {self.hold(resource, alias, resource.unmasked or ())} then {seen} end"
         return seen
 
     def hold(self, resource: type[Resource], alias: str, conditions: Iterable[Condition]) -> str:

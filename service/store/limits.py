@@ -37,14 +37,16 @@ _LOOK = One("runtime/limits.look", Window)
 _TAKE_BACK = Command("runtime/limits.take_back")
 
 
-async def hit(connection: Connection, store_id: int, limit: Limit, who: str, *, at: datetime) -> Window:
-    """Count one hit and return the window with it.
+async def hit(
+    connection: Connection, store_id: int, limit: Limit, who: str, *, at: datetime, number: int = 1
+) -> Window:
+    """Count a hit, or a number of them, and return the window with it.
 
     `connection` must be outside of a transaction: a hit counts even if its request fails, and no request waits for
     another one's to end. `store_id` is 0 for clients without a token of a store.
     """
     expires_at = at + timedelta(seconds=limit.seconds)
-    return await _HIT(connection, store=store_id, key=limit.key(who), at=at, expires_at=expires_at)
+    return await _HIT(connection, store=store_id, key=limit.key(who), at=at, expires_at=expires_at, number=number)
 
 
 async def look(connection: Connection, store_id: int, limit: Limit, who: str, *, at: datetime) -> Window | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 
 from service.errors import StartupError
-from service.store import queue, schema
+from service.store import queue, roles, schema
 from service.store.pool import Connection, connect
 from service.texts import Phrase
 from sql import MIGRATIONS, Migration, migrations, split
@@ -46,6 +46,7 @@ async def migrate(url: str, folder: Path = MIGRATIONS, progress: Callable[[str],
     async with connect(url) as connection, _alone(connection, progress):
         await connection.execute("set statement_timeout = 0")
         await connection.execute("set client_min_messages = warning")
+        await roles.become_owner(connection)
         await connection.execute("create table if not exists schema_migrations (version varchar(128) primary key)")
         applied = await schema.applied(connection)
         missing = [migration for migration in known if migration.version not in applied]
@@ -54,6 +55,8 @@ async def migrate(url: str, folder: Path = MIGRATIONS, progress: Callable[[str],
             await _apply(connection, migration)
         if await queue.install(connection):
             progress(Phrase("tables of {schema}", schema=schema.QUEUE))
+        # The database itself is whose it was.
+        await connection.execute("reset role")
         await _set_defaults(connection, progress)
     return [migration.name for migration in missing]
 

@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 import asyncpg
 from prometheus_client import Gauge, Histogram
 
-from service.errors import Contended, StartupError
+from service.errors import Contended, StartupError, Unavailable
 from service.settings import Settings
 from service.store.catalogue import Catalogue
 from service.store.shapes import Shapes
@@ -32,6 +32,8 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProx
 """What operations and reads are given: asyncpg's connection, out of a pool or on its own."""
 
 CONNECT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
+"""How long somebody waits for a connection of the pool."""
 OLDEST_POSTGRES = 15
 MOST_AT_HAND = 8
 """How many connections lie at hand; those beyond go back to the pool, which closes them when nobody needs them."""
@@ -140,7 +142,11 @@ class Database:
         self._waiting += 1
         try:
             # The proxy before it costs each use a call more.
-            return cast("_Pooled", (await self._pool.acquire())._con)  # type: ignore[attr-defined]  # noqa: SLF001
+            return cast("_Pooled", (await self._pool.acquire(timeout=WAIT_SECONDS))._con)  # type: ignore[attr-defined]  # noqa: SLF001
+        except TimeoutError:
+            raise Unavailable(
+                "Too many requests are being answered at the moment; retry in a moment.", headers={"Retry-After": "1"}
+            ) from None
         finally:
             self._waiting -= 1
             WAIT.observe(perf_counter() - asked)

@@ -17,9 +17,11 @@ _OUTGROWN = Values("runtime/statistics.outgrown", str)
 async def gather(connection: Connection) -> Sequence[str]:
     """Have Postgres look at the tables that have doubled since it last did, but for those that somebody holds.
 
-    Returns their names. Each doubling of a table costs a look at a sample of it.
+    Returns their names. Each doubling of a table costs a look at a sample of it. What another process has had looked at
+    in the meantime is left out.
     """
-    outgrown = await _OUTGROWN(connection)
-    for table in outgrown:
-        await connection.execute(f"analyze (skip_locked) {table}")
-    return outgrown
+    gathered: list[str] = []
+    while outgrown := [table for table in await _OUTGROWN(connection) if table not in gathered]:
+        await connection.execute(f"analyze (skip_locked) {outgrown[0]}")
+        gathered.append(outgrown[0])
+    return gathered

@@ -2,7 +2,8 @@
 
 -- Who may ask, how often, and what was answered already.
 
--- Programs that fetch their own tokens. Of a client's secret only the SHA-256 is kept.
+-- Programs that fetch their own tokens. Of a client's secret only the SHA-256 is kept. While it is being replaced, the one
+-- before works on.
 create table api_clients (
     store_id bigint not null,
     id text collate "C" not null,
@@ -11,6 +12,8 @@ create table api_clients (
     name text not null,
     scopes text[] not null default '{}',
     hash bytea not null,
+    previous_hash bytea,
+    previous_secret_expires_at timestamptz(3),
     revoked_at timestamptz(3),
     created_at timestamptz(3) not null,
     updated_at timestamptz(3) not null,
@@ -25,7 +28,10 @@ create table api_clients (
     constraint api_clients_have_a_name check (name <> ''),
     constraint api_clients_have_a_known_kind check (kind in ('integration', 'sales_channel')),
     constraint api_clients_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
-    constraint api_clients_keep_their_secret_as_a_hash check (octet_length(hash) = 32)
+    constraint api_clients_keep_their_secret_as_a_hash check (octet_length(hash) = 32),
+    constraint api_clients_let_a_previous_secret_expire check (
+        (previous_hash is null) = (previous_secret_expires_at is null)
+    )
 );
 
 -- A credential. Only its SHA-256 is kept, and its last four characters as a hint for people. One that a client has fetched

@@ -120,6 +120,7 @@ async def test_clients_are_looked_after_at_the_command_line(
     names = "select name, actor_type from events where store_id = $1 and resource_id = $2 order by id"
     assert [tuple(row) for row in await connection.fetch(names, store.id, id_)] == [
         ("api_clients.create", "operators"),
+        ("api_clients.update", "operators"),
         ("api_clients.rotate", "operators"),
     ]
     channel = ("--name", "Shop", "--kind", "sales_channel", "--scopes", "create_tokens")

@@ -198,6 +198,24 @@ def test_doctor_says_what_to_do(tmp_path: Path, empty_url: str) -> None:
     assert "run `reprise migrate`" in old.out
 
 
+@pytest.mark.rule("FM-146")
+def test_doctor_tells_of_proxies(tmp_path: Path) -> None:
+    nothing = {"REPRISE_DATA_DIR": str(tmp_path / "none")}
+    public = {"REPRISE_PUBLIC_URL": "https://shop.example"}
+    cases: list[tuple[dict[str, str], str]] = [
+        ({}, "ok  proxy +none is trusted"),
+        (public, "!!  proxy +what ends TLS for https://shop.example isn't trusted"),
+        (public | {"REPRISE_TRUSTED_PROXIES": "10.0.0.0/8"}, "ok  proxy +10.0.0.0/8 are trusted, by x-forwarded-for"),
+        ({"REPRISE_TRUSTED_PROXIES": "10.0.0.1"}, "!!  proxy +links begin with http://"),
+        (public | {"REPRISE_TRUSTED_PROXIES": "0.0.0.0/0"}, "!!  proxy +REPRISE_TRUSTED_PROXIES trusts everybody"),
+        (public | {"REPRISE_FORWARDED_HEADERS": "X-Real-IP"}, "!!  proxy +REPRISE_FORWARDED_HEADERS takes"),
+    ]
+    running = [start(("doctor", "--port", "0"), **nothing, **given) for given, _ in cases]
+    for process, (_, expected) in zip(running, cases, strict=True):
+        said = finish(process).out
+        assert re.search(f"^{expected}", said, re.MULTILINE), said
+
+
 async def test_stores_and_tokens_are_made_while_the_service_may_run(folder: Path) -> None:
     data = {"REPRISE_DATA_DIR": str(folder)}
     made = reprise("store", "create", "--id", "7", "--name", "Blue Shop", "--currency", "USD", **data)
@@ -326,7 +344,7 @@ def test_up_brings_everything_from_nothing_and_stops_when_told(run_folder: Path,
 
 
 def test_the_api_in_several_processes_and_a_worker_of_its_own(folder: Path) -> None:
-    data = {"REPRISE_DATA_DIR": str(folder), "REPRISE_LOG_LEVEL": "warning"}
+    data = {"REPRISE_DATA_DIR": str(folder), "REPRISE_LOG_LEVEL": "warning", "REPRISE_METRICS_TOKEN": "a-secret"}
     with (
         serving("serve", "--port", "0", "--workers", "2", until="answers at", **data) as api,
         serving("work", until="works", **data) as worker,
@@ -335,7 +353,7 @@ def test_the_api_in_several_processes_and_a_worker_of_its_own(folder: Path) -> N
         asked = [httpx2.get(f"{api.url}/healthz").status_code for _ in range(20)]
         counted = re.search(
             r'^reprise_http_request_seconds_count{method="GET",route="/healthz",status="200"} (\d+)',
-            httpx2.get(f"{api.url}/metrics").text,
+            httpx2.get(f"{api.url}/metrics", headers={"Authorization": "Bearer a-secret"}).text,
             re.MULTILINE,
         )
         # One more is asked when they start. Whichever process answers, it knows what the other has counted.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx2
 import pytest
 
+from service import clock
 from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
@@ -158,3 +159,25 @@ async def test_customers_do_not_erase_themselves(
     answer = await erase(client, customer_id, await grant(customer_id=customer_id))
     assert answer.status_code == 403
     await show(client, link.url)
+
+
+async def test_nobody_is_erased_while_a_gateway_is_asked_or_an_import_waits(
+    client: httpx2.AsyncClient, connection: Connection, link: Link, integration: Access
+) -> None:
+    customer_id = await connection.fetchval("select customer_id from orders where store_id = $1", link.store.id)
+    attempt = {"gateway": "test", "status": "pending", "currency_code": "EUR", "amount_cents": 1, "key": customer_id}
+    attempt |= {"order_id": link.order_id, "source_token": "tok_of_sam", "lease_expires_at": clock.now()}
+    payment = await factories.insert(connection, "payment_attempts", link.store, **attempt)
+    answer = await erase(client, customer_id, integration)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (409, "INVALID_STATE")
+    await connection.execute(
+        "update payment_attempts set status = 'declined', lease_expires_at = null, answered_at = $2 where id = $1",
+        payment, clock.now(),
+    )  # fmt: skip
+    inputs = [{"type": "addresses", "customer_id": customer_id, "line_1": "Dorpsstraat 1"}]
+    waiting = await factories.insert(connection, "imports", link.store, inputs=inputs)
+    assert (await erase(client, customer_id, integration)).status_code == 409
+    assert await naming(connection, link.store, ("Rivers",)) != {}
+    await connection.execute("update imports set inputs = null where id = $1", waiting)
+    assert (await erase(client, customer_id, integration)).status_code == 200
+    assert await naming(connection, link.store, ("Rivers", "tok_of_sam")) == {}

@@ -13,7 +13,7 @@ from service.jobs import engine
 from service.operations.subscriptions import sweep
 from service.principal import Store
 from service.store.pool import Connection, Database
-from tests import factories
+from tests import factories, roles
 from tests.factories import Line
 from tests.gateways import nearby
 from tests.jobs.steps import ask, bearer, claim, claim_surely, make, offences, row
@@ -86,7 +86,7 @@ async def test_the_copy_completes_within_seconds_and_its_order_can_be_fetched(
     sent = request(*ends, place_target_order=True, reference="R1", metadata={"foo": "bar"})
     copy_id = (await client.post(URL, json=sent, headers=integration.headers)).json()["data"]["id"]
     stop = asyncio.Event()
-    worker = asyncio.create_task(engine.run(database_url, stop=stop, gateways=nearby(), concurrency=2))
+    worker = asyncio.create_task(engine.run(roles.worker(database_url), stop=stop, gateways=nearby(), concurrency=2))
     async with asyncio.timeout(10):
         status = ""
         while status != "completed":

@@ -170,6 +170,7 @@ SUBJECTS: dict[tuple[str, str], Callable[[Shop], Awaitable[str]]] = {
     ("repeat_links", "rotate"): link,
     ("test_clocks", "advance_to"): clock_of,
     ("access_tokens", "revoke"): token,
+    ("api_clients", "rotate_secret"): api_client,
     ("api_clients", "revoke"): api_client,
     ("webhooks", "enable"): disabled,
     ("webhooks", "disable"): webhook,

@@ -55,10 +55,19 @@ async def readiness(app: Starlette, client: httpx2.AsyncClient) -> tuple[int, se
     return answer.status_code, {note["code"] for note in answer.json().get("notes", [])}
 
 
+TOKEN = {"Authorization": "Bearer a-secret"}
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Settings with a token for the metrics."""
+    return settings.model_copy(update={"metrics_token": "a-secret"})
+
+
 async def numbers(app: Starlette, client: httpx2.AsyncClient) -> dict[str, float]:
     """All samples of /metrics by name and labels, as they are written."""
     forget(app)
-    answer = await client.get("/metrics")
+    answer = await client.get("/metrics", headers=TOKEN)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
     samples = [line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#")]
@@ -95,19 +104,20 @@ async def test_a_database_that_was_copied_is_noted_and_can_be_read(settings: Set
 
 
 @pytest.mark.rule("FM-61")
-async def test_runs_that_nobody_begins_show(app: Starlette, client: httpx2.AsyncClient, store: Store) -> None:
+async def test_runs_that_nobody_begins_show(
+    app: Starlette, client: httpx2.AsyncClient, connection: Connection, store: Store
+) -> None:
     before = await numbers(app, client)
     due_at = clock.now() - watching.LATE - MINUTE
-    async with app.state.service.database.connection() as connection:
-        columns = {"frequency": "weekly", "anchor_at": due_at - timedelta(days=7), "next_run_at": due_at}
-        _, id_ = await pair(connection, store, **columns)
-        try:
-            after = await numbers(app, client)
-            status, notes = await readiness(app, client)
-        finally:
-            await connection.execute(
-                "update order_subscriptions set next_run_at = null where store_id = $1 and id = $2", store.id, id_
-            )
+    columns = {"frequency": "weekly", "anchor_at": due_at - timedelta(days=7), "next_run_at": due_at}
+    _, id_ = await pair(connection, store, **columns)
+    try:
+        after = await numbers(app, client)
+        status, notes = await readiness(app, client)
+    finally:
+        await connection.execute(
+            "update order_subscriptions set next_run_at = null where store_id = $1 and id = $2", store.id, id_
+        )
     assert (status, "late_runs" in notes) == (200, True)
     assert after["reprise_late_runs"] == before["reprise_late_runs"] + 1
     due = 'reprise_backlog{state="subscriptions_due"}'
@@ -178,13 +188,13 @@ async def test_requests_are_counted_by_their_template_and_status(
 
 
 async def test_metrics_ask_for_the_token_of_the_settings(settings: Settings) -> None:
-    async with serving(settings.model_copy(update={"metrics_token": "a-secret"})) as (_, client):
+    async with serving(settings) as (_, client):
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "a-secret"}):
             refused = await client.get("/metrics", headers=headers)
             assert (refused.status_code, refused.headers["www-authenticate"]) == (401, 'Bearer realm="metrics"')
-        answer = await client.get("/metrics", headers={"Authorization": "Bearer a-secret"})
+        answer = await client.get("/metrics", headers=TOKEN)
         assert answer.status_code == 200
-        accept = {"Authorization": "Bearer a-secret", "Accept": "application/openmetrics-text; version=1.0.0"}
+        accept = TOKEN | {"Accept": "application/openmetrics-text; version=1.0.0"}
         assert (await client.get("/metrics", headers=accept)).text.endswith("# EOF\n")
 
 
@@ -196,7 +206,7 @@ async def test_readiness_and_metrics_without_the_database_or_its_migrations(
             versions = await connection.fetch("delete from schema_migrations returning version")
         answer = await client.get("/readyz")
         assert (answer.status_code, answer.json()["reason"][:23]) == (503, "migrations are pending:")
-        metrics = (await client.get("/metrics")).text
+        metrics = (await client.get("/metrics", headers=TOKEN)).text
         assert "reprise_database_up 1.0" in metrics
         assert "reprise_late_runs" not in metrics
         async with app.state.service.database.connection() as connection:
@@ -216,7 +226,7 @@ async def test_readiness_and_metrics_without_the_database_or_its_migrations(
             {"status": "unavailable", "reason": "the database does not answer"},
         )
         assert int(gone.headers["retry-after"]) > 0
-        assert "reprise_database_up 0.0" in (await client.get("/metrics")).text
+        assert "reprise_database_up 0.0" in (await client.get("/metrics", headers=TOKEN)).text
 
 
 async def test_a_look_at_the_work_is_remembered_for_moments(settings: Settings, own_url: str) -> None:

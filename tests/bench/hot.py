@@ -20,8 +20,9 @@ from service.jsonapi import pagination
 from service.jsonapi.sorting import SortKey
 from service.operations.access import tokens
 from service.operations.tenant import stores
-from service.principal import SCOPES, Store
+from service.principal import CUSTOMER_SCOPES, SCOPES, Store
 from service.settings import Settings
+from service.store import counts
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.bench.cases import BY_CURSOR, PLAIN, add_to_cart, copy, reorder
@@ -41,10 +42,15 @@ Work = Callable[[int], Awaitable[object]]
 
 @dataclass(frozen=True)
 class Subjects:
-    """What is read and written, by turn."""
+    """What is read and written, by turn.
+
+    `owner` is a customer with as many orders as the rest of the store together, `owners` the token of that.
+    """
 
     store: Store
     token: str
+    owner: str
+    owners: str
     customer: str
     orders: Sequence[str]
     carts: Sequence[str]
@@ -79,6 +85,15 @@ class Hot:
             "a customer's orders with their lines": lambda _: self._get(
                 f"/api/orders?filter[customer]={customer}&sort=id&include=line_items&{sizes}", BY_CURSOR
             ),
+            "a large owner's orders by cursor": lambda _: self._get(
+                f"/api/orders?sort=id&{sizes}", BY_CURSOR, self.subjects.owners
+            ),
+            "a large owner's orders, counted": lambda _: self._get(
+                f"/api/orders?sort=id&{sizes}", token=self.subjects.owners
+            ),
+            "a large owner's orders with their lines": lambda _: self._get(
+                f"/api/orders?filter[customer]={self.subjects.owner}&sort=id&include=line_items&{sizes}", BY_CURSOR
+            ),
             "page of events": lambda _: self._get(f"/api/events?{sizes}", BY_CURSOR),
             "reorder": lambda n: self.send(reorder(orders[n])),
             "add to cart": lambda n: self.send(add_to_cart(self.subjects.carts[n], self.subjects.sku)),
@@ -95,12 +110,13 @@ class Hot:
             async with self.database.connection() as connection:
                 await connection.execute(_DUE, STORE, turn * BATCH, BATCH, clock.now() - timedelta(minutes=1))
 
-    async def _get(self, path: str, media: str = PLAIN) -> None:
-        await self.send(Request("GET", path), media)
+    async def _get(self, path: str, media: str = PLAIN, token: str = "") -> None:
+        await self.send(Request("GET", path), media, token)
 
-    async def send(self, request: Request, media: str = PLAIN) -> None:
-        """Send a request with the token of all scopes. Raises AssertionError for any answer but 2xx."""
-        headers = {"Authorization": f"Bearer {self.subjects.token}", "Accept": media, "Content-Type": PLAIN}
+    async def send(self, request: Request, media: str = PLAIN, token: str = "") -> None:
+        """Send a request with a token, that of all scopes without. Raises AssertionError for any answer but 2xx."""
+        token = token or self.subjects.token
+        headers = {"Authorization": f"Bearer {token}", "Accept": media, "Content-Type": PLAIN}
         answer = await self.client.request(request.method, request.path, content=request.body, headers=headers)
         assert answer.is_success, answer.text[:2000]
 
@@ -118,6 +134,49 @@ class Hot:
         assert len(rows) == BATCH
         assert await CopyJob(self.database).make(STORE, [row[0] for row in rows]) is None
 
+
+_OWN_MANY = """
+    with template as (
+        select orders.*
+        from orders
+        where store_id = $1 and id = $2
+    ),
+
+    numbers as (
+        select generate_series(1, count(*)) as n
+        from orders
+        where store_id = $1
+    ),
+
+    made as (
+        insert into orders
+        select made.*
+        from template
+        cross join numbers
+        cross join lateral jsonb_populate_record(
+            template::orders,
+            jsonb_build_object('id', 'many-' || n, 'number', 1000000000 + n, 'code', 'MANY' || n, 'reference', null)
+        ) as made
+        returning orders.id, orders.customer_id
+    ),
+
+    lines as (
+        insert into line_items
+        select lines.*
+        from made
+        cross join (select * from line_items where store_id = $1 and order_id = $2) as line
+        cross join lateral jsonb_populate_record(
+            line::line_items, jsonb_build_object('id', made.id || '-line', 'order_id', made.id)
+        ) as lines
+        returning line_items.id, (select customer_id from template)
+    )
+
+    insert into collection_changes (store_id, collection, delta, customers)
+    select $1, 'orders', count(*), array_agg(customer_id) from made
+    union all
+    select $1, 'line_items', count(*), array_agg(customer_id) from lines
+"""
+"""As many orders as the store has by now, each like this one with one line."""
 
 _DUE = """
     update order_subscriptions set next_run_at = $4
@@ -155,14 +214,26 @@ async def _make_subjects(connection: Connection, store: Store) -> Subjects:
     for _ in range(10):
         await factories.full_order(connection, store, lines, customer_id=many)
     subscriptions = [await factories.subscription(connection, store, order) for order in orders]
+    owner = await factories.customer(connection, store)
+    await connection.execute(
+        _OWN_MANY, STORE, await factories.full_order(connection, store, lines[:1], customer_id=owner)
+    )
+    await counts.sum_up(connection, STORE)
     source = await factories.full_order(connection, store, lines)
     await _subscribe(connection, store, source, skus)
-    _, token = await tokens.issue(
-        connection, STORE, customer_id=None, scopes=SCOPES, name=None, expires_at=None, at=clock.now()
-    )
+    token, owners = [
+        (
+            await tokens.issue(
+                connection, STORE, customer_id=id_, scopes=scopes, name=None, expires_at=None, at=clock.now()
+            )
+        )[1]
+        for id_, scopes in ((None, SCOPES), (owner, CUSTOMER_SCOPES))
+    ]
     return Subjects(
         store,
         token,
+        owner,
+        owners,
         many,
         orders,
         [await factories.cart(connection, store) for _ in range(TURNS)],

@@ -19,7 +19,7 @@ from service.operations.repeating import repeat_links
 from service.principal import Store
 from service.rules.repeat_links import LinkKeys
 from service.store.pool import Connection
-from tests import factories
+from tests import factories, roles
 from tests.processes import serving
 
 KEY = "the-key-of-the-browser-tests"
@@ -89,7 +89,7 @@ async def _elsewhere(route: Route) -> None:
 @pytest.fixture(scope="module")
 def server(database_url: str) -> Iterator[str]:
     """The URL of a server on this worker's database."""
-    environment = {"DATABASE_URL": database_url, "REPRISE_SECRET_KEYS": KEY, "REPRISE_LOG_LEVEL": "warning"}
+    environment = {"DATABASE_URL": roles.api(database_url), "REPRISE_SECRET_KEYS": KEY, "REPRISE_LOG_LEVEL": "warning"}
     with serving("serve", "--port", "0", until="answers at", **environment) as service:
         yield service.url
 

@@ -15,7 +15,7 @@ from service import clock
 from service.operations.access import tokens
 from service.principal import SCOPES
 from service.store.pool import Database
-from tests import factories
+from tests import factories, roles
 from tests.processes import serving
 from tests.support import make_store
 
@@ -52,7 +52,7 @@ def environment(database_url: str) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def origin(environment: dict[str, str]) -> Iterator[str]:
     """The URL of a `reprise serve` for the tests of this folder."""
-    with serving("serve", "--port", "0", until="answers at", **environment) as server:
+    with serving("serve", "--port", "0", until="answers at", **roles.of("api", environment)) as server:
         yield server.url
 
 

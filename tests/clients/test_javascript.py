@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests import roles
 from tests.clients.conftest import FOLDER, NODE, Shop
 from tests.processes import serving
 from tests.webhooks.receiving import receiver
@@ -23,14 +24,14 @@ def test_program(program: str, shop: Shop, subtests: pytest.Subtests) -> None:
 def test_every_method_of_commerce_layer_s_subscriptions(
     shop: Shop, environment: dict[str, str], subtests: pytest.Subtests
 ) -> None:
-    with serving("work", until="works", **environment):
+    with serving("work", until="works", **roles.of("worker", environment)):
         run("commerce_layer_subscriptions.js", shop, subtests)
 
 
 async def test_commerce_layer_s_webhooks(shop: Shop, environment: dict[str, str], subtests: pytest.Subtests) -> None:
     nearby = environment | {"REPRISE_ALLOW_PRIVATE_ADDRESSES": "true"}
     async with receiver() as running:
-        with serving("work", until="works", **nearby):
+        with serving("work", until="works", **roles.of("worker", nearby)):
             told = Shop(shop.url, shop.token, shop.known | {"receiver": running.origin})
             await asyncio.to_thread(run, "commerce_layer_webhooks.js", told, subtests)
 

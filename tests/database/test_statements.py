@@ -124,7 +124,7 @@ async def test_rows_may_be_made_of_rows(connection: Connection) -> None:
     hit, at = Only("runtime/limits.hit", Nested), clock.now()
     key = uuid.uuid4().hex
     assert await faults(connection, hit) == []
-    assert await hit(connection, store=0, key=key, at=at, expires_at=at + timedelta(1)) == Nested(
+    assert await hit(connection, store=0, key=key, at=at, expires_at=at + timedelta(1), number=1) == Nested(
         1, Ends(at + timedelta(1))
     )
 
@@ -154,7 +154,7 @@ async def test_what_each_kind_of_statement_returns(connection: Connection) -> No
     for missing in (Only("runtime/limits.look", Window), only_hits):
         with pytest.raises(LookupError, match=r"runtime/limits\.look"):
             await missing(connection, **key, at=at)
-    window = await Only("runtime/limits.hit", Window)(connection, **key, at=at, expires_at=at + timedelta(1))
+    window = await Only("runtime/limits.hit", Window)(connection, **key, at=at, expires_at=at + timedelta(1), number=1)
     assert await look(connection, **key, at=at) == window
     assert await Only("runtime/limits.look", Window)(connection, **key, at=at) == window
     assert await look_at_all(connection, **key, at=at) == [window]

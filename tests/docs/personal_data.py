@@ -12,6 +12,7 @@ from schemas.kinds import Standard
 from schemas.resource import Resource
 from schemas.tables import marks
 from service.rules.masks import KEPT
+from service.store import people
 from tests.docs.resources import table
 
 _HEAD = """# Personal data
@@ -20,13 +21,37 @@ Every column of the database has a mark: it is personal, and says something of a
 something to whoever reads it; or it is harmless. The marks stand on the fields of the Schemas in `schemas/`, and in
 `schemas/tables.py` for tables that hold no resources. A column without a mark fails a test.
 
-Two things follow from the marks: what guests and holders of a repeat link see of a person, and which credentials are
-left out of the answers that are kept for an `Idempotency-Key`.
+From the marks follow what is left of a customer who is erased, what guests and holders of a repeat link see of a
+person, and which credentials are left out of the answers that are kept for an `Idempotency-Key`.
 
 ## Kinds
 
 Guests hold the session of a cart. They see what identifies a person only where it is their own: the tables below say
-where that is. Holders of a repeat link see the lines of the order, and part of the name and the postal code:
+where that is, and can't filter or sort by it, nor by what lies beyond it. Holders of a repeat link see the lines of the
+order, and part of the name and the postal code:
+"""
+_ERASING = """
+## Erasing
+
+`PATCH {"attributes": {"_erase": true}}` on a customer, by an integration, takes the person out of the customer and of
+all that is theirs: what they own, the orders, carts and addresses of guests who came by a link of their orders or named
+their e-mail address, the events of all that with what webhooks were sent of them, and the answers that are kept for an
+`Idempotency-Key`. What only they could use is ended: tokens and links are revoked, subscriptions cancelled, open carts
+set aside. Each personal column becomes null, or its default where it can't be null, such as `{}`; a text without a
+default becomes the word `erased`. Ids, numbers, codes, amounts, skus, instants and countries stay, which a shop has to
+keep. So does what an `X-Request-Id` was in log lines.
+
+While a payment of the customer is being asked for, or an import waits that names the customer, `_erase` is answered
+with 409: either would bring the person back.
+
+These columns become something else:
+"""
+_STAYING = """
+These stay, in rows that are otherwise emptied:
+"""
+_IDS = """
+So do the ids of customers (%s); by then they stand for
+nobody. In these tables nothing is erased:
 """
 _TYPES = """
 ## Columns
@@ -53,9 +78,18 @@ _COMMON = tuple(
 def page() -> str:
     """The whole page."""
     common = ", ".join(f"`{name}`" for name in _COMMON)
+    erasing = [_ERASING.lstrip("\n"), *_erasing()]
     of_types = [line for name, columns in sorted(marks().items()) for line in _section(name, columns)]
     return "\n".join(
-        [_HEAD, *_kinds(), _TYPES.format(common=common).lstrip("\n"), *of_types, _SECRETS.lstrip("\n"), *_secrets()]
+        [
+            _HEAD,
+            *_kinds(),
+            *erasing,
+            _TYPES.format(common=common).lstrip("\n"),
+            *of_types,
+            _SECRETS.lstrip("\n"),
+            *_secrets(),
+        ]
     )
 
 
@@ -67,6 +101,16 @@ def _kinds() -> Iterator[str]:
             for kind in Personal
         ),
     )
+
+
+def _erasing() -> Iterator[str]:
+    becomes = (("`customers.email`", "the customer's id at `erased.invalid`"),)
+    others = ((f"`{column}`", instead.words) for column, instead in people.INSTEAD.items())
+    yield from table(("column", "becomes"), (*becomes, *others))
+    yield _STAYING.lstrip("\n")
+    yield from table(("column", "why"), ((f"`{column}`", why) for column, why in people.KEPT.items()))
+    yield _IDS.lstrip("\n") % ", ".join(f"`{column}`" for column in sorted(people.IDS))
+    yield from table(("table", "why"), ((f"`{name}`", why) for name, why in people.OTHERS.items()))
 
 
 def _kept(characters: int) -> str:

@@ -36,6 +36,9 @@ def _section(type_: str, entry: Entry) -> Iterator[str]:
     scopes = f"Read with `{entry.reads}`"
     scopes += f", written with `{entry.writes}`" if entry.create or entry.update or entry.remove else ""
     yield f"{', '.join(methods)}. {scopes}.\n"
+    if resource.quota is not None:
+        kept = f"{resource.quota.most}: {resource.quota.what}"
+        yield f"One owner [keeps](http.md#what-one-customer-keeps) at most {kept}.\n"
     kinds = {"filter": set(filterable(resource)), "sort": set(sortable(resource))}
     yield from table(
         ("attribute", "type", "sent", "selects", "meaning"),

@@ -22,7 +22,7 @@ from service.resources import RESOURCES
 from service.store import migrate
 from service.store.pool import Connection
 from sql import MIGRATIONS
-from tests import factories
+from tests import factories, roles
 from tests.contract.contract import Contract
 from tests.support import Access, Grant
 
@@ -74,6 +74,8 @@ async def toy(connection: Connection, database_url: str, tmp_path: Path) -> Asyn
     register(line)
     try:
         assert await migrate.migrate(database_url, folder) == ["9999_gift_cards"]
+        # What `make new` writes into sql/grants.sql.
+        await roles.grant_table(connection, TYPE)
         yield
     finally:
         del RESOURCES[TYPE]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from typing import Any
 
@@ -10,14 +11,17 @@ import httpx2
 import pytest
 
 from service.errors import Unavailable
+from service.http.api.idempotency import MOST_KEPT as MOST_OF_AN_ANSWER
 from service.http.turns import Turns
+from service.principal import Store
 from service.store.pool import Connection, Database, fetchrow, open_database
 from service.store.shapes import MOST_KEPT, Shapes
-from tests.spec.operating import Batches
+from tests.spec.operating import MEDIA_TYPE, URL, Batches, add, remove
 from tests.spec.writing import Api, resource
 from tests.support import Access, Grant
 
 LONG = {"a": "x" * 16_384}
+LARGE = {"a": "x" * 15_000}
 
 
 @pytest.mark.rule("FM-125")
@@ -90,6 +94,54 @@ async def test_an_answer_to_a_read_has_a_size(
     assert len((await api.get("skus?fields[skus]=code"))["data"]) == 3
     large = {"code": "D", "name": "A", "metadata": {"a": "x" * 15_000}, "description": "x" * 9_000}
     assert (await api.send("POST", "skus", resource("skus", large))).status_code == 201, "writes are never refused"
+
+
+@pytest.mark.rule("FM-127")
+async def test_an_answer_that_is_kept_has_a_size(
+    api: Api, client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store
+) -> None:
+    """A large batch takes effect once; sent again, it is told what it made, to be read anew."""
+    gone = (await api.create("skus", {"code": "gone", "name": "A"}))["id"]
+    large = [add("skus", {"code": str(number), "name": "A", "metadata": LARGE}) for number in range(20)]
+    content = json.dumps({"atomic:operations": [*large, remove("skus", gone)]})
+    headers = integration.headers | {"Content-Type": MEDIA_TYPE, "Accept": MEDIA_TYPE, "Idempotency-Key": "large"}
+    first, again = [await client.post(URL, content=content, headers=headers) for _ in range(2)]
+    assert len(first.content) > MOST_OF_AN_ANSWER
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (200, "true")
+    assert again.headers["content-type"] == first.headers["content-type"]
+    results, document = first.json()["atomic:results"], again.json()
+    identity = ("type", "id", "links", "meta")
+    assert document["atomic:results"] == [
+        {name: {key: data[key] for key in identity} for name, data in result.items()} for result in results
+    ]
+    assert document["meta"] == {"abridged": True}
+    made = document["atomic:results"][7]["data"]
+    assert (await api.get(f"skus/{made['id']}"))["data"]["attributes"]["metadata"] == LARGE
+    kept = "select max(octet_length(body)) from idempotency_keys where store_id = $1"
+    assert await connection.fetchval(kept, store.id) < MOST_OF_AN_ANSWER
+    assert await connection.fetchval("select count(*) from skus where store_id = $1", store.id) == len(large)
+
+
+@pytest.mark.rule("FM-127")
+async def test_what_was_made_is_changed_by_what_is_told_of_it_again(
+    client: httpx2.AsyncClient, integration: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.http.api.idempotency.MOST_KEPT", 10_000)
+    document = resource("skus", {"code": "A", "name": "A", "metadata": LARGE})
+    headers = integration.headers | {"Idempotency-Key": "one", "Accept-Encoding": "identity"}
+    first, again = [await client.post("/api/skus", json=document, headers=headers) for _ in range(2)]
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert {name: again.headers[name] for name in ("location", "etag")} == {
+        name: first.headers[name] for name in ("location", "etag")
+    }
+    assert again.json()["data"].keys() == {"type", "id", "links", "meta"}
+    assert again.json()["links"] == first.json()["links"]
+    answer = await client.patch(
+        again.headers["location"],
+        json=resource("skus", {"name": "B"}, id=again.json()["data"]["id"]),
+        headers=integration.headers | {"If-Match": again.headers["etag"]},
+    )
+    assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.rule("FM-128")

@@ -14,6 +14,7 @@ from service.jobs import clean, engine
 from service.operations.data import imports
 from service.principal import SCOPES, Store
 from service.store.pool import Connection, Database, connect
+from tests import roles
 from tests.gateways import nearby
 from tests.history.bringing import rows, shop, sound
 from tests.spec.writing import Api, resource
@@ -24,7 +25,7 @@ from tests.support import Access, Grant
 async def worker(url: str) -> AsyncIterator[None]:
     """Meanwhile a worker works."""
     stop = asyncio.Event()
-    task = asyncio.create_task(engine.run(url, stop=stop, gateways=nearby(), concurrency=2))
+    task = asyncio.create_task(engine.run(roles.worker(url), stop=stop, gateways=nearby(), concurrency=2))
     try:
         yield
     finally:

@@ -81,6 +81,25 @@ def sweeps(type_: str) -> Iterator[str]:
             yield f"/api/{type_}?page[size]=100&sort={name}.{column}"
 
 
+def linking(own: Named, target: str) -> Iterator[Request]:
+    """Every request that links a row of somebody's own to another resource; `world` has one of each type to name."""
+    path = f"/api/{own.type_}/{own.id}"
+    for name, relationship in own.resource.relationships.items():
+        if relationship.type_ != target:
+            continue
+        many, id_ = isinstance(relationship, ToMany), own.world[target]
+        linked = to_all(target, id_) if many else to(target, id_)
+        for method in ("PATCH", "POST", "DELETE") if many else ("PATCH",):
+            yield Request(method, f"{path}/relationships/{name}", linked)
+        yield Request("PATCH", path, document_of(own.type_, None, {name: linked}, id=own.id))
+        for operation in (
+            update(own.type_, None, {name: linked}, id=own.id),
+            relate("update", own.type_, own.id, name, linked["data"]),
+            *([relate("add", own.type_, own.id, name, linked["data"])] if many else []),
+        ):
+            yield Request("POST", "/api/operations", {"atomic:operations": [operation]}, media=ATOMIC)
+
+
 def _reads(named: Named) -> Iterator[Request]:
     path = f"/api/{named.type_}/{named.id}"
     yield Request("GET", path)
@@ -166,6 +185,7 @@ def _special(named: Named) -> Iterator[Request]:
     if named.type_ == "orders":
         link = {"source_order": to("orders", named.id)}
         yield Request("POST", "/api/reorder_previews", document_of("reorder_previews", None, link))
+        yield Request("GET", f"/api/v3/{named.world['stores']}/orders/{named.id}/repeatURL", media="application/json")
     if named.type_ == "carts":
         links = {"source_order": to("orders", named.world["orders"]), "cart": to("carts", named.id)}
         yield Request("POST", "/api/reorder_previews", document_of("reorder_previews", None, links))

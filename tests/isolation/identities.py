@@ -32,6 +32,14 @@ SHOWN_TO_CUSTOMERS = frozenset(
     {"markets", "payment_methods", "prices", "shipping_methods", "skus", "subscription_models"}
 )
 """What every customer of a store may read."""
+CHANNELS = frozenset(
+    {
+        "addresses", "cart_items", "carts", "customer_payment_sources", "customers", "line_items", "order_copies",
+        "order_factories", "orders", "reorder_outcomes", "reorders", "repeat_links",
+    }
+)  # fmt: skip
+"""The types that a sales channel may ask for without a session, and finds nothing of: it owns none."""
+SHOWN_TO_CHANNELS = frozenset({"markets", "payment_methods", "prices", "shipping_methods", "skus"})
 GROUPS = frozenset({"customer_groups"})
 SHOWN_TO_GUESTS = frozenset({"payment_methods", "shipping_methods"})
 
@@ -61,6 +69,7 @@ def _sight(own: frozenset[str] = frozenset(), shown: frozenset[str] = frozenset(
 
 OF_A_CUSTOMER = _sight(CUSTOMERS, SHOWN_TO_CUSTOMERS)
 OF_A_GUEST = _sight(GUESTS, SHOWN_TO_GUESTS)
+OF_A_CHANNEL = _sight(CHANNELS, SHOWN_TO_CHANNELS)
 OF_NOBODY = _sight()
 OF_ANOTHER_SCOPE = _sight(
     shown=frozenset(
@@ -74,9 +83,12 @@ OF_A_SHOP = _sight(shown=frozenset(graph))
 
 
 async def identities(
-    connection: Connection, store: Store, other: Store, customer_id: str, grant: Grant
+    connection: Connection, store: Store, other: Store, customer_id: str, grant: Grant, *, channel: Access
 ) -> list[Identity]:
-    """Everybody who may ask, of an inhabited store whose rows are a customer's, and of another store."""
+    """Everybody who may ask, of an inhabited store whose rows are a customer's, and of another store.
+
+    `channel` is the token of a sales channel of the inhabited one.
+    """
     plain = {"Accept": PLAIN, "Content-Type": PLAIN}
     cart = await factories.cart(connection, store)
     session = str(
@@ -90,6 +102,7 @@ async def identities(
     return [
         Identity("without a token", plain, OF_NOBODY),
         Identity("guest", Holder(store, session).headers, OF_A_GUEST),
+        Identity("sales channel", channel.headers, OF_A_CHANNEL),
         Identity("customer", await bearer(customer_id=customer_id), OF_A_CUSTOMER, owns=True, told=GROUPS),
         Identity(
             "another customer", await bearer(customer_id=await factories.customer(connection, store)), OF_A_CUSTOMER

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import httpx2
 import pytest
@@ -16,14 +17,19 @@ from starlette.applications import Starlette
 
 from schemas.graph import PUBLIC, graph
 from service import clock, resources
+from service.http.routes import routes
 from service.principal import Store
 from service.resources import RESOURCES
 from service.settings import Settings
 from service.store import read
 from service.store.compile import Statement
 from service.store.pool import Connection, Database
+from tests import factories
+from tests.access.fetching import fetch
+from tests.access.fetching import made as client_of
+from tests.checkout.conftest import Holder
 from tests.contract.conftest import inhabit
-from tests.isolation.asking import Named, Request, about, sweeps
+from tests.isolation.asking import Named, Request, about, linking, sweeps
 from tests.isolation.identities import Identity, identities
 from tests.support import Grant, make_store
 
@@ -36,7 +42,7 @@ VARYING = frozenset(
 """Headers that say nothing of what was asked for; a tag stands for the body, which is compared."""
 
 WHO = (
-    "without a token", "guest", "customer", "another customer", "integration of another store",
+    "without a token", "guest", "sales channel", "customer", "another customer", "integration of another store",
     "integration without the scope", "integration",
 )  # fmt: skip
 
@@ -161,7 +167,8 @@ async def asker(
     async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         made = Asker(client, connection, store, await make_store(database))
         made.world = await inhabit(connection, store)
-        everybody = await identities(connection, store, made.other, made.world["customers"], grant)
+        channel = await fetch(client, await client_of(database, store, "sales_channel"))
+        everybody = await identities(connection, store, made.other, made.world["customers"], grant, channel=channel)
         made.everybody = {who.name: who for who in everybody}
         yield made
         sys.stdout.write(f"{made.requests} requests\n")
@@ -172,6 +179,138 @@ async def asker(
 async def test_nobody_can_tell_what_is_anothers_from_what_is_not_there(asker: Asker, name: str) -> None:
     assert await asker.faults(asker.everybody[name], TYPES) == []
     assert asker.requests > len(TYPES)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Somebody with rows of their own: one of each type that can be linked to something, by type."""
+
+    who: Identity
+    rows: Mapping[str, str]
+
+
+async def _customers_rows(connection: Connection, store: Store, customer: str) -> dict[str, str]:
+    """What another customer has, for them to change."""
+    sku = await factories.sku(connection, store)
+    line = factories.Line(sku)
+    placed = await factories.full_order(connection, store, [line], customer_id=customer)
+    draft = await factories.order(connection, store, [line], customer_id=customer, status="pending")
+    cart = await factories.cart(connection, store, customer_id=customer)
+    item = {"sku_id": sku.id, "sku_code": sku.code, "name": sku.name, "currency_code": "EUR", "quantity": 1}
+    item |= {"unit_amount_cents": 1000, "total_amount_cents": 1000}
+    subscription = await factories.subscription(connection, store, placed)
+    code = await connection.fetchval("select code from orders where store_id = $1 and id = $2", store.id, placed)
+    link = {"order_id": placed, "order_code": code, "kind": "custom", "key_id": "k"}
+    parts: Mapping[str, dict[str, Any]] = {
+        "cart_items": {"cart_id": cart, **item},
+        "order_subscription_items": {"order_subscription_id": subscription, **item},
+        "repeat_links": link,
+        "occurrences": {
+            "order_subscription_id": subscription, "occurrence_index": 9, "nominal_at": clock.now(),
+            "scheduled_at": clock.now(), "status": "planned",
+        },
+    }  # fmt: skip
+    made = {type_: await factories.insert(connection, type_, store, **columns) for type_, columns in parts.items()}
+    return made | {
+        "customers": customer,
+        "addresses": await factories.address(connection, store, customer_id=customer),
+        "customer_payment_sources": await factories.payment_source(
+            connection, store, customer, payment_source_token="t"
+        ),
+        "carts": cart,
+        "orders": draft,
+        "order_subscriptions": subscription,
+    }
+
+
+@pytest.fixture
+async def owners(asker: Asker, connection: Connection, store: Store, grant: Grant) -> Mapping[str, Owner]:
+    """Those who can change something that is theirs."""
+    customer = await factories.customer(connection, store)
+    headers = (await grant(customer_id=customer)).headers
+    somebody = replace(asker.everybody["another customer"], headers=headers)
+    cart = await factories.cart(connection, store)
+    session = await connection.fetchval("select session from carts where store_id = $1 and id = $2", store.id, cart)
+    guest = replace(asker.everybody["guest"], headers=Holder(store, session).headers)
+    theirs = {"carts": cart, "addresses": await factories.address(connection, store, cart_id=cart)}
+    shop = asker.everybody["integration of another store"]
+    return {
+        "another customer": Owner(somebody, await _customers_rows(connection, store, customer)),
+        "guest": Owner(guest, theirs),
+        shop.name: Owner(shop, await inhabit(connection, asker.other)),
+    }
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.parametrize("name", ["another customer", "guest", "integration of another store"])
+async def test_nobody_links_their_own_to_what_is_anothers(asker: Asker, owners: Mapping[str, Owner], name: str) -> None:
+    """A row of one's own that is to be linked to another's is answered as one that is linked to what isn't there."""
+    owner, before = owners[name], await asker.digest()
+    sent, found = 0, []
+    for type_, id_ in owner.rows.items():
+        await asker.connection.execute("delete from rate_limits")
+        for target, foreign in asker.world.items():
+            if owner.who.sees(target):
+                continue
+            nowhere = {target: unknown(target, foreign)}
+            there = linking(Named(type_, id_, {target: foreign}), target)
+            for one, other in zip(there, linking(Named(type_, id_, nowhere), target), strict=True):
+                answers = [
+                    told(await asker.send(owner.who, request), named)
+                    for request, named in ((one, foreign), (other, nowhere[target]))
+                ]
+                sent += 1
+                if answers[0] != answers[1] or (200 <= answers[0][0] < 300 and one.method != "DELETE"):
+                    found.append(f"{one}\n    {answers[0]}\n    {answers[1]}")
+    assert found == []
+    assert await asker.digest() == before
+    assert sent > len(owner.rows)
+
+
+async def test_a_market_of_another_store_is_one_that_is_not_there(
+    asker: Asker, connection: Connection, database: Database, store: Store
+) -> None:
+    """A store has one market, so a token for it is one for all that the store has; no other can be had."""
+    client = await client_of(database, store, "integration")
+
+    async def asked(scope: str) -> httpx2.Response:
+        sent = {"grant_type": "client_credentials", **client.credentials, "scope": scope}
+        asker.requests += 1
+        return await asker.client.post("/oauth/token", json=sent)
+
+    markets = await connection.fetch(
+        "select store_id, id, code from markets where store_id = any($1)", [store.id, asker.other.id]
+    )
+    named = {row["store_id"]: (f"market:id:{row['id']}", f"market:code:{row['code']}") for row in markets}
+    unknown_ones = ("market:id:x", "market:code:x")
+    for own, foreign, nowhere in zip(named[store.id], named[asker.other.id], unknown_ones, strict=True):
+        assert (await asked(own)).status_code == 200
+        refused, missing = await asked(foreign), await asked(nowhere)
+        assert (refused.status_code, refused.content) == (missing.status_code, missing.content)
+        assert refused.status_code == 400
+        assert (await asked(f"{own} {foreign}")).content == missing.content
+
+
+ROUTES = {
+    "/api/order_subscriptions/{id}/forecast": "asked for by each subscription's id",
+    "/api/reorder_previews": "asked for by each order's and cart's id",
+    "/api/v3/{store_id}/orders/{order_id:path}/repeatURL": "asked for by each order's id",
+    "/api/services/webshop/v1/customer/orders/reorder": "by numbers, in tests/api/test_wemasy_refusals.py",
+    "/api/operations": "asked for with every operation",
+    "/api/events/stream": "names no resource; of one store, for integrations: tests/api/test_event_stream.py",
+    "/api": "names types",
+    "/api/repeat_link_preview": "by a link's token alone",
+    "/api/repeat_link_commits": "by a link's token alone",
+}
+"""Routes that are none of the registry's, and how they are asked for."""
+
+
+def test_every_route_is_asked_for() -> None:
+    """A new route of the API is one of the registry's, or has to be named here, with how it is asked for."""
+    paths = {str(getattr(route, "path", "")) for route in routes}
+    named = {path for path in paths if path.startswith(("/api/{type}", "/api/schemas"))}
+    others = {path for path in paths if path.startswith("/api")} - named
+    assert others == set(ROUTES)
 
 
 def test_everybody_is_asked_for(asker: Asker) -> None:

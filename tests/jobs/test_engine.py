@@ -12,7 +12,7 @@ from pgqueuer import QueueManager
 from structlog.testing import capture_logs
 
 from service import clock
-from service.jobs import engine, watch
+from service.jobs import engine, sweep, watch
 from service.operations.runtime import watching
 from service.principal import Store
 from service.store import deployment
@@ -64,6 +64,22 @@ async def test_a_subscription_runs_within_seconds_of_its_instant(
         "select started_at from order_factories where store_id = $1 and order_subscription_id = $2", store.id, id_
     )
     assert timedelta(0) <= begun["started_at"] - due_at < timedelta(seconds=8)
+
+
+async def test_a_worker_looks_at_the_clock_as_it_starts(
+    connection: Connection, database_url: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever starts a worker after a night without one has runs that are late."""
+    monkeypatch.setattr(sweep, "PERIOD", timedelta(hours=1))
+    await deployment.adopt(connection, await deployment.here(connection), at=clock.now())
+    due_at = clock.now() - MINUTE
+    await pair(connection, store, frequency="weekly", anchor_at=due_at - timedelta(days=7), next_run_at=due_at)
+
+    async def ordered() -> bool:
+        return await copied(connection, store) == 1
+
+    async with working(database_url):
+        await until(ordered)
 
 
 async def test_a_worker_that_gets_no_notifications_polls(

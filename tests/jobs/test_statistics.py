@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg
 
 from service.jobs import clean
@@ -27,6 +29,26 @@ async def test_tables_that_have_doubled_are_looked_at_once(own_url: str) -> None
         assert "events" not in await statistics.gather(connection)
     finally:
         await connection.close()
+
+
+async def test_workers_share_what_there_is_to_look_at(own_url: str) -> None:
+    """A look at a sample of a table is dear: what one worker has had looked at, others leave alone."""
+    async with open_database(own_url) as database, database.connection() as connection:
+        tables = [f"grown_{number}" for number in range(8)]
+        for table in tables:
+            await connection.execute(f"create table {table} as select generate_series(1, 30000) as n")
+        gathered: set[str] = set()
+
+        async def gather() -> None:
+            async with database.connection() as own:
+                gathered.update(await statistics.gather(own))
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                tasks.create_task(gather())
+        assert gathered >= set(tables)
+        looks = "select sum(analyze_count) from pg_stat_user_tables where relname = any($1)"
+        assert await connection.fetchval(looks, tables) < 2 * len(tables)
 
 
 async def test_a_kept_plan_ends_when_its_table_has_grown(own_url: str) -> None:

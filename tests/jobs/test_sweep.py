@@ -14,6 +14,7 @@ import schemas  # noqa: F401 -- declares the graph
 from service import clock
 from service.jobs import sweep as job
 from service.operations.copies import recurring_order_copies
+from service.operations.generic.numbers import Numbers
 from service.operations.subscriptions import sweep
 from service.operations.tenant import stores
 from service.principal import Store
@@ -22,6 +23,7 @@ from service.store import deployment
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.jobs.steps import claim_surely, jobs, make, names_of, offences, pair, refusal, row
+from tests.jobs.test_worker import until
 from tests.spec.writing import Api
 from tests.support import Access
 
@@ -285,6 +287,36 @@ async def test_a_store_is_swept_batch_by_batch(
     assert await job.run(database, deployment_id) >= 10
     made = await connection.fetchval("select count(*) from order_factories where store_id = $1", store.id)
     assert made == 10
+
+
+async def test_a_batch_that_waits_for_its_stock_keeps_no_other_waiting(
+    *, database: Database, connection: Connection, store: Store, deployment_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker has two batches in hand, of one store too: here the first to come due can't have their stock yet."""
+    monkeypatch.setattr(sweep, "BATCH", 2)
+    scarce = await factories.sku(connection, store, price=100, stock=2)
+    order_id = await factories.full_order(connection, store, [factories.Line(scarce)])
+    held = [await factories.subscription(connection, store, order_id, **due(late=2 * MINUTE)) for _ in range(2)]
+    plenty = [factories.Line(await factories.sku(connection, store, price=100))]
+    others = [await factories.subscription(connection, store, order_id, plenty, **due()) for _ in range(3)]
+
+    async def made() -> set[str]:
+        rows = await connection.fetch(
+            "select order_subscription_id from orders where store_id = $1 and occurrence_id is not null", store.id
+        )
+        return {row["order_subscription_id"] for row in rows}
+
+    async def all_others_are() -> bool:
+        return await made() == set(others)
+
+    async with database.transaction() as taking:
+        await taking.execute("select from stock_items where store_id = $1 for update", store.id)
+        task = asyncio.create_task(job.run(database, deployment_id, Numbers(database)))
+        await until(all_others_are)
+    await task
+    assert await made() == {*held, *others}
+    assert await factories.stock(connection, store, scarce) == 0
+    assert await offences(connection, store) == []
 
 
 async def test_a_skipped_or_moved_row_of_the_ledger_is_kept(

@@ -19,7 +19,7 @@ from service.operations.copies import recurring_order_copies
 from service.principal import Store
 from service.store import queue
 from service.store.pool import Connection, Database
-from tests import factories
+from tests import factories, roles
 from tests.factories import Line
 from tests.gateways import nearby
 from tests.jobs.steps import ask, bearer, claim, jobs, names_of, pair, row
@@ -45,7 +45,7 @@ async def working(url: str, **options: Any) -> AsyncIterator[asyncio.Event]:
     """A worker that runs meanwhile, and stops gracefully in the end; yields what stops it."""
     stop = asyncio.Event()
     given = {"concurrency": 4} | HASTY | options
-    task = asyncio.create_task(engine.run(url, stop=stop, gateways=nearby(), **given))
+    task = asyncio.create_task(engine.run(roles.worker(url), stop=stop, gateways=nearby(), **given))
     try:
         yield stop
     finally:
@@ -143,7 +143,7 @@ async def test_a_worker_killed_in_the_middle_of_a_copy_loses_nothing_and_doubles
     order_id, subscription_id = await pair(connection, store)
     copy_id = await ask(database, bearer(store), order_id, subscription_id)
     async with held(database, store):
-        worker = await asyncio.create_subprocess_exec(sys.executable, "-c", PROCESS, database_url)
+        worker = await asyncio.create_subprocess_exec(sys.executable, "-c", PROCESS, roles.worker(database_url))
         await reach(connection, store, copy_id, "in_progress")
         worker.kill()
         await worker.wait()

@@ -28,6 +28,7 @@ ELSEWHERE = {
     "LINK_GONE": "a page says it",
     "NOT_IMPLEMENTED": "a transfer coding that no client of the tests sends",
     "PREVIEW_STALE": "needs a preview and a change after it",
+    "QUOTA_EXCEEDED": "needs a customer who has hundreds of something; tests/api/test_quotas.py asks in Dutch",
     "REORDER_DISABLED": "needs a store that has switched reordering off",
     "REQUEST_IN_PROGRESS": "needs another request at the same time",
     "RESOURCES_CONTENDED": "needs others that change the same resources all the while",

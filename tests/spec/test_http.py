@@ -228,6 +228,7 @@ async def test_the_origin_is_worked_out_once_for_a_request(app: Starlette) -> No
 HOSTS = "127.0.0.1,api.shop.example"
 SECURE = "https://api.shop.example"
 X = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "api.shop.example"}
+ALL_X = "X-Forwarded-For, x-forwarded-proto, X-Forwarded-Host"
 
 
 @pytest.mark.parametrize(
@@ -245,16 +246,19 @@ X = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "api.shop.example"}
 async def test_trusted_proxies_are_believed_and_nobody_else(
     settings: Settings, headers: dict[str, str], origin: str
 ) -> None:
-    async with served(settings, "10.9.9.9", trusted_proxies="10.0.0.0/8, ::1", allowed_hosts=HOSTS) as client:
+    believed = {"forwarded_headers": "Forwarded" if "Forwarded" in headers else ALL_X, "allowed_hosts": HOSTS}
+    async with served(settings, "10.9.9.9", trusted_proxies="10.0.0.0/8, ::1", **believed) as client:
         assert (await client.get("/api", headers=headers)).json()["links"]["self"] == f"{origin}/api"
     for peer, trusted in (("192.0.2.1", "10.0.0.0/8"), ("10.9.9.9", "")):
-        async with served(settings, peer, trusted_proxies=trusted, allowed_hosts=HOSTS) as client:
+        async with served(settings, peer, trusted_proxies=trusted, **believed) as client:
             assert (await client.get("/api", headers=headers)).json()["links"]["self"] == "http://127.0.0.1/api"
 
 
 async def test_a_host_that_a_proxy_tells_must_be_on_the_list_too(settings: Settings) -> None:
-    async with served(settings, "10.9.9.9", trusted_proxies="10.0.0.0/8", allowed_hosts=HOSTS) as client:
-        for headers in ({"Forwarded": "host=evil.example"}, {"X-Forwarded-Host": "evil.example"}):
+    told = {"Forwarded": {"Forwarded": "host=evil.example"}, ALL_X: {"X-Forwarded-Host": "evil.example"}}
+    for believed, headers in told.items():
+        changes = {"trusted_proxies": "10.0.0.0/8", "allowed_hosts": HOSTS, "forwarded_headers": believed}
+        async with served(settings, "10.9.9.9", **changes) as client:
             assert (await client.get("/api", headers=headers)).status_code == 400
 
 

@@ -204,7 +204,7 @@ def test_guests_are_not_shown_what_identifies_a_person_and_words_are_not_masked(
 
 
 def test_what_is_disclosed_once_is_no_attribute_and_is_neither_read_nor_sent() -> None:
-    toy = declare(fields={"code": kinds.Text(disclosed=True, secret=True, nullable=False, doc="Shown once.")})
+    toy = declare(fields={"code": kinds.Text(disclosed=Write.CREATE, secret=True, nullable=False, doc="Shown once.")})
     assert list(toy.disclosed) == ["code"]
     assert "code" not in {*toy.attributes, *toy.triggers, *toy.columns()}
     assert toy.disclosed["code"].schema() == {"type": "string", "description": "Shown once."}

@@ -479,8 +479,10 @@ def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
 
 
 @pytest.mark.timeout(3600 if LONG else 120)
-def test_whatever_is_said_is_done_or_refused_as_the_plain_model_has_it(settings: Settings, contract: Contract) -> None:
-    served = Served(settings, contract)
+def test_whatever_is_said_is_done_or_refused_as_the_plain_model_has_it(
+    settings: Settings, contract: Contract, database_url: str
+) -> None:
+    served = Served(settings, contract, database_url)
     try:
         run_state_machine_as_test(type("Walking", (Walk,), {"served": served}), settings=WALKS)
     finally:

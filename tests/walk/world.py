@@ -42,11 +42,11 @@ T = TypeVar("T")
 class Served:
     """The application on a database, in an event loop of its own: a walk is no coroutine."""
 
-    def __init__(self, settings: Settings, contract: Contract) -> None:
+    def __init__(self, settings: Settings, contract: Contract, owners_url: str) -> None:
         self._loop = asyncio.new_event_loop()
         self._stack = AsyncExitStack()
         self._contract = contract
-        self.database, self.client = self.run(self._open(settings))
+        self.database, self.client = self.run(self._open(settings, owners_url))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of a coroutine."""
@@ -57,9 +57,8 @@ class Served:
         self.run(self._stack.aclose())
         self._loop.close()
 
-    async def _open(self, settings: Settings) -> tuple[Database, httpx2.AsyncClient]:
-        assert settings.database_url is not None
-        database = await self._stack.enter_async_context(open_database(settings.database_url, max_size=8))
+    async def _open(self, settings: Settings, owners_url: str) -> tuple[Database, httpx2.AsyncClient]:
+        database = await self._stack.enter_async_context(open_database(owners_url, max_size=8))
         app = create_app(settings)
         await self._stack.enter_async_context(app.router.lifespan_context(app))
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)

@@ -22,7 +22,7 @@ from service.operations.webhooks import delivering
 from service.principal import Store
 from service.rules import deliveries
 from service.store.pool import Connection, Database
-from tests import factories
+from tests import factories, roles
 from tests.jobs.test_worker import until, working
 from tests.spec.writing import Api
 from tests.webhooks.receiving import Receiver
@@ -344,7 +344,7 @@ async def test_a_worker_killed_while_a_receiver_takes_its_time_loses_nothing_and
     url = hooks.url("slow", store.id)
     await hook(api, url)
     await happens(api, 3)
-    worker = await asyncio.create_subprocess_exec(sys.executable, "-c", PROCESS, database_url)
+    worker = await asyncio.create_subprocess_exec(sys.executable, "-c", PROCESS, roles.worker(database_url))
     try:
         await arrived(hooks, url, 1)
     finally:

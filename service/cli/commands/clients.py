@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from schemas.access import MOST_OVERLAP
 from service.cli.commands.options import DatabaseUrl, StoreNumber
 from service.cli.console import answer, told
-from service.cli.within import in_store, words
+from service.cli.within import duration, in_store, words
 from service.errors import Invalid
 from service.operations.access import clients
 from service.operations.tenant.stores import OPERATOR
@@ -75,11 +77,21 @@ def list_clients(*, store: StoreNumber, database_url: DatabaseUrl = None) -> Non
 
 
 @app.command(name="rotate")
-def rotate_secret(id: Id, *, store: StoreNumber, database_url: DatabaseUrl = None) -> None:
+def rotate_secret(
+    id: Id,
+    *,
+    store: StoreNumber,
+    overlap: Annotated[str, typer.Option(help="For how long the one before works on: 3600, 12h or 7d.")] = "0",
+    database_url: DatabaseUrl = None,
+) -> None:
     """Give a client another secret and print it; the one before works no more, its tokens do."""
+    lasting = duration(overlap)
+    if lasting is None or lasting > timedelta(seconds=MOST_OVERLAP):
+        reason = Phrase("must be a number followed by s, m, h or d, such as 12h, and at most 7d")
+        raise typer.BadParameter(told(reason), param_hint="--overlap")
 
     async def rotate(connection: Connection, held: Store) -> str:
-        return await clients.rotate_secret(connection, held, id, actor=OPERATOR)
+        return await clients.rotate_secret(connection, held, id, overlap=lasting, actor=OPERATOR)
 
     _show("client_secret", in_store(database_url, store, rotate))
 

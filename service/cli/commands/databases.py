@@ -13,7 +13,8 @@ from service.cli.doctor import described, examine
 from service.cli.loops import run
 from service.cli.servers import migrated, read_settings, server
 from service.demo import load
-from service.store import counts, deployment
+from service.errors import StartupError
+from service.store import counts, deployment, roles
 from service.store import migrate as migrations
 from service.store.checks import violations
 from service.texts import Phrase
@@ -24,12 +25,45 @@ _PLAN = load.Plan()
 
 
 @app.command()
-def migrate(*, database_url: DatabaseUrl = None) -> None:
+def migrate(
+    *,
+    with_roles: Annotated[
+        bool, typer.Option("--roles", help="Then give the roles of the API and of workers the rights that they need.")
+    ] = False,
+    prefix: Annotated[
+        str, typer.Option("--role-prefix", help="What the names of the roles begin with.")
+    ] = roles.PREFIX,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --roles: print the statements and change nothing.")
+    ] = False,
+    database_url: DatabaseUrl = None,
+) -> None:
     """Bring the database to the schema of this release; safe to run several times at once."""
-    with server(read_settings(database_url), make=True) as url:
+    if dry_run and not with_roles:
+        raise StartupError("--dry-run goes with --roles.")
+
+    async def planned(url: str) -> list[str]:
+        async with migrated(url) as connection:
+            return await roles.plan(connection, prefix)
+
+    async def granted(url: str) -> int:
+        async with migrated(url) as connection:
+            return await roles.apply(connection, prefix, say)
+
+    with server(read_settings(database_url), make=not dry_run) as url:
+        if dry_run:
+            for statement in run(planned(url)):
+                answer(f"{statement};")
+            return
         applied = run(migrations.migrate(url, progress=say))
+        changed = run(granted(url)) if with_roles else 0
     done = Phrase("Applied {count} migration.", plural="Applied {count} migrations.", count=len(applied))
     answer(done if applied else Phrase("The database is up to date."))
+    if with_roles:
+        changes = Phrase(
+            "Changed rights by {count} statement.", plural="Changed rights by {count} statements.", count=changed
+        )
+        answer(changes if changed else Phrase("The roles have the rights that they need."))
 
 
 @app.command()

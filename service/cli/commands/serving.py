@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Annotated
 
 import typer
 
 from service.cli import logs
-from service.cli.commands.options import DatabaseUrl, Host, Port
+from service.cli.commands.options import DatabaseUrl, Host, MetricsHost, MetricsPort, Port
 from service.cli.console import answer
 from service.cli.loops import run
 from service.cli.servers import migrated, read_settings, server
@@ -27,13 +29,19 @@ def up(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     demo: Annotated[bool, typer.Option("--demo", help="Make the demo store on a given database, too.")] = False,
+    metrics_host: MetricsHost = None,
+    metrics_port: MetricsPort = None,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Serve and work in one process, with an embedded Postgres and demo data unless a database is given."""
     settings = _serving(database_url, host)
-    with listen(host, port) as sock, server(settings, make=True) as url:
+    with ExitStack() as held:
+        sock = held.enter_context(listen(host, port))
+        apart = held.enter_context(_apart(settings, metrics_host, metrics_port))
+        url = held.enter_context(server(settings, make=True))
         embedded = settings.database_url is None
-        run(bring_up(settings.model_copy(update={"database_url": url}), sock, embedded=embedded, demo=demo))
+        settings = settings.model_copy(update={"database_url": url})
+        run(bring_up(settings, sock, apart=apart, embedded=embedded, demo=demo))
 
 
 @app.command(name="serve")
@@ -42,37 +50,48 @@ def serve_api(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     workers: Annotated[int, typer.Option(min=1, help="How many processes share the work.")] = 1,
+    metrics_host: MetricsHost = None,
+    metrics_port: MetricsPort = None,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Serve the API alone."""
     settings = _serving(database_url, host)
-    with listen(host, port) as sock, server(settings) as url:
+    with ExitStack() as held:
+        sock = held.enter_context(listen(host, port))
+        apart = held.enter_context(_apart(settings, metrics_host, metrics_port))
+        url = held.enter_context(server(settings))
         run(_check_schema(url))
         settings = settings.model_copy(update={"database_url": url})
 
         def ready() -> None:
-            answer(Phrase("Reprise answers at {url}.", url=url_of(sock)))
+            if apart is None:
+                answer(Phrase("Reprise answers at {url}.", url=url_of(sock)))
+            else:
+                told = Phrase(
+                    "Reprise answers at {url}; its metrics are at {apart}/metrics.",
+                    url=url_of(sock),
+                    apart=url_of(apart),
+                )
+                answer(told)
 
         if workers == 1:
-            run(serve(settings, sock, ready))
+            run(serve(settings, sock, ready, apart=apart))
         else:
-            serve_processes(settings, sock, ready, workers)
+            serve_processes(settings, sock, ready, workers, apart=apart)
 
 
 @app.command(name="work")
 def work_jobs(
     *,
     concurrency: Annotated[int, typer.Option(min=2, help="How many jobs run at a time.")] = 16,
-    metrics_host: Annotated[str, typer.Option(help="The address to tell health and metrics at.")] = "127.0.0.1",
-    metrics_port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="The port for that, 0 for any that is free; none by default.")
-    ] = None,
+    metrics_host: MetricsHost = None,
+    metrics_port: MetricsPort = None,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Work on the queue alone."""
     settings = _serving(database_url)
     with ExitStack() as held:
-        sock = None if metrics_port is None else held.enter_context(listen(metrics_host, metrics_port))
+        sock = held.enter_context(_apart(settings, metrics_host, metrics_port))
         url = held.enter_context(server(settings))
         run(_check_schema(url))
         settings = settings.model_copy(update={"database_url": url})
@@ -84,6 +103,17 @@ def work_jobs(
                 answer(Phrase("Reprise works; its metrics are at {url}/metrics.", url=url_of(sock)))
 
         run(work(settings, concurrency, ready, sock=sock))
+
+
+@contextmanager
+def _apart(settings: Settings, host: str | None, port: int | None) -> Iterator[socket.socket | None]:
+    """The socket for health and metrics alone, of the command line, else of the settings; None where neither says."""
+    chosen = settings.metrics_port if port is None else port
+    if chosen is None:
+        yield None
+        return
+    with listen(host or settings.metrics_host, chosen) as sock:
+        yield sock
 
 
 def _serving(database_url: str | None, host: str | None = None) -> Settings:

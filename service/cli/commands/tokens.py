@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Annotated
 
@@ -11,10 +10,9 @@ import typer
 from service import clock
 from service.cli.commands.options import DatabaseUrl, StoreNumber
 from service.cli.console import answer, told
-from service.cli.within import in_store, words
+from service.cli.within import duration, in_store, new_token, words
 from service.errors import Invalid
-from service.operations.access import access_tokens, tokens
-from service.operations.events import outbox
+from service.operations.access import access_tokens
 from service.operations.tenant.stores import OPERATOR
 from service.principal import CUSTOMER_SCOPES, SCOPES, Store
 from service.store.pool import Connection
@@ -27,15 +25,14 @@ NEVER = "never"
 MOST_LISTED = 1_000
 
 
-def _duration(text: str) -> timedelta | None:
-    """A time from now: a number of seconds, or of minutes (m), hours (h) or days (d); None for never."""
+def _lifetime(text: str) -> timedelta | None:
+    """A time from now; None for never."""
     if text == NEVER:
         return None
-    parts = re.fullmatch(r"([1-9][0-9]{0,8})([smhd]?)", text)
-    if parts is None:
+    lifetime = duration(text)
+    if not lifetime:
         raise typer.BadParameter(told(Phrase("must be a number followed by s, m, h or d, such as 90d, or never")))
-    unit = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[parts[2]]
-    return min(timedelta(**{unit: int(parts[1])}), timedelta(days=36_500))
+    return min(lifetime, timedelta(days=36_500))
 
 
 @app.command(name="create")
@@ -49,22 +46,11 @@ def create_token(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Make an access token and print it alone; only its hash is kept."""
-    lifetime = _duration(expires_in)
+    lifetime = _lifetime(expires_in)
     wanted = (SCOPES if customer is None else CUSTOMER_SCOPES) if scopes is None else words(scopes)
 
     async def create(connection: Connection, held: Store) -> str:
-        at = clock.now()
-        id_, token = await tokens.issue(
-            connection,
-            held.id,
-            customer_id=customer,
-            scopes=wanted,
-            name=name,
-            expires_at=None if lifetime is None else at + lifetime,
-            at=at,
-        )
-        await outbox.record(connection, held, "access_tokens.create", id_, actor=OPERATOR)
-        return token
+        return await new_token(connection, held, customer_id=customer, scopes=wanted, name=name, lifetime=lifetime)
 
     try:
         answer(in_store(database_url, store, create))

@@ -21,7 +21,6 @@ from service.http.languages import language
 from service.jsonapi import links
 from service.jsonapi.document import (
     VERSION,
-    Found,
     Listed,
     Object,
     applying,
@@ -30,8 +29,6 @@ from service.jsonapi.document import (
     document,
     identified,
     in_json,
-    merged,
-    renderer,
 )
 from service.jsonapi.layout import Row
 from service.jsonapi.negotiation import MEDIA_TYPE, PLAIN, Media
@@ -121,9 +118,15 @@ def bounded(answer: Response) -> Response:
     return answer
 
 
-def single(asked: Asked, rendering: Rendering, row: Row | None, warnings: Sequence[Phrase] = ()) -> Response:
-    """200 with one resource, or with null; `warnings` stand in its `meta`."""
-    resources, included = collect([] if row is None else [row], asked.query.selection, rendering)
+def single(
+    asked: Asked,
+    rendering: Rendering,
+    row: Row | None,
+    warnings: Sequence[Phrase] = (),
+    disclosed: Mapping[str, Any] | None = None,
+) -> Response:
+    """200 with one resource, or with null; `warnings` stand in its `meta`. What is `disclosed` is here alone."""
+    resources, included = collect([] if row is None else [row], asked.query.selection, rendering, disclosed)
     meta = {"warnings": [say(warning, language(asked.request)) for warning in warnings]} if warnings else None
     return Document(
         document(
@@ -163,14 +166,13 @@ def linkage(asked: Asked, rendering: Rendering, within: Within, rows: Rows, *, i
 
 def created(asked: Asked, rendering: Rendering, row: Row, disclosed: Mapping[str, Any]) -> Response:
     """201 with the new resource. What is disclosed is in this one answer, and not in what is kept of it."""
-    selection, found = asked.query.selection, Found()
-    (resource,) = renderer(selection)([row], rendering, found, disclosed)
-    own = found.pop((selection.resource.type_, row[0]), None)
+    selection = asked.query.selection
+    (resource,), included = collect([row], selection, rendering, disclosed)
     url = f"{rendering.base}/{selection.resource.type_}/{row[0].decode()}"
     answer = document(
-        orjson.Fragment(resource if own is None else merged(resource, own)),
+        orjson.Fragment(resource),
         {"self": url, **_described(asked, rendering)},
-        included=Listed([*found.values()]) if asked.query.included else None,
+        included=Listed(included) if asked.query.included else None,
     )
     preferred = prefer.headers(asked.request, prefer.REPRESENTATION)
     headers = {"Location": url, "Vary": f"{VARY}, Prefer", **preferred}

@@ -29,6 +29,7 @@ from service.jsonapi.body import Draft
 from service.jsonapi.negotiation import Media, check_accept, check_content_type
 from service.jsonapi.pagination import PROFILE
 from service.jsonapi.query import Parameters, Query, Selection, Shape, parameters, parse
+from service.jsonapi.sight import Sight
 from service.jsonapi.unknown import no_relationship, no_type
 from service.principal import Principal, Store
 from service.resources import RESOURCES, Entry, visible_to
@@ -127,7 +128,7 @@ async def reader(request: Request, entry: Entry) -> Principal:
         raise not_allowed(request, entry)
     negotiate(request)
     principal = known(request) or await identify(request)
-    _check_may_read(entry.resource, principal)
+    check_may_read(entry.resource, principal)
     return principal
 
 
@@ -142,6 +143,8 @@ async def sender(request: Request, entry: Entry, *, creating: bool = False) -> t
         principal = await counted(request, limits.of_class(request, entry.resource.type_), guests=True)
     else:
         principal = await identify(request)
+        if creating and principal.is_channel:
+            await limits.count_carts(request)
     entry.require_write(principal)
     return await request.body(), principal
 
@@ -154,11 +157,11 @@ def _has_body(request: Request) -> bool:
 def target_of(relationship: ToOne | ToMany, principal: Principal) -> type[Resource]:
     """The type that a relationship leads to. Raises Forbidden unless the sender may read it."""
     target = graph[relationship.type_]
-    _check_may_read(target, principal)
+    check_may_read(target, principal)
     return target
 
 
-def _check_may_read(resource: type[Resource], principal: Principal) -> None:
+def check_may_read(resource: type[Resource], principal: Principal) -> None:
     """Raise Forbidden, with the reason, unless the sender may read a type."""
     principal.require(RESOURCES[resource.type_].reads)
     if resource.type_ not in visible_to(principal):
@@ -182,7 +185,7 @@ def ask(request: Request, principal: Principal, resource: type[Resource], shape:
 
 
 def _read(
-    resource: type[Resource], sent: bytes, shape: Shape, visible: frozenset[str], *, cursors: bool
+    resource: type[Resource], sent: bytes, shape: Shape, visible: Sight, *, cursors: bool
 ) -> tuple[Parameters, Query, str]:
     pairs = parameters(sent)
     query = parse(resource, pairs, shape=shape, visible=visible, cursors=cursors)

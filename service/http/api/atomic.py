@@ -46,6 +46,9 @@ async def operations(request: Request) -> Response:
         )
     customer, sent = principal.owner is not None, decoding.loads(await request.body())
     steps = _steps(atomic.parse(sent, urls.api(request), customer=customer), principal)
+    if len(steps) > 1:
+        # The request itself was counted as one.
+        await limits.count_request(request, limits.WRITING, principal, number=len(steps) - 1)
     rendering = rendering_of(request, principal)
     steps = [await _prepared(request, step, principal, rendering) for step in steps]
 
@@ -102,8 +105,7 @@ async def _prepared(request: Request, step: Step, principal: Principal, renderin
     draft = for_sender(request, principal, step.operation.draft, rendering)
     if step.operation.code == "add":
         entry = RESOURCES[step.operation.resource.type_]
-        if entry.limited:
-            await limits.count(request, limits.of_class(request, entry.resource.type_)(principal), principal)
+        await limits.count_creation(request, entry, principal)
         draft = await numbered(request, principal, entry, draft)
     return replace(step, operation=replace(step.operation, draft=draft))
 

@@ -13,10 +13,10 @@ from starlette.routing import Route
 from schemas.kinds import amount_float, format_amount, render_timestamp
 from schemas.rendering import Rendering
 from service.errors import InvalidPage
-from service.http import urls
+from service.http import limits, urls
 from service.http.api.answers import Document
 from service.http.api.asking import id_of, negotiate, rendering_of
-from service.http.auth import authenticate
+from service.http.auth import counted
 from service.http.exchange import exchange_of
 from service.http.state import service_of
 from service.jsonapi import links
@@ -34,7 +34,7 @@ _OF = "order_subscriptions"
 async def forecast(request: Request) -> Response:
     """A page of the runs to come."""
     negotiate(request)
-    principal = await authenticate(request)
+    principal = await counted(request, limits.of_class(request, TYPE))
     principal.require(RESOURCES[_OF].reads)
     pairs = parameters(request.scope["query_string"])
     page = _page(page_of(pairs))

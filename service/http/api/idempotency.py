@@ -17,6 +17,8 @@ from starlette.responses import Response
 from service import clock
 from service.errors import InProgress, InvalidHeader, KeyReused
 from service.http.state import service_of
+from service.jsonapi.abridging import abridged
+from service.jsonapi.negotiation import MEDIA_TYPE
 from service.operations.events import outbox
 from service.operations.generic.phases import Interlude, Work
 from service.principal import Principal
@@ -25,6 +27,9 @@ from service.store.idempotency import Kept, Key
 from service.store.pool import Connection
 
 HEADER = "Idempotency-Key"
+
+MOST_KEPT = 256 * 1_024
+"""Bytes of a document that is kept whole. Others than JSON:API's tell of the lines of one order, which are bounded."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _OF_ONE_ANSWER = ("content-length", "date", "x-request-id", "server-timing")
@@ -105,7 +110,10 @@ async def _fingerprint(request: Request) -> bytes:
 
 
 def _kept(answer: Response, fingerprint: bytes) -> Kept:
-    """What is kept of an answer: not its secrets, and no header that only this one answer has."""
+    """What is kept of an answer: not its secrets, no header that only this one answer has, of a large one the gist."""
     lasting: Response = getattr(answer, "kept", answer)
     headers: Mapping[str, str] = {name: value for name, value in lasting.headers.items() if name not in _OF_ONE_ANSWER}
-    return Kept(fingerprint, lasting.status_code, headers, bytes(lasting.body))
+    body = bytes(lasting.body)
+    if len(body) > MOST_KEPT and headers.get("content-type", "").startswith(MEDIA_TYPE):
+        body = abridged(body)
+    return Kept(fingerprint, lasting.status_code, headers, body)

@@ -22,7 +22,7 @@ from schemas.kinds import amount_float, format_amount
 from schemas.rendering import Rendering
 from service import clock
 from service.errors import ApiError, Invalid, InvalidDocument, InvalidState, TypeMismatch, raise_all
-from service.http import guessing, urls
+from service.http import guessing, limits, urls
 from service.http.api import idempotency
 from service.http.api.answers import Document
 from service.http.api.asking import check_no_parameters, negotiate
@@ -79,6 +79,7 @@ async def commit(request: Request) -> Response:
     sent, key = _browser(raw), idempotency.key_of(request)
     name = f"browser {sent}" if sent else f"key {key}" if key else clock.new_id()
     service = service_of(request)
+    await limits.count_carts(request)
     async with guessing.limited(request), service.database.transaction() as connection:
         opened = await repeat_links.open_link(connection, service.link_keys, token, hold=True)
         made = await repeat_links.commit(connection, opened, _hashed(name), once=sent is None)

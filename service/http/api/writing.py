@@ -8,6 +8,8 @@ create or delete 405.
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -72,15 +74,19 @@ async def update(request: Request) -> Response:
     rendering = rendering_of(request, principal)
     draft = for_sender(request, principal, sent, rendering)
 
+    disclosed: dict[str, Any] = {}
+
     async def change(connection: Connection) -> Interlude[None] | None:
+        nonlocal disclosed
         locked = await writer.lock(connection, principal, entry.resource, id_)
         conditions.check_conditions(request, locked.version)
+        disclosed = locked.disclosed
         return await writer.update_in_steps(connection, principal, locked, draft)
 
     async def show(connection: Connection, _: None) -> Response:
         row = await _read_back(connection, asked, principal, id_)
         warnings = await writer.warnings(connection, principal, id_)
-        return answers.single(asked, rendering, row, warnings)
+        return answers.single(asked, rendering, row, warnings, disclosed)
 
     with body.located(draft):
         async with guessing.guarded(request, principal, guessing.tries_of(draft)):

@@ -129,6 +129,7 @@ async def _customer(request: Request) -> Principal:
     Raises MethodNotAllowed, Unauthorized or InvalidToken.
     """
     stranger: ApiError | None = None
+    exchange_of(request).is_costly = True
     try:
         principal = await authenticate(request)
     except (Unauthorized, InvalidToken) as error:

@@ -115,7 +115,6 @@ def page(
         "Content-Security-Policy": _policy(style, form_target, pictures, own=own),
         "Cross-Origin-Opener-Policy": "same-origin",
         "Vary": "Accept-Language",
-        "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
     }
     return HTMLResponse(content, status, headers)

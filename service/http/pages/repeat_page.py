@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from service.http import guessing, repeat_urls, urls
+from service.http import guessing, limits, repeat_urls, urls
 from service.http.languages import negotiate
 from service.http.pages import demo_checkout, nonces
 from service.http.pages.lines import choice, line_of, products
@@ -57,6 +57,7 @@ async def _commit(request: Request) -> Response:
     order_code, token = form.get("id", ""), form.get("token", "")
     origin = urlsplit(urls.origin(request))
     service = service_of(request)
+    await limits.count_carts(request)
     async with guessing.limited(request), service.database.transaction() as connection:
         opened = await repeat_links.open_link(connection, service.link_keys, token, order_code, hold=True)
         browser = _browser(request, opened.link, form.get("nonce", ""))

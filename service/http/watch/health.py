@@ -9,8 +9,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from service.http.proxies import Proxies
 from service.http.state import process_of
 from service.http.watch.lookout import Look
+
+UNTRUSTED = "untrusted_proxy"
+"""The code of the note on forwarding headers that come from elsewhere than from a trusted proxy."""
 
 log = structlog.get_logger(part="health")
 
@@ -38,12 +42,15 @@ async def readyz(request: Request) -> Response:
             503,
             {"Retry-After": "30"},
         )
-    notes = [{"code": code, "detail": detail} for code, detail in _notes(seen)]
+    proxies: Proxies | None = getattr(request.app.state, "proxies", None)
+    notes = [{"code": code, "detail": detail} for code, detail in _notes(seen, proxies)]
     return JSONResponse({"status": "ok", "notes": notes} if notes else {"status": "ok"})
 
 
-def _notes(seen: Look) -> Iterator[tuple[str, str]]:
+def _notes(seen: Look, proxies: Proxies | None) -> Iterator[tuple[str, str]]:
     """What is worth a look though the API serves, each with a code that stays."""
+    if proxies is not None and proxies.untrusted:
+        yield UNTRUSTED, "forwarding headers come from an address that isn't trusted: the log names it"
     if seen.foreign:
         yield (
             "foreign_database",

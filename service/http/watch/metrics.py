@@ -52,7 +52,20 @@ def _series(method: str, route: str, status: int) -> Histogram:
 
 
 async def metrics(request: Request) -> Response:
-    """GET /metrics, with the token of the settings if there is one."""
+    """GET /metrics at the port of the API, for who has the token of the settings; without one for nobody.
+
+    Where a request comes from says nothing: a proxy on the same machine passes on what the whole world sends.
+    """
+    if not process_of(request).settings.metrics_token:
+        return PlainTextResponse(
+            "Set REPRISE_METRICS_TOKEN to read the metrics here, or REPRISE_METRICS_PORT for a port of their own.\n",
+            403,
+        )
+    return await metrics_apart(request)
+
+
+async def metrics_apart(request: Request) -> Response:
+    """GET /metrics at a port of its own, with the token of the settings if there is one."""
     process = process_of(request)
     token = process.settings.metrics_token
     sent, wanted = request.headers.get("authorization", ""), f"Bearer {token}"
@@ -139,3 +152,4 @@ def _runs(pid: int) -> bool:
 
 
 routes = [Route("/metrics", metrics)]
+routes_apart = [Route("/metrics", metrics_apart)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, NamedTuple
 
 import orjson
@@ -26,6 +26,10 @@ from service.principal import CUSTOMER_SCOPES, SCOPES, Principal, Store
 from service.store import notices
 from service.store.pool import Connection
 from service.store.statements import Command, Many, One, Value
+from service.store.write import Columns
+
+OVERLAP = 86_400
+"""For how many seconds a secret works on that was replaced, unless the request says otherwise."""
 
 SALES_CHANNEL = "sales_channel"
 INTEGRATION = "integration"
@@ -40,7 +44,17 @@ class _Found(NamedTuple):
     name: str
     scopes: list[str]
     hash: bytes
+    previous_hash: bytes | None
     store: Store
+
+    @property
+    def hashes(self) -> Sequence[bytes]:
+        """Of the secrets that prove it: the last one, and the one before while that works on."""
+        return self.hash, self.previous_hash or _NO_SECRET
+
+
+_NO_SECRET = bytes(32)
+"""A hash that no secret has."""
 
 
 class Listed(NamedTuple):
@@ -59,7 +73,6 @@ _CREATE = Value("access/clients.create", str)
 _FIND = One("access/clients.find", _Found)
 _END_TOKENS = Command("access/clients.end_tokens")
 _END_REFRESHING = Command("access/clients.end_refreshing")
-_SET_SECRET = Command("access/clients.set_secret")
 _LISTED = Many("access/clients.listed", Listed)
 
 
@@ -80,13 +93,34 @@ class Client:
         return f"api_clients:{self.id}"
 
 
+async def _rotated(change: Change) -> Columns | None:
+    """Replace the secret, and let the one so far work on for as long as was asked, a day unless that is said.
+
+    By real time, as clients are looked up. Only one is let work on: the one before it ends.
+    """
+    seconds: int = change.kept.get("overlap", change.draft.triggers.get("_overlap_seconds", OVERLAP))
+    secret = change.disclosed["client_secret"] = secrets.token_urlsafe(32)
+    return {
+        "hash": hashed(secret),
+        "previous_hash": change.before["hash"] if seconds else None,
+        "previous_secret_expires_at": clock.now() + timedelta(seconds=seconds) if seconds else None,
+    }
+
+
 class ApiClients(Writer):
     """Clients: no token gives them more than it holds itself, and what ends one ends its tokens."""
 
-    effects: ClassVar = {"revoke": revoked}
+    effects: ClassVar = {"rotate_secret": _rotated, "revoke": revoked}
 
     async def before_write(self, change: Change) -> None:
-        """Check the scopes."""
+        """Check the scopes, and that only a secret that is replaced works on for a while."""
+        if "_overlap_seconds" in change.draft.triggers and "rotate_secret" not in change.done:
+            change.problems.append(
+                Invalid(
+                    "_overlap_seconds - can only be sent together with _rotate_secret",
+                    pointer=change.draft.pointer("_overlap_seconds"),
+                )
+            )
         if change.sets("scopes"):
             _check(change.value("kind"), change.value("scopes"), change.principal)
 
@@ -172,27 +206,27 @@ async def find(connection: Connection, client_id: str, secret: str | None) -> Cl
     Only a sales channel may leave its secret out. A wrong secret is never as good as none.
     """
     form = _FORM.fullmatch(client_id)
-    found = None if form is None else await _FIND(connection, store=int(form[1]), client_id=client_id)
+    found = None if form is None else await _FIND(connection, store=int(form[1]), client_id=client_id, at=clock.now())
     # As much work, and with that as much time, for a client that isn't known.
-    matches = hmac.compare_digest(hashed(secret or ""), found.hash if found is not None else bytes(32))
-    if found is None or not (matches if secret is not None else found.kind == SALES_CHANNEL):
+    hashes = (_NO_SECRET, _NO_SECRET) if found is None else found.hashes
+    proofs = [hmac.compare_digest(hashed(secret or ""), known) for known in hashes]
+    if found is None or not (any(proofs) if secret is not None else found.kind == SALES_CHANNEL):
         return None
     return Client(
         found.id, found.client_id, found.kind, frozenset(found.scopes), found.store, proven=secret is not None
     )
 
 
-async def rotate_secret(connection: Connection, store: Store, id_: str, *, actor: str) -> str:
-    """Give a client another secret, in the caller's transaction. Returns it; the one before works no more.
+async def rotate_secret(connection: Connection, store: Store, id_: str, *, overlap: timedelta, actor: str) -> str:
+    """Give a client another secret, in the caller's transaction. Returns it; the one before works on for the overlap.
 
     Raises NotFound. Tokens that it has fetched stay good.
     """
     writer, principal = ApiClients(), Principal.of_service(store, actor)
-    await writer.lock(connection, principal, graph["api_clients"], id_)
-    secret = secrets.token_urlsafe(32)
-    await _SET_SECRET(connection, store=store.id, id=id_, hash=hashed(secret), at=clock.now(store))
-    await outbox.record(connection, store, "api_clients.rotate", id_, actor=actor)
-    return secret
+    locked = await writer.lock(connection, principal, graph["api_clients"], id_)
+    seconds = int(overlap.total_seconds())
+    await writer.change(connection, principal, locked, {}, verbs=["rotate_secret"], kept={"overlap": seconds})
+    return str(locked.disclosed["client_secret"])
 
 
 async def revoke(connection: Connection, store: Store, id_: str, *, actor: str) -> None:

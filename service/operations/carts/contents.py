@@ -11,13 +11,15 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import orjson
 
+from schemas.graph import graph
 from service import clock
 from service.errors import NotFound
 from service.operations.catalogue import pricing
 from service.operations.catalogue.pricing import Offers
 from service.operations.catalogue.quotes import Terms
 from service.operations.events import outbox
-from service.principal import Principal, Store
+from service.operations.generic import quotas
+from service.principal import Owner, Principal, Store
 from service.rules.discounts import CouponStatus
 from service.rules.outcomes import CatalogueItem, ItemKey
 from service.rules.taxes import Destination
@@ -241,8 +243,12 @@ async def create(
     """An empty cart with a session of its own, locked, and its event `carts.create`.
 
     None when another transaction has made the one open cart of this customer, or of this link and browser, meanwhile:
-    look for it again.
+    look for it again. Raises QuotaExceeded for a customer who has too many.
     """
+    if customer_id is not None:
+        carts, owner = graph["carts"], Owner("customers", customer_id)
+        if await quotas.is_full(connection, store, owner, carts):
+            raise quotas.exceeded(carts, fields=("customer", "source_order"))
     cart_id = await _CREATE(
         connection,
         store=store.id,

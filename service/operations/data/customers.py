@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, NamedTuple
 
 from service import clock
+from service.errors import InvalidState
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.operations.subscriptions import order_subscriptions
-from service.store import notices
-from service.store.statements import Command, Values
+from service.store import notices, people
+from service.store.people import Person
+from service.store.statements import Command, Only, Values
 from service.store.write import Columns
 
-_ADDRESSES = Values("data/erasing.addresses", str)
-_ORDERS = Command("data/erasing.orders")
+
+class _Busy(NamedTuple):
+    paying: bool
+    importing: bool
+
+
+_BUSY = Only("data/erasing.busy", _Busy)
 _CARTS = Command("data/erasing.carts")
-_PAYMENT_SOURCES = Command("data/erasing.payment_sources")
 _PAYMENTS = Command("data/erasing.payments")
 _LINKS = Values("data/erasing.links", str)
 _SUBSCRIPTIONS = Values("data/erasing.subscriptions", str)
-_PAST_SUBSCRIPTIONS = Command("data/erasing.past_subscriptions")
 _TOKENS = Command("data/erasing.tokens")
-_REFRESH_TOKENS = Command("data/erasing.refresh_tokens")
 _ANSWERS = Command("data/erasing.answers")
-_CALLBACKS = Command("data/erasing.callbacks")
-
-
-_NAMING = ("shopper_reference", "profile_id", "tax_exemption_code", "reference", "reference_origin")
-"""Columns of a customer that say who it is, beside the e-mail address and the metadata."""
 
 
 async def _erased(change: Change) -> Columns | None:
     """Take the person out of the customer; None when nobody is in it any more."""
-    nobody = {**dict.fromkeys(_NAMING), "email": _nobody(change), "metadata": "{}"}
+    nobody = {**people.nobody_is(change.resource), "email": _nobody(change)}
     return None if change.before.items() >= nobody.items() else nobody
 
 
@@ -47,22 +47,18 @@ class Customers(Writer):
         """Take the person out of all that is theirs, and end it."""
         if "erase" not in change.done:
             return
-        connection, at, nobody = change.connection, change.at, _nobody(change)
-        store, customer = change.store.id, change.id
-        addresses = await _ADDRESSES(connection, store=store, customer=customer, at=at)
-        await _ORDERS(connection, store=store, customer=customer, nobody=nobody, at=at)
-        await _CARTS(connection, store=store, customer=customer, nobody=nobody, at=at)
-        await _PAYMENT_SOURCES(connection, store=store, customer=customer, at=at)
-        await _PAYMENTS(connection, store=store, customer=customer)
-        links = await _LINKS(connection, store=store, customer=customer, at=at)
-        cancelled = await _SUBSCRIPTIONS(connection, store=store, customer=customer, nobody=nobody, at=at)
-        await _PAST_SUBSCRIPTIONS(connection, store=store, customer=customer, nobody=nobody, at=at)
+        connection, at, store = change.connection, change.at, change.store.id
+        person = Person(store, change.id, change.before["email"])
+        ids = await people.found(connection, person)
+        await _check(change, person, ids["orders"])
+        await people.erase(connection, person, ids, nobody=_nobody(change), at=at)
+        await _CARTS(connection, store=store, carts=ids["carts"], at=at)
+        await _PAYMENTS(connection, store=store, orders=ids["orders"])
+        links = await _LINKS(connection, store=store, links=ids["repeat_links"], at=at)
+        cancelled = await _SUBSCRIPTIONS(connection, store=store, subscriptions=ids["order_subscriptions"], at=at)
         # Tokens are looked up by real time, also in a store on a test clock.
-        await _TOKENS(connection, store=store, customer=customer, at=clock.now())
-        await _REFRESH_TOKENS(connection, store=store, customer=customer)
-        email: str = change.before["email"]
-        await _ANSWERS(connection, store=store, customer=customer, email=email)
-        await _CALLBACKS(connection, store=store, customer=customer, email=email, addresses=addresses, at=clock.now())
+        await _TOKENS(connection, store=store, customer=change.id, at=clock.now())
+        await _forget_answers(change, person, ids)
         await notices.forget(connection, store)
         happened = [
             *(Event("repeat_links.revoke", id_) for id_ in links),
@@ -71,6 +67,26 @@ class Customers(Writer):
         for id_ in cancelled:
             happened += await order_subscriptions.abort(connection, change.store, id_, at=at)
         await outbox.record_all(connection, change.store, happened, actor=outbox.actor(change.principal))
+
+
+async def _check(change: Change, person: Person, orders: Sequence[str]) -> None:
+    """Raise InvalidState while something is on its way that would bring the person back."""
+    busy = await _BUSY(change.connection, store=person.store_id, orders=orders, customer=person.id, email=person.email)
+    if busy.paying:
+        raise InvalidState("A payment of the customer is on its way: erase again once it is answered.")
+    if busy.importing:
+        raise InvalidState("An import that names the customer waits: erase again once it is completed.")
+
+
+async def _forget_answers(change: Change, person: Person, ids: Mapping[str, Sequence[str]]) -> None:
+    """Forget kept answers to the customer and to guests, and those to anybody that hold one of these resources."""
+    await _ANSWERS(
+        change.connection,
+        store=person.store_id,
+        email=person.email,
+        principals=[f"customers:{person.id}", *(f"carts:{id_}" for id_ in ids["carts"])],
+        ids=[id_ for table, rows in ids.items() if table not in ("webhooks", "imports") for id_ in rows],
+    )
 
 
 def _nobody(change: Change) -> str:

@@ -152,8 +152,8 @@ class _Batch:
             self._own.add((operation.resource, created.id))
         else:
             assert isinstance(step.by, Writer)  # noqa: S101 -- nothing else changes what is there
-            created = Created(str(operation.id))
-            await self._change(step.by, operation, deferred)
+            locked = await self._change(step.by, operation, deferred)
+            created = Created(locked.id, locked.disclosed)
         if operation.draft is not None:
             self._unread[operation.resource, created.id] = (position, created)
         self._deferred |= {key: (position, change) for key, change in deferred.items()}
@@ -184,7 +184,7 @@ class _Batch:
             return Created(await by.create(self._connection, self._principal, draft, deferred))
         return await by(self._connection, self._principal, draft)
 
-    async def _change(self, writer: Writer, operation: Operation, deferred: Deferred) -> None:
+    async def _change(self, writer: Writer, operation: Operation, deferred: Deferred) -> Locked:
         connection, principal = self._connection, self._principal
         locked = await writer.lock(connection, principal, operation.resource, str(operation.id))
         self._check_version(locked, operation.version)
@@ -195,6 +195,7 @@ class _Batch:
             await writer.update(connection, principal, locked, operation.draft, deferred)
         else:
             await writer.remove(connection, principal, locked, deferred)
+        return locked
 
     def _check_version(self, locked: Locked, wanted: int | None) -> None:
         """Compare a resource's version with the one that the client names, as If-Match does for a single request.
@@ -251,5 +252,7 @@ def _in_sets(step: Step) -> bool:
     """Whether a step makes a resource that may be written together with others, and nothing else."""
     draft, by = step.operation.draft, step.by
     if step.operation.code != "add" or draft is None or not isinstance(by, Writer) or not by.in_sets:
+        return False
+    if draft.resource.quota is not None:
         return False
     return not draft.triggers and not any(isinstance(ids, tuple) for ids in draft.relationships.values())

@@ -26,12 +26,16 @@ OF_THE_CLIENT = frozenset({"reference", "reference_origin", "metadata"})
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """A resource that is about to change, with all its columns, and those of the whole that it is part of."""
+    """A resource that is about to change, with all its columns, and those of the whole that it is part of.
+
+    `disclosed` are attributes that only the answer to the change shows; whoever changes it puts them there.
+    """
 
     resource: type[Resource]
     id: str
     row: Columns
     whole: Columns
+    disclosed: dict[str, Any] = field(default_factory=dict)
 
     @property
     def version(self) -> int:
@@ -46,9 +50,9 @@ class Change:
     `before` are the columns of the resource as it is, empty for a new one; `whole` those of what it is part of.
     `done` are the verbs that were done, `happened` the events that are recorded beside that of the write itself, by
     the last parts of their names (`activate`), `others` those of other resources, and `said` what their payload says
-    beyond what changed; `kept` is what earlier moments leave for later ones. `along` is what goes into the statement
-    that writes the resource, `returned` the ids that it gave; `owners` is whose a new resource is, where that is known
-    under a lock.
+    beyond what changed; `kept` is what earlier moments leave for later ones, `disclosed` what the answer alone shows.
+    `along` is what goes into the statement that writes the resource, `returned` the ids that it gave; `owners` is
+    whose a new resource is, where that is known under a lock.
     """
 
     connection: Connection
@@ -68,6 +72,7 @@ class Change:
     returned: Returned = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
     said: dict[str, object] = field(default_factory=dict)
+    disclosed: dict[str, Any] = field(default_factory=dict)
 
     @property
     def store(self) -> Store:

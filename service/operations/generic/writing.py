@@ -27,7 +27,7 @@ from service.jsonapi.atomic import Code
 from service.jsonapi.attributes import attributes_of
 from service.jsonapi.body import Draft, Echo, Linked, located, not_found, read_only
 from service.operations.events import outbox
-from service.operations.generic import recording, starting, tagging
+from service.operations.generic import quotas, recording, starting, tagging
 from service.operations.generic.change import Change, Locked
 from service.operations.generic.created import Created
 from service.operations.generic.phases import Interlude
@@ -207,7 +207,7 @@ class Writer:
         What is so already is not written again: then version and `updated_at` stay, and no event is written.
         """
         at = clock.now(principal.store)
-        change = Change(connection, principal, draft, at, before=locked.row, whole=locked.whole)
+        change = Change(connection, principal, draft, at, locked.row, locked.whole, disclosed=locked.disclosed)
         await self._change(change, draft.relationships, _asked(draft), deferred)
 
     async def change(
@@ -225,7 +225,7 @@ class Writer:
         `kept` is what the type's own moments are to know.
         """
         draft, at = Draft(locked.resource, locked.id), clock.now(principal.store)
-        change = Change(connection, principal, draft, at, before=locked.row, whole=locked.whole)
+        change = Change(connection, principal, draft, at, locked.row, locked.whole, disclosed=locked.disclosed)
         change.columns, change.kept = dict(columns), dict(kept)
         await self._change(change, _linked(locked.resource, columns), verbs, None)
 
@@ -289,6 +289,8 @@ class Writer:
         for name in verbs:
             await self._start(change, name)
         await self.before_write(change)
+        if not change.problems:
+            await quotas.check(change)
         raise_all(change.problems)
 
     async def _start(self, change: Change, name: str) -> None:

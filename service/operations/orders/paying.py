@@ -6,6 +6,7 @@ gateway what became of its key, and goes on: nobody is charged twice.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -35,6 +36,7 @@ class Held(NamedTuple):
     payment_status: str
     order_subscription_id: str | None
     awaited: bool
+    run: dunning.Run | None
 
 
 class _Settled(NamedTuple):
@@ -45,6 +47,7 @@ class _Settled(NamedTuple):
 _HOLD = One("ordering/placing.hold", Held)
 _SAVE = Command("ordering/placing.save")
 _SETTLE = One("ordering/placing.settle", _Settled)
+_REFUSE = One("ordering/placing.refuse", _Settled)
 _GIVE_STOCK_BACK = Command("ordering/placing.give_stock_back")
 
 
@@ -81,7 +84,7 @@ async def save(
 
 async def give_stock_back(connection: Connection, store: Store, order_id: str, at: datetime) -> None:
     """Give back what was taken out of the stock for an order: exactly that, and once."""
-    await _GIVE_STOCK_BACK(connection, store=store.id, order=order_id, at=at)
+    await _GIVE_STOCK_BACK(connection, store=store.id, released=order_id, at=at)
 
 
 def asking(attempt: Attempt) -> Interlude[None]:
@@ -105,7 +108,7 @@ def asking(attempt: Attempt) -> Interlude[None]:
 async def _note(connection: Connection, attempt: Attempt, answer: Answer | None) -> Interlude[None] | None:
     """Write down what became of a payment, and of its order with it. Whoever comes second finds that done."""
     store, order_id = attempt.store, attempt.order_id
-    order = await _HOLD(connection, store=store.id, order=order_id)
+    order = await _HOLD(connection, store=store.id, order=order_id, attempt=attempt.id)
     assert order is not None  # noqa: S101 -- one with payments is not deleted
     if answer is None:
         if attempt.status == "voiding":
@@ -115,38 +118,69 @@ async def _note(connection: Connection, attempt: Attempt, answer: Answer | None)
             "The payment gateway does not answer; once it does, the order is placed or back in its previous status.",
             headers={"Retry-After": str(int(LEASE.total_seconds()))},
         )
-    if not await _settle(connection, attempt, order, answer):
+    refused = answer.status not in {"authorized", "voided"}
+    if not await (_refuse if refused else _settle)(connection, attempt, order, answer):
         if attempt.status == "pending" and order.status not in ("placed", "approved"):
             raise InvalidState("The order is {status} again.", status=order.status)
         return None
     if answer.status == "authorized":
         await _paid(connection, attempt, order)
-        return None
-    return None if answer.status == "voided" else await _refused(connection, attempt, order, answer)
+    return failing(_refusal(answer)) if refused else None
 
 
 async def _settle(connection: Connection, attempt: Attempt, order: Held, answer: Answer) -> bool:
-    """Write down what a gateway said, and what the order becomes by it; False when somebody else has."""
+    """Write down that a payment was made or let go, and what the order becomes by it; False when somebody else has."""
     store, at = attempt.store, clock.now(attempt.store)
-    status, paid, verb = {
-        "voided": (order.status, "voided", "void"),
-        "authorized": ("placed", "authorized", "place"),
-    }.get(answer.status, ("pending", order.payment_status, "pending"))
-    happened = [Event(f"orders.{verb}", order.id)]
+    placed = answer.status == "authorized"
+    happened = [Event("orders.place" if placed else "orders.void", order.id)]
     written = await _SETTLE(
         connection,
         store=store.id,
-        order_status=status,
-        payment_status=paid,
-        placed_at=at if status == "placed" != order.status else None,
+        order_status="placed" if placed else order.status,
+        payment_status=answer.status,
+        placed_at=at if placed and order.status != "placed" else None,
         at=at,
         **attempts.ending(attempt, answer),
         **outbox.along(happened, actor=attempt.actor),
     )
-    if written is None:
-        return False
-    await outbox.complete(connection, store, happened, written.recorded, actor=attempt.actor)
-    return True
+    return await _is_written(connection, attempt, happened, written)
+
+
+async def _refuse(connection: Connection, attempt: Attempt, order: Held, answer: Answer) -> bool:
+    """Write down that a payment was refused, with what follows: the stock is given back, a run may be asked for anew.
+
+    Returns False when somebody else has written an answer.
+    """
+    store, at = attempt.store, clock.now(attempt.store)
+    refusal = dunning.refusal(
+        order.run,
+        order.id,
+        error=_code(answer),
+        messages={dunning.PAYMENT: [_reason(answer)]},
+        hard=answer.hard,
+        at=at,
+    )
+    happened = [Event("orders.pending", order.id), *refusal.events]
+    written = await _REFUSE(
+        connection,
+        store=store.id,
+        order_status="pending",
+        payment_status=order.payment_status,
+        at=at,
+        **refusal.binds,
+        **attempts.ending(attempt, answer),
+        **outbox.along(happened, actor=attempt.actor),
+    )
+    return await _is_written(connection, attempt, happened, written)
+
+
+async def _is_written(
+    connection: Connection, attempt: Attempt, happened: Sequence[Event], written: _Settled | None
+) -> bool:
+    """Whether what a gateway said was written down, which is complete then."""
+    if written is not None:
+        await outbox.complete(connection, attempt.store, happened, written.recorded, actor=attempt.actor)
+    return written is not None
 
 
 async def _paid(connection: Connection, attempt: Attempt, order: Held) -> None:
@@ -160,29 +194,20 @@ async def _paid(connection: Connection, attempt: Attempt, order: Held) -> None:
         await dunning.succeeded(connection, store, order.id, actor=attempt.actor, at=at)
 
 
-async def _refused(connection: Connection, attempt: Attempt, order: Held, answer: Answer) -> Interlude[None]:
-    """What follows once a payment was refused: the stock is given back, and a run may be asked for anew."""
-    store, at = attempt.store, clock.now(attempt.store)
-    await give_stock_back(connection, store, order.id, at)
-    reason = answer.detail or Phrase("The payment was refused.")
-    error = answer.decline_code or answer.status
-    if order.order_subscription_id is not None:
-        await dunning.refused(
-            connection,
-            store,
-            order.id,
-            attempt.id,
-            error=error,
-            messages={dunning.PAYMENT: [reason]},
-            hard=answer.hard,
-            actor=attempt.actor,
-            at=at,
-        )
-    return failing(
-        PaymentRefused(
-            "The order was not placed and nothing was charged: {reason}",
-            reason=reason,
-            fields=("_place",),
-            meta={"error": error},
-        )
+def _reason(answer: Answer) -> str | Phrase:
+    """Why a payment was refused, for people."""
+    return answer.detail or Phrase("The payment was refused.")
+
+
+def _code(answer: Answer) -> str:
+    """Why a payment was refused, for programs."""
+    return answer.decline_code or answer.status
+
+
+def _refusal(answer: Answer) -> PaymentRefused:
+    return PaymentRefused(
+        "The order was not placed and nothing was charged: {reason}",
+        reason=_reason(answer),
+        fields=("_place",),
+        meta={"error": _code(answer)},
     )

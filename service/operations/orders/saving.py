@@ -10,9 +10,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from schemas.graph import graph
 from service.errors import Invalid, InvalidState
 from service.jsonapi.body import Draft
 from service.operations.events import outbox
+from service.operations.generic import quotas
 from service.operations.generic.change import Change
 from service.operations.parties import wallets
 from service.operations.payments import dunning
@@ -61,6 +63,9 @@ async def check(connection: Connection, principal: Principal, order: Columns, dr
     if token is not None:
         await wallets.check_token(connection, principal, token, customer_id, field=SOURCE)
     _check_whose(principal, customer_id, order["order_subscription_id"], draft)
+    adds = token is not None and customer_id is not None and is_asked(draft)
+    if adds and await wallets.is_full(connection, principal.store, customer_id):
+        raise quotas.exceeded(graph["customer_payment_sources"], pointer=draft.pointer(*TRIGGERS))
 
 
 def _check_whose(principal: Principal, customer_id: str | None, subscription_id: str | None, draft: Draft) -> None:
@@ -98,6 +103,9 @@ async def save_later(change: Change) -> None:
         actor=outbox.actor(change.principal),
         at=change.at,
     )
+    if source_id is None:
+        change.problems.append(quotas.exceeded(graph["customer_payment_sources"], pointer=pointer))
+        return
     change.columns["customer_payment_source_id"] = source_id
 
 
@@ -114,7 +122,10 @@ async def save_as_asked(connection: Connection, store: Store, order_id: str, *, 
 async def _save(
     connection: Connection, store: Store, paid: PaidWith, *, to_subscription: bool, actor: str, at: datetime
 ) -> str | None:
-    """Put what was paid with into the wallet, unless it is there, and hand it on to the subscription; gives its id."""
+    """Put what was paid with into the wallet, unless it is there, and hand it on to the subscription; gives its id.
+
+    None where the wallet is full.
+    """
     source_id = paid.source_id
     if source_id is None and paid.source_token is not None and paid.customer_id is not None:
         source_id = await wallets.add(

@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from schemas.graph import graph
 from service import clock
 from service.errors import Forbidden, Invalid
 from service.gateways import stands_for_an_answer
 from service.jsonapi.body import blank
 from service.operations.events import outbox
+from service.operations.generic import quotas
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
-from service.principal import Principal, Store
+from service.principal import Owner, Principal, Store
 from service.store.pool import Connection
 from service.store.statements import Command, OnlyValue, Value
 
@@ -50,6 +52,10 @@ async def check_wallet(change: Change) -> None:
     if source_id is None:
         return
     payer = await _PAYER(change.connection, store=change.store.id, source=source_id)
+    owner = change.principal.owner
+    if owner is not None and payer != owner.id:
+        # To somebody who doesn't see it, it isn't there, and that is all that may be said of it.
+        return
     if payer != change.value("customer_id"):
         pointer = change.draft.pointer("customer_payment_source", "customer")
         change.problems.append(Invalid("customer_payment_source - is another customer's", pointer=pointer))
@@ -86,8 +92,10 @@ async def add(
     token: str,
     actor: str,
     at: datetime,
-) -> str:
-    """Put a source into a customer's wallet, with its event. Returns its id."""
+) -> str | None:
+    """Put a source into a customer's wallet, with its event. Returns its id; None where the wallet is full."""
+    if await is_full(connection, store, customer_id):
+        return None
     id_ = clock.new_id()
     await _ADD(
         connection,
@@ -101,6 +109,11 @@ async def add(
     )
     await outbox.record(connection, store, "customer_payment_sources.create", id_, actor=actor)
     return id_
+
+
+async def is_full(connection: Connection, store: Store, customer_id: str) -> bool:
+    """Whether a customer's wallet holds as many sources as one may; nobody else puts one into it until that is done."""
+    return await quotas.is_full(connection, store, Owner("customers", customer_id), graph["customer_payment_sources"])
 
 
 async def _settle_gateway(change: Change) -> None:

@@ -15,7 +15,7 @@ from service.operations.events import outbox
 from service.principal import Store
 from service.store import queue
 from service.store.pool import Connection
-from service.store.statements import Command, Many, One
+from service.store.statements import Many, One
 
 ENTRYPOINT = "payments"
 """The name under which the queue knows the job that goes on with an order's payment."""
@@ -93,7 +93,6 @@ class Abandoned(NamedTuple):
 
 
 _BEGIN = Many("payments/attempts.begin_attempts", Held)
-_NOT_PLACED = Command("payments/attempts.not_placed")
 _CLAIM = One("payments/attempts.claim_attempt", Held)
 _BEGIN_VOIDING = One("payments/attempts.begin_voiding", Held)
 _OPEN = Many("payments/attempts.open_payments", _Open)
@@ -156,18 +155,19 @@ def ending(attempt: Attempt, answer: Answer) -> dict[str, object]:
     }
 
 
-async def note_not_placed(
-    connection: Connection, store: Store, order_id: str, amount_cents: int | None, reason: str
-) -> str:
-    """Note that an order could not be placed for an attempt; returns the id of what is noted.
+def unasked(order_id: str, amount_cents: int | None, reason: str) -> dict[str, object]:
+    """The arguments by which a statement notes that an order could not be placed for an attempt.
 
-    `amount_cents` is what is due; None for what was due at the last attempt, which there is then.
+    It includes `payments/attempts.note_unasked`. `amount_cents` is what is due; None for what was due at the last
+    attempt, which there is then.
     """
-    id_ = clock.new_id()
-    await _NOT_PLACED(
-        connection, store=store.id, order=order_id, id=id_, amount=amount_cents, detail=reason, at=clock.now()
-    )
-    return id_
+    return {
+        "order": order_id,
+        "id": clock.new_id(),
+        "amount": amount_cents,
+        "detail": reason,
+        "noted_at": clock.now(),
+    }
 
 
 async def abandoned(connection: Connection, at: datetime, *, limit: int) -> list[Abandoned]:

@@ -7,7 +7,7 @@ the subscription's wallet is tried at once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -24,7 +24,7 @@ from service.store.pool import Connection
 from service.store.statements import Command, One, Value, Values
 
 
-class _Run(NamedTuple):
+class Run(NamedTuple):
     """A run whose order is to be placed by itself; `ladder` is JSON."""
 
     copy_id: str
@@ -44,8 +44,8 @@ class _Succeeded(NamedTuple):
 
 
 _LOCK = Value("ordering/placing.lock", str)
-_RUN = One("payments/dunning.run", _Run)
-_REFUSE = Command("payments/dunning.refuse")
+_RUN = One("payments/dunning.run", Run)
+_NOT_PAYABLE = Values("payments/dunning.not_payable", str)
 _SUCCEED = One("payments/dunning.succeed", _Succeeded)
 _HURRY = Command("payments/dunning.hurry")
 _STOP_OF_ORDER = Command("payments/dunning.stop_of_order")
@@ -60,37 +60,25 @@ BATCH: Final = 200
 """How many retries are looked up at a time."""
 
 
-async def refused(
-    connection: Connection,
-    store: Store,
-    order_id: str,
-    attempt_id: str,
-    *,
-    error: str,
-    messages: Messages,
-    hard: bool,
-    actor: str,
-    at: datetime,
-) -> None:
-    """Note that the payment of an order was refused, if a run made the order and was to place it.
+class Refusal(NamedTuple):
+    """What a refused payment comes to: what happens by it, and the arguments by which a statement notes that.
+
+    It includes `payments/dunning.note_refusal` and `payments/dunning.count_refusal`.
+    """
+
+    events: Sequence[Event]
+    binds: Mapping[str, object]
+
+
+def refusal(run: Run | None, order_id: str, *, error: str, messages: Messages, hard: bool, at: datetime) -> Refusal:
+    """What it comes to that the payment of an order was refused, if `run` made the order and was to place it.
 
     `error` is a code, `messages` are for people; `hard` says that asking again won't help. The first refusal makes the
     run one that failed; each is told of, with the time of the next attempt.
     """
-    run = await _RUN(connection, store=store.id, order=order_id, attempt=attempt_id)
     if run is None:
-        return
+        return Refusal((), {"copy": None, "errors_log": None, "failed": 0, "retry_at": None})
     again_at = _again_at(run, hard=hard, at=at)
-    await _REFUSE(
-        connection,
-        store=store.id,
-        attempt=attempt_id,
-        retry_at=again_at,
-        copy=run.copy_id,
-        errors_log=orjson.dumps({name: [str(text) for text in texts] for name, texts in messages.items()}).decode(),
-        failed=int(run.first),
-        at=at,
-    )
     payload = {
         "order_id": order_id,
         "copy_id": run.copy_id,
@@ -102,7 +90,16 @@ async def refused(
     happened = [Event("orders.payment_failed", order_id, payload)]
     if run.first:
         happened.append(Event("order_subscriptions.last_run_failed", run.order_subscription_id, payload))
-    await outbox.record_all(connection, store, happened, actor=actor)
+    said = {name: [str(text) for text in texts] for name, texts in messages.items()}
+    return Refusal(
+        happened,
+        {
+            "copy": run.copy_id,
+            "errors_log": orjson.dumps(said).decode(),
+            "failed": int(run.first),
+            "retry_at": again_at,
+        },
+    )
 
 
 async def not_payable(
@@ -117,24 +114,24 @@ async def not_payable(
     """Note that no gateway could be asked for the payment of a run's order: that counts as a refusal.
 
     `messages` say why, by what is lacking. `amount_cents` is what is due, None for what was due at the last attempt.
+    One statement reads, one writes.
     """
     name, texts = next(iter(messages.items()))
     reason = texts[0] if name == PAYMENT else f"{name} - {texts[0]}"
-    attempt_id = await attempts.note_not_placed(connection, store, order_id, amount_cents, reason)
-    await refused(
+    run = await _RUN(connection, store=store.id, unpaid=order_id, attempt=None)
+    refused = refusal(run, order_id, error="not_placed", messages=messages, hard=False, at=at)
+    written = await _NOT_PAYABLE(
         connection,
-        store,
-        order_id,
-        attempt_id,
-        error="not_placed",
-        messages=messages,
-        hard=False,
-        actor=outbox.WORKER,
+        store=store.id,
         at=at,
+        **attempts.unasked(order_id, amount_cents, reason),
+        **refused.binds,
+        **outbox.along(refused.events, actor=outbox.WORKER),
     )
+    await outbox.complete(connection, store, refused.events, written, actor=outbox.WORKER)
 
 
-def _again_at(run: _Run, *, hard: bool, at: datetime) -> datetime | None:
+def _again_at(run: Run, *, hard: bool, at: datetime) -> datetime | None:
     """When a payment that was refused now is asked for anew; None when it isn't."""
     if run.status == "cancelled":
         return None

@@ -15,7 +15,9 @@ from typing import Final, Literal, NamedTuple
 
 from service import clock
 from service.gateways.receivers import Reply
-from service.operations.events import outbox
+from service.operations.events import outbox, reading
+from service.operations.events.reading import Happened
+from service.operations.webhooks.documents import Shape
 from service.principal import Store
 from service.rules import deliveries
 from service.rules.deliveries import Circuit
@@ -57,27 +59,23 @@ class Receiver(NamedTuple):
         """What signs, the newest first."""
         return [self.shared_secret, *([self.previous_secret] if self.previous_secret else [])]
 
+    @property
+    def shape(self) -> Shape:
+        """What it is told of a resource."""
+        return Shape(self.payload, tuple(self.include_resources))
+
 
 class Attempt(NamedTuple):
-    """A delivery that is about to be sent, for the `attempt`-th time; `payload` is what was sent before, if anything.
+    """A delivery of an event that is about to be sent, for the `attempt`-th time.
 
-    What happened is told by the rest; `said` and `changed` are the event's own payload and changes.
+    `payload` is what was sent before, if anything.
     """
 
     id: str
     attempt: int
     callback_url: str
     payload: str | None
-    event_id: str
-    topic: str
-    resource_type: str
-    resource_id: str
-    sequence: int
-    said: str
-    changed: str
-    actor_type: str | None
-    actor_id: str | None
-    created_at: datetime
+    event: Happened
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,6 @@ class Standing(NamedTuple):
     stopped: int
 
 
-_HORIZON = OnlyValue("webhooks/delivering.horizon", int)
 _STORES_WITH_NEWS = Values("webhooks/delivering.stores_with_news", int)
 _STORES_AHEAD = Values("webhooks/delivering.stores_ahead", int)
 _PUT_BACK = Command("webhooks/delivering.put_back")
@@ -141,17 +138,17 @@ async def put_back(connection: Connection) -> list[int]:
 
 async def begin(connection: Connection, store_id: int) -> None:
     """Begin to give a store's events to its webhooks, with those of transactions that may still commit."""
-    await _BEGIN(connection, store=store_id, horizon=await _HORIZON(connection))
+    await _BEGIN(connection, store=store_id, horizon=await reading.horizon(connection))
 
 
 async def stores_with_news(connection: Connection, deployment: str) -> list[int]:
     """Return the stores with events that no webhook was given yet, if the database is this deployment's."""
-    return await _STORES_WITH_NEWS(connection, deployment=deployment, horizon=await _HORIZON(connection))
+    return await _STORES_WITH_NEWS(connection, deployment=deployment, horizon=await reading.horizon(connection))
 
 
 async def fan_out(connection: Connection, store_id: int) -> bool:
     """Give the next events of a store to its webhooks, in the caller's transaction; whether there may be more."""
-    horizon = await _HORIZON(connection)
+    horizon = await reading.horizon(connection)
     number = await _FAN_OUT(connection, store=store_id, horizon=horizon, at=clock.now(), most=MOST_EVENTS)
     return number == MOST_EVENTS
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import ClassVar, Final
 
 from schemas.graph import graph
 from schemas.kinds import render_timestamp
-from schemas.resource import Resource
 from service import clock
 from service.errors import Forbidden, Invalid
 from service.gateways.outbound import may_be_asked
@@ -16,7 +15,7 @@ from service.gateways.signing import new_secret
 from service.jsonapi.nearness import nearest
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Effect, Writer
-from service.operations.webhooks import delivering
+from service.operations.webhooks import delivering, documents
 from service.operations.webhooks.documents import leads_somewhere
 from service.rules import deliveries, topics
 from service.store.statements import Command, OnlyValue
@@ -157,10 +156,8 @@ class Webhooks(Writer):
 
     def _check_scopes(self, change: Change) -> None:
         """Note the scopes that a token lacks to read what it wants to be told of."""
-        types = {type_ for topic in _known(change) for type_ in topics.types(topic)}
-        for type_ in sorted(types):
-            types |= _included(graph[type_], change.value("include_resources") or ())
-        needed = {scope for scope in map(self._scope_of, types) if scope is not None}
+        told = documents.types_told(_known(change), change.value("include_resources") or ())
+        needed = {scope for scope in map(self._scope_of, told) if scope is not None}
         if lacking := sorted(needed - change.principal.scopes):
             change.problems.append(
                 Forbidden(
@@ -218,15 +215,3 @@ def _check_topics(change: Change) -> None:
                     pointer=change.draft.pointer("include_resources"),
                 )
             )
-
-
-def _included(resource: type[Resource], paths: Iterable[str]) -> set[str]:
-    """The types that these paths lead through, from a type."""
-    found: set[str] = set()
-    for path in paths:
-        if leads_somewhere(resource, path):
-            current = resource
-            for name in path.split("."):
-                current = graph[current.relationships[name].type_]
-                found.add(current.type_)
-    return found

@@ -23,7 +23,8 @@ counted as (
 select id from made;
 
 -- name: find
--- A client that wasn't revoked by its client id, held until the transaction ends, with the facts of its store.
+-- A client that wasn't revoked by its client id, held until the transaction ends, with the facts of its store. The secret
+-- before the last works on for a while; :at is real time.
 select
     api_clients.id,
     api_clients.client_id,
@@ -31,6 +32,7 @@ select
     api_clients.name,
     api_clients.scopes,
     api_clients.hash,
+    case when api_clients.previous_secret_expires_at > :at then api_clients.previous_hash end as previous_hash,
     store_facts.*
 from api_clients
 inner join store_facts
@@ -54,15 +56,6 @@ where
 -- Deletes what a client would refresh tokens with.
 delete from refresh_tokens
 where store_id = :store and api_client_id = :client;
-
--- name: set_secret
--- Replaces a client's secret by another one's hash.
-update api_clients
-set
-    hash = :hash,
-    updated_at = :at,
-    version = api_clients.version + 1
-where store_id = :store and id = :id;
 
 -- name: listed
 -- A store's clients as an operator reads them, the newest first.

@@ -101,3 +101,36 @@ select
     count(*) as delta
 from recorded
 having count(*) > 0;
+
+-- name: horizon
+-- The oldest transaction that may still commit: events of those before it are all there that will ever be.
+select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon;
+
+-- name: after
+-- The next events of a store after the place of (:transaction, :event), at most :most, without those of transactions from
+-- :horizon on, which may still commit.
+select
+    events.transaction_id,
+    events.id,
+    events.name as topic,
+    events.resource_type,
+    events.resource_id,
+    events.sequence,
+    events.payload::text as said,
+    events.changes::text as changed,
+    events.actor_type,
+    events.actor_id,
+    events.created_at
+from events
+where
+    events.store_id = :store
+    and (events.transaction_id, events.id) > (:transaction::bigint, :event::text)
+    and events.transaction_id < :horizon
+order by events.transaction_id, events.id
+limit :most;
+
+-- name: transaction_of
+-- The transaction that wrote an event.
+select events.transaction_id
+from events
+where events.store_id = :store and events.id = :event;

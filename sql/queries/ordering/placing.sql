@@ -8,18 +8,32 @@ where orders.store_id = :store and orders.id = :order
 for no key update;
 
 -- name: hold
--- Locks an order; what of it a payment depends on, and whether subscriptions wait for it to be placed.
+-- Locks an order; what of it a payment :attempt depends on, whether subscriptions wait for it to be placed, and of which run
+-- it is, if of one.
+with held as (
+    select
+        orders.id,
+        orders.status,
+        orders.payment_status,
+        orders.order_subscription_id,
+        exists(
+            select include('subscriptions/subscriptions.waiting_for_order', source_order => orders.id)
+        ) as awaited
+    from orders
+    where orders.store_id = :store and orders.id = :order
+    for no key update of orders
+),
+
+run as (
+    select include('payments/dunning.run', unpaid => (select held.id from held))
+)
+
 select
-    orders.id,
-    orders.status,
-    orders.payment_status,
-    orders.order_subscription_id,
-    exists(
-        select include('subscriptions/subscriptions.waiting_for_order', source_order => orders.id)
-    ) as awaited
-from orders
-where orders.store_id = :store and orders.id = :order
-for no key update of orders;
+    held.*,
+    run.*
+from held
+left join run
+    on true;
 
 -- name: price
 -- Gives lines :lines (a JSON array) what they come to, and their order its amounts and what follows from them.
@@ -170,7 +184,7 @@ left join begun
 -- All that is written when a gateway has answered for a payment that is :was still: the answer, what its order becomes, and
 -- events. Nothing is when somebody else has. Gives the payment, and the events that were written.
 with ended as (
-    select include('payments/attempts.end_attempt', status => :answer, at => :answered_at)
+    select include('payments/attempts.end_attempt', status => :answer, at => :answered_at, retry_at => null::timestamptz)
 ),
 
 saved as (
@@ -205,52 +219,110 @@ select
     array(select recorded.id from recorded) as recorded
 from ended;
 
--- name: give_stock_back
--- Puts what was taken for an order back into the stock, all skus in one order so that two orders never wait for each
--- other in a circle. The lines hold nothing any more: it is given back once.
-with held as (
-    select
-        line_items.id,
-        line_items.sku_id,
-        line_items.stock_taken
-    from line_items
-    where line_items.store_id = :store and line_items.order_id = :order and line_items.stock_taken > 0
-),
+-- name: forget_stock
+-- The lines of order :released hold nothing of the stock any more.
+update line_items
+set stock_taken = 0
+where line_items.store_id = :store and line_items.order_id = :released and line_items.stock_taken > 0;
 
-given as (
-    update line_items
-    set stock_taken = 0
-    from held
-    where line_items.store_id = :store and line_items.id = held.id
-),
-
-taken as (
-    select
-        held.sku_id,
-        sum(held.stock_taken)::bigint as quantity
-    from held
-    group by held.sku_id
-),
-
-found as (
-    select
-        stock_items.id,
-        taken.quantity
-    from stock_items
-    inner join taken
-        on stock_items.sku_id = taken.sku_id
-    where stock_items.store_id = :store
-    order by stock_items.sku_id
-    for no key update of stock_items
-)
-
+-- name: return_stock
+-- Puts what was taken for order :released back into the stock, all skus in one order so that two orders never wait for each
+-- other in a circle.
 update stock_items
 set
     quantity = stock_items.quantity + found.quantity,
     updated_at = :at,
     version = stock_items.version + 1
-from found
+from (
+    select
+        stock_items.id,
+        (
+            select sum(line_items.stock_taken)::bigint
+            from line_items
+            where
+                line_items.store_id = :store
+                and line_items.order_id = :released
+                and line_items.sku_id = stock_items.sku_id
+        ) as quantity
+    from stock_items
+    where
+        stock_items.store_id = :store
+        and stock_items.sku_id = any(
+            array(
+                select line_items.sku_id
+                from line_items
+                where line_items.store_id = :store and line_items.order_id = :released and line_items.stock_taken > 0
+            )
+        )
+    order by stock_items.sku_id
+    for no key update of stock_items
+) as found
 where stock_items.store_id = :store and stock_items.id = found.id;
+
+-- name: give_stock_back
+-- Puts what was taken for order :released back into the stock, once.
+with forgotten as (
+    select include('ordering/placing.forget_stock')
+)
+
+select include('ordering/placing.return_stock');
+
+-- name: refuse
+-- All that is written when a gateway has refused a payment that is :was still: the answer, the order that waits again, what it
+-- means for the run of copy :copy (null for none), and events; the stock goes back last. Nothing is when somebody else has
+-- written an answer. Gives the payment, and the events that were written.
+with ended as (
+    select include('payments/attempts.end_attempt', status => :answer, at => :answered_at)
+),
+
+saved as (
+    select
+        include(
+            'ordering/placing.save',
+            saved => (select ended.order_id from ended),
+            status => :order_status,
+            billing_address => null::text,
+            shipping_address => null::text,
+            coupon_counted => null::boolean,
+            placed_at => null::timestamptz,
+            cancelled_at => null::timestamptz
+        )
+),
+
+noted as (
+    select include('payments/dunning.note_refusal', copy => (select :copy::text from ended))
+),
+
+counted as (
+    select include('payments/dunning.count_refusal', copy => (select :copy::text from ended))
+),
+
+recorded as (
+    select include('events/events.write', events => (select :events::jsonb from ended))
+),
+
+told as (
+    insert into collection_changes (store_id, collection, delta)
+    select
+        :store as store_id,
+        'events' as collection,
+        count(*) as delta
+    from recorded
+    having count(*) > 0
+),
+
+forgotten as (
+    select include('ordering/placing.forget_stock', released => (select ended.order_id from ended))
+),
+
+returned as (
+    select include('ordering/placing.return_stock', released => (select ended.order_id from ended))
+)
+
+select
+    ended.order_id,
+    array(select recorded.id from recorded) as recorded
+from ended;
 
 -- name: give_link_back
 -- Takes the order that was never placed from the uses of a repeat link.

@@ -128,17 +128,11 @@ begun as (
 select begun.*
 from begun;
 
--- name: not_placed
+-- name: note_unasked
 -- Notes that an order couldn't be placed when its payment was to be asked for, as :detail tells: an attempt :id for which
 -- no gateway was asked, through that of the last one, as the order may have no payment method any more. Before there was
--- one, it is through that of the order, of :amount.
-with stopped as (
-    update payment_attempts
-    set retry_at = null
-    where store_id = :store and order_id = :order and retry_at is not null
-),
-
-earlier as (
+-- one, it is through that of the order, of :amount. It is asked for anew at :retry_at.
+with earlier as (
     select
         payment_attempts.id,
         payment_attempts.gateway,
@@ -152,7 +146,7 @@ earlier as (
 
 insert into payment_attempts (
     store_id, id, order_id, customer_payment_source_id, key, gateway, status, currency_code, amount_cents, decline_code,
-    detail, answered_at, created_at, updated_at
+    detail, answered_at, retry_at, created_at, updated_at
 )
 select
     :store as store_id,
@@ -166,9 +160,10 @@ select
     coalesce(earlier.amount_cents, :amount) as amount_cents,
     'not_placed' as decline_code,
     :detail as detail,
-    :at as answered_at,
-    :at as created_at,
-    :at as updated_at
+    :noted_at as answered_at,
+    :retry_at as retry_at,
+    :noted_at as created_at,
+    :noted_at as updated_at
 from orders
 left join payment_methods
     on orders.store_id = payment_methods.store_id and orders.payment_method_id = payment_methods.id
@@ -253,7 +248,7 @@ returning
 
 -- name: end_attempt
 -- Notes what the gateway said of a payment that is :was still; no row when somebody else has. :source_token is what it
--- calls what was paid with from now on.
+-- calls what was paid with from now on. A refused one may be asked for anew at :retry_at.
 update payment_attempts
 set
     status = :status,
@@ -263,6 +258,7 @@ set
     detail = :detail,
     answered_at = :at,
     lease_expires_at = null,
+    retry_at = :retry_at,
     updated_at = :at
 where payment_attempts.store_id = :store and payment_attempts.id = :id and payment_attempts.status = :was
 returning payment_attempts.order_id;

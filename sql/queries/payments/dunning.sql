@@ -1,62 +1,106 @@
 -- Runs of subscriptions whose payment was refused.
 
 -- name: run
--- The run that an order which is to be placed by itself came of: its copy, whether its payment was never refused before,
--- how often it was from the source of attempt :attempt, whether the subscription is paid from another one by now, and the
--- store's ladder. No row for other orders.
+-- The run that order :unpaid, which is to be placed by itself, came of: its copy, whether its payment was never refused before,
+-- how often it was, with attempt :attempt, from the source of that, whether the subscription is paid from another one by
+-- now, and the store's ladder. Without an attempt, that which the order is paid from counts. No row for other orders. The
+-- subscription is locked: whoever has it paid from another source looks for what was refused before or after.
 select
     copies.id as copy_id,
     copies.occurrence_id,
     copies.order_subscription_id,
     copies.errors_log is null as first,
     order_subscriptions.status,
-    coalesce(order_subscriptions.customer_payment_source_id <> latest.customer_payment_source_id, false) as replaced,
+    coalesce(order_subscriptions.customer_payment_source_id <> asked.source_id, false) as replaced,
     stores.policies -> 'payment_retry_hours' as ladder,
     (
-        select count(*)
+        select count(*) + 1
         from payment_attempts
         where
             payment_attempts.store_id = :store
-            and payment_attempts.order_id = :order
+            and payment_attempts.order_id = :unpaid
+            and payment_attempts.id is distinct from :attempt
             and payment_attempts.status in ('declined', 'failed')
-            and payment_attempts.customer_payment_source_id is not distinct from latest.customer_payment_source_id
+            and payment_attempts.customer_payment_source_id is not distinct from asked.source_id
     ) as refusals
 from order_factories as copies
 inner join order_subscriptions
     on copies.store_id = order_subscriptions.store_id and copies.order_subscription_id = order_subscriptions.id
-inner join payment_attempts as latest
-    on copies.store_id = latest.store_id and latest.id = :attempt
 inner join stores
     on copies.store_id = stores.store_id
+cross join lateral (
+    select
+        case
+            when :attempt::text is null then orders.customer_payment_source_id
+            else (
+                select payment_attempts.customer_payment_source_id
+                from payment_attempts
+                where payment_attempts.store_id = :store and payment_attempts.id = :attempt
+            )
+        end as source_id
+    from orders
+    where orders.store_id = :store and orders.id = copies.target_order_id
+) as asked
 where
-    copies.store_id = :store and copies.target_order_id = :order
-    and copies.kind = 'recurring_order_copies' and copies.place_target_order;
+    copies.store_id = :store and copies.target_order_id = :unpaid
+    and copies.kind = 'recurring_order_copies' and copies.place_target_order
+for no key update of order_subscriptions;
 
--- name: refuse
--- The payment :attempt of the run of copy :copy was refused, as :errors_log tells, and is asked for anew at :retry_at;
--- :failed counts as a failed run.
-with refused as (
-    update payment_attempts
-    set retry_at = :retry_at
-    where store_id = :store and id = :attempt
-),
+-- name: note_refusal
+-- Notes on copy :copy that the payment of its run was refused, as :errors_log tells.
+update order_factories
+set errors_log = :errors_log, errors_count = errors_count + 1, updated_at = :at, version = version + 1
+where store_id = :store and id = :copy;
 
-noted as (
-    update order_factories
-    set errors_log = :errors_log, errors_count = errors_count + 1, updated_at = :at, version = version + 1
-    where store_id = :store and id = :copy
-    returning order_subscription_id, completed_at
-)
-
+-- name: count_refusal
+-- The last run of the subscription of copy :copy hasn't succeeded, if it was that of the copy; :failed more have failed.
 update order_subscriptions
 set
     errors_count = order_subscriptions.errors_count + :failed,
     succeeded_on_last_run
-    = order_subscriptions.succeeded_on_last_run and order_subscriptions.last_run_at <> noted.completed_at,
+    = order_subscriptions.succeeded_on_last_run and order_subscriptions.last_run_at <> copies.completed_at,
     updated_at = :at,
     version = order_subscriptions.version + 1
-from noted
-where order_subscriptions.store_id = :store and order_subscriptions.id = noted.order_subscription_id;
+from order_factories as copies
+where
+    copies.store_id = :store and copies.id = :copy
+    and order_subscriptions.store_id = :store and order_subscriptions.id = copies.order_subscription_id;
+
+-- name: not_payable
+-- All that is written when no gateway could be asked for the payment of a run: the attempt, which takes the place of the
+-- one that was ahead, what it means for the run, and events. Gives the events that were written.
+with stopped as (
+    select include('payments/attempts.stop_retries', orders => array[:order])
+),
+
+attempted as (
+    select include('payments/attempts.note_unasked')
+),
+
+noted as (
+    select include('payments/dunning.note_refusal')
+),
+
+counted as (
+    select include('payments/dunning.count_refusal')
+),
+
+recorded as (
+    select include('events/events.write')
+),
+
+told as (
+    insert into collection_changes (store_id, collection, delta)
+    select
+        :store as store_id,
+        'events' as collection,
+        count(*) as delta
+    from recorded
+    having count(*) > 0
+)
+
+select recorded.id
+from recorded;
 
 -- name: succeed
 -- The order of a run is paid; gives its subscription, its copy and its occurrence. No row for other orders.

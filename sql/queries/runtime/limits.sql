@@ -1,13 +1,13 @@
 -- How often a client has sent requests.
 
 -- name: hit
--- Counts one hit of a key, in a new window until `:expires_at` if the key has none or its own has ended; returns the window.
+-- Counts hits of a key, in a new window until `:expires_at` if the key has none or its own has ended; returns the window.
 insert into rate_limits as kept (store_id, key, started_at, expires_at, hits)
-values (:store, :key, :at, :expires_at, 1)
+values (:store, :key, :at, :expires_at, :number)
 on conflict (store_id, key) do update set
 started_at = case when kept.expires_at <= :at then excluded.started_at else kept.started_at end,
 expires_at = case when kept.expires_at <= :at then excluded.expires_at else kept.expires_at end,
-hits = case when kept.expires_at <= :at then 1 else kept.hits + 1 end
+hits = case when kept.expires_at <= :at then excluded.hits else kept.hits + excluded.hits end
 returning kept.hits, kept.expires_at;
 
 -- name: look

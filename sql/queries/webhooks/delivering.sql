@@ -1,9 +1,5 @@
 -- Events on their way to webhooks: from the outbox to deliveries, and from there to their receivers.
 
--- name: horizon
--- The oldest transaction that may still commit: events of those before it are all there that will ever be.
-select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon;
-
 -- name: stores_with_news
 -- Of all stores: those with events before `:horizon` that no webhook was given yet, if the database belongs to the
 -- installation `:deployment`. A global read.
@@ -79,19 +75,11 @@ with reader as materialized (
 
 news as materialized (
     select
-        events.id,
-        events.name,
-        events.resource_type,
-        events.transaction_id,
-        events.created_at
-    from events
-    where
-        events.store_id = :store
-        and (events.transaction_id, events.id)
-        > ((select reader.transaction_id from reader), (select reader.event_id from reader))
-        and events.transaction_id < :horizon
-    order by events.transaction_id, events.id
-    limit :most
+        include(
+            'events/events.after',
+            transaction => select reader.transaction_id from reader,
+            event => select reader.event_id from reader
+        )
 ),
 
 made as (
@@ -110,7 +98,7 @@ made as (
     from webhooks
     inner join news
         on
-            webhooks.topics && array['*', news.resource_type || '.*', news.name]
+            webhooks.topics && array['*', news.resource_type || '.*', news.topic]
             and webhooks.created_at <= news.created_at
     where webhooks.store_id = :store and webhooks.disabled_at is null
     on conflict do nothing
@@ -247,7 +235,7 @@ returning
     event_callbacks.attempts_count as attempt,
     webhooks.callback_url,
     event_callbacks.payload::text as payload,
-    events.id as event_id,
+    events.id,
     events.name as topic,
     events.resource_type,
     events.resource_id,

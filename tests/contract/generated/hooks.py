@@ -76,6 +76,8 @@ def _needed(path: str, response: schemathesis.Response) -> Iterator[str]:
         yield f"WeMasy {response.status_code}"
     elif path.startswith("/oauth/"):
         yield f"OAuth {response.status_code}"
+    elif path == "/metrics":
+        yield f"metrics {response.status_code}"
     elif response.headers["content-type"][0].startswith("text/html"):
         yield f"page {response.status_code}"
     else:

@@ -14,6 +14,7 @@ REASONS = {
     "INVALID_TOKEN": "the token of another kind of route",
     "LINK_GONE": "the token is no link's",
     "PRECONDITION_FAILED": "`If-Match` names no version that there is",
+    "QUOTA_EXCEEDED": "the customer keeps as many of the type as one may",
     "READ_ONLY": "what a change repeats of read-only fields must be what they are",
     "RECORD_NOT_FOUND": "linkage, or the URL, leads to nothing",
     "RECORD_NOT_UNIQUE": "the id is taken, or a value that only one may have",
@@ -29,6 +30,7 @@ REASONS = {
     "WeMasy 404": "the order is not the customer's",
     "WeMasy 409": "the same key is made up for two requests at once",
     "WeMasy 422": "the same key is made up for two requests",
+    "metrics 403": "the port of the API tells metrics to who has their token, and this service has none",
     "page 400": "the form was not got from the page",
     "page 404": "there is no such cart, or no such page",
     "page 410": "the token is no link's",
@@ -41,5 +43,6 @@ Errors of WeMasy's route, of OAuth's and of pages hold none of our codes: they g
 
 ALWAYS_REFUSED = {
     "GET /calendars/{token}.ics": "tokens of calendars are signed",
+    "GET /api/events/stream": "it has no end, so it isn't asked",
 }
 """Operation -> why no made-up request gets a good answer from it."""

@@ -80,7 +80,7 @@ def ask(shop: Shop, kind: str, *options: str, quiet: bool = True) -> Report:
     `options` are those of `schemathesis run`.
     """
     credential = ": ".join(shop.credentials[kind])
-    options = ("--header", credential, *options)
+    options = ("--header", credential, "--exclude-path", "/api/events/stream", *options)
     program = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
     said = ""
     with tempfile.NamedTemporaryFile("r", prefix="reprise-notes-") as notes:

@@ -1,0 +1,33 @@
+"""What somebody sees of the graph: which types, and which of their fields as they are stored.
+
+Nobody includes, filters or sorts by what they don't see: an order tells of the values that it follows, a filter of the
+ones that it lets through, and a cursor holds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+
+from schemas.graph import graph
+from schemas.resource import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The types that somebody may read, and of whose rows those are (`carts`, `customers`, None for all)."""
+
+    types: Container[str]
+    owner: str | None = None
+
+    def __contains__(self, type_: str) -> bool:
+        """Whether a type may be read."""
+        return type_ in self.types
+
+    def shows(self, resource: type[Resource], name: str) -> bool:
+        """Whether an attribute or relationship is seen as it is stored, in every row that is seen."""
+        return not resource.masks(resource.column_of(name), self.owner)
+
+
+EVERYTHING = Sight(graph)
+"""What an integration with all scopes sees."""
