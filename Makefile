@@ -37,14 +37,16 @@ NODE_MODULES := tests/clients/node_modules/.package-lock.json
 
 # Generated files that a command of ours prints, and which. The recorded examples are never twice the same: a test compares
 # their shape.
-PRINTED := openapi.yaml sql/grants.sql docs/reference/access.md docs/reference/conformance.md docs/reference/personal-data.md docs/reference/resources.md docs/reference/states.md
+PRINTED := openapi.yaml asyncapi.yaml sql/grants.sql docs/reference/access.md docs/reference/conformance.md docs/reference/personal-data.md docs/reference/resources.md docs/reference/states.md docs/reference/topics.md
 PRINTER_openapi.yaml := service openapi
+PRINTER_asyncapi.yaml := service asyncapi
 PRINTER_sql/grants.sql := tests.database.rights
 PRINTER_docs/reference/access.md := tests.docs.access
 PRINTER_docs/reference/conformance.md := tests.spec.conformance
 PRINTER_docs/reference/personal-data.md := tests.docs.personal_data
 PRINTER_docs/reference/resources.md := tests.docs.resources
 PRINTER_docs/reference/states.md := tests.docs.states
+PRINTER_docs/reference/topics.md := tests.docs.topics
 
 CHECKS := check-lint check-format check-types check-imports check-sql check-migrations check-generated check-contract
 
@@ -156,11 +158,13 @@ new: $(VENV)/dev.stamp ## with a new resource type: write what the tests need of
 
 generated: examples docs ## write everything that is generated: openapi, examples and docs
 
-openapi: $(VENV)/dev.stamp ## write openapi.yaml from the resources' declarations
+openapi: $(VENV)/dev.stamp ## write openapi.yaml and asyncapi.yaml from the resources' declarations
 	@$(call WRITE,openapi.yaml)
+	@$(call WRITE,asyncapi.yaml)
 
-examples: $(VENV)/dev.stamp ## record the answers that openapi.yaml shows as examples, from a shop with demo data
-	@EXAMPLES=service/contract/examples.json $(BIN)/python -m pytest --quiet tests/contract/test_examples.py -k shape
+examples: $(VENV)/dev.stamp ## record the answers that openapi.yaml shows as examples, and what is told of each topic
+	@EXAMPLES=service/contract/examples.json $(BIN)/python -m pytest --quiet tests/contract/test_examples.py tests/contract/test_topics.py \
+		-k "shape or is_told"
 	@$(MAKE) --no-print-directory openapi
 
 docs: $(VENV)/dev.stamp ## write what comes from rules, tests, statements and the resources' declarations: pages of docs/reference, grants
@@ -210,11 +214,12 @@ check-sql: $(VENV)/dev.stamp ## SQL style: sqlfluff
 check-migrations: $(VENV)/dev.stamp ## migrations that would lock a live table: squawk
 	@$(BIN)/squawk --config .squawk.toml sql/migrations/*.sql
 
-check-contract: $(VENV)/dev.stamp $(NODE_MODULES) ## openapi.yaml: spectral, and no change since the last release that breaks clients
+check-contract: $(VENV)/dev.stamp $(NODE_MODULES) ## openapi.yaml: spectral, no change since the last release that breaks clients; asyncapi.yaml: its parser
 	@$(NODE) tests/clients/node_modules/@stoplight/spectral-cli/dist/index.js lint --quiet \
 		--ruleset tests/contract/spectral.yaml --fail-severity warn openapi.yaml
 	@$(NODE) tests/clients/breaking.js tests/contract/baseline.yaml openapi.yaml \
 		|| { echo "These changes break clients of the last release." >&2; exit 1; }
+	@$(NODE) tests/clients/asyncapi.js asyncapi.yaml > /dev/null
 
 check-generated: $(VENV)/dev.stamp ## generated files are what `make generated` would write
 	@wrong=; $(foreach file,$(PRINTED),$(call COMPARE,$(file)) || wrong="$$wrong $(file)";) \

@@ -26,10 +26,12 @@ COMMANDS = {
     "seed": "databases",
     "import": "data",
     "export": "data",
+    "audit": "trail",
     "check-db": "databases",
     "doctor": "databases",
     "listen": "listening",
     "openapi": "contract",
+    "asyncapi": "contract",
 }
 """Commands, and the module that declares each."""
 GROUPS = {"store": "stores", "token": "tokens", "client": "clients", "keys": "keys"}

@@ -68,9 +68,29 @@ class _Ulids:
 _ulids = _Ulids()
 
 
+def first_id(at: datetime) -> str:
+    """The id before all that are made at an instant, real time, or later."""
+    value = int(at.timestamp() * 1000) << 80
+    return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
+
+
 def new_id() -> str:
     """A new id.
 
     A ULID of 26 characters in real time, greater than every id this process made before (https://github.com/ulid/spec).
     """
     return _ulids.next()
+
+
+def made_at(id_: str) -> datetime | None:
+    """When `new_id` made an id, in real time; None for an id that a client chose."""
+    letters = id_[:10]
+    if len(id_) != len("01KB9XR4ZQ") + 16 or letters[0] > "7" or not all(letter in _ALPHABET for letter in id_):
+        return None
+    millis = 0
+    for letter in letters:
+        millis = millis << 5 | _ALPHABET.index(letter)
+    try:
+        return datetime.fromtimestamp(millis // 1000, UTC) + timedelta(milliseconds=millis % 1000)
+    except (OverflowError, ValueError):
+        return None

@@ -21,13 +21,15 @@ SCOPES = (
     "read_webhooks", "update_webhooks",
     "import_data",
     "create_tokens",
+    "read_audit",
 )  # fmt: skip
 """Every scope there is; each has its heading in docs/reference/scopes.md."""
 
 CUSTOMER_SCOPES = frozenset(
     s
     for s in SCOPES
-    if s not in ("update_catalog", "import_data", "create_tokens") and not s.endswith(("_store_profile", "_webhooks"))
+    if s not in ("update_catalog", "import_data", "create_tokens", "read_audit")
+    and not s.endswith(("_store_profile", "_webhooks"))
 )
 """What a customer's token may do, always within the customer's own rows."""
 
@@ -100,7 +102,8 @@ class Principal:
     Who shows the session of a cart has `cart_id`, and no more than that cart, whatever token comes with it; the token
     says which customer it is, if one is signed in. `proven_link_id` is the repeat link whose customer somebody has
     shown to be without signing in, `acting` the actor whom the service itself goes on for. `expires_at` is when the
-    token ends, real time, None for never; `last_used_at` when it was last noted to be used.
+    token ends, real time, None for never; `last_used_at` when it was last noted to be used, `api_client_id` the client
+    that fetched it.
     A sales channel's token, which anybody may have, is that of `NOBODY`: a customer who owns nothing, and makes a cart.
     """
 
@@ -113,6 +116,7 @@ class Principal:
     proven_link_id: str | None = None
     acting: str | None = None
     last_used_at: datetime | None = None
+    api_client_id: str | None = None
     owner: Owner | None = field(init=False, repr=False, compare=False)
     """Whose rows the principal is limited to; None for an integration, which sees the whole store."""
     viewer: Viewer = field(init=False, repr=False, compare=False)

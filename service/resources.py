@@ -205,6 +205,8 @@ RESOURCES: dict[str, Entry] = {
             limited=True,
         ),
         _line("events", "store_profile"),
+        _line("event_stores", "audit"),
+        _line("refused_authentications", "audit"),
         _line("imports", "imports", writer=Imports(), reads="import_data", writes="import_data", limited=True),
         _line("webhooks", "webhooks", writer=Webhooks(lambda type_: RESOURCES[type_].reads)),
         _line("event_callbacks", "webhooks"),

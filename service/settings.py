@@ -74,6 +74,8 @@ class Settings(BaseSettings):
 
     By default 10 times `rate_limit`; 0 for no limit.
     """
+    keep_addresses_days: int = Field(default=90, ge=1, le=36_500)
+    """How many days the audit trail names the addresses that requests came from, and who was refused is kept."""
     max_body_bytes: int = Field(default=2_000_000, gt=0)
     """Larger request bodies are refused with 413."""
     max_connections: int = Field(default=800, gt=0)
@@ -84,6 +86,24 @@ class Settings(BaseSettings):
     """Seconds that a store's own payment gateway has for a whole answer."""
     allow_private_addresses: bool = False
     """Whether URLs that stores name may lead into private networks, and be without TLS."""
+    nats_url: str = ""
+    """Comma-separated URLs of NATS servers that all events are published to; none by default."""
+    nats_stream: str = "reprise"
+    """The stream of JetStream that keeps them."""
+    nats_subject: str = "reprise.{store}.{topic}"
+    """What an event is published under: `{store}` stands for the store's number, `{topic}` for what happened."""
+    nats_create_stream: bool = True
+    """Whether the stream is made where there is none."""
+    nats_history: bool = False
+    """Whether events from before the first start are published, too."""
+    nats_credentials: Path | None = None
+    """A file with the credentials (JWT and key) of the user who publishes."""
+    nats_ca: Path | None = None
+    """A file with the certificates of authorities that servers are trusted by."""
+    nats_certificate: Path | None = None
+    """A file with the certificate that servers are shown."""
+    nats_key: Path | None = None
+    """A file with the key of that certificate."""
     deployment_id: str = ""
     """The name of this installation; by default what tells its database from copies of it. See `reprise adopt`."""
     metrics_token: str = ""

@@ -107,7 +107,7 @@ def grants() -> Mapping[str, Rights]:
     """What each process may do, by `grants.sql`. Raises StartupError for a missing or malformed file."""
     path, found = FOLDER / "grants.sql", dict[str, dict[str, Granted]]()
     for statement in split(_read(path)):
-        granted = re.search(r"(?ms)^grant (?P<verbs>.+) on\s+(?P<table>\S+)\s+to\s+(?P<process>\w+)$", statement)
+        granted = re.search(r"(?ms)^grant (?P<verbs>.+)\s+on\s+(?P<table>\S+)\s+to\s+(?P<process>\w+)$", statement)
         if granted is None:
             raise StartupError("{path}: {statement!r} is no grant.", path=path, statement=statement)
         found.setdefault(granted["process"], {})[granted["table"]] = {

@@ -26,13 +26,17 @@ grant select, insert, update, delete on customers to api;
 
 grant select on deployment to api;
 
+grant select on destination_cursors to api;
+
+grant select on destinations to api;
+
 grant select, insert, update (attempts_count, delivered_at, metadata, next_attempt_at, payload, reference,
 reference_origin, response_message, status, updated_at, version) on event_callbacks to api;
 
 grant select, insert on event_cursors to api;
 
-grant select, insert, update (metadata, payload, reference, reference_origin, request_id, updated_at, version) on events
-to api;
+grant select, insert, update (address, metadata, payload, reference, reference_origin, request_id, updated_at, version)
+on events to api;
 
 grant select, insert, update (body, created_at, expires_at, fingerprint, headers, status), delete on idempotency_keys to
 api;
@@ -78,6 +82,8 @@ grant select, insert, update (expires_at, hits, started_at) on rate_limits to ap
 
 grant select, insert, update (used_at), delete on refresh_tokens to api;
 
+grant select, insert, update (refusals_count, updated_at, version) on refused_authentications to api;
+
 grant select, insert, update (metadata, reference, reference_origin, updated_at, version) on reorder_outcomes to api;
 
 grant select, insert, update (metadata, reference, reference_origin, updated_at, version) on reorders to api;
@@ -116,6 +122,8 @@ grant select (api_client_id, created_at, customer_id, expires_at, grant_id, hint
 name, reference, reference_origin, revoked_at, scopes, store_id, updated_at, version), delete on access_tokens to
 worker;
 
+grant select, insert, update (event_id) on address_horizons to worker;
+
 grant select, insert, update on addresses to worker;
 
 grant select, insert, delete on collection_changes to worker;
@@ -132,12 +140,16 @@ grant select, insert, update on customers to worker;
 
 grant select, insert on deployment to worker;
 
+grant select, insert, update (event_id, transaction_id) on destination_cursors to worker;
+
+grant select, insert, update (error, failing_since, holder, leased_until) on destinations to worker;
+
 grant select, insert, update (attempts_count, callback_url, delivered_at, last_attempt_at, next_attempt_at, payload,
 response_code, response_message, status, updated_at, version), delete on event_callbacks to worker;
 
 grant select, update (event_id, transaction_id) on event_cursors to worker;
 
-grant select, insert, update (transaction_id) on events to worker;
+grant select, insert, update (address, transaction_id) on events to worker;
 
 grant select, delete on idempotency_keys to worker;
 
@@ -187,6 +199,8 @@ grant select, delete on rate_limits to worker;
 
 grant select (api_client_id, created_at, customer_id, expires_at, grant_id, scope, scopes, store_id, used_at), delete on
 refresh_tokens to worker;
+
+grant select, delete on refused_authentications to worker;
 
 grant select, update (updated_at, uses, version) on repeat_links to worker;
 

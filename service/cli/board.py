@@ -11,6 +11,7 @@ import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import datetime
 from time import monotonic
 
 import structlog
@@ -23,6 +24,8 @@ from service.cli.console import told
 from service.jobs.metrics import Done, done
 from service.operations.runtime import watching
 from service.operations.runtime.watching import Situation
+from service.operations.webhooks import delivering, publishing
+from service.operations.webhooks.publishing import published_to
 from service.settings import Settings
 from service.store.pool import Database, is_away, open_configured
 from service.texts import Phrase
@@ -41,7 +44,7 @@ TOLD = 60.0
 """Seconds between two log lines."""
 
 RATED = 10.0
-"""Over how many seconds the rate of copies is taken."""
+"""Over how many seconds rates are taken."""
 
 
 @asynccontextmanager
@@ -72,16 +75,22 @@ async def _tell(stop: asyncio.Event) -> None:
 
 def _tell_since(before: Done) -> Done:
     now = done()
-    completed, failed = now.completed - before.completed, now.failed - before.failed
-    if completed or failed:
-        log.info("worked", copies_completed=completed, copies_failed=failed, jobs_running=now.running)
+    grown = {
+        "copies_completed": now.completed - before.completed,
+        "copies_failed": now.failed - before.failed,
+        "deliveries": now.delivered - before.delivered,
+        "deliveries_failed": now.undelivered - before.undelivered,
+        "events_published": now.published - before.published,
+    }
+    if any(grown.values()):
+        log.info("worked", **grown, jobs_running=now.running)
     return now
 
 
 async def _draw(settings: Settings, stop: asyncio.Event) -> None:
     """Draw the board until this is cancelled."""
     async with open_configured(settings, max_size=1) as database:
-        board = _Board()
+        board = _Board(published_to(settings))
         with Live(console=Console(stderr=True), auto_refresh=False) as live, _heard(board):
             try:
                 while True:
@@ -95,12 +104,15 @@ async def _draw(settings: Settings, stop: asyncio.Event) -> None:
 class _Board(logging.Handler):
     """The state of the board; a log handler for the last error."""
 
-    def __init__(self) -> None:
+    def __init__(self, destination: str | None) -> None:
         super().__init__(logging.WARNING)
         self._began = monotonic()
-        self._samples: deque[tuple[float, int]] = deque()
+        self._destination = destination
+        self._copies, self._told, self._published = _Rate(), _Rate(), _Rate()
         self._looked = -LOOKED
         self._situation: Situation | None = None
+        self._deliveries: delivering.Standing | None = None
+        self._stream: publishing.Standing | None = None
         self._error: str = NONE
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -116,10 +128,13 @@ class _Board(logging.Handler):
         try:
             async with database.connection() as connection:
                 self._situation = await watching.look(connection, clock.now())
+                self._deliveries = await delivering.standing(connection)
+                if self._destination is not None:
+                    self._stream = await publishing.standing(connection, self._destination)
         except Exception as error:
             if not is_away(error):
                 raise
-            self._situation = None
+            self._situation = self._deliveries = self._stream = None
 
     def table(self, now: Done, *, stopping: bool) -> Table:
         """The board: a line for each thing to know."""
@@ -137,9 +152,11 @@ class _Board(logging.Handler):
             since = f"{minutes}:{seconds:02}"
             yield Phrase("working"), Phrase("for {time} (Ctrl-C finishes what was begun, then stops)", time=since)
             yield Phrase("jobs"), jobs
-        made = {"rate": self._rate(now), "completed": now.completed, "failed": now.failed}
+        rate = self._copies.after(now.completed + now.failed)
+        made = {"rate": rate, "completed": now.completed, "failed": now.failed}
         yield Phrase("copies"), Phrase("{rate:.1f}/s, {completed} completed, {failed} failed").filled(**made)
         yield from self._backlog()
+        yield from self._events(now)
         swept = {"sweeps": now.sweeps, "failed": now.failed_sweeps, "jobs": now.failed_jobs}
         yield Phrase("sweeps"), Phrase("{sweeps}, {failed} failed; {jobs} jobs failed").filled(**swept)
         yield Phrase("last error"), self._error
@@ -157,14 +174,42 @@ class _Board(logging.Handler):
             yield Phrase("late"), since
         yield Phrase("workers"), str(now.workers)
 
-    def _rate(self, now: Done) -> float:
-        """Copies a second, over the last seconds."""
-        at, made = monotonic(), now.completed + now.failed
-        self._samples.append((at, made))
+    def _events(self, now: Done) -> Iterator[tuple[Phrase, str]]:
+        """What webhooks are told, and what is published, where anything is."""
+        told, stream = self._deliveries, self._stream
+        if told is not None:
+            rate = self._told.after(now.delivered + now.undelivered)
+            done = {"rate": rate, "done": now.delivered, "failed": now.undelivered, "stopped": told.stopped}
+            text = Phrase("{rate:.1f}/s, {done} delivered, {failed} failed; {waits}; {stopped} receivers stopped")
+            yield Phrase("webhooks"), text.filled(waits=_waits(told.waiting, told.since), **done)
+        if stream is not None:
+            done = {"rate": self._published.after(now.published), "done": now.published, "failed": now.unpublished}
+            text = Phrase("{rate:.1f}/s, {done} published, {failed} failed; {waits}")
+            yield Phrase("stream"), text.filled(waits=_waits(stream.waiting, stream.since), **done)
+            if stream.error is not None and stream.waiting:
+                yield Phrase("stream fails"), stream.error
+
+
+class _Rate:
+    """How fast a count grows, over the last seconds."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def after(self, count: int) -> float:
+        """What it grows by in a second, now that it is so high."""
+        at = monotonic()
+        self._samples.append((at, count))
         while self._samples[0][0] < at - RATED:
             self._samples.popleft()
         first, before = self._samples[0]
-        return (made - before) / (at - first) if at > first else 0.0
+        return (count - before) / (at - first) if at > first else 0.0
+
+
+def _waits(number: int, since: datetime | None) -> str:
+    """How many wait, and for how long the first of them does, if it could go."""
+    seconds = 0 if since is None else max(round((clock.now() - since).total_seconds()), 0)
+    return Phrase("{number} waiting, the first for {seconds} s").filled(number=number, seconds=seconds)
 
 
 @contextmanager

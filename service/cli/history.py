@@ -13,10 +13,11 @@ from typing import NamedTuple
 import orjson
 
 from service.cli.console import answer, progress, say, told
-from service.cli.within import store_at
+from service.cli.within import operator, store_at
 from service.operations.data import comparing, exporting, files, running
 from service.operations.data.importing import Policy, Refusal
 from service.operations.data.records import Entry
+from service.operations.events import outbox
 from service.texts import Phrase
 
 MOST_REASONS = 10
@@ -106,7 +107,7 @@ async def bring(url: str, store_id: int, wanted: Wanted) -> int:
     dry = wanted.dry or wanted.compare
     async with store_at(url, store_id) as (connection, store):
         source = files.open_all(wanted.paths, wanted.policy, platform=wanted.platform, currency=store.currency_code)
-        importing = await running.prepare(connection, store, source, wanted.policy, dry=dry)
+        importing = await running.prepare(connection, store, source, wanted.policy, dry=dry, actor=operator())
         refused = Report(wanted.report or Path(f"{wanted.paths[0].stem}.refused.ndjson"))
         refused.begin(importing.tally.refused)
         if begun := importing.tally.processed:
@@ -116,6 +117,7 @@ async def bring(url: str, store_id: int, wanted: Wanted) -> int:
                 tally = await importing.rehearse(tell, refused.add, _show if wanted.compare else None)
             else:
                 tally = await importing.run(tell, refused.add)
+                await outbox.record(connection, store, "imports.complete", importing.id, actor=operator())
     answer(
         Phrase(
             "Records: {made} new, {changed} changed, {same} unchanged, {skipped} skipped, {refused} refused.",

@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any, cast
 
@@ -29,7 +30,7 @@ from service.cli.sockets import url_of
 from service.errors import StartupError
 from service.http.protocol import Protocol
 from service.http.watch import metrics
-from service.jobs import engine
+from service.jobs import engine, publish
 from service.settings import Settings
 
 GRACE_SECONDS = 25
@@ -228,10 +229,12 @@ async def _begin(settings: Settings, stop: asyncio.Event, concurrency: int = 8) 
             gateways=gateways.configured(settings),
             receivers=gateways.limits(settings),
             public_url=settings.public_url,
+            feed=publish.configured(settings),
             concurrency=concurrency,
             command_timeout=settings.command_timeout,
             statement_cache_size=settings.statement_cache_size,
             deployment_id=settings.deployment_id,
+            keep_addresses=timedelta(days=settings.keep_addresses_days),
             ready=works.set,
         )
     )

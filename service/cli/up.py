@@ -14,9 +14,11 @@ from service import clock
 from service.cli.console import answer, progress, say, told
 from service.cli.serving import serve
 from service.cli.sockets import url_of
+from service.cli.within import new_token, operator
 from service.demo import load
 from service.demo.documents import CUSTOMER_ID
 from service.operations.access import tokens
+from service.operations.tenant import stores
 from service.principal import CUSTOMER_SCOPES, SCOPES
 from service.settings import Settings
 from service.store import migrate
@@ -64,7 +66,7 @@ async def _seed(connection: Connection, *, only_empty: bool, wanted: bool) -> No
         return
     plan = load.Plan()
     with progress(Phrase("making demo data"), plan.orders) as tell:
-        await load.seed(connection, plan, clock.now(), tell)
+        await load.seed(connection, plan, clock.now(), tell, actor=operator())
 
 
 async def _tokens(connection: Connection, data_dir: Path) -> tuple[str, str]:
@@ -79,17 +81,14 @@ async def _tokens(connection: Connection, data_dir: Path) -> tuple[str, str]:
             return integration, customer
     made = []
     async with connection.transaction():
+        store = await stores.find(connection, load.STORE)
+        assert store is not None  # noqa: S101 -- it holds the demo
         for customer_id, scopes in ((None, SCOPES), (CUSTOMER_ID, tuple(CUSTOMER_SCOPES))):
-            _, token = await tokens.issue(
-                connection,
-                load.STORE,
-                customer_id=customer_id,
-                scopes=scopes,
-                name="reprise up",
-                expires_at=None,
-                at=at,
+            made.append(
+                await new_token(
+                    connection, store, customer_id=customer_id, scopes=scopes, name="reprise up", lifetime=None
+                )
             )
-            made.append(token)
     _keep(kept, [f"integration {made[0]}", f"customer {made[1]}"])
     return made[0], made[1]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
@@ -15,7 +17,6 @@ from service.errors import StartupError
 from service.operations.access import tokens
 from service.operations.events import outbox
 from service.operations.tenant import stores
-from service.operations.tenant.stores import OPERATOR
 from service.principal import SCOPES, Store
 from service.store.pool import Connection
 
@@ -41,6 +42,15 @@ async def store_at(url: str, store_id: int) -> AsyncIterator[tuple[Connection, S
         if store is None:
             raise StartupError("There is no store {store}.", store=store_id)
         yield connection, store
+
+
+def operator() -> str:
+    """The actor of what a command does: who runs it, also by way of sudo."""
+    try:
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        name = ""
+    return f"{stores.OPERATOR}:{name}"
 
 
 def duration(text: str) -> timedelta | None:
@@ -77,5 +87,5 @@ async def new_token(
         expires_at=None if lifetime is None else at + lifetime,
         at=at,
     )
-    await outbox.record(connection, store, "access_tokens.create", id_, actor=OPERATOR)
+    await outbox.record(connection, store, "access_tokens.create", id_, actor=operator())
     return token

@@ -97,6 +97,12 @@ def shared(types: Iterable[type[Resource]]) -> dict[str, Object]:
             "required": ["jsonapi", "meta"],
             "properties": {"jsonapi": schema("JsonApi"), "meta": {"type": "object"}},
         },
+        "Told": {
+            "type": "object",
+            "description": "A resource that is gone or too large, or told of by its id alone.",
+            "required": ["type", "id"],
+            "properties": {"type": {"type": "string"}, "id": schema("Id")},
+        },
         "EntryPoint": {
             "type": "object",
             "required": ["jsonapi", "links", "meta"],

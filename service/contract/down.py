@@ -21,7 +21,9 @@ _NULL = {"type": "null"}
 
 def convert(document: Mapping[str, Any]) -> Object:
     """The same contract as OpenAPI 3.0."""
-    found: Object = {"openapi": VERSION} | {key: _convert(value) for key, value in document.items() if key != "openapi"}
+    found: Object = {"openapi": VERSION} | {
+        key: _convert(value) for key, value in document.items() if key not in ("openapi", "webhooks")
+    }
     about = document["info"]
     found["info"] = {key: value for key, value in about.items() if key != "summary"}
     found["info"]["license"] = {"name": about["license"]["name"]}

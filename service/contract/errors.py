@@ -100,7 +100,7 @@ ANSWERS: dict[str, tuple[int, str, tuple[type[ApiError], ...]]] = {
     ),
     "TooManyRequests": (
         429,
-        "Nothing is left of what the sender may ask in a minute, or of wrong sessions that an address may try.",
+        "Nothing is left of what the sender may ask in a minute, or of wrong tokens or sessions from one address.",
         (errors.TooManyRequests,),
     ),
     "HeadersTooLarge": (431, "The headers are larger than the service reads.", (errors.HeadersTooLarge,)),

@@ -60,20 +60,20 @@ def _closure(own: Mapping[str, Object], shared: Mapping[str, Object], elsewhere:
         name, described = todo.pop(0)
         if name not in found:
             found[name] = _relocated(described, elsewhere)
-            todo += [(other, shared[other]) for other in _named(described) if other in shared]
+            todo += [(other, shared[other]) for other in named(described) if other in shared]
     return found
 
 
-def _named(value: Any) -> Iterator[str]:
+def named(value: Any) -> Iterator[str]:
     """The names of the schemas that a schema refers to."""
     if isinstance(value, dict):
         if isinstance(value.get("$ref"), str):
             yield value["$ref"].removeprefix(SCHEMAS)
         for inner in value.values():
-            yield from _named(inner)
+            yield from named(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _named(inner)
+            yield from named(inner)
 
 
 def _relocated(value: Any, elsewhere: Mapping[str, str]) -> Any:

@@ -16,11 +16,12 @@ from typing import Any
 import yaml
 
 from schemas.relationships import ToMany, ToOne
-from service.contract import atomic, documents, errors, examples, json_schemas, operations, parameters
+from service.contract import atomic, documents, errors, examples, json_schemas, operations, parameters, webhooks
 from service.contract.described import Described
 from service.contract.down import convert
 from service.contract.refs import SCHEMAS, headers
 from service.jsonapi.negotiation import MEDIA_TYPE
+from service.rules import topics
 
 __all__ = ["JSON", "YAML", "build", "convert", "dump", "json_schema"]
 
@@ -54,6 +55,7 @@ def build(entries: Mapping[str, Described]) -> Object:
         "servers": fixed["servers"],
         "tags": [*fixed["tags"], *({"name": type_.type_, "description": documents.prose(type_)} for type_ in types)],
         "paths": fixed["paths"] | paths,
+        "webhooks": {type_.type_: webhooks.told(type_) for type_ in types if type_.type_ in topics.TOPICS},
         "components": _components(entries, fixed["components"]),
     }
     for response in _responses(document):

@@ -54,7 +54,9 @@ def _silent(_done: int, _total: int) -> None:
     """Say nothing."""
 
 
-async def seed(connection: Connection, plan: Plan, at: datetime, progress: Progress = _silent) -> bool:
+async def seed(
+    connection: Connection, plan: Plan, at: datetime, progress: Progress = _silent, *, actor: str = stores.OPERATOR
+) -> bool:
     """Make the store of a plan with all its data; False when exactly that has been done before.
 
     `at` is the instant to which the data's times keep their distance. Raises StartupError when the store exists with
@@ -74,7 +76,7 @@ async def seed(connection: Connection, plan: Plan, at: datetime, progress: Progr
             raise StartupError(
                 "Store {store} exists already and holds other data: choose another --store.", store=plan.store
             )
-        sheet, timezone = await _store(connection, plan, at)
+        sheet, timezone = await _store(connection, plan, at, actor=actor)
         fittings = add_fittings(sheet)
         add_documents(sheet, fittings, timezone)
         amounts = Amounts(plan.customers, plan.skus, plan.orders, plan.subscriptions)
@@ -103,7 +105,7 @@ async def has_stores(connection: Connection) -> bool:
     return await _HAS_STORES(connection)
 
 
-async def _store(connection: Connection, plan: Plan, at: datetime) -> tuple[Sheet, str]:
+async def _store(connection: Connection, plan: Plan, at: datetime, *, actor: str) -> tuple[Sheet, str]:
     """Make the store; gives an empty sheet for it, and its time zone."""
     store = await stores.create(
         connection,
@@ -113,6 +115,7 @@ async def _store(connection: Connection, plan: Plan, at: datetime) -> tuple[Shee
         url="https://example-store.example.com",
         timezone="Europe/Amsterdam",
         at=at,
+        actor=actor,
     )
     market_id = await stores.market_id(connection, plan.store)
     return Sheet(plan.store, market_id, store.currency_code, plan.seed, at), store.timezone

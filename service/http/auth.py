@@ -7,13 +7,13 @@ import re
 from starlette.requests import Request
 
 from schemas.resource import Resource
-from service import clock
+from service import clock, correlation
 from service.errors import InvalidToken, Unauthorized
 from service.http import limits
-from service.http.exchange import exchange_of
-from service.http.hearing import Head
+from service.http.exchange import Exchange, exchange_of
 from service.http.state import service_of
 from service.operations.access import sessions, tokens
+from service.operations.access.tokens import Refusal
 from service.principal import Principal
 from service.store.limits import Limit
 
@@ -28,11 +28,18 @@ WRONG_TOKENS = Limit("wrong_tokens", 60)
 _NAMED = re.compile(r"(?:([1-9][0-9]{0,17})\.)?([A-Za-z0-9_-]{1,128})")
 
 
-def bearer(head: Head) -> str:
+def refuse(request: Request, refusal: Refusal) -> None:
+    """Note that a request is refused for what it shows, for whoever looks after the store."""
+    service_of(request).refusals.note(refusal, limits.network(request), clock.now())
+
+
+def bearer(request: Request) -> str:
     """The token of the Authorization header. Raises Unauthorized when there is none."""
+    head = exchange_of(request).head
     if head.bearer is None:
         scheme, _, token = head.heard.get(b"authorization", b"").decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
+            refuse(request, Refusal("missing"))
             raise Unauthorized(
                 "Send an access token: `Authorization: Bearer <token>`.", header="Authorization", headers=CHALLENGE
             )
@@ -54,7 +61,7 @@ async def current(request: Request) -> Principal:
 
     Raises what `authenticate` raises.
     """
-    token = bearer(exchange_of(request).head)
+    token = bearer(request)
     return service_of(request).tokens.get(token) or await _found(request, token)
 
 
@@ -64,17 +71,18 @@ async def _found(request: Request, token: str) -> Principal:
     cache = service.tokens
     changes = cache.changes
     async with service.database.connection() as connection:
-        principal = await tokens.find(connection, token, clock.now(), service.keyring)
-    if principal is None:
+        found = await tokens.look(connection, token, clock.now(), service.keyring)
+    if isinstance(found, Refusal):
+        refuse(request, found)
         await limits.count(request, WRONG_TOKENS, None, told=False)
         raise InvalidToken(
             "The access token is unknown, expired or revoked.",
             header="Authorization",
             headers={"WWW-Authenticate": 'Bearer realm="reprise", error="invalid_token"'},
         )
-    cache.put(token, principal, changes)
-    service.uses.note(principal, clock.now())
-    return principal
+    cache.put(token, found, changes)
+    service.uses.note(found, clock.now())
+    return found
 
 
 _REMEMBERED = frozenset({"stores", "access_tokens", "api_clients", "customers"})
@@ -95,14 +103,24 @@ def known(request: Request) -> Principal | None:
     exchange, service = exchange_of(request), service_of(request)
     if exchange.turn or b"x-cart-session" in exchange.head.heard:
         return None
-    principal = service.tokens.get(bearer(exchange.head))
+    principal = service.tokens.get(bearer(request))
     if principal is None or limits.of_requests(service.settings, limits.READING, principal) is not None:
         return None
-    if not service.turns.take_if_free(principal.sender):
+    whose = limits.who(request, principal)
+    if not service.turns.take_if_free(whose):
         return None
-    exchange.principal, exchange.turns, exchange.turn = principal, service.turns, principal.sender
+    _is(exchange, principal)
+    exchange.turns, exchange.turn = service.turns, whose
     exchange.timing.mark("auth")
     return principal
+
+
+def _is(exchange: Exchange, principal: Principal) -> None:
+    """Note whose request it is, also for what it leaves behind."""
+    exchange.principal = principal
+    cause = correlation.cause.get()
+    if cause is not None:
+        cause.token_id, cause.api_client_id = principal.token_id or None, principal.api_client_id
 
 
 async def identify(request: Request) -> Principal:
@@ -117,6 +135,7 @@ async def identify(request: Request) -> Principal:
     signed_in = await authenticate(request) if b"authorization" in head.heard else None
     principal = await _guest(request, sent, signed_in)
     if principal is None:
+        refuse(request, Refusal("session", None if signed_in is None else signed_in.store.id))
         await limits.count(request, WRONG_SESSIONS, None, told=False)
         raise InvalidToken("No open cart has this session.", header=SESSION, headers=CHALLENGE)
     return await _known(request, principal)
@@ -128,13 +147,14 @@ async def _known(request: Request, principal: Principal) -> Principal:
     Raises TooManyRequests as `limits.count_request` does, and Unavailable as `Turns.take` does.
     """
     exchange, service = exchange_of(request), service_of(request)
-    exchange.principal = principal
+    _is(exchange, principal)
     if not exchange.turn:
         if not exchange.is_costly:
             reads = request.method in ("GET", "HEAD")
             await limits.count_request(request, limits.READING if reads else limits.WRITING, principal)
-        await service.turns.take(principal.sender)
-        exchange.turns, exchange.turn = service.turns, principal.sender
+        whose = limits.who(request, principal)
+        await service.turns.take(whose)
+        exchange.turns, exchange.turn = service.turns, whose
     exchange.timing.mark("auth")
     return principal
 

@@ -9,11 +9,13 @@ own. What is done without a token is limited by network. Both families of header
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import wraps
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from service import clock
 from service.errors import TooManyRequests
@@ -74,6 +76,20 @@ async def count_request(request: Request, name: str, principal: Principal | None
     at, store_id = clock.now(), 0 if principal is None else principal.store.id
     window = await service.leases.spend(store_id, limit, who(request, principal), at=at, number=number)
     _settle(request, limit, window, at)
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def for_anybody(endpoint: Endpoint) -> Endpoint:
+    """An endpoint that works for whoever asks, without a token: its requests are counted before, by network."""
+
+    @wraps(endpoint)
+    async def counted(request: Request) -> Response:
+        await count_request(request, ANONYMOUS, None)
+        return await endpoint(request)
+
+    return counted
 
 
 async def count_creation(request: Request, entry: Entry, principal: Principal) -> None:

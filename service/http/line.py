@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, remove_compress_type
 
 from service import correlation
+from service.correlation import Cause
 from service.errors import ApiError
 from service.http import hearing, problems
 from service.http.api.answers import Document
@@ -93,7 +94,8 @@ class Line:
         body = Body(head, receive, self._most_of_a_body) if head.announces else None
         answer = _Answer(scope, receive, send, cors=self._cors, exchange=exchange, span=span, body=body)
         scope[_ANSWER] = answer
-        before = correlation.request_id.set(exchange.request_id)
+        client = scope.get("client")
+        before = correlation.cause.set(Cause(exchange.request_id, client[0] if client else None))
         try:
             if method == "OPTIONS" and head.comes_from_a_page and b"access-control-request-method" in head.heard:
                 preflight = self._cors.preflight_response(request_headers=Headers(scope=scope))
@@ -104,7 +106,7 @@ class Line:
                 await self._run(scope, receive, answer.send)
         finally:
             exchange.end_turn()
-            correlation.request_id.reset(before)
+            correlation.cause.reset(before)
             seconds = exchange.timing.total
             metrics.count(scope, method, answer.status, seconds)
             who, client = exchange.principal, scope.get("client")

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from service.gateways import Gateways
 from service.http.exchange import exchange_of
 from service.http.leases import Leases
+from service.http.refusals import Refusals
 from service.http.streams import Streams
 from service.http.token_cache import TokenCache
 from service.http.token_uses import TokenUses
@@ -23,6 +24,7 @@ from service.operations.access.keyring import SIGNING_KEYS, Keyring
 from service.operations.generic import phases
 from service.operations.generic.numbers import Numbers
 from service.operations.generic.phases import Work
+from service.operations.webhooks.publishing import published_to
 from service.rules.calendar_tokens import CalendarKeys
 from service.rules.repeat_links import LinkKeys
 from service.rules.sealing import Seals
@@ -49,6 +51,7 @@ class Service(Process):
     numbers: Numbers
     tokens: TokenCache
     uses: TokenUses
+    refusals: Refusals
     keyring: Keyring
     link_keys: LinkKeys
     calendar_keys: CalendarKeys
@@ -87,6 +90,7 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
             open_configured(settings, max_size=1) as watched,
         ):
             tokens, uses = TokenCache(settings.token_cache_seconds), TokenUses(database)
+            refusals = Refusals(database)
             keyring = Keyring(Seals(settings.keys, SIGNING_KEYS))
 
             def forgets(store_id: int | None) -> None:
@@ -97,10 +101,11 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
             app.state.service = Service(
                 settings,
                 database,
-                Lookout(watched, settings.deployment_id),
+                Lookout(watched, settings.deployment_id, published_to(settings)),
                 numbers=Numbers(database),
                 tokens=tokens,
                 uses=uses,
+                refusals=refusals,
                 keyring=keyring,
                 link_keys=LinkKeys(settings.keys),
                 calendar_keys=CalendarKeys(settings.keys),
@@ -109,9 +114,11 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
                 leases=Leases(database),
                 streams=Streams(database, max(settings.max_connections // 2, 1)),
             )
-            async with _meanwhile(notices.listen(settings, forgets=forgets), uses.keep_writing()):
+            listening = notices.listen(settings, forgets=forgets)
+            async with _meanwhile(listening, uses.keep_writing(), refusals.keep_writing()):
                 yield
             await uses.write()
+            await refusals.write()
 
     return lifespan
 
@@ -136,7 +143,9 @@ def watching(settings: Settings) -> Callable[[Starlette], AbstractAsyncContextMa
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_configured(settings, max_size=1) as database:
-            app.state.service = Process(settings, database, Lookout(database, settings.deployment_id))
+            app.state.service = Process(
+                settings, database, Lookout(database, settings.deployment_id, published_to(settings))
+            )
             yield
 
     return lifespan

@@ -7,8 +7,10 @@ from datetime import timedelta
 import structlog
 
 from service import clock
+from service.operations.access import refusals
 from service.operations.copies import recurring_order_copies
 from service.operations.data import imports
+from service.operations.events import trail
 from service.operations.payments import attempts
 from service.operations.runtime import cleaning
 from service.operations.tenant import test_clocks
@@ -50,10 +52,12 @@ async def rescue(database: Database) -> None:
             await imports.enqueue(connection, store_id, import_id)
 
 
-async def clean(database: Database) -> None:
-    """Delete what has expired."""
+async def clean(database: Database, keep_addresses: timedelta = trail.KEEP_ADDRESSES) -> None:
+    """Delete what has expired, and let go of addresses that have been kept for long enough."""
     async with database.connection() as connection:
         await cleaning.clean(connection, clock.now())
+        await trail.forget_addresses(connection, before=clock.now() - keep_addresses)
+        await refusals.clean(connection, before=clock.now() - keep_addresses)
         await delivering.clean(connection, clock.now())
 
 

@@ -9,7 +9,6 @@ their missing signs of life.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -22,7 +21,7 @@ from pgqueuer.db import AsyncpgDriver
 from pgqueuer.models import Job
 from pgqueuer.qm import QueueManager
 
-from service import clock
+from service import clock, correlation
 from service.gateways import Gateways
 from service.gateways.outbound import DEFAULT, Limits
 from service.jobs import clean, deliver, metrics, sweep, watch
@@ -30,17 +29,21 @@ from service.jobs.advance import AdvanceJob
 from service.jobs.bring import ImportJob
 from service.jobs.copy import CopyJob
 from service.jobs.deliver import Deliveries
+from service.jobs.pauses import pause
 from service.jobs.pay import PaymentJob
+from service.jobs.publish import Feed, Publisher
 from service.operations.copies import recurring_order_copies
 from service.operations.data import imports
+from service.operations.events import trail
 from service.operations.generic.numbers import Numbers
 from service.operations.payments import attempts
 from service.operations.runtime import watching
 from service.operations.subscriptions.sweep import NUMBERS
 from service.operations.tenant import test_clocks
+from service.operations.webhooks import publishing
 from service.store import deployment
 from service.store.pool import Database, open_database
-from service.store.queue import queue_queries, queue_settings
+from service.store.queue import cause_of, queue_queries, queue_settings
 
 log = structlog.get_logger(part="worker")
 
@@ -68,6 +71,7 @@ async def run(
     gateways: Gateways,
     receivers: Limits = DEFAULT,
     public_url: str = "",
+    feed: Feed | None = None,
     concurrency: int = 16,
     command_timeout: float = 15.0,
     statement_cache_size: int = 512,
@@ -75,15 +79,17 @@ async def run(
     heartbeat: timedelta = HEARTBEAT,
     lease: timedelta = recurring_order_copies.LEASE,
     deployment_id: str = "",
+    keep_addresses: timedelta = trail.KEEP_ADDRESSES,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Work until `stop` is set, then finish what was begun.
 
     Payments ask these `gateways`, webhooks are told within the limits of `receivers`, with links that begin with
-    `public_url`. `concurrency` is the number of jobs at a time, at least 2. `listen_url` leads to the
-    server directly where `url` goes through a pooler; `deployment_id` names this installation
-    (`service.store.deployment`); `ready` is called once others know of this worker. A lost connection is taken up
-    again; one that can't be had at the start raises StartupError.
+    `public_url`, and events are published as the `feed` says, if there is one. `concurrency` is the number of jobs at a
+    time, at least 2. `listen_url` leads to the server directly where `url` goes through a pooler; `deployment_id` names
+    this installation (`service.store.deployment`); the trail names addresses for `keep_addresses`; `ready` is called
+    once others know of this worker. A lost connection is taken up again; one that can't be had at the start raises
+    StartupError.
     """
     async with (
         open_database(
@@ -108,14 +114,20 @@ async def run(
         ready()
         numbers = Numbers(database, block=NUMBERS)
         tasks.create_task(_every(stop, sweep.PERIOD, lambda: sweep.run(database, deployment_id, numbers), at_once=True))
-        deliveries = Deliveries(database, limits=receivers, base=f"{public_url.rstrip('/')}/api", lease=lease)
+        base = f"{public_url.rstrip('/')}/api"
+        deliveries = Deliveries(database, limits=receivers, base=base, lease=lease)
         tasks.create_task(_deliver(deliveries, stop, deployment_id))
+        if feed is not None:
+            publisher = Publisher(
+                database, feed, base=base, deployment_id=deployment_id, lease=min(lease, publishing.LEASE)
+            )
+            tasks.create_task(publisher.run(stop))
         tasks.create_task(_every(stop, clean.GROWTH, lambda: clean.gather_statistics(database)))
         tasks.create_task(_every(stop, clean.SUMS, lambda: clean.sum_up(database)))
         tasks.create_task(_every(stop, timedelta(seconds=30), rescue))
         tasks.create_task(_every(stop, watching.SIGN_OF_LIFE, lambda: watch.show(database, worker)))
         tasks.create_task(_every(stop, timedelta(minutes=1), lambda: watch.watch(database)))
-        tasks.create_task(_every(stop, timedelta(hours=1), lambda: clean.clean(database)))
+        tasks.create_task(_every(stop, timedelta(hours=1), lambda: clean.clean(database, keep_addresses)))
         job = CopyJob(database, lease=lease)
         payment_job = PaymentJob(database, gateways)
         entrypoints = {
@@ -133,7 +145,7 @@ async def run(
                 await _work(connect, entrypoints, stop, concurrency, heartbeat)
             else:
                 # The jobs in a copied queue are the original's, which makes those copies and takes that money.
-                await _sleep(stop, sweep.PERIOD.total_seconds())
+                await pause(stop, sweep.PERIOD.total_seconds(), spread=0)
 
         await _keep_working(work, stop)
 
@@ -171,7 +183,7 @@ async def _work(
     try:
         manager = QueueManager(queue_queries(AsyncpgDriver(connection)), queue_settings().channel)
         for name, run_job in entrypoints.items():
-            manager.entrypoint(name, executor_factory=_retrying)(metrics.counted(name, run_job))
+            manager.entrypoint(name, executor_factory=_retrying)(metrics.counted(name, _caused(run_job)))
         manager.shutdown = stop
         await manager.run(
             dequeue_timeout=POLL,
@@ -182,6 +194,19 @@ async def _work(
     finally:
         with suppress(*LOST):
             await connection.close(timeout=5)
+
+
+def _caused(run: Callable[[Job], Awaitable[None]]) -> Callable[[Job], Awaitable[None]]:
+    """A job that leaves behind for which request it worked."""
+
+    async def caused(job: Job) -> None:
+        before = correlation.cause.set(cause_of(job.headers))
+        try:
+            await run(job)
+        finally:
+            correlation.cause.reset(before)
+
+    return caused
 
 
 def _retrying(parameters: EntrypointExecutorParameters) -> DatabaseRetryEntrypointExecutor:
@@ -202,7 +227,7 @@ async def _keep_working(work: Callable[[], Awaitable[None]], stop: asyncio.Event
             if asyncio.get_running_loop().time() - began > LONGEST_PAUSE:
                 delay = 0.0
             log.warning("lost the queue", error=repr(error), retry_in=delay, exc_info=not isinstance(error, LOST))
-            await _sleep(stop, delay * random.uniform(0.8, 1.2))  # noqa: S311 -- spreads workers, keeps no secret
+            await pause(stop, delay, spread=0.2)
             delay = min(max(delay * 2, 0.5), LONGEST_PAUSE)
 
 
@@ -213,20 +238,13 @@ async def _every(
 
     The first time is within a period, or `at_once`.
     """
-    pause = 0.0 if at_once else period.total_seconds()
+    wait = 0.0 if at_once else period.total_seconds()
     while not stop.is_set():
-        # Not at the same time in all workers.
-        await _sleep(stop, pause * random.uniform(0.5, 1.5))  # noqa: S311 -- spreads workers
-        pause = period.total_seconds()
+        await pause(stop, wait)
+        wait = period.total_seconds()
         if stop.is_set():
             return
         try:
             await task()
         except Exception:
             log.exception("a periodic task failed")
-
-
-async def _sleep(stop: asyncio.Event, seconds: float) -> None:
-    """Sleep so long, or until `stop` is set."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)

@@ -32,18 +32,27 @@ JOBS = Histogram(
 )
 DELIVERIES = Counter("reprise_deliveries", "Attempts to deliver an event to a webhook, by how they ended.", ["outcome"])
 DISPATCHED = Counter("reprise_event_batches", "Batches of events that were given to webhooks.")
+PUBLISHED = Counter("reprise_events_published", "Events that a stream has said that it keeps.")
+PUBLISH_FAILURES = Counter("reprise_event_publish_failures", "Attempts to publish events that failed.")
 RUNNING = Gauge("reprise_jobs_running", "Jobs that run at the moment.", ["job"])
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What this process has done since it began; `running` are the jobs that it is at, by their names."""
+    """What this process has done since it began; `running` are the jobs that it is at, by their names.
+
+    `delivered` and `undelivered` count attempts to tell webhooks, `unpublished` attempts to publish events.
+    """
 
     completed: int
     failed: int
     sweeps: int
     failed_sweeps: int
     failed_jobs: int
+    delivered: int
+    undelivered: int
+    published: int
+    unpublished: int
     running: dict[str, int]
 
 
@@ -55,6 +64,10 @@ def done() -> Done:
         sweeps=_sum(SWEEPS),
         failed_sweeps=_sum(SWEEP_FAILURES),
         failed_jobs=_sum(JOBS, outcome="failed"),
+        delivered=_sum(DELIVERIES, outcome="delivered"),
+        undelivered=_sum(DELIVERIES, outcome="failed"),
+        published=_sum(PUBLISHED),
+        unpublished=_sum(PUBLISH_FAILURES),
         running={labels["job"]: int(value) for labels, value in _values(RUNNING) if value},
     )
 

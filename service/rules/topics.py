@@ -27,14 +27,19 @@ _HAPPENS: Final[Mapping[str, str]] = {
     "orders": f"{_WRITTEN} draft pending placing place void payment_failed cancel_subscriptions",
     "recurring_order_copies": f"{_WRITTEN} start complete fail abort",
     "reorders": "create",
-    "stores": "create update",
+    "stores": "create update adopt rotate_keys",
     "test_clocks": f"{_WRITTEN} ready",
     "webhooks": f"{_WRITTEN} stop",
 }
 """Type -> what happens to its resources besides verbs, where that is more or less than being written."""
 
 
-_SILENT: Final = frozenset({"event_callbacks", "events", "order_factories", "reorder_outcomes", "tokens"})
+_SILENT: Final = frozenset(
+    {
+        "event_callbacks", "event_stores", "events", "order_factories", "refused_authentications", "reorder_outcomes",
+        "tokens",
+    }
+)  # fmt: skip
 """Types of which no event tells: what happens to them is told of what they are a part or a view of."""
 
 
@@ -65,7 +70,7 @@ def _leads_to() -> Mapping[str, Mapping[str, str]]:
     """Follow the tables: the statuses that the events of verbs and moves lead from and to."""
     edges: dict[str, tuple[set[str], set[str]]] = {}
     for type_ in TOPICS:
-        table = _TABLES.get(type_, type_)
+        table = table_of(type_)
         known = [
             *((verb.event, verb.sources, verb.target) for verb in VERBS.get(type_, {}).values() if verb.target),
             *((move.event, {move.source}, move.target) for move in MOVES.get(table, ()) if move.event),
@@ -79,6 +84,11 @@ def _leads_to() -> Mapping[str, Mapping[str, str]]:
         for name, (before, after) in edges.items()
         if len(after) == 1 and name.partition(".")[0] not in _HEALTH
     }
+
+
+def table_of(type_: str) -> str:
+    """Return the type whose table has the statuses of a type."""
+    return _TABLES.get(type_, type_)
 
 
 _TABLES: Final = {"recurring_order_copies": "order_factories", "order_copies": "order_factories"}

@@ -41,6 +41,7 @@ KEPT: Final[Mapping[str, str]] = {
 OTHERS: Final[Mapping[str, str]] = {
     "api_clients": "names of the shop's own programs",
     "rate_limits": "gone within the hour",
+    "refused_authentications": "whose they were is not known, and after REPRISE_KEEP_ADDRESSES_DAYS they are gone",
     "collection_changes": "ids alone",
     "collection_counts": "ids alone",
     "pgqueuer_log": "gone after two days",

@@ -15,6 +15,8 @@ from pgqueuer.domain.settings import DBSettings
 from pgqueuer.queries import Queries
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+from service import correlation
+from service.correlation import Cause
 from service.errors import StartupError
 from service.store.pool import Connection
 from service.store.schema import QUEUE
@@ -70,7 +72,12 @@ async def enqueue(
     or runs, nothing is added, and no error is raised.
     """
     await _queries(connection).enqueue(
-        entrypoint, payload, execute_after=execute_after, dedupe_key=dedupe_key, on_conflict="skip"
+        entrypoint,
+        payload,
+        execute_after=execute_after,
+        dedupe_key=dedupe_key,
+        headers=_headers(),
+        on_conflict="skip",
     )
 
 
@@ -82,8 +89,27 @@ async def enqueue_all(connection: Connection, entrypoint: str, payloads: Mapping
             list(payloads.values()),
             [0] * len(payloads),
             dedupe_key=list(payloads),
+            headers=[_headers()] * len(payloads),
             on_conflict="skip",
         )
+
+
+def _headers() -> dict[str, str] | None:
+    """What a job is to know of the request that it works for, as `cause_of` reads it; None where there is none."""
+    cause = correlation.cause.get()
+    if cause is None:
+        return None
+    told = {"request_id": cause.request_id, "token_id": cause.token_id, "api_client_id": cause.api_client_id}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def cause_of(headers: Mapping[str, object] | None) -> Cause | None:
+    """The request that a job works for, by its headers; None where there is none."""
+    told = {name: str(value) for name, value in (headers or {}).items() if name in _TOLD}
+    return Cause(**told) if "request_id" in told else None
+
+
+_TOLD = ("request_id", "token_id", "api_client_id")
 
 
 async def payloads(connection: Connection, entrypoint: str, *, most: int) -> list[bytes] | None:

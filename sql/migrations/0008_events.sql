@@ -5,6 +5,8 @@
 -- What happened to a resource, written in the transaction of its cause and never changed: the outbox. sequence
 -- numbers the events of one resource. The resource may be gone, so it is no foreign key. transaction_id is the
 -- transaction that wrote it: a reader who goes on from one to the next stops before those that may still commit.
+-- Events are the audit trail too: token_id, api_client_id and address say by what credential, and from where, the request
+-- came that caused it. Append-only: who serves requests can insert rows, and change only what erasing a person empties.
 create table events (
     store_id bigint not null,
     id text collate "C" not null,
@@ -18,6 +20,9 @@ create table events (
     actor_type text,
     actor_id text,
     request_id text,
+    token_id text collate "C",
+    api_client_id text collate "C",
+    address text,
     created_at timestamptz(3) not null,
     updated_at timestamptz(3) not null,
     reference text,

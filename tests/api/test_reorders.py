@@ -199,7 +199,7 @@ async def test_a_taken_id_is_409(
     mug = await factories.sku(connection, store)
     order = await factories.order(connection, store, [Line(mug)], customer_id=customer)
     body = document(order)
-    body["data"]["id"] = "my-own-id"
+    body["data"]["id"] = clock.new_id()
     assert (await client.post(URL, json=body, headers=shopper.headers)).status_code == 201
     response = await client.post(URL, json=body, headers=shopper.headers)
     assert response.status_code == 409

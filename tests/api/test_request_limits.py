@@ -142,6 +142,42 @@ async def test_shoppers_of_a_sales_channel_are_counted_by_their_network(
         assert (await shop.get("/api/skus", headers=channel.headers)).status_code == 429, "of the same network"
 
 
+async def test_carts_that_nobody_owns_are_so_many_from_one_network(
+    settings: Settings, client: httpx2.AsyncClient, connection: Connection, database: Database, store: Store
+) -> None:
+    """A sales channel's shoppers make them, and whoever has a link. What a batch tries to make is counted too."""
+    await connection.execute("delete from rate_limits")
+    channel = await fetch(client, await made(database, store, "sales_channel"))
+    in_batch = channel.headers | {"Content-Type": ATOMIC, "Accept": ATOMIC}
+    cart = {"data": {"type": "carts"}}
+    async with served(settings, "198.51.100.3", rate_limit=1, read_limit=0, write_limit=0) as shop:
+        answers = [await shop.post("/api/carts", json=cart, headers=channel.headers) for _ in range(8)]
+        assert {answer.status_code for answer in answers} == {201}
+        batch = {"atomic:operations": [{"op": "add", **cart}] * 3}
+        assert (await shop.post("/api/operations", json=batch, headers=in_batch)).status_code == 429
+        refused = await shop.post("/api/carts", json=cart, headers=channel.headers)
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) > 60
+        link = {"Authorization": f"Bearer {store.id}.x.y"}
+        assert (await shop.post("/api/repeat_link_commits", headers=link)).status_code == 429
+    made_of_it = await connection.fetchval("select count(*) from carts where store_id = $1", store.id)
+    assert made_of_it == 8
+    async with served(settings, "198.51.100.4", rate_limit=1, write_limit=0) as elsewhere:
+        assert (await elsewhere.post("/api/carts", json=cart, headers=channel.headers)).status_code == 201
+
+
+@pytest.mark.parametrize("path", ["/demo", "/demo/cart", "/demo/checkout?cart=x", "/.well-known/jwks.json", LINK])
+async def test_what_needs_no_token_is_limited_by_network_before_any_work(
+    settings: Settings, connection: Connection, path: str
+) -> None:
+    await connection.execute("delete from rate_limits")
+    async with served(settings, "198.51.100.5", anonymous_limit=2) as client:
+        answers = [await client.get(path) for _ in range(3)]
+    assert 429 not in [answer.status_code for answer in answers[:2]]
+    assert answers[2].status_code == 429
+    told(answers[2], "anonymous", 2, 0)
+
+
 async def test_nothing_is_asked_where_nothing_is_limited(
     app: Starlette, client: httpx2.AsyncClient, *, integration: Access, shopper: Access
 ) -> None:

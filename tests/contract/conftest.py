@@ -136,6 +136,9 @@ async def inhabit(connection: Connection, store: Store) -> dict[str, str]:
             "access_tokens", kind="integration", name="Backend", hint="q3Xw", hash=bytes(32), scopes=["read_orders"]
         ),
         "events": await outbox.record(connection, store, "orders.place", order, actor=f"customers:{customer}"),
+        "refused_authentications": await insert(
+            "refused_authentications", kind="revoked", address="203.0.113.7", started_at=at, refusals_count=2
+        ),
         "webhooks": await insert(
             "webhooks", topic="orders.*", topics=["orders.*"], callback_url=HOOK, shared_secret="s", health_since=at
         ),

@@ -170,6 +170,12 @@ class Recorder:
         """Delete what can be told about."""
         self.ask("DELETE", f"/api/tags/{self._made['tags']}", Prefer="return=representation")
 
+    def clear(self) -> None:
+        """Delete what was made, the last first, of which nothing is kept; some of it can't be, by what came of it."""
+        header = [self._shop.credentials["integration"]]
+        for type_, id_ in reversed(self._made.items()):
+            self._client.delete(f"/api/{type_}/{id_}", headers=header)
+
     def speak_otherwise(self) -> None:
         """Routes beside the types' own."""
         self.ask("GET", "/api", kind="")

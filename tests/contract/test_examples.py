@@ -15,11 +15,13 @@ from service.contract import examples
 from tests.contract.contract import Contract
 from tests.contract.generated.running import demo_shop
 from tests.contract.recording import Recorder
+from tests.contract.telling import keep, told_by
 
 Records = list[dict[str, Any]]
 
 UNSHOWN = {
-    *("getContract", "getContractAsJson", "getContractForOlderTools", "getSchema"),  # documents about documents
+    # Documents about documents.
+    *("getContract", "getContractAsJson", "getContractForOlderTools", "getSchema", "getTold", "getToldAsJson"),
     *("getCalendar", "getPartOfDocumentation", "showApiReference"),
 }
 """Operations whose answers are of no use as examples."""
@@ -32,7 +34,10 @@ def played(contract: Contract, run_folder: Path, worker_id: str) -> Records:
         demo_shop(run_folder / f"examples-{worker_id}") as shop,
         httpx2.Client(base_url=shop.url, timeout=30) as client,
     ):
-        records = Recorder(shop, contract, client).play()
+        recorder = Recorder(shop, contract, client)
+        records = recorder.play()
+        recorder.clear()
+        keep(told_by(client, [shop.credentials["integration"]]))
     if os.environ.get("EXAMPLES"):
         Path(os.environ["EXAMPLES"]).write_bytes(orjson.dumps(records, option=orjson.OPT_INDENT_2) + b"\n")
     return records

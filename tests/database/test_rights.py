@@ -93,9 +93,11 @@ def test_what_a_process_reaches() -> None:
 
 
 def test_what_happened_is_never_changed_but_for_a_person_who_is_erased() -> None:
-    of_people = {"payload", "request_id", "reference", "reference_origin", "metadata", "updated_at", "version"}
+    of_people = {
+        "address", "payload", "request_id", "reference", "reference_origin", "metadata", "updated_at", "version",
+    }  # fmt: skip
     assert sql.grants()["api"]["events"] == {"select": None, "insert": None, "update": of_people}
-    assert sql.grants()["worker"]["events"] == {"select": None, "insert": None, "update": {"transaction_id"}}
+    assert sql.grants()["worker"]["events"] == {"select": None, "insert": None, "update": {"address", "transaction_id"}}
     assert "carts" not in sql.grants()["worker"]
 
 

@@ -18,7 +18,7 @@ from service.operations.generic.batches import MOST_SECONDS
 from service.principal import SCOPES
 from service.resources import RESOURCES
 from service.settings import Settings
-from tests.docs import access, personal_data, resources, states
+from tests.docs import access, personal_data, resources, states, topics
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -86,6 +86,10 @@ def test_every_resource_type() -> None:
 
 def test_every_verb() -> None:
     assert (REFERENCE / "states.md").read_text() == states.page(), "run `make docs`"
+
+
+def test_every_topic() -> None:
+    assert (REFERENCE / "topics.md").read_text() == topics.page(), "run `make docs`"
 
 
 def test_every_mark() -> None:

@@ -16,6 +16,8 @@ from service.http.turns import Turns
 from service.principal import Store
 from service.store.pool import Connection, Database, fetchrow, open_database
 from service.store.shapes import MOST_KEPT, Shapes
+from tests.jobs.steps import pair
+from tests.jobs.test_sweep import due
 from tests.spec.operating import MEDIA_TYPE, URL, Batches, add, remove
 from tests.spec.writing import Api, resource
 from tests.support import Access, Grant
@@ -94,6 +96,26 @@ async def test_an_answer_to_a_read_has_a_size(
     assert len((await api.get("skus?fields[skus]=code"))["data"]) == 3
     large = {"code": "D", "name": "A", "metadata": {"a": "x" * 15_000}, "description": "x" * 9_000}
     assert (await api.send("POST", "skus", resource("skus", large))).status_code == 201, "writes are never refused"
+
+
+@pytest.mark.rule("FM-127")
+async def test_a_forecast_has_a_size(
+    client: httpx2.AsyncClient,
+    integration: Access,
+    connection: Connection,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each of its runs shows all lines."""
+    _, subscription = await pair(connection, store, **due())
+    url, headers = f"/api/order_subscriptions/{subscription}/forecast?page[size]=", integration.headers
+    whole = await client.get(f"{url}50", headers=headers)
+    limit = len(whole.content) - 1
+    monkeypatch.setattr("service.http.api.answers.MOST_OF_AN_ANSWER", limit)
+    answer = await client.get(f"{url}50", headers=headers)
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["code"], error["meta"]["limit"]) == (400, "QUERY_TOO_COSTLY", limit)
+    assert len((await client.get(f"{url}5", headers=headers)).json()["data"]) == 5
 
 
 @pytest.mark.rule("FM-127")

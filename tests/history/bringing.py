@@ -124,7 +124,7 @@ async def bring(
     """Import files; what became of the records."""
     refusals: list[Refusal] = []
     source = files.open_all(paths, policy, platform=platform, currency=store.currency_code)
-    importing = await running.prepare(connection, store, source, policy, dry=dry)
+    importing = await running.prepare(connection, store, source, policy, actor="operators", dry=dry)
     work = importing.rehearse if dry else importing.run
     tally = await work(lambda _done, _total: None, refusals.extend)
     return tally, refusals

@@ -11,10 +11,9 @@ import typer
 from schemas.access import MOST_OVERLAP
 from service.cli.commands.options import DatabaseUrl, StoreNumber
 from service.cli.console import answer, told
-from service.cli.within import duration, in_store, words
+from service.cli.within import duration, in_store, operator, words
 from service.errors import Invalid
 from service.operations.access import clients
-from service.operations.tenant.stores import OPERATOR
 from service.principal import Store
 from service.store.pool import Connection
 from service.texts import Phrase
@@ -53,7 +52,7 @@ def create_client(
             kind=kind.value,
             name=name,
             scopes=None if scopes is None else words(scopes),
-            actor=OPERATOR,
+            actor=operator(),
         )
 
     try:
@@ -91,7 +90,7 @@ def rotate_secret(
         raise typer.BadParameter(told(reason), param_hint="--overlap")
 
     async def rotate(connection: Connection, held: Store) -> str:
-        return await clients.rotate_secret(connection, held, id, overlap=lasting, actor=OPERATOR)
+        return await clients.rotate_secret(connection, held, id, overlap=lasting, actor=operator())
 
     _show("client_secret", in_store(database_url, store, rotate))
 
@@ -101,7 +100,7 @@ def revoke_client(id: Id, *, store: StoreNumber, database_url: DatabaseUrl = Non
     """End a client, and all its tokens with it."""
 
     async def revoke(connection: Connection, held: Store) -> None:
-        await clients.revoke(connection, held, id, actor=OPERATOR)
+        await clients.revoke(connection, held, id, actor=operator())
 
     in_store(database_url, store, revoke)
     answer(Phrase("The client {id} and its tokens are refused from now on.", id=id))

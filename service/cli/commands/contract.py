@@ -6,6 +6,7 @@ import typer
 
 from service.cli.commands.options import DatabaseUrl
 from service.cli.console import answer
+from service.contract import asyncapi as told
 from service.contract import openapi as contract
 from service.resources import RESOURCES
 
@@ -16,3 +17,9 @@ app = typer.Typer()
 def openapi(*, database_url: DatabaseUrl = None) -> None:  # noqa: ARG001 -- every command takes it; this one needs no database
     """Print the contract, openapi.yaml."""
     answer(contract.dump(contract.build(RESOURCES)).rstrip("\n"))
+
+
+@app.command()
+def asyncapi(*, database_url: DatabaseUrl = None) -> None:  # noqa: ARG001 -- every command takes it; this one needs no database
+    """Print what others are told of, asyncapi.yaml."""
+    answer(contract.dump(told.build(RESOURCES)).rstrip("\n"))

@@ -12,8 +12,10 @@ from service.cli.console import answer, progress, say, told
 from service.cli.doctor import described, examine
 from service.cli.loops import run
 from service.cli.servers import migrated, read_settings, server
+from service.cli.within import operator
 from service.demo import load
 from service.errors import StartupError
+from service.operations.tenant import stores
 from service.store import counts, deployment, roles
 from service.store import migrate as migrations
 from service.store.checks import violations
@@ -72,9 +74,10 @@ def adopt(*, database_url: DatabaseUrl = None) -> None:
     settings = read_settings(database_url)
 
     async def take_over(url: str) -> str:
-        async with migrated(url) as connection:
+        async with migrated(url) as connection, connection.transaction():
             here = await deployment.here(connection, settings.deployment_id)
             await deployment.adopt(connection, here, at=clock.now())
+            await stores.tell_all(connection, "adopt", actor=operator())
             return here
 
     with server(settings) as url:
@@ -99,7 +102,7 @@ def seed(
     async def make(url: str) -> bool:
         async with migrated(url) as connection:
             with progress(Phrase("orders"), orders) as tell:
-                return await load.seed(connection, plan, clock.now(), tell)
+                return await load.seed(connection, plan, clock.now(), tell, actor=operator())
 
     with server(read_settings(database_url)) as url:
         made = run(make(url))

@@ -8,6 +8,7 @@ from service.cli.commands.options import DatabaseUrl
 from service.cli.console import answer
 from service.cli.loops import run
 from service.cli.servers import migrated, read_settings, server
+from service.cli.within import operator
 from service.operations.access import keyring
 from service.operations.access.keyring import SIGNING_KEYS
 from service.rules.sealing import Seals
@@ -30,7 +31,7 @@ def rotate(*, database_url: DatabaseUrl = None) -> None:
     async def change(url: str) -> str:
         async with migrated(url) as connection:
             await keyring.reseal(connection, seals)
-            return await keyring.rotate(connection, seals)
+            return await keyring.rotate(connection, seals, actor=operator())
 
     with server(settings) as url:
         id_ = run(change(url))

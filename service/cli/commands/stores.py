@@ -14,6 +14,7 @@ from service.cli.commands.options import DatabaseUrl
 from service.cli.console import answer, told
 from service.cli.loops import run
 from service.cli.servers import migrated, read_settings, server
+from service.cli.within import operator
 from service.operations.tenant import stores
 from service.principal import Store
 from service.texts import Phrase
@@ -67,6 +68,7 @@ def create_store(
                 locale=locale,
                 mode="live" if live else "test",
                 at=clock.now(),
+                actor=operator(),
             )
 
     with server(read_settings(database_url)) as url:

@@ -10,10 +10,9 @@ import typer
 from service import clock
 from service.cli.commands.options import DatabaseUrl, StoreNumber
 from service.cli.console import answer, told
-from service.cli.within import duration, in_store, new_token, words
+from service.cli.within import duration, in_store, new_token, operator, words
 from service.errors import Invalid
 from service.operations.access import access_tokens
-from service.operations.tenant.stores import OPERATOR
 from service.principal import CUSTOMER_SCOPES, SCOPES, Store
 from service.store.pool import Connection
 from service.texts import Phrase
@@ -84,7 +83,7 @@ def revoke_token(
     """End a token: processes that serve refuse it from now on."""
 
     async def revoke(connection: Connection, held: Store) -> None:
-        await access_tokens.revoke(connection, held, id, actor=OPERATOR)
+        await access_tokens.revoke(connection, held, id, actor=operator())
 
     in_store(database_url, store, revoke)
     answer(Phrase("The token {id} is refused from now on.", id=id))

@@ -14,7 +14,7 @@ from schemas.kinds import amount_float, format_amount, render_timestamp
 from schemas.rendering import Rendering
 from service.errors import InvalidPage
 from service.http import limits, urls
-from service.http.api.answers import Document
+from service.http.api.answers import Document, bounded
 from service.http.api.asking import id_of, negotiate, rendering_of
 from service.http.auth import counted
 from service.http.exchange import exchange_of
@@ -55,7 +55,7 @@ async def forecast(request: Request) -> Response:
     url = f"{urls.api(request)}/{_OF}/{subscription_id}/forecast"
     around = links.pages(url, pairs, page, page.offset + len(data) + found.more)
     del around["last"]
-    return Document(document(data, around))
+    return bounded(Document(document(data, around)))
 
 
 routes = [Route(f"/api/{_OF}/{{id}}/forecast", forecast)]

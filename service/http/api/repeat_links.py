@@ -28,7 +28,6 @@ from service.http.api.answers import Document
 from service.http.api.asking import check_no_parameters, negotiate
 from service.http.api.fixed import Fixed
 from service.http.auth import bearer
-from service.http.exchange import exchange_of
 from service.http.languages import negotiate as negotiate_language
 from service.http.pages import lines, repeat_page
 from service.http.pages.pages import PRIVATE
@@ -58,7 +57,7 @@ async def preview(request: Request) -> Response:
     """GET /api/repeat_link_preview: what the link's order would be now, its outcomes included; writes nothing."""
     negotiate(request)
     check_no_parameters(request)
-    token = bearer(exchange_of(request).head)
+    token = bearer(request)
     service = service_of(request)
     async with guessing.limited(request), service.database.connection() as connection:
         opened = await repeat_links.open_link(connection, service.link_keys, token)
@@ -75,7 +74,7 @@ async def commit(request: Request) -> Response:
     raw = await request.body()
     negotiate(request, body=bool(raw))
     check_no_parameters(request)
-    token = bearer(exchange_of(request).head)
+    token = bearer(request)
     sent, key = _browser(raw), idempotency.key_of(request)
     name = f"browser {sent}" if sent else f"key {key}" if key else clock.new_id()
     service = service_of(request)

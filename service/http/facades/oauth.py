@@ -17,14 +17,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service import correlation
 from service.errors import ApiError, TooManyRequests
 from service.http import limits, urls
+from service.http.auth import refuse
 from service.http.exchange import heard_of
 from service.http.state import service_of
 from service.operations.access import clients, grants
 from service.operations.access.clients import Client
 from service.operations.access.grants import Desk, Granted, Refused
 from service.operations.access.keyring import LIFETIME
+from service.operations.access.tokens import Refusal
 from service.store.limits import Limit
 from service.store.pool import Connection
 
@@ -49,6 +52,9 @@ _TITLES = {
     "server_error": "Internal server error",
 }
 
+_GUESSED = {"invalid_client": "client", "invalid_grant": "grant"}
+"""The refusals of what may have been guessed, and what they are called among those that are counted."""
+
 Sent = Mapping[str, str]
 
 
@@ -67,7 +73,9 @@ async def _told_of(request: Request, work: Awaitable[Response]) -> Response:
     try:
         return await work
     except Refused as refused:
-        if refused.error in ("invalid_client", "invalid_grant"):
+        kind = _GUESSED.get(refused.error)
+        if kind is not None:
+            refuse(request, Refusal(kind, refused.store_id))
             await limits.count(request, WRONG_CLIENTS, None, told=False)
         return _refusal(refused, challenged=heard_of(request, b"authorization") is not None)
 
@@ -86,10 +94,14 @@ async def _token(request: Request) -> Response:
         async with connection.transaction():
             client = await _client(connection, client_id, secret)
             desk = Desk(connection, signer, service.settings.token_issuer or urls.origin(request))
-            granted = await grant(desk, client, sent, secret)
+            try:
+                granted = await grant(desk, client, sent, secret)
+            except Refused as refused:
+                raise Refused(refused.error, refused.detail, client.store.id) from None
     if granted is None:
         service.tokens.forget(client.store.id)
-        raise Refused("invalid_grant", "The refresh token was used before: all tokens of its grant have ended.")
+        reason = "The refresh token was used before: all tokens of its grant have ended."
+        raise Refused("invalid_grant", reason, client.store.id)
     return _answer(granted)
 
 
@@ -210,7 +222,11 @@ def _credentials(sent: Sent, basic: tuple[str, str] | None) -> tuple[str, str | 
 async def _client(connection: Connection, client_id: str, secret: str | None) -> Client:
     client = await clients.find(connection, client_id, secret)
     if client is None:
-        raise Refused("invalid_client", "The client is unknown or revoked, or its secret is missing or wrong.")
+        named = clients.store_of(client_id)
+        raise Refused("invalid_client", "The client is unknown or revoked, or its secret is missing or wrong.", named)
+    cause = correlation.cause.get()
+    if cause is not None:
+        cause.api_client_id = client.id
     return client
 
 
@@ -257,5 +273,5 @@ def _json(body: Mapping[str, object], status: int = 200, headers: Mapping[str, s
 routes = [
     Route(TOKEN, token, methods=["POST"]),
     Route(REVOKE, revoke, methods=["POST"]),
-    Route(KEYS, keys, methods=["GET"]),
+    Route(KEYS, limits.for_anybody(keys), methods=["GET"]),
 ]

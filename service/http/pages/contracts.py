@@ -1,4 +1,4 @@
-"""openapi.yaml and the JSON Schemas, readable where the service runs: documents link to them."""
+"""openapi.yaml, asyncapi.yaml and the JSON Schemas, readable where the service runs: documents link to them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.contract import openapi
+from service.contract import asyncapi, openapi
 from service.errors import NotFound
 from service.http.api.fixed import Fixed
 from service.http.assets import asset
@@ -33,6 +33,16 @@ async def contract_for_older_tools(request: Request) -> Response:
     return asset(request, _older_contract(), openapi.JSON)
 
 
+async def told(request: Request) -> Response:
+    """GET /asyncapi.yaml."""
+    return asset(request, _told(), openapi.YAML)
+
+
+async def told_as_json(request: Request) -> Response:
+    """GET /asyncapi.json."""
+    return asset(request, _json_told(), openapi.JSON)
+
+
 async def schema(request: Request) -> Response:
     """GET /api/schemas/{type}.json: what the documents about a type look like, or error documents."""
     return asset(request, _schema(request.path_params["type"]), JSON_SCHEMA)
@@ -53,6 +63,16 @@ def _older_contract() -> bytes:
     return orjson.dumps(openapi.convert(openapi.build(RESOURCES)))
 
 
+@cache
+def _told() -> bytes:
+    return (files.root() / "asyncapi.yaml").read_bytes()
+
+
+@cache
+def _json_told() -> bytes:
+    return orjson.dumps(asyncapi.build(RESOURCES))
+
+
 @lru_cache(maxsize=len(RESOURCES) + 1)
 def _schema(name: str) -> bytes:
     found = openapi.json_schema(RESOURCES, name)
@@ -65,5 +85,7 @@ routes = [
     Route("/openapi.yaml", contract),
     Route("/openapi.json", contract_as_json),
     Route("/openapi-3.0.json", contract_for_older_tools),
+    Route("/asyncapi.yaml", told),
+    Route("/asyncapi.json", told_as_json),
     Fixed("/api/schemas/{type}.json", schema),
 ]

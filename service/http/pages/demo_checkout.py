@@ -17,7 +17,7 @@ from starlette.routing import Route
 from service.demo import shop
 from service.errors import ApiError, Invalid, NotFound
 from service.gateways.testing import APPROVES, DECLINES, TIMES_OUT
-from service.http import guessing, urls
+from service.http import guessing, limits, urls
 from service.http.guessing import Tries
 from service.http.pages import nonces
 from service.http.pages.pages import PRIVATE, STALE, form_of, notice, page
@@ -209,4 +209,4 @@ def _problems(error: ApiError | None) -> list[Phrase]:
     return list(dict.fromkeys(PROBLEMS.get(str((p.meta or {}).get("error")), p.detail) for p in problems))
 
 
-routes = [Route(PATH, checkout, methods=["GET", "POST"])]
+routes = [Route(PATH, limits.for_anybody(checkout), methods=["GET", "POST"])]

@@ -22,6 +22,7 @@ from service.demo import shop
 from service.errors import ApiError, Invalid, NotFound, PreviewStale
 from service.http import repeat_urls, urls
 from service.http.languages import negotiate
+from service.http.limits import for_anybody
 from service.http.pages import demo_checkout, nonces, shop_requests
 from service.http.pages.lines import Line, choice, line_of, products
 from service.http.pages.pages import PRIVATE, form_of, page
@@ -322,8 +323,8 @@ def _problems(error: ApiError | None) -> Sequence[str]:
 
 
 routes = [
-    Route("/demo", home),
-    Route("/demo/orders/{id}", order, methods=["GET", "POST"]),
-    Route("/demo/cart", cart),
-    Route("/demo/subscriptions/{id}", subscription, methods=["GET", "POST"]),
+    Route("/demo", for_anybody(home)),
+    Route("/demo/orders/{id}", for_anybody(order), methods=["GET", "POST"]),
+    Route("/demo/cart", for_anybody(cart)),
+    Route("/demo/subscriptions/{id}", for_anybody(subscription), methods=["GET", "POST"]),
 ]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from service import clock
 from service.http.proxies import Proxies
 from service.http.state import process_of
 from service.http.watch.lookout import Look
+from service.operations.runtime.watching import LATE
 
 UNTRUSTED = "untrusted_proxy"
 """The code of the note on forwarding headers that come from elsewhere than from a trusted proxy."""
@@ -61,8 +64,24 @@ def _notes(seen: Look, proxies: Proxies | None) -> Iterator[tuple[str, str]]:
     if not seen.situation.workers:
         yield "no_worker", "no worker shows a sign of life: `reprise work`"
     if seen.situation.late_since is not None:
-        since = seen.situation.late_since.strftime("%Y-%m-%dT%H:%M:%SZ")
+        since = _written(seen.situation.late_since)
         yield "late_runs", f"runs that are late: {seen.situation.late}, the first since {since}"
+    if seen.deliveries is not None and seen.deliveries.since is not None and _is_late(seen.deliveries.since):
+        told, since = seen.deliveries.waiting, _written(seen.deliveries.since)
+        yield "late_deliveries", f"deliveries to webhooks that wait: {told}, the first since {since}"
+    if seen.stream is not None and seen.stream.since is not None and _is_late(seen.stream.since):
+        reason = "" if seen.stream.error is None else f": {seen.stream.error}"
+        since = _written(seen.stream.since)
+        yield "late_events", f"events to be published: {seen.stream.waiting}, the first since {since}{reason}"
+
+
+def _is_late(since: datetime) -> bool:
+    """Whether what should have happened then is late."""
+    return since < clock.now() - LATE
+
+
+def _written(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 routes = [Route("/healthz", healthz), Route("/readyz", readyz)]

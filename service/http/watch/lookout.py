@@ -9,7 +9,7 @@ from time import monotonic
 from service import clock
 from service.operations.runtime import watching
 from service.operations.runtime.watching import Situation
-from service.operations.webhooks import delivering
+from service.operations.webhooks import delivering, publishing
 from service.operations.webhooks.delivering import Standing
 from service.store import deployment, schema
 from service.store.pool import Database
@@ -22,21 +22,24 @@ REMEMBERED = 5.0
 class Look:
     """What was seen of the database: migrations that are missing, whose it is and, if it has all, how the work stands.
 
-    `deliveries` are those to webhooks. `foreign` says that it belongs to another installation.
+    `deliveries` are those to webhooks, `stream` is what is published, if anything is. `foreign` says that it belongs to
+    another installation.
     """
 
     pending: list[str]
     foreign: bool = False
     situation: Situation | None = None
     deliveries: Standing | None = None
+    stream: publishing.Standing | None = None
 
 
 @dataclass(slots=True)
 class Lookout:
-    """Looks at the database for one process, at most once in a while."""
+    """Looks at the database for one process, at most once in a while; `destination` is what is published to."""
 
     database: Database
     deployment_id: str = ""
+    destination: str | None = None
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _migrated: bool = False
     _last: tuple[float, Look] | None = None
@@ -56,6 +59,10 @@ class Lookout:
             here = await deployment.here(connection, self.deployment_id)
             foreign = await deployment.owner(connection) not in (None, here)
             situation = await watching.look(connection, clock.now())
-            look = Look([], foreign, situation, await delivering.standing(connection))
+            deliveries = await delivering.standing(connection)
+            stream = None
+            if self.destination is not None:
+                stream = await publishing.standing(connection, self.destination)
+            look = Look([], foreign, situation, deliveries, stream)
             self._last = monotonic(), look
             return look

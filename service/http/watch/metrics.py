@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Iterable, Iterator, MutableMapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from starlette.routing import Route
 from service import clock
 from service.http.state import process_of
 from service.http.watch.lookout import Look
+from service.operations.webhooks import publishing
 from service.operations.webhooks.delivering import Standing
 from service.store import pool
 
@@ -112,17 +113,37 @@ class _Work(Collector):
         yield GaugeMetricFamily("reprise_workers", "Workers that show signs of life.", situation.workers)
         if self._seen.deliveries is not None:
             yield from _deliveries(self._seen.deliveries)
+        if self._seen.stream is not None:
+            yield from _stream(self._seen.stream)
+
+
+def _stream(standing: publishing.Standing) -> Iterator[Metric]:
+    yield GaugeMetricFamily("reprise_events_waiting", "Events that are still to be published.", standing.waiting)
+    yield GaugeMetricFamily(
+        "reprise_event_lateness_seconds",
+        "For how long the event that waits longest could have been published.",
+        _seconds(standing.since),
+    )
+    yield GaugeMetricFamily(
+        "reprise_stream_failing_seconds",
+        "For how long nothing could be published that was tried; 0 while it can.",
+        _seconds(standing.failing_since),
+    )
+
+
+def _seconds(since: datetime | None) -> float:
+    """How long ago something was; 0 for what never was."""
+    return 0.0 if since is None else max(clock.now() - since, timedelta(0)).total_seconds()
 
 
 def _deliveries(standing: Standing) -> Iterator[Metric]:
-    late = timedelta(0) if standing.since is None else max(clock.now() - standing.since, timedelta(0))
     yield GaugeMetricFamily(
         "reprise_deliveries_waiting", "Events that webhooks are still to be told.", standing.waiting
     )
     yield GaugeMetricFamily(
         "reprise_delivery_lateness_seconds",
         "For how long the delivery that waits longest could have been sent.",
-        late.total_seconds(),
+        _seconds(standing.since),
     )
     yield GaugeMetricFamily(
         "reprise_webhooks_stopped", "Webhooks whose circuit is open, so that they are told nothing.", standing.stopped

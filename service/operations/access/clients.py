@@ -205,8 +205,8 @@ async def find(connection: Connection, client_id: str, secret: str | None) -> Cl
 
     Only a sales channel may leave its secret out. A wrong secret is never as good as none.
     """
-    form = _FORM.fullmatch(client_id)
-    found = None if form is None else await _FIND(connection, store=int(form[1]), client_id=client_id, at=clock.now())
+    store_id = store_of(client_id)
+    found = None if store_id is None else await _FIND(connection, store=store_id, client_id=client_id, at=clock.now())
     # As much work, and with that as much time, for a client that isn't known.
     hashes = (_NO_SECRET, _NO_SECRET) if found is None else found.hashes
     proofs = [hmac.compare_digest(hashed(secret or ""), known) for known in hashes]
@@ -215,6 +215,12 @@ async def find(connection: Connection, client_id: str, secret: str | None) -> Cl
     return Client(
         found.id, found.client_id, found.kind, frozenset(found.scopes), found.store, proven=secret is not None
     )
+
+
+def store_of(client_id: str) -> int | None:
+    """The number of the store that a client id names; None for what is none."""
+    form = _FORM.fullmatch(client_id)
+    return None if form is None else int(form[1])
 
 
 async def rotate_secret(connection: Connection, store: Store, id_: str, *, overlap: timedelta, actor: str) -> str:

@@ -38,12 +38,13 @@ CLAIMS = "https://commercelayer.io/claims"
 
 
 class Refused(Exception):
-    """A request for a token is refused: `error` is a code of RFC 6749, section 5.2."""
+    """A request for a token is refused: `error` is a code of RFC 6749, section 5.2; the store is the client's."""
 
-    def __init__(self, error: str, detail: str) -> None:
+    def __init__(self, error: str, detail: str, store_id: int | None = None) -> None:
         super().__init__(detail)
         self.error = error
         self.detail = detail
+        self.store_id = store_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import orjson
 import structlog
 
 from service import clock
+from service.operations.tenant import stores
 from service.rules import jwts
 from service.rules.jwts import Claims
 from service.rules.sealing import Seals, Unreadable
@@ -124,14 +125,19 @@ class Keyring:
                     log.warning("the key that signs tokens is encrypted with a key that the settings lack", key=key.id)
 
 
-async def rotate(connection: Connection, seals: Seals) -> str:
-    """Have another key sign from now on, in a transaction of its own. Returns its id, or that of somebody else's."""
+async def rotate(connection: Connection, seals: Seals, *, actor: str = "") -> str:
+    """Have another key sign from now on, in a transaction of its own. Returns its id, or that of somebody else's.
+
+    Who has it done is written in the trail of every store, unless that is nobody.
+    """
     at = clock.now()
     id_ = clock.new_id()
     made = await asyncio.to_thread(jwts.make_key, id_)
     async with connection.transaction():
         # Processes that haven't heard sign on for as long as they believe what they know.
         await _RETIRE(connection, at=at, until=at + LIFETIME + 2 * _KEPT + jwts.LEEWAY)
+        if actor:
+            await stores.tell_all(connection, "rotate_keys", actor=actor)
         await _ADD(connection, id=id_, public_key=made.public, private_key=seals.seal(made.private, id_), at=at)
         await notices.forget_keys(connection)
     return id_

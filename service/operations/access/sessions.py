@@ -51,4 +51,5 @@ async def find(
         customer_id=customer_id,
         scopes=GUEST_SCOPES if signed_in is None else GUEST_SCOPES & signed_in.scopes,
         cart_id=cart.cart_id,
+        api_client_id=None if signed_in is None else signed_in.api_client_id,
     )

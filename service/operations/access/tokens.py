@@ -43,10 +43,19 @@ class _Issued(NamedTuple):
     known: bool
 
 
+class Refusal(NamedTuple):
+    """Why a credential is refused, by a kind of `refused_authentications`, and whose it is, or is said to be."""
+
+    kind: str
+    store_id: int | None = None
+
+
 class _Bearer(NamedTuple):
+    standing: str
     token_id: str
     kind: str
     customer_id: str | None
+    api_client_id: str | None
     scopes: list[str]
     expires_at: datetime | None
     last_used_at: datetime | None
@@ -189,15 +198,25 @@ def _expiry(draft: Draft, at: datetime) -> datetime:
 
 
 async def find(connection: Connection, token: str, at: datetime, keyring: Keyring | None = None) -> Principal | None:
-    """Return the bearer of a token at `at`, real time; None when it is unknown, expired, revoked or malformed.
+    """Return the bearer of a token, as `look` does; None when it is refused."""
+    found = await look(connection, token, at, keyring)
+    return found if isinstance(found, Principal) else None
+
+
+async def look(connection: Connection, token: str, at: datetime, keyring: Keyring | None = None) -> Principal | Refusal:
+    """Return the bearer of a token at `at`, real time; why it is refused where it isn't good.
 
     A JWT that the keys of the service verify names its store; all else about it is what was kept when it was made, so
     that nothing is believed but what we gave out. Runs one statement, and none for a malformed token.
     """
     store_id = await _store_of(connection, token, keyring)
-    bearer = None if store_id is None else await _FIND(connection, store=store_id, hash=hashed(token), at=at)
+    if store_id is None:
+        return Refusal("malformed")
+    bearer = await _FIND(connection, store=store_id, hash=hashed(token), at=at)
     if bearer is None:
-        return None
+        return Refusal("unknown")
+    if bearer.standing != "live":
+        return Refusal(bearer.standing, store_id)
     return Principal(
         bearer.store,
         bearer.token_id,
@@ -205,6 +224,7 @@ async def find(connection: Connection, token: str, at: datetime, keyring: Keyrin
         frozenset(bearer.scopes),
         bearer.expires_at,
         last_used_at=bearer.last_used_at,
+        api_client_id=bearer.api_client_id,
     )
 
 

@@ -225,6 +225,44 @@ def _items(text: str | None) -> list[CartItem]:
     ]
 
 
+def new(*, currency: str, tax_included: bool, customer_id: str | None, customer_group_id: str | None) -> Cart:
+    """A cart that isn't written yet, empty and with a session of its own: `carts/carts.open` writes it."""
+    return Cart(
+        id=clock.new_id(),
+        version=1,
+        session=_session(),
+        status="active",
+        customer_id=customer_id,
+        customer_group_id=customer_group_id,
+        currency_code=currency,
+        tax_included=tax_included,
+        coupon_code=None,
+        coupon_status=None,
+        destination=None,
+        shipping_price_cents=0,
+        payment_price_cents=0,
+        subtotal_amount_cents=0,
+        shipping_amount_cents=0,
+        payment_method_amount_cents=0,
+        discount_amount_cents=0,
+        total_tax_amount_cents=0,
+        total_amount_cents=0,
+    )
+
+
+async def require_room(connection: Connection, store: Store, customer_id: str | None) -> None:
+    """Raise QuotaExceeded for a customer who can't have one cart more, which a guest always can."""
+    if customer_id is not None:
+        carts, owner = graph["carts"], Owner("customers", customer_id)
+        if await quotas.is_full(connection, store, owner, carts):
+            raise quotas.exceeded(carts, fields=("customer", "source_order"))
+
+
+def _session() -> str:
+    """A name of a cart that nobody guesses."""
+    return secrets.token_urlsafe(24)
+
+
 async def create(
     connection: Connection,
     store: Store,
@@ -245,15 +283,12 @@ async def create(
     None when another transaction has made the one open cart of this customer, or of this link and browser, meanwhile:
     look for it again. Raises QuotaExceeded for a customer who has too many.
     """
-    if customer_id is not None:
-        carts, owner = graph["carts"], Owner("customers", customer_id)
-        if await quotas.is_full(connection, store, owner, carts):
-            raise quotas.exceeded(carts, fields=("customer", "source_order"))
+    await require_room(connection, store, customer_id)
     cart_id = await _CREATE(
         connection,
         store=store.id,
         id=clock.new_id(),
-        session=secrets.token_urlsafe(24),
+        session=_session(),
         customer=customer_id,
         currency=currency,
         repeat_link=repeat_link_id,

@@ -13,6 +13,7 @@ from service.errors import StartupError
 from service.operations.data.files import Source
 from service.operations.data.importing import Policy, Refusal, Tally, intake
 from service.operations.data.records import Entry, Place
+from service.operations.events import outbox
 from service.principal import Store
 from service.store import statistics
 from service.store.pool import Connection
@@ -148,7 +149,9 @@ class Import:
             raise StartupError("Another process goes on with this import: nothing was lost, leave it to that one.")
 
 
-async def prepare(connection: Connection, store: Store, source: Source, policy: Policy, *, dry: bool) -> Import:
+async def prepare(
+    connection: Connection, store: Store, source: Source, policy: Policy, *, dry: bool, actor: str
+) -> Import:
     """Return the import of these files: the one that was stopped, where there is one, else a new one."""
     if dry:
         return Import(connection, store, source, policy, "")
@@ -157,16 +160,18 @@ async def prepare(connection: Connection, store: Store, source: Source, policy: 
         log = orjson.loads(begun.errors_log or "{}")
         return Import(connection, store, source, policy, begun.id, begun.tally, log)
     id_ = clock.new_id()
-    await _BEGIN(
-        connection,
-        store=store.id,
-        id=id_,
-        format=source.format,
-        on_conflict=policy,
-        fingerprint=source.fingerprint,
-        size=source.lines,
-        at=clock.now(),
-    )
+    async with connection.transaction():
+        await _BEGIN(
+            connection,
+            store=store.id,
+            id=id_,
+            format=source.format,
+            on_conflict=policy,
+            fingerprint=source.fingerprint,
+            size=source.lines,
+            at=clock.now(),
+        )
+        await outbox.record(connection, store, "imports.create", id_, actor=actor)
     return Import(connection, store, source, policy, id_)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from service import clock, correlation
+from service.correlation import Cause
 from service.principal import Principal, Store
 from service.rules import topics
 from service.store.pool import Connection
@@ -143,9 +144,21 @@ def _row(event: Event) -> dict[str, object]:
 
 
 def _by(actor: str) -> dict[str, str | None]:
-    """Who causes events."""
+    """Who causes events, and by which request."""
     actor_type, _, actor_id = actor.partition(":")
-    return {"actor_type": actor_type, "actor_id": actor_id or None, "request_id": correlation.request_id.get()}
+    cause = correlation.cause.get() or _NOBODY
+    return {
+        "actor_type": actor_type,
+        "actor_id": actor_id or None,
+        "request_id": cause.request_id or None,
+        "token_id": cause.token_id,
+        "api_client_id": cause.api_client_id,
+        "address": cause.address,
+    }
+
+
+_NOBODY = Cause("")
+"""The cause of what no request asked for."""
 
 
 def _changes(event: Event) -> Mapping[str, object]:

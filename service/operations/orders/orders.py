@@ -132,8 +132,8 @@ class Orders(Writer):
             problem = InvalidState("The order is {status}: it can't be changed.", status=change.before["status"])
             change.problems.append(problem)
         await check_methods(change)
-        await saving.save_later(change)
         await check_wallet(change)
+        await saving.save_later(change)
         if not of_cart and change.sets("coupon_code"):
             await _change_coupon(change)
         if DUE in change.draft.triggers and not change.draft.triggers.get("_refresh_prices"):

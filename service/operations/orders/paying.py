@@ -34,9 +34,9 @@ class Held(NamedTuple):
     id: str
     status: str
     payment_status: str
-    order_subscription_id: str | None
     awaited: bool
     run: dunning.Run | None
+    paid_with: saving.PaidWith | None
 
 
 class _Settled(NamedTuple):
@@ -75,6 +75,7 @@ async def save(
         payment_status=paid,
         billing_address=None,
         shipping_address=None,
+        paid_from=None,
         coupon_counted=None,
         placed_at=None,
         cancelled_at=at if status == "cancelled" and order.status != status else None,
@@ -108,7 +109,8 @@ def asking(attempt: Attempt) -> Interlude[None]:
 async def _note(connection: Connection, attempt: Attempt, answer: Answer | None) -> Interlude[None] | None:
     """Write down what became of a payment, and of its order with it. Whoever comes second finds that done."""
     store, order_id = attempt.store, attempt.order_id
-    order = await _HOLD(connection, store=store.id, order=order_id, attempt=attempt.id)
+    token = None if answer is None else answer.source_token
+    order = await _HOLD(connection, store=store.id, order=order_id, attempt=attempt.id, token=token)
     assert order is not None  # noqa: S101 -- one with payments is not deleted
     if answer is None:
         if attempt.status == "voiding":
@@ -123,27 +125,42 @@ async def _note(connection: Connection, attempt: Attempt, answer: Answer | None)
         if attempt.status == "pending" and order.status not in ("placed", "approved"):
             raise InvalidState("The order is {status} again.", status=order.status)
         return None
-    if answer.status == "authorized":
-        await _paid(connection, attempt, order)
+    if answer.status == "authorized" and order.awaited:
+        await of_orders.activate(connection, store, order.id, actor=attempt.actor)
     return failing(_refusal(answer)) if refused else None
 
 
 async def _settle(connection: Connection, attempt: Attempt, order: Held, answer: Answer) -> bool:
-    """Write down that a payment was made or let go, and what the order becomes by it; False when somebody else has."""
+    """Write down that a payment was made or let go, and what follows; False when somebody else has.
+
+    Once an order is placed, what it is paid with is kept where that was asked for, and the run that made it succeeds.
+    """
     store, at = attempt.store, clock.now(attempt.store)
     placed = answer.status == "authorized"
-    happened = [Event("orders.place" if placed else "orders.void", order.id)]
+    run = order.run if placed else None
+    kept = await saving.as_asked(connection, store, order.paid_with if placed else None)
+    happened = [Event("orders.place" if placed else "orders.void", order.id), *kept.events]
+    if run is not None:
+        happened.append(dunning.success(run, order.id))
     written = await _SETTLE(
         connection,
         store=store.id,
         order_status="placed" if placed else order.status,
         payment_status=answer.status,
         placed_at=at if placed and order.status != "placed" else None,
+        paid_from=kept.source_id,
+        subscription=kept.subscription_id if run is None else run.order_subscription_id,
+        copy=None if run is None else run.copy_id,
+        next_source=kept.source_id if kept.subscription_id else None,
         at=at,
+        **kept.binds,
         **attempts.ending(attempt, answer),
         **outbox.along(happened, actor=attempt.actor),
     )
-    return await _is_written(connection, attempt, happened, written)
+    done = await _is_written(connection, attempt, happened, written)
+    if done and kept.subscription_id is not None:
+        await dunning.hurry(connection, store, subscription_id=kept.subscription_id)
+    return done
 
 
 async def _refuse(connection: Connection, attempt: Attempt, order: Held, answer: Answer) -> bool:
@@ -181,17 +198,6 @@ async def _is_written(
     if written is not None:
         await outbox.complete(connection, attempt.store, happened, written.recorded, actor=attempt.actor)
     return written is not None
-
-
-async def _paid(connection: Connection, attempt: Attempt, order: Held) -> None:
-    """What follows once an order is placed: the subscriptions that waited for it, the wallet, the run that made it."""
-    store, at = attempt.store, clock.now(attempt.store)
-    if order.awaited:
-        await of_orders.activate(connection, store, order.id, actor=attempt.actor)
-    if attempt.payment.saves_source:
-        await saving.save_as_asked(connection, store, order.id, actor=attempt.actor, at=at)
-    if order.order_subscription_id is not None:
-        await dunning.succeeded(connection, store, order.id, actor=attempt.actor, at=at)
 
 
 def _reason(answer: Answer) -> str | Phrase:

@@ -7,20 +7,20 @@ ones charged from the same card.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import NamedTuple
 
 from schemas.graph import graph
+from service import clock
 from service.errors import Invalid, InvalidState
 from service.jsonapi.body import Draft
-from service.operations.events import outbox
+from service.operations.events.outbox import Event
 from service.operations.generic import quotas
 from service.operations.generic.change import Change
 from service.operations.parties import wallets
 from service.operations.payments import dunning
 from service.principal import Principal, Store
 from service.store.pool import Connection
-from service.store.statements import Command, One, Value
+from service.store.statements import One
 from service.store.write import Columns
 
 WALLET = "_save_payment_source_to_customer_wallet"
@@ -30,7 +30,10 @@ SOURCE = "_payment_source_token"
 
 
 class PaidWith(NamedTuple):
-    """What an order's approved payment was made with; `source_id` is where that is in the wallet, if it is there."""
+    """What an order's payment is made with; `source_id` is where that is in the wallet, if it is there.
+
+    Beside it, where it is to be kept, and what the order's subscription, if it has one, is paid from.
+    """
 
     gateway: str
     source_token: str | None
@@ -38,13 +41,43 @@ class PaidWith(NamedTuple):
     payment_method_id: str | None
     customer_id: str | None
     order_subscription_id: str | None
+    subscription_status: str | None
+    subscription_source_id: str | None
     to_wallet: bool
     to_subscription: bool
 
 
+class Kept(NamedTuple):
+    """Where what an order was paid with is kept: `source_id` in the wallet, into which it is `put` unless it is there.
+
+    `subscription_id` is the subscription that is paid from it from now on, if that is another source than before.
+    """
+
+    source_id: str | None = None
+    put: PaidWith | None = None
+    subscription_id: str | None = None
+
+    @property
+    def events(self) -> list[Event]:
+        """What happens by it."""
+        made = [Event("customer_payment_sources.create", self.source_id)] if self.put and self.source_id else []
+        changed = [Event("order_subscriptions.update", self.subscription_id)] if self.subscription_id else []
+        return [*made, *changed]
+
+    @property
+    def binds(self) -> dict[str, object]:
+        """The arguments by which a statement puts it into the wallet: it includes `parties/wallets.put`."""
+        put = self.put
+        return {
+            "kept": None if put is None else self.source_id,
+            "payer": None if put is None else put.customer_id,
+            "paid_by": None if put is None else put.payment_method_id,
+            "paid_through": None if put is None else put.gateway,
+            "kept_token": None if put is None else put.source_token,
+        }
+
+
 _PAID_WITH = One("orders/saving.paid_with", PaidWith)
-_NOTE = Command("orders/saving.note")
-_HAND_ON = Value("orders/saving.hand_on", str)
 
 
 def is_asked(draft: Draft) -> bool:
@@ -84,7 +117,7 @@ async def save_later(change: Change) -> None:
         return
     pointer = change.draft.pointer(*TRIGGERS)
     _check_whose(change.principal, change.value("customer_id"), change.value("order_subscription_id"), change.draft)
-    paid = await _PAID_WITH(change.connection, store=change.store.id, order=change.id)
+    paid = await _PAID_WITH(change.connection, store=change.store.id, paid=change.id, attempt=None, token=None)
     if paid is None or (paid.source_token is None and paid.source_id is None):
         change.problems.append(
             InvalidState(
@@ -95,54 +128,42 @@ async def save_later(change: Change) -> None:
         )
         return
     to_subscription = bool(change.draft.triggers.get(SUBSCRIPTION))
-    source_id = await _save(
-        change.connection,
-        change.store,
-        paid,
-        to_subscription=to_subscription,
-        actor=outbox.actor(change.principal),
-        at=change.at,
-    )
-    if source_id is None:
+    kept = await keep(change.connection, change.store, paid, to_subscription=to_subscription)
+    if kept.source_id is None:
         change.problems.append(quotas.exceeded(graph["customer_payment_sources"], pointer=pointer))
         return
-    change.columns["customer_payment_source_id"] = source_id
+    change.columns["customer_payment_source_id"] = kept.source_id
+    change.others += kept.events
+    store = change.store.id
+    if kept.put is not None:
+        put = wallets.PUT.along(store=store, at=change.at, **kept.binds)
+        change.along.append(put.more("customer_payment_sources", [paid.customer_id]))
+    if kept.subscription_id is not None:
+        change.along.append(
+            dunning.PAID.along(
+                store=store, subscription=kept.subscription_id, copy=None, next_source=kept.source_id, at=change.at
+            )
+        )
+        await dunning.hurry(change.connection, change.store, subscription_id=kept.subscription_id)
 
 
-async def save_as_asked(connection: Connection, store: Store, order_id: str, *, actor: str, at: datetime) -> None:
-    """Keep what an order was paid with just now, where that was asked for when it was to be placed."""
-    paid = await _PAID_WITH(connection, store=store.id, order=order_id)
+async def as_asked(connection: Connection, store: Store, paid: PaidWith | None) -> Kept:
+    """Where what an order is paid with is kept, if that was asked for when it was to be placed."""
     if paid is None or not (paid.to_wallet or paid.to_subscription):
-        return
-    source_id = await _save(connection, store, paid, to_subscription=paid.to_subscription, actor=actor, at=at)
-    if source_id is not None:
-        await _NOTE(connection, store=store.id, order=order_id, source=source_id)
+        return Kept()
+    return await keep(connection, store, paid, to_subscription=paid.to_subscription)
 
 
-async def _save(
-    connection: Connection, store: Store, paid: PaidWith, *, to_subscription: bool, actor: str, at: datetime
-) -> str | None:
-    """Put what was paid with into the wallet, unless it is there, and hand it on to the subscription; gives its id.
+async def keep(connection: Connection, store: Store, paid: PaidWith, *, to_subscription: bool) -> Kept:
+    """Where what an order was paid with is kept: in the wallet, and as what its subscription is paid from if asked.
 
-    None where the wallet is full.
+    Nowhere, if the wallet is full.
     """
-    source_id = paid.source_id
+    source_id, put = paid.source_id, None
     if source_id is None and paid.source_token is not None and paid.customer_id is not None:
-        source_id = await wallets.add(
-            connection,
-            store,
-            customer_id=paid.customer_id,
-            payment_method_id=paid.payment_method_id,
-            gateway=paid.gateway,
-            token=paid.source_token,
-            actor=actor,
-            at=at,
-        )
-    if to_subscription and source_id is not None and paid.order_subscription_id is not None:
-        subscription_id = await _HAND_ON(
-            connection, store=store.id, subscription=paid.order_subscription_id, source=source_id, at=at
-        )
-        if subscription_id is not None:
-            await outbox.record(connection, store, "order_subscriptions.update", subscription_id, actor=actor)
-            await dunning.hurry(connection, store, subscription_id=subscription_id)
-    return source_id
+        if await wallets.is_full(connection, store, paid.customer_id):
+            return Kept()
+        source_id, put = clock.new_id(), paid
+    goes_on = paid.subscription_status not in {None, "cancelled"}
+    hands_on = to_subscription and goes_on and source_id not in {None, paid.subscription_source_id}
+    return Kept(source_id, put, paid.order_subscription_id if hands_on else None)

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 
 from schemas.graph import graph
-from service import clock
 from service.errors import Forbidden, Invalid
 from service.gateways import stands_for_an_answer
 from service.jsonapi.body import blank
-from service.operations.events import outbox
 from service.operations.generic import quotas
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.principal import Owner, Principal, Store
 from service.store.pool import Connection
-from service.store.statements import Command, OnlyValue, Value
+from service.store.statements import OnlyValue, Part, Value
 
 _PAYER = Value("parties/wallets.payer", str)
 _HOLDER = Value("parties/wallets.holder", str)
 _GATEWAY = Value("parties/wallets.gateway", str)
 _HAS_GATEWAY = OnlyValue("parties/wallets.has_gateway", bool)
-_ADD = Command("parties/wallets.add")
+PUT = Part("parties/wallets.put")
 
 _TOKENS: Final = ("payment_source_token", "customer_token")
 """What integrations send of a source; it is kept and never shown."""
@@ -80,35 +77,6 @@ def require_own(principal: Principal, customer_id: str | None, *, field: str) ->
         raise Invalid("{name} - takes an order of a customer", name=field, fields=(field,))
     if principal.owner is not None and principal.customer_id != customer_id:
         raise Forbidden("The wallet belongs to the customer, who must sign in.", fields=(field,))
-
-
-async def add(
-    connection: Connection,
-    store: Store,
-    *,
-    customer_id: str,
-    payment_method_id: str | None,
-    gateway: str,
-    token: str,
-    actor: str,
-    at: datetime,
-) -> str | None:
-    """Put a source into a customer's wallet, with its event. Returns its id; None where the wallet is full."""
-    if await is_full(connection, store, customer_id):
-        return None
-    id_ = clock.new_id()
-    await _ADD(
-        connection,
-        store=store.id,
-        id=id_,
-        customer=customer_id,
-        payment_method=payment_method_id,
-        gateway=gateway,
-        token=token,
-        at=at,
-    )
-    await outbox.record(connection, store, "customer_payment_sources.create", id_, actor=actor)
-    return id_
 
 
 async def is_full(connection: Connection, store: Store, customer_id: str) -> bool:

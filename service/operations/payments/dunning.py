@@ -21,7 +21,7 @@ from service.principal import Store
 from service.rules.ladders import retry_at
 from service.rules.states import Messages
 from service.store.pool import Connection
-from service.store.statements import Command, One, Value, Values
+from service.store.statements import Command, One, Part, Value, Values
 
 
 class Run(NamedTuple):
@@ -37,16 +37,10 @@ class Run(NamedTuple):
     refusals: int
 
 
-class _Succeeded(NamedTuple):
-    id: str
-    copy_id: str
-    occurrence_id: str | None
-
-
 _LOCK = Value("ordering/placing.lock", str)
 _RUN = One("payments/dunning.run", Run)
 _NOT_PAYABLE = Values("payments/dunning.not_payable", str)
-_SUCCEED = One("payments/dunning.succeed", _Succeeded)
+PAID = Part("payments/dunning.paid")
 _HURRY = Command("payments/dunning.hurry")
 _STOP_OF_ORDER = Command("payments/dunning.stop_of_order")
 _STOP_OF_SUBSCRIPTION = Command("payments/dunning.stop_of_subscription")
@@ -144,13 +138,10 @@ def _again_at(run: Run, *, hard: bool, at: datetime) -> datetime | None:
     return retry_at(ladder, run.refusals, at)
 
 
-async def succeeded(connection: Connection, store: Store, order_id: str, *, actor: str, at: datetime) -> None:
-    """Note that an order is paid, if a run made it and was to place it."""
-    run = await _SUCCEED(connection, store=store.id, order=order_id, at=at)
-    if run is None:
-        return
+def success(run: Run, order_id: str) -> Event:
+    """What happens to the subscription of a run whose order is paid."""
     told = {"copy_id": run.copy_id, "occurrence_id": run.occurrence_id, "order_id": order_id}
-    await outbox.record(connection, store, "order_subscriptions.last_run_succeeded", run.id, actor=actor, payload=told)
+    return Event("order_subscriptions.last_run_succeeded", run.order_subscription_id, told)
 
 
 async def hurry(

@@ -31,7 +31,8 @@ from service.store.statements import One
 class SourceOrder:
     """A past order as far as repeating it needs it.
 
-    `offered` says whether its store offers to reorder at all, `placed_at` is None for one that was never placed.
+    `offered` says whether its store offers to reorder at all, `tax_included` whether prices are with tax there.
+    `placed_at` is None for one that was never placed.
     `metadata`, here and of the lines, is what the store lists to be carried.
     """
 
@@ -41,6 +42,7 @@ class SourceOrder:
     customer_id: str | None
     customer_group_id: str | None
     currency_code: str
+    tax_included: bool
     lines: Sequence[SourceLine]
     metadata: Mapping[str, object] = field(default_factory=dict)
 
@@ -58,6 +60,7 @@ class _SourceOrder(NamedTuple):
     customer_id: str | None
     customer_group_id: str | None
     currency_code: str
+    tax_included: bool
     with_coupon: bool
     metadata: str
     carried: str | None
@@ -157,6 +160,7 @@ def _source(row: _SourceOrder) -> SourceOrder:
         customer_id=row.customer_id,
         customer_group_id=row.customer_group_id,
         currency_code=row.currency_code,
+        tax_included=row.tax_included,
         lines=[
             replace(SourceLine(*[*values, row.with_coupon]), metadata=_of_names(metadata, names))
             for *values, metadata in orjson.loads(row.lines or "[]")

@@ -32,7 +32,7 @@ from service.store.statements import One
 
 
 class _Written(NamedTuple):
-    id: str
+    id: str | None
     recorded: list[str]
 
 
@@ -43,7 +43,7 @@ _CREATE = One("repeating/reorders.create", _Written)
 class Reorder:
     """How it went: `cart` is None when every line was skipped, `items` has for each outcome the id of its item.
 
-    `stored` is the cart as it was before.
+    `stored` is the cart as it was before; `opens` says that it is made.
     """
 
     id: str
@@ -52,6 +52,7 @@ class Reorder:
     items: Sequence[str | None]
     digest: str
     stored: Cart | None = None
+    opens: bool = False
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -113,18 +114,17 @@ async def reorder(
     `create` does, after which the transaction must be rolled back.
     """
     at = clock.now(store)
-    made = None
-    while made is None:
+    while True:
         plan = await plans.plan(connection, store, wish, order_id=order_id, number=number, at=at, hold=True)
         made = await _fill(connection, store, plan, at=at)
-    if wish.expected_digest not in (None, made.digest):
-        raise PreviewStale(
-            "The result of this reorder has changed since its preview.",
-            fields=("expected_digest",),
-            meta={"digest": made.digest},
-        )
-    await _write(connection, store, plan, made, at=at)
-    return made
+        if wish.expected_digest not in (None, made.digest):
+            raise PreviewStale(
+                "The result of this reorder has changed since its preview.",
+                fields=("expected_digest",),
+                meta={"digest": made.digest},
+            )
+        if await _write(connection, store, plan, made, at=at):
+            return made
 
 
 async def look(connection: Connection, store: Store, wish: Wish, *, order_id: str | None) -> Preview:
@@ -195,37 +195,36 @@ def counts(outcomes: Sequence[Outcome]) -> Mapping[str, int]:
     return {status: statuses.count(status) for status in ("added", "adjusted", "skipped")}
 
 
-async def _fill(connection: Connection, store: Store, plan: Plan, *, at: datetime) -> Reorder | None:
-    """What the cart holds once it is filled; it is made where there is none to fill.
-
-    None when another transaction has made the customer's cart meanwhile: decide again on what that one holds.
-    """
+async def _fill(connection: Connection, store: Store, plan: Plan, *, at: datetime) -> Reorder:
+    """What the cart holds once it is filled, which is a new one where there is none to fill."""
     wish, cart = plan.wish, plan.found
     id_ = wish.id or clock.new_id()
     if plan.empty:
         nothing = [None] * len(plan.outcomes)
         return Reorder(id_, None, plan.outcomes, nothing, plans.digest(plan, (), 0, 0))
-    if not plan.keeps_cart:
-        if cart is not None:
-            await contents.abandon(connection, store, cart, at=at, actor=wish.actor)
-        cart = await contents.create(
-            connection,
-            store,
+    opens = cart is None or not plan.keeps_cart
+    if cart is not None and opens:
+        await contents.abandon(connection, store, cart, at=at, actor=wish.actor)
+    if cart is None or opens:
+        await contents.require_room(connection, store, plan.source.customer_id)
+        cart = contents.new(
             currency=plan.currency_code,
+            tax_included=plan.source.tax_included,
             customer_id=plan.source.customer_id,
-            at=at,
-            actor=wish.actor,
+            customer_group_id=plan.source.customer_group_id,
         )
-    if cart is None:
-        return None
     items, ids = plan.fill(cart.items)
     filled = await amounts.priced(cart, items, plan.catalogue, plan.promotions)
     digest = plans.digest(plan, filled.items, filled.discount_amount_cents, filled.total_amount_cents)
-    return Reorder(id_, filled, plan.outcomes, ids, digest, cart)
+    return Reorder(id_, filled, plan.outcomes, ids, digest, cart, opens)
 
 
-async def _write(connection: Connection, store: Store, plan: Plan, made: Reorder, *, at: datetime) -> None:
-    """Write the cart and the reorder with its outcomes and its event. Raises Conflict when the wish's id is taken."""
+async def _write(connection: Connection, store: Store, plan: Plan, made: Reorder, *, at: datetime) -> bool:
+    """Write the cart and the reorder with its outcomes and events. Raises Conflict when the wish's id is taken.
+
+    Returns False, with nothing written, when another transaction has made the customer's cart meanwhile: decide again
+    on what that one holds.
+    """
     wish, source = plan.wish, plan.source
     rows = [
         outcome_columns(position, outcome, item, wish.locale)
@@ -233,7 +232,11 @@ async def _write(connection: Connection, store: Store, plan: Plan, made: Reorder
     ]
     payload = {f"{status}_count": count for status, count in made.counts.items()}
     happened = [Event("reorders.create", made.id, payload)]
+    opened = made.cart if made.opens else None
+    if opened is not None:
+        happened.insert(0, Event("carts.create", opened.id))
     filled = amounts.changes(made.stored, made.cart, source.metadata)
+    changed = filled.pop("cart")
     written = await _CREATE(
         connection,
         store=store.id,
@@ -252,14 +255,19 @@ async def _write(connection: Connection, store: Store, plan: Plan, made: Reorder
         reference_origin=wish.reference_origin,
         metadata=orjson.dumps(wish.metadata).decode(),
         expected_digest=wish.expected_digest,
-        changed_cart=filled.pop("cart"),
+        opened=None if opened is None else opened.id,
+        session=None if opened is None else opened.session,
+        changed_cart=changed if opened is None else None,
         carried=filled.pop("metadata"),
         **filled,
         **outbox.along(happened, actor=wish.actor),
     )
     if written is None:
+        return False
+    if written.id is None:
         raise Conflict("A reorder with this id already exists.", pointer="/data/id")
     await outbox.complete(connection, store, happened, written.recorded, actor=wish.actor)
+    return True
 
 
 def outcome_columns(position: int, outcome: Outcome, cart_item_id: str | None, locale: str) -> dict[str, object]:

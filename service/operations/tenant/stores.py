@@ -21,7 +21,7 @@ from service.principal import Store
 from service.rules.ladders import POLICY, is_ladder
 from service.store import notices
 from service.store.pool import Connection
-from service.store.statements import Command, One, OnlyValue, Value
+from service.store.statements import Command, Many, One, OnlyValue, Value
 
 
 class Stores(Writer):
@@ -103,6 +103,7 @@ _CREATE = Value("tenant/stores.create", int)
 _CREATE_MARKET = Command("tenant/stores.create_market")
 _MARKET = OnlyValue("tenant/stores.market", str)
 _FIND = One("tenant/stores.find", Store)
+_ALL = Many("tenant/stores.all", Store)
 
 OPERATOR = "operators"
 """The actor of what is done at the command line."""
@@ -120,6 +121,7 @@ async def create(
     locale: str = "en_US",
     mode: str = "test",
     at: datetime,
+    actor: str = OPERATOR,
 ) -> Store:
     """Make a store with its market and their events, in the caller's transaction.
 
@@ -149,8 +151,14 @@ async def create(
     market_id = clock.new_id()
     await _CREATE_MARKET(connection, store=store_id, id=market_id, name=name, code=slug, at=at)
     happened = [outbox.Event("stores.create", str(store_id)), outbox.Event("markets.create", market_id)]
-    await outbox.record_all(connection, store, happened, actor=OPERATOR)
+    await outbox.record_all(connection, store, happened, actor=actor)
     return store
+
+
+async def tell_all(connection: Connection, happened: str, *, actor: str) -> None:
+    """Write in the trail of every store what was done to all of them: the last part of an event's name."""
+    for store in await _ALL(connection):
+        await outbox.record(connection, store, f"stores.{happened}", str(store.id), actor=actor)
 
 
 async def market_id(connection: Connection, store_id: int) -> str:

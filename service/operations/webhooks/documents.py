@@ -91,16 +91,23 @@ def leads_somewhere(resource: type[Resource], path: str) -> bool:
 
 def _written(event: Happened, rendering: Rendering, selection: Selection, row: Row | None, *, included: bool) -> str:
     """The document of a resource, or of its id alone where there is no row or too much of it."""
-    url = f"{rendering.base}/{event.resource_type}/{event.resource_id}"
-    around, meta = {"self": url}, {"event": _event(event)}
     if row is not None:
         resources, along = collect([row], selection, rendering)
         fragment, others = orjson.Fragment(resources[0]), Listed(along) if included else None
-        text = in_json(document(fragment, around, included=others, meta=meta))
+        text = _document(event, rendering.base, fragment, included=others)
         if len(text) <= LARGEST:
             return text.decode()
-    alone = identifier(event.resource_type, event.resource_id)
-    return orjson.dumps(document(alone, around, meta=meta)).decode()
+    return thin(event, base=rendering.base).decode()
+
+
+def thin(event: Happened, *, base: str) -> bytes:
+    """Return what tells of an event and names its resource alone; `base` is the absolute URL of the API."""
+    return _document(event, base, identifier(event.resource_type, event.resource_id))
+
+
+def _document(event: Happened, base: str, data: object, *, included: object = None) -> bytes:
+    around = {"self": f"{base}/{event.resource_type}/{event.resource_id}"}
+    return in_json(document(data, around, included=included, meta={"event": _event(event)}))
 
 
 def _event(event: Happened) -> dict[str, object]:

@@ -46,23 +46,27 @@ select
     :customer::text is null or :customer in (select id from holder) as known;
 
 -- name: find
--- A live token by its hash, with the facts of its store.
+-- A token by its hash, and how it stands: `live`, `revoked` or `expired`, or `unknown` where the store has none, with the
+-- facts of its store.
 select
+    case
+        when access_tokens.id is null then 'unknown'
+        when access_tokens.revoked_at is not null then 'revoked'
+        when access_tokens.expires_at <= :at then 'expired'
+        else 'live'
+    end as standing,
     access_tokens.id as token_id,
     access_tokens.kind,
     access_tokens.customer_id,
+    access_tokens.api_client_id,
     access_tokens.scopes,
     access_tokens.expires_at,
     access_tokens.last_used_at,
     store_facts.*
-from access_tokens
-inner join store_facts
-    on access_tokens.store_id = store_facts.id
-where
-    access_tokens.store_id = :store
-    and access_tokens.hash = :hash
-    and access_tokens.revoked_at is null
-    and (access_tokens.expires_at is null or access_tokens.expires_at > :at);
+from store_facts
+left join access_tokens
+    on store_facts.id = access_tokens.store_id and access_tokens.store_id = :store and access_tokens.hash = :hash
+where store_facts.id = :store;
 
 -- name: note_use
 -- Notes that tokens are used, of those :ids that nobody has noted since :before.

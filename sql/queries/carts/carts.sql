@@ -123,6 +123,36 @@ counted as (
 
 select made.id from made;
 
+-- name: open
+-- Makes a cart :opened (null for none) of customer :customer that comes to these amounts, unless that customer has an
+-- active one already. Who includes it counts it.
+insert into carts (
+    store_id, id, session, customer_id, currency_code, tax_included, coupon_status, subtotal_amount_cents,
+    shipping_amount_cents, payment_method_amount_cents, discount_amount_cents, total_tax_amount_cents, total_amount_cents,
+    metadata, created_at, updated_at
+)
+select
+    :store as store_id,
+    :opened as id,
+    :session as session,
+    :customer as customer_id,
+    :currency as currency_code,
+    stores.prices_include_tax as tax_included,
+    :coupon_status as coupon_status,
+    :subtotal as subtotal_amount_cents,
+    :shipping as shipping_amount_cents,
+    :payment_method as payment_method_amount_cents,
+    :discount as discount_amount_cents,
+    :tax as total_tax_amount_cents,
+    :total as total_amount_cents,
+    :metadata::jsonb as metadata,
+    :at as created_at,
+    :at as updated_at
+from stores
+where stores.store_id = :store and :opened::text is not null
+on conflict do nothing
+returning carts.id, carts.customer_id;
+
 -- name: write_items
 -- Writes new and changed items :items (a JSON array) of a cart; each is one more, or none. Who includes it counts them.
 insert into cart_items (

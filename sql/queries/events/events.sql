@@ -18,7 +18,7 @@ with happened as (
 
 insert into events (
     store_id, id, name, resource_type, resource_id, sequence, payload, changes, actor_type, actor_id, created_at, updated_at,
-    request_id
+    request_id, token_id, api_client_id, address
 )
 select
     :store as store_id,
@@ -42,7 +42,10 @@ select
     :actor_id as actor_id,
     :at as created_at,
     :at as updated_at,
-    :request_id as request_id
+    :request_id as request_id,
+    :token_id as token_id,
+    :api_client_id as api_client_id,
+    :address as address
 from happened
 on conflict (store_id, resource_type, resource_id, sequence) do nothing
 returning id;
@@ -71,7 +74,7 @@ select id from recorded;
 with recorded as (
     insert into events (
         store_id, id, name, resource_type, resource_id, sequence, payload, changes, actor_type, actor_id, created_at,
-        updated_at, request_id
+        updated_at, request_id, token_id, api_client_id, address
     )
     select
         :store as store_id,
@@ -86,7 +89,10 @@ with recorded as (
         :actor_id as actor_id,
         :at as created_at,
         :at as updated_at,
-        :request_id as request_id
+        :request_id as request_id,
+        :token_id as token_id,
+        :api_client_id as api_client_id,
+        :address as address
     from
         jsonb_to_recordset((select :events::jsonb)) as event (
             id text, name text, resource_type text, resource_id text, sequence bigint, payload jsonb, changes jsonb

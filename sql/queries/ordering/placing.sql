@@ -8,14 +8,13 @@ where orders.store_id = :store and orders.id = :order
 for no key update;
 
 -- name: hold
--- Locks an order; what of it a payment :attempt depends on, whether subscriptions wait for it to be placed, and of which run
--- it is, if of one.
+-- Locks an order; what of it a payment :attempt depends on, whether subscriptions wait for it to be placed, of which run it is,
+-- if of one, and what it is paid with, which the gateway calls :token by now.
 with held as (
     select
         orders.id,
         orders.status,
         orders.payment_status,
-        orders.order_subscription_id,
         exists(
             select include('subscriptions/subscriptions.waiting_for_order', source_order => orders.id)
         ) as awaited
@@ -26,13 +25,20 @@ with held as (
 
 run as (
     select include('payments/dunning.run', unpaid => (select held.id from held))
+),
+
+paid_with as (
+    select include('orders/saving.paid_with', paid => :order)
 )
 
 select
     held.*,
-    run.*
+    run.*,
+    paid_with.*
 from held
 left join run
+    on true
+left join paid_with
     on true;
 
 -- name: price
@@ -78,13 +84,14 @@ where orders.store_id = :store and orders.id = :order;
 
 -- name: save
 -- Sets what placing and cancelling change of order :saved. Null is for what stays: the addresses, unless these are its snapshots
--- now, whether its coupon counts it, and the instants :placed_at and :cancelled_at.
+-- now, what in the wallet it is paid from, whether its coupon counts it, and the instants :placed_at and :cancelled_at.
 update orders
 set
     status = :status,
     payment_status = :payment_status,
     billing_address_id = coalesce(:billing_address, orders.billing_address_id),
     shipping_address_id = coalesce(:shipping_address, orders.shipping_address_id),
+    customer_payment_source_id = coalesce(:paid_from, orders.customer_payment_source_id),
     coupon_counted = coalesce(:coupon_counted, orders.coupon_counted),
     placed_at = coalesce(:placed_at, orders.placed_at),
     cancelled_at = coalesce(:cancelled_at, orders.cancelled_at),
@@ -119,7 +126,13 @@ counted as (
 ),
 
 saved as (
-    select include('ordering/placing.save', saved => :order, cancelled_at => null::timestamptz)
+    select
+        include(
+            'ordering/placing.save',
+            saved => :order,
+            paid_from => null::text,
+            cancelled_at => null::timestamptz
+        )
 ),
 
 recorded as (
@@ -181,8 +194,9 @@ left join begun
     on true;
 
 -- name: settle
--- All that is written when a gateway has answered for a payment that is :was still: the answer, what its order becomes, and
--- events. Nothing is when somebody else has. Gives the payment, and the events that were written.
+-- All that is written when a payment that is :was still was made or let go: the answer, what its order becomes, what goes into
+-- the wallet, what it means for the subscription of its run, and events. Nothing is when somebody else has written an answer.
+-- Gives the payment, and the events that were written.
 with ended as (
     select include('payments/attempts.end_attempt', status => :answer, at => :answered_at, retry_at => null::timestamptz)
 ),
@@ -200,18 +214,34 @@ saved as (
         )
 ),
 
+wallet as (
+    select include('parties/wallets.put', kept => (select :kept::text from ended))
+),
+
+renewed as (
+    select include('payments/dunning.paid', subscription => (select :subscription::text from ended))
+),
+
 recorded as (
     select include('events/events.write', events => (select :events::jsonb from ended))
 ),
 
 told as (
-    insert into collection_changes (store_id, collection, delta)
+    insert into collection_changes (store_id, collection, delta, customers)
     select
         :store as store_id,
         'events' as collection,
-        count(*) as delta
+        count(*) as delta,
+        '{}' as customers
     from recorded
     having count(*) > 0
+    union all
+    select
+        :store as store_id,
+        'customer_payment_sources' as collection,
+        1 as delta,
+        array[wallet.customer_id] as customers
+    from wallet
 )
 
 select
@@ -283,6 +313,7 @@ saved as (
             status => :order_status,
             billing_address => null::text,
             shipping_address => null::text,
+            paid_from => null::text,
             coupon_counted => null::boolean,
             placed_at => null::timestamptz,
             cancelled_at => null::timestamptz

@@ -24,20 +24,21 @@ select stores.gateway_url is not null and stores.gateway_secret is not null as h
 from stores
 where stores.store_id = :store;
 
--- name: add
--- Puts something that a payment was made with into a customer's wallet.
-with made as (
-    insert into customer_payment_sources (
-        store_id, id, customer_id, payment_method_id, gateway, payment_source_token, created_at, updated_at
-    )
-    values (:store, :id, :customer, :payment_method, :gateway, :token, :at, :at)
-    returning customer_payment_sources.customer_id
+-- name: put
+-- Puts something that a payment was made with, :kept (null for nothing), into the wallet of customer :payer. Who includes it
+-- counts it.
+insert into customer_payment_sources (
+    store_id, id, customer_id, payment_method_id, gateway, payment_source_token, created_at, updated_at
 )
-
-insert into collection_changes (store_id, collection, delta, customers)
 select
-    :store as store_id,
-    'customer_payment_sources' as collection,
-    1 as delta,
-    array[made.customer_id] as customers
-from made;
+    stores.store_id,
+    :kept as id,
+    :payer as customer_id,
+    :paid_by as payment_method_id,
+    :paid_through as gateway,
+    :kept_token as payment_source_token,
+    :at as created_at,
+    :at as updated_at
+from stores
+where stores.store_id = :store and :kept::text is not null
+returning customer_payment_sources.customer_id;

@@ -102,23 +102,23 @@ told as (
 select recorded.id
 from recorded;
 
--- name: succeed
--- The order of a run is paid; gives its subscription, its copy and its occurrence. No row for other orders.
+-- name: paid
+-- An order of subscription :subscription (null for none) is paid: its last run has succeeded, if it was that of copy :copy (null
+-- for none), and it is paid from :next_source from now on, null for what it is paid from already.
 update order_subscriptions
 set
-    succeeded_on_last_run
-    = order_subscriptions.succeeded_on_last_run or order_subscriptions.last_run_at = copies.completed_at,
+    succeeded_on_last_run = order_subscriptions.succeeded_on_last_run or coalesce(
+        order_subscriptions.last_run_at = (
+            select order_factories.completed_at
+            from order_factories
+            where order_factories.store_id = :store and order_factories.id = :copy
+        ),
+        false
+    ),
+    customer_payment_source_id = coalesce(:next_source, order_subscriptions.customer_payment_source_id),
     updated_at = :at,
     version = order_subscriptions.version + 1
-from order_factories as copies
-where
-    copies.store_id = :store and copies.target_order_id = :order
-    and copies.kind = 'recurring_order_copies' and copies.place_target_order
-    and order_subscriptions.store_id = :store and order_subscriptions.id = copies.order_subscription_id
-returning
-    order_subscriptions.id,
-    copies.id as copy_id,
-    copies.occurrence_id;
+where order_subscriptions.store_id = :store and order_subscriptions.id = :subscription;
 
 -- name: hurry
 -- Has the refused payments of runs that are still owed asked for anew at :at: of all runs of subscription :subscription, or

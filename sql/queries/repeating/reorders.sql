@@ -11,6 +11,7 @@ select
     orders.customer_id,
     customers.customer_group_id,
     orders.currency_code,
+    stores.prices_include_tax as tax_included,
     orders.coupon_code is not null as with_coupon,
     orders.metadata,
     stores.policies -> 'carried_metadata' as carried,
@@ -104,10 +105,26 @@ left join held
     on true;
 
 -- name: create
--- All that a reorder writes: what has changed of its cart (:changed_cart, null for nothing), itself with its outcomes
--- :outcomes (a JSON array), unless its id is taken, and events. Gives the id, and the events that were written.
-with written as (
-    select include('carts/carts.write_items', cart => :changed_cart)
+-- All that a reorder writes: the cart that it makes (:opened, null for none), what has changed of another one
+-- (:changed_cart, null for nothing), itself with its outcomes :outcomes (a JSON array), unless its id is taken, and events.
+-- Gives the id, and the events that were written. Nothing is written, and no row given, where the customer has got a cart
+-- meanwhile.
+with opened as (
+    select include('carts/carts.open', metadata => :carried)
+),
+
+ready as (
+    select true as done
+    where :opened::text is null or exists(select from opened)
+),
+
+written as (
+    select
+        include(
+            'carts/carts.write_items',
+            cart => coalesce(:opened, :changed_cart),
+            items => (select :items::jsonb from ready)
+        )
 ),
 
 removed as (
@@ -125,7 +142,15 @@ priced as (
 ),
 
 recorded as (
-    select include('events/events.write')
+    select include('events/events.write', events => (select :events::jsonb from ready))
+),
+
+filled as (
+    select priced.customer_id
+    from priced
+    union all
+    select opened.customer_id
+    from opened
 ),
 
 lines as (
@@ -143,26 +168,26 @@ made as (
         added_count, adjusted_count, skipped_count, created_at, updated_at, reference, reference_origin, metadata,
         expected_digest
     )
-    values (
-        :store,
-        :id,
-        :source_order,
-        :cart,
-        :customer,
-        :strategy,
-        :stock_policy,
-        :lines::jsonb,
-        :digest,
-        :added,
-        :adjusted,
-        :skipped,
-        :at,
-        :at,
-        :reference,
-        :reference_origin,
-        :metadata::jsonb,
-        :expected_digest
-    )
+    select
+        :store as store_id,
+        :id as id,
+        :source_order as source_order_id,
+        :cart as cart_id,
+        :customer as customer_id,
+        :strategy as strategy,
+        :stock_policy as stock_policy,
+        :lines::jsonb as lines,
+        :digest as digest,
+        :added as added_count,
+        :adjusted as adjusted_count,
+        :skipped as skipped_count,
+        :at as created_at,
+        :at as updated_at,
+        :reference as reference,
+        :reference_origin as reference_origin,
+        :metadata::jsonb as metadata,
+        :expected_digest as expected_digest
+    from ready
     on conflict (store_id, id) do nothing
     returning id
 ),
@@ -213,6 +238,14 @@ counted as (
         count(*) as delta,
         '{}' as customers
     from recorded
+    having count(*) > 0
+    union all
+    select
+        :store as store_id,
+        'carts' as collection,
+        1 as delta,
+        array[opened.customer_id] as customers
+    from opened
     union all
     select
         :store as store_id,
@@ -233,13 +266,15 @@ counted as (
         :store as store_id,
         'cart_items' as collection,
         lines.delta,
-        array_fill(priced.customer_id, array[abs(lines.delta)::int]) as customers
+        array_fill(filled.customer_id, array[abs(lines.delta)::int]) as customers
     from lines
-    cross join priced
+    cross join filled
     where lines.delta <> 0
 )
 
 select
     made.id,
     array(select recorded.id from recorded) as recorded
-from made;
+from ready
+left join made
+    on ready.done;

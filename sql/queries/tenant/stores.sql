@@ -23,6 +23,11 @@ where markets.store_id = :store;
 select store_facts.* from store_facts
 where store_facts.id = :store;
 
+-- name: all
+-- Of all stores: their facts. A global read.
+select store_facts.* from store_facts
+order by store_facts.id;
+
 -- name: terms
 -- What a store decides for every new cart and order.
 select

@@ -32,7 +32,7 @@ where exists(
 
 -- name: put_back
 -- Puts a store's events of another server's transactions before all of this one's, in their order, and with them how far
--- they were given to webhooks. They are those up to the last that is ahead of this server.
+-- they were given to webhooks and published. They are those up to the last that is ahead of this server.
 with latest as materialized (
     select
         max(events.transaction_id) as transaction_id,
@@ -48,6 +48,13 @@ moved as (
     set transaction_id = event_cursors.transaction_id - latest.transaction_id - 1
     from latest
     where event_cursors.store_id = :store and latest.transaction_id is not null
+),
+
+published as (
+    update destination_cursors
+    set transaction_id = destination_cursors.transaction_id - latest.transaction_id - 1
+    from latest
+    where destination_cursors.store_id = :store and latest.transaction_id is not null
 )
 
 update events
