@@ -53,7 +53,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test coverage matrix contract chaos deliveries hostile year walk bench soak bench-quick bench-peers bench-import bench-copies plans wrk browser proxies php screenshots audit sbom verify $(CHECKS) format \
+.PHONY: help run test coverage matrix contract chaos deliveries hostile year walk bench soak bench-quick bench-peers bench-import bench-copies bench-events plans wrk browser proxies php screenshots audit sbom verify $(CHECKS) format \
 	new generated openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -112,6 +112,9 @@ bench-import: $(VENV)/dev.stamp ## import a history with a million order lines: 
 
 bench-copies: $(VENV)/dev.stamp ## copy 100 000 due subscriptions, beside the same statements in pgbench
 	@$(BIN)/python -m tests.bench.copies $(ARGS)
+
+bench-events: $(VENV)/dev.stamp ## publish 100 000 events to a stream, and tell a fast receiver of as many (ARGS="--events 10000")
+	@$(BIN)/python -m tests.bench.events $(ARGS)
 
 plans: $(VENV)/dev.stamp ## count the pages of Postgres that each hot operation touches, in small and large stores
 	@$(BIN)/python -m tests.bench.plans $(ARGS)

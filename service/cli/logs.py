@@ -70,8 +70,8 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(least)
-    # Their lines about starting and stopping tell nothing new.
-    for name in ("databases", "pgqueuer", "uvicorn"):
+    # Their lines tell nothing new, and those of httpx2 whole URLs, which may hold secrets of receivers.
+    for name in ("databases", "httpx2", "pgqueuer", "uvicorn"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 

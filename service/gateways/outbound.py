@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from ssl import SSLContext
+from typing import Self
 from unicodedata import normalize
 from urllib.parse import urlsplit
 
@@ -94,32 +95,77 @@ async def post(url: str, body: bytes, headers: Mapping[str, str], limits: Limits
 
     All of it has the time of the limits together, however many addresses there are, and however the answer trickles in.
     """
-    try:
-        async with asyncio.timeout(limits.timeout):
-            return await _post(url, body, headers, limits)
-    except TimeoutError as error:
-        raise Silence("the answer takes too long") from error
+    async with Way(url, limits) as way:
+        return await way.post(body, headers)
 
 
-async def _post(url: str, body: bytes, headers: Mapping[str, str], limits: Limits) -> Answered:
-    try:
-        target = httpx2.URL(url)
-    except httpx2.InvalidURL as error:
-        raise NotSent(repr(error)) from error
-    if target.scheme != "https" and not limits.private_addresses:
-        raise NotSent("only https is allowed")
-    refusal: Exception = NotSent("the host has no address")
-    timeout = httpx2.Timeout(limits.timeout, connect=limits.connect_timeout)
-    # A proxy of the environment would look the name up once more, by itself.
-    async with httpx2.AsyncClient(timeout=timeout, verify=_certificates(), trust_env=False) as client:
-        for address in await _addresses(target, limits):
+class Way:
+    """A way to one URL, for `async with`: its host is looked up once, and connections are used again."""
+
+    def __init__(self, url: str, limits: Limits) -> None:
+        self._url = url
+        self._limits = limits
+        timeout = httpx2.Timeout(limits.timeout, connect=limits.connect_timeout)
+        # A proxy of the environment would look the name up once more, by itself.
+        self._client = httpx2.AsyncClient(timeout=timeout, verify=_certificates(), trust_env=False)
+        self._found: asyncio.Task[list[str]] | None = None
+        self._works = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._found is not None:
+            self._found.cancel()
+            await asyncio.gather(self._found, return_exceptions=True)
+        await self._client.aclose()
+
+    async def post(self, body: bytes, headers: Mapping[str, str], *, again: bool = False) -> Answered:
+        """Send a body of JSON, and return the answer. Raises NotSent and Silence.
+
+        `again` allows to send it once more where a connection that was used before turns out to be closed.
+        """
+        try:
+            async with asyncio.timeout(self._limits.timeout):
+                return await self._post(body, headers, again=again)
+        except TimeoutError as error:
+            raise Silence("the answer takes too long") from error
+
+    async def _post(self, body: bytes, headers: Mapping[str, str], *, again: bool) -> Answered:
+        target = self._target()
+        refusal: Exception = NotSent("the host has no address")
+        for address in await self._addresses(target):
+            request = _request(self._client, target, address, body, headers)
+            may_be_closed = self._works and again
             try:
-                return await _exchange(client, _request(client, target, address, body, headers), limits)
+                answered = await _exchange(self._client, request, self._limits)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                 refusal = error
+                continue
+            except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError) as error:
+                if may_be_closed:
+                    return await self._post(body, headers, again=False)
+                raise Silence(repr(error)) from error
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
                 raise Silence(repr(error)) from error
-    raise NotSent(repr(refusal)) from refusal
+            self._works = True
+            return answered
+        raise NotSent(repr(refusal)) from refusal
+
+    def _target(self) -> httpx2.URL:
+        try:
+            target = httpx2.URL(self._url)
+        except httpx2.InvalidURL as error:
+            raise NotSent(repr(error)) from error
+        if target.scheme != "https" and not self._limits.private_addresses:
+            raise NotSent("only https is allowed")
+        return target
+
+    async def _addresses(self, target: httpx2.URL) -> list[str]:
+        """The addresses of the host, the same for as long as this way is used."""
+        if self._found is None:
+            self._found = asyncio.create_task(_addresses(target, self._limits))
+        return await asyncio.shield(self._found)
 
 
 def _request(

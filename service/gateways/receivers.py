@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
 from service import clock
-from service.gateways import outbound
-from service.gateways.outbound import Limits, NotSent, Silence
+from service.gateways.outbound import Limits, NotSent, Silence, Way
 from service.gateways.signing import digest, signed
 
 _KEPT = 255
@@ -51,17 +50,24 @@ class Reply:
 
 async def deliver(delivery: Delivery, limits: Limits) -> Reply:
     """Send a delivery once, and return what came back."""
+    async with reaching(delivery.url, limits) as way:
+        return await deliver_by(way, delivery)
+
+
+def reaching(url: str, limits: Limits) -> Way:
+    """The way to a receiver, for `async with`."""
+    return Way(url, replace(limits, longest_answer=_KEPT, cut=True))
+
+
+async def deliver_by(way: Way, delivery: Delivery) -> Reply:
+    """Send a delivery once, and return what came back: on a connection of others before it, if there is one."""
     headers = {
         **signed(delivery.secrets, delivery.id, delivery.body),
         "X-CommerceLayer-Topic": delivery.topic,
         "X-CommerceLayer-Signature": digest(delivery.secrets[0], delivery.body),
     }
-    return await _sent(delivery, headers, replace(limits, longest_answer=_KEPT, cut=True))
-
-
-async def _sent(delivery: Delivery, headers: Mapping[str, str], limits: Limits) -> Reply:
     try:
-        answer = await outbound.post(delivery.url, delivery.body, headers, limits)
+        answer = await way.post(delivery.body, headers, again=True)
     except (NotSent, Silence) as error:
         return Reply(None, _words(str(error)))
     return Reply(answer.status, _words(answer.body.decode("utf-8", "replace")), _wait(answer.retry_after))

@@ -15,10 +15,10 @@ from service.store.pool import is_away
 
 def answer(request: Request, error: Exception) -> Response:
     """The answer to a request that raised an error."""
-    return renderer(request.scope["path"])(request, _problem(request, error))
+    return renderer(request.scope["path"])(request, problem_of(request, error))
 
 
-def _problem(request: Request, error: Exception) -> ApiError:
+def problem_of(request: Request, error: Exception) -> ApiError:
     """What a client is told about an error. Of an accident that is the request id alone: its text may hold values."""
     match error:
         case ApiError():

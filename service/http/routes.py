@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
+from service.http.agents import endpoint as agents
 from service.http.api import atomic, event_stream, forecasts, reading, reorder_previews, repeat_links, writing
 from service.http.facades import ecwid, oauth, wemasy
 from service.http.pages import (
@@ -108,6 +109,7 @@ routes: list[BaseRoute] = [
     *ecwid.routes,
     *oauth.routes,
     _any(wemasy.PATH, wemasy.reorder),
+    _any(agents.PATH, agents.endpoint),
     *repeat_page.routes,
     *repeat_links.routes,
     *demo_checkout.routes,

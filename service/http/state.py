@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from service.gateways import Gateways
+from service.http.agents.assistants import Assistants
 from service.http.exchange import exchange_of
 from service.http.leases import Leases
 from service.http.refusals import Refusals
@@ -57,6 +58,7 @@ class Service(Process):
     calendar_keys: CalendarKeys
     gateways: Gateways
     turns: Turns
+    assistants: Assistants
     leases: Leases
     streams: Streams
 
@@ -89,6 +91,7 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
             open_configured(settings, max_size=settings.pool_size) as database,
             open_configured(settings, max_size=1) as watched,
         ):
+            assistants = Assistants()
             tokens, uses = TokenCache(settings.token_cache_seconds), TokenUses(database)
             refusals = Refusals(database)
             keyring = Keyring(Seals(settings.keys, SIGNING_KEYS))
@@ -111,11 +114,13 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
                 calendar_keys=CalendarKeys(settings.keys),
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),
+                assistants=assistants,
                 leases=Leases(database),
                 streams=Streams(database, max(settings.max_connections // 2, 1)),
             )
             listening = notices.listen(settings, forgets=forgets)
-            async with _meanwhile(listening, uses.keep_writing(), refusals.keep_writing()):
+            work = (uses.keep_writing(), refusals.keep_writing(), assistants.serve())
+            async with _meanwhile(listening, *work):
                 yield
             await uses.write()
             await refusals.write()

@@ -7,14 +7,17 @@ is slow or dead delays no other, and no job of the queue either.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
+from time import monotonic
 from typing import Final
 
 import structlog
 
 from service.gateways import receivers
-from service.gateways.outbound import Limits
+from service.gateways.outbound import Limits, Way
 from service.gateways.receivers import Delivery
 from service.jobs.metrics import DELIVERIES, DISPATCHED
 from service.operations.tenant import stores
@@ -33,6 +36,9 @@ at their commits.
 
 MOST_RECEIVERS: Final = 200
 """How many receivers a worker tells side by side."""
+
+PATIENCE: Final = 1.0
+"""Seconds after which no more is sent to a receiver before it is noted what came of the rest."""
 
 HURRY: Final = 5.0
 """Seconds that deliveries on their way have once the worker stops; what is cut off is sent again."""
@@ -84,21 +90,22 @@ class Deliveries:
             DISPATCHED.inc()
 
     async def _tell(self, whom: Due) -> None:
-        """Tell a webhook all that it is to be told now."""
+        """Tell a webhook all that it is to be told now: more at once, the longer it takes everything swiftly."""
+        most = delivering.AT_A_TIME
         try:
-            while await self._round(whom):
-                pass
+            while (went := await self._round(whom, most)) is not None:
+                most = min(2 * most, delivering.MOST_AT_ONCE) if went.swiftly else delivering.AT_A_TIME
         except Exception:
             # It is held until its lease is over, and told then.
             log.exception("a webhook could not be told", store_id=whom.store_id, webhook_id=whom.id)
 
-    async def _round(self, whom: Due) -> bool:
-        """Send what is due to a receiver, side by side; whether there was anything."""
+    async def _round(self, whom: Due, most: int) -> _Sending | None:
+        """Send what is due to a receiver, and note what came of it; None where there was nothing."""
         async with self._database.transaction() as connection:
             store = await stores.find(connection, whom.store_id)
-            taken = await delivering.take_up(connection, whom.store_id, whom.id, lease=self._lease)
+            taken = await delivering.take_up(connection, whom.store_id, whom.id, lease=self._lease, most=most)
         if store is None or taken is None:
-            return False
+            return None
         receiver, attempts = taken
         new = [attempt for attempt in attempts if attempt.payload is None]
         bodies = {attempt.id: attempt.payload for attempt in attempts if attempt.payload is not None}
@@ -108,19 +115,45 @@ class Deliveries:
                 written = await documents.written(connection, store, receiver.shape, events, base=self._base)
                 payloads = {attempt.id: text for attempt, text in zip(new, written, strict=True)}
                 bodies |= await delivering.settle_payloads(connection, store.id, payloads)
-        outcomes = await self._send(receiver, attempts, bodies)
+        sending = _Sending(receiver, bodies, deque(attempts))
+        if attempts:
+            await sending.run(attempts[0].callback_url, self._limits)
         async with self._database.transaction() as connection:
-            await delivering.note(connection, store, receiver, outcomes)
-        return bool(attempts)
+            await delivering.put_down(connection, store.id, list(sending.left))
+            await delivering.note(connection, store, receiver, sending.outcomes)
+        return sending if attempts else None
 
-    async def _send(self, receiver: Receiver, attempts: Sequence[Attempt], bodies: dict[str, str]) -> Sequence[Outcome]:
-        async def one(attempt: Attempt) -> Outcome:
-            body = bodies[attempt.id].encode()
-            event = attempt.event
-            sent = Delivery(event.id, event.topic, attempt.callback_url, body, receiver.secrets)
-            reply = await receivers.deliver(sent, self._limits)
-            DELIVERIES.labels("delivered" if reply.accepted else "failed").inc()
-            return Outcome(attempt, reply)
 
-        # A delivery that was deleted meanwhile has no body.
-        return await asyncio.gather(*[one(attempt) for attempt in attempts if attempt.id in bodies])
+@dataclass
+class _Sending:
+    """Deliveries that are sent to a receiver, some side by side, until all are, one fails, or it takes too long."""
+
+    receiver: Receiver
+    bodies: Mapping[str, str]
+    left: deque[Attempt]
+    outcomes: list[Outcome] = field(default_factory=list)
+    swiftly: bool = True
+
+    async def run(self, url: str, limits: Limits) -> None:
+        """Send them; what is `left` then was not sent."""
+        ends = monotonic() + PATIENCE
+        async with receivers.reaching(url, limits) as way:
+
+            async def some() -> None:
+                while self.left and self.swiftly:
+                    await self._send(way, self.left.popleft())
+                    if monotonic() > ends:
+                        self.swiftly = False
+
+            await asyncio.gather(*[some() for _ in range(min(delivering.AT_A_TIME, len(self.left)))])
+
+    async def _send(self, way: Way, attempt: Attempt) -> None:
+        if attempt.id not in self.bodies:  # it was deleted meanwhile
+            return
+        body, event = self.bodies[attempt.id].encode(), attempt.event
+        sent = Delivery(event.id, event.topic, attempt.callback_url, body, self.receiver.secrets)
+        reply = await receivers.deliver_by(way, sent)
+        DELIVERIES.labels("delivered" if reply.accepted else "failed").inc()
+        self.outcomes.append(Outcome(attempt, reply))
+        if not reply.accepted:
+            self.swiftly = False

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
+import orjson
 
 from service import clock
 from service.gateways.signing import new_secret
@@ -32,10 +33,13 @@ from service.store.pool import Connection
 from tests import factories
 from tests.chaos import fleet
 from tests.chaos.fleet import LOST, Postgres
+from tests.clients.tls import certificates
 from tests.webhooks.receiving import Receiver, receiver
 
-GOOD: Final = ("ok", "slow", "alternate")
-"""Those that take everything, sooner or later."""
+GOOD: Final = ("ok", "late", "alternate")
+"""Those that take everything, sooner or later: at once, slowly, with 500 every other time."""
+ORDERED: Final = "alternate"
+"""The one that is told of each resource in order."""
 BAD: Final = ("dead", "redirect", "gone", "tls", "never")
 """Those that take nothing, each in its way."""
 NEARBY: Final = {"REPRISE_ALLOW_PRIVATE_ADDRESSES": "true", "REPRISE_GATEWAY_TIMEOUT": "1.5"}
@@ -43,15 +47,16 @@ NEARBY: Final = {"REPRISE_ALLOW_PRIVATE_ADDRESSES": "true", "REPRISE_GATEWAY_TIM
 
 @dataclass
 class Plan:
-    """How much there is to tell and to suffer; a part of the transactions is rolled back."""
+    """How much there is to tell and to suffer; a tenth of the transactions is rolled back."""
 
-    transactions: int = 1_000
+    transactions: int = 1_120
+    events: int = 20
     workers: int = 3
-    worker_kills: int = 12
-    postgres_kills: int = 2
-    pauses: tuple[float, float] = (0.5, 2.0)
+    worker_kills: int = 20
+    postgres_kills: int = 1
+    pauses: tuple[float, float] = (1.0, 4.0)
     command: Sequence[str] = fleet.HASTY
-    seconds: float = 900.0
+    seconds: float = 3_600.0
     seed: int = 1
 
 
@@ -63,6 +68,7 @@ class Report:
     requests: Counter[str] = field(default_factory=Counter)
     again: int = 0
     late: float = 0.0
+    standing: dict[str, Counter[str]] = field(default_factory=dict)
     worker_kills: int = 0
     postgres_kills: int = 0
     seconds: float = 0.0
@@ -75,7 +81,11 @@ class Report:
             f" {self.seconds:.0f} seconds\n"
             f"requests: {', '.join(f'{name} {number}' for name, number in sorted(self.requests.items()))}\n"
             f"{self.again} deliveries taken more than once, under the same id;"
-            f" half of the events reached the fast receiver within {self.late:.2f} seconds"
+            f" half of the events reached the fast receiver within {self.late:.2f} seconds\n"
+            + "\n".join(
+                f"{name}: {', '.join(f'{number} {status}' for status, number in sorted(found.items())) or 'nothing'}"
+                for name, found in self.standing.items()
+            )
         )
 
 
@@ -84,8 +94,12 @@ async def play(plan: Plan, folder: Path) -> Report:
     postgres, report = Postgres(folder), Report()
     try:
         await migrate.migrate(postgres.url)
-        async with receiver() as hooks, asyncio.timeout(plan.seconds):
-            store, webhooks = await _build(postgres, hooks)
+        async with (
+            receiver() as hooks,
+            receiver(certificates(folder.parent, "localhost")) as untrusted,
+            asyncio.timeout(plan.seconds),
+        ):
+            store, webhooks = await _build(postgres, hooks, untrusted)
             began = time.monotonic()
             async with fleet.workers(plan.command, plan.workers, postgres.url, **NEARBY) as running:
                 writing = asyncio.create_task(_write(plan, postgres, store))
@@ -94,15 +108,17 @@ async def play(plan: Plan, folder: Path) -> Report:
                 await _drain(postgres, webhooks)
             report.seconds = time.monotonic() - began
             await _judge(postgres, hooks, webhooks, report)
+            if arrived := await untrusted.sent(untrusted.origin):
+                report.wrong.append(f"tls: {len(arrived)} deliveries to one whose certificate nobody vouches for")
         return report
     finally:
         postgres.stop()
 
 
-async def _build(postgres: Postgres, hooks: Receiver) -> tuple[Store, dict[str, str]]:
+async def _build(postgres: Postgres, hooks: Receiver, untrusted: Receiver) -> tuple[Store, dict[str, str]]:
     """A store with a webhook for each kind of receiver: their ids, by kind."""
     urls = {kind: hooks.url(kind, "chaos") for kind in (*GOOD, *BAD)}
-    urls |= {"dead": "http://127.0.0.1:1/", "tls": urls["tls"].replace("http:", "https:")}
+    urls |= {"dead": "http://127.0.0.1:1/", "tls": untrusted.url("ok", "chaos")}
     connection = await asyncpg.connect(postgres.url)
     try:
         store = await stores.create(connection, store_id=1, name="Chaos", at=clock.now())
@@ -110,7 +126,7 @@ async def _build(postgres: Postgres, hooks: Receiver) -> tuple[Store, dict[str, 
             kind: await factories.insert(
                 connection, "webhooks", store,
                 topic="skus.update", topics=["skus.update"], callback_url=url, shared_secret=new_secret(),
-                payload="thin", health_since=clock.now(),
+                payload="thin", ordered=kind == ORDERED, health_since=clock.now(),
             )
             for kind, url in urls.items()
         }  # fmt: skip
@@ -124,21 +140,25 @@ async def _write(plan: Plan, postgres: Postgres, store: Store) -> None:
     """Write events in transactions side by side, some slow, some rolled back; what the server lost is tried again."""
     chance = random.Random(plan.seed)
 
+    def skus(turn: int) -> list[str]:
+        """Whose events a transaction writes: in one order, so that no two wait for each other in a circle."""
+        return sorted(f"sku-{number % (10 * plan.events)}" for number in range(turn, turn + plan.events))
+
     async def some(number: int) -> None:
         for turn in range(number):
-            while not await _attempt(postgres, store, chance, f"sku-{turn % 20}"):  # noqa: ASYNC110 -- for the server
+            while not await _attempt(postgres, store, chance, skus(turn)):  # noqa: ASYNC110 -- for the server
                 await asyncio.sleep(0.2)
             await asyncio.sleep(chance.uniform(0, 0.05))
 
     await asyncio.gather(*(some(plan.transactions // 4) for _ in range(4)))
 
 
-async def _attempt(postgres: Postgres, store: Store, chance: random.Random, sku: str) -> bool:
+async def _attempt(postgres: Postgres, store: Store, chance: random.Random, skus: Sequence[str]) -> bool:
     """Begin and end a transaction; False when the server was gone."""
     try:
         connection = await asyncpg.connect(postgres.url)
         try:
-            await _transaction(connection, store, chance, sku)
+            await _transaction(connection, store, chance, skus)
         finally:
             connection.terminate()
     except (*LOST, asyncpg.InternalClientError):
@@ -146,10 +166,10 @@ async def _attempt(postgres: Postgres, store: Store, chance: random.Random, sku:
     return True
 
 
-async def _transaction(connection: Connection, store: Store, chance: random.Random, sku: str) -> None:
+async def _transaction(connection: Connection, store: Store, chance: random.Random, skus: Sequence[str]) -> None:
     transaction = connection.transaction()
     await transaction.start()
-    await outbox.record_all(connection, store, [Event("skus.update", sku)], actor=outbox.WORKER)
+    await outbox.record_all(connection, store, [Event("skus.update", sku) for sku in skus], actor=outbox.WORKER)
     if chance.random() < 0.1:
         await asyncio.sleep(chance.uniform(0, 0.3))
     if chance.random() < 0.1:
@@ -191,12 +211,14 @@ async def _judge(postgres: Postgres, hooks: Receiver, webhooks: dict[str, str], 
     try:
         rows = await connection.fetch("select id, created_at from events where name = 'skus.update'")
         healths = {row[0]: row[1] for row in await connection.fetch("select id, health from webhooks")}
-        callbacks = Counter(
-            {
-                row[0]: row[1]
-                for row in await connection.fetch("select webhook_id, count(*) from event_callbacks group by 1")
-            }
-        )
+        for kind, id_ in webhooks.items():
+            found = await connection.fetch(
+                "select status, count(*) from event_callbacks where webhook_id = $1 group by 1", id_
+            )
+            report.standing[kind] = Counter({row[0]: row[1] for row in found})
+        reason = await connection.fetchval("select health_reason from webhooks where id = $1", webhooks["tls"])
+        if "CERTIFICATE_VERIFY_FAILED" not in str(reason):
+            report.wrong.append(f"tls: it fails for {reason}")
         taken = await connection.fetchval(
             "select count(*) from event_callbacks where status = 'delivered' and webhook_id = any($1)",
             [webhooks[kind] for kind in BAD],
@@ -208,8 +230,8 @@ async def _judge(postgres: Postgres, hooks: Receiver, webhooks: dict[str, str], 
     for kind in (*GOOD, *BAD):
         _look_at(kind, await hooks.sent(hooks.url(kind, "chaos")), written, report)
     for kind in (*GOOD, "dead", "redirect", "tls", "never"):
-        if callbacks[webhooks[kind]] != len(written):
-            report.wrong.append(f"{kind}: {callbacks[webhooks[kind]]} deliveries of {len(written)} events")
+        if report.standing[kind].total() != len(written):
+            report.wrong.append(f"{kind}: {report.standing[kind].total()} deliveries of {len(written)} events")
     standing = {kind: healths[webhooks[kind]] for kind in BAD}
     wanted = {"dead": "stopped", "redirect": "stopped", "gone": "disabled", "tls": "stopped", "never": "stopped"}
     if standing != wanted or taken:
@@ -231,17 +253,35 @@ def _look_at(kind: str, sent: Sequence[dict[str, Any]], written: dict[str, float
         if lost := written.keys() - accepted.keys():
             report.wrong.append(f"{kind}: {len(lost)} events lost, such as {min(lost)}")
         report.again += sum(number - 1 for number in accepted.values())
+    if kind == ORDERED and (swapped := _swapped(sent)):
+        report.wrong.append(f"{kind}: {len(swapped)} events out of order, such as {swapped[0]}")
     if kind == "ok" and sent:
         first = {one["headers"]["webhook-id"]: one["at"] for one in reversed(sent)}
         late = sorted(at - written[id_] for id_, at in first.items() if id_ in written)
         report.late = late[len(late) // 2]
 
 
+def _swapped(sent: Sequence[dict[str, Any]]) -> list[str]:
+    """The ids of events that were taken for the first time after a later one of their resource."""
+    latest: dict[str, int] = {}
+    seen: set[str] = set()
+    swapped = []
+    for document in (orjson.loads(one["body"]) for one in sent if one["status"] == 200):
+        event, resource = document["meta"]["event"], document["data"]["id"]
+        if event["id"] in seen:
+            continue
+        seen.add(event["id"])
+        if event["sequence"] < latest.get(resource, 0):
+            swapped.append(event["id"])
+        latest[resource] = event["sequence"]
+    return swapped
+
+
 def main() -> None:
     """Play one run; exit code 1 when anything was lost or wrong."""
     plan = Plan()
     parser = argparse.ArgumentParser(prog="make deliveries")
-    for name in ("transactions", "workers", "worker_kills", "postgres_kills", "seed"):
+    for name in ("transactions", "events", "workers", "worker_kills", "postgres_kills", "seed"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(plan, name))
     asked = Plan(**vars(parser.parse_args()))
     with fleet.own_folder("deliveries") as folder:

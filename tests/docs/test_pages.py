@@ -23,7 +23,8 @@ PAGES = {
     "README": ROOT / "README.md",
     "quickstart": ROOT / "docs" / "quickstart.md",
     **{
-        name: ROOT / "docs" / "how-to" / f"{name}.md" for name in ("buy-again", "sell-subscriptions", "use-test-clocks")
+        name: ROOT / "docs" / "how-to" / f"{name}.md"
+        for name in ("buy-again", "sell-subscriptions", "use-test-clocks", "serve-assistants")
     },
 }
 AGAIN = {"quickstart", "hand-out-repeat-links", "buy-again", "sell-subscriptions"}

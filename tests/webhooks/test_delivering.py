@@ -362,6 +362,33 @@ async def test_a_worker_killed_while_a_receiver_takes_its_time_loses_nothing_and
     assert await connection.fetchval(events, store.id) == 3
 
 
+async def test_what_was_not_sent_counts_as_no_attempt(
+    *, api: Api, hooks: Receiver, database: Database, connection: Connection, store: Store
+) -> None:
+    webhook = await hook(api, hooks.url("ok", store.id))
+    await happens(api, 3)
+    await connection.execute("update event_cursors set transaction_id = 0, event_id = '' where store_id = $1", store.id)
+
+    async def given() -> bool:
+        async with database.transaction() as on:
+            await delivering.fan_out(on, store.id)
+        return bool(await connection.fetchval("select count(*) = 3 from event_callbacks where store_id = $1", store.id))
+
+    await until(given, 60)
+    async with database.transaction() as on:
+        taken = await delivering.take_up(on, store.id, webhook["id"])
+        assert taken is not None
+        receiver, attempts = taken
+        assert [attempt.attempt for attempt in attempts] == [1, 1, 1]
+        await delivering.put_down(on, store.id, attempts[1:])
+        await delivering.note(on, store, receiver, [])
+    rows = await connection.fetch(
+        "select attempts_count, last_attempt_at is null as never from event_callbacks where store_id = $1 order by 1",
+        store.id,
+    )
+    assert [tuple(row) for row in rows] == [(0, True), (0, True), (1, False)]
+
+
 async def test_a_private_address_is_never_connected_to(
     *, api: Api, hooks: Receiver, database_url: str, connection: Connection, store: Store
 ) -> None:

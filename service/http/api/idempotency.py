@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from service import clock
 from service.errors import InProgress, InvalidHeader, KeyReused
-from service.http.state import service_of
+from service.http.state import Service, service_of
 from service.jsonapi.abridging import abridged
 from service.jsonapi.negotiation import MEDIA_TYPE
 from service.operations.events import outbox
@@ -46,8 +46,17 @@ async def once(request: Request, principal: Principal, work: Work[Response]) -> 
     text, service = key_of(request), service_of(request)
     if text is None:
         return await service.run(work)
+    return await once_under(service, principal, text, await _fingerprint(request), work)
+
+
+async def once_under(
+    service: Service, principal: Principal, text: str, fingerprint: bytes, work: Work[Response]
+) -> Response:
+    """The answer of `work`, or the one that was kept under a key; `fingerprint` tells what else the key was used for.
+
+    Raises as `once`.
+    """
     key = Key(principal.store.id, outbox.actor(principal), text)
-    fingerprint = await _fingerprint(request)
 
     async def begin(connection: Connection) -> Response | Interlude[Response]:
         if not await idempotency.hold(connection, key):
@@ -105,7 +114,11 @@ def key_of(request: Request) -> str | None:
 async def _fingerprint(request: Request) -> bytes:
     """What makes a request the same one: method, path, query and body."""
     scope = request.scope
-    parts = (scope["method"].encode(), scope["path"].encode(), scope["query_string"], await request.body())
+    return digest(scope["method"].encode(), scope["path"].encode(), scope["query_string"], await request.body())
+
+
+def digest(*parts: bytes) -> bytes:
+    """What tells apart what a key was used for."""
     return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
 
 

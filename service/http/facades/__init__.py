@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.errors import ApiError
+from service.http.agents import endpoint
 from service.http.api import answers
 from service.http.facades import ecwid, oauth, wemasy
 from service.http.pages import pages
@@ -18,6 +19,7 @@ _RENDERERS: tuple[tuple[str, Renderer], ...] = (
     ("/api/v3/", ecwid.render),
     ("/api/services/", wemasy.render),
     ("/oauth/", oauth.render),
+    ("/mcp/", endpoint.render),
     ("/repeat-order", pages.render),
     ("/demo/", pages.render),
     ("/docs/", pages.render),

@@ -26,7 +26,7 @@ from service.jsonapi import links
 from service.operations.orders import demo_checkout, stand_in
 from service.operations.orders.demo_checkout import Progress
 from service.operations.orders.stand_in import Address, Choices
-from service.principal import Principal
+from service.principal import Principal, Store
 from service.texts import Phrase
 
 PATH = "/demo/checkout"
@@ -79,6 +79,13 @@ _STORE = re.compile("[1-9][0-9]{0,17}")
 def url(request: Request, store_id: int, session: str) -> str:
     """The stand-in's URL for a cart. It names the store, as every credential does: the look-up asks one store."""
     return links.url(f"{urls.origin(request)}{PATH}", [("store", str(store_id)), ("session", session)])
+
+
+def of_cart(request: Request, store: Store, own: str | None, session: str) -> str | None:
+    """The URL of a store's `own` checkout (a template) for a cart, or of its stand-in in test mode; None without."""
+    if own is not None:
+        return own.replace("{session}", session)
+    return url(request, store.id, session) if store.mode == "test" else None
 
 
 async def checkout(request: Request) -> Response:

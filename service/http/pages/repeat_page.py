@@ -85,11 +85,7 @@ async def _commit(request: Request) -> Response:
 
 def checkout(request: Request, opened: Opened, session: str = "") -> str | None:
     """The URL of the store's checkout for a cart's session, or of its stand-in in test mode; None without either."""
-    if opened.checkout_url is not None:
-        return opened.checkout_url.replace("{session}", session)
-    if opened.store.mode == "test":
-        return demo_checkout.url(request, opened.store.id, session)
-    return None
+    return demo_checkout.of_cart(request, opened.store, opened.checkout_url, session)
 
 
 PROOFS = {

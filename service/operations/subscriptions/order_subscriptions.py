@@ -75,7 +75,7 @@ async def _cancelled(change: Change) -> Columns:
 
 
 async def _paused(change: Change) -> Columns | None:
-    until: datetime = change.draft.triggers["_pause_until"]
+    until: datetime = change.draft.triggers.get("_pause_until") or change.kept["pause_until"]
     if not change.at < until <= later(change.at, LONGEST_PAUSE):
         change.problems.append(
             Invalid(

@@ -13,9 +13,10 @@ from schemas.graph import graph
 from service.errors import NotFound
 from service.operations.subscriptions import forecasts, ledgers
 from service.operations.subscriptions.occurrences import Occurrences
+from service.operations.subscriptions.order_subscriptions import OrderSubscriptions
 from service.principal import Principal
 from service.store.pool import Connection
-from service.store.statements import Many
+from service.store.statements import Many, Only
 
 
 class Item(NamedTuple):
@@ -57,6 +58,15 @@ class Coming:
     status: str
     reason: str | None
     total_amount_cents: int | None
+    currency_code: str
+
+
+class Occurrence(NamedTuple):
+    """A run as it is kept."""
+
+    id: str
+    status: str
+    scheduled_at: datetime
 
 
 class _Row(NamedTuple):
@@ -69,6 +79,7 @@ class _Row(NamedTuple):
 
 _OF_CUSTOMER = Many("subscriptions/overviews.of_customer", _Row)
 _MADE = Many("subscriptions/overviews.made", Made)
+_OCCURRENCE = Only("subscriptions/overviews.occurrence", Occurrence)
 
 
 async def of_customer(
@@ -98,6 +109,7 @@ async def coming(connection: Connection, principal: Principal, subscription_id: 
     """Return the next runs of a customer's subscription, skipped ones too. Raises NotFound for an unknown one."""
     store = principal.store
     found = await forecasts.look(connection, store, subscription_id, principal.customer_id, offset=0, size=most)
+    currency = "" if found.terms is None else found.terms.basis.currency_code
     ids = await ledgers.ids(connection, store, subscription_id, [run.entry.index for run in found.runs])
     return [
         Coming(
@@ -107,20 +119,35 @@ async def coming(connection: Connection, principal: Principal, subscription_id: 
             run.entry.status,
             run.entry.reason,
             None if run.estimate is None else run.estimate.total,
+            currency,
         )
         for run in found.runs
     ]
 
 
-async def skip(connection: Connection, principal: Principal, occurrence_id: str, *, back: bool = False) -> None:
-    """Leave a run out, or let it run after all. Raises as the API's verbs do."""
+async def skip(connection: Connection, principal: Principal, occurrence_id: str, *, back: bool = False) -> Occurrence:
+    """Leave a run out, or let it run after all; returns it as it is then. Raises as the API's verbs do."""
     writer = Occurrences()
     locked = await writer.lock(connection, principal, graph["occurrences"], occurrence_id)
     await writer.change(connection, principal, locked, {}, verbs=("unskip" if back else "skip",))
+    return await _OCCURRENCE(connection, store=principal.store.id, occurrence=occurrence_id)
 
 
-async def move(connection: Connection, principal: Principal, occurrence_id: str, to: datetime) -> None:
-    """Let a run take place at another instant. Raises as the API's write does."""
+async def move(connection: Connection, principal: Principal, occurrence_id: str, to: datetime) -> Occurrence:
+    """Let a run take place at another instant; returns it as it is then. Raises as the API's write does."""
     writer = Occurrences()
     locked = await writer.lock(connection, principal, graph["occurrences"], occurrence_id)
     await writer.change(connection, principal, locked, {"scheduled_at": to})
+    return await _OCCURRENCE(connection, store=principal.store.id, occurrence=occurrence_id)
+
+
+async def pause(connection: Connection, principal: Principal, subscription_id: str, until: datetime | None) -> Overview:
+    """Leave out all runs before an instant, or end a pause (None); returns the subscription as it is then.
+
+    Raises as the API's verbs do.
+    """
+    writer = OrderSubscriptions()
+    locked = await writer.lock(connection, principal, graph["order_subscriptions"], subscription_id)
+    verb = "resume" if until is None else "pause_until"
+    await writer.change(connection, principal, locked, {}, verbs=(verb,), kept={"pause_until": until})
+    return await find(connection, principal, subscription_id)

@@ -103,6 +103,7 @@ _CREATE = Value("tenant/stores.create", int)
 _CREATE_MARKET = Command("tenant/stores.create_market")
 _MARKET = OnlyValue("tenant/stores.market", str)
 _FIND = One("tenant/stores.find", Store)
+_CHECKOUT_URL = Value("tenant/stores.checkout_url", str)
 _ALL = Many("tenant/stores.all", Store)
 
 OPERATOR = "operators"
@@ -164,6 +165,11 @@ async def tell_all(connection: Connection, happened: str, *, actor: str) -> None
 async def market_id(connection: Connection, store_id: int) -> str:
     """Return the id of the market of a store that there is."""
     return await _MARKET(connection, store=store_id)
+
+
+async def checkout_url(connection: Connection, store: Store) -> str | None:
+    """Return the template of the URL of a store's own checkout, with `{session}`; None when it has none."""
+    return await _CHECKOUT_URL(connection, store=store.id)
 
 
 async def find(connection: Connection, store_id: int) -> Store | None:

@@ -26,6 +26,8 @@ from service.store.statements import Command, Many, One, Only, OnlyValue, Values
 
 AT_A_TIME: Final = 8
 """How many deliveries one receiver is sent side by side."""
+MOST_AT_ONCE: Final = 64
+"""How many a receiver that answers at once is sent before anything is noted."""
 MOST_EVENTS: Final = 500
 """How many events are given to webhooks in one transaction."""
 KEPT: Final = timedelta(days=30)
@@ -117,6 +119,7 @@ _HOLD = One("webhooks/delivering.hold", Receiver)
 _TAKE_UP = Many("webhooks/delivering.take_up", Attempt)
 _SETTLE_PAYLOADS = Many("webhooks/delivering.settle_payloads", _Settled)
 _NOTE = Command("webhooks/delivering.note")
+_PUT_DOWN = Command("webhooks/delivering.put_down")
 _LOCK = One("webhooks/delivering.lock", _State)
 _LET_GO = Command("webhooks/delivering.let_go")
 _STORES_WITH_PAST = Values("webhooks/delivering.stores_with_past", int)
@@ -159,7 +162,7 @@ async def due(connection: Connection, deployment: str, *, most: int) -> list[Due
 
 
 async def take_up(
-    connection: Connection, store_id: int, webhook_id: str, *, lease: timedelta = LEASE
+    connection: Connection, store_id: int, webhook_id: str, *, lease: timedelta = LEASE, most: int = AT_A_TIME
 ) -> tuple[Receiver, list[Attempt]] | None:
     """Hold a webhook and count an attempt of what it is to be told now; None when there is nothing to do for it."""
     at = clock.now()
@@ -167,7 +170,7 @@ async def take_up(
     if receiver is None:
         return None
     return receiver, await _TAKE_UP(
-        connection, store=store_id, webhook=webhook_id, at=at, ordered=receiver.ordered, most=AT_A_TIME
+        connection, store=store_id, webhook=webhook_id, at=at, ordered=receiver.ordered, most=most
     )
 
 
@@ -200,6 +203,17 @@ async def note(connection: Connection, store: Store, receiver: Receiver, outcome
             next=[None if wait is None else at + wait for wait in waits],
         )
     await _let_go(connection, store, receiver, state, [one.reply for one in outcomes])
+
+
+async def put_down(connection: Connection, store_id: int, attempts: Sequence[Attempt]) -> None:
+    """Take back attempts that were not made."""
+    if attempts:
+        await _PUT_DOWN(
+            connection,
+            store=store_id,
+            ids=[one.id for one in attempts],
+            attempts=[one.attempt for one in attempts],
+        )
 
 
 async def clean(connection: Connection, at: datetime) -> None:

@@ -46,8 +46,9 @@ select
     coalesce(shipping.country_code, billing.country_code) as country_code,
     case when shipping.id is null then billing.state_code else shipping.state_code end as state_code,
     case when shipping.id is null then billing.zip_code else shipping.zip_code end as zip_code,
-    exists(
-        select include('subscriptions/subscriptions.waiting_for_order', source_order => orders.id)
+    (
+        select count(*) > 0
+        from (select include('subscriptions/subscriptions.waiting_for_order', source_order => orders.id)) as waiting
     ) as awaited,
     lines.lines as lines_json,
     lines.sku_ids

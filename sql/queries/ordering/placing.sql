@@ -15,8 +15,9 @@ with held as (
         orders.id,
         orders.status,
         orders.payment_status,
-        exists(
-            select include('subscriptions/subscriptions.waiting_for_order', source_order => orders.id)
+        (
+            select count(*) > 0
+            from (select include('subscriptions/subscriptions.waiting_for_order', source_order => orders.id)) as waiting
         ) as awaited
     from orders
     where orders.store_id = :store and orders.id = :order

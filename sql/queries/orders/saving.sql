@@ -18,16 +18,25 @@ select
     )) as source_id,
     orders.payment_method_id,
     orders.customer_id,
-    order_subscriptions.id as order_subscription_id,
-    order_subscriptions.status as subscription_status,
-    order_subscriptions.customer_payment_source_id as subscription_source_id,
+    subscription.id as order_subscription_id,
+    subscription.status as subscription_status,
+    subscription.customer_payment_source_id as subscription_source_id,
     payment_attempts.saved_to_wallet as to_wallet,
     payment_attempts.saved_to_subscription as to_subscription
 from payment_attempts
 inner join orders
     on payment_attempts.store_id = orders.store_id and payment_attempts.order_id = orders.id
-left join order_subscriptions
-    on orders.store_id = order_subscriptions.store_id and orders.order_subscription_id = order_subscriptions.id
+left join lateral (
+    select
+        order_subscriptions.id,
+        order_subscriptions.status,
+        order_subscriptions.customer_payment_source_id
+    from order_subscriptions
+    where order_subscriptions.store_id = :store and order_subscriptions.id = orders.order_subscription_id
+    order by order_subscriptions.id
+    limit 1
+) as subscription
+    on true
 where
     payment_attempts.store_id = :store and payment_attempts.order_id = :paid
     and case

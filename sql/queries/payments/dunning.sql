@@ -5,14 +5,47 @@
 -- how often it was, with attempt :attempt, from the source of that, whether the subscription is paid from another one by
 -- now, and the store's ladder. Without an attempt, that which the order is paid from counts. No row for other orders. The
 -- subscription is locked: whoever has it paid from another source looks for what was refused before or after.
+-- The copy is read first, so that Postgres looks for nothing by the store alone; only recurring ones have a subscription.
+with copy as materialized (
+    select
+        order_factories.id,
+        order_factories.occurrence_id,
+        order_factories.order_subscription_id,
+        order_factories.errors_log
+    from order_factories
+    where
+        order_factories.store_id = :store and order_factories.target_order_id = :unpaid
+        and order_factories.place_target_order and order_factories.order_subscription_id is not null
+),
+
+asked as (
+    select
+        case
+            when :attempt::text is null then (
+                select orders.customer_payment_source_id
+                from orders
+                where orders.store_id = :store and orders.id = :unpaid
+            )
+            else (
+                select payment_attempts.customer_payment_source_id
+                from payment_attempts
+                where payment_attempts.store_id = :store and payment_attempts.id = :attempt
+            )
+        end as source_id
+)
+
 select
-    copies.id as copy_id,
-    copies.occurrence_id,
-    copies.order_subscription_id,
-    copies.errors_log is null as first,
+    copy.id as copy_id,
+    copy.occurrence_id,
+    copy.order_subscription_id,
+    copy.errors_log is null as first,
     order_subscriptions.status,
     coalesce(order_subscriptions.customer_payment_source_id <> asked.source_id, false) as replaced,
-    stores.policies -> 'payment_retry_hours' as ladder,
+    (
+        select stores.policies -> 'payment_retry_hours'
+        from stores
+        where stores.store_id = :store
+    ) as ladder,
     (
         select count(*) + 1
         from payment_attempts
@@ -23,27 +56,12 @@ select
             and payment_attempts.status in ('declined', 'failed')
             and payment_attempts.customer_payment_source_id is not distinct from asked.source_id
     ) as refusals
-from order_factories as copies
+from copy
+cross join asked
 inner join order_subscriptions
-    on copies.store_id = order_subscriptions.store_id and copies.order_subscription_id = order_subscriptions.id
-inner join stores
-    on copies.store_id = stores.store_id
-cross join lateral (
-    select
-        case
-            when :attempt::text is null then orders.customer_payment_source_id
-            else (
-                select payment_attempts.customer_payment_source_id
-                from payment_attempts
-                where payment_attempts.store_id = :store and payment_attempts.id = :attempt
-            )
-        end as source_id
-    from orders
-    where orders.store_id = :store and orders.id = copies.target_order_id
-) as asked
-where
-    copies.store_id = :store and copies.target_order_id = :unpaid
-    and copies.kind = 'recurring_order_copies' and copies.place_target_order
+    on
+        order_subscriptions.store_id = :store
+        and order_subscriptions.id = (select made.order_subscription_id from copy as made)
 for no key update of order_subscriptions;
 
 -- name: note_refusal

@@ -48,3 +48,12 @@ where
     and orders.placed_at is not null
 order by orders.placed_at desc, orders.id asc
 limit :most;
+
+-- name: occurrence
+-- A run as it is kept.
+select
+    occurrences.id,
+    occurrences.status,
+    occurrences.scheduled_at
+from occurrences
+where occurrences.store_id = :store and occurrences.id = :occurrence;

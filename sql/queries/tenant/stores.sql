@@ -38,6 +38,12 @@ select
 from stores
 where stores.store_id = :store;
 
+-- name: checkout_url
+-- The template of the URL of a store's own checkout.
+select stores.checkout_url
+from stores
+where stores.store_id = :store;
+
 -- name: clock
 -- The instant of a test clock, and when a run of the store's subscriptions was last made.
 select

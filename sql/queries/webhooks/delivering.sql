@@ -289,6 +289,19 @@ where
     and event_callbacks.attempts_count = given.attempt
     and event_callbacks.status = 'pending';
 
+-- name: put_down
+-- Takes back attempts of deliveries that were counted, and not made.
+update event_callbacks
+set
+    attempts_count = event_callbacks.attempts_count - 1,
+    last_attempt_at = case when event_callbacks.attempts_count > 1 then event_callbacks.last_attempt_at end
+from unnest(:ids::text[], :attempts::bigint[]) as given (id, attempt)
+where
+    event_callbacks.store_id = :store
+    and event_callbacks.id = given.id
+    and event_callbacks.attempts_count = given.attempt
+    and event_callbacks.status = 'pending';
+
 -- name: lock
 -- How a webhook stands, locked, so that what it is to be told next can be looked up without passing over what is new.
 select

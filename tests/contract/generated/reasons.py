@@ -34,6 +34,7 @@ REASONS = {
     "page 400": "the form was not got from the page",
     "page 404": "there is no such cart, or no such page",
     "page 410": "the token is no link's",
+    "page 422": "the form was not got from the page",
     "page 429": "addresses that try wrong links have a limit that no setting lifts",
 }
 """Code of an error -> why a request gets it although it is as described.
