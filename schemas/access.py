@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from schemas.fields import HARMLESS, SECRET, Personal, Write
-from schemas.kinds import Boolean, Enum, Integer, Standard, Text, TextList, Timestamp
+from schemas.kinds import Boolean, Enum, Integer, Standard, Text, TextList, Timestamp, Url
 from schemas.relationships import ToMany, ToOne
 
 MOST_SECONDS = 86_400
@@ -76,6 +76,67 @@ class AccessToken(Credential):
     class Meta:
         type_ = "access_tokens"
         internal: ClassVar = _INTERNAL
+
+
+class Issuer(Standard):
+    """Somebody outside who signs in the shop's customers: its tokens act as these customers, without one of ours."""
+
+    name = Text(write=Write.BOTH, filter=True, sort=True, harmless=True, doc="What it is.")
+    issuer = Url(
+        write=Write.CREATE,
+        required=True,
+        filter=True,
+        harmless=True,
+        doc="What its tokens name as their issuer (`iss`), to the letter.",
+        example="https://example-shop.eu.auth0.com/",
+    )
+    jwks_url = Url(
+        write=Write.BOTH,
+        harmless=True,
+        doc="Where its keys are. When null, its `/.well-known/openid-configuration` says so.",
+    )
+    audience = Text(
+        write=Write.BOTH,
+        required=True,
+        harmless=True,
+        doc="What its tokens for this store name as their audience (`aud`).",
+        example="https://shop.example.com",
+    )
+    algorithms = TextList(
+        write=Write.BOTH,
+        nullable=False,
+        harmless=True,
+        doc="How it signs, out of `RS256`, `PS256`, `ES256` and `EdDSA`; `RS256` unless sent. Others are refused.",
+        example=["RS256"],
+    )
+    customer_claim = Text(
+        write=Write.BOTH, nullable=False, harmless=True, doc="The claim that names the customer; `sub` unless sent."
+    )
+    customer_field = Enum(
+        "id",
+        "reference",
+        "email",
+        write=Write.BOTH,
+        nullable=False,
+        doc="Which field of the customer that is; `id` unless sent. An `email` counts when `email_verified` is true."
+        " While customers are found by it, they don't change it themselves.",
+    )
+    scopes = TextList(
+        write=Write.BOTH,
+        nullable=False,
+        harmless=True,
+        doc="What its tokens allow; by default those scopes of a customer that the requesting token has.",
+    )
+    revoked_before = Timestamp(doc="What it issued before this instant is refused; null when nothing was revoked.")
+
+    _revoke = Boolean(
+        write=Write.UPDATE, trigger=True, doc="Ends all tokens that it has issued until now, in every process."
+    )
+
+    events = ToMany("events", via="resource_id", where={"resource_type": "issuers"}, includable=False)
+
+    class Meta:
+        type_ = "issuers"
 
 
 class ApiClient(Standard):

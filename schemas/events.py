@@ -10,7 +10,7 @@ from schemas.kinds import Derived, Enum, Integer, JsonObject, Standard, Text, Ti
 from schemas.relationships import ToMany
 
 REFUSALS: Final = (
-    "missing", "malformed", "unknown", "expired", "revoked", "session", "client", "grant",
+    "missing", "malformed", "unknown", "expired", "revoked", "session", "client", "grant", "issuer",
 )  # fmt: skip
 """Why a credential is refused: there is none, it has no form of one, and so on."""
 
@@ -128,7 +128,11 @@ class EventStore(Recorded):
         doc="Who did it, as Commerce Layer tells it: the `application` (a client of the API), its `token`, and the"
         " `owner` for whom that was; or the `worker`, or the `operator` at the command line.",
     )
-    token_id = Text(filter=True, harmless=True, doc="The token that the request came with, which may be gone.")
+    token_id = Text(
+        filter=True,
+        harmless=True,
+        doc="The token that the request came with, or the issuer of an outside one; it may be gone.",
+    )
     api_client_id = Text(filter=True, harmless=True, doc="The client that had fetched it, which may be gone.")
     address = Text(
         filter=True,
@@ -152,7 +156,8 @@ class RefusedAuthentication(Standard):
         filter=True,
         sort=True,
         doc="Why: no token was sent (`missing`), what was sent is none (`malformed`), is known to nobody (`unknown`),"
-        " has `expired` or was `revoked`; a cart's `session`, a `client` with its secret, or a `grant` is wrong.",
+        " has `expired` or was `revoked`; a cart's `session`, a `client` with its secret, a `grant`, or what an outside"
+        " `issuer` is said to have signed is wrong.",
     )
     address = Text(
         filter=True,

@@ -28,7 +28,7 @@ class Rendering(NamedTuple):
     (`test` or `live`), `locale` the store's locale for formatted amounts (`nl_NL`). `at` is the instant that it is for
     the store (aware UTC), `links` makes the URLs of repeat links, `calendar_url` that of a subscription's calendar from
     the subscription's id; without them nothing is over, and no URL is shown. `secrets` says whether attributes that are
-    credentials are shown; else they are null.
+    credentials are shown, `everything` whether those are that repeat what other types show; else they are null.
     """
 
     base: str
@@ -38,6 +38,7 @@ class Rendering(NamedTuple):
     links: LinkUrls | None = None
     calendar_url: Callable[[str], str] | None = None
     secrets: bool = True
+    everything: bool = True
 
     @property
     def root(self) -> bytes:

@@ -135,7 +135,9 @@ class EventCallback(Standard):
     callback_url = Url(nullable=False, filter=True, harmless=True, doc="Where it is sent.")
     payload = JsonObject(
         personal=Personal.WORDS,
-        doc="What is sent: settled at the first attempt, the same at every other. Null before.",
+        repeats=True,
+        doc="What is sent: settled at the first attempt, the same at every other. Null before, and for tokens that may"
+        " not read all types, since it shows whole resources.",
     )
     status = Enum(
         "pending",

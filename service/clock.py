@@ -68,6 +68,14 @@ class _Ulids:
 _ulids = _Ulids()
 
 
+def instant(seconds: float) -> datetime:
+    """The instant so many seconds after 1970 began, within what there is."""
+    try:
+        return min(datetime.fromtimestamp(seconds, UTC), LATEST)
+    except (ValueError, OverflowError, OSError):
+        return LATEST
+
+
 def first_id(at: datetime) -> str:
     """The id before all that are made at an instant, real time, or later."""
     value = int(at.timestamp() * 1000) << 80

@@ -21,6 +21,7 @@ from service.jsonapi.sight import Sight
 from service.operations.access import clients, tokens
 from service.operations.access.access_tokens import AccessTokens
 from service.operations.access.clients import ApiClients
+from service.operations.access.issuers import Issuers
 from service.operations.carts.cart_items import CartItems
 from service.operations.carts.carts import Carts
 from service.operations.catalogue.skus import Skus
@@ -172,6 +173,7 @@ RESOURCES: dict[str, Entry] = {
         _line("test_clocks", "store_profile", writer=TestClocks()),
         _line("tokens", "store_profile", create=tokens.create, writes="create_tokens", limited=True),
         _line("api_clients", "store_profile", create=clients.create, writer=ApiClients(), writes="create_tokens"),
+        _line("issuers", "store_profile", writer=Issuers(), writes="create_tokens"),
         _line("access_tokens", "store_profile", kept_by=AccessTokens(), writes="create_tokens"),
         _line("customers", "customers", writer=Customers()),
         _line("addresses", "customers", writer=Addresses()),
@@ -226,7 +228,7 @@ def _visible(scopes: frozenset[str], owner: str | None) -> Sight:
         for type_, entry in RESOURCES.items()
         if entry.reads in scopes and (owner is None or entry.resource.owners[owner] is not None)
     )
-    return Sight(types, owner)
+    return Sight(types, owner, everything=owner is None and types == RESOURCES.keys())
 
 
 def visible_to(principal: Principal) -> Sight:

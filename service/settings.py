@@ -112,6 +112,14 @@ class Settings(BaseSettings):
     """The port at which a process tells health and metrics beside what else it does; 0 for any that is free."""
     metrics_host: str = "127.0.0.1"
     """The address that it listens on for that."""
+    retain_answers: int = Field(default=24, ge=1, le=24)
+    """Hours for which answers are kept under the idempotency keys of their requests."""
+    retain_deliveries: int = Field(default=30, ge=1, le=36_500)
+    """Days for which deliveries to webhooks are kept that have come to an end."""
+    retain_events: int = Field(default=0, ge=0, le=36_500)
+    """Days for which events are kept; 0 keeps them for good."""
+    retain_imports: int = Field(default=90, ge=0, le=36_500)
+    """Days for which imports are kept that have come to their end; 0 keeps them for good."""
     log_level: str = "info"
     """debug, info, warning or error."""
 

@@ -43,6 +43,8 @@ api;
 
 grant select, insert, update, delete on imports to api;
 
+grant select, insert, update, delete on issuers to api;
+
 grant select, insert, update, delete on line_items to api;
 
 grant select on markets to api;
@@ -149,12 +151,12 @@ response_code, response_message, status, updated_at, version), delete on event_c
 
 grant select, update (event_id, transaction_id) on event_cursors to worker;
 
-grant select, insert, update (address, transaction_id) on events to worker;
+grant select, insert, update (address, transaction_id), delete on events to worker;
 
 grant select, delete on idempotency_keys to worker;
 
 grant select, update (completed_at, created_count, errors_count, errors_log, inputs, interrupted_at, processed_count,
-skipped_count, started_at, status, unchanged_count, updated_at, updated_count, version) on imports to worker;
+skipped_count, started_at, status, unchanged_count, updated_at, updated_count, version), delete on imports to worker;
 
 grant select, insert, update on line_items to worker;
 

@@ -21,6 +21,8 @@ class Kind(ma.Field):
     What is `disclosed` is kept nowhere either: only the answers to such writes show it. `shown` is a word that readers
     see in place of what is stored.
 
+    What `repeats` what other types show is seen only by who may read all types, and null for others.
+
     `personal`, `secret` and `harmless` say what a value tells of people. A kind whose values can hardly tell anything
     (numbers, instants, words from a list) is harmless by itself; of other kinds each attribute has to decide.
     """
@@ -56,6 +58,7 @@ class Kind(ma.Field):
         sort: bool = False,
         column: str = "",
         shown: Instead | None = None,
+        repeats: bool = False,
         personal: Personal | None = None,
         secret: bool = False,
         harmless: bool = False,
@@ -72,6 +75,7 @@ class Kind(ma.Field):
         self.sort = sort
         self.column = column
         self.shown = shown
+        self.repeats = repeats
         self.mark = mark(self.default_mark, personal=personal, secret=secret, harmless=harmless)
         self.inputs: tuple[str, ...] = ()
         metadata = {"description": doc} | ({} if example is None else {"example": example})

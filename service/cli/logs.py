@@ -14,6 +14,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from service.errors import StartupError
+from service.store.accidents import without_values
 
 REQUEST = "request"
 """The event of the line that each request has."""
@@ -34,6 +35,7 @@ def configure(level: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),
+        _without_values,
     ]
     renderer: Processor
     if sys.stderr.isatty():
@@ -147,12 +149,21 @@ def _straight(least: int) -> type:
     return Straight
 
 
+def _without_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Take values of rows out of the error that a line tells of."""
+    told = event.get("exc_info")
+    error = told if isinstance(told, BaseException) else told[1] if isinstance(told, tuple) else sys.exc_info()[1]
+    if told and error is not None:
+        without_values(error)
+    return event
+
+
 def _line(_: WrappedLogger, level: str, event: EventDict) -> bytes:
     """A line of JSON, as the processors beside it make one of what libraries log."""
     event["level"] = level
     event["timestamp"] = f"{datetime.now(UTC).isoformat()[:-6]}Z"
     if "exc_info" in event:
-        event = structlog.processors.format_exc_info(_, level, event)
+        event = structlog.processors.format_exc_info(_, level, _without_values(_, level, event))
     return orjson.dumps(event, default=repr)
 
 

@@ -31,6 +31,7 @@ from service.errors import StartupError
 from service.http.protocol import Protocol
 from service.http.watch import metrics
 from service.jobs import engine, publish
+from service.operations.runtime.retaining import Retention
 from service.settings import Settings
 
 GRACE_SECONDS = 25
@@ -234,6 +235,12 @@ async def _begin(settings: Settings, stop: asyncio.Event, concurrency: int = 8) 
             command_timeout=settings.command_timeout,
             statement_cache_size=settings.statement_cache_size,
             deployment_id=settings.deployment_id,
+            retention=Retention.of(
+                answers=settings.retain_answers,
+                deliveries=settings.retain_deliveries,
+                events=settings.retain_events,
+                imports=settings.retain_imports,
+            ),
             keep_addresses=timedelta(days=settings.keep_addresses_days),
             ready=works.set,
         )

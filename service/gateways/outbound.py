@@ -1,8 +1,9 @@
-"""Requests to addresses that shops name: JSON by POST, with nothing followed, nothing kept and nowhere private.
+"""Requests to addresses that shops name: JSON by POST or GET, with nothing followed, nothing kept and nowhere private.
 
 A shop must not make the service reach into its own network: host names are looked up first, and unless the settings
 allow private addresses only public ones are connected to, over TLS, at the very address that was checked. Redirects are
-answers like any other. Payment gateways and receivers of webhooks are asked in this way, and nobody in another.
+answers like any other. Payment gateways, receivers of webhooks and issuers of tokens are asked in this way, and nobody
+in another.
 """
 
 from __future__ import annotations
@@ -90,6 +91,12 @@ _DOTS = str.maketrans("\u3002\uff0e\uff61", "...")
 """What stands for a dot in international names (RFC 3490, 3.1)."""
 
 
+async def get(url: str, limits: Limits) -> Answered:
+    """Ask for JSON, and return the answer. Raises NotSent and Silence."""
+    async with Way(url, limits) as way:
+        return await way.get()
+
+
 async def post(url: str, body: bytes, headers: Mapping[str, str], limits: Limits) -> Answered:
     """Send a body of JSON, and return the answer. Raises NotSent and Silence.
 
@@ -120,18 +127,25 @@ class Way:
             await asyncio.gather(self._found, return_exceptions=True)
         await self._client.aclose()
 
+    async def get(self) -> Answered:
+        """Ask for JSON, and return the answer. Raises NotSent and Silence."""
+        return await self._in_time(None, {}, again=False)
+
     async def post(self, body: bytes, headers: Mapping[str, str], *, again: bool = False) -> Answered:
         """Send a body of JSON, and return the answer. Raises NotSent and Silence.
 
         `again` allows to send it once more where a connection that was used before turns out to be closed.
         """
+        return await self._in_time(body, headers, again=again)
+
+    async def _in_time(self, body: bytes | None, headers: Mapping[str, str], *, again: bool) -> Answered:
         try:
             async with asyncio.timeout(self._limits.timeout):
-                return await self._post(body, headers, again=again)
+                return await self._send(body, headers, again=again)
         except TimeoutError as error:
             raise Silence("the answer takes too long") from error
 
-    async def _post(self, body: bytes, headers: Mapping[str, str], *, again: bool) -> Answered:
+    async def _send(self, body: bytes | None, headers: Mapping[str, str], *, again: bool) -> Answered:
         target = self._target()
         refusal: Exception = NotSent("the host has no address")
         for address in await self._addresses(target):
@@ -144,7 +158,7 @@ class Way:
                 continue
             except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError) as error:
                 if may_be_closed:
-                    return await self._post(body, headers, again=False)
+                    return await self._send(body, headers, again=False)
                 raise Silence(repr(error)) from error
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
                 raise Silence(repr(error)) from error
@@ -169,15 +183,15 @@ class Way:
 
 
 def _request(
-    client: httpx2.AsyncClient, target: httpx2.URL, address: str, body: bytes, headers: Mapping[str, str]
+    client: httpx2.AsyncClient, target: httpx2.URL, address: str, body: bytes | None, headers: Mapping[str, str]
 ) -> httpx2.Request:
     return client.build_request(
-        "POST",
+        "GET" if body is None else "POST",
         target.copy_with(host=address),
         content=body,
         headers={
             "User-Agent": "reprise",
-            "Content-Type": "application/json",
+            **({} if body is None else {"Content-Type": "application/json"}),
             "Accept": "application/json",
             **headers,
             "Host": target.netloc.decode("ascii"),

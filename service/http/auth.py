@@ -8,11 +8,12 @@ from starlette.requests import Request
 
 from schemas.resource import Resource
 from service import clock, correlation
-from service.errors import InvalidToken, Unauthorized
+from service.errors import InvalidToken, Unauthorized, Unavailable
+from service.gateways.issuers import NoKeys
 from service.http import limits
 from service.http.exchange import Exchange, exchange_of
 from service.http.state import service_of
-from service.operations.access import sessions, tokens
+from service.operations.access import issuers, sessions, tokens
 from service.operations.access.tokens import Refusal
 from service.principal import Principal
 from service.store.limits import Limit
@@ -70,8 +71,7 @@ async def _found(request: Request, token: str) -> Principal:
     service = service_of(request)
     cache = service.tokens
     changes = cache.changes
-    async with service.database.connection() as connection:
-        found = await tokens.look(connection, token, clock.now(), service.keyring)
+    found = await _look(request, token)
     if isinstance(found, Refusal):
         refuse(request, found)
         await limits.count(request, WRONG_TOKENS, None, told=False)
@@ -85,7 +85,23 @@ async def _found(request: Request, token: str) -> Principal:
     return found
 
 
-_REMEMBERED = frozenset({"stores", "access_tokens", "api_clients", "customers"})
+async def _look(request: Request, token: str) -> Principal | Refusal:
+    """The bearer of a token of ours or of an outside issuer's, or why it is refused. Raises Unavailable."""
+    service = service_of(request)
+    if not issuers.is_outside(token):
+        async with service.database.connection() as connection:
+            return await tokens.look(connection, token, clock.now(), service.keyring)
+    try:
+        return await service.outside.look(service.database, token, clock.now())
+    except NoKeys:
+        raise Unavailable(
+            "The keys of the token's issuer can't be had; retry in a moment.",
+            header="Authorization",
+            headers={"Retry-After": "5"},
+        ) from None
+
+
+_REMEMBERED = frozenset({"stores", "access_tokens", "api_clients", "customers", "issuers"})
 """Types of which something is remembered with tokens: the clock of a store, whether a token works still."""
 
 
@@ -96,6 +112,7 @@ def forget_written(request: Request, principal: Principal, *written: type[Resour
     """
     if any(resource.type_ in _REMEMBERED for resource in written):
         service_of(request).tokens.forget(principal.store.id)
+        service_of(request).outside.forget()
 
 
 def known(request: Request) -> Principal | None:

@@ -12,6 +12,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from service.gateways import Gateways
+from service.gateways import limits as gateway_limits
+from service.gateways.issuers import IssuerKeys
 from service.http.agents.assistants import Assistants
 from service.http.exchange import exchange_of
 from service.http.leases import Leases
@@ -21,6 +23,7 @@ from service.http.token_cache import TokenCache
 from service.http.token_uses import TokenUses
 from service.http.turns import Turns
 from service.http.watch.lookout import Lookout
+from service.operations.access.issuers import Outside
 from service.operations.access.keyring import SIGNING_KEYS, Keyring
 from service.operations.generic import phases
 from service.operations.generic.numbers import Numbers
@@ -53,6 +56,7 @@ class Service(Process):
     tokens: TokenCache
     uses: TokenUses
     refusals: Refusals
+    outside: Outside
     keyring: Keyring
     link_keys: LinkKeys
     calendar_keys: CalendarKeys
@@ -94,10 +98,12 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
             assistants = Assistants()
             tokens, uses = TokenCache(settings.token_cache_seconds), TokenUses(database)
             refusals = Refusals(database)
+            outside = Outside(IssuerKeys(gateway_limits(settings)))
             keyring = Keyring(Seals(settings.keys, SIGNING_KEYS))
 
             def forgets(store_id: int | None) -> None:
                 tokens.forget(store_id)
+                outside.forget()
                 if store_id is None:
                     keyring.forget()
 
@@ -109,6 +115,7 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
                 tokens=tokens,
                 uses=uses,
                 refusals=refusals,
+                outside=outside,
                 keyring=keyring,
                 link_keys=LinkKeys(settings.keys),
                 calendar_keys=CalendarKeys(settings.keys),
@@ -124,6 +131,7 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
                 yield
             await uses.write()
             await refusals.write()
+            outside.keys.close()
 
     return lifespan
 

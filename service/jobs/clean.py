@@ -12,7 +12,8 @@ from service.operations.copies import recurring_order_copies
 from service.operations.data import imports
 from service.operations.events import trail
 from service.operations.payments import attempts
-from service.operations.runtime import cleaning
+from service.operations.runtime import cleaning, retaining
+from service.operations.runtime.retaining import USUAL, Retention
 from service.operations.tenant import test_clocks
 from service.operations.webhooks import delivering
 from service.store import counts, statistics
@@ -52,13 +53,17 @@ async def rescue(database: Database) -> None:
             await imports.enqueue(connection, store_id, import_id)
 
 
-async def clean(database: Database, keep_addresses: timedelta = trail.KEEP_ADDRESSES) -> None:
-    """Delete what has expired, and let go of addresses that have been kept for long enough."""
+async def clean(
+    database: Database, keep_addresses: timedelta = trail.KEEP_ADDRESSES, retention: Retention = USUAL
+) -> None:
+    """Delete what has expired and what was kept as long as the settings say, and let go of addresses likewise."""
     async with database.connection() as connection:
-        await cleaning.clean(connection, clock.now())
-        await trail.forget_addresses(connection, before=clock.now() - keep_addresses)
-        await refusals.clean(connection, before=clock.now() - keep_addresses)
-        await delivering.clean(connection, clock.now())
+        at = clock.now()
+        await cleaning.clean(connection, at, answers=retention.answers)
+        await trail.forget_addresses(connection, before=at - keep_addresses)
+        await refusals.clean(connection, before=at - keep_addresses)
+        await delivering.clean(connection, at, kept=retention.deliveries)
+        await retaining.clean(connection, at, retention)
 
 
 async def sum_up(database: Database) -> None:

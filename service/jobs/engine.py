@@ -38,6 +38,7 @@ from service.operations.events import trail
 from service.operations.generic.numbers import Numbers
 from service.operations.payments import attempts
 from service.operations.runtime import watching
+from service.operations.runtime.retaining import USUAL, Retention
 from service.operations.subscriptions.sweep import NUMBERS
 from service.operations.tenant import test_clocks
 from service.operations.webhooks import publishing
@@ -80,6 +81,7 @@ async def run(
     lease: timedelta = recurring_order_copies.LEASE,
     deployment_id: str = "",
     keep_addresses: timedelta = trail.KEEP_ADDRESSES,
+    retention: Retention = USUAL,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Work until `stop` is set, then finish what was begun.
@@ -87,9 +89,9 @@ async def run(
     Payments ask these `gateways`, webhooks are told within the limits of `receivers`, with links that begin with
     `public_url`, and events are published as the `feed` says, if there is one. `concurrency` is the number of jobs at a
     time, at least 2. `listen_url` leads to the server directly where `url` goes through a pooler; `deployment_id` names
-    this installation (`service.store.deployment`); the trail names addresses for `keep_addresses`; `ready` is called
-    once others know of this worker. A lost connection is taken up again; one that can't be had at the start raises
-    StartupError.
+    this installation (`service.store.deployment`); the trail names addresses for `keep_addresses`, what else is past is
+    kept as `retention` says; `ready` is called once others know of this worker. A lost connection is taken up again;
+    one that can't be had at the start raises StartupError.
     """
     async with (
         open_database(
@@ -127,7 +129,8 @@ async def run(
         tasks.create_task(_every(stop, timedelta(seconds=30), rescue))
         tasks.create_task(_every(stop, watching.SIGN_OF_LIFE, lambda: watch.show(database, worker)))
         tasks.create_task(_every(stop, timedelta(minutes=1), lambda: watch.watch(database)))
-        tasks.create_task(_every(stop, timedelta(hours=1), lambda: clean.clean(database, keep_addresses)))
+        cleaning = partial(clean.clean, database, keep_addresses, retention)
+        tasks.create_task(_every(stop, timedelta(hours=1), cleaning))
         job = CopyJob(database, lease=lease)
         payment_job = PaymentJob(database, gateways)
         entrypoints = {

@@ -13,6 +13,8 @@ from pgqueuer.models import Job
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
+from service.store.accidents import without_values
+
 log = structlog.get_logger(part="jobs")
 
 SECONDS_OF_LATENESS = (1, 2, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600, 24 * 3600)
@@ -84,7 +86,8 @@ def counted(name: str, run: Callable[[Job], Awaitable[None]]) -> Callable[[Job],
             except RetryRequested:
                 outcome = "put_off"
                 raise
-            except Exception:
+            except Exception as error:
+                without_values(error)  # the queue keeps its text
                 log.warning("a job failed", job=name, attempt=job.attempts + 1, exc_info=True)
                 raise
             finally:

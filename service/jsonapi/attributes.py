@@ -64,6 +64,8 @@ def _value(
     else:
         known.update(field.names)
         value = f"({field.compiled.format(*values)})"
+    if field.repeats:
+        value = f"({value} if rendering.everything else None)"
     return f"({value} if rendering.secrets else None)" if field.mark is not None and field.mark.secret else value
 
 

@@ -247,9 +247,8 @@ class Filters:
             if target is None:
                 raise self._unknown(parameter, text)
             resource = target
-        if names[-1] not in self._filterable(resource) and not isinstance(
-            resource.attributes.get(names[-1]), JsonObject
-        ):
+        json = isinstance(resource.attributes.get(names[-1]), JsonObject) and self._visible.shows(resource, names[-1])
+        if names[-1] not in self._filterable(resource) and not json:
             raise self._unknown(parameter, text)
         return (*names, "id") if names[-1] in resource.relationships else tuple(names)
 

@@ -77,9 +77,9 @@ def layout(selection: Selection) -> Layout:
 
 
 def is_written(resource: type[Resource], name: str) -> bool:
-    """Whether Postgres writes an attribute. Who may see a secret is known here alone."""
+    """Whether Postgres writes an attribute. Who may see a secret, or what repeats others, is known here alone."""
     field: Kind = resource.attributes[name]
-    return bool(field.written) and not (field.mark is not None and field.mark.secret)
+    return bool(field.written) and not field.repeats and not (field.mark is not None and field.mark.secret)
 
 
 def inputs_of(resource: type[Resource], names: Sequence[str]) -> Sequence[str]:

@@ -15,10 +15,14 @@ from schemas.resource import Resource
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """The types that somebody may read, and of whose rows those are (`carts`, `customers`, None for all)."""
+    """The types that somebody may read, and of whose rows those are (`carts`, `customers`, None for all).
+
+    `everything` says that there are no other types.
+    """
 
     types: Container[str]
     owner: str | None = None
+    everything: bool = False
 
     def __contains__(self, type_: str) -> bool:
         """Whether a type may be read."""
@@ -26,8 +30,9 @@ class Sight:
 
     def shows(self, resource: type[Resource], name: str) -> bool:
         """Whether an attribute or relationship is seen as it is stored, in every row that is seen."""
-        return not resource.masks(resource.column_of(name), self.owner)
+        repeats = getattr(resource.attributes.get(name), "repeats", False)
+        return not resource.masks(resource.column_of(name), self.owner) and (self.everything or not repeats)
 
 
-EVERYTHING = Sight(graph)
+EVERYTHING = Sight(graph, everything=True)
 """What an integration with all scopes sees."""

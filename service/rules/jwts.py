@@ -25,7 +25,22 @@ LEEWAY = timedelta(seconds=60)
 LONGEST = 8_192
 """Characters of a token that are looked at."""
 
+OUTSIDE = ("RS256", "PS256", "ES256", "EdDSA")
+"""How outside issuers may sign: with a private key that is theirs alone."""
+_KINDS = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
+_SHORTEST_MODULUS = 342
+"""Characters of the modulus of an RSA key of 2 048 bits, in base64."""
+
 Claims = Mapping[str, object]
+Key = Mapping[str, object]
+"""A public key, as a JWK (RFC 7517)."""
+
+
+class Header(NamedTuple):
+    """How a token says it is signed: the algorithm, and the id of the key if it names one."""
+
+    algorithm: str
+    key_id: str | None
 
 
 class Made(NamedTuple):
@@ -49,15 +64,42 @@ def sign(claims: Claims, id_: str, private: str) -> str:
 
 def key_id(token: str) -> str | None:
     """The id of the key that a token says it is signed with; None for what has not the form of a token with one."""
-    parts = token.split(".")
-    if len(parts) != 3 or len(token) > LONGEST:
+    found = header(token)
+    return None if found is None else found.key_id
+
+
+def header(token: str) -> Header | None:
+    """The header of a token, which nothing vouches for; None for what has not the form of one."""
+    said = _part(token, 0)
+    algorithm, kid = ("", None) if said is None else (said.get("alg"), said.get("kid"))
+    if said is None or not isinstance(algorithm, str) or not isinstance(kid, str | None):
         return None
-    try:
-        header = orjson.loads(_decoded(parts[0]))
-    except ValueError:
-        return None
-    kid = header.get("kid") if isinstance(header, dict) else None
-    return kid if isinstance(kid, str) else None
+    return Header(algorithm, kid)
+
+
+def claimed(token: str) -> Claims | None:
+    """What a token claims, which nothing vouches for yet; None for what has not the form of one."""
+    return _part(token, 1)
+
+
+def pick(keys: Collection[Key], wanted: Header) -> Key | None:
+    """The one of an issuer's keys that a token says it is signed with; None where none, or more than one, may be.
+
+    A key verifies what its own algorithm signs, and no other; one that is for encryption, or too short, verifies none.
+    """
+    fitting = [key for key in keys if _fits(key, wanted)]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _fits(key: Key, wanted: Header) -> bool:
+    modulus = key.get("n", "")
+    return (
+        key.get("kty") == _KINDS.get(wanted.algorithm)
+        and key.get("use", "sig") == "sig"
+        and key.get("alg", wanted.algorithm) == wanted.algorithm
+        and (wanted.key_id is None or key.get("kid") == wanted.key_id)
+        and (key.get("kty") != "RSA" or (isinstance(modulus, str) and len(modulus) >= _SHORTEST_MODULUS))
+    )
 
 
 def read(token: str, public: Mapping[str, object], algorithms: Collection[str] = (ALGORITHM,)) -> Claims | None:
@@ -65,7 +107,10 @@ def read(token: str, public: Mapping[str, object], algorithms: Collection[str] =
     if len(token) > LONGEST:
         return None
     try:
-        found: Claims = jwt.decode(token, jwk.import_key(_plain(public)), algorithms=list(algorithms)).claims
+        with warnings.catch_warnings():
+            # `EdDSA` has another name by now (RFC 9864), by which hardly anybody goes.
+            warnings.simplefilter("ignore", SecurityWarning)
+            found: Claims = jwt.decode(token, jwk.import_key(_plain(public)), algorithms=list(algorithms)).claims
     except (JoseError, ValueError, TypeError, KeyError):
         return None
     return found
@@ -98,6 +143,18 @@ def is_timely(claims: Claims, at: datetime) -> bool:
         and (not isinstance(begins, int | float) or begins - leeway <= now)
         and (not isinstance(made, int | float) or made - leeway <= now)
     )
+
+
+def _part(token: str, place: int) -> Claims | None:
+    """The header (0) or the claims (1) of a token; None for what has not the form of one."""
+    parts = token.split(".")
+    if len(parts) != 3 or len(token) > LONGEST:
+        return None
+    try:
+        said = orjson.loads(_decoded(parts[place]))
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) else None
 
 
 def _decoded(part: str) -> bytes:

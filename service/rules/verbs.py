@@ -89,6 +89,7 @@ VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
         ),
         "revoke": _verb("", None, "End it, and all its tokens.", "revoke", "integrations"),
     },
+    "issuers": {"revoke": _verb("", None, "End all tokens that it has issued.", "revoke", "integrations")},
     "access_tokens": {"revoke": _verb("", None, "End it, in every process.", "revoke", "integrations")},
     "orders": {
         "place": _verb(

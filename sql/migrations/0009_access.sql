@@ -128,6 +128,42 @@ create table signing_keys (
 
 create unique index one_key_signs on signing_keys ((true)) where retired_at is null;
 
+-- Who signs in a shop's customers elsewhere: tokens of the issuer for the audience act as these customers. jwks_url is where
+-- its keys are, where it doesn't say so itself. What was issued before revoked_before, real time, is refused.
+create table issuers (
+    store_id bigint not null,
+    id text collate "C" not null,
+    name text,
+    issuer text not null,
+    jwks_url text,
+    audience text not null,
+    algorithms text[] not null,
+    customer_claim text not null default 'sub',
+    customer_field text not null default 'id',
+    scopes text[] not null,
+    revoked_before timestamptz(3),
+    created_at timestamptz(3) not null,
+    updated_at timestamptz(3) not null,
+    reference text,
+    reference_origin text,
+    metadata jsonb not null default '{}',
+    version bigint not null default 1,
+    constraint issuers_have_unique_ids primary key (store_id, id),
+    constraint issuers_are_registered_once_per_audience unique (store_id, issuer, audience),
+    constraint issuers_belong_to_a_store foreign key (store_id) references stores (store_id),
+    constraint issuers_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
+    constraint issuers_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
+    constraint issuers_name_an_audience check (audience <> ''),
+    constraint issuers_name_a_claim check (customer_claim <> ''),
+    constraint issuers_find_customers_by_a_known_field check (customer_field in ('id', 'reference', 'email')),
+    constraint issuers_sign_by_known_algorithms check (
+        algorithms <@ array['RS256', 'PS256', 'ES256', 'EdDSA'] and cardinality(algorithms) > 0
+    )
+);
+
+-- For a token that doesn't name its store.
+create index issuers_by_issuer on issuers (issuer);
+
 -- The answer to an unsafe request, under the key its client gave it; written in the transaction of the effect.
 -- Deleted in batches once expired.
 create table idempotency_keys (

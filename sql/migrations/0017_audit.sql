@@ -21,7 +21,7 @@ create table refused_authentications (
     constraint refused_authentications_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint refused_authentications_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint refused_authentications_have_a_known_kind check (
-        kind in ('missing', 'malformed', 'unknown', 'expired', 'revoked', 'session', 'client', 'grant')
+        kind in ('missing', 'malformed', 'unknown', 'expired', 'revoked', 'session', 'client', 'grant', 'issuer')
     ),
     constraint refused_authentications_have_happened check (refusals_count > 0)
 );

@@ -116,6 +116,11 @@ async def clock_of(shop: Shop) -> str:
     return shop.clock_id
 
 
+async def issuer(shop: Shop) -> str:
+    attributes = {"issuer": "https://login.example.com/", "audience": "https://shop.example.com"}
+    return str((await shop.api.create("issuers", attributes))["id"])
+
+
 async def webhook(shop: Shop, **columns: Any) -> str:
     attributes = {"topic": "orders.place", "callback_url": "https://shop.example.com/hooks"}
     id_ = str((await shop.api.create("webhooks", attributes))["id"])
@@ -170,6 +175,7 @@ SUBJECTS: dict[tuple[str, str], Callable[[Shop], Awaitable[str]]] = {
     ("repeat_links", "rotate"): link,
     ("test_clocks", "advance_to"): clock_of,
     ("access_tokens", "revoke"): token,
+    ("issuers", "revoke"): issuer,
     ("api_clients", "rotate_secret"): api_client,
     ("api_clients", "revoke"): api_client,
     ("webhooks", "enable"): disabled,

@@ -136,6 +136,9 @@ async def inhabit(connection: Connection, store: Store) -> dict[str, str]:
             "access_tokens", kind="integration", name="Backend", hint="q3Xw", hash=bytes(32), scopes=["read_orders"]
         ),
         "events": await outbox.record(connection, store, "orders.place", order, actor=f"customers:{customer}"),
+        "issuers": await insert(
+            "issuers", issuer=HOOK, audience="shop", algorithms=["RS256"], scopes=["read_orders"], name="Sign-in"
+        ),
         "refused_authentications": await insert(
             "refused_authentications", kind="revoked", address="203.0.113.7", started_at=at, refusals_count=2
         ),

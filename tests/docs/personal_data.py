@@ -53,6 +53,30 @@ _IDS = """
 So do the ids of customers (%s); by then they stand for
 nobody. In these tables nothing is erased:
 """
+_TOLD = """
+## What happened
+
+Events name the attributes that changed, and leave out what personal ones were and are. Log lines hold the path of a
+request, not its query string or body, and of errors of the database not the values that it names; nor does what the
+queue keeps of jobs that failed. `payload` of [event_callbacks](resources.md#event_callbacks) shows whole resources: it
+is null for tokens that may not read all types.
+"""
+_RETAINING = """
+## How long things are kept
+
+What tells of the past is deleted after a while, whomever it is of:
+
+| what | for how long |
+|---|---|
+| answers under an `Idempotency-Key` | 24 hours, or less: [REPRISE_RETAIN_ANSWERS](settings.md#reprise_retain_answers) |
+| deliveries to webhooks | 30 days: [REPRISE_RETAIN_DELIVERIES](settings.md#reprise_retain_deliveries) |
+| events | for good: [REPRISE_RETAIN_EVENTS](settings.md#reprise_retain_events) |
+| imports | 90 days: [REPRISE_RETAIN_IMPORTS](settings.md#reprise_retain_imports) |
+| tokens that clients fetched | 30 days after they ended |
+| the queue's log of jobs | 2 days |
+| what is counted for limits, with network addresses | an hour |
+| log lines | as you keep the output of the processes: rotate it |
+"""
 _TYPES = """
 ## Columns
 
@@ -85,6 +109,8 @@ def page() -> str:
             _HEAD,
             *_kinds(),
             *erasing,
+            _TOLD.lstrip("\n"),
+            _RETAINING.lstrip("\n"),
             _TYPES.format(common=common).lstrip("\n"),
             *of_types,
             _SECRETS.lstrip("\n"),

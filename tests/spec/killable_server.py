@@ -57,6 +57,8 @@ def main() -> None:
     for option in sys.argv[2:]:
         if option.startswith("--remember="):
             settings = settings.model_copy(update={"token_cache_seconds": float(option.partition("=")[2])})
+    if "--near" in sys.argv[2:]:
+        settings = settings.model_copy(update={"allow_private_addresses": True})
     gateways = dict(configured(settings))
     for moment in {"before", "after"} & set(sys.argv[2:]):
         gateways["test"] = DyingGateway(moment)

@@ -237,10 +237,8 @@ def rendering_of(request: Request, principal: Principal) -> Rendering:
     exchange_of(request).timing.mark("parse")
     service = service_of(request)
     lasting = _lasting(principal.store, urls.origin(request), service.link_keys, service.calendar_keys)
-    if lasting.at is not None:
-        return lasting
-    base, mode, locale, _, url_of, calendar_url, secrets = lasting
-    return Rendering(base, mode, locale, clock.now(), url_of, calendar_url, secrets)
+    at, everything = lasting.at or clock.now(), visible_to(principal).everything
+    return Rendering(*lasting[:3], at, lasting.links, lasting.calendar_url, everything=everything)
 
 
 @lru_cache(maxsize=512)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 from service import clock
-from service.errors import InvalidState
+from service.errors import Forbidden, InvalidState
+from service.operations.access import issuers
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.generic.change import Change
@@ -45,6 +46,7 @@ class Customers(Writer):
 
     async def after_write(self, change: Change) -> None:
         """Take the person out of all that is theirs, and end it."""
+        await _check_names(change)
         if "erase" not in change.done:
             return
         connection, at, store = change.connection, change.at, change.store.id
@@ -67,6 +69,19 @@ class Customers(Writer):
         for id_ in cancelled:
             happened += await order_subscriptions.abort(connection, change.store, id_, at=at)
         await outbox.record_all(connection, change.store, happened, actor=outbox.actor(change.principal))
+
+
+async def _check_names(change: Change) -> None:
+    """Raise Forbidden where a customer takes a name by which an outside issuer's tokens find customers."""
+    if change.new or change.principal.owner is None:
+        return
+    for name in ("reference", "email"):
+        if change.sets(name) and await issuers.finds_by(change.connection, change.store.id, name):
+            raise Forbidden(
+                "{name} - is changed by integrations only: customers who sign in elsewhere are found by it",
+                name=name,
+                pointer=change.draft.pointer(name),
+            )
 
 
 async def _check(change: Change, person: Person, orders: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from service.store import workers
+from service.store.idempotency import KEEP
 from service.store.pool import Connection
 from service.store.statements import Command, Values
 
@@ -34,12 +35,16 @@ KEEP_STATISTICS = timedelta(days=30)
 """How long the queue's counts are kept."""
 
 
-async def clean(connection: Connection, at: datetime) -> None:
-    """Delete expired answers, tokens and keys, past windows of limits and old logs of the queue; `at` is real time."""
-    for store_id in await _STORES_WITH_EXPIRED_ANSWERS(connection, at=at):
+async def clean(connection: Connection, at: datetime, *, answers: timedelta = KEEP) -> None:
+    """Delete expired answers, tokens and keys, past windows of limits and old logs of the queue; `at` is real time.
+
+    Answers go once they were kept for so long, which is less than until they expire where the settings say so.
+    """
+    until = at + KEEP - answers
+    for store_id in await _STORES_WITH_EXPIRED_ANSWERS(connection, at=until):
         deleted = BATCH
         while deleted == BATCH:
-            deleted = await _DELETE_EXPIRED_ANSWERS(connection, store=store_id, at=at, most=BATCH)
+            deleted = await _DELETE_EXPIRED_ANSWERS(connection, store=store_id, at=until, most=BATCH)
     before = at - KEEP_TOKENS
     for store_id in await _STORES_WITH_PAST_TOKENS(connection, before=before):
         deleted = BATCH

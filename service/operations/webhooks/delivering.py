@@ -31,7 +31,7 @@ MOST_AT_ONCE: Final = 64
 MOST_EVENTS: Final = 500
 """How many events are given to webhooks in one transaction."""
 KEPT: Final = timedelta(days=30)
-"""How long deliveries are kept that have come to an end."""
+"""How long deliveries are kept that have come to an end, unless the settings say otherwise."""
 _BATCH: Final = 1_000
 """How many of them one statement deletes at most."""
 LEASE: Final = timedelta(seconds=30)
@@ -216,12 +216,12 @@ async def put_down(connection: Connection, store_id: int, attempts: Sequence[Att
         )
 
 
-async def clean(connection: Connection, at: datetime) -> None:
-    """Delete deliveries whose time is over; what waits is kept however old it is."""
-    for store_id in await _STORES_WITH_PAST(connection, before=at - KEPT):
+async def clean(connection: Connection, at: datetime, *, kept: timedelta = KEPT) -> None:
+    """Delete deliveries that were kept for so long; what waits is kept however old it is."""
+    for store_id in await _STORES_WITH_PAST(connection, before=at - kept):
         deleted = _BATCH
         while deleted == _BATCH:
-            deleted = await _DELETE_PAST(connection, store=store_id, before=at - KEPT, most=_BATCH)
+            deleted = await _DELETE_PAST(connection, store=store_id, before=at - kept, most=_BATCH)
 
 
 async def standing(connection: Connection) -> Standing:
