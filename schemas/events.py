@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from schemas.fields import HARMLESS, Mark, Personal
 from schemas.kinds import Derived, Enum, Integer, JsonObject, Standard, Text, Timestamp
-from schemas.relationships import ToMany
+from schemas.relationships import Through, ToMany
 
 REFUSALS: Final = (
     "missing", "malformed", "unknown", "expired", "revoked", "session", "client", "grant", "issuer",
@@ -67,6 +67,12 @@ class Event(Recorded):
         example={"status": {"from": "active", "to": "inactive"}},
     )
 
+    webhooks = ToMany(
+        "webhooks",
+        through=Through("event_callbacks", "event_id", "webhook_id"),
+        includable=False,
+        doc="The webhooks that were told of it, or are about to be; for 30 days.",
+    )
     last_event_callbacks = ToMany(
         "event_callbacks", via="event_id", includable=False, doc="Which webhooks were told of it."
     )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NamedTuple
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
 
 from service.errors import Forbidden
+
+T = TypeVar("T")
 
 SCOPES = (
     "read_orders", "update_orders",
@@ -86,6 +89,12 @@ class Viewer(NamedTuple):
     frozen_at: datetime | None = None
 
 
+@lru_cache(maxsize=1024)
+def _known(value: T) -> T:
+    """The first of equal values. What is looked up by one and the same object isn't compared field by field."""
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """The bearer of a token: its store, its customer (None for an integration) and its scopes.
@@ -112,14 +121,20 @@ class Principal:
     """Whose rows the principal is limited to; None for an integration, which sees the whole store."""
     viewer: Viewer = field(init=False, repr=False, compare=False)
     """Whose eyes the bearer sees with."""
+    sender: str = field(init=False, repr=False, compare=False)
+    """Whose requests are counted together: a customer's, a token's or those for a guest's cart."""
 
     def __post_init__(self) -> None:
         """Work out once what every request of the bearer needs."""
+        object.__setattr__(self, "store", _known(self.store))
+        object.__setattr__(self, "scopes", _known(self.scopes))
         owner = None if self.customer_id is None else Owner("customers", self.customer_id)
         if self.cart_id is not None:
             owner = Owner("carts", self.cart_id)
         object.__setattr__(self, "owner", owner)
         object.__setattr__(self, "viewer", Viewer(self.store.id, owner, self.store.frozen_at))
+        sender = f"token:{self.token_id}" if self.cart_id is None else f"cart:{self.cart_id}"
+        object.__setattr__(self, "sender", f"customer:{self.customer_id}" if self.customer_id else sender)
 
     @classmethod
     def of_service(cls, store: Store, actor: str) -> Principal:

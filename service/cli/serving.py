@@ -96,6 +96,7 @@ async def serve(
     # Here and not in uvicorn, which would turn what goes wrong into a traceback.
     async with app.router.lifespan_context(app), _lookout(settings, apart):
         api = _Server(uvicorn_config(app, settings.max_connections, lifespan="off"), ready)
+        _settle_memory()
         if not work:
             await api.serve([sock])
             return

@@ -14,8 +14,9 @@ from schemas.resource import Resource
 from service.contract import documents, json_schemas, openapi
 from service.contract.described import Described
 from service.contract.refs import schema
-from service.rules import topics
+from service.rules import cloudevents, topics
 from service.rules.occasions import when
+from service.settings import Settings
 
 Object = dict[str, Any]
 
@@ -28,6 +29,29 @@ _HEADERS: Final[Mapping[str, str]] = {
     "webhook-signature": "One signature for each secret, as Standard Webhooks makes them.",
     "X-CommerceLayer-Topic": "The name of the event.",
     "X-CommerceLayer-Signature": "Base64 of HMAC-SHA256 over the body, with `shared_secret` as it is written.",
+}
+
+_CLOUD_EVENT: Final[Object] = {
+    "name": "cloudEvent",
+    "summary": "An event as a CloudEvent; its data is what `thin` sends of the topic that `type` names.",
+    "contentType": cloudevents.STRUCTURED,
+    "payload": {
+        "type": "object",
+        "required": ["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"],
+        "properties": {
+            "specversion": {"const": "1.0"},
+            "id": {
+                "type": "string",
+                "description": "The event's id, and the message's: JetStream drops repeats by it.",
+            },
+            "source": {"type": "string", "description": "The URL of the store."},
+            "type": {"type": "string", "description": "The topic."},
+            "subject": {"type": "string", "description": "The resource: `<type>/<id>`."},
+            "time": {"type": "string", "format": "date-time"},
+            "datacontenttype": {"const": "application/vnd.api+json"},
+            "data": {"type": "object"},
+        },
+    },
 }
 
 
@@ -67,17 +91,27 @@ def build(entries: Mapping[str, Described]) -> Object:
                 "servers": [{"$ref": "#/servers/api"}],
                 "messages": messages,
             },
+            "jetstream": {
+                "address": Settings.model_fields["nats_subject"].default,
+                "description": "Subjects of NATS JetStream, as `REPRISE_NATS_SUBJECT` makes them: a CloudEvent each.",
+                "parameters": {
+                    "store": {"description": "The number of the store."},
+                    "topic": {"description": "The name of the event: `orders.place`."},
+                },
+                "messages": {"cloudEvent": {"$ref": "#/components/messages/cloudEvent"}},
+            },
         },
         "operations": {
             name: {"action": "send", "channel": {"$ref": f"#/channels/{channel}"}, "summary": text}
             for name, channel, text in (
                 ("tellWebhooks", "webhooks", "Every event of a webhook's topics, until it is answered with 2xx."),
+                ("publishEvents", "jetstream", "Every event, at least once, in the order of `position`."),
                 ("streamEvents", "stream", "Every event of the topics that were asked for, once."),
             )
         },
         "components": {
             "securitySchemes": {"integrationToken": {"type": "http", "scheme": "bearer"}},
-            "messages": {name: _message(name) for name in names},
+            "messages": {name: _message(name) for name in names} | {"cloudEvent": _CLOUD_EVENT},
             "schemas": _schemas(contract["components"]["schemas"], names, list(entries)),
         },
     }

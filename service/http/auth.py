@@ -11,7 +11,7 @@ from service import clock, correlation
 from service.errors import InvalidToken, Unauthorized, Unavailable
 from service.gateways.issuers import NoKeys
 from service.http import limits
-from service.http.exchange import exchange_of, heard_of
+from service.http.exchange import Exchange, exchange_of
 from service.http.state import service_of
 from service.operations.access import issuers, sessions, tokens
 from service.operations.access.tokens import Refusal
@@ -36,13 +36,16 @@ def refuse(request: Request, refusal: Refusal) -> None:
 
 def bearer(request: Request) -> str:
     """The token of the Authorization header. Raises Unauthorized when there is none."""
-    scheme, _, token = (heard_of(request, b"authorization") or "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        refuse(request, Refusal("missing"))
-        raise Unauthorized(
-            "Send an access token: `Authorization: Bearer <token>`.", header="Authorization", headers=CHALLENGE
-        )
-    return token.strip()
+    head = exchange_of(request).head
+    if head.bearer is None:
+        scheme, _, token = head.heard.get(b"authorization", b"").decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            refuse(request, Refusal("missing"))
+            raise Unauthorized(
+                "Send an access token: `Authorization: Bearer <token>`.", header="Authorization", headers=CHALLENGE
+            )
+        head.bearer = token.strip()
+    return head.bearer
 
 
 async def authenticate(request: Request) -> Principal:
@@ -60,23 +63,26 @@ async def current(request: Request) -> Principal:
     Raises what `authenticate` raises.
     """
     token = bearer(request)
-    cache = service_of(request).tokens
-    principal = cache.get(token)
-    if principal is None:
-        changes = cache.changes
-        found = await _look(request, token)
-        if isinstance(found, Refusal):
-            refuse(request, found)
-            await limits.count(request, WRONG_TOKENS, None, told=False)
-            raise InvalidToken(
-                "The access token is unknown, expired or revoked.",
-                header="Authorization",
-                headers={"WWW-Authenticate": 'Bearer realm="reprise", error="invalid_token"'},
-            )
-        principal = found
-        cache.put(token, principal, changes)
-        service_of(request).uses.note(principal, clock.now())
-    return principal
+    return service_of(request).tokens.get(token) or await _found(request, token)
+
+
+async def _found(request: Request, token: str) -> Principal:
+    """The principal of a token that nobody has sent of late. Raises InvalidToken, and TooManyRequests after some."""
+    service = service_of(request)
+    cache = service.tokens
+    changes = cache.changes
+    found = await _look(request, token)
+    if isinstance(found, Refusal):
+        refuse(request, found)
+        await limits.count(request, WRONG_TOKENS, None, told=False)
+        raise InvalidToken(
+            "The access token is unknown, expired or revoked.",
+            header="Authorization",
+            headers={"WWW-Authenticate": 'Bearer realm="reprise", error="invalid_token"'},
+        )
+    cache.put(token, found, changes)
+    service.uses.note(found, clock.now())
+    return found
 
 
 async def _look(request: Request, token: str) -> Principal | Refusal:
@@ -109,15 +115,41 @@ def forget_written(request: Request, principal: Principal, *written: type[Resour
         service_of(request).outside.forget()
 
 
+def known(request: Request) -> Principal | None:
+    """The principal of a request to read that `identify` has no need to wait for, as with most; else None."""
+    exchange, service = exchange_of(request), service_of(request)
+    if exchange.turn or b"x-cart-session" in exchange.head.heard:
+        return None
+    principal = service.tokens.get(bearer(request))
+    if principal is None or limits.of_requests(service.settings, limits.READING, principal) is not None:
+        return None
+    whose = limits.who(request, principal)
+    if not service.turns.take_if_free(whose):
+        return None
+    _is(exchange, principal)
+    exchange.turns, exchange.turn = service.turns, whose
+    exchange.timing.mark("auth")
+    return principal
+
+
+def _is(exchange: Exchange, principal: Principal) -> None:
+    """Note whose request it is, also for what it leaves behind."""
+    exchange.principal = principal
+    cause = correlation.cause.get()
+    if cause is not None:
+        cause.token_id, cause.api_client_id = principal.token_id or None, principal.api_client_id
+
+
 async def identify(request: Request) -> Principal:
     """The principal of a JSON:API request: the bearer of its token or, with `X-Cart-Session`, the holder of a cart.
 
     Raises what `authenticate` raises, InvalidToken for a session of no cart, TooManyRequests after too many of them.
     """
-    sent = heard_of(request, b"x-cart-session")
-    if sent is None:
+    head = exchange_of(request).head
+    if b"x-cart-session" not in head.heard:
         return await authenticate(request)
-    signed_in = None if heard_of(request, b"authorization") is None else await authenticate(request)
+    sent = head.heard[b"x-cart-session"].decode("latin-1")
+    signed_in = await authenticate(request) if b"authorization" in head.heard else None
     principal = await _guest(request, sent, signed_in)
     if principal is None:
         refuse(request, Refusal("session", None if signed_in is None else signed_in.store.id))
@@ -131,16 +163,15 @@ async def _known(request: Request, principal: Principal) -> Principal:
 
     Raises TooManyRequests as `limits.count_request` does, and Unavailable as `Turns.take` does.
     """
-    exchange = exchange_of(request)
-    exchange.principal = principal
-    cause = correlation.cause.get()
-    if cause is not None:
-        cause.token_id, cause.api_client_id = principal.token_id or None, principal.api_client_id
-    if exchange.end_turn is None:
+    exchange, service = exchange_of(request), service_of(request)
+    _is(exchange, principal)
+    if not exchange.turn:
         if not exchange.is_costly:
             reads = request.method in ("GET", "HEAD")
             await limits.count_request(request, limits.READING if reads else limits.WRITING, principal)
-        exchange.end_turn = await service_of(request).turns.take(limits.who(request, principal))
+        whose = limits.who(request, principal)
+        await service.turns.take(whose)
+        exchange.turns, exchange.turn = service.turns, whose
     exchange.timing.mark("auth")
     return principal
 

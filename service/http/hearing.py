@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from starlette.types import Scope
 
-from service import clock
 from service.errors import (
     HeadersTooLarge,
     InvalidHeader,
@@ -17,6 +17,7 @@ from service.errors import (
     UnsupportedMediaType,
     UriTooLong,
 )
+from service.jsonapi.negotiation import Media
 from service.texts import Either
 
 MOST_OF_A_URL = 16_384
@@ -27,52 +28,104 @@ MOST_OF_A_HEADER = 8_192
 """Bytes that are read of one header, all its lines together."""
 TARGET = "reprise.target"
 """The extension of a scope whose request names a host in its target too (RFC 9112, section 3.2.2)."""
+HEAD = "reprise.head"
+"""Under this a scope has the `Head` of its request, where a server has read it."""
+AT_ONCE = "reprise.at_once"
+"""Under this a scope has a function that sends an answer as a whole: its status, its headers and its body.
+
+It returns False where the answer must go the way of messages: it has no length, or its client is slow.
+"""
 OVERRIDES = ("PATCH", "PUT", "DELETE")
 """The methods that a POST may stand for, of clients that can send no other."""
 
 Heard = Mapping[bytes, bytes]
 """The headers of a request by their names; several lines of one are one list (RFC 9110, section 5.3)."""
 
+MOST_REMEMBERED = 4_096
+"""Bytes of the headers of a head that is remembered."""
+
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{1,128}")
 _TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _NO_CODINGS = (b"", b"identity")
+_RARE = frozenset({b"content-encoding", b"transfer-encoding", b"x-http-method-override"})
 
 
-def hear(headers: Iterable[tuple[bytes, bytes]]) -> Heard:
-    """The headers of a request."""
-    heard: dict[bytes, bytes] = {}
-    for name, value in headers:
-        heard[name] = heard[name] + b", " + value if name in heard else value
-    return heard
+class Head:
+    """The headers of a request, and what follows from them alone.
+
+    `lines` are the headers as they were sent, `heard` those by name. `sent_id` is the client's `X-Request-Id` if it is
+    a plain one, `sent_trace` the id and the flags of the trace that it takes part in. `length` is the body's as it was
+    declared; there is no body unless the head `announces` one. `is_plain` says that nothing in it is to be refused, or
+    done before it is served, `asks_for_more` that the answer depends on more than its route. `media` is what was agreed
+    on with its Accept, and `bearer` its access token, once somebody has worked that out.
+    """
+
+    __slots__ = (
+        "announces", "asks_for_more", "bearer", "comes_from_a_page", "has_conditions", "heard", "is_forwarded",
+        "is_plain", "length", "lines", "media", "sent_id", "sent_trace", "takes_codings",
+    )  # fmt: skip
+
+    def __init__(self, lines: tuple[tuple[bytes, bytes], ...]) -> None:
+        heard: dict[bytes, bytes] = {}
+        for name, value in lines:
+            heard[name] = heard[name] + b", " + value if name in heard else value
+        self.lines, self.heard = lines, heard
+        sent = heard.get(b"x-request-id", b"")
+        self.sent_id = sent.decode() if _REQUEST_ID.fullmatch(sent) else None
+        self.sent_trace = _trace_in(heard.get(b"traceparent", b""))
+        length = heard.get(b"content-length", b"")
+        self.length = int(length) if length.isdigit() else 0
+        self.announces = self.length > 0 or b"transfer-encoding" in heard
+        self.takes_codings, self.comes_from_a_page = b"accept-encoding" in heard, b"origin" in heard
+        self.has_conditions = b"if-none-match" in heard
+        self.asks_for_more = self.takes_codings or self.comes_from_a_page or self.has_conditions
+        self.is_forwarded = b"forwarded" in heard or b"x-forwarded-for" in heard
+        self.is_plain = _is_plain(heard)
+        self.media: Media | None = None
+        self.bearer: str | None = None
 
 
-def request_id(heard: Heard) -> str:
+def head_of(headers: Iterable[tuple[bytes, bytes]]) -> Head:
+    """The head of a request. Remembered, since clients send the same again and again."""
+    lines = tuple(headers)
+    return _remembered(lines) if sum([len(value) for _, value in lines]) <= MOST_REMEMBERED else Head(lines)
+
+
+@lru_cache(maxsize=512)
+def _remembered(lines: tuple[tuple[bytes, bytes], ...]) -> Head:
+    return Head(lines)
+
+
+# Ids that nobody shall guess are made elsewhere: these only have to differ.
+
+
+def request_id(head: Head) -> str:
     """The client's `X-Request-Id` when it is a plain one, else a new one."""
-    sent = heard.get(b"x-request-id", b"")
-    return sent.decode() if _REQUEST_ID.fullmatch(sent) else clock.new_id()
+    return head.sent_id or f"{random.getrandbits(104):026X}"
 
 
-def trace(heard: Heard) -> tuple[str, str]:
+def trace(head: Head) -> tuple[str, str]:
     """The id of the request's trace, its client's or a new one, and the `traceparent` of our own span of it.
 
     Source: https://www.w3.org/TR/trace-context/.
     """
-    match = _TRACEPARENT.fullmatch(heard.get(b"traceparent", b""))
-    if match is not None and match[1].strip(b"0") and match[2].strip(b"0"):
-        trace_id, flags = match[1].decode(), match[3].decode()
-    else:
-        # Ids that nobody shall guess are made elsewhere: these only have to differ.
-        trace_id, flags = f"{random.getrandbits(128):032x}", "00"
-    return trace_id, f"00-{trace_id}-{random.getrandbits(64):016x}-{flags}"
+    if head.sent_trace is not None:
+        trace_id, flags = head.sent_trace
+        return trace_id, f"00-{trace_id}-{random.getrandbits(64):016x}-{flags}"
+    made = f"{random.getrandbits(192):048x}"
+    return made[:32], f"00-{made[:32]}-{made[32:]}-00"
 
 
-def check(scope: Scope, heard: Heard) -> None:
+def check(scope: Scope, head: Head) -> None:
     """Refuse what is larger than what is read, and what is said in no way that is understood.
 
     Raises UriTooLong, HeadersTooLarge, InvalidHost, UnsupportedMediaType, NotImplementedHere.
     """
     if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > MOST_OF_A_URL:
         raise UriTooLong("The URL is longer than {most} bytes.", most=MOST_OF_A_URL)
+    if head.is_plain and "extensions" not in scope:
+        return
+    heard = head.heard
     _check_host(scope, heard)
     _check_sizes(heard)
     if heard.get(b"transfer-encoding", b"chunked").strip().lower() != b"chunked":
@@ -110,6 +163,23 @@ def without_trailing_slash(scope: Scope) -> None:
     if path.endswith("/") and path.startswith("/api/"):
         scope["path"] = path.rstrip("/")
         scope["raw_path"] = scope.get("raw_path", path.encode()).rstrip(b"/")
+
+
+def _trace_in(sent: bytes) -> tuple[str, str] | None:
+    match = _TRACEPARENT.fullmatch(sent)
+    if match is None or not match[1].strip(b"0") or not match[2].strip(b"0"):
+        return None
+    return match[1].decode(), match[3].decode()
+
+
+def _is_plain(heard: Heard) -> bool:
+    """Whether a head is what all but a few are, so that nothing in it needs a further look."""
+    return (
+        b"," not in heard.get(b"host", b",")
+        and sum(map(len, heard.values())) <= MOST_REMEMBERED
+        and sum(map(len, heard)) <= MOST_REMEMBERED
+        and not heard.keys() & _RARE
+    )
 
 
 def _check_host(scope: Scope, heard: Heard) -> None:

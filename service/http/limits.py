@@ -158,15 +158,7 @@ def who(request: Request, principal: Principal | None) -> str:
     """
     if principal is None:
         return f"address:{network(request)}"
-    sender = sender_of(principal)
-    return f"{sender}/{network(request)}" if principal.is_channel else sender
-
-
-def sender_of(principal: Principal) -> str:
-    """Whose requests are counted together: a customer's, a token's or those for a guest's cart."""
-    if principal.customer_id:
-        return f"customer:{principal.customer_id}"
-    return f"token:{principal.token_id}" if principal.cart_id is None else f"cart:{principal.cart_id}"
+    return f"{principal.sender}/{network(request)}" if principal.is_channel else principal.sender
 
 
 def network(request: Request) -> str:

@@ -7,7 +7,6 @@ codings where it takes one, cross-origin headers where it comes from a page, the
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import cast
 
 import structlog
 from starlette.datastructures import Headers
@@ -15,7 +14,6 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette_compress import CompressMiddleware, remove_compress_type
 
@@ -23,11 +21,13 @@ from service import correlation
 from service.correlation import Cause
 from service.errors import ApiError
 from service.http import hearing, problems
+from service.http.api.answers import Document
 from service.http.api.conditions import not_modified, tag_in_coding
 from service.http.bodies import Body
-from service.http.exchange import Exchange, begin, exchange_in
-from service.http.hearing import Heard
+from service.http.exchange import Exchange, begin
+from service.http.hearing import AT_ONCE, HEAD
 from service.http.proxies import Proxies
+from service.http.routes import Resources
 from service.http.watch import metrics
 from service.settings import Settings
 
@@ -48,6 +48,7 @@ TOLD = (
 _ALL_METHODS = ", ".join(sorted({*METHODS, "OPTIONS"}))
 """What a request about the server as a whole is told (RFC 9110, section 9.3.7)."""
 _ABOUT_THE_SERVER = Response(status_code=204, headers={"Allow": _ALL_METHODS})
+_ANSWER = "reprise.answer"
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 """What every answer says: it is what it says that it is, whatever it looks like."""
 _LEFT = 499
@@ -65,7 +66,7 @@ class Line:
     Most requests are for `resources`, whose route needs nothing of what Starlette's router does for others.
     """
 
-    def __init__(self, app: ASGIApp, resources: BaseRoute, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, resources: Resources, settings: Settings) -> None:
         self._app = app
         self._resources = resources
         self.proxies = Proxies(settings)
@@ -85,37 +86,36 @@ class Line:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        heard = self.proxies.look_behind(scope, hearing.hear(scope["headers"]))
-        exchange = begin(scope, Exchange(heard, hearing.request_id(heard)))
-        trace_id, span = hearing.trace(heard)
+        head = self.proxies.look_behind(scope, scope.get(HEAD) or hearing.head_of(scope["headers"]))
+        exchange = begin(scope, Exchange(head, hearing.request_id(head)))
+        trace_id, span = hearing.trace(head)
         hearing.without_trailing_slash(scope)
         method = scope["method"]
-        body = Body(heard, receive, self._most_of_a_body)
-        answer = _Answer(scope, send, cors=self._cors, heard=heard, exchange=exchange, span=span, body=body)
-        exchange.answer = answer
+        body = Body(head, receive, self._most_of_a_body) if head.announces else None
+        answer = _Answer(scope, receive, send, cors=self._cors, exchange=exchange, span=span, body=body)
+        scope[_ANSWER] = answer
         client = scope.get("client")
         before = correlation.cause.set(Cause(exchange.request_id, client[0] if client else None))
         try:
-            if method == "OPTIONS" and b"origin" in heard and b"access-control-request-method" in heard:
+            if method == "OPTIONS" and head.comes_from_a_page and b"access-control-request-method" in head.heard:
                 preflight = self._cors.preflight_response(request_headers=Headers(scope=scope))
                 await preflight(scope, receive, answer.told)
-            elif b"accept-encoding" in heard:
+            elif head.takes_codings:
                 await self._coded(scope, receive, answer.send)
             else:
                 await self._run(scope, receive, answer.send)
         finally:
-            if exchange.end_turn is not None:
-                exchange.end_turn()
+            exchange.end_turn()
             correlation.cause.reset(before)
-            milliseconds = exchange.timing.total
-            metrics.count(scope, method, answer.status, milliseconds / 1000)
+            seconds = exchange.timing.total
+            metrics.count(scope, method, answer.status, seconds)
             who, client = exchange.principal, scope.get("client")
             log.info(
                 "request",
                 method=method,
                 path=problems.loggable(scope["path"]),
                 status=answer.status,
-                milliseconds=round(milliseconds, 2),
+                milliseconds=round(seconds * 1000, 2),
                 request_id=exchange.request_id,
                 trace_id=trace_id,
                 client=client and client[0],
@@ -129,18 +129,19 @@ class Line:
         An error after the answer has begun is raised again: the server then cuts the connection. A client that has left
         is told nothing.
         """
-        answer = cast("_Answer", exchange_in(scope).answer)
+        answer: _Answer = scope[_ANSWER]
         answer.coded = send
+        receive = receive if answer.body is None else answer.body.receive
         try:
-            hearing.check(scope, answer.heard)
-            hearing.override(scope, answer.heard)
-            match, found = self._resources.matches(scope)
-            if match is Match.FULL:
-                scope.update(found)
-                await self._resources.handle(scope, answer.body.receive, answer.first)
+            hearing.check(scope, answer.head)
+            if not answer.head.is_plain:
+                hearing.override(scope, answer.head.heard)
+            endpoint = self._resources.endpoint(scope)
+            if endpoint is not None:
+                await answer.whole(await endpoint(Request(scope, receive)))
             else:
                 app = _ABOUT_THE_SERVER if scope["path"] == "*" else self._app
-                await app(scope, answer.body.receive, answer.first)
+                await app(scope, receive, answer.first)
         except ClientDisconnect:
             return
         except Exception as error:
@@ -156,7 +157,8 @@ class _Answer:
     """An answer on its way: from the route (`first`), through a content coding if there is one, to the server."""
 
     __slots__ = (
-        "_cors", "_scope", "_send", "_span", "_unchanged", "begun", "body", "coded", "exchange", "heard", "status",
+        "_cors", "_receive", "_scope", "_send", "_span", "_unchanged", "begun", "body", "coded", "exchange", "head",
+        "status",
     )  # fmt: skip
 
     coded: Send
@@ -164,27 +166,41 @@ class _Answer:
     def __init__(
         self,
         scope: Scope,
+        receive: Receive,
         send: Send,
         *,
         cors: CORSMiddleware,
-        heard: Heard,
         exchange: Exchange,
         span: str,
-        body: Body,
+        body: Body | None,
     ) -> None:
-        self._cors, self._scope, self._span, self._send = cors, scope, span, send
-        self.heard, self.exchange, self.body = heard, exchange, body
+        self._cors, self._span = cors, span
+        self._scope, self._receive, self._send = scope, receive, send
+        self.head, self.exchange, self.body = exchange.head, exchange, body
         self.begun = self._unchanged = False
         self.status = _LEFT
+
+    async def whole(self, answer: Response) -> None:
+        """Send an answer of a route: at once where nothing but its head is to be completed, as for most reads."""
+        head, at_once = self.head, self._scope.get(AT_ONCE)
+        if at_once is None or head.asks_for_more or self.body is not None or not isinstance(answer, Document):
+            await answer(self._scope, self._receive, self.first)
+            return
+        start = {"status": answer.status_code, "headers": _finished([*answer.raw_headers], from_a_page=False)}
+        self.begun = True
+        self._tell(start)
+        if not at_once(start["status"], start["headers"], answer.body):
+            await self._send({"type": "http.response.start", **start})
+            await self._send({"type": "http.response.body", "body": answer.body})
 
     async def first(self, message: Message) -> None:
         """What the route sends: 304 in its place where the client has the representation."""
         if message["type"] == "http.response.start":
             self.begun = True
-            if self.body.is_coming:
+            if self.body is not None and self.body.is_coming:
                 await self.body.discard()
-            if b"if-none-match" in self.heard and self._scope["method"] in ("GET", "HEAD"):
-                message = not_modified([self.heard[b"if-none-match"].decode("latin-1")], message)
+            if self.head.has_conditions and self._scope["method"] in ("GET", "HEAD"):
+                message = not_modified([self.head.heard[b"if-none-match"].decode("latin-1")], message)
                 self._unchanged = message["status"] == 304
         elif self._unchanged:
             if message.get("more_body"):
@@ -195,7 +211,7 @@ class _Answer:
     async def send(self, message: Message) -> None:
         """What a content coding has made of it: with a tag of its own, and what pages of other origins need."""
         if message["type"] == "http.response.start":
-            from_a_page = b"origin" in self.heard
+            from_a_page = self.head.comes_from_a_page
             message["headers"] = _finished([*message["headers"]], from_a_page=from_a_page)
             if from_a_page:
                 await self._cors.send(message, send=self.told, request_headers=Headers(scope=self._scope))

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from service import clock
 from service.http.cycle import Cycle
-from service.http.hearing import TARGET
+from service.http.hearing import AT_ONCE, HEAD, MOST_REMEMBERED, TARGET, Head, head_of
 from service.jsonapi.document import VERSION
 from service.jsonapi.negotiation import MEDIA_TYPE
 
@@ -34,6 +34,7 @@ TAKING_SECONDS = 20.0
 """How long a client may take nothing of what is sent to it."""
 
 _READS = ("GET", "HEAD")
+_MOST_KNOWN = 512
 
 log = structlog.get_logger(part="http")
 
@@ -48,6 +49,7 @@ class Protocol(HttpToolsProtocol):
         self._awaited: str | None = None
         self._without_progress = 0
         self._in_head = self._in_body = False
+        self._idle_since = 0.0
         self._answering: asyncio.Task[Any] | None = None
         self._taking: TimerHandle | None = None
         self._untaken = 0
@@ -63,6 +65,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End, and with it a read that nobody waits for any more."""
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()
         self._stop_watching()
         self._stop_waiting_for_taking()
         if self._is_open and self._answering is not None and self.cycle.scope["method"] in _READS:
@@ -86,7 +89,9 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read what has come, within the limits."""
-        self._unset_keepalive_if_required()
+        is_first = not (self._without_progress or self._in_head or self._in_body or self._is_open)
+        if is_first and self._recognise(data):
+            return
         self._without_progress += len(data)
         try:
             self.parser.feed_data(data)
@@ -100,12 +105,38 @@ class Protocol(HttpToolsProtocol):
             if self._without_progress > MOST_WITHOUT_PROGRESS:
                 self._refuse(431, "HEADERS_TOO_LARGE", "The head of the request is too large.")
             else:
+                if is_first:
+                    self._remember(data)
                 self._watch()
+
+    def _recognise(self, data: bytes) -> bool:
+        """Answer a request whose headers are, byte for byte, those of one that was read before; only its line is new.
+
+        Clients send the same headers again and again.
+        """
+        end = data.find(b"\r\n")
+        head = _known.get(data[end:])
+        line = None if head is None else _read(data[:end])
+        if head is None or line is None:
+            return False
+        if self._awaited is not None:
+            self._stop_watching()
+        self._answer(self._scope(line[0], "1.1", line[1], head), keep_alive=True, is_whole=True)
+        return True
+
+    def _remember(self, data: bytes) -> None:
+        """Remember the headers of a request that came at once, has no body, and asks for nothing of its connection."""
+        end, cycle = data.find(b"\r\n"), self.cycle
+        is_alone = data.find(b"\r\n\r\n") == len(data) - 4
+        if is_alone and _read(data[:end]) and cycle.keep_alive and not cycle.more_body and not self.expect_100_continue:
+            if len(_known) >= _MOST_KNOWN:
+                del _known[next(iter(_known))]
+            if len(data) - end <= MOST_REMEMBERED:
+                _known[data[end:]] = self.scope[HEAD]  # type: ignore[literal-required]
 
     def on_message_begin(self) -> None:
         """Begin a request."""
-        super().on_message_begin()
-        self._in_head = True
+        self.url, self.headers, self.expect_100_continue, self._in_head = b"", [], False, True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; what comes after a body says nothing (RFC 9110, section 6.5)."""
@@ -118,32 +149,47 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Answer a request whose head is there; its body may still come."""
         self._in_head, self._in_body, self._without_progress = False, True, 0
-        scope, url, version = self.scope, httptools.parse_url(self.url), self.parser.get_http_version()
-        path: str = url.path.decode("ascii")
-        scope["method"], scope["http_version"] = self.parser.get_method().decode("ascii"), version
-        scope["path"], scope["raw_path"] = unquote(path) if "%" in path else path, url.path
-        scope["query_string"] = url.query or b""
-        if not self.url.startswith((b"/", b"*")):
-            scope["extensions"] = {TARGET: {"authority": _authority(self.url)}}
-        waits = self._is_open
-        self.cycle = Cycle(
-            scope=scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
+        parser, version, head = self.parser, self.parser.get_http_version(), head_of(self.headers)
+        scope = self._scope(parser.get_method().decode("ascii"), version, self.url, head)
+        keep_alive = version != "1.0" and parser.should_keep_alive()
+        self._answer(scope, keep_alive=keep_alive, expects_100=self.expect_100_continue)
+
+    def _scope(self, method: str, version: str, target: bytes, head: Head) -> dict[str, Any]:
+        """What ASGI says of a request."""
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": "",
+            "headers": head.lines,
+            "state": self.app_state.copy(),
+            "method": method,
+            HEAD: head,
+        }
+        raw_path, _, query = target.partition(b"?")
+        if not target.startswith(b"/") or b"#" in target:
+            url = httptools.parse_url(target)
+            raw_path, query = url.path, url.query or b""
+            if not target.startswith((b"/", b"*")):
+                scope["extensions"] = {TARGET: {"authority": _authority(target)}}
+        path = raw_path.decode("ascii")
+        scope["path"], scope["raw_path"] = unquote(path) if "%" in path else path, raw_path
+        scope["query_string"] = query
+        return scope
+
+    def _answer(self, scope: dict[str, Any], **how: bool) -> None:
+        """Answer a request, once those before it have been answered."""
+        waits, self.scope = self._is_open, scope  # type: ignore[assignment]
+        self.cycle = cycle = Cycle(self, scope, **how)
+        scope[AT_ONCE] = cycle.send_at_once
         if waits:
             self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
+            self.pipeline.appendleft((cycle, self.app))
         else:
-            self._start_asgi_task(self.cycle, self.app)
+            self._start_asgi_task(cycle, self.app)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
@@ -160,6 +206,33 @@ class Protocol(HttpToolsProtocol):
         task = self._answering = self.loop.create_task(cycle.run_asgi(app))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or wait for it: one timer does that for many, since most come soon."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._wait_for_next(self.timeout_keep_alive)
+
+    def _wait_for_next(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that nothing was sent on for a while."""
+        self.timeout_keep_alive_task = None
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if self._is_open or self._in_head:
+            return  # a deadline of its own bounds what goes on; then the waiting begins anew
+        if left > 0:
+            self._wait_for_next(left)
+        elif not self.transport.is_closing():
+            self.transport.close()
 
     def _watch(self) -> None:
         """Give the client so long for what comes next, from when it began to be awaited."""
@@ -224,6 +297,22 @@ class Protocol(HttpToolsProtocol):
         if not begun:
             self.transport.write(_document(status, code, detail))
         self.transport.close()
+
+
+_known: dict[bytes, Head] = {}
+"""The heads of requests without a body, by the bytes behind the request's line."""
+_METHODS = {b"GET": "GET", b"HEAD": "HEAD"}
+_UNREADABLE = bytes([*range(33), ord("#"), 127])
+
+
+def _read(line: bytes) -> tuple[str, bytes] | None:
+    """The method and target of a request's line, if it is as most are: of a read, and with a path."""
+    words = line.split(b" ")
+    if len(words) != 3 or words[2] != b"HTTP/1.1" or words[0] not in _METHODS:
+        return None
+    target = words[1]
+    is_plain = target.startswith(b"/") and target.isascii() and len(target.translate(None, _UNREADABLE)) == len(target)
+    return (_METHODS[words[0]], target) if is_plain else None
 
 
 def _authority(url: bytes) -> str:

@@ -16,7 +16,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import Scope
 
-from service.http.hearing import Heard, hear
+from service.http.hearing import Head, head_of
 from service.jsonapi.headers import elements, parameters
 from service.settings import Settings
 
@@ -51,22 +51,22 @@ class Proxies:
         self.untrusted: set[str] = set()
         """Addresses that have sent such headers, and aren't trusted."""
 
-    def look_behind(self, scope: Scope, heard: Heard) -> Heard:
+    def look_behind(self, scope: Scope, head: Head) -> Head:
         """Believe the proxy that a request comes from, if there is one that is trusted. Returns what counts then."""
         client = scope.get("client")
-        if not client:
-            return heard
+        if not client or not (head.is_forwarded or self._trusted):
+            return head
         if not self._trusted:
-            if not heard.keys().isdisjoint(_ADDRESSES):
-                self._tell(client[0], heard)
-            return heard
+            self._tell(client[0], head.heard)
+            return head
         if not _among(client[0], self._trusted):
-            self._tell(client[0], heard)
-            return _without(heard, _FROM_PROXIES | _FROM_PEERS)
+            self._tell(client[0], head.heard)
+            return _without(head, _FROM_PROXIES | _FROM_PEERS)
         self._believe(scope)
-        return _without(hear(scope["headers"]), self._dropped)
+        return _without(head_of(scope["headers"]), self._dropped)
 
     def _believe(self, scope: Scope) -> None:
+        scope["headers"] = [*scope["headers"]]  # other requests with this head may share them
         headers = Headers(scope=scope)
         forwarded = "forwarded" in self._believed
         hops = hops_of(headers.getlist("forwarded")) if forwarded else _hops_of_x(headers, self._believed)
@@ -81,7 +81,7 @@ class Proxies:
             if address is None or not _among(address, self._trusted):
                 return
 
-    def _tell(self, address: str, heard: Heard) -> None:
+    def _tell(self, address: str, heard: Mapping[bytes, bytes]) -> None:
         sent = next((name for name in _ADDRESSES if name in heard), None)
         if sent is None or len(self.untrusted) >= _MOST_TOLD or address in self.untrusted:
             return
@@ -113,9 +113,11 @@ def _hops_of_x(headers: Headers, believed: frozenset[str]) -> list[Mapping[str, 
     return [{name: values[max(len(values) - hops + n, 0)] for name, values in listed.items()} for n in range(hops)]
 
 
-def _without(heard: Heard, names: frozenset[bytes]) -> Heard:
-    """What was heard but for some headers."""
-    return heard if names.isdisjoint(heard) else {name: heard[name] for name in heard if name not in names}
+def _without(head: Head, names: frozenset[bytes]) -> Head:
+    """A head but for some headers."""
+    if names.isdisjoint(head.heard):
+        return head
+    return head_of([(name, value) for name, value in head.lines if name not in names])
 
 
 def _address(node: str) -> str | None:

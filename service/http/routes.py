@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import cast
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, Route
-from starlette.types import Receive, Scope, Send
+from starlette.routing import BaseRoute, Route
+from starlette.types import Scope
 
 from service.http.agents import endpoint as agents
 from service.http.api import atomic, event_stream, forecasts, reading, reorder_previews, repeat_links, writing
@@ -27,15 +28,20 @@ from service.http.pages import (
 from service.http.watch import health, metrics
 from service.resources import RESOURCES
 
+Endpoint = Callable[[Request], Awaitable[Response]]
 
-def _any(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
+
+def _any(path: str, endpoint: Endpoint) -> Route:
     """A route that leaves methods to its handler, which knows what it offers and answers 405 with that."""
     route = Route(path, endpoint)
     route.methods = set()
     return route
 
 
-class _Resources(BaseRoute):
+_READS = ("GET", "HEAD")
+
+
+class Resources:
     """The URLs of resource types, in the place of all routes: most requests go there, and need look at no others.
 
     Their endpoints are called at once. Starlette's way to one is for endpoints of any kind, and answers errors, which
@@ -43,47 +49,46 @@ class _Resources(BaseRoute):
     """
 
     def __init__(self, own: Sequence[Route]) -> None:
-        # A template matches paths of as many segments as its own alone.
-        self._own: dict[int, list[_Template]] = {}
+        # A template matches paths of as many segments as its own alone. "" stands for all methods that none is for.
+        methods = {method for route in own for method in route.methods or ()}
+        self._own: dict[tuple[int, str], list[_Template]] = {}
         for route in own:
-            self._own.setdefault(route.path.count("/"), []).append(_Template(route))
+            for method in route.methods or {*methods, *_READS, ""}:
+                self._own.setdefault((route.path.count("/"), method), []).append(_Template(route))
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match what one of its own routes matches, below the URL of a type that there is."""
-        if scope["type"] == "http":
-            segments = scope["path"].split("/")
-            if len(segments) > 2 and segments[1] == "api" and segments[2] in RESOURCES:
-                for template in self._own.get(len(segments) - 1, ()):
-                    named = template.match(segments, scope["method"])
-                    if named is not None:
-                        return Match.FULL, {"route": template.route, "path_params": named}
-        return Match.NONE, {}
+    def endpoint(self, scope: Scope) -> Endpoint | None:
+        """What answers a request, below the URL of a type that there is; None for what none of its own routes matches.
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer by the route that matched."""
-        answer: Response = await scope["route"].endpoint(Request(scope, receive, send))
-        await answer(scope, receive, send)
+        The scope then says which route that is, and what its path names, as after Starlette's router.
+        """
+        segments = scope["path"].split("/")
+        if len(segments) > 2 and segments[1] == "api" and segments[2] in RESOURCES:
+            length, method = len(segments) - 1, scope["method"]
+            for template in self._own.get((length, method), self._own.get((length, ""), [])):
+                named = template.match(segments)
+                if named is not None:
+                    scope["route"], scope["path_params"] = template.route, named
+                    return template.endpoint
+        return None
 
 
 class _Template:
     """The path of a route, segment by segment, and what each of them is called that varies."""
 
     def __init__(self, route: Route) -> None:
-        self.route = route
+        self.route, self.endpoint = route, cast("Endpoint", route.endpoint)
         segments = enumerate(route.path.split("/"))
         named = {place: segment[1:-1] for place, segment in segments if segment.startswith("{")}
         self._named = tuple(named.items())
         self._fixed = tuple((place, one) for place, one in enumerate(route.path.split("/")) if place not in named)
 
-    def match(self, segments: Sequence[str], method: str) -> dict[str, str] | None:
-        """What the varying segments of a path are; None when it is not of this template, or the method is not."""
-        if self.route.methods and method not in self.route.methods:
-            return None
+    def match(self, segments: Sequence[str]) -> dict[str, str] | None:
+        """What the varying segments of a path are; None when it is not of this template."""
         for place, segment in self._fixed:
             if segments[place] != segment:
                 return None
         named = {name: segments[place] for place, name in self._named}
-        return named if all(named.values()) else None
+        return None if "" in named.values() else named
 
 
 _resources: list[Route] = [
@@ -96,7 +101,7 @@ _resources: list[Route] = [
     _any("/api/{type}/{id}/{relationship}", reading.related),
 ]
 
-resources = _Resources(_resources)
+resources = Resources(_resources)
 
 routes: list[BaseRoute] = [
     *health.routes,

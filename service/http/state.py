@@ -83,8 +83,8 @@ def service_of(request: Request) -> Service:
     """What the API stands on that answers a request."""
     exchange = exchange_of(request)
     if exchange.service is None:
-        exchange.service = request.scope["app"].state.service
-    return cast("Service", exchange.service)
+        exchange.service = cast("Service", request.scope["app"].state.service)
+    return exchange.service
 
 
 def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:

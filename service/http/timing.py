@@ -30,11 +30,11 @@ class Timing:
 
     @property
     def total(self) -> float:
-        """Milliseconds since the request began, until it ended."""
-        return ((self.ended or time.perf_counter()) - self.began) * 1000
+        """Seconds since the request began, until it ended."""
+        return (self.ended or time.perf_counter()) - self.began
 
     @property
     def header(self) -> str:
         """The value of `Server-Timing` (https://www.w3.org/TR/server-timing/)."""
         steps = [f"{step};dur={spent:.2f}" for step, spent in self.steps.items()]
-        return ", ".join([*steps, f"total;dur={self.total:.2f}"])
+        return ", ".join([*steps, f"total;dur={self.total * 1000:.2f}"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 
 from service.errors import Unavailable
 
@@ -22,15 +21,18 @@ class Turns:
         self._taken: dict[str, int] = {}
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
-    async def take(self, key: str) -> Callable[[], None]:
-        """Wait for a turn of a sender; returns what ends it. Raises Unavailable when that takes too long."""
-        if self._taken.get(key, 0) < self._most:
-            self._taken[key] = self._taken.get(key, 0) + 1
-        else:
-            await self._wait(key)
-        return lambda: self._end(key)
+    def take_if_free(self, key: str) -> bool:
+        """Take a turn of a sender, which `end` ends; False where none is free."""
+        taken = self._taken.get(key, 0)
+        if taken >= self._most:
+            return False
+        self._taken[key] = taken + 1
+        return True
 
-    async def _wait(self, key: str) -> None:
+    async def take(self, key: str) -> None:
+        """Wait for a turn of a sender, which `end` ends. Raises Unavailable when that takes too long."""
+        if self.take_if_free(key):
+            return
         waiting = self._waiting.setdefault(key, deque())
         if len(waiting) >= MOST_WAITING:
             raise _busy()
@@ -41,14 +43,14 @@ class Turns:
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
-                self._end(key)  # it came in the moment that nobody waited any more
+                self.end(key)  # it came in the moment that nobody waited any more
             elif turn in waiting:
                 waiting.remove(turn)
             if isinstance(error, TimeoutError):
                 raise _busy() from None
             raise
 
-    def _end(self, key: str) -> None:
+    def end(self, key: str) -> None:
         """Hand a turn to who waits next, or give it back."""
         waiting = self._waiting.get(key)
         while waiting:

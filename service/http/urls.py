@@ -8,7 +8,7 @@ from functools import lru_cache
 from starlette.requests import Request
 
 from service.errors import InvalidHost
-from service.http.exchange import exchange_of, heard_of
+from service.http.exchange import exchange_of
 from service.http.state import service_of
 
 _PORT = re.compile(r":[0-9]{1,5}$", re.ASCII)
@@ -36,7 +36,8 @@ def _origin(request: Request) -> str:
     settings = service_of(request).settings
     if settings.public_url:
         return settings.public_url.rstrip("/")
-    return _of_host(heard_of(request, b"host") or "", request.scope["scheme"], settings.hosts)
+    host = exchange_of(request).head.heard.get(b"host", b"")
+    return _of_host(host.decode("latin-1"), request.scope["scheme"], settings.hosts)
 
 
 @lru_cache(maxsize=256)

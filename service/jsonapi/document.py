@@ -98,14 +98,15 @@ def _loop(selection: Selection, level: Level, begin: Sequence[str] = ()) -> list
     unpacked += ["a"] if fields.written else []
     located = [name for name in fields.written if resource.attributes[name].is_path]
     lines = [
-        f"    base, mode = rendering.root + b'/{resource.type_}/', rendering.mode.encode()",
+        f"    base = rendering.root + b'/{resource.type_}/'",
+        "    mode = rendering.mode.encode() + b'" + '","version":' + "'",
         *(["    origin = rendering.root.removesuffix(b'/api')"] if located else []),
         "    for row in rows:",
         f"        {', '.join(unpacked)} = row",
         *begin,
     ]
     for name, sub in selection.include:
-        cut = f"{below.field!r}, {below.row!r}, {layout(sub).width - 1}"
+        cut = f"{below.field!r}, {below.row!r}, {layout(sub).most_parts}"
         lines += [
             f"        {slots[name]} = parted({slots[name]}, {cut})",
             f"        include_{name}({slots[name]}, rendering, found)",
@@ -127,8 +128,7 @@ def _loop(selection: Selection, level: Level, begin: Sequence[str] = ()) -> list
         elif name in slots:
             text.constant(',"data":').value(f"linked({field.type_!r}, {slots[name]})")
         text.constant("}")
-    text.constant("}" if relationships else "").constant(',"meta":{"mode":"').value("mode")
-    text.constant('","version":').value("v1")
+    text.constant("}" if relationships else "").constant(',"meta":{"mode":"').value("mode").value("v1")
     if level is PRIMARY:
         text.value('(place and b\',"page":{"cursor":"\' + place + b\'"}\')')
     text.constant("}}")
@@ -267,9 +267,39 @@ def identified(type_: str, row: Row) -> bytes:
     return b'{"type":"' + type_.encode() + b'","id":"' + row[0] + b'"' + place + b"}"
 
 
-def listed(written: Sequence[bytes]) -> orjson.Fragment:
-    """A JSON array of objects that are written already."""
-    return orjson.Fragment(b"[" + b",".join(written) + b"]")
+class Listed:
+    """A JSON array of objects that are written already. Only `in_json` knows how it is written itself."""
+
+    __slots__ = ("objects",)
+
+    def __init__(self, objects: Sequence[bytes]) -> None:
+        self.objects = objects
+
+
+_PLACE = orjson.Fragment(b"[\0]")
+"""Where a list goes. Within JSON this character is always escaped."""
+
+
+def in_json(content: Object) -> bytes:
+    """A document as JSON. Its lists are put in their places at last: by orjson they would be copied several times."""
+    lists: list[Sequence[bytes]] = []
+
+    def leave(value: object) -> orjson.Fragment:
+        if not isinstance(value, Listed):
+            raise TypeError
+        lists.append(value.objects)
+        return _PLACE
+
+    frame = orjson.dumps(content, default=leave)
+    if not lists:
+        return frame
+    parts: list[bytes] = []
+    begin = 0
+    for objects in lists:
+        end = frame.find(b"\0", begin)
+        parts += (frame[begin:end], b",".join(objects))
+        begin = end + 1
+    return b"".join([*parts, frame[begin:]])
 
 
 VERSION = {"version": "1.1"}

@@ -8,8 +8,9 @@ JSON such characters are always escaped, and ids have none, so that nothing that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from schemas.kinds import Kind
 from schemas.relationships import ToOne
@@ -20,29 +21,19 @@ Row = list[bytes]
 """The fields of a row, in UTF-8."""
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
-    """How deep rows are included, primary ones at 0, and what parts them and their fields there."""
+class Level(NamedTuple):
+    """How deep rows are included, and what stands there between the fields of a row, and between rows."""
 
-    depth: int = 0
-
-    @property
-    def field(self) -> bytes:
-        """What stands between the fields of a row."""
-        return bytes([0x10 + 2 * self.depth])
-
-    @property
-    def row(self) -> bytes:
-        """What stands between rows."""
-        return bytes([0x11 + 2 * self.depth])
+    field: bytes
+    row: bytes
 
     @property
     def below(self) -> Level:
         """The level of what its rows include."""
-        return Level(self.depth + 1)
+        return Level(bytes([self.field[0] + 2]), bytes([self.row[0] + 2]))
 
 
-PRIMARY = Level()
+PRIMARY = Level(b"\x10", b"\x11")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +52,13 @@ class Layout:
     included: Sequence[str]
     written: Sequence[str]
 
-    @property
-    def width(self) -> int:
-        """How many fields there are."""
-        return 3 + len(self.ends) + bool(self.derived) + len(self.included) + bool(self.written)
+    most_parts: int = field(init=False)
+    """How often a row is cut: there is one field more."""
+
+    def __post_init__(self) -> None:
+        """Count the fields once."""
+        more = len(self.ends) + bool(self.derived) + len(self.included) + bool(self.written)
+        object.__setattr__(self, "most_parts", 2 + more)
 
 
 @lru_cache(maxsize=1024)
@@ -95,7 +89,7 @@ def inputs_of(resource: type[Resource], names: Sequence[str]) -> Sequence[str]:
 
 def rows_of(text: bytes | None, selection: Selection) -> list[Row]:
     """The rows that a statement has written; none for null."""
-    return parted(text, PRIMARY.field, PRIMARY.row, layout(selection).width - 1)
+    return parted(text, PRIMARY.field, PRIMARY.row, layout(selection).most_parts)
 
 
 def parted(text: bytes | None, field: bytes, row: bytes, most: int) -> list[Row]:

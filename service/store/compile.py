@@ -133,18 +133,18 @@ class Statement:
     def rows(self, selection: Selection, alias: str, place: str = "", level: Level = PRIMARY) -> Written:
         """What gives a selection's rows as text. `place` is the expression of what says where on a page they are."""
         resource, fields = selection.resource, layout(selection)
-        parts, beside = [self.column(resource, alias, resource.column_of(name)) for name in fields.ends], ""
+        # What is null would be left out together with what parts it from the next.
+        ends = [f"coalesce({self.column(resource, alias, resource.column_of(name))}::text, '')" for name in fields.ends]
+        parts, beside = [f"{alias}.id", f"{alias}.version", place or "''", *ends], ""
         if fields.derived:
             parts.append(self._array(resource, alias, fields.inputs))
-        parts += [self._included(resource, name, sub, alias, level) for name, sub in selection.include]
+        included = [self._included(resource, name, sub, alias, level) for name, sub in selection.include]
+        parts += [f"coalesce({part}, '')" for part in included]
         if fields.written:
             written = self.alias()
             parts.append(f"row_to_json({written})")
             beside = f", lateral (select {self._written(resource, alias, fields.written)}) {written}"
-        # What is null would be left out together with what parts it from the next.
-        sure = [f"coalesce({part}::text, '')" for part in parts]
-        own = f"{alias}.id, {alias}.version, {place or _EMPTY}"
-        return Written(f"concat_ws({', '.join([_character(level.field), own, *sure])})", beside)
+        return Written(f"concat_ws({', '.join([_character(level.field), *parts])})", beside)
 
     def _written(self, resource: type[Resource], alias: str, names: Sequence[str]) -> str:
         """Attributes as columns of their names."""
@@ -272,9 +272,6 @@ class Statement:
         )
 
 
-_EMPTY = "''"
-
-
 def whole(rows: str) -> str:
     """The statement that gives the `row`s of a query as one text, which is null where there are none."""
     return f"select {in_utf8(_listed('rows.row', PRIMARY))} from ({rows}) rows"
@@ -282,7 +279,7 @@ def whole(rows: str) -> str:
 
 def in_utf8(text: str) -> str:
     """The expression of a text's bytes, which is what documents are made of."""
-    return f"convert_to({text}, 'UTF8')"
+    return f"textsend({text})"
 
 
 def _listed(row: str, level: Level) -> str:

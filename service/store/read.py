@@ -32,7 +32,8 @@ from service.texts import Either, Phrase
 class Rows:
     """One page of rows, and the exact number of rows of the whole collection if that was counted.
 
-    Pages by cursor have each row's cursor, and know whether there are `more` rows in the direction they were read.
+    Pages by cursor have the cursors of the first and the last row, and know whether there are `more` rows in the
+    direction they were read.
     """
 
     rows: Sequence[Row]
@@ -59,7 +60,7 @@ async def one(connection: Connection, viewer: Viewer, selection: Selection, id_:
     """The row of one resource, or None when the viewer can see no resource of this id."""
     text, binds = _one(selection, _kind_of(viewer))
     with in_time(selection):
-        found = rows_of(await fetchval(connection, text, *Values(viewer, id_).of(binds)), selection)
+        found = rows_of(await fetchval(connection, text, Values(viewer, id_).of(binds)), selection)
     return found[0] if found else None
 
 
@@ -80,7 +81,7 @@ async def several(connection: Connection, viewer: Viewer, selection: Selection, 
     row, beside = statement.rows(selection, alias)
     text = whole(f"select {row} as row from {selection.resource.table} {alias}{beside} where {where}")
     with in_time(selection):
-        rows = rows_of(await fetchval(connection, text, *statement.binds), selection)
+        rows = rows_of(await fetchval(connection, text, statement.binds), selection)
     return {row[0].decode(): row for row in rows}
 
 
@@ -98,7 +99,7 @@ async def related(connection: Connection, viewer: Viewer, within: Within, query:
         return await _page(connection, viewer, query, within)
     text, binds = _beyond(query.selection, _which(query, within), _kind_of(viewer))
     with in_time(query):
-        found = await fetchrow(connection, text, *Values(viewer, within.id).of(binds))
+        found = await fetchrow(connection, text, Values(viewer, within.id).of(binds))
     if found is None:
         return None
     rows = rows_of(found[0], query.selection)
@@ -184,7 +185,7 @@ async def _count(connection: Connection, viewer: Viewer, query: Query, within: W
     text, binds = _counting(which, kind)
     values = Values(viewer, _parent(within), given)
     with in_time(query):
-        found = await fetchrow(connection, text, *values.of(binds))
+        found = await fetchrow(connection, text, values.of(binds))
     there, number, changes, counted = found or (False, None, None, 0)
     if not there:
         return None
@@ -259,7 +260,7 @@ async def _numbered(
     text, binds = _of_a_page(structure, _which(structure, within), _kind_of(viewer))
     asked = Values(viewer, _parent(within), given, page.offset)
     with in_time(query):
-        rows = rows_of(await fetchval(connection, text, *asked.of(binds)), query.selection)
+        rows = rows_of(await fetchval(connection, text, asked.of(binds)), query.selection)
     return Rows(rows, total)
 
 
@@ -285,7 +286,7 @@ async def _window(
     text, binds = _of_a_window(structure, _which(structure, within), _kind_of(viewer))
     with in_time(query):
         asked = Values(viewer, _parent(within), given)
-        found = rows_of(await fetchval(connection, text, *asked.of(binds)), query.selection)
+        found = rows_of(await fetchval(connection, text, asked.of(binds)), query.selection)
     if not found and within is not None and not await exists(connection, viewer, within.parent, within.id):
         return None
     rows, more = found[: window.size], len(found) > window.size
@@ -294,7 +295,7 @@ async def _window(
     placed = Cursors(query.selection.resource, query.sort)
     for row in rows:
         row[2] = placed.of(row[2], row[0])
-    return Rows(rows, total, [row[2].decode() for row in rows], more)
+    return Rows(rows, total, [row[2].decode() for row in (rows[0], rows[-1])] if rows else (), more)
 
 
 @lru_cache(maxsize=512)
@@ -312,7 +313,7 @@ def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
     closed = " and ".join(part for part in (closed, _settled(query, alias)) if part)
     where = _where(statement, alias, which, closed)
     compared = ", ".join(key.kind.in_words.format(key.expression) for key in ordered[:-1])
-    row, beside = statement.rows(query.selection, alias, f"json_build_array({compared})")
+    row, beside = statement.rows(query.selection, alias, f"json_build_array({compared})" if compared else "'[]'")
     ranges = [
         f"{where}{' and ' if part else ''}{part} order by {order} {limit}"
         for part in keyset.beyond(statement, ordered, near.position, backwards=window.backwards)

@@ -270,7 +270,7 @@ async def _run(
         for name, value in zip(one.part.statement.parameters, one.binds, strict=True)
         if name != _STORE
     ]
-    record = await fetchrow(connection, text, *binds, *others, *customers)
+    record = await fetchrow(connection, text, [*binds, *others, *customers])
     return dict(zip(returning, record or (), strict=True))
 
 

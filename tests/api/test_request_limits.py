@@ -248,7 +248,7 @@ async def test_an_overloaded_process_says_when_to_come_back(
         assert (await client.get("/readyz")).status_code == 200, "who watches has a connection of its own"
     finally:
         for connection in held:
-            await database.take_back(connection, clean=True)
+            await database.release(connection)
     assert (await client.get(READ, headers=integration.headers)).status_code == 200
 
 

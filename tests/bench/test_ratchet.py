@@ -42,18 +42,18 @@ class Cost(NamedTuple):
 
 
 CALLS = {
-    "one order": 650,
-    "with lines, customer, addresses": 840,
-    "page of 25": 1_255,
+    "one order": 555,
+    "with lines, customer, addresses": 740,
+    "page of 25": 1_130,
 }
 """Calls for each request, those of the event loop and the log line included, as counted on Python 3.11."""
 WRITES = {
-    "reorder": Cost(3, 2_290),
+    "reorder": Cost(3, 2_240),
     "reorder into a new cart": Cost(5, 2_620),
-    "add to cart": Cost(3, 2_050),
-    "order a cart": Cost(3, 2_460),
-    "place an order": Cost(6, 2_700),
-    "an order whose payment is refused": Cost(5, 2_670),
+    "add to cart": Cost(3, 2_000),
+    "order a cart": Cost(3, 2_350),
+    "place an order": Cost(6, 2_640),
+    "an order whose payment is refused": Cost(5, 2_630),
     "keep what an order is paid with": Cost(10, 3_360),
     "batch of 100 customers": Cost(4, 45_400),
 }

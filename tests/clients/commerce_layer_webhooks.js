@@ -85,6 +85,9 @@ test('deliveries are signed as Commerce Layer says, and as Standard Webhooks say
   const event = await events.retrieve(headers['webhook-id'])
   assert.equal(event.name, 'customers.create')
   assert.deepEqual(Array.from(await events.last_event_callbacks(event.id), (one) => one.id), [callback.id])
+  assert.deepEqual(Array.from(await events.webhooks(event.id), (one) => one.id), [webhook.id])
+  const named = await events.list({ filters: { name_eq: 'customers.create' }, sort: { created_at: 'desc' }, pageSize: 1 })
+  assert.equal(named.first().name, 'customers.create')
   await webhooks.delete(webhook.id)
 })
 

@@ -225,7 +225,7 @@ def _beside(needs: Needs, types: Iterable[type[Resource]]) -> None:
     """What is written along with rows of types: what they are joined to, and what is counted."""
     for resource in types:
         for relationship in resource.relationships.values():
-            if isinstance(relationship, ToMany) and relationship.through is not None:
+            if isinstance(relationship, ToMany) and relationship.through is not None and relationship.write:
                 needs.add(relationship.through.table, "select", "insert", "delete")
     needs.add("collection_changes", "insert")
     needs.add("collection_counts", "select", "insert")

@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from service.app import create_app
 from service.errors import StartupError
-from service.http.hearing import hear
+from service.http.hearing import head_of
 from service.http.proxies import Proxies
 from service.settings import Settings
 
@@ -33,7 +33,7 @@ def seen(headers: Mapping[str, str], *, peer: str = PROXY, **changes: str) -> tu
     proxies = Proxies(Settings().model_copy(update={"trusted_proxies": "10.0.0.0/8", **changes}))
     raw = [(name.lower().encode(), value.encode()) for name, value in {"Host": "shop.example", **headers}.items()]
     scope: Scope = {"type": "http", "scheme": "http", "client": (peer, 1), "headers": raw}
-    heard = proxies.look_behind(scope, hear(raw))
+    heard = proxies.look_behind(scope, head_of(raw)).heard
     return scope["client"][0], scope["scheme"], heard[b"host"].decode(), {name.decode() for name in heard}
 
 

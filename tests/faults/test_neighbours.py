@@ -181,7 +181,7 @@ async def test_a_connection_keeps_so_many_statements_of_clients(own_url: str) ->
 
 async def _ask(database: Database, text: str) -> None:
     async with database.connection() as connection:
-        assert await fetchrow(connection, text) is not None
+        assert await fetchrow(connection, text, ()) is not None
 
 
 @pytest.mark.rule("FM-128")
@@ -213,10 +213,10 @@ async def test_a_sender_has_so_many_turns_and_others_theirs() -> None:
     turns, order = Turns(2), list[str]()
 
     async def ask(key: str, name: str, work: asyncio.Event) -> None:
-        end = await turns.take(key)
+        await turns.take(key)
         order.append(name)
         await work.wait()
-        end()
+        turns.end(key)
 
     first, second = asyncio.Event(), asyncio.Event()
     asking = [asyncio.create_task(ask("a", name, first)) for name in ("a1", "a2", "a3", "a4")]
@@ -236,11 +236,12 @@ async def test_a_sender_has_so_many_turns_and_others_theirs() -> None:
 async def test_who_waits_too_long_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.http.turns.WAIT_SECONDS", 0.05)
     turns = Turns(1)
-    end = await turns.take("a")
+    await turns.take("a")
     with pytest.raises(Unavailable):
         await turns.take("a")
-    end()
-    (await turns.take("a"))()
+    turns.end("a")
+    await turns.take("a")
+    turns.end("a")
 
 
 @pytest.mark.rule("FM-124")

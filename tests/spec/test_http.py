@@ -12,11 +12,13 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.types import Scope
 
 from service.app import create_app
 from service.errors import StartupError
 from service.http import urls
 from service.http.exchange import Exchange, begin
+from service.http.hearing import head_of
 from service.http.proxies import hops_of
 from service.http.state import Service
 from service.operations.events import outbox
@@ -215,11 +217,11 @@ async def test_events_name_the_request_that_caused_them(
 async def test_the_origin_is_worked_out_once_for_a_request(app: Starlette) -> None:
     service: Service = app.state.service
     moved = service.settings.model_copy(update={"public_url": "https://other.example"})
-    scope = {"type": "http", "app": app, "scheme": "http", "headers": [(b"host", b"127.0.0.1")], "path": "/"}
+    scope: Scope = {"type": "http", "app": app, "scheme": "http", "headers": [(b"host", b"127.0.0.1")], "path": "/"}
     assert urls.origin(Request(scope)) == "http://127.0.0.1"
     app.state.service = replace(service, settings=moved)
     assert urls.api(Request(scope)) == "http://127.0.0.1/api"
-    begin(scope, Exchange({}))
+    begin(scope, Exchange(head_of(scope["headers"])))
     assert urls.api(Request(scope)) == "https://other.example/api"
 
 

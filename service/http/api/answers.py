@@ -21,13 +21,14 @@ from service.http.languages import language
 from service.jsonapi import links
 from service.jsonapi.document import (
     VERSION,
+    Listed,
     Object,
     applying,
     collect,
     counts,
     document,
     identified,
-    listed,
+    in_json,
 )
 from service.jsonapi.layout import Row
 from service.jsonapi.negotiation import MEDIA_TYPE, PLAIN, Media
@@ -70,7 +71,7 @@ class Document(Response):
         if not plain and around is not None:
             content = {**content, "links": _typed(around, media)}
         self.status_code, self.background, self._keep = status, None, keep
-        self.body = orjson.dumps(content)
+        self.body = in_json(content)
         about = [_PLAIN_TYPE if plain else (b"content-type", media.content_type.encode()), *_ABOUT]
         about.append((b"content-length", b"%d" % len(self.body)))
         if around is not None and "first" in around and (pages := _pages(around)):
@@ -131,7 +132,7 @@ def single(
         document(
             orjson.Fragment(resources[0]) if resources else None,
             {"self": asked.self, **_described(asked, rendering)},
-            included=listed(included) if asked.query.included else None,
+            included=Listed(included) if asked.query.included else None,
             meta=meta,
         ),
         version=None if row is None else int(row[1]),
@@ -160,7 +161,7 @@ def linkage(asked: Asked, rendering: Rendering, within: Within, rows: Rows, *, i
     if isinstance(within.relationship, ToMany):
         return _page(asked, rows, identifiers, included=along, also=also)
     data = orjson.Fragment(identifiers[0]) if identifiers else None
-    return Document(document(data, {"self": asked.self, **also}, included=None if along is None else listed(along)))
+    return Document(document(data, {"self": asked.self, **also}, included=None if along is None else Listed(along)))
 
 
 def created(asked: Asked, rendering: Rendering, row: Row, disclosed: Mapping[str, Any]) -> Response:
@@ -171,7 +172,7 @@ def created(asked: Asked, rendering: Rendering, row: Row, disclosed: Mapping[str
     answer = document(
         orjson.Fragment(resource),
         {"self": url, **_described(asked, rendering)},
-        included=listed(included) if asked.query.included else None,
+        included=Listed(included) if asked.query.included else None,
     )
     preferred = prefer.headers(asked.request, prefer.REPRESENTATION)
     headers = {"Location": url, "Vary": f"{VARY}, Prefer", **preferred}
@@ -206,14 +207,14 @@ def _page(
     `also` holds the top-level links beside those to pages.
     """
     query, meta = asked.query, counts(asked.query, rows.total) if rows.total is not None else {}
-    along = None if included is None else listed(included)
+    along = None if included is None else Listed(included)
     if isinstance(query.page, Page):
         around = links.pages(asked.url, asked.pairs, query.page, rows.total or 0)
-        return Document(document(listed(data), {**around, **also}, included=along, meta=meta))
+        return Document(document(Listed(data), {**around, **also}, included=along, meta=meta))
     if query.page.is_range and rows.more:
         meta.setdefault("page", {})["rangeTruncated"] = True
     around = links.windows(asked.self, asked.pairs, query.page, rows.cursors, more=rows.more)
-    return Document(document(listed(data), {**around, **also}, included=along, meta=meta or None, profiles=[PROFILE]))
+    return Document(document(Listed(data), {**around, **also}, included=along, meta=meta or None, profiles=[PROFILE]))
 
 
 def _described(asked: Asked, rendering: Rendering) -> Object:

@@ -19,13 +19,14 @@ from schemas.resource import Resource
 from service import clock
 from service.errors import Forbidden, InvalidInclude, InvalidParameter, MethodNotAllowed, NotFound
 from service.http import languages, limits, repeat_urls, urls
-from service.http.auth import counted, identify
-from service.http.exchange import exchange_of, heard_of
+from service.http.auth import counted, identify, known
+from service.http.exchange import exchange_of
+from service.http.hearing import Head
 from service.http.pages import calendars
 from service.http.state import service_of
 from service.jsonapi import body, links
 from service.jsonapi.body import Draft
-from service.jsonapi.negotiation import check_accept, check_content_type
+from service.jsonapi.negotiation import Media, check_accept, check_content_type
 from service.jsonapi.pagination import PROFILE
 from service.jsonapi.query import Parameters, Query, Selection, Shape, parameters, parse
 from service.jsonapi.sight import Sight
@@ -38,7 +39,7 @@ from service.store.read import Within
 from service.store.vault import Vault
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
     """What the query string of a request asks for: its `pairs` as they were sent, and the `query` that they make.
 
@@ -64,18 +65,16 @@ class Asked:
 
 def entry_of(request: Request) -> Entry:
     """The registry's line of the type in the URL. Raises NotFound, also for the names of other contracts."""
-    name = request.path_params["type"]
-    if name in RESERVED_TYPES:
-        raise NotFound("There is nothing at this URL.")
+    name = request.scope["path_params"]["type"]
     entry = RESOURCES.get(name)
     if entry is None:
-        raise no_type(name)
+        raise NotFound("There is nothing at this URL.") if name in RESERVED_TYPES else no_type(name)
     return entry
 
 
 def id_of(request: Request, entry: Entry) -> str:
     """The id in the URL. Raises NotFound for what can't be an id, without a look at the database."""
-    id_: str = request.path_params["id"]
+    id_: str = request.scope["path_params"]["id"]
     if not ID.fullmatch(id_):
         raise body.not_found(entry.resource.type_)
     return id_
@@ -109,18 +108,27 @@ def negotiate(request: Request, *, body: bool = False, extensions: tuple[str, ..
 
     Raises UnsupportedMediaType and NotAcceptable.
     """
-    sent = heard_of(request, b"content-type")
+    head = exchange_of(request).head
+    if not body and not extensions:
+        if head.media is None:
+            head.media = _agreed(head, body=False)
+    else:
+        _agreed(head, body=body, extensions=extensions)
+
+
+def _agreed(head: Head, *, body: bool, extensions: tuple[str, ...] = ()) -> Media:
+    sent, accepted = head.heard.get(b"content-type"), head.heard.get(b"accept", b"")
     if body or sent is not None:
-        check_content_type(*([] if sent is None else [sent]), body=body, extensions=extensions)
-    check_accept(heard_of(request, b"accept") or "", extensions=extensions)
+        check_content_type(*([] if sent is None else [sent.decode("latin-1")]), body=body, extensions=extensions)
+    return check_accept(accepted.decode("latin-1"), extensions=extensions)
 
 
 async def reader(request: Request, entry: Entry) -> Principal:
     """Who sends a request to read. Raises ApiError unless it is a read, and its sender may read this type."""
-    if request.method not in ("GET", "HEAD"):
+    if request.scope["method"] not in ("GET", "HEAD"):
         raise not_allowed(request, entry)
     negotiate(request)
-    principal = await identify(request)
+    principal = known(request) or await identify(request)
     check_may_read(entry.resource, principal)
     return principal
 
@@ -221,7 +229,8 @@ def ask_for_linkage(
 
 def _wants_cursors(request: Request) -> bool:
     """Whether the Accept header asks for the cursor profile."""
-    return PROFILE in check_accept(heard_of(request, b"accept") or "").profiles
+    head = exchange_of(request).head
+    return PROFILE in (head.media or _agreed(head, body=False)).profiles
 
 
 def rendering_of(request: Request, principal: Principal) -> Rendering:

@@ -26,7 +26,8 @@ _OF_THE_BODY = ("content-type", "content-length", "content-language", "content-e
 
 def entity_tag(version: int, body: bytes) -> str:
     """The strong tag of one representation of a resource at a version."""
-    return f'"{version}-{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    # Processors have instructions for SHA-1, which tells representations apart in half of BLAKE2's time.
+    return f'"{version}-{hashlib.sha1(body, usedforsecurity=False).hexdigest()[:24]}"'
 
 
 def check_conditions(request: Request, version: int) -> None:

@@ -81,10 +81,7 @@ async def stream(request: Request) -> Response:
     exchange = exchange_of(request)
     exchange.timing.mark("database")
     exchange.timing.end()
-    if exchange.end_turn is not None:
-        # It would last as long as the stream.
-        exchange.end_turn()
-        exchange.end_turn = None
+    exchange.end_turn()  # it would last as long as the stream
     return _Stream(request, principal, Wanted(told, shape, urls.api(request), place, now))
 
 

@@ -31,7 +31,7 @@ from service.http.pages import lines, repeat_page
 from service.http.pages.pages import PRIVATE
 from service.http.state import service_of
 from service.jsonapi import body, decoding
-from service.jsonapi.document import Object, collect, document, identifier, listed, unkept
+from service.jsonapi.document import Listed, Object, collect, document, identifier, unkept
 from service.jsonapi.query import Selection
 from service.operations.repeating import reorders, repeat_links
 from service.operations.repeating.repeat_links import Opened, Preview
@@ -97,7 +97,7 @@ async def commit(request: Request) -> Response:
     }
     location = f"{rendering.base}/carts/{made.cart_id}"
     return Document(
-        document(data, {"self": location}, included=listed([*carts, *items])), 201, PRIVATE | {"Location": location}
+        document(data, {"self": location}, included=Listed([*carts, *items])), 201, PRIVATE | {"Location": location}
     )
 
 

@@ -17,7 +17,7 @@ from schemas.kinds import render_timestamp
 from schemas.rendering import Rendering
 from schemas.resource import Resource
 from service.errors import ApiError
-from service.jsonapi.document import collect, document, identifier, listed
+from service.jsonapi.document import Listed, collect, document, identifier, in_json
 from service.jsonapi.layout import Row
 from service.jsonapi.query import Selection, parse
 from service.operations.events.reading import Happened
@@ -93,7 +93,7 @@ def _written(event: Happened, rendering: Rendering, selection: Selection, row: R
     """The document of a resource, or of its id alone where there is no row or too much of it."""
     if row is not None:
         resources, along = collect([row], selection, rendering)
-        fragment, others = orjson.Fragment(resources[0]), listed(along) if included else None
+        fragment, others = orjson.Fragment(resources[0]), Listed(along) if included else None
         text = _document(event, rendering.base, fragment, included=others)
         if len(text) <= LARGEST:
             return text.decode()
@@ -107,7 +107,7 @@ def thin(event: Happened, *, base: str) -> bytes:
 
 def _document(event: Happened, base: str, data: object, *, included: object = None) -> bytes:
     around = {"self": f"{base}/{event.resource_type}/{event.resource_id}"}
-    return orjson.dumps(document(data, around, included=included, meta={"event": _event(event)}))
+    return in_json(document(data, around, included=included, meta={"event": _event(event)}))
 
 
 def _event(event: Happened) -> dict[str, object]:
