@@ -107,6 +107,7 @@ class Cart(Standard):
         # The session is a credential, the browser tells carts of one repeat link apart.
         internal: ClassVar = {
             "session": SECRET,
+            "session_digest": SECRET,
             "browser": Mark(Personal.DEVICE, secret=True),
             "filled_version": HARMLESS,
         }

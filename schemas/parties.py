@@ -239,7 +239,7 @@ class CustomerPaymentSource(Standard):
             100, "sources in the wallet", Phrase("delete sources that have ended or are not paid with any more"), {}
         )
         internal: ClassVar = dict.fromkeys(
-            ("customer_token", "payment_source_token"), Mark(Personal.PAYMENT, secret=True)
+            ("customer_token", "payment_source_token", "payment_source_digest"), Mark(Personal.PAYMENT, secret=True)
         )
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from schemas.fields import HARMLESS, SECRET, Personal, Write
-from schemas.kinds import Boolean, Enum, Integer, JsonObject, Standard, Text, TextList, Timestamp, Url
+from schemas.kinds import Boolean, Derived, Enum, Integer, JsonObject, Standard, Text, TextList, Timestamp, Url
 from schemas.relationships import ToMany, ToOne
+
+
+def _opened(id_: str, kept: str, open_: Callable[[str, str], str | None] | None) -> str | None:
+    return None if open_ is None else open_(id_, kept)
 
 
 class Webhook(Standard):
@@ -58,7 +63,12 @@ class Webhook(Standard):
         doc="Whether the events of a resource are sent one after the other, in their order: the next one waits until"
         " the one before is delivered or given up.",
     )
-    shared_secret = Text(
+    shared_secret = Derived(
+        "id",
+        "shared_secret",
+        function=_opened,
+        json_type={"type": "string"},
+        given="webhook_secret",
         nullable=False,
         secret=True,
         doc="What deliveries are signed with: `whsec_` and base64. `X-CommerceLayer-Signature` takes it as it stands,"
@@ -126,7 +136,12 @@ class Webhook(Standard):
 
     class Meta:
         type_ = "webhooks"
-        internal: ClassVar = {"previous_secret": SECRET, "next_delivery_at": HARMLESS, "leased_until": HARMLESS}
+        internal: ClassVar = {
+            "shared_secret": SECRET,
+            "previous_secret": SECRET,
+            "next_delivery_at": HARMLESS,
+            "leased_until": HARMLESS,
+        }
 
 
 class EventCallback(Standard):

@@ -33,7 +33,7 @@ from service.store.pool import Connection, Database, open_database
 from tests import counted, roles
 from tests.contract.contract import Contract
 from tests.spec.writing import Api
-from tests.support import Access, Grant, make_store, with_database
+from tests.support import KEYS, Access, Grant, make_store, with_database
 
 # How long a generated example takes says more about the machine than about us.
 hypothesis.register_profile("reprise", deadline=None)
@@ -139,7 +139,7 @@ async def own_url(server_url: str, template: str) -> AsyncIterator[str]:
 @pytest_asyncio.fixture(scope="session")
 async def database(database_url: str) -> AsyncIterator[Database]:
     """The service's own pool on this worker's database."""
-    async with open_database(database_url, max_size=30, command_timeout=30.0) as opened:
+    async with open_database(database_url, max_size=30, command_timeout=30.0, keys=KEYS) as opened:
         yield opened
 
 
@@ -169,7 +169,7 @@ def settings(database_url: str) -> Settings:
     """
     return Settings(
         database_url=roles.api(database_url),
-        secret_keys="first-key-of-the-tests",
+        secret_keys=",".join(KEYS),
         token_cache_seconds=0,
         log_level="warning",
         pool_size=8,

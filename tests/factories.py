@@ -15,6 +15,7 @@ from service.operations.generic import numbers
 from service.principal import Store
 from service.store import counts
 from service.store.pool import Connection
+from service.store.vault import vault_of
 from tests.counted import counted_type
 
 _count = itertools.count(1)
@@ -61,6 +62,7 @@ async def insert(connection: Connection, table: str, store: Store, **columns: An
     """Insert a row with an id, timestamps and these columns; gives the id. Dicts become JSON."""
     at = clock.now(store)
     values = {"store_id": store.id, "id": clock.new_id(), "created_at": at, "updated_at": at} | columns
+    values = dict(vault_of(connection).seal_row(table, store.id, values["id"], values))
     binds = [_bind(value) for value in values.values()]
     names = ", ".join(values)
     places = ", ".join(f"${n}" for n in range(1, len(binds) + 1))

@@ -16,6 +16,7 @@ from service.gateways import Gateways, configured
 from service.principal import Store
 from service.settings import Settings
 from service.store.pool import Connection
+from tests.sealed import put
 
 SCRIPT = Path(__file__).parent / "gateway" / "example.py"
 SECRET = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cy10aGF0LWlzLWxvbmcgZW5vdWdo"
@@ -42,9 +43,8 @@ class Example:
 
     async def serve(self, connection: Connection, store: Store) -> None:
         """Make it the gateway of a store."""
-        await connection.execute(
-            "update stores set gateway_url = $2, gateway_secret = $3 where store_id = $1", store.id, self.url, SECRET
-        )
+        await connection.execute("update stores set gateway_url = $2 where store_id = $1", store.id, self.url)
+        await put(connection, store, "stores", str(store.id), gateway_secret=SECRET)
 
 
 def nearby() -> Gateways:

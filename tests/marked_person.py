@@ -30,6 +30,7 @@ from tests import factories
 from tests.checkout.conftest import ADDRESS, Holder
 from tests.contract.conftest import inhabit
 from tests.pages import FORM, show, submit, url_of
+from tests.sealed import with_session
 from tests.spec.writing import Api, resource, to
 from tests.support import Access, Grant
 
@@ -190,7 +191,7 @@ async def _of_guests(marked: Marked, app: Starlette) -> None:
         store.id,
     )
     assert cart is not None
-    guest = Api(client, Holder(store, cart["session"]))
+    guest = Api(client, Holder(store, with_session(connection, store, cart)["session"]))
     street = {
         **ADDRESS,
         "line_1": marked.marker("a guest's address"),

@@ -17,6 +17,7 @@ from service.principal import Store
 from service.rules.repeat_links import LinkKeys
 from service.store.pool import Connection
 from tests import factories
+from tests.sealed import with_session
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 VOID = {"meta", "input", "br", "hr", "img", "link"}
@@ -119,7 +120,8 @@ async def digest(connection: Connection, store: Store) -> dict[str, str]:
 
 
 async def carts(connection: Connection, store: Store) -> list[Any]:
-    return await connection.fetch("select * from carts where store_id = $1 order by id", store.id)
+    rows = await connection.fetch("select * from carts where store_id = $1 order by id", store.id)
+    return [with_session(connection, store, row) for row in rows]
 
 
 async def items(connection: Connection, cart: Any) -> list[tuple[str, int, int]]:

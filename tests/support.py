@@ -12,6 +12,9 @@ from service.operations.tenant import stores
 from service.principal import Store
 from service.store.pool import Database
 
+KEYS = ("first-key-of-the-tests",)
+"""The keys that the service signs and seals with in tests."""
+
 _numbers = itertools.count(100_001)
 
 

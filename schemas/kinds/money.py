@@ -75,12 +75,14 @@ class Derived(Kind):
         json_type: Mapping[str, Any],
         given: str = "",
         compiled: str = "",
+        nullable: bool = True,
         secret: bool = False,
         doc: str = "",
     ) -> None:
         super().__init__(doc=doc, secret=secret)
         self.inputs = inputs
         self.compiled = compiled
+        self.may_be_null = nullable
         self.function = function
         self.given = given
         self.described = json_type
@@ -96,9 +98,10 @@ class Derived(Kind):
         return self.function(*values)
 
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema given for it; it may be null when its inputs are."""
+        """The JSON Schema given for it; unless said otherwise, it may be null when its inputs are."""
         described = dict(self.described)
-        described["type"] = [described["type"], "null"]
+        if self.may_be_null:
+            described["type"] = [described["type"], "null"]
         return described | {k: v for k, v in self.metadata.items() if v}
 
 

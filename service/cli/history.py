@@ -102,10 +102,10 @@ class Wanted(NamedTuple):
     report: Path | None = None
 
 
-async def bring(url: str, store_id: int, wanted: Wanted) -> int:
+async def bring(url: str, store_id: int, wanted: Wanted, keys: Sequence[str]) -> int:
     """Import files into a store; returns how many records were refused. Raises StartupError where it can't begin."""
     dry = wanted.dry or wanted.compare
-    async with store_at(url, store_id) as (connection, store):
+    async with store_at(url, store_id, keys) as (connection, store):
         source = files.open_all(wanted.paths, wanted.policy, platform=wanted.platform, currency=store.currency_code)
         importing = await running.prepare(connection, store, source, wanted.policy, dry=dry, actor=operator())
         refused = Report(wanted.report or Path(f"{wanted.paths[0].stem}.refused.ndjson"))
@@ -156,12 +156,12 @@ def _tell_place(source: files.Source, begun: int) -> None:
         say(Phrase("Going on at line {line} of {file}, behind {count} records.", line=line, file=file, count=begun))
 
 
-async def take_out(url: str, store_id: int, customer_id: str | None, to: Path | None) -> None:
+async def take_out(url: str, store_id: int, customer_id: str | None, to: Path | None, keys: Sequence[str]) -> None:
     """Write the records of a store, or of one of its customers, to a file or to standard output.
 
     Raises StartupError for a store that there isn't, InvalidState while something in it is being worked on.
     """
-    async with store_at(url, store_id) as (connection, store):
+    async with store_at(url, store_id, keys) as (connection, store):
         done = 0
         with sys.stdout.buffer if to is None else to.open("wb") as file:
             async with connection.transaction(isolation="repeatable_read", readonly=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 import structlog
@@ -67,6 +67,14 @@ def server(settings: Settings, *, make: bool = False) -> Iterator[str]:
         yield running.url
 
 
+def keys_of(settings: Settings) -> Sequence[str]:
+    """The keys that secrets are sealed with: none where a given database came without any, which its data may not need.
+
+    Raises what `Settings.with_keys` raises.
+    """
+    return () if settings.database_url is not None and not settings.keys else settings.with_keys().keys
+
+
 async def require_schema(connection: Connection) -> None:
     """Raise StartupError unless the database has every migration that this code needs."""
     missing = await schema.pending(connection)
@@ -78,8 +86,8 @@ async def require_schema(connection: Connection) -> None:
 
 
 @asynccontextmanager
-async def migrated(url: str) -> AsyncIterator[Connection]:
-    """A connection to a database that has every migration. Raises StartupError for any other."""
-    async with connect(url) as connection:
+async def migrated(url: str, keys: Sequence[str] = ()) -> AsyncIterator[Connection]:
+    """A connection with these keys to a database that has every migration. Raises StartupError for any other."""
+    async with connect(url, keys) as connection:
         await require_schema(connection)
         yield connection

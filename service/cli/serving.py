@@ -228,6 +228,7 @@ async def _begin(settings: Settings, stop: asyncio.Event, concurrency: int = 8) 
             settings.database_url or "",
             stop=stop,
             gateways=gateways.configured(settings),
+            keys=settings.keys,
             receivers=gateways.limits(settings),
             public_url=settings.public_url,
             feed=publish.configured(settings),

@@ -46,7 +46,7 @@ async def up(
     """
     url = settings.database_url or ""
     await migrate.migrate(url, progress=lambda step: say(Phrase("migrating: {step}", step=step)))
-    async with connect(url) as connection:
+    async with connect(url, settings.keys) as connection:
         await _seed(connection, only_empty=not demo, wanted=embedded or demo)
         known = await _tokens(connection, settings.data_dir) if await load.holds_demo(connection) else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TypeVar
@@ -35,9 +35,9 @@ def in_store(database_url: str | None, store_id: int, work: Callable[[Connection
 
 
 @asynccontextmanager
-async def store_at(url: str, store_id: int) -> AsyncIterator[tuple[Connection, Store]]:
-    """A store of a database, and a connection to it. Raises StartupError when there is no such store."""
-    async with migrated(url) as connection:
+async def store_at(url: str, store_id: int, keys: Sequence[str] = ()) -> AsyncIterator[tuple[Connection, Store]]:
+    """A store of a database, and a connection with these keys. Raises StartupError when there is no such store."""
+    async with migrated(url, keys) as connection:
         store = await stores.find(connection, store_id)
         if store is None:
             raise StartupError("There is no store {store}.", store=store_id)

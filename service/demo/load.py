@@ -19,6 +19,7 @@ from service.operations.tenant import stores
 from service.store import statistics
 from service.store.pool import Connection
 from service.store.statements import Command, One, OnlyValue
+from service.store.vault import vault_of
 
 
 class Described(NamedTuple):
@@ -123,12 +124,14 @@ async def _store(connection: Connection, plan: Plan, at: datetime, *, actor: str
 
 async def _copy(connection: Connection, sheet: Sheet) -> None:
     """Copy the sheet's rows into their tables and forget them."""
+    vault = vault_of(connection)
     for table in TABLES:
         # Rows of a table may give different columns; what a row does not give has the table's default.
         alike: dict[tuple[str, ...], list[Row]] = defaultdict(list)
         for row in sheet.rows.pop(table, ()):
             alike[tuple(row)].append(row)
-        for columns, rows in alike.items():
+        for rows in alike.values():
+            sealed = [vault.seal_row(table, sheet.store_id, row["id"], row) if "id" in row else row for row in rows]
             await connection.copy_records_to_table(
-                table, records=(tuple(row.values()) for row in rows), columns=columns
+                table, records=(tuple(row.values()) for row in sealed), columns=tuple(sealed[0])
             )

@@ -35,6 +35,7 @@ from service.rules.sealing import Seals
 from service.settings import Settings
 from service.store import notices
 from service.store.pool import Database, open_configured
+from service.store.vault import Vault
 
 T = TypeVar("T")
 
@@ -60,6 +61,7 @@ class Service(Process):
     keyring: Keyring
     link_keys: LinkKeys
     calendar_keys: CalendarKeys
+    vault: Vault
     gateways: Gateways
     turns: Turns
     assistants: Assistants
@@ -119,6 +121,7 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
                 keyring=keyring,
                 link_keys=LinkKeys(settings.keys),
                 calendar_keys=CalendarKeys(settings.keys),
+                vault=Vault(settings.keys),
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),
                 assistants=assistants,

@@ -9,7 +9,7 @@ their missing signs of life.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -70,6 +70,7 @@ async def run(
     *,
     stop: asyncio.Event,
     gateways: Gateways,
+    keys: Sequence[str] = (),
     receivers: Limits = DEFAULT,
     public_url: str = "",
     feed: Feed | None = None,
@@ -87,11 +88,12 @@ async def run(
     """Work until `stop` is set, then finish what was begun.
 
     Payments ask these `gateways`, webhooks are told within the limits of `receivers`, with links that begin with
-    `public_url`, and events are published as the `feed` says, if there is one. `concurrency` is the number of jobs at a
-    time, at least 2. `listen_url` leads to the server directly where `url` goes through a pooler; `deployment_id` names
-    this installation (`service.store.deployment`); the trail names addresses for `keep_addresses`, what else is past is
-    kept as `retention` says; `ready` is called once others know of this worker. A lost connection is taken up again;
-    one that can't be had at the start raises StartupError.
+    `public_url`, and events are published as the `feed` says, if there is one. `keys` are those of the settings, which
+    secrets are sealed with. `concurrency` is the number of jobs at a time, at least 2. `listen_url` leads to the server
+    directly where `url` goes through a pooler; `deployment_id` names this installation (`service.store.deployment`);
+    the trail names addresses for `keep_addresses`, what else is past is kept as `retention` says; `ready` is called
+    once others know of this worker. A lost connection is taken up again; one that can't be had at the start raises
+    StartupError.
     """
     async with (
         open_database(
@@ -99,6 +101,7 @@ async def run(
             max_size=concurrency + sweep.LANES,
             command_timeout=command_timeout,
             statement_cache_size=statement_cache_size,
+            keys=keys,
         ) as database,
         watch.on_duty(database) as worker,
         asyncio.TaskGroup() as tasks,

@@ -52,9 +52,40 @@ class Seals:
         """Whether the newest key sealed a text."""
         return sealed.partition(".")[0] == self._newest
 
+    @property
+    def newest(self) -> str:
+        """What a text begins with that the newest key has sealed."""
+        return f"{self._newest}."
+
+
+class Digests:
+    """What stands for secrets of one purpose where they are looked for: nobody works it out without the keys.
+
+    Takes the secrets of the settings, at least one, the newest first.
+    """
+
+    def __init__(self, secrets: Sequence[str], purpose: str) -> None:
+        self._keys = [_derived(secret, f"look-up of {purpose}") for secret in secrets]
+
+    def digest(self, text: str) -> str:
+        """Return what stands for a text, by the newest key."""
+        return _digest(self._keys[0], text)
+
+    def all(self, text: str) -> list[str]:
+        """Return what may stand for a text, by each of the keys."""
+        return [_digest(key, text) for key in self._keys]
+
+
+def _digest(key: bytes, text: str) -> str:
+    return base64.urlsafe_b64encode(hmac.digest(key, text.encode(), "sha256")).decode().rstrip("=")
+
 
 def _cipher(secret: str, purpose: str) -> AESGCM:
-    return AESGCM(HKDF(SHA256(), 32, salt=None, info=f"reprise {purpose}".encode()).derive(secret.encode()))
+    return AESGCM(_derived(secret, purpose))
+
+
+def _derived(secret: str, purpose: str) -> bytes:
+    return HKDF(SHA256(), 32, salt=None, info=f"reprise {purpose}".encode()).derive(secret.encode())
 
 
 def _key_id(secret: str, purpose: str) -> str:

@@ -21,6 +21,7 @@ from service.store import counts
 from service.store.compile import Statement
 from service.store.constraints import catalogue, explained
 from service.store.pool import Connection
+from service.store.vault import vault_of
 
 _COLUMNS = """
     select a.attname::text, coalesce(pg_get_expr(d.adbin, d.adrelid), 'null'), format_type(a.atttypid, null)
@@ -47,10 +48,12 @@ async def insert(
 
     Raises ApiError subclasses for the first refused one.
     """
+    vault = vault_of(connection)
+    sealed = [vault.seal_row(resource.table, store_id, row["id"], row) for row in rows]
     with await _explained(connection, resource):
         await connection.copy_records_to_table(
             resource.table,
-            records=[tuple(row.get(name, value) for name, value in usual.items()) for row in rows],
+            records=[tuple(row.get(name, value) for name, value in usual.items()) for row in sealed],
             columns=list(usual),
         )
     await counts.tell(connection, store_id, resource, [row["id"] for row in rows])
@@ -63,6 +66,9 @@ async def update(
 
     Raises ApiError subclasses for the first refused one.
     """
+    vault = vault_of(connection)
+    rows = [vault.seal_row(resource.table, store_id, row["id"], row) for row in rows]
+    columns = [name for name in rows[0] if name != "id"] if rows else columns
     sets = ", ".join(f'"{name}" = given."{name}"' for name in columns)
     text = (
         f"update {resource.table} held set {sets}, version = held.version + 1"
@@ -95,7 +101,8 @@ async def held(
         store_id,
         sorted(set(ids)),
     )
-    return [dict(row) for row in rows]
+    vault = vault_of(connection)
+    return [vault.open_row(resource.table, dict(row)) for row in rows]
 
 
 async def taken(connection: Connection, store_id: int, resource: type[Resource], ids: Iterable[str]) -> set[str]:
@@ -199,7 +206,8 @@ async def page(
         f"select {alias}.* from {resource.table} {alias} where {scope} order by {order} limit {limit}",
         *statement.binds,
     )
-    return [dict(row) for row in rows]
+    vault = vault_of(connection)
+    return [vault.open_row(resource.table, dict(row)) for row in rows]
 
 
 async def joined(

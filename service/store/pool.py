@@ -22,6 +22,7 @@ from service.errors import Contended, StartupError, Unavailable
 from service.settings import Settings
 from service.store.catalogue import Catalogue
 from service.store.shapes import Shapes
+from service.store.vault import Vault
 from service.texts import Phrase
 
 if TYPE_CHECKING:
@@ -58,12 +59,13 @@ _BY_KEYS = "set local enable_seqscan = off; set local plan_cache_mode = force_ge
 class _Pooled(asyncpg.Connection):
     """A connection of a pool, whose connections share what one of them has read of the database's constraints.
 
-    They share too which of the clients' statements are prepared.
+    They share too which of the clients' statements are prepared, and the keys of secrets.
     """
 
-    __slots__ = ("catalogue", "shapes")
+    __slots__ = ("catalogue", "shapes", "vault")
     catalogue: Catalogue
     shapes: Shapes
+    vault: Vault
     # asyncpg's own, of which its stubs say nothing.
     _protocol: Any
     _proxy: Any
@@ -84,6 +86,13 @@ class _Pooled(asyncpg.Connection):
             except (asyncpg.InvalidCachedStatementError, asyncpg.exceptions.OutdatedSchemaCacheError):
                 rows = None
         return await self.fetch(text, *binds) if rows is None else rows
+
+
+class _Single(asyncpg.Connection):
+    """A connection of our own, which knows the keys of secrets."""
+
+    __slots__ = ("vault",)
+    vault: Vault
 
 
 class Database:
@@ -218,6 +227,7 @@ def open_configured(settings: Settings, *, max_size: int) -> AbstractAsyncContex
         max_size=max_size,
         command_timeout=settings.command_timeout,
         statement_cache_size=settings.statement_cache_size,
+        keys=settings.keys,
     )
 
 
@@ -225,6 +235,7 @@ def open_configured(settings: Settings, *, max_size: int) -> AbstractAsyncContex
 async def open_database(
     url: str,
     *,
+    keys: Sequence[str] = (),
     min_size: int = 1,
     max_size: int = 16,
     command_timeout: float = 15.0,
@@ -232,8 +243,9 @@ async def open_database(
 ) -> AsyncIterator[Database]:
     """A pool on a Postgres server, open inside the `async with`.
 
-    `command_timeout` is in seconds and per statement. Raises StartupError in one sentence, without the password, when
-    the server can't be reached, refuses us or is too old.
+    `keys` are those of the settings, which secrets are sealed with. `command_timeout` is in seconds and per statement.
+    Raises StartupError in one sentence, without the password, when the server can't be reached, refuses us or is too
+    old.
     """
     import databases  # noqa: PLC0415 -- half of what a command that needs one connection would load
 
@@ -253,7 +265,7 @@ async def open_database(
         command_timeout=command_timeout,
         statement_cache_size=statement_cache_size,
         connection_class=_Pooled,
-        init=partial(_acquaint, Catalogue(), Shapes()),
+        init=partial(_acquaint, Catalogue(), Shapes(), Vault(keys)),
         reset=_keep,
     )
     with _explained(place):
@@ -279,11 +291,12 @@ async def open_database(
 
 
 @asynccontextmanager
-async def connect(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+async def connect(url: str, keys: Sequence[str] = ()) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     """One connection of our own, without a limit on its statements. Raises StartupError as `open_database` does."""
     place = _place(url)
     with _explained(place):
-        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
+        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, connection_class=_Single)
+    connection.vault = Vault(keys)
     try:
         _check_version(connection, place)
         yield connection
@@ -320,9 +333,9 @@ async def fetchval(connection: Connection, text: str, binds: Sequence[object]) -
     return rows[0][0] if rows else None
 
 
-async def _acquaint(catalogue: Catalogue, shapes: Shapes, connection: _Pooled) -> None:
+async def _acquaint(catalogue: Catalogue, shapes: Shapes, vault: Vault, connection: _Pooled) -> None:
     """Hand a new connection what its pool knows."""
-    connection.catalogue, connection.shapes = catalogue, shapes
+    connection.catalogue, connection.shapes, connection.vault = catalogue, shapes, vault
 
 
 _AWAY = (

@@ -28,6 +28,7 @@ from service.store.compile import Statement
 from service.store.constraints import REFUSED, catalogue, explained
 from service.store.pool import Connection, fetchrow
 from service.store.statements import Along, Declared
+from service.store.vault import vault_of
 
 Columns = Mapping[str, Any]
 """Column -> value, as asyncpg takes it."""
@@ -48,7 +49,7 @@ async def lock(connection: Connection, viewer: Viewer, resource: type[Resource],
     row = await connection.fetchrow(
         f"select {alias}.* from {resource.table} {alias} where {where} for no key update of {alias}", *statement.binds
     )
-    return None if row is None else dict(row)
+    return None if row is None else vault_of(connection).open_row(resource.table, dict(row))
 
 
 async def hold(connection: Connection, viewer: Viewer, resource: type[Resource], ids: Iterable[str]) -> None:
@@ -138,6 +139,7 @@ async def insert(
     """
     resource = draft.resource
     known = await catalogue(connection)
+    columns = vault_of(connection).seal_row(resource.table, store_id, columns.get("id"), columns)
     values = {"store_id": store_id, **resource.where, **columns, "created_at": at, "updated_at": at}
     binds = list(values.values())
     placed = {name: f"${n}" for n, name in enumerate(values, 1)}
@@ -207,6 +209,7 @@ async def update(
     """
     resource = draft.resource
     known = await catalogue(connection)
+    columns = vault_of(connection).seal_row(resource.table, store_id, draft.id, columns)
     binds: list[Any] = [store_id, draft.id, at, *columns.values()]
     sets = "".join(f', "{column}" = ${n}' for n, column in enumerate(columns, 4))
     main = f"update {resource.table} set updated_at = $3, version = version + 1{sets} where store_id = $1 and id = $2"

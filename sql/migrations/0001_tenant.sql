@@ -10,7 +10,7 @@
 -- A shop, the tenant. On Citus a reference table, as test_clocks is: it has the one key that is unique across
 -- stores. policies holds what a shop decides (retry ladder, catch-up limits, whether writes need If-Match, whether
 -- orders can be put into a cart again); repeat_link_factor is how somebody who repeats an order by its link shows to be
--- its customer. gateway_url is where the store's own payment gateway is asked, gateway_secret what signs the requests.
+-- its customer. gateway_url is where the store's own payment gateway is asked, gateway_secret what signs the requests, sealed.
 create table stores (
     store_id bigint not null,
     id text collate "C" not null generated always as (store_id::text) stored,

@@ -87,7 +87,8 @@ create index addresses_by_customer_id on addresses (store_id, customer_id, id) w
 -- For a cart's own.
 create index addresses_by_cart_id on addresses (store_id, cart_id, id) where cart_id is not null;
 
--- A customer's wallet: the gateway's tokens, never a card number.
+-- A customer's wallet: the gateway's tokens, never a card number. They are sealed with a key of the settings, for this
+-- very row; payment_source_digest is what the token of the source is found by.
 create table customer_payment_sources (
     store_id bigint not null,
     id text collate "C" not null,
@@ -97,6 +98,7 @@ create table customer_payment_sources (
     gateway text not null,
     customer_token text,
     payment_source_token text,
+    payment_source_digest text collate "C",
     expires_at timestamptz(3),
     created_at timestamptz(3) not null,
     updated_at timestamptz(3) not null,
@@ -119,9 +121,9 @@ create index customer_payment_sources_by_customer_id on customer_payment_sources
 -- For the foreign key.
 create index customer_payment_sources_by_payment_method_id on customer_payment_sources (store_id, payment_method_id, id)
 where payment_method_id is not null;
--- For `payment_source_token_eq`.
-create index customer_payment_sources_by_payment_source_token
-on customer_payment_sources (store_id, payment_source_token, id);
+-- For whose wallet a gateway's token is in.
+create index customer_payment_sources_by_payment_source_digest
+on customer_payment_sources (store_id, payment_source_digest, id) where payment_source_digest is not null;
 
 -- A mark for customers, skus, orders and order subscriptions.
 create table tags (

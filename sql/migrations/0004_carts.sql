@@ -3,13 +3,15 @@
 
 -- What a customer or a guest is about to order.
 
--- A cart. session is its unguessable name for a guest's frontend. A cart made from a repeat link also knows
+-- A cart. session is its unguessable name for a guest's frontend, sealed with a key of the settings for this very row;
+-- session_digest is what it is found by. A cart made from a repeat link also knows
 -- which browser it was made in. Discounts are zero or negative; the total is the sum of the other amounts, to
 -- which taxes come unless they are included. coupon_status says whether the coupon applies, or why it does not.
 create table carts (
     store_id bigint not null,
     id text collate "C" not null,
     session text not null,
+    session_digest text collate "C" not null,
     status text not null default 'active',
     customer_id text collate "C",
     customer_email text,
@@ -39,7 +41,7 @@ create table carts (
     metadata jsonb not null default '{}',
     version bigint not null default 1,
     constraint carts_have_unique_ids primary key (store_id, id),
-    constraint one_cart_per_session unique (store_id, session),
+    constraint one_cart_per_session unique (store_id, session_digest),
     constraint carts_belong_to_a_customer foreign key (store_id, customer_id)
     references customers (store_id, id),
     constraint carts_have_a_known_billing_address foreign key (store_id, billing_address_id)
@@ -61,9 +63,6 @@ create table carts (
             'applied', 'unknown', 'disabled', 'not_started', 'expired', 'used_up', 'not_for_customer',
             'not_for_currency', 'minimum_not_reached', 'no_matching_items'
         )
-    ),
-    constraint carts_have_an_unguessable_session check (
-        length(session) between 16 and 128 and session ~ '^[A-Za-z0-9_-]+$'
     ),
     constraint carts_from_a_link_know_their_browser check ((repeat_link_id is null) = (browser is null)),
     constraint carts_note_when_they_were_converted check ((status = 'converted') = (converted_at is not null)),

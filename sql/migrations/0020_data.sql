@@ -38,7 +38,9 @@ create table imports (
     constraint imports_have_a_known_format check (format in ('json', 'csv')),
     constraint imports_have_a_known_status check (status in ('pending', 'in_progress', 'interrupted', 'completed')),
     constraint imports_have_a_known_on_conflict check (on_conflict in ('refuse', 'skip', 'update')),
-    constraint imports_have_a_list_or_a_text_as_inputs check (jsonb_typeof(inputs) in ('array', 'string')),
+    constraint imports_have_a_list_a_text_or_something_sealed_as_inputs check (
+        jsonb_typeof(inputs) in ('array', 'string', 'object')
+    ),
     constraint imports_note_when_they_were_completed check ((status = 'completed') = (completed_at is not null))
 );
 

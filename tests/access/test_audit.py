@@ -22,6 +22,7 @@ from tests import factories
 from tests.access.fetching import made
 from tests.checkout.conftest import Holder
 from tests.processes import reprise, serving
+from tests.sealed import session_of
 from tests.spec.operating import Batches, add
 from tests.spec.writing import Api, resource, to, to_all
 from tests.support import Access, Grant, make_store
@@ -127,7 +128,7 @@ async def test_customers_and_guests_are_told_with_their_token(
         assert entry["who"] == {"token": {"id": access.id}, "owner": {"type": "Customer", "id": customer}}
         assert entry["address"] == HERE
     cart = await factories.cart(connection, store)
-    session = await connection.fetchval("select session from carts where store_id = $1 and id = $2", store.id, cart)
+    session = await session_of(connection, store, cart)
     change = resource("carts", {"metadata": {"a": "b"}}, id=cart)
     headers = Holder(store, session).headers | {"X-Request-Id": f"guest-{store.id}"}
     assert (await client.patch(f"/api/carts/{cart}", json=change, headers=headers)).status_code == 200

@@ -18,6 +18,7 @@ from service.settings import Settings
 from service.store.pool import Connection, connect
 from tests import roles
 from tests.pages import FORM, Page
+from tests.support import KEYS
 
 ORDER, SUBSCRIPTION = "/demo/orders/ABCRtyUpBa", "/demo/subscriptions/BCDRtyUpBa"
 
@@ -25,7 +26,7 @@ ORDER, SUBSCRIPTION = "/demo/orders/ABCRtyUpBa", "/demo/subscriptions/BCDRtyUpBa
 @pytest_asyncio.fixture
 async def own(own_url: str) -> AsyncIterator[Connection]:
     """A connection to a database of its own."""
-    async with connect(own_url) as connection:
+    async with connect(own_url, KEYS) as connection:
         yield connection
 
 

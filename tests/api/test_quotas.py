@@ -21,6 +21,7 @@ from tests import factories
 from tests.api.reorders import document
 from tests.checkout.conftest import Holder, ordered, placing, ready
 from tests.processes import ROOT, serving
+from tests.sealed import session_of
 from tests.spec.operating import Batches, add
 from tests.spec.writing import Api, resource, to
 from tests.support import Access, Grant
@@ -141,7 +142,7 @@ async def test_customers_and_guests_are_told_too(
     dutch = await signed_in.send("POST", "addresses", resource("addresses", ADDRESS), **{"Accept-Language": "nl"})
     assert "verwijder adressen" in dutch.json()["errors"][0]["detail"]
     cart = await factories.cart(connection, store)
-    session = await connection.fetchval("select session from carts where store_id = $1 and id = $2", store.id, cart)
+    session = await session_of(connection, store, cart)
     guest = Api(client, Holder(store, session))
     for _ in range(MOST):
         await guest.create("addresses", ADDRESS)

@@ -17,7 +17,7 @@ from tests import factories, roles
 from tests.factories import Line
 from tests.gateways import nearby
 from tests.jobs.steps import ask, bearer, claim, claim_surely, make, offences, row
-from tests.support import Access, Grant
+from tests.support import KEYS, Access, Grant
 
 ATTRIBUTES = (
     "status",
@@ -86,7 +86,8 @@ async def test_the_copy_completes_within_seconds_and_its_order_can_be_fetched(
     sent = request(*ends, place_target_order=True, reference="R1", metadata={"foo": "bar"})
     copy_id = (await client.post(URL, json=sent, headers=integration.headers)).json()["data"]["id"]
     stop = asyncio.Event()
-    worker = asyncio.create_task(engine.run(roles.worker(database_url), stop=stop, gateways=nearby(), concurrency=2))
+    url = roles.worker(database_url)
+    worker = asyncio.create_task(engine.run(url, stop=stop, gateways=nearby(), keys=KEYS, concurrency=2))
     async with asyncio.timeout(10):
         status = ""
         while status != "completed":

@@ -22,6 +22,7 @@ from tests.factories import Line
 from tests.faults.playing import Shop, on
 from tests.jobs.playing import said
 from tests.jobs.steps import names_of
+from tests.sealed import session_of
 from tests.spec.writing import Api, offenders, to
 from tests.support import Grant
 
@@ -268,7 +269,7 @@ async def test_somebody_it_is_not_for_is_refused_and_nothing_changes(
     status = (await api.get(f"{type_}/{id_}"))["data"]["attributes"].get("status")
     needed = VERBS[type_][verb].needs(status)
     if needed == "customers":
-        sender = Api(client, Holder(store, await session_of(shop, id_)))
+        sender = Api(client, Holder(store, await session_for(shop, id_)))
     else:
         # Only what is the sender's own is refused for what it is: all else isn't there.
         sender = Api(client, await grant(customer_id=await owner_of(shop, type_, id_)))
@@ -278,14 +279,14 @@ async def test_somebody_it_is_not_for_is_refused_and_nothing_changes(
     assert (await api.get(f"{type_}/{id_}"), await names_of(connection, store, id_)) == before
 
 
-async def session_of(shop: Shop, order_id: str) -> str:
+async def session_for(shop: Shop, order_id: str) -> str:
     """The session of the cart that became an order; of any cart where it is no order."""
     found = await shop.connection.fetchval(
-        "select session from carts where store_id = $1"
-        " and id = (select cart_id from orders where store_id = $1 and id = $2)",
-        shop.store.id, order_id,
-    )  # fmt: skip
-    return str(found or (await ready(shop.connection, shop.store)).session)
+        "select cart_id from orders where store_id = $1 and id = $2", shop.store.id, order_id
+    )
+    if found is None:
+        return (await ready(shop.connection, shop.store)).session
+    return await session_of(shop.connection, shop.store, found)
 
 
 async def owner_of(shop: Shop, type_: str, id_: str) -> str:

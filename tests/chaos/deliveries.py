@@ -29,11 +29,12 @@ from service.operations.tenant import stores
 from service.operations.webhooks import delivering
 from service.principal import Store
 from service.store import migrate
-from service.store.pool import Connection
+from service.store.pool import Connection, connect
 from tests import factories
 from tests.chaos import fleet
 from tests.chaos.fleet import LOST, Postgres
 from tests.clients.tls import certificates
+from tests.support import KEYS
 from tests.webhooks.receiving import Receiver, receiver
 
 GOOD: Final = ("ok", "late", "alternate")
@@ -119,8 +120,7 @@ async def _build(postgres: Postgres, hooks: Receiver, untrusted: Receiver) -> tu
     """A store with a webhook for each kind of receiver: their ids, by kind."""
     urls = {kind: hooks.url(kind, "chaos") for kind in (*GOOD, *BAD)}
     urls |= {"dead": "http://127.0.0.1:1/", "tls": untrusted.url("ok", "chaos")}
-    connection = await asyncpg.connect(postgres.url)
-    try:
+    async with connect(postgres.url, KEYS) as connection:
         store = await stores.create(connection, store_id=1, name="Chaos", at=clock.now())
         ids = {
             kind: await factories.insert(
@@ -131,8 +131,6 @@ async def _build(postgres: Postgres, hooks: Receiver, untrusted: Receiver) -> tu
             for kind, url in urls.items()
         }  # fmt: skip
         await delivering.begin(connection, store.id)
-    finally:
-        await connection.close()
     return store, ids
 
 

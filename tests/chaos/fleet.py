@@ -24,6 +24,7 @@ from service.store import embedded, migrate
 from service.store.checks import violations
 from tests.chaos import world
 from tests.chaos.world import World
+from tests.support import KEYS
 
 ROOT = Path(__file__).parents[2]
 
@@ -134,7 +135,7 @@ Running = list[asyncio.subprocess.Process]
 @asynccontextmanager
 async def workers(command: Sequence[str], number: int, url: str, **settings: str) -> AsyncIterator[Running]:
     """So many workers, each of which is followed by another when it ends; none is left in the end."""
-    own = {"DATABASE_URL": url, "REPRISE_SECRET_KEYS": "k" * 32, "PYTHONPATH": str(ROOT)}
+    own = {"DATABASE_URL": url, "REPRISE_SECRET_KEYS": ",".join(KEYS), "PYTHONPATH": str(ROOT)}
     environment = os.environ | own | settings
     running: Running = []
 

@@ -16,6 +16,7 @@ if __name__ == "__main__":
             os.environ["DATABASE_URL"],
             stop=asyncio.Event(),
             gateways=configured(Settings()),
+            keys=Settings().keys,
             receivers=limits(Settings()),
             heartbeat=timedelta(seconds=2),
             lease=timedelta(seconds=3),

@@ -10,6 +10,7 @@ from service.store.pool import Connection, open_database
 from tests.chaos import fleet, world, year
 from tests.factories import Line, order, sku
 from tests.jobs.test_worker import until, working
+from tests.support import KEYS
 
 
 @pytest.mark.rule("FM-51", "FM-53", "FM-57", "FM-59", "FM-60")
@@ -39,7 +40,7 @@ async def test_a_quarter_of_all_kinds_of_subscriptions_is_as_a_second_count_has_
 
 
 async def test_the_judge_notices_what_is_lost_and_what_is_doubled(own_url: str) -> None:
-    async with open_database(own_url) as database, database.connection() as connection:
+    async with open_database(own_url, keys=KEYS) as database, database.connection() as connection:
         made = await world.build(connection, store_count=1, subscriptions=8)
 
         async def drained() -> bool:

@@ -32,7 +32,7 @@ from tests.chaos.simulation import MONTHS, Action, Crontab, Life, Row, Simulatio
 from tests.factories import Line
 from tests.jobs.test_worker import until, working
 from tests.spec.writing import Api, to
-from tests.support import Access, make_store
+from tests.support import KEYS, Access, make_store
 
 START = datetime(2027, 1, 29, 9, tzinfo=UTC)
 STRETCH = timedelta(days=30, hours=7, minutes=3)
@@ -251,7 +251,7 @@ async def play(url: str, plan: Plan) -> Report:
     report, end = Report(), START + STRETCH * plan.stretches
     all_lives = lives(plan)
     edited = [Edited.of(f"{plan.seed} {n}", START) for n in range(plan.edited)]
-    async with open_database(url, max_size=30) as database, _client(url) as client:
+    async with open_database(url, max_size=30, keys=KEYS) as database, _client(url) as client:
         shops = [await _Shop.open(database, client) for _ in range(plan.stores)]
         for position, shop in enumerate(shops):
             await shop.begin(database, all_lives[position :: plan.stores], edited[position :: plan.stores], end)
@@ -268,7 +268,7 @@ async def play(url: str, plan: Plan) -> Report:
 @asynccontextmanager
 async def _client(url: str) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of an application on the database."""
-    app = create_app(Settings(database_url=url, secret_keys="first-key-of-the-tests", token_cache_seconds=0))
+    app = create_app(Settings(database_url=url, secret_keys=",".join(KEYS), token_cache_seconds=0))
     async with app.router.lifespan_context(app):
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=60) as client:

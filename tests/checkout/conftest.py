@@ -13,6 +13,7 @@ from service.principal import Store
 from service.store.pool import Connection
 from tests import factories
 from tests.factories import Sku
+from tests.sealed import session_of
 from tests.spec.writing import Api, resource, to
 from tests.support import Access, Grant
 
@@ -101,7 +102,7 @@ async def ready(
         unit_amount_cents=2500,
         total_amount_cents=2500 * quantity,
     )
-    session = await connection.fetchval("select session from carts where store_id = $1 and id = $2", store.id, id_)
+    session = await session_of(connection, store, id_)
     return Ready(id_, session, store, customer_id, shirt, shipping_id, payment_id)
 
 

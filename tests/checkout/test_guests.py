@@ -15,6 +15,7 @@ from service.resources import RESOURCES
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.checkout.conftest import ADDRESS, Holder, Ready, ordered, ordering, placed, ready
+from tests.sealed import session_of
 from tests.spec.writing import Api, ids, resource, to
 from tests.support import Grant, make_store
 
@@ -225,7 +226,7 @@ async def test_a_session_is_over_a_day_after_its_order_or_when_the_cart_is_aband
     )
     assert (await guest.send("GET", "orders")).status_code == 401
     abandoned = await factories.cart(connection, store, status="abandoned")
-    session = await connection.fetchval("select session from carts where id = $1", abandoned)
+    session = await session_of(connection, store, abandoned)
     lost = Api(guest._client, Holder(store, session))  # noqa: SLF001 -- the same client
     assert (await lost.send("GET", "carts")).status_code == 401
 

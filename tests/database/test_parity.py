@@ -209,7 +209,6 @@ ASKED_MOST = {
     "line_items": ("sku_code",),
     "order_subscriptions": ("status", "next_run_at", "created_at", "updated_at"),
     "order_factories": ("status", "created_at"),
-    "customer_payment_sources": ("payment_source_token",),
     "skus": ("created_at", "updated_at"),
 }  # fmt: skip
 """What Commerce Layer's own clients filter and sort by most."""

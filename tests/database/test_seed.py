@@ -17,6 +17,7 @@ from service.operations.tenant import stores
 from service.principal import Store
 from service.store.checks import violations
 from service.store.pool import Connection, Database
+from service.store.vault import vault_of
 
 AT = datetime(2026, 5, 31, 10, 0, tzinfo=UTC)
 ZONE = "Europe/Amsterdam"
@@ -138,8 +139,9 @@ async def test_the_samples_of_the_documents_are_there(connection: Connection) ->
         (13, "Cotton Mug", 1, False),
         (7, "Discontinued Mug", 1, True),
     ]
-    cart = "select status from carts where store_id = $1 and session = $2 and customer_id = $3"
-    assert await connection.fetchval(cart, wanted.store, SESSION, CUSTOMER_ID) == "active"
+    cart = "select id, session, status from carts where store_id = $1 and customer_id = $2 and status = 'active'"
+    (found,) = await connection.fetch(cart, wanted.store, CUSTOMER_ID)
+    assert vault_of(connection).open("carts.session", wanted.store, found["id"], found["session"]) == SESSION
     subscription = await connection.fetchrow(
         """
         select subscription.status, subscription.frequency, subscription.source_order_id,

@@ -14,6 +14,7 @@ from schemas.tables import marks
 from service.rules.masks import KEPT
 from service.store import people
 from tests.docs.resources import table
+from tests.sealed import kept_as
 
 _HEAD = """# Personal data
 
@@ -86,7 +87,9 @@ client's own: {common}.
 _SECRETS = """
 ## Secrets
 
-Columns that hold a credential, or what one is checked against:
+Columns that hold a credential, or what one is checked against. What is *sealed* opens with a key of the settings
+only, in its own row; a *digest* takes such a key to be worked out; of the rest there is a *hash*. So a dump alone opens
+nothing ([keys and secrets](../how-to/harden.md#keys-and-secrets)).
 """
 _MOMENTARY = """
 Fields that are a credential and that no column holds. No answer repeats what is sent. An answer that is kept for an
@@ -183,9 +186,9 @@ def _for_guests(resource: type[Resource]) -> Iterator[str]:
 
 def _secrets() -> Iterator[str]:
     yield from table(
-        ("column", "of a person"),
+        ("column", "kept as", "of a person"),
         (
-            (f"`{name}.{column}`", mark.personal.word if mark.personal else "")
+            (f"`{name}.{column}`", kept_as(f"{name}.{column}"), mark.personal.word if mark.personal else "")
             for name, columns in sorted(marks().items())
             for column, mark in columns.items()
             if mark and mark.secret

@@ -20,7 +20,7 @@ from tests.jobs.steps import pair
 from tests.jobs.test_sweep import due
 from tests.spec.operating import MEDIA_TYPE, URL, Batches, add, remove
 from tests.spec.writing import Api, resource
-from tests.support import Access, Grant
+from tests.support import KEYS, Access, Grant
 
 LONG = {"a": "x" * 16_384}
 LARGE = {"a": "x" * 15_000}
@@ -168,7 +168,7 @@ async def test_what_was_made_is_changed_by_what_is_told_of_it_again(
 
 @pytest.mark.rule("FM-128")
 async def test_a_connection_keeps_so_many_statements_of_clients(own_url: str) -> None:
-    async with open_database(own_url, max_size=1) as database, database.connection() as connection:
+    async with open_database(own_url, max_size=1, keys=KEYS) as database, database.connection() as connection:
         for number in range(3 * MOST_KEPT):
             await _ask(database, f"select {number} as number")
         kept = await connection.fetchval("select count(*) from pg_prepared_statements")

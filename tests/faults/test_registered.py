@@ -16,6 +16,7 @@ from service.store.constraints import catalogue
 from service.store.pool import Connection
 from tests import factories
 from tests.checkout.conftest import ADDRESS, Holder
+from tests.sealed import session_of
 from tests.spec.writing import Api, pointers, resource
 from tests.support import Grant
 
@@ -33,7 +34,7 @@ async def customer(client: httpx2.AsyncClient, grant: Grant, own: str) -> Api:
 @pytest.fixture
 async def guest(client: httpx2.AsyncClient, connection: Connection, store: Store) -> Api:
     cart = await factories.cart(connection, store)
-    session = await connection.fetchval("select session from carts where store_id = $1 and id = $2", store.id, cart)
+    session = await session_of(connection, store, cart)
     return Api(client, Holder(store, str(session)))
 
 

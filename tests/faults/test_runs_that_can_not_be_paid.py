@@ -58,10 +58,8 @@ async def test_the_ladder_places_the_same_order(owing: Run, connection: Connecti
     await owing.make_due()
     await owing.pay(times=4)
     assert await owing.statuses() == ["failed", "failed"], "still nothing to pay with"
-    await connection.execute(
-        "update customer_payment_sources set payment_source_token = 'tok', expires_at = null where store_id = $1",
-        store.id,
-    )
+    await owing.token("tok")
+    await connection.execute("update customer_payment_sources set expires_at = null where store_id = $1", store.id)
     await owing.make_due()
     assert await swept(owing) == 1
     await owing.pay(times=4)

@@ -10,7 +10,7 @@ import pytest
 from service.jobs.pay import PaymentJob
 from service.principal import Store
 from service.store.pool import Connection, Database
-from tests import counted, factories
+from tests import counted, factories, sealed
 from tests.checkout.conftest import Holder, ordered, placed, placing, ready
 from tests.gateways import SECRET, example, nearby
 from tests.jobs.paying import Run, prepare
@@ -24,12 +24,14 @@ SUBSCRIPTION = "_save_payment_source_to_order_subscription"
 
 async def source_row(connection: Connection, store: Store, id_: str) -> Any:
     query = "select * from customer_payment_sources where store_id = $1 and id = $2"
-    return await connection.fetchrow(query, store.id, id_)
+    row = await connection.fetchrow(query, store.id, id_)
+    return None if row is None else sealed.opened(connection, "customer_payment_sources", row)
 
 
 async def sources_of(connection: Connection, store: Store, customer_id: str) -> list[Any]:
     query = "select * from customer_payment_sources where store_id = $1 and customer_id = $2 order by id"
-    return list(await connection.fetch(query, store.id, customer_id))
+    rows = await connection.fetch(query, store.id, customer_id)
+    return [sealed.opened(connection, "customer_payment_sources", row) for row in rows]
 
 
 async def put(api: Api, customer_id: str, token: str, **attributes: Any) -> Any:
@@ -96,11 +98,8 @@ async def test_a_source_has_the_gateway_of_its_payment_method_else_that_of_its_s
         {"data": {"type": "customer_payment_sources", "attributes": {"gateway": "test"}, "relationships": through}},
     )
     assert (refused.status_code, pointers(refused)) == (422, ["/data/relationships/payment_method/data"])
-    await connection.execute(
-        "update stores set gateway_url = 'https://pay.example/', gateway_secret = $2 where store_id = $1",
-        store.id,
-        SECRET,
-    )
+    await connection.execute("update stores set gateway_url = 'https://pay.example/' where store_id = $1", store.id)
+    await sealed.put(connection, store, "stores", str(store.id), gateway_secret=SECRET)
     assert (await api.create("customer_payment_sources", None, whose))["attributes"]["gateway"] == "external"
     await connection.execute("update stores set gateway_url = null, mode = 'live' where store_id = $1", store.id)
     document = {"data": {"type": "customer_payment_sources", "relationships": whose}}

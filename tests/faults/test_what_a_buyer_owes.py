@@ -17,6 +17,7 @@ from tests.checkout.conftest import placing, ready
 from tests.checkout.test_demo_checkout import TYPED, send
 from tests.faults.owing import check, put_in, whole
 from tests.pages import Page, show
+from tests.sealed import session_of
 from tests.shops import change_shop, open_shop, shops
 from tests.spec.writing import Api, offenders, resource, to
 from tests.support import Grant, make_store
@@ -105,7 +106,7 @@ async def test_the_page_charges_what_it_showed(
         applies = calculator.amounts(shop).coupon_applies
         if applies:
             assert (await staff.update("carts", cart_id, {"coupon_code": "CODE"})).status_code == 200
-        session = await connection.fetchval("select session from carts where store_id = $1", store.id)
+        session = await session_of(connection, store, cart_id)
         page = await show(client, f"/demo/checkout?store={store.id}&session={session}")
 
         await change_shop(connection, opened, later)

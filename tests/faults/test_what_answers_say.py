@@ -21,6 +21,7 @@ from service.store.pool import Connection
 from tests import factories
 from tests.checkout.conftest import Holder
 from tests.processes import serving
+from tests.sealed import session_of
 from tests.sockets import exchange, listening
 from tests.support import Access, Grant
 
@@ -37,9 +38,7 @@ async def test_log_lines_say_who_asked_from_where_and_never_the_token(
 ) -> None:
     shopper = await grant(customer_id=await factories.customer(connection, store))
     cart = await factories.cart(connection, store)
-    session = str(
-        await connection.fetchval("select session from carts where store_id = $1 and id = $2", store.id, cart)
-    )
+    session = str(await session_of(connection, store, cart))
     basic = {"Authorization": "Bearer secret_1_unknown"}
     with structlog.testing.capture_logs() as told:
         for headers in (integration.headers, shopper.headers, Holder(store, session).headers, basic, {}):

@@ -13,6 +13,7 @@ from service.store.pool import Connection, Database
 from tests import factories
 from tests.checkout.conftest import ordered, placed, ready
 from tests.gateways import SECRET, Example, example, nearby
+from tests.sealed import opened
 from tests.spec.writing import Api, offenders, pointers
 
 
@@ -41,8 +42,10 @@ async def test_a_store_names_its_gateway_and_its_secret_is_never_shown(
     shown = await api.send("GET", f"stores/{store.id}")
     assert shown.json()["data"]["attributes"]["gateway_url"] == named.url
     assert SECRET not in shown.text
-    kept = await connection.fetchval("select gateway_secret from stores where store_id = $1", store.id)
-    assert kept == SECRET
+    row = await connection.fetchrow("select * from stores where store_id = $1", store.id)
+    assert row is not None
+    assert SECRET not in row["gateway_secret"]
+    assert opened(connection, "stores", row)["gateway_secret"] == SECRET
     events = await connection.fetchval("select string_agg(payload::text, '') from events where store_id = $1", store.id)
     assert SECRET not in events
     again = await api.update("stores", str(store.id), {"_gateway_secret": SECRET})

@@ -13,8 +13,17 @@ import orjson
 
 from service.principal import Store
 from service.store.pool import Connection
+from tests import processes
 from tests.history.bringing import TABLES, rows, shop, sound, written
-from tests.processes import ROOT, finish, reprise, start
+from tests.processes import ROOT, Outcome, finish
+from tests.support import KEYS
+
+SETTINGS = {"REPRISE_SECRET_KEYS": ",".join(KEYS)}
+
+
+def reprise(*arguments: str) -> Outcome:
+    """Run a command with the keys that the tokens of wallets are sealed with."""
+    return processes.reprise(*arguments, **SETTINGS)
 
 
 def command(store: Store, url: str, *more: str) -> tuple[str, ...]:
@@ -85,7 +94,7 @@ async def test_an_import_that_was_killed_goes_on_where_it_was(
     separate = await asyncpg.connect(database_url)
     try:
         for share in (10, 3):
-            running = start(arguments)
+            running = processes.start(arguments, **SETTINGS)
             deadline = time.monotonic() + 60
             while await processed(separate, store) < amount // share and time.monotonic() < deadline:  # noqa: ASYNC110 -- another process's rows
                 await asyncio.sleep(0.01)
@@ -95,7 +104,7 @@ async def test_an_import_that_was_killed_goes_on_where_it_was(
     finally:
         await separate.close()
     assert amount // 3 <= behind < amount
-    last = finish(start(arguments))
+    last = finish(processes.start(arguments, **SETTINGS))
     assert f"Going on at line {behind + 1} of customers.ndjson, behind {behind} records." in last.err
     assert last.out == "Records: 9900 new, 0 changed, 0 unchanged, 0 skipped, 100 refused.\n"
     held = await rows(connection, store, "customers")

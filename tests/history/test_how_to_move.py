@@ -17,6 +17,7 @@ from service.store.pool import Connection
 from tests.history.bringing import shop, sound, written
 from tests.history.test_platforms import SAMPLES
 from tests.processes import ROOT, reprise
+from tests.support import KEYS
 
 HOW_TO = ROOT / "docs" / "how-to"
 PLATFORMS = ("woocommerce", "shopify", "ecwid", "commerce-layer")
@@ -38,7 +39,7 @@ def follow(page: str, folder: Path, store: Store, url: str, report: Path) -> lis
         done = subprocess.run(
             [sys.executable, "-m", "service", name, *here, *more, "--database-url", url],
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+            env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "REPRISE_SECRET_KEYS": ",".join(KEYS)},
             capture_output=True,
             text=True,
             check=False,

@@ -18,7 +18,7 @@ from service.principal import Store
 from service.store.pool import Connection, Database, open_database
 from tests import counted
 from tests.history.bringing import ADDRESS, NEXT_RUN, OTHERS, TABLES, bring, rows, shop, sound, told, written
-from tests.support import make_store
+from tests.support import KEYS, make_store
 
 
 async def test_everything_keeps_its_id_number_code_date_and_state(
@@ -274,7 +274,7 @@ async def test_a_change_of_an_order_has_to_add_up(connection: Connection, store:
 
 
 async def test_a_rehearsal_looks_at_everything_and_writes_nothing(own_url: str, tmp_path: Path) -> None:
-    async with open_database(own_url) as database, database.connection() as connection:
+    async with open_database(own_url, keys=KEYS) as database, database.connection() as connection:
         store = await make_store(database)
         held = [
             await connection.fetchval(f"select count(*) from {table}")

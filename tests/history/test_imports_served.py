@@ -18,14 +18,14 @@ from tests import roles
 from tests.gateways import nearby
 from tests.history.bringing import rows, shop, sound
 from tests.spec.writing import Api, resource
-from tests.support import Access, Grant
+from tests.support import KEYS, Access, Grant
 
 
 @asynccontextmanager
 async def worker(url: str) -> AsyncIterator[None]:
     """Meanwhile a worker works."""
     stop = asyncio.Event()
-    task = asyncio.create_task(engine.run(roles.worker(url), stop=stop, gateways=nearby(), concurrency=2))
+    task = asyncio.create_task(engine.run(roles.worker(url), stop=stop, gateways=nearby(), keys=KEYS, concurrency=2))
     try:
         yield
     finally:

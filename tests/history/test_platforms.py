@@ -13,6 +13,7 @@ from service.principal import Store
 from service.store.pool import Connection
 from tests.history.bringing import bring, rows, sound, told, written
 from tests.processes import reprise
+from tests.support import KEYS
 
 SAMPLES = Path(__file__).parent / "samples"
 ORDER = {
@@ -143,6 +144,7 @@ async def test_both_calendars_side_by_side(database_url: str, store: Store) -> N
         str(store.id),
         "--database-url",
         database_url,
+        REPRISE_SECRET_KEYS=",".join(KEYS),
     )
     lines = outcome.out.splitlines()
     # Begun on the 31st, WooCommerce stays on the 28th after February; here the month's last day comes back.

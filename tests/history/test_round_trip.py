@@ -19,10 +19,11 @@ from service.store.pool import Connection, Database
 from tests import factories
 from tests.history import made_up
 from tests.history.bringing import OTHERS, TABLES, bring, rows, shop, sound, told, written
+from tests.sealed import opened
 from tests.support import make_store
 
-OWN = {"store_id", "version", "market_id"}
-"""Columns of the store itself: its number, its only market, and how often a resource was changed here."""
+OWN = {"store_id", "version", "market_id", "payment_source_digest", "session", "session_digest", "source_token"}
+"""Columns of the store itself: its number, its only market, how often a resource was changed here, its own secrets."""
 
 
 async def exported(connection: Connection, store: Store, customer_id: str | None = None) -> bytes:
@@ -35,7 +36,8 @@ async def state(connection: Connection, store: Store) -> dict[str, list[dict[str
     left_out = OWN | {"cart_id", "repeat_link_id"}
     found = {}
     for table in TABLES:
-        plain = [{k: v for k, v in row.items() if k not in left_out} for row in await rows(connection, store, table)]
+        kept = [opened(connection, table, row) for row in await rows(connection, store, table)]
+        plain = [{k: v for k, v in row.items() if k not in left_out} for row in kept]
         found[table] = sorted(plain, key=lambda row: str(row.get("id", row)))
     return found
 

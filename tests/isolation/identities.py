@@ -11,6 +11,7 @@ from service.principal import SCOPES, Store
 from service.store.pool import Connection
 from tests import factories
 from tests.checkout.conftest import Holder
+from tests.sealed import session_of
 from tests.support import Access, Grant
 
 PLAIN: Final = "application/vnd.api+json"
@@ -91,9 +92,7 @@ async def identities(
     """
     plain = {"Accept": PLAIN, "Content-Type": PLAIN}
     cart = await factories.cart(connection, store)
-    session = str(
-        await connection.fetchval("select session from carts where store_id = $1 and id = $2", store.id, cart)
-    )
+    session = str(await session_of(connection, store, cart))
 
     async def bearer(**asked: object) -> Mapping[str, str]:
         access: Access = await grant(**asked)

@@ -31,6 +31,7 @@ from tests.checkout.conftest import Holder
 from tests.contract.conftest import inhabit
 from tests.isolation.asking import Named, Request, about, linking, sweeps
 from tests.isolation.identities import Identity, identities
+from tests.sealed import session_of
 from tests.support import Grant, make_store
 
 TYPES = [type_ for type_ in RESOURCES if type_ != "tokens"]
@@ -230,7 +231,7 @@ async def owners(asker: Asker, connection: Connection, store: Store, grant: Gran
     headers = (await grant(customer_id=customer)).headers
     somebody = replace(asker.everybody["another customer"], headers=headers)
     cart = await factories.cart(connection, store)
-    session = await connection.fetchval("select session from carts where store_id = $1 and id = $2", store.id, cart)
+    session = await session_of(connection, store, cart)
     guest = replace(asker.everybody["guest"], headers=Holder(store, session).headers)
     theirs = {"carts": cart, "addresses": await factories.address(connection, store, cart_id=cart)}
     shop = asker.everybody["integration of another store"]

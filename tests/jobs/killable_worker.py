@@ -10,9 +10,12 @@ from service.gateways import configured
 from service.jobs import engine
 from service.settings import Settings
 from tests.spec.killable_server import DyingGateway
+from tests.support import KEYS
 
 if __name__ == "__main__":
     gateways = {**configured(Settings()), "test": DyingGateway(sys.argv[2])}
     second = timedelta(seconds=1)
     stop = asyncio.Event()
-    asyncio.run(engine.run(sys.argv[1], stop=stop, gateways=gateways, concurrency=2, heartbeat=second, lease=second))
+    asyncio.run(
+        engine.run(sys.argv[1], stop=stop, gateways=gateways, keys=KEYS, concurrency=2, heartbeat=second, lease=second)
+    )

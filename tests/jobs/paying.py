@@ -19,6 +19,7 @@ from tests import factories
 from tests.factories import Line, Sku
 from tests.gateways import nearby
 from tests.jobs.steps import ask, bearer, names_of, row
+from tests.sealed import opened_attempt, put
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,10 @@ class Run:
         order_id, job = (await self.order())["id"], PaymentJob(self.database, nearby())
         await asyncio.gather(*(job.go_on(self.store.id, order_id) for _ in range(times)))
 
-    async def attempts(self) -> list[Record]:
+    async def attempts(self) -> list[dict[str, Any]]:
         attempts = "select * from payment_attempts where store_id = $1 order by id"
-        return list(await self.connection.fetch(attempts, self.store.id))
+        rows = await self.connection.fetch(attempts, self.store.id)
+        return [opened_attempt(self.connection, self.store, row) for row in rows]
 
     async def statuses(self) -> list[str]:
         return [attempt["status"] for attempt in await self.attempts()]
@@ -87,12 +89,8 @@ class Run:
 
     async def token(self, token: str) -> None:
         """What the source in the wallet stands for from now on."""
-        await self.connection.execute(
-            "update customer_payment_sources set payment_source_token = $3 where store_id = $1 and id = $2",
-            self.store.id,
-            self.source_id,
-            token,
-        )
+        source = (self.connection, self.store, "customer_payment_sources", self.source_id)
+        await put(*source, payment_source_token=token)
 
     async def stock(self) -> int:
         return await factories.stock(self.connection, self.store, self.sku)

@@ -43,7 +43,7 @@ def database_url(own_url: str) -> str:
 
 @pytest_asyncio.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    async with open_database(database_url, max_size=10) as opened:
+    async with open_database(database_url, max_size=10, keys=[KEYS]) as opened:
         yield opened
 
 

@@ -26,6 +26,7 @@ from tests.jobs.paying import Run, prepare
 from tests.jobs.playing import freeze, said
 from tests.jobs.steps import ask, bearer, claim, offences
 from tests.jobs.test_dunning import change, swept
+from tests.sealed import put
 from tests.spec.writing import Api, to
 from tests.support import Access, make_store
 
@@ -155,9 +156,8 @@ async def test_a_copy_stays_until_its_order_is_paid_or_given_up(
     assert (await refused.order())["status"] == "placing"
     assert (await client.delete(url, headers=integration.headers)).status_code == 409
     await refused.token("tok_decline_hard")
-    await connection.execute(
-        "update payment_attempts set source_token = 'tok_decline_hard' where store_id = $1", store.id
-    )
+    for attempt in await refused.attempts():
+        await put(connection, store, "payment_attempts", attempt["id"], source_token="tok_decline_hard")
     await refused.leases_end()
     await refused.pay()
     assert (await refused.order())["status"] == "pending"

@@ -23,6 +23,7 @@ from tests import factories, roles
 from tests.factories import Line
 from tests.gateways import nearby
 from tests.jobs.steps import ask, bearer, claim, jobs, names_of, pair, row
+from tests.support import KEYS
 
 HASTY = {"heartbeat": timedelta(seconds=1), "lease": timedelta(seconds=1)}
 """So that what a dead worker left behind is taken up within seconds."""
@@ -33,10 +34,12 @@ from datetime import timedelta
 from service.gateways import configured
 from service.jobs import engine
 from service.settings import Settings
+from tests.support import KEYS
 
 second = timedelta(seconds=1)
 stop, gateways = asyncio.Event(), configured(Settings())
-asyncio.run(engine.run(sys.argv[1], stop=stop, gateways=gateways, concurrency=2, heartbeat=second, lease=second))
+hasty = {"concurrency": 2, "heartbeat": second, "lease": second, "keys": ["first-key-of-the-tests"]}
+asyncio.run(engine.run(sys.argv[1], stop=stop, gateways=gateways, **hasty))
 """
 
 
@@ -45,7 +48,7 @@ async def working(url: str, **options: Any) -> AsyncIterator[asyncio.Event]:
     """A worker that runs meanwhile, and stops gracefully in the end; yields what stops it."""
     stop = asyncio.Event()
     given = {"concurrency": 4} | HASTY | options
-    task = asyncio.create_task(engine.run(roles.worker(url), stop=stop, gateways=nearby(), **given))
+    task = asyncio.create_task(engine.run(roles.worker(url), stop=stop, gateways=nearby(), keys=KEYS, **given))
     try:
         yield stop
     finally:

@@ -20,6 +20,7 @@ from service.gateways import configured
 from service.gateways.port import Answer, Payment
 from service.gateways.testing import TestGateway
 from service.settings import Settings
+from tests.support import KEYS
 
 
 def dying(app: ASGIApp) -> ASGIApp:
@@ -52,7 +53,10 @@ class DyingGateway(TestGateway):
 
 def main() -> None:
     settings = Settings(
-        database_url=sys.argv[1], secret_keys="key-of-a-server-to-kill", log_level="warning", pool_size=4
+        database_url=sys.argv[1],
+        secret_keys=",".join([*KEYS, "key-of-a-server-to-kill"]),
+        log_level="warning",
+        pool_size=4,
     )
     for option in sys.argv[2:]:
         if option.startswith("--remember="):

@@ -11,7 +11,7 @@ import pytest_asyncio
 from service.principal import Store
 from service.store.pool import Database, open_database
 from tests.streams.jetstream import Server, server
-from tests.support import make_store
+from tests.support import KEYS, make_store
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def database_url(own_url: str) -> str:
 
 @pytest_asyncio.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    async with open_database(database_url, max_size=10) as opened:
+    async with open_database(database_url, max_size=10, keys=KEYS) as opened:
         yield opened
 
 

@@ -30,7 +30,7 @@ from tests.gateways import nearby
 from tests.jobs.playing import freeze
 from tests.pages import digest
 from tests.spec.writing import Api, offenders
-from tests.support import Access, make_store
+from tests.support import KEYS, Access, make_store
 
 START = on("2026-03-10 09:00")
 PLACED = on("2026-03-01 09:00")
@@ -58,7 +58,7 @@ class Served:
         self._loop.close()
 
     async def _open(self, settings: Settings, owners_url: str) -> tuple[Database, httpx2.AsyncClient]:
-        database = await self._stack.enter_async_context(open_database(owners_url, max_size=8))
+        database = await self._stack.enter_async_context(open_database(owners_url, max_size=8, keys=KEYS))
         app = create_app(settings)
         await self._stack.enter_async_context(app.router.lifespan_context(app))
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)

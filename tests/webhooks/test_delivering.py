@@ -38,7 +38,8 @@ from service.jobs import engine
 second = timedelta(seconds=10)
 limits = Limits(timeout=1.5, private_addresses=True)
 asyncio.run(engine.run(
-    sys.argv[1], stop=asyncio.Event(), gateways={}, receivers=limits, concurrency=2, heartbeat=second, lease=second
+    sys.argv[1], stop=asyncio.Event(), gateways={}, keys=["first-key-of-the-tests"], receivers=limits,
+    concurrency=2, heartbeat=second, lease=second,
 ))
 """
 

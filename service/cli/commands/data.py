@@ -10,7 +10,7 @@ import typer
 from service.cli import history
 from service.cli.commands.options import DatabaseUrl, StoreNumber
 from service.cli.loops import run
-from service.cli.servers import read_settings, server
+from service.cli.servers import keys_of, read_settings, server
 from service.operations.data.importing import Policy
 from service.operations.data.profiles import Platform
 
@@ -41,9 +41,10 @@ def import_history(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Bring a shop's history into a store: customers, catalogue, orders and subscriptions, as they were."""
-    with server(read_settings(database_url)) as url:
+    settings = read_settings(database_url)
+    with server(settings) as url:
         wanted = history.Wanted(paths, on_conflict, profile, dry_run, compare, report)
-        refused = run(history.bring(url, store, wanted))
+        refused = run(history.bring(url, store, wanted, keys_of(settings)))
     if refused:
         raise typer.Exit(1)
 
@@ -57,5 +58,6 @@ def export_history(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Write a store's history as records that `reprise import` reads, gateways' tokens among them."""
-    with server(read_settings(database_url)) as url:
-        run(history.take_out(url, store, customer, to))
+    settings = read_settings(database_url)
+    with server(settings) as url:
+        run(history.take_out(url, store, customer, to, keys_of(settings)))

@@ -11,7 +11,7 @@ from service.cli.commands.options import DatabaseUrl, Host, Port, StoreNumber
 from service.cli.console import answer, progress, say, told
 from service.cli.doctor import described, examine
 from service.cli.loops import run
-from service.cli.servers import migrated, read_settings, server
+from service.cli.servers import keys_of, migrated, read_settings, server
 from service.cli.within import operator
 from service.demo import load
 from service.errors import StartupError
@@ -99,12 +99,14 @@ def seed(
     """Make a demo store: the samples of the three contracts' documents, and as much data around them as you like."""
     plan = load.Plan(store, seed, customers, skus, orders, subscriptions)
 
+    settings = read_settings(database_url)
+
     async def make(url: str) -> bool:
-        async with migrated(url) as connection:
+        async with migrated(url, keys_of(settings)) as connection:
             with progress(Phrase("orders"), orders) as tell:
                 return await load.seed(connection, plan, clock.now(), tell, actor=operator())
 
-    with server(read_settings(database_url)) as url:
+    with server(settings) as url:
         made = run(make(url))
     unchanged = Phrase("Store {store} holds exactly this already: nothing was changed.", store=store)
     answer(Phrase("Made store {store}.", store=store) if made else unchanged)

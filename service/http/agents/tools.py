@@ -16,6 +16,7 @@ from schemas.kinds.money import due
 from service.http.agents import shapes
 from service.http.agents.shapes import Answered, Money, Taken
 from service.http.pages import demo_checkout
+from service.operations.carts import contents
 from service.operations.events import outbox
 from service.operations.orders import past_orders
 from service.operations.repeating import reorders
@@ -103,7 +104,8 @@ async def _reorder(call: Call, asked: shapes.Reorder) -> shapes.Reordered:
     cart, checkout, total = made.cart, None, None
     if cart is not None:
         own = await stores.checkout_url(call.connection, store)
-        checkout = demo_checkout.of_cart(call.request, store, own, cart.session)
+        session = contents.session(call.connection, store, cart.id, cart.sealed_session)
+        checkout = demo_checkout.of_cart(call.request, store, own, session)
         cents = due(cart.total_amount_cents, cart.total_tax_amount_cents, tax_included=cart.tax_included)
         total = Money.of(cents, cart.currency_code, call.locale)
     return shapes.Reordered(

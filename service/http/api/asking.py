@@ -7,7 +7,7 @@ types, token and scopes, query string, body.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from starlette.requests import Request
 
@@ -36,6 +36,7 @@ from service.resources import RESOURCES, Entry, visible_to
 from service.rules.calendar_tokens import CalendarKeys
 from service.rules.repeat_links import LinkKeys
 from service.store.read import Within
+from service.store.vault import Vault
 
 
 @dataclass(slots=True)
@@ -236,13 +237,13 @@ def rendering_of(request: Request, principal: Principal) -> Rendering:
     """What the documents of a request depend on besides their rows. Ends the request's step `parse`."""
     exchange_of(request).timing.mark("parse")
     service = service_of(request)
-    lasting = _lasting(principal.store, urls.origin(request), service.link_keys, service.calendar_keys)
+    lasting = _lasting(principal.store, urls.origin(request), service.link_keys, service.calendar_keys, service.vault)
     at, everything = lasting.at or clock.now(), visible_to(principal).everything
-    return Rendering(*lasting[:3], at, lasting.links, lasting.calendar_url, everything=everything)
+    return Rendering(*lasting[:3], at, *lasting[4:7], everything=everything)
 
 
 @lru_cache(maxsize=512)
-def _lasting(store: Store, origin: str, link_keys: LinkKeys, calendar_keys: CalendarKeys) -> Rendering:
+def _lasting(store: Store, origin: str, link_keys: LinkKeys, calendar_keys: CalendarKeys, vault: Vault) -> Rendering:
     """What documents of a store depend on for longer than a request; all but the instant, unless its clock stands."""
     return Rendering(
         f"{origin}/api",
@@ -251,6 +252,7 @@ def _lasting(store: Store, origin: str, link_keys: LinkKeys, calendar_keys: Cale
         store.frozen_at,
         repeat_urls.of(link_keys, store, origin),
         calendars.url_of(calendar_keys, store, origin),
+        partial(vault.open, "webhooks.shared_secret", store.id),
     )
 
 

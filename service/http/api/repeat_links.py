@@ -7,8 +7,6 @@ the customer is shown.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -81,7 +79,7 @@ async def commit(request: Request) -> Response:
     await limits.count_carts(request)
     async with guessing.limited(request), service.database.transaction() as connection:
         opened = await repeat_links.open_link(connection, service.link_keys, token, hold=True)
-        made = await repeat_links.commit(connection, opened, _hashed(name), once=sent is None)
+        made = await repeat_links.commit(connection, opened, name, once=sent is None)
         if made is None:
             raise InvalidState("None of the products of this order can be ordered at the moment.")
         row = await read.one(connection, Viewer(opened.store.id), _CART, made.cart_id)
@@ -194,8 +192,3 @@ def _browser(raw: bytes) -> str | None:
         )
     raise_all(problems)
     return browser
-
-
-def _hashed(name: str) -> str:
-    """What stands for a browser's name in the cart: keys and names of clients are not kept."""
-    return base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).decode().rstrip("=")

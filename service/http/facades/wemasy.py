@@ -34,6 +34,7 @@ from service.http.api import idempotency
 from service.http.auth import CHALLENGE, authenticate
 from service.http.exchange import exchange_of
 from service.http.languages import negotiate
+from service.operations.carts import contents
 from service.operations.events import outbox
 from service.operations.repeating import reorders
 from service.operations.repeating.plans import Wish
@@ -77,16 +78,18 @@ async def reorder(request: Request) -> Response:
 
     async def work(connection: Connection) -> Response:
         made = await reorders.reorder(connection, principal.store, wish, number=number)
-        return _answer(request, made)
+        cart, store = made.cart, principal.store
+        session = None if cart is None else contents.session(connection, store, cart.id, cart.sealed_session)
+        return _answer(request, made, session)
 
     return await idempotency.once(request, principal, work)
 
 
-def _answer(request: Request, made: Reorder) -> Response:
+def _answer(request: Request, made: Reorder, session: str | None) -> Response:
     added = [outcome for outcome in made.outcomes if not outcome.skipped]
     skipped = [outcome for outcome in made.outcomes if outcome.skipped]
     data = {
-        "shoppingcart_session": None if made.cart is None else made.cart.session,
+        "shoppingcart_session": session,
         "added_count": len(added),
         "skipped_count": len(skipped),
         "added": [

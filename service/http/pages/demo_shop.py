@@ -160,12 +160,13 @@ async def cart(request: Request) -> Response:
     async with service_of(request).database.connection() as connection:
         sam = await _sam(connection)
         found = await contents.look_for_active(connection, sam.store, str(sam.customer_id))
+        session = "" if found is None else contents.session(connection, sam.store, found.id, found.sealed_session)
     values = {
         "cart": found if found is not None and found.items else None,
         "due": None
         if found is None
         else due(found.total_amount_cents, found.total_tax_amount_cents, tax_included=found.tax_included),
-        "checkout": None if found is None else demo_checkout.url(request, sam.store.id, found.session),
+        "checkout": None if found is None else demo_checkout.url(request, sam.store.id, session),
         "requests": shop_requests.of_cart(urls.api(request)),
     }
     return _page(request, sam, "shop_cart.html", values, up="../")

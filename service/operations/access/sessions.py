@@ -11,6 +11,7 @@ from service.clock import later
 from service.principal import GUEST_SCOPES, Principal, Store
 from service.store.pool import Connection
 from service.store.statements import One
+from service.store.vault import vault_of
 
 LIVES_ON = timedelta(hours=24)
 """How long a session works after its cart became an order: to place the order, and to look at it once more."""
@@ -37,7 +38,10 @@ async def find(
     channel's says nobody; no token adds to what the session allows. The cart of a customer is closed to every other
     customer.
     """
-    cart = await _SESSION(connection, store=store_id, session=session) if SESSION.fullmatch(session) else None
+    if not SESSION.fullmatch(session):
+        return None
+    digests = vault_of(connection).digests("carts.session", store_id, session)
+    cart = await _SESSION(connection, store=store_id, sessions=digests)
     if cart is None:
         return None
     if cart.converted_at is not None and later(cart.converted_at, LIVES_ON) <= clock.now(cart.store):

@@ -6,7 +6,7 @@ import secrets
 
 from service.errors import InvalidState
 from service.jsonapi.body import Draft
-from service.operations.carts import amounts
+from service.operations.carts import amounts, contents
 from service.operations.catalogue import pricing
 from service.operations.catalogue.methods import check_methods
 from service.operations.generic.change import Change
@@ -27,7 +27,8 @@ class Carts(Writer):
     async def create_in_steps(self, connection: Connection, principal: Principal, draft: Draft) -> Created:
         """Make the cart of a draft, and disclose its session."""
         id_ = await self.create(connection, principal, draft)
-        return Created(id_, {"session": await _SESSION(connection, store=principal.store.id, id=id_)})
+        sealed = await _SESSION(connection, store=principal.store.id, id=id_)
+        return Created(id_, {"session": contents.session(connection, principal.store, id_, sealed)})
 
     async def before_write(self, change: Change) -> None:
         """Fill in what the store decides, and check what was chosen."""

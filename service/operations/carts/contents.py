@@ -25,6 +25,7 @@ from service.rules.outcomes import CatalogueItem, ItemKey
 from service.rules.taxes import Destination
 from service.store.pool import Connection
 from service.store.statements import Command, One, Value
+from service.store.vault import vault_of
 
 MAX_QUANTITY = 2**63 - 1
 """The largest quantity that the database keeps."""
@@ -59,11 +60,11 @@ class CartItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cart(Terms):
-    """A locked cart with its items in the order of their ids."""
+    """A locked cart with its items in the order of their ids; `session_digest` is known of a new one."""
 
     id: str
     version: int
-    session: str
+    sealed_session: str
     status: str
     customer_id: str | None
     coupon_status: CouponStatus | None
@@ -74,6 +75,7 @@ class Cart(Terms):
     total_tax_amount_cents: int
     total_amount_cents: int
     items: Sequence[CartItem] = ()
+    session_digest: str = ""
 
     @property
     def held(self) -> dict[ItemKey, int]:
@@ -81,12 +83,19 @@ class Cart(Terms):
         return {item.key: item.quantity for item in self.items}
 
 
+class SealedSession(NamedTuple):
+    """The session of a cart, sealed, and what the cart is found by."""
+
+    text: str
+    digest: str
+
+
 class Row(NamedTuple):
     """A cart as it is stored, with what its amounts depend on; `items` is JSON, arrays in the order of `CartItem`."""
 
     id: str
     version: int
-    session: str
+    sealed_session: str
     status: str
     customer_id: str | None
     customer_group_id: str | None
@@ -148,6 +157,7 @@ async def under_lock(read: Callable[[], Awaitable[C | None]]) -> C | None:
     return found
 
 
+_SEALED = "carts.session"
 _LOCK = Value("carts/carts.lock", str)
 _ACTIVE = Value("carts/carts.active", str)
 _READ = One("carts/carts.read", Row)
@@ -177,6 +187,11 @@ async def look_for_active(connection: Connection, store: Store, customer_id: str
     return None if row is None else of_row(row)
 
 
+def session(connection: Connection, store: Store, cart_id: str, sealed: str) -> str:
+    """The session of a cart; empty where it was sealed with a key that is gone."""
+    return vault_of(connection).open(_SEALED, store.id, cart_id, sealed) or ""
+
+
 async def _read(connection: Connection, store: Store, cart_id: str) -> Cart:
     """A cart that is locked, and therefore there."""
     row = await _READ(connection, store=store.id, cart=cart_id)
@@ -196,7 +211,7 @@ def of_row(row: Row) -> Cart:
     return Cart(
         id=row.id,
         version=row.version,
-        session=row.session,
+        sealed_session=row.sealed_session,
         status=row.status,
         customer_id=row.customer_id,
         customer_group_id=row.customer_group_id,
@@ -225,12 +240,23 @@ def _items(text: str | None) -> list[CartItem]:
     ]
 
 
-def new(*, currency: str, tax_included: bool, customer_id: str | None, customer_group_id: str | None) -> Cart:
+def new(
+    connection: Connection,
+    store: Store,
+    *,
+    currency: str,
+    tax_included: bool,
+    customer_id: str | None,
+    customer_group_id: str | None,
+) -> Cart:
     """A cart that isn't written yet, empty and with a session of its own: `carts/carts.open` writes it."""
+    id_ = clock.new_id()
+    sealed = new_session(connection, store, id_)
     return Cart(
-        id=clock.new_id(),
+        id=id_,
         version=1,
-        session=_session(),
+        sealed_session=sealed.text,
+        session_digest=sealed.digest,
         status="active",
         customer_id=customer_id,
         customer_group_id=customer_group_id,
@@ -258,9 +284,10 @@ async def require_room(connection: Connection, store: Store, customer_id: str | 
             raise quotas.exceeded(carts, fields=("customer", "source_order"))
 
 
-def _session() -> str:
-    """A name of a cart that nobody guesses."""
-    return secrets.token_urlsafe(24)
+def new_session(connection: Connection, store: Store, cart_id: str) -> SealedSession:
+    """A name of a cart that nobody guesses, as it is kept."""
+    named, vault = secrets.token_urlsafe(24), vault_of(connection)
+    return SealedSession(vault.seal(_SEALED, store.id, cart_id, named), vault.digest(_SEALED, store.id, named))
 
 
 async def create(
@@ -284,11 +311,14 @@ async def create(
     look for it again. Raises QuotaExceeded for a customer who has too many.
     """
     await require_room(connection, store, customer_id)
+    id_ = clock.new_id()
+    sealed = new_session(connection, store, id_)
     cart_id = await _CREATE(
         connection,
         store=store.id,
-        id=clock.new_id(),
-        session=_session(),
+        id=id_,
+        session=sealed.text,
+        session_digest=sealed.digest,
         customer=customer_id,
         currency=currency,
         repeat_link=repeat_link_id,

@@ -23,9 +23,14 @@ from service.principal import Store
 from service.store import queue
 from service.store.pool import Connection
 from service.store.statements import Command, Many, One
+from service.store.vault import vault_of
 
 ENTRYPOINT: Final = "imports"
 _NAME: Final = "inputs"
+_INPUTS: Final = "imports.inputs"
+_SEALED: Final = "sealed"
+_TOKENS: Final = ("payment_source_token", "customer_token")
+"""What, where records hold it, has them sealed until they are imported."""
 
 
 class _Sent(NamedTuple):
@@ -88,7 +93,11 @@ class Imports(Writer):
             return
         sent: object = change.draft.triggers["inputs"]
         size = len(sent) if isinstance(sent, list) else str(sent).count("\n") + 1
-        change.columns |= {"inputs": orjson.dumps(sent).decode(), "inputs_size": size, "status": "pending"}
+        inputs = orjson.dumps(sent).decode()
+        if any(name in inputs for name in _TOKENS):
+            sealed = vault_of(change.connection).seal(_INPUTS, change.store.id, change.id, inputs)
+            inputs = orjson.dumps({_SEALED: sealed}).decode()
+        change.columns |= {"inputs": inputs, "inputs_size": size, "status": "pending"}
         if isinstance(sent, str):
             change.columns["format"] = "csv"
 
@@ -123,7 +132,9 @@ async def go_on(connection: Connection, store_id: int, import_id: str) -> None:
             return
         if sent.is_new:
             await outbox.record(connection, store, "imports.start", import_id, actor=outbox.WORKER)
-    source = Inputs(orjson.loads(sent.inputs), sent.resource_type, sent.inputs_size)
+    source = Inputs(
+        _opened(connection, store, import_id, orjson.loads(sent.inputs)), sent.resource_type, sent.inputs_size
+    )
     counts = (sent.created_count, sent.updated_count, sent.unchanged_count, sent.skipped_count, sent.errors_count)
     log = orjson.loads(sent.errors_log or "{}")
     importing = Import(connection, store, source, _policy(sent.on_conflict), import_id, Tally(*counts), log)
@@ -133,6 +144,14 @@ async def go_on(connection: Connection, store_id: int, import_id: str) -> None:
         await _interrupt(connection, store, import_id, str(error))
         return
     await outbox.record(connection, store, "imports.complete", import_id, actor=outbox.WORKER)
+
+
+def _opened(connection: Connection, store: Store, import_id: str, inputs: object) -> object:
+    """What was sent; nothing where it was sealed with a key that is gone."""
+    if not isinstance(inputs, dict):
+        return inputs
+    opened = vault_of(connection).open(_INPUTS, store.id, import_id, inputs[_SEALED])
+    return None if opened is None else orjson.loads(opened)
 
 
 async def _interrupt(connection: Connection, store: Store, import_id: str, reason: str) -> None:

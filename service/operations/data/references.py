@@ -16,6 +16,7 @@ from service.operations.subscriptions.order_subscriptions import CARRIED
 from service.principal import Store
 from service.store import bulk
 from service.store.pool import Connection
+from service.store.vault import vault_of
 from service.texts import Phrase
 
 _CALLED: Final = ("line_items", "order_subscription_items")
@@ -131,14 +132,16 @@ class References:
 
     async def check_tokens(self, entries: Sequence[Entry]) -> None:
         """A gateway's token is in the wallet of one customer."""
-        name, whose = "payment_source_token", "customer_id"
+        name, whose, kept = "payment_source_token", "customer_id", "payment_source_digest"
         given = [entry for entry in entries if isinstance(whole_of(entry).columns.get(name), str)]
         tokens = {whole_of(entry).columns[name] for entry in given}
         if not tokens or whole_of(entries[0]).record.type_ != "customer_payment_sources":
             return
         resource = RECORDS["customer_payment_sources"].resource
-        found = await bulk.found(self.connection, self.store.id, resource, (name, whose), tokens)
-        holders: dict[object, object] = dict(key for key, _ in found)
+        vault, column = vault_of(self.connection), "customer_payment_sources.payment_source_token"
+        of_digest = {digest: token for token in tokens for digest in vault.digests(column, self.store.id, str(token))}
+        found = await bulk.found(self.connection, self.store.id, resource, (kept, whose), of_digest)
+        holders: dict[object, object] = {of_digest[digest]: holder for (digest, holder), _ in found}
         for entry in given:
             row = whole_of(entry)
             if holders.setdefault(row.columns[name], row.get(whose)) != row.get(whose):

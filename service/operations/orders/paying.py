@@ -109,8 +109,8 @@ def asking(attempt: Attempt) -> Interlude[None]:
 async def _note(connection: Connection, attempt: Attempt, answer: Answer | None) -> Interlude[None] | None:
     """Write down what became of a payment, and of its order with it. Whoever comes second finds that done."""
     store, order_id = attempt.store, attempt.order_id
-    token = None if answer is None else answer.source_token
-    order = await _HOLD(connection, store=store.id, order=order_id, attempt=attempt.id, token=token)
+    paid = attempts.called(connection, attempt, answer)
+    order = await _HOLD(connection, store=store.id, order=order_id, attempt=attempt.id, **paid)
     assert order is not None  # noqa: S101 -- one with payments is not deleted
     if answer is None:
         if attempt.status == "voiding":
@@ -154,7 +154,7 @@ async def _settle(connection: Connection, attempt: Attempt, order: Held, answer:
         next_source=kept.source_id if kept.subscription_id else None,
         at=at,
         **kept.binds,
-        **attempts.ending(attempt, answer),
+        **attempts.ending(connection, attempt, answer),
         **outbox.along(happened, actor=attempt.actor),
     )
     done = await _is_written(connection, attempt, happened, written)
@@ -185,7 +185,7 @@ async def _refuse(connection: Connection, attempt: Attempt, order: Held, answer:
         payment_status=order.payment_status,
         at=at,
         **refusal.binds,
-        **attempts.ending(attempt, answer),
+        **attempts.ending(connection, attempt, answer),
         **outbox.along(happened, actor=attempt.actor),
     )
     return await _is_written(connection, attempt, happened, written)

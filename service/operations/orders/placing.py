@@ -121,7 +121,7 @@ async def _write(
         placed_at=None if due else at,
         at=at,
         **stock.needed((line.sku_id or "", line.quantity) for line in order.of_skus),
-        **attempts.noting(dues),
+        **attempts.noting(connection, store, dues),
         **outbox.along(happened, actor=actor),
     )
     problems = list(checks.sold_out(order.of_skus, written.short))
@@ -129,7 +129,7 @@ async def _write(
         problems.append(Problem(COUPON_PROBLEMS["used_up"], "used_up", details={"field": "coupon_code"}))
     raise_all([problem.error("_place") for problem in problems])
     await outbox.complete(connection, store, happened, written.recorded, actor=actor)
-    return None if written.begun is None else attempts.as_attempt(store, written.begun, actor)
+    return None if written.begun is None else attempts.as_attempt(connection, store, written.begun, actor)
 
 
 async def cancel(connection: Connection, principal: Principal, order_id: str) -> Interlude[None] | None:

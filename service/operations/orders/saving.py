@@ -17,7 +17,7 @@ from service.operations.events.outbox import Event
 from service.operations.generic import quotas
 from service.operations.generic.change import Change
 from service.operations.parties import wallets
-from service.operations.payments import dunning
+from service.operations.payments import attempts, dunning
 from service.principal import Principal, Store
 from service.store.pool import Connection
 from service.store.statements import One
@@ -35,6 +35,7 @@ class PaidWith(NamedTuple):
     Beside it, where it is to be kept, and what the order's subscription, if it has one, is paid from.
     """
 
+    id: str
     gateway: str
     source_token: str | None
     source_id: str | None
@@ -56,6 +57,7 @@ class Kept(NamedTuple):
     source_id: str | None = None
     put: PaidWith | None = None
     subscription_id: str | None = None
+    sealed: wallets.SealedToken | None = None
 
     @property
     def events(self) -> list[Event]:
@@ -73,7 +75,8 @@ class Kept(NamedTuple):
             "payer": None if put is None else put.customer_id,
             "paid_by": None if put is None else put.payment_method_id,
             "paid_through": None if put is None else put.gateway,
-            "kept_token": None if put is None else put.source_token,
+            "kept_token": None if self.sealed is None else self.sealed.text,
+            "kept_digest": None if self.sealed is None else self.sealed.digest,
         }
 
 
@@ -117,7 +120,9 @@ async def save_later(change: Change) -> None:
         return
     pointer = change.draft.pointer(*TRIGGERS)
     _check_whose(change.principal, change.value("customer_id"), change.value("order_subscription_id"), change.draft)
-    paid = await _PAID_WITH(change.connection, store=change.store.id, paid=change.id, attempt=None, token=None)
+    paid = await _PAID_WITH(
+        change.connection, store=change.store.id, paid=change.id, attempt=None, token=None, digests=[]
+    )
     if paid is None or (paid.source_token is None and paid.source_id is None):
         change.problems.append(
             InvalidState(
@@ -159,11 +164,15 @@ async def keep(connection: Connection, store: Store, paid: PaidWith, *, to_subsc
 
     Nowhere, if the wallet is full.
     """
-    source_id, put = paid.source_id, None
-    if source_id is None and paid.source_token is not None and paid.customer_id is not None:
-        if await wallets.is_full(connection, store, paid.customer_id):
-            return Kept()
-        source_id, put = clock.new_id(), paid
+    source_id, put, sealed = paid.source_id, None, None
+    if source_id is None and paid.customer_id is not None:
+        token = attempts.token(connection, store, paid.id, None, paid.source_token)
+        source_id = None if token is None else await wallets.kept(connection, store, paid.customer_id, token)
+        if token is not None and source_id is None:
+            if await wallets.is_full(connection, store, paid.customer_id):
+                return Kept()
+            source_id, put = clock.new_id(), paid
+            sealed = wallets.sealed(connection, store, source_id, token)
     goes_on = paid.subscription_status not in {None, "cancelled"}
     hands_on = to_subscription and goes_on and source_id not in {None, paid.subscription_source_id}
-    return Kept(source_id, put, paid.order_subscription_id if hands_on else None)
+    return Kept(source_id, put, paid.order_subscription_id if hands_on else None, sealed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from schemas.graph import graph
 from service.errors import Forbidden, Invalid
@@ -14,12 +14,25 @@ from service.operations.generic.writing import Writer
 from service.principal import Owner, Principal, Store
 from service.store.pool import Connection
 from service.store.statements import OnlyValue, Part, Value
+from service.store.vault import vault_of
 
 _PAYER = Value("parties/wallets.payer", str)
 _HOLDER = Value("parties/wallets.holder", str)
 _GATEWAY = Value("parties/wallets.gateway", str)
 _HAS_GATEWAY = OnlyValue("parties/wallets.has_gateway", bool)
 PUT = Part("parties/wallets.put")
+_KEPT = Value("parties/wallets.kept", str)
+
+TOKEN: Final = "customer_payment_sources.payment_source_token"  # noqa: S105 -- a column
+"""The column of what a gateway calls a source."""
+
+
+class SealedToken(NamedTuple):
+    """What a gateway calls a source, sealed for a row, and what it is found by."""
+
+    text: str
+    digest: str
+
 
 _TOKENS: Final = ("payment_source_token", "customer_token")
 """What integrations send of a source; it is kept and never shown."""
@@ -79,6 +92,18 @@ def require_own(principal: Principal, customer_id: str | None, *, field: str) ->
         raise Forbidden("The wallet belongs to the customer, who must sign in.", fields=(field,))
 
 
+def sealed(connection: Connection, store: Store, source_id: str, token: str) -> SealedToken:
+    """What a gateway calls a source, as it is kept."""
+    vault = vault_of(connection)
+    return SealedToken(vault.seal(TOKEN, store.id, source_id, token), vault.digest(TOKEN, store.id, token))
+
+
+async def kept(connection: Connection, store: Store, customer_id: str, token: str) -> str | None:
+    """The source in a customer's wallet that a gateway calls by a token; None where there is none."""
+    digests = vault_of(connection).digests(TOKEN, store.id, token)
+    return await _KEPT(connection, store=store.id, customer=customer_id, digests=digests)
+
+
 async def is_full(connection: Connection, store: Store, customer_id: str) -> bool:
     """Whether a customer's wallet holds as many sources as one may; nobody else puts one into it until that is done."""
     return await quotas.is_full(connection, store, Owner("customers", customer_id), graph["customer_payment_sources"])
@@ -118,7 +143,8 @@ async def _is_foreign(connection: Connection, store: Store, token: str, customer
     """Whether a token is in another wallet than this customer's, and not in that one."""
     if store.mode == "test" and stands_for_an_answer(token):
         return False
-    holder = await _HOLDER(connection, store=store.id, token=token, customer=customer_id)
+    digests = vault_of(connection).digests(TOKEN, store.id, token)
+    holder = await _HOLDER(connection, store=store.id, digests=digests, customer=customer_id)
     return holder not in (None, customer_id)
 
 

@@ -12,16 +12,20 @@ import orjson
 from service import clock
 from service.gateways.port import Answer, Endpoint, Payment
 from service.operations.events import outbox
+from service.operations.parties import wallets
 from service.principal import Store
 from service.store import queue
 from service.store.pool import Connection
 from service.store.statements import Many, One
+from service.store.vault import vault_of
 
 ENTRYPOINT = "payments"
 """The name under which the queue knows the job that goes on with an order's payment."""
 
 LEASE = timedelta(seconds=60)
 """How long one may be at a payment: longer than a gateway has for all that it is asked."""
+
+_TOKEN = "payment_attempts.source_token"  # noqa: S105 -- a column
 
 PATIENCE = 10
 """How often a silent gateway is asked for a payment that nobody waits for, before it is told to refuse it."""
@@ -108,17 +112,22 @@ async def begin(
     a test clock.
     """
     orders = [due.order_id for due in dues]
-    rows = await _BEGIN(connection, store=store.id, orders=orders, **noting(dues, held=held))
-    return [as_attempt(store, row, actor) for row in rows]
+    rows = await _BEGIN(connection, store=store.id, orders=orders, **noting(connection, store, dues, held=held))
+    return [as_attempt(connection, store, row, actor) for row in rows]
 
 
-def noting(dues: Sequence[Due], *, held: bool = True) -> dict[str, object]:
+def noting(connection: Connection, store: Store, dues: Sequence[Due], *, held: bool = True) -> dict[str, object]:
     """The arguments by which a statement notes what is due of orders: it includes `payments/attempts.note_attempts`."""
-    at = clock.now()
+    at, vault = clock.now(), vault_of(connection)
+    ids = [clock.new_id() for _ in dues]
+    sent = [(id_, due.token) for id_, due in zip(ids, dues, strict=True)]
     return {
-        "attempts": [clock.new_id() for _ in dues],
+        "attempts": ids,
         "amounts": [due.amount_cents for due in dues],
-        "tokens": [due.token for due in dues],
+        "tokens": [None if token is None else vault.seal(_TOKEN, store.id, id_, token) for id_, token in sent],
+        "digests": [
+            None if token is None else " ".join(vault.digests(wallets.TOKEN, store.id, token)) for _, token in sent
+        ],
         "to_wallet": [due.to_wallet for due in dues],
         "to_subscription": [due.to_subscription for due in dues],
         "lease_expires_at": at + LEASE if held else at,
@@ -131,24 +140,38 @@ async def begin_voiding(connection: Connection, store: Store, order_id: str, *, 
     """Note that the gateway is to let go of an order's money; None when no gateway holds any."""
     at = clock.now()
     row = await _BEGIN_VOIDING(connection, store=store.id, order=order_id, at=at, lease_expires_at=at + LEASE)
-    return None if row is None else as_attempt(store, row, actor)
+    return None if row is None else as_attempt(connection, store, row, actor)
 
 
 async def claim(connection: Connection, store: Store, order_id: str, *, actor: str) -> Attempt | None:
     """Take over an order's payment that was left behind, or is there to be taken; None when there is none."""
     at = clock.now()
     row = await _CLAIM(connection, store=store.id, order=order_id, at=at, lease_expires_at=at + LEASE)
-    return None if row is None else as_attempt(store, row, actor)
+    return None if row is None else as_attempt(connection, store, row, actor)
 
 
-def ending(attempt: Attempt, answer: Answer) -> dict[str, object]:
+def called(connection: Connection, attempt: Attempt, answer: Answer | None) -> dict[str, object]:
+    """The arguments by which a statement finds what is paid with: it includes `orders/saving.paid_with`."""
+    vault, store = vault_of(connection), attempt.store.id
+    new = None if answer is None else answer.source_token
+    token_ = new or attempt.payment.source_token
+    return {
+        "token": None if new is None else vault.seal(_TOKEN, store, attempt.id, new),
+        "digests": [] if token_ is None else vault.digests(wallets.TOKEN, store, token_),
+    }
+
+
+def ending(connection: Connection, attempt: Attempt, answer: Answer) -> dict[str, object]:
     """The arguments by which a statement notes what a gateway said: it includes `payments/attempts.end_attempt`."""
+    token = answer.source_token
     return {
         "id": attempt.id,
         "was": attempt.status,
         "answer": answer.status,
         "reference": answer.reference,
-        "source_token": answer.source_token,
+        "source_token": None
+        if token is None
+        else vault_of(connection).seal(_TOKEN, attempt.store.id, attempt.id, token),
         "decline_code": answer.decline_code,
         "detail": answer.detail,
         "answered_at": clock.now(),
@@ -186,21 +209,31 @@ async def enqueue_all(connection: Connection, store_id: int, order_ids: Sequence
     await queue.enqueue_all(connection, ENTRYPOINT, jobs)
 
 
-def as_attempt(store: Store, row: Held, actor: str) -> Attempt:
+def token(
+    connection: Connection, store: Store, attempt_id: str, source_id: str | None, sealed: str | None
+) -> str | None:
+    """What is paid with, in the gateway's words: sealed for the payment, or for the source in the wallet."""
+    return vault_of(connection).open(_TOKEN, store.id, attempt_id, sealed, copy_of=source_id)
+
+
+def as_attempt(connection: Connection, store: Store, row: Held, actor: str) -> Attempt:
     """A payment that its caller holds."""
-    endpoint = None
-    if row.gateway_url is not None and row.gateway_secret is not None:
-        endpoint = Endpoint(store.id, row.gateway_url, row.gateway_secret)
+    vault, source_id, endpoint = vault_of(connection), row.customer_payment_source_id, None
+    secret = vault.open("stores.gateway_secret", store.id, str(store.id), row.gateway_secret)
+    if row.gateway_url is not None and secret is not None:
+        endpoint = Endpoint(store.id, row.gateway_url, secret)
     payment = Payment(
         key=row.key,
         currency_code=row.currency_code,
         amount_cents=row.amount_cents,
-        source_token=row.source_token,
+        source_token=token(connection, store, row.id, source_id, row.source_token),
         order_id=row.order_id,
         endpoint=endpoint,
         customer_id=row.customer_id,
-        source_id=row.customer_payment_source_id,
-        customer_token=row.customer_token,
+        source_id=source_id,
+        customer_token=None
+        if source_id is None
+        else vault.open("customer_payment_sources.customer_token", store.id, source_id, row.customer_token),
         saves_source=row.saves_source,
     )
     return Attempt(

@@ -208,6 +208,8 @@ async def _fill(connection: Connection, store: Store, plan: Plan, *, at: datetim
     if cart is None or opens:
         await contents.require_room(connection, store, plan.source.customer_id)
         cart = contents.new(
+            connection,
+            store,
             currency=plan.currency_code,
             tax_included=plan.source.tax_included,
             customer_id=plan.source.customer_id,
@@ -256,7 +258,8 @@ async def _write(connection: Connection, store: Store, plan: Plan, made: Reorder
         metadata=orjson.dumps(wish.metadata).decode(),
         expected_digest=wish.expected_digest,
         opened=None if opened is None else opened.id,
-        session=None if opened is None else opened.session,
+        session=None if opened is None else opened.sealed_session,
+        session_digest=None if opened is None else opened.session_digest,
         changed_cart=changed if opened is None else None,
         carried=filled.pop("metadata"),
         **filled,

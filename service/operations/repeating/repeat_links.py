@@ -6,6 +6,8 @@ one cart per link and browser and no order; whoever places that order has to say
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -100,7 +102,7 @@ class Committed(NamedTuple):
 
 class _OfBrowser(NamedTuple):
     cart_id: str
-    session: str
+    sealed_session: str
     is_open: bool
     is_untouched: bool | None
 
@@ -335,11 +337,12 @@ async def commit(
     customer, and has copies of the order's addresses. `choice` is as in `preview`. None when nothing of it can be
     bought. Runs in the transaction in which the link was opened and held.
     """
+    kept = _hashed(browser)
     there = await _CART_OF_BROWSER(
-        connection, store=opened.store.id, link=opened.link.id, browser=browser, also_closed=once
+        connection, store=opened.store.id, link=opened.link.id, browser=kept, also_closed=once
     )
     if there is None:
-        return await _fill(connection, opened, browser, choice)
+        return await _fill(connection, opened, kept, choice)
     if there.is_untouched and there.is_open:
         outcomes = (await preview(connection, opened, choice)).outcomes
         if all(outcome.skipped for outcome in outcomes):
@@ -347,7 +350,16 @@ async def commit(
         await _put(connection, opened.store, there.cart_id, outcomes)
     elif there.is_open:
         await amounts.recalculate(connection, opened.store, there.cart_id)
-    return Committed(there.cart_id, there.session)
+    return _committed(connection, opened.store, there.cart_id, there.sealed_session)
+
+
+def _hashed(name: str) -> str:
+    """What stands for a browser in its cart: cookies, keys and names of clients are not kept."""
+    return base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).decode().rstrip("=")
+
+
+def _committed(connection: Connection, store: Store, cart_id: str, sealed: str) -> Committed:
+    return Committed(cart_id, contents.session(connection, store, cart_id, sealed))
 
 
 async def _put(connection: Connection, store: Store, cart_id: str, outcomes: Sequence[Outcome]) -> None:
@@ -382,7 +394,7 @@ async def _fill(
     assert cart is not None  # noqa: S101 -- the link is held, and this browser has no open cart from it
     await _put(connection, store, cart.id, outcomes)
     await _COUNT_CART(connection, store=store.id, link=opened.link.id, at=at)
-    return Committed(cart.id, cart.session)
+    return _committed(connection, opened.store, cart.id, cart.sealed_session)
 
 
 async def _make(

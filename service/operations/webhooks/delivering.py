@@ -23,6 +23,7 @@ from service.rules import deliveries
 from service.rules.deliveries import Circuit
 from service.store.pool import Connection
 from service.store.statements import Command, Many, One, Only, OnlyValue, Values
+from service.store.vault import vault_of
 
 AT_A_TIME: Final = 8
 """How many deliveries one receiver is sent side by side."""
@@ -166,12 +167,21 @@ async def take_up(
 ) -> tuple[Receiver, list[Attempt]] | None:
     """Hold a webhook and count an attempt of what it is to be told now; None when there is nothing to do for it."""
     at = clock.now()
-    receiver = await _HOLD(connection, store=store_id, webhook=webhook_id, at=at, until=at + lease)
+    held = await _HOLD(connection, store=store_id, webhook=webhook_id, at=at, until=at + lease)
+    receiver = None if held is None else _opened(connection, store_id, held)
     if receiver is None:
         return None
     return receiver, await _TAKE_UP(
         connection, store=store_id, webhook=webhook_id, at=at, ordered=receiver.ordered, most=most
     )
+
+
+def _opened(connection: Connection, store_id: int, held: Receiver) -> Receiver | None:
+    """A webhook with its secrets; None without its secret: nothing is sent that nobody could verify."""
+    vault = vault_of(connection)
+    secret = vault.open("webhooks.shared_secret", store_id, held.id, held.shared_secret)
+    previous = vault.open("webhooks.previous_secret", store_id, held.id, held.previous_secret)
+    return None if secret is None else held._replace(shared_secret=secret, previous_secret=previous)
 
 
 async def settle_payloads(connection: Connection, store_id: int, payloads: dict[str, str]) -> dict[str, str]:

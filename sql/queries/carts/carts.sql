@@ -22,7 +22,7 @@ where carts.store_id = :store and carts.customer_id = :customer and carts.status
 select
     carts.id,
     carts.version,
-    carts.session,
+    carts.session as sealed_session,
     carts.status,
     carts.customer_id,
     customers.customer_group_id,
@@ -97,11 +97,11 @@ where carts.store_id = :store and carts.id = :cart;
 -- Makes an empty cart, unless the customer, or the link's browser, has an open one already.
 with made as (
     insert into carts (
-        store_id, id, session, customer_id, currency_code, tax_included, repeat_link_id, browser,
+        store_id, id, session, session_digest, customer_id, currency_code, tax_included, repeat_link_id, browser,
         billing_address_id, shipping_address_id, shipping_method_id, payment_method_id, created_at, updated_at
     )
     values (
-        :store, :id, :session, :customer, :currency, (
+        :store, :id, :session, :session_digest, :customer, :currency, (
             select stores.prices_include_tax
             from stores
             where stores.store_id = :store
@@ -127,7 +127,7 @@ select made.id from made;
 -- Makes a cart :opened (null for none) of customer :customer that comes to these amounts, unless that customer has an
 -- active one already. Who includes it counts it.
 insert into carts (
-    store_id, id, session, customer_id, currency_code, tax_included, coupon_status, subtotal_amount_cents,
+    store_id, id, session, session_digest, customer_id, currency_code, tax_included, coupon_status, subtotal_amount_cents,
     shipping_amount_cents, payment_method_amount_cents, discount_amount_cents, total_tax_amount_cents, total_amount_cents,
     metadata, created_at, updated_at
 )
@@ -135,6 +135,7 @@ select
     :store as store_id,
     :opened as id,
     :session as session,
+    :session_digest as session_digest,
     :customer as customer_id,
     :currency as currency_code,
     stores.prices_include_tax as tax_included,
@@ -270,7 +271,7 @@ set
 where carts.store_id = :store and carts.id = :cart and carts.status = 'active';
 
 -- name: session
--- The session of a cart.
+-- The session of a cart, sealed.
 select session
 from carts
 where store_id = :store and id = :id;

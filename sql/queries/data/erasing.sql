@@ -2,7 +2,8 @@
 -- (service/store/people.py).
 
 -- name: busy
--- Whether a gateway is being asked for money of these orders, or an import waits that names the customer.
+-- Whether a gateway is being asked for money of these orders, or an import waits that names the customer, or is sealed, so
+-- that it may.
 select
     exists(
         select 1
@@ -18,7 +19,11 @@ select
         where
             imports.store_id = :store
             and imports.inputs is not null
-            and (position(:customer in imports.inputs::text) > 0 or position(:email in imports.inputs::text) > 0)
+            and (
+                jsonb_typeof(imports.inputs) = 'object'
+                or position(:customer in imports.inputs::text) > 0
+                or position(:email in imports.inputs::text) > 0
+            )
     ) as importing;
 
 -- name: carts

@@ -2,8 +2,10 @@
 
 -- name: paid_with
 -- What payment :attempt of order :paid is made with, or without one its approved payment was; where that is in the wallet of
--- its customer, where it is to be kept, and what its subscription is paid with. :token is what the gateway calls it by now.
+-- its customer, where it is to be kept, and what its subscription is paid with. :token is what the
+-- gateway calls it by now, sealed, :digests what that may be found by.
 select
+    payment_attempts.id,
     payment_attempts.gateway,
     coalesce(:token, payment_attempts.source_token) as source_token,
     coalesce(payment_attempts.customer_payment_source_id, (
@@ -12,7 +14,7 @@ select
         where
             customer_payment_sources.store_id = :store
             and customer_payment_sources.customer_id = orders.customer_id
-            and customer_payment_sources.payment_source_token = coalesce(:token, payment_attempts.source_token)
+            and customer_payment_sources.payment_source_digest = any(:digests::text[])
         order by customer_payment_sources.id
         limit 1
     )) as source_id,

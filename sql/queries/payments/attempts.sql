@@ -7,11 +7,12 @@ set retry_at = null
 where store_id = :store and order_id = any(array(select unnest(:orders::text[]))) and retry_at is not null;
 
 -- name: note_attempts
--- Notes payments :attempts of orders :orders, of :amounts each, before gateways are asked for them; :tokens are what is paid
--- with where that is not the order's own source. Nobody but whoever notes them, if :asked is one, asks until
--- :lease_expires_at. A payment's key is that of its occurrence, else of its order, with the number of the attempt. A token
--- that is in the customer's wallet is that source. :to_wallet and :to_subscription say where what was paid with is to be
--- kept. The orders are looked up by their ids first: Postgres would look for them by their ways to pay.
+-- Notes payments :attempts of orders :orders, of :amounts each, before gateways are asked for them; :tokens are what is
+-- paid with where that is not the order's own source, sealed, :digests what they may be found by, spaces between them.
+-- Nobody but whoever notes them, if :asked is one, asks until :lease_expires_at. A payment's key is that of its
+-- occurrence, else of its order, with the number of the attempt. A token that is in the customer's wallet is that
+-- source. :to_wallet and :to_subscription say where what was paid with is to be kept. The orders are looked up by their
+-- ids first: Postgres would look for them by their ways to pay.
 with given as (
     select *
     from unnest(
@@ -19,9 +20,10 @@ with given as (
         (select :orders::text[]),
         (select :amounts::bigint[]),
         (select :tokens::text[]),
+        (select :digests::text[]),
         (select :to_wallet::boolean[]),
         (select :to_subscription::boolean[])
-    ) as given (id, order_id, amount_cents, source_token, to_wallet, to_subscription)
+    ) as given (id, order_id, amount_cents, source_token, digests, to_wallet, to_subscription)
 ),
 
 unpaid as materialized (
@@ -50,7 +52,7 @@ select
         where
             kept.store_id = :store
             and kept.customer_id = unpaid.customer_id
-            and kept.payment_source_token = given.source_token
+            and kept.payment_source_digest = any(string_to_array(given.digests, ' '))
         order by kept.id = unpaid.customer_payment_source_id desc nulls last
         limit 1
     ) end as customer_payment_source_id,

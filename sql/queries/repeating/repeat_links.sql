@@ -150,7 +150,7 @@ where orders.store_id = :store and orders.id = :order;
 -- The latest cart that a browser has from a link: the open one, or with :also_closed also one that is closed.
 select
     carts.id as cart_id,
-    carts.session,
+    carts.session as sealed_session,
     carts.status = 'active' as is_open,
     carts.version = carts.filled_version as is_untouched
 from carts

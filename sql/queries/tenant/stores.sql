@@ -18,6 +18,12 @@ select markets.id
 from markets
 where markets.store_id = :store;
 
+-- name: numbers
+-- Of all stores: their numbers. A global read.
+select stores.store_id
+from stores
+order by stores.store_id;
+
 -- name: find
 -- The facts of a store that every request needs.
 select store_facts.* from store_facts
