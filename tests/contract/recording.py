@@ -6,6 +6,7 @@ routes of other APIs, and mistakes of each kind. Of equal answers, which the con
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx2
@@ -96,6 +97,15 @@ class Recorder:
         document: dict[str, Any] = self._client.get(url, headers=[self._shop.credentials["integration"]]).json()
         return document
 
+    def be_refused(self) -> None:
+        """Show a client with a wrong secret, so that there is a refusal to look at; writing it takes seconds."""
+        shown = self._make_client() | {"client_secret": "wrong", "grant_type": "client_credentials"}
+        assert self._client.post("/oauth/token", json=shown).status_code == 401
+        deadline = time.monotonic() + 60
+        while self.sample("refused_authentications") is None:
+            assert time.monotonic() < deadline, "no refusal was written"
+            time.sleep(0.5)
+
     def create(self) -> None:
         """Make one of every type that clients make."""
         for type_, sample in SAMPLES.items():
@@ -182,6 +192,9 @@ class Recorder:
         self.ask("GET", "/healthz", kind="")
         self._fetch_tokens()
         self.ask("GET", "/api/v3/1003/orders/JJ5HH/repeatURL")
+        called = {"name": "list_past_orders", "arguments": {"limit": 1}}
+        sent = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": called}
+        self.ask("POST", "/mcp", sent, kind="customer", Content_Type="application/json", Accept="application/json")
         self.ask(
             "POST",
             "/api/services/webshop/v1/customer/orders/reorder",
@@ -209,15 +222,19 @@ class Recorder:
         sent = {"atomic:operations": operations}
         self.ask("POST", "/api/operations", sent, Content_Type=ATOMIC, Accept=ATOMIC)
 
-    def _fetch_tokens(self) -> None:
-        """A client fetches a token for itself, and ends it."""
+    def _make_client(self) -> dict[str, str]:
+        """A new client of the API: what it shows of itself."""
         made = self._client.post(
             "/api/api_clients",
             headers=dict([self._shop.credentials["integration"], ("Content-Type", JSON_API)]),
             content=orjson.dumps({"data": {"type": "api_clients", "attributes": {"name": "ERP"}}}),
         )
         client = made.json()["data"]["attributes"]
-        shown = {"client_id": client["client_id"], "client_secret": client["client_secret"]}
+        return {name: client[name] for name in ("client_id", "client_secret")}
+
+    def _fetch_tokens(self) -> None:
+        """A client fetches a token for itself, and ends it."""
+        shown = self._make_client()
         sent = {"grant_type": "client_credentials", **shown, "scope": "market:all"}
         fetched = self.ask("POST", "/oauth/token", sent, kind="", Content_Type="application/json")
         sent = {**shown, "token": fetched.json()["access_token"]}
@@ -252,7 +269,17 @@ class Recorder:
 
     def play(self) -> list[dict[str, Any]]:
         """All of it, in the order in which the contract has its operations."""
-        for step in (self.create, self.change, self.relate, self.read, self.delete, self.speak_otherwise, self.err):
+        steps = (
+            self.be_refused,
+            self.create,
+            self.change,
+            self.relate,
+            self.read,
+            self.delete,
+            self.speak_otherwise,
+            self.err,
+        )
+        for step in steps:
             step()
         return self.records
 

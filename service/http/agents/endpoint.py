@@ -9,7 +9,7 @@ from __future__ import annotations
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import ApiError, Forbidden, MethodNotAllowed
 from service.http import urls
@@ -47,10 +47,15 @@ def render(request: Request, error: ApiError) -> Response:  # noqa: ARG001 -- ev
 
 
 class _Handed(Response):
-    """An answer that another ASGI application gives."""
+    """An answer that another ASGI application gives, and that is kept nowhere."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+        async def unkept(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"cache-control", b"no-store")]
+            await send(message)
+
+        await self._app(scope, receive, unkept)
