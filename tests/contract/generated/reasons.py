@@ -45,7 +45,7 @@ REASONS = {
 }
 """Code of an error -> why a request gets it although it is as described.
 
-Errors of WeMasy's route, of OAuth's, of the one for assistants and of pages hold none of our codes: they go by their status.
+Errors of WeMasy's route, of OAuth's, of assistants' and of pages hold none of our codes: they go by their status.
 """
 
 ALWAYS_REFUSED = {
