@@ -36,7 +36,7 @@ where stores.store_id = :store;
 
 -- name: put
 -- Puts something that a payment was made with, :kept (null for nothing), into the wallet of customer :payer. Who includes it
--- counts it.
+-- counts them.
 insert into customer_payment_sources (
     store_id, id, customer_id, payment_method_id, gateway, payment_source_token, payment_source_digest, created_at,
     updated_at
