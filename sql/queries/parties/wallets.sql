@@ -5,7 +5,8 @@ from customer_payment_sources
 where customer_payment_sources.store_id = :store and customer_payment_sources.id = :source;
 
 -- name: holder
--- In whose wallet a gateway's token of one of these digests is: that of :customer where it is there too. No row for a token that nobody has.
+-- In whose wallet a gateway's token of one of these digests is: that of :customer where it is there too. No row for a
+-- token that nobody has.
 select customer_payment_sources.customer_id
 from customer_payment_sources
 where customer_payment_sources.store_id = :store and customer_payment_sources.payment_source_digest = any(:digests::text[])
