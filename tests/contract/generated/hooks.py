@@ -75,6 +75,8 @@ def _needed(path: str, response: schemathesis.Response) -> Iterator[str]:
     """The reasons that a refusal must have."""
     if "/services/" in path:
         yield f"WeMasy {response.status_code}"
+    elif path == "/mcp":
+        yield f"MCP {response.status_code}"
     elif path.startswith("/oauth/"):
         yield f"OAuth {response.status_code}"
     elif path == "/metrics":

@@ -23,6 +23,11 @@ REASONS = {
     "UNAUTHORIZED": "the route is for tokens of another kind",
     "URI_TOO_LONG": "each value may be long, all of them together not that long",
     "VALIDATION_ERROR": "values depend on one another, and on what is there",
+    "MCP 400": "versions of the protocol are made up, and each has requests of its own",
+    "MCP 401": "the token is of another kind of route",
+    "MCP 403": "the token is no customer's",
+    "MCP 404": "the method is made up",
+    "MCP 429": "wrong tokens have a limit that no setting lifts",
     "OAuth 400": "what one kind of grant needs, another does not",
     "OAuth 401": "clients and their secrets can't be made up",
     "OAuth 429": "guesses have a limit that no setting lifts",
@@ -30,6 +35,7 @@ REASONS = {
     "WeMasy 404": "the order is not the customer's",
     "WeMasy 409": "the same key is made up for two requests at once",
     "WeMasy 422": "the same key is made up for two requests",
+    "WeMasy 429": "who has no customer's token has a limit that no setting lifts",
     "metrics 403": "the port of the API tells metrics to who has their token, and this service has none",
     "page 400": "the form was not got from the page",
     "page 404": "there is no such cart, or no such page",
@@ -39,7 +45,7 @@ REASONS = {
 }
 """Code of an error -> why a request gets it although it is as described.
 
-Errors of WeMasy's route, of OAuth's and of pages hold none of our codes: they go by their status.
+Errors of WeMasy's route, of OAuth's, of assistants' and of pages hold none of our codes: they go by their status.
 """
 
 ALWAYS_REFUSED = {
