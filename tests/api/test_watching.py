@@ -180,7 +180,8 @@ async def test_requests_are_counted_by_their_template_and_status(
     for url in (f"/api/customers/{id_}", "/api/customers/none", "/api/orders", "/nothing/here"):
         await client.get(url, headers=integration.headers)
     await client.request("BREW", "/api/orders", headers=integration.headers)
-    after = await numbers(app, client)
+    async with app.state.service.database.connection():
+        after = await numbers(app, client)
 
     def more(method: str, route: str, status: int) -> float:
         name = f'reprise_http_request_seconds_count{{method="{method}",route="{route}",status="{status}"}}'
