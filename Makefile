@@ -54,7 +54,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
 .PHONY: help run test coverage matrix contract chaos deliveries hostile year walk bench soak bench-quick bench-peers bench-import bench-copies bench-events plans wrk browser proxies php screenshots audit sbom verify $(CHECKS) format \
-	new generated openapi examples docs baseline lock clean stale
+	new generated grants openapi examples docs baseline lock clean stale
 
 ##@ Use
 help: ## print this
@@ -165,13 +165,16 @@ openapi: $(VENV)/dev.stamp ## write openapi.yaml and asyncapi.yaml from the reso
 	@$(call WRITE,openapi.yaml)
 	@$(call WRITE,asyncapi.yaml)
 
-examples: $(VENV)/dev.stamp ## record the answers that openapi.yaml shows as examples, and what is told of each topic
+grants: $(VENV)/dev.stamp ## write sql/grants.sql, what each process may do in the database, from what its statements do
+	@$(call WRITE,sql/grants.sql)
+
+examples: grants ## record the answers that openapi.yaml shows as examples, and what is told of each topic
 	@EXAMPLES=service/contract/examples.json $(BIN)/python -m pytest --quiet tests/contract/test_examples.py tests/contract/test_topics.py \
 		-k "shape or is_told"
 	@$(MAKE) --no-print-directory openapi
 
-docs: $(VENV)/dev.stamp ## write what comes from rules, tests, statements and the resources' declarations: pages of docs/reference, grants
-	@$(foreach page,$(filter docs/% sql/%,$(PRINTED)),$(call WRITE,$(page)) &&) true
+docs: grants ## write what comes from rules, tests and the resources' declarations: the pages of docs/reference, and the grants
+	@$(foreach page,$(filter docs/%,$(PRINTED)),$(call WRITE,$(page)) &&) true
 
 baseline: openapi ## with a release: make openapi.yaml what later changes are held against
 	@cp openapi.yaml tests/contract/baseline.yaml

@@ -29,6 +29,9 @@ OTHERS: Mapping[str, Mapping[str, Mark]] = {
     )
     | {"source_token": Mark(Personal.PAYMENT, secret=True), "detail": _WORDS},
     "event_cursors": _harmless("store_id", "transaction_id", "event_id"),
+    # Why a stream can't be published to speaks of the stream, not of events.
+    "destinations": _harmless("name", "holder", "leased_until", "error", "failing_since"),
+    "destination_cursors": _harmless("store_id", "destination", "transaction_id", "event_id"),
     "address_horizons": _harmless("store_id", "event_id"),
     # An answer holds what the resource in it held.
     "idempotency_keys": _harmless("store_id", "fingerprint", "status", "headers", "created_at", "expires_at")

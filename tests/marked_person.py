@@ -26,11 +26,12 @@ from service.resources import RESOURCES
 from service.store import people
 from service.store.people import Person
 from service.store.pool import Connection, Database
+from service.store.vault import SEALED, vault_of
 from tests import factories
 from tests.checkout.conftest import ADDRESS, Holder
 from tests.contract.conftest import inhabit
 from tests.pages import FORM, show, submit, url_of
-from tests.sealed import with_session
+from tests.sealed import put, with_session
 from tests.spec.writing import Api, resource, to
 from tests.support import Access, Grant
 
@@ -72,11 +73,26 @@ class Marked:
         held: dict[str, list[str]] = {}
         for (table,) in tables:
             rows = await self.connection.fetch(f"select one::text from {table} one")
-            text = "".join(row[0] for row in rows)
+            text = "".join(row[0] for row in rows) + await self._unsealed(table)
             places = [place for marker, place in self.said.items() if marker in text or marker.encode().hex() in text]
             if places:
                 held[table] = places
         return held
+
+    async def _unsealed(self, table: str) -> str:
+        """What is sealed in a table, as far as it is of this store."""
+        found = ""
+        for column, sealed in SEALED.items():
+            of, _, name = column.partition(".")
+            if of == table and of != "stores":
+                text, source = sealed.text.format(column=name), sealed.names_original or "null"
+                rows = await self.connection.fetch(
+                    f"select id, {text}, {source}::text from {of} where store_id = $1 and {text} is not null",
+                    self.store.id,
+                )
+                vault = vault_of(self.connection)
+                found += "".join(vault.open(column, self.store.id, i, t, copy_of=o) or "" for i, t, o in rows)
+        return found
 
     async def erase(self) -> httpx2.Response:
         """Erase the customer."""
@@ -140,6 +156,10 @@ async def _put_into_rows(marked: Marked) -> None:
             sound += "@example.com" if column.endswith("email") else ""
             text = {"text": "$3::text", "jsonb": "jsonb_build_object('note', $3::text)"}.get(type_, "$3::text::float8")
             extra = " || id" if column == "options_digest" else ""
+            if f"{table}.{column}" in SEALED:
+                for id_ in rows:
+                    await put(connection, store, table, id_, **{column: value})
+                continue
             only = " and repeat_link_id is not null" if column == "browser" else ""
             done = await connection.execute(
                 f"update {table} set {column} = {text}{extra} where store_id = $1 and id = any($2::text[]){only}",

@@ -44,8 +44,8 @@ _TOKENS: Final = "wallet tokens"
 
 SEALED: Final[Mapping[str, Sealed]] = {
     "stores.gateway_secret": Sealed("gateway secrets"),
-    "webhooks.shared_secret": Sealed("webhook secrets"),
-    "webhooks.previous_secret": Sealed("webhook secrets"),
+    "webhooks.shared_secret": Sealed("webhook secrets", along=False),
+    "webhooks.previous_secret": Sealed("webhook secrets", along=False),
     "customer_payment_sources.payment_source_token": Sealed(_TOKENS, "payment_source_digest"),
     "customer_payment_sources.customer_token": Sealed(_TOKENS),
     "payment_attempts.source_token": Sealed(

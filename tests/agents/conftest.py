@@ -13,7 +13,7 @@ from service.store.pool import Database
 from tests import factories
 from tests.agents.assisting import Shop
 from tests.processes import serving
-from tests.support import Access, Grant
+from tests.support import KEYS, Access, Grant
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,7 @@ def origin(database_url: str) -> Iterator[str]:
     """The URL of a served process."""
     settings = {
         "DATABASE_URL": database_url,
-        "REPRISE_SECRET_KEYS": "a-key-of-the-tests",
+        "REPRISE_SECRET_KEYS": ",".join(KEYS),
         "REPRISE_LOG_LEVEL": "warning",
     }
     with serving("serve", "--port", "0", until="answers at", **settings) as server:

@@ -21,8 +21,8 @@ from service.rules.repeat_links import LinkKeys
 from service.store.pool import Connection
 from tests import factories, roles
 from tests.processes import serving
+from tests.support import KEYS
 
-KEY = "the-key-of-the-browser-tests"
 PICTURES = "https://pictures.example"
 PHONE, DESKTOP = (390, 844), (1280, 900)
 MOST_PIXELS = 6_000
@@ -89,7 +89,11 @@ async def _elsewhere(route: Route) -> None:
 @pytest.fixture(scope="module")
 def server(database_url: str) -> Iterator[str]:
     """The URL of a server on this worker's database."""
-    environment = {"DATABASE_URL": roles.api(database_url), "REPRISE_SECRET_KEYS": KEY, "REPRISE_LOG_LEVEL": "warning"}
+    environment = {
+        "DATABASE_URL": roles.api(database_url),
+        "REPRISE_SECRET_KEYS": ",".join(KEYS),
+        "REPRISE_LOG_LEVEL": "warning",
+    }
     with serving("serve", "--port", "0", until="answers at", **environment) as service:
         yield service.url
 
@@ -132,7 +136,7 @@ async def shop(connection: Connection, store: Store) -> Shop:
 
 async def link_of(connection: Connection, store: Store, code: str) -> tuple[str, str]:
     """The id and path of an order's default link."""
-    issued = await repeat_links.of_order(connection, store, LinkKeys([KEY]), code, actor="tests")
+    issued = await repeat_links.of_order(connection, store, LinkKeys(KEYS), code, actor="tests")
     return issued.token.split(".")[1], repeat_urls.url(repeat_urls.PATH, issued.order_code, issued.token)
 
 

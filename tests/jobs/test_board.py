@@ -31,8 +31,7 @@ from tests.factories import Line
 from tests.jobs.steps import ask, bearer, pair
 from tests.jobs.test_worker import held, reach, until
 from tests.processes import ROOT
-
-KEYS = "a-key-of-the-tests"
+from tests.support import KEYS
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def database_url(own_url: str) -> str:
 
 @pytest_asyncio.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    async with open_database(database_url, max_size=10, keys=[KEYS]) as opened:
+    async with open_database(database_url, max_size=10, keys=KEYS) as opened:
         yield opened
 
 
@@ -93,7 +92,13 @@ class Worker:
 
 @contextmanager
 def work(url: str, *options: str, terminal: bool, **environment: str) -> Iterator[Worker]:
-    ours = {"DATABASE_URL": url, "REPRISE_SECRET_KEYS": KEYS, "NO_COLOR": "1", "TERM": "xterm", "COLUMNS": "160"}
+    ours = {
+        "DATABASE_URL": url,
+        "REPRISE_SECRET_KEYS": ",".join(KEYS),
+        "NO_COLOR": "1",
+        "TERM": "xterm",
+        "COLUMNS": "160",
+    }
     read, write = pty.openpty() if terminal else os.pipe()
     process = subprocess.Popen(
         [sys.executable, "-m", "service", "work", *options],

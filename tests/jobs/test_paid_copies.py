@@ -144,10 +144,10 @@ async def test_order_copies_are_paid_too(run: Run, database: Database, connectio
 # --- whatever dies ---
 
 
-async def killed(url: str, moment: str) -> None:
+async def killed(url: str, moment: str, customer_id: str) -> None:
     """Have a worker process go at what is in the queue, and die around its call."""
     worker = await asyncio.create_subprocess_exec(
-        sys.executable, str(SCRIPT), roles.worker(url), moment, env={"PYTHONPATH": ":".join(sys.path)}
+        sys.executable, str(SCRIPT), roles.worker(url), moment, customer_id, env={"PYTHONPATH": ":".join(sys.path)}
     )
     async with asyncio.timeout(30):
         assert await worker.wait() == -signal.SIGKILL
@@ -160,7 +160,7 @@ async def test_a_worker_killed_around_the_call_leaves_what_the_next_one_finishes
 ) -> None:
     await connection.execute("delete from pgqueuer.pgqueuer")
     copy_id = await ask(run.database, bearer(store), run.order_id, run.subscription_id, place_target_order=True)
-    await killed(database_url, moment)
+    await killed(database_url, moment, run.customer_id)
     order = await run.order()
     assert (order["status"], await run.stock()) == ("placing", 8)
     assert (await row(connection, "order_factories", store, copy_id))["status"] == "completed"

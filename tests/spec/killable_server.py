@@ -36,12 +36,15 @@ def dying(app: ASGIApp) -> ASGIApp:
 
 
 class DyingGateway(TestGateway):
-    """Dies before it is asked, or once it has done what it was asked."""
+    """Dies before it is asked, or once it has done what it was asked; with a customer, at that one's payments alone."""
 
-    def __init__(self, moment: str) -> None:
+    def __init__(self, moment: str, customer_id: str | None = None) -> None:
         self._moment = moment
+        self._customer_id = customer_id
 
     async def authorize(self, payment: Payment) -> Answer:
+        if self._customer_id not in (None, payment.customer_id):
+            return await super().authorize(payment)
         if self._moment == "after":
             await super().authorize(payment)
         os.kill(os.getpid(), signal.SIGKILL)

@@ -58,11 +58,10 @@ class _Customer(NamedTuple):
 _OF_STORE = Many("access/issuers.of_store", Issuer)
 _OF_ALL = Many("access/issuers.of_all", Issuer)
 _FINDS_BY = OnlyValue("access/issuers.finds_by", bool)
-_CUSTOMERS = {
-    "id": Many("access/issuers.customers_by_id", _Customer),
-    "reference": Many("access/issuers.customers_by_reference", _Customer),
-    "email": Many("access/issuers.customers_by_email", _Customer),
-}
+_BY_ID = Many("access/issuers.customers_by_id", _Customer)
+_BY_REFERENCE = Many("access/issuers.customers_by_reference", _Customer)
+_BY_EMAIL = Many("access/issuers.customers_by_email", _Customer)
+_CUSTOMERS: Final = {"id": _BY_ID, "reference": _BY_REFERENCE, "email": _BY_EMAIL}
 
 
 async def _revoked(_: Change) -> Columns | None:

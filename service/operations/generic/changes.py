@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import orjson
 
-from schemas.kinds import Kind, Text
+from schemas.kinds import Derived, Kind, Text
 from schemas.relationships import ToOne
 from schemas.resource import Resource
 from service.operations.generic.change import Change
@@ -26,7 +26,9 @@ def told(change: Change) -> Mapping[str, Mapping[str, object]]:
     if change.new:
         return {}
     resource, after = change.resource, {**change.before, **change.columns}
-    fields = {name: field for name, field in resource.attributes.items() if field.column in change.columns}
+    fields = {
+        name: field for name, field in resource.attributes.items() if not change.columns.keys().isdisjoint(_of(field))
+    }
     linked = {
         name: found
         for name, found in resource.relationships.items()
@@ -37,6 +39,13 @@ def told(change: Change) -> Mapping[str, Mapping[str, object]]:
         name: _both(resource, name, change.before, after) if field.mark is not None and field.mark.harmless else {}
         for name, field in (fields | linked).items()
     }
+
+
+def _of(field: Kind) -> Sequence[str]:
+    """The columns that an attribute changes with: a credential may be made of some, and have none itself."""
+    return (
+        field.inputs if isinstance(field, Derived) and field.mark is not None and field.mark.secret else (field.column,)
+    )
 
 
 def _both(resource: type[Resource], name: str, before: Columns, after: Columns) -> Mapping[str, object]:

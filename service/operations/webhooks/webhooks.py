@@ -19,8 +19,10 @@ from service.operations.webhooks import delivering, documents
 from service.operations.webhooks.documents import leads_somewhere
 from service.rules import deliveries, topics
 from service.store.statements import Command, OnlyValue
+from service.store.vault import vault_of
 from service.store.write import Columns
 
+_SECRET: Final = "webhooks.shared_secret"  # noqa: S105 -- a column
 _TEST = Command("webhooks/webhooks.test")
 _NUMBER_IN = OnlyValue("webhooks/webhooks.number_in", int)
 _REPLAY = Command("webhooks/webhooks.replay")
@@ -51,9 +53,10 @@ _CLOSED: Final = {"circuit_state": "closed", "circuit_failure_count": 0}
 
 async def _rotated(change: Change) -> Columns | None:
     """Let the secret so far sign for a day along with a new one."""
+    so_far: str = change.before["shared_secret"]
     return {
         "shared_secret": new_secret(),
-        "previous_secret": change.before["shared_secret"],
+        "previous_secret": vault_of(change.connection).open(_SECRET, change.store.id, change.id, so_far),
         "previous_secret_expires_at": clock.now() + deliveries.OLD_SECRET,
     }
 

@@ -125,7 +125,7 @@ select made.id from made;
 
 -- name: open
 -- Makes a cart :opened (null for none) of customer :customer that comes to these amounts, unless that customer has an
--- active one already. Who includes it counts it.
+-- active one already. Who includes it counts them.
 insert into carts (
     store_id, id, session, session_digest, customer_id, currency_code, tax_included, coupon_status, subtotal_amount_cents,
     shipping_amount_cents, payment_method_amount_cents, discount_amount_cents, total_tax_amount_cents, total_amount_cents,

@@ -5,7 +5,8 @@ from customer_payment_sources
 where customer_payment_sources.store_id = :store and customer_payment_sources.id = :source;
 
 -- name: holder
--- In whose wallet a gateway's token of one of these digests is: that of :customer where it is there too. No row for a token that nobody has.
+-- In whose wallet a gateway's token of one of these digests is: that of :customer where it is there too. No row for a
+-- token that nobody has.
 select customer_payment_sources.customer_id
 from customer_payment_sources
 where customer_payment_sources.store_id = :store and customer_payment_sources.payment_source_digest = any(:digests::text[])
@@ -36,7 +37,7 @@ where stores.store_id = :store;
 
 -- name: put
 -- Puts something that a payment was made with, :kept (null for nothing), into the wallet of customer :payer. Who includes it
--- counts it.
+-- counts them.
 insert into customer_payment_sources (
     store_id, id, customer_id, payment_method_id, gateway, payment_source_token, payment_source_digest, created_at,
     updated_at
