@@ -9,6 +9,7 @@ from service.errors import StartupError
 from service.gateways import Gateways, configured
 from service.http import state
 from service.http.line import NOSNIFF, Line
+from service.http.proxies import Proxies
 from service.http.routes import resources, routes
 from service.http.watch import health, metrics
 from service.settings import Settings
@@ -25,17 +26,18 @@ def create_app(settings: Settings | None = None, gateways: Gateways | None = Non
         raise StartupError(
             "Set DATABASE_URL, or start with `reprise up` or `reprise serve`, which bring their own Postgres."
         )
-    return _Application(settings, state.serving(settings, configured(settings) if gateways is None else gateways))
+    proxies = Proxies(settings)
+    serving = state.serving(settings, configured(settings) if gateways is None else gateways, proxies)
+    return _Application(settings, serving, proxies)
 
 
 class _Application(Starlette):
     """Starlette behind our line, which does what Starlette's own layers do for errors."""
 
-    def __init__(self, settings: Settings, lifespan: Lifespan[Starlette]) -> None:
+    def __init__(self, settings: Settings, lifespan: Lifespan[Starlette], proxies: Proxies) -> None:
         super().__init__(routes=routes, lifespan=lifespan)
         self.router.redirect_slashes = False
-        line = self.middleware_stack = Line(self.router, resources, settings)
-        self.state.proxies = line.proxies
+        self.middleware_stack = Line(self.router, resources, settings, proxies)
 
 
 def create_lookout(settings: Settings) -> Starlette:

@@ -11,13 +11,16 @@ import uvicorn
 from starlette.applications import Starlette
 
 from service.cli import serving
+from service.http.hearing import Head
 
 
 @asynccontextmanager
-async def listening(app: Starlette, *, most_connections: int = 800) -> AsyncIterator[int]:
-    """The port at which an application is served meanwhile; its lifespan is the caller's."""
+async def listening(
+    app: Starlette, *, most_connections: int = 800, heads: dict[bytes, Head] | None = None
+) -> AsyncIterator[int]:
+    """The port at which an application is served meanwhile; its lifespan is the caller's. `heads` are those known."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        server = uvicorn.Server(serving.uvicorn_config(app, most_connections, lifespan="off"))
+        server = uvicorn.Server(serving.uvicorn_config(app, most_connections, heads, lifespan="off"))
         served = asyncio.create_task(server.serve([sock]))
         while not server.started:  # noqa: ASYNC110 -- uvicorn has no event for it
             await asyncio.sleep(0.01)

@@ -28,6 +28,7 @@ from service.app import create_app, create_lookout
 from service.cli import board, logs
 from service.cli.sockets import url_of
 from service.errors import StartupError
+from service.http.hearing import Head
 from service.http.protocol import Protocol
 from service.http.watch import metrics
 from service.jobs import engine, publish
@@ -253,11 +254,14 @@ async def _begin(settings: Settings, stop: asyncio.Event, concurrency: int = 8) 
     return worker
 
 
-def uvicorn_config(app: Any, most_connections: int, **options: Any) -> uvicorn.Config:
-    """How uvicorn serves an application: through our protocol, and silently."""
+def uvicorn_config(
+    app: Any, most_connections: int, heads: dict[bytes, Head] | None = None, **options: Any
+) -> uvicorn.Config:
+    """How uvicorn serves an application: through our protocol, silently. `heads` are those that it knows already."""
+    protocol = partial(Protocol, most_connections=most_connections, heads={} if heads is None else heads)
     return uvicorn.Config(
         app,
-        http=cast("type[asyncio.Protocol]", partial(Protocol, most_connections=most_connections)),
+        http=cast("type[asyncio.Protocol]", protocol),
         ws="none",
         log_config=None,
         access_log=False,

@@ -66,10 +66,10 @@ class Line:
     Most requests are for `resources`, whose route needs nothing of what Starlette's router does for others.
     """
 
-    def __init__(self, app: ASGIApp, resources: Resources, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, resources: Resources, settings: Settings, proxies: Proxies) -> None:
         self._app = app
         self._resources = resources
-        self.proxies = Proxies(settings)
+        self._proxies = proxies
         self._most_of_a_body = settings.max_body_bytes
         self._cors = CORSMiddleware(
             app,
@@ -86,7 +86,7 @@ class Line:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        head = self.proxies.look_behind(scope, scope.get(HEAD) or hearing.head_of(scope["headers"]))
+        head = self._proxies.look_behind(scope, scope.get(HEAD) or hearing.head_of(scope["headers"]))
         exchange = begin(scope, Exchange(head, hearing.request_id(head)))
         trace_id, span = hearing.trace(head)
         hearing.without_trailing_slash(scope)

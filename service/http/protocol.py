@@ -40,11 +40,15 @@ log = structlog.get_logger(part="http")
 
 
 class Protocol(HttpToolsProtocol):
-    """A connection with deadlines and limits."""
+    """A connection with deadlines and limits.
 
-    def __init__(self, *args: Any, most_connections: int, **options: Any) -> None:
+    `heads` are those of requests without a body that any connection has had, by the bytes behind the request's line.
+    """
+
+    def __init__(self, *args: Any, most_connections: int, heads: dict[bytes, Head], **options: Any) -> None:
         super().__init__(*args, **options)
         self._most_connections = most_connections
+        self._heads = heads
         self._deadline: TimerHandle | None = None
         self._awaited: str | None = None
         self._without_progress = 0
@@ -115,7 +119,7 @@ class Protocol(HttpToolsProtocol):
         Clients send the same headers again and again.
         """
         end = data.find(b"\r\n")
-        head = _known.get(data[end:])
+        head = self._heads.get(data[end:])
         line = None if head is None else _read(data[:end])
         if head is None or line is None:
             return False
@@ -129,10 +133,10 @@ class Protocol(HttpToolsProtocol):
         end, cycle = data.find(b"\r\n"), self.cycle
         is_alone = data.find(b"\r\n\r\n") == len(data) - 4
         if is_alone and _read(data[:end]) and cycle.keep_alive and not cycle.more_body and not self.expect_100_continue:
-            if len(_known) >= _MOST_KNOWN:
-                del _known[next(iter(_known))]
+            if len(self._heads) >= _MOST_KNOWN:
+                del self._heads[next(iter(self._heads))]
             if len(data) - end <= MOST_REMEMBERED:
-                _known[data[end:]] = self.scope[HEAD]  # type: ignore[literal-required]
+                self._heads[data[end:]] = self.scope[HEAD]  # type: ignore[literal-required]
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -299,8 +303,6 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
 
 
-_known: dict[bytes, Head] = {}
-"""The heads of requests without a body, by the bytes behind the request's line."""
 _METHODS = {b"GET": "GET", b"HEAD": "HEAD"}
 _UNREADABLE = bytes([*range(33), ord("#"), 127])
 

@@ -17,6 +17,7 @@ from service.gateways.issuers import IssuerKeys
 from service.http.agents.assistants import Assistants
 from service.http.exchange import exchange_of
 from service.http.leases import Leases
+from service.http.proxies import Proxies
 from service.http.refusals import Refusals
 from service.http.streams import Streams
 from service.http.token_cache import TokenCache
@@ -42,11 +43,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What the API's processes and the workers have in common: all that `/readyz` and `/metrics` need."""
+    """What the API's processes and the workers have in common: all that `/readyz` and `/metrics` need.
+
+    `proxies` are those that the API looks behind; a worker's port has none.
+    """
 
     settings: Settings
     database: Database
     lookout: Lookout
+    proxies: Proxies | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +92,10 @@ def service_of(request: Request) -> Service:
     return exchange.service
 
 
-def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
-    """The lifespan of the API: a `Service` by these settings that asks these gateways; its pool is open meanwhile."""
+def serving(
+    settings: Settings, gateways: Gateways, proxies: Proxies
+) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    """The lifespan of the API: a `Service` by these settings that asks these gateways, with its pool open."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -113,6 +120,7 @@ def serving(settings: Settings, gateways: Gateways) -> Callable[[Starlette], Abs
                 settings,
                 database,
                 Lookout(watched, settings.deployment_id, published_to(settings)),
+                proxies,
                 numbers=Numbers(database),
                 tokens=tokens,
                 uses=uses,
@@ -160,7 +168,7 @@ def watching(settings: Settings) -> Callable[[Starlette], AbstractAsyncContextMa
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_configured(settings, max_size=1) as database:
             app.state.service = Process(
-                settings, database, Lookout(database, settings.deployment_id, published_to(settings))
+                settings, database, Lookout(database, settings.deployment_id, published_to(settings)), proxies=None
             )
             yield
 

@@ -104,7 +104,7 @@ class Database:
         self._pool = cast("asyncpg.Pool[asyncpg.Record]", pool._backend._pool)  # noqa: SLF001 -- it has no other name
         self.held: dict[asyncio.Task[Any] | None, Connection] = {}
         self._spare: list[_Pooled] = []
-        self._waiting = 0
+        self._waiting = self._told = 0
 
     def connection(self) -> _Lease:
         """A connection outside of any transaction, for `async with`: each statement is its own."""
@@ -172,10 +172,17 @@ class Database:
         if connection._proxy is not None:  # noqa: SLF001
             await self._pool.release(connection._proxy)  # noqa: SLF001
 
+    def tell(self) -> None:
+        """Tell how many connections are in use, for `/metrics`, where those of all pools of a process are counted."""
+        HELD.inc(len(self.held) - self._told)
+        self._told = len(self.held)
+
     async def close(self) -> None:
         """Hand the connections at hand to the pool, which can't close before."""
         while self._spare:
             await self.release(self._spare.pop())
+        HELD.dec(self._told)
+        self._told = 0
 
 
 class _Lease:
@@ -204,19 +211,10 @@ class _Lease:
                 await self._database.release(connection)
 
 
-_open: set[Database] = set()
-"""The open pools of this process."""
-
-
-def tell() -> None:
-    """Tell how many connections are in use, for `/metrics`."""
-    HELD.set(sum(len(database.held) for database in _open))
-
-
-async def _keep_telling() -> None:
-    """Tell it again and again: when processes count together, one of them tells what all have told."""
+async def _keep_telling(database: Database) -> None:
+    """Tell how many are in use again and again: when processes count together, one of them tells what all have told."""
     while True:
-        tell()
+        database.tell()
         await asyncio.sleep(TOLD_EVERY)
 
 
@@ -276,14 +274,11 @@ async def open_database(
         with _explained(place):
             async with database.connection() as connection:
                 _check_version(connection, place)
-        _open.add(database)
-        telling = asyncio.create_task(_keep_telling())
+        telling = asyncio.create_task(_keep_telling(database))
         try:
             yield database
         finally:
             telling.cancel()
-            _open.discard(database)
-            tell()
             await database.close()
     finally:
         MOST.dec(max_size)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +20,7 @@ from starlette.applications import Starlette
 from service import clock
 from service.app import create_app
 from service.http.state import Service
+from service.http.watch import health
 from service.http.watch.lookout import Lookout
 from service.operations.runtime import watching
 from service.principal import Store
@@ -26,6 +29,7 @@ from service.store import deployment, schema, workers
 from service.store.pool import Connection, Database, open_database
 from service.store.workers import Worker
 from tests import factories
+from tests.contract.contract import Contract
 from tests.jobs.paying import prepare
 from tests.jobs.steps import ask, bearer, claim, pair
 from tests.support import Access
@@ -53,6 +57,14 @@ async def readiness(app: Starlette, client: httpx2.AsyncClient) -> tuple[int, se
     forget(app)
     answer = await client.get("/readyz")
     return answer.status_code, {note["code"] for note in answer.json().get("notes", [])}
+
+
+def test_every_note_is_in_the_contract(contract: Contract) -> None:
+    notes = contract.document["components"]["schemas"]["Health"]["properties"]["notes"]
+    (function,) = ast.parse(inspect.getsource(health._notes)).body  # noqa: SLF001 -- what it may yield
+    yielded = [node.value.elts[0] for node in ast.walk(function) if isinstance(node, ast.Yield) and node.value]  # type: ignore[attr-defined]
+    codes = {code.value if isinstance(code, ast.Constant) else getattr(health, code.id) for code in yielded}
+    assert set(notes["items"]["properties"]["code"]["enum"]) == codes
 
 
 TOKEN = {"Authorization": "Bearer a-secret"}
@@ -168,7 +180,8 @@ async def test_requests_are_counted_by_their_template_and_status(
     for url in (f"/api/customers/{id_}", "/api/customers/none", "/api/orders", "/nothing/here"):
         await client.get(url, headers=integration.headers)
     await client.request("BREW", "/api/orders", headers=integration.headers)
-    after = await numbers(app, client)
+    async with app.state.service.database.connection():
+        after = await numbers(app, client)
 
     def more(method: str, route: str, status: int) -> float:
         name = f'reprise_http_request_seconds_count{{method="{method}",route="{route}",status="{status}"}}'

@@ -14,18 +14,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import asyncpg
-
 from service import clock
 from service.gateways.signing import new_secret
 from service.operations.tenant import stores
 from service.operations.webhooks import delivering
 from service.principal import Store
 from service.store import migrate
+from service.store.pool import connect
 from tests import factories
 from tests.chaos import fleet
 from tests.chaos.fleet import Postgres
 from tests.streams.jetstream import server
+from tests.support import KEYS
 from tests.webhooks.receiving import receiver
 
 EVENTS = """
@@ -120,8 +120,7 @@ async def told(folder: Path, events: int) -> Figures:
 
 async def _happened(postgres: Postgres, events: int, url: str = "") -> Store:
     """A store in which so many events have happened, with a webhook that is to be told of them if there is a URL."""
-    connection = await asyncpg.connect(postgres.url)
-    try:
+    async with connect(postgres.url, KEYS) as connection:
         store = await stores.create(connection, store_id=1, name="Bench", at=clock.now())
         if url:
             await factories.insert(
@@ -132,8 +131,6 @@ async def _happened(postgres: Postgres, events: int, url: str = "") -> Store:
             await delivering.begin(connection, store.id)
         await connection.execute(EVENTS, store.id, events, clock.now())
         await connection.execute("analyze")
-    finally:
-        await connection.close()
     return store
 
 

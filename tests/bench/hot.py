@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-import asyncpg
 import httpx2
 
 from schemas.orders import Order
@@ -23,7 +22,7 @@ from service.operations.tenant import stores
 from service.principal import CUSTOMER_SCOPES, SCOPES, Store
 from service.settings import Settings
 from service.store import counts
-from service.store.pool import Connection, Database
+from service.store.pool import Connection, Database, connect
 from tests import factories
 from tests.bench.cases import BY_CURSOR, PLAIN, add_to_cart, copy, reorder
 from tests.bench.load import Request
@@ -192,14 +191,11 @@ _PENDING = """
 
 async def make_subjects(url: str) -> Subjects:
     """Put into a store what the operations need, beside what there is."""
-    connection = await asyncpg.connect(url)
-    try:
+    async with connect(url, [KEYS]) as connection:
         store = await stores.find(connection, STORE)
         assert store is not None
         async with connection.transaction():
             return await _make_subjects(connection, store)
-    finally:
-        await connection.close()
 
 
 async def _make_subjects(connection: Connection, store: Store) -> Subjects:

@@ -11,6 +11,7 @@ import pytest_asyncio
 from starlette.applications import Starlette
 
 from service.http import protocol
+from service.http.hearing import Head
 from tests.sockets import listening
 
 HEAD = b"\r\nHost: 127.0.0.1\r\nX-Request-Id: known\r\n\r\n"
@@ -19,8 +20,10 @@ HEAD = b"\r\nHost: 127.0.0.1\r\nX-Request-Id: known\r\n\r\n"
 class _Wire:
     """A connection that sends bytes as they are and reads whole answers."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heads: dict[bytes, Head]) -> None:
         self._reader, self._writer = reader, writer
+        self.heads = heads
+        """Those that the server has come to know."""
 
     async def ask(self, *parts: bytes, method: str = "GET") -> tuple[int, bytes]:
         """The status and the body of the answer to a request that is sent part by part."""
@@ -37,16 +40,16 @@ class _Wire:
 
 @pytest_asyncio.fixture
 async def wire(app: Starlette) -> AsyncIterator[_Wire]:
-    protocol._known.clear()  # noqa: SLF001 -- a process that has read nothing yet
-    async with listening(app) as port:
+    heads: dict[bytes, Head] = {}
+    async with listening(app, heads=heads) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        yield _Wire(reader, writer)
+        yield _Wire(reader, writer, heads)
         writer.close()
 
 
 async def test_a_head_that_comes_again_is_answered_by_its_line(wire: _Wire) -> None:
     first = await wire.ask(b"GET /healthz HTTP/1.1" + HEAD)
-    assert (first[0], list(protocol._known)) == (200, [HEAD])  # noqa: SLF001
+    assert (first[0], list(wire.heads)) == (200, [HEAD])
     assert await wire.ask(b"GET /healthz HTTP/1.1" + HEAD) == first
     status, body = await wire.ask(b"GET /api?x=%2F HTTP/1.1" + HEAD)
     assert (status, b'"id":"known"' in body, b'"parameter":"x"' in body) == (400, True, True)
@@ -62,7 +65,7 @@ async def test_requests_one_behind_the_other_are_answered_in_order(wire: _Wire) 
     for _ in range(2):
         assert (await wire.ask(both))[0] == 200
         assert (await wire.ask(b""))[0] == 404
-    assert not protocol._known  # noqa: SLF001 -- it isn't known where a head ends among several
+    assert not wire.heads  # it isn't known where a head ends among several
 
 
 @pytest.mark.parametrize(
@@ -86,11 +89,11 @@ async def test_a_line_that_is_wrong_is_refused_all_the_same(wire: _Wire, line: b
 )
 async def test_what_has_a_body_or_asks_for_something_is_read_every_time(wire: _Wire, more: bytes) -> None:
     assert (await wire.ask(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n" + more))[0] == 200
-    assert not protocol._known  # noqa: SLF001
+    assert not wire.heads
 
 
 async def test_as_many_heads_are_known_as_are_allowed(wire: _Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "_MOST_KNOWN", 3)
     for number in range(5):
         assert (await wire.ask(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: %d\r\n\r\n" % number))[0] == 200
-    assert [head.split(b"X: ")[1][:1] for head in protocol._known] == [b"2", b"3", b"4"]  # noqa: SLF001
+    assert [head.split(b"X: ")[1][:1] for head in wire.heads] == [b"2", b"3", b"4"]

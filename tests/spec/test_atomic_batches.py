@@ -281,7 +281,7 @@ async def stumbling(connection: Connection) -> AsyncIterator[Connection]:
     """New tags meet a deadlock as long as the sequence `stumbles` is below zero."""
     await connection.execute("""
         create sequence stumbles minvalue -100;
-        create function stumble() returns trigger language plpgsql as $$
+        create function stumble() returns trigger language plpgsql security definer as $$
         begin
             if nextval('stumbles') <= 0 then raise exception 'deadlock detected' using errcode = '40P01'; end if;
             return new;

@@ -33,7 +33,8 @@ async def readyz(request: Request) -> Response:
     What keeps subscriptions from running is noted and changes nothing: the API can serve meanwhile.
     """
     try:
-        seen = await process_of(request).lookout.look()
+        process = process_of(request)
+        seen = await process.lookout.look()
     except Exception as error:  # noqa: BLE001 -- whatever it is, the answer is that we are not ready
         log.warning("not ready", error=type(error).__name__)
         return JSONResponse(
@@ -45,8 +46,7 @@ async def readyz(request: Request) -> Response:
             503,
             {"Retry-After": "30"},
         )
-    proxies: Proxies | None = getattr(request.app.state, "proxies", None)
-    notes = [{"code": code, "detail": detail} for code, detail in _notes(seen, proxies)]
+    notes = [{"code": code, "detail": detail} for code, detail in _notes(seen, process.proxies)]
     return JSONResponse({"status": "ok", "notes": notes} if notes else {"status": "ok"})
 
 

@@ -24,7 +24,6 @@ from service.http.state import process_of
 from service.http.watch.lookout import Look
 from service.operations.webhooks import publishing
 from service.operations.webhooks.delivering import Standing
-from service.store import pool
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
 """The methods that are counted by their names: clients may send any word."""
@@ -77,7 +76,7 @@ async def metrics_apart(request: Request) -> Response:
         seen = await process.lookout.look()
     except Exception:  # noqa: BLE001 -- that it doesn't answer is what there is to tell
         seen = None
-    pool.tell()
+    process.database.tell()
     encode, media_type = choose_encoder(request.headers.get("accept", ""))
     registry = CollectorRegistry()
     registry.register(_Work(seen))

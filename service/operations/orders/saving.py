@@ -132,6 +132,11 @@ async def save_later(change: Change) -> None:
             )
         )
         return
+    if paid.source_id is None and paid.customer_id is not None:
+        token = attempts.token(change.connection, change.store, paid.id, None, paid.source_token)
+        if token is not None:
+            source_id = await wallets.kept(change.connection, change.store, paid.customer_id, token)
+            paid = paid._replace(source_id=source_id)
     to_subscription = bool(change.draft.triggers.get(SUBSCRIPTION))
     kept = await keep(change.connection, change.store, paid, to_subscription=to_subscription)
     if kept.source_id is None:
@@ -167,8 +172,7 @@ async def keep(connection: Connection, store: Store, paid: PaidWith, *, to_subsc
     source_id, put, sealed = paid.source_id, None, None
     if source_id is None and paid.customer_id is not None:
         token = attempts.token(connection, store, paid.id, None, paid.source_token)
-        source_id = None if token is None else await wallets.kept(connection, store, paid.customer_id, token)
-        if token is not None and source_id is None:
+        if token is not None:
             if await wallets.is_full(connection, store, paid.customer_id):
                 return Kept()
             source_id, put = clock.new_id(), paid
