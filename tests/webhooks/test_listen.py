@@ -22,6 +22,11 @@ from tests.webhooks.receiving import Receiver
 from tests.webhooks.streaming import listening
 
 
+def _interruptible() -> None:
+    """Let Ctrl-C reach a process also where the tests run in the background of a shell, which has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @asynccontextmanager
 async def listen(
     *arguments: str, stdout: int = asyncio.subprocess.PIPE, **environment: str
@@ -30,6 +35,7 @@ async def listen(
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "service", "listen", *arguments,
         cwd=ROOT, env=inherited | {"COLUMNS": "200"} | environment, stdout=stdout, stderr=asyncio.subprocess.PIPE,
+        preexec_fn=_interruptible,
     )  # fmt: skip
     try:
         async with asyncio.timeout(90):
