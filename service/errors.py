@@ -115,6 +115,11 @@ class ApiError(Exception):
         """The single problems; for one problem itself."""
         return (self,)
 
+    @property
+    def all_headers(self) -> dict[str, str]:
+        """The headers of all problems, for one answer that tells of them."""
+        return {name: value for problem in self.problems for name, value in problem.headers.items()}
+
     def locate(self, pointer: Callable[..., str]) -> None:
         """Say where the fields are that the problems name: `pointer` knows it of the first of them that was sent."""
         for problem in self.problems:

@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import roles
+from tests.support import KEYS
+
 ROOT = Path(__file__).parents[1]
 SECONDS = 60
 
@@ -66,6 +69,12 @@ class Service:
         """End it by a signal."""
         self.process.send_signal(number)
         return finish(self.process)
+
+
+def api_settings(database_url: str) -> dict[str, str]:
+    """The environment of a process that serves the API to tests, with the rights that it has in production."""
+    settings = {"DATABASE_URL": database_url, "REPRISE_SECRET_KEYS": ",".join(KEYS), "REPRISE_LOG_LEVEL": "warning"}
+    return roles.of("api", settings)
 
 
 @contextmanager

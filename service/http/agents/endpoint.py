@@ -41,9 +41,8 @@ def render(request: Request, error: ApiError) -> Response:  # noqa: ARG001 -- ev
     status = error.http_status
     code = _INTERNAL_ERROR if status >= ApiError.status else _INVALID_REQUEST
     told = {"code": code, "message": str(error.detail), "data": {"code": error.code}}
-    headers = {name: value for problem in error.problems for name, value in problem.headers.items()}
     body = orjson.dumps({"jsonrpc": "2.0", "id": None, "error": told})
-    return Response(body, status, {"Cache-Control": "no-store", **headers}, "application/json")
+    return Response(body, status, {"Cache-Control": "no-store", **error.all_headers}, "application/json")
 
 
 class _Handed(Response):

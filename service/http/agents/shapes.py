@@ -11,13 +11,6 @@ from schemas.kinds import ID
 from schemas.kinds.money import format_amount
 
 Id = Annotated[str, Field(pattern=f"^{ID.pattern}$")]
-Key = Annotated[
-    str | None,
-    Field(
-        pattern=r"^[\x21-\x7e]{1,255}$",
-        description="A text of your own for this call. The same call again with the same key has no second effect.",
-    ),
-]
 
 
 class Taken(BaseModel):
@@ -30,6 +23,16 @@ class Answered(BaseModel):
     """What a tool answers."""
 
     model_config = ConfigDict(frozen=True)
+
+
+class Doing(Taken):
+    """Arguments of a tool that changes something."""
+
+    idempotency_key: str | None = Field(
+        None,
+        pattern=r"^[\x21-\x7e]{1,255}$",
+        description="A text of your own for this call. The same call again with the same key has no second effect.",
+    )
 
 
 class Nothing(Taken):
@@ -62,7 +65,7 @@ class Repeat(Taken):
         return None if self.lines is None else [line.model_dump(exclude_none=True) for line in self.lines]
 
 
-class Reorder(Repeat):
+class Reorder(Repeat, Doing):
     """An order to repeat now."""
 
     expected_digest: str | None = Field(
@@ -70,7 +73,6 @@ class Reorder(Repeat):
         max_length=200,
         description="The `digest` of the preview that the customer agreed to: nothing is done if it comes to another.",
     )
-    idempotency_key: Key = None
 
 
 class OfSubscription(Page):
@@ -79,11 +81,10 @@ class OfSubscription(Page):
     subscription_id: Id = Field(description="The subscription, as `list_subscriptions` names it.")
 
 
-class Delivery(Taken):
+class Delivery(Doing):
     """Which delivery."""
 
     delivery_id: Id = Field(description="The delivery, as `list_upcoming_deliveries` names it.")
-    idempotency_key: Key = None
 
 
 class Move(Delivery):
@@ -92,11 +93,10 @@ class Move(Delivery):
     to: AwareDatetime = Field(description="When it is to happen: RFC 3339 with a time zone.")
 
 
-class Subscription(Taken):
+class Subscription(Doing):
     """Which subscription."""
 
     subscription_id: Id = Field(description="The subscription, as `list_subscriptions` names it.")
-    idempotency_key: Key = None
 
 
 class Pause(Subscription):

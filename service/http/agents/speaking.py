@@ -37,6 +37,7 @@ from service.http.exchange import exchange_of
 from service.http.problems import problem_of
 from service.http.state import service_of
 from service.jsonapi.nearness import nearest
+from service.principal import Principal
 from service.store.pool import Connection
 from service.texts import say
 
@@ -61,7 +62,7 @@ def manager() -> StreamableHTTPSessionManager:
         instructions=INSTRUCTIONS,
         on_list_tools=_list_tools,
         on_call_tool=_call_tool,
-        get_tool_input_schema=lambda name: TOOLS[name].takes.model_json_schema() if name in TOOLS else None,
+        get_tool_input_schema=_SCHEMAS.get,
     )
     return StreamableHTTPSessionManager(server, json_response=True, stateless=True)
 
@@ -83,6 +84,7 @@ _LISTED = [
     )
     for tool in TOOLS.values()
 ]
+_SCHEMAS = {tool.name: tool.input_schema for tool in _LISTED}
 
 
 async def _list_tools(_: Context, __: PaginatedRequestParams | None) -> ListToolsResult:
@@ -93,6 +95,9 @@ async def _call_tool(context: Context, asked: CallToolRequestParams) -> CallTool
     """Answer a call. What goes wrong is told in the result, where the assistant sees it and can do better."""
     request = context.request
     assert request is not None  # noqa: S101 -- this server is only ever asked over HTTP
+    principal = exchange_of(request).principal
+    assert principal is not None  # noqa: S101 -- the endpoint has asked
+    locale = languages.negotiate(request, principal.store.locale)
     tool = TOOLS.get(asked.name)
     if tool is None:
         near = nearest(asked.name, TOOLS)
@@ -100,26 +105,26 @@ async def _call_tool(context: Context, asked: CallToolRequestParams) -> CallTool
             INVALID_PARAMS, f"Unknown tool: {asked.name[:100]}" + (f". Did you mean {near}?" if near else "")
         )
     try:
-        text = await _run(request, tool, asked.arguments or {})
+        text = await _run(request, principal, tool, asked.arguments or {}, locale=locale)
     except ValidationError as error:
         return _refused([_told(problem["loc"], problem["msg"]) for problem in error.errors(include_url=False)])
     except Exception as error:
         problem = problem_of(request, error)
         if problem is not error and problem.http_status == ApiError.status:
             log.exception("accident", request_id=exchange_of(request).request_id, tool=tool.name)
-        return _refused([_sentence(request, one) for one in problem.problems])
+        return _refused([_sentence(one, locale) for one in problem.problems])
     return CallToolResult(content=[TextContent(text=text)], structured_content=from_json(text))
 
 
-async def _run(request: Request, tool: Tool[Any], arguments: dict[str, Any]) -> str:
+async def _run(
+    request: Request, principal: Principal, tool: Tool[Any], arguments: dict[str, Any], *, locale: str
+) -> str:
     """Do what a tool does, and return its answer as JSON. Raises ValidationError, ApiError subclasses."""
-    principal, service = exchange_of(request).principal, service_of(request)
-    assert principal is not None  # noqa: S101 -- the endpoint has asked
+    service = service_of(request)
     for scope in tool.scopes:
         principal.require(scope)
     if tool.limit is not None:
         await limits.count(request, limits.of_class(request, tool.limit)(principal), principal)
-    locale = languages.negotiate(request, principal.store.locale)
     wanted = tool.takes.model_validate(arguments)
 
     async def work(connection: Connection) -> Response:
@@ -146,9 +151,7 @@ def _told(place: tuple[int | str, ...], message: str) -> str:
     return f"{where}: {message}" if where else message
 
 
-def _sentence(request: Request, problem: ApiError) -> str:
+def _sentence(problem: ApiError, locale: str) -> str:
     """A problem in the reader's language, with its code and what it says beside."""
-    principal = exchange_of(request).principal
-    locale = languages.negotiate(request, principal.store.locale if principal else "en")
     beside = "".join(f" {name}: {value}." for name, value in (problem.meta or {}).items())
     return f"{say(problem.detail, locale)} ({problem.code}){beside}"

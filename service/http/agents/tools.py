@@ -12,7 +12,6 @@ from typing import Any, Generic, TypeVar
 from starlette.requests import Request
 
 from schemas.kinds import render_timestamp
-from schemas.kinds.money import due
 from service.http.agents import shapes
 from service.http.agents.shapes import Answered, Money, Taken
 from service.http.pages import demo_checkout
@@ -56,8 +55,8 @@ class Call:
 class Tool(Generic[A]):
     """A tool by its name, with what it takes, what it answers, and what does it.
 
-    `scopes` are what a token needs for it, `limit` is the class of routes that it is counted in. It `reads` only,
-    or else changes something; `settles` says that doing it twice is as good as once.
+    `scopes` are what a token needs for it, `limit` is the class of routes that it is counted in. `settles` says that
+    doing it twice is as good as once.
     """
 
     name: str
@@ -68,8 +67,12 @@ class Tool(Generic[A]):
     run: Callable[[Call, A], Awaitable[Answered]]
     scopes: Sequence[str]
     limit: str | None = None
-    reads: bool = True
     settles: bool = True
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing: only what does takes a key, so as to take effect once."""
+        return not issubclass(self.takes, shapes.Doing)
 
 
 async def _list_past_orders(call: Call, asked: shapes.Page) -> shapes.PastOrders:
@@ -90,11 +93,7 @@ async def _list_past_orders(call: Call, asked: shapes.Page) -> shapes.PastOrders
 
 async def _preview_reorder(call: Call, asked: shapes.Repeat) -> shapes.Preview:
     found = await reorders.look(call.connection, call.principal.store, call.wish(asked), order_id=asked.order_id)
-    quote = found.quote
-    total = None
-    if quote is not None:
-        cents = due(quote.totals.total, quote.totals.tax, tax_included=quote.tax_included)
-        total = Money.of(cents, found.plan.currency_code, call.locale)
+    total = None if found.due is None else Money.of(found.due, found.plan.currency_code, call.locale)
     return shapes.Preview(digest=found.digest, lines=_outcomes(call, found.plan.outcomes), cart_total=total)
 
 
@@ -106,8 +105,7 @@ async def _reorder(call: Call, asked: shapes.Reorder) -> shapes.Reordered:
         own = await stores.checkout_url(call.connection, store)
         session = contents.session(call.connection, store, cart.id, cart.sealed_session)
         checkout = demo_checkout.of_cart(call.request, store, own, session)
-        cents = due(cart.total_amount_cents, cart.total_tax_amount_cents, tax_included=cart.tax_included)
-        total = Money.of(cents, cart.currency_code, call.locale)
+        total = Money.of(cart.due, cart.currency_code, call.locale)
     return shapes.Reordered(
         reorder_id=made.id,
         cart_id=None if cart is None else cart.id,
@@ -122,8 +120,7 @@ def _outcomes(call: Call, outcomes: Sequence[Outcome]) -> list[shapes.Outcome]:
 
 
 def _outcome(outcome: Outcome, locale: str) -> shapes.Outcome:
-    line, now = outcome.line, outcome.current_unit_amount_cents
-    comparable = outcome.item is not None and outcome.item.currency_code == line.currency_code
+    line, now = outcome.line, outcome.comparable_unit_amount_cents
     return shapes.Outcome(
         line_item_id=line.id,
         name=outcome.name,
@@ -133,7 +130,7 @@ def _outcome(outcome: Outcome, locale: str) -> shapes.Outcome:
         requested_quantity=outcome.requested_quantity,
         resulting_quantity=outcome.resulting_quantity,
         price_then=Money.of(line.unit_amount_cents, line.currency_code, locale),
-        price_now=Money.of(now, line.currency_code, locale) if comparable and now is not None else None,
+        price_now=Money.of(now, line.currency_code, locale) if now is not None else None,
     )
 
 
@@ -231,7 +228,6 @@ _ALL: Sequence[Tool[Any]] = (
         _reorder,
         scopes=("read_orders", "update_carts"),
         limit="reorders",
-        reads=False,
         settles=False,
     ),
     Tool(
@@ -260,7 +256,6 @@ _ALL: Sequence[Tool[Any]] = (
         shapes.Done,
         _skip_delivery,
         scopes=_WRITES,
-        reads=False,
     ),
     Tool(
         "restore_delivery",
@@ -270,7 +265,6 @@ _ALL: Sequence[Tool[Any]] = (
         shapes.Done,
         _restore_delivery,
         scopes=_WRITES,
-        reads=False,
     ),
     Tool(
         "move_delivery",
@@ -280,7 +274,6 @@ _ALL: Sequence[Tool[Any]] = (
         shapes.Done,
         _move_delivery,
         scopes=_WRITES,
-        reads=False,
     ),
     Tool(
         "pause_subscription",
@@ -290,7 +283,6 @@ _ALL: Sequence[Tool[Any]] = (
         shapes.Done,
         _pause_subscription,
         scopes=_WRITES,
-        reads=False,
     ),
     Tool(
         "resume_subscription",
@@ -300,7 +292,6 @@ _ALL: Sequence[Tool[Any]] = (
         shapes.Done,
         _resume_subscription,
         scopes=_WRITES,
-        reads=False,
     ),
 )
 

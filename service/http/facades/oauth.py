@@ -135,8 +135,7 @@ def render(request: Request, error: ApiError) -> Response:  # noqa: ARG001 -- ev
         code = "slow_down"
     elif status >= 500:
         code = "temporarily_unavailable" if status == 503 else "server_error"
-    headers = {name: value for problem in error.problems for name, value in problem.headers.items()}
-    return _json(_told(code, str(error.detail), status), status, headers)
+    return _json(_told(code, str(error.detail), status), status, error.all_headers)
 
 
 async def _client_credentials(desk: Desk, client: Client, sent: Sent, _: str | None) -> Granted | None:

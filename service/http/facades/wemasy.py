@@ -108,7 +108,6 @@ def render(request: Request, error: ApiError) -> Response:
     """An error in the shape that the document gives its status."""
     language = _language(request)
     status = error.http_status
-    told = {name: value for problem in error.problems for name, value in problem.headers.items()}
     if status == Invalid.status:
         body: dict[str, Any] = {
             "message": say(error.problems[0].detail, language),
@@ -123,7 +122,7 @@ def render(request: Request, error: ApiError) -> Response:
         body = {"error": True, "message": say(message or error.detail, language)}
         if status == NotFound.status:
             body["data"] = []
-    return _json(request, body, status, told)
+    return _json(request, body, status, error.all_headers)
 
 
 async def _customer(request: Request) -> Principal:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from schemas.kinds import ID, due, located, render_timestamp
+from schemas.kinds import ID, located, render_timestamp
 from service import clock
 from service.demo import shop
 from service.errors import ApiError, Invalid, NotFound, PreviewStale
@@ -116,7 +116,7 @@ async def _order(request: Request, form: Mapping[str, str], error: ApiError | No
         "unavailable": [line for line in lines if line.skipped],
         "preview": preview if chosen else None,
         "sum": sum(line.total for line in lines if line.chosen and not line.skipped),
-        "due": _due(preview) if chosen else None,
+        "due": preview.due if chosen else None,
         "link": repeat_urls.url(f"{urls.origin(request)}{repeat_urls.PATH}", found.code, issued.token),
         "opened": opened,
         "requests": [
@@ -149,12 +149,6 @@ def _lines(request: Request, sam: Principal, whole: Preview, preview: Preview | 
     ]
 
 
-def _due(preview: Preview) -> int | None:
-    """What the cart would come to with the lines in it; None where nothing goes into one."""
-    quote = preview.quote
-    return None if quote is None else due(quote.totals.total, quote.totals.tax, tax_included=quote.tax_included)
-
-
 async def cart(request: Request) -> Response:
     """GET /demo/cart: what is in Sam's cart, on the way to the checkout."""
     async with service_of(request).database.connection() as connection:
@@ -163,9 +157,7 @@ async def cart(request: Request) -> Response:
         session = "" if found is None else contents.session(connection, sam.store, found.id, found.sealed_session)
     values = {
         "cart": found if found is not None and found.items else None,
-        "due": None
-        if found is None
-        else due(found.total_amount_cents, found.total_tax_amount_cents, tax_included=found.tax_included),
+        "due": None if found is None else found.due,
         "checkout": None if found is None else demo_checkout.url(request, sam.store.id, session),
         "requests": shop_requests.of_cart(urls.api(request)),
     }

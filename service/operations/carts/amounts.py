@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 import orjson
 
+from schemas.kinds import due
 from service import clock
 from service.errors import Invalid, InvalidState
 from service.operations.carts import contents
@@ -57,6 +58,11 @@ class Quote:
     totals: Totals
     tax_included: bool
     coupon_status: CouponStatus | None
+
+    @property
+    def due(self) -> int:
+        """What has to be paid: taxes come on top of the total unless they are included."""
+        return due(self.totals.total, self.totals.tax, tax_included=self.tax_included)
 
 
 async def recalculate(connection: Connection, store: Store, cart_id: str, *, changed: bool = False) -> Cart:

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import orjson
 
 from schemas.graph import graph
+from schemas.kinds import due
 from service import clock
 from service.errors import NotFound
 from service.operations.catalogue import pricing
@@ -76,6 +77,11 @@ class Cart(Terms):
     total_amount_cents: int
     items: Sequence[CartItem] = ()
     session_digest: str = ""
+
+    @property
+    def due(self) -> int:
+        """What has to be paid: taxes come on top of the total unless they are included."""
+        return due(self.total_amount_cents, self.total_tax_amount_cents, tax_included=self.tax_included)
 
     @property
     def held(self) -> dict[ItemKey, int]:

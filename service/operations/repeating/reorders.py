@@ -68,6 +68,11 @@ class Preview:
     quote: Quote | None
     digest: str
 
+    @property
+    def due(self) -> int | None:
+        """What the cart would come to; None where nothing goes into one."""
+        return None if self.quote is None else self.quote.due
+
 
 async def create(connection: Connection, principal: Principal, draft: Draft) -> Created:
     """Make the reorder of a POST /api/reorders.
@@ -276,7 +281,6 @@ async def _write(connection: Connection, store: Store, plan: Plan, made: Reorder
 def outcome_columns(position: int, outcome: Outcome, cart_item_id: str | None, locale: str) -> dict[str, object]:
     """An outcome as its table has it: id, position and what follows. Its amounts are in the currency of the order."""
     line, item = outcome.line, outcome.item
-    comparable = item is not None and item.currency_code == line.currency_code
     return {
         "id": clock.new_id(),
         "position": position,
@@ -294,5 +298,5 @@ def outcome_columns(position: int, outcome: Outcome, cart_item_id: str | None, l
         "currency_code": line.currency_code,
         # A line that stands for a discount has an amount below zero, but no price.
         "previous_unit_amount_cents": max(outcome.previous_unit_amount_cents, 0),
-        "current_unit_amount_cents": outcome.current_unit_amount_cents if comparable else None,
+        "current_unit_amount_cents": outcome.comparable_unit_amount_cents,
     }
