@@ -16,9 +16,9 @@ from typing import ClassVar, Final, NamedTuple, TypeGuard
 from service import clock
 from service.errors import Invalid
 from service.gateways.issuers import IssuerKeys, Source
-from service.gateways.outbound import may_be_asked
 from service.operations.access.tokens import Refusal, check_scopes
 from service.operations.generic.change import Change
+from service.operations.generic.outside import check_url
 from service.operations.generic.writing import Writer
 from service.principal import CUSTOMER_SCOPES, SCOPES, Principal, Store
 from service.rules import jwts
@@ -92,15 +92,7 @@ class Issuers(Writer):
                 )
             )
         for name in ("issuer", "jwks_url"):
-            url: str | None = change.value(name)
-            if change.sets(name) and url is not None and not may_be_asked(url):
-                change.problems.append(
-                    Invalid(
-                        "{name} - must be an https URL without a name and password",
-                        name=name,
-                        pointer=change.draft.pointer(name),
-                    )
-                )
+            check_url(change, name)
 
     async def after_write(self, change: Change) -> None:
         """Have every process learn it anew, and forget who came by its tokens."""

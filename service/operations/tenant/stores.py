@@ -12,10 +12,10 @@ import orjson
 from schemas.kinds import render_timestamp
 from service import clock
 from service.errors import Conflict, Invalid, InvalidState
-from service.gateways.outbound import may_be_asked
 from service.gateways.signing import is_secret
 from service.operations.events import outbox
 from service.operations.generic.change import Change
+from service.operations.generic.outside import check_url
 from service.operations.generic.writing import Writer
 from service.principal import Store
 from service.rules.ladders import POLICY, is_ladder
@@ -34,14 +34,7 @@ class Stores(Writer):
                 Invalid("test_clock - is for stores in test mode", pointer=change.draft.pointer("test_clock"))
             )
         await _check_time(change)
-        url: str | None = change.value("gateway_url")
-        if change.sets("gateway_url") and url is not None and not may_be_asked(url):
-            change.problems.append(
-                Invalid(
-                    "gateway_url - must be an https URL without a name and password",
-                    pointer=change.draft.pointer("gateway_url"),
-                )
-            )
+        check_url(change, "gateway_url")
         _take_secret(change)
         ladder = orjson.loads(change.value("policies")).get(POLICY, [])
         if change.sets("policies") and not is_ladder(ladder):

@@ -10,10 +10,10 @@ from schemas.graph import graph
 from schemas.kinds import render_timestamp
 from service import clock
 from service.errors import Forbidden, Invalid
-from service.gateways.outbound import may_be_asked
 from service.gateways.signing import new_secret
 from service.jsonapi.nearness import nearest
 from service.operations.generic.change import Change
+from service.operations.generic.outside import check_url
 from service.operations.generic.writing import Effect, Writer
 from service.operations.webhooks import delivering, documents
 from service.operations.webhooks.documents import leads_somewhere
@@ -119,14 +119,7 @@ class Webhooks(Writer):
         if change.sets("topics", "include_resources") and change.value("topics"):
             _check_topics(change)
             self._check_scopes(change)
-        url: str | None = change.value("callback_url")
-        if change.sets("callback_url") and url is not None and not may_be_asked(url):
-            change.problems.append(
-                Invalid(
-                    "callback_url - must be an https URL without a name and password",
-                    pointer=change.draft.pointer("callback_url"),
-                )
-            )
+        check_url(change, "callback_url")
 
     async def before_write(self, change: Change) -> None:
         """Work out how it stands, and its name."""
