@@ -23,10 +23,13 @@ from tests.support import make_store
 
 
 async def told(connection: Connection, store: Store) -> list[str]:
-    """The events that the store's webhook was given, in the order in which it was."""
+    """The events of SKUs that the store's webhook was given, in the order in which it was.
+
+    A transaction of another test may hold up what the store's own beginning told, so that the webhook is told that too.
+    """
     rows = await connection.fetch(
         "select c.event_id from event_callbacks c join events e on e.store_id = c.store_id and e.id = c.event_id"
-        " where c.store_id = $1 order by e.transaction_id, e.id",
+        " where c.store_id = $1 and e.resource_type = 'skus' order by e.transaction_id, e.id",
         store.id,
     )
     return [row["event_id"] for row in rows]
@@ -163,4 +166,5 @@ async def test_every_event_that_commits_is_given_and_no_other(writings: list[Wri
     await until(all_given)
     over.set()
     await asyncio.gather(*readers)
-    assert set(await _told(database, store)) == committed
+    deliveries = await _told(database, store)
+    assert sorted(deliveries) == sorted(committed)
