@@ -30,9 +30,9 @@ from service.operations.generic import phases
 from service.operations.generic.numbers import Numbers
 from service.operations.generic.phases import Work
 from service.operations.webhooks.publishing import published_to
-from service.rules.calendar_tokens import CalendarKeys
 from service.rules.repeat_links import LinkKeys
 from service.rules.sealing import Seals
+from service.rules.url_tokens import TokenKeys
 from service.settings import Settings
 from service.store import notices
 from service.store.pool import Database, open_configured
@@ -65,7 +65,8 @@ class Service(Process):
     outside: Outside
     keyring: Keyring
     link_keys: LinkKeys
-    calendar_keys: CalendarKeys
+    calendar_keys: TokenKeys
+    action_keys: TokenKeys
     vault: Vault
     gateways: Gateways
     turns: Turns
@@ -128,7 +129,8 @@ def serving(
                 outside=outside,
                 keyring=keyring,
                 link_keys=LinkKeys(settings.keys),
-                calendar_keys=CalendarKeys(settings.keys),
+                calendar_keys=TokenKeys(settings.keys, "calendar"),
+                action_keys=TokenKeys(settings.keys, "action link"),
                 vault=Vault(settings.keys),
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),

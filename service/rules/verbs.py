@@ -146,6 +146,9 @@ VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "revoke": _verb("live expired used_up", "revoked", "Make it work no more.", "revoke"),
         "rotate": _verb("live expired used_up", None, "Give it another URL.", "rotate"),
     },
+    "action_links": {
+        "revoke": _verb("live expired", "revoked", "Make it work no more.", "revoke", settled="revoked used"),
+    },
     "webhooks": {
         "enable": _verb(
             "disabled",
@@ -198,6 +201,7 @@ MOVES: Final[Mapping[str, tuple[Move, ...]]] = {
         Move("in_progress", "completed", "every record has been looked at", "complete"),
         Move("in_progress", "interrupted", "it can't be read to its end", "interrupt"),
     ),
+    "action_links": (Move("live", "used", "its page is submitted", "use"),),
     "order_subscriptions": (Move("draft", "active", "its source order is placed", "activate"),),
     "occurrences": (
         Move("planned", "due", "its time has come"),
