@@ -9,7 +9,7 @@ from starlette.responses import Response
 from service.errors import ApiError, MethodNotAllowed, NotFound, Unavailable
 from service.http.exchange import exchange_of
 from service.http.facades import renderer
-from service.http.pages import calendars
+from service.http.pages import actions, calendars
 from service.store.pool import is_away
 
 
@@ -36,5 +36,9 @@ def problem_of(request: Request, error: Exception) -> ApiError:
 
 
 def loggable(path: str) -> str:
-    """A path as log lines have it: without the token in the path of a calendar."""
-    return f"{calendars.PREFIX}..." if path.startswith(calendars.PREFIX) else path
+    """A path as log lines have it: without the token of a calendar, an action link or a portal."""
+    prefix = next((prefix for prefix in _WITH_A_TOKEN if path.startswith(prefix)), None)
+    return path if prefix is None else f"{prefix}..."
+
+
+_WITH_A_TOKEN = (calendars.PREFIX, f"{actions.PATH}/", f"{actions.PORTAL}/")

@@ -18,6 +18,7 @@ ALL: Final = "*"
 _WRITTEN: Final = "create update destroy"
 
 _HAPPENS: Final[Mapping[str, str]] = {
+    "action_links": f"{_WRITTEN} use",
     "carts": f"{_WRITTEN} convert abandon",
     "imports": f"{_WRITTEN} start complete interrupt",
     "markets": "create",

@@ -97,9 +97,10 @@ class ActionLinks(Writer):
             return
         status = change.whole["status"]
         if status not in SUBSCRIPTIONS_THAT_RUN:
-            _refuse(change, "order_subscription - is {status}: nothing can be done to it", status=status)
+            reason = Phrase("order_subscription - is {status}: nothing can be done to it", status=status)
+            _refuse(change, reason, "order_subscription")
         elif change.whole["customer_id"] is None:
-            _refuse(change, "order_subscription - has no customer who could act")
+            _refuse(change, Phrase("order_subscription - has no customer who could act"), "order_subscription")
         else:
             _settle_end(change)
             _settle_days(change)
@@ -111,7 +112,8 @@ def _settle_end(change: Change) -> None:
     if expires_at is None:
         change.columns["expires_at"] = later(change.at, USUALLY)
     elif not change.at < expires_at <= later(change.at, LONGEST):
-        _refuse(change, "expires_at - must be in the future, and within {days} days", days=LONGEST.days)
+        reason = Phrase("expires_at - must be in the future, and within {days} days", days=LONGEST.days)
+        _refuse(change, reason, "expires_at")
 
 
 def _settle_days(change: Change) -> None:
@@ -119,13 +121,12 @@ def _settle_days(change: Change) -> None:
     if action in IN_DAYS:
         change.columns["days"] = change.value("days") or DAYS[action]
     elif change.value("days") is not None:
-        _refuse(change, "days - is for {actions} only", actions=sorted(IN_DAYS))
+        _refuse(change, Phrase("days - is for {actions} only", actions=sorted(IN_DAYS)), "days")
 
 
-def _refuse(change: Change, template: str, **values: object) -> None:
-    """Note that what a template begins with can't be as it was sent."""
-    pointer = change.draft.pointer(template.partition(" ")[0])
-    change.problems.append(Invalid(template, pointer=pointer, **values))
+def _refuse(change: Change, reason: Phrase, *names: str) -> None:
+    """Note that the first of these fields that was sent can't be as it is."""
+    change.problems.append(Invalid(reason, pointer=change.draft.pointer(*names)))
 
 
 async def _settle_run(change: Change) -> None:
@@ -133,12 +134,15 @@ async def _settle_run(change: Change) -> None:
     action, index = change.value("action"), change.value("occurrence_index")
     if action not in OF_A_RUN:
         if index is not None:
-            _refuse(change, "occurrence_index - is for {actions} only", actions=sorted(OF_A_RUN))
+            reason = Phrase("occurrence_index - is for {actions} only", actions=sorted(OF_A_RUN))
+            _refuse(change, reason, "occurrence_index")
         return
     possible = await (_held_run if action in ("approve", "reject") else _planned_runs)(change)
     if not possible or index not in (None, *possible):
         of = Phrase("held for approval") if action in ("approve", "reject") else Phrase("planned")
-        _refuse(change, "occurrence_index - is no run that is {status}", status=of)
+        _refuse(
+            change, Phrase("occurrence_index - is no run that is {status}", status=of), "occurrence_index", "action"
+        )
     else:
         change.columns["occurrence_index"] = index or possible[0]
 

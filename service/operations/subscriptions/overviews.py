@@ -21,6 +21,9 @@ from service.store.pool import Connection
 from service.store.statements import Many, Only
 from service.store.write import Columns
 
+Decision = Literal["skip", "unskip", "approve", "reject"]
+"""What can be said of a run."""
+
 
 class Item(NamedTuple):
     """What a subscription orders each time."""
