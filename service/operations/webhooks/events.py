@@ -18,20 +18,21 @@ _HOLD_WANTING = Values("webhooks/webhooks.hold_wanting", str)
 
 async def _triggered(change: Change) -> Columns | None:
     """Take note of the webhooks that want the event, locked until it is given to them."""
+    pointer, topic = change.draft.pointer("_trigger"), change.before["name"]
     if change.before["version"] > 1:
-        _refuse(change, "_trigger - what the event said is gone: it told of somebody who was erased")
+        change.problems.append(
+            InvalidState("_trigger - what the event said is gone: it told of somebody who was erased", pointer=pointer)
+        )
         return None
     wanting = await _HOLD_WANTING(change.connection, store=change.store.id, event=change.id)
     if not wanting:
-        _refuse(change, "_trigger - no webhook that is enabled has the topic {topic}", topic=change.before["name"])
+        change.problems.append(
+            InvalidState("_trigger - no webhook that is enabled has the topic {topic}", topic=topic, pointer=pointer)
+        )
         return None
     change.kept["wanting"] = wanting
     change.said["webhooks_count"] = len(wanting)
     return {}
-
-
-def _refuse(change: Change, why: str, *, topic: str = "") -> None:
-    change.problems.append(InvalidState(why, topic=topic, pointer=change.draft.pointer("_trigger")))
 
 
 class Events(Writer):
