@@ -12,10 +12,10 @@ from dateutil import rrule, tz
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.kinds import UNITS
 from service.rules.intervals import (
     HOURLY,
     NAMED,
-    UNITS,
     FrequencyError,
     Interval,
     columns_of,

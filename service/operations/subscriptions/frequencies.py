@@ -59,6 +59,6 @@ def _check(change: Change) -> bool:
     except FrequencyError as error:
         sent = next((name for name in ("frequency", *FIELDS) if name in change.draft.attributes), "frequency")
         pointer = change.draft.pointer(sent, "last_day")
-        change.problems.append(Invalid("{name} - {reason}", name=sent, reason=error.reason, pointer=pointer))
+        change.problems.append(Invalid("{name} - {message}", name=sent, message=error.reason, pointer=pointer))
         return False
     return True
