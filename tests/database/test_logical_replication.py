@@ -105,10 +105,11 @@ async def _writes(database: Database, store: Store, number: int) -> Counter[str]
             Event(*draw.choice([("skus.update", f"own-{number}"), ("tags.update", f"shared-{draw.randrange(SHARED)}")]))
             for _ in range(draw.randint(1, 3))
         ]
-        # Locks are taken in one order.
-        events.sort(key=lambda event: event.resource_id)
         try:
             async with database.transaction() as connection:
+                # Who changes resources holds them first, in one order.
+                for id_ in sorted({event.resource_id for event in events}):
+                    await connection.execute("select pg_advisory_xact_lock(hashtext($1))", id_)
                 await outbox.record_all(connection, store, events, actor=outbox.WORKER)
                 await asyncio.sleep(draw.choice([0, 0, 0.02]))
                 _give_up(draw)
@@ -134,11 +135,12 @@ async def test_a_slot_has_every_event_once_and_in_order(outside: str) -> None:
     async with open_database(outside, max_size=WRITERS + 2, command_timeout=30.0, keys=KEYS) as database:
         store = await make_store(database)
         before = await debezium.fetch("select id from events")
-        writers = asyncio.gather(*[_writes(database, store, number) for number in range(WRITERS)])
-        while not writers.done():
-            await reader.read()
-            await asyncio.sleep(0.02)
-        kept = sum(await writers, Counter(row["id"] for row in before))
+        async with asyncio.TaskGroup() as group:
+            writers = [group.create_task(_writes(database, store, number)) for number in range(WRITERS)]
+            while not all(writer.done() for writer in writers):
+                await reader.read()
+                await asyncio.sleep(0.02)
+        kept = sum((writer.result() for writer in writers), Counter(row["id"] for row in before))
         async with database.transaction() as connection:
             # What becomes of events later is no event.
             await connection.execute("update events set address = null, payload = '{}' where store_id = $1", store.id)

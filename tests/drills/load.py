@@ -108,7 +108,7 @@ def _logged(served: Service) -> Iterator[None]:
     """Meanwhile the log of a process goes into the file of DRILL_LOG, or away: a full pipe would stop the process."""
     log, served.process.stderr = served.process.stderr, None
     assert log is not None
-    with Path(os.environ.get("DRILL_LOG", os.devnull)).open("a") as file:
+    with log, Path(os.environ.get("DRILL_LOG", os.devnull)).open("a") as file:
         taking = threading.Thread(target=shutil.copyfileobj, args=(log, file))
         taking.start()
         try:
