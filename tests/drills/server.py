@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import DEVNULL, run
 
@@ -45,81 +45,68 @@ async def _postgres(folder: Path) -> AsyncIterator[Postgres]:
         server.stop()
 
 
+Blow = Callable[[], Awaitable[None]]
+
+
+async def _suffer(server: Postgres, outcome: Outcome, size: Size, blow: Blow, **settings: str) -> Outcome:
+    """Strike again and again while shoppers reorder at a process with these settings; then count."""
+    people = await load.shoppers(server.url, size.shoppers)
+    with load.api(server.url, **settings) as served:
+        async with load.shopping(served.url, people, outcome):
+            for _ in range(size.blows):
+                await asyncio.sleep(size.pause)
+                await blow()
+            await asyncio.sleep(size.pause)
+    await load.count(server.url, outcome)
+    return outcome
+
+
 async def killed(folder: Path, size: Size) -> Outcome:
     """Postgres is killed with -9 and comes back, while shoppers reorder."""
     outcome = Outcome(suffered=f"Postgres killed {size.blows} times")
     async with _postgres(folder) as server:
-        people = await load.shoppers(server.url, size.shoppers)
-        with load.api(server.url) as served:
-            async with load.shopping(served.url, people, outcome):
-                for _ in range(size.blows):
-                    await asyncio.sleep(size.pause)
-                    await asyncio.to_thread(server.kill)
-                await asyncio.sleep(size.pause)
-        await load.count(server.url, outcome)
-    return outcome
+        return await _suffer(server, outcome, size, lambda: asyncio.to_thread(server.kill))
 
 
 async def restarted(folder: Path, size: Size) -> Outcome:
     """The embedded Postgres is killed, and the service that runs it brings it back itself."""
     outcome = Outcome(suffered=f"the embedded Postgres killed {size.blows} times, and nobody but the service there")
+
+    async def kill() -> None:
+        os.kill(server.postmaster, signal.SIGKILL)
+        await _answers(server.url)
+
     async with _postgres(folder) as server:
-        people = await load.shoppers(server.url, size.shoppers)
-        settings = {"DATABASE_URL": "", "REPRISE_DATA_DIR": str(folder)}
-        with load.api("", **settings) as served:
-            async with load.shopping(served.url, people, outcome):
-                for _ in range(size.blows):
-                    await asyncio.sleep(size.pause)
-                    os.kill(server.postmaster, signal.SIGKILL)
-                    await _answers(server.url)
-                await asyncio.sleep(size.pause)
-        await load.count(server.url, outcome)
-    return outcome
+        return await _suffer(server, outcome, size, kill, DATABASE_URL="", REPRISE_DATA_DIR=str(folder))
 
 
 async def exhausted(folder: Path, size: Size) -> Outcome:
     """A process with two connections answers many times as many shoppers at once."""
-    many = size.shoppers * 6
-    outcome = Outcome(suffered=f"{many} shoppers on a pool of 2 connections")
+    many = replace(size, shoppers=size.shoppers * 6)
+    outcome = Outcome(suffered=f"{many.shoppers} shoppers on a pool of 2 connections")
     async with _postgres(folder) as server:
-        people = await load.shoppers(server.url, many)
-        with load.api(server.url, REPRISE_POOL_SIZE="2") as served:
-            async with load.shopping(served.url, people, outcome):
-                await asyncio.sleep(size.pause * (size.blows + 1))
-        await load.count(server.url, outcome)
-    return outcome
+        return await _suffer(server, outcome, many, lambda: asyncio.sleep(0), REPRISE_POOL_SIZE="2")
 
 
 async def bounced(folder: Path, size: Size) -> Outcome:
     """PgBouncer is killed and started again, while shoppers reorder through it."""
     outcome = Outcome(suffered=f"PgBouncer restarted {size.blows} times")
     async with _postgres(folder) as server:
-        people = await load.shoppers(server.url, size.shoppers)
         with bouncer.bouncer(server.url) as pooler:
-            named = {"REPRISE_DIRECT_URL": server.url, "REPRISE_STATEMENT_CACHE_SIZE": "0"}
-            with load.api(pooler.over(server.url), **named) as served:
-                async with load.shopping(served.url, people, outcome):
-                    for _ in range(size.blows):
-                        await asyncio.sleep(size.pause)
-                        await asyncio.to_thread(pooler.restart)
-                    await asyncio.sleep(size.pause)
-        await load.count(server.url, outcome)
-    return outcome
+            settings = {"DATABASE_URL": pooler.over(server.url), "REPRISE_DIRECT_URL": server.url}
+            settings |= {"REPRISE_STATEMENT_CACHE_SIZE": "0"}
+            return await _suffer(server, outcome, size, lambda: asyncio.to_thread(pooler.restart), **settings)
 
 
 async def stormed(folder: Path, size: Size) -> Outcome:
     """Others flood the database with slow statements, and with locks on what shoppers write."""
     outcome = Outcome(suffered=f"{size.blows} storms of 12 slow statements, and of locks on every cart")
+
+    async def storm() -> None:
+        await asyncio.gather(_hold(server.url, size.pause), *(_burden(server.url) for _ in range(12)))
+
     async with _postgres(folder) as server:
-        people = await load.shoppers(server.url, size.shoppers)
-        with load.api(server.url) as served:
-            async with load.shopping(served.url, people, outcome):
-                for _ in range(size.blows):
-                    await asyncio.sleep(size.pause)
-                    await asyncio.gather(_hold(server.url, size.pause), *(_burden(server.url) for _ in range(12)))
-                await asyncio.sleep(size.pause)
-        await load.count(server.url, outcome)
-    return outcome
+        return await _suffer(server, outcome, size, storm)
 
 
 async def _burden(url: str) -> None:
@@ -135,19 +122,14 @@ async def _hold(url: str, seconds: float) -> None:
 
 async def full(folder: Path, size: Size) -> Outcome:
     """The disk of Postgres is full for a while: it refuses, or goes down, and comes back when there is room again."""
-    outcome = Outcome(suffered=f"the disk of Postgres full {size.blows} times")
+    outcome, data = Outcome(suffered=f"the disk of Postgres full {size.blows} times"), folder / "data"
+
+    async def fill() -> None:
+        outcome.wrong += await _fill(server, folder / "ballast", size.pause * 4)
+
     with _small_disk(folder):
-        async with _postgres(folder / "data") as server:
-            people = await load.shoppers(server.url, size.shoppers)
-            settings = {"DATABASE_URL": "", "REPRISE_DATA_DIR": str(folder / "data")}
-            with load.api("", **settings) as served:
-                async with load.shopping(served.url, people, outcome):
-                    for _ in range(size.blows):
-                        await asyncio.sleep(size.pause)
-                        outcome.wrong += await _fill(server, folder / "ballast", size.pause * 4)
-                    await asyncio.sleep(size.pause)
-            await load.count(server.url, outcome)
-    return outcome
+        async with _postgres(data) as server:
+            return await _suffer(server, outcome, size, fill, DATABASE_URL="", REPRISE_DATA_DIR=str(data))
 
 
 async def _fill(server: Postgres, ballast: Path, seconds: float) -> list[str]:
