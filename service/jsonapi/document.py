@@ -19,6 +19,7 @@ from service.errors import TooCostly
 from service.jsonapi.attributes import attributes_of, deriver
 from service.jsonapi.layout import PRIMARY, Layout, Level, Row, layout, parted
 from service.jsonapi.query import Query, Selection
+from service.jsonapi.splicing import Spliced
 
 MAX_INCLUDED = 5_000
 """How many resources a document may include."""
@@ -112,7 +113,13 @@ def _loop(selection: Selection, level: Level, begin: Sequence[str] = ()) -> list
             f"        include_{name}({slots[name]}, rendering, found)",
         ]
     lines += [*_located(located), *_attributes(fields), "        url = base + v0"]
-    text = _Text(f'{{"type":"{resource.type_}","id":"').value("v0").constant('","links":{"self":"').value("url")
+    text = (
+        Spliced(_literal)
+        .constant(f'{{"type":"{resource.type_}","id":"')
+        .value("v0")
+        .constant('","links":{"self":"')
+        .value("url")
+    )
     text.constant('"}')
     if fields.written or fields.derived:
         text.constant(',"attributes":').value("a")
@@ -132,7 +139,7 @@ def _loop(selection: Selection, level: Level, begin: Sequence[str] = ()) -> list
     if level is PRIMARY:
         text.value('(place and b\',"page":{"cursor":"\' + place + b\'"}\')')
     text.constant("}}")
-    lines.append(f"        resource = b''.join(({text.parts}))")
+    lines.append(f"        resource = b''.join(({', '.join(text.parts)}))")
     return lines
 
 
@@ -161,34 +168,8 @@ RELATIONSHIPS = ',"relationships":{'
 """What the relationships of a resource object begin with. They come last but for `meta`."""
 
 
-class _Text:
-    """Text of which some parts are always the same: the source of all its parts, as expressions of bytes."""
-
-    def __init__(self, begin: str) -> None:
-        self._parts: list[str] = []
-        self._constant = begin
-
-    def constant(self, text: str) -> _Text:
-        """Go on with text that is always the same."""
-        self._constant += text
-        return self
-
-    def value(self, expression: str) -> _Text:
-        """Go on with the value of an expression."""
-        self._flush()
-        self._parts.append(expression)
-        return self
-
-    @property
-    def parts(self) -> str:
-        """The source of the parts."""
-        self._flush()
-        return ", ".join(self._parts)
-
-    def _flush(self) -> None:
-        if self._constant:
-            self._parts.append(repr(self._constant.encode()))
-            self._constant = ""
+def _literal(text: str) -> str:
+    return repr(text.encode())
 
 
 def _linked(type_: str, rows: Sequence[Row]) -> bytes:

@@ -69,7 +69,7 @@ def _one(selection: Selection, kind: Viewer) -> _Text:
     """What reads one resource."""
     statement, alias = _start(kind)
     where = statement.scope(selection.resource, alias, f"{alias}.id = {statement.bind(Later.ID)}")
-    row, beside = statement.rows(selection, alias)
+    row, beside = statement.row(selection, alias)
     text = f"select {in_utf8(row)} from {selection.resource.table} {alias}{beside} where {where}"
     return _Text(text, statement.kept_binds)
 
@@ -78,8 +78,8 @@ async def several(connection: Connection, viewer: Viewer, selection: Selection, 
     """The rows of resources by their ids, without those that the viewer can't see: one statement."""
     statement, alias = _start(viewer)
     where = statement.scope(selection.resource, alias, f"{alias}.id = any({statement.bind(ids)}::text[])")
-    row, beside = statement.rows(selection, alias)
-    text = whole(f"select {row} as row from {selection.resource.table} {alias}{beside} where {where}")
+    row = statement.rows(selection, alias)
+    text = whole(f"select {row} as row from {selection.resource.table} {alias} where {where}")
     with in_time(selection):
         rows = rows_of(await fetchval(connection, text, statement.binds), selection)
     return {row[0].decode(): row for row in rows}
@@ -115,7 +115,7 @@ def _beyond(selection: Selection, which: _Which, kind: Viewer) -> _Text:
     relationship, target = parent.relationships[name], statement.alias()
     inner = statement.scope(which.resource, target, f'{target}.id = {alias}."{relationship.column}"')
     where = statement.scope(parent, alias, f"{alias}.id = {statement.bind(Later.ID)}")
-    row, beside = statement.rows(selection, target)
+    row, beside = statement.row(selection, target)
     related = f"(select {in_utf8(row)} from {which.resource.table} {target}{beside} where {inner})"
     return _Text(f"select {related} from {parent.table} {alias} where {where}", statement.kept_binds)
 
@@ -270,10 +270,10 @@ def _of_a_page(query: Query, which: _Which, kind: Viewer) -> _Text:
     statement, alias = _start(kind)
     where = _where(statement, alias, which)
     order = keyset.order_by(keyset.keys(statement, query, alias))
-    row, beside = statement.rows(query.selection, alias)
+    row = statement.rows(query.selection, alias)
     # As with ids: for a known offset Postgres would find another plan cheaper, and plan every page anew.
     limit = f"limit {query.page.size} offset (select {statement.bind(Later.OFFSET)}::bigint)"
-    rows = f"select {row} as row from {which.resource.table} {alias}{beside} where {where} order by {order} {limit}"
+    rows = f"select {row} as row from {which.resource.table} {alias} where {where} order by {order} {limit}"
     return _Text(whole(rows), statement.kept_binds)
 
 
@@ -313,16 +313,16 @@ def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
     closed = " and ".join(part for part in (closed, _settled(query, alias)) if part)
     where = _where(statement, alias, which, closed)
     compared = ", ".join(key.kind.in_words.format(key.expression) for key in ordered[:-1])
-    row, beside = statement.rows(query.selection, alias, f"json_build_array({compared})" if compared else "'[]'")
+    row = statement.rows(query.selection, alias, f"json_build_array({compared})" if compared else "'[]'")
     ranges = [
         f"{where}{' and ' if part else ''}{part} order by {order} {limit}"
         for part in keyset.beyond(statement, ordered, near.position, backwards=window.backwards)
     ]
     if len(ranges) == 1:
-        rows = f"select {row} as row from {table} {alias}{beside} where {ranges[0]}"
+        rows = f"select {row} as row from {table} {alias} where {ranges[0]}"
     else:
         chosen = " union all ".join(f"(select {alias}.* from {table} {alias} where {one})" for one in ranges)
-        rows = f"select {row} as row from ({chosen}) {alias}{beside} order by {order} {limit}"
+        rows = f"select {row} as row from ({chosen}) {alias} order by {order} {limit}"
     return _Text(whole(rows), statement.kept_binds)
 
 
