@@ -20,9 +20,25 @@ from schemas.kinds import Kind
 from schemas.relationships import ToMany, ToOne
 from schemas.resource import Resource
 from service import clock
-from service.jsonapi.document import MAX_INCLUDED
-from service.jsonapi.layout import PRIMARY, Level, layout
+from service.jsonapi.layout import (
+    ATTRIBUTES,
+    CURSOR,
+    CURSOR_END,
+    END,
+    ID,
+    META,
+    MODE,
+    PRIMARY,
+    ROOT,
+    SELF,
+    TYPE,
+    VERSION,
+    Level,
+    layout,
+)
+from service.jsonapi.pagination import values_in_urls
 from service.jsonapi.query import Selection
+from service.jsonapi.renderers import MAX_INCLUDED
 from service.jsonapi.splicing import Spliced
 from service.principal import Owner, Viewer
 from service.store.structure import Given
@@ -79,6 +95,20 @@ class Written(NamedTuple):
 
     row: str
     beside: str
+
+
+class Place(NamedTuple):
+    """How the cursor of a row is written: what it begins with, and the columns that are compared before its id."""
+
+    begin: str
+    compared: str
+
+    def write(self, text: Spliced, id_: str) -> Spliced:
+        """Go on with the cursor of a row, whose id is the value of an expression."""
+        text.constant(self.begin).value(id_).constant(".")
+        if not self.compared:
+            return text.constant(values_in_urls(()))
+        return text.value(f"encode({in_utf8(f'json_build_array({self.compared})::text')}, 'hex')")
 
 
 class _Seen(NamedTuple):
@@ -139,8 +169,8 @@ class Statement:
         self._aliases += 1
         return f"t{self._aliases}"
 
-    def row(self, selection: Selection, alias: str, place: str = "''", level: Level = PRIMARY) -> Written:
-        """What gives the text of a row that comes alone. `place` is the expression of what says where on a page it is.
+    def row(self, selection: Selection, alias: str, place: Place | None = None, level: Level = PRIMARY) -> Written:
+        """What gives the text of a row that comes alone. `place` says how its cursor is written.
 
         Its attributes are written by Postgres's own function, which needs little to begin with.
         """
@@ -155,7 +185,7 @@ class Statement:
         beside = f", lateral (select {', '.join(columns)}) {written}"
         return Written(self._text(selection, alias, place, level, f"row_to_json({written})"), beside)
 
-    def rows(self, selection: Selection, alias: str, place: str = "''", level: Level = PRIMARY) -> str:
+    def rows(self, selection: Selection, alias: str, place: Place | None = None, level: Level = PRIMARY) -> str:
         """The expression of the text of each of many rows.
 
         Postgres's own function looks up the type of each value in each row. Texts that are put one after the other take
@@ -169,25 +199,37 @@ class Statement:
         written = text.constant("}").parts if names else ()
         return self._text(selection, alias, place, level, *written)
 
-    def _text(self, selection: Selection, alias: str, place: str, level: Level, *written: str) -> str:
-        """The expression of a row's text, which ends with its attributes, if there are any."""
+    def _text(self, selection: Selection, alias: str, place: Place | None, level: Level, *written: str) -> str:
+        """The expression of a row's text, which ends with its attributes, if there are any, or with all of it."""
         resource, fields, between = selection.resource, layout(selection), level.field.decode()
-        text = Spliced(_literal).value(f"{alias}.id").constant(between).value(f"{alias}.version")
-        text.constant(between).value(place)
+        id_, version, type_ = f"{alias}.id", f"{alias}.version", resource.type_
+        text = Spliced(_literal).value(id_).constant(between).value(version).constant(between)
+        if place is not None:
+            place.write(text, id_)
         for name in fields.ends:
             text.constant(between).value(self.column(resource, alias, resource.column_of(name)))
         if fields.derived:
-            kinds = resource.columns()
-            text.constant(between + "[")
-            for number, column in enumerate(fields.inputs):
-                within = getattr(kinds.get(column), "within_json", Kind.within_json)
-                _write(text.constant("," if number else ""), self._seen_in(resource, alias, column), within)
-            text.constant("]")
+            self._write_inputs(text.constant(between), resource, alias, fields.inputs)
         for name, sub in selection.include:
             text.constant(between).value(self._included(resource, name, sub, alias, level))
-        if written:
+        if fields.whole:
+            text.constant(between + TYPE + type_ + ID).value(id_).constant(f"{SELF}{ROOT}/{type_}/").value(id_)
+            text.constant(ATTRIBUTES).value(*written).constant(META + MODE + VERSION).value(version)
+            if place is not None:
+                place.write(text.constant(CURSOR), id_).constant(CURSOR_END)
+            text.constant(END)
+        elif written:
             text.constant(between).value(*written)
         return _concat(text.parts)
+
+    def _write_inputs(self, text: Spliced, resource: type[Resource], alias: str, columns: Sequence[str]) -> None:
+        """Columns as an array of JSON."""
+        kinds = resource.columns()
+        for column in columns:
+            within = getattr(kinds.get(column), "within_json", Kind.within_json)
+            text.constant("[" if column == columns[0] else ",")
+            _write(text, self._seen_in(resource, alias, column), within)
+        text.constant("]" if columns else "[]")
 
     def _seen_in(self, resource: type[Resource], alias: str, column: str) -> _Seen:
         kind = resource.columns().get(column)

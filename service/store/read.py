@@ -22,7 +22,7 @@ from service.jsonapi.pagination import DEFAULT_SIZE, Cursors, Page, Window
 from service.jsonapi.query import Query, Selection
 from service.principal import Owner, Viewer
 from service.store import counts, filters, keyset
-from service.store.compile import Later, Statement, Values, in_utf8, whole
+from service.store.compile import Later, Place, Statement, Values, in_utf8, whole
 from service.store.pool import Connection, fetchrow, fetchval
 from service.store.structure import Given, lift
 from service.texts import Either, Phrase
@@ -292,15 +292,12 @@ async def _window(
     rows, more = found[: window.size], len(found) > window.size
     if window.backwards:
         rows.reverse()
-    placed = Cursors(query.selection.resource, query.sort)
-    for row in rows:
-        row[2] = placed.of(row[2], row[0])
     return Rows(rows, total, [row[2].decode() for row in (rows[0], rows[-1])] if rows else (), more)
 
 
 @lru_cache(maxsize=512)
 def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
-    """What reads a page by cursor. Each row has what comes before its id in their order."""
+    """What reads a page by cursor."""
     window, table = query.page, which.resource.table
     assert isinstance(window, Window)  # noqa: S101 -- the caller asked for one
     statement, alias = _start(kind)
@@ -313,7 +310,7 @@ def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
     closed = " and ".join(part for part in (closed, _settled(query, alias)) if part)
     where = _where(statement, alias, which, closed)
     compared = ", ".join(key.kind.in_words.format(key.expression) for key in ordered[:-1])
-    row = statement.rows(query.selection, alias, f"json_build_array({compared})" if compared else "'[]'")
+    row = statement.rows(query.selection, alias, Place(Cursors(query.selection.resource, query.sort).begin, compared))
     ranges = [
         f"{where}{' and ' if part else ''}{part} order by {order} {limit}"
         for part in keyset.beyond(statement, ordered, near.position, backwards=window.backwards)

@@ -20,9 +20,10 @@ from schemas.rendering import Rendering
 from schemas.resource import Resource
 from service.http.repeat_urls import RepeatUrls
 from service.jsonapi.attributes import attributes_of
-from service.jsonapi.document import Object, renderer
+from service.jsonapi.document import Object
 from service.jsonapi.layout import rows_of
 from service.jsonapi.query import Selection
+from service.jsonapi.renderers import renderer
 from service.principal import Viewer
 from service.rules.repeat_links import LinkKeys
 from service.store.compile import Statement, in_utf8
