@@ -7,7 +7,7 @@ JSON such characters are always escaped, and ids have none, so that nothing that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -52,8 +52,8 @@ class Layout:
     relationship. `written` are the attributes that Postgres writes, as one JSON object; the longest field comes last,
     so that nobody looks for the end of it.
 
-    Of a row that is `whole` that one is the resource object as it is sent, but for `ROOT` and `MODE`: there is nothing
-    left to work out, to include or to link.
+    Of a primary row that is `whole` that one is the resource object as it is sent, but for `ROOT` and `MODE`: there is
+    nothing left to work out, to include or to link.
     """
 
     ends: Sequence[str]
@@ -101,13 +101,14 @@ def inputs_of(resource: type[Resource], names: Sequence[str]) -> Sequence[str]:
     return [*dict.fromkeys(column for name in names for column in resource.attributes[name].inputs)]
 
 
-def rows_of(text: bytes | None, selection: Selection) -> list[Row]:
-    """The rows that a statement has written; none for null."""
-    return parted(text, PRIMARY.field, PRIMARY.row, layout(selection).most_parts)
+def rows_of(texts: Iterable[bytes | None], selection: Selection) -> list[Row]:
+    """The rows that a statement has written as these texts, without those that are null."""
+    most = layout(selection).most_parts
+    return [text.split(PRIMARY.field, most) for text in texts if text is not None]
 
 
-def parted(text: bytes | None, field: bytes, row: bytes, most: int) -> list[Row]:
-    """The rows of a text, cut at no more than so many ends of their fields."""
+def parted(text: bytes, field: bytes, row: bytes, most: int) -> list[Row]:
+    """The included rows of a text, cut at no more than so many ends of their fields."""
     rows: list[Row] = []
     if text:
         # `find` is several times faster than `split`, which looks at each byte by itself.

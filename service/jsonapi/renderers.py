@@ -128,7 +128,7 @@ class _Source:
             lines += self._loop(sub, level.below, slot, margin)
         if fields.derived:
             self._names[f"derive{number}"] = deriver(selection.resource, tuple(fields.derived), within_json=True)
-        body = [] if fields.whole else [*_attributes(selection, own), *_disclosing(selection, own, level)]
+        body = [*_attributes(selection, own), *_disclosing(selection, own, level)]
         lines += [f"{margin}{line}" for line in (*body, *_resource(selection, own, level))]
         if level is not PRIMARY:
             resource = "resource" if leaf else f"merged(found.get({key}), resource)"
@@ -185,9 +185,6 @@ def _disclosing(selection: Selection, own: _Names, level: Level) -> list[str]:
 def _resource(selection: Selection, own: _Names, level: Level) -> list[str]:
     """The source of a row's resource object."""
     resource, fields = selection.resource, layout(selection)
-    if fields.whole:
-        paths = "".join(f""".replace(b'"{name}":"/', b'"{name}":"' + origin)""" for name in _paths(selection))
-        return [f"resource = {own.attributes}{paths}.replace({ROOT.encode()!r}, root).replace({MODE.encode()!r}, mode)"]
     text = Spliced(_literal).constant(TYPE + resource.type_ + ID).value(own.id).constant(SELF).value("url")
     if fields.written or fields.derived:
         text.constant(ATTRIBUTES).value(own.attributes)

@@ -212,7 +212,7 @@ class Statement:
             self._write_inputs(text.constant(between), resource, alias, fields.inputs)
         for name, sub in selection.include:
             text.constant(between).value(self._included(resource, name, sub, alias, level))
-        if fields.whole:
+        if fields.whole and level is PRIMARY:
             text.constant(between + TYPE + type_ + ID).value(id_).constant(f"{SELF}{ROOT}/{type_}/").value(id_)
             text.constant(ATTRIBUTES).value(*written).constant(META + MODE + VERSION).value(version)
             if place is not None:
@@ -345,11 +345,6 @@ class Statement:
             f"exists (select from {table} {parent} where {parent}.store_id = $1"
             f' and {parent}.id = {alias}."{first.column}" and {self._path(rest, parent, owner)})'
         )
-
-
-def whole(rows: str) -> str:
-    """The statement that gives the `row`s of a query as one text, which is null where there are none."""
-    return f"select {in_utf8(_listed('rows.row', PRIMARY))} from ({rows}) rows"
 
 
 def in_utf8(text: str) -> str:

@@ -22,8 +22,8 @@ from service.jsonapi.pagination import DEFAULT_SIZE, Cursors, Page, Window
 from service.jsonapi.query import Query, Selection
 from service.principal import Owner, Viewer
 from service.store import counts, filters, keyset
-from service.store.compile import Later, Place, Statement, Values, in_utf8, whole
-from service.store.pool import Connection, fetchrow, fetchval
+from service.store.compile import Later, Place, Statement, Values, in_utf8
+from service.store.pool import Connection, fetch, fetchrow
 from service.store.structure import Given, lift
 from service.texts import Either, Phrase
 
@@ -60,7 +60,7 @@ async def one(connection: Connection, viewer: Viewer, selection: Selection, id_:
     """The row of one resource, or None when the viewer can see no resource of this id."""
     text, binds = _one(selection, _kind_of(viewer))
     with in_time(selection):
-        found = rows_of(await fetchval(connection, text, Values(viewer, id_).of(binds)), selection)
+        found = await _rows(connection, text, Values(viewer, id_).of(binds), selection)
     return found[0] if found else None
 
 
@@ -74,14 +74,22 @@ def _one(selection: Selection, kind: Viewer) -> _Text:
     return _Text(text, statement.kept_binds)
 
 
+async def _rows(connection: Connection, text: str, binds: Sequence[Any], selection: Selection) -> list[Row]:
+    """The rows that a statement gives, each as one text.
+
+    As one text for all they would be copied several times, in memory that Postgres takes and gives back each time.
+    """
+    return rows_of([record[0] for record in await fetch(connection, text, binds)], selection)
+
+
 async def several(connection: Connection, viewer: Viewer, selection: Selection, ids: Sequence[str]) -> dict[str, Row]:
     """The rows of resources by their ids, without those that the viewer can't see: one statement."""
     statement, alias = _start(viewer)
     where = statement.scope(selection.resource, alias, f"{alias}.id = any({statement.bind(ids)}::text[])")
     row = statement.rows(selection, alias)
-    text = whole(f"select {row} as row from {selection.resource.table} {alias} where {where}")
+    text = f"select {in_utf8(row)} from {selection.resource.table} {alias} where {where}"
     with in_time(selection):
-        rows = rows_of(await fetchval(connection, text, statement.binds), selection)
+        rows = await _rows(connection, text, statement.binds, selection)
     return {row[0].decode(): row for row in rows}
 
 
@@ -102,7 +110,7 @@ async def related(connection: Connection, viewer: Viewer, within: Within, query:
         found = await fetchrow(connection, text, Values(viewer, within.id).of(binds))
     if found is None:
         return None
-    rows = rows_of(found[0], query.selection)
+    rows = rows_of(found, query.selection)
     return Rows(rows, len(rows))
 
 
@@ -260,7 +268,7 @@ async def _numbered(
     text, binds = _of_a_page(structure, _which(structure, within), _kind_of(viewer))
     asked = Values(viewer, _parent(within), given, page.offset)
     with in_time(query):
-        rows = rows_of(await fetchval(connection, text, asked.of(binds)), query.selection)
+        rows = await _rows(connection, text, asked.of(binds), query.selection)
     return Rows(rows, total)
 
 
@@ -273,8 +281,8 @@ def _of_a_page(query: Query, which: _Which, kind: Viewer) -> _Text:
     row = statement.rows(query.selection, alias)
     # As with ids: for a known offset Postgres would find another plan cheaper, and plan every page anew.
     limit = f"limit {query.page.size} offset (select {statement.bind(Later.OFFSET)}::bigint)"
-    rows = f"select {row} as row from {which.resource.table} {alias} where {where} order by {order} {limit}"
-    return _Text(whole(rows), statement.kept_binds)
+    rows = f"select {in_utf8(row)} from {which.resource.table} {alias} where {where} order by {order} {limit}"
+    return _Text(rows, statement.kept_binds)
 
 
 async def _window(
@@ -286,7 +294,7 @@ async def _window(
     text, binds = _of_a_window(structure, _which(structure, within), _kind_of(viewer))
     with in_time(query):
         asked = Values(viewer, _parent(within), given)
-        found = rows_of(await fetchval(connection, text, asked.of(binds)), query.selection)
+        found = await _rows(connection, text, asked.of(binds), query.selection)
     if not found and within is not None and not await exists(connection, viewer, within.parent, within.id):
         return None
     rows, more = found[: window.size], len(found) > window.size
@@ -316,11 +324,11 @@ def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
         for part in keyset.beyond(statement, ordered, near.position, backwards=window.backwards)
     ]
     if len(ranges) == 1:
-        rows = f"select {row} as row from {table} {alias} where {ranges[0]}"
+        rows = f"select {in_utf8(row)} from {table} {alias} where {ranges[0]}"
     else:
         chosen = " union all ".join(f"(select {alias}.* from {table} {alias} where {one})" for one in ranges)
-        rows = f"select {row} as row from ({chosen}) {alias} order by {order} {limit}"
-    return _Text(whole(rows), statement.kept_binds)
+        rows = f"select {in_utf8(row)} from ({chosen}) {alias} order by {order} {limit}"
+    return _Text(rows, statement.kept_binds)
 
 
 def _settled(query: Query, alias: str) -> str:

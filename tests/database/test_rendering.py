@@ -102,7 +102,7 @@ async def rendered(
     row = statement.rows(selection, "t")
     text = await connection.fetchval(f"{table} select {in_utf8(row)} from one t", *statement.binds)
     assert text == alone, "a row that comes alone, and one of many"
-    rows = rows_of(text, selection)
+    rows = rows_of([text], selection)
     read: Object = orjson.loads(renderer(selection)(rows, rendering, {})[0])
     return read
 
