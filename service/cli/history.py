@@ -15,6 +15,7 @@ import orjson
 from service.cli.console import answer, progress, say, told
 from service.cli.within import operator, store_at
 from service.operations.data import comparing, exporting, files, running
+from service.operations.data.exporting import Choice
 from service.operations.data.importing import Policy, Refusal
 from service.operations.data.records import Entry
 from service.operations.events import outbox
@@ -165,7 +166,7 @@ async def take_out(url: str, store_id: int, customer_id: str | None, to: Path | 
         done = 0
         with sys.stdout.buffer if to is None else to.open("wb") as file:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                async for line in exporting.lines(connection, store, customer_id=customer_id):
+                async for line in exporting.lines(connection, store, Choice(customer_id=customer_id)):
                     file.write(line)
                     done += 1
     say(Phrase("Wrote {count} record.", plural="Wrote {count} records.", count=done))

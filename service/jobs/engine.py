@@ -26,14 +26,14 @@ from service.gateways import Gateways
 from service.gateways.outbound import DEFAULT, Limits
 from service.jobs import clean, deliver, metrics, sweep, watch
 from service.jobs.advance import AdvanceJob
-from service.jobs.bring import ImportJob
+from service.jobs.bring import ExportJob, ImportJob
 from service.jobs.copy import CopyJob
 from service.jobs.deliver import Deliveries
 from service.jobs.pauses import pause
 from service.jobs.pay import PaymentJob
 from service.jobs.publish import Feed, Publisher
 from service.operations.copies import recurring_order_copies
-from service.operations.data import imports
+from service.operations.data import exports, imports
 from service.operations.events import trail
 from service.operations.generic.numbers import Numbers
 from service.operations.payments import attempts
@@ -57,6 +57,9 @@ POLL = timedelta(seconds=5)
 ATTEMPTS = 10
 FIRST_DELAY = timedelta(seconds=1)
 LONGEST_DELAY = timedelta(minutes=5)
+
+AT_A_TIME = {exports.ENTRYPOINT: 1}
+"""How many jobs of a kind run side by side, where that is limited: an export takes two connections."""
 
 LONGEST_PAUSE = 15.0
 """Seconds between two attempts to reach a server that is away."""
@@ -141,6 +144,7 @@ async def run(
             test_clocks.ENTRYPOINT: AdvanceJob(database, job, payment_job).run,
             attempts.ENTRYPOINT: payment_job.run,
             imports.ENTRYPOINT: ImportJob(database).run,
+            exports.ENTRYPOINT: ExportJob(database).run,
         }
         connect = partial(
             asyncpg.connect, listen_url or url, command_timeout=30, statement_cache_size=statement_cache_size
@@ -189,7 +193,8 @@ async def _work(
     try:
         manager = QueueManager(queue_queries(AsyncpgDriver(connection)), queue_settings().channel)
         for name, run_job in entrypoints.items():
-            manager.entrypoint(name, executor_factory=_retrying)(metrics.counted(name, _caused(run_job)))
+            declared = manager.entrypoint(name, executor_factory=_retrying, concurrency_limit=AT_A_TIME.get(name, 0))
+            declared(metrics.counted(name, _caused(run_job)))
         manager.shutdown = stop
         await manager.run(
             dequeue_timeout=POLL,
