@@ -140,6 +140,17 @@ async def disabled(shop: Shop) -> str:
     return await webhook(shop, disabled_at=on(NOW), health="disabled")
 
 
+async def bringing(shop: Shop) -> str:
+    return str((await shop.api.create("imports", {"resource_type": "tags", "inputs": [{"name": "vip"}]}))["id"])
+
+
+async def taking(shop: Shop, **verbs: bool) -> str:
+    id_ = str((await shop.api.create("exports", {"resource_type": "tags"}))["id"])
+    if verbs:
+        assert (await shop.api.update("exports", id_, verbs)).status_code == 200
+    return id_
+
+
 async def token(shop: Shop) -> str:
     id_, _ = await tokens.issue(
         shop.connection, shop.store.id, customer_id=None, scopes=["read_orders"], name=None, expires_at=None, at=on(NOW)
@@ -179,6 +190,9 @@ SUBJECTS: dict[tuple[str, str], Callable[[Shop], Awaitable[str]]] = {
     ("issuers", "revoke"): issuer,
     ("api_clients", "rotate_secret"): api_client,
     ("api_clients", "revoke"): api_client,
+    ("imports", "interrupt"): bringing,
+    ("exports", "start"): lambda shop: taking(shop, _interrupt=True),
+    ("exports", "interrupt"): taking,
     ("webhooks", "enable"): disabled,
     ("webhooks", "disable"): webhook,
     ("webhooks", "reset_circuit"): stopped,

@@ -184,7 +184,7 @@ async def test_what_a_verb_leads_to_is_told(
 
 
 UNTOLD = {
-    "imports.interrupt", "order_copies.fail", "order_subscriptions.park", "orders.payment_failed", "stores.adopt",
+    "exports.fail", "order_copies.fail", "order_subscriptions.park", "orders.payment_failed", "stores.adopt",
     "stores.rotate_keys", "webhooks.stop",
 }  # fmt: skip
 """Topics whose events other tests lead to, and of which none is recorded yet."""

@@ -39,12 +39,8 @@ class _Led(NamedTuple):
 _LED = Many("data/exports.led_to", _Led)
 
 
-class Unsettled(InvalidState):
-    """What can't be carried over, since it is just being worked on."""
-
-
 def _refuse(type_: str, id_: str, status: str) -> None:
-    raise Unsettled(
+    raise InvalidState(
         "{type} {id} is {status}: wait until that is done, and export again.", type=type_, id=id_, status=status
     )
 
@@ -84,7 +80,7 @@ async def records(
 ) -> AsyncIterator[Line]:
     """The wanted records. The caller holds a snapshot.
 
-    Raises Unsettled for what is just being worked on, unless `aside` is told of it.
+    Raises InvalidState for what is just being worked on, unless `aside` is told of it.
     """
     viewer = wanted.viewer(store)
     for record in wanted.records:

@@ -137,8 +137,13 @@ class Exports(Writer):
         type_ = change.value("resource_type")
         hidden = [name for name in ([type_] if type_ else WHOLES) if name not in sight]
         if hidden and (change.new or change.draft.triggers):
-            detail = "The access token may not read {types}, so it may not export them."
-            change.problems.append(Forbidden(detail, types=hidden, fields=("resource_type",)))
+            change.problems.append(
+                Forbidden(
+                    "The access token may not read {types}, so it may not export them.",
+                    types=hidden,
+                    fields=("resource_type",),
+                )
+            )
             return
         if change.new:
             change.problems += _problems(change, sight)
@@ -178,8 +183,14 @@ def _problems(change: Change, sight: Sight) -> list[ApiError]:
     given = [name for name in ("includes", "fields", "filters") if sent.get(name)]
     if type_ is None:
         given += ["format"] if change.value("format") == "csv" else []
-        reason = "{name} - takes a resource_type: without one, records of all types are exported"
-        return [Invalid(reason, name=name, pointer=f"/data/attributes/{name}") for name in given]
+        return [
+            Invalid(
+                "{name} - takes a resource_type: without one, records of all types are exported",
+                name=name,
+                pointer=f"/data/attributes/{name}",
+            )
+            for name in given
+        ]
     shape = Shape(tuple(sent.get("includes") or ()), tuple(sent.get("fields") or ()))
     found: list[ApiError] = [
         Invalid(
