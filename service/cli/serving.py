@@ -236,6 +236,7 @@ async def _begin(settings: Settings, stop: asyncio.Event, concurrency: int = 8) 
             concurrency=concurrency,
             command_timeout=settings.command_timeout,
             statement_cache_size=settings.statement_cache_size,
+            direct_url=settings.direct_url,
             deployment_id=settings.deployment_id,
             retention=Retention.of(
                 answers=settings.retain_answers,

@@ -207,6 +207,9 @@ VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
             settled="interrupted completed failed",
         ),
     },
+    "events": {
+        "trigger": _verb("", None, "Give it to the webhooks that want it, again.", "trigger", "integrations"),
+    },
     "test_clocks": {
         "advance_to": _verb("ready", "advancing", "Go on to an instant.", "advance", "integrations"),
     },

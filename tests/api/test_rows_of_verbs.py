@@ -151,6 +151,12 @@ async def taking(shop: Shop, **verbs: bool) -> str:
     return id_
 
 
+async def event(shop: Shop) -> str:
+    """An event that a webhook wants."""
+    await shop.api.update("webhooks", await webhook(shop), {"topic": "repeat_links.*"})
+    return str((await shop.api.get(f"repeat_links/{await link(shop)}/events"))["data"][0]["id"])
+
+
 async def token(shop: Shop) -> str:
     id_, _ = await tokens.issue(
         shop.connection, shop.store.id, customer_id=None, scopes=["read_orders"], name=None, expires_at=None, at=on(NOW)
@@ -193,6 +199,7 @@ SUBJECTS: dict[tuple[str, str], Callable[[Shop], Awaitable[str]]] = {
     ("imports", "interrupt"): bringing,
     ("exports", "start"): lambda shop: taking(shop, _interrupt=True),
     ("exports", "interrupt"): taking,
+    ("events", "trigger"): event,
     ("webhooks", "enable"): disabled,
     ("webhooks", "disable"): webhook,
     ("webhooks", "reset_circuit"): stopped,
