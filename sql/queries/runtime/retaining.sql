@@ -115,13 +115,8 @@ with gone as (
 ),
 
 counted as (
-    insert into collection_changes (store_id, collection, delta)
-    select
-        :store as store_id,
-        'exports' as collection,
-        -count(*) as delta
-    from gone
-    having count(*) > 0
+    insert into collection_changes (store_id, collection, delta, customers)
+    select include('runtime/counts.more', collection => 'exports', delta => select -count(*) from gone)
 )
 
 select count(*) as number from gone;
