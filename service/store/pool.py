@@ -346,12 +346,6 @@ async def fetchrow(connection: Connection, text: str, binds: Sequence[object]) -
     return next(iter(await fetch(connection, text, binds)), None)
 
 
-async def fetchval(connection: Connection, text: str, binds: Sequence[object]) -> Any:
-    """The value of a statement whose text follows from what a client asks for; None where it has no row."""
-    rows = await fetch(connection, text, binds)
-    return rows[0][0] if rows else None
-
-
 async def _acquaint(catalogue: Catalogue, shapes: Shapes, vault: Vault, connection: _Pooled) -> None:
     """Hand a new connection what its pool knows."""
     connection.catalogue, connection.shapes, connection.vault = catalogue, shapes, vault
