@@ -357,6 +357,7 @@ _AWAY = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
 )
 
 
@@ -368,7 +369,8 @@ def passes(error: Exception) -> bool:
 def is_away(error: Exception) -> bool:
     """Whether an error means that the database is away, is being shut down or has no connection left: it may pass.
 
-    asyncpg's InterfaceError says so of a connection that was lost; one that is a ValueError too is about a value.
+    asyncpg's InterfaceError says so of a connection that was lost; one that is a ValueError too is about a value. Its
+    InternalClientError says so of one that was told that its server is gone just as it was used.
     """
     return isinstance(error, _AWAY) and not isinstance(error, ValueError)
 
