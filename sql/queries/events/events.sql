@@ -112,6 +112,10 @@ having count(*) > 0;
 -- The oldest transaction that may still commit: events of those before it are all there that will ever be.
 select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon;
 
+-- name: ahead
+-- The first transaction that is still to begin: no event of this server is of it, or of a later one.
+select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as ahead;
+
 -- name: after
 -- The next events of a store after the place of (:transaction, :event), at most :most, without those of transactions from
 -- :horizon on, which may still commit.
