@@ -36,7 +36,8 @@ def test_each_table_comes_after_those_that_it_refers_to(
 async def test_every_table_has_its_place(connection: Connection) -> None:
     rows = await connection.fetch(
         "select c.relname, exists(select from pg_attribute a where a.attrelid = c.oid and a.attname = 'store_id')"
-        " from pg_class c where c.relkind = 'r' and c.relnamespace in ('public'::regnamespace, 'pgqueuer'::regnamespace)"
+        " from pg_class c"
+        " where c.relkind = 'r' and c.relnamespace in ('public'::regnamespace, 'pgqueuer'::regnamespace)"
         " and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')"
     )
     with_store = {table for table, has_store in rows if has_store}
@@ -45,7 +46,7 @@ async def test_every_table_has_its_place(connection: Connection) -> None:
 
 
 async def test_foreign_keys_are_such_as_nodes_can_check(connection: Connection) -> None:
-    """What is on every node refers to that alone, what is on one refers to its own store, and no key forgets a store."""
+    """What is on every node refers to such rows, what is on one to its store's too; no key is set to null in part."""
     rows = await connection.fetch(
         "select k.conname, r.relname, o.relname, k.confdeltype, k.confupdtype from pg_constraint k"
         " join pg_class r on r.oid = k.conrelid join pg_class o on o.oid = k.confrelid"
