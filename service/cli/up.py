@@ -11,7 +11,8 @@ from pathlib import Path
 import orjson
 
 from service import clock
-from service.cli.console import answer, progress, say, told
+from service.cli.console import answer, say, told
+from service.cli.progress import progress
 from service.cli.serving import serve
 from service.cli.sockets import url_of
 from service.cli.within import new_token, operator

@@ -381,8 +381,7 @@ async def test_what_was_not_sent_counts_as_no_attempt(
         assert taken is not None
         receiver, attempts = taken
         assert [attempt.attempt for attempt in attempts] == [1, 1, 1]
-        await delivering.put_down(on, store.id, attempts[1:])
-        await delivering.note(on, store, receiver, [])
+        await delivering.note(on, store, receiver, [], attempts[1:])
     rows = await connection.fetch(
         "select attempts_count, last_attempt_at is null as never from event_callbacks where store_id = $1 order by 1",
         store.id,

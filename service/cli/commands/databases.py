@@ -8,9 +8,10 @@ import typer
 
 from service import clock
 from service.cli.commands.options import DatabaseUrl, Host, Port, StoreNumber
-from service.cli.console import answer, progress, say, told
+from service.cli.console import answer, say, told
 from service.cli.doctor import described, examine
 from service.cli.loops import run
+from service.cli.progress import progress
 from service.cli.servers import keys_of, migrated, read_settings, server
 from service.cli.within import operator
 from service.demo import load
