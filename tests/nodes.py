@@ -22,6 +22,9 @@ from tests.support import with_database
 CITUS = bool(os.environ.get("TEST_CITUS"))
 """Whether the tests run on several nodes."""
 
+on_nodes = pytest.mark.skipif(not CITUS, reason="There is no Citus: `make test DATABASE_URL=... CITUS=1`.")
+"""Marks tests of what only happens where rows lie on several nodes."""
+
 on_one_server = pytest.mark.skipif(CITUS, reason="It looks at what one server does by itself.")
 """Marks tests of what is of no use, or is known to be different, where rows lie on several nodes."""
 

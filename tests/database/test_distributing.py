@@ -12,9 +12,7 @@ from schemas.tables import Place, places
 from service.errors import StartupError
 from service.store import distributing, schema
 from service.store.pool import Connection
-from tests.nodes import CITUS
-
-on_nodes = pytest.mark.skipif(not CITUS, reason="There is no Citus: `make test DATABASE_URL=... CITUS=1`.")
+from tests.nodes import CITUS, on_nodes
 
 
 @pytest.mark.parametrize(
@@ -62,6 +60,17 @@ async def test_foreign_keys_are_such_as_nodes_can_check(connection: Connection) 
     assert [name for name, table, to, *_ in rows if found[to] not in reaches[found[table]]] == []
     # No action, or cascade. To set a part of a key to null is refused.
     assert [name for name, _, _, *acts in rows if not {*acts} <= {b"a", b"c"}] == []
+
+
+async def test_rows_of_stores_can_move_while_they_change(connection: Connection) -> None:
+    """Replication tells which row was changed or deleted by a key, or else by all that the row holds."""
+    rows = await connection.fetch(
+        "select c.relname from pg_class c where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace"
+        " and c.relreplident <> 'f' and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)"
+    )
+    assert {table for (table,) in rows} & {
+        table for table, place in places().items() if place is Place.WITH_STORE
+    } == set()
 
 
 @pytest.mark.skipif(CITUS, reason="There is Citus.")
