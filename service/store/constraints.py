@@ -55,7 +55,8 @@ def _broken(
     columns = constraint.columns if constraint is not None else ()
     names = fields(resource, constraint) or [Phrase("this")]
     pointer = "/data/id" if columns == ("id",) else draft.pointer(*names)
-    sentence = Phrase(constraint.name.replace("_", " ")) if constraint else Phrase("breaks a rule of the database")
+    name = constraint.name if constraint is not None else ""
+    sentence = Phrase(name.replace("_", " ")) if name else Phrase("breaks a rule of the database")
     match error:
         case asyncpg.UniqueViolationError() if columns == ("id",):
             return Conflict(
