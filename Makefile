@@ -54,7 +54,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run wheel test coverage matrix contract chaos deliveries hostile year walk bench soak bench-quick bench-peers bench-import bench-copies bench-events plans wrk browser proxies php screenshots audit sbom verify $(CHECKS) format \
+.PHONY: help run wheel test coverage matrix contract chaos deliveries hostile year walk bench soak bench-quick bench-peers bench-import bench-copies bench-events plans wrk browser proxies deploy-tools pgbouncer php screenshots audit sbom verify $(CHECKS) format \
 	new generated grants openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -148,6 +148,18 @@ proxies: ## install the nginx and Caddy that the tests of their configurations r
 	@{ test -x /usr/sbin/nginx && command -v caddy > /dev/null; } \
 		|| { sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
 			&& $$sudo apt-get install --yes --no-install-recommends nginx-light caddy; }
+
+deploy-tools: ## install what checks units, alerts and the image (Debian, Ubuntu): systemd-analyze, curl, promtool, buildah; elsewhere tests are skipped
+	@command -v apt-get > /dev/null || { echo "Install systemd, curl, promtool and buildah with your system's packages." >&2; exit 1; }
+	@{ command -v systemd-analyze && command -v curl && command -v promtool && command -v buildah; } > /dev/null \
+		|| { sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
+			&& $$sudo apt-get install --yes --no-install-recommends systemd curl prometheus buildah; }
+
+pgbouncer: ## install the PgBouncer that tests run (Debian, Ubuntu; make test PGBOUNCER=1 runs all behind it); elsewhere they are skipped
+	@command -v apt-get > /dev/null || { echo "Install PgBouncer with your system's packages." >&2; exit 1; }
+	@{ test -x /usr/sbin/pgbouncer || command -v pgbouncer > /dev/null; } \
+		|| { sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
+			&& $$sudo apt-get install --yes --no-install-recommends pgbouncer; }
 
 php: ## install the PHP that runs the receiver of a guide (Debian, Ubuntu); elsewhere its tests are skipped
 	@command -v php > /dev/null \

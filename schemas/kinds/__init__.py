@@ -21,6 +21,7 @@ from schemas.kinds.texts import (
     CurrencyCode,
     Email,
     Enum,
+    EnumList,
     Identifier,
     LocaleCode,
     Pattern,
@@ -32,13 +33,15 @@ from schemas.kinds.texts import (
     clean_text,
     located,
 )
-from schemas.kinds.times import EARLIEST, Timestamp, parse_timestamp, render_timestamp
+from schemas.kinds.times import EARLIEST, UNITS, WEEKDAYS, Timestamp, parse_timestamp, render_timestamp
 
 __all__ = [
     "EARLIEST",
     "ID",
     "INT64",
     "UNGUESSABLE",
+    "UNITS",
+    "WEEKDAYS",
     "Boolean",
     "Cents",
     "CountryCode",
@@ -46,6 +49,7 @@ __all__ = [
     "Derived",
     "Email",
     "Enum",
+    "EnumList",
     "Float",
     "Identifier",
     "Integer",

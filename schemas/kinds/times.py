@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, Literal, get_args
 
 from marshmallow import ValidationError
 
@@ -17,6 +17,12 @@ def render_timestamp(value: datetime | None) -> str | None:
     """RFC 3339 in UTC with milliseconds and `Z`."""
     return None if value is None else value.astimezone(UTC).isoformat("T", "milliseconds")[:-6] + "Z"
 
+
+Unit = Literal["day", "week", "month", "year"]
+
+UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
+
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 """The first instant that can be sent; the last one is that of the year 9999."""

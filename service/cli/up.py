@@ -45,7 +45,7 @@ async def up(
 
     Health and metrics are also told at `apart`, if there is one.
     """
-    url = settings.database_url or ""
+    url = settings.session_url or ""
     await migrate.migrate(url, progress=lambda step: say(Phrase("migrating: {step}", step=step)))
     async with connect(url, settings.keys) as connection:
         await _seed(connection, only_empty=not demo, wanted=embedded or demo)

@@ -34,12 +34,13 @@ import asyncio, sys
 from datetime import datetime, timedelta
 from service.gateways.outbound import Limits
 from service.jobs import engine
+from tests.bouncer import most_prepared
 
 second = timedelta(seconds=10)
 limits = Limits(timeout=1.5, private_addresses=True)
 asyncio.run(engine.run(
     sys.argv[1], stop=asyncio.Event(), gateways={}, keys=["first-key-of-the-tests"], receivers=limits,
-    concurrency=2, heartbeat=second, lease=second,
+    concurrency=2, heartbeat=second, lease=second, statement_cache_size=most_prepared(),
 ))
 """
 
@@ -47,8 +48,8 @@ asyncio.run(engine.run(
 @asynccontextmanager
 async def telling(url: str, **options: Any) -> AsyncIterator[None]:
     """A worker that may tell receivers on this machine."""
-    given = {"receivers": NEARBY, "public_url": "https://api.shop.example", "lease": timedelta(seconds=10)} | options
-    async with working(url, **given):
+    given: dict[str, Any] = {"receivers": NEARBY, "public_url": "https://api.shop.example"}
+    async with working(url, **given, **({"lease": timedelta(seconds=10)} | options)):
         yield
 
 

@@ -12,7 +12,7 @@ from service.cli.console import answer, say, told
 from service.cli.doctor import described, examine
 from service.cli.loops import run
 from service.cli.progress import progress
-from service.cli.servers import keys_of, migrated, read_settings, server
+from service.cli.servers import keys_of, migrated, read_settings, require_session, server
 from service.cli.within import operator
 from service.demo import load
 from service.errors import StartupError
@@ -56,11 +56,13 @@ def migrate(
         async with migrated(url) as connection:
             return await roles.apply(connection, prefix, say)
 
-    with server(read_settings(database_url), make=not dry_run) as url:
+    settings = read_settings(database_url)
+    with server(settings, make=not dry_run) as url:
         if dry_run:
             for statement in run(planned(url)):
                 answer(f"{statement};")
             return
+        run(require_session(settings))
         applied = run(migrations.migrate(url, progress=say))
         placed = run(distributing.distribute(url, progress=say)) if citus else []
         changed = run(granted(url)) if with_roles else 0
