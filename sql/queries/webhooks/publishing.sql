@@ -1,7 +1,7 @@
 -- Events on their way to a stream: who publishes, what is next, and how far it has come.
 
 -- name: known
--- Whether events were ever published to a stream.
+-- Whether events were ever published to a stream, or were to be.
 select exists(
     select 1 from destinations
     where destinations.name = :destination
@@ -43,12 +43,13 @@ set leased_until = :at
 where destinations.name = :destination and destinations.holder = :holder;
 
 -- name: fails
--- Notes why nothing can be published to a stream, and since when that is so.
-update destinations
+-- Notes why nothing can be published to a stream, and since when that is so, also before anybody has held it.
+insert into destinations (name, holder, leased_until, error, failing_since)
+values (:destination, '', :at, :error, :at)
+on conflict (name) do update
 set
-    error = :error,
-    failing_since = coalesce(destinations.failing_since, :at)
-where destinations.name = :destination;
+    error = excluded.error,
+    failing_since = coalesce(destinations.failing_since, excluded.failing_since);
 
 -- name: works
 -- Notes that a stream takes events again.
