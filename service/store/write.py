@@ -156,7 +156,7 @@ async def insert(
             binds.append(sorted(ids))
             parts.append(_join(_through(resource, name), placed["id"], f"${len(binds)}"))
     with explained(known, resource, draft):
-        return await _run(connection, resource, main, parts, binds, along)
+        return await _run(connection, resource, main, parts, binds, along=along)
 
 
 async def insert_all(
@@ -188,7 +188,7 @@ async def insert_all(
     binds = [store_id, orjson.dumps(sent, default=str).decode()]
     try:
         async with connection.transaction():
-            return await _run(connection, resource, main, parts, binds, along)
+            return await _run(connection, resource, main, parts, binds, along=along)
     except REFUSED:
         return None
 
@@ -227,7 +227,7 @@ async def update(
     if owner in columns:
         await counts.move(connection, store_id, resource, str(draft.id), columns[owner])
     with explained(known, resource, draft):
-        return await _run(connection, resource, main, parts, binds, along)
+        return await _run(connection, resource, main, parts, binds, along=along)
 
 
 async def delete(connection: Connection, store_id: int, resource: type[Resource], id_: str) -> None:
@@ -274,6 +274,7 @@ async def _run(
     main: str,
     parts: Sequence[str],
     binds: Sequence[object],
+    *,
     along: Sequence[Along],
 ) -> Returned:
     """Run statements as one, and return the ids that their parts return."""
@@ -300,7 +301,8 @@ def _together(main: str, parts: Sequence[str], bound: int, along: Sequence[_Besi
 
     A part that has a collection is counted: by the customers whose the rows are, else by the ids that it returns.
     """
-    first, then = [], [f"main as ({main})", *(f"part_{n} as ({part})" for n, part in enumerate(parts))]
+    first: list[str] = []
+    then = [f"main as ({main})", *(f"part_{n} as ({part})" for n, part in enumerate(parts))]
     answers, told = [], []
     for n, (part, collection, owned, is_first) in enumerate(along):
         others = [name for name in part.statement.parameters if name != _STORE]
