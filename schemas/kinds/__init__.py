@@ -4,7 +4,7 @@ Each knows how a value is kept in Postgres, checked when a client sends it, read
 
 Every kind is a marshmallow field. `inputs` names the columns it is rendered from, `compiled` is the Python expression
 for it (`{0}`, `{1}` stand for those columns' values, `names` for what the expression calls), `written` the SQL
-expression whose JSON Postgres writes. Both must give what `serialize` gives.
+expression of its JSON. Both must give what `serialize` gives.
 """
 
 from __future__ import annotations

@@ -77,6 +77,7 @@ class Enum(Text):
     """One of a fixed list of words."""
 
     default_mark = HARMLESS
+    written, quote = "{0}", '"'
 
     def __init__(self, *choices: str, **options: Any) -> None:
         self.choices = choices
@@ -125,6 +126,7 @@ class CurrencyCode(Pattern):
     """An ISO 4217 code in capitals, e.g. `EUR`."""
 
     default_mark = HARMLESS
+    written, quote = "{0}", '"'
     pattern = "[A-Z]{3}"
     words = "must be an ISO 4217 currency code such as EUR"
     json_type: ClassVar[Mapping[str, Any]] = {"type": "string"}

@@ -74,10 +74,12 @@ class Timestamp(Kind):
     # asyncpg gives aware UTC datetimes, so the conversion of render_timestamp can be left out.
     compiled = "None if {0} is None else {0}.isoformat('T', 'milliseconds')[:-6] + 'Z'"
     names: ClassVar[Mapping[str, Any]] = {"instant": instant}
-    written = """to_char({0} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
-    within_json = "{0} at time zone 'UTC'"
+    # An interval needs no look-up, as the name of a time zone does.
+    in_words = """to_char({0} at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
+    written = """to_char({0} at time zone interval '0', '\\"YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\\"')"""
+    native = in_words
+    within_json = "to_json({0} at time zone interval '0')"
     from_json = "None if {0} is None else instant({0})"
-    in_words = written
 
     def _serialize(self, value: datetime | None, *_: Any, **__: Any) -> str | None:
         return render_timestamp(value)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from service.store.horizon import horizon
 from service.store.pool import Connection
-from service.store.statements import Many, OnlyValue, Value
+from service.store.statements import Many, Value
 
 
 class Place(NamedTuple):
@@ -33,37 +34,25 @@ class Happened(NamedTuple):
     actor_type: str | None
     actor_id: str | None
     created_at: datetime
-
-
-class Noted(NamedTuple):
-    """An event, and the transaction that wrote it."""
-
     transaction_id: int
-    event: Happened
 
     @property
     def place(self) -> Place:
         """Where it stands."""
-        return Place(self.transaction_id, self.event.id)
+        return Place(self.transaction_id, self.id)
 
 
 START: Final = Place(-(2**63), "")
 """The place before all events."""
 
-_AFTER = Many("events/events.after", Noted)
+_AFTER = Many("events/events.after", Happened)
 _TRANSACTION_OF = Value("events/events.transaction_of", int)
-_HORIZON = OnlyValue("events/events.horizon", int)
 
 
-async def horizon(connection: Connection) -> int:
-    """Return the oldest transaction that may still commit."""
-    return await _HORIZON(connection)
-
-
-async def after(connection: Connection, store_id: int, place: Place, *, most: int) -> list[Noted]:
+async def after(connection: Connection, store_id: int, place: Place, *, most: int) -> list[Happened]:
     """Return the next events of a store after a place, at most so many."""
     transaction, event = place
-    before = await _HORIZON(connection)
+    before = await horizon(connection)
     return await _AFTER(connection, store=store_id, transaction=transaction, event=event, horizon=before, most=most)
 
 
@@ -75,4 +64,4 @@ async def place_of(connection: Connection, store_id: int, event_id: str) -> Plac
 
 async def now(connection: Connection) -> Place:
     """Return the place before all events that are still to come, and those of transactions that go on."""
-    return Place(await _HORIZON(connection), "")
+    return Place(await horizon(connection), "")

@@ -126,6 +126,14 @@ counted as (
     select include('catalogue/pricing.use_coupon')
 ),
 
+stopped as (
+    select include('payments/attempts.stop_retries', orders => array[:order])
+),
+
+begun as (
+    select include('payments/attempts.note_attempts', orders => array_fill(:order::text, array[cardinality(:attempts::text[])]))
+),
+
 saved as (
     select
         include(
@@ -140,14 +148,6 @@ recorded as (
     select include('events/events.write')
 ),
 
-stopped as (
-    select include('payments/attempts.stop_retries', orders => array[:order])
-),
-
-begun as (
-    select include('payments/attempts.note_attempts', orders => array_fill(:order::text, array[cardinality(:attempts::text[])]))
-),
-
 taken as (
     select include('catalogue/stock.take')
 ),
@@ -158,13 +158,7 @@ noted as (
 
 told as (
     insert into collection_changes (store_id, collection, delta, customers)
-    select
-        :store as store_id,
-        'events' as collection,
-        count(*) as delta,
-        '{}' as customers
-    from recorded
-    having count(*) > 0
+    select include('runtime/counts.more', collection => 'events', delta => select count(*) from recorded)
     union all
     select
         :store as store_id,
@@ -229,13 +223,7 @@ recorded as (
 
 told as (
     insert into collection_changes (store_id, collection, delta, customers)
-    select
-        :store as store_id,
-        'events' as collection,
-        count(*) as delta,
-        '{}' as customers
-    from recorded
-    having count(*) > 0
+    select include('runtime/counts.more', collection => 'events', delta => select count(*) from recorded)
     union all
     select
         :store as store_id,
@@ -292,11 +280,11 @@ where stock_items.store_id = :store and stock_items.id = found.id;
 
 -- name: give_stock_back
 -- Puts what was taken for order :released back into the stock, once.
-with forgotten as (
-    select include('ordering/placing.forget_stock')
+with returned as (
+    select include('ordering/placing.return_stock')
 )
 
-select include('ordering/placing.return_stock');
+select include('ordering/placing.forget_stock');
 
 -- name: refuse
 -- All that is written when a gateway has refused a payment that is :was still: the answer, the order that waits again, what it
@@ -334,21 +322,16 @@ recorded as (
 ),
 
 told as (
-    insert into collection_changes (store_id, collection, delta)
-    select
-        :store as store_id,
-        'events' as collection,
-        count(*) as delta
-    from recorded
-    having count(*) > 0
-),
-
-forgotten as (
-    select include('ordering/placing.forget_stock', released => (select ended.order_id from ended))
+    insert into collection_changes (store_id, collection, delta, customers)
+    select include('runtime/counts.more', collection => 'events', delta => select count(*) from recorded)
 ),
 
 returned as (
     select include('ordering/placing.return_stock', released => (select ended.order_id from ended))
+),
+
+forgotten as (
+    select include('ordering/placing.forget_stock', released => (select ended.order_id from ended))
 )
 
 select
