@@ -103,7 +103,8 @@ def ecwid() -> dict[str, Objects]:
             {
                 "id": f"E{one.number}", "orderNumber": one.number, "paymentStatus": "PAID", "createDate": at,
                 "fulfillmentStatus": "DELIVERED", "customerId": one.customer + 1,
-                "email": f"c{one.customer}@example.com", "total": one.total, "tax": money(one.tax), "couponDiscount": 0, "discount": 0,
+                "email": f"c{one.customer}@example.com", "total": one.total,
+                "tax": money(one.tax), "couponDiscount": 0, "discount": 0,
                 "shippingOption": {"shippingRate": one.shipping / 100},
                 "shippingPerson": address,
                 "items": [
