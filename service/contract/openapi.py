@@ -31,10 +31,13 @@ YAML = documents.YAML
 JSON = "application/json"
 """The media type of openapi.json."""
 
-_SHORT = 80
-"""What is shorter is written on one line, if nothing is nested in it."""
+_SHORT = 100
+"""What is shorter is written on one line."""
 
-_EVERYWHERE = ("X-Request-Id", "traceparent", "Server-Timing", "Vary", *errors.LIMITED)
+_EVERYWHERE = (
+    *("X-Request-Id", "traceparent", "Server-Timing", "Vary"),
+    *("X-RateLimit-Limit", "X-RateLimit-Remaining", "RateLimit", "RateLimit-Policy"),
+)
 """The headers of every answer, whatever the route."""
 
 
@@ -54,12 +57,11 @@ def build(entries: Mapping[str, Described]) -> Object:
         "info": fixed["info"],
         "servers": fixed["servers"],
         "tags": [*fixed["tags"], *({"name": type_.type_, "description": documents.prose(type_)} for type_ in types)],
+        "x-headers": headers(*_EVERYWHERE),
         "paths": fixed["paths"] | paths,
         "webhooks": {type_.type_: webhooks.told(type_) for type_ in types if type_.type_ in topics.TOPICS},
-        "components": _components(entries, fixed["components"]),
+        "components": _components(entries, fixed["components"], errors.named(set(_references(fixed["paths"] | paths)))),
     }
-    for response in _responses(document):
-        response["headers"] = headers(*_EVERYWHERE) | response.get("headers", {})
     flat: Object = _flat(document, document["components"]["schemas"])
     examples.attach(flat)
     return flat
@@ -96,10 +98,7 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 def _mapping(dumper: yaml.SafeDumper, value: Object) -> yaml.MappingNode:
-    short = sum(len(f"{key}: {inner}, ") for key, inner in value.items()) < _SHORT
-    node = dumper.represent_mapping(
-        "tag:yaml.org,2002:map", value, flow_style=short and all(map(_plain, value.values()))
-    )
+    node = dumper.represent_mapping("tag:yaml.org,2002:map", value, flow_style=_length(value) < _SHORT)
     for key, inner in node.value:
         if key.value == "value" and "summary" in value:
             inner.flow_style = True
@@ -107,11 +106,17 @@ def _mapping(dumper: yaml.SafeDumper, value: Object) -> yaml.MappingNode:
 
 
 def _sequence(dumper: yaml.SafeDumper, value: list[Any]) -> yaml.SequenceNode:
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=all(map(_plain, value)))
+    plain = not any(isinstance(inner, (dict, list)) for inner in value)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=plain or _length(value) < _SHORT)
 
 
-def _plain(value: Any) -> bool:
-    return not isinstance(value, (dict, list)) and "\n" not in str(value)
+def _length(value: Any) -> int:
+    """About how long a value is on one line, which paragraphs never are."""
+    if isinstance(value, dict):
+        return sum(len(str(key)) + len(": , ") + _length(inner) for key, inner in value.items())
+    if isinstance(value, list):
+        return sum(len(", ") + _length(inner) for inner in value)
+    return _SHORT if "\n" in str(value) else len(str(value))
 
 
 _Dumper.add_representer(str, _text)
@@ -126,13 +131,15 @@ def _fixed() -> Object:
     return document
 
 
-def _responses(document: Object) -> Iterator[Object]:
-    """Every answer that is described in place, shared or not."""
-    yield from document["components"]["responses"].values()
-    for item in document["paths"].values():
-        for operation in item.values():
-            if "responses" in operation:
-                yield from (response for response in operation["responses"].values() if "$ref" not in response)
+def _references(value: Any) -> Iterator[str]:
+    """What is referred to anywhere in a value."""
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)
 
 
 def _flat(value: Any, schemas: Object) -> Any:
@@ -148,21 +155,20 @@ def _flat(value: Any, schemas: Object) -> Any:
     return _flat(reduce(getitem, inside, schemas), schemas)
 
 
-def _components(entries: Mapping[str, Described], fixed: Mapping[str, Object]) -> Object:
+def _components(entries: Mapping[str, Described], fixed: Mapping[str, Object], refusals: Iterable[str]) -> Object:
     types = [entry.resource for entry in entries.values()]
-    schemas = [documents.shared(types), atomic.schemas(types), errors.shared(), errors.schemas(), fixed["schemas"]]
-    responses = [operations.shared_responses(), errors.responses(MEDIA_TYPE), fixed["responses"]]
-    asked = [parameters.identifier(), parameters.paging(), parameters.filtering(), fixed["parameters"]]
+    schemas = [documents.shared(types), atomic.schemas(types), errors.shared(), errors.schemas(refusals)]
+    responses = [operations.shared_responses(), errors.responses(refusals, MEDIA_TYPE)]
+    asked = [parameters.identifier(), parameters.paging(), parameters.filtering(), parameters.fieldsets(types)]
     for entry in entries.values():
         schemas.append(_schemas_of(entry, entries))
         responses.append(operations.responses(entry, **_ends(entry, entries)))
-        asked.append(parameters.described(entry.resource))
     return {
         "securitySchemes": fixed["securitySchemes"],
-        "parameters": _merged(asked),
+        "parameters": _merged([*asked, parameters.shared(types), fixed["parameters"]]),
         "headers": fixed["headers"],
-        "responses": _merged(responses),
-        "schemas": _merged(schemas),
+        "responses": _merged([*responses, fixed["responses"]]),
+        "schemas": _merged([*schemas, fixed["schemas"]]),
     }
 
 

@@ -45,7 +45,7 @@ def responses(entry: Described, *, to_one: bool, to_many: bool) -> dict[str, Obj
     name, one, many = resource.__name__, _one(resource), _words(resource.type_)
     found = {
         f"{name}Document": _answer(f"{one.capitalize()}.", f"{name}Document", "ETag"),
-        f"{name}Collection": _pages(f"A page of {many}.", f"{name}Collection") | _links(entry, "/data/0/id"),
+        f"{name}Collection": _pages(f"A page of {many}.", f"{name}Collection"),
     }
     if to_one:
         text = f"{one.capitalize()}, or null."
@@ -55,9 +55,8 @@ def responses(entry: Described, *, to_one: bool, to_many: bool) -> dict[str, Obj
         found[f"{name}Linkages"] = _pages(f"A page of identifiers of {many}.", f"{name}Linkages")
     if entry.create:
         text = "It is made; `Location` is its URL."
-        limits = errors.LIMITED if entry.limited else ()
-        created = _answer(text, f"{name}Created", "Location", "ETag", *REPLAYED, *limits)
-        found[f"{name}Created"] = created | _links(entry, "/data/id")
+        created = _answer(text, f"{name}Created", "Location", "ETag", *REPLAYED)
+        found[f"{name}Created"] = created | {"links": _links(entry)}
     if "PATCH" in entry.on_resource:
         text = f"{one.capitalize()} as it is now."
         discloses = any(Write.UPDATE in field.disclosed for field in resource.disclosed.values())
@@ -114,13 +113,13 @@ def _pages(description: str, document: str) -> Object:
     return answer
 
 
-def _links(entry: Described, pointer: str) -> Object:
-    """What can be asked next of a resource whose id is there in an answer."""
+def _links(entry: Described) -> Object:
+    """What can be asked next of a resource that was made."""
     resource = entry.resource
     of_one = [f"get{resource.__name__}", *(found["operationId"] for found in _changes(entry).values())]
     related = [_related_name(resource, name) for name in resource.relationships]
-    parameters_ = {"id": f"$response.body#{pointer}"}
-    return {"links": {name: {"operationId": name, "parameters": parameters_} for name in (*of_one, *related)}}
+    asked = {"id": "$response.body#/data/id"}
+    return {name: {"operationId": name, "parameters": asked} for name in (*of_one, *related)}
 
 
 def _list(entry: Described) -> Object:
@@ -228,7 +227,7 @@ def _related(entry: Described, name: str, to: Described) -> Object:
     resource, target = entry.resource, to.resource
     many = isinstance(resource.relationships[name], ToMany)
     success = f"{target.__name__}{'Collection' if many else 'OrNullDocument'}"
-    asked = parameters.of_many(target) if many else [*parameters.of_one(target), parameter("If-None-Match")]
+    asked = [*parameters.of_related(target, many=many), *([] if many else [parameter("If-None-Match")])]
     return {
         "tags": [resource.type_],
         "operationId": _related_name(resource, name),
