@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from service.contract.wholes import whole, wholes
+
 Object = dict[str, Any]
 
 VERSION = "3.0.4"
@@ -21,6 +23,9 @@ _NULL = {"type": "null"}
 
 def convert(document: Mapping[str, Any]) -> Object:
     """The same contract as OpenAPI 3.0."""
+    shared = document["components"]["schemas"]
+    document = whole(document, shared)
+    document["components"]["schemas"] = wholes(shared)
     found: Object = {"openapi": VERSION} | {
         key: _convert(value) for key, value in document.items() if key not in ("openapi", "webhooks")
     }

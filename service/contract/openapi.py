@@ -6,7 +6,7 @@ written down by hand in `fixed.yaml`, beside their own schemas.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
 from functools import cache, reduce
 from importlib.resources import files
@@ -16,10 +16,21 @@ from typing import Any
 import yaml
 
 from schemas.relationships import ToMany, ToOne
-from service.contract import atomic, documents, errors, examples, json_schemas, operations, parameters, webhooks
+from service.contract import (
+    atomic,
+    documents,
+    errors,
+    examples,
+    json_schemas,
+    operations,
+    parameters,
+    requests,
+    webhooks,
+)
 from service.contract.described import Described
 from service.contract.down import convert
-from service.contract.refs import SCHEMAS, headers
+from service.contract.refs import SCHEMAS, headers, schema
+from service.contract.wholes import wholes
 from service.jsonapi.negotiation import MEDIA_TYPE
 from service.rules import topics
 
@@ -60,9 +71,9 @@ def build(entries: Mapping[str, Described]) -> Object:
         "x-headers": headers(*_EVERYWHERE),
         "paths": fixed["paths"] | paths,
         "webhooks": {type_.type_: webhooks.told(type_) for type_ in types if type_.type_ in topics.TOPICS},
-        "components": _components(entries, fixed["components"], errors.named(set(_references(fixed["paths"] | paths)))),
+        "components": _components(entries, fixed["components"], set(_references(fixed["paths"] | paths))),
     }
-    flat: Object = _flat(document, document["components"]["schemas"])
+    flat: Object = _flat(document, wholes(document["components"]["schemas"]))
     examples.attach(flat)
     return flat
 
@@ -155,17 +166,22 @@ def _flat(value: Any, schemas: Object) -> Any:
     return _flat(reduce(getitem, inside, schemas), schemas)
 
 
-def _components(entries: Mapping[str, Described], fixed: Mapping[str, Object], refusals: Iterable[str]) -> Object:
+def _components(entries: Mapping[str, Described], fixed: Mapping[str, Object], asked: Collection[str]) -> Object:
+    """The shared parts; `asked` is what paths refer to."""
     types = [entry.resource for entry in entries.values()]
+    refusals = errors.named(asked)
     schemas = [documents.shared(types), atomic.schemas(types), errors.shared(), errors.schemas(refusals)]
+    schemas += [_schemas_of(entry, entries) for entry in entries.values()]
+    linked = {*asked, *_references(schemas)}
+    schemas.append(
+        {name: found for name, found in requests.linkage_schemas(types).items() if schema(name)["$ref"] in linked}
+    )
     responses = [operations.shared_responses(), errors.responses(refusals, MEDIA_TYPE)]
-    asked = [parameters.identifier(), parameters.paging(), parameters.filtering(), parameters.fieldsets(types)]
-    for entry in entries.values():
-        schemas.append(_schemas_of(entry, entries))
-        responses.append(operations.responses(entry, **_ends(entry, entries)))
+    responses += [operations.responses(entry, **_ends(entry, entries)) for entry in entries.values()]
+    shared = [parameters.identifier(), parameters.paging(), parameters.filtering(), parameters.fieldsets(types)]
     return {
         "securitySchemes": fixed["securitySchemes"],
-        "parameters": _merged([*asked, parameters.shared(types), fixed["parameters"]]),
+        "parameters": _merged([*shared, parameters.shared(types), fixed["parameters"]]),
         "headers": fixed["headers"],
         "responses": _merged([*responses, fixed["responses"]]),
         "schemas": _merged([*schemas, fixed["schemas"]]),
@@ -176,8 +192,8 @@ def _schemas_of(entry: Described, entries: Mapping[str, Described]) -> Object:
     """The schemas that a type brings."""
     type_ = entry.resource
     found = [documents.resource_schemas(type_), documents.linked_schemas(type_, **_ends(entry, entries))]
-    found += [documents.creation_schemas(type_)] if entry.create else []
-    found += [documents.update_schemas(type_)] if "PATCH" in entry.on_resource else []
+    found += [requests.creation_schemas(type_)] if entry.create else []
+    found += [requests.update_schemas(type_)] if "PATCH" in entry.on_resource else []
     return _merged(found)
 
 

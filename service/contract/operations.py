@@ -10,7 +10,7 @@ from schemas.fields import Write
 from schemas.graph import OWNERS, PUBLIC
 from schemas.relationships import ToMany
 from schemas.resource import Resource
-from service.contract import documents, errors, parameters
+from service.contract import documents, errors, parameters, requests
 from service.contract.described import Described
 from service.contract.refs import headers, parameter, response, schema
 from service.jsonapi.negotiation import MEDIA_TYPE, Media
@@ -55,12 +55,12 @@ def responses(entry: Described, *, to_one: bool, to_many: bool) -> dict[str, Obj
         found[f"{name}Linkages"] = _pages(f"A page of identifiers of {many}.", f"{name}Linkages")
     if entry.create:
         text = "It is made; `Location` is its URL."
-        created = _answer(text, f"{name}Created", "Location", "ETag", *REPLAYED)
+        created = _answer(text, documents.created(resource), "Location", "ETag", *REPLAYED)
         found[f"{name}Created"] = created | {"links": _links(entry)}
     if "PATCH" in entry.on_resource:
         text = f"{one.capitalize()} as it is now."
         discloses = any(Write.UPDATE in field.disclosed for field in resource.disclosed.values())
-        document = f"{name}Created" if discloses else f"{name}Document"
+        document = documents.created(resource) if discloses else f"{name}Document"
         found[f"{name}Updated"] = _answer(text, document, "ETag", *REPLAYED)
     return found
 
@@ -205,7 +205,7 @@ def _linkage_changes(entry: Described, name: str) -> Object:
             "summary": f"{words} the {_words(name)} of {_one(resource)}",
             "security": _security([entry.writes]) if found.guarded else _writers(entry),
             "parameters": [*_CHANGING],
-            "requestBody": _body(documents.sent(found)),
+            "requestBody": _body(requests.sent(found)),
             "responses": {"204": response("NoContent")} | errors.of_change(),
         }
         for method, (verb, words) in verbs.items()

@@ -125,8 +125,8 @@ def fieldsets(types: Iterable[type[Resource]]) -> dict[str, Object]:
         "fields": {
             "name": "fields",
             "in": "query",
-            "description": "The only fields of further types to answer with: `fields[type]=name,name` for every type of the"
-            " answer. Which fields a type has is said at its own URL.",
+            "description": "The only fields of further types to answer with: `fields[type]=name,name` for every type of"
+            " the answer. Which fields a type has is said at its own URL.",
             "style": "deepObject",
             "explode": True,
             "schema": {

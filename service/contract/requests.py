@@ -1,0 +1,135 @@
+"""What requests send of a type: the document that creates one, the one that changes one, and linkage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from schemas.fields import Write
+from schemas.graph import graph
+from schemas.relationships import ToMany, ToOne
+from schemas.resource import Resource
+from service.contract import documents
+from service.contract.refs import SCHEMAS, schema
+from service.contract.wholes import CLOSED
+
+Object = dict[str, Any]
+
+_IGNORED = {"patternProperties": {"^@": True}}
+"""What a request may hold beside fields: members that begin with `@`, which are ignored ("@-Members")."""
+
+
+def creation_schemas(resource: type[Resource]) -> dict[str, Object]:
+    """The document that creates a resource of a type, and the one that answers it where secrets are disclosed."""
+    name = resource.__name__
+    fields = {**resource.attributes, **resource.triggers}
+    creating = {key: field for key, field in fields.items() if field.write & Write.CREATE}
+    linked = {key: found for key, found in resource.relationships.items() if found.write & Write.CREATE}
+    attributes = _made_of(
+        [part for part in documents.parts(resource) if part == documents.sent_part(resource)],
+        {key: field.schema() for key, field in creating.items() if key in resource.triggers},
+        [key for key, field in creating.items() if field.required],
+    )
+    relationships = _sendable(
+        {key: sent(found) for key, found in linked.items()}, [key for key, found in linked.items() if found.required]
+    )
+    members = {"attributes": attributes} if creating else {}
+    members |= {"relationships": relationships} if linked else {}
+    data = {
+        "type": "object",
+        "required": ["type", *(member for member, found in members.items() if "required" in found)],
+        "properties": {
+            "type": documents.type_of(resource),
+            "id": schema("Id") | {"description": "An id of the client's own; the service makes one otherwise."},
+            **members,
+        },
+    }
+    document = {f"{name}Create": {"type": "object", "required": ["data"], "properties": {"data": data}}}
+    if resource.disclosed:
+        document[f"{name}Created"] = documents.document(documents.disclosing(resource), "DocumentLinks")
+    return document
+
+
+def update_schemas(resource: type[Resource]) -> dict[str, Object]:
+    """The document that changes a resource: what it sends of read-only fields must be what they are."""
+    name = resource.__name__
+    members = {
+        "attributes": _made_of(
+            list(documents.parts(resource)), {key: field.schema() for key, field in resource.triggers.items()}
+        ),
+        "relationships": _sendable({key: _resent(found) for key, found in resource.relationships.items()}),
+    }
+    data = {
+        "type": "object",
+        "required": ["type", "id"],
+        "properties": {
+            "type": documents.type_of(resource),
+            "id": schema("Id"),
+            **{member: value for member, value in members.items() if value.get("properties") or value.get("allOf")},
+        },
+    }
+    return {f"{name}Update": {"type": "object", "required": ["data"], "properties": {"data": data}}}
+
+
+def linkage_schemas(resources: Iterable[type[Resource]]) -> dict[str, Object]:
+    """The schemas of what requests send of the relationships of types: linkage, and as it was read."""
+    found: dict[str, Object] = {}
+    for relationship in (one for resource in resources for one in resource.relationships.values()):
+        linkage = _sent(relationship)
+        found[_name(sent(relationship))] = {
+            "type": "object",
+            "required": ["data"],
+            "properties": {"data": linkage},
+        }
+        found[_name(_resent(relationship))] = {
+            "type": "object",
+            "description": "Linkage, or the links alone as they were read, which change nothing.",
+            "properties": {"data": linkage},
+            "anyOf": [{"required": ["data"]}, {"required": ["links"]}],
+        }
+    return found
+
+
+def sent(found: ToOne | ToMany) -> Object:
+    """A relationship object of a request, or the document of one to its own URL: linkage alone."""
+    return schema(f"{graph[found.type_].__name__}{_form(found)}")
+
+
+def _resent(found: ToOne | ToMany) -> Object:
+    """A relationship object of a change."""
+    return schema(f"{graph[found.type_].__name__}{_form(found)}AsRead")
+
+
+def _form(found: ToOne | ToMany) -> str:
+    if isinstance(found, ToMany):
+        return "Links"
+    return "Link" if found.required else "LinkOrNull"
+
+
+def _sent(found: ToOne | ToMany) -> Object:
+    one = schema(f"{graph[found.type_].__name__}Identifier")
+    if isinstance(found, ToMany):
+        return {"type": "array", "items": one}
+    return one if found.required else documents.or_null(one)
+
+
+def _name(reference: Object) -> str:
+    name: str = reference["$ref"].removeprefix(SCHEMAS)
+    return name
+
+
+def _made_of(parts: Sequence[str], further: dict[str, Object], required: Iterable[str] = ()) -> Object:
+    """What a request may hold: parts, and further properties, of which some must be there."""
+    named = list(required)
+    return {
+        "type": "object",
+        **({"required": named} if named else {}),
+        **({"allOf": [schema(part) for part in parts]} if parts else {}),
+        **({"properties": further} if further else {}),
+        **_IGNORED,
+        CLOSED: False,
+    }
+
+
+def _sendable(properties: dict[str, Object], required: Iterable[str] = ()) -> Object:
+    return documents.closed(properties, required) | _IGNORED
