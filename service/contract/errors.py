@@ -118,25 +118,27 @@ _HEADERS = {
     "Unavailable": ("Retry-After",),
 }
 _SOMETIMES = {"WWW-Authenticate": "BearerChallenge"}
-"""What answers of one status always have, those of a range have with that status."""
+"""Header that answers of one status always have -> its description where only that status has it."""
 
-_ANYWHERE = ("NotAcceptable", "UriTooLong", "UnsupportedMediaType", "HeadersTooLarge")
+_ANYWHERE = (
+    *("NotAcceptable", "UriTooLong", "UnsupportedMediaType", "HeadersTooLarge"),
+    *("InternalServerError", "Unavailable"),
+)
 _ASKED = ("Unauthorized", "Forbidden", *_ANYWHERE, "TooManyRequests")
 _SENT = ("Unauthorized", "ForbiddenField", "PayloadTooLarge", *_ANYWHERE, "TooManyRequests")
 
-RANGES: dict[str, tuple[str, ...]] = {
-    "EntryRefused": ("BadQuery", *_ANYWHERE),
-    "ReadRefused": ("BadQuery", *_ASKED),
-    "ListRefused": ("BadCollectionQuery", *_ASKED),
-    "CreationRefused": ("BadDocument", *_SENT),
-    "ChangeRefused": ("BadDocument", *_SENT, "PreconditionRequired"),
-    "DeletionRefused": ("BadDeletion", *_ASKED, "PayloadTooLarge", "PreconditionRequired"),
-    "Failed": ("InternalServerError", "Unavailable"),
+OTHERWISE: dict[str, tuple[str, ...]] = {
+    "EntryProblem": ("BadQuery", *_ANYWHERE),
+    "ReadProblem": ("BadQuery", *_ASKED),
+    "ListProblem": ("BadCollectionQuery", *_ASKED),
+    "CreationProblem": ("BadDocument", *_SENT),
+    "ChangeProblem": ("BadDocument", *_SENT, "PreconditionRequired"),
+    "DeletionProblem": ("BadDeletion", *_ASKED, "PayloadTooLarge", "PreconditionRequired"),
 }
-"""Name of a shared response that stands for a range of statuses -> the answers that it can be.
+"""Name of a shared response for `default` -> the answers that it can be.
 
 Only what means something for an operation is listed there by its status; the rest, which may happen at any URL, is said
-once. Names begin with that of the status that explains most.
+once.
 """
 
 _TRIGGERED = {"_place": "PaymentRefused", "_repeat_link_factor": "Gone"}
@@ -193,7 +195,7 @@ def shared() -> dict[str, Object]:
 
 def named(references: Collection[str]) -> tuple[str, ...]:
     """The names of the answers that are among these references."""
-    return tuple(name for name in (*ANSWERS, *RANGES) if response(name)["$ref"] in references)
+    return tuple(name for name in (*ANSWERS, *OTHERWISE) if response(name)["$ref"] in references)
 
 
 def schemas(names: Iterable[str]) -> dict[str, Object]:
@@ -202,20 +204,20 @@ def schemas(names: Iterable[str]) -> dict[str, Object]:
 
 
 def responses(names: Iterable[str], media_type: str) -> dict[str, Object]:
-    """Some of the shared error answers: those of one status, and those of a range."""
+    """Some of the shared error answers: those of one status, and those for `default`."""
     return {
-        name: _range(name, media_type) if name in RANGES else _response(name, ANSWERS[name][1], media_type)
+        name: _otherwise(name, media_type) if name in OTHERWISE else _response(name, ANSWERS[name][1], media_type)
         for name in names
     }
 
 
 def covered(name: str) -> dict[str, str]:
-    """The statuses that a shared response for a range can have, each with the name of the answer that it then is."""
-    return {str(ANSWERS[answer][0]): answer for answer in RANGES[name]}
+    """The statuses that a shared response for `default` stands for, each with the name of the answer that it then is."""
+    return {str(ANSWERS[answer][0]): answer for answer in OTHERWISE[name]}
 
 
-def _range(name: str, media_type: str) -> Object:
-    statuses = sorted((status, text) for status, text, _ in map(ANSWERS.__getitem__, RANGES[name]))
+def _otherwise(name: str, media_type: str) -> Object:
+    statuses = sorted((status, text) for status, text, _ in map(ANSWERS.__getitem__, OTHERWISE[name]))
     found = _response(name, "\n".join(f"- {status}: {text}" for status, text in statuses), media_type)
     found["headers"] = {
         header: headers(_SOMETIMES[header])[_SOMETIMES[header]] if header in _SOMETIMES else reference
@@ -225,7 +227,7 @@ def _range(name: str, media_type: str) -> Object:
 
 
 def _response(name: str, description: str, media_type: str) -> Object:
-    further = dict.fromkeys(header for answer in RANGES.get(name, (name,)) for header in _HEADERS.get(answer, ()))
+    further = dict.fromkeys(header for answer in OTHERWISE.get(name, (name,)) for header in _HEADERS.get(answer, ()))
     return {
         "description": description,
         "headers": headers("Cache-Control", "Content-Language", *further),
@@ -235,22 +237,22 @@ def _response(name: str, description: str, media_type: str) -> Object:
 
 def of_collection() -> dict[str, Object]:
     """What can go wrong where a type's own collection is read."""
-    return _refusals("ListRefused")
+    return _refusals("ListProblem")
 
 
 def of_single() -> dict[str, Object]:
     """What can go wrong where one resource, or something of it, is read."""
-    return _refusals("ReadRefused", "NotFound")
+    return _refusals("ReadProblem", "NotFound")
 
 
 def of_related_collection() -> dict[str, Object]:
     """What can go wrong where the to-many relationship of a resource is read."""
-    return _refusals("ListRefused", "NotFound")
+    return _refusals("ListProblem", "NotFound")
 
 
 def of_creation() -> dict[str, Object]:
     """What can go wrong where a resource is created."""
-    return _refusals("CreationRefused", "NotFound", "Conflict", "Unprocessable")
+    return _refusals("CreationProblem", "NotFound", "Conflict", "Unprocessable")
 
 
 def of_triggers(resource: type[Resource], verb: Write) -> dict[str, Object]:
@@ -266,22 +268,22 @@ def of_operations() -> dict[str, Object]:
 
 def of_change() -> dict[str, Object]:
     """What can go wrong where a resource or a relationship is changed."""
-    return _refusals("ChangeRefused", "NotFound", "Conflict", "PreconditionFailed", "Unprocessable")
+    return _refusals("ChangeProblem", "NotFound", "Conflict", "PreconditionFailed", "Unprocessable")
 
 
 def of_deletion() -> dict[str, Object]:
     """What can go wrong where a resource is deleted."""
-    return _refusals("DeletionRefused", "NotFound", "Conflict", "PreconditionFailed", "Unprocessable")
+    return _refusals("DeletionProblem", "NotFound", "Conflict", "PreconditionFailed", "Unprocessable")
 
 
 def of_entry_point() -> dict[str, Object]:
     """What can go wrong at the API's root, which asks for no token."""
-    return _refusals("EntryRefused")
+    return _refusals("EntryProblem")
 
 
 def _refusals(rest: str, *names: str) -> dict[str, Object]:
-    """Some answers by their status, and the rest as ranges."""
-    return _by_status(*names) | {"4XX": response(rest), "5XX": response("Failed")}
+    """Some answers by their status, and the rest as one."""
+    return _by_status(*names) | {"default": response(rest)}
 
 
 def _by_status(*names: str) -> dict[str, Object]:
@@ -290,7 +292,7 @@ def _by_status(*names: str) -> dict[str, Object]:
 
 def _document(name: str) -> Object:
     """An error document with some codes only, and their statuses."""
-    found = dict.fromkeys(error for answer in RANGES.get(name, (name,)) for error in ANSWERS[answer][2])
+    found = dict.fromkeys(error for answer in OTHERWISE.get(name, (name,)) for error in ANSWERS[answer][2])
     told = {
         "status": {"enum": sorted({str(error.status) for error in found})},
         "code": {"enum": [error.code for error in found]},

@@ -29,7 +29,7 @@ from service.contract import (
 )
 from service.contract.described import Described
 from service.contract.down import convert
-from service.contract.refs import SCHEMAS, headers, schema
+from service.contract.refs import SCHEMAS, headers, request_body, schema
 from service.contract.wholes import wholes
 from service.jsonapi.negotiation import MEDIA_TYPE
 from service.rules import topics
@@ -109,7 +109,8 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 def _mapping(dumper: yaml.SafeDumper, value: Object) -> yaml.MappingNode:
-    node = dumper.represent_mapping("tag:yaml.org,2002:map", value, flow_style=_length(value) < _SHORT)
+    compact = _length(value) < _SHORT or all(isinstance(inner, dict) and _plain(inner) for inner in value.values())
+    node = dumper.represent_mapping("tag:yaml.org,2002:map", value, flow_style=compact)
     for key, inner in node.value:
         if key.value == "value" and "summary" in value:
             inner.flow_style = True
@@ -117,8 +118,13 @@ def _mapping(dumper: yaml.SafeDumper, value: Object) -> yaml.MappingNode:
 
 
 def _sequence(dumper: yaml.SafeDumper, value: list[Any]) -> yaml.SequenceNode:
-    plain = not any(isinstance(inner, (dict, list)) for inner in value)
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=plain or _length(value) < _SHORT)
+    compact = all(_plain(inner) for inner in value) or _length(value) < _SHORT
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=compact)
+
+
+def _plain(value: Any) -> bool:
+    """Whether a value is a leaf, or refers to one."""
+    return value.keys() == {"$ref"} if isinstance(value, dict) else not isinstance(value, list)
 
 
 def _length(value: Any) -> int:
@@ -172,7 +178,8 @@ def _components(entries: Mapping[str, Described], fixed: Mapping[str, Object], a
     refusals = errors.named(asked)
     schemas = [documents.shared(types), atomic.schemas(types), errors.shared(), errors.schemas(refusals)]
     schemas += [_schemas_of(entry, entries) for entry in entries.values()]
-    linked = {*asked, *_references(schemas)}
+    bodies = operations.bodies(types)
+    linked = set(_references([schemas, *bodies.values()]))
     schemas.append(
         {name: found for name, found in requests.linkage_schemas(types).items() if schema(name)["$ref"] in linked}
     )
@@ -183,6 +190,7 @@ def _components(entries: Mapping[str, Described], fixed: Mapping[str, Object], a
         "securitySchemes": fixed["securitySchemes"],
         "parameters": _merged([*shared, parameters.shared(types), fixed["parameters"]]),
         "headers": fixed["headers"],
+        "requestBodies": {name: found for name, found in bodies.items() if request_body(name)["$ref"] in asked},
         "responses": _merged([*responses, fixed["responses"]]),
         "schemas": _merged([*schemas, fixed["schemas"]]),
     }

@@ -12,7 +12,7 @@ from schemas.relationships import ToMany
 from schemas.resource import Resource
 from service.contract import documents, errors, parameters, requests
 from service.contract.described import Described
-from service.contract.refs import headers, parameter, response, schema
+from service.contract.refs import headers, parameter, request_body, response, schema
 from service.jsonapi.negotiation import MEDIA_TYPE, Media
 from service.jsonapi.pagination import PROFILE
 from service.principal import CUSTOMER_SCOPES, GUEST_SCOPES
@@ -80,6 +80,12 @@ def entry_point() -> Object:
     }
 
 
+def bodies(types: Iterable[type[Resource]]) -> dict[str, Object]:
+    """The shared bodies of requests about relationships."""
+    found = (one for resource in types for one in resource.relationships.values())
+    return {requests.linkage(one): _body(requests.sent(one)) for one in found}
+
+
 def paths(entry: Described, entries: Mapping[str, Described]) -> Object:
     """The URLs of a type: its collection, its resources, their relationships and what those lead to."""
     resource = entry.resource
@@ -114,12 +120,9 @@ def _pages(description: str, document: str) -> Object:
 
 
 def _links(entry: Described) -> Object:
-    """What can be asked next of a resource that was made."""
-    resource = entry.resource
-    of_one = [f"get{resource.__name__}", *(found["operationId"] for found in _changes(entry).values())]
-    related = [_related_name(resource, name) for name in resource.relationships]
-    asked = {"id": "$response.body#/data/id"}
-    return {name: {"operationId": name, "parameters": asked} for name in (*of_one, *related)}
+    """What can be done next with a resource that was made. What it is linked with, it tells itself."""
+    names = [f"get{entry.resource.__name__}", *(found["operationId"] for found in _changes(entry).values())]
+    return {name: {"operationId": name, "parameters": {"id": "$response.body#/data/id"}} for name in names}
 
 
 def _list(entry: Described) -> Object:
@@ -205,7 +208,7 @@ def _linkage_changes(entry: Described, name: str) -> Object:
             "summary": f"{words} the {_words(name)} of {_one(resource)}",
             "security": _security([entry.writes]) if found.guarded else _writers(entry),
             "parameters": [*_CHANGING],
-            "requestBody": _body(requests.sent(found)),
+            "requestBody": request_body(requests.linkage(found)),
             "responses": {"204": response("NoContent")} | errors.of_change(),
         }
         for method, (verb, words) in verbs.items()

@@ -198,12 +198,11 @@ def _listed(name: str, description: str, items: Object, **limits: int) -> Object
 
 
 def _include(names: list[str]) -> Object:
-    further = f"^({'|'.join(names)})(\\.[a-z0-9_]+){{1,{MAX_DEPTH - 1}}}$"
-    paths = [{"enum": names}, {"pattern": further}] if names else [{"maxLength": 0}]
+    path = {"pattern": f"^({'|'.join(names)})(\\.[a-z0-9_]+){{0,{MAX_DEPTH - 1}}}$"} if names else {"maxLength": 0}
     return _listed(
         "include",
         f"Related resources to send along: relationships, or paths of up to {MAX_DEPTH} with dots between.",
-        {"type": "string", "anyOf": paths},
+        {"type": "string", **path},
     )
 
 

@@ -10,7 +10,7 @@ from schemas.graph import graph
 from schemas.relationships import ToMany, ToOne
 from schemas.resource import Resource
 from service.contract import documents
-from service.contract.refs import SCHEMAS, schema
+from service.contract.refs import schema
 from service.contract.wholes import CLOSED
 
 Object = dict[str, Any]
@@ -75,35 +75,35 @@ def linkage_schemas(resources: Iterable[type[Resource]]) -> dict[str, Object]:
     """The schemas of what requests send of the relationships of types: linkage, and as it was read."""
     found: dict[str, Object] = {}
     for relationship in (one for resource in resources for one in resource.relationships.values()):
-        linkage = _sent(relationship)
-        found[_name(sent(relationship))] = {
+        data = _sent(relationship)
+        found[linkage(relationship)] = {
             "type": "object",
             "required": ["data"],
-            "properties": {"data": linkage},
+            "properties": {"data": data},
         }
-        found[_name(_resent(relationship))] = {
+        found[f"{linkage(relationship)}AsRead"] = {
             "type": "object",
             "description": "Linkage, or the links alone as they were read, which change nothing.",
-            "properties": {"data": linkage},
+            "properties": {"data": data},
             "anyOf": [{"required": ["data"]}, {"required": ["links"]}],
         }
     return found
 
 
+def linkage(found: ToOne | ToMany) -> str:
+    """The name of what is sent of a relationship."""
+    form = "Links" if isinstance(found, ToMany) else "Link" if found.required else "LinkOrNull"
+    return f"{graph[found.type_].__name__}{form}"
+
+
 def sent(found: ToOne | ToMany) -> Object:
     """A relationship object of a request, or the document of one to its own URL: linkage alone."""
-    return schema(f"{graph[found.type_].__name__}{_form(found)}")
+    return schema(linkage(found))
 
 
 def _resent(found: ToOne | ToMany) -> Object:
     """A relationship object of a change."""
-    return schema(f"{graph[found.type_].__name__}{_form(found)}AsRead")
-
-
-def _form(found: ToOne | ToMany) -> str:
-    if isinstance(found, ToMany):
-        return "Links"
-    return "Link" if found.required else "LinkOrNull"
+    return schema(f"{linkage(found)}AsRead")
 
 
 def _sent(found: ToOne | ToMany) -> Object:
@@ -111,11 +111,6 @@ def _sent(found: ToOne | ToMany) -> Object:
     if isinstance(found, ToMany):
         return {"type": "array", "items": one}
     return one if found.required else documents.or_null(one)
-
-
-def _name(reference: Object) -> str:
-    name: str = reference["$ref"].removeprefix(SCHEMAS)
-    return name
 
 
 def _made_of(parts: Sequence[str], further: dict[str, Object], required: Iterable[str] = ()) -> Object:

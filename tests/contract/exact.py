@@ -1,7 +1,8 @@
 """The contract with what it says once said everywhere, so that checks are exact.
 
-`openapi.yaml` has ranges where a status may happen at any URL, and the headers of every answer in one place. Here each
-operation has every status that it can answer with, each with its own codes and headers, and no other.
+`openapi.yaml` says as `default` what may be answered at any URL, and has the headers of every answer in one place. Here
+each operation has every status that it can answer with, each with its own codes and headers, and no other. Objects that
+are made of parts are whole.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from service.contract import errors
+from service.contract.wholes import whole
 from service.jsonapi.negotiation import MEDIA_TYPE
 
 Object = dict[str, Any]
@@ -17,8 +19,9 @@ _RESPONSES = "#/components/responses/"
 
 
 def exact(document: Object) -> Object:
-    """The same contract without ranges, of which nothing is shared with the document but its leaves."""
+    """The same contract with every status of every operation."""
     common = document["x-headers"]
+    document = whole(document, document["components"]["schemas"])
     components = document["components"]
     shared = components["responses"] | errors.responses(errors.ANSWERS, MEDIA_TYPE)
     return document | {
@@ -39,7 +42,7 @@ def _operation(operation: Any, common: Object) -> Any:
         return operation
     found: Object = {}
     for status, response in operation["responses"].items():
-        if status.endswith("XX"):
+        if status == "default":
             covered = errors.covered(response["$ref"].removeprefix(_RESPONSES))
             found = {one: {"$ref": f"{_RESPONSES}{answer}"} for one, answer in covered.items()} | found
         else:
