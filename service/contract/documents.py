@@ -13,7 +13,7 @@ from typing import Any
 
 from schemas.fields import Write
 from schemas.graph import graph
-from schemas.kinds import ID
+from schemas.kinds import ID, Standard
 from schemas.relationships import ToMany, ToOne
 from schemas.resource import Resource
 from service.contract.refs import SCHEMAS, schema
@@ -88,6 +88,15 @@ def shared(types: Iterable[type[Resource]]) -> dict[str, Object]:
             "required": ["cursor"],
             "properties": {"cursor": {"type": "string"}},
         },
+        **{_common(key): found for key, found in Standard.described().items()},
+        "Document": _kind("DocumentLinks"),
+        "AsRead": {
+            "type": "object",
+            "description": "Linkage, or the links alone as they were read, which change nothing.",
+            "anyOf": [{"required": ["data"]}, {"required": ["links"]}],
+        },
+        "LinkageDocument": _kind("LinkageLinks"),
+        "Page": _kind("PageLinks", "Counts"),
         "CursorPage": _cursor_page(count),
         "AnyResource": {
             "oneOf": [schema(name.rpartition("/")[2]) for name in mapping.values()],
@@ -146,7 +155,7 @@ def resource_schemas(resource: type[Resource]) -> dict[str, Object]:
         f"{name}Relationships": closed(
             {key: _described(_relationship(found), found) for key, found in resource.relationships.items()}
         ),
-        f"{name}Document": document(schema(name), "DocumentLinks"),
+        f"{name}Document": document(schema(name)),
         **_pages(f"{name}Collection", name),
     }
 
@@ -164,8 +173,8 @@ def linked_schemas(resource: type[Resource], *, to_one: bool, to_many: bool) -> 
     if to_one:
         linkage = or_null(schema(f"{name}Identifier"))
         found[f"{name}ToOne"] = _relationship_object(linkage, ["links", "data"])
-        found[f"{name}OrNullDocument"] = document(or_null(schema(name)), "DocumentLinks")
-        found[f"{name}Linkage"] = document(linkage, "LinkageLinks")
+        found[f"{name}OrNullDocument"] = document(or_null(schema(name)))
+        found[f"{name}Linkage"] = document(linkage, "LinkageDocument")
     if to_many:
         linkage = {"type": "array", "items": schema(f"{name}Identifier")}
         # Linkage of a to-many relationship is sent only along the include path.
@@ -200,11 +209,18 @@ def sent_part(resource: type[Resource]) -> str:
 
 def parts(resource: type[Resource]) -> dict[str, Object]:
     """The attributes of a type, in those parts that it has."""
+    common = Standard.described()
     found: dict[str, Object] = {}
     for key, field in resource.attributes.items():
         part = sent_part(resource) if field.write & Write.CREATE else f"{resource.__name__}Facts"
-        found.setdefault(part, {"type": "object", "properties": {}})["properties"][key] = field.schema()
+        described = schema(_common(key)) if common.get(key) == field.schema() else field.schema()
+        found.setdefault(part, {"type": "object", "properties": {}})["properties"][key] = described
     return found
+
+
+def _common(key: str) -> str:
+    """The name of the schema of an attribute that every type has."""
+    return "".join(word.capitalize() for word in key.split("_"))
 
 
 def _attributes(resource: type[Resource], further: Object | None = None) -> Object:
@@ -279,24 +295,25 @@ def _links(
     return found | ({"description": description} if description else {})
 
 
-def document(data: Object, links: str, meta: str = "") -> Object:
-    """A document with some primary data; `links` and `meta` name the schemas of its members."""
-    properties = {"jsonapi": schema("JsonApi"), "links": schema(links), "data": data, "included": _INCLUDED}
-    required = ["jsonapi", "links", "data"]
-    if meta:
-        properties["meta"] = schema(meta)
-        required.append("meta")
-    return {"type": "object", "required": required, "properties": properties}
+def document(data: Object, kind: str = "Document") -> Object:
+    """A document with some primary data; `kind` names what it has in common with others."""
+    return {"allOf": [schema(kind), {"type": "object", "required": ["data"], "properties": {"data": data}}]}
 
 
 def _pages(name: str, item: str) -> dict[str, Object]:
     """The documents with a page of something: by number or offset, and by cursor."""
     data = {"type": "array", "items": schema(item)}
-    by_cursor = {"type": "object", "properties": {"data": data}}
-    return {
-        name: document(data, "PageLinks", "Counts"),
-        f"{name}ByCursor": {"allOf": [schema("CursorPage"), by_cursor]},
-    }
+    return {name: document(data, "Page"), f"{name}ByCursor": document(data, "CursorPage")}
+
+
+def _kind(links: str, meta: str = "") -> Object:
+    """What documents of a kind have in common: all but their primary data."""
+    properties = {"jsonapi": schema("JsonApi"), "links": schema(links), "included": _INCLUDED}
+    required = ["jsonapi", "links"]
+    if meta:
+        properties["meta"] = schema(meta)
+        required.append("meta")
+    return {"type": "object", "required": required, "properties": properties}
 
 
 def _cursor_page(count: Object) -> Object:

@@ -212,7 +212,7 @@ def responses(names: Iterable[str], media_type: str) -> dict[str, Object]:
 
 
 def covered(name: str) -> dict[str, str]:
-    """The statuses that a shared response for `default` stands for, each with the name of the answer that it then is."""
+    """The statuses that a shared response for `default` stands for, each with the name of its answer."""
     return {str(ANSWERS[answer][0]): answer for answer in OTHERWISE[name]}
 
 
@@ -230,7 +230,7 @@ def _response(name: str, description: str, media_type: str) -> Object:
     further = dict.fromkeys(header for answer in OTHERWISE.get(name, (name,)) for header in _HEADERS.get(answer, ()))
     return {
         "description": description,
-        "headers": headers("Cache-Control", "Content-Language", *further),
+        "headers": headers("Content-Language", *further),
         "content": {media_type: {"schema": schema(f"{name}Errors")}},
     }
 

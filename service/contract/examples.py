@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
@@ -78,12 +78,20 @@ _Names = Callable[[Object], Iterable[str]]
 def _responses(document: Object, operations: Mapping[str, Object]) -> Iterator[tuple[_Names, Object]]:
     """Every answer that is described, with the names that examples of it may have, by the schema of its content."""
     for shared, response in document["components"]["responses"].items():
-        covered = errors.covered(shared).values() if shared in errors.OTHERWISE else (shared,)
-        yield (lambda schema, covered=covered: (*covered, _of_schema(schema))), response
+        yield partial(_of_shared, shared), response
     for operation in operations.values():
         for status, response in operation["responses"].items():
             if "$ref" not in response:
-                yield (lambda _, one=_inline(operation, status): (one,)), response
+                yield partial(_of_inline, _inline(operation, status)), response
+
+
+def _of_shared(name: str, schema: Object) -> tuple[str, ...]:
+    covered = tuple(errors.covered(name).values()) if name in errors.OTHERWISE else (name,)
+    return (*covered, _of_schema(schema))
+
+
+def _of_inline(name: str, schema: Object) -> tuple[str, ...]:  # noqa: ARG001 -- as of shared ones
+    return (name,)
 
 
 def _inline(operation: Object, status: str) -> str:

@@ -42,14 +42,20 @@ YAML = documents.YAML
 JSON = "application/json"
 """The media type of openapi.json."""
 
-_SHORT = 100
+_SHORT = 110
 """What is shorter is written on one line."""
 
-_EVERYWHERE = (
-    *("X-Request-Id", "traceparent", "Server-Timing", "Vary"),
-    *("X-RateLimit-Limit", "X-RateLimit-Remaining", "RateLimit", "RateLimit-Policy"),
-)
-"""The headers of every answer, whatever the route."""
+_WIDTH = 160
+"""Where lines are folded. What folds them is indented, and references are long."""
+
+_EVERYWHERE = {
+    "*": (
+        *("X-Request-Id", "traceparent", "Server-Timing", "Vary"),
+        *("X-RateLimit-Limit", "X-RateLimit-Remaining", "RateLimit", "RateLimit-Policy"),
+    ),
+    MEDIA_TYPE: ("Cache-Control",),
+}
+"""Media type -> the headers of every answer of that type, whatever the route; `*` stands for all of them."""
 
 
 def build(entries: Mapping[str, Described]) -> Object:
@@ -68,7 +74,7 @@ def build(entries: Mapping[str, Described]) -> Object:
         "info": fixed["info"],
         "servers": fixed["servers"],
         "tags": [*fixed["tags"], *({"name": type_.type_, "description": documents.prose(type_)} for type_ in types)],
-        "x-headers": headers(*_EVERYWHERE),
+        "x-headers": {media_type: headers(*names) for media_type, names in _EVERYWHERE.items()},
         "paths": fixed["paths"] | paths,
         "webhooks": {type_.type_: webhooks.told(type_) for type_ in types if type_.type_ in topics.TOPICS},
         "components": _components(entries, fixed["components"], set(_references(fixed["paths"] | paths))),
@@ -89,8 +95,8 @@ def json_schema(entries: Mapping[str, Described], name: str) -> Object | None:
 
 
 def dump(document: Mapping[str, Any]) -> str:
-    """A document as YAML: always the same text for the same document, no anchors, lines of about 120 characters."""
-    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    """A document as YAML: always the same text for the same document, no anchors, lines of about 160 characters."""
+    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
     return text
 
 

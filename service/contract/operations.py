@@ -107,7 +107,7 @@ def paths(entry: Described, entries: Mapping[str, Described]) -> Object:
 def _answer(description: str, document: str, *further: str) -> Object:
     return {
         "description": description,
-        "headers": headers("Cache-Control", *further),
+        **({"headers": headers(*further)} if further else {}),
         "content": {MEDIA_TYPE: {"schema": schema(document)}},
     }
 

@@ -35,7 +35,7 @@ def _described(resource: type[Resource]) -> dict[str, Object]:
     keys = [key for name_ in sortable(resource) for key in (name_, f"-{name_}")]
     found[f"{name}.sort"] = _listed(
         "sort",
-        "What to sort by, the first key first; `-` sorts downwards.",
+        "By which keys; `-` sorts downwards.",
         {"type": "string", "enum": keys},
         minItems=1,
     )
@@ -201,7 +201,7 @@ def _include(names: list[str]) -> Object:
     path = {"pattern": f"^({'|'.join(names)})(\\.[a-z0-9_]+){{0,{MAX_DEPTH - 1}}}$"} if names else {"maxLength": 0}
     return _listed(
         "include",
-        f"Related resources to send along: relationships, or paths of up to {MAX_DEPTH} with dots between.",
+        "Related resources to send along.",
         {"type": "string", **path},
     )
 
@@ -210,7 +210,7 @@ def _fields(resource: type[Resource]) -> Object:
     names = [*resource.attributes, *resource.relationships]
     return _listed(
         f"fields[{resource.type_}]",
-        f"The only fields of `{resource.type_}` to answer with.",
+        "Only these fields.",
         {"type": "string", "enum": names},
     )
 

@@ -46,7 +46,7 @@ def creation_schemas(resource: type[Resource]) -> dict[str, Object]:
     }
     document = {f"{name}Create": {"type": "object", "required": ["data"], "properties": {"data": data}}}
     if resource.disclosed:
-        document[f"{name}Created"] = documents.document(documents.disclosing(resource), "DocumentLinks")
+        document[f"{name}Created"] = documents.document(documents.disclosing(resource))
     return document
 
 
@@ -82,10 +82,7 @@ def linkage_schemas(resources: Iterable[type[Resource]]) -> dict[str, Object]:
             "properties": {"data": data},
         }
         found[f"{linkage(relationship)}AsRead"] = {
-            "type": "object",
-            "description": "Linkage, or the links alone as they were read, which change nothing.",
-            "properties": {"data": data},
-            "anyOf": [{"required": ["data"]}, {"required": ["links"]}],
+            "allOf": [schema("AsRead"), {"type": "object", "properties": {"data": data}}]
         }
     return found
 

@@ -51,4 +51,6 @@ def _operation(operation: Any, common: Object) -> Any:
 
 
 def _with(response: Object, common: Object) -> Object:
-    return response | {"headers": common | response.get("headers", {})}
+    """A response with the headers that all of its media types have."""
+    of_type = common[MEDIA_TYPE] if MEDIA_TYPE in response.get("content", {}) else {}
+    return response | {"headers": common["*"] | of_type | response.get("headers", {})}

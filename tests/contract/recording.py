@@ -27,7 +27,7 @@ FIELDS = 2
 """How many attributes are asked for where the resource is not shown whole."""
 
 WHOLE = {
-    *("carts", "order_subscriptions", "orders", "recurring_order_copies", "reorders", "repeat_links"),
+    *("orders", "recurring_order_copies", "reorders", "repeat_links"),
 }
 """The types of which one is shown whole."""
 
