@@ -85,9 +85,9 @@ class Import(Standard):
         " reasons.",
         example={"3": {"email": ["must be an e-mail address"]}},
     )
-    started_at = Timestamp(filter=True, sort=True)
-    completed_at = Timestamp(filter=True, sort=True)
-    interrupted_at = Timestamp()
+    started_at = Timestamp(filter=True, sort=True, doc="When a worker took it up; null until then.")
+    completed_at = Timestamp(filter=True, sort=True, doc="When all records were read; null until then.")
+    interrupted_at = Timestamp(doc="When it was interrupted; null unless it was.")
 
     inputs = Inputs(
         write=Write.CREATE,

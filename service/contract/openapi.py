@@ -184,7 +184,7 @@ def _components(entries: Mapping[str, Described], fixed: Mapping[str, Object], a
     refusals = errors.named(asked)
     schemas = [documents.shared(types), atomic.schemas(types), errors.shared(), errors.schemas(refusals)]
     schemas += [_schemas_of(entry, entries) for entry in entries.values()]
-    bodies = operations.bodies(types)
+    bodies = {name: found for name, found in operations.bodies(types).items() if request_body(name)["$ref"] in asked}
     linked = set(_references([schemas, *bodies.values()]))
     schemas.append(
         {name: found for name, found in requests.linkage_schemas(types).items() if schema(name)["$ref"] in linked}
@@ -196,7 +196,7 @@ def _components(entries: Mapping[str, Described], fixed: Mapping[str, Object], a
         "securitySchemes": fixed["securitySchemes"],
         "parameters": _merged([*shared, parameters.shared(types), fixed["parameters"]]),
         "headers": fixed["headers"],
-        "requestBodies": {name: found for name, found in bodies.items() if request_body(name)["$ref"] in asked},
+        "requestBodies": bodies,
         "responses": _merged([*responses, fixed["responses"]]),
         "schemas": _merged([*schemas, fixed["schemas"]]),
     }
