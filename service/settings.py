@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     """Database connections per process."""
     command_timeout: float = Field(default=15.0, gt=0)
     """Seconds after which a statement is given up."""
+    direct_url: str | None = None
+    """The same database without a pooler in between, for what needs a session of its own; by default `database_url`."""
     statement_cache_size: int = Field(default=512, ge=0)
     """Prepared statements per connection; 0 behind PgBouncer in transaction mode."""
     token_cache_seconds: float = Field(default=5.0, ge=0)
@@ -122,6 +124,11 @@ class Settings(BaseSettings):
     """Days for which imports are kept that have come to their end; 0 keeps them for good."""
     log_level: str = "info"
     """debug, info, warning or error."""
+
+    @property
+    def session_url(self) -> str | None:
+        """The URL of the database for what needs a session of its own: LISTEN, the queue, migrations and commands."""
+        return self.direct_url or self.database_url
 
     @property
     def keys(self) -> list[str]:

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import asyncpg
@@ -30,7 +31,7 @@ from service.resources import RESOURCES
 from service.settings import Settings
 from service.store import embedded, migrate
 from service.store.pool import Connection, Database, open_database
-from tests import counted, roles
+from tests import bouncer, counted, roles
 from tests.contract.contract import Contract
 from tests.spec.writing import Api
 from tests.support import KEYS, Access, Grant, make_store, with_database
@@ -78,11 +79,10 @@ def run_folder() -> Path:
 def server_url(run_folder: Path) -> Iterator[str]:
     """The URL of the run's Postgres: TEST_DATABASE_URL's server when set, else an embedded one."""
     given = os.environ.get("TEST_DATABASE_URL")
-    if given:
-        yield given
-        return
-    with embedded.start(run_folder / "postgres") as server:
-        yield server.url
+    with ExitStack() as held:
+        url = given or held.enter_context(embedded.start(run_folder / "postgres")).url
+        held.enter_context(bouncer.wherever_wanted(url))
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -139,8 +139,13 @@ async def own_url(server_url: str, template: str) -> AsyncIterator[str]:
 @pytest_asyncio.fixture(scope="session")
 async def database(database_url: str) -> AsyncIterator[Database]:
     """The service's own pool on this worker's database."""
-    async with open_database(database_url, max_size=30, command_timeout=30.0, keys=KEYS) as opened:
+    url, prepared = bouncer.through(database_url), bouncer.most_prepared()
+    async with open_database(
+        url, max_size=30, command_timeout=30.0, statement_cache_size=prepared, keys=KEYS
+    ) as opened:
         yield opened
+    await bouncer.check(database_url)
+    await bouncer.check(roles.api(database_url))
 
 
 @pytest_asyncio.fixture
@@ -169,6 +174,7 @@ def settings(database_url: str) -> Settings:
     """
     return Settings(
         database_url=roles.api(database_url),
+        statement_cache_size=bouncer.most_prepared(),
         secret_keys=",".join(KEYS),
         token_cache_seconds=0,
         log_level="warning",

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,13 +30,18 @@ class Outcome:
 
 
 def start(arguments: Sequence[str], **environment: str) -> subprocess.Popen[str]:
-    """Start `reprise` with these arguments and nothing of our own settings but those given."""
+    """Start `reprise` of this checkout with these arguments and nothing of our own settings but those given."""
+    return launch([sys.executable, "-m", "service", *arguments], ROOT, environment)
+
+
+def launch(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Start any command in a folder, with nothing of our own settings but those given."""
     ours = ("DATABASE_URL", "REDIS_URL", "REPRISE_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return subprocess.Popen(
-        [sys.executable, "-m", "service", *arguments],
-        cwd=ROOT,
-        env=inherited | {"COLUMNS": "200", "NO_COLOR": "1"} | environment,
+        command,
+        cwd=folder,
+        env=inherited | {"COLUMNS": "200", "NO_COLOR": "1"} | dict(environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -80,7 +85,13 @@ def api_settings(database_url: str) -> dict[str, str]:
 @contextmanager
 def serving(*arguments: str, until: str, **environment: str) -> Iterator[Service]:
     """Start a command that stays, and wait for the line that ends its introduction."""
-    process = start(arguments, **environment)
+    with introduced(start(arguments, **environment), until) as service:
+        yield service
+
+
+@contextmanager
+def introduced(process: subprocess.Popen[str], until: str) -> Iterator[Service]:
+    """Wait for the line that ends the introduction of a process that stays; kill it in the end."""
     assert process.stdout is not None
     try:
         said = ""

@@ -14,6 +14,7 @@ import asyncpg
 
 from service.store import roles
 from service.store.pool import Connection, connect
+from tests import bouncer
 
 PREFIX = "reprise_tests"
 _PASSWORD = "of-the-tests"
@@ -21,17 +22,26 @@ _PASSWORD = "of-the-tests"
 
 def api(url: str) -> str:
     """The URL of a database for a process that serves the API."""
-    return _by(url, "api")
+    return bouncer.through(_by(url, "api"))
 
 
 def worker(url: str) -> str:
     """The URL of a database for a worker."""
-    return _by(url, "worker")
+    return bouncer.through(_by(url, "worker"))
+
+
+def direct(url: str, process: str) -> str:
+    """The URL of a database for a process, without what tests may be reached through."""
+    return _by(url, process)
 
 
 def of(process: str, environment: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process: with the URL of its database as that process has it."""
-    return {**environment, "DATABASE_URL": _by(environment["DATABASE_URL"], process)}
+    direct = _by(environment["DATABASE_URL"], process)
+    through = bouncer.through(direct)
+    if through == direct:
+        return {**environment, "DATABASE_URL": direct}
+    return {**environment, "DATABASE_URL": through, "REPRISE_DIRECT_URL": direct, "REPRISE_STATEMENT_CACHE_SIZE": "0"}
 
 
 async def grant(url: str) -> None:

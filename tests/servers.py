@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx2
 
-from tests import roles
+from tests import bouncer, roles
 
 SCRIPT = Path(__file__).parent / "spec" / "killable_server.py"
 
@@ -24,7 +24,7 @@ async def server(
         *(sys.executable, str(SCRIPT), roles.api(database_url), *options),
         stdout=asyncio.subprocess.PIPE,
         cwd=SCRIPT.parents[2],
-        env={"PYTHONPATH": ":".join(sys.path)},
+        env={"PYTHONPATH": ":".join(sys.path), **bouncer.inherited()},
     )
     try:
         assert process.stdout is not None

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from service import texts
 from service.texts import Phrase
-
-PLAIN_STEPS = 10
-"""How many lines the progress of long work takes where there is no terminal."""
 
 
 def told(line: str) -> str:
@@ -30,34 +22,6 @@ def say(line: str) -> None:
 def answer(line: str) -> None:
     """Print a line of the command's result on standard output."""
     print(told(line), flush=True)  # noqa: T201 -- this is the place that prints
-
-
-@contextmanager
-def progress(what: Phrase, total: int) -> Iterator[Callable[[int, int], None]]:
-    """Show the progress of long work: a bar on a terminal, a line for each tenth elsewhere.
-
-    Yields a function to call with how many of how many are done.
-    """
-    if not sys.stderr.isatty():
-        yield _lines(what)
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(told(what), total=total)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _lines(what: Phrase) -> Callable[[int, int], None]:
-    last = 0
-
-    def tell(done: int, total: int) -> None:
-        nonlocal last
-        step = PLAIN_STEPS * done // total if total else 0
-        if step > last:
-            last = step
-            say(Phrase("{what}: {done} of {total}", what=what, done=done, total=total))
-
-    return tell
 
 
 def _locale() -> str:

@@ -19,9 +19,9 @@ from service.cli.sockets import listen
 from service.errors import StartupError
 from service.http.watch import health
 from service.settings import Settings
-from service.store import embedded, schema
+from service.store import deployment, embedded, schema
 from service.store.checks import Violation, violations
-from service.store.pool import Connection, connect
+from service.store.pool import Connection, connect, is_pooled
 from service.texts import Phrase
 
 DATABASE = Phrase("database")
@@ -56,6 +56,8 @@ async def examine(settings: Settings, host: str, port: int) -> AsyncIterator[Fin
     try:
         with server(settings) as url:
             async with connect(url) as connection:
+                if settings.database_url is not None:
+                    yield await _pooler(settings, settings.database_url, connection)
                 async for finding in _database(connection):
                     yield finding
     except StartupError as error:
@@ -156,6 +158,28 @@ def _embedded(data_dir: Path) -> Iterator[Finding]:
     else:
         advice = Phrase("give this user the right to write there, or choose another with REPRISE_DATA_DIR")
         yield Finding(where, Phrase("{path} can't be written to", path=folder), advice)
+
+
+async def _pooler(settings: Settings, url: str, direct: Connection) -> Finding:
+    """Whether the settings go with what stands before the database; `direct` is a session of our own on it."""
+    what, named = Phrase("pooler"), settings.direct_url is not None
+    async with connect(url) as connection:
+        between = await is_pooled(connection)
+        same = await deployment.here(connection) == await deployment.here(direct)
+    if not same:
+        astray = Phrase("REPRISE_DIRECT_URL leads to another database than DATABASE_URL")
+        return Finding(what, astray, Phrase("correct the setting"))
+    if named and await is_pooled(direct):
+        through = Phrase("REPRISE_DIRECT_URL leads through a pooler")
+        return Finding(what, through, Phrase("name the server itself, unless each client keeps its session there"))
+    if between and settings.statement_cache_size:
+        prepared = Phrase("statements are kept prepared, which a pooler in transaction mode loses")
+        advice = Phrase("set REPRISE_STATEMENT_CACHE_SIZE=0, unless each client keeps its session there")
+        return Finding(what, prepared, advice)
+    if between and not named:
+        unheard = Phrase("processes can't listen through it, and migrations can't run")
+        return Finding(what, unheard, Phrase("name the server itself in REPRISE_DIRECT_URL"))
+    return Finding(what, Phrase("one, and a direct URL beside it") if between else Phrase("none"))
 
 
 async def _database(connection: Connection) -> AsyncIterator[Finding]:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import orjson
 
-from service.cli.console import answer, progress, say, told
+from service.cli.console import answer, say, told
+from service.cli.progress import progress
 from service.cli.within import operator, store_at
 from service.operations.data import comparing, exporting, files, running
 from service.operations.data.importing import Policy, Refusal

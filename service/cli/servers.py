@@ -13,7 +13,7 @@ from service.errors import StartupError
 from service.jsonapi.nearness import nearest
 from service.settings import Settings
 from service.store import embedded, schema
-from service.store.pool import Connection, connect
+from service.store.pool import Connection, connect, is_pooled
 
 _PREFIX = "REPRISE_"
 
@@ -34,7 +34,10 @@ def read_settings(database_url: str | None = None) -> Settings:
         raise StartupError(
             "The setting REPRISE_{name} can't be used: {reason}.", name=name, reason=problem["msg"]
         ) from None
-    return settings.model_copy(update={"database_url": database_url or settings.database_url or None})
+    # A database of the command line is another one than that which the direct URL leads to.
+    direct_url = None if database_url not in (None, settings.database_url) else settings.direct_url or None
+    named = {"database_url": database_url or settings.database_url or None, "direct_url": direct_url}
+    return settings.model_copy(update=named)
 
 
 def _check_names(names: Iterable[str]) -> None:
@@ -51,12 +54,12 @@ def _check_names(names: Iterable[str]) -> None:
 
 @contextmanager
 def server(settings: Settings, *, make: bool = False) -> Iterator[str]:
-    """The URL of the database: a server's as it is, an embedded one's while it is held.
+    """The URL of the database for a session of our own: a server's as it is, an embedded one's while it is held.
 
     Raises StartupError, also where there is no embedded one yet and the command doesn't `make` one.
     """
     if settings.database_url is not None:
-        yield settings.database_url
+        yield settings.session_url or settings.database_url
         return
     if not make and not embedded.exists(settings.data_dir):
         raise StartupError(
@@ -65,6 +68,20 @@ def server(settings: Settings, *, make: bool = False) -> Iterator[str]:
         )
     with embedded.start(settings.data_dir) as running:
         yield running.url
+
+
+async def require_session(settings: Settings) -> None:
+    """Raise StartupError where a pooler stands before the database and nothing says how to go around it.
+
+    It would hand the session on, in the middle of a migration and with its lock.
+    """
+    if settings.database_url is not None and settings.direct_url is None:
+        async with connect(settings.database_url) as connection:
+            if await is_pooled(connection):
+                raise StartupError(
+                    "The database's URL leads through a pooler: name the server itself in REPRISE_DIRECT_URL (or "
+                    "once more what DATABASE_URL says, where each client keeps its session)."
+                )
 
 
 def keys_of(settings: Settings) -> Sequence[str]:

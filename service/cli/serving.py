@@ -80,6 +80,19 @@ class _Lookout(_Server):
         yield
 
 
+class _Processes(Multiprocess):
+    """uvicorn's several processes. The first one holds their socket, too, and lets go of it before they stop.
+
+    Else connections would go on to be made to it, and nobody would answer them.
+    """
+
+    def terminate_all(self) -> None:
+        """Have all stop, once nobody can connect any more."""
+        for sock in self.sockets:
+            sock.close()
+        super().terminate_all()
+
+
 async def serve(
     settings: Settings,
     sock: socket.socket,
@@ -129,7 +142,7 @@ def serve_processes(
     config = uvicorn_config(f"{__name__}:application", settings.max_connections, factory=True, workers=workers)
     with tempfile.TemporaryDirectory(prefix="reprise-metrics-") as folder:
         os.environ[metrics.SHARED] = folder
-        processes = Multiprocess(config, [sock])
+        processes = _Processes(config, [sock])
         threading.Thread(target=_once_it_answers, args=(url_of(sock), ready), daemon=True).start()
         with _lookout_beside(settings, apart):
             processes.run()
@@ -236,6 +249,7 @@ async def _begin(settings: Settings, stop: asyncio.Event, concurrency: int = 8) 
             concurrency=concurrency,
             command_timeout=settings.command_timeout,
             statement_cache_size=settings.statement_cache_size,
+            direct_url=settings.direct_url,
             deployment_id=settings.deployment_id,
             retention=Retention.of(
                 answers=settings.retain_answers,

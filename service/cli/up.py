@@ -11,7 +11,8 @@ from pathlib import Path
 import orjson
 
 from service import clock
-from service.cli.console import answer, progress, say, told
+from service.cli.console import answer, say, told
+from service.cli.progress import progress
 from service.cli.serving import serve
 from service.cli.sockets import url_of
 from service.cli.within import new_token, operator
@@ -44,7 +45,7 @@ async def up(
 
     Health and metrics are also told at `apart`, if there is one.
     """
-    url = settings.database_url or ""
+    url = settings.session_url or ""
     await migrate.migrate(url, progress=lambda step: say(Phrase("migrating: {step}", step=step)))
     async with connect(url, settings.keys) as connection:
         await _seed(connection, only_empty=not demo, wanted=embedded or demo)

@@ -90,11 +90,6 @@ def shared(types: Iterable[type[Resource]]) -> dict[str, Object]:
         },
         **{_common(key): found for key, found in Standard.described().items()},
         "Document": _kind("DocumentLinks"),
-        "AsRead": {
-            "type": "object",
-            "description": "Linkage, or the links alone as they were read, which change nothing.",
-            "anyOf": [{"required": ["data"]}, {"required": ["links"]}],
-        },
         "LinkageDocument": _kind("LinkageLinks"),
         "Page": _kind("PageLinks", "Counts"),
         "CursorPage": _cursor_page(count),

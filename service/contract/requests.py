@@ -81,9 +81,9 @@ def linkage_schemas(resources: Iterable[type[Resource]]) -> dict[str, Object]:
             "required": ["data"],
             "properties": {"data": data},
         }
-        found[f"{linkage(relationship)}AsRead"] = {
-            "allOf": [schema("AsRead"), {"type": "object", "properties": {"data": data}}]
-        }
+        # Or the links alone, as they were read: they change nothing.
+        read = {"anyOf": [{"required": ["data"]}, {"required": ["links"]}]}
+        found[f"{linkage(relationship)}AsRead"] = {"type": "object", "properties": {"data": data}, **read}
     return found
 
 

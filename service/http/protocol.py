@@ -53,7 +53,8 @@ class Protocol(HttpToolsProtocol):
         self._awaited: str | None = None
         self._without_progress = 0
         self._in_head = self._in_body = False
-        self._idle_since = 0.0
+        self._idle_since = self.loop.time()
+        self._is_ending = False
         self._answering: asyncio.Task[Any] | None = None
         self._taking: TimerHandle | None = None
         self._untaken = 0
@@ -76,10 +77,17 @@ class Protocol(HttpToolsProtocol):
             self._answering.cancel()
 
     def shutdown(self) -> None:
-        """Take no further request; an answer without an end ends now."""
-        super().shutdown()
+        """Take one last request at most; an answer without an end ends now.
+
+        An idle connection is closed when it has been idle for as long as ever: a proxy may have sent its next request
+        by now, and could not know whether it counted.
+        """
+        self._is_ending = True
         if self._is_open:
+            super().shutdown()
             cast("Cycle", self.cycle).stop()
+        elif self.timeout_keep_alive_task is None:
+            self._wait_for_next(0)
 
     def pause_writing(self) -> None:
         """Wait until the client has taken what was sent, as long as it takes anything at all."""
@@ -187,6 +195,8 @@ class Protocol(HttpToolsProtocol):
     def _answer(self, scope: dict[str, Any], **how: bool) -> None:
         """Answer a request, once those before it have been answered."""
         waits, self.scope = self._is_open, scope  # type: ignore[assignment]
+        if self._is_ending:
+            how["keep_alive"] = False
         self.cycle = cycle = Cycle(self, scope, **how)
         scope[AT_ONCE] = cycle.send_at_once
         if waits:

@@ -119,8 +119,7 @@ class Deliveries:
         if attempts:
             await sending.run(attempts[0].callback_url, self._limits)
         async with self._database.transaction() as connection:
-            await delivering.put_down(connection, store.id, list(sending.left))
-            await delivering.note(connection, store, receiver, sending.outcomes)
+            await delivering.note(connection, store, receiver, sending.outcomes, sending.left)
         return sending if attempts else None
 
 

@@ -17,7 +17,6 @@ from functools import partial
 import asyncpg
 import structlog
 from pgqueuer.core.executors import DatabaseRetryEntrypointExecutor, EntrypointExecutorParameters
-from pgqueuer.db import AsyncpgDriver
 from pgqueuer.models import Job
 from pgqueuer.qm import QueueManager
 
@@ -43,8 +42,8 @@ from service.operations.subscriptions.sweep import NUMBERS
 from service.operations.tenant import test_clocks
 from service.operations.webhooks import publishing
 from service.store import deployment
-from service.store.pool import Database, open_database
-from service.store.queue import cause_of, queue_queries, queue_settings
+from service.store.pool import Database, Sessionless, open_database
+from service.store.queue import cause_of, queue_driver, queue_queries, queue_settings
 
 log = structlog.get_logger(part="worker")
 
@@ -53,6 +52,9 @@ HEARTBEAT = timedelta(seconds=30)
 
 POLL = timedelta(seconds=5)
 """How often the queue is asked for jobs that no notification told of."""
+
+KEPT = 100
+"""How many of the queue's statements stay prepared on a connection that is the server's."""
 
 ATTEMPTS = 10
 FIRST_DELAY = timedelta(seconds=1)
@@ -77,7 +79,7 @@ async def run(
     concurrency: int = 16,
     command_timeout: float = 15.0,
     statement_cache_size: int = 512,
-    listen_url: str | None = None,
+    direct_url: str | None = None,
     heartbeat: timedelta = HEARTBEAT,
     lease: timedelta = recurring_order_copies.LEASE,
     deployment_id: str = "",
@@ -89,8 +91,8 @@ async def run(
 
     Payments ask these `gateways`, webhooks are told within the limits of `receivers`, with links that begin with
     `public_url`, and events are published as the `feed` says, if there is one. `keys` are those of the settings, which
-    secrets are sealed with. `concurrency` is the number of jobs at a time, at least 2. `listen_url` leads to the server
-    directly where `url` goes through a pooler; `deployment_id` names this installation (`service.store.deployment`);
+    secrets are sealed with. `concurrency` is the number of jobs at a time, at least 2. `direct_url` leads to the server
+    itself where `url` goes through a pooler; `deployment_id` names this installation (`service.store.deployment`);
     the trail names addresses for `keep_addresses`, what else is past is kept as `retention` says; `ready` is called
     once others know of this worker. A lost connection is taken up again; one that can't be had at the start raises
     StartupError.
@@ -142,8 +144,13 @@ async def run(
             attempts.ENTRYPOINT: payment_job.run,
             imports.ENTRYPOINT: ImportJob(database).run,
         }
+        kept = statement_cache_size if direct_url is None else KEPT
         connect = partial(
-            asyncpg.connect, listen_url or url, command_timeout=30, statement_cache_size=statement_cache_size
+            asyncpg.connect,
+            direct_url or url,
+            command_timeout=30,
+            statement_cache_size=kept,
+            connection_class=Sessionless,
         )
 
         async def work() -> None:
@@ -187,7 +194,7 @@ async def _work(
     """Run jobs on one connection to the queue, until `stop` is set or the connection is lost."""
     connection = await connect()
     try:
-        manager = QueueManager(queue_queries(AsyncpgDriver(connection)), queue_settings().channel)
+        manager = QueueManager(queue_queries(await queue_driver(connection)), queue_settings().channel)
         for name, run_job in entrypoints.items():
             manager.entrypoint(name, executor_factory=_retrying)(metrics.counted(name, _caused(run_job)))
         manager.shutdown = stop

@@ -19,6 +19,7 @@ _WRITTEN: Final = "create update destroy"
 
 _HAPPENS: Final[Mapping[str, str]] = {
     "carts": f"{_WRITTEN} convert abandon",
+    "events": "",
     "imports": f"{_WRITTEN} start complete interrupt",
     "markets": "create",
     "occurrences": "update reschedule",
@@ -36,8 +37,7 @@ _HAPPENS: Final[Mapping[str, str]] = {
 
 _SILENT: Final = frozenset(
     {
-        "event_callbacks", "event_stores", "events", "order_factories", "refused_authentications", "reorder_outcomes",
-        "tokens",
+        "event_callbacks", "event_stores", "order_factories", "refused_authentications", "reorder_outcomes", "tokens",
     }
 )  # fmt: skip
 """Types of which no event tells: what happens to them is told of what they are a part or a view of."""

@@ -179,6 +179,9 @@ VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
             "healthy failing stopped", None, "Send it the events of a time again.", "replay", "integrations"
         ),
     },
+    "events": {
+        "trigger": _verb("", None, "Give it to the webhooks that want it, again.", "trigger", "integrations"),
+    },
     "test_clocks": {
         "advance_to": _verb("ready", "advancing", "Go on to an instant.", "advance", "integrations"),
     },

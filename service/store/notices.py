@@ -14,7 +14,7 @@ import asyncpg
 import structlog
 
 from service.settings import Settings
-from service.store.pool import CONNECT_SECONDS, Connection
+from service.store.pool import CONNECT_SECONDS, Connection, is_pooled
 from service.store.statements import Command
 
 log = structlog.get_logger(part="notices")
@@ -40,27 +40,35 @@ async def forget_keys(connection: Connection) -> None:
 async def listen(settings: Settings, *, forgets: Callable[[int | None], None]) -> None:
     """Hear notices until cancelled, by a connection of its own, which is taken up again when it is lost.
 
+    Through a pooler none would come, and nobody listens.
     `forgets` is told the number of a store; None when all must be learnt anew: there are other keys, or notices may
     have been missed.
     """
     pause = 1.0
     while True:
         try:
-            connection = await asyncpg.connect(settings.database_url, timeout=CONNECT_SECONDS, statement_cache_size=0)
+            connection = await asyncpg.connect(settings.session_url, timeout=CONNECT_SECONDS, statement_cache_size=0)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
             log.debug("nobody to listen to", error=str(error))
         else:
             pause = 1.0
-            await _hear(connection, forgets)
+            if not await _hear(connection, forgets):
+                return
         await asyncio.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
-async def _hear(connection: asyncpg.Connection[asyncpg.Record], forgets: Callable[[int | None], None]) -> None:
-    """Pass notices on until the connection is lost."""
+async def _hear(connection: asyncpg.Connection[asyncpg.Record], forgets: Callable[[int | None], None]) -> bool:
+    """Pass notices on until the connection is lost; False where none would come, since a pooler hands its session on.
+
+    Listening there would leave the session listening, whoever has it next.
+    """
     lost = asyncio.Event()
     connection.add_termination_listener(lambda _: lost.set())
     try:
+        if await is_pooled(connection):
+            log.warning("notices don't come through a pooler: name the server itself in REPRISE_DIRECT_URL")
+            return False
         await connection.add_listener(CHANNEL, lambda *told: forgets(_store_of(told[-1])))
         forgets(None)
         await lost.wait()
@@ -69,6 +77,7 @@ async def _hear(connection: asyncpg.Connection[asyncpg.Record], forgets: Callabl
     finally:
         with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             connection.terminate()
+    return True
 
 
 def _store_of(payload: object) -> int | None:

@@ -56,7 +56,21 @@ _BY_KEYS = "set local enable_seqscan = off; set local plan_cache_mode = force_ge
 """Lasts as long as the transaction, also where a pooler hands the session on."""
 
 
-class _Pooled(asyncpg.Connection):
+class Sessionless(asyncpg.Connection):
+    """A connection that leaves nothing in its session: asyncpg turns jit off there to learn of types, and on again.
+
+    Behind a pooler these are three sessions. `reprise migrate` has turned it off for the whole database.
+    """
+
+    __slots__ = ()
+    _server_caps: Any
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._server_caps = self._server_caps._replace(jit=False)
+
+
+class _Pooled(Sessionless):
     """A connection of a pool, whose connections share what one of them has read of the database's constraints.
 
     They share too which of the clients' statements are prepared, and the keys of secrets.
@@ -88,7 +102,7 @@ class _Pooled(asyncpg.Connection):
         return await self.fetch(text, *binds) if rows is None else rows
 
 
-class _Single(asyncpg.Connection):
+class _Single(Sessionless):
     """A connection of our own, which knows the keys of secrets."""
 
     __slots__ = ("vault",)
@@ -287,16 +301,26 @@ async def open_database(
 
 @asynccontextmanager
 async def connect(url: str, keys: Sequence[str] = ()) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """One connection of our own, without a limit on its statements. Raises StartupError as `open_database` does."""
+    """One connection of our own, without a limit on its statements. Raises StartupError as `open_database` does.
+
+    Nothing stays prepared on it: commands ask few statements twice, and may be run through a pooler.
+    """
     place = _place(url)
     with _explained(place):
-        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, connection_class=_Single)
+        connection = await asyncpg.connect(
+            url, timeout=CONNECT_SECONDS, statement_cache_size=0, connection_class=_Single
+        )
     connection.vault = Vault(keys)
     try:
         _check_version(connection, place)
         yield connection
     finally:
         await connection.close()
+
+
+async def is_pooled(connection: Connection) -> bool:
+    """Whether a pooler stands between us and the server: it makes up the process id that it tells."""
+    return bool(await connection.fetchval("select pg_backend_pid()") != connection.get_server_pid())
 
 
 def catalogue_of(connection: Connection) -> Catalogue:

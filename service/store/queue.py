@@ -8,19 +8,23 @@ from functools import cache
 from typing import cast
 
 import asyncpg
+import structlog
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
 from pgqueuer.db import AsyncpgDriver, Driver
 from pgqueuer.domain.errors import SchemaDriftError
 from pgqueuer.domain.settings import DBSettings
+from pgqueuer.ports.driver import NotifyCallback
 from pgqueuer.queries import Queries
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from service import correlation
 from service.correlation import Cause
 from service.errors import StartupError
-from service.store.pool import Connection
+from service.store.pool import Connection, is_pooled
 from service.store.schema import QUEUE
 from service.store.statements import Values
+
+log = structlog.get_logger(part="queue")
 
 _PAYLOADS = Values("runtime/queue.payloads", bytes)
 
@@ -56,6 +60,21 @@ def queue_queries(driver: Driver) -> Queries:
     return Queries(
         driver, qbe=QueryBuilderEnvironment(names), qbq=QueryQueueBuilder(names), qbs=QuerySchedulerBuilder(names)
     )
+
+
+class _Unheard(AsyncpgDriver):
+    """A driver for a connection through a pooler: its session would go on listening, whoever has it next."""
+
+    async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
+        """Listen to nothing: the queue is asked from time to time."""
+
+
+async def queue_driver(connection: asyncpg.Connection[asyncpg.Record]) -> Driver:
+    """PgQueuer's driver of a worker's own connection, which listens where that is the server's."""
+    if not await is_pooled(connection):
+        return AsyncpgDriver(connection)
+    log.warning("jobs begin when they are looked for, through a pooler: name the server itself in REPRISE_DIRECT_URL")
+    return _Unheard(connection)
 
 
 async def enqueue(

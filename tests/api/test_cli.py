@@ -71,7 +71,7 @@ def test_a_command_loads_what_it_needs() -> None:
         code = f"import sys, {modules}; print(*sys.modules)"
         loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         names = set(loaded.stdout.split())
-        assert names & (heavy | {"asyncpg", "marshmallow", "pydantic"} if light else heavy) == set(), modules
+        assert names & (heavy | {"asyncpg", "marshmallow", "pydantic", "rich"} if light else heavy) == set(), modules
 
 
 def test_a_setting_with_a_typo_is_refused_with_the_name_that_was_meant(tmp_path: Path) -> None:

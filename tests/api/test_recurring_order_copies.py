@@ -9,15 +9,14 @@ from typing import Any
 import httpx2
 
 from service import clock
-from service.jobs import engine
 from service.operations.subscriptions import sweep
 from service.principal import Store
 from service.store.pool import Connection, Database
-from tests import factories, roles
+from tests import factories
 from tests.factories import Line
-from tests.gateways import nearby
 from tests.jobs.steps import ask, bearer, claim, claim_surely, make, offences, row
-from tests.support import KEYS, Access, Grant
+from tests.jobs.test_worker import working
+from tests.support import Access, Grant
 
 ATTRIBUTES = (
     "status",
@@ -85,18 +84,13 @@ async def test_the_copy_completes_within_seconds_and_its_order_can_be_fetched(
     ends = await sample(connection, store)
     sent = request(*ends, place_target_order=True, reference="R1", metadata={"foo": "bar"})
     copy_id = (await client.post(URL, json=sent, headers=integration.headers)).json()["data"]["id"]
-    stop = asyncio.Event()
-    url = roles.worker(database_url)
-    worker = asyncio.create_task(engine.run(url, stop=stop, gateways=nearby(), keys=KEYS, concurrency=2))
-    async with asyncio.timeout(10):
+    async with working(database_url), asyncio.timeout(10):
         status = ""
         while status != "completed":
             await asyncio.sleep(0.05)
             copy = await client.get(f"{URL}/{copy_id}?include=target_order.line_items", headers=integration.headers)
             status = copy.json()["data"]["attributes"]["status"]
             assert status != "failed", copy.json()
-    stop.set()
-    await worker
 
     included = {(one["type"], one["id"]): one["attributes"] for one in copy.json()["included"]}
     target_id = copy.json()["data"]["relationships"]["target_order"]["data"]["id"]

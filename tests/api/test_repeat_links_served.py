@@ -15,9 +15,9 @@ import pytest
 
 from service.principal import Store
 from service.store.pool import Connection
-from tests import factories, roles
+from tests import factories
 from tests.pages import FORM, Page
-from tests.processes import Service, serving
+from tests.processes import Service, api_settings, serving
 from tests.support import Access, Grant
 
 OLD, NEW = "the-first-key-of-these-tests", "the-second-key-of-these-tests"
@@ -35,7 +35,7 @@ PERSON = {
 
 @contextmanager
 def server(database_url: str, keys: str = OLD) -> Iterator[Service]:
-    environment = {"DATABASE_URL": roles.api(database_url), "REPRISE_SECRET_KEYS": keys, "REPRISE_LOG_LEVEL": "debug"}
+    environment = api_settings(database_url) | {"REPRISE_SECRET_KEYS": keys, "REPRISE_LOG_LEVEL": "debug"}
     with serving("serve", "--port", "0", until="answers at", **environment) as service:
         yield service
 

@@ -140,6 +140,12 @@ async def disabled(shop: Shop) -> str:
     return await webhook(shop, disabled_at=on(NOW), health="disabled")
 
 
+async def event(shop: Shop) -> str:
+    """An event that a webhook wants."""
+    await shop.api.update("webhooks", await webhook(shop), {"topic": "repeat_links.*"})
+    return str((await shop.api.get(f"repeat_links/{await link(shop)}/events"))["data"][0]["id"])
+
+
 async def token(shop: Shop) -> str:
     id_, _ = await tokens.issue(
         shop.connection, shop.store.id, customer_id=None, scopes=["read_orders"], name=None, expires_at=None, at=on(NOW)
@@ -179,6 +185,7 @@ SUBJECTS: dict[tuple[str, str], Callable[[Shop], Awaitable[str]]] = {
     ("issuers", "revoke"): issuer,
     ("api_clients", "rotate_secret"): api_client,
     ("api_clients", "revoke"): api_client,
+    ("events", "trigger"): event,
     ("webhooks", "enable"): disabled,
     ("webhooks", "disable"): webhook,
     ("webhooks", "reset_circuit"): stopped,

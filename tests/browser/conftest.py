@@ -19,8 +19,8 @@ from service.operations.repeating import repeat_links
 from service.principal import Store
 from service.rules.repeat_links import LinkKeys
 from service.store.pool import Connection
-from tests import factories, roles
-from tests.processes import serving
+from tests import factories
+from tests.processes import api_settings, serving
 from tests.support import KEYS
 
 PICTURES = "https://pictures.example"
@@ -89,12 +89,7 @@ async def _elsewhere(route: Route) -> None:
 @pytest.fixture(scope="module")
 def server(database_url: str) -> Iterator[str]:
     """The URL of a server on this worker's database."""
-    environment = {
-        "DATABASE_URL": roles.api(database_url),
-        "REPRISE_SECRET_KEYS": ",".join(KEYS),
-        "REPRISE_LOG_LEVEL": "warning",
-    }
-    with serving("serve", "--port", "0", until="answers at", **environment) as service:
+    with serving("serve", "--port", "0", until="answers at", **api_settings(database_url)) as service:
         yield service.url
 
 

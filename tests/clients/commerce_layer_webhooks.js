@@ -91,6 +91,55 @@ test('deliveries are signed as Commerce Layer says, and as Standard Webhooks say
   await webhooks.delete(webhook.id)
 })
 
+test('an event is triggered: whoever has its topic is told again, under its id', async () => {
+  const customer = await customers.create({ email: 'triggers@example.com' })
+  const [event] = await events.list({ filters: { resource_id_eq: customer.id, name_eq: 'customers.create' } })
+  assert.deepEqual((await rejection(events._trigger(event.id))).status, 409)
+  const webhook = await made('/ok/triggered')
+  assert.equal((await events._trigger(event.id)).id, event.id)
+  await sent('/ok/triggered', 1)
+  const updated = await events.update({ id: event.id, _trigger: true }, { fields: { events: ['name'] } })
+  assert.equal(updated.name, 'customers.create')
+  const told = await sent('/ok/triggered', 2)
+  assert.deepEqual(told.map(({ headers }) => headers['webhook-id']), [event.id, event.id])
+  assert.equal((await events.update(event)).updated_at, event.updated_at)
+  assert.equal((await rejection(events.update({ id: event.id, reference: 'mine' }))).status, 403)
+  assert.deepEqual(Array.from(await events.webhooks(event), (one) => one.id), [webhook.id])
+  assert.equal(await events.count({ filters: { resource_id_eq: event.id, name_eq: 'events.trigger' } }), 2)
+  await webhooks.delete(webhook.id)
+})
+
+test('who did what to a webhook, an event and a delivery', async () => {
+  const webhook = await made('/ok/audited')
+  await webhooks._disable(webhook.id)
+  await webhooks._enable(webhook)
+  const entries = await webhooks.event_stores(webhook.id, { sort: { position: 'asc' } })
+  const names = Array.from(entries, (one) => one.name)
+  assert.deepEqual(names.filter((name) => name !== 'webhooks.update'), ['webhooks.create', 'webhooks.disable', 'webhooks.enable'])
+  assert.ok(Array.from(entries).every((one) => one.who.token.id && one.resource_id === webhook.id))
+  const [event] = await events.list({ filters: { resource_id_eq: webhook.id, name_eq: 'webhooks.create' } })
+  await webhooks.update({ id: webhook.id, topic: 'webhooks.create' })
+  await events._trigger(event)
+  assert.deepEqual(Array.from(await events.event_stores(event.id), (one) => one.event), ['trigger'])
+  const [callback] = await events.last_event_callbacks(event)
+  assert.equal((await event_callbacks.event_stores(callback.id)).recordCount, 0)
+  await webhooks.delete(webhook.id)
+})
+
+test('what the SDK does without the API', () => {
+  const guards = [
+    [webhooks, (one) => webhooks.isWebhook(one)],
+    [events, (one) => events.isEvent(one)],
+    [event_callbacks, (one) => event_callbacks.isEventCallback(one)],
+  ]
+  for (const [resource, guard] of guards) {
+    const type = resource.type()
+    assert.ok(guard({ id: 'a', type }))
+    assert.deepEqual(resource.relationship('a'), { id: 'a', type })
+    assert.deepEqual(resource.relationshipToMany('a', 'b'), [{ id: 'a', type }, { id: 'b', type }])
+  }
+})
+
 test('a receiver that fails is counted, and its circuit is reset', async () => {
   const webhook = await made('/fail/counted')
   await customers.create({ email: `${webhook.id}.fails@example.com`.toLowerCase() })

@@ -195,7 +195,8 @@ def _registry(needs: Needs) -> None:
         table = entry.resource.table
         needs.add(table, "select", columns=ALL if entry.update is not None else entry.resource.attributes)
         if entry.update is not None:
-            needs.add(table, "update")
+            # Rows of a log are locked, and never changed.
+            needs.add(table, "update", columns=() if entry.resource.log else ALL)
         if entry.remove is not None:
             needs.add(table, "delete")
         if isinstance(entry.create, Writer):

@@ -15,6 +15,14 @@ PAGE = (ROOT / "docs" / "how-to" / "stream-with-debezium.md").read_text()
 ROUTER = "transforms.outbox."
 
 
+def configured() -> dict[str, str]:
+    """The configuration of the page's connector."""
+    found = re.search(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    config: dict[str, str] = json.loads(found[1])["config"]
+    return config
+
+
 @pytest_asyncio.fixture
 async def own_connection(own_url: str) -> AsyncIterator[Connection]:
     """On a database of the test's own: publications are of a whole one."""
@@ -23,9 +31,7 @@ async def own_connection(own_url: str) -> AsyncIterator[Connection]:
 
 
 async def test_the_outbox_has_what_the_configuration_of_the_router_names(own_connection: Connection) -> None:
-    found = re.search(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert found is not None
-    config = json.loads(found[1])["config"]
+    config = configured()
     placed = [part.split(":") for part in config[f"{ROUTER}table.fields.additional.placement"].split(",")]
     assert all((len(part), part[1]) == (3, "header") for part in placed)
     named = [

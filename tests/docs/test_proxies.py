@@ -2,93 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 import signal
-import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 import orjson
 import pytest
 
-from tests.processes import ROOT, serving
-
-PAGE = (ROOT / "docs" / "how-to" / "put-behind-a-proxy.md").read_text()
-
-
-_SAID = re.search(r"`REPRISE_FORWARDED_HEADERS=(\S+)`", PAGE)
-assert _SAID is not None
-HEADERS = _SAID[1]
-
-
-def _block(language: str) -> str:
-    found = re.search(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return found[1]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _nginx(folder: Path, port: int, service: int) -> list[str]:
-    server = _block("nginx").replace("listen 80", f"listen 127.0.0.1:{port}").replace(":8000", f":{service}")
-    temporary = "".join(
-        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    (folder / "nginx.conf").write_text(
-        f"daemon off; pid {folder}/pid; error_log {folder}/log; events {{}}\n"
-        f"http {{ access_log off; {temporary}\n{server} }}\n"
-    )
-    return ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "log")]
-
-
-def _caddy(folder: Path, port: int, service: int) -> list[str]:
-    server = _block("caddyfile").replace("shop.example:80", f"shop.example:{port}").replace(":8000", f":{service}")
-    (folder / "Caddyfile").write_text(f"{{\n\tadmin off\n\tdefault_bind 127.0.0.1\n}}\n{server}")
-    return ["caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
-
-
-PROXIES: dict[str, Callable[[Path, int, int], list[str]]] = {"nginx": _nginx, "caddy": _caddy}
-
-
-@contextmanager
-def _proxied(name: str, folder: Path, service: int) -> Iterator[httpx2.Client]:
-    port = _free_port()
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin", "HOME": str(folder)}
-    with (folder / "errors").open("wb") as errors:
-        process = subprocess.Popen(PROXIES[name](folder, port, service), env=environment, stderr=errors)
-    try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", headers={"Host": f"shop.example:{port}"}) as client:
-            deadline = time.monotonic() + 20
-            while True:
-                try:
-                    client.get("/healthz")
-                    break
-                except httpx2.ConnectError:
-                    assert process.poll() is None, (folder / "errors").read_text()
-                    assert time.monotonic() < deadline
-                    time.sleep(0.1)
-            yield client
-    finally:
-        process.terminate()
-        process.wait(20)
+from tests.processes import serving
+from tests.proxying import HEADERS, PROXIES, need, proxied
 
 
 @pytest.mark.parametrize("name", PROXIES)
 def test_a_proxy_as_the_page_has_it(name: str, tmp_path: Path) -> None:
-    if shutil.which(name, path="/usr/sbin:/usr/bin:/usr/local/bin") is None:
-        pytest.skip(f"{name} is not installed: make proxies")
-    folder = tmp_path / "proxy"
-    folder.mkdir()
+    need(name)
     with serving(
         "up",
         "--port",
@@ -101,7 +28,7 @@ def test_a_proxy_as_the_page_has_it(name: str, tmp_path: Path) -> None:
         REPRISE_ALLOWED_HOSTS="*",
     ) as service:
         token = (tmp_path / "data" / "tokens").read_text().split()[1]
-        with _proxied(name, folder, int(service.url.rpartition(":")[2])) as client:
+        with proxied(name, tmp_path / "proxy", [int(service.url.rpartition(":")[2])]) as client:
             spoofed = {
                 "Forwarded": "for=203.0.113.9;host=evil.example",
                 "X-Forwarded-For": "203.0.113.9",

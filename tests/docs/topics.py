@@ -35,10 +35,9 @@ def _parts() -> Iterator[str]:
         for word in words:
             name = f"{type_}.{word}"
             yield f"\n### {name}\n\n{when(name)}\n"
-            if name in recorded:
-                payload = recorded[name]
-                short = {member: payload[member] for member in ("data", "meta")}
-                yield f"\n```json\n{json.dumps(short, indent=2, ensure_ascii=False)}\n```\n"
+            payload = recorded[name]
+            short = {member: payload[member] for member in ("data", "meta")}
+            yield f"\n```json\n{json.dumps(short, indent=2, ensure_ascii=False)}\n```\n"
 
 
 if __name__ == "__main__":

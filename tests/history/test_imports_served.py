@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
 import pytest
 
-from service.jobs import clean, engine
+from service.jobs import clean
 from service.operations.data import imports
 from service.principal import SCOPES, Store
 from service.store.pool import Connection, Database, connect
-from tests import roles
-from tests.gateways import nearby
 from tests.history.bringing import rows, shop, sound
+from tests.jobs.test_worker import working
 from tests.spec.writing import Api, resource
-from tests.support import KEYS, Access, Grant
-
-
-@asynccontextmanager
-async def worker(url: str) -> AsyncIterator[None]:
-    """Meanwhile a worker works."""
-    stop = asyncio.Event()
-    task = asyncio.create_task(engine.run(roles.worker(url), stop=stop, gateways=nearby(), keys=KEYS, concurrency=2))
-    try:
-        yield
-    finally:
-        stop.set()
-        await task
+from tests.support import Access, Grant
 
 
 async def over(api: Api, id_: str) -> dict[str, Any]:
@@ -52,7 +37,7 @@ async def test_a_worker_brings_in_what_was_sent(
     assert made["attributes"]["status"] == "pending"
     assert made["attributes"]["inputs_size"] == len(shop()) + 1
     assert "inputs" not in made["attributes"]
-    async with worker(database_url):
+    async with working(database_url):
         shown = await over(api, made["id"])
     assert shown["status"] == "completed"
     counts = ("processed_count", "created_count", "errors_count", "updated_count", "unchanged_count", "skipped_count")
@@ -75,7 +60,7 @@ async def test_a_table_and_what_is_none(
     api = Api(client, integration)
     table = await api.create("imports", {"resource_type": "skus", "inputs": "code,name\nTEA,Tea\nPOT,Pot\n"})
     broken = await api.create("imports", {"resource_type": "skus", "inputs": 'code,name\n"TEA,Tea\n'})
-    async with worker(database_url):
+    async with working(database_url):
         assert (await over(api, table["id"]))["created_count"] == 2
         shown = await over(api, broken["id"])
     assert (shown["status"], shown["interrupted_at"] is not None) == ("interrupted", True)

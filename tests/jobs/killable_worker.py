@@ -12,6 +12,7 @@ from datetime import timedelta
 from service.gateways import configured
 from service.jobs import engine
 from service.settings import Settings
+from tests.bouncer import most_prepared
 from tests.spec.killable_server import DyingGateway
 from tests.support import KEYS
 
@@ -20,5 +21,14 @@ if __name__ == "__main__":
     second = timedelta(seconds=1)
     stop = asyncio.Event()
     asyncio.run(
-        engine.run(sys.argv[1], stop=stop, gateways=gateways, keys=KEYS, concurrency=2, heartbeat=second, lease=second)
+        engine.run(
+            sys.argv[1],
+            stop=stop,
+            gateways=gateways,
+            keys=KEYS,
+            concurrency=2,
+            statement_cache_size=most_prepared(),
+            heartbeat=second,
+            lease=second,
+        )
     )

@@ -21,7 +21,7 @@ from service.operations.generic.numbers import Numbers
 from service.operations.payments.attempts import PATIENCE
 from service.principal import Store
 from service.store.pool import Connection, Database
-from tests import factories, roles
+from tests import bouncer, factories, roles
 from tests.factories import Line
 from tests.gateways import example, nearby
 from tests.jobs.paying import Run, prepare
@@ -147,7 +147,12 @@ async def test_order_copies_are_paid_too(run: Run, database: Database, connectio
 async def killed(url: str, moment: str, customer_id: str) -> None:
     """Have a worker process go at what is in the queue, and die around its call."""
     worker = await asyncio.create_subprocess_exec(
-        sys.executable, str(SCRIPT), roles.worker(url), moment, customer_id, env={"PYTHONPATH": ":".join(sys.path)}
+        sys.executable,
+        str(SCRIPT),
+        roles.worker(url),
+        moment,
+        customer_id,
+        env={"PYTHONPATH": ":".join(sys.path), **bouncer.inherited()},
     )
     async with asyncio.timeout(30):
         assert await worker.wait() == -signal.SIGKILL

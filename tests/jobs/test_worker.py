@@ -19,7 +19,7 @@ from service.operations.copies import recurring_order_copies
 from service.principal import Store
 from service.store import queue
 from service.store.pool import Connection, Database
-from tests import factories, roles
+from tests import bouncer, factories, roles
 from tests.factories import Line
 from tests.gateways import nearby
 from tests.jobs.steps import ask, bearer, claim, jobs, names_of, pair, row
@@ -34,21 +34,26 @@ from datetime import timedelta
 from service.gateways import configured
 from service.jobs import engine
 from service.settings import Settings
-from tests.support import KEYS
+from tests.bouncer import most_prepared
 
 second = timedelta(seconds=1)
 stop, gateways = asyncio.Event(), configured(Settings())
 hasty = {"concurrency": 2, "heartbeat": second, "lease": second, "keys": ["first-key-of-the-tests"]}
+hasty["statement_cache_size"] = most_prepared()
 asyncio.run(engine.run(sys.argv[1], stop=stop, gateways=gateways, **hasty))
 """
 
 
 @asynccontextmanager
-async def working(url: str, **options: Any) -> AsyncIterator[asyncio.Event]:
-    """A worker that runs meanwhile, and stops gracefully in the end; yields what stops it."""
+async def working(url: str, *, as_given: bool = False, **options: Any) -> AsyncIterator[asyncio.Event]:
+    """A worker that runs meanwhile, and stops gracefully in the end; yields what stops it.
+
+    It has a worker's rights, unless the URL is to be used `as_given`.
+    """
     stop = asyncio.Event()
-    given = {"concurrency": 4} | HASTY | options
-    task = asyncio.create_task(engine.run(roles.worker(url), stop=stop, gateways=nearby(), keys=KEYS, **given))
+    url = url if as_given else roles.worker(url)
+    given = {"concurrency": 4, "statement_cache_size": bouncer.most_prepared()} | HASTY | options
+    task = asyncio.create_task(engine.run(url, stop=stop, gateways=nearby(), keys=KEYS, **given))
     try:
         yield stop
     finally:

@@ -20,6 +20,7 @@ from service.gateways import configured
 from service.gateways.port import Answer, Payment
 from service.gateways.testing import TestGateway
 from service.settings import Settings
+from tests.bouncer import most_prepared
 from tests.support import KEYS
 
 
@@ -60,6 +61,7 @@ def main() -> None:
         secret_keys=",".join([*KEYS, "key-of-a-server-to-kill"]),
         log_level="warning",
         pool_size=4,
+        statement_cache_size=most_prepared(),
     )
     for option in sys.argv[2:]:
         if option.startswith("--remember="):

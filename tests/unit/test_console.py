@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from service.cli.console import answer, progress, say, told
+from service.cli.console import answer, say, told
+from service.cli.progress import progress
 from service.texts import Phrase
 
 NONE = Phrase("none")

@@ -34,12 +34,13 @@ import asyncio, sys
 from datetime import datetime, timedelta
 from service.gateways.outbound import Limits
 from service.jobs import engine
+from tests.bouncer import most_prepared
 
 second = timedelta(seconds=10)
 limits = Limits(timeout=1.5, private_addresses=True)
 asyncio.run(engine.run(
     sys.argv[1], stop=asyncio.Event(), gateways={}, keys=["first-key-of-the-tests"], receivers=limits,
-    concurrency=2, heartbeat=second, lease=second,
+    concurrency=2, heartbeat=second, lease=second, statement_cache_size=most_prepared(),
 ))
 """
 
@@ -47,8 +48,8 @@ asyncio.run(engine.run(
 @asynccontextmanager
 async def telling(url: str, **options: Any) -> AsyncIterator[None]:
     """A worker that may tell receivers on this machine."""
-    given = {"receivers": NEARBY, "public_url": "https://api.shop.example", "lease": timedelta(seconds=10)} | options
-    async with working(url, **given):
+    given: dict[str, Any] = {"receivers": NEARBY, "public_url": "https://api.shop.example"}
+    async with working(url, **given, **({"lease": timedelta(seconds=10)} | options)):
         yield
 
 
@@ -381,8 +382,7 @@ async def test_what_was_not_sent_counts_as_no_attempt(
         assert taken is not None
         receiver, attempts = taken
         assert [attempt.attempt for attempt in attempts] == [1, 1, 1]
-        await delivering.put_down(on, store.id, attempts[1:])
-        await delivering.note(on, store, receiver, [])
+        await delivering.note(on, store, receiver, [], attempts[1:])
     rows = await connection.fetch(
         "select attempts_count, last_attempt_at is null as never from event_callbacks where store_id = $1 order by 1",
         store.id,

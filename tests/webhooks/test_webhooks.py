@@ -149,7 +149,7 @@ def test_topics_are_those_of_the_registry_and_of_the_verbs() -> None:
         words = topics.TOPICS.get(type_, ())
         if entry.create is not None and type_ != "tokens":  # which makes access_tokens
             assert "create" in words, type_
-        if entry.update is not None:
+        if entry.update is not None and not entry.resource.log:  # whose rows never change
             assert "update" in words, type_
     assert topics.TOPICS.keys() <= RESOURCES.keys()
     assert all(topics.is_known(topic) for topic in topics.all_known())

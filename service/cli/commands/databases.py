@@ -8,10 +8,11 @@ import typer
 
 from service import clock
 from service.cli.commands.options import DatabaseUrl, Host, Port, StoreNumber
-from service.cli.console import answer, progress, say, told
+from service.cli.console import answer, say, told
 from service.cli.doctor import described, examine
 from service.cli.loops import run
-from service.cli.servers import keys_of, migrated, read_settings, server
+from service.cli.progress import progress
+from service.cli.servers import keys_of, migrated, read_settings, require_session, server
 from service.cli.within import operator
 from service.demo import load
 from service.errors import StartupError
@@ -52,11 +53,13 @@ def migrate(
         async with migrated(url) as connection:
             return await roles.apply(connection, prefix, say)
 
-    with server(read_settings(database_url), make=not dry_run) as url:
+    settings = read_settings(database_url)
+    with server(settings, make=not dry_run) as url:
         if dry_run:
             for statement in run(planned(url)):
                 answer(f"{statement};")
             return
+        run(require_session(settings))
         applied = run(migrations.migrate(url, progress=say))
         changed = run(granted(url)) if with_roles else 0
     done = Phrase("Applied {count} migration.", plural="Applied {count} migrations.", count=len(applied))

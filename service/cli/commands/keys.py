@@ -5,8 +5,9 @@ from __future__ import annotations
 import typer
 
 from service.cli.commands.options import DatabaseUrl
-from service.cli.console import answer, progress, say
+from service.cli.console import answer, say
 from service.cli.loops import run
+from service.cli.progress import progress
 from service.cli.servers import migrated, read_settings, server
 from service.cli.within import operator
 from service.operations.access import keyring

@@ -13,7 +13,7 @@ from service.cli import logs
 from service.cli.commands.options import DatabaseUrl, Host, MetricsHost, MetricsPort, Port
 from service.cli.console import answer
 from service.cli.loops import run
-from service.cli.servers import migrated, read_settings, server
+from service.cli.servers import migrated, read_settings, require_session, server
 from service.cli.serving import serve, serve_processes, work
 from service.cli.sockets import listen, url_of
 from service.cli.up import up as bring_up
@@ -39,8 +39,9 @@ def up(
         sock = held.enter_context(listen(host, port))
         apart = held.enter_context(_apart(settings, metrics_host, metrics_port))
         url = held.enter_context(server(settings, make=True))
+        run(require_session(settings))
         embedded = settings.database_url is None
-        settings = settings.model_copy(update={"database_url": url})
+        settings = _over(settings, url)
         run(bring_up(settings, sock, apart=apart, embedded=embedded, demo=demo))
 
 
@@ -61,7 +62,7 @@ def serve_api(
         apart = held.enter_context(_apart(settings, metrics_host, metrics_port))
         url = held.enter_context(server(settings))
         run(_check_schema(url))
-        settings = settings.model_copy(update={"database_url": url})
+        settings = _over(settings, url)
 
         def ready() -> None:
             if apart is None:
@@ -94,7 +95,7 @@ def work_jobs(
         sock = held.enter_context(_apart(settings, metrics_host, metrics_port))
         url = held.enter_context(server(settings))
         run(_check_schema(url))
-        settings = settings.model_copy(update={"database_url": url})
+        settings = _over(settings, url)
 
         def ready() -> None:
             if sock is None:
@@ -123,6 +124,11 @@ def _serving(database_url: str | None, host: str | None = None) -> Settings:
     if host is not None:
         settings = settings.model_copy(update={"allowed_hosts": f"{settings.allowed_hosts},{host}"})
     return settings.with_keys()
+
+
+def _over(settings: Settings, url: str) -> Settings:
+    """Settings that name their database: the embedded one at this URL where none was given."""
+    return settings.model_copy(update={"database_url": settings.database_url or url})
 
 
 async def _check_schema(url: str) -> None:

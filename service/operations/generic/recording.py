@@ -38,15 +38,15 @@ async def write_all(changes: Sequence[Change]) -> bool:
     return True
 
 
-async def record(change: Change, happened: str) -> None:
-    """Write the events of a change that was written without them."""
-    recorded = _events(change, happened)
+async def record(change: Change, *happened: str) -> None:
+    """Write the events of a change that was written without them, or that changes no row."""
+    recorded = _events(change, *happened)
     await outbox.record_all(change.connection, change.store, recorded, actor=outbox.actor(change.principal))
 
 
-def _events(change: Change, happened: str) -> list[outbox.Event]:
+def _events(change: Change, *happened: str) -> list[outbox.Event]:
     """The event of a write, and those beside it."""
-    names = [f"{change.resource.type_}.{verb}" for verb in (happened, *change.happened)]
+    names = [f"{change.resource.type_}.{verb}" for verb in (*happened, *change.happened)]
     said = ({"verbs": [f"_{name}" for name in change.done]} if change.done else {}) | change.said
     changed = changes.told(change)
     return [*(outbox.Event(name, change.id, said, changes=changed) for name in names), *change.others]

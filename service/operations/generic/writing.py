@@ -73,6 +73,10 @@ class Writer:
     async def before_write(self, change: Change) -> None:
         """Work out columns that follow from what was sent and done, and note problems. Nothing is written yet."""
 
+    async def keep(self, change: Change) -> None:
+        """Write a change of a resource, with its events."""
+        await recording.write(change, UPDATE)
+
     async def after_write(self, change: Change) -> None:
         """Bring up to date what depends on the resource. A part's runs also after the part was deleted."""
 
@@ -240,7 +244,7 @@ class Writer:
         change.columns = change.changed()
         if not (change.columns or change.joins or change.done or change.happened):
             return
-        await recording.write(change, UPDATE)
+        await self.keep(change)
         await self._finish(change, deferred)
 
     async def relate(

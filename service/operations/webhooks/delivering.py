@@ -190,8 +190,10 @@ async def settle_payloads(connection: Connection, store_id: int, payloads: dict[
     return {one.id: one.payload for one in found}
 
 
-async def note(connection: Connection, store: Store, receiver: Receiver, outcomes: Sequence[Outcome]) -> None:
-    """Note what came of attempts, in the caller's transaction, and let go of their webhook.
+async def note(
+    connection: Connection, store: Store, receiver: Receiver, outcomes: Sequence[Outcome], left: Sequence[Attempt] = ()
+) -> None:
+    """Note what came of attempts, take back those that were `left`, and let go of their webhook, in one transaction.
 
     A receiver that is gone is told of no more events; one that failed too often in a row isn't either, for now.
     """
@@ -199,6 +201,13 @@ async def note(connection: Connection, store: Store, receiver: Receiver, outcome
     state = await _LOCK(connection, store=store.id, webhook=receiver.id)
     if state is None:
         return
+    if left:
+        await _PUT_DOWN(
+            connection,
+            store=store.id,
+            ids=[one.id for one in left],
+            attempts=[one.attempt for one in left],
+        )
     waits = [_wait(one) for one in outcomes]
     if outcomes:
         await _NOTE(
@@ -213,17 +222,6 @@ async def note(connection: Connection, store: Store, receiver: Receiver, outcome
             next=[None if wait is None else at + wait for wait in waits],
         )
     await _let_go(connection, store, receiver, state, [one.reply for one in outcomes])
-
-
-async def put_down(connection: Connection, store_id: int, attempts: Sequence[Attempt]) -> None:
-    """Take back attempts that were not made."""
-    if attempts:
-        await _PUT_DOWN(
-            connection,
-            store=store_id,
-            ids=[one.id for one in attempts],
-            attempts=[one.attempt for one in attempts],
-        )
 
 
 async def clean(connection: Connection, at: datetime, *, kept: timedelta = KEPT) -> None:

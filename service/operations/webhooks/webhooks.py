@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar, Final
 
@@ -18,14 +18,15 @@ from service.operations.generic.writing import Effect, Writer
 from service.operations.webhooks import delivering, documents
 from service.operations.webhooks.documents import leads_somewhere
 from service.rules import deliveries, topics
-from service.store.statements import Command, OnlyValue
+from service.store.pool import Connection
+from service.store.statements import Command, Values
 from service.store.vault import vault_of
 from service.store.write import Columns
 
 _SECRET: Final = "webhooks.shared_secret"  # noqa: S105 -- a column
-_TEST = Command("webhooks/webhooks.test")
-_NUMBER_IN = OnlyValue("webhooks/webhooks.number_in", int)
-_REPLAY = Command("webhooks/webhooks.replay")
+_LAST_TEST = Values("webhooks/webhooks.last_test", str)
+_IN_RANGE = Values("webhooks/webhooks.in_range", str)
+_GIVE = Command("webhooks/webhooks.give")
 _WAKE = Command("webhooks/webhooks.wake")
 _HASTEN = Command("webhooks/webhooks.hasten")
 
@@ -66,10 +67,10 @@ async def _tested(_: Change) -> Columns | None:
 
 
 async def _replayed(change: Change) -> Columns | None:
-    """Take note of the range, if it isn't too large."""
+    """Take note of the events in the range, if they aren't too many."""
     since: datetime = change.draft.triggers["_replay_since"]
     until: datetime = change.draft.triggers.get("_replay_until", clock.LATEST)
-    number = await _NUMBER_IN(
+    found = await _IN_RANGE(
         change.connection,
         store=change.store.id,
         webhook=change.id,
@@ -77,7 +78,7 @@ async def _replayed(change: Change) -> Columns | None:
         until=until,
         most=MOST_REPLAYED + 1,
     )
-    if number > MOST_REPLAYED:
+    if len(found) > MOST_REPLAYED:
         change.problems.append(
             Invalid(
                 "_replay_since - takes in more than {most} events: send _replay_until too",
@@ -86,7 +87,7 @@ async def _replayed(change: Change) -> Columns | None:
             )
         )
         return None
-    change.kept["replayed"] = {"since": since, "until": until}
+    change.kept["replayed"] = found
     change.said |= {"since": render_timestamp(since), "until": render_timestamp(until)}
     return {}
 
@@ -138,17 +139,16 @@ class Webhooks(Writer):
     async def after_write(self, change: Change) -> None:
         """Begin to read events for a new one, and send what was asked for."""
         connection, store, at = change.connection, change.store, clock.now()
-        told = {"store": store.id, "webhook": change.id, "at": at}
+        told = {"store": store.id, "webhook": change.id}
         if change.new or "enable" in change.done:
             await delivering.begin(connection, store.id)
         if "test" in change.done:
-            await _TEST(connection, **told)
+            await give(connection, store.id, await _LAST_TEST(connection, **told), [change.id])
         if "replay_since" in change.done:
-            await _REPLAY(connection, **told, **change.kept["replayed"])
+            await give(connection, store.id, change.kept["replayed"], [change.id])
         if {"reset_circuit", "enable"} & set(change.done):
-            await _HASTEN(connection, **told)
-        if not change.new and change.done:
-            await _WAKE(connection, **told)
+            await _HASTEN(connection, **told, at=at)
+            await _WAKE(connection, **told, at=at)
 
     def _check_scopes(self, change: Change) -> None:
         """Note the scopes that a token lacks to read what it wants to be told of."""
@@ -162,6 +162,11 @@ class Webhooks(Writer):
                     pointer=change.draft.pointer("topics", "topic"),
                 )
             )
+
+
+async def give(connection: Connection, store_id: int, events: Sequence[str], webhooks: Sequence[str]) -> None:
+    """Have webhooks told of events now, under the ids that these have, and again where they were told before."""
+    await _GIVE(connection, store=store_id, events=events, webhooks=webhooks, at=clock.now())
 
 
 def _settle_topics(change: Change) -> None:

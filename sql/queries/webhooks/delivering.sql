@@ -70,7 +70,8 @@ on conflict do nothing;
 
 -- name: fan_out
 -- Gives the next events of a store before `:horizon` to its webhooks, at most `:most` events, and returns how many they
--- were. A delivery's id begins with the event's, so that both have one order.
+-- were. A delivery's id begins with the event's, so that both have one order. Webhooks are locked before their
+-- deliveries, in the order of their ids, by whoever locks several.
 with reader as materialized (
     select
         event_cursors.transaction_id,
@@ -89,25 +90,42 @@ news as materialized (
         )
 ),
 
+wanting as materialized (
+    select
+        webhooks.id,
+        webhooks.topics,
+        webhooks.callback_url,
+        webhooks.created_at
+    from webhooks
+    where
+        webhooks.store_id = :store
+        and webhooks.disabled_at is null
+        and exists(
+            select 1 from news
+            where webhooks.topics && array['*', news.resource_type || '.*', news.topic]
+        )
+    order by webhooks.id
+    for no key update
+),
+
 made as (
     insert into event_callbacks (
         store_id, id, webhook_id, event_id, callback_url, next_attempt_at, created_at, updated_at
     )
     select
         :store as store_id,
-        news.id || '-' || left(md5(webhooks.id), 12) as id,
-        webhooks.id as webhook_id,
+        news.id || '-' || left(md5(wanting.id), 12) as id,
+        wanting.id as webhook_id,
         news.id as event_id,
-        webhooks.callback_url,
+        wanting.callback_url,
         :at as next_attempt_at,
         :at as created_at,
         :at as updated_at
-    from webhooks
+    from wanting
     inner join news
         on
-            webhooks.topics && array['*', news.resource_type || '.*', news.topic]
-            and webhooks.created_at <= news.created_at
-    where webhooks.store_id = :store and webhooks.disabled_at is null
+            wanting.topics && array['*', news.resource_type || '.*', news.topic]
+            and wanting.created_at <= news.created_at
     on conflict do nothing
     returning event_callbacks.webhook_id
 ),

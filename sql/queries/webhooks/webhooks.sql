@@ -1,64 +1,53 @@
--- What is done to a webhook beyond keeping its fields.
+-- What is done to a webhook beyond keeping its fields, and events given to webhooks because somebody asked for it.
 
--- name: test
--- Gives a webhook the last event that says it was tested, whatever its topics, to be sent at `:at`.
-with made as (
-    insert into event_callbacks (
-        store_id, id, webhook_id, event_id, callback_url, next_attempt_at, created_at, updated_at
-    )
-    select
-        webhooks.store_id,
-        events.id || '-' || left(md5(webhooks.id), 12) as id,
-        webhooks.id as webhook_id,
-        events.id as event_id,
-        webhooks.callback_url,
-        :at as next_attempt_at,
-        :at as created_at,
-        :at as updated_at
-    from webhooks
-    inner join events
-        on webhooks.store_id = events.store_id and webhooks.id = events.resource_id
-    where
-        webhooks.store_id = :store
-        and webhooks.id = :webhook
-        and events.store_id = :store
-        and events.resource_type = 'webhooks'
-        and events.name = 'webhooks.test'
-    order by events.sequence desc
-    limit 1
-    returning event_callbacks.id
-)
+-- name: last_test
+-- The last event that says that a webhook was tested.
+select events.id
+from events
+where
+    events.store_id = :store
+    and events.resource_type = 'webhooks'
+    and events.resource_id = :webhook
+    and events.name = 'webhooks.test'
+order by events.sequence desc
+limit 1;
 
-insert into collection_changes (store_id, collection, delta)
-select
-    :store as store_id,
-    'event_callbacks' as collection,
-    count(*) as delta
-from made
-having count(*) > 0;
+-- name: in_range
+-- The events of a webhook's topics from `:since` on and before `:until`, at most `:most`.
+select events.id
+from webhooks
+inner join events
+    on
+        webhooks.store_id = events.store_id
+        and webhooks.topics && array['*', events.resource_type || '.*', events.name]
+where
+    webhooks.store_id = :store
+    and webhooks.id = :webhook
+    and events.store_id = :store
+    and events.created_at >= :since
+    and events.created_at < :until
+order by events.created_at
+limit :most;
 
--- name: number_in
--- How many events of a webhook's topics there are from `:since` on and before `:until`, counted up to `:most`.
-select count(*) as number
-from (
-    select events.id
-    from webhooks
-    inner join events
-        on
-            webhooks.store_id = events.store_id
-            and webhooks.topics && array['*', events.resource_type || '.*', events.name]
-    where
-        webhooks.store_id = :store
-        and webhooks.id = :webhook
-        and events.store_id = :store
-        and events.created_at >= :since
-        and events.created_at < :until
-    order by events.created_at
-    limit :most
-) as found;
+-- name: hold_wanting
+-- The webhooks that want an event, locked in the order of their ids: those that aren't disabled, and that have its topic.
+select webhooks.id
+from webhooks
+inner join events
+    on
+        webhooks.store_id = events.store_id
+        and webhooks.topics && array['*', events.resource_type || '.*', events.name]
+where
+    webhooks.store_id = :store
+    and webhooks.disabled_at is null
+    and events.store_id = :store
+    and events.id = :event
+order by webhooks.id
+for no key update of webhooks;
 
--- name: replay
--- Gives a webhook the events of its topics from `:since` on and before `:until` again, under the ids that they had.
+-- name: give
+-- Gives webhooks events whatever their topics, under the ids that these have, and again where they had them: to be sent at
+-- `:at`.
 with made as (
     insert into event_callbacks (
         store_id, id, webhook_id, event_id, callback_url, next_attempt_at, created_at, updated_at
@@ -74,15 +63,12 @@ with made as (
         :at as updated_at
     from webhooks
     inner join events
-        on
-            webhooks.store_id = events.store_id
-            and webhooks.topics && array['*', events.resource_type || '.*', events.name]
+        on webhooks.store_id = events.store_id
     where
         webhooks.store_id = :store
-        and webhooks.id = :webhook
+        and webhooks.id = any(:webhooks::text[])
         and events.store_id = :store
-        and events.created_at >= :since
-        and events.created_at < :until
+        and events.id = any(:events::text[])
     on conflict (store_id, webhook_id, event_id) do update
     set
         status = 'pending',
@@ -92,6 +78,12 @@ with made as (
         updated_at = excluded.updated_at,
         version = event_callbacks.version + 1
     returning event_callbacks.version
+),
+
+woken as (
+    update webhooks
+    set next_delivery_at = least(webhooks.next_delivery_at, :at)
+    where webhooks.store_id = :store and webhooks.id = any(:webhooks::text[])
 )
 
 insert into collection_changes (store_id, collection, delta)
