@@ -219,8 +219,17 @@ def _common(key: str) -> str:
 
 
 def _attributes(resource: type[Resource], further: Object | None = None) -> Object:
-    more = {"properties": further} if further else {}
-    return {"type": "object", "allOf": [schema(part) for part in parts(resource)], **more, CLOSED: False}
+    return made_of(parts(resource), further or {})
+
+
+def made_of(parts: Iterable[str], further: Object, required: Iterable[str] = ()) -> Object:
+    """A closed object of shared parts and further properties, of which some must be there.
+
+    What is further is a part too: generators of clients take an object with one part for that part.
+    """
+    named = list(required)
+    own = {"type": "object", **({"required": named} if named else {}), **({"properties": further} if further else {})}
+    return {"type": "object", "allOf": [*(schema(part) for part in parts), own], CLOSED: False}
 
 
 def _object(resource: type[Resource]) -> Object:

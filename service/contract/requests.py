@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from schemas.fields import Write
@@ -11,7 +11,6 @@ from schemas.relationships import ToMany, ToOne
 from schemas.resource import Resource
 from service.contract import documents
 from service.contract.refs import schema
-from service.contract.wholes import CLOSED
 
 Object = dict[str, Any]
 
@@ -25,7 +24,7 @@ def creation_schemas(resource: type[Resource]) -> dict[str, Object]:
     fields = {**resource.attributes, **resource.triggers}
     creating = {key: field for key, field in fields.items() if field.write & Write.CREATE}
     linked = {key: found for key, found in resource.relationships.items() if found.write & Write.CREATE}
-    attributes = _made_of(
+    attributes = documents.made_of(
         [part for part in documents.parts(resource) if part == documents.sent_part(resource)],
         {key: field.schema() for key, field in creating.items() if key in resource.triggers},
         [key for key, field in creating.items() if field.required],
@@ -33,11 +32,15 @@ def creation_schemas(resource: type[Resource]) -> dict[str, Object]:
     relationships = _sendable(
         {key: sent(found) for key, found in linked.items()}, [key for key, found in linked.items() if found.required]
     )
-    members = {"attributes": attributes} if creating else {}
+    members = {"attributes": attributes | _IGNORED} if creating else {}
     members |= {"relationships": relationships} if linked else {}
+    needed = {
+        "attributes": any(field.required for field in creating.values()),
+        "relationships": "required" in relationships,
+    }
     data = {
         "type": "object",
-        "required": ["type", *(member for member, found in members.items() if "required" in found)],
+        "required": ["type", *(member for member, one in needed.items() if one)],
         "properties": {
             "type": documents.type_of(resource),
             "id": schema("Id") | {"description": "An id of the client's own; the service makes one otherwise."},
@@ -53,19 +56,17 @@ def creation_schemas(resource: type[Resource]) -> dict[str, Object]:
 def update_schemas(resource: type[Resource]) -> dict[str, Object]:
     """The document that changes a resource: what it sends of read-only fields must be what they are."""
     name = resource.__name__
-    members = {
-        "attributes": _made_of(
-            list(documents.parts(resource)), {key: field.schema() for key, field in resource.triggers.items()}
-        ),
-        "relationships": _sendable({key: _resent(found) for key, found in resource.relationships.items()}),
-    }
+    triggers = {key: field.schema() for key, field in resource.triggers.items()}
+    relationships = {key: _resent(found) for key, found in resource.relationships.items()}
+    members = {"attributes": documents.made_of(documents.parts(resource), triggers) | _IGNORED}
+    members |= {"relationships": _sendable(relationships)} if relationships else {}
     data = {
         "type": "object",
         "required": ["type", "id"],
         "properties": {
             "type": documents.type_of(resource),
             "id": schema("Id"),
-            **{member: value for member, value in members.items() if value.get("properties") or value.get("allOf")},
+            **members,
         },
     }
     return {f"{name}Update": {"type": "object", "required": ["data"], "properties": {"data": data}}}
@@ -108,19 +109,6 @@ def _sent(found: ToOne | ToMany) -> Object:
     if isinstance(found, ToMany):
         return {"type": "array", "items": one}
     return one if found.required else documents.or_null(one)
-
-
-def _made_of(parts: Sequence[str], further: dict[str, Object], required: Iterable[str] = ()) -> Object:
-    """What a request may hold: parts, and further properties, of which some must be there."""
-    named = list(required)
-    return {
-        "type": "object",
-        **({"required": named} if named else {}),
-        **({"allOf": [schema(part) for part in parts]} if parts else {}),
-        **({"properties": further} if further else {}),
-        **_IGNORED,
-        CLOSED: False,
-    }
 
 
 def _sendable(properties: dict[str, Object], required: Iterable[str] = ()) -> Object:

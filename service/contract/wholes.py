@@ -29,7 +29,7 @@ def whole(value: Any, schemas: Mapping[str, Object]) -> Any:
 
 def wholes(schemas: Mapping[str, Object]) -> Object:
     """The shared schemas made whole, without the parts, which nothing else refers to."""
-    parts = {part["$ref"] for found in _made_of_parts(list(schemas.values())) for part in found["allOf"]}
+    parts = {part.get("$ref") for found in _made_of_parts(list(schemas.values())) for part in found["allOf"]}
     return {name: whole(found, schemas) for name, found in schemas.items() if f"{SCHEMAS}{name}" not in parts}
 
 
@@ -44,7 +44,9 @@ def _made_of_parts(value: Any) -> list[Object]:
 
 
 def _joined(value: Object, schemas: Mapping[str, Object]) -> Object:
-    parts = [schemas[part["$ref"].removeprefix(SCHEMAS)] for part in value["allOf"]]
-    properties = {name: found for part in (*parts, value) for name, found in part.get("properties", {}).items()}
-    rest = {key: inner for key, inner in value.items() if key not in ("allOf", "properties", CLOSED)}
-    return {"type": "object"} | rest | {"properties": properties, "additionalProperties": False}
+    parts = [schemas[part["$ref"].removeprefix(SCHEMAS)] if "$ref" in part else part for part in value["allOf"]]
+    properties = {name: found for part in parts for name, found in part.get("properties", {}).items()}
+    required = [name for part in parts for name in part.get("required", ())]
+    rest = {key: inner for key, inner in value.items() if key not in ("allOf", CLOSED)}
+    needed = {"required": required} if required else {}
+    return rest | needed | {"properties": properties, "additionalProperties": False}

@@ -19,9 +19,13 @@ function read(file) {
 function whole(value, schemas) {
   if (Array.isArray(value)) return value.map((one) => whole(one, schemas))
   if (value === null || typeof value !== 'object') return value
-  const { allOf = [], ...own } = value
-  const parts = value.unevaluatedProperties === false ? allOf.map((part) => schemas[part.$ref.split('/').at(-1)]) : []
-  const found = parts.length ? { ...own, properties: Object.assign({}, ...parts.map((part) => part.properties), own.properties) } : value
+  const joined = (parts) => ({
+    type: 'object',
+    required: parts.flatMap((part) => part.required ?? []),
+    properties: Object.assign({}, ...parts.map((part) => part.properties)),
+  })
+  const named = (part) => (part.$ref ? schemas[part.$ref.split('/').at(-1)] : part)
+  const found = value.unevaluatedProperties === false ? joined(value.allOf.map(named)) : value
   return Object.fromEntries(Object.entries(found).map(([key, inner]) => [key, whole(inner, schemas)]))
 }
 

@@ -38,7 +38,7 @@ def test_what_breaks_clients_is_named(before: Document, tmp_path: Path) -> None:
     del after["paths"]["/api/reorder_previews"]
     del after["paths"]["/api/orders"]["get"]["responses"]["200"]
     del schemas["OrderFacts"]["properties"]["payment_status"]
-    schemas["TagCreate"]["properties"]["data"]["properties"]["attributes"]["required"].append("reference")
+    schemas["TagCreate"]["properties"]["data"]["properties"]["attributes"]["allOf"][1]["required"].append("reference")
     schemas["OrderFacts"]["properties"]["number"]["type"] = "integer"
     done = compared(before, after, tmp_path)
     assert done.returncode == 1, done.stderr
