@@ -11,12 +11,15 @@ from schemas.conditions import Instead, OneOf, Some
 from schemas.fields import HARMLESS, Personal, Write
 from schemas.graph import PUBLIC
 from schemas.kinds import (
+    UNITS,
+    WEEKDAYS,
     Boolean,
     Cents,
     CurrencyCode,
     Derived,
     Email,
     Enum,
+    EnumList,
     Integer,
     JsonObject,
     Number,
@@ -31,6 +34,11 @@ from schemas.quotas import Quota
 from schemas.relationships import Through, ToMany, ToOne
 from schemas.tagging import Tagged
 from service.texts import Phrase
+
+_FREQUENCIES = (
+    "hourly, daily, weekly, monthly, two-month, three-month, four-month, six-month, yearly, intervals such as `2-week`"
+    " and `1-week:monday,thursday`"
+)
 
 
 class SubscriptionModel(Standard):
@@ -51,7 +59,7 @@ class SubscriptionModel(Standard):
         required=True,
         validators=[validate.Length(min=1, error="must have at least one frequency")],
         harmless=True,
-        doc="hourly, daily, weekly, monthly, two-month, three-month, four-month, six-month, yearly, or crontabs.",
+        doc=f"{_FREQUENCIES}, or crontabs.",
         example=["weekly", "monthly"],
     )
     auto_activate = Boolean(
@@ -97,12 +105,34 @@ class OrderSubscription(Standard, Tagged):
     )
     frequency = Text(
         write=Write.BOTH,
-        required=True,
+        nullable=False,
         filter=True,
         sort=True,
         harmless=True,
-        doc="hourly, daily, weekly, monthly, two-month, three-month, four-month, six-month, yearly, or a crontab.",
+        doc=f"{_FREQUENCIES}, or a crontab. A new one has this or an interval.",
         example="monthly",
+    )
+    interval_unit = Enum(
+        *UNITS,
+        write=Write.BOTH,
+        doc="What `frequency` counts, which it is another way to set; null for hourly, and crontabs that mean no"
+        " interval.",
+    )
+    interval_count = Integer(
+        minimum=1, maximum=3650, write=Write.BOTH, doc="Every how many of these units: 1 by default."
+    )
+    weekdays = EnumList(
+        *WEEKDAYS,
+        write=Write.BOTH,
+        doc="For weeks: the days on which it runs, at the anchor's time; null: on the anchor's day.",
+    )
+    cutoff_hours = Integer(
+        minimum=0,
+        maximum=720,
+        write=Write.BOTH,
+        guarded=True,
+        nullable=False,
+        doc="How many hours before a run its date is settled: later edits go to the run after it. 0 by default.",
     )
     last_day = Boolean(
         write=Write.BOTH,

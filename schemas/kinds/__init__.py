@@ -4,7 +4,7 @@ Each knows how a value is kept in Postgres, checked when a client sends it, read
 
 Every kind is a marshmallow field. `inputs` names the columns it is rendered from, `compiled` is the Python expression
 for it (`{0}`, `{1}` stand for those columns' values, `names` for what the expression calls), `written` the SQL
-expression whose JSON Postgres writes. Both must give what `serialize` gives.
+expression of its JSON. Both must give what `serialize` gives.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from schemas.kinds.texts import (
     CurrencyCode,
     Email,
     Enum,
+    EnumList,
     Identifier,
     LocaleCode,
     Pattern,
@@ -32,13 +33,15 @@ from schemas.kinds.texts import (
     clean_text,
     located,
 )
-from schemas.kinds.times import EARLIEST, Timestamp, parse_timestamp, render_timestamp
+from schemas.kinds.times import EARLIEST, UNITS, WEEKDAYS, Timestamp, parse_timestamp, render_timestamp
 
 __all__ = [
     "EARLIEST",
     "ID",
     "INT64",
     "UNGUESSABLE",
+    "UNITS",
+    "WEEKDAYS",
     "Boolean",
     "Cents",
     "CountryCode",
@@ -46,6 +49,7 @@ __all__ = [
     "Derived",
     "Email",
     "Enum",
+    "EnumList",
     "Float",
     "Identifier",
     "Integer",

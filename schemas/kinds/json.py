@@ -41,7 +41,8 @@ class Json(Kind):
     most_kilobytes = MOST_KILOBYTES
     compiled = "None if {0} is None else Fragment({0})"
     names: ClassVar[Mapping[str, Any]] = {"Fragment": orjson.Fragment}
-    within_json = "{0}::text"  # so that its numbers keep their digits
+    written = "{0}"
+    within_json = "to_json({0}::text)"  # so that its numbers keep their digits
 
     def _serialize(self, value: Any, *_: Any, **__: Any) -> Any:
         return orjson.loads(value) if isinstance(value, (bytes, str)) else value

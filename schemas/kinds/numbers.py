@@ -26,6 +26,7 @@ class Integer(Kind):
     sql_type = "bigint"
     default_mark = HARMLESS
     json_type: ClassVar[Mapping[str, Any]] = {"type": "integer", "format": "int64"}
+    written = within_json = "{0}"
 
     def __init__(self, *, minimum: int = INT64[0], maximum: int = INT64[1], **options: Any) -> None:
         self.minimum = minimum
@@ -61,7 +62,7 @@ class Number(Integer):
     """A running number: an integer in the database, a string in documents, as Commerce Layer shows order numbers."""
 
     json_type: ClassVar[Mapping[str, Any]] = {"type": "string"}
-    written = "{0}::text"
+    quote, native = '"', "{0}::text"
     compiled = "None if {0} is None else str({0})"
 
     def _serialize(self, value: Any, *_: Any, **__: Any) -> str | None:
@@ -81,6 +82,7 @@ class Boolean(Kind):
     sql_type = "boolean"
     default_mark = HARMLESS
     json_type: ClassVar[Mapping[str, Any]] = {"type": "boolean"}
+    written = within_json = "case when {0} then 'true' when not {0} then 'false' end"
 
     def __init__(self, *, nullable: bool = False, **options: Any) -> None:
         super().__init__(nullable=nullable, **options)
@@ -105,6 +107,7 @@ class Float(Kind):
 
     sql_type = "double precision"
     json_type: ClassVar[Mapping[str, Any]] = {"type": "number"}
+    written = within_json = "{0}"
     in_words = "{0}::text::numeric::text"  # without an exponent
 
     def __init__(self, *, minimum: float = -math.inf, maximum: float = math.inf, **options: Any) -> None:

@@ -77,6 +77,7 @@ class Enum(Text):
     """One of a fixed list of words."""
 
     default_mark = HARMLESS
+    written, quote = "{0}", '"'
 
     def __init__(self, *choices: str, **options: Any) -> None:
         self.choices = choices
@@ -125,6 +126,7 @@ class CurrencyCode(Pattern):
     """An ISO 4217 code in capitals, e.g. `EUR`."""
 
     default_mark = HARMLESS
+    written, quote = "{0}", '"'
     pattern = "[A-Z]{3}"
     words = "must be an ISO 4217 currency code such as EUR"
     json_type: ClassVar[Mapping[str, Any]] = {"type": "string"}
@@ -222,3 +224,23 @@ class TextList(Kind):
         if not isinstance(value, list):
             raise ValidationError("must be an array of strings")
         return [clean_text(item) for item in value]
+
+
+class EnumList(TextList):
+    """Some of a fixed list of words, each once, kept as text[] in the order of the list; null for none of them."""
+
+    default_mark = HARMLESS
+
+    def __init__(self, *choices: str, **options: Any) -> None:
+        self.choices = choices
+        super().__init__(**options)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str] | None:  # type: ignore[override]
+        words = super()._deserialize(value)
+        if not set(words) <= set(self.choices):
+            raise ValidationError(Phrase("must be some of {choices}", choices=Either(self.choices)))
+        return [word for word in self.choices if word in words] or None
+
+    def schema(self) -> dict[str, Any]:
+        """A JSON Schema with the words."""
+        return super().schema() | {"items": {"type": "string", "enum": [*self.choices]}}

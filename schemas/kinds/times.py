@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, Literal, get_args
 
 from marshmallow import ValidationError
 
@@ -17,6 +17,12 @@ def render_timestamp(value: datetime | None) -> str | None:
     """RFC 3339 in UTC with milliseconds and `Z`."""
     return None if value is None else value.astimezone(UTC).isoformat("T", "milliseconds")[:-6] + "Z"
 
+
+Unit = Literal["day", "week", "month", "year"]
+
+UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
+
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 """The first instant that can be sent; the last one is that of the year 9999."""
@@ -68,10 +74,12 @@ class Timestamp(Kind):
     # asyncpg gives aware UTC datetimes, so the conversion of render_timestamp can be left out.
     compiled = "None if {0} is None else {0}.isoformat('T', 'milliseconds')[:-6] + 'Z'"
     names: ClassVar[Mapping[str, Any]] = {"instant": instant}
-    written = """to_char({0} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
-    within_json = "{0} at time zone 'UTC'"
+    # An interval needs no look-up, as the name of a time zone does.
+    in_words = """to_char({0} at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
+    written = """to_char({0} at time zone interval '0', '\\"YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\\"')"""
+    native = in_words
+    within_json = "to_json({0} at time zone interval '0')"
     from_json = "None if {0} is None else instant({0})"
-    in_words = written
 
     def _serialize(self, value: datetime | None, *_: Any, **__: Any) -> str | None:
         return render_timestamp(value)

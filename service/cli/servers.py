@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 import structlog
 from pydantic import ValidationError
@@ -16,6 +18,8 @@ from service.store import embedded, schema
 from service.store.pool import Connection, connect, is_pooled
 
 _PREFIX = "REPRISE_"
+LOOK_SECONDS = 1.0
+"""How often a process looks whether the embedded server that it uses is there."""
 
 log = structlog.get_logger(part="cli")
 
@@ -66,8 +70,30 @@ def server(settings: Settings, *, make: bool = False) -> Iterator[str]:
             "There is no database in {folder}: run `reprise up` here, or name one with --database-url or DATABASE_URL.",
             folder=settings.data_dir.absolute(),
         )
-    with embedded.start(settings.data_dir) as running:
+    with embedded.start(settings.data_dir) as running, _kept_up(settings.data_dir):
         yield running.url
+
+
+@contextmanager
+def _kept_up(data_dir: Path) -> Iterator[None]:
+    """Meanwhile an embedded server that was killed, or that ran out of disk or memory, is started again."""
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(LOOK_SECONDS):
+            try:
+                if embedded.revive(data_dir):
+                    log.warning("the embedded Postgres was gone, and has been started again", folder=str(data_dir))
+            except StartupError as error:
+                log.warning("the embedded Postgres is gone", reason=str(error))
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    try:
+        yield
+    finally:
+        done.set()
+        looking.join()
 
 
 async def require_session(settings: Settings) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import orjson
 
 from service.demo.rows import Order, Sheet
+from service.rules.intervals import columns_of, meant
 from service.rules.recurrence import Calendar
 
 _ERRORS = orjson.dumps({"status": ["cannot transition from draft to placed"]}).decode()
@@ -52,6 +53,7 @@ def add_subscription(
         number=sheet.number("order_subscriptions"),
         status=status,
         frequency=frequency,
+        **columns_of(meant(frequency)),
         timezone=timezone,
         source_order_id=source.id,
         subscription_model_id=model_id,

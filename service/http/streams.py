@@ -18,7 +18,7 @@ from prometheus_client import Gauge
 
 from service.errors import TooManyRequests, Unavailable
 from service.operations.events import reading
-from service.operations.events.reading import Happened, Noted, Place
+from service.operations.events.reading import Happened, Place
 from service.operations.webhooks import documents
 from service.operations.webhooks.documents import Shape
 from service.principal import Principal, Store
@@ -67,11 +67,11 @@ class Feed:
         self.since = self.until = place
         self.readers = 0
         self._places: list[Place] = []
-        self._recent: list[Noted] = []
+        self._recent: list[Happened] = []
         self._news = asyncio.Event()
         self._written: dict[tuple[Shape, str], _Written] = {}
 
-    def add(self, found: Sequence[Noted]) -> None:
+    def add(self, found: Sequence[Happened]) -> None:
         """Take in events that come next, and wake who waits for them."""
         if not found:
             return
@@ -84,7 +84,7 @@ class Feed:
         self._news.set()
         self._news = asyncio.Event()
 
-    def after(self, place: Place) -> list[Noted] | None:
+    def after(self, place: Place) -> list[Happened] | None:
         """The next events after a place; None where they are no longer at hand."""
         if place < self.since:
             return None
@@ -232,7 +232,7 @@ class Reader:
             if not found:
                 await self._feed.wait(seconds)
                 return b""
-            wanted = [one.event for one in found if topics.telling_of(one.event.topic) & self._topics]
+            wanted = [one for one in found if topics.telling_of(one.topic) & self._topics]
             sent = await self._written.of(self._database, store, wanted) if wanted else b""
         except Exception as error:
             if not passes(error):
@@ -242,7 +242,7 @@ class Reader:
         self.place = found[-1].place
         return sent
 
-    async def _from_the_database(self) -> list[Noted]:
+    async def _from_the_database(self) -> list[Happened]:
         """The next events, of those that are no longer at hand. Where there are none, the place is the feed's."""
         since = self._feed.since
         async with self._behind, self._database.connection() as connection:

@@ -7,7 +7,7 @@ JSON such characters are always escaped, and ids have none, so that nothing that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -35,6 +35,13 @@ class Level(NamedTuple):
 
 PRIMARY = Level(b"\x10", b"\x11")
 
+ROOT, MODE = "\x0e", "\x0f"
+"""What stands in a row for what Postgres doesn't know: the URL of the API, and the store's mode."""
+
+TYPE, ID, SELF, ATTRIBUTES = '{"type":"', '","id":"', '","links":{"self":"', '"},"attributes":'
+META, VERSION, CURSOR, CURSOR_END, END = ',"meta":{"mode":"', '","version":', ',"page":{"cursor":"', '"}', "}}"
+"""What a resource object says between its values, in this order; relationships come before `meta`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -44,6 +51,9 @@ class Layout:
     here, and `inputs` the columns for that, as one array of JSON. Each of `included` holds the rows of an included
     relationship. `written` are the attributes that Postgres writes, as one JSON object; the longest field comes last,
     so that nobody looks for the end of it.
+
+    Of a primary row that is `whole` that one is the resource object as it is sent, but for `ROOT` and `MODE`: there is
+    nothing left to work out, to include or to link.
     """
 
     ends: Sequence[str]
@@ -51,6 +61,7 @@ class Layout:
     inputs: Sequence[str]
     included: Sequence[str]
     written: Sequence[str]
+    whole: bool
 
     most_parts: int = field(init=False)
     """How often a row is cut: there is one field more."""
@@ -67,12 +78,15 @@ def layout(selection: Selection) -> Layout:
     resource = selection.resource
     wanted = [name for name in resource.attributes if selection.wants(name)]
     derived = [name for name in wanted if not is_written(resource, name)]
+    written = [name for name in wanted if name not in derived]
+    linked = any(selection.wants(name) for name in resource.relationships)
     return Layout(
         ends=[n for n, field in resource.relationships.items() if isinstance(field, ToOne) and selection.wants(n)],
         derived=derived,
         inputs=inputs_of(resource, derived),
         included=[name for name, _ in selection.include],
-        written=[name for name in wanted if name not in derived],
+        written=written,
+        whole=bool(written) and not (derived or linked or selection.include or resource.disclosed),
     )
 
 
@@ -87,13 +101,14 @@ def inputs_of(resource: type[Resource], names: Sequence[str]) -> Sequence[str]:
     return [*dict.fromkeys(column for name in names for column in resource.attributes[name].inputs)]
 
 
-def rows_of(text: bytes | None, selection: Selection) -> list[Row]:
-    """The rows that a statement has written; none for null."""
-    return parted(text, PRIMARY.field, PRIMARY.row, layout(selection).most_parts)
+def rows_of(texts: Iterable[bytes | None], selection: Selection) -> list[Row]:
+    """The rows that a statement has written as these texts, without those that are null."""
+    most = layout(selection).most_parts
+    return [text.split(PRIMARY.field, most) for text in texts if text is not None]
 
 
-def parted(text: bytes | None, field: bytes, row: bytes, most: int) -> list[Row]:
-    """The rows of a text, cut at no more than so many ends of their fields."""
+def parted(text: bytes, field: bytes, row: bytes, most: int) -> list[Row]:
+    """The included rows of a text, cut at no more than so many ends of their fields."""
     rows: list[Row] = []
     if text:
         # `find` is several times faster than `split`, which looks at each byte by itself.

@@ -1,14 +1,15 @@
 """`page[...]`: pages by number, by offset, and by cursor.
 
 The last is the profile https://jsonapi.org/profiles/ethanresnick/cursor-pagination, complete: ranges, item cursors,
-totals on request (`page[total]=true`). A cursor is opaque to clients: base64url of the type, the sort, and the values
-that the sort compares of one resource. The words `start` and `end` are cursors too, before and after everything.
+totals on request (`page[total]=true`). A cursor is opaque to clients: the type and the sort in base64url, the id of a
+resource, and the values that the sort compares of it. The words `start` and `end` are cursors too, before and after
+everything.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -178,20 +179,24 @@ def ordering(sort: Sequence[SortKey]) -> tuple[SortKey, ...]:
 
 
 class Cursors:
-    """Writes the cursors of a type's resources in an order."""
+    """Writes the cursors of a type's resources in an order: what they `begin` with, an id, and what is compared first.
+
+    Postgres writes them too, of a resource's id and the `values_in_urls` of what comes before it in the order.
+    """
 
     def __init__(self, resource: type[Resource], sort: Sequence[SortKey]) -> None:
-        self._begin = orjson.dumps([resource.type_, _written(sort)])[:-1]
+        whose = orjson.dumps([resource.type_, _written(sort)])
+        self.begin = f"{base64.urlsafe_b64encode(whose).decode().rstrip('=')}."
 
     def at(self, values: Iterable[Any]) -> str:
         """The cursor of a resource whose sort keys (`ordering`) have these values."""
         *compared, id_ = [_text(value) for value in values]
-        return self.of(orjson.dumps(compared), str(id_).encode()).decode()
+        return f"{self.begin}{id_}.{values_in_urls(compared)}"
 
-    def of(self, compared: bytes, id_: bytes) -> bytes:
-        """The cursor of a resource from its id and a JSON array of what comes before it in the order."""
-        before = b"" if compared == b"[]" else b"," + orjson.dumps(orjson.loads(compared))[1:-1]
-        return _in_urls(self._begin + before + b',"' + id_ + b'"]')
+
+def values_in_urls(compared: Sequence[str | None]) -> str:
+    """Values as a JSON array, as Postgres writes one, in hexadecimal digits."""
+    return json.dumps(compared, ensure_ascii=False).encode().hex()
 
 
 def _cursor(keys: Mapping[str, str], key: str, resource: type[Resource], sort: Sequence[SortKey]) -> Cursor | None:
@@ -216,28 +221,19 @@ def _position(text: str, resource: type[Resource], sort: Sequence[SortKey]) -> P
         return "start"
     if text == "end":
         return "end"
-    keys = ordering(sort)
+    placed, keys = Cursors(resource, sort), ordering(sort)[:-1]
+    id_, _, compared = text.removeprefix(placed.begin).partition(".")
     try:
-        decoded = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if decoded[:2] != [resource.type_, _written(sort)] or _in_urls(orjson.dumps(decoded)).decode() != text:
+        listed = orjson.loads(bytes.fromhex(compared))
+        if not all(value is None or isinstance(value, str) for value in listed) or placed.at([*listed, id_]) != text:
             return None
-        if not all(value is None or isinstance(value, str) for value in decoded[2:]):
-            return None
-        values = tuple(
+        values = [
             None if value is None else kind_of(resource, key.path).parse(value)
-            for key, value in zip(keys, decoded[2:], strict=True)
-        )
-    except (binascii.Error, ValidationError, ValueError, TypeError, KeyError, IndexError):
+            for key, value in zip(keys, listed, strict=True)
+        ]
+    except (ValidationError, ValueError, TypeError):
         return None
-    return values if ID.fullmatch(values[-1] or "") else None
-
-
-def _in_urls(text: bytes) -> bytes:
-    return binascii.b2a_base64(text, newline=False).translate(_IN_URLS, b"=")
-
-
-_IN_URLS = bytes.maketrans(b"+/", b"-_")
-"""The alphabet of RFC 4648, section 5."""
+    return (*values, id_) if ID.fullmatch(id_) else None
 
 
 def _written(sort: Sequence[SortKey]) -> str:

@@ -6,7 +6,8 @@ drift. A wall time that a change of clocks leaves out becomes the first instant 
 once, the first time. Another frequency or time zone keeps the day and the time of the anchor: only where periods are
 counted from, the phase, follows what ran last.
 
-Hours are hours that pass, whatever clocks do. A crontab's occurrences are its matches after the anchor, one by one;
+In weeks with several days each of them counts: the first after the anchor is 1. Hours are hours that pass, whatever
+clocks do. A crontab's occurrences are its matches after the anchor, one by one;
 around changes of clocks they follow Debian's cron: what is left out comes right after, and nothing comes twice.
 """
 
@@ -24,41 +25,19 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from dateutil.relativedelta import relativedelta
 
+from service.rules.intervals import HOURLY, NAMED, FrequencyError, Interval, counted
 from service.texts import Phrase
 
 Reason = Literal["anchor", "clamped", "clock_forward", "clock_back"]
 """Why an occurrence falls where it does: as counted from the anchor, on the last day of a month that is too short for
 it, or moved off a wall time that its time zone leaves out, or taken the first time of a wall time that comes twice."""
 
-HOURLY: Final = "hourly"
-
-DAYS: Final = {"daily": 1, "weekly": 7}
-
-MONTHS: Final = {
-    "monthly": 1,
-    "two-month": 2,
-    "three-month": 3,
-    "four-month": 4,
-    "six-month": 6,
-    "yearly": 12,
-}
-
-NAMED: Final = (HOURLY, *DAYS, *MONTHS)
-"""The frequencies that have a name (Commerce Layer's); every other one is a crontab."""
-
 _PROBE = datetime(2000, 1, 1, tzinfo=UTC)
+_EXAMPLE = Interval("week", 2, (0, 3)).text
 
 
 UNCOUNTABLE: Final = (LookupError, ValueError, OverflowError, RuntimeError)
 """What a calendar raises that can't be read, or not so far ahead."""
-
-
-class FrequencyError(ValueError):
-    """A text that is no frequency; `reason` says why, in a sentence without a subject."""
-
-    def __init__(self, reason: Phrase) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Date(NamedTuple):
@@ -69,19 +48,35 @@ class Date(NamedTuple):
 
 
 def check_frequency(frequency: str, *, last_day: bool = False) -> None:
-    """Raise FrequencyError unless this is a named frequency, or a crontab of five fields not finer than hourly.
+    """Raise FrequencyError unless this is a word, an interval, or a crontab of five fields not finer than hourly.
 
     `last_day` makes sense for frequencies of whole months only.
     """
-    if frequency not in NAMED:
+    interval = counted(frequency)
+    if is_crontab(frequency):
         _check_crontab(frequency)
-    if last_day and frequency not in MONTHS:
+    if interval is not None:
+        interval.check()
+        if interval.text != frequency:
+            raise FrequencyError(Phrase("is written {text}", text=interval.text))
+    if last_day and (interval is None or not interval.months):
         raise FrequencyError(Phrase("has no last day of the month: only frequencies of whole months have one"))
+
+
+def is_crontab(frequency: str) -> bool:
+    """Whether its dates are found one by one."""
+    return frequency != HOURLY and counted(frequency) is None
 
 
 def _check_crontab(expression: str) -> None:
     if len(expression) > 100 or len(expression.split()) != 5:
-        raise FrequencyError(Phrase("must be one of {names}, or a crontab of five fields", names=NAMED))
+        raise FrequencyError(
+            Phrase(
+                "must be one of {names}, an interval such as {interval}, or a crontab of five fields",
+                names=NAMED,
+                interval=_EXAMPLE,
+            )
+        )
     try:
         crontab = CronSim(expression, _PROBE)
         next(crontab)
@@ -162,7 +157,7 @@ class Calendar:
     def _date(self, step: int) -> Date:
         """Where the occurrence so many steps after the anchor falls."""
         known = self._known
-        if self.frequency in NAMED:
+        if not is_crontab(self.frequency):
             if step not in known.dates:
                 known.dates[step] = self._step(step)
         elif step not in known.dates:
@@ -175,12 +170,13 @@ class Calendar:
 
     def first_after(self, at: datetime) -> int:
         """The index of the first occurrence from `anchor_index` on that falls later than an aware instant."""
-        if self.frequency not in NAMED:
+        if is_crontab(self.frequency):
             return next(index for index, date in enumerate(self._matches(), self.anchor_index) if date.at > at)
         first = self._step(0).at
         if at < first:
             return self.anchor_index
-        most = int((at - first) / _shortest(self.frequency)) + 2
+        period, runs = _shortest(counted(self.frequency))
+        most = (int((at - first) / period) + 2) * runs
         return self.anchor_index + bisect_right(range(most + 1), at, key=lambda step: self._step(step).at)
 
     def _step(self, step: int) -> Date:
@@ -191,10 +187,12 @@ class Calendar:
         if self.frequency == HOURLY:
             start = self.anchor_at if self.phase_on is None else _instant(phase, zone, "anchor").at
             return Date(start + timedelta(hours=step), "anchor")
-        if self.frequency in DAYS:
-            return _instant(phase + timedelta(days=step * DAYS[self.frequency]), zone, "anchor")
+        interval = counted(self.frequency)
+        assert interval is not None  # noqa: S101 -- crontabs are walked
+        if not interval.months:
+            return _instant(phase + timedelta(days=interval.days_to(step, phase.weekday())), zone, "anchor")
         day = 31 if self.last_day else anchor.day
-        wall = phase + relativedelta(months=step * MONTHS[self.frequency], day=day)
+        wall = phase + relativedelta(months=step * interval.months, day=day)
         return _instant(wall, zone, "clamped" if wall.day < anchor.day else "anchor")
 
     def _matches(self) -> Iterator[Date]:
@@ -215,7 +213,7 @@ def anchored(calendar: Calendar, next_index: int, after: datetime) -> Calendar:
 
     Indexes go on without a gap, nothing that lies behind is made up for, and no occurrence comes twice.
     """
-    if calendar.frequency not in NAMED:
+    if is_crontab(calendar.frequency):
         start = max(calendar.anchor_at, after)
         return replace(calendar, phase_at=start, anchor_index=next_index - (calendar.anchor_at <= after))
     counted = replace(calendar, anchor_index=0)
@@ -247,13 +245,14 @@ def changed(
     )
 
 
-def _shortest(frequency: str) -> timedelta:
-    """No period of the frequency is shorter; a day of a change of clocks, say, has 23 hours or 22."""
-    if frequency == HOURLY:
-        return timedelta(hours=1)
-    if frequency in DAYS:
-        return timedelta(days=DAYS[frequency], hours=-4)
-    return timedelta(days=28 * MONTHS[frequency], hours=-4)
+def _shortest(interval: Interval | None) -> tuple[timedelta, int]:
+    """No period is shorter (an hour where there is no interval), with so many runs in one.
+
+    A day of a change of clocks, say, has 23 hours or 22.
+    """
+    if interval is None:
+        return timedelta(hours=1), 1
+    return timedelta(days=interval.days or 28 * interval.months, hours=-4), max(len(interval.weekdays), 1)
 
 
 def _instant(wall: datetime, zone: ZoneInfo, reason: Reason) -> Date:

@@ -1,7 +1,7 @@
 """What an edit makes of a subscription's ledger of occurrences, as a pure function of how it stands, the edit and now.
 
-- What has come up by now keeps its date. Where the subscription was paused, had ended or was parked meanwhile it is
-  left out; otherwise it is overdue, and still runs.
+- What has come up by now keeps its date, as what is cut off from edits does. Where the subscription was paused, had
+  ended or was parked meanwhile it is left out; otherwise it is overdue, and still runs.
 - What is to come follows the calendar as it is wanted, from the same day and time on the wall clock, unless another
   anchor is given. Another time zone or last day keeps every occurrence in its period; another frequency counts on from
   the last nominal run. Nothing is planned for the past, nor at or before the last one's nominal instant.
@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service.rules.recurrence import HOURLY, NAMED, Calendar, anchored, changed
+from service.rules.intervals import HOURLY
+from service.rules.recurrence import Calendar, anchored, changed, is_crontab
 from service.rules.schedule import (
     Advance,
     Entry,
@@ -74,16 +75,19 @@ def reschedule(standing: Standing, edit: Edit, now: datetime) -> Rescheduled:
     where it is wanted, and whatever the calendar raises whose dates can't be counted (LookupError, ValueError,
     OverflowError, RuntimeError).
     """
+    if edit.begins or edit.idle:
+        standing = replace(standing, settled_until=None)
     ledger = standing.entries
     come_up = [] if edit.begins else _come_up(standing, edit, now)
     settled = {entry.index: entry for entry in come_up}
     first = standing.next_index + len(come_up)
     last = come_up[-1] if come_up else standing.last
     ahead = {index: entry for index, entry in ledger.items() if index >= first}
-    calendar = _calendar(standing, edit, first, last, now)
+    calendar = _calendar(standing, edit, first, last, _closed(standing, now))
     if calendar != standing.calendar:
         ahead = {} if edit.begins else _carried(standing.calendar, calendar, ahead, first, last)
-    next_index = next((entry.index for entry in come_up if entry.status == "planned"), first)
+    is_open = (entry.index for entry in come_up if entry.status == "planned" or entry.scheduled_at > now)
+    next_index = next(is_open, first)
     after = replace(
         standing,
         calendar=calendar,
@@ -113,15 +117,22 @@ def reschedule(standing: Standing, edit: Edit, now: datetime) -> Rescheduled:
 
 
 def _come_up(standing: Standing, edit: Edit, now: datetime) -> list[Entry]:
-    """The occurrences from the next one on whose time has come, as they stand: overdue, or left out."""
+    """The occurrences from the next one on that keep their dates: to come, overdue or left out, as they stand."""
     found: list[Entry] = []
     if edit.runs_left is not None and edit.runs_left <= 0:
         return found
+    closed = _closed(standing, now)
     for entry in dates(standing):
-        if entry.scheduled_at > now or (edit.expires_at is not None and entry.scheduled_at >= edit.expires_at):
+        if entry.scheduled_at > closed or (edit.expires_at is not None and entry.scheduled_at >= edit.expires_at):
             break
-        found.append(_left_out(entry, standing))
+        # What is to come is left out in its time.
+        found.append(_left_out(entry, standing) if entry.scheduled_at <= now else entry)
     return found
+
+
+def _closed(standing: Standing, now: datetime) -> datetime:
+    """By when occurrences keep their dates, and none is planned anew."""
+    return now if standing.settled_until is None else standing.settled_until
 
 
 def _left_out(entry: Entry, standing: Standing) -> Entry:
@@ -154,7 +165,7 @@ def _calendar(standing: Standing, edit: Edit, first: int, last: Entry | None, no
     if (edit.frequency, edit.timezone, edit.last_day) == (calendar.frequency, calendar.timezone, calendar.last_day):
         return calendar
     wanted = changed(calendar, edit.frequency, edit.timezone, last_day=edit.last_day, last_at=last_at)
-    if edit.frequency not in NAMED:
+    if is_crontab(edit.frequency):
         if last_at is None:
             return anchored(wanted, first, after)
         return replace(wanted, phase_at=after, anchor_index=first - 1)
@@ -217,7 +228,7 @@ def _in_same_period(old: Calendar, new: Calendar, entry: Entry) -> bool:
         return False  # It came up by an earlier calendar, before the clock stepped back.
     if new.frequency != old.frequency or new.frequency == HOURLY:
         return False
-    if new.frequency not in NAMED:
+    if is_crontab(new.frequency):
         walls = [
             instant.astimezone(ZoneInfo(calendar.timezone)).replace(tzinfo=None)
             for instant, calendar in ((entry.nominal_at, old), (at, new))

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from itertools import count, takewhile
 from typing import Final, Literal
 
+from schemas.kinds import render_timestamp
 from service.rules.recurrence import Calendar, Date
 from service.texts import Phrase
 
@@ -53,7 +54,8 @@ class Standing:
 
     `entries` are its rows from `next_index` on, by index, and `last` the one before them; `runs_left` is None when
     their number has no end. Occurrences at `expires_at` or later don't come up any more, those before `paused_until`
-    are left out. One that has `ended`, or is `parked`, runs nothing until somebody changes that.
+    are left out. One that has `ended`, or is `parked`, runs nothing until somebody changes that. What comes up by
+    `settled_until` is cut off from edits: they go to what comes after it.
     """
 
     calendar: Calendar
@@ -66,6 +68,11 @@ class Standing:
     last: Entry | None = None
     ended: bool = False
     parked: bool = False
+    settled_until: datetime | None = None
+
+    def is_settled(self, at: datetime) -> bool:
+        """Whether the date of an occurrence at an instant stays as it is."""
+        return self.settled_until is not None and at <= self.settled_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +167,14 @@ def comes(standing: Standing, index: int) -> bool:
 
 
 def skip_next(standing: Standing) -> Standing:
-    """The same with its next run left out; as it is when there is none."""
-    following = next(_runs(standing), None)
+    """The same with the next run that can still be changed left out; as it is when there is none."""
+    following = next(_open_runs(standing), None)
     return standing if following is None else _with(standing, replace(following, status="skipped", reason="asked"))
 
 
 def move_next(standing: Standing, to: datetime) -> Standing:
-    """The same with its next run moved. Raises NotMovable when it can't be moved there."""
-    following = next(_runs(standing), None)
+    """The same with the next run that can still be changed moved. Raises NotMovable when it can't be moved there."""
+    following = next(_open_runs(standing), None)
     if following is None:
         raise NotMovable(Phrase("the subscription has no next run"))
     return move(standing, following.index, to)
@@ -200,7 +207,13 @@ def move(standing: Standing, index: int, to: datetime) -> Standing:
 
 
 def check_within(standing: Standing, to: datetime) -> None:
-    """Raise NotMovable for an instant at which nothing would run: in the pause, or once all is over."""
+    """Raise NotMovable for an instant at which nothing would run: cut off, in the pause, or once all is over."""
+    if standing.is_settled(to):
+        raise NotMovable(
+            Phrase(
+                "must be later than {at}: until then the dates are settled", at=render_timestamp(standing.settled_until)
+            )
+        )
     if standing.paused_until is not None and to < standing.paused_until:
         raise NotMovable(Phrase("must not be before the end of the pause"))
     if standing.expires_at is not None and to >= standing.expires_at:
@@ -209,6 +222,10 @@ def check_within(standing: Standing, to: datetime) -> None:
 
 def _runs(standing: Standing) -> Iterator[Entry]:
     return (entry for entry in upcoming(standing) if entry.status == "planned")
+
+
+def _open_runs(standing: Standing) -> Iterator[Entry]:
+    return (entry for entry in _runs(standing) if not standing.is_settled(entry.scheduled_at))
 
 
 def _with(standing: Standing, entry: Entry) -> Standing:

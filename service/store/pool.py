@@ -346,12 +346,6 @@ async def fetchrow(connection: Connection, text: str, binds: Sequence[object]) -
     return next(iter(await fetch(connection, text, binds)), None)
 
 
-async def fetchval(connection: Connection, text: str, binds: Sequence[object]) -> Any:
-    """The value of a statement whose text follows from what a client asks for; None where it has no row."""
-    rows = await fetch(connection, text, binds)
-    return rows[0][0] if rows else None
-
-
 async def _acquaint(catalogue: Catalogue, shapes: Shapes, vault: Vault, connection: _Pooled) -> None:
     """Hand a new connection what its pool knows."""
     connection.catalogue, connection.shapes, connection.vault = catalogue, shapes, vault
@@ -363,6 +357,7 @@ _AWAY = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
 )
 
 
@@ -374,7 +369,8 @@ def passes(error: Exception) -> bool:
 def is_away(error: Exception) -> bool:
     """Whether an error means that the database is away, is being shut down or has no connection left: it may pass.
 
-    asyncpg's InterfaceError says so of a connection that was lost; one that is a ValueError too is about a value.
+    asyncpg's InterfaceError says so of a connection that was lost; one that is a ValueError too is about a value. Its
+    InternalClientError says so of one that was told that its server is gone just as it was used.
     """
     return isinstance(error, _AWAY) and not isinstance(error, ValueError)
 

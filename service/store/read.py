@@ -22,8 +22,8 @@ from service.jsonapi.pagination import DEFAULT_SIZE, Cursors, Page, Window
 from service.jsonapi.query import Query, Selection
 from service.principal import Owner, Viewer
 from service.store import counts, filters, keyset
-from service.store.compile import Later, Statement, Values, in_utf8, whole
-from service.store.pool import Connection, fetchrow, fetchval
+from service.store.compile import Later, Place, Statement, Values, in_utf8
+from service.store.pool import Connection, fetch, fetchrow
 from service.store.structure import Given, lift
 from service.texts import Either, Phrase
 
@@ -60,7 +60,7 @@ async def one(connection: Connection, viewer: Viewer, selection: Selection, id_:
     """The row of one resource, or None when the viewer can see no resource of this id."""
     text, binds = _one(selection, _kind_of(viewer))
     with in_time(selection):
-        found = rows_of(await fetchval(connection, text, Values(viewer, id_).of(binds)), selection)
+        found = await _rows(connection, text, Values(viewer, id_).of(binds), selection)
     return found[0] if found else None
 
 
@@ -69,19 +69,27 @@ def _one(selection: Selection, kind: Viewer) -> _Text:
     """What reads one resource."""
     statement, alias = _start(kind)
     where = statement.scope(selection.resource, alias, f"{alias}.id = {statement.bind(Later.ID)}")
-    row, beside = statement.rows(selection, alias)
+    row, beside = statement.row(selection, alias)
     text = f"select {in_utf8(row)} from {selection.resource.table} {alias}{beside} where {where}"
     return _Text(text, statement.kept_binds)
+
+
+async def _rows(connection: Connection, text: str, binds: Sequence[Any], selection: Selection) -> list[Row]:
+    """The rows that a statement gives, each as one text.
+
+    As one text for all they would be copied several times, in memory that Postgres takes and gives back each time.
+    """
+    return rows_of([record[0] for record in await fetch(connection, text, binds)], selection)
 
 
 async def several(connection: Connection, viewer: Viewer, selection: Selection, ids: Sequence[str]) -> dict[str, Row]:
     """The rows of resources by their ids, without those that the viewer can't see: one statement."""
     statement, alias = _start(viewer)
     where = statement.scope(selection.resource, alias, f"{alias}.id = any({statement.bind(ids)}::text[])")
-    row, beside = statement.rows(selection, alias)
-    text = whole(f"select {row} as row from {selection.resource.table} {alias}{beside} where {where}")
+    row = statement.rows(selection, alias)
+    text = f"select {in_utf8(row)} from {selection.resource.table} {alias} where {where}"
     with in_time(selection):
-        rows = rows_of(await fetchval(connection, text, statement.binds), selection)
+        rows = await _rows(connection, text, statement.binds, selection)
     return {row[0].decode(): row for row in rows}
 
 
@@ -102,7 +110,7 @@ async def related(connection: Connection, viewer: Viewer, within: Within, query:
         found = await fetchrow(connection, text, Values(viewer, within.id).of(binds))
     if found is None:
         return None
-    rows = rows_of(found[0], query.selection)
+    rows = rows_of(found, query.selection)
     return Rows(rows, len(rows))
 
 
@@ -115,7 +123,7 @@ def _beyond(selection: Selection, which: _Which, kind: Viewer) -> _Text:
     relationship, target = parent.relationships[name], statement.alias()
     inner = statement.scope(which.resource, target, f'{target}.id = {alias}."{relationship.column}"')
     where = statement.scope(parent, alias, f"{alias}.id = {statement.bind(Later.ID)}")
-    row, beside = statement.rows(selection, target)
+    row, beside = statement.row(selection, target)
     related = f"(select {in_utf8(row)} from {which.resource.table} {target}{beside} where {inner})"
     return _Text(f"select {related} from {parent.table} {alias} where {where}", statement.kept_binds)
 
@@ -260,7 +268,7 @@ async def _numbered(
     text, binds = _of_a_page(structure, _which(structure, within), _kind_of(viewer))
     asked = Values(viewer, _parent(within), given, page.offset)
     with in_time(query):
-        rows = rows_of(await fetchval(connection, text, asked.of(binds)), query.selection)
+        rows = await _rows(connection, text, asked.of(binds), query.selection)
     return Rows(rows, total)
 
 
@@ -270,11 +278,11 @@ def _of_a_page(query: Query, which: _Which, kind: Viewer) -> _Text:
     statement, alias = _start(kind)
     where = _where(statement, alias, which)
     order = keyset.order_by(keyset.keys(statement, query, alias))
-    row, beside = statement.rows(query.selection, alias)
+    row = statement.rows(query.selection, alias)
     # As with ids: for a known offset Postgres would find another plan cheaper, and plan every page anew.
     limit = f"limit {query.page.size} offset (select {statement.bind(Later.OFFSET)}::bigint)"
-    rows = f"select {row} as row from {which.resource.table} {alias}{beside} where {where} order by {order} {limit}"
-    return _Text(whole(rows), statement.kept_binds)
+    rows = f"select {in_utf8(row)} from {which.resource.table} {alias} where {where} order by {order} {limit}"
+    return _Text(rows, statement.kept_binds)
 
 
 async def _window(
@@ -286,21 +294,18 @@ async def _window(
     text, binds = _of_a_window(structure, _which(structure, within), _kind_of(viewer))
     with in_time(query):
         asked = Values(viewer, _parent(within), given)
-        found = rows_of(await fetchval(connection, text, asked.of(binds)), query.selection)
+        found = await _rows(connection, text, asked.of(binds), query.selection)
     if not found and within is not None and not await exists(connection, viewer, within.parent, within.id):
         return None
     rows, more = found[: window.size], len(found) > window.size
     if window.backwards:
         rows.reverse()
-    placed = Cursors(query.selection.resource, query.sort)
-    for row in rows:
-        row[2] = placed.of(row[2], row[0])
     return Rows(rows, total, [row[2].decode() for row in (rows[0], rows[-1])] if rows else (), more)
 
 
 @lru_cache(maxsize=512)
 def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
-    """What reads a page by cursor. Each row has what comes before its id in their order."""
+    """What reads a page by cursor."""
     window, table = query.page, which.resource.table
     assert isinstance(window, Window)  # noqa: S101 -- the caller asked for one
     statement, alias = _start(kind)
@@ -313,17 +318,17 @@ def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
     closed = " and ".join(part for part in (closed, _settled(query, alias)) if part)
     where = _where(statement, alias, which, closed)
     compared = ", ".join(key.kind.in_words.format(key.expression) for key in ordered[:-1])
-    row, beside = statement.rows(query.selection, alias, f"json_build_array({compared})" if compared else "'[]'")
+    row = statement.rows(query.selection, alias, Place(Cursors(query.selection.resource, query.sort).begin, compared))
     ranges = [
         f"{where}{' and ' if part else ''}{part} order by {order} {limit}"
         for part in keyset.beyond(statement, ordered, near.position, backwards=window.backwards)
     ]
     if len(ranges) == 1:
-        rows = f"select {row} as row from {table} {alias}{beside} where {ranges[0]}"
+        rows = f"select {in_utf8(row)} from {table} {alias} where {ranges[0]}"
     else:
         chosen = " union all ".join(f"(select {alias}.* from {table} {alias} where {one})" for one in ranges)
-        rows = f"select {row} as row from ({chosen}) {alias}{beside} order by {order} {limit}"
-    return _Text(whole(rows), statement.kept_binds)
+        rows = f"select {in_utf8(row)} from ({chosen}) {alias} order by {order} {limit}"
+    return _Text(rows, statement.kept_binds)
 
 
 def _settled(query: Query, alias: str) -> str:

@@ -19,7 +19,7 @@ from service.jsonapi.sorting import sortable
 from service.principal import Store, Viewer
 from service.resources import RESOURCES
 from service.store import read
-from service.store.pool import Connection, Database, fetchrow, fetchval, open_database
+from service.store.pool import Connection, Database, fetch, fetchrow, open_database
 from tests import factories
 from tests.support import Access, Grant, make_store
 
@@ -140,7 +140,7 @@ async def test_one_statement_for_a_resource_and_two_for_a_page(
 
         return run_counted
 
-    monkeypatch.setattr(read, "fetchval", counted(fetchval))
+    monkeypatch.setattr(read, "fetch", counted(fetch))
     monkeypatch.setattr(read, "fetchrow", counted(fetchrow))
     tree = "customer.tags,line_items.sku.prices,billing_address,shipping_address.customer"
     assert (await client.get(f"/api/orders/{order_id}?include={tree}", headers=integration.headers)).status_code == 200

@@ -17,10 +17,14 @@ from tests.spec.writing import Api
 FREQUENCIES = (
     "daily", "weekly", "weekly", "monthly", "monthly", "two-month", "three-month", "six-month", "yearly",
     Crontab("30 13 * * 1-5", 13, 30, (0, 1, 2, 3, 4)), Crontab("5 18 * * 2", 18, 5, (1,)),
+    "10-day", "2-week", "5-month", "2-year", "1-week:monday,thursday", "2-week:tuesday,saturday,sunday",
+    "3-week:friday",
 )  # fmt: skip
 SELDOM = "hourly"
 """One in a hundred: its runs are as many as those of all others."""
-WHOLE_MONTHS = ("monthly", "two-month", "three-month", "six-month", "yearly")
+WHOLE_MONTHS = ("monthly", "two-month", "three-month", "six-month", "yearly", "5-month", "2-year")
+CUTOFFS = (0, 0, 0, 12, 36, 96)
+"""How many hours before a run its date is settled."""
 ZONES = (
     "UTC", "Europe/Amsterdam", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Niue",
     "America/Sao_Paulo", "Africa/Casablanca",
@@ -34,6 +38,16 @@ Frequency = str | Crontab
 def text(frequency: Frequency) -> str:
     """A frequency as it is sent."""
     return frequency.text if isinstance(frequency, Crontab) else frequency
+
+
+def said_as(frequency: Frequency, chance: random.Random) -> dict[str, Any]:
+    """A frequency as it is sent: an interval that has no word by its parts now and then."""
+    said_so = text(frequency)
+    how, _, days = said_so.partition(":")
+    count, _, unit = how.partition("-")
+    if isinstance(frequency, Crontab) or not count.isdigit() or chance.randrange(2):
+        return {"frequency": said_so}
+    return {"interval_unit": unit, "interval_count": int(count), "weekdays": days.split(",") if days else None}
 
 
 def _frequency(chance: random.Random) -> Frequency:
@@ -61,15 +75,18 @@ class Edited:
         frequency, zone, policy = _frequency(chance), chance.choice(ZONES), chance.choice(POLICIES)
         starts = now + timedelta(minutes=chance.randrange(-20 * 24 * 60, 40 * 24 * 60))
         last_day = frequency in WHOLE_MONTHS and chance.randrange(4) == 0
+        cutoff = chance.choice(CUTOFFS)
         sent = {
-            "frequency": text(frequency),
+            **said_as(frequency, chance),
+            "cutoff_hours": cutoff,
             "timezone": zone,
             "starts_at": said(starts),
             "catchup_policy": policy,
             "last_day": last_day,
             "allow_duplicate": True,
         }
-        return cls(sent, Plain(frequency, zone, starts, now, last_day=last_day, policy=policy), chance)
+        hours = timedelta(hours=cutoff)
+        return cls(sent, Plain(frequency, zone, starts, now, last_day=last_day, policy=policy, cutoff=hours), chance)
 
     def stretch(self, now: datetime) -> None:
         """Let the service look whenever something is due, until an instant."""
@@ -132,7 +149,7 @@ def _terms(id_: str, attributes: dict[str, Any], act: Callable[[], None]) -> Doi
 async def _change_frequency(one: Edited, _: Api, id_: str, now: datetime) -> Doing:
     frequency = _frequency(one.chance)
     last_day = one.plain.last_day and frequency in WHOLE_MONTHS
-    sent = {"frequency": text(frequency), "last_day": last_day}
+    sent = {**said_as(frequency, one.chance), "last_day": last_day}
     return _terms(id_, sent, lambda: one.plain.edit(now, frequency=frequency, last_day=last_day))
 
 
@@ -144,7 +161,7 @@ async def _change_zone(one: Edited, _: Api, id_: str, now: datetime) -> Doing:
 async def _change_both(one: Edited, _: Api, id_: str, now: datetime) -> Doing:
     frequency, zone = _frequency(one.chance), one.chance.choice(ZONES)
     last_day = one.plain.last_day and frequency in WHOLE_MONTHS
-    sent = {"frequency": text(frequency), "timezone": zone, "last_day": last_day}
+    sent = {**said_as(frequency, one.chance), "timezone": zone, "last_day": last_day}
     return _terms(id_, sent, lambda: one.plain.edit(now, frequency=frequency, zone=zone, last_day=last_day))
 
 

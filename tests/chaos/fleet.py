@@ -57,12 +57,16 @@ class Postgres:
         self._server = embedded.start(folder)
         self.url = self._server.url
 
-    def kill(self) -> None:
-        """kill -9 of the first process, and begin anew from what was on disk."""
+    @property
+    def postmaster(self) -> int:
+        """The process id of the first process."""
         note = self._folder / "location"
         home = Path(note.read_text().strip()) if note.exists() else self._folder
-        postmaster = int((home / "postgres" / "postmaster.pid").read_text().split()[0])
-        os.kill(postmaster, signal.SIGKILL)
+        return int((home / "postgres" / "postmaster.pid").read_text().split()[0])
+
+    def kill(self) -> None:
+        """kill -9 of the first process, and begin anew from what was on disk."""
+        os.kill(self.postmaster, signal.SIGKILL)
         restarted = embedded.start(self._folder)
         self._server.stop()
         self._server = restarted
@@ -119,11 +123,11 @@ async def play(plan: Plan, folder: Path) -> Report:
         await connection.close()
         report, began = Report(due=sum(made.expected.values())), time.monotonic()
         async with asyncio.timeout(plan.seconds), workers(plan.command, plan.workers, postgres.url) as running:
-            await _begun(postgres)
+            await begun(postgres)
             await strike(plan, postgres, running, report)
-            await _drain(postgres)
+            await drain(postgres)
         report.seconds = time.monotonic() - began
-        await _judge(postgres, made, report)
+        await judge(postgres, made, report)
         return report
     finally:
         postgres.stop()
@@ -194,7 +198,7 @@ async def strike(plan: Suffering, postgres: Postgres, running: Running, report: 
             report.worker_kills += 1
 
 
-async def _begun(postgres: Postgres) -> None:
+async def begun(postgres: Postgres) -> None:
     """Wait for the first order: what is killed before it has nothing to lose."""
     connection = await asyncpg.connect(postgres.url)
     try:
@@ -205,7 +209,7 @@ async def _begun(postgres: Postgres) -> None:
         await connection.close()
 
 
-async def _drain(postgres: Postgres) -> None:
+async def drain(postgres: Postgres) -> None:
     """Wait until nothing is due and no copy unfinished."""
     while True:
         with suppress(*LOST):
@@ -218,7 +222,8 @@ async def _drain(postgres: Postgres) -> None:
         await asyncio.sleep(0.3)
 
 
-async def _judge(postgres: Postgres, made: World, report: Report) -> None:
+async def judge(postgres: Postgres, made: World, report: Report) -> None:
+    """Count the orders, and note what is wrong."""
     connection = await asyncpg.connect(postgres.url)
     try:
         report.orders = await connection.fetchval("select count(*) from orders where order_subscription_id is not null")

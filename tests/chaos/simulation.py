@@ -12,8 +12,24 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 MONTHS = {"monthly": 1, "two-month": 2, "three-month": 3, "four-month": 4, "six-month": 6, "yearly": 12}
+WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 MOST_MADE_UP = 5
 NOT_LATE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Every:
+    """So many units, in weeks on some days (0 is Monday), as it is sent: by its parts."""
+
+    count: int
+    unit: str
+    days: Sequence[int] = ()
+
+    @property
+    def sent(self) -> dict[str, object]:
+        """The attributes."""
+        days = {"weekdays": [WEEK[day] for day in self.days]} if self.days else {}
+        return {"interval_unit": self.unit, "interval_count": self.count, **days}
 
 
 @dataclass(frozen=True)
@@ -38,7 +54,7 @@ class Action(NamedTuple):
 class Life:
     """A subscription as its customer wants it; instants are aware."""
 
-    frequency: str | Crontab
+    frequency: str | Crontab | Every
     timezone: str
     made_at: datetime
     starts_at: datetime
@@ -48,9 +64,11 @@ class Life:
     actions: Sequence[Action] = ()
 
     @property
-    def text(self) -> str:
+    def sent(self) -> dict[str, object]:
         """The frequency as it is sent."""
-        return self.frequency.text if isinstance(self.frequency, Crontab) else self.frequency
+        if isinstance(self.frequency, Every):
+            return self.frequency.sent
+        return {"frequency": self.frequency.text if isinstance(self.frequency, Crontab) else self.frequency}
 
 
 class Row(NamedTuple):
@@ -189,17 +207,40 @@ def _from_the_start(life: Life, end: datetime) -> Iterator[tuple[datetime, str |
     if isinstance(life.frequency, Crontab):
         yield from _crontab(life.frequency, zone, life.starts_at, end)
         return
+    if isinstance(life.frequency, Every) and life.frequency.days:
+        yield from _on_weekdays(life.frequency, start, zone, end)
+        return
     at, step = life.starts_at, 0
     while at <= end:
         step += 1
         reason = None
         if life.frequency == "hourly":
             at = life.starts_at + timedelta(hours=step)
+        elif isinstance(life.frequency, Every):
+            at, reason = _every(life.frequency, step, start, zone)
         elif life.frequency in ("daily", "weekly"):
             at, reason = _instant(start + timedelta(days=step * (7 if life.frequency == "weekly" else 1)), zone, None)
         else:
             at, reason = _month(start, step * MONTHS[life.frequency], zone)
         yield at, reason
+
+
+def _every(every: Every, step: int, start: datetime, zone: ZoneInfo) -> tuple[datetime, str | None]:
+    """So many steps after a wall time."""
+    number = step * every.count
+    if every.unit in ("month", "year"):
+        return _month(start, number * 12 if every.unit == "year" else number, zone)
+    return _instant(start + timedelta(days=number * 7 if every.unit == "week" else number), zone, None)
+
+
+def _on_weekdays(every: Every, start: datetime, zone: ZoneInfo, end: datetime) -> Iterator[tuple[datetime, str | None]]:
+    """The days of a week after the start that are wanted, in every so many weeks."""
+    monday, day = start.date() - timedelta(days=start.weekday()), start
+    while day.replace(tzinfo=zone) <= end + timedelta(days=40):
+        day += timedelta(days=1)
+        weeks = (day.date() - monday).days // 7
+        if weeks % every.count == 0 and day.weekday() in every.days:
+            yield _instant(day, zone, None)
 
 
 def _month(start: datetime, months: int, zone: ZoneInfo) -> tuple[datetime, str | None]:

@@ -28,7 +28,7 @@ from service.store.pool import Connection, Database, open_database
 from tests import factories
 from tests.chaos import fleet
 from tests.chaos.edits import Edited
-from tests.chaos.simulation import MONTHS, Action, Crontab, Life, Row, Simulation, counts
+from tests.chaos.simulation import MONTHS, Action, Crontab, Every, Life, Row, Simulation, counts
 from tests.factories import Line
 from tests.jobs.test_worker import until, working
 from tests.spec.writing import Api, to
@@ -44,6 +44,10 @@ CRONTABS = (
     Crontab("45 6 31 * *", 45, [6], month_days=[31]),
     Crontab("5 8,20 * * 6", 5, [8, 20], week_days=[5]),
 )
+INTERVALS = (
+    Every(10, "day"), Every(2, "week"), Every(6, "week"), Every(5, "month"), Every(2, "year"),
+    Every(1, "week", (0, 3)), Every(2, "week", (1, 5, 6)), Every(3, "week", (4,)),
+)  # fmt: skip
 ZONES = (
     "UTC", "Europe/Amsterdam", "America/New_York", "Asia/Kolkata", "Pacific/Kiritimati", "Pacific/Niue",
     "Australia/Sydney", "America/Sao_Paulo", "Africa/Casablanca",
@@ -115,7 +119,7 @@ class _Shop:
             order_id = await factories.full_order(connection, self.store, [Line(sku)], placed_at=START)
         for life in lives:
             attributes: dict[str, Any] = {
-                "frequency": life.text,
+                **life.sent,
                 "allow_duplicate": True,
                 "timezone": life.timezone,
                 "starts_at": said(life.starts_at),
@@ -196,7 +200,7 @@ def lives(plan: Plan) -> list[Life]:
 
 
 def _life(n: int, plan: Plan, chance: random.Random) -> Life:
-    # Of a hundred: one hourly for three weeks, two daily, 17 weekly, 60 of whole months, 20 by crontab.
+    # Of a hundred: one hourly for three weeks, two daily, 17 weekly, 40 of whole months, 20 by interval, 20 by crontab.
     place = n % 20
     starts_at = START + timedelta(minutes=chance.randrange(-20 * 24 * 60, 40 * 24 * 60))
     common: dict[str, Any] = {
@@ -207,13 +211,15 @@ def _life(n: int, plan: Plan, chance: random.Random) -> Life:
     }
     if n % 101 == 0:
         return Life("hourly", **common, expires_at=starts_at + timedelta(days=21))
-    frequency: str | Crontab
+    frequency: str | Crontab | Every
     if n % 50 == 1:
         frequency = "daily"
     elif place < 4:
         frequency = "weekly"
-    elif place < 16:
+    elif place < 12:
         frequency = list(MONTHS)[n % len(MONTHS)]
+    elif place < 16:
+        frequency = INTERVALS[chance.randrange(len(INTERVALS))]
     else:
         frequency = CRONTABS[chance.randrange(len(CRONTABS))]
     return Life(frequency, **common, **_story(chance, plan, starts_at, movable=not isinstance(frequency, Crontab)))

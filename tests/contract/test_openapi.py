@@ -21,7 +21,7 @@ from tests.contract.contract import Contract
 FILE = Path(__file__).parents[2] / "openapi.yaml"
 
 
-MOST_BYTES = 33_500
+MOST_BYTES = 34_000
 """How much of the file a type takes at most, with all that it shares: it was 61 000."""
 
 

@@ -41,8 +41,7 @@ async def payloads_of(connection: Connection, shop: Shop) -> list[Payload]:
 
     await until(settled, 60)
     happened = await reading.after(connection, shop.store.id, reading.START, most=1_000)
-    events = [one.event for one in happened]
-    texts = await documents.written(connection, shop.store, Shape("thin"), events, base=f"{ORIGIN}/api")
+    texts = await documents.written(connection, shop.store, Shape("thin"), happened, base=f"{ORIGIN}/api")
     return [orjson.loads(text) for text in texts]
 
 

@@ -20,9 +20,10 @@ from schemas.rendering import Rendering
 from schemas.resource import Resource
 from service.http.repeat_urls import RepeatUrls
 from service.jsonapi.attributes import attributes_of
-from service.jsonapi.document import Object, renderer
+from service.jsonapi.document import Object
 from service.jsonapi.layout import rows_of
 from service.jsonapi.query import Selection
+from service.jsonapi.renderers import renderer
 from service.principal import Viewer
 from service.rules.repeat_links import LinkKeys
 from service.store.compile import Statement, in_utf8
@@ -95,9 +96,13 @@ async def rendered(
         f' as "{column}"'
         for column, value in mapping.items()
     ]
-    row, beside = statement.rows(selection, "t")
-    text = f"with one as (select $1::bigint as store_id, {', '.join(values)}) select {in_utf8(row)} from one t{beside}"
-    rows = rows_of(await connection.fetchval(text, *statement.binds), selection)
+    table = f"with one as (select $1::bigint as store_id, {', '.join(values)})"
+    row, beside = statement.row(selection, "t")
+    alone = await connection.fetchval(f"{table} select {in_utf8(row)} from one t{beside}", *statement.binds)
+    row = statement.rows(selection, "t")
+    text = await connection.fetchval(f"{table} select {in_utf8(row)} from one t", *statement.binds)
+    assert text == alone, "a row that comes alone, and one of many"
+    rows = rows_of([text], selection)
     read: Object = orjson.loads(renderer(selection)(rows, rendering, {})[0])
     return read
 
@@ -189,7 +194,8 @@ async def test_an_amount_comes_in_minor_units_as_a_float_and_as_text(connection:
     mapping = dict.fromkeys(graph["carts"].columns()) | {"id": "1", "version": 1, "currency_code": "EUR"}
     mapping["total_amount_cents"] = -1234567
     rendering = Rendering("/api", "test", "nl_NL")
-    whole = (await rendered(connection, Selection(graph["carts"]), mapping, rendering))["attributes"]
+    amount = ("total_amount_cents", "total_amount_float", "formatted_total_amount")
+    whole = (await rendered(connection, Selection(graph["carts"], frozenset(amount)), mapping, rendering))["attributes"]
     assert whole["total_amount_cents"] == -1234567
     assert whole["total_amount_float"] == -12345.67
     assert whole["formatted_total_amount"] == "€\N{NO-BREAK SPACE}-12.345,67"
@@ -199,7 +205,8 @@ async def test_only_a_picture_is_below_the_url_of_the_service(connection: Connec
     like_one = '"image_url":"/a"'
     mapping = dict.fromkeys(graph["line_items"].columns()) | {"id": "1", "version": 1, "image_url": "/pictures/1"}
     mapping |= {"name": like_one, "reference": like_one[1:], "metadata": b'{"image_url":"/b"}'}
-    selection, rendering = Selection(graph["line_items"]), Rendering("https://shop.example/api")
+    names = ("image_url", "name", "reference", "metadata")
+    selection, rendering = Selection(graph["line_items"], frozenset(names)), Rendering("https://shop.example/api")
     shown = (await rendered(connection, selection, mapping, rendering))["attributes"]
     assert shown["image_url"] == "https://shop.example/pictures/1"
     assert (shown["name"], shown["reference"]) == (like_one, like_one[1:])

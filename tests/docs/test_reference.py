@@ -13,7 +13,7 @@ from schemas.relationships import ToOne
 from service import errors
 from service.__main__ import app
 from service.errors import ApiError
-from service.jsonapi import atomic, document, filters, pagination, query
+from service.jsonapi import atomic, filters, pagination, query, renderers
 from service.operations.generic.batches import MOST_SECONDS
 from service.principal import SCOPES
 from service.resources import RESOURCES
@@ -133,7 +133,7 @@ def test_every_sort_through_a_relationship() -> None:
 
 def test_every_limit() -> None:
     limits = (
-        pagination.MAX_SIZE, query.MAX_DEPTH, filters.MAX_STEPS, document.MAX_INCLUDED,
+        pagination.MAX_SIZE, query.MAX_DEPTH, filters.MAX_STEPS, renderers.MAX_INCLUDED,
         filters.MAX_TERMS, filters.MAX_VALUES,
     )  # fmt: skip
     assert [int(value.replace(" ", "")) for value in rows("filtering.md", "Limits").values()] == list(limits)

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 MONTHS = {"monthly": 1, "two-month": 2, "three-month": 3, "six-month": 6, "yearly": 12}
 DAYS = {"daily": 1, "weekly": 7}
+WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 MADE_UP = 5
 NOT_LATE = timedelta(minutes=10)
 FOREVER = 1_000_000
@@ -96,6 +97,7 @@ class Plain:
     expires: datetime | None = None
     most: int | None = None
     paused: datetime | None = None
+    cutoff: timedelta = timedelta(0)
     active: bool = True
     ended: bool = False
     rows: dict[int, Row] = field(default_factory=dict)
@@ -226,22 +228,28 @@ class Plain:
 
     # edits
 
+    def closed(self) -> datetime:
+        """Until when no date changes any more."""
+        return self.now + self.cutoff if self.active and not self.ended else self.now
+
     def _begin(self, now: datetime, *, expires: datetime | None, most_left: int) -> Row | None:
-        """What has come up by now is settled, or overdue; gives the last of what isn't to come any more."""
+        """What has come up by now is settled, or overdue; gives the last of what stays where it is."""
         self.now = now
         index = self.next
         if most_left > 0:
             while True:
                 row = self.row(index)
-                if row.at > now or (expires is not None and row.at >= expires):
+                if row.at > self.closed() or (expires is not None and row.at >= expires):
                     break
-                if row.status == "planned" and self.paused is not None and row.at < self.paused:
+                if row.at > now:
+                    pass
+                elif row.status == "planned" and self.paused is not None and row.at < self.paused:
                     row = replace(row, status="skipped", reason="paused")
                 elif row.status == "planned" and (self.ended or self.over(row)):
                     row = replace(row, status="skipped", reason="ended")
                 self.rows[index] = row
                 index += 1
-        while self.next < index and self.rows[self.next].status == "skipped":
+        while self.next < index and self.rows[self.next].status == "skipped" and self.rows[self.next].at <= now:
             self.next += 1
         self.passed += max(index - self.first, 0)
         self.first = max(index, self.first)
@@ -268,11 +276,11 @@ class Plain:
         left = FOREVER if number is None else number - self.ran()
         last = self._begin(now, expires=ends, most_left=left)
         special = {index: row for index, row in self.rows.items() if index >= self.open and not row.is_plain}
-        self._recount(now, last, frequency, zone, last_day, anchor, special)
+        self._recount(last, frequency, zone, last_day, anchor, special)
         self.expires, self.most = ends, number
         if not isinstance(paused, str):
             self.paused = paused
-        following = self.coming(2)
+        following = self._open()
         if skip and following:
             self.rows[following[0]] = replace(self.row(following[0]), status="skipped", reason="asked")
         if run_at is not None:
@@ -291,7 +299,6 @@ class Plain:
 
     def _recount(  # noqa: PLR0917 -- the terms
         self,
-        now: datetime,
         last: Row | None,
         frequency: str | Crontab | None,
         zone: str | None,
@@ -300,7 +307,9 @@ class Plain:
         special: dict[int, Row],
     ) -> None:
         ran_at = last.nominal if last is not None else self.starts if self.source_ran else None
-        after = max([now, *([] if last is None else [last.nominal, last.at]), *([] if ran_at is None else [ran_at])])
+        after = max(
+            [self.closed(), *([] if last is None else [last.nominal, last.at]), *([] if ran_at is None else [ran_at])]
+        )
         same_frequency = frequency is None or frequency == self.frequency
         changes = not same_frequency or zone not in (None, self.zone) or last_day not in (None, self.last_day)
         if anchor is None and not changes:
@@ -378,8 +387,24 @@ class Plain:
         if self.row(index).at >= self.row(index + 1).at:
             raise Refused
 
+    def _open(self) -> list[int]:
+        """The next two runs that aren't cut off."""
+        number = 2
+        while True:
+            found = self.coming(number)
+            still = [index for index in found if not self.is_closed(self.row(index).at)]
+            if len(still) >= 2 or len(found) < number:
+                return still[:2]
+            number += 1
+
+    def is_closed(self, at: datetime) -> bool:
+        """Whether it is too late to change a run at an instant, or to have one there."""
+        return self.cutoff > timedelta(0) and self.active and not self.ended and at <= self.closed()
+
     def _move_next(self, to: datetime) -> None:
-        following = self.coming(2)
+        if self.is_closed(to):
+            raise Refused
+        following = self._open()
         while not self.active and following and self.row(following[-1]).at <= to:
             more = self.coming(len(following) + 1)
             if more == following:
@@ -402,13 +427,19 @@ class Plain:
             self.rows[moved] = replace(self.row(moved), at=to, reason="moved")
             self._check_place(moved)
 
+    def _check_open(self, index: int) -> None:
+        if self.is_closed(self.row(index).at):
+            raise Refused
+
     def skip(self, index: int) -> None:
-        """Leave an occurrence to come out."""
+        """Leave an occurrence to come out. Raises Refused."""
+        self._check_open(index)
         self.rows[index] = replace(self.row(index), status="skipped", reason="asked")
         self._settle_end()
 
     def unskip(self, index: int) -> None:
         """Let it run after all. Raises Refused."""
+        self._check_open(index)
         self.rows[index] = replace(self.row(index), status="planned", reason=None)
         if not self._reaches(index):
             raise Refused
@@ -416,6 +447,9 @@ class Plain:
 
     def move(self, index: int, to: datetime) -> None:
         """Move an occurrence to come. Raises Refused."""
+        self._check_open(index)
+        if self.is_closed(to):
+            raise Refused
         self.rows[index] = replace(self.row(index), at=to, reason="moved")
         self._check_place(index)
         if (self.paused is not None and to < self.paused) or (self.expires is not None and to >= self.expires):
@@ -424,14 +458,35 @@ class Plain:
 
 
 def _periods(frequency: str, zone: str, start: datetime, base: datetime, day: int) -> Iterator[tuple[int, datetime]]:
+    how, _, days = frequency.partition(":")
+    number, _, unit = how.partition("-")
+    if days:
+        yield from _weekdays(int(number) * 7, [WEEK.index(name) for name in days.split(",")], zone, base)
     for period in count():
         if frequency == "hourly":
             yield period, start + timedelta(hours=period)
+        elif unit in ("day", "week") and number.isdigit():
+            yield period, instant(base + timedelta(days=period * int(number) * (7 if unit == "week" else 1)), zone)
+        elif unit in ("month", "year") and number.isdigit():
+            ahead = base.year * 12 + base.month - 1 + period * int(number) * (12 if unit == "year" else 1)
+            yield period, instant(datetime.combine(_in_month(ahead, day), base.time()), zone)
         elif frequency in DAYS:
             yield period, instant(base + timedelta(days=period * DAYS[frequency]), zone)
         else:
             months = base.year * 12 + base.month - 1 + period * MONTHS[frequency]
             yield period, instant(datetime.combine(_in_month(months, day), base.time()), zone)
+
+
+def _weekdays(every: int, days: list[int], zone: str, base: datetime) -> Iterator[tuple[int, datetime]]:
+    """The base, and after it the days of its week and of every so many days later, one day after the other."""
+    yield 0, instant(base, zone)
+    monday = base - timedelta(days=base.weekday())
+    period = 0
+    for ahead in count(1):
+        day = base + timedelta(days=ahead)
+        if (day - monday).days % every < 7 and day.weekday() in days:
+            period += 1
+            yield period, instant(day, zone)
 
 
 def _matches(crontab: Crontab, zone: str, after: datetime) -> Iterator[tuple[int, datetime]]:

@@ -25,6 +25,11 @@ def on(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
+def _often(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Monthly, unless something else is said."""
+    return attributes if attributes.keys() & {"frequency", "interval_unit"} else {"frequency": "monthly"} | attributes
+
+
 @dataclass
 class Shop:
     """A store on a test clock, with a sku."""
@@ -47,7 +52,7 @@ class Shop:
         """A subscription of an order that was placed then; gives the id."""
         order_id = await factories.full_order(self.connection, self.store, [Line(self.sku, 2)], placed_at=on(placed_at))
         made = await self.api.create(
-            "order_subscriptions", {"frequency": "monthly"} | attributes, {"source_order": to("orders", order_id)}
+            "order_subscriptions", _often(attributes), {"source_order": to("orders", order_id)}
         )
         return str(made["id"])
 

@@ -20,8 +20,11 @@ from tests.faults.plain_calendar import Crontab, Plain, Refused
 MINUTE = timedelta(minutes=1)
 WEEKDAYS = Crontab("30 13 * * 1-5", 13, 30, (0, 1, 2, 3, 4))
 TUESDAYS = Crontab("5 18 * * 2", 18, 5, (1,))
-FREQUENCIES = ("hourly", "daily", "weekly", "monthly", "two-month", "six-month", "yearly", WEEKDAYS, TUESDAYS)
-WHOLE_MONTHS = ("monthly", "two-month", "six-month", "yearly")
+FREQUENCIES = (
+    "hourly", "daily", "weekly", "monthly", "two-month", "six-month", "yearly", WEEKDAYS, TUESDAYS, "10-day", "2-week",
+    "5-month", "2-year", "1-week:monday,thursday", "2-week:tuesday,saturday,sunday", "3-week:friday",
+)  # fmt: skip
+WHOLE_MONTHS = ("monthly", "two-month", "six-month", "yearly", "5-month", "2-year")
 ZONES = (
     "UTC", "Europe/Amsterdam", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Kathmandu",
     "America/Sao_Paulo", "Pacific/Niue",
@@ -37,18 +40,21 @@ class Ledger:
     next_run_at: datetime | None = None
     active: bool = True
     most: int | None = None
+    cutoff: timedelta = timedelta(0)
 
     def ran(self) -> int:
         return sum(row.status == "due" for row in self.rows.values())
 
-    def stand(self) -> Standing:
+    def stand(self, now: datetime) -> Standing:
         first = self.standing.next_index
+        runs = self.active and self.next_run_at is not None
         return replace(
             self.standing,
             entries={index: row for index, row in self.rows.items() if index >= first},
             last=self.rows.get(first - 1),
             runs_left=None if self.most is None else max(self.most - self.ran(), 0),
             ended=self.next_run_at is None,
+            settled_until=now + self.cutoff if runs and self.cutoff else None,
         )
 
     def write(self, step: Advance) -> None:
@@ -60,10 +66,10 @@ class Ledger:
 
     def look(self, now: datetime) -> None:
         if self.active and self.next_run_at is not None and self.next_run_at <= now:
-            self.write(advance(self.stand(), now))
+            self.write(advance(self.stand(now), now))
 
     def edit(self, now: datetime, **changes: Any) -> None:
-        before = self.stand()
+        before = self.stand(now)
         self.most = changes.pop("most", self.most)
         left = None if self.most is None else max(self.most - self.ran(), 0)
         calendar = before.calendar
@@ -189,21 +195,24 @@ class Pair:
 
         def ours() -> None:
             row = self.ledger.rows[index]
+            before = self.ledger.stand(at)
+            if before.is_settled(row.scheduled_at):
+                raise Conflicting([row])
             if name == "move":
-                standing = move(self.ledger.stand(), index, to)
+                standing = move(before, index, to)
             else:
                 fresh = replace(
                     row,
                     status="skipped" if name == "skip" else "planned",
                     reason="asked" if name == "skip" else None,
                 )
-                before = self.ledger.stand()
                 standing = replace(before, entries={**before.entries, index: fresh})
                 if name == "unskip" and not comes(standing, index):
                     raise Conflicting([fresh])
-            self.ledger.write(plan(standing, at, self.ledger.stand().entries))
+            self.ledger.write(plan(standing, at, before.entries))
 
         def theirs() -> None:
+            self.plain.now = at
             if name == "move":
                 self.plain.move(index, to)
             elif name == "skip":
@@ -227,12 +236,21 @@ class Pair:
         assert set(range(1, plain.next)) <= set(ledger.rows)
 
 
-def begin(frequency: Any, zone: str, starts: datetime, now: datetime, policy: Any, *, last_day: bool = False) -> Pair:
+def begin(  # noqa: PLR0917 -- the terms
+    frequency: Any,
+    zone: str,
+    starts: datetime,
+    now: datetime,
+    policy: Any,
+    cutoff: timedelta = timedelta(0),
+    *,
+    last_day: bool = False,
+) -> Pair:
     """A subscription as it begins."""
     calendar = anchored(Calendar(starts, zone, text(frequency), last_day=last_day), 1, now)
-    ledger = Ledger(Standing(calendar, 1, catchup_policy=policy))
-    ledger.write(plan(ledger.stand(), now))
-    pair = Pair(ledger, Plain(frequency, zone, starts, now, last_day=last_day, policy=policy))
+    ledger = Ledger(Standing(calendar, 1, catchup_policy=policy), cutoff=cutoff)
+    ledger.write(plan(ledger.stand(now), now))
+    pair = Pair(ledger, Plain(frequency, zone, starts, now, last_day=last_day, policy=policy, cutoff=cutoff))
     pair.compare()
     return pair
 
@@ -254,6 +272,7 @@ def test_whatever_is_edited_whenever_both_calendars_agree(data: st.DataObject) -
         start,
         now,
         data.draw(st.sampled_from(["run_once", "run_all", "skip"])),
+        data.draw(st.sampled_from([0, 0, 0, 1, 24, 72])) * timedelta(hours=1),
         last_day=frequency in WHOLE_MONTHS and data.draw(st.booleans()),
     )
     for _ in range(data.draw(st.integers(1, 10))):

@@ -21,6 +21,7 @@ TERMS: dict[str, Any] = {
     "place_target_order": False,
     "price_mode": "current",
     "catchup_policy": "run_all",
+    "cutoff_hours": 24,
     "max_increase_percent": 5,
 }
 """What only integrations set, in a new subscription and in one that runs."""

@@ -6,7 +6,6 @@ rows, decide which are found, or stand in a cursor.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -185,7 +184,7 @@ async def test_a_cursor_holds_nothing_that_the_document_does_not_show(
             shown = answer.json()
             for one in shown["data"]:
                 cursor = one["meta"]["page"]["cursor"]
-                _, _, *values, _ = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+                values = orjson.loads(bytes.fromhex(cursor.rpartition(".")[2]))
                 text = seen_by_reader(type_, key, one, shown)
                 assert all(value is None or value in text for value in values), (key, values)
                 decoded += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -177,18 +178,44 @@ async def test_ranges(reader: Reader, orders: list[str]) -> None:
 
 def spoilt(good: str) -> list[str]:
     """What a good cursor can be made into, and what never was one."""
-    decoded: list[Any] = orjson.loads(base64.urlsafe_b64decode(good + "=" * (-len(good) % 4)))
-    other_values: Sequence[list[Any]] = (
-        decoded[:-1], [*decoded, "x"], ["customers", *decoded[1:]], [decoded[0], "id", *decoded[2:]],
-        [*decoded[:2], "x", *decoded[3:]], [*decoded[:2], 7, *decoded[3:]], [*decoded[:2], [], *decoded[3:]],
-        [*decoded[:2], "9" * 30, *decoded[3:]], [*decoded[:-1], None], [*decoded[:-1], "a\0b"], [*decoded[:-1], ""],
-        [*decoded[:-1], 7], [*decoded[:-1], "x" * 65], [],
-    )  # fmt: skip
-    encoded = [base64.urlsafe_b64encode(orjson.dumps(value)).decode().rstrip("=") for value in other_values]
-    plain = [base64.urlsafe_b64encode(text).decode().rstrip("=") for text in (b"{}", b"null", b"7", b"\xff", b"[[[")]
+    whose, id_, written = good.split(".")
+    type_, sort = orjson.loads(base64.urlsafe_b64decode(whose + "=" * (-len(whose) % 4)))
+    values: list[Any] = orjson.loads(bytes.fromhex(written))
+
+    def cursor(of: Any, id_: str, compared: Any) -> str:
+        begin = base64.urlsafe_b64encode(orjson.dumps(of)).decode().rstrip("=")
+        return f"{begin}.{id_}.{json.dumps(compared).encode().hex()}"
+
+    assert cursor([type_, sort], id_, values) == good
+    types: Sequence[Any] = (["customers", sort], [type_, "id"], [type_], [type_, sort, "x"], {}, 7)
+    ids = ("", "a b", "x" * 65, "a.b", f"{id_}.", "é")
+    lists: Sequence[Any] = (
+        [],
+        [*values, "x"],
+        ["x"],
+        [7],
+        [[]],
+        [{}],
+        [True],
+        ["9" * 30],
+        {},
+        {"a": "b"},
+        None,
+        "1",
+        7,
+    )
+    others = [
+        *(cursor(other, id_, values) for other in types),
+        *(cursor([type_, sort], other, values) for other in ids),
+        *(cursor([type_, sort], id_, other) for other in lists),
+    ]
+    spaced = json.dumps(values).encode() + b" "
+    plain = [f"{whose}.{id_}.{text.hex()}" for text in (b"", b"\xff", b"[[[", b"[ ]", spaced)]
     return [
-        *encoded, *plain, good[:-1], good[1:], good[:10], f"{good}A", f"{good}=", f" {good}", f"{good}\n", "",
-        "garbage", "!!!", "Start", "null", "undefined", "%", "é", "' or 1=1", "A" * 9_999, good.swapcase(),
+        *others, *plain, good[:-1], good[:-2], good[1:], good[:10], f"{good}A",
+        f"{good}=", f" {good}", f"{good}\n", "", whose, f"{whose}.", f"{whose}.{id_}", f"{whose}.{id_}.",
+        f".{id_}.{written}", f"{whose}..{written}", "..", "garbage", "!!!", "Start", "null", "undefined", "%", "é",
+        "' or 1=1", "A" * 9_999, good.swapcase(), good.upper(),
     ]  # fmt: skip
 
 

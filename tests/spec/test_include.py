@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.jsonapi import document as documents
+from service.jsonapi import renderers
 from service.principal import Store
 from service.store import compile as compiler
 from service.store.pool import Connection
@@ -102,8 +102,8 @@ async def test_an_answer_includes_so_many_at_most(
     reader: Reader, connection: Connection, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error names the limit; one under it is fine, and nothing is ever cut off."""
-    assert documents.MAX_INCLUDED == 5_000
-    for module in (documents, compiler):
+    assert renderers.MAX_INCLUDED == 5_000
+    for module in (renderers, compiler):
         monkeypatch.setattr(module, "MAX_INCLUDED", 4)
     sku = await factories.sku(connection, store)
     few = await factories.order(connection, store, [factories.Line(sku)] * 4)

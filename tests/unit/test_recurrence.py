@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import pytest
@@ -11,13 +12,27 @@ from dateutil import rrule, tz
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.rules.recurrence import DAYS, MONTHS, NAMED, Calendar, FrequencyError, anchored, check_frequency
+from schemas.kinds import UNITS
+from service.rules.intervals import (
+    HOURLY,
+    NAMED,
+    FrequencyError,
+    Interval,
+    columns_of,
+    counted,
+    interval_of,
+    meant,
+)
+from service.rules.recurrence import Calendar, anchored, check_frequency
 
 ZONES = sorted(available_timezones() - {"localtime", "Factory"})
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
 zones = st.sampled_from(ZONES)
-frequencies = st.sampled_from(NAMED)
+intervals = st.builds(Interval, st.sampled_from(UNITS), st.integers(1, 10)) | st.builds(
+    Interval, st.just("week"), st.integers(1, 6), st.sets(st.integers(0, 6), min_size=1).map(sorted).map(tuple)
+)
+frequencies = st.sampled_from(NAMED) | intervals.map(lambda interval: interval.text)
 crontabs = st.sampled_from(
     ["30 * * * *", "0 9 * * MON", "15 2 L * *", "0 0 31 * *", "30 1,2 * * *", "0 8 1 */3 *", "45 23 29 2 *"]
 )
@@ -110,29 +125,39 @@ def test_a_crontab_that_starts_between_two_runs_of_one_wall_time_does_not_go_bac
     assert Calendar(second, "Europe/Amsterdam", "30 2 * * *").date(1).at == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
 
 
-@given(zone=zones, frequency=st.sampled_from([*DAYS, *MONTHS]), anchor=instants, data=st.data())
+def theirs(interval: Interval, start: datetime, index: int) -> datetime:
+    """The wall time of an occurrence by dateutil's rules."""
+    if interval.unit == "day":
+        wall = rrule.rrule(rrule.DAILY, start, interval=interval.count)[index]
+    elif interval.unit == "week":
+        rule = rrule.rrule(
+            rrule.WEEKLY, start, interval=interval.count, byweekday=interval.weekdays or None, wkst=rrule.MO
+        )
+        wall = next(islice((one for one in rule if one.date() > start.date()), index - 1, None))
+    else:
+        months, days = interval.count, range(min(start.day, 28), start.day + 1)
+        if interval.unit == "year":
+            months *= 12
+        wall = rrule.rrule(rrule.MONTHLY, start.replace(day=1), interval=months, bymonthday=days, bysetpos=-1)[index]
+    return wall.replace(microsecond=start.microsecond)
+
+
+@given(zone=zones, frequency=frequencies.filter(lambda one: one != HOURLY), anchor=instants, index=st.integers(1, 60))
 def test_occurrences_keep_their_wall_time_as_dateutil_says(
-    zone: str, frequency: str, anchor: datetime, data: st.DataObject
+    zone: str, frequency: str, anchor: datetime, index: int
 ) -> None:
-    calendar = Calendar(anchor, zone, frequency)
-    start = anchor.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
-    index = data.draw(st.integers(1, 3650 // (DAYS.get(frequency) or 30 * MONTHS[frequency])))
-    if frequency in DAYS:
-        (wall,) = rrule.rrule(rrule.DAILY, start + timedelta(days=index * DAYS[frequency]), count=1)
-    else:
-        first = start.replace(day=1)
-        days = range(min(start.day, 28), start.day + 1)
-        wall = rrule.rrule(rrule.MONTHLY, first, interval=MONTHS[frequency], bymonthday=days, bysetpos=-1)[index]
-    wall = wall.replace(microsecond=start.microsecond)
+    calendar, interval = Calendar(anchor, zone, frequency), counted(frequency)
+    assert interval is not None
+    wall = theirs(interval, anchor.astimezone(ZoneInfo(zone)).replace(tzinfo=None), index)
     found, reason = calendar.date(index)
-    theirs = tz.gettz(zone)
-    if tz.datetime_exists(wall, theirs):
-        assert found == wall.replace(tzinfo=theirs, fold=0).astimezone(UTC)
-        assert (reason == "clock_back") == tz.datetime_ambiguous(wall, theirs)
+    there = tz.gettz(zone)
+    if tz.datetime_exists(wall, there):
+        assert found == wall.replace(tzinfo=there, fold=0).astimezone(UTC)
+        assert (reason == "clock_back") == tz.datetime_ambiguous(wall, there)
     else:
-        assert found.astimezone(theirs).replace(tzinfo=None) > wall
+        assert found.astimezone(there).replace(tzinfo=None) > wall
         before = found - timedelta(milliseconds=1)
-        assert before.astimezone(theirs).replace(tzinfo=None) < wall
+        assert before.astimezone(there).replace(tzinfo=None) < wall
         assert reason == "clock_forward"
 
 
@@ -191,7 +216,10 @@ def test_a_new_time_zone_keeps_the_count(old: str, new: str, passed: int) -> Non
     assert timedelta(hours=20) < moved.date(passed + 1).at - last < timedelta(hours=28)
 
 
-@pytest.mark.parametrize("frequency", [*NAMED, "30 * * * *", "0 9 1,15 * *", "0 0 L * *", "0 0 * * MON#1"])
+@pytest.mark.parametrize(
+    "frequency",
+    [*NAMED, "10-year", "1-week:monday", "14-day", "30 * * * *", "0 9 1,15 * *", "0 0 L * *", "0 0 * * MON#1"],
+)
 def test_frequencies_that_there_are(frequency: str) -> None:
     check_frequency(frequency)
 
@@ -201,6 +229,16 @@ def test_frequencies_that_there_are(frequency: str) -> None:
     [
         ("", "one of hourly"),
         ("fortnightly", "one of hourly"),
+        ("0-week", "one of hourly"),
+        ("2-weeks", "one of hourly"),
+        ("1-week:mon", "one of hourly"),
+        ("1-week:", "one of hourly"),
+        ("1-week", "is written weekly"),
+        ("2-month", "is written two-month"),
+        ("2-week:thursday,monday", "is written 2-week:monday,thursday"),
+        ("2-day:monday", "only weeks"),
+        ("11-year", "longer than ten years"),
+        ("3651-day", "longer than ten years"),
         ("* * 1 * *", "finer than hourly"),
         ("0,30 * * * *", "finer than hourly"),
         ("*/20 9 * * *", "finer than hourly"),
@@ -216,6 +254,55 @@ def test_frequencies_that_there_are(frequency: str) -> None:
 def test_texts_that_are_no_frequency(frequency: str, why: str) -> None:
     with pytest.raises(FrequencyError, match=why):
         check_frequency(frequency)
+
+
+@given(intervals)
+def test_an_interval_and_its_frequency_say_the_same(interval: Interval) -> None:
+    assert counted(interval.text) == meant(interval.text) == interval
+    check_frequency(interval.text)
+    columns: dict[str, Any] = columns_of(interval)
+    assert interval_of(columns["interval_unit"], columns["interval_count"], columns["weekdays"]) == interval
+
+
+def test_months_and_years_are_what_they_were_said_to_be() -> None:
+    assert [Interval("month", 12).text, Interval("year").text, Interval("day", 7).text] == [
+        "12-month",
+        "yearly",
+        "7-day",
+    ]
+
+
+CRONTABS = {
+    "30 7 * * *": Interval("day"),
+    "30 7 * * 1,4": Interval("week", 1, (0, 3)),
+    "30 7 * * MON-FRI": Interval("week", 1, (0, 1, 2, 3, 4)),
+    "30 7 * * 0": Interval("week", 1, (6,)),
+    "30 7 * * SUN,7": Interval("week", 1, (6,)),
+    "30 7 12 * *": Interval("month"),
+    "30 7 12 3 *": Interval("year"),
+    "30 * * * *": None,
+    "30 7,8 * * *": None,
+    "30 7 1,15 * *": None,
+    "30 7 31 * *": None,
+    "30 7 L * *": None,
+    "30 7 * 3 *": None,
+    "30 7 12 * 1": None,
+    "30 7 * * 5L": None,
+    "30 7 * * 1#2": None,
+    "30 7 * * */2": None,
+}
+
+
+@pytest.mark.parametrize("crontab", CRONTABS)
+def test_a_crontab_shows_the_interval_that_it_means(crontab: str) -> None:
+    check_frequency(crontab)
+    found = meant(crontab)
+    assert found == CRONTABS[crontab]
+    if found is None:
+        return
+    start = datetime(2026, 1, 12, 7, 30, tzinfo=UTC).replace(month=3)
+    theirs_, ours = (Calendar(start, "UTC", text) for text in (crontab, found.text))
+    assert [one.at for one in islice(theirs_.dates(1), 40)] == [one.at for one in islice(ours.dates(1), 40)]
 
 
 @given(st.text("0123456789*/,-L#WMON ", max_size=30) | st.text(max_size=30))

@@ -48,8 +48,10 @@ asyncio.run(engine.run(
 @asynccontextmanager
 async def telling(url: str, **options: Any) -> AsyncIterator[None]:
     """A worker that may tell receivers on this machine."""
-    given: dict[str, Any] = {"receivers": NEARBY, "public_url": "https://api.shop.example"}
-    async with working(url, **given, **({"lease": timedelta(seconds=10)} | options)):
+    usual: dict[str, Any] = {
+        "receivers": NEARBY, "public_url": "https://api.shop.example", "lease": timedelta(seconds=10),
+    }  # fmt: skip
+    async with working(url, **(usual | options)):
         yield
 
 

@@ -20,8 +20,9 @@ from service.http.auth import forget_written, identify
 from service.http.exchange import exchange_of
 from service.jsonapi import atomic, decoding
 from service.jsonapi.atomic import Operation, pointing
-from service.jsonapi.document import VERSION, renderer
+from service.jsonapi.document import VERSION
 from service.jsonapi.negotiation import ATOMIC, Media
+from service.jsonapi.renderers import renderer
 from service.operations.generic.batches import Shown, Step, run
 from service.principal import Principal
 from service.resources import RESOURCES

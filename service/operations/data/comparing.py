@@ -16,7 +16,8 @@ from dateutil.relativedelta import relativedelta
 
 from service.operations.data.completing import standing_of
 from service.operations.data.records import Entry
-from service.rules.recurrence import DAYS, HOURLY, MONTHS, UNCOUNTABLE
+from service.rules.intervals import HOURLY, counted
+from service.rules.recurrence import UNCOUNTABLE
 from service.rules.schedule import upcoming
 
 DATES: Final = 3
@@ -58,16 +59,11 @@ def _padded(dates: Sequence[datetime]) -> list[datetime | None]:
 
 
 def _iterated(first: datetime, frequency: str, timezone: str) -> Iterator[datetime]:
-    """Dates, each a period after the one before on the wall clock; of crontabs the first alone."""
-    period = (
-        relativedelta(months=MONTHS[frequency])
-        if frequency in MONTHS
-        else relativedelta(hours=1)
-        if frequency == HOURLY
-        else relativedelta(days=DAYS[frequency])
-        if frequency in DAYS
-        else None
-    )
+    """Dates, each a period after the one before on the wall clock; of crontabs and weekdays the first alone."""
+    interval = counted(frequency)
+    period = relativedelta(hours=1) if frequency == HOURLY else None
+    if interval is not None and not interval.weekdays:
+        period = relativedelta(months=interval.months, days=interval.days)
     zone, at = ZoneInfo(timezone), first
     yield at
     while period is not None:

@@ -19,8 +19,9 @@ from service.operations.subscriptions.ledgers import Terms
 from service.operations.subscriptions.order_subscriptions import CARRIED
 from service.operations.tenant.terms import Terms as StoreTerms
 from service.principal import Store
+from service.rules.intervals import FrequencyError, columns_of, meant
 from service.rules.order_codes import order_code
-from service.rules.recurrence import UNCOUNTABLE, FrequencyError, check_frequency
+from service.rules.recurrence import UNCOUNTABLE, check_frequency
 from service.rules.schedule import Entry, Standing, plan
 from service.rules.totals import tax
 from service.texts import Phrase
@@ -144,6 +145,7 @@ def _schedule(row: Row, frame: Frame, problems: list[Problem]) -> None:
     """Check the calendar; one that was given by its next run alone is counted from there."""
     try:
         check_frequency(str(row.get("frequency")), last_day=bool(row.get("last_day")))
+        row.columns |= columns_of(meant(str(row.get("frequency"))))
         if row.get("status") == "active" and row.get("next_run_at") is not None:
             _count(row)
             if "occurrences" not in row.parts and row.before is None:

@@ -33,24 +33,18 @@ class Happened(NamedTuple):
     actor_type: str | None
     actor_id: str | None
     created_at: datetime
-
-
-class Noted(NamedTuple):
-    """An event, and the transaction that wrote it."""
-
     transaction_id: int
-    event: Happened
 
     @property
     def place(self) -> Place:
         """Where it stands."""
-        return Place(self.transaction_id, self.event.id)
+        return Place(self.transaction_id, self.id)
 
 
 START: Final = Place(-(2**63), "")
 """The place before all events."""
 
-_AFTER = Many("events/events.after", Noted)
+_AFTER = Many("events/events.after", Happened)
 _TRANSACTION_OF = Value("events/events.transaction_of", int)
 _HORIZON = OnlyValue("events/events.horizon", int)
 
@@ -60,7 +54,7 @@ async def horizon(connection: Connection) -> int:
     return await _HORIZON(connection)
 
 
-async def after(connection: Connection, store_id: int, place: Place, *, most: int) -> list[Noted]:
+async def after(connection: Connection, store_id: int, place: Place, *, most: int) -> list[Happened]:
     """Return the next events of a store after a place, at most so many."""
     transaction, event = place
     before = await _HORIZON(connection)

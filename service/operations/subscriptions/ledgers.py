@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
 import orjson
@@ -48,6 +48,7 @@ class Terms(NamedTuple):
     paused_until: datetime | None
     max_occurrences: int | None
     catchup_policy: CatchupPolicy
+    cutoff_hours: int
     parked_at: datetime | None
     ended_at: datetime | None
 
@@ -65,6 +66,11 @@ class Terms(NamedTuple):
             phase_on=self.phase_on,
             phase_at=self.phase_at,
         )
+
+    def settled_until(self, at: datetime) -> datetime | None:
+        """Until when dates stay as they are at an instant; None where they may all change."""
+        runs = self.status == "active" and self.next_run_at is not None
+        return at + timedelta(hours=self.cutoff_hours) if runs and self.cutoff_hours else None
 
     def runs_left(self, ran: int) -> int | None:
         """How many runs are left after so many; None where their number has no end."""
@@ -130,6 +136,7 @@ _DEFAULTS: Columns = {
     "next_index": 1,
     "last_day": False,
     "catchup_policy": "run_once",
+    "cutoff_hours": 0,
 }
 
 
@@ -198,6 +205,7 @@ async def standing(connection: Connection, store: Store, terms: Terms) -> Standi
         catchup_policy=terms.catchup_policy,
         ended=terms.ended_at is not None,
         parked=terms.parked_at is not None,
+        settled_until=terms.settled_until(clock.now(store)),
     )
 
 

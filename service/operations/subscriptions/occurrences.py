@@ -7,9 +7,10 @@ because they would cost too much, and tried again where they failed.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
+from schemas.kinds import render_timestamp
 from service.errors import Invalid, InvalidState
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
@@ -22,13 +23,13 @@ from service.rules.states import SUBSCRIPTIONS_THAT_RUN
 from service.store.write import Columns
 
 
-async def _skipped(_: Change) -> Columns:
-    return {"reason": "asked"}
+async def _skipped(change: Change) -> Columns | None:
+    return {"reason": "asked"} if _is_open(change, "_skip") else None
 
 
 async def _unskipped(change: Change) -> Columns | None:
     """Let it run after all, unless its subscription is over or the schedule has gone past it."""
-    if not _runs(change, "_unskip"):
+    if not _runs(change, "_unskip") or not _is_open(change, "_unskip"):
         return None
     if _is_over(change) or change.before["scheduled_at"] <= change.at:
         change.problems.append(_over("_unskip"))
@@ -88,7 +89,7 @@ class Occurrences(Writer):
             change.problems.append(InvalidState("The occurrence is {status}: it can't be changed.", status=status))
         elif _is_over(change):
             change.problems.append(_over("scheduled_at"))
-        elif _runs(change, "scheduled_at"):
+        elif _runs(change, "scheduled_at") and _is_open(change, "scheduled_at"):
             change.columns["reason"] = "moved"
             change.happened.append("reschedule")
             await self._check_place(change)
@@ -132,6 +133,21 @@ def _runs(change: Change, asked: str) -> bool:
             InvalidState("The subscription is {status}: it doesn't run.", status=of, fields=(asked,))
         )
     return of in SUBSCRIPTIONS_THAT_RUN
+
+
+def _is_open(change: Change, asked: str) -> bool:
+    """Whether its date isn't cut off from edits yet; a problem when it is, about the field `asked`."""
+    at = change.before["scheduled_at"]
+    until = ledgers.terms_of(change.whole).settled_until(change.at)
+    if until is None or at > until or at <= change.at:
+        return True
+    closed = render_timestamp(at - timedelta(hours=change.whole["cutoff_hours"]))
+    change.problems.append(
+        InvalidState(
+            "The occurrence could be changed until {at}.", at=closed, fields=(asked,), meta={"closed_at": closed}
+        )
+    )
+    return False
 
 
 def _over(asked: str) -> InvalidState:

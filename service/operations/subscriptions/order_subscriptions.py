@@ -24,10 +24,10 @@ from service.operations.generic.numbers import take_number
 from service.operations.generic.writing import Writer
 from service.operations.parties.wallets import check_wallet
 from service.operations.payments import dunning
-from service.operations.subscriptions import duplicates, ledgers, prices, sources
+from service.operations.subscriptions import duplicates, frequencies, ledgers, prices, sources
 from service.operations.subscriptions.ledgers import Terms
 from service.principal import Store
-from service.rules.recurrence import UNCOUNTABLE, FrequencyError, check_frequency
+from service.rules.recurrence import UNCOUNTABLE
 from service.rules.rescheduling import Conflicting, Rescheduled, reschedule
 from service.rules.schedule import Advance, NotMovable, Standing
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN
@@ -263,7 +263,7 @@ class OrderSubscriptions(Writer):
         except Conflicting as error:
             change.problems.append(await self._conflict(change, error))
         except UNCOUNTABLE:
-            pointer = change.draft.pointer("frequency", "timezone", "anchor_at", "starts_at")
+            pointer = change.draft.pointer("frequency", *frequencies.FIELDS, "timezone", "anchor_at", "starts_at")
             change.problems.append(Invalid("Its dates can't be counted: they pass the year 9999.", pointer=pointer))
         return None
 
@@ -294,7 +294,7 @@ class OrderSubscriptions(Writer):
         return InvalidState(
             "Occurrences were skipped or moved, which this would undo: {named}. Let them run as planned first.",
             named=", ".join(f"{one['occurrence_index']} ({one['id']})" for one in named),
-            pointer=change.draft.pointer(*_CALENDAR, *_BOUNDS, "next_run_at"),
+            pointer=change.draft.pointer(*_CALENDAR, *frequencies.FIELDS, *_BOUNDS, "next_run_at"),
             meta={"occurrences": named},
         )
 
@@ -339,13 +339,7 @@ def _check_calendar(change: Change) -> None:
         if change.sets(name) and at is not None and not EARLIEST <= at <= later(change.at, LATEST):
             pointer = change.draft.pointer(name)
             change.problems.append(Invalid("{name} - is too far from today", name=name, pointer=pointer))
-    if not change.sets("frequency", "last_day"):
-        return
-    try:
-        check_frequency(change.value("frequency"), last_day=bool(change.value("last_day")))
-    except FrequencyError as error:
-        pointer = change.draft.pointer("frequency", "last_day")
-        change.problems.append(Invalid("frequency - {reason}", reason=error.reason, pointer=pointer))
+    frequencies.settle(change)
 
 
 async def _check_offered(change: Change) -> None:
@@ -354,5 +348,5 @@ async def _check_offered(change: Change) -> None:
     if change.new or model_id is None or not change.sets("frequency"):
         return
     if not await _IS_OFFERED(change.connection, store=change.store.id, model=model_id, frequency=frequency):
-        pointer = change.draft.pointer("frequency")
+        pointer = change.draft.pointer("frequency", *frequencies.FIELDS)
         change.problems.append(Invalid("frequency - is not offered by the subscription model", pointer=pointer))

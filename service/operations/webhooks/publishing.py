@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from service import clock
 from service.gateways.jetstream import Message
 from service.operations.events import reading
-from service.operations.events.reading import START, Noted, Place
+from service.operations.events.reading import START, Happened, Place
 from service.operations.webhooks import documents
 from service.rules import cloudevents, subjects
 from service.settings import Settings
@@ -55,10 +55,10 @@ class Standing:
 class Batch:
     """Events in the order in which they are published; those behind `last` are published ahead of their place."""
 
-    events: Sequence[Noted]
+    events: Sequence[Happened]
     last: Place
 
-    def reached(self, kept: Sequence[bool]) -> Noted | None:
+    def reached(self, kept: Sequence[bool]) -> Happened | None:
         """Return the event up to which all that were to come were kept; None where the first wasn't."""
         own = [pair for pair in zip(self.events, kept, strict=True) if pair[0].place <= self.last]
         in_front = takewhile(itemgetter(1), sorted(own, key=lambda pair: pair[0].place))
@@ -74,7 +74,7 @@ _FAILS = Command("webhooks/publishing.fails")
 _WORKS = Command("webhooks/publishing.works")
 _STORES_WITH_NEWS = Values("webhooks/publishing.stores_with_news", int)
 _PLACE = One("webhooks/publishing.place", Place)
-_OVERTAKEN = Many("webhooks/publishing.overtaken", Noted)
+_OVERTAKEN = Many("webhooks/publishing.overtaken", Happened)
 _PASS = Command("webhooks/publishing.pass")
 _STANDING = Only("webhooks/publishing.standing", _Counted)
 
@@ -142,14 +142,14 @@ async def upcoming(connection: Connection, destination: str, store_id: int) -> B
     return Batch(list(_in_sequence(news, earlier)), last)
 
 
-async def passed(connection: Connection, destination: str, store_id: int, up_to: Noted) -> None:
+async def passed(connection: Connection, destination: str, store_id: int, up_to: Happened) -> None:
     """Note that a store's events are kept by the stream up to this one."""
     await _PASS(
         connection,
         store=store_id,
         destination=destination,
         transaction=up_to.transaction_id,
-        event=up_to.event.id,
+        event=up_to.id,
     )
 
 
@@ -160,9 +160,8 @@ async def standing(connection: Connection, destination: str) -> Standing:
     return Standing(found.waiting, since, found.error, found.failing_since)
 
 
-def message(one: Noted, store_id: int, *, template: str, base: str) -> Message:
+def message(event: Happened, store_id: int, *, template: str, base: str) -> Message:
     """Return what is published of an event; `base` is the absolute URL of the API, `template` that of subjects."""
-    event = one.event
     body = cloudevents.cloud_event(
         id_=event.id,
         source=f"{base}/stores/{store_id}",
@@ -176,10 +175,10 @@ def message(one: Noted, store_id: int, *, template: str, base: str) -> Message:
     return Message(event.id, subject, body, cloudevents.STRUCTURED)
 
 
-async def _overtaken(connection: Connection, store_id: int, events: Sequence[Noted], last: Place) -> list[Noted]:
+async def _overtaken(connection: Connection, store_id: int, events: Sequence[Happened], last: Place) -> list[Happened]:
     """The events right before these of their resources that stand behind `last`."""
-    known = {(_resource(one), one.event.sequence) for one in events}
-    wanted = {(_resource(one), one.event.sequence - 1) for one in events if one.event.sequence > 1} - known
+    known = {(_resource(one), one.sequence) for one in events}
+    wanted = {(_resource(one), one.sequence - 1) for one in events if one.sequence > 1} - known
     if not wanted:
         return []
     return await _OVERTAKEN(
@@ -193,18 +192,18 @@ async def _overtaken(connection: Connection, store_id: int, events: Sequence[Not
     )
 
 
-def _resource(one: Noted) -> tuple[str, str]:
+def _resource(one: Happened) -> tuple[str, str]:
     """Whose event it is."""
-    return one.event.resource_type, one.event.resource_id
+    return one.resource_type, one.resource_id
 
 
-def _in_sequence(news: Sequence[Noted], earlier: Sequence[Noted]) -> Iterator[Noted]:
+def _in_sequence(news: Sequence[Happened], earlier: Sequence[Happened]) -> Iterator[Happened]:
     """Events in their order, but for those of each resource, which are by sequence in the places that they have."""
-    of_resource: dict[tuple[str, str], list[Noted]] = defaultdict(list)
+    of_resource: dict[tuple[str, str], list[Happened]] = defaultdict(list)
     for one in (*news, *earlier):
         of_resource[_resource(one)].append(one)
     places = Counter(_resource(one) for one in news)
-    rest = {resource: iter(sorted(of, key=lambda one: one.event.sequence)) for resource, of in of_resource.items()}
+    rest = {resource: iter(sorted(of, key=lambda one: one.sequence)) for resource, of in of_resource.items()}
     for one in news:
         places[_resource(one)] -= 1
         yield from rest[_resource(one)] if not places[_resource(one)] else islice(rest[_resource(one)], 1)

@@ -98,6 +98,20 @@ def start(data_dir: Path) -> Embedded:
         raise _unusable(folder, error) from error
 
 
+def revive(data_dir: Path) -> bool:
+    """Start the server of a data folder anew where nothing of it lives; return whether that was so.
+
+    For its users: what they hold keeps a server from being stopped, and not from being killed.
+    """
+    folder = _data_folder(data_dir)
+    claim = _try_lock(folder / "server")
+    if claim is None:
+        return False
+    os.close(claim)
+    start(data_dir).stop()
+    return True
+
+
 class _Server:
     """The one server of a data folder. `ensure` and `stop` are called with the folder's `lock` held."""
 

@@ -33,14 +33,14 @@ with recorded as (
 ),
 
 counted as (
-    insert into collection_changes (store_id, collection, delta)
+    insert into collection_changes (store_id, collection, delta, customers)
     select
-        :store as store_id,
-        'refused_authentications' as collection,
-        count(*) as delta
-    from recorded
-    where recorded.version = 1
-    having count(*) > 0
+        include(
+            'runtime/counts.more',
+            collection => 'refused_authentications',
+            delta => select count(*) from recorded
+            where recorded.version = 1
+        )
 )
 
 select count(*) as number from recorded;

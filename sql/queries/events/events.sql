@@ -57,13 +57,8 @@ with recorded as (
 ),
 
 counted as (
-    insert into collection_changes (store_id, collection, delta)
-    select
-        :store as store_id,
-        'events' as collection,
-        count(*) as delta
-    from recorded
-    having count(*) > 0
+    insert into collection_changes (store_id, collection, delta, customers)
+    select include('runtime/counts.more', collection => 'events', delta => select count(*) from recorded)
 )
 
 select id from recorded;
@@ -100,23 +95,16 @@ with recorded as (
     returning id
 )
 
-insert into collection_changes (store_id, collection, delta)
-select
-    :store as store_id,
-    'events' as collection,
-    count(*) as delta
-from recorded
-having count(*) > 0;
+insert into collection_changes (store_id, collection, delta, customers)
+select include('runtime/counts.more', collection => 'events', delta => select count(*) from recorded);
 
 -- name: horizon
 -- The oldest transaction that may still commit: events of those before it are all there that will ever be.
 select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon;
 
--- name: after
--- The next events of a store after the place of (:transaction, :event), at most :most, without those of transactions from
--- :horizon on, which may still commit.
+-- name: happened
+-- The events of a store, as others are told of them.
 select
-    events.transaction_id,
     events.id,
     events.name as topic,
     events.resource_type,
@@ -126,13 +114,20 @@ select
     events.changes::text as changed,
     events.actor_type,
     events.actor_id,
-    events.created_at
+    events.created_at,
+    events.transaction_id
 from events
+where events.store_id = :store;
+
+-- name: after
+-- The next events of a store after the place of (:transaction, :event), at most :most, without those of transactions from
+-- :horizon on, which may still commit.
+select happened.*
+from (select include('events/events.happened')) as happened
 where
-    events.store_id = :store
-    and (events.transaction_id, events.id) > (:transaction::bigint, :event::text)
-    and events.transaction_id < :horizon
-order by events.transaction_id, events.id
+    (happened.transaction_id, happened.id) > (:transaction::bigint, :event::text)
+    and happened.transaction_id < :horizon
+order by happened.transaction_id, happened.id
 limit :most;
 
 -- name: transaction_of

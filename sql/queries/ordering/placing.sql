@@ -158,13 +158,7 @@ noted as (
 
 told as (
     insert into collection_changes (store_id, collection, delta, customers)
-    select
-        :store as store_id,
-        'events' as collection,
-        count(*) as delta,
-        '{}' as customers
-    from recorded
-    having count(*) > 0
+    select include('runtime/counts.more', collection => 'events', delta => select count(*) from recorded)
     union all
     select
         :store as store_id,
@@ -229,13 +223,7 @@ recorded as (
 
 told as (
     insert into collection_changes (store_id, collection, delta, customers)
-    select
-        :store as store_id,
-        'events' as collection,
-        count(*) as delta,
-        '{}' as customers
-    from recorded
-    having count(*) > 0
+    select include('runtime/counts.more', collection => 'events', delta => select count(*) from recorded)
     union all
     select
         :store as store_id,
@@ -334,13 +322,8 @@ recorded as (
 ),
 
 told as (
-    insert into collection_changes (store_id, collection, delta)
-    select
-        :store as store_id,
-        'events' as collection,
-        count(*) as delta
-    from recorded
-    having count(*) > 0
+    insert into collection_changes (store_id, collection, delta, customers)
+    select include('runtime/counts.more', collection => 'events', delta => select count(*) from recorded)
 ),
 
 forgotten as (

@@ -16,13 +16,8 @@ with made as (
 ),
 
 counted as (
-    insert into collection_changes (store_id, collection, delta)
-    select
-        :store as store_id,
-        'tags' as collection,
-        count(*) as delta
-    from made
-    having count(*) > 0
+    insert into collection_changes (store_id, collection, delta, customers)
+    select include('runtime/counts.more', collection => 'tags', delta => select count(*) from made)
 )
 
 select id from made;

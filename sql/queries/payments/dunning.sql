@@ -108,13 +108,8 @@ recorded as (
 ),
 
 told as (
-    insert into collection_changes (store_id, collection, delta)
-    select
-        :store as store_id,
-        'events' as collection,
-        count(*) as delta
-    from recorded
-    having count(*) > 0
+    insert into collection_changes (store_id, collection, delta, customers)
+    select include('runtime/counts.more', collection => 'events', delta => select count(*) from recorded)
 )
 
 select recorded.id

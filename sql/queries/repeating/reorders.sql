@@ -232,13 +232,7 @@ outcomes as (
 
 counted as (
     insert into collection_changes (store_id, collection, delta, customers)
-    select
-        :store as store_id,
-        'events' as collection,
-        count(*) as delta,
-        '{}' as customers
-    from recorded
-    having count(*) > 0
+    select include('runtime/counts.more', collection => 'events', delta => select count(*) from recorded)
     union all
     select
         :store as store_id,

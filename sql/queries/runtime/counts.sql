@@ -8,6 +8,16 @@ select pg_try_advisory_xact_lock(:lock);
 -- Stores in which collections have changed. A global read.
 select distinct store_id from collection_changes;
 
+-- name: more
+-- What collection_changes is told of so many more of a collection, whoever's they are; nothing where there are none.
+select
+    :store::bigint as store_id,
+    :collection::text as collection,
+    more.delta,
+    '{}'::text[] as owners
+from (select :delta::bigint as delta) as more
+where more.delta <> 0;
+
 -- name: sum_up
 -- Takes the changes of a store's collections into the counts that are kept of them.
 with gone as (

@@ -55,13 +55,8 @@ with gone as (
 ),
 
 counted as (
-    insert into collection_changes (store_id, collection, delta)
-    select
-        :store as store_id,
-        'events' as collection,
-        -count(*) as delta
-    from gone
-    having count(*) > 0
+    insert into collection_changes (store_id, collection, delta, customers)
+    select include('runtime/counts.more', collection => 'events', delta => select -count(*) from gone)
 )
 
 select count(*) as number from gone;
@@ -90,13 +85,8 @@ with gone as (
 ),
 
 counted as (
-    insert into collection_changes (store_id, collection, delta)
-    select
-        :store as store_id,
-        'imports' as collection,
-        -count(*) as delta
-    from gone
-    having count(*) > 0
+    insert into collection_changes (store_id, collection, delta, customers)
+    select include('runtime/counts.more', collection => 'imports', delta => select -count(*) from gone)
 )
 
 select count(*) as number from gone;

@@ -19,6 +19,7 @@ select
     paused_until,
     max_occurrences,
     catchup_policy,
+    cutoff_hours,
     parked_at,
     ended_at
 from order_subscriptions

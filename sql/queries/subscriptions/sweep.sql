@@ -66,6 +66,7 @@ select
     due.paused_until,
     due.max_occurrences,
     due.catchup_policy,
+    due.cutoff_hours,
     due.parked_at,
     due.ended_at,
     case

@@ -131,13 +131,8 @@ made as (
 ),
 
 counted as (
-    insert into collection_changes (store_id, collection, delta)
-    select
-        :store as store_id,
-        'event_callbacks' as collection,
-        count(*) as delta
-    from made
-    having count(*) > 0
+    insert into collection_changes (store_id, collection, delta, customers)
+    select include('runtime/counts.more', collection => 'event_callbacks', delta => select count(*) from made)
 ),
 
 woken as (
@@ -247,12 +242,11 @@ set
     attempts_count = event_callbacks.attempts_count + 1,
     callback_url = webhooks.callback_url,
     last_attempt_at = :at
-from taken, events, webhooks
+from taken, (select include('events/events.happened')) as happened, webhooks
 where
     event_callbacks.store_id = :store
     and event_callbacks.id = taken.id
-    and events.store_id = :store
-    and events.id = event_callbacks.event_id
+    and happened.id = event_callbacks.event_id
     and webhooks.store_id = :store
     and webhooks.id = event_callbacks.webhook_id
 returning
@@ -260,16 +254,7 @@ returning
     event_callbacks.attempts_count as attempt,
     webhooks.callback_url,
     event_callbacks.payload::text as payload,
-    events.id,
-    events.name as topic,
-    events.resource_type,
-    events.resource_id,
-    events.sequence,
-    events.payload::text as said,
-    events.changes::text as changed,
-    events.actor_type,
-    events.actor_id,
-    events.created_at;
+    happened.*;
 
 -- name: settle_payloads
 -- Settles what deliveries send that have been sent nothing yet; returns it by their ids, as Postgres writes it.
@@ -374,13 +359,8 @@ with gone as (
 ),
 
 counted as (
-    insert into collection_changes (store_id, collection, delta)
-    select
-        :store as store_id,
-        'event_callbacks' as collection,
-        -count(*) as delta
-    from gone
-    having count(*) > 0
+    insert into collection_changes (store_id, collection, delta, customers)
+    select include('runtime/counts.more', collection => 'event_callbacks', delta => select -count(*) from gone)
 )
 
 select count(*) as number from gone;

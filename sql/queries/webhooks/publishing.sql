@@ -1,7 +1,7 @@
 -- Events on their way to a stream: who publishes, what is next, and how far it has come.
 
 -- name: known
--- Whether events were ever published to a stream.
+-- Whether events were ever published to a stream, or were to be.
 select exists(
     select 1 from destinations
     where destinations.name = :destination
@@ -43,12 +43,13 @@ set leased_until = :at
 where destinations.name = :destination and destinations.holder = :holder;
 
 -- name: fails
--- Notes why nothing can be published to a stream, and since when that is so.
-update destinations
+-- Notes why nothing can be published to a stream, and since when that is so, also before anybody has held it.
+insert into destinations (name, holder, leased_until, error, failing_since)
+values (:destination, '', :at, :error, :at)
+on conflict (name) do update
 set
-    error = :error,
-    failing_since = coalesce(destinations.failing_since, :at)
-where destinations.name = :destination;
+    error = excluded.error,
+    failing_since = coalesce(destinations.failing_since, excluded.failing_since);
 
 -- name: works
 -- Notes that a stream takes events again.
@@ -86,30 +87,21 @@ where destination_cursors.store_id = :store and destination_cursors.destination 
 -- name: overtaken
 -- Of the events that come right before others of their resources, named by `:types`, `:resources` and `:sequences`, those
 -- that stand behind the event `:event` of the transaction `:transaction`.
-select
-    events.transaction_id,
-    events.id,
-    events.name as topic,
-    events.resource_type,
-    events.resource_id,
-    events.sequence,
-    events.payload::text as said,
-    events.changes::text as changed,
-    events.actor_type,
-    events.actor_id,
-    events.created_at
+with happened as (
+    select include('events/events.happened')
+)
+
+select happened.*
 from
     unnest(:types::text[], :resources::text[], :sequences::bigint[]) as named (
         resource_type, resource_id, sequence
     )
-inner join events
+inner join happened
     on
-        named.resource_type = events.resource_type
-        and named.resource_id = events.resource_id
-        and named.sequence = events.sequence
-where
-    events.store_id = :store
-    and (events.transaction_id, events.id) > (:transaction::bigint, :event::text collate "C");
+        named.resource_type = happened.resource_type
+        and named.resource_id = happened.resource_id
+        and named.sequence = happened.sequence
+where (happened.transaction_id, happened.id) > (:transaction::bigint, :event::text collate "C");
 
 -- name: pass
 -- Notes that a store's events have been published up to the event `:event` of the transaction `:transaction`; never back.

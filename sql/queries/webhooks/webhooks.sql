@@ -86,14 +86,14 @@ woken as (
     where webhooks.store_id = :store and webhooks.id = any(:webhooks::text[])
 )
 
-insert into collection_changes (store_id, collection, delta)
+insert into collection_changes (store_id, collection, delta, customers)
 select
-    :store as store_id,
-    'event_callbacks' as collection,
-    count(*) as delta
-from made
-where made.version = 1
-having count(*) > 0;
+    include(
+        'runtime/counts.more',
+        collection => 'event_callbacks',
+        delta => select count(*) from made
+        where made.version = 1
+    );
 
 -- name: wake
 -- Has a webhook told what waits for it, the first of it at `:at`.

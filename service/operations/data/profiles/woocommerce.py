@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from schemas.kinds import UNITS
 from service.operations.data.profiles import (
     Made,
     Profile,
@@ -25,6 +26,7 @@ from service.operations.data.profiles import (
     stock,
     text,
 )
+from service.rules.intervals import Interval
 
 _STATUSES = {
     "pending": "pending", "on-hold": "pending", "failed": "pending", "checkout-draft": "draft", "processing": "placed",
@@ -34,10 +36,6 @@ _PAYMENTS = {"processing": "paid", "completed": "paid", "refunded": "refunded"}
 _RUNNING = {
     "active": "active", "pending": "draft", "on-hold": "inactive", "pending-cancel": "inactive",
     "cancelled": "cancelled", "expired": "cancelled", "switched": "cancelled",
-}  # fmt: skip
-_PERIODS = {
-    ("day", 1): "daily", ("week", 1): "weekly", ("month", 1): "monthly", ("month", 2): "two-month",
-    ("month", 3): "three-month", ("month", 4): "four-month", ("month", 6): "six-month", ("year", 1): "yearly",
 }  # fmt: skip
 
 
@@ -122,7 +120,6 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
 def _subscriptions(rows: Sequence[Sent]) -> Iterator[Made]:
     (sent,) = rows
     currency, status = str(sent["currency"]), _RUNNING[str(sent["status"])]
-    period = str(sent["billing_period"]), int(str(sent["billing_interval"]))
     items = [
         {
             "sku_code": one["sku_code"],
@@ -137,7 +134,7 @@ def _subscriptions(rows: Sequence[Sent]) -> Iterator[Made]:
         id=f"woo-{sent['id']}",
         number=str(sent["id"]),
         status=status,
-        frequency=_PERIODS.get(period, f"every {period[1]} {period[0]}"),
+        frequency=_frequency(str(sent["billing_period"]), int(str(sent["billing_interval"]))),
         source_order_id=f"woo-{sent['parent_id']}",
         anchor_at=instant(text(sent, "start_date_gmt")) if status == "active" else None,
         next_run_at=instant(text(sent, "next_payment_date_gmt")) if status == "active" else None,
@@ -150,6 +147,12 @@ def _subscriptions(rows: Sequence[Sent]) -> Iterator[Made]:
         reference_origin="woocommerce",
         order_subscription_items=items,
     )
+
+
+def _frequency(unit: str, count: int) -> str:
+    """How often; a unit that there isn't is refused as it is."""
+    known = next((one for one in UNITS if one == unit), None)
+    return f"every {count} {unit}" if known is None else Interval(known, count).text
 
 
 def _lines(sent: Sent, currency: str) -> list[Made]:
