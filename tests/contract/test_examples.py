@@ -23,6 +23,8 @@ UNSHOWN = {
     # Documents about documents.
     *("getContract", "getContractAsJson", "getContractForOlderTools", "getSchema", "getTold", "getToldAsJson"),
     *("getCalendar", "getPartOfDocumentation", "showApiReference"),
+    # Of no event of the demo store a webhook waits to be told again.
+    "updateEvent",
 }
 """Operations whose answers are of no use as examples."""
 
@@ -93,5 +95,6 @@ def test_every_good_answer_and_every_json_request_has_an_example(contract: Contr
 
 
 def test_mistakes_have_examples(contract: Contract) -> None:
-    with_one = {name.split()[1] for name, content in shown(contract) if "examples" in content}
+    shown_ = [example["value"] for example in contract.document["components"]["examples"].values()]
+    with_one = {error["status"] for value in shown_ for error in value.get("errors", ()) if isinstance(error, dict)}
     assert {"400", "401", "403", "404", "406", "409", "410", "412", "413", "415", "422"} <= with_one
