@@ -22,7 +22,7 @@ Records = list[dict[str, Any]]
 UNSHOWN = {
     # Documents about documents.
     *("getContract", "getContractAsJson", "getContractForOlderTools", "getSchema", "getTold", "getToldAsJson"),
-    *("getCalendar", "getPartOfDocumentation", "showApiReference"),
+    *("getAttachment", "getCalendar", "getPartOfDocumentation", "showApiReference"),
     # Of no event of the demo store a webhook waits to be told again.
     "updateEvent",
 }
