@@ -50,6 +50,9 @@ OTHERS: Mapping[str, Mapping[str, Mark]] = {
     "signing_keys": _harmless("id", "public_key", "created_at", "retired_at", "expires_at") | {"private_key": SECRET},
     "collection_changes": _harmless("store_id", "collection", "delta") | {"customers": Mark(Personal.IDENTIFIER)},
     "collection_counts": _harmless("store_id", "collection", "number") | {"customer_id": Mark(Personal.IDENTIFIER)},
+    # Files hold what was exported.
+    "export_chunks": _harmless("store_id", "id", "export_id", "attempt", "first_byte", "size")
+    | {"data": Mark(Personal.WORDS, secret=True)},
     "deployments": _harmless("id", "pinned_at"),
     "deployment": _harmless("singleton", "id", "adopted_at"),
     "workers": _harmless("id", "name", "started_at", "seen_at"),
@@ -77,11 +80,14 @@ class Place(Enum):
     EVERYWHERE = auto()
     """On every node: a statement about any store finds them at hand."""
     COORDINATOR = auto()
-    """On the node that everybody connects to: they belong to no store."""
+    """On the node that everybody connects to."""
 
 
 EVERYWHERE = frozenset({"stores", "test_clocks"})
 """The tables of which every node has a copy: almost every statement reads them, and hardly any writes them."""
+
+AT_HAND = frozenset({"rate_limits"})
+"""Tables of stores that lie on the coordinator: nothing is lost with them, and rows that aren't logged can't move."""
 
 
 def places(types: Mapping[str, type[Resource]] = graph) -> dict[str, Place]:
@@ -90,7 +96,7 @@ def places(types: Mapping[str, type[Resource]] = graph) -> dict[str, Place]:
     def place(name: str, columns: Mapping[str, object]) -> Place:
         if name in EVERYWHERE:
             return Place.EVERYWHERE
-        return Place.WITH_STORE if "store_id" in columns else Place.COORDINATOR
+        return Place.WITH_STORE if "store_id" in columns and name not in AT_HAND else Place.COORDINATOR
 
     return {name: place(name, columns) for name, columns in marks(types).items()}
 
