@@ -72,9 +72,15 @@ wheel: $(VENV)/run.stamp ## build dist/reprise-VERSION-py3-none-any.whl, which i
 	@ls dist/reprise-*.whl
 
 ##@ Develop
-test: $(VENV)/dev.stamp $(VENV)/generators.stamp $(NODE_MODULES) ## run all tests, in parallel (ARGS="tests/unit -k money")
+# Tests make databases and drop them: they take a server only from the command line, not from the shell that serves a shop.
+ifeq ($(origin DATABASE_URL),command line)
+test: export TEST_DATABASE_URL = $(DATABASE_URL)
+test: export TEST_CITUS = $(CITUS)
+endif
+
+test: $(VENV)/dev.stamp $(VENV)/generators.stamp $(NODE_MODULES) ## run all tests, in parallel (ARGS="tests/unit -k money", DATABASE_URL=... CITUS=1)
 	@$(if $(COVERAGE),rm -rf build/coverage)
-	@$(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest --numprocesses auto --maxprocesses 8 $(ARGS)
+	@unset DATABASE_URL; $(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest --numprocesses auto --maxprocesses 8 $(ARGS)
 	@$(if $(COVERAGE),$(BIN)/python -m coverage combine --quiet)
 	@$(if $(COVERAGE),$(BIN)/python -m coverage report $(if $(ARGS),--fail-under=0))
 

@@ -188,6 +188,13 @@ class OrderSubscription(Standard, Tagged):
         doc="What becomes of a run when an item can't be had: it fails, leaves the item out, or orders as many as there"
         " are. Null: as the store's policies say, which is `fail` when they say nothing.",
     )
+    min_days_between_runs = Integer(
+        minimum=1,
+        maximum=366,
+        write=Write.BOTH,
+        guarded=True,
+        doc="How many days at least lie between runs that are ordered ahead or delayed and their neighbours.",
+    )
     max_occurrences = Integer(
         minimum=1,
         write=Write.BOTH,
@@ -234,6 +241,29 @@ class OrderSubscription(Standard, Tagged):
         write=Write.UPDATE, trigger=True, nullable=False, doc="Leave out all runs before this instant."
     )
     _resume = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="End the pause now.")
+    _delay = Integer(
+        minimum=1,
+        maximum=366,
+        write=Write.UPDATE,
+        trigger=True,
+        nullable=False,
+        doc="Put the next run off by so many days, or runs where `_delay_unit` says so; what comes before is left out.",
+    )
+    _delay_unit = Enum(
+        "day",
+        "interval",
+        write=Write.UPDATE,
+        trigger=True,
+        nullable=False,
+        doc="What `_delay` counts: days by default.",
+    )
+    _order_next_now = Boolean(
+        write=Write.UPDATE,
+        trigger=True,
+        nullable=False,
+        doc="Order the next run now, in place of its date; once until it would have come, or until"
+        " `min_days_between_runs` are over.",
+    )
     _run_now = Boolean(
         write=Write.UPDATE,
         trigger=True,
@@ -403,8 +433,8 @@ class Occurrence(Standard):
     currency_code = CurrencyCode(doc="The currency of its amounts.")
     reason = Text(
         harmless=True,
-        doc="Why it is not where the anchor puts it (`clamped`, `clock_forward`, `clock_back`, `moved`), was skipped"
-        " (`asked`, `paused`, `ended`, `parked`, `passed_over`, `rejected`, `cancelled`)"
+        doc="Why it is not where the anchor puts it (`clamped`, `clock_forward`, `clock_back`, `moved`, `ordered`), was"
+        " skipped (`asked`, `paused`, `ended`, `parked`, `passed_over`, `rejected`, `cancelled`)"
         " or missed (`catchup`, `approval`).",
     )
 

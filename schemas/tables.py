@@ -1,8 +1,12 @@
-"""What every column of every table says of people: those of resource types, and those of tables that hold none."""
+"""Every table: what its columns say of people, and where its rows lie in a database of several nodes.
+
+Those of resource types follow from their Schemas, those that hold none are declared here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from enum import Enum, auto
 
 from schemas.fields import HARMLESS, SECRET, Mark, Personal
 from schemas.graph import graph
@@ -63,6 +67,32 @@ OTHERS: Mapping[str, Mapping[str, Mark]] = {
     "pgqueuer_statistics": _harmless("id", "created", "count", "priority", "status", "entrypoint"),
 }  # fmt: skip
 """The tables that hold no resources that the API serves: table -> column -> its mark."""
+
+
+class Place(Enum):
+    """Where the rows of a table lie in a database that is spread over several nodes."""
+
+    WITH_STORE = auto()
+    """With all other rows of their store, on one of the nodes."""
+    EVERYWHERE = auto()
+    """On every node: a statement about any store finds them at hand."""
+    COORDINATOR = auto()
+    """On the node that everybody connects to: they belong to no store."""
+
+
+EVERYWHERE = frozenset({"stores", "test_clocks"})
+"""The tables of which every node has a copy: almost every statement reads them, and hardly any writes them."""
+
+
+def places(types: Mapping[str, type[Resource]] = graph) -> dict[str, Place]:
+    """Table -> where its rows lie, for every table: with those of their store if they are of one."""
+
+    def place(name: str, columns: Mapping[str, object]) -> Place:
+        if name in EVERYWHERE:
+            return Place.EVERYWHERE
+        return Place.WITH_STORE if "store_id" in columns else Place.COORDINATOR
+
+    return {name: place(name, columns) for name, columns in marks(types).items()}
 
 
 def marks(types: Mapping[str, type[Resource]] = graph) -> dict[str, dict[str, Mark | None]]:

@@ -86,9 +86,10 @@ grant select, insert, update (used_at), delete on refresh_tokens to api;
 
 grant select, insert, update (refusals_count, updated_at, version) on refused_authentications to api;
 
-grant select, insert, update (metadata, reference, reference_origin, updated_at, version) on reorder_outcomes to api;
+grant select, insert, update (cart_item_id, metadata, reference, reference_origin, updated_at, version) on
+reorder_outcomes to api;
 
-grant select, insert, update (metadata, reference, reference_origin, updated_at, version) on reorders to api;
+grant select, insert, update (cart_id, metadata, reference, reference_origin, updated_at, version) on reorders to api;
 
 grant select on repeat_link_proofs to api;
 

@@ -129,6 +129,8 @@ VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "pause_until": _verb("active inactive", None, "Leave out all runs before an instant.", "pause_until"),
         "resume": _verb("active inactive", None, "End the pause now.", "resume"),
         "skip_next": _verb("active inactive", None, "Leave the next run out.", "skip_next"),
+        "delay": _verb("active inactive", None, "Put the next run off.", "delay"),
+        "order_next_now": _verb("active", None, "Order the next run now, in place of its date.", "order_next_now"),
         "run_now": _verb("active inactive", None, "Run once at once, outside of the schedule.", "run_now"),
     },
     "occurrences": {
@@ -250,7 +252,7 @@ WORDS: Final[Mapping[str, frozenset[str]]] = {
             "_repeat_link_factor",
         }
     ),
-    "order_subscriptions": frozenset({"allow_duplicate"}),
+    "order_subscriptions": frozenset({"allow_duplicate", "_delay_unit"}),
     "customer_payment_sources": frozenset({"payment_source_token", "customer_token"}),
     "imports": frozenset({"inputs"}),
     "stores": frozenset({"_gateway_secret"}),

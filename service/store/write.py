@@ -236,10 +236,12 @@ async def delete(connection: Connection, store_id: int, resource: type[Resource]
     which = "where store_id = $1 and id = $2"
     if resource.type_ in counts.WHOLES:
         await connection.execute(f"select from {resource.table} {which} for update", store_id, id_)
-    changes = [f"part_{n} as ({part})" for n, part in enumerate(counts.less(resource, "gone", "$2"))]
+    # What goes with the row is counted while it is there.
+    parts = [f"part_{n} as ({part})" for n, part in enumerate(counts.less_parts(resource, "$2"))]
     gone = f"gone as (delete from {resource.table} {which} returning *)"
+    own = [f"own as ({change})" for change in counts.less(resource, "gone")]
     with explained(known, resource):
-        await connection.execute(f"with {', '.join([gone, *changes])} select from gone", store_id, id_)
+        await connection.execute(f"with {', '.join([*parts, gone, *own])} select from gone", store_id, id_)
 
 
 def _through(resource: type[Resource], name: str) -> Through:
@@ -276,11 +278,11 @@ async def _run(
 
 @lru_cache(maxsize=1024)
 def _together(main: str, parts: Sequence[str], bound: int, along: Sequence[tuple[Declared, str, bool]]) -> str:
-    """Statements as one: foreign keys are checked at its end, so that what refers to a row may come with it.
+    """Statements as one, in an order in which they could be run one by one: the row before what refers to it.
 
     A part that has a collection is counted: by the customers whose the rows are, else by the ids that it returns.
     """
-    named = [f"part_{n} as ({part})" for n, part in enumerate(parts)]
+    named = [f"main as ({main})", *(f"part_{n} as ({part})" for n, part in enumerate(parts))]
     answers, told = [], []
     for n, (part, collection, owned) in enumerate(along):
         others = [name for name in part.statement.parameters if name != _STORE]
@@ -295,9 +297,7 @@ def _together(main: str, parts: Sequence[str], bound: int, along: Sequence[tuple
         bound += owned
         change = counts.more_owned(collection, f"${bound}") if owned else counts.more_in(collection, f"along_{n}")
         named.append(f"told_{n} as ({change})")
-    if not answers:
-        return f"with {', '.join(named)} {main}" if named else main
-    return f"with {', '.join([*named, f'main as ({main})'])} select {', '.join(answers)}"
+    return f"with {', '.join(named)} select {', '.join(answers)}" if len(named) > 1 else main
 
 
 def _placed(statement: sql.Statement, places: Mapping[str, str]) -> str:

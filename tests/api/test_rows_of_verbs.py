@@ -33,6 +33,7 @@ ATTRIBUTES = {
     "_pause_until": said(on("2026-04-10 09:00")),
     "_advance_to": said(on("2026-03-12 09:00")),
     "_replay_since": said(on("2026-03-10 08:00")),
+    "_delay": 2,
 }
 """What is sent of a verb that takes more than `true`."""
 WITH = {("orders", "place"): {"_payment_source_token": "tok_approve"}}
@@ -170,6 +171,8 @@ SUBJECTS: dict[tuple[str, str], Callable[[Shop], Awaitable[str]]] = {
     ("order_subscriptions", "pause_until"): subscription,
     ("order_subscriptions", "resume"): lambda shop: subscription(shop, _pause_until="2026-05-01 09:00"),
     ("order_subscriptions", "skip_next"): subscription,
+    ("order_subscriptions", "delay"): subscription,
+    ("order_subscriptions", "order_next_now"): subscription,
     ("order_subscriptions", "run_now"): subscription,
     ("occurrences", "skip"): lambda shop: occurrence(shop, "planned"),
     ("occurrences", "unskip"): skipped,

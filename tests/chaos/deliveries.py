@@ -143,25 +143,41 @@ async def _write(plan: Plan, postgres: Postgres, store: Store) -> None:
         return sorted(f"sku-{number % (10 * plan.events)}" for number in range(turn, turn + plan.events))
 
     async def some(number: int) -> None:
+        writer = _Writer(postgres, store, chance)
         for turn in range(number):
-            while not await _attempt(postgres, store, chance, skus(turn)):  # noqa: ASYNC110 -- for the server
+            while not await writer.attempt(skus(turn)):  # noqa: ASYNC110 -- for the server
                 await asyncio.sleep(0.2)
             await asyncio.sleep(chance.uniform(0, 0.05))
+        writer.leave()
 
     await asyncio.gather(*(some(plan.transactions // 4) for _ in range(4)))
 
 
-async def _attempt(postgres: Postgres, store: Store, chance: random.Random, skus: Sequence[str]) -> bool:
-    """Begin and end a transaction; False when the server was gone."""
-    try:
-        connection = await asyncpg.connect(postgres.url)
+@dataclass
+class _Writer:
+    """Who writes events on a connection of its own, for as long as the server keeps it."""
+
+    postgres: Postgres
+    store: Store
+    chance: random.Random
+    connection: Connection | None = None
+
+    async def attempt(self, skus: Sequence[str]) -> bool:
+        """Begin and end a transaction; False when the server was gone."""
         try:
-            await _transaction(connection, store, chance, skus)
-        finally:
-            connection.terminate()
-    except (*LOST, asyncpg.InternalClientError):
-        return False  # also when it went in the middle of an answer
-    return True
+            if self.connection is None:
+                self.connection = await asyncpg.connect(self.postgres.url)
+            await _transaction(self.connection, self.store, self.chance, skus)
+        except (*LOST, asyncpg.InternalClientError):
+            self.leave()
+            return False  # also when it went in the middle of an answer
+        return True
+
+    def leave(self) -> None:
+        """Let the connection go."""
+        if self.connection is not None:
+            self.connection.terminate()
+        self.connection = None
 
 
 async def _transaction(connection: Connection, store: Store, chance: random.Random, skus: Sequence[str]) -> None:
@@ -185,11 +201,15 @@ async def _drain(postgres: Postgres, webhooks: dict[str, str]) -> None:
             try:
                 if await _told(connection, good) and await _given_up(connection, bad):
                     return
-                await connection.execute(
-                    "update event_callbacks set next_attempt_at = $1 where status = 'pending' and next_attempt_at > $1",
+                tried = await connection.fetch(
+                    "update webhooks set next_delivery_at = $1 where health in ('healthy', 'failing') returning id",
                     clock.now(),
                 )
-                await connection.execute("update webhooks set next_delivery_at = $1", clock.now())
+                await connection.execute(
+                    "update event_callbacks set next_attempt_at = $1 where store_id = 1 and webhook_id = any($2)"
+                    " and status = 'pending' and next_attempt_at > $1",
+                    clock.now(), [row["id"] for row in tried],
+                )  # fmt: skip
             finally:
                 connection.terminate()
         await asyncio.sleep(0.5)
@@ -197,11 +217,17 @@ async def _drain(postgres: Postgres, webhooks: dict[str, str]) -> None:
 
 async def _told(connection: Connection, webhooks: Sequence[str]) -> bool:
     """Whether every event was given to these, and nothing of it waits any more."""
-    told = await connection.fetchval(
-        "select count(*) from event_callbacks where webhook_id = any($1::text[]) and status <> 'pending'", webhooks
+    waits = (
+        "select exists (select from event_callbacks where store_id = 1 and webhook_id = any($1::text[])"
+        " and status = 'pending')"
+    )
+    if await connection.fetchval(waits, webhooks):
+        return False
+    given = await connection.fetchval(
+        "select count(*) from event_callbacks where store_id = 1 and webhook_id = any($1::text[])", webhooks
     )
     written = await connection.fetchval("select count(*) from events where name = 'skus.update'")
-    return int(told) == int(written) * len(webhooks)
+    return int(given) == int(written) * len(webhooks)
 
 
 async def _given_up(connection: Connection, webhooks: Sequence[str]) -> bool:

@@ -15,6 +15,7 @@ import sql
 
 ROOT = Path(__file__).parents[2]
 OWN_SESSION = {
+    "service/store/distributing.py": "tables are distributed on a connection like that of migrations",
     "service/store/migrate.py": "migrations run on a connection of their own, by the direct URL",
     "service/store/notices.py": "listens on a connection of its own, unless a pooler is in between",
 }

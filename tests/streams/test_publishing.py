@@ -183,6 +183,38 @@ async def test_a_server_that_is_away_is_told_of_and_gets_everything_once_it_is_b
     assert [one.id for one in await stream.kept()][-1_200:] == missed
 
 
+async def test_a_server_that_was_away_from_the_first_start_on_is_told_of_too(
+    *, stream: Server, database: Database, database_url: str, connection: Connection, store: Store
+) -> None:
+    before = await written(connection)
+    stream.kill()
+
+    async def noted() -> bool:
+        return (await publishing.standing(connection, NATS)).error is not None
+
+    async with publishing_to(database_url, stream.feed()):
+        await until(noted)
+        began = (await publishing.standing(connection, NATS)).failing_since
+        await happen(connection, store, 3)
+        # A shop that is opened meanwhile begins with its first event.
+        await make_store(database)
+        failures = metrics.done().unpublished
+
+        async def tried() -> bool:
+            return metrics.done().unpublished > failures
+
+        await until(tried)
+        wanted = [id_ for id_ in await written(connection) if id_ not in before]
+        now = await publishing.standing(connection, NATS)
+        # Other transactions of this server may hold up what it begins behind, so that more waits.
+        assert now.waiting >= len(wanted) == 5
+        assert now.failing_since == began
+        stream.start()
+        await until(lambda: all_published(database), 60)
+        assert (await publishing.standing(connection, NATS)).error is None
+    assert {one.id for one in await stream.kept()} >= set(wanted)
+
+
 async def test_what_is_published_again_is_dropped_by_the_stream(
     *, stream: Server, database: Database, database_url: str, connection: Connection, store: Store
 ) -> None:

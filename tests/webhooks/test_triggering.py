@@ -15,8 +15,9 @@ from service.principal import SCOPES, Store
 from service.store.pool import Connection, Database
 from tests import counted, factories
 from tests.jobs.test_worker import until
+from tests.spec.operating import Batches
 from tests.spec.writing import Api, offenders, pointers
-from tests.support import Grant, make_store
+from tests.support import Access, Grant, make_store
 from tests.webhooks.receiving import Receiver
 from tests.webhooks.test_delivering import arrived, happens, hook, telling
 
@@ -143,6 +144,48 @@ async def test_it_changes_in_no_way(api: Api, connection: Connection, store: Sto
     assert await waiting(connection, store, event) == []
     for method, path in (("DELETE", f"events/{event}"), ("POST", "events")):
         assert (await api.send(method, path, {"data": {"type": "events"}})).status_code in (403, 405)
+
+
+def triggering(*events: str) -> list[dict[str, object]]:
+    """Operations that trigger events."""
+    return [{"op": "update", "data": {"type": "events", "id": event, "attributes": TRIGGER}} for event in events]
+
+
+async def test_several_are_triggered_by_operations_all_or_none(
+    *, api: Api, client: httpx2.AsyncClient, grant: Grant, integration: Access, connection: Connection, store: Store
+) -> None:
+    webhook = await hook(api, URL)
+    events = [await event_of(api, "customers", id_) for id_ in await happens(api, 3)]
+    done = await Batches(client, integration).run(*triggering(*events, events[0]))
+    assert done.status_code == 200, done.text
+    assert [await waiting(connection, store, event) for event in events] == [[webhook["id"]]] * 3
+    number = "select count(*) from events where store_id = $1 and name = 'events.trigger'"
+    assert await connection.fetchval(number, store.id) == 4
+    assert (await api.send("DELETE", f"webhooks/{webhook['id']}")).status_code == 204
+    await hook(api, URL, "orders.*")
+    await hook(api, URL, "skus.create")
+    await api.create("skus", {"code": f"S{store.id}", "name": "Tea"})
+    (sku,) = (await api.get("events?filter[name]=skus.create"))["data"]
+    half = await Batches(client, integration).run(*triggering(sku["id"], events[1]))
+    assert half.status_code == 409, half.text
+    assert await waiting(connection, store, sku["id"]) == []
+    assert await connection.fetchval(number, store.id) == 4
+    customer = await grant(customer_id=await factories.customer(connection, store))
+    assert (await Batches(client, customer).run(*triggering(sku["id"]))).status_code == 403
+    assert await offenders(connection, store) == []
+
+
+async def test_the_same_request_sent_twice_triggers_once(api: Api, connection: Connection, store: Store) -> None:
+    await hook(api, URL)
+    (id_,) = await happens(api)
+    event = await event_of(api, "customers", id_)
+    document = {"data": {"type": "events", "id": event, "attributes": TRIGGER}}
+    answers = [
+        await api.send("PATCH", f"events/{event}", document, **{"Idempotency-Key": f"once-{event}"}) for _ in range(2)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    number = "select count(*) from events where store_id = $1 and name = 'events.trigger'"
+    assert await connection.fetchval(number, store.id) == 1
 
 
 @pytest.mark.parametrize("lacking", ["update_webhooks", "read_store_profile"])

@@ -2,11 +2,11 @@
 
 -- name: stores_with_past_events
 -- Of all stores: those with events from before an instant. A global read.
-select stores.store_id
-from stores
+select markets.store_id
+from markets
 where exists(
     select 1 from events
-    where events.store_id = stores.store_id and events.created_at < :before
+    where events.store_id = markets.store_id and events.created_at < :before
 );
 
 -- name: delete_past_events
@@ -63,12 +63,12 @@ select count(*) as number from gone;
 
 -- name: stores_with_past_imports
 -- Of all stores: those with imports that came to their end before an instant. A global read.
-select stores.store_id
-from stores
+select markets.store_id
+from markets
 where exists(
     select 1 from imports
     where
-        imports.store_id = stores.store_id
+        imports.store_id = markets.store_id
         and imports.created_at < :before
         and coalesce(imports.completed_at, imports.interrupted_at) < :before
 );

@@ -1,7 +1,7 @@
 -- Events on their way to a stream: who publishes, what is next, and how far it has come.
 
 -- name: known
--- Whether events were ever published to a stream.
+-- Whether events were ever published to a stream, or were to be.
 select exists(
     select 1 from destinations
     where destinations.name = :destination
@@ -43,12 +43,13 @@ set leased_until = :at
 where destinations.name = :destination and destinations.holder = :holder;
 
 -- name: fails
--- Notes why nothing can be published to a stream, and since when that is so.
-update destinations
+-- Notes why nothing can be published to a stream, and since when that is so, also before anybody has held it.
+insert into destinations (name, holder, leased_until, error, failing_since)
+values (:destination, '', :at, :error, :at)
+on conflict (name) do update
 set
-    error = :error,
-    failing_since = coalesce(destinations.failing_since, :at)
-where destinations.name = :destination;
+    error = excluded.error,
+    failing_since = coalesce(destinations.failing_since, excluded.failing_since);
 
 -- name: works
 -- Notes that a stream takes events again.
@@ -60,20 +61,20 @@ where destinations.name = :destination and destinations.failing_since is not nul
 
 -- name: stores_with_news
 -- Of all stores: those with events before `:horizon` that weren't published yet. A global read.
-select stores.store_id
-from stores
+select markets.store_id
+from markets
 left join destination_cursors
-    on stores.store_id = destination_cursors.store_id and destination_cursors.destination = :destination
+    on markets.store_id = destination_cursors.store_id and destination_cursors.destination = :destination
 where exists(
     select 1 from events
     where
-        events.store_id = stores.store_id
+        events.store_id = markets.store_id
         and (events.transaction_id, events.id) > (
             coalesce(destination_cursors.transaction_id, -9223372036854775808), coalesce(destination_cursors.event_id, '')
         )
         and events.transaction_id < :horizon
 )
-order by stores.store_id;
+order by markets.store_id;
 
 -- name: place
 -- How far a store's events were published: nothing for a store of which all is to be published.
@@ -124,7 +125,7 @@ with waiting as (
             from (
                 select events.id from events
                 where
-                    events.store_id = stores.store_id
+                    events.store_id = markets.store_id
                     and (events.transaction_id, events.id) > (
                         coalesce(destination_cursors.transaction_id, -9223372036854775808),
                         coalesce(destination_cursors.event_id, '')
@@ -136,7 +137,7 @@ with waiting as (
         (
             select events.id from events
             where
-                events.store_id = stores.store_id
+                events.store_id = markets.store_id
                 and (events.transaction_id, events.id) > (
                     coalesce(destination_cursors.transaction_id, -9223372036854775808),
                     coalesce(destination_cursors.event_id, '')
@@ -144,20 +145,23 @@ with waiting as (
             order by events.transaction_id, events.id
             limit 1
         ) as first_id
-    from stores
+    from markets
     left join destination_cursors
-        on stores.store_id = destination_cursors.store_id and destination_cursors.destination = :destination
+        on markets.store_id = destination_cursors.store_id and destination_cursors.destination = :destination
+),
+
+summed as (
+    select
+        coalesce(sum(waiting.number), 0)::bigint as number,
+        min(waiting.first_id) as first_id
+    from waiting
 )
 
 select
-    coalesce(sum(waiting.number), 0)::bigint as waiting,
-    min(waiting.first_id) as first_id,
-    (
-        select destinations.error from destinations
-        where destinations.name = :destination
-    ) as error,
-    (
-        select destinations.failing_since from destinations
-        where destinations.name = :destination
-    ) as failing_since
-from waiting;
+    summed.number as waiting,
+    summed.first_id,
+    destinations.error,
+    destinations.failing_since
+from summed
+left join destinations
+    on destinations.name = :destination;
