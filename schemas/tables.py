@@ -50,6 +50,9 @@ OTHERS: Mapping[str, Mapping[str, Mark]] = {
     "signing_keys": _harmless("id", "public_key", "created_at", "retired_at", "expires_at") | {"private_key": SECRET},
     "collection_changes": _harmless("store_id", "collection", "delta") | {"customers": Mark(Personal.IDENTIFIER)},
     "collection_counts": _harmless("store_id", "collection", "number") | {"customer_id": Mark(Personal.IDENTIFIER)},
+    # Files hold what was exported.
+    "export_chunks": _harmless("store_id", "id", "export_id", "attempt", "first_byte", "size")
+    | {"data": Mark(Personal.WORDS, secret=True)},
     "deployments": _harmless("id", "pinned_at"),
     "deployment": _harmless("singleton", "id", "adopted_at"),
     "workers": _harmless("id", "name", "started_at", "seen_at"),

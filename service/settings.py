@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     retain_events: int = Field(default=0, ge=0, le=36_500)
     """Days for which events are kept; 0 keeps them for good."""
     retain_imports: int = Field(default=90, ge=0, le=36_500)
-    """Days for which imports are kept that have come to their end; 0 keeps them for good."""
+    """Days for which imports and exports are kept that have come to their end; 0 keeps them for good."""
     log_level: str = "info"
     """debug, info, warning or error."""
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from service.errors import ApiError, MethodNotAllowed, NotFound, Unavailable
 from service.http.exchange import exchange_of
 from service.http.facades import renderer
-from service.http.pages import calendars
+from service.http.pages import attachments, calendars
 from service.store.pool import is_away
 
 
@@ -36,5 +36,6 @@ def problem_of(request: Request, error: Exception) -> ApiError:
 
 
 def loggable(path: str) -> str:
-    """A path as log lines have it: without the token in the path of a calendar."""
-    return f"{calendars.PREFIX}..." if path.startswith(calendars.PREFIX) else path
+    """A path as log lines have it: without the token in the path of a calendar, or of an export's file."""
+    prefix = next((one for one in (calendars.PREFIX, attachments.PREFIX) if path.startswith(one)), None)
+    return path if prefix is None else f"{prefix}..."

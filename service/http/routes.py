@@ -15,6 +15,7 @@ from service.http.api import atomic, event_stream, forecasts, reading, reorder_p
 from service.http.facades import ecwid, oauth, wemasy
 from service.http.pages import (
     api_reference,
+    attachments,
     calendars,
     contracts,
     demo_checkout,
@@ -117,6 +118,7 @@ routes: list[BaseRoute] = [
     *demo_shop.routes,
     *api_reference.routes,
     *calendars.routes,
+    *attachments.routes,
     *contracts.routes,
     *docs_files.routes,
     *docs.routes,

@@ -30,7 +30,7 @@ from service.operations.generic import phases
 from service.operations.generic.numbers import Numbers
 from service.operations.generic.phases import Work
 from service.operations.webhooks.publishing import published_to
-from service.rules.calendar_tokens import CalendarKeys
+from service.rules.named_tokens import NamedKeys
 from service.rules.repeat_links import LinkKeys
 from service.rules.sealing import Seals
 from service.settings import Settings
@@ -67,7 +67,8 @@ class Service(Process):
     outside: Outside
     keyring: Keyring
     link_keys: LinkKeys
-    calendar_keys: CalendarKeys
+    calendar_keys: NamedKeys
+    export_keys: NamedKeys
     vault: Vault
     gateways: Gateways
     turns: Turns
@@ -132,7 +133,8 @@ def serving(
                 outside=outside,
                 keyring=keyring,
                 link_keys=LinkKeys(settings.keys),
-                calendar_keys=CalendarKeys(settings.keys),
+                calendar_keys=NamedKeys(settings.keys, "calendar"),
+                export_keys=NamedKeys(settings.keys, "export"),
                 vault=Vault(settings.keys),
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),

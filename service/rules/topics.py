@@ -20,7 +20,8 @@ _WRITTEN: Final = "create update destroy"
 _HAPPENS: Final[Mapping[str, str]] = {
     "carts": f"{_WRITTEN} convert abandon",
     "events": "",
-    "imports": f"{_WRITTEN} start complete interrupt",
+    "exports": f"{_WRITTEN} start complete fail",
+    "imports": f"{_WRITTEN} start complete",
     "markets": "create",
     "occurrences": "update reschedule",
     "order_copies": f"{_WRITTEN} start complete fail",

@@ -181,6 +181,34 @@ VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
             "healthy failing stopped", None, "Send it the events of a time again.", "replay", "integrations"
         ),
     },
+    "imports": {
+        "interrupt": _verb(
+            "pending in_progress",
+            "interrupted",
+            "End it: what was brought in stays.",
+            "interrupt",
+            "integrations",
+            settled="interrupted completed",
+        ),
+    },
+    "exports": {
+        "start": _verb(
+            "interrupted failed",
+            "pending",
+            "Begin it anew.",
+            "restart",
+            "integrations",
+            settled="pending in_progress",
+        ),
+        "interrupt": _verb(
+            "pending in_progress",
+            "interrupted",
+            "End it, without a file.",
+            "interrupt",
+            "integrations",
+            settled="interrupted completed failed",
+        ),
+    },
     "events": {
         "trigger": _verb("", None, "Give it to the webhooks that want it, again.", "trigger", "integrations"),
     },
@@ -202,6 +230,12 @@ MOVES: Final[Mapping[str, tuple[Move, ...]]] = {
         Move("pending", "in_progress", "a worker takes it up", "start"),
         Move("in_progress", "completed", "every record has been looked at", "complete"),
         Move("in_progress", "interrupted", "it can't be read to its end", "interrupt"),
+    ),
+    "exports": (
+        Move("pending", "in_progress", "a worker takes it up", "start"),
+        Move("in_progress", "completed", "every record is in the file", "complete"),
+        Move("in_progress", "failed", "it can't be written", "fail"),
+        Move("in_progress", "pending", "somebody was erased meanwhile"),
     ),
     "order_subscriptions": (Move("draft", "active", "its source order is placed", "activate"),),
     "occurrences": (

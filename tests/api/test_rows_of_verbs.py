@@ -141,6 +141,17 @@ async def disabled(shop: Shop) -> str:
     return await webhook(shop, disabled_at=on(NOW), health="disabled")
 
 
+async def bringing(shop: Shop) -> str:
+    return str((await shop.api.create("imports", {"resource_type": "tags", "inputs": [{"name": "vip"}]}))["id"])
+
+
+async def taking(shop: Shop, **verbs: bool) -> str:
+    id_ = str((await shop.api.create("exports", {"resource_type": "tags"}))["id"])
+    if verbs:
+        assert (await shop.api.update("exports", id_, verbs)).status_code == 200
+    return id_
+
+
 async def event(shop: Shop) -> str:
     """An event that a webhook wants."""
     await shop.api.update("webhooks", await webhook(shop), {"topic": "repeat_links.*"})
@@ -188,6 +199,9 @@ SUBJECTS: dict[tuple[str, str], Callable[[Shop], Awaitable[str]]] = {
     ("issuers", "revoke"): issuer,
     ("api_clients", "rotate_secret"): api_client,
     ("api_clients", "revoke"): api_client,
+    ("imports", "interrupt"): bringing,
+    ("exports", "start"): lambda shop: taking(shop, _interrupt=True),
+    ("exports", "interrupt"): taking,
     ("events", "trigger"): event,
     ("webhooks", "enable"): disabled,
     ("webhooks", "disable"): webhook,

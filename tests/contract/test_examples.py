@@ -22,7 +22,7 @@ Records = list[dict[str, Any]]
 UNSHOWN = {
     # Documents about documents.
     *("getContract", "getContractAsJson", "getContractForOlderTools", "getSchema", "getTold", "getToldAsJson"),
-    *("getCalendar", "getPartOfDocumentation", "showApiReference"),
+    *("getAttachment", "getCalendar", "getPartOfDocumentation", "showApiReference"),
 }
 """Operations whose answers are of no use as examples."""
 

@@ -93,6 +93,7 @@ def adopt(*, database_url: DatabaseUrl = None) -> None:
     with server(settings) as url:
         here = run(take_over(url))
     answer(Phrase("The database belongs to this installation now ({name}): workers run what is due.", name=here))
+    say(Phrase("Whoever reads events by a cursor begins at `start` again; webhooks and streams go on by themselves."))
 
 
 @app.command()

@@ -22,7 +22,7 @@ from service.http import languages, limits, repeat_urls, urls
 from service.http.auth import counted, identify, known
 from service.http.exchange import exchange_of
 from service.http.hearing import Head
-from service.http.pages import calendars
+from service.http.pages import attachments, calendars
 from service.http.state import service_of
 from service.jsonapi import body, links
 from service.jsonapi.body import Draft
@@ -33,7 +33,7 @@ from service.jsonapi.sight import Sight
 from service.jsonapi.unknown import no_relationship, no_type
 from service.principal import Principal, Store
 from service.resources import RESOURCES, Entry, visible_to
-from service.rules.calendar_tokens import CalendarKeys
+from service.rules.named_tokens import NamedKeys
 from service.rules.repeat_links import LinkKeys
 from service.store.read import Within
 from service.store.vault import Vault
@@ -237,13 +237,16 @@ def rendering_of(request: Request, principal: Principal) -> Rendering:
     """What the documents of a request depend on besides their rows. Ends the request's step `parse`."""
     exchange_of(request).timing.mark("parse")
     service = service_of(request)
-    lasting = _lasting(principal.store, urls.origin(request), service.link_keys, service.calendar_keys, service.vault)
-    at, everything = lasting.at or clock.now(), visible_to(principal).everything
-    return Rendering(*lasting[:3], at, *lasting[4:7], everything=everything)
+    origin, visible = urls.origin(request), visible_to(principal)
+    lasting = _lasting(principal.store, origin, service.link_keys, service.calendar_keys, service.vault)
+    reader = attachments.Reader(principal.store.id, origin, visible)
+    attachment_url = partial(attachments.url_of, service.export_keys, reader)
+    at, everything = lasting.at or clock.now(), visible.everything
+    return Rendering(*lasting[:3], at, *lasting[4:7], everything=everything, attachment_url=attachment_url)
 
 
 @lru_cache(maxsize=512)
-def _lasting(store: Store, origin: str, link_keys: LinkKeys, calendar_keys: CalendarKeys, vault: Vault) -> Rendering:
+def _lasting(store: Store, origin: str, link_keys: LinkKeys, calendar_keys: NamedKeys, vault: Vault) -> Rendering:
     """What documents of a store depend on for longer than a request; all but the instant, unless its clock stands."""
     return Rendering(
         f"{origin}/api",

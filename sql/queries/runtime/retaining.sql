@@ -90,3 +90,33 @@ counted as (
 )
 
 select count(*) as number from gone;
+
+-- name: stores_with_past_exports
+-- Of all stores: those with exports that came to their end before an instant. A global read.
+select stores.store_id
+from stores
+where exists(
+    select 1 from exports
+    where
+        exports.store_id = stores.store_id
+        and exports.created_at < :before
+        and coalesce(exports.completed_at, exports.interrupted_at) < :before
+);
+
+-- name: delete_past_exports
+-- Deletes a store's exports that came to their end before an instant; returns how many.
+with gone as (
+    delete from exports
+    where
+        exports.store_id = :store
+        and exports.created_at < :before
+        and coalesce(exports.completed_at, exports.interrupted_at) < :before
+    returning exports.id
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta, customers)
+    select include('runtime/counts.more', collection => 'exports', delta => select -count(*) from gone)
+)
+
+select count(*) as number from gone;
