@@ -80,11 +80,14 @@ class Place(Enum):
     EVERYWHERE = auto()
     """On every node: a statement about any store finds them at hand."""
     COORDINATOR = auto()
-    """On the node that everybody connects to: they belong to no store."""
+    """On the node that everybody connects to."""
 
 
 EVERYWHERE = frozenset({"stores", "test_clocks"})
 """The tables of which every node has a copy: almost every statement reads them, and hardly any writes them."""
+
+AT_HAND = frozenset({"rate_limits"})
+"""Tables of stores that lie on the coordinator: nothing is lost with them, and rows that aren't logged can't move."""
 
 
 def places(types: Mapping[str, type[Resource]] = graph) -> dict[str, Place]:
@@ -93,7 +96,7 @@ def places(types: Mapping[str, type[Resource]] = graph) -> dict[str, Place]:
     def place(name: str, columns: Mapping[str, object]) -> Place:
         if name in EVERYWHERE:
             return Place.EVERYWHERE
-        return Place.WITH_STORE if "store_id" in columns else Place.COORDINATOR
+        return Place.WITH_STORE if "store_id" in columns and name not in AT_HAND else Place.COORDINATOR
 
     return {name: place(name, columns) for name, columns in marks(types).items()}
 

@@ -114,7 +114,10 @@ async def _count(node: str, name: str) -> int:
 async def _drop(node: str, name: str) -> None:
     with suppress(asyncpg.InvalidCatalogNameError):
         await execute(node, f"alter database {name} is_template false")
-        await execute(node, f"drop database {name} with (force)")
+        while True:
+            # Citus comes back to a database that it looks after.
+            with suppress(asyncpg.ObjectInUseError):
+                return await execute(node, f"drop database {name} with (force)")
 
 
 async def execute(url: str, statement: str) -> None:

@@ -119,6 +119,9 @@ async def plan(connection: Connection, prefix: str = PREFIX) -> list[str]:
     plan_ = [f"create role {_quoted(name)} nologin" for name in roles.values() if name not in there]
     plan_ += [statement async for statement in _owning(connection, roles[OWNER], is_there=roles[OWNER] in there)]
     spread = await is_distributed(connection)
+    if spread and not await connection.fetchval("select rolcanlogin from pg_roles where rolname = $1", roles[OWNER]):
+        # Nodes that move a store log in at each other as who owns its tables.
+        plan_.append(f"alter role {_quoted(roles[OWNER])} login")
     for kind, granted in sql.grants().items():
         role, rights = roles[kind], _of_whole_tables(granted) if spread else granted
         plan_ += [s async for s in _using(connection, role, rights, is_there=role in there)]
