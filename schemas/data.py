@@ -100,9 +100,9 @@ class Import(Standard):
         " reasons.",
         example={"3": {"email": ["must be an e-mail address"]}},
     )
-    started_at = Timestamp(filter=True, sort=True)
-    completed_at = Timestamp(filter=True, sort=True)
-    interrupted_at = Timestamp()
+    started_at = Timestamp(filter=True, sort=True, doc="When a worker took it up; null until then.")
+    completed_at = Timestamp(filter=True, sort=True, doc="When all records were read; null until then.")
+    interrupted_at = Timestamp(doc="When it was interrupted; null unless it was.")
     skip_errors = Boolean(
         write=Write.CREATE,
         doc="Sent by Commerce Layer's clients, where it keeps an import going. Here refused records never end one.",
@@ -224,8 +224,8 @@ class Export(Standard):
         nullable=False,
         doc="The same in percent.",
     )
-    started_at = Timestamp(filter=True, sort=True)
-    completed_at = Timestamp(filter=True, sort=True)
+    started_at = Timestamp(filter=True, sort=True, doc="When a worker took it up; null until then.")
+    completed_at = Timestamp(filter=True, sort=True, doc="When all records were written; null until then.")
     estimated_completion_at = Derived(
         "started_at",
         "updated_at",
