@@ -132,13 +132,16 @@ class Import(Standard):
 def _progress(processed: int, records: int, status: str) -> int:
     if status == "completed":
         return 100
-    return min(processed * 100 // records, 99) if records else 0
+    return 0 if processed <= 0 else 99 if processed >= records else processed * 100 // records
 
 
 def _estimated(started: datetime | None, updated: datetime, processed: int, records: int, status: str) -> str | None:
-    if started is None or status != "in_progress" or not processed:
+    if started is None or status != "in_progress" or not 0 < processed <= records:
         return None
-    return render_timestamp(started + (updated - started) * max(records / processed, 1))
+    try:
+        return render_timestamp(started + (updated - started) * (records / processed))
+    except OverflowError:
+        return None
 
 
 def _attachment_url(
