@@ -54,7 +54,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run wheel test coverage matrix contract chaos deliveries drills hostile year walk bench soak bench-quick bench-peers bench-import bench-copies bench-events plans wrk browser proxies deploy-tools pgbouncer php screenshots audit sbom verify $(CHECKS) format \
+.PHONY: help run wheel test coverage matrix contract chaos deliveries drills hostile year walk bench soak bench-quick bench-peers bench-import bench-copies bench-events plans wrk browser proxies deploy-tools container pgbouncer php screenshots audit sbom verify $(CHECKS) format \
 	new generated grants openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -72,9 +72,15 @@ wheel: $(VENV)/run.stamp ## build dist/reprise-VERSION-py3-none-any.whl, which i
 	@ls dist/reprise-*.whl
 
 ##@ Develop
-test: $(VENV)/dev.stamp $(VENV)/generators.stamp $(NODE_MODULES) ## run all tests, in parallel (ARGS="tests/unit -k money")
+# Tests make databases and drop them: they take a server only from the command line, not from the shell that serves a shop.
+ifeq ($(origin DATABASE_URL),command line)
+test: export TEST_DATABASE_URL = $(DATABASE_URL)
+test: export TEST_CITUS = $(CITUS)
+endif
+
+test: $(VENV)/dev.stamp $(VENV)/generators.stamp $(NODE_MODULES) ## run all tests, in parallel (ARGS="tests/unit -k money", DATABASE_URL=... CITUS=1)
 	@$(if $(COVERAGE),rm -rf build/coverage)
-	@$(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest --numprocesses auto --maxprocesses 8 $(ARGS)
+	@unset DATABASE_URL; $(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest --numprocesses auto --maxprocesses 8 $(ARGS)
 	@$(if $(COVERAGE),$(BIN)/python -m coverage combine --quiet)
 	@$(if $(COVERAGE),$(BIN)/python -m coverage report $(if $(ARGS),--fail-under=0))
 
@@ -146,17 +152,25 @@ proxies: ## install the nginx and Caddy that the tests of their configurations r
 		|| { sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
 			&& $$sudo apt-get install --yes --no-install-recommends nginx-light caddy; }
 
-deploy-tools: ## install what checks units, alerts and the image (Debian, Ubuntu): systemd-analyze, curl, promtool, buildah; elsewhere tests are skipped
-	@command -v apt-get > /dev/null || { echo "Install systemd, curl, promtool and buildah with your system's packages." >&2; exit 1; }
-	@{ command -v systemd-analyze && command -v curl && command -v promtool && command -v buildah; } > /dev/null \
+deploy-tools: ## install what checks units and alerts (Debian, Ubuntu): systemd-analyze, curl, promtool; elsewhere tests are skipped
+	@command -v apt-get > /dev/null || { echo "Install systemd, curl and promtool with your system's packages." >&2; exit 1; }
+	@{ command -v systemd-analyze && command -v curl && command -v promtool; } > /dev/null \
 		|| { sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
-			&& $$sudo apt-get install --yes --no-install-recommends systemd curl prometheus buildah; }
+			&& $$sudo apt-get install --yes --no-install-recommends systemd curl prometheus; }
 
 pgbouncer: ## install the PgBouncer that tests run (Debian, Ubuntu; make test PGBOUNCER=1 runs all behind it); elsewhere they are skipped
 	@command -v apt-get > /dev/null || { echo "Install PgBouncer with your system's packages." >&2; exit 1; }
 	@{ test -x /usr/sbin/pgbouncer || command -v pgbouncer > /dev/null; } \
 		|| { sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
 			&& $$sudo apt-get install --yes --no-install-recommends pgbouncer; }
+
+container: $(VENV)/dev.stamp ## build the image on Debian's packages and run it, in some minutes and without pulling anything (Debian, as root)
+	@mkdir -p build
+	@command -v buildah > /dev/null && command -v mmdebstrap > /dev/null \
+		|| { apt-get update --quiet && apt-get install --yes --no-install-recommends buildah mmdebstrap; }
+	@test -s build/container-base.tar || mmdebstrap --quiet --variant=minbase \
+		--include=python3,python3-venv,ca-certificates "$$(. /etc/os-release && echo "$$VERSION_CODENAME")" build/container-base.tar
+	@CONTAINER_BASE=$(CURDIR)/build/container-base.tar $(BIN)/python -m pytest --numprocesses 0 tests/deploy/test_containers.py
 
 php: ## install the PHP that runs the receiver of a guide (Debian, Ubuntu); elsewhere its tests are skipped
 	@command -v php > /dev/null \

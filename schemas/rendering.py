@@ -30,7 +30,8 @@ class Rendering(NamedTuple):
     the subscription's id, `action_url` that of an action link from what it does and its id, `webhook_secret` opens that
     of a webhook from its id and what is kept; without them nothing is over, and neither URL nor secret is shown.
     `secrets` says whether attributes that are credentials are shown, `everything` whether those are that repeat what
-    other types show; else they are null.
+    other types show; else they are null. `attachment_url` makes the URL of an export's file from its id and the type of
+    what was exported, for who may read that.
     """
 
     base: str
@@ -43,6 +44,7 @@ class Rendering(NamedTuple):
     webhook_secret: Callable[[str, str], str | None] | None = None
     secrets: bool = True
     everything: bool = True
+    attachment_url: Callable[[str, str | None], str | None] | None = None
 
     @property
     def root(self) -> bytes:

@@ -1,8 +1,12 @@
-"""What every column of every table says of people: those of resource types, and those of tables that hold none."""
+"""Every table: what its columns say of people, and where its rows lie in a database of several nodes.
+
+Those of resource types follow from their Schemas, those that hold none are declared here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from enum import Enum, auto
 
 from schemas.fields import HARMLESS, SECRET, Mark, Personal
 from schemas.graph import graph
@@ -46,6 +50,9 @@ OTHERS: Mapping[str, Mapping[str, Mark]] = {
     "signing_keys": _harmless("id", "public_key", "created_at", "retired_at", "expires_at") | {"private_key": SECRET},
     "collection_changes": _harmless("store_id", "collection", "delta") | {"customers": Mark(Personal.IDENTIFIER)},
     "collection_counts": _harmless("store_id", "collection", "number") | {"customer_id": Mark(Personal.IDENTIFIER)},
+    # Files hold what was exported.
+    "export_chunks": _harmless("store_id", "id", "export_id", "attempt", "first_byte", "size")
+    | {"data": Mark(Personal.WORDS, secret=True)},
     "deployments": _harmless("id", "pinned_at"),
     "deployment": _harmless("singleton", "id", "adopted_at"),
     "workers": _harmless("id", "name", "started_at", "seen_at"),
@@ -63,6 +70,35 @@ OTHERS: Mapping[str, Mapping[str, Mark]] = {
     "pgqueuer_statistics": _harmless("id", "created", "count", "priority", "status", "entrypoint"),
 }  # fmt: skip
 """The tables that hold no resources that the API serves: table -> column -> its mark."""
+
+
+class Place(Enum):
+    """Where the rows of a table lie in a database that is spread over several nodes."""
+
+    WITH_STORE = auto()
+    """With all other rows of their store, on one of the nodes."""
+    EVERYWHERE = auto()
+    """On every node: a statement about any store finds them at hand."""
+    COORDINATOR = auto()
+    """On the node that everybody connects to."""
+
+
+EVERYWHERE = frozenset({"stores", "test_clocks"})
+"""The tables of which every node has a copy: almost every statement reads them, and hardly any writes them."""
+
+AT_HAND = frozenset({"rate_limits"})
+"""Tables of stores that lie on the coordinator: nothing is lost with them, and rows that aren't logged can't move."""
+
+
+def places(types: Mapping[str, type[Resource]] = graph) -> dict[str, Place]:
+    """Table -> where its rows lie, for every table: with those of their store if they are of one."""
+
+    def place(name: str, columns: Mapping[str, object]) -> Place:
+        if name in EVERYWHERE:
+            return Place.EVERYWHERE
+        return Place.WITH_STORE if "store_id" in columns and name not in AT_HAND else Place.COORDINATOR
+
+    return {name: place(name, columns) for name, columns in marks(types).items()}
 
 
 def marks(types: Mapping[str, type[Resource]] = graph) -> dict[str, dict[str, Mark | None]]:

@@ -20,6 +20,7 @@ SCOPES = (
     "read_store_profile", "update_store_profile",
     "read_webhooks", "update_webhooks",
     "import_data",
+    "export_data",
     "create_tokens",
     "read_audit",
 )  # fmt: skip
@@ -28,7 +29,7 @@ SCOPES = (
 CUSTOMER_SCOPES = frozenset(
     s
     for s in SCOPES
-    if s not in ("update_catalog", "import_data", "create_tokens", "read_audit")
+    if s not in ("update_catalog", "import_data", "export_data", "create_tokens", "read_audit")
     and not s.endswith(("_store_profile", "_webhooks"))
 )
 """What a customer's token may do, always within the customer's own rows."""

@@ -28,6 +28,7 @@ from service.operations.catalogue.skus import Skus
 from service.operations.copies import recurring_order_copies
 from service.operations.copies.recurring_order_copies import Copies
 from service.operations.data.customers import Customers
+from service.operations.data.exports import Exports
 from service.operations.data.imports import Imports
 from service.operations.generic.created import Create, Created
 from service.operations.generic.phases import Work
@@ -215,6 +216,14 @@ RESOURCES: dict[str, Entry] = {
         _line("event_stores", "audit"),
         _line("refused_authentications", "audit"),
         _line("imports", "imports", writer=Imports(), reads="import_data", writes="import_data", limited=True),
+        _line(
+            "exports",
+            "exports",
+            writer=Exports(lambda principal: visible_to(principal)),  # noqa: PLW0108 -- it stands below
+            reads="export_data",
+            writes="export_data",
+            limited=True,
+        ),
         _line("webhooks", "webhooks", writer=Webhooks(lambda type_: RESOURCES[type_].reads)),
         _line("event_callbacks", "webhooks"),
     )

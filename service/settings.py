@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     """Database connections per process."""
     command_timeout: float = Field(default=15.0, gt=0)
     """Seconds after which a statement is given up."""
+    replica_url: str | None = None
+    """A streaming replica of the database, which answers reads; by default none does."""
+    replica_max_lag: float = Field(default=5.0, gt=0)
+    """Seconds that it may be behind; beyond, reads go to the database itself."""
     direct_url: str | None = None
     """The same database without a pooler in between, for what needs a session of its own; by default `database_url`."""
     statement_cache_size: int = Field(default=512, ge=0)
@@ -121,7 +125,7 @@ class Settings(BaseSettings):
     retain_events: int = Field(default=0, ge=0, le=36_500)
     """Days for which events are kept; 0 keeps them for good."""
     retain_imports: int = Field(default=90, ge=0, le=36_500)
-    """Days for which imports are kept that have come to their end; 0 keeps them for good."""
+    """Days for which imports and exports are kept that have come to their end; 0 keeps them for good."""
     log_level: str = "info"
     """debug, info, warning or error."""
 

@@ -40,6 +40,10 @@ grant select, insert on event_cursors to api;
 grant select, insert, update (address, metadata, payload, reference, reference_origin, request_id, updated_at, version)
 on events to api;
 
+grant select, delete on export_chunks to api;
+
+grant select, insert, update, delete on exports to api;
+
 grant select, insert, update (body, created_at, expires_at, fingerprint, headers, status), delete on idempotency_keys to
 api;
 
@@ -88,9 +92,10 @@ grant select, insert, update (used_at), delete on refresh_tokens to api;
 
 grant select, insert, update (refusals_count, updated_at, version) on refused_authentications to api;
 
-grant select, insert, update (metadata, reference, reference_origin, updated_at, version) on reorder_outcomes to api;
+grant select, insert, update (cart_item_id, metadata, reference, reference_origin, updated_at, version) on
+reorder_outcomes to api;
 
-grant select, insert, update (metadata, reference, reference_origin, updated_at, version) on reorders to api;
+grant select, insert, update (cart_id, metadata, reference, reference_origin, updated_at, version) on reorders to api;
 
 grant select on repeat_link_proofs to api;
 
@@ -154,6 +159,11 @@ response_code, response_message, status, updated_at, version), delete on event_c
 grant select, update (event_id, transaction_id) on event_cursors to worker;
 
 grant select, insert, update (address, transaction_id), delete on events to worker;
+
+grant select (attempt, export_id, first_byte, id, size, store_id), insert, delete on export_chunks to worker;
+
+grant select, update (attachment_expires_at, attachment_size, attempt, completed_at, errors_log, interrupted_at,
+processed_count, records_count, started_at, status, updated_at, version), delete on exports to worker;
 
 grant select, delete on idempotency_keys to worker;
 

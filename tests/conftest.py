@@ -14,8 +14,8 @@ import uuid
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import asyncpg
 import httpx2
 import pytest
 import pytest_asyncio
@@ -29,12 +29,12 @@ from service.operations.access import tokens
 from service.principal import CUSTOMER_SCOPES, SCOPES, Store
 from service.resources import RESOURCES
 from service.settings import Settings
-from service.store import embedded, migrate
+from service.store import embedded
 from service.store.pool import Connection, Database, open_database
-from tests import bouncer, counted, roles
+from tests import bouncer, counted, nodes, roles
 from tests.contract.contract import Contract
 from tests.spec.writing import Api
-from tests.support import KEYS, Access, Grant, make_store, with_database
+from tests.support import KEYS, Access, Grant, make_store
 
 # How long a generated example takes says more about the machine than about us.
 hypothesis.register_profile("reprise", deadline=None)
@@ -90,50 +90,24 @@ def template(server_url: str, run_folder: Path) -> str:
     """The name of the migrated template, made once per run; workers take turns at the lock."""
     with (run_folder / "template.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        asyncio.run(_make_template(server_url))
+        asyncio.run(nodes.make_template(server_url, TEMPLATE))
     return TEMPLATE
-
-
-async def _make_template(server_url: str) -> None:
-    admin = await asyncpg.connect(server_url)
-    try:
-        made = "select exists (select from pg_database where datname = $1 and datistemplate)"
-        if not await admin.fetchval(made, TEMPLATE):
-            await admin.execute(f"drop database if exists {TEMPLATE}")
-            await admin.execute(f"create database {TEMPLATE}")
-            await migrate.migrate(with_database(server_url, TEMPLATE))
-            await roles.grant(with_database(server_url, TEMPLATE))
-            await admin.execute(f"alter database {TEMPLATE} is_template true")
-    finally:
-        await admin.close()
 
 
 @pytest_asyncio.fixture(scope="session")
 async def database_url(server_url: str, template: str, worker_id: str) -> AsyncIterator[str]:
     """The URL of this worker's own migrated database."""
-    name = f"reprise_{worker_id}_{os.getpid()}"
-    admin = await asyncpg.connect(server_url)
-    try:
-        await admin.execute(f"create database {name} template {template}")
+    async with nodes.made(server_url, f"reprise_{worker_id}_{os.getpid()}", template) as url:
         # What a test commits need not outlive a power cut.
-        await admin.execute(f"alter database {name} set synchronous_commit = off")
-        yield with_database(server_url, name)
-        await admin.execute(f"drop database {name} with (force)")
-    finally:
-        await admin.close()
+        await nodes.execute(server_url, f"alter database {urlsplit(url).path[1:]} set synchronous_commit = off")
+        yield url
 
 
 @pytest_asyncio.fixture
 async def own_url(server_url: str, template: str) -> AsyncIterator[str]:
     """The URL of a migrated database that is the test's alone."""
-    name = f"own_{uuid.uuid4().hex}"
-    admin = await asyncpg.connect(server_url)
-    try:
-        await admin.execute(f"create database {name} template {template}")
-        yield with_database(server_url, name)
-        await admin.execute(f"drop database if exists {name} with (force)")
-    finally:
-        await admin.close()
+    async with nodes.made(server_url, f"own_{uuid.uuid4().hex}", template) as url:
+        yield url
 
 
 @pytest_asyncio.fixture(scope="session")

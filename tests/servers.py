@@ -1,15 +1,22 @@
-"""Real server processes, which can be killed, and clients of them."""
+"""Real servers: processes, which can be killed, with clients of them, and one in the tests' own process."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import httpx2
+import uvicorn
 
+from service.app import create_app
+from service.cli.serving import uvicorn_config
+from service.settings import Settings
 from tests import bouncer, roles
 
 SCRIPT = Path(__file__).parent / "spec" / "killable_server.py"
@@ -36,3 +43,22 @@ async def server(
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+@contextmanager
+def served_here(settings: Settings) -> Iterator[str]:
+    """The URL of a server in this process, on a loop of its own: what nothing kills is measured by coverage."""
+    server = uvicorn.Server(uvicorn_config(create_app(settings), settings.max_connections))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + 60
+        while not server.started:
+            assert thread.is_alive()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(30)

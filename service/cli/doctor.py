@@ -19,7 +19,7 @@ from service.cli.sockets import listen
 from service.errors import StartupError
 from service.http.watch import health
 from service.settings import Settings
-from service.store import deployment, embedded, schema
+from service.store import deployment, embedded, schema, statistics
 from service.store.checks import Violation, violations
 from service.store.pool import Connection, connect, is_pooled
 from service.texts import Phrase
@@ -58,7 +58,7 @@ async def examine(settings: Settings, host: str, port: int) -> AsyncIterator[Fin
             async with connect(url) as connection:
                 if settings.database_url is not None:
                     yield await _pooler(settings, settings.database_url, connection)
-                async for finding in _database(connection):
+                async for finding in _database(settings, connection):
                     yield finding
     except StartupError as error:
         yield Finding(DATABASE, error.detail, Phrase("check that it is running and that the URL is right"))
@@ -182,7 +182,7 @@ async def _pooler(settings: Settings, url: str, direct: Connection) -> Finding:
     return Finding(what, Phrase("one, and a direct URL beside it") if between else Phrase("none"))
 
 
-async def _database(connection: Connection) -> AsyncIterator[Finding]:
+async def _database(settings: Settings, connection: Connection) -> AsyncIterator[Finding]:
     """What is in a database that answers."""
     postgres = connection.get_server_version()
     version = f"{postgres.major}.{postgres.micro or postgres.minor}"
@@ -198,11 +198,33 @@ async def _database(connection: Connection) -> AsyncIterator[Finding]:
     newer = ", ".join(await schema.unknown(connection))
     up_to_date = Phrase("up to date")
     yield Finding(what, Phrase("newer than this release, by {versions}", versions=newer) if newer else up_to_date)
+    yield await _belonging(settings, connection)
+    yield await _statistics(connection)
     found = await violations(connection)
     for violation in found:
         yield Finding(data, described(violation), Phrase("this is a bug: please report it"))
     if not found:
         yield Finding(data, Phrase("keeps every invariant"))
+
+
+async def _belonging(settings: Settings, connection: Connection) -> Finding:
+    """Whether workers here run what is due, or leave alone what another installation's database brought along."""
+    what, owner = Phrase("installation"), await deployment.owner(connection)
+    if owner is None:
+        return Finding(what, Phrase("none yet: the first worker makes it its own"))
+    if owner == await deployment.here(connection, settings.deployment_id):
+        return Finding(what, Phrase("this one ({name})", name=owner))
+    foreign = Phrase("the database belongs to another installation ({name}): no subscription runs", name=owner)
+    return Finding(what, foreign, Phrase("run `reprise adopt`, if this is the one that counts from now on"))
+
+
+async def _statistics(connection: Connection) -> Finding:
+    """Whether Postgres knows enough of the tables to plan well."""
+    what, unknown = Phrase("statistics"), await statistics.never_gathered(connection)
+    if not unknown:
+        return Finding(what, Phrase("gathered"))
+    lacking = Phrase("Postgres knows nothing of {tables}", tables=", ".join(unknown))
+    return Finding(what, lacking, Phrase("run `analyze` in the database, as after each restore"))
 
 
 def described(violation: Violation) -> Phrase:

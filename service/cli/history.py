@@ -16,6 +16,7 @@ from service.cli.console import answer, say, told
 from service.cli.progress import progress
 from service.cli.within import operator, store_at
 from service.operations.data import comparing, exporting, files, running
+from service.operations.data.exporting import Choice
 from service.operations.data.importing import Policy, Refusal
 from service.operations.data.records import Entry
 from service.operations.events import outbox
@@ -166,7 +167,7 @@ async def take_out(url: str, store_id: int, customer_id: str | None, to: Path | 
         done = 0
         with sys.stdout.buffer if to is None else to.open("wb") as file:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                async for line in exporting.lines(connection, store, customer_id=customer_id):
+                async for line in exporting.lines(connection, store, Choice(customer_id=customer_id)):
                     file.write(line)
                     done += 1
     say(Phrase("Wrote {count} record.", plural="Wrote {count} records.", count=done))

@@ -76,7 +76,9 @@ class Head:
         length = heard.get(b"content-length", b"")
         self.length = int(length) if length.isdigit() else 0
         self.announces = self.length > 0 or b"transfer-encoding" in heard
-        self.takes_codings, self.comes_from_a_page = b"accept-encoding" in heard, b"origin" in heard
+        # A part of something is a part of it as it is, in no coding.
+        self.takes_codings = b"accept-encoding" in heard and b"range" not in heard
+        self.comes_from_a_page = b"origin" in heard
         self.has_conditions = b"if-none-match" in heard
         self.asks_for_more = self.takes_codings or self.comes_from_a_page or self.has_conditions
         self.is_forwarded = b"forwarded" in heard or b"x-forwarded-for" in heard

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from service.errors import ApiError, MethodNotAllowed, NotFound, Unavailable
 from service.http.exchange import exchange_of
 from service.http.facades import renderer
-from service.http.pages import actions, calendars
+from service.http.pages import actions, attachments, calendars
 from service.store.pool import is_away
 
 
@@ -36,9 +36,9 @@ def problem_of(request: Request, error: Exception) -> ApiError:
 
 
 def loggable(path: str) -> str:
-    """A path as log lines have it: without the token of a calendar, an action link or a portal."""
-    prefix = next((prefix for prefix in _WITH_A_TOKEN if path.startswith(prefix)), None)
+    """A path as log lines have it: without the token in the path of a calendar, an export's file or an action link."""
+    prefix = next((one for one in _WITH_A_TOKEN if path.startswith(one)), None)
     return path if prefix is None else f"{prefix}..."
 
 
-_WITH_A_TOKEN = (calendars.PREFIX, f"{actions.PATH}/", f"{actions.PORTAL}/")
+_WITH_A_TOKEN = (calendars.PREFIX, attachments.PREFIX, f"{actions.PATH}/", f"{actions.PORTAL}/")

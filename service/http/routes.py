@@ -16,6 +16,7 @@ from service.http.facades import ecwid, oauth, wemasy
 from service.http.pages import (
     actions,
     api_reference,
+    attachments,
     calendars,
     contracts,
     demo_checkout,
@@ -120,6 +121,7 @@ routes: list[BaseRoute] = [
     *actions.routes,
     *api_reference.routes,
     *calendars.routes,
+    *attachments.routes,
     *contracts.routes,
     *docs_files.routes,
     *docs.routes,

@@ -30,12 +30,13 @@ from service.operations.generic import phases
 from service.operations.generic.numbers import Numbers
 from service.operations.generic.phases import Work
 from service.operations.webhooks.publishing import published_to
+from service.rules.named_tokens import NamedKeys
 from service.rules.repeat_links import LinkKeys
 from service.rules.sealing import Seals
-from service.rules.url_tokens import TokenKeys
 from service.settings import Settings
 from service.store import notices
 from service.store.pool import Database, open_configured
+from service.store.replica import Replica
 from service.store.vault import Vault
 
 T = TypeVar("T")
@@ -58,6 +59,7 @@ class Process:
 class Service(Process):
     """What the API stands on."""
 
+    reads: Database | Replica
     numbers: Numbers
     tokens: TokenCache
     uses: TokenUses
@@ -65,8 +67,9 @@ class Service(Process):
     outside: Outside
     keyring: Keyring
     link_keys: LinkKeys
-    calendar_keys: TokenKeys
-    action_keys: TokenKeys
+    calendar_keys: NamedKeys
+    export_keys: NamedKeys
+    action_keys: NamedKeys
     vault: Vault
     gateways: Gateways
     turns: Turns
@@ -105,6 +108,7 @@ def serving(
             open_configured(settings, max_size=settings.pool_size) as database,
             open_configured(settings, max_size=1) as watched,
         ):
+            replica = _replica(settings, database)
             assistants = Assistants()
             tokens, uses = TokenCache(settings.token_cache_seconds), TokenUses(database)
             refusals = Refusals(database)
@@ -122,6 +126,7 @@ def serving(
                 database,
                 Lookout(watched, settings.deployment_id, published_to(settings)),
                 proxies,
+                reads=replica or database,
                 numbers=Numbers(database),
                 tokens=tokens,
                 uses=uses,
@@ -129,8 +134,9 @@ def serving(
                 outside=outside,
                 keyring=keyring,
                 link_keys=LinkKeys(settings.keys),
-                calendar_keys=TokenKeys(settings.keys, "calendar"),
-                action_keys=TokenKeys(settings.keys, "action link"),
+                calendar_keys=NamedKeys(settings.keys, "calendar"),
+                export_keys=NamedKeys(settings.keys, "export"),
+                action_keys=NamedKeys(settings.keys, "action link"),
                 vault=Vault(settings.keys),
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),
@@ -139,7 +145,8 @@ def serving(
                 streams=Streams(database, max(settings.max_connections // 2, 1)),
             )
             listening = notices.listen(settings, forgets=forgets)
-            work = (uses.keep_writing(), refusals.keep_writing(), assistants.serve())
+            follow = () if replica is None else (replica.follow(),)
+            work = (*follow, uses.keep_writing(), refusals.keep_writing(), assistants.serve())
             async with _meanwhile(listening, *work):
                 yield
             await uses.write()
@@ -147,6 +154,15 @@ def serving(
             outside.keys.close()
 
     return lifespan
+
+
+def _replica(settings: Settings, database: Database) -> Replica | None:
+    """Who answers reads, by the settings, beside the database; None where it answers all."""
+    url = settings.replica_url
+    if not url:
+        return None
+    at_replica = settings.model_copy(update={"database_url": url})
+    return Replica(database, lambda: open_configured(at_replica, max_size=settings.pool_size), settings.replica_max_lag)
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ import structlog
 from service import clock
 from service.operations.access import refusals
 from service.operations.copies import recurring_order_copies
-from service.operations.data import imports
+from service.operations.data import exports, imports
 from service.operations.events import trail
 from service.operations.payments import attempts
 from service.operations.runtime import cleaning, retaining
@@ -51,6 +51,8 @@ async def rescue(database: Database) -> None:
             await test_clocks.enqueue(connection, store_id, clock_id, goal)
         for store_id, import_id in await imports.abandoned(connection, limit=PAGE):
             await imports.enqueue(connection, store_id, import_id)
+        for store_id, export_id in await exports.abandoned(connection, limit=PAGE):
+            await exports.enqueue(connection, store_id, export_id)
 
 
 async def clean(
@@ -64,6 +66,7 @@ async def clean(
         await refusals.clean(connection, before=at - keep_addresses)
         await delivering.clean(connection, at, kept=retention.deliveries)
         await retaining.clean(connection, at, retention)
+        await exports.let_go(connection, at)
 
 
 async def sum_up(database: Database) -> None:

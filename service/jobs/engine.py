@@ -25,14 +25,14 @@ from service.gateways import Gateways
 from service.gateways.outbound import DEFAULT, Limits
 from service.jobs import clean, deliver, metrics, sweep, watch
 from service.jobs.advance import AdvanceJob
-from service.jobs.bring import ImportJob
+from service.jobs.bring import ExportJob, ImportJob
 from service.jobs.copy import CopyJob
 from service.jobs.deliver import Deliveries
 from service.jobs.pauses import pause
 from service.jobs.pay import PaymentJob
 from service.jobs.publish import Feed, Publisher
 from service.operations.copies import recurring_order_copies
-from service.operations.data import imports
+from service.operations.data import exports, imports
 from service.operations.events import trail
 from service.operations.generic.numbers import Numbers
 from service.operations.payments import attempts
@@ -59,6 +59,9 @@ KEPT = 100
 ATTEMPTS = 10
 FIRST_DELAY = timedelta(seconds=1)
 LONGEST_DELAY = timedelta(minutes=5)
+
+AT_A_TIME = {exports.ENTRYPOINT: 1}
+"""How many jobs of a kind run side by side, where that is limited: an export takes two connections."""
 
 LONGEST_PAUSE = 15.0
 """Seconds between two attempts to reach a server that is away."""
@@ -143,6 +146,7 @@ async def run(
             test_clocks.ENTRYPOINT: AdvanceJob(database, job, payment_job).run,
             attempts.ENTRYPOINT: payment_job.run,
             imports.ENTRYPOINT: ImportJob(database).run,
+            exports.ENTRYPOINT: ExportJob(database).run,
         }
         kept = statement_cache_size if direct_url is None else KEPT
         connect = partial(
@@ -196,7 +200,8 @@ async def _work(
     try:
         manager = QueueManager(queue_queries(await queue_driver(connection)), queue_settings().channel)
         for name, run_job in entrypoints.items():
-            manager.entrypoint(name, executor_factory=_retrying)(metrics.counted(name, _caused(run_job)))
+            declared = manager.entrypoint(name, executor_factory=_retrying, concurrency_limit=AT_A_TIME.get(name, 0))
+            declared(metrics.counted(name, _caused(run_job)))
         manager.shutdown = stop
         await manager.run(
             dequeue_timeout=POLL,

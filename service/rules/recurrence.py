@@ -168,6 +168,12 @@ class Calendar:
                 known.dates[known.first + len(known.dates)] = next(known.walk)
         return known.dates[step]
 
+    def later(self, at: datetime, days: int) -> datetime:
+        """So many days after an instant, at the same time on the wall clock."""
+        zone = ZoneInfo(self.timezone)
+        wall = at.astimezone(zone).replace(tzinfo=None, fold=0) + timedelta(days=days)
+        return _instant(wall, zone, "anchor").at
+
     def first_after(self, at: datetime) -> int:
         """The index of the first occurrence from `anchor_index` on that falls later than an aware instant."""
         if is_crontab(self.frequency):

@@ -19,13 +19,16 @@ from service.rules.intervals import HOURLY
 from service.rules.recurrence import Calendar, anchored, changed, is_crontab
 from service.rules.schedule import (
     Advance,
+    Delay,
     Entry,
     Standing,
     coming,
     dates,
+    delay,
     entry_of,
     move_next,
     move_over,
+    order_next,
     plan,
     skip_next,
 )
@@ -58,6 +61,8 @@ class Edit:
     idle: bool = False
     skips_next: bool = False
     next_run_at: datetime | None = None
+    delay: Delay | None = None
+    orders_next: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,8 @@ def reschedule(standing: Standing, edit: Edit, now: datetime) -> Rescheduled:
     """Make an edit.
 
     Raises Conflicting where it would undo what was skipped or moved, NotMovable where its next run can't be moved to
-    where it is wanted, and whatever the calendar raises whose dates can't be counted (LookupError, ValueError,
-    OverflowError, RuntimeError).
+    where it is wanted, TooSoon where it would be too near to another, and whatever the calendar raises whose dates
+    can't be counted (LookupError, ValueError, OverflowError, RuntimeError).
     """
     if edit.begins or edit.idle:
         standing = replace(standing, settled_until=None)
@@ -104,16 +109,30 @@ def reschedule(standing: Standing, edit: Edit, now: datetime) -> Rescheduled:
         after = skip_next(after)
     if edit.next_run_at is not None:
         after = move_over(after, edit.next_run_at) if edit.idle else move_next(after, edit.next_run_at)
+    if edit.delay is not None:
+        after = delay(after, edit.delay)
+    if edit.orders_next:
+        after = _pass_over(order_next(after, now))
     step = plan(after, now, ledger)
     comes = coming(after, max(ledger, default=0))
     lost = [
         entry
         for index, entry in sorted(ledger.items())
-        if index >= first and entry.status == "planned" and _is_moved(entry) and index not in comes
+        if index >= max(first, after.next_index)
+        and entry.status == "planned"
+        and _is_moved(entry)
+        and index not in comes
     ]
     if lost:
         raise Conflicting(lost)
     return Rescheduled(after, step)
+
+
+def _pass_over(standing: Standing) -> Standing:
+    """The same with the run that is due now behind it."""
+    due = next(entry for entry in standing.entries.values() if entry.status == "due")
+    left = None if standing.runs_left is None else standing.runs_left - 1
+    return replace(standing, next_index=due.index + 1, last=due, runs_left=left)
 
 
 def _come_up(standing: Standing, edit: Edit, now: datetime) -> list[Entry]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import count, takewhile
+from itertools import count, dropwhile, islice, takewhile
 from typing import Final, Literal
 
 from schemas.kinds import render_timestamp
@@ -37,6 +37,22 @@ class NotMovable(ValueError):
         self.reason = reason
 
 
+class TooSoon(ValueError):
+    """A run would come too soon after another; the first instant that is allowed is `allowed_at`."""
+
+    def __init__(self, allowed_at: datetime) -> None:
+        super().__init__(allowed_at)
+        self.allowed_at = allowed_at
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """So many days, or runs, that the next run is put off by."""
+
+    number: int
+    unit: Literal["day", "interval"] = "day"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """An occurrence: where the calendar puts it, when it runs, and why that differs or why it doesn't run."""
@@ -55,7 +71,8 @@ class Standing:
     `entries` are its rows from `next_index` on, by index, and `last` the one before them; `runs_left` is None when
     their number has no end. Occurrences at `expires_at` or later don't come up any more, those before `paused_until`
     are left out. One that has `ended`, or is `parked`, runs nothing until somebody changes that. What comes up by
-    `settled_until` is cut off from edits: they go to what comes after it.
+    `settled_until` is cut off from edits: they go to what comes after it. What is ordered ahead or delayed stays
+    `apart`, so long at least, from other runs; `ran` is the last that ran.
     """
 
     calendar: Calendar
@@ -69,6 +86,8 @@ class Standing:
     ended: bool = False
     parked: bool = False
     settled_until: datetime | None = None
+    apart: timedelta | None = None
+    ran: Entry | None = None
 
     def is_settled(self, at: datetime) -> bool:
         """Whether the date of an occurrence at an instant stays as it is."""
@@ -138,8 +157,8 @@ def plan(
         for index, entry in written.items()
         if index >= standing.next_index
         and entry.status == "planned"
-        and (entry.scheduled_at > now or index not in standing.entries)
         and index not in reached
+        and (index not in standing.entries or (entry.scheduled_at > now and _is_of(standing.calendar, entry)))
     ]
     next_run = next(_runs(standing), None)
     return Advance(
@@ -148,6 +167,11 @@ def plan(
         None if next_run is None else next_run.scheduled_at,
         sorted(beyond),
     )
+
+
+def _is_of(calendar: Calendar, entry: Entry) -> bool:
+    """Whether a calendar tells where an occurrence falls; one that was settled before it changed has its row only."""
+    return entry.index >= calendar.anchor_index and calendar.date(entry.index).at == entry.nominal_at
 
 
 def coming(standing: Standing, furthest: int, *, horizon: int = HORIZON) -> dict[int, Entry]:
@@ -187,13 +211,50 @@ def move_over(standing: Standing, to: datetime) -> Standing:
     `move_next` does.
     """
     check_within(standing, to)
-    before = list(takewhile(lambda entry: entry.scheduled_at <= to, _runs(standing)))
-    following = before.pop() if before else next(_runs(standing), None)
+    before = list(takewhile(lambda entry: entry.scheduled_at <= to, _open_runs(standing)))
+    following = before.pop() if before else next(_open_runs(standing), None)
     if following is None:
         raise NotMovable(Phrase("the subscription has no next run"))
     for entry in before:
         standing = _with(standing, replace(entry, status="skipped", reason="passed_over"))
     return standing if following.scheduled_at == to else move(standing, following.index, to)
+
+
+def delay(standing: Standing, by: Delay) -> Standing:
+    """The same with the next run that can still be changed put off, and what would come up before then left out.
+
+    Raises NotMovable as `move_next` does, and TooSoon where the run after it would follow too soon.
+    """
+    coming = list(islice(_open_runs(standing), by.number + 1 if by.unit == "interval" else 1))
+    if len(coming) <= (by.number if by.unit == "interval" else 0):
+        raise NotMovable(Phrase("the subscription has no next run"))
+    if by.unit == "interval":
+        return move_over(standing, coming[-1].scheduled_at)
+    to = standing.calendar.later(coming[0].scheduled_at, by.number)
+    behind = next(dropwhile(lambda entry: entry.scheduled_at < to, _open_runs(standing)), None)
+    if behind is not None and standing.apart is not None and to < behind.scheduled_at < to + standing.apart:
+        raise TooSoon(behind.scheduled_at)
+    return move_over(standing, to)
+
+
+def order_next(standing: Standing, now: datetime) -> Standing:
+    """The same with its next run due now, and what would have come up before that left out.
+
+    One run is ordered ahead at a time: the next one so long after it as the subscription says, else once it would have
+    come by itself. Raises NotMovable when there is no next run, and TooSoon.
+    """
+    ran = standing.ran
+    if ran is not None:
+        allowed_at = ran.nominal_at if standing.apart is None else ran.scheduled_at + standing.apart
+        if allowed_at > now:
+            raise TooSoon(allowed_at)
+    passed: list[Entry] = []
+    for _, entry in _ahead(standing):
+        if entry.status == "planned":
+            due = replace(entry, scheduled_at=now, status="due", reason="ordered")
+            return replace(standing, entries={**standing.entries, **{one.index: one for one in (*passed, due)}})
+        passed.append(entry)
+    raise NotMovable(Phrase("the subscription has no next run"))
 
 
 def move(standing: Standing, index: int, to: datetime) -> Standing:

@@ -129,6 +129,8 @@ VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "pause_until": _verb("active inactive", None, "Leave out all runs before an instant.", "pause_until"),
         "resume": _verb("active inactive", None, "End the pause now.", "resume"),
         "skip_next": _verb("active inactive", None, "Leave the next run out.", "skip_next"),
+        "delay": _verb("active inactive", None, "Put the next run off.", "delay"),
+        "order_next_now": _verb("active", None, "Order the next run now, in place of its date.", "order_next_now"),
         "run_now": _verb("active inactive", None, "Run once at once, outside of the schedule.", "run_now"),
     },
     "occurrences": {
@@ -182,6 +184,34 @@ VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
             "healthy failing stopped", None, "Send it the events of a time again.", "replay", "integrations"
         ),
     },
+    "imports": {
+        "interrupt": _verb(
+            "pending in_progress",
+            "interrupted",
+            "End it: what was brought in stays.",
+            "interrupt",
+            "integrations",
+            settled="interrupted completed",
+        ),
+    },
+    "exports": {
+        "start": _verb(
+            "interrupted failed",
+            "pending",
+            "Begin it anew.",
+            "restart",
+            "integrations",
+            settled="pending in_progress",
+        ),
+        "interrupt": _verb(
+            "pending in_progress",
+            "interrupted",
+            "End it, without a file.",
+            "interrupt",
+            "integrations",
+            settled="interrupted completed failed",
+        ),
+    },
     "events": {
         "trigger": _verb("", None, "Give it to the webhooks that want it, again.", "trigger", "integrations"),
     },
@@ -203,6 +233,12 @@ MOVES: Final[Mapping[str, tuple[Move, ...]]] = {
         Move("pending", "in_progress", "a worker takes it up", "start"),
         Move("in_progress", "completed", "every record has been looked at", "complete"),
         Move("in_progress", "interrupted", "it can't be read to its end", "interrupt"),
+    ),
+    "exports": (
+        Move("pending", "in_progress", "a worker takes it up", "start"),
+        Move("in_progress", "completed", "every record is in the file", "complete"),
+        Move("in_progress", "failed", "it can't be written", "fail"),
+        Move("in_progress", "pending", "somebody was erased meanwhile"),
     ),
     "action_links": (Move("live", "used", "its page is submitted", "use"),),
     "order_subscriptions": (Move("draft", "active", "its source order is placed", "activate"),),
@@ -254,7 +290,7 @@ WORDS: Final[Mapping[str, frozenset[str]]] = {
             "_repeat_link_factor",
         }
     ),
-    "order_subscriptions": frozenset({"allow_duplicate"}),
+    "order_subscriptions": frozenset({"allow_duplicate", "_delay_unit"}),
     "customer_payment_sources": frozenset({"payment_source_token", "customer_token"}),
     "imports": frozenset({"inputs"}),
     "stores": frozenset({"_gateway_secret"}),

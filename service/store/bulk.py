@@ -16,11 +16,14 @@ import orjson
 from schemas.relationships import Through, ToMany
 from schemas.resource import Resource
 from service.jsonapi.body import Draft
+from service.jsonapi.filters import AllOf
 from service.principal import Viewer
 from service.store import counts
-from service.store.compile import Statement
+from service.store.compile import Statement, Values
 from service.store.constraints import catalogue, explained
+from service.store.filters import where
 from service.store.pool import Connection
+from service.store.structure import lift_filters
 from service.store.vault import vault_of
 
 _COLUMNS = """
@@ -28,6 +31,8 @@ _COLUMNS = """
     from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
     where a.attrelid = $1::regclass and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
 """
+
+_UNFILTERED = AllOf()
 
 Row = Mapping[str, Any]
 """Column -> value, as asyncpg takes it."""
@@ -191,23 +196,35 @@ async def page(
     after: Sequence[Any],
     by: Sequence[str],
     most: int,
+    filters: AllOf = _UNFILTERED,
 ) -> list[dict[str, Any]]:
     """The next resources that a viewer sees behind the values of these columns, in their order; nothing is locked."""
+    structure, given = lift_filters(filters)
     statement = Statement(viewer)
     alias = statement.alias()
     order = ", ".join(f'{alias}."{name}"' for name in by)
-    where = " and ".join(f"{alias}.\"{column}\" = '{value}'" for column, value in resource.where.items())
-    if after:
-        binds = ", ".join(statement.bind(value) for value in after)
-        where += f"{' and ' if where else ''}({order}) > ({binds})"
-    scope = statement.scope(resource, alias, where or "true")
+    behind = f"({order}) > ({', '.join(statement.bind(value) for value in after)})" if after else ""
+    scope = statement.scope(resource, alias, behind, where(statement, resource, alias, structure))
     limit = statement.bind(most)
     rows = await connection.fetch(
         f"select {alias}.* from {resource.table} {alias} where {scope} order by {order} limit {limit}",
-        *statement.binds,
+        *Values(viewer, given=given).of(statement.kept_binds),
     )
     vault = vault_of(connection)
     return [vault.open_row(resource.table, dict(row)) for row in rows]
+
+
+async def count(connection: Connection, viewer: Viewer, resource: type[Resource], filters: AllOf = _UNFILTERED) -> int:
+    """How many resources a viewer sees that fulfil filters."""
+    structure, given = lift_filters(filters)
+    statement = Statement(viewer)
+    alias = statement.alias()
+    scope = statement.scope(resource, alias, where(statement, resource, alias, structure))
+    number: int = await connection.fetchval(
+        f"select count(*) from {resource.table} {alias} where {scope}",
+        *Values(viewer, given=given).of(statement.kept_binds),
+    )
+    return number
 
 
 async def joined(

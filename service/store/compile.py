@@ -45,13 +45,14 @@ from service.store.structure import Given
 
 
 class Later(Enum):
-    """A bind whose value follows from who asks, and when, for which resource, and for how many."""
+    """A bind whose value follows from who asks, and when, for which resource, for how many, and how far."""
 
     STORE = auto()
     OWNER = auto()
     NOW = auto()
     ID = auto()
     OFFSET = auto()
+    HORIZON = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Values:
     id: str | None = None
     given: Sequence[Any] = ()
     offset: int = 0
+    horizon: int = 0
 
     def of(self, binds: Sequence[Any]) -> list[Any]:
         """The values of these binds."""
@@ -86,6 +88,8 @@ class Values:
                 return self.viewer.owner and self.viewer.owner.id
             case Later.NOW:
                 return clock.now(self.viewer)
+            case Later.HORIZON:
+                return self.horizon
             case _:
                 return self.offset
 

@@ -5,6 +5,7 @@ Constraints have sentences for names (`addresses_name_a_person_or_a_business`), 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -21,6 +22,9 @@ from service.texts import Phrase
 
 _OUT_OF_RANGE = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 
+_CUT = 40
+"""Fewer letters of a name are never left of one that was too long."""
+
 REFUSED = (asyncpg.IntegrityConstraintViolationError, *_OUT_OF_RANGE)
 """What Postgres raises for rows that it doesn't take."""
 
@@ -36,7 +40,7 @@ def explained(known: Mapping[str, Constraint], resource: type[Resource], draft: 
     try:
         yield
     except asyncpg.IntegrityConstraintViolationError as error:
-        constraint = known.get(error.constraint_name or "")
+        constraint = known.get(broken(known, error))
         if draft is None:
             raise _still_needed(constraint, error) from None
         raise _broken(constraint, error, resource, draft) from None
@@ -51,7 +55,7 @@ def _broken(
     columns = constraint.columns if constraint is not None else ()
     names = fields(resource, constraint) or [Phrase("this")]
     pointer = "/data/id" if columns == ("id",) else draft.pointer(*names)
-    name = error.constraint_name
+    name = constraint.name if constraint is not None else ""
     sentence = Phrase(name.replace("_", " ")) if name else Phrase("breaks a rule of the database")
     match error:
         case asyncpg.UniqueViolationError() if columns == ("id",):
@@ -69,9 +73,31 @@ def _broken(
         case asyncpg.ForeignKeyViolationError():
             return NotFound("{names} - no such resource exists", names=names, pointer=pointer)
         case asyncpg.NotNullViolationError():
-            column = error.column_name or ""
+            column = error.column_name or next(iter(_quoted(error)), "")
             return blank(column, draft.pointer(column))
     return Invalid("{names} - {sentence}", names=names, sentence=sentence, pointer=pointer, meta={"error": "invalid"})
+
+
+def broken(known: Mapping[str, Constraint], error: asyncpg.PostgresError) -> str:
+    """The name of the constraint that was broken; empty where it isn't told.
+
+    Of a node of Citus only the message is passed on, where the names of keys end with the number of a shard.
+    """
+    if error.constraint_name:
+        return str(error.constraint_name)
+    for quoted in _quoted(error):
+        whole = quoted.rpartition("_")[0]
+        if found := next((name for name in (quoted, whole) if name in known), ""):
+            return found
+        # A name that gets too long by the number ends with a digest instead.
+        begun = whole.rpartition("_")[0]
+        if len(begun) >= _CUT and (found := next((name for name in known if name.startswith(begun)), "")):
+            return found
+    return ""
+
+
+def _quoted(error: asyncpg.PostgresError) -> list[str]:
+    return re.findall(r'"([^"]+)"', error.message or "")
 
 
 def fields(resource: type[Resource], constraint: Constraint | None) -> list[str]:

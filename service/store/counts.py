@@ -177,7 +177,7 @@ def more(resource: type[Resource], column: Column) -> Iterator[str]:
     """
     if collections(resource):
         (name,) = collections(resource)
-        yield f"{_INSERT} values ($1, '{name}', 1, {_customers(resource, column)})"
+        yield f"{_INSERT} select $1::bigint, '{name}', 1, {_customers(resource, column)}"
 
 
 def more_of(resource: type[Resource], rows: str, alias: str, columns: Sequence[str]) -> Iterator[str]:
@@ -199,15 +199,19 @@ def more_in(collection: str, rows: str) -> str:
     return f"{_INSERT} select $1, '{collection}', count(*), '{{}}' from {rows} having count(*) > 0"
 
 
-def less(resource: type[Resource], gone: str, id_: str) -> Iterator[str]:
-    """The inserts of the changes that a deleted row, which `gone` has returned, makes together with its parts.
-
-    `id_` is the placeholder of its id. Nothing may be added to it meanwhile.
-    """
+def less(resource: type[Resource], gone: str) -> Iterator[str]:
+    """The insert of the change that a deleted row makes, which `gone` has returned."""
     if collections(resource):
         (name,) = collections(resource)
         customers = _customers(resource, lambda column: f'{gone}."{column}"')
         yield f"{_INSERT} select $1, '{name}', -1, {customers} from {gone}"
+
+
+def less_parts(resource: type[Resource], id_: str) -> Iterator[str]:
+    """The inserts of the changes that the parts of a row make which is about to be deleted.
+
+    `id_` is the placeholder of its id. Nothing may be added to it meanwhile.
+    """
     for part in (graph[name] for name in WHOLES.get(resource.type_, ())):
         owner = _owner(part, lambda name: f'part."{name}"', lock="") if is_owned(part) else "null::text"
         link = next(r.column for r in part.relationships.values() if r.type_ == resource.type_ and isinstance(r, ToOne))

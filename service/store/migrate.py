@@ -31,11 +31,11 @@ _LOCK = 0x7265_7072_6973_65  # "reprise"
 _POLL_SECONDS = 0.1
 
 
-def _silent(_: str) -> None:
+def silent(_: str) -> None:
     """Say nothing."""
 
 
-async def migrate(url: str, folder: Path = MIGRATIONS, progress: Callable[[str], None] = _silent) -> list[str]:
+async def migrate(url: str, folder: Path = MIGRATIONS, progress: Callable[[str], None] = silent) -> list[str]:
     """Apply what is missing and return the names of the migrations applied. Safe to run several times at once.
 
     `progress` is told a line per step: a Phrase, or the name of a migration. Raises StartupError for a database that
@@ -43,7 +43,7 @@ async def migrate(url: str, folder: Path = MIGRATIONS, progress: Callable[[str],
     migrations before that one stay applied.
     """
     known = migrations(folder)
-    async with connect(url) as connection, _alone(connection, progress):
+    async with connect(url) as connection, alone(connection, progress):
         await connection.execute("set statement_timeout = 0")
         await connection.execute("set client_min_messages = warning")
         await roles.become_owner(connection)
@@ -62,7 +62,7 @@ async def migrate(url: str, folder: Path = MIGRATIONS, progress: Callable[[str],
 
 
 @asynccontextmanager
-async def _alone(connection: Connection, progress: Callable[[str], None]) -> AsyncIterator[None]:
+async def alone(connection: Connection, progress: Callable[[str], None]) -> AsyncIterator[None]:
     """Let one migrator in at a time."""
     told = False
     # Asking again and again: a session that waits inside pg_advisory_lock holds a snapshot, and `create index

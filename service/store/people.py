@@ -30,7 +30,7 @@ KEPT: Final[Mapping[str, str]] = {
     "imports.inputs": "emptied once they are imported; while an import that names the customer waits, nobody is erased",
     **dict.fromkeys(
         (
-            *(f"{table}.{column}" for table in ("imports", "webhooks") for column in
+            *(f"{table}.{column}" for table in ("exports", "imports", "webhooks") for column in
               ("reference", "reference_origin", "metadata")),
         ),
         "the shop's own",
@@ -45,6 +45,7 @@ OTHERS: Final[Mapping[str, str]] = {
     "collection_changes": "ids alone",
     "collection_counts": "ids alone",
     "pgqueuer_log": "gone after two days",
+    "export_chunks": "all files of the store go, and exports that are on their way begin anew",
 }
 """Tables with personal columns in which nothing is erased, each with the reason."""
 
@@ -106,8 +107,9 @@ _EVENTS = Values("data/people.events", str)
 _DELIVERIES = Values("data/people.deliveries", str)
 _RECEIVERS = Values("data/people.receivers", str)
 _IMPORTS = Values("data/people.imports", str)
+_EXPORTS = Values("data/people.exports", str)
 
-_FOUND_BY_STATEMENTS: Final = frozenset({"events", "event_callbacks", "webhooks", "imports"})
+_FOUND_BY_STATEMENTS: Final = frozenset({"events", "event_callbacks", "webhooks", "imports", "exports"})
 
 Found = dict[str, list[str]]
 """Table -> the ids of a person's rows in it."""
@@ -142,6 +144,7 @@ async def found(connection: Connection, person: Person) -> Found:
     ids["webhooks"] = await _RECEIVERS(connection, store=store, deliveries=told)
     ids["events"] += await _events(connection, store, {"webhooks": ids["webhooks"]})
     ids["imports"] = await _IMPORTS(connection, store=store, words=[customer, email])
+    ids["exports"] = await _EXPORTS(connection, store=store, words=[customer, email])
     return ids
 
 

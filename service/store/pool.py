@@ -52,8 +52,19 @@ WAIT = Histogram(
 )
 
 
-_BY_KEYS = "set local enable_seqscan = off; set local plan_cache_mode = force_generic_plan"
-"""Lasts as long as the transaction, also where a pooler hands the session on."""
+_BY_KEYS = """
+    select
+        set_config('enable_seqscan', 'off', true),
+        set_config(
+            'plan_cache_mode',
+            case when current_setting('citus.shard_count', true) is null then 'force_generic_plan' else 'auto' end,
+            true
+        )
+"""
+"""Lasts as long as the transaction, also where a pooler hands the session on.
+
+Citus plans for the store that it is told, and has no plan for all of them.
+"""
 
 
 class Sessionless(asyncpg.Connection):

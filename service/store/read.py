@@ -23,6 +23,7 @@ from service.jsonapi.query import Query, Selection
 from service.principal import Owner, Viewer
 from service.store import counts, filters, keyset
 from service.store.compile import Later, Place, Statement, Values, in_utf8
+from service.store.horizon import horizon
 from service.store.pool import Connection, fetch, fetchrow
 from service.store.structure import Given, lift
 from service.texts import Either, Phrase
@@ -293,7 +294,8 @@ async def _window(
     structure, given = lift(query)
     text, binds = _of_a_window(structure, _which(structure, within), _kind_of(viewer))
     with in_time(query):
-        asked = Values(viewer, _parent(within), given)
+        until = await horizon(connection) if Later.HORIZON in binds else 0
+        asked = Values(viewer, _parent(within), given, horizon=until)
         found = await _rows(connection, text, asked.of(binds), query.selection)
     if not found and within is not None and not await exists(connection, viewer, within.parent, within.id):
         return None
@@ -315,7 +317,7 @@ def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
     near, far = (window.before, window.after) if window.backwards else (window.after, window.before)
     until = keyset.beyond(statement, ordered, far.position, backwards=not window.backwards)
     closed = f"({' or '.join(f'({part})' for part in until)})" if until != [""] else ""
-    closed = " and ".join(part for part in (closed, _settled(query, alias)) if part)
+    closed = " and ".join(part for part in (closed, _settled(statement, query, alias)) if part)
     where = _where(statement, alias, which, closed)
     compared = ", ".join(key.kind.in_words.format(key.expression) for key in ordered[:-1])
     row = statement.rows(query.selection, alias, Place(Cursors(query.selection.resource, query.sort).begin, compared))
@@ -331,12 +333,12 @@ def _of_a_window(query: Query, which: _Which, kind: Viewer) -> _Text:
     return _Text(rows, statement.kept_binds)
 
 
-def _settled(query: Query, alias: str) -> str:
+def _settled(statement: Statement, query: Query, alias: str) -> str:
     """What a log's page by cursor leaves out: what a transaction that goes on may still come before."""
     resource = query.selection.resource
     if not resource.log or not query.sort or query.sort[0].path != (resource.log,):
         return ""
-    return f"{alias}.{resource.column_of(resource.log)} < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+    return f"{alias}.{resource.column_of(resource.log)} < {statement.bind(Later.HORIZON)}"
 
 
 class in_time:  # noqa: N801 -- used as a verb

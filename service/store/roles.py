@@ -13,9 +13,10 @@ from typing import NamedTuple
 import asyncpg
 
 import sql
+from schemas.tables import Place, places
 from service.errors import StartupError
 from service.store.pool import Connection
-from service.store.schema import QUEUE
+from service.store.schema import QUEUE, is_distributed
 from sql import Granted, Rights
 
 PREFIX = "reprise"
@@ -117,8 +118,12 @@ async def plan(connection: Connection, prefix: str = PREFIX) -> list[str]:
     there = {row[0] for row in await connection.fetch("select rolname from pg_roles")}
     plan_ = [f"create role {_quoted(name)} nologin" for name in roles.values() if name not in there]
     plan_ += [statement async for statement in _owning(connection, roles[OWNER], is_there=roles[OWNER] in there)]
-    for kind, rights in sql.grants().items():
-        role = roles[kind]
+    spread = await is_distributed(connection)
+    if spread and not await connection.fetchval("select rolcanlogin from pg_roles where rolname = $1", roles[OWNER]):
+        # Nodes that move a store log in at each other as who owns its tables.
+        plan_.append(f"alter role {_quoted(roles[OWNER])} login")
+    for kind, granted in sql.grants().items():
+        role, rights = roles[kind], _of_whole_tables(granted) if spread else granted
         plan_ += [s async for s in _using(connection, role, rights, is_there=role in there)]
         wanted = _maintaining(connection, kind, rights)
         held = await _held(connection, role) if role in there else {}
@@ -191,6 +196,12 @@ def _maintaining(connection: Connection, kind: str, rights: Rights) -> Mapping[s
         table: {**verbs, "maintain": None} if verbs.keys() & {"insert", "update", "delete"} else verbs
         for table, verbs in rights.items()
     }
+
+
+def _of_whole_tables(rights: Rights) -> Rights:
+    """Rights as they can be granted where Citus has tables on several nodes: it doesn't know those of columns."""
+    placed = {table for table, place in places().items() if place is not Place.COORDINATOR}
+    return {table: dict.fromkeys(verbs) if table in placed else verbs for table, verbs in rights.items()}
 
 
 async def _held(connection: Connection, role: str) -> Mapping[str, Granted]:

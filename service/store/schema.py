@@ -34,3 +34,20 @@ async def applied(connection: Connection) -> set[str]:
     if await connection.fetchval("select to_regclass('schema_migrations') is null"):
         return set()
     return {row["version"] for row in await connection.fetch("select version from schema_migrations")}
+
+
+PLACED = """
+    select c.relname::text from pg_dist_partition p join pg_class c on c.oid = p.logicalrelid
+    where p.partmethod = 'h' or (p.partmethod = 'n' and p.repmodel = 't')
+"""
+"""The tables that Citus has distributed or put on every node; not those that it knows only for their foreign keys."""
+
+
+async def has_citus(connection: Connection) -> bool:
+    """Whether a database can be spread over several nodes."""
+    return bool(await connection.fetchval("select exists(select from pg_extension where extname = 'citus')"))
+
+
+async def is_distributed(connection: Connection) -> bool:
+    """Whether the rows of a database's stores are spread over several nodes."""
+    return await has_citus(connection) and bool(await connection.fetchval(f"select exists({PLACED})"))

@@ -12,6 +12,7 @@ from service.store.pool import Connection
 from service.store.statements import Values
 
 _OUTGROWN = Values("runtime/statistics.outgrown", str)
+_NEVER_GATHERED = Values("runtime/statistics.never_gathered", str)
 
 
 async def gather(connection: Connection) -> Sequence[str]:
@@ -25,3 +26,8 @@ async def gather(connection: Connection) -> Sequence[str]:
         await connection.execute(f"analyze (skip_locked) {outgrown[0]}")
         gathered.append(outgrown[0])
     return gathered
+
+
+async def never_gathered(connection: Connection) -> Sequence[str]:
+    """The names of the larger tables that Postgres knows nothing of."""
+    return await _NEVER_GATHERED(connection)

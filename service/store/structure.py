@@ -29,14 +29,19 @@ class Given:
 @lru_cache(maxsize=1024)
 def lift(query: Query) -> tuple[Query, Sequence[Any]]:
     """A query with `Given` in place of its values and no place of a numbered page, and the values."""
-    given: list[Any] = []
-    filters = _filter(query.filters, given)
-    assert isinstance(filters, AllOf)  # noqa: S101 -- it is of the same kind
+    filters, values = lift_filters(query.filters)
+    given = [*values]
     # Postgres takes an unknown limit for a tenth of all rows. The plan for a known one looks cheaper, so it would plan
     # every page anew.
     size = query.page.size
     page: Page | Window = Page(0, size) if isinstance(query.page, Page) else _window(query.page, given)
     return replace(query, filters=filters, page=page), tuple(given)
+
+
+def lift_filters(filters: AllOf) -> tuple[AllOf, Sequence[Any]]:
+    """Filters with `Given` in place of their values, and the values."""
+    given: list[Any] = []
+    return AllOf(tuple(_filter(inner, given) for inner in filters.terms)), given
 
 
 def _filter(term: Filter, given: list[Any]) -> Filter:

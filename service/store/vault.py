@@ -55,6 +55,7 @@ SEALED: Final[Mapping[str, Sealed]] = {
         names_original="customer_payment_source_id",
     ),
     "carts.session": Sealed("cart sessions", "session_digest", along=False),
+    "export_chunks.data": Sealed("exports"),
     "imports.inputs": Sealed(
         "imports", text="{column} ->> 'sealed'", value="jsonb_build_object('sealed', {sealed}::text)"
     ),

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from orjson import Fragment
@@ -156,7 +156,7 @@ async def insert(
             binds.append(sorted(ids))
             parts.append(_join(_through(resource, name), placed["id"], f"${len(binds)}"))
     with explained(known, resource, draft):
-        return await _run(connection, main, parts, binds, along)
+        return await _run(connection, resource, main, parts, binds, along=along)
 
 
 async def insert_all(
@@ -188,7 +188,7 @@ async def insert_all(
     binds = [store_id, orjson.dumps(sent, default=str).decode()]
     try:
         async with connection.transaction():
-            return await _run(connection, main, parts, binds, along)
+            return await _run(connection, resource, main, parts, binds, along=along)
     except REFUSED:
         return None
 
@@ -227,7 +227,7 @@ async def update(
     if owner in columns:
         await counts.move(connection, store_id, resource, str(draft.id), columns[owner])
     with explained(known, resource, draft):
-        return await _run(connection, main, parts, binds, along)
+        return await _run(connection, resource, main, parts, binds, along=along)
 
 
 async def delete(connection: Connection, store_id: int, resource: type[Resource], id_: str) -> None:
@@ -236,10 +236,12 @@ async def delete(connection: Connection, store_id: int, resource: type[Resource]
     which = "where store_id = $1 and id = $2"
     if resource.type_ in counts.WHOLES:
         await connection.execute(f"select from {resource.table} {which} for update", store_id, id_)
-    changes = [f"part_{n} as ({part})" for n, part in enumerate(counts.less(resource, "gone", "$2"))]
+    # What goes with the row is counted while it is there.
+    parts = [f"part_{n} as ({part})" for n, part in enumerate(counts.less_parts(resource, "$2"))]
     gone = f"gone as (delete from {resource.table} {which} returning *)"
+    own = [f"own as ({change})" for change in counts.less(resource, "gone")]
     with explained(known, resource):
-        await connection.execute(f"with {', '.join([gone, *changes])} select from gone", store_id, id_)
+        await connection.execute(f"with {', '.join([*parts, gone, *own])} select from gone", store_id, id_)
 
 
 def _through(resource: type[Resource], name: str) -> Through:
@@ -256,12 +258,31 @@ def _join(through: Through, id_: str, ids: str) -> str:
     )
 
 
+class _Beside(NamedTuple):
+    """What the text of a statement that goes along depends on."""
+
+    part: Declared
+    collection: str
+    owned: bool
+    first: bool
+    """Whether the row may refer to what it writes."""
+
+
 async def _run(
-    connection: Connection, main: str, parts: Sequence[str], binds: Sequence[object], along: Sequence[Along]
+    connection: Connection,
+    resource: type[Resource],
+    main: str,
+    parts: Sequence[str],
+    binds: Sequence[object],
+    *,
+    along: Sequence[Along],
 ) -> Returned:
     """Run statements as one, and return the ids that their parts return."""
     returning = [one.part for one in along if one.part.columns]
-    known = tuple((one.part, one.collection, one.customers is not None) for one in along)
+    named = {found.type_ for found in resource.relationships.values() if isinstance(found, ToOne)}
+    known = tuple(
+        _Beside(one.part, one.collection, one.customers is not None, one.collection in named) for one in along
+    )
     text = _together(main, tuple(parts), len(binds), known)
     customers = [one.customers for one in along if one.customers is not None]
     others = [
@@ -275,17 +296,18 @@ async def _run(
 
 
 @lru_cache(maxsize=1024)
-def _together(main: str, parts: Sequence[str], bound: int, along: Sequence[tuple[Declared, str, bool]]) -> str:
-    """Statements as one: foreign keys are checked at its end, so that what refers to a row may come with it.
+def _together(main: str, parts: Sequence[str], bound: int, along: Sequence[_Beside]) -> str:
+    """Statements as one, in an order in which they could be run one by one: each row before what refers to it.
 
     A part that has a collection is counted: by the customers whose the rows are, else by the ids that it returns.
     """
-    named = [f"part_{n} as ({part})" for n, part in enumerate(parts)]
+    first: list[str] = []
+    then = [f"main as ({main})", *(f"part_{n} as ({part})" for n, part in enumerate(parts))]
     answers, told = [], []
-    for n, (part, collection, owned) in enumerate(along):
+    for n, (part, collection, owned, is_first) in enumerate(along):
         others = [name for name in part.statement.parameters if name != _STORE]
         places = {name: f"${bound + place}" for place, name in enumerate(others, 1)} | {_STORE: "$1"}
-        named.append(f"along_{n} as ({_placed(part.statement, places)})")
+        (first if is_first else then).append(f"along_{n} as ({_placed(part.statement, places)})")
         bound += len(others)
         if part.columns:
             answers.append(f"array(select along_{n}.* from along_{n})")
@@ -294,10 +316,8 @@ def _together(main: str, parts: Sequence[str], bound: int, along: Sequence[tuple
     for n, collection, owned in told:
         bound += owned
         change = counts.more_owned(collection, f"${bound}") if owned else counts.more_in(collection, f"along_{n}")
-        named.append(f"told_{n} as ({change})")
-    if not answers:
-        return f"with {', '.join(named)} {main}" if named else main
-    return f"with {', '.join([*named, f'main as ({main})'])} select {', '.join(answers)}"
+        then.append(f"told_{n} as ({change})")
+    return f"with {', '.join([*first, *then])} select {', '.join(answers)}" if first or len(then) > 1 else main
 
 
 def _placed(statement: sql.Statement, places: Mapping[str, str]) -> str:

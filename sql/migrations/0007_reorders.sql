@@ -71,7 +71,7 @@ create table reorders (
     constraint reorders_have_a_known_source_order foreign key (store_id, source_order_id)
     references orders (store_id, id),
     constraint reorders_fill_a_known_cart foreign key (store_id, cart_id)
-    references carts (store_id, id) on delete set null (cart_id),
+    references carts (store_id, id),
     constraint reorders_belong_to_a_customer foreign key (store_id, customer_id)
     references customers (store_id, id),
     constraint reorders_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
@@ -125,7 +125,7 @@ create table reorder_outcomes (
     constraint reorder_outcomes_speak_of_a_known_line_item foreign key (store_id, source_line_item_id)
     references line_items (store_id, id),
     constraint reorder_outcomes_filled_a_known_cart_item foreign key (store_id, cart_item_id)
-    references cart_items (store_id, id) on delete set null (cart_item_id),
+    references cart_items (store_id, id),
     constraint reorder_outcomes_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint reorder_outcomes_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint reorder_outcomes_have_a_currency_code check (currency_code ~ '^[A-Z]{3}$'),

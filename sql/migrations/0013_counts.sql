@@ -9,6 +9,10 @@ create table collection_changes (
     customers text[] collate "C" not null default '{}'
 );
 
+-- Its rows have no key: replication finds those that are deleted by all that they hold, and so a store can move to another
+-- node while it is written to.
+alter table collection_changes replica identity full;
+
 -- For counted pages, and the job that sums changes up.
 create index collection_changes_by_collection on collection_changes (store_id, collection);
 

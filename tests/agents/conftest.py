@@ -1,4 +1,4 @@
-"""A `reprise serve`, and a shop in it whose customer has an order and a subscription of it."""
+"""A server, and a shop in it whose customer has an order and a subscription of it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ import pytest
 import pytest_asyncio
 
 from service.principal import Store
+from service.settings import Settings
 from service.store.pool import Database
-from tests import factories
+from tests import factories, roles
 from tests.agents.assisting import Shop
-from tests.processes import api_settings, serving
-from tests.support import Access, Grant
+from tests.servers import served_here
+from tests.support import KEYS, Access, Grant
 
 
 @pytest.fixture(scope="session")
 def origin(database_url: str) -> Iterator[str]:
-    """The URL of a served process."""
-    with serving("serve", "--port", "0", until="answers at", **api_settings(database_url)) as server:
-        yield server.url
+    """The URL of a server."""
+    settings = Settings(database_url=roles.api(database_url), secret_keys=",".join(KEYS), log_level="warning")
+    with served_here(settings) as url:
+        yield url
 
 
 async def subscribe(origin: str, integration: Access, order: str) -> str:

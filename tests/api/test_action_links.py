@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from service.principal import Store
-from service.rules.url_tokens import TokenKeys
+from service.rules.named_tokens import NamedKeys
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.faults.playing import Shop, on, short
@@ -191,7 +191,7 @@ async def test_every_url_that_opens_none_is_the_same_410(shop: Shop, client: htt
         made["path"].replace("/actions/", "/portal/"),
         portal["path"].replace("/portal/", "/actions/"),
         made["path"][:-1] + ("A" if made["path"][-1] != "A" else "B"),
-        f"/actions/{TokenKeys(['another-key'], 'action link').token(store.id, made['id'])}",
+        f"/actions/{NamedKeys(['another-key'], 'action link').token(store.id, made['id'])}",
         f"/actions/{calendar}",
         "/actions/nonsense",
         "/portal/%00",

@@ -11,7 +11,7 @@ from icalendar import Calendar
 from structlog.testing import capture_logs
 
 from service.principal import Store
-from service.rules.url_tokens import TokenKeys
+from service.rules.named_tokens import NamedKeys
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.factories import Line
@@ -99,7 +99,7 @@ async def test_every_url_that_opens_none_is_the_same_410_and_is_counted(
     made = await api.create("order_subscriptions", {"frequency": "weekly"}, {"source_order": to("orders", order_id)})
     path = urlsplit(made["attributes"]["calendar_url"]).path
     token = path.removeprefix("/calendars/").removesuffix(".ics")
-    foreign = TokenKeys(["another-key"], "calendar").token(store.id, made["id"])
+    foreign = NamedKeys(["another-key"], "calendar").token(store.id, made["id"])
     # Not the last letter: some of its bits belong to no byte of the signature.
     changed = f"{token[:-2]}{'A' if token[-2] != 'A' else 'B'}{token[-1]}"
     wrong = ["nothing", foreign, changed, f"1{token}"]
@@ -117,7 +117,7 @@ async def test_every_url_that_opens_none_is_the_same_410_and_is_counted(
 
 
 async def test_the_url_outlives_a_new_key_and_ends_with_its_own(store: Store) -> None:
-    token = TokenKeys(["old"], "calendar").token(store.id, "abc")
-    named = TokenKeys(["new", "old"], "calendar").verify(token)
+    token = NamedKeys(["old"], "calendar").token(store.id, "abc")
+    named = NamedKeys(["new", "old"], "calendar").verify(token)
     assert named == (store.id, "abc")
-    assert TokenKeys(["new"], "calendar").verify(token) is None
+    assert NamedKeys(["new"], "calendar").verify(token) is None

@@ -14,6 +14,7 @@ from schemas.graph import PUBLIC
 from schemas.history import RECORDS, fields_of
 from schemas.tables import marks
 from service.operations.data import exporting
+from service.operations.data.exporting import Choice
 from service.principal import Store
 from service.store import people
 from service.store.people import Person
@@ -102,7 +103,9 @@ async def test_what_is_held_of_a_customer_is_handed_out(make: Make, connection: 
         "update order_factories set status = 'aborted' where store_id = $1 and status = 'pending'", store.id
     )
     async with connection.transaction():
-        handed = b"".join([line async for line in exporting.lines(connection, store, customer_id=marked.customer_id)])
+        handed = b"".join(
+            [line async for line in exporting.lines(connection, store, Choice(customer_id=marked.customer_id))]
+        )
     held = {place for marker, place in marked.said.items() if marker.encode() in handed}
     asked = {
         f"{record.resource.table}.{field.column}"

@@ -33,6 +33,7 @@ ATTRIBUTES = {
     "_pause_until": said(on("2026-04-10 09:00")),
     "_advance_to": said(on("2026-03-12 09:00")),
     "_replay_since": said(on("2026-03-10 08:00")),
+    "_delay": 2,
 }
 """What is sent of a verb that takes more than `true`."""
 WITH = {("orders", "place"): {"_payment_source_token": "tok_approve"}}
@@ -145,6 +146,17 @@ async def disabled(shop: Shop) -> str:
     return await webhook(shop, disabled_at=on(NOW), health="disabled")
 
 
+async def bringing(shop: Shop) -> str:
+    return str((await shop.api.create("imports", {"resource_type": "tags", "inputs": [{"name": "vip"}]}))["id"])
+
+
+async def taking(shop: Shop, **verbs: bool) -> str:
+    id_ = str((await shop.api.create("exports", {"resource_type": "tags"}))["id"])
+    if verbs:
+        assert (await shop.api.update("exports", id_, verbs)).status_code == 200
+    return id_
+
+
 async def event(shop: Shop) -> str:
     """An event that a webhook wants."""
     await shop.api.update("webhooks", await webhook(shop), {"topic": "repeat_links.*"})
@@ -175,6 +187,8 @@ SUBJECTS: dict[tuple[str, str], Callable[[Shop], Awaitable[str]]] = {
     ("order_subscriptions", "pause_until"): subscription,
     ("order_subscriptions", "resume"): lambda shop: subscription(shop, _pause_until="2026-05-01 09:00"),
     ("order_subscriptions", "skip_next"): subscription,
+    ("order_subscriptions", "delay"): subscription,
+    ("order_subscriptions", "order_next_now"): subscription,
     ("order_subscriptions", "run_now"): subscription,
     ("occurrences", "skip"): lambda shop: occurrence(shop, "planned"),
     ("occurrences", "unskip"): skipped,
@@ -191,6 +205,9 @@ SUBJECTS: dict[tuple[str, str], Callable[[Shop], Awaitable[str]]] = {
     ("issuers", "revoke"): issuer,
     ("api_clients", "rotate_secret"): api_client,
     ("api_clients", "revoke"): api_client,
+    ("imports", "interrupt"): bringing,
+    ("exports", "start"): lambda shop: taking(shop, _interrupt=True),
+    ("exports", "interrupt"): taking,
     ("events", "trigger"): event,
     ("webhooks", "enable"): disabled,
     ("webhooks", "disable"): webhook,

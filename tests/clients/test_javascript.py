@@ -28,6 +28,13 @@ def test_every_method_of_commerce_layer_s_subscriptions(
         run("commerce_layer_subscriptions.js", shop, subtests)
 
 
+def test_commerce_layer_s_exports_and_imports(
+    shop: Shop, environment: dict[str, str], subtests: pytest.Subtests
+) -> None:
+    with serving("work", until="works", **roles.of("worker", environment)):
+        run("commerce_layer_transfer.js", shop, subtests)
+
+
 async def test_commerce_layer_s_webhooks(shop: Shop, environment: dict[str, str], subtests: pytest.Subtests) -> None:
     nearby = environment | {"REPRISE_ALLOW_PRIVATE_ADDRESSES": "true"}
     async with receiver() as running:

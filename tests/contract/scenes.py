@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from service.jobs.copy import CopyJob
-from service.operations.data import imports
+from service.operations.data import exports, imports
 from service.operations.subscriptions import action_links
-from service.rules.url_tokens import TokenKeys
+from service.rules.named_tokens import NamedKeys
 from tests import factories
 from tests.api.test_rows_of_verbs import PLACED, action_link, api_client, item, link, occurrence, order, token, webhook
 from tests.checkout.test_subscribing import bought, model
@@ -46,7 +46,7 @@ async def moved(shop: Shop) -> None:
 async def acted(shop: Shop) -> None:
     """A customer does what an action link is for."""
     id_ = await action_link(shop)
-    keys = TokenKeys(KEYS, "action link")
+    keys = NamedKeys(KEYS, "action link")
     async with shop.database.transaction() as connection:
         opened = await action_links.open_link(connection, keys, keys.token(shop.store.id, id_), hold=True)
         await action_links.use(connection, opened, (await action_links.prospect(connection, opened)).shown)
@@ -99,6 +99,14 @@ async def unreadable(shop: Shop) -> None:
     await imports.go_on(shop.connection, shop.store.id, broken["id"])
 
 
+async def taken_out(shop: Shop) -> None:
+    """An export is written, and another one has been begun too often."""
+    for attempt in (0, exports.MOST_ATTEMPTS):
+        made = await shop.api.create("exports", {"resource_type": "skus"})
+        await shop.connection.execute("update exports set attempt = $2 where id = $1", made["id"], attempt)
+        await exports.take_out(shop.database, shop.store.id, made["id"])
+
+
 async def sold_out(shop: Shop) -> None:
     """An order is copied, and placed at once, whose sku is gone from the stock."""
     order_id = await factories.full_order(shop.connection, shop.store, [Line(shop.sku)])
@@ -147,6 +155,6 @@ async def unanswered(shop: Shop, database_url: str) -> None:
 
 
 SCENES: Final[tuple[Scene, ...]] = (
-    no_line, moved, acted, ended, replaced, cancelled, deleted, unreadable, sold_out, declined, nowhere,
+    no_line, moved, acted, ended, replaced, cancelled, deleted, unreadable, taken_out, sold_out, declined, nowhere,
 )  # fmt: skip
 SERVED: Final[tuple[Served, ...]] = (commanded, unanswered)

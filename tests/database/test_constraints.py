@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncpg
 import pytest
 
 from schemas.graph import graph
 from schemas.relationships import ToOne
 from service.resources import RESOURCES
-from service.store.constraints import catalogue, fields
+from service.store.constraints import broken, catalogue, fields
 from service.store.pool import Connection
 from service.texts import LANGUAGES
 from service.texts import catalogue as sentences
@@ -35,6 +36,28 @@ async def test_every_rule_about_what_clients_write_names_a_field(connection: Con
     for constraint in (await catalogue(connection)).values():
         if constraint.table == resource.table and kept & set(constraint.columns):
             assert fields(resource, constraint), constraint.name
+
+
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        ('duplicate key value violates unique constraint "one_customer_per_email_102010"', "one_customer_per_email"),
+        (
+            'new row for relation "tags_102086" violates check constraint "tags_have_a_plain_name"',
+            "tags_have_a_plain_name",
+        ),
+        (
+            'violates foreign key constraint "order_subscription_items_belong_to_an_orde_1f2e3d4c_102090"',
+            "order_subscription_items_belong_to_an_order_subscription",
+        ),
+        ('null value in column "id" of relation "tags_102086" violates not-null constraint', ""),
+        ('duplicate key value violates unique constraint "ours_not_102010"', ""),
+    ],
+)
+async def test_the_message_of_a_node_names_a_constraint(connection: Connection, message: str, name: str) -> None:
+    error = asyncpg.IntegrityConstraintViolationError()
+    error.message = message
+    assert broken(await catalogue(connection), error) == name
 
 
 _RULES = """

@@ -137,4 +137,5 @@ def test_what_opens_something_is_secret_wherever_it_is_shown_or_sent() -> None:
         "action_links": {"url"},
         "order_subscriptions": {"calendar_url"},
         "webhooks": {"shared_secret"},
+        "exports": {"attachment_url"},
     }

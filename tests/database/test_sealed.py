@@ -87,7 +87,7 @@ def test_a_digest_takes_the_key_and_tells_stores_apart() -> None:
 
 def test_each_purpose_has_a_key_of_its_own() -> None:
     purposes = {found.purpose for found in SEALED.values()}
-    assert purposes == {"gateway secrets", "webhook secrets", "wallet tokens", "cart sessions", "imports"}
+    assert purposes == {"gateway secrets", "webhook secrets", "wallet tokens", "cart sessions", "exports", "imports"}
     kept = Seals(["key-of-a-vault-1"], "cart sessions").seal("x", "place")
     for purpose in purposes - {"cart sessions"}:
         with pytest.raises(Unreadable):

@@ -15,11 +15,12 @@ import sql
 
 ROOT = Path(__file__).parents[2]
 OWN_SESSION = {
+    "service/store/distributing.py": "tables are distributed on a connection like that of migrations",
     "service/store/migrate.py": "migrations run on a connection of their own, by the direct URL",
     "service/store/notices.py": "listens on a connection of its own, unless a pooler is in between",
 }
 """Where a session is used, and why it is nobody else's."""
-_IN_PYTHON = {"add_listener", "cursor", "add_query_logger", "set_type_codec", "set_builtin_type_codec"}
+_IN_PYTHON = {"add_listener", "add_query_logger", "set_type_codec", "set_builtin_type_codec"}
 """What asyncpg keeps with a session, or of it."""
 
 

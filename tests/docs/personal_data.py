@@ -72,7 +72,8 @@ What tells of the past is deleted after a while, whomever it is of:
 | answers under an `Idempotency-Key` | 24 hours, or less: [REPRISE_RETAIN_ANSWERS](settings.md#reprise_retain_answers) |
 | deliveries to webhooks | 30 days: [REPRISE_RETAIN_DELIVERIES](settings.md#reprise_retain_deliveries) |
 | events | for good: [REPRISE_RETAIN_EVENTS](settings.md#reprise_retain_events) |
-| imports | 90 days: [REPRISE_RETAIN_IMPORTS](settings.md#reprise_retain_imports) |
+| imports and exports | 90 days: [REPRISE_RETAIN_IMPORTS](settings.md#reprise_retain_imports) |
+| files of exports | 7 days |
 | tokens that clients fetched | 30 days after they ended |
 | the queue's log of jobs | 2 days |
 | what is counted for limits, with network addresses | an hour |

@@ -98,6 +98,7 @@ class Plain:
     most: int | None = None
     paused: datetime | None = None
     cutoff: timedelta = timedelta(0)
+    apart: timedelta | None = None
     active: bool = True
     ended: bool = False
     rows: dict[int, Row] = field(default_factory=dict)
@@ -288,6 +289,56 @@ class Plain:
         self._check_reached(special)
         self._settle_end()
 
+    def delay(self, now: datetime, number: int, *, runs: bool) -> None:
+        """Put the next run off by days, or by runs. Raises Refused."""
+        self.edit(now)
+        still = self._open(number + 1 if runs else 1)
+        if len(still) < (number + 1 if runs else 1):
+            raise Refused
+        if runs:
+            to = self.row(still[-1]).at
+        else:
+            to = instant(shown(self.row(still[0]).at, self.zone) + timedelta(days=number), self.zone)
+        if self.is_closed(to) or (self.paused is not None and to < self.paused):
+            raise Refused
+        if self.expires is not None and to >= self.expires:
+            raise Refused
+        many = 2
+        while len(found := self._open(many)) == many and self.row(found[-1]).at < to:
+            many += 1
+        behind = [index for index in found if self.row(index).at >= to]
+        gap = self.row(behind[0]).at - to if behind else timedelta(0)
+        if not runs and self.apart is not None and timedelta(0) < gap < self.apart:
+            raise Refused
+        passed = [index for index in self._open(many + 1) if self.row(index).at <= to]
+        moved = passed[-1] if passed else still[0]
+        for index in passed[:-1]:
+            self.rows[index] = replace(self.row(index), status="skipped", reason="passed_over")
+        if self.row(moved).at != to:
+            self.rows[moved] = replace(self.row(moved), at=to, reason="moved")
+            self._check_place(moved)
+        self.check_moved()
+        self._settle_end()
+
+    def order(self, now: datetime) -> None:
+        """Order the next run now. Raises Refused."""
+        before = [index for index, row in self.rows.items() if row.status == "due"]
+        self.edit(now)
+        if before:
+            last = self.rows[max(before)]
+            if now < (last.nominal if self.apart is None else last.at + self.apart):
+                raise Refused
+        following = self.coming(1)
+        if not following:
+            raise Refused
+        for index in range(self.next, following[0]):
+            row = self.row(index)
+            self.rows[index] = row if row.status == "skipped" else replace(row, status="skipped", reason="paused")
+        self.rows[following[0]] = replace(self.row(following[0]), at=now, status="due", reason="ordered")
+        self.next = following[0] + 1
+        self.check_moved()
+        self._settle_end()
+
     def _check_reached(self, special: dict[int, Row]) -> None:
         """What was moved still comes before the end."""
         if any(row.status == "planned" and not self._reaches(index) for index, row in special.items()):
@@ -387,14 +438,14 @@ class Plain:
         if self.row(index).at >= self.row(index + 1).at:
             raise Refused
 
-    def _open(self) -> list[int]:
-        """The next two runs that aren't cut off."""
-        number = 2
+    def _open(self, wanted: int = 2) -> list[int]:
+        """The next runs that aren't cut off."""
+        number = wanted
         while True:
             found = self.coming(number)
             still = [index for index in found if not self.is_closed(self.row(index).at)]
-            if len(still) >= 2 or len(found) < number:
-                return still[:2]
+            if len(still) >= wanted or len(found) < number:
+                return still[:wanted]
             number += 1
 
     def is_closed(self, at: datetime) -> bool:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from service.rules.recurrence import Calendar, anchored
 from service.rules.rescheduling import Conflicting, Edit, reschedule
-from service.rules.schedule import Advance, Entry, NotMovable, Standing, advance, comes, move, plan
+from service.rules.schedule import Advance, Delay, Entry, NotMovable, Standing, TooSoon, advance, comes, move, plan
 from tests.faults.plain_calendar import Crontab, Plain, Refused
 
 MINUTE = timedelta(minutes=1)
@@ -41,6 +41,7 @@ class Ledger:
     active: bool = True
     most: int | None = None
     cutoff: timedelta = timedelta(0)
+    apart: timedelta | None = None
 
     def ran(self) -> int:
         return sum(row.status == "due" for row in self.rows.values())
@@ -54,6 +55,8 @@ class Ledger:
             last=self.rows.get(first - 1),
             runs_left=None if self.most is None else max(self.most - self.ran(), 0),
             ended=self.next_run_at is None,
+            ran=next((row for _, row in sorted(self.rows.items(), reverse=True) if row.status == "due"), None),
+            apart=self.apart,
             settled_until=now + self.cutoff if runs and self.cutoff else None,
         )
 
@@ -144,7 +147,7 @@ class Pair:
         ours, theirs = self.changes(name, at, data)
         try:
             ours()
-        except (Conflicting, NotMovable):
+        except (Conflicting, NotMovable, TooSoon):
             refused[0] = True
         try:
             theirs()
@@ -159,6 +162,14 @@ class Pair:
         ledger, plain = self.ledger, self.plain
         if name in ("skip", "unskip", "move"):
             return self.occurrence(name, at, data)
+        if name == "order":
+            # Only of a subscription that is active.
+            orders, plainly = ledger.active, plain.order if ledger.active else plain.edit
+            return (lambda: ledger.edit(at, orders_next=orders)), (lambda: plainly(at))
+        if name == "delay":
+            number, runs = data.draw(st.integers(1, 20)), data.draw(st.booleans())
+            by = Delay(number, "interval" if runs else "day")
+            return (lambda: ledger.edit(at, delay=by)), (lambda: plain.delay(at, number, runs=runs))
         if name in ("activate", "activate_at", "deactivate"):
             return self.status(name, at, data)
         theirs = CHANGES[name](data.draw, at, plain)
@@ -243,19 +254,22 @@ def begin(  # noqa: PLR0917 -- the terms
     now: datetime,
     policy: Any,
     cutoff: timedelta = timedelta(0),
+    apart: timedelta | None = None,
     *,
     last_day: bool = False,
 ) -> Pair:
     """A subscription as it begins."""
     calendar = anchored(Calendar(starts, zone, text(frequency), last_day=last_day), 1, now)
-    ledger = Ledger(Standing(calendar, 1, catchup_policy=policy), cutoff=cutoff)
+    ledger = Ledger(Standing(calendar, 1, catchup_policy=policy), cutoff=cutoff, apart=apart)
     ledger.write(plan(ledger.stand(now), now))
-    pair = Pair(ledger, Plain(frequency, zone, starts, now, last_day=last_day, policy=policy, cutoff=cutoff))
+    pair = Pair(
+        ledger, Plain(frequency, zone, starts, now, last_day=last_day, policy=policy, cutoff=cutoff, apart=apart)
+    )
     pair.compare()
     return pair
 
 
-EDITS = (*CHANGES, "activate", "activate_at", "deactivate", "skip", "unskip", "move", "look", "look")
+EDITS = (*CHANGES, "activate", "activate_at", "deactivate", "skip", "unskip", "move", "delay", "order", "look", "look")
 
 
 @pytest.mark.rule("FM-103", "FM-104", "FM-105", "FM-106", "FM-111", "FM-112")
@@ -273,6 +287,7 @@ def test_whatever_is_edited_whenever_both_calendars_agree(data: st.DataObject) -
         now,
         data.draw(st.sampled_from(["run_once", "run_all", "skip"])),
         data.draw(st.sampled_from([0, 0, 0, 1, 24, 72])) * timedelta(hours=1),
+        data.draw(st.sampled_from([None, None, timedelta(days=2), timedelta(days=9)])),
         last_day=frequency in WHOLE_MONTHS and data.draw(st.booleans()),
     )
     for _ in range(data.draw(st.integers(1, 10))):
@@ -288,3 +303,20 @@ def test_whatever_is_edited_whenever_both_calendars_agree(data: st.DataObject) -
         name = data.draw(st.sampled_from(EDITS))
         if name != "look":
             pair.do(name, now, data)
+
+
+def test_what_was_settled_before_another_frequency_keeps_its_rows_beyond_an_end() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    pair = begin("hourly", "UTC", start, start, "run_once", timedelta(hours=72))
+    now = start + MINUTE
+    for changes in ({"frequency": "10-day"}, {"most": 3}, {"most": None}):
+        ours: dict[str, Any] = dict(changes)
+        pair.ledger.edit(now, **ours)
+        pair.plain.edit(now, **ours)
+        pair.compare()
+        now += MINUTE
+    later = start + timedelta(days=1, minutes=5)
+    pair.ledger.look(later)
+    pair.plain.look(later)
+    pair.compare()
+    assert len(pair.ledger.rows) >= 72

@@ -22,6 +22,7 @@ TERMS: dict[str, Any] = {
     "price_mode": "current",
     "catchup_policy": "run_all",
     "cutoff_hours": 24,
+    "min_days_between_runs": 3,
     "max_increase_percent": 5,
 }
 """What only integrations set, in a new subscription and in one that runs."""

@@ -127,6 +127,7 @@ ASKED: Mapping[str, tuple[str, str, Mapping[str, str], bytes, int]] = {
     "metrics": ("GET", "/metrics", {}, b"", 403),
     "the contract": ("GET", "/openapi.yaml", {}, b"", 200),
     "a calendar": ("GET", "/calendars/none.ics", {}, b"", 410),
+    "a file": ("GET", "/exports/none", {}, b"", 410),
     "the server": ("OPTIONS", "*", {}, b"", 204),
     "home": ("GET", "/", {}, b"", 200),
     "docs": ("GET", "/docs", {}, b"", 200),

@@ -13,6 +13,7 @@ from service import clock
 from service.demo import load
 from service.errors import InvalidState
 from service.operations.data import exporting
+from service.operations.data.exporting import Choice
 from service.operations.tenant import stores
 from service.principal import Store
 from service.store.pool import Connection, Database
@@ -28,7 +29,7 @@ OWN = {"store_id", "version", "market_id", "payment_source_digest", "session", "
 
 async def exported(connection: Connection, store: Store, customer_id: str | None = None) -> bytes:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        return b"".join([line async for line in exporting.lines(connection, store, customer_id=customer_id)])
+        return b"".join([line async for line in exporting.lines(connection, store, Choice(customer_id=customer_id))])
 
 
 async def state(connection: Connection, store: Store) -> dict[str, list[dict[str, Any]]]:

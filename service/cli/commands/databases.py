@@ -17,7 +17,7 @@ from service.cli.within import operator
 from service.demo import load
 from service.errors import StartupError
 from service.operations.tenant import stores
-from service.store import counts, deployment, roles
+from service.store import counts, deployment, distributing, roles
 from service.store import migrate as migrations
 from service.store.checks import violations
 from service.texts import Phrase
@@ -30,6 +30,9 @@ _PLAN = load.Plan()
 @app.command()
 def migrate(
     *,
+    citus: Annotated[
+        bool, typer.Option("--citus", help="Then spread the stores over the nodes of Citus, each on one of them.")
+    ] = False,
     with_roles: Annotated[
         bool, typer.Option("--roles", help="Then give the roles of the API and of workers the rights that they need.")
     ] = False,
@@ -61,9 +64,13 @@ def migrate(
             return
         run(require_session(settings))
         applied = run(migrations.migrate(url, progress=say))
+        placed = run(distributing.distribute(url, progress=say)) if citus else []
         changed = run(granted(url)) if with_roles else 0
     done = Phrase("Applied {count} migration.", plural="Applied {count} migrations.", count=len(applied))
     answer(done if applied else Phrase("The database is up to date."))
+    if citus:
+        moved = Phrase("Distributed {count} table.", plural="Distributed {count} tables.", count=len(placed))
+        answer(moved if placed else Phrase("Every table is in its place."))
     if with_roles:
         changes = Phrase(
             "Changed rights by {count} statement.", plural="Changed rights by {count} statements.", count=changed
@@ -86,6 +93,7 @@ def adopt(*, database_url: DatabaseUrl = None) -> None:
     with server(settings) as url:
         here = run(take_over(url))
     answer(Phrase("The database belongs to this installation now ({name}): workers run what is due.", name=here))
+    say(Phrase("Whoever reads events by a cursor begins at `start` again; webhooks and streams go on by themselves."))
 
 
 @app.command()

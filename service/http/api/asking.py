@@ -23,7 +23,7 @@ from service.http import languages, limits, repeat_urls, urls
 from service.http.auth import counted, identify, known
 from service.http.exchange import exchange_of
 from service.http.hearing import Head
-from service.http.pages import actions, calendars
+from service.http.pages import actions, attachments, calendars
 from service.http.state import service_of
 from service.jsonapi import body, links
 from service.jsonapi.body import Draft
@@ -34,8 +34,8 @@ from service.jsonapi.sight import Sight
 from service.jsonapi.unknown import no_relationship, no_type
 from service.principal import Principal, Store
 from service.resources import RESOURCES, Entry, visible_to
+from service.rules.named_tokens import NamedKeys
 from service.rules.repeat_links import LinkKeys
-from service.rules.url_tokens import TokenKeys
 from service.store.read import Within
 from service.store.vault import Vault
 
@@ -238,18 +238,21 @@ def rendering_of(request: Request, principal: Principal) -> Rendering:
     """What the documents of a request depend on besides their rows. Ends the request's step `parse`."""
     exchange_of(request).timing.mark("parse")
     service = service_of(request)
+    origin, visible = urls.origin(request), visible_to(principal)
     keys = _UrlKeys(service.link_keys, service.calendar_keys, service.action_keys)
-    lasting = _lasting(principal.store, urls.origin(request), keys, service.vault)
-    at, everything = lasting.at or clock.now(), visible_to(principal).everything
-    return lasting._replace(at=at, everything=everything)
+    lasting = _lasting(principal.store, origin, keys, service.vault)
+    reader = attachments.Reader(principal.store.id, origin, visible)
+    attachment_url = partial(attachments.url_of, service.export_keys, reader)
+    at, everything = lasting.at or clock.now(), visible.everything
+    return lasting._replace(at=at, everything=everything, attachment_url=attachment_url)
 
 
 class _UrlKeys(NamedTuple):
     """What signs the URLs of repeat links, of calendars and of action links."""
 
     links: LinkKeys
-    calendars: TokenKeys
-    actions: TokenKeys
+    calendars: NamedKeys
+    actions: NamedKeys
 
 
 @lru_cache(maxsize=512)

@@ -25,7 +25,7 @@ from service.operations.subscriptions import action_links, overviews
 from service.operations.subscriptions.action_links import Opened, Prospect
 from service.operations.subscriptions.overviews import Overview
 from service.principal import Store
-from service.rules.url_tokens import TokenKeys
+from service.rules.named_tokens import NamedKeys
 from service.store.pool import Connection
 from service.texts import Phrase
 
@@ -70,7 +70,7 @@ SENTENCES = {
 PASSED = Phrase("There is nothing to do here any more: it was changed already, or its time has passed.")
 
 
-def url_of(keys: TokenKeys, store: Store, origin: str) -> Callable[[str, str], str]:
+def url_of(keys: NamedKeys, store: Store, origin: str) -> Callable[[str, str], str]:
     """What makes the URLs of a store's links, of a service at a URL of its own, from what they do and their ids."""
 
     def url(action: str, id_: str) -> str:

@@ -21,7 +21,7 @@ from service.http.state import service_of
 from service.operations.subscriptions import calendars
 from service.operations.subscriptions.calendars import Date, Feed
 from service.principal import Store
-from service.rules.url_tokens import TokenKeys
+from service.rules.named_tokens import NamedKeys
 from service.texts import Phrase, language_of, say
 
 PREFIX = "/calendars/"
@@ -50,7 +50,7 @@ async def calendar(request: Request) -> Response:
 routes: list[BaseRoute] = [Route(f"{PREFIX}{{token}}.ics", calendar)]
 
 
-def url_of(keys: TokenKeys, store: Store, origin: str) -> Callable[[str], str]:
+def url_of(keys: NamedKeys, store: Store, origin: str) -> Callable[[str], str]:
     """What makes the URLs of a store's calendars, of a service at a URL of its own, from the ids of subscriptions."""
     return lambda subscription_id: f"{origin}{PREFIX}{keys.token(store.id, subscription_id)}.ics"
 

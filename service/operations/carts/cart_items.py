@@ -16,7 +16,10 @@ from service.operations.catalogue.selling import SOLD, Sold, check_room, judge, 
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.rules.outcomes import ItemKey, options_digest
+from service.store.statements import Command
 from service.store.write import Columns
+
+_FORGET = Command("carts/carts.forget_items")
 
 _FOUND, _PRICED = "found", "priced"
 """Under which names a change keeps the cart as it was read, and that it was priced with the item."""
@@ -85,11 +88,13 @@ class CartItems(Writer):
             await amounts.recalculate(change.connection, change.store, change.whole["id"], changed=True)
 
     async def before_delete(self, change: Change) -> None:
-        """Nothing leaves a cart that is closed."""
+        """Nothing leaves a cart that is closed; outcomes of reorders don't name any more what leaves another."""
         if change.whole.get("status") != "active":
             change.problems.append(
                 InvalidState("The cart is {status}: its items can't be deleted.", status=change.whole.get("status"))
             )
+        else:
+            await _FORGET(change.connection, store=change.store.id, removed=[change.id])
 
 
 async def _find(change: Change, cart_id: str, sku_code: str | None) -> Found | None:

@@ -16,8 +16,9 @@ from service.operations.parties.wallets import check_wallet
 from service.operations.tenant.terms import terms_of
 from service.principal import Principal
 from service.store.pool import Connection
-from service.store.statements import OnlyValue
+from service.store.statements import Command, OnlyValue
 
+_FORGET = Command("carts/carts.forget")
 _SESSION = OnlyValue("carts/carts.session", str)
 
 
@@ -54,6 +55,8 @@ class Carts(Writer):
             raise pricing.coupon_refused(status)
 
     async def before_delete(self, change: Change) -> None:
-        """A cart that became an order stays."""
+        """A cart that became an order stays; reorders outlive any other, and don't name it any more."""
         if change.before["status"] == "converted":
             change.problems.append(InvalidState("The cart became an order: it can't be deleted."))
+        else:
+            await _FORGET(change.connection, store=change.store.id, cart=change.id)

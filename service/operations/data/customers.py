@@ -31,6 +31,7 @@ _LINKS = Values("data/erasing.links", str)
 _SUBSCRIPTIONS = Values("data/erasing.subscriptions", str)
 _TOKENS = Command("data/erasing.tokens")
 _ANSWERS = Command("data/erasing.answers")
+_EXPORTS = Command("data/exports.begin_anew")
 
 
 async def _erased(change: Change) -> Columns | None:
@@ -60,6 +61,7 @@ class Customers(Writer):
         cancelled = await _SUBSCRIPTIONS(connection, store=store, subscriptions=ids["order_subscriptions"], at=at)
         # Tokens are looked up by real time, also in a store on a test clock.
         await _TOKENS(connection, store=store, customer=change.id, at=clock.now())
+        await _EXPORTS(connection, store=store, at=clock.now())
         await _forget_answers(change, person, ids)
         await notices.forget(connection, store)
         happened = [
@@ -100,7 +102,7 @@ async def _forget_answers(change: Change, person: Person, ids: Mapping[str, Sequ
         store=person.store_id,
         email=person.email,
         principals=[f"customers:{person.id}", *(f"carts:{id_}" for id_ in ids["carts"])],
-        ids=[id_ for table, rows in ids.items() if table not in ("webhooks", "imports") for id_ in rows],
+        ids=[id_ for table, rows in ids.items() if table not in ("webhooks", "imports", "exports") for id_ in rows],
     )
 
 

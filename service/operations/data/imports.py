@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from io import BytesIO
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 import orjson
 
@@ -24,6 +24,7 @@ from service.store import queue
 from service.store.pool import Connection
 from service.store.statements import Command, Many, One
 from service.store.vault import vault_of
+from service.store.write import Columns
 
 ENTRYPOINT: Final = "imports"
 _NAME: Final = "inputs"
@@ -84,8 +85,15 @@ class Inputs(NamedTuple):
             yield from (Unread(Place("", n), sent, self.type_) for n, sent in enumerate(self.inputs, 1))
 
 
+async def _interrupted(change: Change) -> Columns:
+    """Drop what has not been brought in; the worker that is at it ends with its batch."""
+    return {"interrupted_at": change.at, "inputs": None}
+
+
 class Imports(Writer):
     """Imports: what is sent is kept until a worker has brought it in."""
+
+    effects: ClassVar = {"interrupt": _interrupted}
 
     async def before_write(self, change: Change) -> None:
         """Keep the records."""

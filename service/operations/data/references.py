@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from schemas.history import RECORDS, Record, fields_of
-from service.operations.data.records import Columns, Entry, Problem, Row, derived_id, whole_of
+from service.operations.data.records import Columns, Entry, Lookup, Problem, Row, derived_id, whole_of
 from service.operations.data.rows import RowWriter
 from service.operations.subscriptions.order_subscriptions import CARRIED
 from service.principal import Store
@@ -26,6 +26,14 @@ _TAKEN_OVER: Final = ("customer_id", "customer_email", "currency_code", *CARRIED
 """Columns that a subscription may take over from its source order."""
 
 
+class _Missing(NamedTuple):
+    """What is given by its name, and isn't in the store: in which record, in which of its rows, and its name."""
+
+    entry: Entry
+    row: Row
+    lookup: Lookup
+
+
 @dataclass
 class References:
     """Finds what records refer to in a store."""
@@ -37,32 +45,35 @@ class References:
     async def settle(self, entries: Sequence[Entry]) -> None:
         """Find what is given by its name, and settle the ids."""
         rows = [row for entry in entries for row in whole_of(entry).whole()]
-        await self._look_up(entries)
+        missing = await self._look_up(entries)
         await self._call(rows)
         await self._tag(rows)
         unnamed = [entry for entry in entries if "id" not in whole_of(entry).columns]
         if unnamed:
             await self._name(unnamed)
+        _look_beside(entries, missing)
         for entry in entries:
             row = whole_of(entry)
             if "id" in row.columns:
                 _name_parts(row)
 
-    async def _look_up(self, entries: Sequence[Entry]) -> None:
+    async def _look_up(self, entries: Sequence[Entry]) -> list[_Missing]:
+        """Find what is given by its name in the store; returns what isn't there."""
         wanted: dict[str, set[object]] = {}
         found = [(entry, row) for entry in entries for row in whole_of(entry).whole() if row.lookups]
         for _, row in found:
             for lookup in row.lookups:
                 wanted.setdefault(lookup.type_, set()).add(lookup.value)
         ids = {type_: await self._by_key(type_, values) for type_, values in wanted.items()}
+        missing = []
         for entry, row in found:
             for lookup in row.lookups:
                 id_ = ids[lookup.type_].get(lookup.value)
                 if id_ is None:
-                    name = f"{row.path}{lookup.column.removesuffix('_id')}.{RECORDS[lookup.type_].key[0]}"
-                    entry.problems.append(Problem(name, Phrase("names nothing that is there: import that first")))
+                    missing.append(_Missing(entry, row, lookup))
                 else:
                     row.columns[lookup.column] = id_
+        return missing
 
     async def _by_key(self, type_: str, values: Collection[object]) -> dict[object, str]:
         record = RECORDS[type_]
@@ -146,6 +157,23 @@ class References:
             row = whole_of(entry)
             if holders.setdefault(row.columns[name], row.get(whose)) != row.get(whose):
                 entry.problems.append(Problem(name, Phrase("is in another customer's wallet")))
+
+
+def _look_beside(entries: Sequence[Entry], missing: Sequence[_Missing]) -> None:
+    """Find what is given by its name among the records that come along, of which each comes behind what it names."""
+    beside: dict[tuple[str, object], tuple[int, str]] = {}
+    for place, row in enumerate(map(whole_of, entries)) if missing else ():
+        key = row.record.key
+        if len(key) == 1 and "id" in row.columns and not entries[place].problems:
+            beside.setdefault((row.record.type_, row.columns.get(key[0])), (place, row.id))
+    places = {id(entry): place for place, entry in enumerate(entries)} if missing else {}
+    for entry, row, lookup in missing:
+        place, id_ = beside.get((lookup.type_, lookup.value), (len(entries), ""))
+        if place < places[id(entry)]:
+            row.columns[lookup.column] = id_
+        else:
+            name = f"{row.path}{lookup.column.removesuffix('_id')}.{RECORDS[lookup.type_].key[0]}"
+            entry.problems.append(Problem(name, Phrase("names nothing that is there: import that first")))
 
 
 def _asked(records: Iterable[Record]) -> dict[str, set[str]]:

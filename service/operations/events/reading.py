@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from service.store.horizon import horizon
 from service.store.pool import Connection
-from service.store.statements import Many, OnlyValue, Value
+from service.store.statements import Many, Value
 
 
 class Place(NamedTuple):
@@ -46,18 +47,12 @@ START: Final = Place(-(2**63), "")
 
 _AFTER = Many("events/events.after", Happened)
 _TRANSACTION_OF = Value("events/events.transaction_of", int)
-_HORIZON = OnlyValue("events/events.horizon", int)
-
-
-async def horizon(connection: Connection) -> int:
-    """Return the oldest transaction that may still commit."""
-    return await _HORIZON(connection)
 
 
 async def after(connection: Connection, store_id: int, place: Place, *, most: int) -> list[Happened]:
     """Return the next events of a store after a place, at most so many."""
     transaction, event = place
-    before = await _HORIZON(connection)
+    before = await horizon(connection)
     return await _AFTER(connection, store=store_id, transaction=transaction, event=event, horizon=before, most=most)
 
 
@@ -69,4 +64,4 @@ async def place_of(connection: Connection, store_id: int, event_id: str) -> Plac
 
 async def now(connection: Connection) -> Place:
     """Return the place before all events that are still to come, and those of transactions that go on."""
-    return Place(await _HORIZON(connection), "")
+    return Place(await horizon(connection), "")

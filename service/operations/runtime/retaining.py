@@ -13,13 +13,15 @@ _STORES_WITH_PAST_EVENTS = Values("runtime/retaining.stores_with_past_events", i
 _DELETE_PAST_EVENTS = OnlyValue("runtime/retaining.delete_past_events", int)
 _STORES_WITH_PAST_IMPORTS = Values("runtime/retaining.stores_with_past_imports", int)
 _DELETE_PAST_IMPORTS = OnlyValue("runtime/retaining.delete_past_imports", int)
+_STORES_WITH_PAST_EXPORTS = Values("runtime/retaining.stores_with_past_exports", int)
+_DELETE_PAST_EXPORTS = OnlyValue("runtime/retaining.delete_past_exports", int)
 
 _BATCH: Final = 1_000
 """How many events one statement deletes at most."""
 
 
 class Retention(NamedTuple):
-    """For how long each is kept; None for good."""
+    """For how long each is kept, exports as long as imports; None for good."""
 
     answers: timedelta = KEEP
     deliveries: timedelta = timedelta(days=30)
@@ -42,7 +44,7 @@ USUAL: Final = Retention()
 
 
 async def clean(connection: Connection, at: datetime, retention: Retention) -> None:
-    """Delete events and imports whose time is over at an instant, real time."""
+    """Delete events, imports and exports whose time is over at an instant, real time."""
     if retention.events is not None:
         before = at - retention.events
         for store_id in await _STORES_WITH_PAST_EVENTS(connection, before=before):
@@ -53,3 +55,5 @@ async def clean(connection: Connection, at: datetime, retention: Retention) -> N
         before = at - retention.imports
         for store_id in await _STORES_WITH_PAST_IMPORTS(connection, before=before):
             await _DELETE_PAST_IMPORTS(connection, store=store_id, before=before)
+        for store_id in await _STORES_WITH_PAST_EXPORTS(connection, before=before):
+            await _DELETE_PAST_EXPORTS(connection, store=store_id, before=before)

@@ -22,8 +22,8 @@ from service.operations.generic.writing import Writer
 from service.operations.subscriptions import forecasts, ledgers, overviews
 from service.principal import CUSTOMER_SCOPES, Principal, Store
 from service.rules import masks, schedule
+from service.rules.named_tokens import NamedKeys
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN
-from service.rules.url_tokens import TokenKeys
 from service.store.pool import Connection
 from service.store.statements import Command, One
 from service.store.write import Columns
@@ -205,7 +205,7 @@ class Prospect:
 
 
 async def open_link(
-    connection: Connection, keys: TokenKeys, token: str, *, hold: bool = False, manages: bool = False
+    connection: Connection, keys: NamedKeys, token: str, *, hold: bool = False, manages: bool = False
 ) -> Opened:
     """What a token opens; writes nothing. With `hold` the link stays as it is until the caller's transaction ends.
 

@@ -14,7 +14,7 @@ from service.errors import Gone
 from service.operations.subscriptions import forecasts, ledgers
 from service.principal import Store
 from service.rules import schedule
-from service.rules.url_tokens import TokenKeys
+from service.rules.named_tokens import NamedKeys
 from service.store.pool import Connection
 from service.store.statements import Many, One
 
@@ -74,7 +74,7 @@ _PAST = Many("subscriptions/calendars.past", _Past)
 _PRODUCTS = Many("subscriptions/calendars.products", _Product)
 
 
-async def open_feed(connection: Connection, keys: TokenKeys, token: str) -> Feed:
+async def open_feed(connection: Connection, keys: NamedKeys, token: str) -> Feed:
     """The calendar that a token opens; writes nothing. Raises Gone for a token that opens none, whatever the reason."""
     named = keys.verify(token)
     opened = None if named is None else await _SUBSCRIPTION(connection, store=named[0], subscription=named[1])

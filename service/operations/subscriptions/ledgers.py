@@ -49,6 +49,7 @@ class Terms(NamedTuple):
     max_occurrences: int | None
     catchup_policy: CatchupPolicy
     cutoff_hours: int
+    min_days_between_runs: int | None
     parked_at: datetime | None
     ended_at: datetime | None
 
@@ -109,6 +110,12 @@ class _Row(NamedTuple):
         return Entry(self.occurrence_index, self.nominal_at, self.scheduled_at, self.status, self.reason)
 
 
+class _Ran(NamedTuple):
+    occurrence_index: int
+    nominal_at: datetime
+    scheduled_at: datetime
+
+
 class _OpenRow(NamedTuple):
     id: str
     row: _Row
@@ -124,6 +131,7 @@ _ENTRIES = Many("subscriptions/ledgers.entries", _OpenRow)
 _ENTRIES_FROM = Many("subscriptions/ledgers.entries_from", _Row)
 _IDS = Many("subscriptions/ledgers.ids", _Id)
 _RUNS = OnlyValue("subscriptions/ledgers.runs", int)
+_RAN = One("subscriptions/ledgers.ran", _Ran)
 _FORGET = Command("subscriptions/ledgers.forget")
 _WRITE = Many("subscriptions/ledgers.write", Written)
 _GO_ON = Command("subscriptions/ledgers.go_on")
@@ -186,6 +194,13 @@ async def open_ends(connection: Connection, store: Store, of: Sequence[Terms]) -
 async def runs(connection: Connection, store: Store, subscription_id: str) -> int:
     """Return how many of a subscription's occurrences came up to run and didn't fail."""
     return await _RUNS(connection, store=store.id, subscription=subscription_id)
+
+
+async def kept_apart(connection: Connection, store: Store, terms: Terms, standing: Standing) -> Standing:
+    """The same with what keeps its runs apart."""
+    ran = await _RAN(connection, store=store.id, subscription=terms.id)
+    days = terms.min_days_between_runs
+    return replace(standing, ran=ran and Entry(*ran, "due"), apart=None if days is None else timedelta(days=days))
 
 
 async def standing(connection: Connection, store: Store, terms: Terms) -> Standing:

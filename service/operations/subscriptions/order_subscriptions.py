@@ -24,12 +24,12 @@ from service.operations.generic.numbers import take_number
 from service.operations.generic.writing import Writer
 from service.operations.parties.wallets import check_wallet
 from service.operations.payments import dunning
-from service.operations.subscriptions import duplicates, frequencies, ledgers, prices, sources
+from service.operations.subscriptions import duplicates, frequencies, ledgers, prices, sources, sweep
 from service.operations.subscriptions.ledgers import Terms
 from service.principal import Store
 from service.rules.recurrence import UNCOUNTABLE
 from service.rules.rescheduling import Conflicting, Rescheduled, reschedule
-from service.rules.schedule import Advance, NotMovable, Standing
+from service.rules.schedule import Advance, Delay, NotMovable, Standing, TooSoon
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN
 from service.store.pool import Connection
 from service.store.statements import Command, OnlyValue, Values
@@ -56,6 +56,9 @@ CARRIED = (
 
 _CALENDAR = ("frequency", "timezone", "last_day", "anchor_at")
 """Columns that say where occurrences fall. When one changes, those to come are planned anew."""
+
+_MOVING = ("_order_next_now", "_delay")
+"""Triggers that bring the next run to another instant."""
 
 _BOUNDS = ("expires_at", "max_occurrences")
 """Columns that say how long it goes on."""
@@ -95,6 +98,19 @@ async def _skipped(_: Change) -> Columns:
     return {}
 
 
+async def _delayed(_: Change) -> Columns:
+    return {}
+
+
+async def _ordered(change: Change) -> Columns | None:
+    if change.value("parked_at") is None:
+        return {}
+    change.problems.append(
+        InvalidState("The subscription is {status}: it doesn't run.", status="parked", fields=("_order_next_now",))
+    )
+    return None
+
+
 async def _ran(change: Change) -> Columns | None:
     if refusal := await extra_runs.too_soon(change.connection, change.principal, change.id):
         change.problems.append(refusal)
@@ -120,6 +136,8 @@ class OrderSubscriptions(Writer):
         "pause_until": _paused,
         "resume": _resumed,
         "skip_next": _skipped,
+        "delay": _delayed,
+        "order_next_now": _ordered,
         "run_now": _ran,
     }
 
@@ -148,6 +166,9 @@ class OrderSubscriptions(Writer):
         if step is not None:
             await ledgers.write(change.connection, change.store, change.id, step, at=change.at)
         happened: list[Event] = []
+        if "order_next_now" in change.done:
+            made = await sweep.order_missing(change.connection, change.store, change.id)
+            happened += [Event("recurring_order_copies.create", id_) for id_ in made]
         if "run_now" in change.done:
             happened += await self._run_now(change)
         if "cancel" in change.done:
@@ -254,12 +275,17 @@ class OrderSubscriptions(Writer):
                 begins=begins,
                 idle=not change.new and change.before["status"] == "inactive",
                 skips_next="skip_next" in change.done,
+                delay=_delay(change),
+                orders_next="order_next_now" in change.done,
                 next_run_at=change.columns["next_run_at"] if _moves(change) else None,
             )
             return reschedule(standing, edit, change.at)
         except NotMovable as error:
-            pointer = change.draft.pointer("next_run_at")
-            change.problems.append(Invalid("next_run_at - {reason}", reason=error.reason, pointer=pointer))
+            name = next((name for name in _MOVING if name in change.draft.triggers), "next_run_at")
+            pointer = change.draft.pointer(name)
+            change.problems.append(Invalid("{name} - {message}", name=name, message=error.reason, pointer=pointer))
+        except TooSoon as error:
+            change.problems.append(_too_soon(change, error.allowed_at))
         except Conflicting as error:
             change.problems.append(await self._conflict(change, error))
         except UNCOUNTABLE:
@@ -272,11 +298,14 @@ class OrderSubscriptions(Writer):
         if begins:
             return Standing(terms.calendar, terms.next_index, catchup_policy=terms.catchup_policy), True
         try:
-            return await ledgers.standing(change.connection, change.store, terms), False
+            found = await ledgers.standing(change.connection, change.store, terms)
         except UNCOUNTABLE:
             # One whose calendar could not be read is counted anew, by what it is told now.
             wanted = ledgers.terms_of({**change.before, **change.columns})
             return Standing(wanted.calendar, wanted.next_index, parked=True), True
+        if "delay" in change.done or "order_next_now" in change.done:
+            found = await ledgers.kept_apart(change.connection, change.store, terms, found)
+        return found, False
 
     async def _conflict(self, change: Change, conflict: Conflicting) -> InvalidState:
         """The refusal that names what was skipped or moved."""
@@ -326,6 +355,22 @@ async def abort(connection: Connection, store: Store, subscription_id: str, *, a
     """End what a cancelled subscription has ahead: copies that nobody is at aren't made, occurrences don't come."""
     aborted = await _ABORT(connection, store=store.id, subscription=subscription_id, at=at)
     return [Event("recurring_order_copies.abort", id_) for id_ in aborted]
+
+
+def _delay(change: Change) -> Delay | None:
+    """What the next run is put off by, if it is."""
+    if "delay" not in change.done:
+        return None
+    return Delay(change.draft.triggers["_delay"], change.draft.triggers.get("_delay_unit", "day"))
+
+
+def _too_soon(change: Change, allowed_at: datetime) -> InvalidState:
+    """The refusal that names the first instant at which it would be allowed."""
+    at = render_timestamp(allowed_at)
+    pointer = change.draft.pointer(*_MOVING)
+    return InvalidState(
+        "That would be too soon after another run: {at} is possible.", at=at, pointer=pointer, meta={"allowed_at": at}
+    )
 
 
 def _moves(change: Change) -> bool:

@@ -15,12 +15,13 @@ from typing import Final, Literal, NamedTuple
 
 from service import clock
 from service.gateways.receivers import Reply
-from service.operations.events import outbox, reading
+from service.operations.events import outbox
 from service.operations.events.reading import Happened
 from service.operations.webhooks.documents import Shape
 from service.principal import Store
 from service.rules import deliveries
 from service.rules.deliveries import Circuit
+from service.store.horizon import ahead, horizon
 from service.store.pool import Connection
 from service.store.statements import Command, Many, One, Only, OnlyValue, Values
 from service.store.vault import vault_of
@@ -134,26 +135,27 @@ async def put_back(connection: Connection) -> list[int]:
     Transactions have the numbers of their server: where those are higher, whoever reads in their order would wait for
     this server to come that far.
     """
-    ahead = await _STORES_AHEAD(connection)
-    for store_id in ahead:
-        await _PUT_BACK(connection, store=store_id)
-    return ahead
+    first = await ahead(connection)
+    stores = await _STORES_AHEAD(connection, ahead=first)
+    for store_id in stores:
+        await _PUT_BACK(connection, store=store_id, ahead=first)
+    return stores
 
 
 async def begin(connection: Connection, store_id: int) -> None:
     """Begin to give a store's events to its webhooks, with those of transactions that may still commit."""
-    await _BEGIN(connection, store=store_id, horizon=await reading.horizon(connection))
+    await _BEGIN(connection, store=store_id, horizon=await horizon(connection))
 
 
 async def stores_with_news(connection: Connection, deployment: str) -> list[int]:
     """Return the stores with events that no webhook was given yet, if the database is this deployment's."""
-    return await _STORES_WITH_NEWS(connection, deployment=deployment, horizon=await reading.horizon(connection))
+    return await _STORES_WITH_NEWS(connection, deployment=deployment, horizon=await horizon(connection))
 
 
 async def fan_out(connection: Connection, store_id: int) -> bool:
     """Give the next events of a store to its webhooks, in the caller's transaction; whether there may be more."""
-    horizon = await reading.horizon(connection)
-    number = await _FAN_OUT(connection, store=store_id, horizon=horizon, at=clock.now(), most=MOST_EVENTS)
+    before = await horizon(connection)
+    number = await _FAN_OUT(connection, store=store_id, horizon=before, at=clock.now(), most=MOST_EVENTS)
     return number == MOST_EVENTS
 
 

@@ -21,6 +21,7 @@ from service.operations.events.reading import START, Happened, Place
 from service.operations.webhooks import documents
 from service.rules import cloudevents, subjects
 from service.settings import Settings
+from service.store.horizon import horizon
 from service.store.pool import Connection
 from service.store.statements import Command, Many, One, Only, OnlyValue, Value, Values
 
@@ -88,9 +89,9 @@ async def begin(connection: Connection, destination: str) -> None:
     """Begin to publish what happens from now on, unless anything was published before."""
     if await _KNOWN(connection, destination=destination):
         return
-    horizon = await reading.horizon(connection)
+    before = await horizon(connection)
     for store_id in await _STORES(connection):
-        await _BEGIN(connection, store=store_id, destination=destination, horizon=horizon)
+        await _BEGIN(connection, store=store_id, destination=destination, horizon=before)
 
 
 async def hold(
@@ -121,7 +122,7 @@ async def works(connection: Connection, destination: str) -> None:
 
 async def stores_with_news(connection: Connection, destination: str) -> list[int]:
     """Return the stores with events that are to be published."""
-    return await _STORES_WITH_NEWS(connection, destination=destination, horizon=await reading.horizon(connection))
+    return await _STORES_WITH_NEWS(connection, destination=destination, horizon=await horizon(connection))
 
 
 async def upcoming(connection: Connection, destination: str, store_id: int) -> Batch | None:

@@ -100,13 +100,24 @@ with made as (
         store_id, id, session, session_digest, customer_id, currency_code, tax_included, repeat_link_id, browser,
         billing_address_id, shipping_address_id, shipping_method_id, payment_method_id, created_at, updated_at
     )
-    values (
-        :store, :id, :session, :session_digest, :customer, :currency, (
-            select stores.prices_include_tax
-            from stores
-            where stores.store_id = :store
-        ), :repeat_link, :browser, :billing_address, :shipping_address, :shipping_method, :payment_method, :at, :at
-    )
+    select
+        :store as store_id,
+        :id as id,
+        :session as session,
+        :session_digest as session_digest,
+        :customer as customer_id,
+        :currency as currency_code,
+        stores.prices_include_tax as tax_included,
+        :repeat_link as repeat_link_id,
+        :browser as browser,
+        :billing_address as billing_address_id,
+        :shipping_address as shipping_address_id,
+        :shipping_method as shipping_method_id,
+        :payment_method as payment_method_id,
+        :at as created_at,
+        :at as updated_at
+    from stores
+    where stores.store_id = :store
     on conflict do nothing
     returning carts.id, carts.customer_id
 ),
@@ -201,6 +212,27 @@ updated_at = excluded.updated_at,
 version = cart_items.version + 1
 returning case when cart_items.version = 1 then 1 else 0 end as delta;
 
+-- name: forget_items
+-- Outcomes of reorders don't name items :removed of a cart any more, which are about to be removed.
+update reorder_outcomes
+set cart_item_id = null
+where reorder_outcomes.store_id = :store and reorder_outcomes.cart_item_id = any(:removed::text[]);
+
+-- name: forget
+-- Reorders don't name a cart that is about to be deleted any more, nor their outcomes its items.
+with emptied as (
+    update reorder_outcomes
+    set cart_item_id = null
+    from cart_items
+    where
+        cart_items.store_id = :store and cart_items.cart_id = :cart
+        and reorder_outcomes.store_id = :store and reorder_outcomes.cart_item_id = cart_items.id
+)
+
+update reorders
+set cart_id = null
+where reorders.store_id = :store and reorders.cart_id = :cart;
+
 -- name: remove_items
 -- Removes items :removed of a cart; each is one less. Who includes it counts them.
 delete from cart_items
@@ -230,12 +262,16 @@ returning carts.customer_id;
 
 -- name: save
 -- Writes what has changed of a cart: its items, which it counts, and its amounts.
-with written as (
-    select include('carts/carts.write_items')
+with forgotten as (
+    select include('carts/carts.forget_items')
 ),
 
 removed as (
     select include('carts/carts.remove_items')
+),
+
+written as (
+    select include('carts/carts.write_items')
 ),
 
 priced as (

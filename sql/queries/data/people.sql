@@ -109,3 +109,16 @@ where
         from unnest(:words::text[]) as word
         where position(word in imports.errors_log::text) > 0
     );
+
+-- name: exports
+-- The exports whose filters say one of these words.
+select exports.id
+from exports
+where
+    exports.store_id = :store
+    and exports.filters is not null
+    and exists(
+        select 1
+        from unnest(:words::text[]) as word
+        where position(word in exports.filters::text) > 0
+    );

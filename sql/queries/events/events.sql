@@ -102,6 +102,10 @@ select include('runtime/counts.more', collection => 'events', delta => select co
 -- The oldest transaction that may still commit: events of those before it are all there that will ever be.
 select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon;
 
+-- name: ahead
+-- The first transaction that is still to begin: no event of this server is of it, or of a later one.
+select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as ahead;
+
 -- name: happened
 -- The events of a store, as others are told of them.
 select

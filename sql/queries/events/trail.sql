@@ -2,14 +2,14 @@
 
 -- name: stores_with_addresses
 -- Of all stores: those that have events of before :before, an id, whose addresses nobody has let go of yet. A global read.
-select stores.store_id
-from stores
+select markets.store_id
+from markets
 left join address_horizons
-    on stores.store_id = address_horizons.store_id
+    on markets.store_id = address_horizons.store_id
 where exists(
     select 1 from events
     where
-        events.store_id = stores.store_id
+        events.store_id = markets.store_id
         and events.id > coalesce(address_horizons.event_id, '')
         and events.id < :before
 );

@@ -126,6 +126,14 @@ counted as (
     select include('catalogue/pricing.use_coupon')
 ),
 
+stopped as (
+    select include('payments/attempts.stop_retries', orders => array[:order])
+),
+
+begun as (
+    select include('payments/attempts.note_attempts', orders => array_fill(:order::text, array[cardinality(:attempts::text[])]))
+),
+
 saved as (
     select
         include(
@@ -138,14 +146,6 @@ saved as (
 
 recorded as (
     select include('events/events.write')
-),
-
-stopped as (
-    select include('payments/attempts.stop_retries', orders => array[:order])
-),
-
-begun as (
-    select include('payments/attempts.note_attempts', orders => array_fill(:order::text, array[cardinality(:attempts::text[])]))
 ),
 
 taken as (
@@ -280,11 +280,11 @@ where stock_items.store_id = :store and stock_items.id = found.id;
 
 -- name: give_stock_back
 -- Puts what was taken for order :released back into the stock, once.
-with forgotten as (
-    select include('ordering/placing.forget_stock')
+with returned as (
+    select include('ordering/placing.return_stock')
 )
 
-select include('ordering/placing.return_stock');
+select include('ordering/placing.forget_stock');
 
 -- name: refuse
 -- All that is written when a gateway has refused a payment that is :was still: the answer, the order that waits again, what it
@@ -326,12 +326,12 @@ told as (
     select include('runtime/counts.more', collection => 'events', delta => select count(*) from recorded)
 ),
 
-forgotten as (
-    select include('ordering/placing.forget_stock', released => (select ended.order_id from ended))
-),
-
 returned as (
     select include('ordering/placing.return_stock', released => (select ended.order_id from ended))
+),
+
+forgotten as (
+    select include('ordering/placing.forget_stock', released => (select ended.order_id from ended))
 )
 
 select

@@ -109,7 +109,25 @@ left join held
 -- (:changed_cart, null for nothing), itself with its outcomes :outcomes (a JSON array), unless its id is taken, and events.
 -- Gives the id, and the events that were written. Nothing is written, and no row given, where the customer has got a cart
 -- meanwhile.
-with opened as (
+with forgotten as (
+    select include('carts/carts.forget_items')
+),
+
+removed as (
+    select include('carts/carts.remove_items', cart => :changed_cart)
+),
+
+priced as (
+    select
+        include(
+            'carts/carts.set_amounts',
+            cart => :changed_cart,
+            metadata => :carried,
+            converted_at => null::timestamptz
+        )
+),
+
+opened as (
     select include('carts/carts.open', metadata => :carried)
 ),
 
@@ -124,20 +142,6 @@ written as (
             'carts/carts.write_items',
             cart => coalesce(:opened, :changed_cart),
             items => (select :items::jsonb from ready)
-        )
-),
-
-removed as (
-    select include('carts/carts.remove_items', cart => :changed_cart)
-),
-
-priced as (
-    select
-        include(
-            'carts/carts.set_amounts',
-            cart => :changed_cart,
-            metadata => :carried,
-            converted_at => null::timestamptz
         )
 ),
 

@@ -1,10 +1,10 @@
 -- name: stores_with_expired_answers
 -- Of all stores: those that keep answers to requests past their time. A global read.
-select stores.store_id
-from stores
+select markets.store_id
+from markets
 where exists(
     select 1 from idempotency_keys
-    where idempotency_keys.store_id = stores.store_id and idempotency_keys.expires_at <= :at
+    where idempotency_keys.store_id = markets.store_id and idempotency_keys.expires_at <= :at
 );
 
 -- name: delete_expired_answers
@@ -24,19 +24,19 @@ where
 
 -- name: stores_with_past_tokens
 -- Of all stores: those that keep tokens of clients which ended before an instant, or what refreshed them. A global read.
-select stores.store_id
-from stores
+select markets.store_id
+from markets
 where
     exists(
         select 1 from access_tokens
         where
-            access_tokens.store_id = stores.store_id
+            access_tokens.store_id = markets.store_id
             and access_tokens.api_client_id is not null
             and access_tokens.expires_at <= :before
     )
     or exists(
         select 1 from refresh_tokens
-        where refresh_tokens.store_id = stores.store_id and refresh_tokens.expires_at <= :before
+        where refresh_tokens.store_id = markets.store_id and refresh_tokens.expires_at <= :before
     );
 
 -- name: delete_past_tokens

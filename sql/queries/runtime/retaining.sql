@@ -2,11 +2,11 @@
 
 -- name: stores_with_past_events
 -- Of all stores: those with events from before an instant. A global read.
-select stores.store_id
-from stores
+select markets.store_id
+from markets
 where exists(
     select 1 from events
-    where events.store_id = stores.store_id and events.created_at < :before
+    where events.store_id = markets.store_id and events.created_at < :before
 );
 
 -- name: delete_past_events
@@ -63,12 +63,12 @@ select count(*) as number from gone;
 
 -- name: stores_with_past_imports
 -- Of all stores: those with imports that came to their end before an instant. A global read.
-select stores.store_id
-from stores
+select markets.store_id
+from markets
 where exists(
     select 1 from imports
     where
-        imports.store_id = stores.store_id
+        imports.store_id = markets.store_id
         and imports.created_at < :before
         and coalesce(imports.completed_at, imports.interrupted_at) < :before
 );
@@ -87,6 +87,36 @@ with gone as (
 counted as (
     insert into collection_changes (store_id, collection, delta, customers)
     select include('runtime/counts.more', collection => 'imports', delta => select -count(*) from gone)
+)
+
+select count(*) as number from gone;
+
+-- name: stores_with_past_exports
+-- Of all stores: those with exports that came to their end before an instant. A global read.
+select stores.store_id
+from stores
+where exists(
+    select 1 from exports
+    where
+        exports.store_id = stores.store_id
+        and exports.created_at < :before
+        and coalesce(exports.completed_at, exports.interrupted_at) < :before
+);
+
+-- name: delete_past_exports
+-- Deletes a store's exports that came to their end before an instant; returns how many.
+with gone as (
+    delete from exports
+    where
+        exports.store_id = :store
+        and exports.created_at < :before
+        and coalesce(exports.completed_at, exports.interrupted_at) < :before
+    returning exports.id
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta, customers)
+    select include('runtime/counts.more', collection => 'exports', delta => select -count(*) from gone)
 )
 
 select count(*) as number from gone;

@@ -14,3 +14,14 @@ where
         )
     )
     and pg_relation_size(tables.oid) > 2 * current_setting('block_size')::bigint * greatest(tables.relpages, 4);
+
+-- name: never_gathered
+-- The tables of a megabyte or more that Postgres has never looked at, as after a restore. A global read.
+select tables.oid::regclass::text as name
+from pg_class as tables
+where
+    tables.relkind = 'r'
+    and tables.relnamespace in ('public'::regnamespace, 'pgqueuer'::regnamespace)
+    and tables.reltuples < 0
+    and pg_relation_size(tables.oid) > 1000000
+order by name;

@@ -20,6 +20,7 @@ select
     max_occurrences,
     catchup_policy,
     cutoff_hours,
+    min_days_between_runs,
     parked_at,
     ended_at
 from order_subscriptions
@@ -82,6 +83,31 @@ where
     and order_subscription_id = :subscription
     and occurrence_index > 0
     and status in ('due', 'held', 'claimed', 'completed');
+
+-- name: ran
+-- The last occurrence of a subscription that came up to run and didn't fail; the order that it repeats before there is one.
+select
+    occurrences.occurrence_index,
+    occurrences.nominal_at,
+    occurrences.scheduled_at
+from occurrences
+where
+    occurrences.store_id = :store
+    and occurrences.order_subscription_id = :subscription
+    and occurrences.occurrence_index > 0
+    and occurrences.status in ('due', 'held', 'claimed', 'completed')
+union all
+select
+    0 as occurrence_index,
+    orders.placed_at as nominal_at,
+    orders.placed_at as scheduled_at
+from order_subscriptions
+inner join orders
+    on order_subscriptions.store_id = orders.store_id and order_subscriptions.source_order_id = orders.id
+where
+    order_subscriptions.store_id = :store and order_subscriptions.id = :subscription and orders.placed_at is not null
+order by occurrence_index desc
+limit 1;
 
 -- name: forget
 -- Takes back what was planned for a subscription at these indexes, and led to no copy.

@@ -90,14 +90,7 @@ cross join source;
 -- name: abort
 -- Ends what a cancelled subscription still has ahead: copies that nobody is at, whose occurrences with those that
 -- were planned are skipped; an occurrence stays claimed when its worker gave its copy back. Gives the copies.
-with aborted as (
-    update order_factories
-    set status = 'aborted', updated_at = :at, version = version + 1
-    where store_id = :store and order_subscription_id = :subscription and status = 'pending'
-    returning id, occurrence_id
-),
-
-left_out as (
+with left_out as (
     update occurrences
     set status = 'skipped', reason = 'cancelled', updated_at = :at, version = version + 1
     where
@@ -113,6 +106,13 @@ left_out as (
                     and order_factories.status = 'in_progress'
             )
         )
+),
+
+aborted as (
+    update order_factories
+    set status = 'aborted', updated_at = :at, version = version + 1
+    where store_id = :store and order_subscription_id = :subscription and status = 'pending'
+    returning id, occurrence_id
 )
 
 select id from aborted;

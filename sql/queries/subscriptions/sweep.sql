@@ -67,6 +67,7 @@ select
     due.max_occurrences,
     due.catchup_policy,
     due.cutoff_hours,
+    due.min_days_between_runs,
     due.parked_at,
     due.ended_at,
     case

@@ -19,20 +19,20 @@ where
     );
 
 -- name: stores_ahead
--- Of all stores: those with events of transactions that are still to come, as a server has them that was filled from the
--- dump of another. A global read.
-select stores.store_id
-from stores
+-- Of all stores: those with events of transactions from `:ahead` on, which are still to come, as a server has them that was
+-- filled from the dump of another. A global read.
+select markets.store_id
+from markets
 where exists(
     select 1 from events
     where
-        events.store_id = stores.store_id
-        and events.transaction_id >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+        events.store_id = markets.store_id
+        and events.transaction_id >= :ahead
 );
 
 -- name: put_back
 -- Puts a store's events of another server's transactions before all of this one's, in their order, and with them how far
--- they were given to webhooks and published. They are those up to the last that is ahead of this server.
+-- they were given to webhooks and published. They are those up to the last of a transaction from `:ahead` on.
 with latest as materialized (
     select
         max(events.transaction_id) as transaction_id,
@@ -40,7 +40,7 @@ with latest as materialized (
     from events
     where
         events.store_id = :store
-        and events.transaction_id >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+        and events.transaction_id >= :ahead
 ),
 
 moved as (
@@ -380,18 +380,28 @@ where exists(
 -- name: standing
 -- How deliveries of all stores stand, in sums: how many wait, since when the first of them could have been sent, and of
 -- how many webhooks the circuit is open. A global read.
+with waiting as (
+    select
+        count(*) as number,
+        min(event_callbacks.next_attempt_at) as since
+    from event_callbacks
+    inner join webhooks
+        on event_callbacks.store_id = webhooks.store_id and event_callbacks.webhook_id = webhooks.id
+    where
+        event_callbacks.status = 'pending'
+        and webhooks.disabled_at is null
+        and webhooks.circuit_state = 'closed'
+),
+
+stopped as (
+    select count(*) as number
+    from webhooks
+    where webhooks.circuit_state = 'open'
+)
+
 select
-    count(*) as waiting,
-    min(event_callbacks.next_attempt_at) as since,
-    (
-        select count(*)
-        from webhooks as stopped
-        where stopped.circuit_state = 'open'
-    ) as stopped
-from event_callbacks
-inner join webhooks
-    on event_callbacks.store_id = webhooks.store_id and event_callbacks.webhook_id = webhooks.id
-where
-    event_callbacks.status = 'pending'
-    and webhooks.disabled_at is null
-    and webhooks.circuit_state = 'closed';
+    waiting.number as waiting,
+    waiting.since,
+    stopped.number as stopped
+from waiting
+cross join stopped;

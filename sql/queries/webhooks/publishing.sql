@@ -61,20 +61,20 @@ where destinations.name = :destination and destinations.failing_since is not nul
 
 -- name: stores_with_news
 -- Of all stores: those with events before `:horizon` that weren't published yet. A global read.
-select stores.store_id
-from stores
+select markets.store_id
+from markets
 left join destination_cursors
-    on stores.store_id = destination_cursors.store_id and destination_cursors.destination = :destination
+    on markets.store_id = destination_cursors.store_id and destination_cursors.destination = :destination
 where exists(
     select 1 from events
     where
-        events.store_id = stores.store_id
+        events.store_id = markets.store_id
         and (events.transaction_id, events.id) > (
             coalesce(destination_cursors.transaction_id, -9223372036854775808), coalesce(destination_cursors.event_id, '')
         )
         and events.transaction_id < :horizon
 )
-order by stores.store_id;
+order by markets.store_id;
 
 -- name: place
 -- How far a store's events were published: nothing for a store of which all is to be published.
@@ -125,7 +125,7 @@ with waiting as (
             from (
                 select events.id from events
                 where
-                    events.store_id = stores.store_id
+                    events.store_id = markets.store_id
                     and (events.transaction_id, events.id) > (
                         coalesce(destination_cursors.transaction_id, -9223372036854775808),
                         coalesce(destination_cursors.event_id, '')
@@ -137,7 +137,7 @@ with waiting as (
         (
             select events.id from events
             where
-                events.store_id = stores.store_id
+                events.store_id = markets.store_id
                 and (events.transaction_id, events.id) > (
                     coalesce(destination_cursors.transaction_id, -9223372036854775808),
                     coalesce(destination_cursors.event_id, '')
@@ -145,20 +145,23 @@ with waiting as (
             order by events.transaction_id, events.id
             limit 1
         ) as first_id
-    from stores
+    from markets
     left join destination_cursors
-        on stores.store_id = destination_cursors.store_id and destination_cursors.destination = :destination
+        on markets.store_id = destination_cursors.store_id and destination_cursors.destination = :destination
+),
+
+summed as (
+    select
+        coalesce(sum(waiting.number), 0)::bigint as number,
+        min(waiting.first_id) as first_id
+    from waiting
 )
 
 select
-    coalesce(sum(waiting.number), 0)::bigint as waiting,
-    min(waiting.first_id) as first_id,
-    (
-        select destinations.error from destinations
-        where destinations.name = :destination
-    ) as error,
-    (
-        select destinations.failing_since from destinations
-        where destinations.name = :destination
-    ) as failing_since
-from waiting;
+    summed.number as waiting,
+    summed.first_id,
+    destinations.error,
+    destinations.failing_since
+from summed
+left join destinations
+    on destinations.name = :destination;
