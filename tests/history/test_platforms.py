@@ -11,6 +11,7 @@ from service.errors import StartupError
 from service.operations.data.profiles import PLATFORMS, profile_of
 from service.principal import Store
 from service.store.pool import Connection
+from tests.history import foreign
 from tests.history.bringing import bring, rows, sound, told, written
 from tests.processes import reprise
 from tests.support import KEYS
@@ -154,3 +155,39 @@ async def test_both_calendars_side_by_side(database_url: str, store: Store) -> N
         ["!!", "woo-740", "2031-04-28", "09:13Z", "2031-04-30", "09:13Z"],
     ]
     assert lines[-1] == "This was a rehearsal: nothing was written."
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_a_shop_of_a_thousand_orders(connection: Connection, store: Store, tmp_path: Path, platform: str) -> None:
+    made = {one.number: one for one in foreign.sales()}
+    whole = {number: one for number, one in made.items() if not one.is_broken}
+    tally, refusals = await bring(connection, store, *foreign.files(platform, tmp_path), platform=platform)
+    assert tally.refused == len(refusals) == len(made) - len(whole) == 10
+    orders = {row["number"]: row for row in await rows(connection, store, "orders")}
+    assert orders.keys() == whole.keys()
+    due = {number: row["total_amount_cents"] + row["total_tax_amount_cents"] for number, row in orders.items()}
+    assert due == {number: one.paid for number, one in whole.items()}
+    assert {row["adjustment_amount_cents"] for row in orders.values()} == {0}
+    assert all(row["customer_id"] for row in orders.values())
+    lines = await rows(connection, store, "line_items")
+    assert len(lines) == sum(len(one.lines) for one in whole.values())
+    assert all(line["sku_id"] for line in lines)
+    assert len(await rows(connection, store, "customers")) == foreign.CUSTOMERS
+    assert len(await rows(connection, store, "skus")) == foreign.PRODUCTS
+    assert await sound(connection, store) == []
+
+
+async def test_prices_with_taxes_in_them_and_streets_of_two_lines(
+    connection: Connection, store: Store, tmp_path: Path
+) -> None:
+    (first, *_) = foreign.ecwid()["orders"]
+    del first["customerId"]
+    taxed = first | {"pricesIncludeTax": True, "total": 12.5, "tax": 2.17, "shippingOption": {}}
+    taxed["items"] = [{"sku": "P1", "name": "Product 1", "quantity": 5, "price": 2.5, "tax": 2.17}]
+    _, refusals = await bring(connection, store, written(tmp_path, [taxed], "orders.ndjson"), platform="ecwid")
+    assert told(refusals) == []
+    (order,) = await rows(connection, store, "orders")
+    assert (order["tax_included"], order["total_amount_cents"], order["total_tax_amount_cents"]) == (True, 1250, 217)
+    assert order["adjustment_amount_cents"] == 0
+    (address,) = await rows(connection, store, "addresses")
+    assert (address["line_1"], address["line_2"]) == ("5 Lane", "Floor 2")

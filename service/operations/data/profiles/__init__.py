@@ -138,21 +138,21 @@ def line(*, sku: str | None, name: str, quantity: int, total: int, discount: int
     return {"sku_code": sku or name[:255], "name": name[:255], **made}
 
 
-def amounts(paid: int, tax: int, lines: Sequence[Made], **known: int) -> Made:
+def amounts(paid: int, tax: int, lines: Sequence[Made], *, included: bool = False, **known: int) -> Made:
     """An order's amounts, so that they come to what was paid: what is known of no other amount is an adjustment.
 
-    `known` are amounts by their names. Taxes come on top of the lines, and are part of what was paid.
+    `known` are amounts by their names. Taxes come on top of the lines, unless prices `included` them.
     """
     of_lines = sum(
         cast("int", one["quantity"]) * cast("int", one["unit_amount_cents"]) + cast("int", one["options_amount_cents"])
         for one in lines
     )
     taxed = sum(cast("int", one["tax_amount_cents"]) for one in lines)
-    rest = paid - tax - of_lines - sum(known.values())
+    rest = paid - (0 if included else tax) - of_lines - sum(known.values())
     return {
         **known,
         "adjustment_amount_cents": rest,
-        "tax_included": False,
+        "tax_included": included,
         "subtotal_tax_amount_cents": taxed,
         "shipping_tax_amount_cents": max(tax - taxed, 0),
         "total_tax_amount_cents": tax,

@@ -1,6 +1,15 @@
 """Ecwid: objects of its REST API, version 3, one on each line.
 
-Fields are those of https://docs.ecwid.com/api-reference/rest-api (Customers, Products, Orders).
+Fields are those of https://docs.ecwid.com/api-reference/rest-api, by their objects:
+
+- Customers: `id`, `email`, `registered`, `shippingAddresses`.
+- Products: `id`, `sku`, `name`, `description`, `imageUrl`, `price`, `compareToPrice`, `unlimited`, `quantity`,
+  `isShippingRequired`, `created`.
+- Orders: `id`, `orderNumber`, `vendorOrderNumber` (an order's `id` in older answers), `internalId`, `email`,
+  `paymentStatus`, `fulfillmentStatus`, `createDate`, `updateDate`, `customerId`, `total`, `tax`, `pricesIncludeTax`,
+  `couponDiscount`, `discount`, `discountCoupon` (`code`), `shippingOption` (`shippingRate`).
+- OrderItem: `sku`, `name`, `quantity`, `price`, `tax`, `selectedOptions` (`name`, `value`).
+- PersonInfo: `name`, `companyName`, `street`, `city`, `countryCode`, `postalCode`, `stateOrProvinceCode`, `phone`.
 """
 
 from __future__ import annotations
@@ -74,7 +83,8 @@ def _products(rows: Sequence[Sent]) -> Iterator[Made]:
 
 def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
     (sent,) = rows
-    currency, code = str(sent["currency"]), str(sent["id"])
+    currency = str(sent["currency"])
+    code = text(sent, "id") or text(sent, "vendorOrderNumber") or str(sent["orderNumber"])
     payment, at = str(sent["paymentStatus"]), instant(text(sent, "createDate"))
     lines = [
         line(
@@ -82,6 +92,7 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
             name=str(one["name"]),
             quantity=int(str(one["quantity"])),
             total=cents(one, "price", currency) * int(str(one["quantity"])),
+            tax=cents(one, "tax", currency),
         )
         | sparse(options=_options(one))
         for one in listed(sent, "items")
@@ -91,6 +102,7 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
         cents(sent, "total", currency),
         cents(sent, "tax", currency),
         lines,
+        included=sent.get("pricesIncludeTax") is True,
         shipping_amount_cents=cents(inner(sent, "shippingOption"), "shippingRate", currency),
         discount_amount_cents=-discount,
     )
@@ -125,13 +137,15 @@ def _options(sent: Sent) -> Made:
 
 
 def _address(sent: Sent) -> Made:
-    """An address; none where no street is given. Ecwid has one field for the whole name."""
+    """An address; none where no street is given. Ecwid has one field for the whole name, and one for both lines."""
     first, _, last = (text(sent, "name") or "").partition(" ")
     who = named(business=text(sent, "companyName"), first=first or None, last=last or None)
-    if not who or text(sent, "street") is None:
+    street, _, behind = (text(sent, "street") or "").partition("\n")
+    if not who or not street:
         return {}
     return who | sparse(
-        line_1=text(sent, "street"),
+        line_1=street.strip(),
+        line_2=behind.strip() or None,
         city=text(sent, "city") or "-",
         zip_code=text(sent, "postalCode"),
         state_code=text(sent, "stateOrProvinceCode"),

@@ -104,11 +104,14 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
         for one in rows
         if text(one, "Lineitem name")
     ]
+    total, taxes, shipping = (cents(sent, name, currency) for name in ("Total", "Taxes", "Shipping"))
     made = amounts(
-        cents(sent, "Total", currency),
-        cents(sent, "Taxes", currency),
+        total,
+        taxes,
         lines,
-        shipping_amount_cents=cents(sent, "Shipping", currency),
+        # No column says whether prices included taxes: they did where the total has no room for them.
+        included=taxes > 0 and total == cents(sent, "Subtotal", currency) + shipping,
+        shipping_amount_cents=shipping,
         discount_amount_cents=-cents(sent, "Discount Amount", currency),
     )
     at, cancelled = instant(text(sent, "Created at")), instant(text(sent, "Cancelled at"))

@@ -1,7 +1,20 @@
 """WooCommerce: objects of its REST API, version 3, and of that of WooCommerce Subscriptions, one on each line.
 
-Fields are those of https://woocommerce.github.io/woocommerce-rest-api-docs/ (Customers, Products, Orders) and
-https://woocommerce.com/document/subscriptions/develop/ (REST API: Subscriptions).
+Fields are those of https://woocommerce.github.io/woocommerce-rest-api-docs/, by their tables:
+
+- Customer properties: `id`, `email`, `date_created_gmt`, `billing`, `shipping`.
+- Product properties: `id`, `sku`, `name`, `short_description`, `images` (`src`), `virtual`, `downloadable`,
+  `manage_stock`, `stock_quantity`, `price`, `regular_price`, `date_created_gmt`.
+- Order properties: `id`, `number`, `status`, `currency`, `customer_id` (0 for guests), `discount_total`,
+  `shipping_total`, `total`, `total_tax`, `date_created_gmt`, `date_modified_gmt`, `date_paid_gmt`,
+  `date_completed_gmt`, `billing`, `shipping`, `coupon_lines` (`code`).
+- Line items properties: `sku`, `name`, `quantity`, `subtotal`, `total`, `total_tax`.
+- Billing and shipping properties: `first_name`, `last_name`, `company`, `address_1`, `address_2`, `city`, `state`,
+  `postcode`, `country`, `email`, `phone`.
+
+Those of subscriptions are of https://woocommerce.github.io/subscriptions-rest-api-docs/ (Subscription properties):
+`id`, `parent_id`, `status`, `currency`, `billing_period`, `billing_interval`, `start_date_gmt`,
+`next_payment_date_gmt`, `end_date_gmt`, `cancelled_date_gmt`, `date_created_gmt`, `line_items`.
 """
 
 from __future__ import annotations
@@ -30,7 +43,7 @@ from service.rules.intervals import Interval
 
 _STATUSES = {
     "pending": "pending", "on-hold": "pending", "failed": "pending", "checkout-draft": "draft", "processing": "placed",
-    "completed": "approved", "refunded": "approved", "cancelled": "cancelled",
+    "completed": "approved", "refunded": "approved", "cancelled": "cancelled", "trash": "cancelled",
 }  # fmt: skip
 _PAYMENTS = {"processing": "paid", "completed": "paid", "refunded": "refunded"}
 _RUNNING = {
@@ -108,7 +121,7 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
         shipping_address=_address(inner(sent, "shipping")),
         placed_at=(instant(text(sent, "date_paid_gmt")) or at) if placed else None,
         approved_at=over if status in ("completed", "refunded") else None,
-        cancelled_at=over if status == "cancelled" else None,
+        cancelled_at=over if _STATUSES.get(status) == "cancelled" else None,
         created_at=at,
         reference=str(sent["id"]),
         reference_origin="woocommerce",
