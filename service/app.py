@@ -10,6 +10,7 @@ from service.gateways import Gateways, configured
 from service.http import state
 from service.http.line import NOSNIFF, Line
 from service.http.proxies import Proxies
+from service.http.replicas import Remembering
 from service.http.routes import resources, routes
 from service.http.watch import health, metrics
 from service.settings import Settings
@@ -37,7 +38,8 @@ class _Application(Starlette):
     def __init__(self, settings: Settings, lifespan: Lifespan[Starlette], proxies: Proxies) -> None:
         super().__init__(routes=routes, lifespan=lifespan)
         self.router.redirect_slashes = False
-        self.middleware_stack = Line(self.router, resources, settings, proxies)
+        line = Line(self.router, resources, settings, proxies)
+        self.middleware_stack = Remembering(line) if settings.replica_url else line
 
 
 def create_lookout(settings: Settings) -> Starlette:

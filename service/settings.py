@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     """Database connections per process."""
     command_timeout: float = Field(default=15.0, gt=0)
     """Seconds after which a statement is given up."""
+    replica_url: str | None = None
+    """A streaming replica of the database, which answers reads; by default none does."""
+    replica_max_lag: float = Field(default=5.0, gt=0)
+    """Seconds that it may be behind; beyond, reads go to the database itself."""
     direct_url: str | None = None
     """The same database without a pooler in between, for what needs a session of its own; by default `database_url`."""
     statement_cache_size: int = Field(default=512, ge=0)

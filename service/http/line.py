@@ -35,13 +35,14 @@ METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 """What pages of other origins may ask."""
 ASKED = (
     "Accept", "Authorization", "baggage", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match",
-    "Last-Event-ID", "Prefer", "traceparent", "tracestate", "X-Cart-Session", "X-HTTP-Method-Override", "X-Request-Id",
+    "Last-Event-ID", "Prefer", "traceparent", "tracestate", "X-Cart-Session", "X-HTTP-Method-Override",
+    "X-Reprise-Position", "X-Request-Id",
 )  # fmt: skip
 """The headers that such pages may send."""
 TOLD = (
     "Accept-Patch", "Accept-Post", "Allow", "ETag", "Idempotency-Replayed", "Link", "Location", "Preference-Applied",
     "RateLimit", "RateLimit-Policy", "Retry-After", "Server-Timing", "traceparent", "Vary", "X-RateLimit-Limit",
-    "X-RateLimit-Remaining", "X-Request-Id",
+    "X-RateLimit-Remaining", "X-Reprise-Position", "X-Request-Id",
 )  # fmt: skip
 """The headers of an answer that such pages may read."""
 

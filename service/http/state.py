@@ -36,6 +36,7 @@ from service.rules.sealing import Seals
 from service.settings import Settings
 from service.store import notices
 from service.store.pool import Database, open_configured
+from service.store.replica import Replica
 from service.store.vault import Vault
 
 T = TypeVar("T")
@@ -58,6 +59,7 @@ class Process:
 class Service(Process):
     """What the API stands on."""
 
+    reads: Database | Replica
     numbers: Numbers
     tokens: TokenCache
     uses: TokenUses
@@ -105,6 +107,7 @@ def serving(
             open_configured(settings, max_size=settings.pool_size) as database,
             open_configured(settings, max_size=1) as watched,
         ):
+            replica = _replica(settings, database)
             assistants = Assistants()
             tokens, uses = TokenCache(settings.token_cache_seconds), TokenUses(database)
             refusals = Refusals(database)
@@ -122,6 +125,7 @@ def serving(
                 database,
                 Lookout(watched, settings.deployment_id, published_to(settings)),
                 proxies,
+                reads=replica or database,
                 numbers=Numbers(database),
                 tokens=tokens,
                 uses=uses,
@@ -139,7 +143,8 @@ def serving(
                 streams=Streams(database, max(settings.max_connections // 2, 1)),
             )
             listening = notices.listen(settings, forgets=forgets)
-            work = (uses.keep_writing(), refusals.keep_writing(), assistants.serve())
+            follow = () if replica is None else (replica.follow(),)
+            work = (*follow, uses.keep_writing(), refusals.keep_writing(), assistants.serve())
             async with _meanwhile(listening, *work):
                 yield
             await uses.write()
@@ -147,6 +152,15 @@ def serving(
             outside.keys.close()
 
     return lifespan
+
+
+def _replica(settings: Settings, database: Database) -> Replica | None:
+    """Who answers reads, by the settings, beside the database; None where it answers all."""
+    url = settings.replica_url
+    if not url:
+        return None
+    at_replica = settings.model_copy(update={"database_url": url})
+    return Replica(database, lambda: open_configured(at_replica, max_size=settings.pool_size), settings.replica_max_lag)
 
 
 @asynccontextmanager

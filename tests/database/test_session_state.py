@@ -20,7 +20,7 @@ OWN_SESSION = {
     "service/store/notices.py": "listens on a connection of its own, unless a pooler is in between",
 }
 """Where a session is used, and why it is nobody else's."""
-_IN_PYTHON = {"add_listener", "cursor", "add_query_logger", "set_type_codec", "set_builtin_type_codec"}
+_IN_PYTHON = {"add_listener", "add_query_logger", "set_type_codec", "set_builtin_type_codec"}
 """What asyncpg keeps with a session, or of it."""
 
 

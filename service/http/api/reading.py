@@ -50,7 +50,7 @@ async def collection(request: Request) -> Response:
     principal = await reader(request, entry)
     asked = ask(request, principal, entry.resource, "many")
     rendering = rendering_of(request, principal)
-    async with service_of(request).database.connection() as connection:
+    async with service_of(request).reads.connection() as connection:
         rows = await read.page(connection, principal.viewer, asked.query)
     exchange_of(request).timing.mark("database")
     return answers.bounded(answers.many(asked, rendering, rows))
@@ -62,7 +62,7 @@ async def resource(request: Request) -> Response:
     principal = await reader(request, entry)
     asked = ask(request, principal, entry.resource, "single")
     rendering, id_ = rendering_of(request, principal), id_of(request, entry)
-    async with service_of(request).database.connection() as connection:
+    async with service_of(request).reads.connection() as connection:
         row = await read.one(connection, principal.viewer, asked.query.selection, id_)
         warnings = await entry.update.warnings(connection, principal, id_) if entry.update else ()
     if row is None:
@@ -79,7 +79,7 @@ async def related(request: Request) -> Response:
     target, many = target_of(within.relationship, principal), isinstance(within.relationship, ToMany)
     asked = ask(request, principal, target, "many" if many else "single")
     rendering = rendering_of(request, principal)
-    async with service_of(request).database.connection() as connection:
+    async with service_of(request).reads.connection() as connection:
         rows = await read.related(connection, principal.viewer, within, asked.query)
     if rows is None:
         raise body.not_found(entry.resource.type_)
@@ -97,7 +97,7 @@ async def relationship(request: Request) -> Response:
     target = target_of(within.relationship, principal)
     asked, including = ask_for_linkage(request, principal, within, target)
     rendering = rendering_of(request, principal)
-    async with service_of(request).database.connection() as connection:
+    async with service_of(request).reads.connection() as connection:
         rows = await read.related(connection, principal.viewer, within, asked.query)
     if rows is None:
         raise body.not_found(entry.resource.type_)

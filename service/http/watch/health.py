@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import chain
 
 import structlog
 from starlette.requests import Request
@@ -12,9 +13,10 @@ from starlette.routing import Route
 
 from service import clock
 from service.http.proxies import Proxies
-from service.http.state import process_of
+from service.http.state import Process, process_of
 from service.http.watch.lookout import Look
 from service.operations.runtime.watching import LATE
+from service.store.replica import Replica
 
 UNTRUSTED = "untrusted_proxy"
 """The code of the note on forwarding headers that come from elsewhere than from a trusted proxy."""
@@ -46,7 +48,8 @@ async def readyz(request: Request) -> Response:
             503,
             {"Retry-After": "30"},
         )
-    notes = [{"code": code, "detail": detail} for code, detail in _notes(seen, process.proxies)]
+    told = chain(_notes(seen, process.proxies), _of_replica(process))
+    notes = [{"code": code, "detail": detail} for code, detail in told]
     return JSONResponse({"status": "ok", "notes": notes} if notes else {"status": "ok"})
 
 
@@ -73,6 +76,17 @@ def _notes(seen: Look, proxies: Proxies | None) -> Iterator[tuple[str, str]]:
         reason = "" if seen.stream.error is None else f": {seen.stream.error}"
         since = _written(seen.stream.since)
         yield "late_events", f"events to be published: {seen.stream.waiting}, the first since {since}{reason}"
+
+
+def _of_replica(process: Process) -> Iterator[tuple[str, str]]:
+    """What keeps reads from the replica, if there is one."""
+    replica = getattr(process, "reads", None)
+    if not isinstance(replica, Replica):
+        return
+    if replica.is_away:
+        yield "replica_away", "the replica doesn't answer or follows nobody: reads go to the primary"
+    elif replica.is_behind:
+        yield "replica_behind", f"the replica is {replica.lag:.0f} seconds behind: reads go to the primary"
 
 
 def _is_late(since: datetime) -> bool:
