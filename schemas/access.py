@@ -21,7 +21,13 @@ _INTERNAL: Final = {"hash": SECRET, "grant_id": HARMLESS}
 class Credential(Standard):
     """What there is to know of a token, by either of its types."""
 
-    name = Text(write=Write.BOTH, filter=True, sort=True, personal=Personal.WORDS)
+    name = Text(
+        write=Write.BOTH,
+        filter=True,
+        sort=True,
+        personal=Personal.WORDS,
+        doc="What it is for, so that it is found again.",
+    )
     kind = Enum(
         "integration",
         "customer",

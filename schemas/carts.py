@@ -116,13 +116,15 @@ class Cart(Standard):
 class CartItem(Standard):
     """A line of a cart: a sku with the options that were chosen. Lines merge only when sku and options are the same."""
 
-    sku_code = Text(write=Write.CREATE, required=True, filter=True, sort=True, harmless=True)
+    sku_code = Text(
+        write=Write.CREATE, required=True, filter=True, sort=True, harmless=True, doc="The code of the sku."
+    )
     name = Text(nullable=False, filter=True, sort=True, harmless=True, doc="The sku's name.")
-    image_url = Picture(harmless=True)
+    image_url = Picture(harmless=True, doc="The sku's picture.")
     options = JsonObject(
         write=Write.CREATE, nullable=False, personal=Personal.WORDS, doc="What was chosen: option name to value."
     )
-    quantity = Integer(minimum=1, write=Write.BOTH, required=True, filter=True, sort=True)
+    quantity = Integer(minimum=1, write=Write.BOTH, required=True, filter=True, sort=True, doc="How many are wanted.")
     currency_code = CurrencyCode(nullable=False, doc="The currency of its amounts: the cart's.")
     unit_amount_cents = Cents(nullable=False, filter=True, sort=True, doc="The price of one.")
     compare_at_amount_cents = Cents(doc="The price of one that is shown as the regular price.")

@@ -69,9 +69,11 @@ class Sku(Standard, Tagged):
         harmless=True,
         doc="What the shop calls it; no other sku has it.",
     )
-    name = Text(write=Write.BOTH, required=True, filter=True, sort=True, harmless=True)
-    description = Text(write=Write.BOTH, harmless=True)
-    image_url = Picture(write=Write.BOTH, harmless=True)
+    name = Text(
+        write=Write.BOTH, required=True, filter=True, sort=True, harmless=True, doc="What the product is called."
+    )
+    description = Text(write=Write.BOTH, harmless=True, doc="What the product is, in the shop's words.")
+    image_url = Picture(write=Write.BOTH, harmless=True, doc="A picture of the product.")
     options = JsonList(
         write=Write.BOTH,
         nullable=False,
@@ -84,9 +86,9 @@ class Sku(Standard, Tagged):
     max_quantity = Integer(write=Write.BOTH, minimum=1, doc="The largest quantity that can be bought; null for any.")
     step_quantity = Integer(write=Write.BOTH, minimum=1, nullable=False, doc="Quantities are multiples of it.")
     tax_rate = Rate(write=Write.BOTH, minimum=0, maximum=1, nullable=False, doc="A fraction, such as 0.21.")
-    pieces_per_pack = Integer(write=Write.BOTH, minimum=1)
+    pieces_per_pack = Integer(write=Write.BOTH, minimum=1, doc="How many pieces are in one.")
     weight = Float(write=Write.BOTH, minimum=0, harmless=True, doc="In the unit of weight.")
-    unit_of_weight = Enum("gr", "oz", "lb", write=Write.BOTH)
+    unit_of_weight = Enum("gr", "oz", "lb", write=Write.BOTH, doc="What `weight` is in: grams, ounces or pounds.")
     hs_tariff_number = Text(write=Write.BOTH, harmless=True, doc="The code of the Harmonized System, for customs.")
     do_not_ship = Boolean(
         write=Write.BOTH, filter=True, sort=True, doc="Whether there is nothing to ship, as with a download."
@@ -113,7 +115,9 @@ class Sku(Standard, Tagged):
 class Price(Standard):
     """What a sku costs. Of those that apply by currency, customer group, time and quantity, the lowest is charged."""
 
-    currency_code = CurrencyCode(write=Write.BOTH, required=True, filter=True, sort=True)
+    currency_code = CurrencyCode(
+        write=Write.BOTH, required=True, filter=True, sort=True, doc="The currency of the amounts (ISO 4217)."
+    )
     amount_cents = Cents(
         write=Write.BOTH, minimum=0, required=True, filter=True, sort=True, doc="Per piece, in minor units."
     )
@@ -135,7 +139,7 @@ class Price(Standard):
 class CustomerGroup(Standard):
     """Customers who have prices and promotions of their own."""
 
-    name = Text(write=Write.BOTH, required=True, filter=True, sort=True, harmless=True)
+    name = Text(write=Write.BOTH, required=True, filter=True, sort=True, harmless=True, doc="What the group is called.")
     code = Text(write=Write.BOTH, filter=True, sort=True, harmless=True, doc="No other customer group has it.")
 
     customers = ToMany("customers", via="customer_group_id", includable=False)
@@ -152,7 +156,9 @@ class Promotion(Standard):
     Those that apply add up: percentages first, then amounts, the cart's coupon last, each of what is left by then.
     """
 
-    name = Text(write=Write.BOTH, required=True, filter=True, sort=True, harmless=True)
+    name = Text(
+        write=Write.BOTH, required=True, filter=True, sort=True, harmless=True, doc="What the promotion is called."
+    )
     kind = Enum(
         "percent",
         "fixed",
@@ -189,7 +195,7 @@ class Promotion(Standard):
 class StockItem(Standard):
     """How many of a sku there are. A sku without a stock item is always in stock."""
 
-    quantity = Integer(write=Write.BOTH, minimum=0, required=True, filter=True, sort=True)
+    quantity = Integer(write=Write.BOTH, minimum=0, required=True, filter=True, sort=True, doc="How many there are.")
 
     sku = ToOne("skus", write=Write.CREATE, required=True, sort=("code",))
 
@@ -200,8 +206,15 @@ class StockItem(Standard):
 class ShippingMethod(Standard):
     """A way to ship an order, at a flat price."""
 
-    name = Text(write=Write.BOTH, required=True, filter=True, sort=True, harmless=True)
-    currency_code = CurrencyCode(write=Write.BOTH, required=True)
+    name = Text(
+        write=Write.BOTH,
+        required=True,
+        filter=True,
+        sort=True,
+        harmless=True,
+        doc="What the method is called, as customers see it.",
+    )
+    currency_code = CurrencyCode(write=Write.BOTH, required=True, doc="The currency of the price (ISO 4217).")
     price_amount_cents = Cents(
         write=Write.BOTH, minimum=0, nullable=False, filter=True, sort=True, doc="In minor units."
     )
@@ -216,7 +229,14 @@ class ShippingMethod(Standard):
 class PaymentMethod(Standard):
     """A way to pay for an order."""
 
-    name = Text(write=Write.BOTH, required=True, filter=True, sort=True, harmless=True)
+    name = Text(
+        write=Write.BOTH,
+        required=True,
+        filter=True,
+        sort=True,
+        harmless=True,
+        doc="What the method is called, as customers see it.",
+    )
     payment_source_type = Enum(
         "adyen_payments",
         "axerve_payments",
@@ -235,7 +255,7 @@ class PaymentMethod(Standard):
         doc="What kind of payment source a client deals with.",
     )
     gateway = Enum("manual", "test", "external", write=Write.BOTH, required=True, doc="What takes the money.")
-    currency_code = CurrencyCode(write=Write.BOTH, required=True)
+    currency_code = CurrencyCode(write=Write.BOTH, required=True, doc="The currency of the price (ISO 4217).")
     price_amount_cents = Cents(
         write=Write.BOTH, minimum=0, nullable=False, filter=True, sort=True, doc="What paying so costs, in minor units."
     )

@@ -30,9 +30,9 @@ class _Copied:
         sort=True,
         doc="A new copy is `pending` until a worker takes it up.",
     )
-    started_at = Timestamp(filter=True, sort=True)
-    completed_at = Timestamp(filter=True, sort=True)
-    failed_at = Timestamp(filter=True, sort=True)
+    started_at = Timestamp(filter=True, sort=True, doc="When a worker took it up; null until then.")
+    completed_at = Timestamp(filter=True, sort=True, doc="When it was done; null until then.")
+    failed_at = Timestamp(filter=True, sort=True, doc="When it failed; null unless it did.")
     errors_log = JsonObject(
         personal=Personal.WORDS,
         doc="Why it failed: attribute to messages. Null until then.",
@@ -62,7 +62,14 @@ class _Lenient:
 class OrderFactory(Standard, _Copied):
     """A copy of an order, of either kind. Read-only: each is also found under the type that its `kind` names."""
 
-    kind = Enum("order_copies", "recurring_order_copies", nullable=False, filter=True, sort=True)
+    kind = Enum(
+        "order_copies",
+        "recurring_order_copies",
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="The type that the copy is also found under.",
+    )
 
     source_order = ToOne("orders", doc="The order that is copied.")
     target_order = ToOne("orders", doc="The new order, once the copy is completed.")

@@ -100,9 +100,9 @@ class Import(Standard):
         " reasons.",
         example={"3": {"email": ["must be an e-mail address"]}},
     )
-    started_at = Timestamp(filter=True, sort=True)
-    completed_at = Timestamp(filter=True, sort=True)
-    interrupted_at = Timestamp()
+    started_at = Timestamp(filter=True, sort=True, doc="When a worker took it up; null until then.")
+    completed_at = Timestamp(filter=True, sort=True, doc="When all records were read; null until then.")
+    interrupted_at = Timestamp(doc="When it was interrupted; null unless it was.")
     skip_errors = Boolean(
         write=Write.CREATE,
         doc="Sent by Commerce Layer's clients, where it keeps an import going. Here refused records never end one.",
@@ -132,13 +132,16 @@ class Import(Standard):
 def _progress(processed: int, records: int, status: str) -> int:
     if status == "completed":
         return 100
-    return min(processed * 100 // records, 99) if records else 0
+    return 0 if processed <= 0 else 99 if processed >= records else processed * 100 // records
 
 
 def _estimated(started: datetime | None, updated: datetime, processed: int, records: int, status: str) -> str | None:
-    if started is None or status != "in_progress" or not processed:
+    if started is None or status != "in_progress" or not 0 < processed <= records:
         return None
-    return render_timestamp(started + (updated - started) * max(records / processed, 1))
+    try:
+        return render_timestamp(started + (updated - started) * (records / processed))
+    except OverflowError:
+        return None
 
 
 def _attachment_url(
@@ -221,8 +224,8 @@ class Export(Standard):
         nullable=False,
         doc="The same in percent.",
     )
-    started_at = Timestamp(filter=True, sort=True)
-    completed_at = Timestamp(filter=True, sort=True)
+    started_at = Timestamp(filter=True, sort=True, doc="When a worker took it up; null until then.")
+    completed_at = Timestamp(filter=True, sort=True, doc="When all records were written; null until then.")
     estimated_completion_at = Derived(
         "started_at",
         "updated_at",

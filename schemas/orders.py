@@ -45,6 +45,7 @@ class Order(Standard, Tagged):
         nullable=False,
         filter=True,
         sort=True,
+        doc="Where the order stands, from draft to its end.",
     )
     payment_status = Enum(
         "unpaid",
@@ -60,6 +61,7 @@ class Order(Standard, Tagged):
         nullable=False,
         filter=True,
         sort=True,
+        doc="What has become of the payment.",
     )
     fulfillment_status = Enum(
         "unfulfilled",
@@ -71,7 +73,7 @@ class Order(Standard, Tagged):
         sort=True,
         doc="`not_required` when nothing of it is shipped.",
     )
-    customer_email = Email(write=Write.BOTH, filter=True, sort=True)
+    customer_email = Email(write=Write.BOTH, filter=True, sort=True, doc="The e-mail address of who ordered.")
     guest = Boolean(write=Write.BOTH, doc="Whether it was ordered without an account.")
     language_code = LocaleCode(write=Write.BOTH, nullable=False, doc="The language to speak with the customer.")
     currency_code = CurrencyCode(
@@ -99,12 +101,12 @@ class Order(Standard, Tagged):
     )
     cart_url = Url(write=Write.BOTH, personal=Personal.WORDS, doc="Where the customer goes back to the cart.")
     return_url = Url(write=Write.BOTH, personal=Personal.WORDS, doc="Where the customer goes once it is placed.")
-    terms_url = Url(write=Write.BOTH, harmless=True)
-    privacy_url = Url(write=Write.BOTH, harmless=True)
+    terms_url = Url(write=Write.BOTH, harmless=True, doc="Where the terms of the sale are.")
+    privacy_url = Url(write=Write.BOTH, harmless=True, doc="Where the privacy policy is.")
     expires_at = Timestamp(write=Write.BOTH, doc="Until when it can be placed.")
-    placed_at = Timestamp(filter=True, sort=True)
-    approved_at = Timestamp()
-    cancelled_at = Timestamp()
+    placed_at = Timestamp(filter=True, sort=True, doc="When it was placed; null until then.")
+    approved_at = Timestamp(doc="When it was approved; null until then.")
+    cancelled_at = Timestamp(doc="When it was cancelled; null unless it was.")
     payment_updated_at = Timestamp(doc="When the payment status last changed.")
     fulfillment_updated_at = Timestamp(doc="When the fulfillment status last changed.")
     refreshed_at = Timestamp(doc="When prices and totals were last worked out.")
@@ -256,12 +258,12 @@ class LineItem(Standard):
         harmless=True,
         doc="The name it was bought under.",
     )
-    image_url = Picture(write=Write.BOTH, guarded=True, harmless=True)
+    image_url = Picture(write=Write.BOTH, guarded=True, harmless=True, doc="The sku's picture when it was ordered.")
     position = Integer(nullable=False, doc="Its place among the lines of the order.")
     options = JsonObject(
         write=Write.BOTH, nullable=False, personal=Personal.WORDS, doc="What was chosen: option name to value."
     )
-    quantity = Integer(minimum=1, write=Write.BOTH, required=True, filter=True, sort=True)
+    quantity = Integer(minimum=1, write=Write.BOTH, required=True, filter=True, sort=True, doc="How many were ordered.")
     currency_code = CurrencyCode(nullable=False, doc="The currency of its amounts: the order's.")
     unit_amount_cents = Cents(
         write=Write.BOTH,

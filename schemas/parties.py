@@ -119,16 +119,24 @@ class Address(Standard):
     business = Boolean(
         write=Write.BOTH, doc="Whether the company is addressed: then it is required, else the names are."
     )
-    first_name = Text(write=Write.BOTH, personal=Personal.NAME)
-    last_name = Text(write=Write.BOTH, filter=True, sort=True, personal=Personal.NAME)
-    company = Text(write=Write.BOTH, personal=Personal.NAME)
+    first_name = Text(
+        write=Write.BOTH, personal=Personal.NAME, doc="The first name of who lives there; a company needs none."
+    )
+    last_name = Text(
+        write=Write.BOTH,
+        filter=True,
+        sort=True,
+        personal=Personal.NAME,
+        doc="The last name of who lives there; a company needs none.",
+    )
+    company = Text(write=Write.BOTH, personal=Personal.NAME, doc="The name of a company.")
     full_name = Derived(
         *_NAME, function=full_name, json_type={"type": "string"}, doc="The company, or first and last name."
     )
     line_1 = Text(write=Write.BOTH, required=True, personal=Personal.ADDRESS, doc="Street and number, or a PO box.")
     line_2 = Text(write=Write.BOTH, personal=Personal.ADDRESS, doc="Apartment, suite, building.")
-    city = Text(write=Write.BOTH, required=True, filter=True, sort=True, personal=Personal.ADDRESS)
-    zip_code = Text(write=Write.BOTH, filter=True, sort=True, personal=Personal.ADDRESS)
+    city = Text(write=Write.BOTH, required=True, filter=True, sort=True, personal=Personal.ADDRESS, doc="The town.")
+    zip_code = Text(write=Write.BOTH, filter=True, sort=True, personal=Personal.ADDRESS, doc="The postal code.")
     state_code = Text(
         write=Write.BOTH,
         filter=True,
@@ -139,7 +147,7 @@ class Address(Standard):
     country_code = CountryCode(
         write=Write.BOTH, required=True, filter=True, sort=True, doc="The ISO 3166-1 alpha-2 code, such as NL."
     )
-    phone = Text(write=Write.BOTH, personal=Personal.PHONE)
+    phone = Text(write=Write.BOTH, personal=Personal.PHONE, doc="A telephone number, for whoever delivers.")
     full_address = Derived(
         *_PLACE, function=full_address, json_type={"type": "string"}, doc="The place and the phone in one line."
     )
@@ -150,7 +158,7 @@ class Address(Standard):
         json_type={"type": "string"},
         doc="The full name and the full address in one line.",
     )
-    email = Email(write=Write.BOTH)
+    email = Email(write=Write.BOTH, doc="An e-mail address, for whoever delivers.")
     notes = Text(write=Write.BOTH, personal=Personal.WORDS, doc="What a courier should know.")
     lat = Float(write=Write.BOTH, minimum=-90, maximum=90, personal=Personal.ADDRESS, doc="Latitude in degrees.")
     lng = Float(write=Write.BOTH, minimum=-180, maximum=180, personal=Personal.ADDRESS, doc="Longitude in degrees.")
@@ -246,7 +254,14 @@ class CustomerPaymentSource(Standard):
 class Tag(Standard):
     """A mark that customers, skus, orders and order subscriptions carry."""
 
-    name = TagName(write=Write.BOTH, required=True, filter=True, sort=True, harmless=True)
+    name = TagName(
+        write=Write.BOTH,
+        required=True,
+        filter=True,
+        sort=True,
+        harmless=True,
+        doc="What the tag says: letters, digits, hyphens and underscores.",
+    )
 
     customers = ToMany("customers", through=Through("customer_tags", "tag_id", "customer_id"), includable=False)
     skus = ToMany("skus", through=Through("sku_tags", "tag_id", "sku_id"), includable=False)

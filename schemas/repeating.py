@@ -82,7 +82,15 @@ class ReorderOutcome(Standard):
     """What became of one line of a repeated order: added, adjusted or skipped, and why."""
 
     position = Integer(nullable=False, doc="Its place among the outcomes of the reorder.")
-    status = Enum("added", "adjusted", "skipped", nullable=False, filter=True, sort=True)
+    status = Enum(
+        "added",
+        "adjusted",
+        "skipped",
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="Whether the line was added, added otherwise, or left out.",
+    )
     code = Enum(
         "quantity_reduced_stock",
         "quantity_reduced_max",
@@ -110,9 +118,9 @@ class ReorderOutcome(Standard):
     )
     detail = Text(harmless=True, doc="The same in words, for people.")
     name = Text(nullable=False, harmless=True, doc="The name the line was bought under.")
-    sku_code = Text(harmless=True)
+    sku_code = Text(harmless=True, doc="The code of the line's sku.")
     sku_number = Integer(doc="The sku's number, for clients that know products by it.")
-    requested_quantity = Integer(nullable=False)
+    requested_quantity = Integer(nullable=False, doc="How many were asked for.")
     resulting_quantity = Integer(nullable=False, doc="How many went into the cart.")
     currency_code = CurrencyCode(nullable=False, doc="The currency of its amounts.")
     previous_unit_amount_cents = Cents(nullable=False, doc="The price of one in the source order.")
@@ -182,7 +190,7 @@ class RepeatLink(Standard):
     max_uses = Integer(minimum=1, write=Write.BOTH, doc="How many orders it may lead to; null: any number.")
     uses = Integer(nullable=False, filter=True, sort=True, doc="How many orders it led to.")
     carts_count = Integer(nullable=False, doc="How many carts it made.")
-    revoked_at = Timestamp(filter=True, sort=True)
+    revoked_at = Timestamp(filter=True, sort=True, doc="When it was withdrawn; null while it isn't.")
     revoked_reason = Text(write=Write.UPDATE, personal=Personal.WORDS, doc="Why; sent together with `_revoke`.")
     _revoke = Boolean(write=Write.UPDATE, trigger=True, doc="Ends it for good.")
     _rotate = Boolean(

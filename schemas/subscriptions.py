@@ -44,7 +44,7 @@ _FREQUENCIES = (
 class SubscriptionModel(Standard):
     """Which frequencies a store offers, and how the lines of an order become subscriptions."""
 
-    name = Text(write=Write.BOTH, required=True, filter=True, sort=True, harmless=True)
+    name = Text(write=Write.BOTH, required=True, filter=True, sort=True, harmless=True, doc="What the model is called.")
     strategy = Enum(
         "by_frequency",
         "by_line_items",
@@ -140,7 +140,7 @@ class OrderSubscription(Standard, Tagged):
         doc="Whether runs fall on the last day of their month, for frequencies of whole months; not so by default.",
     )
     timezone = TimeZone(write=Write.BOTH, nullable=False, doc="Where its calendar is read; the store's by default.")
-    customer_email = Email(filter=True, sort=True)
+    customer_email = Email(filter=True, sort=True, doc="The e-mail address of the customer.")
     activate_by_source_order = Boolean(
         write=Write.BOTH, doc="Whether it is activated when the source order is placed; so by default."
     )
@@ -206,7 +206,12 @@ class OrderSubscription(Standard, Tagged):
         guarded=True,
         doc="The instant that its occurrences are counted from. Other edits keep its day and time on the wall clock.",
     )
-    starts_at = Timestamp(write=Write.CREATE, filter=True, sort=True)
+    starts_at = Timestamp(
+        write=Write.CREATE,
+        filter=True,
+        sort=True,
+        doc="When it starts. Its runs count from then, unless `anchor_at` is sent.",
+    )
     expires_at = Timestamp(
         write=Write.BOTH,
         guarded=True,
@@ -215,12 +220,12 @@ class OrderSubscription(Standard, Tagged):
         doc="From when it no longer runs; null: without end.",
     )
     next_run_at = Timestamp(write=Write.UPDATE, filter=True, sort=True, doc="Changing it moves the next run only.")
-    last_run_at = Timestamp(filter=True, sort=True)
+    last_run_at = Timestamp(filter=True, sort=True, doc="When it last ran; null until it has.")
     paused_until = Timestamp(doc="Runs before this instant are left out.")
     parked_at = Timestamp(doc="When it was stopped because it ran far too often.")
-    parked_reason = Text(harmless=True)
+    parked_reason = Text(harmless=True, doc="Why it was parked; null unless it is.")
     ended_at = Timestamp(doc="Since when it has no run to come: it expired, or ran `max_occurrences` times.")
-    cancelled_at = Timestamp()
+    cancelled_at = Timestamp(doc="When it was cancelled; null unless it was.")
     occurrencies = Integer(nullable=False, doc="How often it ran.")
     errors_count = Integer(nullable=False, filter=True, doc="How many of its runs failed.")
     succeeded_on_last_run = Boolean(filter=True, doc="True until a run fails.")
@@ -357,7 +362,9 @@ class OrderSubscriptionItem(Standard):
     options = JsonObject(
         write=Write.BOTH, nullable=False, personal=Personal.WORDS, doc="What was chosen: option name to value."
     )
-    quantity = Integer(minimum=1, write=Write.BOTH, required=True, filter=True, sort=True)
+    quantity = Integer(
+        minimum=1, write=Write.BOTH, required=True, filter=True, sort=True, doc="How many are ordered each time."
+    )
     price_mode = Enum(
         "current",
         "fixed",
@@ -425,7 +432,7 @@ class Occurrence(Standard):
         doc="When it runs. A planned one can be moved, between the one before it and the one after it.",
     )
     claimed_at = Timestamp(doc="When a worker took it up.")
-    completed_at = Timestamp()
+    completed_at = Timestamp(doc="When its order was made; null until then.")
     alerted_at = Timestamp(doc="When the event that announces it was written.")
     held_at = Timestamp(doc="When it was held.")
     held_amount_cents = Cents(doc="The total at which it was held.")

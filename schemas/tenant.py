@@ -24,7 +24,14 @@ from schemas.relationships import ToMany, ToOne
 class Store(Standard):
     """A shop, the tenant: everything else belongs to exactly one store. Its id is a whole number."""
 
-    name = Text(write=Write.UPDATE, nullable=False, filter=True, sort=True, harmless=True)
+    name = Text(
+        write=Write.UPDATE,
+        nullable=False,
+        filter=True,
+        sort=True,
+        harmless=True,
+        doc="What the shop is called, on pages too.",
+    )
     slug = Text(nullable=False, harmless=True, doc="The store's name in URLs; no other store has it.")
     url = Url(write=Write.UPDATE, harmless=True, doc="Where the shop itself is.")
     timezone = TimeZone(write=Write.UPDATE, nullable=False, doc="The IANA time zone in which new subscriptions recur.")
@@ -108,8 +115,8 @@ class Store(Standard):
 class Market(Standard):
     """Where a store sells; each store has one, for clients of Commerce Layer."""
 
-    name = Text(nullable=False, filter=True, sort=True, harmless=True)
-    code = Text(filter=True, sort=True, harmless=True)
+    name = Text(nullable=False, filter=True, sort=True, harmless=True, doc="What the market is called.")
+    code = Text(filter=True, sort=True, harmless=True, doc="The market's code, as it is known outside.")
     checkout_url = Url(harmless=True, doc="The checkout of this market; the store's when null.")
 
     class Meta:
@@ -120,7 +127,7 @@ class Market(Standard):
 class TestClock(Standard):
     """A frozen time that stores in test mode can keep: advancing it runs all that falls due on the way."""
 
-    name = Text(write=Write.BOTH, filter=True, sort=True, harmless=True)
+    name = Text(write=Write.BOTH, filter=True, sort=True, harmless=True, doc="What the clock is for.")
     status = Enum("ready", "advancing", nullable=False, doc="Whether the clock stands still or is on its way.")
     frozen_at = Timestamp(write=Write.CREATE, required=True, doc="The instant that it is.")
     advancing_to = Timestamp(doc="The instant that it will be, while the status is advancing.")

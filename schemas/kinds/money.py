@@ -32,6 +32,8 @@ def amount_float(cents: int | None, currency: str | None) -> float | None:
     return cents / units(currency)
 
 
+_AS_FLOAT = "`{}` in whole units of the currency; don't calculate with it."
+_FORMATTED = "`{}` as it is written in the store's locale."
 _FLOAT = "None if {0} is None or {1} is None else {0} / units({1})"
 
 
@@ -125,11 +127,23 @@ class Cents(Integer):
         return [
             (
                 f"{stem}_float",
-                Derived(column, self.currency, function=amount_float, compiled=_FLOAT, json_type={"type": "number"}),
+                Derived(
+                    *(column, self.currency),
+                    function=amount_float,
+                    compiled=_FLOAT,
+                    json_type={"type": "number"},
+                    doc=_AS_FLOAT.format(name),
+                ),
             ),
             (
                 f"formatted_{stem}",
-                Derived(column, self.currency, function=format_amount, json_type={"type": "string"}, given="locale"),
+                Derived(
+                    *(column, self.currency),
+                    function=format_amount,
+                    json_type={"type": "string"},
+                    given="locale",
+                    doc=_FORMATTED.format(name),
+                ),
             ),
         ]
 
@@ -154,10 +168,19 @@ class TotalWithTaxes(Derived):
         """The read-only float and formatted text of the amount called `name`."""
         stem, inputs = name.removesuffix("_cents"), (*self.inputs, "currency_code")
         return [
-            (f"{stem}_float", Derived(*inputs, function=_due_float, json_type={"type": "number"})),
+            (
+                f"{stem}_float",
+                Derived(*inputs, function=_due_float, json_type={"type": "number"}, doc=_AS_FLOAT.format(name)),
+            ),
             (
                 f"formatted_{stem}",
-                Derived(*inputs, function=_due_text, json_type={"type": "string"}, given="locale"),
+                Derived(
+                    *inputs,
+                    function=_due_text,
+                    json_type={"type": "string"},
+                    given="locale",
+                    doc=_FORMATTED.format(name),
+                ),
             ),
         ]
 

@@ -9,6 +9,7 @@ from marshmallow_jsonapi import fields as mj
 
 from schemas.fields import Personal, Write
 from schemas.kinds.json import JsonObject
+from schemas.kinds.kind import Kind
 from schemas.kinds.texts import Text
 from schemas.kinds.times import Timestamp
 from schemas.resource import Resource
@@ -48,3 +49,8 @@ class Standard(Resource):
         personal=Personal.WORDS,
         doc="Any JSON object of the client's own.",
     )
+
+    @classmethod
+    def described(cls) -> dict[str, dict[str, Any]]:
+        """Attribute -> its JSON Schema."""
+        return {name: field.schema() for name, field in cls._declared_fields.items() if isinstance(field, Kind)}

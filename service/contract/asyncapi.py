@@ -14,6 +14,7 @@ from schemas.resource import Resource
 from service.contract import documents, json_schemas, openapi
 from service.contract.described import Described
 from service.contract.refs import schema
+from service.contract.wholes import wholes
 from service.rules import cloudevents, topics
 from service.rules.occasions import when
 from service.settings import Settings
@@ -112,7 +113,7 @@ def build(entries: Mapping[str, Described]) -> Object:
         "components": {
             "securitySchemes": {"integrationToken": {"type": "http", "scheme": "bearer"}},
             "messages": {name: _message(name) for name in names} | {"cloudEvent": _CLOUD_EVENT},
-            "schemas": _schemas(contract["components"]["schemas"], names, list(entries)),
+            "schemas": _schemas(wholes(contract["components"]["schemas"]), names, list(entries)),
         },
     }
 

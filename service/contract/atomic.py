@@ -35,7 +35,7 @@ def path() -> Object:
             "responses": {
                 "200": {
                     "description": "All is done; one result for each operation, in the same order.",
-                    "headers": headers("Cache-Control", *REPLAYED, *errors.LIMITED),
+                    "headers": headers("Cache-Control", *REPLAYED),
                     "content": {MEDIA_TYPE: {"schema": schema("AtomicResults")}},
                 },
                 "204": response("NoContent"),

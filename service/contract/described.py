@@ -27,10 +27,6 @@ class Described(Protocol):
         """What creates one; None when clients can't."""
 
     @property
-    def limited(self) -> bool:
-        """Whether it is limited how many somebody creates in a minute."""
-
-    @property
     def on_resource(self) -> tuple[str, ...]:
         """The methods of a resource's URL."""
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from schemas.fields import Write
 from schemas.graph import graph
-from schemas.kinds import ID
+from schemas.kinds import ID, Standard
 from schemas.relationships import ToMany, ToOne
 from schemas.resource import Resource
 from service.contract.refs import SCHEMAS, schema
+from service.contract.wholes import CLOSED
 from service.jsonapi.links import JSON_SCHEMA
 from service.jsonapi.pagination import PROFILE
 
@@ -24,7 +25,7 @@ Object = dict[str, Any]
 
 YAML = "application/yaml"
 """The media type of openapi.yaml (RFC 9512)."""
-_INCLUDED = {"type": "array", "description": "There whenever `include` was sent.", "items": schema("AnyResource")}
+_INCLUDED = schema("Included")
 
 
 def prose(resource: type[Resource]) -> str:
@@ -58,7 +59,7 @@ def shared(types: Iterable[type[Resource]]) -> dict[str, Object]:
             description="The pages around this one; `prev` and `next` are left out at the ends.",
         ),
         "CursorPageLinks": _links(
-            {"self": _link(url), "first": url, "last": url, "prev": _or_null(url), "next": _or_null(url)},
+            {"self": _link(url), "first": url, "last": url, "prev": or_null(url), "next": or_null(url)},
             {"related": url},
             description="The pages around this one; `prev` and `next` are null at the ends.",
         ),
@@ -87,10 +88,19 @@ def shared(types: Iterable[type[Resource]]) -> dict[str, Object]:
             "required": ["cursor"],
             "properties": {"cursor": {"type": "string"}},
         },
+        **{_common(key): found for key, found in Standard.described().items()},
+        "Document": _kind("DocumentLinks"),
+        "LinkageDocument": _kind("LinkageLinks"),
+        "Page": _kind("PageLinks", "Counts"),
         "CursorPage": _cursor_page(count),
         "AnyResource": {
             "oneOf": [schema(name.rpartition("/")[2]) for name in mapping.values()],
             "discriminator": {"propertyName": "type", "mapping": mapping},
+        },
+        "Included": {
+            "type": "array",
+            "description": "There whenever `include` was sent.",
+            "items": schema("AnyResource"),
         },
         "Deleted": {
             "type": "object",
@@ -135,11 +145,12 @@ def resource_schemas(resource: type[Resource]) -> dict[str, Object]:
     name = resource.__name__
     return {
         name: _object(resource),
-        f"{name}Attributes": _closed({key: field.schema() for key, field in resource.attributes.items()}),
-        f"{name}Relationships": _closed(
+        **parts(resource),
+        f"{name}Attributes": _attributes(resource),
+        f"{name}Relationships": closed(
             {key: _described(_relationship(found), found) for key, found in resource.relationships.items()}
         ),
-        f"{name}Document": _document(schema(name), "DocumentLinks"),
+        f"{name}Document": document(schema(name)),
         **_pages(f"{name}Collection", name),
     }
 
@@ -152,13 +163,13 @@ def linked_schemas(resource: type[Resource], *, to_one: bool, to_many: bool) -> 
         found[f"{name}Identifier"] = {
             "type": "object",
             "required": ["type", "id"],
-            "properties": {"type": _type(resource), "id": schema("Id"), "meta": {"type": "object"}},
+            "properties": {"type": type_of(resource), "id": schema("Id"), "meta": {"type": "object"}},
         }
     if to_one:
-        linkage = _or_null(schema(f"{name}Identifier"))
+        linkage = or_null(schema(f"{name}Identifier"))
         found[f"{name}ToOne"] = _relationship_object(linkage, ["links", "data"])
-        found[f"{name}OrNullDocument"] = _document(_or_null(schema(name)), "DocumentLinks")
-        found[f"{name}Linkage"] = _document(linkage, "LinkageLinks")
+        found[f"{name}OrNullDocument"] = document(or_null(schema(name)))
+        found[f"{name}Linkage"] = document(linkage, "LinkageDocument")
     if to_many:
         linkage = {"type": "array", "items": schema(f"{name}Identifier")}
         # Linkage of a to-many relationship is sent only along the include path.
@@ -167,49 +178,9 @@ def linked_schemas(resource: type[Resource], *, to_one: bool, to_many: bool) -> 
     return found
 
 
-def creation_schemas(resource: type[Resource]) -> dict[str, Object]:
-    """The document that creates a resource of a type, and the one that answers it, secrets disclosed."""
-    fields = {**resource.attributes, **resource.triggers}
-    attributes = {key: field.schema() for key, field in fields.items() if field.write & Write.CREATE}
-    relationships = {
-        key: _described(sent(found), found)
-        for key, found in resource.relationships.items()
-        if found.write & Write.CREATE
-    }
-    required = [key for key in attributes if fields[key].required]
-    linked = [key for key in relationships if resource.relationships[key].required]
-    members = {"attributes": _sendable(attributes, required), "relationships": _sendable(relationships, linked)}
-    data = {
-        "type": "object",
-        "required": ["type", *(["attributes"] if required else []), *(["relationships"] if linked else [])],
-        "properties": {
-            "type": _type(resource),
-            "id": schema("Id") | {"description": "An id of the client's own; the service makes one otherwise."},
-            **{member: value for member, value in members.items() if value["properties"]},
-        },
-    }
-    document = {"type": "object", "required": ["data"], "properties": {"data": data}}
-    return {
-        f"{resource.__name__}Create": document,
-        f"{resource.__name__}Created": _document(disclosing(resource), "DocumentLinks"),
-    }
-
-
-def update_schemas(resource: type[Resource]) -> dict[str, Object]:
-    """The document that changes a resource: what it sends of read-only fields must be what they are."""
-    attributes = {key: field.schema() for key, field in {**resource.attributes, **resource.triggers}.items()}
-    relationships = {key: _described(_resent(found), found) for key, found in resource.relationships.items()}
-    members = {"attributes": _sendable(attributes), "relationships": _sendable(relationships)}
-    data = {
-        "type": "object",
-        "required": ["type", "id"],
-        "properties": {
-            "type": _type(resource),
-            "id": schema("Id"),
-            **{member: value for member, value in members.items() if value["properties"]},
-        },
-    }
-    return {f"{resource.__name__}Update": {"type": "object", "required": ["data"], "properties": {"data": data}}}
+def created(resource: type[Resource]) -> str:
+    """The name of the document that answers the creation of a resource of a type."""
+    return f"{resource.__name__}{'Created' if resource.disclosed else 'Document'}"
 
 
 def only(value: str) -> Object:
@@ -221,10 +192,44 @@ def disclosing(resource: type[Resource]) -> Object:
     """A type's resource object as the answer to its creation shows it, secrets included the first time it is given."""
     if not resource.disclosed:
         return schema(resource.__name__)
-    attributes = {key: field.schema() for key, field in resource.attributes.items()}
-    attributes |= {key: field.schema() for key, field in resource.disclosed.items()}
+    disclosed = {key: field.schema() for key, field in resource.disclosed.items()}
     found = _object(resource)
-    return found | {"properties": found["properties"] | {"attributes": _closed(attributes)}}
+    return found | {"properties": found["properties"] | {"attributes": _attributes(resource, disclosed)}}
+
+
+def sent_part(resource: type[Resource]) -> str:
+    """The name of the part of a type's attributes that creations send too; the others are `...Facts`."""
+    return f"{resource.__name__}Fields"
+
+
+def parts(resource: type[Resource]) -> dict[str, Object]:
+    """The attributes of a type, in those parts that it has."""
+    common = Standard.described()
+    found: dict[str, Object] = {}
+    for key, field in resource.attributes.items():
+        part = sent_part(resource) if field.write & Write.CREATE else f"{resource.__name__}Facts"
+        described = schema(_common(key)) if common.get(key) == field.schema() else field.schema()
+        found.setdefault(part, {"type": "object", "properties": {}})["properties"][key] = described
+    return found
+
+
+def _common(key: str) -> str:
+    """The name of the schema of an attribute that every type has."""
+    return "".join(word.capitalize() for word in key.split("_"))
+
+
+def _attributes(resource: type[Resource], further: Object | None = None) -> Object:
+    return made_of(parts(resource), further or {})
+
+
+def made_of(parts: Iterable[str], further: Object, required: Iterable[str] = ()) -> Object:
+    """A closed object of shared parts and further properties, of which some must be there.
+
+    What is further is a part too: generators of clients take an object with one part for that part.
+    """
+    named = list(required)
+    own = {"type": "object", **({"required": named} if named else {}), **({"properties": further} if further else {})}
+    return {"type": "object", "allOf": [*(schema(part) for part in parts), own], CLOSED: False}
 
 
 def _object(resource: type[Resource]) -> Object:
@@ -234,7 +239,7 @@ def _object(resource: type[Resource]) -> Object:
         "description": prose(resource),
         "required": ["type", "id", "links", "meta"],
         "properties": {
-            "type": _type(resource),
+            "type": type_of(resource),
             "id": schema("Id"),
             "attributes": schema(f"{name}Attributes"),
             "relationships": schema(f"{name}Relationships"),
@@ -244,22 +249,20 @@ def _object(resource: type[Resource]) -> Object:
     }
 
 
-def _type(resource: type[Resource]) -> Object:
+def type_of(resource: type[Resource]) -> Object:
+    """The member `type` of what is of a type."""
     return {"type": "string", "const": resource.type_}
 
 
-def _closed(properties: dict[str, Object], required: Iterable[str] = ()) -> Object:
+def closed(properties: dict[str, Object], required: Iterable[str] = ()) -> Object:
+    """An object with these properties and no others."""
     found = {"type": "object", "properties": properties, "additionalProperties": False}
     named = list(required)
     return found | ({"required": named} if named else {})
 
 
-def _sendable(properties: dict[str, Object], required: Iterable[str] = ()) -> Object:
-    """What a request may hold: beside the fields, members that begin with `@`, which are ignored ("@-Members")."""
-    return _closed(properties, required) | {"patternProperties": {"^@": True}}
-
-
-def _or_null(found: Object) -> Object:
+def or_null(found: Object) -> Object:
+    """Something, or null."""
     return {"oneOf": [found, {"type": "null"}]}
 
 
@@ -281,22 +284,6 @@ def _relationship_object(linkage: Object, required: list[str]) -> Object:
     }
 
 
-def sent(found: ToOne | ToMany) -> Object:
-    """A relationship object of a request, or the document of one to its own URL: linkage alone."""
-    one = schema(f"{graph[found.type_].__name__}Identifier")
-    data: Object = {"type": "array", "items": one} if isinstance(found, ToMany) else one
-    if isinstance(found, ToOne) and not found.required:
-        data = _or_null(one)
-    return {"type": "object", "required": ["data"], "properties": {"data": data}}
-
-
-def _resent(found: ToOne | ToMany) -> Object:
-    """A relationship object of a change: linkage, or the links alone as they were read, which change nothing."""
-    relationship = sent(found)
-    linked = {"required": relationship.pop("required")}
-    return relationship | {"anyOf": [linked, {"required": ["links"]}]}
-
-
 def _link(url: Object, media_type: str = "") -> Object:
     """A link object that says what media type it leads to."""
     named = {"const": media_type} if media_type else {"type": "string"}
@@ -312,23 +299,25 @@ def _links(
     return found | ({"description": description} if description else {})
 
 
-def _document(data: Object, links: str, meta: str = "") -> Object:
-    properties = {"jsonapi": schema("JsonApi"), "links": schema(links), "data": data, "included": _INCLUDED}
-    required = ["jsonapi", "links", "data"]
-    if meta:
-        properties["meta"] = schema(meta)
-        required.append("meta")
-    return {"type": "object", "required": required, "properties": properties}
+def document(data: Object, kind: str = "Document") -> Object:
+    """A document with some primary data; `kind` names what it has in common with others."""
+    return {"allOf": [schema(kind), {"type": "object", "required": ["data"], "properties": {"data": data}}]}
 
 
 def _pages(name: str, item: str) -> dict[str, Object]:
     """The documents with a page of something: by number or offset, and by cursor."""
     data = {"type": "array", "items": schema(item)}
-    by_cursor = {"type": "object", "properties": {"data": data}}
-    return {
-        name: _document(data, "PageLinks", "Counts"),
-        f"{name}ByCursor": {"allOf": [schema("CursorPage"), by_cursor]},
-    }
+    return {name: document(data, "Page"), f"{name}ByCursor": document(data, "CursorPage")}
+
+
+def _kind(links: str, meta: str = "") -> Object:
+    """What documents of a kind have in common: all but their primary data."""
+    properties = {"jsonapi": schema("JsonApi"), "links": schema(links), "included": _INCLUDED}
+    required = ["jsonapi", "links"]
+    if meta:
+        properties["meta"] = schema(meta)
+        required.append("meta")
+    return {"type": "object", "required": required, "properties": properties}
 
 
 def _cursor_page(count: Object) -> Object:

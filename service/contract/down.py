@@ -1,7 +1,8 @@
 """OpenAPI 3.0 of an OpenAPI 3.1 document, for importers that know no 3.1: the same, less exact where 3.0 can't be.
 
 What 3.0 has no words for is left out (`patternProperties`, `propertyNames`) and so never wrong; the scopes of tokens,
-which it takes for OAuth alone, stand in `x-scopes`.
+which it takes for OAuth alone, stand in `x-scopes`. Links are left out: to what reads schemas as draft 4 has them, the
+`id` that they send is a schema's.
 """
 
 from __future__ import annotations
@@ -9,24 +10,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from service.contract.wholes import whole, wholes
+
 Object = dict[str, Any]
 
-VERSION = "3.0.4"
+VERSION = "3.0.3"
+"""The last one that importers of 3.0 all know."""
 
 _SCHEMAS = ("items", "not", "additionalProperties")
 _LISTS = ("allOf", "anyOf", "oneOf")
 _UNKNOWN = ("patternProperties", "propertyNames")
 _NULL = {"type": "null"}
+_ONLY_NULL = {"type": "object", "nullable": True, "enum": [None]}
 
 
 def convert(document: Mapping[str, Any]) -> Object:
     """The same contract as OpenAPI 3.0."""
+    shared = document["components"]["schemas"]
+    document = whole(document, shared)
+    document["components"]["schemas"] = wholes(shared)
     found: Object = {"openapi": VERSION} | {
         key: _convert(value) for key, value in document.items() if key not in ("openapi", "webhooks")
     }
     about = document["info"]
     found["info"] = {key: value for key, value in about.items() if key != "summary"}
     found["info"]["license"] = {"name": about["license"]["name"]}
+    for response in found["components"]["responses"].values():
+        response.pop("links", None)
     found["components"]["schemas"] = {name: schema(value) for name, value in document["components"]["schemas"].items()}
     return found
 
@@ -91,13 +101,12 @@ def _types(found: Object) -> None:
     if not isinstance(types, list):
         return
     plain = [name for name in types if name != "null"]
-    if len(plain) < len(types):
-        found["nullable"] = True
+    nullable = {"nullable": True} if len(plain) < len(types) else {}
     del found["type"]
     if len(plain) == 1:
-        found["type"] = plain[0]
+        found |= {"type": plain[0]} | nullable
     else:
-        found.setdefault("anyOf", [_alone(name, found) for name in plain])
+        found.setdefault("anyOf", [_alone(name, found) | nullable for name in plain])
         found.pop("items", None)
 
 
@@ -106,14 +115,10 @@ def _alone(name: str, found: Object) -> Object:
 
 
 def _alternatives(found: Object) -> None:
-    """Where null is an alternative, it is none in 3.0, but makes the one that is left nullable."""
+    """Null as an alternative: 3.0 has it as a value alone, of a type that may be null."""
     for key in _LISTS:
-        rest = [inner for inner in found.get(key, ()) if inner != _NULL]
-        if len(rest) < len(found.get(key, ())):
-            found["nullable"] = True
-            found[key] = rest
-            if len(rest) == 1:
-                found["allOf"] = found.pop(key)
+        if _NULL in found.get(key, ()):
+            found[key] = [dict(_ONLY_NULL) if inner == _NULL else inner for inner in found[key]]
 
 
 def _examples(found: Object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from schemas.fields import Write
@@ -116,31 +117,30 @@ _HEADERS = {
     "TooManyRequests": ("Retry-After",),
     "Unavailable": ("Retry-After",),
 }
-
-LIMITED = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "RateLimit", "RateLimit-Policy")
-"""The headers of every answer of a limited route."""
+_SOMETIMES = {"WWW-Authenticate": "BearerChallenge"}
+"""Header that answers of one status always have -> its description where only that status has it."""
 
 _ANYWHERE = (
-    "NotAcceptable",
-    "UriTooLong",
-    "UnsupportedMediaType",
-    "HeadersTooLarge",
-    "InternalServerError",
-    "Unavailable",
+    *("NotAcceptable", "UriTooLong", "UnsupportedMediaType", "HeadersTooLarge"),
+    *("InternalServerError", "Unavailable"),
 )
-_READING = ("Unauthorized", "Forbidden", "TooManyRequests", *_ANYWHERE)
-_WRITING = (
-    "BadDocument",
-    "Unauthorized",
-    "ForbiddenField",
-    "NotFound",
-    "Conflict",
-    "PayloadTooLarge",
-    "Unprocessable",
-    "TooManyRequests",
-    *_ANYWHERE,
-)
-_CONDITIONAL = ("PreconditionFailed", "PreconditionRequired")
+_ASKED = ("Unauthorized", "Forbidden", *_ANYWHERE, "TooManyRequests")
+_SENT = ("Unauthorized", "ForbiddenField", "PayloadTooLarge", *_ANYWHERE, "TooManyRequests")
+
+OTHERWISE: dict[str, tuple[str, ...]] = {
+    "EntryProblem": ("BadQuery", *_ANYWHERE),
+    "ReadProblem": ("BadQuery", *_ASKED),
+    "ListProblem": ("BadCollectionQuery", *_ASKED),
+    "CreationProblem": ("BadDocument", *_SENT),
+    "ChangeProblem": ("BadDocument", *_SENT, "PreconditionRequired"),
+    "DeletionProblem": ("BadDeletion", *_ASKED, "PayloadTooLarge", "PreconditionRequired"),
+}
+"""Name of a shared response for `default` -> the answers that it can be.
+
+Only what means something for an operation is listed there by its status; the rest, which may happen at any URL, is said
+once.
+"""
+
 _TRIGGERED = {"_place": "PaymentRefused", "_repeat_link_factor": "Gone"}
 
 
@@ -193,46 +193,66 @@ def shared() -> dict[str, Object]:
     }
 
 
-def schemas() -> dict[str, Object]:
-    """The documents that the error answers hold, each with its own codes."""
-    return {f"{name}Errors": _document(found) for name, (_, _, found) in ANSWERS.items()}
+def named(references: Collection[str]) -> tuple[str, ...]:
+    """The names of the answers that are among these references."""
+    return tuple(name for name in (*ANSWERS, *OTHERWISE) if response(name)["$ref"] in references)
 
 
-def responses(media_type: str) -> dict[str, Object]:
-    """The shared error answers."""
+def schemas(names: Iterable[str]) -> dict[str, Object]:
+    """The documents that some of the answers hold, each with its own codes."""
+    return {f"{name}Errors": _document(name) for name in names}
+
+
+def responses(names: Iterable[str], media_type: str) -> dict[str, Object]:
+    """Some of the shared error answers: those of one status, and those for `default`."""
     return {
-        name: {
-            "description": description,
-            "headers": headers(
-                "Cache-Control",
-                "Content-Language",
-                *_HEADERS.get(name, ()),
-                *(LIMITED if name in _WRITING else ()),
-            ),
-            "content": {media_type: {"schema": schema(f"{name}Errors")}},
-        }
-        for name, (_, description, _) in ANSWERS.items()
+        name: _otherwise(name, media_type) if name in OTHERWISE else _response(name, ANSWERS[name][1], media_type)
+        for name in names
+    }
+
+
+def covered(name: str) -> dict[str, str]:
+    """The statuses that a shared response for `default` stands for, each with the name of its answer."""
+    return {str(ANSWERS[answer][0]): answer for answer in OTHERWISE[name]}
+
+
+def _otherwise(name: str, media_type: str) -> Object:
+    statuses = sorted((status, text) for status, text, _ in map(ANSWERS.__getitem__, OTHERWISE[name]))
+    found = _response(name, "\n".join(f"- {status}: {text}" for status, text in statuses), media_type)
+    found["headers"] = {
+        header: headers(_SOMETIMES[header])[_SOMETIMES[header]] if header in _SOMETIMES else reference
+        for header, reference in found["headers"].items()
+    }
+    return found
+
+
+def _response(name: str, description: str, media_type: str) -> Object:
+    further = dict.fromkeys(header for answer in OTHERWISE.get(name, (name,)) for header in _HEADERS.get(answer, ()))
+    return {
+        "description": description,
+        "headers": headers("Content-Language", *further),
+        "content": {media_type: {"schema": schema(f"{name}Errors")}},
     }
 
 
 def of_collection() -> dict[str, Object]:
     """What can go wrong where a type's own collection is read."""
-    return _by_status("BadCollectionQuery", *_READING)
+    return _refusals("ListProblem")
 
 
 def of_single() -> dict[str, Object]:
     """What can go wrong where one resource, or something of it, is read."""
-    return _by_status("BadQuery", "NotFound", *_READING)
+    return _refusals("ReadProblem", "NotFound")
 
 
 def of_related_collection() -> dict[str, Object]:
     """What can go wrong where the to-many relationship of a resource is read."""
-    return _by_status("BadCollectionQuery", "NotFound", *_READING)
+    return _refusals("ListProblem", "NotFound")
 
 
 def of_creation() -> dict[str, Object]:
     """What can go wrong where a resource is created."""
-    return _by_status(*_WRITING)
+    return _refusals("CreationProblem", "NotFound", "Conflict", "Unprocessable")
 
 
 def of_triggers(resource: type[Resource], verb: Write) -> dict[str, Object]:
@@ -243,33 +263,36 @@ def of_triggers(resource: type[Resource], verb: Write) -> dict[str, Object]:
 
 def of_operations() -> dict[str, Object]:
     """What can go wrong where many resources and relationships are changed at once."""
-    return _by_status(*_WRITING, *_CONDITIONAL, "Gone")
+    return of_change() | _by_status("Gone")
 
 
 def of_change() -> dict[str, Object]:
     """What can go wrong where a resource or a relationship is changed."""
-    return _by_status(*_WRITING, *_CONDITIONAL)
+    return _refusals("ChangeProblem", "NotFound", "Conflict", "PreconditionFailed", "Unprocessable")
 
 
 def of_deletion() -> dict[str, Object]:
     """What can go wrong where a resource is deleted."""
-    return _by_status(
-        "BadDeletion", "NotFound", "Conflict", "PayloadTooLarge", "Unprocessable", *_READING, *_CONDITIONAL
-    )
+    return _refusals("DeletionProblem", "NotFound", "Conflict", "PreconditionFailed", "Unprocessable")
 
 
 def of_entry_point() -> dict[str, Object]:
     """What can go wrong at the API's root, which asks for no token."""
-    return _by_status("BadQuery", *_ANYWHERE)
+    return _refusals("EntryProblem")
+
+
+def _refusals(rest: str, *names: str) -> dict[str, Object]:
+    """Some answers by their status, and the rest as one."""
+    return _by_status(*names) | {"default": response(rest)}
 
 
 def _by_status(*names: str) -> dict[str, Object]:
-    found = {str(ANSWERS[name][0]): response(name) for name in names}
-    return dict(sorted(found.items()))
+    return {str(ANSWERS[name][0]): response(name) for name in names}
 
 
-def _document(found: tuple[type[ApiError], ...]) -> Object:
+def _document(name: str) -> Object:
     """An error document with some codes only, and their statuses."""
+    found = dict.fromkeys(error for answer in OTHERWISE.get(name, (name,)) for error in ANSWERS[answer][2])
     told = {
         "status": {"enum": sorted({str(error.status) for error in found})},
         "code": {"enum": [error.code for error in found]},

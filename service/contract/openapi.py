@@ -6,7 +6,7 @@ written down by hand in `fixed.yaml`, beside their own schemas.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
 from functools import cache, reduce
 from importlib.resources import files
@@ -16,10 +16,21 @@ from typing import Any
 import yaml
 
 from schemas.relationships import ToMany, ToOne
-from service.contract import atomic, documents, errors, examples, json_schemas, operations, parameters, webhooks
+from service.contract import (
+    atomic,
+    documents,
+    errors,
+    examples,
+    json_schemas,
+    operations,
+    parameters,
+    requests,
+    webhooks,
+)
 from service.contract.described import Described
 from service.contract.down import convert
-from service.contract.refs import SCHEMAS, headers
+from service.contract.refs import SCHEMAS, headers, request_body, schema
+from service.contract.wholes import wholes
 from service.jsonapi.negotiation import MEDIA_TYPE
 from service.rules import topics
 
@@ -31,11 +42,20 @@ YAML = documents.YAML
 JSON = "application/json"
 """The media type of openapi.json."""
 
-_SHORT = 80
-"""What is shorter is written on one line, if nothing is nested in it."""
+_SHORT = 110
+"""What is shorter is written on one line."""
 
-_EVERYWHERE = ("X-Request-Id", "traceparent", "Server-Timing", "Vary", *errors.LIMITED)
-"""The headers of every answer, whatever the route."""
+_WIDTH = 160
+"""Where lines are folded. What folds them is indented, and references are long."""
+
+_EVERYWHERE = {
+    "*": (
+        *("X-Request-Id", "traceparent", "Server-Timing", "Vary"),
+        *("X-RateLimit-Limit", "X-RateLimit-Remaining", "RateLimit", "RateLimit-Policy"),
+    ),
+    MEDIA_TYPE: ("Cache-Control",),
+}
+"""Media type -> the headers of every answer of that type, whatever the route; `*` stands for all of them."""
 
 
 def build(entries: Mapping[str, Described]) -> Object:
@@ -54,13 +74,12 @@ def build(entries: Mapping[str, Described]) -> Object:
         "info": fixed["info"],
         "servers": fixed["servers"],
         "tags": [*fixed["tags"], *({"name": type_.type_, "description": documents.prose(type_)} for type_ in types)],
+        "x-headers": {media_type: headers(*names) for media_type, names in _EVERYWHERE.items()},
         "paths": fixed["paths"] | paths,
         "webhooks": {type_.type_: webhooks.told(type_) for type_ in types if type_.type_ in topics.TOPICS},
-        "components": _components(entries, fixed["components"]),
+        "components": _components(entries, fixed["components"], set(_references(fixed["paths"] | paths))),
     }
-    for response in _responses(document):
-        response["headers"] = headers(*_EVERYWHERE) | response.get("headers", {})
-    flat: Object = _flat(document, document["components"]["schemas"])
+    flat: Object = _flat(document, wholes(document["components"]["schemas"]))
     examples.attach(flat)
     return flat
 
@@ -76,8 +95,8 @@ def json_schema(entries: Mapping[str, Described], name: str) -> Object | None:
 
 
 def dump(document: Mapping[str, Any]) -> str:
-    """A document as YAML: always the same text for the same document, no anchors, lines of about 120 characters."""
-    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    """A document as YAML: always the same text for the same document, no anchors, lines of about 160 characters."""
+    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
     return text
 
 
@@ -96,10 +115,8 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 def _mapping(dumper: yaml.SafeDumper, value: Object) -> yaml.MappingNode:
-    short = sum(len(f"{key}: {inner}, ") for key, inner in value.items()) < _SHORT
-    node = dumper.represent_mapping(
-        "tag:yaml.org,2002:map", value, flow_style=short and all(map(_plain, value.values()))
-    )
+    compact = _length(value) < _SHORT or all(isinstance(inner, dict) and _plain(inner) for inner in value.values())
+    node = dumper.represent_mapping("tag:yaml.org,2002:map", value, flow_style=compact)
     for key, inner in node.value:
         if key.value == "value" and "summary" in value:
             inner.flow_style = True
@@ -107,11 +124,22 @@ def _mapping(dumper: yaml.SafeDumper, value: Object) -> yaml.MappingNode:
 
 
 def _sequence(dumper: yaml.SafeDumper, value: list[Any]) -> yaml.SequenceNode:
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=all(map(_plain, value)))
+    compact = all(_plain(inner) for inner in value) or _length(value) < _SHORT
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=compact)
 
 
 def _plain(value: Any) -> bool:
-    return not isinstance(value, (dict, list)) and "\n" not in str(value)
+    """Whether a value is a leaf, or refers to one."""
+    return value.keys() == {"$ref"} if isinstance(value, dict) else not isinstance(value, list)
+
+
+def _length(value: Any) -> int:
+    """About how long a value is on one line, which paragraphs never are."""
+    if isinstance(value, dict):
+        return sum(len(str(key)) + len(": , ") + _length(inner) for key, inner in value.items())
+    if isinstance(value, list):
+        return sum(len(", ") + _length(inner) for inner in value)
+    return _SHORT if "\n" in str(value) else len(str(value))
 
 
 _Dumper.add_representer(str, _text)
@@ -126,13 +154,15 @@ def _fixed() -> Object:
     return document
 
 
-def _responses(document: Object) -> Iterator[Object]:
-    """Every answer that is described in place, shared or not."""
-    yield from document["components"]["responses"].values()
-    for item in document["paths"].values():
-        for operation in item.values():
-            if "responses" in operation:
-                yield from (response for response in operation["responses"].values() if "$ref" not in response)
+def _references(value: Any) -> Iterator[str]:
+    """What is referred to anywhere in a value."""
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)
 
 
 def _flat(value: Any, schemas: Object) -> Any:
@@ -148,21 +178,27 @@ def _flat(value: Any, schemas: Object) -> Any:
     return _flat(reduce(getitem, inside, schemas), schemas)
 
 
-def _components(entries: Mapping[str, Described], fixed: Mapping[str, Object]) -> Object:
+def _components(entries: Mapping[str, Described], fixed: Mapping[str, Object], asked: Collection[str]) -> Object:
+    """The shared parts; `asked` is what paths refer to."""
     types = [entry.resource for entry in entries.values()]
-    schemas = [documents.shared(types), atomic.schemas(types), errors.shared(), errors.schemas(), fixed["schemas"]]
-    responses = [operations.shared_responses(), errors.responses(MEDIA_TYPE), fixed["responses"]]
-    asked = [parameters.identifier(), parameters.paging(), parameters.filtering(), fixed["parameters"]]
-    for entry in entries.values():
-        schemas.append(_schemas_of(entry, entries))
-        responses.append(operations.responses(entry, **_ends(entry, entries)))
-        asked.append(parameters.described(entry.resource))
+    refusals = errors.named(asked)
+    schemas = [documents.shared(types), atomic.schemas(types), errors.shared(), errors.schemas(refusals)]
+    schemas += [_schemas_of(entry, entries) for entry in entries.values()]
+    bodies = {name: found for name, found in operations.bodies(types).items() if request_body(name)["$ref"] in asked}
+    linked = set(_references([schemas, *bodies.values()]))
+    schemas.append(
+        {name: found for name, found in requests.linkage_schemas(types).items() if schema(name)["$ref"] in linked}
+    )
+    responses = [operations.shared_responses(), errors.responses(refusals, MEDIA_TYPE)]
+    responses += [operations.responses(entry, **_ends(entry, entries)) for entry in entries.values()]
+    shared = [parameters.identifier(), parameters.paging(), parameters.filtering(), parameters.fieldsets(types)]
     return {
         "securitySchemes": fixed["securitySchemes"],
-        "parameters": _merged(asked),
+        "parameters": _merged([*shared, parameters.shared(types), fixed["parameters"]]),
         "headers": fixed["headers"],
-        "responses": _merged(responses),
-        "schemas": _merged(schemas),
+        "requestBodies": bodies,
+        "responses": _merged([*responses, fixed["responses"]]),
+        "schemas": _merged([*schemas, fixed["schemas"]]),
     }
 
 
@@ -170,8 +206,8 @@ def _schemas_of(entry: Described, entries: Mapping[str, Described]) -> Object:
     """The schemas that a type brings."""
     type_ = entry.resource
     found = [documents.resource_schemas(type_), documents.linked_schemas(type_, **_ends(entry, entries))]
-    found += [documents.creation_schemas(type_)] if entry.create else []
-    found += [documents.update_schemas(type_)] if "PATCH" in entry.on_resource else []
+    found += [requests.creation_schemas(type_)] if entry.create else []
+    found += [requests.update_schemas(type_)] if "PATCH" in entry.on_resource else []
     return _merged(found)
 
 

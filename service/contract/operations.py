@@ -10,9 +10,9 @@ from schemas.fields import Write
 from schemas.graph import OWNERS, PUBLIC
 from schemas.relationships import ToMany
 from schemas.resource import Resource
-from service.contract import documents, errors, parameters
+from service.contract import documents, errors, parameters, requests
 from service.contract.described import Described
-from service.contract.refs import headers, parameter, response, schema
+from service.contract.refs import headers, parameter, request_body, response, schema
 from service.jsonapi.negotiation import MEDIA_TYPE, Media
 from service.jsonapi.pagination import PROFILE
 from service.principal import CUSTOMER_SCOPES, GUEST_SCOPES
@@ -45,7 +45,7 @@ def responses(entry: Described, *, to_one: bool, to_many: bool) -> dict[str, Obj
     name, one, many = resource.__name__, _one(resource), _words(resource.type_)
     found = {
         f"{name}Document": _answer(f"{one.capitalize()}.", f"{name}Document", "ETag"),
-        f"{name}Collection": _pages(f"A page of {many}.", f"{name}Collection") | _links(entry, "/data/0/id"),
+        f"{name}Collection": _pages(f"A page of {many}.", f"{name}Collection"),
     }
     if to_one:
         text = f"{one.capitalize()}, or null."
@@ -55,13 +55,12 @@ def responses(entry: Described, *, to_one: bool, to_many: bool) -> dict[str, Obj
         found[f"{name}Linkages"] = _pages(f"A page of identifiers of {many}.", f"{name}Linkages")
     if entry.create:
         text = "It is made; `Location` is its URL."
-        limits = errors.LIMITED if entry.limited else ()
-        created = _answer(text, f"{name}Created", "Location", "ETag", *REPLAYED, *limits)
-        found[f"{name}Created"] = created | _links(entry, "/data/id")
+        created = _answer(text, documents.created(resource), "Location", "ETag", *REPLAYED)
+        found[f"{name}Created"] = created | {"links": _links(entry)}
     if "PATCH" in entry.on_resource:
         text = f"{one.capitalize()} as it is now."
         discloses = any(Write.UPDATE in field.disclosed for field in resource.disclosed.values())
-        document = f"{name}Created" if discloses else f"{name}Document"
+        document = documents.created(resource) if discloses else f"{name}Document"
         found[f"{name}Updated"] = _answer(text, document, "ETag", *REPLAYED)
     return found
 
@@ -79,6 +78,12 @@ def entry_point() -> Object:
             "responses": answers,
         },
     }
+
+
+def bodies(types: Iterable[type[Resource]]) -> dict[str, Object]:
+    """The shared bodies of requests about relationships."""
+    found = (one for resource in types for one in resource.relationships.values())
+    return {requests.linkage(one): _body(requests.sent(one)) for one in found}
 
 
 def paths(entry: Described, entries: Mapping[str, Described]) -> Object:
@@ -102,7 +107,7 @@ def paths(entry: Described, entries: Mapping[str, Described]) -> Object:
 def _answer(description: str, document: str, *further: str) -> Object:
     return {
         "description": description,
-        "headers": headers("Cache-Control", *further),
+        **({"headers": headers(*further)} if further else {}),
         "content": {MEDIA_TYPE: {"schema": schema(document)}},
     }
 
@@ -114,13 +119,10 @@ def _pages(description: str, document: str) -> Object:
     return answer
 
 
-def _links(entry: Described, pointer: str) -> Object:
-    """What can be asked next of a resource whose id is there in an answer."""
-    resource = entry.resource
-    of_one = [f"get{resource.__name__}", *(found["operationId"] for found in _changes(entry).values())]
-    related = [_related_name(resource, name) for name in resource.relationships]
-    parameters_ = {"id": f"$response.body#{pointer}"}
-    return {"links": {name: {"operationId": name, "parameters": parameters_} for name in (*of_one, *related)}}
+def _links(entry: Described) -> Object:
+    """What can be done next with a resource that was made. What it is linked with, it tells itself."""
+    names = [f"get{entry.resource.__name__}", *(found["operationId"] for found in _changes(entry).values())]
+    return {name: {"operationId": name, "parameters": {"id": "$response.body#/data/id"}} for name in names}
 
 
 def _list(entry: Described) -> Object:
@@ -206,7 +208,7 @@ def _linkage_changes(entry: Described, name: str) -> Object:
             "summary": f"{words} the {_words(name)} of {_one(resource)}",
             "security": _security([entry.writes]) if found.guarded else _writers(entry),
             "parameters": [*_CHANGING],
-            "requestBody": _body(documents.sent(found)),
+            "requestBody": request_body(requests.linkage(found)),
             "responses": {"204": response("NoContent")} | errors.of_change(),
         }
         for method, (verb, words) in verbs.items()
@@ -228,7 +230,7 @@ def _related(entry: Described, name: str, to: Described) -> Object:
     resource, target = entry.resource, to.resource
     many = isinstance(resource.relationships[name], ToMany)
     success = f"{target.__name__}{'Collection' if many else 'OrNullDocument'}"
-    asked = parameters.of_many(target) if many else [*parameters.of_one(target), parameter("If-None-Match")]
+    asked = [*parameters.of_related(target, many=many), *([] if many else [parameter("If-None-Match")])]
     return {
         "tags": [resource.type_],
         "operationId": _related_name(resource, name),

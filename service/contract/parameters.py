@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from schemas.graph import graph
@@ -17,18 +18,29 @@ Object = dict[str, Any]
 _MEMBER = "[A-Za-z0-9_]+"
 
 
-def described(resource: type[Resource]) -> dict[str, Object]:
-    """The shared parameters that a type brings: its include paths, fieldset, sort keys and filters."""
+def shared(types: Iterable[type[Resource]]) -> dict[str, Object]:
+    """The shared parameters of types: include paths, fieldsets, sort keys and filters.
+
+    What is the same for several types has one name: `created_at` is compared alike everywhere, `status` is not.
+    """
+    found: dict[str, Object] = {}
+    for resource in types:
+        found |= _described(resource)
+    return found
+
+
+def _described(resource: type[Resource]) -> dict[str, Object]:
     name = resource.__name__
-    found = {f"{name}.include": _include(resource, _includable(resource)), f"{name}.fields": _fields(resource)}
+    found = {f"{name}.include": _include(_includable(resource)), f"{name}.fields": _fields(resource)}
     keys = [key for name_ in sortable(resource) for key in (name_, f"-{name_}")]
     found[f"{name}.sort"] = _listed(
         "sort",
-        "What to sort by, the first key first; `-` sorts downwards.",
+        "By which keys; `-` sorts downwards.",
         {"type": "string", "enum": keys},
         minItems=1,
     )
-    return found | {f"{name}.filter.{key}": _filter(resource, key) for key in filterable(resource)}
+    found |= {_filter_name(resource, key): _filter(resource, key) for key in filterable(resource)}
+    return found | {f"include.{key}": _include([key]) for key in _includable(resource)}
 
 
 def paging() -> dict[str, Object]:
@@ -107,6 +119,26 @@ def filtering() -> dict[str, Object]:
     }
 
 
+def fieldsets(types: Iterable[type[Resource]]) -> dict[str, Object]:
+    """The shared parameter for fieldsets of all types, since any of them may be on the way of `include`."""
+    return {
+        "fields": {
+            "name": "fields",
+            "in": "query",
+            "description": "The only fields of further types to answer with: `fields[type]=name,name` for every type of"
+            " the answer. Which fields a type has is said at its own URL.",
+            "style": "deepObject",
+            "explode": True,
+            "schema": {
+                "type": "object",
+                "propertyNames": {"enum": [resource.type_ for resource in types]},
+                "additionalProperties": {"type": "string", "pattern": f"^({_MEMBER}(,{_MEMBER})*)?$"},
+            },
+            "examples": {"customers": {"value": {"customers": "email,reference"}}},
+        }
+    }
+
+
 def identifier() -> dict[str, Object]:
     """The shared path parameter."""
     about = {"name": "id", "in": "path", "required": True, "description": "The resource's id."}
@@ -119,39 +151,39 @@ def of_one(resource: type[Resource]) -> list[Object]:
 
 
 def of_many(resource: type[Resource]) -> list[Object]:
-    """What a URL takes that answers with a page of resources."""
-    filters = [parameter(f"{resource.__name__}.filter.{key}") for key in filterable(resource)]
-    return [*of_one(resource), *filters, *selecting(resource)]
+    """What the URL of a type takes that answers with a page of its resources."""
+    filters = [parameter(_filter_name(resource, key)) for key in filterable(resource)]
+    return [*of_one(resource), *filters, *_selecting(resource)]
 
 
-def selecting(resource: type[Resource]) -> list[Object]:
+def of_related(resource: type[Resource], *, many: bool) -> list[Object]:
+    """What a URL takes that answers with what a relationship leads to.
+
+    The filters are those of the type's own URL, where they are described one by one.
+    """
+    return [*of_one(resource), *(_selecting(resource) if many else [])]
+
+
+def of_linkage(resource: type[Resource], relationship: str, *, many: bool) -> list[Object]:
+    """What the URL of a relationship itself takes; its include paths begin with the relationship's own name."""
+    target = graph[resource.relationships[relationship].type_]
+    # Whoever can't include it gets the bare identifiers.
+    can_include = includable(resource, relationship) is not None
+    along = [parameter(f"include.{relationship}"), *_fieldsets(target)] if can_include else []
+    return [*along, *(_selecting(target) if many else [])]
+
+
+def _selecting(resource: type[Resource]) -> list[Object]:
     """What chooses, sorts and pages the resources of a collection, with its filters all in one."""
     return [parameter("filter"), parameter(f"{resource.__name__}.sort"), *(parameter(key) for key in paging())]
 
 
-def of_linkage(resource: type[Resource], relationship: str, *, many: bool) -> list[Object]:
-    """What the URL of a relationship itself takes; its include paths begin with the relationship's own name.
-
-    The filters are those of the related resources' own URL, where they are described one by one.
-    """
-    target = graph[resource.relationships[relationship].type_]
-    # Whoever can't include it gets the bare identifiers.
-    along = [_include(resource, [relationship]), *_fieldsets(target)] if _can_include(resource, relationship) else []
-    return [*along, *(selecting(target) if many else [])]
-
-
-def _can_include(resource: type[Resource], relationship: str) -> bool:
-    return includable(resource, relationship) is not None
-
-
 def _includable(resource: type[Resource]) -> list[str]:
-    return [name for name in resource.relationships if _can_include(resource, name)]
+    return [name for name in resource.relationships if includable(resource, name) is not None]
 
 
 def _fieldsets(resource: type[Resource]) -> list[Object]:
-    """The fieldsets of a type and of those that its own relationships can include."""
-    targets = (graph[resource.relationships[name].type_] for name in _includable(resource))
-    return [parameter(f"{type_.__name__}.fields") for type_ in dict.fromkeys((resource, *targets))]
+    return [parameter(f"{resource.__name__}.fields"), parameter("fields")]
 
 
 def _listed(name: str, description: str, items: Object, **limits: int) -> Object:
@@ -165,14 +197,12 @@ def _listed(name: str, description: str, items: Object, **limits: int) -> Object
     }
 
 
-def _include(resource: type[Resource], names: list[str]) -> Object:
-    further = f"^({'|'.join(names)})(\\.[a-z0-9_]+){{1,{MAX_DEPTH - 1}}}$"
-    paths = [{"enum": names}, {"pattern": further}] if names else [{"maxLength": 0}]
+def _include(names: list[str]) -> Object:
+    path = {"pattern": f"^({'|'.join(names)})(\\.[a-z0-9_]+){{0,{MAX_DEPTH - 1}}}$"} if names else {"maxLength": 0}
     return _listed(
         "include",
-        f"Related resources to send along: relationships of `{resource.type_}`, or paths of up to {MAX_DEPTH}"
-        " relationships with dots between. `fields[type]` works for every type on the way.",
-        {"type": "string", "anyOf": paths},
+        "Related resources to send along.",
+        {"type": "string", **path},
     )
 
 
@@ -180,9 +210,20 @@ def _fields(resource: type[Resource]) -> Object:
     names = [*resource.attributes, *resource.relationships]
     return _listed(
         f"fields[{resource.type_}]",
-        f"The only fields of `{resource.type_}` to answer with.",
+        "Only these fields.",
         {"type": "string", "enum": names},
     )
+
+
+def _filter_name(resource: type[Resource], key: str) -> str:
+    """The name of a filter's description, which tells how its values look."""
+    if key not in resource.attributes:
+        return f"filter.{key}" if key == "id" else f"filter.{key}.id"
+    value = _value(resource.attributes[key])
+    if "enum" in value:
+        return f"{resource.__name__}.filter.{key}"
+    form = value.get("format") or ("number" if "pattern" in value else value["type"])
+    return f"filter.{key}.{form}"
 
 
 def _filter(resource: type[Resource], key: str) -> Object:

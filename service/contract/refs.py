@@ -25,6 +25,11 @@ def response(name: str) -> Object:
     return {"$ref": f"#/components/responses/{name}"}
 
 
+def request_body(name: str) -> Object:
+    """A reference to a shared body of requests."""
+    return {"$ref": f"#/components/requestBodies/{name}"}
+
+
 def headers(*names: str) -> Object:
     """`headers` of an answer, each described under its own name."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

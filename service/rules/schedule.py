@@ -157,8 +157,8 @@ def plan(
         for index, entry in written.items()
         if index >= standing.next_index
         and entry.status == "planned"
-        and (entry.scheduled_at > now or index not in standing.entries)
         and index not in reached
+        and (index not in standing.entries or (entry.scheduled_at > now and _is_of(standing.calendar, entry)))
     ]
     next_run = next(_runs(standing), None)
     return Advance(
@@ -167,6 +167,11 @@ def plan(
         None if next_run is None else next_run.scheduled_at,
         sorted(beyond),
     )
+
+
+def _is_of(calendar: Calendar, entry: Entry) -> bool:
+    """Whether a calendar tells where an occurrence falls; one that was settled before it changed has its row only."""
+    return entry.index >= calendar.anchor_index and calendar.date(entry.index).at == entry.nominal_at
 
 
 def coming(standing: Standing, furthest: int, *, horizon: int = HORIZON) -> dict[int, Entry]:

@@ -261,7 +261,9 @@ async def play(url: str, plan: Plan) -> Report:
         shops = [await _Shop.open(database, client) for _ in range(plan.stores)]
         for position, shop in enumerate(shops):
             await shop.begin(database, all_lives[position :: plan.stores], edited[position :: plan.stores], end)
-        async with working(url, concurrency=16, lease=timedelta(minutes=1), heartbeat=timedelta(seconds=30)):
+        async with working(
+            url, as_given=True, concurrency=16, lease=timedelta(minutes=1), heartbeat=timedelta(seconds=30)
+        ):
             await asyncio.gather(*(shop.live(plan) for shop in shops))
         async with database.connection() as connection:
             for shop in shops:

@@ -11,7 +11,22 @@ function read(file) {
     if (value === null || typeof value !== 'object') return value
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key.replace(/; (ext|profile)=.*/, '-$1'), plain(inner)]))
   }
-  return plain(load(readFileSync(file, 'utf8')))
+  const document = plain(load(readFileSync(file, 'utf8')))
+  return whole(document, document.components.schemas)
+}
+
+/** A document whose objects that are made of parts are one: the comparison looks for what is required beside it. */
+function whole(value, schemas) {
+  if (Array.isArray(value)) return value.map((one) => whole(one, schemas))
+  if (value === null || typeof value !== 'object') return value
+  const joined = (parts) => ({
+    type: 'object',
+    required: parts.flatMap((part) => part.required ?? []),
+    properties: Object.assign({}, ...parts.map((part) => part.properties)),
+  })
+  const named = (part) => (part.$ref ? schemas[part.$ref.split('/').at(-1)] : part)
+  const found = value.unevaluatedProperties === false ? joined(value.allOf.map(named)) : value
+  return Object.fromEntries(Object.entries(found).map(([key, inner]) => [key, whole(inner, schemas)]))
 }
 
 /** A fieldset may leave out any attribute, so none is required in an answer; clients rely on them all the same. */

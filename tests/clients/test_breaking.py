@@ -37,9 +37,9 @@ def test_what_breaks_clients_is_named(before: Document, tmp_path: Path) -> None:
     schemas = after["components"]["schemas"]
     del after["paths"]["/api/reorder_previews"]
     del after["paths"]["/api/orders"]["get"]["responses"]["200"]
-    del schemas["OrderAttributes"]["properties"]["payment_status"]
-    schemas["TagCreate"]["properties"]["data"]["properties"]["attributes"]["required"].append("reference")
-    schemas["OrderAttributes"]["properties"]["number"]["type"] = "integer"
+    del schemas["OrderFacts"]["properties"]["payment_status"]
+    schemas["TagCreate"]["properties"]["data"]["properties"]["attributes"]["allOf"][1]["required"].append("reference")
+    schemas["OrderFacts"]["properties"]["number"]["type"] = "integer"
     done = compared(before, after, tmp_path)
     assert done.returncode == 1, done.stderr
     for named in (
@@ -54,11 +54,10 @@ def test_what_breaks_clients_is_named(before: Document, tmp_path: Path) -> None:
 
 def test_what_breaks_nobody_passes(before: Document, tmp_path: Path) -> None:
     after = copy.deepcopy(before)
-    attributes = after["components"]["schemas"]["OrderAttributes"]["properties"]
-    attributes["gift_message"] = {"type": "string", "description": "New."}
-    attributes["number"]["description"] = "Other words."
+    schemas = after["components"]["schemas"]
+    schemas["OrderFacts"]["properties"]["gift_message"] = {"type": "string", "description": "New."}
+    schemas["OrderFacts"]["properties"]["number"]["description"] = "Other words."
     after["paths"]["/api/gifts"] = after["paths"]["/api/tags"]
-    created = after["components"]["responses"]["TagCreated"]["content"]["application/vnd.api+json"]
-    created["examples"]["createTag"]["value"]["data"]["id"] = "another"
+    after["components"]["examples"]["TagDocument"]["value"]["data"]["id"] = "another"
     done = compared(before, after, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -13,6 +13,7 @@ import httpx2
 import orjson
 
 from schemas.relationships import ToMany
+from service.contract import examples
 from service.resources import RESOURCES
 from tests.contract.contract import JSON_API, Contract
 from tests.contract.generated.running import Shop
@@ -22,12 +23,11 @@ ORIGIN = "http://127.0.0.1:8000"
 """Where examples seem to come from: where `make run` serves."""
 
 ATOMIC = f'{JSON_API}; ext="https://jsonapi.org/ext/atomic"'
-FIELDS = 3
+FIELDS = 2
 """How many attributes are asked for where the resource is not shown whole."""
 
 WHOLE = {
-    *("carts", "customers", "line_items", "occurrences", "order_subscriptions", "orders", "recurring_order_copies"),
-    *("reorders", "repeat_links", "skus"),
+    *("orders", "recurring_order_copies", "reorders", "repeat_links"),
 }
 """The types of which one is shown whole."""
 
@@ -46,14 +46,17 @@ class Recorder:
         self._shop = shop
         self._contract = contract
         self._client = client
-        self._seen: set[int] = set()
+        self._seen: set[bytes] = set()
         self._made: dict[str, str] = {}
         self.records: list[dict[str, Any]] = []
 
     def ask(
-        self, method: str, url: str, sent: Any = None, *, kind: str = "integration", **headers: str
+        self, method: str, url: str, sent: Any = None, *, kind: str = "integration", show: bool = True, **headers: str
     ) -> httpx2.Response:
-        """The answer to a request; `sent` is its body, `kind` the credential, "" for none."""
+        """The answer to a request; `sent` is its body, `kind` the credential, "" for none.
+
+        With `show` the answer is an example, unless there is one like it.
+        """
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if sent is not None:
             named = {"Content-Type": JSON_API} | named
@@ -63,27 +66,33 @@ class Recorder:
         content = sent if isinstance(sent, bytes) else None if sent is None else orjson.dumps(sent)
         answer = self._client.request(method, url, content=content, headers=named)
         self._contract.check(answer)
-        self._keep(method, url, sent, answer)
+        self._keep(method, url, sent, answer, show=show)
         return answer
 
-    def _keep(self, method: str, url: str, sent: Any, answer: httpx2.Response) -> None:
+    def _keep(self, method: str, url: str, sent: Any, answer: httpx2.Response, *, show: bool) -> None:
         operation = self._contract.operation(method, url.partition("?")[0])
-        status = str(answer.status_code)
-        described = self._contract.resolve(operation["responses"][status])
-        media_type = answer.headers.get("content-type", "")
-        content = described.get("content", {})
-        media_type = media_type if media_type in content else media_type.partition(";")[0]
-        shown = answer.is_success and sent is not None and not isinstance(sent, bytes)
-        place = id(content[media_type]) if media_type in content else None
-        new = place is not None and place not in self._seen and "json" in media_type
-        if not new and not (shown and "requestBody" in operation and place is None):
-            return
-        self._seen.add(place or 0)
         record = {"operation": operation["operationId"], "request": f"{method} {url}"}
-        record |= {"sent": sent} if shown else {}
-        record |= {"status": status, "media_type": media_type, "answer": answer.json() if new else None}
-        text = orjson.dumps(record).replace(self._shop.url.encode(), ORIGIN.encode())
-        self.records.append(orjson.loads(text))
+        body = operation.get("requestBody", {})
+        if answer.is_success and sent is not None and not isinstance(sent, bytes) and self._is_new(body):
+            record["sent"] = sent
+        status = str(answer.status_code)
+        content = self._contract.resolve(operation["responses"][status]).get("content", {})
+        media_type = answer.headers.get("content-type", "")
+        media_type = media_type if media_type in content else media_type.partition(";")[0]
+        if show and "json" in media_type:
+            name = examples.name(operation, status, content[media_type]["schema"])
+            if self._is_new(name):
+                record |= {"status": status, "media_type": media_type, "name": name, "answer": answer.json()}
+        if record.keys() & {"sent", "name"}:
+            text = orjson.dumps(record).replace(self._shop.url.encode(), ORIGIN.encode())
+            self.records.append(orjson.loads(text))
+
+    def _is_new(self, place: Any) -> bool:
+        """Whether nothing was shown there before."""
+        key = orjson.dumps(place)
+        new = key not in self._seen
+        self._seen.add(key)
+        return new
 
     def sample(self, type_: str) -> str | None:
         """The id of the resource of a type to look at, if the shop has one."""
@@ -113,7 +122,10 @@ class Recorder:
                 continue
             targets = {name: {"data": self._identifier(target)} for name, target in sample.targets.items()}
             data = {"type": type_, "attributes": sample.attributes} | ({"relationships": targets} if targets else {})
-            made = self.ask("POST", f"/api/{type_}?{fields(type_)}", {"data": data}, Prefer="return=representation")
+            # What discloses nothing is shown as it is read.
+            show = bool(RESOURCES[type_].resource.disclosed)
+            url = f"/api/{type_}?{fields(type_)}"
+            made = self.ask("POST", url, {"data": data}, show=show, Prefer="return=representation")
             assert made.status_code == 201, made.text
             self._made[type_] = made.json()["data"]["id"]
 
@@ -128,7 +140,8 @@ class Recorder:
                 continue
             id_ = self._changeable(type_)
             data = {"type": type_, "id": id_, "attributes": sample.change}
-            answer = self.ask("PATCH", f"/api/{type_}/{id_}?{fields(type_, *sample.change)}", {"data": data})
+            url = f"/api/{type_}/{id_}?{fields(type_, *sample.change)}"
+            answer = self.ask("PATCH", url, {"data": data}, show=False)
             assert answer.status_code == 200, answer.text
 
     def _changeable(self, type_: str) -> str | None:

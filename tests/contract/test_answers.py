@@ -94,7 +94,8 @@ def nested(name: str, value: Any) -> Iterator[tuple[str, str]]:
 def samples(schema: dict[str, Any]) -> list[str]:
     """Values that a parameter's schema allows: all those that it lists, at once."""
     items = schema.get("items", schema)
-    listed = items.get("enum") or (items["anyOf"][0].get("enum") if "anyOf" in items else None)
+    paths = re.match(r"\^\(([a-z_|]+)\)", items.get("pattern", ""))
+    listed = items.get("enum") or (paths[1].split("|") if paths else None)
     if listed:
         return [",".join(listed)]
     if items.get("format") == "date-time":

@@ -23,6 +23,8 @@ UNSHOWN = {
     # Documents about documents.
     *("getContract", "getContractAsJson", "getContractForOlderTools", "getSchema", "getTold", "getToldAsJson"),
     *("getAttachment", "getCalendar", "getPartOfDocumentation", "showApiReference"),
+    # Of no event of the demo store a webhook waits to be told again.
+    "updateEvent",
 }
 """Operations whose answers are of no use as examples."""
 
@@ -53,11 +55,8 @@ def shape(value: Any) -> Any:
 
 
 def test_examples_have_the_shape_of_what_is_answered_now(played: Records) -> None:
-    now = {(record["operation"], record["status"], record["media_type"]): record for record in played}
-    kept = {
-        (record["operation"], record["status"], record["media_type"]): record
-        for record in orjson.loads((Path(examples.__file__).parent / examples.FILE).read_bytes())
-    }
+    recorded = orjson.loads((Path(examples.__file__).parent / examples.FILE).read_bytes())
+    now, kept = ({(one["operation"], one.get("name")): one for one in records} for records in (played, recorded))
     assert kept.keys() == now.keys(), "run `make examples`"
     for key, record in kept.items():
         for member in ("sent", "answer"):
@@ -81,7 +80,7 @@ def test_examples_are_as_their_schemas_say(contract: Contract) -> None:
     count = 0
     for name, content in shown(contract):
         for example in content.get("examples", {}).values():
-            contract.validate(content["schema"], example["value"], name)
+            contract.validate(content["schema"], contract.resolve(example)["value"], name)
             count += 1
     assert count > 500
 
@@ -96,5 +95,6 @@ def test_every_good_answer_and_every_json_request_has_an_example(contract: Contr
 
 
 def test_mistakes_have_examples(contract: Contract) -> None:
-    with_one = {name.split()[1] for name, content in shown(contract) if "examples" in content}
+    shown_ = [example["value"] for example in contract.document["components"]["examples"].values()]
+    with_one = {error["status"] for value in shown_ for error in value.get("errors", ()) if isinstance(error, dict)}
     assert {"400", "401", "403", "404", "406", "409", "410", "412", "413", "415", "422"} <= with_one

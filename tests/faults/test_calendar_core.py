@@ -303,3 +303,20 @@ def test_whatever_is_edited_whenever_both_calendars_agree(data: st.DataObject) -
         name = data.draw(st.sampled_from(EDITS))
         if name != "look":
             pair.do(name, now, data)
+
+
+def test_what_was_settled_before_another_frequency_keeps_its_rows_beyond_an_end() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    pair = begin("hourly", "UTC", start, start, "run_once", timedelta(hours=72))
+    now = start + MINUTE
+    for changes in ({"frequency": "10-day"}, {"most": 3}, {"most": None}):
+        ours: dict[str, Any] = dict(changes)
+        pair.ledger.edit(now, **ours)
+        pair.plain.edit(now, **ours)
+        pair.compare()
+        now += MINUTE
+    later = start + timedelta(days=1, minutes=5)
+    pair.ledger.look(later)
+    pair.plain.look(later)
+    pair.compare()
+    assert len(pair.ledger.rows) >= 72

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from schemathesis.core.media_types import YAML_MEDIA_TYPES
 from schemathesis.generation.meta import TestPhase
 from schemathesis.openapi.checks import IgnoredAuth, RejectedPositiveData
 
+from tests.contract.exact import exact
 from tests.contract.generated.reasons import REASONS
 
 EMPTY_LIST = re.compile(r"(?:fields%5B\w+%5D|[?&]include)=(&|$)")
@@ -123,6 +124,9 @@ def _known(identifier: dict[str, Any]) -> dict[str, Any]:
 @schemathesis.hook
 def before_load_schema(context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:  # noqa: ARG001
     """Give URLs ids of the store's own resources, and describe what can be told from a media type's name alone."""
+    described = exact(raw_schema)
+    raw_schema.clear()
+    raw_schema |= described
     ids = _ids_of_types
     ids.update(_ids(raw_schema))
     for path, item in raw_schema["paths"].items():
@@ -143,8 +147,21 @@ def before_load_schema(context: schemathesis.HookContext, raw_schema: dict[str, 
         if items.get("format") == "int64":
             # Tells clients how large a number may be; violated as a form, it is still a number.
             del items["format"]
+    shared = raw_schema["components"]["parameters"]
+    shared["fields"]["schema"] = _fieldsets(shared.values())
     for response in raw_schema["components"]["responses"].values():
         _merge_media_types(response.get("content", {}))
+
+
+def _fieldsets(parameters: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The fieldsets of all types, which the contract has at the URL of each type."""
+    properties = {}
+    for parameter in parameters:
+        if parameter["name"].startswith("fields["):
+            names = "|".join(parameter["schema"]["items"]["enum"])
+            type_ = parameter["name"].removeprefix("fields[").rstrip("]")
+            properties[type_] = {"type": "string", "pattern": f"^({names})(,({names}))*$"}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
 def _ids(raw_schema: dict[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
