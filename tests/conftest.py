@@ -148,6 +148,7 @@ def settings(database_url: str) -> Settings:
     """
     return Settings(
         database_url=roles.api(database_url),
+        direct_url=roles.direct(database_url, "api") if bouncer.wanted() else None,
         statement_cache_size=bouncer.most_prepared(),
         secret_keys=",".join(KEYS),
         token_cache_seconds=0,

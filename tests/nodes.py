@@ -38,8 +38,7 @@ async def made(server_url: str, name: str, template: str) -> AsyncIterator[str]:
     try:
         yield with_database(server_url, name)
     finally:
-        for node in nodes:
-            await _drop(node, name)
+        await _drop_all(nodes, name)
 
 
 async def make_template(server_url: str, name: str) -> None:
@@ -50,8 +49,8 @@ async def make_template(server_url: str, name: str) -> None:
         made = "select exists (select from pg_database where datname = $1 and datistemplate)"
         if await admin.fetchval(made, name):
             return
+        await _drop_all(nodes, name)
         for node in nodes:
-            await _drop(node, name)
             await execute(node, f"create database {name}")
         if CITUS:
             await _join(server_url, name)
@@ -109,6 +108,12 @@ async def _count(node: str, name: str) -> int:
         return int(await admin.fetchval("select count(*) from pg_stat_activity where datname = $1", name))
     finally:
         await admin.close()
+
+
+async def _drop_all(nodes: Sequence[str], name: str) -> None:
+    """Drop a database on all nodes, on the coordinator first, which looks after the others."""
+    for node in reversed(nodes):
+        await _drop(node, name)
 
 
 async def _drop(node: str, name: str) -> None:
