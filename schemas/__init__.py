@@ -2,6 +2,7 @@
 
 from schemas import (
     access,
+    action_links,
     carts,
     catalogue,
     copies,
@@ -20,6 +21,7 @@ graph.check()
 
 __all__ = [
     "access",
+    "action_links",
     "carts",
     "catalogue",
     "copies",

@@ -45,8 +45,8 @@ class Recorded(Standard):
     actor_type = Text(
         filter=True,
         harmless=True,
-        doc="What kind of actor caused it: `tokens`, `api_clients`, `customers`, `carts`, `repeat_links`, `workers` or"
-        " `operators`.",
+        doc="What kind of actor caused it: `tokens`, `api_clients`, `customers`, `carts`, `repeat_links`,"
+        " `action_links`, `workers` or `operators`.",
     )
     actor_id = Text(filter=True, personal=Personal.IDENTIFIER, doc="Which one.")
     request_id = Text(
@@ -121,7 +121,7 @@ def who(
     return found
 
 
-_OWNERS: Final = {"customers": "Customer", "carts": "Cart", "repeat_links": "RepeatLink"}
+_OWNERS: Final = {"customers": "Customer", "carts": "Cart", "repeat_links": "RepeatLink", "action_links": "ActionLink"}
 
 
 class EventStore(Recorded):

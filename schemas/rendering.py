@@ -27,10 +27,11 @@ class Rendering(NamedTuple):
     `base` is the absolute URL of the API without a trailing slash (`https://shop.example/api`), `mode` the store's mode
     (`test` or `live`), `locale` the store's locale for formatted amounts (`nl_NL`). `at` is the instant that it is for
     the store (aware UTC), `links` makes the URLs of repeat links, `calendar_url` that of a subscription's calendar from
-    the subscription's id, `webhook_secret` opens that of a webhook from its id and what is kept; without them nothing
-    is over, and neither URL nor secret is shown. `secrets` says whether attributes that are credentials are shown,
-    `everything` whether those are that repeat what other types show; else they are null. `attachment_url` makes the
-    URL of an export's file from its id and the type of what was exported, for who may read that.
+    the subscription's id, `action_url` that of an action link from what it does and its id, `webhook_secret` opens that
+    of a webhook from its id and what is kept; without them nothing is over, and neither URL nor secret is shown.
+    `secrets` says whether attributes that are credentials are shown, `everything` whether those are that repeat what
+    other types show; else they are null. `attachment_url` makes the URL of an export's file from its id and the type of
+    what was exported, for who may read that.
     """
 
     base: str
@@ -39,6 +40,7 @@ class Rendering(NamedTuple):
     at: datetime | None = None
     links: LinkUrls | None = None
     calendar_url: Callable[[str], str] | None = None
+    action_url: Callable[[str, str], str] | None = None
     webhook_secret: Callable[[str, str], str | None] | None = None
     secrets: bool = True
     everything: bool = True

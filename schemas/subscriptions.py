@@ -309,6 +309,9 @@ class OrderSubscription(Standard, Tagged):
         "recurring_order_copies", via="order_subscription_id", includable=False, doc="Its runs."
     )
     orders = ToMany("orders", via="order_subscription_id", includable=False, doc="The orders that it led to.")
+    action_links = ToMany(
+        "action_links", via="order_subscription_id", includable=False, doc="Links with which its customer acts on it."
+    )
     occurrences = ToMany(
         "occurrences", via="order_subscription_id", includable=False, doc="Past, due and planned ones."
     )

@@ -40,6 +40,7 @@ from service.operations.parties.addresses import Addresses
 from service.operations.payments.customer_payment_sources import PaymentSources
 from service.operations.repeating import reorders
 from service.operations.repeating.repeat_links import RepeatLinks
+from service.operations.subscriptions.action_links import ActionLinks
 from service.operations.subscriptions.occurrences import Occurrences
 from service.operations.subscriptions.order_subscription_items import OrderSubscriptionItems
 from service.operations.subscriptions.order_subscriptions import OrderSubscriptions
@@ -199,6 +200,7 @@ RESOURCES: dict[str, Entry] = {
         _line("repeat_links", "orders", writer=RepeatLinks(), limited=True),
         _line("subscription_models", "subscriptions", writer=GENERIC),
         _line("order_subscriptions", "subscriptions", writer=OrderSubscriptions(), numbers="order_subscriptions"),
+        _line("action_links", "subscriptions", writer=ActionLinks(), limited=True),
         _line("order_subscription_items", "subscriptions", writer=OrderSubscriptionItems()),
         _line("occurrences", "subscriptions", updated_by=Occurrences()),
         _line(

@@ -4,6 +4,8 @@
 
 grant select, insert, update, delete on access_tokens to api;
 
+grant select, insert, update, delete on action_links to api;
+
 grant select, insert, update, delete on addresses to api;
 
 grant select, insert, update, delete on api_clients to api;

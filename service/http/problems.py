@@ -9,7 +9,7 @@ from starlette.responses import Response
 from service.errors import ApiError, MethodNotAllowed, NotFound, Unavailable
 from service.http.exchange import exchange_of
 from service.http.facades import renderer
-from service.http.pages import attachments, calendars
+from service.http.pages import actions, attachments, calendars
 from service.store.pool import is_away
 
 
@@ -36,6 +36,9 @@ def problem_of(request: Request, error: Exception) -> ApiError:
 
 
 def loggable(path: str) -> str:
-    """A path as log lines have it: without the token in the path of a calendar, or of an export's file."""
-    prefix = next((one for one in (calendars.PREFIX, attachments.PREFIX) if path.startswith(one)), None)
+    """A path as log lines have it: without the token in the path of a calendar, an export's file or an action link."""
+    prefix = next((one for one in _WITH_A_TOKEN if path.startswith(one)), None)
     return path if prefix is None else f"{prefix}..."
+
+
+_WITH_A_TOKEN = (calendars.PREFIX, attachments.PREFIX, f"{actions.PATH}/", f"{actions.PORTAL}/")

@@ -14,6 +14,7 @@ from service.http.agents import endpoint as agents
 from service.http.api import atomic, event_stream, forecasts, reading, reorder_previews, repeat_links, writing
 from service.http.facades import ecwid, oauth, wemasy
 from service.http.pages import (
+    actions,
     api_reference,
     attachments,
     calendars,
@@ -24,6 +25,7 @@ from service.http.pages import (
     docs,
     docs_files,
     home,
+    portal,
     repeat_page,
 )
 from service.http.watch import health, metrics
@@ -116,6 +118,7 @@ routes: list[BaseRoute] = [
     *demo_checkout.routes,
     *demo_pictures.routes,
     *demo_shop.routes,
+    *actions.routes,
     *api_reference.routes,
     *calendars.routes,
     *attachments.routes,
@@ -123,6 +126,7 @@ routes: list[BaseRoute] = [
     *docs_files.routes,
     *docs.routes,
     *home.routes,
+    *portal.routes,
     Route("/api", reading.entry_point),
     _any("/api/operations", atomic.operations),
     *reorder_previews.routes,

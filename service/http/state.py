@@ -69,6 +69,7 @@ class Service(Process):
     link_keys: LinkKeys
     calendar_keys: NamedKeys
     export_keys: NamedKeys
+    action_keys: NamedKeys
     vault: Vault
     gateways: Gateways
     turns: Turns
@@ -135,6 +136,7 @@ def serving(
                 link_keys=LinkKeys(settings.keys),
                 calendar_keys=NamedKeys(settings.keys, "calendar"),
                 export_keys=NamedKeys(settings.keys, "export"),
+                action_keys=NamedKeys(settings.keys, "action link"),
                 vault=Vault(settings.keys),
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),

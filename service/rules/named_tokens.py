@@ -1,4 +1,4 @@
-"""The token of a resource that stands in a URL: who has it can read one thing, such as a calendar, and do nothing else.
+"""The token of a resource that stands in a URL: who has it can do one thing, such as read a calendar, and nothing else.
 
 It reads `<store>.<resource>.<signature>`, as those of repeat links do, so that the look-up is pinned to one store
 before anything is believed. The newest key signs, every key of the service verifies: a URL lives as long as the key
@@ -19,7 +19,7 @@ from service.rules.repeat_links import Named, read
 class NamedKeys:
     """The service's signing keys for a purpose. Takes the secrets, at least one, the newest first."""
 
-    def __init__(self, secrets: Sequence[str], purpose: Literal["calendar", "export"]) -> None:
+    def __init__(self, secrets: Sequence[str], purpose: Literal["calendar", "export", "action link"]) -> None:
         self._signer = Signer(
             list(reversed(secrets)), salt=purpose, key_derivation="hmac", digest_method=hashlib.sha256
         )

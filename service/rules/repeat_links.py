@@ -46,11 +46,11 @@ class Named(NamedTuple):
     """What a token says of itself, not yet verified."""
 
     store_id: int
-    link_id: str
+    id: str
 
 
 def read(token: str) -> Named | None:
-    """The store and link that a token names, or None when it has not the form of one."""
+    """The store and id that a token names, or None when it has not the form of one."""
     match = _TOKEN.fullmatch(token)
     if match is None or int(match[1]) > _MOST:
         return None

@@ -18,6 +18,7 @@ ALL: Final = "*"
 _WRITTEN: Final = "create update destroy"
 
 _HAPPENS: Final[Mapping[str, str]] = {
+    "action_links": f"{_WRITTEN} use",
     "carts": f"{_WRITTEN} convert abandon",
     "events": "",
     "exports": f"{_WRITTEN} start complete fail",
@@ -94,7 +95,7 @@ def table_of(type_: str) -> str:
 
 _TABLES: Final = {"recurring_order_copies": "order_factories", "order_copies": "order_factories"}
 """Types whose statuses stand in the table of another."""
-_HEALTH: Final = frozenset({"webhooks", "repeat_links"})
+_HEALTH: Final = frozenset({"webhooks", "repeat_links", "action_links"})
 """Types whose standing has another name than status."""
 
 LEADS_TO: Final[Mapping[str, Mapping[str, str]]] = _leads_to()

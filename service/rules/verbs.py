@@ -148,6 +148,9 @@ VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "revoke": _verb("live expired used_up", "revoked", "Make it work no more.", "revoke"),
         "rotate": _verb("live expired used_up", None, "Give it another URL.", "rotate"),
     },
+    "action_links": {
+        "revoke": _verb("live expired", "revoked", "Make it work no more.", "revoke", settled="revoked used"),
+    },
     "webhooks": {
         "enable": _verb(
             "disabled",
@@ -237,6 +240,7 @@ MOVES: Final[Mapping[str, tuple[Move, ...]]] = {
         Move("in_progress", "failed", "it can't be written", "fail"),
         Move("in_progress", "pending", "somebody was erased meanwhile"),
     ),
+    "action_links": (Move("live", "used", "its page is submitted", "use"),),
     "order_subscriptions": (Move("draft", "active", "its source order is placed", "activate"),),
     "occurrences": (
         Move("planned", "due", "its time has come"),

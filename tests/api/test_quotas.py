@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import httpx2
@@ -67,6 +68,12 @@ class Shopper:
             case "customer_payment_sources":
                 token = f"tok_of_{customer}_{place}"
                 return await factories.payment_source(connection, store, customer, payment_source_token=token)
+            case "action_links":
+                subscription = await factories.subscription(connection, store, await self.order())
+                columns = {"order_subscription_id": subscription, "action": "cancel"}
+                at = clock.now() + timedelta(days=30)
+                await factories.insert(connection, "action_links", store, expires_at=at, revoked_at=at, **columns)
+                return await factories.insert(connection, "action_links", store, expires_at=at, **columns)
             case "order_subscriptions":
                 await factories.subscription(connection, store, await self.order(), status="cancelled")
                 return await factories.subscription(connection, store, await self.order())
@@ -87,6 +94,10 @@ class Shopper:
                 return resource(type_, None, whose)
             case "customer_payment_sources":
                 return resource(type_, {"name": "Invoice", "gateway": "manual"}, whose)
+            case "action_links":
+                subscription = await factories.subscription(self.connection, self.store, await self.order())
+                of = {"order_subscription": to("order_subscriptions", subscription)}
+                return resource(type_, {"action": "cancel"}, of)
             case "order_subscriptions":
                 return resource(type_, {"frequency": "weekly"}, {"source_order": to("orders", await self.order())})
             case _:
@@ -111,8 +122,14 @@ def refused(answer: httpx2.Response, type_: str, pointer: str, most: int = MOST)
     assert advice in error["detail"]
 
 
-WHERE = {"order_subscriptions": "/data", "repeat_links": "/data/relationships/order/data"}
-ENDING: dict[str, dict[str, Any]] = {"order_subscriptions": {"_cancel": True}, "repeat_links": {"_revoke": True}}
+WHERE = {
+    "action_links": "/data/relationships/order_subscription/data",
+    "order_subscriptions": "/data",
+    "repeat_links": "/data/relationships/order/data",
+}
+ENDING: dict[str, dict[str, Any]] = {
+    "action_links": {"_revoke": True}, "order_subscriptions": {"_cancel": True}, "repeat_links": {"_revoke": True},
+}  # fmt: skip
 
 
 @pytest.mark.usefixtures("small")

@@ -114,6 +114,11 @@ async def link(shop: Shop) -> str:
     return str((await shop.api.create("repeat_links", {}, {"order": to("orders", order_id)}))["id"])
 
 
+async def action_link(shop: Shop) -> str:
+    of = {"order_subscription": to("order_subscriptions", await subscription(shop))}
+    return str((await shop.api.create("action_links", {"action": "skip"}, of))["id"])
+
+
 async def clock_of(shop: Shop) -> str:
     return shop.clock_id
 
@@ -194,6 +199,7 @@ SUBJECTS: dict[tuple[str, str], Callable[[Shop], Awaitable[str]]] = {
     ("customers", "erase"): lambda shop: factories.customer(shop.connection, shop.store),
     ("repeat_links", "revoke"): link,
     ("repeat_links", "rotate"): link,
+    ("action_links", "revoke"): action_link,
     ("test_clocks", "advance_to"): clock_of,
     ("access_tokens", "revoke"): token,
     ("issuers", "revoke"): issuer,

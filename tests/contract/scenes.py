@@ -8,8 +8,10 @@ from typing import Final
 
 from service.jobs.copy import CopyJob
 from service.operations.data import exports, imports
+from service.operations.subscriptions import action_links
+from service.rules.named_tokens import NamedKeys
 from tests import factories
-from tests.api.test_rows_of_verbs import PLACED, api_client, item, link, occurrence, order, token, webhook
+from tests.api.test_rows_of_verbs import PLACED, action_link, api_client, item, link, occurrence, order, token, webhook
 from tests.checkout.test_subscribing import bought, model
 from tests.factories import Line
 from tests.faults.playing import Shop, on
@@ -18,6 +20,7 @@ from tests.jobs.playing import said
 from tests.jobs.test_worker import until
 from tests.processes import reprise
 from tests.spec.writing import to
+from tests.support import KEYS
 from tests.webhooks.receiving import receiver
 from tests.webhooks.test_delivering import happens, health, hook, telling
 
@@ -38,6 +41,15 @@ async def moved(shop: Shop) -> None:
     """A run is moved."""
     at = {"scheduled_at": said(on("2026-04-03 09:00"))}
     assert (await shop.api.update("occurrences", await occurrence(shop, "planned"), at)).status_code == 200
+
+
+async def acted(shop: Shop) -> None:
+    """A customer does what an action link is for."""
+    id_ = await action_link(shop)
+    keys = NamedKeys(KEYS, "action link")
+    async with shop.database.transaction() as connection:
+        opened = await action_links.open_link(connection, keys, keys.token(shop.store.id, id_), hold=True)
+        await action_links.use(connection, opened, (await action_links.prospect(connection, opened)).shown)
 
 
 async def ended(shop: Shop) -> None:
@@ -143,6 +155,6 @@ async def unanswered(shop: Shop, database_url: str) -> None:
 
 
 SCENES: Final[tuple[Scene, ...]] = (
-    no_line, moved, ended, replaced, cancelled, deleted, unreadable, taken_out, sold_out, declined, nowhere,
+    no_line, moved, acted, ended, replaced, cancelled, deleted, unreadable, taken_out, sold_out, declined, nowhere,
 )  # fmt: skip
 SERVED: Final[tuple[Served, ...]] = (commanded, unanswered)

@@ -134,6 +134,7 @@ def test_what_opens_something_is_secret_wherever_it_is_shown_or_sent() -> None:
         "orders": {"_payment_source_token"},
         "customer_payment_sources": {"payment_source_token", "customer_token"},
         "repeat_links": {"url"},
+        "action_links": {"url"},
         "order_subscriptions": {"calendar_url"},
         "webhooks": {"shared_secret"},
         "exports": {"attachment_url"},

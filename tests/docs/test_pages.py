@@ -24,10 +24,10 @@ PAGES = {
     "quickstart": ROOT / "docs" / "quickstart.md",
     **{
         name: ROOT / "docs" / "how-to" / f"{name}.md"
-        for name in ("buy-again", "sell-subscriptions", "use-test-clocks", "serve-assistants")
+        for name in ("buy-again", "sell-subscriptions", "send-action-links", "use-test-clocks", "serve-assistants")
     },
 }
-AGAIN = {"quickstart", "hand-out-repeat-links", "buy-again", "sell-subscriptions"}
+AGAIN = {"quickstart", "hand-out-repeat-links", "buy-again", "sell-subscriptions", "send-action-links"}
 """Pages that can be followed a second time: what they show is compared then."""
 BLOCK = re.compile(r"^```sh\n(.*?)^```$(?:\s+^```json\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 END = "\x1e"

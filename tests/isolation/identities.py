@@ -21,8 +21,8 @@ Sight = Literal["all", "own", "none"]
 
 CUSTOMERS = frozenset(
     {
-        "addresses", "cart_items", "carts", "customer_payment_sources", "customers", "line_items", "occurrences",
-        "order_copies", "order_factories", "order_subscription_items", "order_subscriptions", "orders",
+        "action_links", "addresses", "cart_items", "carts", "customer_payment_sources", "customers", "line_items",
+        "occurrences", "order_copies", "order_factories", "order_subscription_items", "order_subscriptions", "orders",
         "recurring_order_copies", "reorder_outcomes", "reorders", "repeat_links",
     }
 )  # fmt: skip

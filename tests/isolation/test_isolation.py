@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import httpx2
@@ -206,6 +207,9 @@ async def _customers_rows(connection: Connection, store: Store, customer: str) -
         "cart_items": {"cart_id": cart, **item},
         "order_subscription_items": {"order_subscription_id": subscription, **item},
         "repeat_links": link,
+        "action_links": {
+            "order_subscription_id": subscription, "action": "cancel", "expires_at": clock.now() + timedelta(days=30),
+        },
         "occurrences": {
             "order_subscription_id": subscription, "occurrence_index": 9, "nominal_at": clock.now(),
             "scheduled_at": clock.now(), "status": "planned",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 from starlette.requests import Request
 
@@ -22,7 +23,7 @@ from service.http import languages, limits, repeat_urls, urls
 from service.http.auth import counted, identify, known
 from service.http.exchange import exchange_of
 from service.http.hearing import Head
-from service.http.pages import attachments, calendars
+from service.http.pages import actions, attachments, calendars
 from service.http.state import service_of
 from service.jsonapi import body, links
 from service.jsonapi.body import Draft
@@ -238,23 +239,33 @@ def rendering_of(request: Request, principal: Principal) -> Rendering:
     exchange_of(request).timing.mark("parse")
     service = service_of(request)
     origin, visible = urls.origin(request), visible_to(principal)
-    lasting = _lasting(principal.store, origin, service.link_keys, service.calendar_keys, service.vault)
+    keys = _UrlKeys(service.link_keys, service.calendar_keys, service.action_keys)
+    lasting = _lasting(principal.store, origin, keys, service.vault)
     reader = attachments.Reader(principal.store.id, origin, visible)
     attachment_url = partial(attachments.url_of, service.export_keys, reader)
     at, everything = lasting.at or clock.now(), visible.everything
-    return Rendering(*lasting[:3], at, *lasting[4:7], everything=everything, attachment_url=attachment_url)
+    return lasting._replace(at=at, everything=everything, attachment_url=attachment_url)
+
+
+class _UrlKeys(NamedTuple):
+    """What signs the URLs of repeat links, of calendars and of action links."""
+
+    links: LinkKeys
+    calendars: NamedKeys
+    actions: NamedKeys
 
 
 @lru_cache(maxsize=512)
-def _lasting(store: Store, origin: str, link_keys: LinkKeys, calendar_keys: NamedKeys, vault: Vault) -> Rendering:
+def _lasting(store: Store, origin: str, keys: _UrlKeys, vault: Vault) -> Rendering:
     """What documents of a store depend on for longer than a request; all but the instant, unless its clock stands."""
     return Rendering(
         f"{origin}/api",
         store.mode,
         store.locale,
         store.frozen_at,
-        repeat_urls.of(link_keys, store, origin),
-        calendars.url_of(calendar_keys, store, origin),
+        repeat_urls.of(keys.links, store, origin),
+        calendars.url_of(keys.calendars, store, origin),
+        actions.url_of(keys.actions, store, origin),
         partial(vault.open, "webhooks.shared_secret", store.id),
     )
 

@@ -21,6 +21,8 @@ _RENDERERS: tuple[tuple[str, Renderer], ...] = (
     ("/oauth/", oauth.render),
     ("/mcp/", endpoint.render),
     ("/repeat-order", pages.render),
+    ("/actions/", pages.render),
+    ("/portal/", pages.render),
     ("/demo/", pages.render),
     ("/docs/", pages.render),
 )

@@ -11,7 +11,6 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -23,7 +22,7 @@ from service.errors import ApiError, Invalid, NotFound, PreviewStale
 from service.http import repeat_urls, urls
 from service.http.languages import negotiate
 from service.http.limits import for_anybody
-from service.http.pages import demo_checkout, nonces, shop_requests
+from service.http.pages import days, demo_checkout, nonces, shop_requests
 from service.http.pages.lines import Line, choice, line_of, products
 from service.http.pages.pages import PRIVATE, form_of, page
 from service.http.state import service_of
@@ -191,21 +190,12 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
             case "move":
                 found = await overviews.coming(connection, sam, _id(request.path_params["id"]), most=_RUNS)
                 at = next((run.at for run in found if run.id == id_), None)
-                await overviews.move(connection, sam, id_, _on_day(form.get("day", ""), at, sam.store.timezone))
+                if at is None:
+                    raise NotFound("There is no such occurrence.")
+                await overviews.move(connection, sam, id_, days.typed(form.get("day", ""), at, sam.store.timezone))
             case "travel":
                 to = _instant(form.get("to", ""))
                 await travelling.travel(connection, Principal.of_service(sam.store, PAGE), to)
-
-
-def _on_day(day: str, at: datetime | None, timezone: str) -> datetime:
-    """A day as somebody typed it, at the time of day that a run has. Raises Invalid for what is no day."""
-    if at is None:
-        raise NotFound("There is no such occurrence.")
-    here = at.astimezone(ZoneInfo(timezone))
-    with suppress(ValueError):
-        wanted = datetime.fromisoformat(day)
-        return here.replace(year=wanted.year, month=wanted.month, day=wanted.day)
-    raise Invalid("{name} - must be a date", name="day")
 
 
 def _instant(text: str) -> datetime:
@@ -282,12 +272,11 @@ def _page(
     up: str,
     error: ApiError | None = None,
 ) -> Response:
-    locale, zone = negotiate(request, sam.store.locale), ZoneInfo(sam.store.timezone)
-    base = urls.api(request)
+    locale, base = negotiate(request, sam.store.locale), urls.api(request)
 
     def day(at: datetime) -> str:
         """An instant's day in the store, as the reader writes it."""
-        return format_date(at.astimezone(zone), "d MMMM y", locale)
+        return days.written(at, sam.store.timezone, locale)
 
     def picture(url: str | None) -> str | None:
         """The URL of a product's picture, where it is one of ours."""

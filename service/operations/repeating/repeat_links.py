@@ -269,8 +269,8 @@ async def open_link(
     if named is None:
         raise _gone()
     if hold:
-        await _LOCK(connection, store=named.store_id, link=named.link_id)
-    found = await _OPENED(connection, store=named.store_id, link=named.link_id, now=clock.now())
+        await _LOCK(connection, store=named.store_id, link=named.id)
+    found = await _OPENED(connection, store=named.store_id, link=named.id, now=clock.now())
     if found is None:
         raise _gone()
     genuine = keys.verify(token, found.link) and order_code in (None, found.order_code)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple
 
 import orjson
 
 from schemas.graph import graph
 from service.errors import NotFound
+from service.operations.generic.writing import Writer
 from service.operations.subscriptions import forecasts, ledgers
 from service.operations.subscriptions.occurrences import Occurrences
 from service.operations.subscriptions.order_subscriptions import OrderSubscriptions
 from service.principal import Principal
 from service.store.pool import Connection
 from service.store.statements import Many, Only
+from service.store.write import Columns
+
+Decision = Literal["skip", "unskip", "approve", "reject"]
+"""What can be said of a run."""
 
 
 class Item(NamedTuple):
@@ -127,17 +133,23 @@ async def coming(connection: Connection, principal: Principal, subscription_id: 
 
 async def skip(connection: Connection, principal: Principal, occurrence_id: str, *, back: bool = False) -> Occurrence:
     """Leave a run out, or let it run after all; returns it as it is then. Raises as the API's verbs do."""
-    writer = Occurrences()
-    locked = await writer.lock(connection, principal, graph["occurrences"], occurrence_id)
-    await writer.change(connection, principal, locked, {}, verbs=("unskip" if back else "skip",))
+    return await decide(connection, principal, occurrence_id, "unskip" if back else "skip")
+
+
+async def decide(
+    connection: Connection,
+    principal: Principal,
+    occurrence_id: str,
+    verb: Literal["skip", "unskip", "approve", "reject"],
+) -> Occurrence:
+    """Say a verb of a run; returns it as it is then. Raises as the API's verbs do."""
+    await _write(connection, principal, "occurrences", occurrence_id, verb=verb)
     return await _OCCURRENCE(connection, store=principal.store.id, occurrence=occurrence_id)
 
 
 async def move(connection: Connection, principal: Principal, occurrence_id: str, to: datetime) -> Occurrence:
     """Let a run take place at another instant; returns it as it is then. Raises as the API's write does."""
-    writer = Occurrences()
-    locked = await writer.lock(connection, principal, graph["occurrences"], occurrence_id)
-    await writer.change(connection, principal, locked, {"scheduled_at": to})
+    await _write(connection, principal, "occurrences", occurrence_id, {"scheduled_at": to})
     return await _OCCURRENCE(connection, store=principal.store.id, occurrence=occurrence_id)
 
 
@@ -146,8 +158,30 @@ async def pause(connection: Connection, principal: Principal, subscription_id: s
 
     Raises as the API's verbs do.
     """
-    writer = OrderSubscriptions()
-    locked = await writer.lock(connection, principal, graph["order_subscriptions"], subscription_id)
-    verb = "resume" if until is None else "pause_until"
-    await writer.change(connection, principal, locked, {}, verbs=(verb,), kept={"pause_until": until})
+    verb, kept = "resume" if until is None else "pause_until", {"pause_until": until}
+    await _write(connection, principal, "order_subscriptions", subscription_id, verb=verb, kept=kept)
     return await find(connection, principal, subscription_id)
+
+
+async def cancel(connection: Connection, principal: Principal, subscription_id: str) -> None:
+    """End a subscription for good. Raises as the API's verbs do."""
+    await _write(connection, principal, "order_subscriptions", subscription_id, verb="cancel")
+
+
+async def _write(
+    connection: Connection,
+    principal: Principal,
+    type_: str,
+    id_: str,
+    columns: Columns = MappingProxyType({}),
+    *,
+    verb: str = "",
+    kept: Columns = MappingProxyType({}),
+) -> None:
+    """Change a resource as the API does."""
+    writer = _WRITERS[type_]
+    locked = await writer.lock(connection, principal, graph[type_], id_)
+    await writer.change(connection, principal, locked, columns, verbs=(verb,) if verb else (), kept=kept)
+
+
+_WRITERS: Final[Mapping[str, Writer]] = {"occurrences": Occurrences(), "order_subscriptions": OrderSubscriptions()}

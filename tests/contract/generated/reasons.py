@@ -51,6 +51,10 @@ Errors of WeMasy's route, of OAuth's, of assistants' and of pages hold none of o
 ALWAYS_REFUSED = {
     "GET /calendars/{token}.ics": "tokens of calendars are signed",
     "GET /exports/{token}": "tokens of files are signed",
+    **dict.fromkeys(
+        (f"{method} /{page}/{{token}}" for method in ("GET", "POST") for page in ("actions", "portal")),
+        "tokens of action links are signed",
+    ),
     "GET /api/events/stream": "it has no end, so it isn't asked",
 }
 """Operation -> why no made-up request gets a good answer from it."""

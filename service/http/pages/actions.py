@@ -1,0 +1,152 @@
+"""/actions/<token>: the page behind an action link, which does one thing to a subscription, once.
+
+Mail scanners, link previews and browsers that look ahead fetch it. So GET and HEAD write nothing and set no cookie, and
+the button needs a nonce that only a rendered page has. The nonce says what the page has shown: where something else
+would happen by now, the page is shown anew instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from schemas.kinds import format_amount
+from service.errors import ApiError, Gone, Invalid
+from service.http import guessing, urls
+from service.http.languages import negotiate
+from service.http.pages import days, nonces
+from service.http.pages.pages import PRIVATE, form_of, page
+from service.http.state import service_of
+from service.operations.subscriptions import action_links, overviews
+from service.operations.subscriptions.action_links import Opened, Prospect
+from service.operations.subscriptions.overviews import Overview
+from service.principal import Store
+from service.rules.named_tokens import NamedKeys
+from service.store.pool import Connection
+from service.texts import Phrase
+
+PATH = "/actions"
+PORTAL = "/portal"
+"""Where links lead that do one thing, and those of `manage`."""
+
+PAGE = "action page"
+"""What its nonces are signed for."""
+
+TITLES = {
+    "skip": Phrase("Skip a delivery"),
+    "delay": Phrase("Deliver later"),
+    "pause": Phrase("Pause the deliveries"),
+    "resume": Phrase("Go on with the deliveries"),
+    "cancel": Phrase("End the subscription"),
+    "approve": Phrase("Agree to the new price"),
+    "reject": Phrase("Skip the dearer delivery"),
+}
+BUTTONS = {
+    "skip": Phrase("Skip it"),
+    "delay": Phrase("Deliver it later"),
+    "pause": Phrase("Pause now"),
+    "resume": Phrase("Go on now"),
+    "cancel": Phrase("End it for good"),
+    "approve": Phrase("Agree, and deliver it"),
+    "reject": Phrase("Skip it"),
+}
+"""What the pages are called, and what their buttons say."""
+
+SENTENCES = {
+    "skip": Phrase("The delivery of {day} is left out. All others come as planned."),
+    "delay": Phrase("The delivery of {day} comes on {to} instead. All others come as planned."),
+    "pause": Phrase("No delivery comes before {to}. Then they go on by themselves."),
+    "resume": Phrase("The pause ends, and the deliveries go on as planned."),
+    "cancel": Phrase("No further delivery comes. To have them again, you order anew in the shop."),
+    "approve": Phrase("The delivery of {day} costs {amount} this time. It is ordered once you agree."),
+    "reject": Phrase("The delivery of {day} would cost {amount}. It is left out, and the next one comes as planned."),
+}
+"""What happens once the button is pressed."""
+
+PASSED = Phrase("There is nothing to do here any more: it was changed already, or its time has passed.")
+
+
+def url_of(keys: NamedKeys, store: Store, origin: str) -> Callable[[str, str], str]:
+    """What makes the URLs of a store's links, of a service at a URL of its own, from what they do and their ids."""
+
+    def url(action: str, id_: str) -> str:
+        return f"{origin}{PORTAL if action == 'manage' else PATH}/{keys.token(store.id, id_)}"
+
+    return url
+
+
+async def action(request: Request) -> Response:
+    """GET, HEAD and POST. Every URL that opens no link of this kind is the same 410."""
+    return await (_use(request) if request.method == "POST" else _show(request))
+
+
+async def _show(request: Request, error: ApiError | None = None) -> Response:
+    service = service_of(request)
+    async with guessing.limited(request), service.database.connection() as connection:
+        opened = await _open(request, connection)
+        seen = await action_links.prospect(connection, opened)
+        found = await overviews.of_customer(connection, opened.principal, opened.subscription_id)
+    return _page(request, opened, seen, found, error)
+
+
+async def _use(request: Request) -> Response:
+    """Do it. What can't be done now is told on the page, which shows what would happen instead."""
+    form = await form_of(request)
+    service = service_of(request)
+    try:
+        async with guessing.limited(request), service.database.transaction() as connection:
+            opened = await _open(request, connection, hold=True)
+            link_id, _, shown = (nonces.read(request, PAGE, form.get("nonce", "")) or "").partition(" ")
+            if link_id != opened.id:
+                raise Invalid("This page was open for too long. Please try again.")
+            await action_links.use(connection, opened, shown)
+    except Gone:
+        raise
+    except ApiError as error:
+        return await _show(request, error)
+    return RedirectResponse(f"{urls.origin(request)}{PATH}/{request.path_params['token']}", 303, PRIVATE)
+
+
+async def _open(request: Request, connection: Connection, *, hold: bool = False) -> Opened:
+    keys, token = service_of(request).action_keys, request.path_params["token"]
+    return await action_links.open_link(connection, keys, token, hold=hold)
+
+
+def _page(
+    request: Request, opened: Opened, seen: Prospect, found: Sequence[Overview], error: ApiError | None
+) -> Response:
+    store = opened.store
+    locale = negotiate(request, store.locale)
+
+    def day(at: datetime) -> str:
+        """An instant's day where the subscription is, as the reader writes it."""
+        return days.written(at, opened.timezone, locale, "EEEE d MMMM y")
+
+    told = {
+        "day": None if seen.at is None else day(seen.at),
+        "to": None if seen.to is None else day(seen.to),
+        "amount": format_amount(seen.amount_cents, seen.currency_code, locale),
+    }
+    values = {
+        "store": store,
+        "title": TITLES[opened.action],
+        "done": None if opened.used_at is None else day(opened.used_at),
+        "sentence": SENTENCES[opened.action].filled(**told) if seen.possible else PASSED,
+        "possible": seen.possible and opened.used_at is None,
+        "button": BUTTONS[opened.action],
+        "grave": opened.action == "cancel",
+        "items": [item for overview in found for item in overview.items],
+        "recipient": opened.recipient,
+        "token": request.path_params["token"],
+        "nonce": nonces.sign(request, PAGE, f"{opened.id} {seen.shown}"),
+        "problems": [] if error is None else [problem.detail for problem in error.problems],
+    }
+    status = 200 if error is None else error.http_status
+    return page(request, "action.html", values, status=status, locale=store.locale)
+
+
+routes: list[BaseRoute] = [Route(f"{PATH}/{{token}}", action, methods=["GET", "POST"])]

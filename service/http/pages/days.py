@@ -1,0 +1,25 @@
+"""Days as pages show them, and as people type them into their forms."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date
+
+from service.errors import Invalid
+
+
+def written(at: datetime, timezone: str, locale: str, pattern: str = "d MMMM y") -> str:
+    """An instant's day in a time zone, as readers of a locale write it; `pattern` is one of Unicode's (UTS 35)."""
+    return format_date(at.astimezone(ZoneInfo(timezone)), pattern, locale)
+
+
+def typed(day: str, at: datetime, timezone: str) -> datetime:
+    """A day as somebody typed it, at the time of day that an instant has there. Raises Invalid for what is no day."""
+    here = at.astimezone(ZoneInfo(timezone))
+    with suppress(ValueError):
+        wanted = datetime.fromisoformat(day)
+        return here.replace(year=wanted.year, month=wanted.month, day=wanted.day)
+    raise Invalid("{name} - must be a date", name="day")

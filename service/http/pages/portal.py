@@ -1,0 +1,137 @@
+"""/portal/<token>: where a customer looks after a subscription without signing in, by an action link of `manage`.
+
+It needs no script. GET and HEAD write nothing and set no cookie; each button needs the nonce of a rendered page. What
+the buttons do is what the API's verbs do, said by the subscription's customer. It shows nothing of the person that a
+stranger with the link needn't see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from service import clock
+from service.clock import later
+from service.errors import ApiError, Gone, Invalid, NotFound
+from service.http import guessing, urls
+from service.http.languages import negotiate
+from service.http.pages import days, nonces
+from service.http.pages.actions import PORTAL
+from service.http.pages.demo_shop import FREQUENCIES
+from service.http.pages.pages import PRIVATE, form_of, page
+from service.http.state import service_of
+from service.operations.subscriptions import action_links, overviews
+from service.operations.subscriptions.action_links import Opened
+from service.operations.subscriptions.overviews import Coming
+from service.store.pool import Connection
+from service.texts import Phrase
+
+PAGE = "portal"
+"""What its nonces are signed for."""
+
+STYLES = ("base.css", "card.css", "portal.css")
+
+_RUNS, _MADE = 6, 3
+"""How many runs to come and orders that were made the page shows."""
+
+PAUSES = {
+    "28": Phrase("For four weeks"),
+    "56": Phrase("For eight weeks"),
+    "91": Phrase("For three months"),
+}
+"""For how many days a customer may pause."""
+
+
+async def portal(request: Request) -> Response:
+    """GET, HEAD and POST. Every URL that opens no link of `manage` is the same 410."""
+    if request.method != "POST":
+        return await _show(request)
+    try:
+        await _act(request, await form_of(request))
+    except Gone:
+        raise
+    except ApiError as error:
+        return await _show(request, error)
+    return RedirectResponse(f"{urls.origin(request)}{PORTAL}/{request.path_params['token']}", 303, PRIVATE)
+
+
+async def _act(request: Request, form: Mapping[str, str]) -> None:
+    """Do what a button says. Raises ApiError subclasses."""
+    async with guessing.limited(request), service_of(request).database.transaction() as connection:
+        opened = await _open(request, connection, hold=True)
+        if nonces.read(request, PAGE, form.get("nonce", "")) != opened.id:
+            raise Invalid("This page was open for too long. Please try again.")
+        customer, subscription_id = opened.principal, opened.subscription_id
+        match form.get("do"):
+            case "skip" | "unskip" as verb:
+                run = await _run(connection, opened, form)
+                await overviews.skip(connection, customer, str(run.id), back=verb == "unskip")
+            case "move":
+                run = await _run(connection, opened, form)
+                to = days.typed(form.get("day", ""), run.at, opened.timezone)
+                await overviews.move(connection, customer, str(run.id), to)
+            case "pause" if form.get("days") in PAUSES:
+                until = later(clock.now(opened.store), timedelta(days=int(form["days"])))
+                await overviews.pause(connection, customer, subscription_id, until)
+            case "resume":
+                await overviews.pause(connection, customer, subscription_id, None)
+            case "cancel":
+                await overviews.cancel(connection, customer, subscription_id)
+            case _:
+                raise Invalid("That can't be done here.")
+
+
+async def _run(connection: Connection, opened: Opened, form: Mapping[str, str]) -> Coming:
+    """The run that a button is about, one of the link's own subscription. Raises NotFound."""
+    found = await overviews.coming(connection, opened.principal, opened.subscription_id, most=_RUNS)
+    for run in found:
+        if run.id is not None and run.id == form.get("occurrence"):
+            return run
+    raise NotFound("There is no such occurrence.")
+
+
+async def _open(request: Request, connection: Connection, *, hold: bool = False) -> Opened:
+    keys, token = service_of(request).action_keys, request.path_params["token"]
+    return await action_links.open_link(connection, keys, token, hold=hold, manages=True)
+
+
+async def _show(request: Request, error: ApiError | None = None) -> Response:
+    async with guessing.limited(request), service_of(request).database.connection() as connection:
+        opened = await _open(request, connection)
+        found = await overviews.of_customer(connection, opened.principal, opened.subscription_id)
+        coming = await overviews.coming(connection, opened.principal, opened.subscription_id, most=_RUNS)
+        made = await overviews.made(connection, opened.principal, opened.subscription_id, most=_MADE)
+    store, now = opened.store, clock.now(opened.store)
+    locale = negotiate(request, store.locale)
+
+    def day(at: datetime) -> str:
+        """An instant's day where the subscription is, as the reader writes it."""
+        return days.written(at, opened.timezone, locale, "EEEE d MMMM y")
+
+    paused = opened.paused_until is not None and opened.paused_until > now
+    values = {
+        "store": store,
+        "subscription": found[0] if found else None,
+        "frequencies": FREQUENCIES,
+        "paused_until": opened.paused_until if paused else None,
+        "coming": coming,
+        "made": made,
+        "recipient": opened.recipient,
+        "day": day,
+        "date": lambda at: at.astimezone(ZoneInfo(opened.timezone)).date().isoformat(),
+        "pauses": PAUSES,
+        "ending": "end" in request.query_params and bool(found),
+        "token": request.path_params["token"],
+        "nonce": nonces.sign(request, PAGE, opened.id),
+        "problems": [] if error is None else [problem.detail for problem in error.problems],
+    }
+    status = 200 if error is None else error.http_status
+    return page(request, "portal.html", values, status=status, locale=store.locale, styles=STYLES)
+
+
+routes: list[BaseRoute] = [Route(f"{PORTAL}/{{token}}", portal, methods=["GET", "POST"])]

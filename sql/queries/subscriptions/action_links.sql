@@ -1,0 +1,66 @@
+-- Action links: what opens their pages, and what submitting one uses up.
+
+-- name: lock
+-- Holds a link as it is until the transaction ends.
+select from action_links
+where action_links.store_id = :store and action_links.id = :link
+for no key update;
+
+-- name: opened
+-- A link with the subscription that it is for, whose customer is known, and its store.
+select
+    action_links.id,
+    action_links.action,
+    action_links.occurrence_index,
+    action_links.days,
+    action_links.expires_at,
+    action_links.used_at,
+    action_links.revoked_at,
+    action_links.order_subscription_id,
+    order_subscriptions.status,
+    order_subscriptions.timezone,
+    order_subscriptions.paused_until,
+    order_subscriptions.customer_id,
+    addresses.first_name,
+    addresses.last_name,
+    addresses.company,
+    addresses.zip_code,
+    store_facts.*
+from action_links
+inner join store_facts
+    on action_links.store_id = store_facts.id
+inner join order_subscriptions
+    on
+        action_links.store_id = order_subscriptions.store_id
+        and action_links.order_subscription_id = order_subscriptions.id
+        and order_subscriptions.customer_id is not null
+left join addresses
+    on
+        order_subscriptions.store_id = addresses.store_id
+        and coalesce(order_subscriptions.shipping_address_id, order_subscriptions.billing_address_id) = addresses.id
+where action_links.store_id = :store and action_links.id = :link;
+
+-- name: held
+-- The run of a subscription that is held because it would cost too much, and what it was held at.
+select
+    occurrences.id,
+    occurrences.occurrence_index,
+    occurrences.scheduled_at,
+    occurrences.held_amount_cents,
+    occurrences.currency_code
+from occurrences
+where
+    occurrences.store_id = :store
+    and occurrences.order_subscription_id = :subscription
+    and occurrences.status = 'held'
+order by occurrences.occurrence_index desc
+limit 1;
+
+-- name: use
+-- Notes that what a link is for was done.
+update action_links
+set
+    used_at = :at,
+    updated_at = :at,
+    version = action_links.version + 1
+where action_links.store_id = :store and action_links.id = :link and action_links.used_at is null;
