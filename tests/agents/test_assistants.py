@@ -18,6 +18,8 @@ from tests import factories
 from tests.agents.assisting import MODES, Mode, Shop, assistant, told
 from tests.support import Grant
 
+JSON = {"Content-Type": "application/json"}
+
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -283,6 +285,32 @@ async def test_hostile_bodies_are_refused_and_never_an_accident(shop: Shop, body
         assert answer.status_code < 500, answer.text
         health = await client.get(f"{shop.origin}/healthz")
     assert health.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "body", "status", "code"),
+    [
+        ({}, b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}', 415, "UNSUPPORTED_MEDIA_TYPE"),
+        (
+            {"Content-Type": "text/plain"},
+            b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}',
+            415,
+            "UNSUPPORTED_MEDIA_TYPE",
+        ),
+        (JSON, b'{"jsonrpc":"2.0","id":{},"method":"tools/list"}', 400, "INVALID_DATA_FORMAT"),
+        (JSON, b'{"jsonrpc":"2.0","id":true,"method":"tools/list"}', 400, "INVALID_DATA_FORMAT"),
+        (JSON, b'{"jsonrpc":"2.0","id":null,"method":"tools/list"}', 400, "INVALID_DATA_FORMAT"),
+        (JSON, b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":null}', 400, "INVALID_DATA_FORMAT"),
+    ],
+)
+async def test_what_is_no_message_of_json_rpc_is_refused_in_its_shape(
+    *, shop: Shop, sent: dict[str, str], body: bytes, status: int, code: str
+) -> None:
+    headers = shop.headers | {"Accept": "application/json, text/event-stream"} | sent
+    async with httpx2.AsyncClient(timeout=60) as client:
+        answer = await client.post(shop.url, headers=headers, content=body)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
+    assert answer.json()["error"]["data"] == {"code": code}
 
 
 async def test_a_customer_without_orders_is_told_of_none(
