@@ -109,13 +109,13 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
     )
     at = instant(text(sent, "date_created_gmt"))
     over = instant(text(sent, "date_completed_gmt")) or instant(text(sent, "date_modified_gmt")) or at
-    placed = _STATUSES.get(status) in ("placed", "approved")
+    placed = _STATUSES[status] in ("placed", "approved")
     yield sparse(
         type="orders",
         id=f"woo-{sent['id']}",
         number=text(sent, "number") if (text(sent, "number") or "").isdigit() else str(sent["id"]),
         code=text(sent, "number"),
-        status=_STATUSES.get(status, status),  # a plugin's status is refused as it is
+        status=_STATUSES[status],
         payment_status=_PAYMENTS.get(status, "unpaid"),
         fulfillment_status="fulfilled" if status in ("completed", "refunded") else None,
         customer_id=f"woo-{sent['customer_id']}" if sent.get("customer_id") else None,
@@ -127,7 +127,7 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
         shipping_address=_address(inner(sent, "shipping")),
         placed_at=(instant(text(sent, "date_paid_gmt")) or at) if placed else None,
         approved_at=over if status in ("completed", "refunded") else None,
-        cancelled_at=over if _STATUSES.get(status) == "cancelled" else None,
+        cancelled_at=over if _STATUSES[status] == "cancelled" else None,
         created_at=at,
         reference=str(sent["id"]),
         reference_origin="woocommerce",
