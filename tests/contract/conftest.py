@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest_asyncio
 
 from service import clock
@@ -116,6 +118,14 @@ async def inhabit(connection: Connection, store: Store) -> dict[str, str]:
         "cart_items": item,
         "order_subscriptions": subscription,
         "occurrences": occurrence,
+        "action_links": await insert(
+            "action_links",
+            order_subscription_id=subscription,
+            action="delay",
+            days=7,
+            occurrence_index=1,
+            expires_at=at + timedelta(days=7),
+        ),
         "order_copies": copy,
         "recurring_order_copies": recurring,
         "order_factories": recurring,
