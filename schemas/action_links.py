@@ -91,7 +91,7 @@ class ActionLink(Standard):
         doc="Until when it works: for 30 days by default, for 90 at most.",
     )
     used_at = Timestamp(filter=True, sort=True, doc="When it was done. A link of `manage` isn't used up.")
-    revoked_at = Timestamp(filter=True, sort=True, doc="When it was ended; null while it wasn't.")
+    revoked_at = Timestamp(filter=True, sort=True, doc="Since when it does nothing any more.")
     _revoke = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Ends it for good.")
 
     order_subscription = ToOne("order_subscriptions", write=Write.CREATE, required=True, doc="What it is done to.")

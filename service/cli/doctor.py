@@ -91,8 +91,9 @@ def _port(host: str, port: int) -> Finding:
     try:
         listen(host, port).close()
     except StartupError as error:
-        advice = Phrase("stop what uses it, unless that is Reprise, or choose another with --port")
-        return Finding(what, error.detail, advice)
+        if _notes(host, port) is not None:
+            return Finding(what, Phrase("Reprise answers at {port} on {host}", port=port, host=host))
+        return Finding(what, error.detail, Phrase("stop what uses it, or choose another with --port"))
     return Finding(what, Phrase("{port} on {host} is free", port=port, host=host))
 
 
@@ -110,7 +111,8 @@ def _of_proxies(settings: Settings, host: str, port: int) -> Iterator[Finding]:
     if any(network.prefixlen == 0 for network in named):
         everybody = Phrase("REPRISE_TRUSTED_PROXIES trusts everybody, and so whatever address a client makes up")
         yield Finding(PROXY, everybody, Phrase("name the addresses of your proxies alone"))
-    if _is_told_by_others(host, port):
+    # Whether the service that runs here was told of clients by an address that it doesn't trust.
+    if any(note.get("code") == health.UNTRUSTED for note in _notes(host, port) or ()):
         told = Phrase("forwarding headers come from an address that isn't trusted")
         advice = Phrase("the log names it: if it is your proxy's, add it to REPRISE_TRUSTED_PROXIES")
         yield Finding(PROXY, told, advice)
@@ -127,17 +129,17 @@ def _of_proxies(settings: Settings, host: str, port: int) -> Iterator[Finding]:
     yield Finding(PROXY, Phrase("none is trusted: limits count the addresses that connect"))
 
 
-def _is_told_by_others(host: str, port: int) -> bool:
-    """Whether a service that runs here was told of clients by an address that it doesn't trust."""
+def _notes(host: str, port: int) -> list[dict[str, object]] | None:
+    """What a service that runs here notes of itself; None where none does."""
     if not port:
-        return False
+        return None
     connection = HTTPConnection(host, port, timeout=2)
     try:
         connection.request("GET", "/readyz")
-        notes = orjson.loads(connection.getresponse().read()).get("notes", [])
-        return any(note.get("code") == health.UNTRUSTED for note in notes)
-    except (OSError, HTTPException, ValueError, AttributeError):
-        return False
+        told = orjson.loads(connection.getresponse().read())
+        return told.get("notes", []) if told["status"] in health.STATUSES else None
+    except (OSError, HTTPException, LookupError, TypeError, ValueError, AttributeError):
+        return None
     finally:
         connection.close()
 

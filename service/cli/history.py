@@ -64,6 +64,8 @@ class Report:
                     reason = told(problem.reason)
                     line = {"file": entry.place.file, "line": entry.place.line, "type": type_, "field": problem.field}
                     line |= {"reason": reason}
+                    if problem.value is not None:
+                        line["value"] = problem.value
                     if problem.suggestion is not None:
                         line["suggestion"] = problem.suggestion
                     file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))

@@ -40,7 +40,9 @@ async def store_at(url: str, store_id: int, keys: Sequence[str] = ()) -> AsyncIt
     async with migrated(url, keys) as connection:
         store = await stores.find(connection, store_id)
         if store is None:
-            raise StartupError("There is no store {store}.", store=store_id)
+            raise StartupError(
+                "There is no store {store}: make it with `reprise store create --id {store}`.", store=store_id
+            )
         yield connection, store
 
 

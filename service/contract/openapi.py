@@ -29,7 +29,7 @@ from service.contract import (
 )
 from service.contract.described import Described
 from service.contract.down import convert
-from service.contract.refs import SCHEMAS, headers, request_body, schema
+from service.contract.refs import SCHEMAS, headers, parameter, request_body, schema
 from service.contract.wholes import wholes
 from service.jsonapi.negotiation import MEDIA_TYPE
 from service.rules import topics
@@ -51,11 +51,14 @@ _WIDTH = 160
 _EVERYWHERE = {
     "*": (
         *("X-Request-Id", "traceparent", "Server-Timing", "Vary"),
-        *("X-RateLimit-Limit", "X-RateLimit-Remaining", "RateLimit", "RateLimit-Policy"),
+        *("X-RateLimit-Limit", "X-RateLimit-Remaining", "RateLimit", "RateLimit-Policy", "X-Reprise-Position"),
     ),
     MEDIA_TYPE: ("Cache-Control",),
 }
 """Media type -> the headers of every answer of that type, whatever the route; `*` stands for all of them."""
+
+_READ_WITH = ("X-Reprise-Position",)
+"""The headers that every GET may be sent, whatever the route."""
 
 
 def build(entries: Mapping[str, Described]) -> Object:
@@ -75,6 +78,7 @@ def build(entries: Mapping[str, Described]) -> Object:
         "servers": fixed["servers"],
         "tags": [*fixed["tags"], *({"name": type_.type_, "description": documents.prose(type_)} for type_ in types)],
         "x-headers": {media_type: headers(*names) for media_type, names in _EVERYWHERE.items()},
+        "x-parameters": {"get": [parameter(name) for name in _READ_WITH]},
         "paths": fixed["paths"] | paths,
         "webhooks": {type_.type_: webhooks.told(type_) for type_ in types if type_.type_ in topics.TOPICS},
         "components": _components(entries, fixed["components"], set(_references(fixed["paths"] | paths))),

@@ -172,7 +172,7 @@ class Way:
         except httpx2.InvalidURL as error:
             raise NotSent(repr(error)) from error
         if target.scheme != "https" and not self._limits.private_addresses:
-            raise NotSent("only https is allowed")
+            raise NotSent("only https is allowed, unless REPRISE_ALLOW_PRIVATE_ADDRESSES is true")
         return target
 
     async def _addresses(self, target: httpx2.URL) -> list[str]:

@@ -198,6 +198,15 @@ def test_doctor_says_what_to_do(tmp_path: Path, empty_url: str) -> None:
     assert "run `reprise migrate`" in old.out
 
 
+def test_doctor_knows_a_reprise_that_runs(folder: Path) -> None:
+    data = {"REPRISE_DATA_DIR": str(folder)}
+    with serving("serve", "--port", "0", until="answers at", **data) as service:
+        port = service.url.rpartition(":")[2]
+        doctor = reprise("doctor", "--port", port, **data)
+    assert doctor.code == 0, doctor.out
+    assert f"Reprise answers at {port} on 127.0.0.1" in doctor.out
+
+
 @pytest.mark.rule("FM-146")
 def test_doctor_tells_of_proxies(tmp_path: Path) -> None:
     nothing = {"REPRISE_DATA_DIR": str(tmp_path / "none")}
@@ -250,7 +259,7 @@ async def test_stores_and_tokens_are_made_while_the_service_may_run(folder: Path
             await connection.close()
     assert (taken.code, no_store.code, nobody.code, no_scope.code) == (1, 1, 1, 2)
     assert "There is already a store 7" in taken.err
-    assert no_store.err == "There is no store 8.\n"
+    assert no_store.err == "There is no store 8: make it with `reprise store create --id 8`.\n"
     assert nobody.err == "There is no customer of this id.\n"
     assert "read_minds" in no_scope.err
 

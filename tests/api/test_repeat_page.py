@@ -41,7 +41,7 @@ async def test_shows_lines_with_prices_then_and_now_and_the_new_total(
 ) -> None:
     await factories.set_price(connection, link.store, link.shirt, 3000)
     page = await show(client, link.url)
-    assert "Blue <T-Shirt> €60.00 2 × Before: €25.00 Now: €30.00 each" in page.text
+    assert "Blue <T-Shirt> €60.00 2 × €30.00 each · Before: €25.00" in page.text
     assert "Cotton Mug €9.00 1 × €9.00 each" in page.text
     assert "Products €69.00" in page.text
     assert "Total €73.95" in page.text

@@ -74,6 +74,21 @@ async def test_words_are_found_while_they_are_typed_and_lead_to_their_section(vi
     await expect(found.get_by_role("status")).to_have_text("Nothing found. Try fewer or other words.")
 
 
+@pytest.mark.parametrize(
+    ("question", "section"),
+    [
+        ("how do I skip a delivery", "Sell subscriptions: Skip a run"),
+        ("local webhook receiver xyzzy", "Webhooks: A local receiver"),
+        ("what if the port is taken", "Quickstart: Start it"),
+    ],
+)
+async def test_a_question_finds_the_section_that_answers_it(visit: Visit, question: str, section: str) -> None:
+    page = await visit(size=DESKTOP)
+    await page.goto("/docs")
+    await page.get_by_role("searchbox").fill(question)
+    await expect(page.locator(".found a b").get_by_text(section, exact=True)).to_be_visible()
+
+
 async def test_without_scripts_every_topic_is_one_click_away(visit: Visit) -> None:
     page = await visit(size=PHONE, scripts=False)
     await page.goto("/docs/errors")

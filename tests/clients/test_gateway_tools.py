@@ -112,3 +112,29 @@ def test_express_openapi_validator_lets_good_requests_through_and_no_bad_ones(fo
         for sent in BAD:
             answer = client.post("/api/reorders", content=orjson.dumps(sent))
             assert answer.status_code == 400, (sent, answer.text)
+
+
+def test_prism_answers_with_the_examples_and_refuses_what_is_bad(contract_: Document, tmp_path: Path) -> None:
+    """It gets the 3.1 form: a null of the 3.0 form it reads as an `enum` with null twice, and then checks no body."""
+    file = tmp_path / "openapi.json"
+    file.write_bytes(orjson.dumps(contract_))
+    prism = FOLDER / "node_modules" / "@stoplight" / "prism-cli" / "dist" / "index.js"
+    shown = [example["value"] for example in contract_["components"]["examples"].values()]
+    with (
+        running([prism, "mock", "--host", "127.0.0.1", "--port", "0", file], "listening on") as url,
+        httpx2.Client(base_url=url, timeout=120, headers=SENT | {"Accept": MEDIA_TYPE}) as client,
+    ):
+        for good in ("/api/orders?include=customer&page[size]=5", "/api/orders/A", "/api/orders/A/line_items"):
+            answer = client.get(good)
+            assert answer.status_code == 200, (good, answer.text)
+            assert answer.json() in shown
+        made = client.post("/api/reorders", content=orjson.dumps(REORDER))
+        assert made.status_code == 201, made.text
+        assert made.json() in shown
+        for bad in ("/api/orders?sort=colour", f"/api/orders/{'x' * 65}"):
+            answer = client.get(bad)
+            assert answer.status_code == 422, (bad, answer.text)
+        assert client.get("/api/orders", headers={"Authorization": ""}).status_code == 401
+        for sent in BAD:
+            answer = client.post("/api/reorders", content=orjson.dumps(sent))
+            assert answer.status_code == 422, (sent, answer.text)

@@ -23,8 +23,20 @@ ORIGIN = "http://127.0.0.1:8000"
 """Where examples seem to come from: where `make run` serves."""
 
 ATOMIC = f'{JSON_API}; ext="https://jsonapi.org/ext/atomic"'
+JSON = "application/json"
+WEMASY = "/api/services/webshop/v1/customer/orders/reorder"
+REPEAT_URL = "/api/v3/1003/orders/none/repeatURL"
+OTHERWISE = ((WEMASY, "customer"), ("/mcp", "customer"), ("/oauth/token", ""), ("/oauth/revoke", ""))
+"""The routes with bodies that are no JSON:API's, each with the credential that it takes."""
+
+GUESSES = 70
+"""More wrong tokens, links and clients than an address may try in a minute."""
+
 FIELDS = 2
 """How many attributes are asked for where the resource is not shown whole."""
+
+LONG = 500
+"""Of a request with a longer URL the beginning is shown."""
 
 WHOLE = {
     *("orders", "recurring_order_copies", "reorders", "repeat_links"),
@@ -71,7 +83,8 @@ class Recorder:
 
     def _keep(self, method: str, url: str, sent: Any, answer: httpx2.Response, *, show: bool) -> None:
         operation = self._contract.operation(method, url.partition("?")[0])
-        record = {"operation": operation["operationId"], "request": f"{method} {url}"}
+        asked = f"{method} {url}"
+        record = {"operation": operation["operationId"], "request": asked if len(asked) < LONG else f"{asked[:60]}..."}
         body = operation.get("requestBody", {})
         if answer.is_success and sent is not None and not isinstance(sent, bytes) and self._is_new(body):
             record["sent"] = sent
@@ -189,6 +202,17 @@ class Recorder:
             self.ask("GET", url)
         self.ask("GET", "/api/orders?fields[orders]=number,status&sort=-placed_at&page[after]=start&page[size]=2")
 
+    def tell_again(self) -> None:
+        """Give an event to a webhook that wants it, which is there for that alone."""
+        wanted = {"name": "ERP", "topics": ["*"], "callback_url": "https://shop.example.com/hooks/reprise"}
+        sent = {"data": {"type": "webhooks", "attributes": wanted}}
+        made = self.ask("POST", "/api/webhooks", sent, show=False).json()["data"]["id"]
+        id_ = self.sample("events")
+        data = {"type": "events", "id": id_, "attributes": {"_trigger": True}}
+        answer = self.ask("PATCH", f"/api/events/{id_}?{fields('events')}", {"data": data}, show=False)
+        assert answer.status_code == 200, answer.text
+        self.ask("DELETE", f"/api/webhooks/{made}", show=False)
+
     def delete(self) -> None:
         """Delete what can be told about."""
         self.ask("DELETE", f"/api/tags/{self._made['tags']}", Prefer="return=representation")
@@ -274,11 +298,58 @@ class Recorder:
         self.ask("POST", "/api/orders", b"x", Content_Type="text/plain")
         self.ask("POST", "/api/customers", {"data": {"type": "customers", "attributes": {"email": "nobody"}}})
         self.ask("GET", "/api/repeat_link_preview", kind="", Authorization="Bearer 1003.none.none")
-        self.ask("GET", "/api/v3/1003/orders/none/repeatURL")
-        self.ask("GET", "/api/v3/1003/orders/none/repeatURL", kind="")
-        wemasy = "/api/services/webshop/v1/customer/orders/reorder"
+        self.ask("GET", f"/api/orders/{'x' * 17_000}")
+        self.ask("GET", order, Accept_Language="x" * 9_000)
+        self.ask("GET", "/api/events/stream?payload=none")
+        self._err_without_tag(order)
+
+    def _err_without_tag(self, order: str) -> None:
+        """A change without `If-Match` in a store that asks for it, for that long."""
+        id_ = self.sample("stores")
+        policies = self._look(f"/api/stores/{id_}")["data"]["attributes"]["policies"]
+        for found in (policies | {"require_if_match": True}, policies):
+            data = {"type": "stores", "id": id_, "attributes": {"policies": found}}
+            changed = self.ask("PATCH", f"/api/stores/{id_}", {"data": data}, show=False, If_Match="*")
+            assert changed.status_code == 200, changed.text
+            if found is not policies:
+                self.ask("PATCH", order, {"data": {"type": "orders", "id": SHOWN["orders"], "attributes": {}}})
+
+    def err_otherwise(self) -> None:
+        """The same at the routes beside the types' own."""
+        for kind in ("integration", "", "customer"):
+            self.ask("GET", REPEAT_URL, kind=kind)
+        self.ask("GET", f"/api/v3/1003/orders/{'x' * 17_000}/repeatURL")
         for sent in ({"order_id": 1}, {"order_id": "x"}):
-            self.ask("POST", wemasy, sent, kind="customer", Content_Type="application/json")
+            self.ask("POST", WEMASY, sent, kind="customer", Content_Type=JSON)
+        self.ask("POST", WEMASY, {"order_id": 1}, kind="", Content_Type=JSON)
+        for kind in ("", "integration"):
+            self.ask("POST", "/mcp", {"jsonrpc": "2.0", "id": 1, "method": "ping"}, kind=kind, Content_Type=JSON)
+        for body, accepted in ((b"{", JSON), (b"{}", "text/html")):
+            self.ask("POST", "/mcp", body, kind="customer", Content_Type=JSON, Accept=accepted)
+        client = {"client_id": "none", "client_secret": "none"}
+        for url, sent in (("/oauth/token", {"grant_type": "client_credentials"}), ("/oauth/revoke", {"token": "none"})):
+            self.ask("POST", url, sent | client, kind="", Content_Type=JSON)
+        self.ask("POST", "/oauth/revoke", {}, kind="", Content_Type=JSON)
+        for url, kind in OTHERWISE:
+            self.ask("POST", url, b" " * 3_000_000, kind=kind, Content_Type=JSON)
+            self.ask("POST", f"{url}?{'x' * 17_000}", b"{}", kind=kind, Content_Type=JSON)
+            self.ask("POST", url, b"{}", kind=kind, Content_Type=JSON, Accept_Language="x" * 9_000)
+            self.ask("POST", url, b"x", kind=kind, Content_Type="text/plain")
+
+    def guess(self) -> None:
+        """Ask with what is wrong until that is refused, after which nothing more can be asked for a minute."""
+        wrong = {"client_id": "none", "client_secret": "none", "grant_type": "client_credentials", "token": "none"}
+        for _ in range(GUESSES):
+            self._client.get("/api/orders", headers={"Authorization": "Bearer none"})
+            self._client.get("/api/repeat_link_preview", headers={"Authorization": "Bearer 1003.none.none"})
+            self._client.post("/oauth/token", json=wrong)
+        for url in ("/api/orders", REPEAT_URL):
+            self.ask("GET", url, kind="", Authorization="Bearer none")
+        self.ask("GET", "/api/repeat_link_preview", kind="", Authorization="Bearer 1003.none.none")
+        for url in (WEMASY, "/mcp"):
+            self.ask("POST", url, {}, kind="", Content_Type=JSON, Authorization="Bearer none")
+        for url in ("/oauth/token", "/oauth/revoke"):
+            self.ask("POST", url, wrong, kind="", Content_Type=JSON)
 
     def play(self) -> list[dict[str, Any]]:
         """All of it, in the order in which the contract has its operations."""
@@ -288,9 +359,11 @@ class Recorder:
             self.change,
             self.relate,
             self.read,
+            self.tell_again,
             self.delete,
             self.speak_otherwise,
             self.err,
+            self.err_otherwise,
         )
         for step in steps:
             step()

@@ -62,8 +62,10 @@ def test_what_cannot_begin_says_so(database_url: str, store: Store, tmp_path: Pa
     path = written(tmp_path, shop())
     picture = tmp_path / "shop.png"
     picture.touch()
-    nobodys = reprise("import", str(path), "--store", "999999999", "--database-url", database_url)
-    assert (nobodys.code, nobodys.err) == (1, "There is no store 999999999.\n")
+    none = "999999999"
+    nobodys = reprise("import", str(path), "--store", none, "--database-url", database_url)
+    assert nobodys.code == 1
+    assert nobodys.err == f"There is no store {none}: make it with `reprise store create --id {none}`.\n"
     other = reprise(*command(store, database_url, str(picture)))
     assert (other.code, other.out) == (1, "")
     assert "none of the files that can be imported" in other.err

@@ -65,6 +65,57 @@ async def test_amounts_without_a_currency_are_in_the_stores(
     assert (price["currency_code"], price["amount_cents"]) == ("JPY", 1250)
 
 
+async def test_what_a_platform_does_not_sell_is_not_on_sale(
+    connection: Connection, store: Store, tmp_path: Path
+) -> None:
+    product = {"price": "5", "date_modified_gmt": "2021-03-04T05:06:07"}
+    sold = written(
+        tmp_path,
+        [
+            product | {"id": 1, "name": "Sold", "status": "publish", "stock_status": "instock"},
+            product | {"id": 2, "name": "Draft", "status": "draft"},
+            product | {"id": 3, "name": "Gone", "status": "publish", "stock_status": "outofstock"},
+        ],
+        "products.ndjson",
+    )
+    assert told((await bring(connection, store, sold, platform="woocommerce"))[1]) == []
+    table = tmp_path / "products_export.csv"
+    table.write_text("Handle,Title,Variant Price,Status\nnew,New,4.50,active\nold,Old,4.50,archived\n")
+    assert told((await bring(connection, store, table, platform="shopify"))[1]) == []
+    enabled = [{"id": 7, "name": "On", "price": 1, "enabled": True}, {"id": 8, "name": "Off", "enabled": False}]
+    assert (
+        told((await bring(connection, store, written(tmp_path, enabled, "products.ndjson"), platform="ecwid"))[1]) == []
+    )
+    ended = {row["id"]: row["disabled_at"] for row in await rows(connection, store, "skus")}
+    assert {id_ for id_, at in ended.items() if at is not None} == {"woo-2", "shopify-old", "ecwid-8"}
+    assert f"{ended['woo-2']:%F %T}" == "2021-03-04 05:06:07"
+    stock = {row["sku_id"]: row["quantity"] for row in await rows(connection, store, "stock_items")}
+    assert stock["woo-3"] == 0
+    assert "woo-1" not in stock
+
+
+async def test_lines_of_products_without_a_sku_lead_to_them(
+    connection: Connection, store: Store, tmp_path: Path
+) -> None:
+    (order, *_) = foreign.woocommerce()["orders"]
+    (line, *_) = order["line_items"]
+    one = {**line, "sku": "", "quantity": 1, "subtotal": "5.00", "total": "5.00"}
+    lines = [one | {"product_id": 7, "variation_id": variation} for variation in (0, 8)]
+    bought = order | {"customer_id": 0, "total_tax": "0", "shipping_total": "0", "total": "10.00", "line_items": lines}
+    products = [{"id": id_, "name": f"Tea {id_}", "sku": "", "price": "5"} for id_ in (7, 8)]
+    paths = [written(tmp_path, products, "products.ndjson"), written(tmp_path, [bought], "orders.ndjson")]
+    assert told((await bring(connection, store, *paths, platform="woocommerce"))[1]) == []
+    assert sorted(row["sku_id"] for row in await rows(connection, store, "line_items")) == ["woo-7", "woo-8"]
+
+
+async def test_a_status_that_a_plugin_made_is_refused(connection: Connection, store: Store, tmp_path: Path) -> None:
+    (order, *_) = foreign.woocommerce()["orders"]
+    del order["customer_id"]
+    shipped = written(tmp_path, [order | {"status": "shipped"}], "orders.ndjson")
+    _, refusals = await bring(connection, store, shipped, platform="woocommerce")
+    assert told(refusals) == [(1, "", "is not what woocommerce writes: shipped")]
+
+
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_a_profile_says_where_its_fields_are_documented(platform: str) -> None:
     profile = profile_of(platform)

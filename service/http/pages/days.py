@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date
 
-from service.errors import Invalid
+from service.errors import ApiError, Invalid
 
 
 def written(at: datetime, timezone: str, locale: str, pattern: str = "d MMMM y") -> str:
@@ -23,3 +24,17 @@ def typed(day: str, at: datetime, timezone: str) -> datetime:
         wanted = datetime.fromisoformat(day)
         return here.replace(year=wanted.year, month=wanted.month, day=wanted.day)
     raise Invalid("{name} - must be a date", name="day")
+
+
+@contextmanager
+def moving() -> Iterator[None]:
+    """Raise Invalid for a day that a run can't be moved to in words for customers: the API's name its attributes."""
+    try:
+        yield
+    except ApiError as error:
+        if not all(isinstance(problem, Invalid) for problem in error.problems):
+            raise
+        raise Invalid(
+            "The delivery can't be on that day. Choose another: still to come, outside a pause, and between the "
+            "delivery before it and the one after it."
+        ) from error

@@ -192,7 +192,8 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
                 at = next((run.at for run in found if run.id == id_), None)
                 if at is None:
                     raise NotFound("There is no such occurrence.")
-                await overviews.move(connection, sam, id_, days.typed(form.get("day", ""), at, sam.store.timezone))
+                with days.moving():
+                    await overviews.move(connection, sam, id_, days.typed(form.get("day", ""), at, sam.store.timezone))
             case "travel":
                 to = _instant(form.get("to", ""))
                 await travelling.travel(connection, Principal.of_service(sam.store, PAGE), to)

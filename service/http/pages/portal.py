@@ -73,8 +73,9 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
                 await overviews.skip(connection, customer, str(run.id), back=verb == "unskip")
             case "move":
                 run = await _run(connection, opened, form)
-                to = days.typed(form.get("day", ""), run.at, opened.timezone)
-                await overviews.move(connection, customer, str(run.id), to)
+                with days.moving():
+                    to = days.typed(form.get("day", ""), run.at, opened.timezone)
+                    await overviews.move(connection, customer, str(run.id), to)
             case "pause" if form.get("days") in PAUSES:
                 until = later(clock.now(opened.store), timedelta(days=int(form["days"])))
                 await overviews.pause(connection, customer, subscription_id, until)

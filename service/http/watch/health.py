@@ -18,6 +18,9 @@ from service.http.watch.lookout import Look
 from service.operations.runtime.watching import LATE
 from service.store.replica import Replica
 
+STATUSES = (READY, UNREADY) = ("ok", "unavailable")
+"""What `/readyz` says: by this a Reprise that runs is known."""
+
 UNTRUSTED = "untrusted_proxy"
 """The code of the note on forwarding headers that come from elsewhere than from a trusted proxy."""
 
@@ -39,18 +42,16 @@ async def readyz(request: Request) -> Response:
         seen = await process.lookout.look()
     except Exception as error:  # noqa: BLE001 -- whatever it is, the answer is that we are not ready
         log.warning("not ready", error=type(error).__name__)
-        return JSONResponse(
-            {"status": "unavailable", "reason": "the database does not answer"}, 503, {"Retry-After": "5"}
-        )
+        return JSONResponse({"status": UNREADY, "reason": "the database does not answer"}, 503, {"Retry-After": "5"})
     if seen.pending:
         return JSONResponse(
-            {"status": "unavailable", "reason": f"migrations are pending: {', '.join(seen.pending)}"},
+            {"status": UNREADY, "reason": f"migrations are pending: {', '.join(seen.pending)}"},
             503,
             {"Retry-After": "30"},
         )
     told = chain(_notes(seen, process.proxies), _of_replica(process))
     notes = [{"code": code, "detail": detail} for code, detail in told]
-    return JSONResponse({"status": "ok", "notes": notes} if notes else {"status": "ok"})
+    return JSONResponse({"status": READY, "notes": notes} if notes else {"status": READY})
 
 
 def _notes(seen: Look, proxies: Proxies | None) -> Iterator[tuple[str, str]]:

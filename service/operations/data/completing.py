@@ -254,7 +254,7 @@ def check_agreements(row: Row, facts: Mapping[str, Columns], problems: list[Prob
     """Note each reference that leads nowhere, or to something of another customer, order or subscription."""
     for column, known in facts.items():
         if not known:
-            problems.append(Problem(row.path + column, _NOWHERE))
+            problems.append(Problem(row.path + column, _NOWHERE, value=str(row.get(column))))
     for agreement in row.record.agreements:
         there = facts.get(agreement.reference)
         if not there or (agreement.when and row.get("status") not in agreement.when):

@@ -152,6 +152,11 @@ def _of_platform(
             continue
         try:
             made = list(profile.records(sheet, sent, currency))
+        except KeyError as error:
+            # The field that is missing, or the word that the platform doesn't know.
+            reason = Phrase("is not what {platform} writes: {what}", platform=profile.name, what=str(error.args[0]))
+            yield Unread(place, Problem("", reason))
+            continue
         except FAULTS:
             yield Unread(place, Problem("", Phrase("is not what {platform} writes", platform=profile.name)))
             continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from schemas.history import RECORDS, WHOLES
 from service.errors import ApiError
@@ -26,6 +26,8 @@ from service.texts import Phrase
 
 Policy = Literal["refuse", "skip", "update"]
 """What becomes of a record whose resource is there already."""
+
+_TAKEN: Final = Phrase("is taken by what is there already: on_conflict can skip or update that")
 
 
 class Refusal(NamedTuple):
@@ -108,7 +110,7 @@ class Intake:
                 tally.skipped += len(met)
             else:
                 for entry in met:
-                    entry.problems.append(Problem("id", Phrase("is taken by what is there already")))
+                    entry.problems.append(Problem("id", _TAKEN))
             return [entry for entry in sound if whole_of(entry).id not in taken]
         held = {str(row["id"]): row for row in await bulk.held(self.connection, store, record.resource, ids)}
         for entry in sound:

@@ -29,11 +29,15 @@ _ID, _TAG = Field("id", "id", Identifier(harmless=True, required=True)), TagName
 
 
 class Problem(NamedTuple):
-    """Why a record is refused: the field, the reason in words, and the field that was probably meant, if any."""
+    """Why a record is refused: the field, the reason in words, and the field that was probably meant, if any.
+
+    `value` is what the field refers to, where that is why.
+    """
 
     field: str
     reason: Phrase
     suggestion: str | None = None
+    value: str | None = None
 
 
 class Place(NamedTuple):

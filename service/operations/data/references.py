@@ -173,7 +173,8 @@ def _look_beside(entries: Sequence[Entry], missing: Sequence[_Missing]) -> None:
             row.columns[lookup.column] = id_
         else:
             name = f"{row.path}{lookup.column.removesuffix('_id')}.{RECORDS[lookup.type_].key[0]}"
-            entry.problems.append(Problem(name, Phrase("names nothing that is there: import that first")))
+            reason = Phrase("names nothing that is there: import that first")
+            entry.problems.append(Problem(name, reason, value=str(lookup.value)))
 
 
 def _asked(records: Iterable[Record]) -> dict[str, set[str]]:

@@ -9,21 +9,34 @@
 
   const words = (text) => text.toLowerCase().split(/[^\p{L}\p{N}_]+/u).filter(Boolean)
 
-  // A heading that begins with a word counts most, text that merely holds it least; every word must be somewhere.
+  // Words of a question that say nothing of what is sought.
+  const IDLE = new Set(words("a an and are can do does for how i in is it my of on or the to what when where which with"))
+
+  const sought = (query) => {
+    const all = words(query)
+    const telling = all.filter((word) => !IDLE.has(word))
+    return telling.length ? telling : all
+  }
+
+  // A word that a heading has counts most, letters amid a word of the text least. `held` counts the words that are there,
+  // by half where they are amid others only: who seeks a port doesn't mean "support".
   const weigh = (entry, wanted) => {
     const heading = entry.heading.toLowerCase()
     const page = entry.page.toLowerCase()
     const text = entry.text.toLowerCase()
-    let sum = 0
+    let held = 0
+    let weight = heading === wanted.join(" ") ? 20 : 0
     for (const word of wanted) {
+      const begins = new RegExp(`(^|[^\\p{L}\\p{N}])${word}`, "u")
       const found =
-        (words(heading).some((one) => one.startsWith(word)) ? 8 : heading.includes(word) ? 5 : 0) +
-        (page.includes(word) ? 4 : 0) +
-        (text.includes(word) ? 1 : 0)
-      if (!found) return 0
-      sum += found
+        (begins.test(heading) ? 8 : heading.includes(word) ? 5 : 0) +
+        (begins.test(page) ? 4 : page.includes(word) ? 2 : 0) +
+        (begins.test(text) ? 3 : text.includes(word) ? 1 : 0)
+      const begun = [heading, page, text].some((one) => begins.test(one))
+      held += begun ? 1 : found ? 0.5 : 0
+      weight += found
     }
-    return heading === wanted.join(" ") ? sum + 20 : sum
+    return { entry, held, weight }
   }
 
   const element = (name, text = "") => Object.assign(document.createElement(name), { textContent: text })
@@ -40,13 +53,13 @@
   }
 
   const results = (entries, query) => {
-    const wanted = words(query)
-    const found = entries
-      .map((entry) => [weigh(entry, wanted), entry])
-      .filter(([weight]) => weight)
-      .sort(([one], [other]) => other - one)
+    const wanted = sought(query)
+    const weighed = entries.map((entry) => weigh(entry, wanted))
+    // Where no section holds every word, those that hold the most of them, but half at least.
+    const held = weighed.reduce((most, one) => Math.max(most, one.held), wanted.length / 2)
+    const found = weighed.filter((one) => one.held === held).sort((one, other) => other.weight - one.weight)
     const list = element("ul")
-    for (const [, entry] of found.slice(0, MOST)) {
+    for (const { entry } of found.slice(0, MOST)) {
       const link = element("a")
       link.href = up + entry.url
       link.append(element("b", entry.heading === entry.page ? entry.page : `${entry.page}: ${entry.heading}`))

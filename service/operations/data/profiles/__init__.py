@@ -21,6 +21,9 @@ Platform = Literal["commerce_layer", "ecwid", "shopify", "woocommerce"]
 
 PLATFORMS: tuple[Platform, ...] = get_args(Platform)
 
+NEVER = "1970-01-01T00:00:00Z"
+"""Until when something is on sale of which a platform says only that it isn't."""
+
 FAULTS = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError)
 """What a profile raises for something that the platform doesn't write so."""
 
@@ -116,6 +119,11 @@ def price(sku_id: str, currency: str, amount: int, compared: int) -> Made:
 def stock(sku_id: str, quantity: int) -> Made:
     """How many pieces of a sku there are; platforms go below zero for what is owed."""
     return {"type": "stock_items", "id": f"{sku_id}-stock"[:64], "sku_id": sku_id, "quantity": max(quantity, 0)}
+
+
+def on_sale(*, sold: bool, until: str | None = None) -> Made:
+    """Whether a sku is on sale: one that isn't was until it was changed last, or where nobody says when, never."""
+    return {"disabled_at": None if sold else until or NEVER}
 
 
 def slug(prefix: str, value: str) -> str:

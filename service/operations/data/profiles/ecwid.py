@@ -4,11 +4,11 @@ Fields are those of https://docs.ecwid.com/api-reference/rest-api, by their obje
 
 - Customers: `id`, `email`, `registered`, `shippingAddresses`.
 - Products: `id`, `sku`, `name`, `description`, `imageUrl`, `price`, `compareToPrice`, `unlimited`, `quantity`,
-  `isShippingRequired`, `created`.
+  `isShippingRequired`, `enabled`, `created`, `updated`.
 - Orders: `id`, `orderNumber`, `vendorOrderNumber` (an order's `id` in older answers), `internalId`, `email`,
   `paymentStatus`, `fulfillmentStatus`, `createDate`, `updateDate`, `customerId`, `total`, `tax`, `pricesIncludeTax`,
   `couponDiscount`, `discount`, `discountCoupon` (`code`), `shippingOption` (`shippingRate`).
-- OrderItem: `sku`, `name`, `quantity`, `price`, `tax`, `selectedOptions` (`name`, `value`).
+- OrderItem: `productId`, `sku`, `name`, `quantity`, `price`, `tax`, `selectedOptions` (`name`, `value`).
 - PersonInfo: `name`, `companyName`, `street`, `city`, `countryCode`, `postalCode`, `stateOrProvinceCode`, `phone`.
 """
 
@@ -28,6 +28,7 @@ from service.operations.data.profiles import (
     line,
     listed,
     named,
+    on_sale,
     price,
     slug,
     sparse,
@@ -65,7 +66,7 @@ def _customers(rows: Sequence[Sent]) -> Iterator[Made]:
 def _products(rows: Sequence[Sent]) -> Iterator[Made]:
     (sent,) = rows
     id_, currency = f"ecwid-{sent['id']}", str(sent["currency"])
-    yield sparse(
+    made = sparse(
         type="skus",
         id=id_,
         code=text(sent, "sku") or id_,
@@ -76,6 +77,9 @@ def _products(rows: Sequence[Sent]) -> Iterator[Made]:
         do_not_track=sent.get("unlimited") is True,
         created_at=instant(text(sent, "created")),
     )
+    if "enabled" in sent:
+        made |= on_sale(sold=sent["enabled"] is True, until=instant(text(sent, "updated")))
+    yield made
     yield price(id_, currency, cents(sent, "price", currency), cents(sent, "compareToPrice", currency))
     if sent.get("unlimited") is not True:
         yield stock(id_, int(text(sent, "quantity") or 0))
@@ -88,7 +92,7 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
     payment, at = str(sent["paymentStatus"]), instant(text(sent, "createDate"))
     lines = [
         line(
-            sku=text(one, "sku"),
+            sku=text(one, "sku") or (f"ecwid-{one['productId']}" if one.get("productId") else None),
             name=str(one["name"]),
             quantity=int(str(one["quantity"])),
             total=cents(one, "price", currency) * int(str(one["quantity"])),

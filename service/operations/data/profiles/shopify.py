@@ -20,6 +20,7 @@ from service.operations.data.profiles import (
     line,
     named,
     number,
+    on_sale,
     price,
     slug,
     sparse,
@@ -73,7 +74,7 @@ def _products(rows: Sequence[Sent]) -> Iterator[Made]:
         values = [one for one in chosen if one not in (None, "Default Title")]
         code = text(sent, "Variant SKU") or "-".join([str(first["Handle"]), *map(str, values)])
         id_ = slug("shopify-", code.lstrip("'"))
-        yield sparse(
+        made = sparse(
             type="skus",
             id=id_,
             code=code.lstrip("'"),
@@ -84,6 +85,9 @@ def _products(rows: Sequence[Sent]) -> Iterator[Made]:
             do_not_ship=(text(sent, "Variant Requires Shipping") or "").lower() == "false",
             do_not_track=text(sent, "Variant Inventory Tracker") is None,
         )
+        if (status := text(first, "Status")) is not None:
+            made |= on_sale(sold=status.lower() == "active")
+        yield made
         compared = cents(sent, "Variant Compare At Price", currency)
         yield price(id_, currency, cents(sent, "Variant Price", currency), compared)
         if text(sent, "Variant Inventory Qty") is not None and text(sent, "Variant Inventory Tracker") is not None:

@@ -3,12 +3,12 @@
 Fields are those of https://woocommerce.github.io/woocommerce-rest-api-docs/, by their tables:
 
 - Customer properties: `id`, `email`, `date_created_gmt`, `billing`, `shipping`.
-- Product properties: `id`, `sku`, `name`, `short_description`, `images` (`src`), `virtual`, `downloadable`,
-  `manage_stock`, `stock_quantity`, `price`, `regular_price`, `date_created_gmt`.
+- Product properties: `id`, `sku`, `name`, `status`, `short_description`, `images` (`src`), `virtual`, `downloadable`,
+  `manage_stock`, `stock_quantity`, `stock_status`, `price`, `regular_price`, `date_created_gmt`, `date_modified_gmt`.
 - Order properties: `id`, `number`, `status`, `currency`, `customer_id` (0 for guests), `discount_total`,
   `shipping_total`, `total`, `total_tax`, `date_created_gmt`, `date_modified_gmt`, `date_paid_gmt`,
   `date_completed_gmt`, `billing`, `shipping`, `coupon_lines` (`code`).
-- Line items properties: `sku`, `name`, `quantity`, `subtotal`, `total`, `total_tax`.
+- Line items properties: `product_id`, `variation_id`, `sku`, `name`, `quantity`, `subtotal`, `total`, `total_tax`.
 - Billing and shipping properties: `first_name`, `last_name`, `company`, `address_1`, `address_2`, `city`, `state`,
   `postcode`, `country`, `email`, `phone`.
 
@@ -34,6 +34,7 @@ from service.operations.data.profiles import (
     line,
     listed,
     named,
+    on_sale,
     price,
     sparse,
     stock,
@@ -72,7 +73,8 @@ def _customers(rows: Sequence[Sent]) -> Iterator[Made]:
 def _products(rows: Sequence[Sent]) -> Iterator[Made]:
     (sent,) = rows
     id_, currency = f"woo-{sent['id']}", str(sent["currency"])
-    yield sparse(
+    counted = bool(sent.get("manage_stock")) or text(sent, "stock_status") == "outofstock"
+    made = sparse(
         type="skus",
         id=id_,
         code=text(sent, "sku") or id_,
@@ -80,12 +82,16 @@ def _products(rows: Sequence[Sent]) -> Iterator[Made]:
         description=text(sent, "short_description"),
         image_url=next((text(image, "src") for image in listed(sent, "images")), None),
         do_not_ship=bool(sent.get("virtual") or sent.get("downloadable")),
-        do_not_track=not sent.get("manage_stock"),
+        do_not_track=not counted,
         created_at=instant(text(sent, "date_created_gmt")),
     )
+    status = text(sent, "status")
+    if status is not None:
+        made |= on_sale(sold=status == "publish", until=instant(text(sent, "date_modified_gmt")))
+    yield made
     if text(sent, "price") is not None:
         yield price(id_, currency, cents(sent, "price", currency), cents(sent, "regular_price", currency))
-    if sent.get("manage_stock"):
+    if counted:
         yield stock(id_, int(text(sent, "stock_quantity") or 0))
 
 
@@ -103,13 +109,13 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
     )
     at = instant(text(sent, "date_created_gmt"))
     over = instant(text(sent, "date_completed_gmt")) or instant(text(sent, "date_modified_gmt")) or at
-    placed = _STATUSES.get(status) in ("placed", "approved")
+    placed = _STATUSES[status] in ("placed", "approved")
     yield sparse(
         type="orders",
         id=f"woo-{sent['id']}",
         number=text(sent, "number") if (text(sent, "number") or "").isdigit() else str(sent["id"]),
         code=text(sent, "number"),
-        status=_STATUSES.get(status, "pending"),
+        status=_STATUSES[status],
         payment_status=_PAYMENTS.get(status, "unpaid"),
         fulfillment_status="fulfilled" if status in ("completed", "refunded") else None,
         customer_id=f"woo-{sent['customer_id']}" if sent.get("customer_id") else None,
@@ -121,7 +127,7 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
         shipping_address=_address(inner(sent, "shipping")),
         placed_at=(instant(text(sent, "date_paid_gmt")) or at) if placed else None,
         approved_at=over if status in ("completed", "refunded") else None,
-        cancelled_at=over if _STATUSES.get(status) == "cancelled" else None,
+        cancelled_at=over if _STATUSES[status] == "cancelled" else None,
         created_at=at,
         reference=str(sent["id"]),
         reference_origin="woocommerce",
@@ -175,7 +181,7 @@ def _lines(sent: Sent, currency: str) -> list[Made]:
         before, after = cents(one, "subtotal", currency), cents(one, "total", currency)
         lines.append(
             line(
-                sku=text(one, "sku"),
+                sku=text(one, "sku") or _code(one),
                 name=str(one["name"]),
                 quantity=int(str(one["quantity"])),
                 total=before,
@@ -184,6 +190,12 @@ def _lines(sent: Sent, currency: str) -> list[Made]:
             )
         )
     return lines
+
+
+def _code(one: Sent) -> str | None:
+    """The code that a product without a SKU has; None in the line of one that was deleted."""
+    id_ = one.get("variation_id") or one.get("product_id")
+    return f"woo-{id_}" if id_ else None
 
 
 def _address(sent: Sent) -> Made:
