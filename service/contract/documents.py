@@ -225,10 +225,12 @@ def _attributes(resource: type[Resource], further: Object | None = None) -> Obje
 def made_of(parts: Iterable[str], further: Object, required: Iterable[str] = ()) -> Object:
     """A closed object of shared parts and further properties, of which some must be there.
 
-    What is further is a part too: generators of clients take an object with one part for that part.
+    What is further is a part too: a generator of Python clients takes an object with one part for that part. Where that
+    part says nothing it has no type either: one of TypeScript takes an object without properties for one that has none.
     """
     named = list(required)
-    own = {"type": "object", **({"required": named} if named else {}), **({"properties": further} if further else {})}
+    said = {**({"required": named} if named else {}), **({"properties": further} if further else {})}
+    own = {"type": "object", **said} if said else {}
     return {"type": "object", "allOf": [*(schema(part) for part in parts), own], CLOSED: False}
 
 

@@ -93,7 +93,7 @@ async def test_every_verb_in_every_status_is_either_done_or_refused(
         made = await subscribe(api, order_id, **begins)
     elif status != "active":
         await tell(api, made, **{"_deactivate" if status == "inactive" else "_cancel": True})
-    value = said(clock.now() + 3 * DAY) if verb == "pause_until" else True
+    value = {"pause_until": said(clock.now() + 3 * DAY), "delay": 1}.get(verb, True)
     answer = await api.update("order_subscriptions", made["id"], {f"_{verb}": value})
     row = VERBS["order_subscriptions"][verb]
     if status in row.sources | row.settled:

@@ -7,13 +7,16 @@ from typing import get_args
 
 import pytest
 
+from schemas.action_links import ActionLinkState
 from schemas.graph import graph
 from schemas.repeating import LinkState
 from service.resources import RESOURCES
 from service.rules import verbs
 from service.store.pool import Connection
 
-TYPES = sorted(verbs.MOVES)
+DERIVED = {"action_links": ActionLinkState, "repeat_links": LinkState}
+"""Links, whose states follow from other columns."""
+TYPES = sorted(verbs.MOVES.keys() - DERIVED.keys())
 
 
 @pytest.mark.parametrize("type_", TYPES)
@@ -31,9 +34,12 @@ async def test_the_tables_lead_to_the_statuses_that_the_database_takes(connectio
         assert _named(verb) <= taken
 
 
-def test_so_do_those_of_links_whose_states_are_in_no_column() -> None:
-    for verb in verbs.VERBS["repeat_links"].values():
-        assert _named(verb) <= set(get_args(LinkState))
+@pytest.mark.parametrize("type_", DERIVED)
+def test_so_do_those_of_links_whose_states_are_in_no_column(type_: str) -> None:
+    states = set(get_args(DERIVED[type_]))
+    assert verbs.transitions(type_).keys() <= states
+    for verb in verbs.VERBS[type_].values():
+        assert _named(verb) <= states
 
 
 def _named(verb: verbs.Verb) -> set[str]:
