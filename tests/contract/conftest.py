@@ -139,9 +139,6 @@ async def inhabit(connection: Connection, store: Store) -> dict[str, str]:
         "repeat_links": await insert(
             "repeat_links", order_id=order, order_code="W1", kind="custom", key_id="k", max_uses=3
         ),
-        "action_links": await insert(
-            "action_links", order_subscription_id=subscription, action="cancel", expires_at=at + timedelta(days=30)
-        ),
         "api_clients": await insert(
             "api_clients", client_id="client_1003_q3Xw", name="ERP", kind="integration", hash=bytes(32)
         ),

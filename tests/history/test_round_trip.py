@@ -66,7 +66,8 @@ async def test_every_table_of_a_store_is_history_or_listed_as_none(connection: C
     aside = {
         "stores", "markets", "test_clocks", "number_blocks", "rate_limits", "imports", "webhooks", "event_callbacks",
         "event_cursors", "destination_cursors", "collection_changes", "collection_counts", "api_clients",
-        "refresh_tokens", "issuers", "refused_authentications", "address_horizons",
+        "refresh_tokens", "issuers", "refused_authentications", "address_horizons", "exports", "export_chunks",
+        "action_links",
     }  # fmt: skip
     names = {str(row["table_name"]) for row in found}
     assert {*TABLES} <= names

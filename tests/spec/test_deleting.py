@@ -36,7 +36,7 @@ async def test_at_once(api: Api) -> None:
 @pytest.mark.rule("DE-03")
 async def test_what_clients_do_not_delete(api: Api) -> None:
     """405 with `Allow`."""
-    answer = await api.send("DELETE", "events/x")
+    answer = await api.send("DELETE", "event_stores/x")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
 
 

@@ -124,7 +124,7 @@ REFUSED: list[tuple[str, str, str, dict[str, Any]]] = [
     ("INVALID_HOST", "GET", "/api", {"headers": {"Host": "evil.example"}}),
     ("UNAUTHORIZED", "GET", "/api/orders", {"headers": {"Authorization": ""}}),
     ("INVALID_TOKEN", "GET", "/api/orders", {"headers": {"Authorization": "Bearer nope"}}),
-    ("FORBIDDEN", "PATCH", "/api/events/x", {"json": resource("events", id="x")}),
+    ("FORBIDDEN", "PATCH", "/api/event_stores/x", {"json": resource("event_stores", id="x")}),
     ("FORBIDDEN", "PATCH", "/api/orders/x/relationships/line_items", {"json": to_all("line_items")}),
     ("READ_ONLY", "POST", "/api/tags", {"json": resource("tags", {"name": "a", "created_at": None})}),
     ("RECORD_NOT_FOUND", "GET", "/api/orders/nope", {}),

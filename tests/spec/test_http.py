@@ -132,12 +132,12 @@ async def test_the_origins_are_those_of_the_settings(settings: Settings) -> None
 async def test_a_post_may_stand_for_another_method(client: httpx2.AsyncClient, integration: Access) -> None:
     async def asked(sent: str, method: str = "POST") -> httpx2.Response:
         headers = integration.headers | {"X-HTTP-Method-Override": sent}
-        return await client.request(method, "/api/events/x", headers=headers)
+        return await client.request(method, "/api/event_stores/x", headers=headers)
 
     for method in ("PATCH", "delete", "PUT"):
         answer = await asked(method)
-        assert answer.status_code == (403 if method == "PATCH" else 405)  # events can't be changed
-        assert answer.json()["errors"][0]["detail"].startswith("events" if method == "PATCH" else method.upper())
+        assert answer.status_code == (403 if method == "PATCH" else 405)  # the audit trail can't be changed
+        assert answer.json()["errors"][0]["detail"].startswith("event_stores" if method == "PATCH" else method.upper())
     refused = await asked("GET")
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (400, "INVALID_HEADER")
     assert (await asked("DELETE", "GET")).status_code == 404, "only a POST stands for something else"
