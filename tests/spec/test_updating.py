@@ -117,7 +117,7 @@ async def test_what_is_not_there_or_not_for_clients(api: Api) -> None:
     """An unknown id is 404, a type that clients don't change 403, a related URL 405."""
     assert (await api.update("customers", "nope", {})).status_code == 404
     assert (await api.update("customers", "abc'--", {})).status_code == 404
-    assert (await api.update("events", "nope", {})).status_code == 403
+    assert (await api.update("event_stores", "nope", {})).status_code == 403
     assert (await api.send("PATCH", "orders/x/customer", resource("customers", id="x"))).status_code == 405
     assert (await api.update("nope", "nope", {})).status_code == 404
 
