@@ -89,7 +89,7 @@ async def url_of(app: Starlette, connection: Connection, store: Store, code: str
 
 
 def keys(app: Starlette) -> LinkKeys:
-    found: LinkKeys = app.state.service.link_keys
+    found: LinkKeys = app.state.service.url_keys.links
     return found
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -55,6 +55,21 @@ class Process:
     proxies: Proxies | None
 
 
+class UrlKeys(NamedTuple):
+    """What signs the tokens in the URLs of repeat links, calendars, exported files and action links."""
+
+    links: LinkKeys
+    calendars: NamedKeys
+    exports: NamedKeys
+    actions: NamedKeys
+
+    @classmethod
+    def of(cls, secrets: Sequence[str]) -> UrlKeys:
+        """Made of the service's secrets, the newest first."""
+        named = (NamedKeys(secrets, purpose) for purpose in ("calendar", "export", "action link"))
+        return cls(LinkKeys(secrets), *named)
+
+
 @dataclass(frozen=True, slots=True)
 class Service(Process):
     """What the API stands on."""
@@ -66,10 +81,7 @@ class Service(Process):
     refusals: Refusals
     outside: Outside
     keyring: Keyring
-    link_keys: LinkKeys
-    calendar_keys: NamedKeys
-    export_keys: NamedKeys
-    action_keys: NamedKeys
+    url_keys: UrlKeys
     vault: Vault
     gateways: Gateways
     turns: Turns
@@ -133,10 +145,7 @@ def serving(
                 refusals=refusals,
                 outside=outside,
                 keyring=keyring,
-                link_keys=LinkKeys(settings.keys),
-                calendar_keys=NamedKeys(settings.keys, "calendar"),
-                export_keys=NamedKeys(settings.keys, "export"),
-                action_keys=NamedKeys(settings.keys, "action link"),
+                url_keys=UrlKeys.of(settings.keys),
                 vault=Vault(settings.keys),
                 gateways=gateways,
                 turns=Turns(max(settings.pool_size // 2, 1)),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import NamedTuple
 
 from starlette.requests import Request
 
@@ -24,7 +23,7 @@ from service.http.auth import counted, identify, known
 from service.http.exchange import exchange_of
 from service.http.hearing import Head
 from service.http.pages import actions, attachments, calendars
-from service.http.state import service_of
+from service.http.state import UrlKeys, service_of
 from service.jsonapi import body, links
 from service.jsonapi.body import Draft
 from service.jsonapi.negotiation import Media, check_accept, check_content_type
@@ -34,8 +33,6 @@ from service.jsonapi.sight import Sight
 from service.jsonapi.unknown import no_relationship, no_type
 from service.principal import Principal, Store
 from service.resources import RESOURCES, Entry, visible_to
-from service.rules.named_tokens import NamedKeys
-from service.rules.repeat_links import LinkKeys
 from service.store.read import Within
 from service.store.vault import Vault
 
@@ -238,25 +235,12 @@ def rendering_of(request: Request, principal: Principal) -> Rendering:
     """What the documents of a request depend on besides their rows. Ends the request's step `parse`."""
     exchange_of(request).timing.mark("parse")
     service = service_of(request)
-    origin, visible = urls.origin(request), visible_to(principal)
-    keys = _UrlKeys(service.link_keys, service.calendar_keys, service.action_keys)
-    lasting = _lasting(principal.store, origin, keys, service.vault)
-    reader = attachments.Reader(principal.store.id, origin, visible)
-    attachment_url = partial(attachments.url_of, service.export_keys, reader)
-    at, everything = lasting.at or clock.now(), visible.everything
-    return lasting._replace(at=at, everything=everything, attachment_url=attachment_url)
-
-
-class _UrlKeys(NamedTuple):
-    """What signs the URLs of repeat links, of calendars and of action links."""
-
-    links: LinkKeys
-    calendars: NamedKeys
-    actions: NamedKeys
+    lasting = _lasting(principal.store, urls.origin(request), visible_to(principal), service.url_keys, service.vault)
+    return lasting if lasting.at is not None else Rendering._make((*lasting[:3], clock.now(), *lasting[4:]))
 
 
 @lru_cache(maxsize=512)
-def _lasting(store: Store, origin: str, keys: _UrlKeys, vault: Vault) -> Rendering:
+def _lasting(store: Store, origin: str, visible: Sight, keys: UrlKeys, vault: Vault) -> Rendering:
     """What documents of a store depend on for longer than a request; all but the instant, unless its clock stands."""
     return Rendering(
         f"{origin}/api",
@@ -267,6 +251,8 @@ def _lasting(store: Store, origin: str, keys: _UrlKeys, vault: Vault) -> Renderi
         calendars.url_of(keys.calendars, store, origin),
         actions.url_of(keys.actions, store, origin),
         partial(vault.open, "webhooks.shared_secret", store.id),
+        everything=visible.everything,
+        attachment_url=partial(attachments.url_of, keys.exports, attachments.Reader(store.id, origin, visible)),
     )
 
 

@@ -58,7 +58,7 @@ async def preview(request: Request) -> Response:
     token = bearer(request)
     service = service_of(request)
     async with guessing.limited(request), service.database.connection() as connection:
-        opened = await repeat_links.open_link(connection, service.link_keys, token)
+        opened = await repeat_links.open_link(connection, service.url_keys.links, token)
         found = await repeat_links.preview(connection, opened)
     return _preview(request, opened, found)
 
@@ -78,7 +78,7 @@ async def commit(request: Request) -> Response:
     service = service_of(request)
     await limits.count_carts(request)
     async with guessing.limited(request), service.database.transaction() as connection:
-        opened = await repeat_links.open_link(connection, service.link_keys, token, hold=True)
+        opened = await repeat_links.open_link(connection, service.url_keys.links, token, hold=True)
         made = await repeat_links.commit(connection, opened, name, once=sent is None)
         if made is None:
             raise InvalidState("None of the products of this order can be ordered at the moment.")

@@ -28,7 +28,7 @@ async def repeat_url(request: Request) -> Response:
         raise Forbidden("Repeat links are handed out to a store's integrations, not to its customers.")
     if request.path_params["store_id"] != str(principal.store.id):
         raise NotFound("No store has this id.")
-    made = repeat_urls.of(service_of(request).link_keys, principal.store, urls.origin(request))
+    made = repeat_urls.of(service_of(request).url_keys.links, principal.store, urls.origin(request))
     async with service_of(request).database.connection() as connection:
         issued = await repeat_links.of_order(
             connection, principal.store, made.keys, request.path_params["order_id"], actor=outbox.actor(principal)

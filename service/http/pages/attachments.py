@@ -31,7 +31,7 @@ async def attachment(request: Request) -> Response:
     """GET and HEAD. Every URL that opens no file is the same 410."""
     service = service_of(request)
     async with guessing.limited(request), service.database.connection() as connection:
-        store_id, id_, file = await exports.opened(connection, service.export_keys, request.path_params["token"])
+        store_id, id_, file = await exports.opened(connection, service.url_keys.exports, request.path_params["token"])
     size, tag = file.attachment_size, entity_tag(file.attempt, id_.encode())
     headers = PRIVATE | {
         "Accept-Ranges": "bytes",

@@ -35,7 +35,7 @@ async def calendar(request: Request) -> Response:
     token = request.path_params["token"]
     service = service_of(request)
     async with guessing.limited(request), service.database.connection() as connection:
-        feed = await calendars.open_feed(connection, service.calendar_keys, token)
+        feed = await calendars.open_feed(connection, service.url_keys.calendars, token)
     locale = negotiate(request, feed.store.locale)
     body = _written(feed, locale)
     headers = PRIVATE | {

@@ -106,8 +106,8 @@ async def _order(request: Request, form: Mapping[str, str], error: ApiError | No
         wish = _wish(request, sam, form)
         chosen = wish.lines is None or bool(wish.lines)
         preview = await reorders.look(connection, sam.store, wish, order_id=order_id) if chosen else whole
-        issued = await repeat_links.of_order(connection, sam.store, service.link_keys, found.code, actor=PAGE)
-        opened = await repeat_links.open_link(connection, service.link_keys, issued.token, found.code)
+        issued = await repeat_links.of_order(connection, sam.store, service.url_keys.links, found.code, actor=PAGE)
+        opened = await repeat_links.open_link(connection, service.url_keys.links, issued.token, found.code)
     lines = _lines(request, sam, whole, preview if chosen else None)
     values = {
         "order": found,

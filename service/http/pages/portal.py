@@ -97,7 +97,7 @@ async def _run(connection: Connection, opened: Opened, form: Mapping[str, str]) 
 
 
 async def _open(request: Request, connection: Connection, *, hold: bool = False) -> Opened:
-    keys, token = service_of(request).action_keys, request.path_params["token"]
+    keys, token = service_of(request).url_keys.actions, request.path_params["token"]
     return await action_links.open_link(connection, keys, token, hold=hold, manages=True)
 
 

@@ -47,7 +47,7 @@ async def _show(request: Request) -> Response:
     order_code, token = request.query_params.get("id", ""), request.query_params.get("token", "")
     service = service_of(request)
     async with guessing.limited(request), service.database.connection() as connection:
-        opened = await repeat_links.open_link(connection, service.link_keys, token, order_code)
+        opened = await repeat_links.open_link(connection, service.url_keys.links, token, order_code)
         preview = await repeat_links.preview(connection, opened)
     return _page(request, opened, token, preview)
 
@@ -59,7 +59,7 @@ async def _commit(request: Request) -> Response:
     service = service_of(request)
     await limits.count_carts(request)
     async with guessing.limited(request), service.database.transaction() as connection:
-        opened = await repeat_links.open_link(connection, service.link_keys, token, order_code, hold=True)
+        opened = await repeat_links.open_link(connection, service.url_keys.links, token, order_code, hold=True)
         browser = _browser(request, opened.link, form.get("nonce", ""))
         if browser is None:
             again = repeat_urls.url(PATH.removeprefix("/"), order_code, token)
