@@ -282,7 +282,7 @@ def test_what_is_printed_while_a_command_runs_is_in_the_language_of_the_environm
         some = [start(arguments, **given) for arguments, given in commands[begin : begin + 3]]
         outcomes += [finish(process) for process in some]
     no_store, seed, clean, well, url, ill = outcomes
-    assert (no_store.code, no_store.err) == (1, "Er is geen winkel 8.\n")
+    assert (no_store.code, no_store.err) == (1, "Er is geen winkel 8: maak die met `reprise store create --id 8`.\n")
     assert seed.err.startswith("Een winkel kan niet meer abonnementen dan bestellingen hebben")
     assert (clean.code, clean.out) == (0, "Elke invariant klopt.\n")
     assert url.err.startswith("De URL van de database heeft niet de vorm")

@@ -152,7 +152,7 @@ class Exports(Writer):
     async def after_write(self, change: Change) -> None:
         """Order the job that writes it."""
         if change.new or "start" in change.done:
-            await enqueue(change.connection, change.store.id, change.id)
+            await enqueue(change.connection, change.store.id, change.id, change.value("attempt") or 0)
 
     async def before_write(self, change: Change) -> None:
         """Keep a store from having too many written at once."""
@@ -229,9 +229,12 @@ def _filters(type_: str, sent: Mapping[str, object], sight: Sight) -> AllOf:
     return wanted.tree()
 
 
-async def enqueue(connection: Connection, store_id: int, export_id: str) -> None:
-    """Put the job that writes an export into the queue, in the caller's transaction, unless it is there already."""
-    payload, key = orjson.dumps([store_id, export_id]), f"{ENTRYPOINT}/{store_id}/{export_id}"
+async def enqueue(connection: Connection, store_id: int, export_id: str, attempt: int = 0) -> None:
+    """Put the job that writes an export into the queue, in the caller's transaction, unless it is there already.
+
+    One that is started again has another job, from this attempt on: a worker may still be at what was interrupted.
+    """
+    payload, key = orjson.dumps([store_id, export_id]), f"{ENTRYPOINT}/{store_id}/{export_id}/{attempt}"
     await queue.enqueue(connection, ENTRYPOINT, payload, dedupe_key=key)
 
 
