@@ -10,6 +10,14 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date
 
 from service.errors import ApiError, Invalid
+from service.texts import Phrase
+
+FREQUENCIES = {
+    "weekly": Phrase("Every week"),
+    "monthly": Phrase("Every month"),
+    "three-month": Phrase("Every three months"),
+}
+"""How often something comes, in words, for the frequencies that have some."""
 
 
 def written(at: datetime, timezone: str, locale: str, pattern: str = "d MMMM y") -> str:

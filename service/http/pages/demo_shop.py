@@ -46,11 +46,6 @@ _ORDERS, _RUNS, _MADE = 8, 6, 4
 """How many orders, runs to come and orders that were made the pages show."""
 _STOCK = Policy(stock=shop_requests.STOCK_POLICY)
 
-FREQUENCIES = {
-    "weekly": Phrase("Every week"),
-    "monthly": Phrase("Every month"),
-    "three-month": Phrase("Every three months"),
-}
 CHANGED = Phrase("The prices or the stock have changed meanwhile. Look at it, and put it into the cart once more.")
 
 
@@ -65,7 +60,7 @@ async def home(request: Request) -> Response:
         "orders": orders,
         "subscriptions": found,
         "in_cart": 0 if cart is None else sum(item.quantity for item in cart.items),
-        "frequencies": FREQUENCIES,
+        "frequencies": days.FREQUENCIES,
         "requests": shop_requests.of_home(urls.api(request), str(sam.customer_id)),
     }
     return _page(request, sam, "shop_home.html", values, up="")
@@ -223,7 +218,7 @@ async def _subscription(request: Request, error: ApiError | None = None) -> Resp
     moved = render_timestamp((now if first is None else first.at) + timedelta(days=2))
     values = {
         "subscription": found,
-        "frequencies": FREQUENCIES,
+        "frequencies": days.FREQUENCIES,
         "coming": coming,
         "made": made,
         "currency_code": sam.store.currency_code,

@@ -22,7 +22,6 @@ from service.http import guessing, urls
 from service.http.languages import negotiate
 from service.http.pages import days, nonces
 from service.http.pages.actions import PORTAL
-from service.http.pages.demo_shop import FREQUENCIES
 from service.http.pages.pages import PRIVATE, form_of, page
 from service.http.state import service_of
 from service.operations.subscriptions import action_links, overviews
@@ -118,7 +117,7 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
     values = {
         "store": store,
         "subscription": found[0] if found else None,
-        "frequencies": FREQUENCIES,
+        "frequencies": days.FREQUENCIES,
         "paused_until": opened.paused_until if paused else None,
         "coming": coming,
         "made": made,

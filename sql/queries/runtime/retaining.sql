@@ -93,12 +93,12 @@ select count(*) as number from gone;
 
 -- name: stores_with_past_exports
 -- Of all stores: those with exports that came to their end before an instant. A global read.
-select stores.store_id
-from stores
+select markets.store_id
+from markets
 where exists(
     select 1 from exports
     where
-        exports.store_id = stores.store_id
+        exports.store_id = markets.store_id
         and exports.created_at < :before
         and coalesce(exports.completed_at, exports.interrupted_at) < :before
 );
