@@ -43,6 +43,7 @@ hypothesis.register_profile("long", deadline=None)
 hypothesis.load_profile("reprise")
 
 TEMPLATE = "reprise_template"
+CONNECTIONS = 400
 ORIGIN = "http://127.0.0.1"
 
 
@@ -80,9 +81,23 @@ def server_url(run_folder: Path) -> Iterator[str]:
     """The URL of the run's Postgres: TEST_DATABASE_URL's server when set, else an embedded one."""
     given = os.environ.get("TEST_DATABASE_URL")
     with ExitStack() as held:
+        if given is None:
+            _make_room(run_folder)
         url = given or held.enter_context(embedded.start(run_folder / "postgres")).url
         held.enter_context(bouncer.wherever_wanted(url))
         yield url
+
+
+def _make_room(run_folder: Path) -> None:
+    """Have the run's Postgres take the connections of all workers' pools and of the processes that their tests start.
+
+    An embedded one takes 100, which are enough for the service alone.
+    """
+    with (run_folder / "room.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (run_folder / "postgres").exists():
+            with embedded.start(run_folder / "postgres") as server:
+                asyncio.run(nodes.execute(server.url, f"alter system set max_connections = {CONNECTIONS}"))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from service.store import embedded
 from service.store.embedded.accounts import Account, nobody, own_folder, run
 from service.store.pool import connect
 
-SETTINGS = "-c listen_addresses= -c port=5432 -c hot_standby=on -c max_connections=200"
+SETTINGS = "-c listen_addresses= -c port=5432 -c hot_standby=on -c max_connections=400"
 
 
 class Follower:

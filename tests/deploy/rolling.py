@@ -64,7 +64,7 @@ async def under_load(url: str, token: str, host: str, orders: Sequence[str]) -> 
                 if answer.status_code == 201:
                     load.reorders.append(answer.json()["data"]["id"])
                 elif answer.status_code != 200:
-                    load.failures.append(f"{number}: {answer.status_code} {answer.text[:300]}")
+                    load.failures.append(f"{number}: {answer.status_code} {answer.text[-300:]}")
 
         async with asyncio.TaskGroup() as clients:
             for _ in range(CONNECTIONS):
