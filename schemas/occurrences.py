@@ -1,0 +1,71 @@
+"""The dates of subscriptions: when each runs, and what became of it."""
+
+from __future__ import annotations
+
+from schemas.fields import Write
+from schemas.kinds import Boolean, Cents, CurrencyCode, Enum, Integer, Standard, Text, Timestamp
+from schemas.relationships import ToMany, ToOne
+
+
+class Occurrence(Standard):
+    """One date of a subscription, past, due or planned, and what became of it."""
+
+    occurrence_index = Integer(
+        nullable=False, filter=True, sort=True, doc="Counts its subscription's; the source order is 0."
+    )
+    status = Enum(
+        "planned",
+        "due",
+        "held",
+        "claimed",
+        "completed",
+        "skipped",
+        "missed",
+        "failed",
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="`held` is one that would cost more than its subscription allows, until `_approve`, `_reject` or the next.",
+    )
+    nominal_at = Timestamp(nullable=False, filter=True, sort=True, doc="Where the calendar puts it.")
+    scheduled_at = Timestamp(
+        write=Write.UPDATE,
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="When it runs. A planned one can be moved, between the one before it and the one after it.",
+    )
+    claimed_at = Timestamp(doc="When a worker took it up.")
+    completed_at = Timestamp(doc="When its order was made; null until then.")
+    alerted_at = Timestamp(doc="When the event that announces it was written.")
+    held_at = Timestamp(doc="When it was held.")
+    held_amount_cents = Cents(doc="The total at which it was held.")
+    approved_amount_cents = Cents(doc="The total that was agreed to; it doesn't run at a higher one.")
+    currency_code = CurrencyCode(doc="The currency of its amounts.")
+    reason = Text(
+        harmless=True,
+        doc="Why it is not where the anchor puts it (`clamped`, `clock_forward`, `clock_back`, `moved`, `ordered`), was"
+        " skipped (`asked`, `paused`, `ended`, `parked`, `passed_over`, `rejected`, `cancelled`)"
+        " or missed (`catchup`, `approval`).",
+    )
+
+    _skip = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave it out.")
+    _unskip = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Let it run after all.")
+    _approve = Boolean(
+        write=Write.UPDATE, trigger=True, nullable=False, doc="Let it run though it costs as much as it was held at."
+    )
+    _reject = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave it out, since it costs too much.")
+    _retry = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Run again at once what has failed.")
+
+    order_subscription = ToOne("order_subscriptions")
+    recurring_order_copies = ToMany(
+        "recurring_order_copies",
+        via="occurrence_id",
+        where={"kind": "recurring_order_copies"},
+        doc="The copies it led to: those that failed, and at most one other.",
+    )
+    orders = ToMany("orders", via="occurrence_id", doc="What was ordered: one order at most.")
+
+    class Meta:
+        type_ = "occurrences"
+        owner = "order_subscription.customer"
