@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from service.gateways.outbound import Limits, NotSent, may_be_asked, post
+from service.gateways.outbound import Limits, NotSent, post
+from service.rules.outside import may_be_asked
 from tests.webhooks.receiving import receiver
 
 PRIVATE = [

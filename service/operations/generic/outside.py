@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from service.errors import Invalid
-from service.gateways.outbound import may_be_asked
 from service.operations.generic.change import Change
+from service.rules.outside import may_be_asked
 
 
 def check_url(change: Change, name: str) -> None:
