@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from time import monotonic
 from typing import Final
@@ -117,7 +117,8 @@ class Deliveries:
                 bodies |= await delivering.settle_payloads(connection, store.id, payloads)
         sending = _Sending(receiver, bodies, deque(attempts))
         if attempts:
-            await sending.run(attempts[0].callback_url, self._limits)
+            limits = replace(self._limits, reach=self._limits.reach.of(store.mode))
+            await sending.run(attempts[0].callback_url, limits)
         async with self._database.transaction() as connection:
             await delivering.note(connection, store, receiver, sending.outcomes, sending.left)
         return sending if attempts else None
