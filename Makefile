@@ -38,11 +38,12 @@ NODE_MODULES := tests/clients/node_modules/.package-lock.json
 
 # Generated files that a command of ours prints, and which. The recorded examples are never twice the same: a test compares
 # their shape.
-PRINTED := openapi.yaml asyncapi.yaml sql/grants.sql docs/reference/access.md docs/reference/conformance.md docs/reference/personal-data.md docs/reference/resources.md docs/reference/states.md docs/reference/topics.md
+PRINTED := openapi.yaml asyncapi.yaml sql/grants.sql docs/reference/access.md docs/reference/coming-from.md docs/reference/conformance.md docs/reference/personal-data.md docs/reference/resources.md docs/reference/states.md docs/reference/topics.md
 PRINTER_openapi.yaml := service openapi
 PRINTER_asyncapi.yaml := service asyncapi
 PRINTER_sql/grants.sql := tests.database.rights
 PRINTER_docs/reference/access.md := tests.docs.access
+PRINTER_docs/reference/coming-from.md := tests.docs.coming_from
 PRINTER_docs/reference/conformance.md := tests.spec.conformance
 PRINTER_docs/reference/personal-data.md := tests.docs.personal_data
 PRINTER_docs/reference/resources.md := tests.docs.resources
