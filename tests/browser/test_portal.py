@@ -33,7 +33,7 @@ class Subscribed:
         """The path of a new link."""
         related = {"order_subscription": to("order_subscriptions", self.id)}
         made = await self.api.create("action_links", {"action": action, **attributes}, related)
-        return urlsplit(made["attributes"]["url"]).path
+        return str(urlsplit(made["attributes"]["url"]).path)
 
     async def look(self) -> dict[str, Any]:
         """Its attributes."""
@@ -56,9 +56,6 @@ async def subscribed(api: Api, connection: Connection, store: Store) -> Subscrib
     order_id = await factories.full_order(connection, store, lines, placed_at=placed_at)
     made = await api.create("order_subscriptions", {"frequency": "monthly"}, {"source_order": to("orders", order_id)})
     return Subscribed(api, made["id"])
-
-
-Act = Callable[[Subscribed, Page], Awaitable[None]]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -128,10 +125,10 @@ def tomorrow() -> str:
 @pytest.mark.parametrize(
     ("do", "said", "shows"),
     [
-        (skip, "skipped", {"run": {"status": "skipped"}}),
-        (move, "moved", {"run": {"reason": "moved"}}),
-        (pause, "Paused", {"run": {"reason": "paused"}}),
-        (cancel, "has ended", {"subscription": {"status": "cancelled"}}),
+        (skip, "skipped", lambda found: found["run"]["status"] == "skipped"),
+        (move, "moved", lambda found: found["run"]["reason"] == "moved"),
+        (pause, "Paused", lambda found: found["subscription"]["paused_until"] is not None),
+        (cancel, "has ended", lambda found: found["subscription"]["status"] == "cancelled"),
     ],
     ids=["skip", "move", "pause", "cancel"],
 )
@@ -142,7 +139,7 @@ async def test_on_a_phone_without_scripts_the_portal_takes_few_presses(
     shoot: Shoot,
     do: Callable[[Page, Presses], Awaitable[None]],
     said: str,
-    shows: dict[str, dict[str, Any]],
+    shows: Callable[[dict[str, Any]], bool],
 ) -> None:
     page, press = await visit(scripts=False), Presses()
     await page.goto(await subscribed.link("manage"))
@@ -150,7 +147,7 @@ async def test_on_a_phone_without_scripts_the_portal_takes_few_presses(
     await expect(page.get_by_text(said).first).to_be_visible()
     assert 0 < press.count <= MOST_PRESSES
     found = {"subscription": await subscribed.look(), "run": (await subscribed.runs())[0]}
-    assert all(found[what][name] == value for what, values in shows.items() for name, value in values.items()), found
+    assert shows(found), found
     await shoot(page, f"portal-after-{do.__name__}-phone-light")
 
 
