@@ -108,7 +108,7 @@ async def move(page: Page, press: Presses) -> None:
 async def order_now(page: Page, press: Presses) -> None:
     run = runs(page).first
     await press.on(run.get_by_text("Order now").first)
-    await press.on(run.get_by_role("button", name="Order it now"))
+    await press.on(run.get_by_role("button", name="Order it"))
 
 
 async def pause(page: Page, press: Presses) -> None:
