@@ -18,8 +18,11 @@ from tests.histories.shop import Shop
 
 REPLY_SECONDS = 20.0
 PAUSE = 0.05
-PATIENCE = 60.0
-"""How long a request that is sent again and again may stay without an answer."""
+PATIENCE = 240.0
+"""How long a request that is sent again and again may stay without an answer.
+
+A payment that a killed process was at has a lease of a minute, and is looked for every half minute after it.
+"""
 
 Document = Any
 """A JSON:API document, as it is read."""
@@ -59,7 +62,11 @@ class Client:
         Returns the answer if it is one of success. Raises NeverAnsweredError.
         """
         began = time.monotonic()
-        answer = await self._sent(request)
+        try:
+            answer = await self._sent(request)
+        except NeverAnsweredError:
+            self._recorder.note(self.number, what, began, Outcome.UNKNOWN, hoped)
+            raise
         if answer is None:
             self._recorder.note(self.number, what, began, Outcome.UNKNOWN, hoped)
             return None

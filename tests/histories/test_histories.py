@@ -18,7 +18,7 @@ from tests.histories.shop import open_shop
 from tests.servers import served_here
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 async def test_clients_of_what_is_killed_are_told_nothing_that_can_not_be(run_folder: Path) -> None:
     plan = play.Plan(operations=300, clients=6, customers=3, kills=3)
     report = await play.play(plan, run_folder / f"histories-{uuid.uuid4().hex[:8]}")
