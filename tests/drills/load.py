@@ -151,7 +151,8 @@ async def _shop(client: httpx2.AsyncClient, shopper: Shopper, stop: asyncio.Even
         outcome.acknowledged += 1
         mine += 1
         if outcome.seen is not None:
-            await _look(client, headers | {POSITION: answer.headers[POSITION]}, mine, outcome)
+            position = {POSITION: answer.headers[POSITION]} if POSITION in answer.headers else {}
+            await _look(client, headers | position, mine, outcome)
 
 
 async def _look(client: httpx2.AsyncClient, headers: Mapping[str, str], pieces: int, outcome: Outcome) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from service import clock
 from service.operations.access import tokens
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import CUSTOMER_SCOPES, SCOPES, Store
 from service.store.pool import Connection, connect
 from tests import factories
@@ -79,7 +79,7 @@ class Shop:
 async def open_shop(url: str, customers: int) -> Shop:
     """Make a store with so many customers, each with past orders of one to three skus."""
     async with connect(url, KEYS) as connection:
-        store = await stores.create(connection, store_id=STORE, name="Histories", at=clock.now())
+        store = await tenants.create(connection, store_id=STORE, name="Histories", at=clock.now())
         skus = [await factories.sku(connection, store, price=100, stock=STOCK) for _ in range(SKUS)]
         repeated = await factories.sku(connection, store, price=100)
         rows = await connection.fetch("select sku_id, id from stock_items where store_id = $1", STORE)
