@@ -301,6 +301,25 @@ async def test_the_portal_does_what_customers_do_and_says_it_in_dutch(
     assert {one["attributes"]["name"] for one in told["data"]} >= {"occurrences.skip", "order_subscriptions.cancel"}
 
 
+async def test_the_portal_orders_the_next_delivery_at_once_and_not_twice(
+    shop: Shop, client: httpx2.AsyncClient
+) -> None:
+    id_ = await shop.subscribe(PLACED)
+    path = (await link(shop, id_, "manage"))["path"]
+    assert "doesn&#39;t come again on Wednesday" in (await client.get(path)).text
+    assert (await press(client, path, do="order_now")).status_code == 303
+    assert await shop.ledger(id_) == [
+        (NOW, "due", "ordered"),
+        ("2026-05-01 09:00", "planned", None),
+        ("2026-06-01 09:00", "planned", None),
+        ("2026-07-01 09:00", "planned", None),
+    ]
+    refused = await press(client, path, do="order_now")
+    assert refused.status_code == 409
+    assert "can be ordered ahead of its day from 1 April 2026 on" in html.unescape(refused.text)
+    assert len([one for one in await shop.ledger(id_) if one[2] == "ordered"]) == 1
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -75,6 +75,9 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
                 with days.moving():
                     to = days.typed(form.get("day", ""), run.at, opened.timezone)
                     await overviews.move(connection, customer, str(run.id), to)
+            case "order_now":
+                with days.ordering(opened.timezone, negotiate(request, opened.store.locale)):
+                    await overviews.order_next(connection, customer, subscription_id)
             case "pause" if form.get("days") in PAUSES:
                 until = later(clock.now(opened.store), timedelta(days=int(form["days"])))
                 await overviews.pause(connection, customer, subscription_id, until)
@@ -125,6 +128,7 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         "frequencies": days.FREQUENCIES,
         "paused_until": opened.paused_until if paused else None,
         "coming": coming,
+        "ahead": next((run.id for run in coming if run.id is not None and run.status == "planned"), None),
         "made": made,
         "recipient": opened.recipient,
         "day": day,

@@ -156,6 +156,11 @@ async def move(connection: Connection, principal: Principal, occurrence_id: str,
     return await _OCCURRENCE(connection, store=principal.store.id, occurrence=occurrence_id)
 
 
+async def order_next(connection: Connection, principal: Principal, subscription_id: str) -> None:
+    """Order the next run now, in place of its date. Raises as the API's verbs do."""
+    await _write(connection, principal, "order_subscriptions", subscription_id, verb="order_next_now")
+
+
 async def pause(connection: Connection, principal: Principal, subscription_id: str, until: datetime | None) -> Overview:
     """Leave out all runs before an instant, or end a pause (None); returns the subscription as it is then.
 
