@@ -44,11 +44,13 @@ async def plan(
     Their orders take their numbers out of `numbers`. All runs of a subscription are made at once, or none.
     """
     known = await runs.terms_of_runs(connection, store, list({subscription_id for subscription_id, _ in due}))
-    wanted = [
-        Run(known[subscription_id], known[subscription_id].place_target_order, occurrence_id)
-        for subscription_id, occurrence_id in due
-        if _is_plain(known[subscription_id])
-    ][: len(numbers)]
+    wanted: list[Run] = []
+    ahead: Counter[str] = Counter()
+    for subscription_id, occurrence_id in due:
+        terms = known[subscription_id]
+        if _is_plain(terms) and len(wanted) < len(numbers):
+            wanted.append(Run(terms, terms.place_target_order, occurrence_id, ahead=ahead[subscription_id]))
+            ahead[subscription_id] += 1
     outcomes = await targets.plan(connection, store, list(zip(wanted, numbers, strict=False)), at)
     del numbers[: len(wanted)]
     planned = [

@@ -44,7 +44,7 @@ def sorted_out(planned: Sequence[Planned]) -> tuple[list[Planned], list[Planned]
             dear.append(one)
         else:
             fine.append(one)
-            last[one.subscription_id] = one.target.totals.total
+            last[one.subscription_id] = one.target.undiscounted
     return fine, dear
 
 
@@ -54,8 +54,11 @@ def _is_dear(planned: Planned, last: int | None) -> bool:
     # What it is held against is worked out only where there is a limit: few subscriptions have one.
     if planned.run.occurrence_id is None or most is None:
         return False
-    before = planned.before if last is None else last
-    return needs_approval(planned.target.totals.total, before, most, planned.approved_amount_cents)
+    target, approved = planned.target, planned.approved_amount_cents
+    if approved is not None and target.totals.total <= approved:
+        return False
+    before = planned.before - target.totals.discount if last is None else last
+    return needs_approval(target.undiscounted, before, most)
 
 
 def compared_with(target: Target, terms: Terms) -> int:
@@ -63,7 +66,8 @@ def compared_with(target: Target, terms: Terms) -> int:
 
     An item that was added or changed since is held against the price that it got then: what a customer's own change
     costs is not a rise. So are all of them before the first run: the source order may have more lines than are
-    repeated. A subscription without a limit is compared with the total of its last run alone.
+    repeated. What a phase of the prices takes off is taken off both: its end is no rise. A subscription without a limit
+    is compared with the total of its last run alone.
     """
     last = terms.last
     if last.last_amount_cents is not None and terms.max_increase_percent is None:
@@ -76,6 +80,7 @@ def compared_with(target: Target, terms: Terms) -> int:
     )
     return (
         sum(lines)
+        + target.totals.discount
         + (target.totals.shipping if shipping is None else shipping)
         + (target.totals.payment_method if payment is None else payment)
     )

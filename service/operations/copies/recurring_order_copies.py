@@ -282,7 +282,7 @@ async def finish(
     """
     store, at = claims[0].store, clock.now(claims[0].store)
     claimed = await _CLAIMED(connection, store=store.id, **_fences(claims))
-    wanted = [(copy.order_subscription_id, copy.reuse_wallet) for copy in claimed]
+    wanted = [(copy.order_subscription_id, copy.reuse_wallet, copy.occurrence_id) for copy in claimed]
     terms = await runs.terms_of(connection, store, wanted, at)
     made: dict[str, str | CopyFailed | None] = {}
     running: list[tuple[_Copy, Run]] = []
@@ -403,7 +403,7 @@ async def _hold(connection: Connection, store: Store, dear: Sequence[Planned], a
             "occurrence_id": one.run.occurrence_id,
             "currency_code": one.target.basis.currency_code,
             "total_amount_cents": one.target.totals.total,
-            "last_amount_cents": one.before,
+            "last_amount_cents": one.before + one.target.totals.discount,
         }
         happened.append(Event("recurring_order_copies.abort", one.copy_id, payload))
         happened.append(Event("order_subscriptions.approval_required", one.subscription_id, payload))

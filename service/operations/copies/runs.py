@@ -16,6 +16,7 @@ from service.operations.catalogue import pricing, quotes
 from service.operations.ordering.facts import Ways
 from service.principal import Store
 from service.rules.outcomes import CatalogueItem, SourceLine
+from service.rules.phases import PricePhase, phase_of, phases_of
 from service.store.pool import Connection
 from service.store.statements import Many
 
@@ -140,13 +141,18 @@ class LastRun(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What runs of a subscription are made from, and its last run."""
+    """What runs of a subscription are made from, and its last run.
+
+    `ran` counts those before it, where prices have phases.
+    """
 
     basis: Basis
     status: str
     place_target_order: bool
     max_increase_percent: Decimal | None
     unavailable_policy: str | None
+    pricing_phases: str | None
+    ran: int
     last: LastRun
 
     @property
@@ -173,25 +179,43 @@ _ITEMS = Many("copies/copies.items", _OfSubscription)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run of a subscription, whether its order is to be placed, and whether it may be paid from the wallet."""
+    """A run of a subscription, whether its order is to be placed, and whether it may be paid from the wallet.
+
+    So many others are `ahead` of it that are not made yet.
+    """
 
     terms: Terms
     place: bool
     occurrence_id: str | None = None
     reuse_wallet: bool = True
+    ahead: int = 0
+
+    @property
+    def phase(self) -> PricePhase | None:
+        """The phase of the subscription's prices that it is in."""
+        return phase_of(phases_of(self.terms.pricing_phases), self.terms.ran + self.ahead + 1)
 
 
 async def terms_of(
-    connection: Connection, store: Store, runs: Sequence[tuple[str, bool]], at: datetime
+    connection: Connection, store: Store, runs: Sequence[tuple[str, bool, str | None]], at: datetime
 ) -> Sequence[Terms]:
-    """What runs of subscriptions are made from, in their order: each with whether it may use the wallet."""
-    ids, wallets = [id_ for id_, _ in runs], [reuse_wallet for _, reuse_wallet in runs]
-    return await _TERMS(connection, store=store.id, subscriptions=ids, wallets=wallets, at=at)
+    """What runs of subscriptions are made from, in their order.
+
+    Each with whether it may use the wallet, and its occurrence, None for one that has none, or isn't due yet.
+    """
+    return await _TERMS(
+        connection,
+        store=store.id,
+        subscriptions=[id_ for id_, _, _ in runs],
+        wallets=[reuse_wallet for _, reuse_wallet, _ in runs],
+        occurrences=[occurrence_id for _, _, occurrence_id in runs],
+        at=at,
+    )
 
 
 async def terms_of_runs(connection: Connection, store: Store, subscription_ids: Sequence[str]) -> dict[str, Terms]:
     """What scheduled runs of subscriptions are made from, by subscription; those always use the wallet."""
-    found = await terms_of(connection, store, [(id_, True) for id_ in subscription_ids], clock.now(store))
+    found = await terms_of(connection, store, [(id_, True, None) for id_ in subscription_ids], clock.now(store))
     return {terms.subscription_id: terms for terms in found}
 
 

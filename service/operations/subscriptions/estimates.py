@@ -22,7 +22,7 @@ from service.store.pool import Connection
 class Estimate:
     """What a run would come to: its lines, and the total in minor units, None where it would fail as `messages` say.
 
-    With a total, `messages` say what its order would wait for.
+    With a total, `messages` say what its order would wait for, and `discount` is what its phase takes off (0 or less).
 
     `compared_with` is what the total is held against where no other run comes before it (`comparing.compared_with`).
     """
@@ -31,6 +31,7 @@ class Estimate:
     total: int | None
     compared_with: int | None = None
     messages: Messages | None = None
+    discount: int = 0
 
     def told(self) -> list[dict[str, Any]]:
         """The lines as clients see them, amounts in minor units of the subscription's currency."""
@@ -62,10 +63,13 @@ class Outlook:
     turns: Sequence[datetime]
     catalogues: Mapping[tuple[Market, int], Mapping[str, CatalogueItem]]
 
-    async def estimate(self, terms: Terms, at: datetime) -> Estimate:
-        """What a run on these terms comes to at an instant, one of those that the outlook is for."""
+    async def estimate(self, terms: Terms, at: datetime, ahead: int = 0) -> Estimate:
+        """What a run on these terms comes to at an instant, one of those that the outlook is for.
+
+        So many others are `ahead` of it.
+        """
         catalogue = self.catalogues[terms.basis.market, bisect_right(self.turns, at)]
-        return await _estimate(self.items.get(terms.subscription_id, ()), catalogue, terms, at)
+        return await _estimate(self.items.get(terms.subscription_id, ()), catalogue, terms, at, ahead)
 
 
 async def outlook(connection: Connection, store: Store, wanted: Sequence[tuple[Terms, datetime]]) -> Outlook:
@@ -93,12 +97,13 @@ async def outlook(connection: Connection, store: Store, wanted: Sequence[tuple[T
 
 
 async def _estimate(
-    items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], terms: Terms, at: datetime
+    items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], terms: Terms, at: datetime, ahead: int
 ) -> Estimate:
-    run = Run(terms, terms.place_target_order)
+    run = Run(terms, terms.place_target_order, ahead=ahead)
     lines = targets.wanted(items, catalogue, run)
     try:
         target = await targets.planned(run, items, catalogue, 0, at)
-        return Estimate(lines, target.totals.total, comparing.compared_with(target, terms), target.unpaid)
+        compared_with = comparing.compared_with(target, terms)
+        return Estimate(lines, target.totals.total, compared_with, target.unpaid, target.totals.discount)
     except CopyFailed as failure:
         return Estimate(lines, None, messages=failure.messages)

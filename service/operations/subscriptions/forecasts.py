@@ -62,18 +62,25 @@ async def look(
     before = [entry for entry in entries[:offset] if entry.status == "planned"][-1:]
     running = [*before, *(entry for entry in shown if entry.status == "planned")]
     ahead = await outlook(connection, store, [(terms, entry.scheduled_at) for entry in running])
-    by_index = {entry.index: await ahead.estimate(terms, entry.scheduled_at) for entry in running}
+    turn = {entry.index: turn for turn, entry in enumerate(one for one in entries if one.status == "planned")}
+    by_index = {entry.index: await ahead.estimate(terms, entry.scheduled_at, turn[entry.index]) for entry in running}
     last: int | None = None
     runs: list[Run] = []
     for entry in [*before, *shown]:
         estimate = by_index.get(entry.index)
         held = False
         if estimate is not None and estimate.total is not None:
-            base = estimate.compared_with if last is None else last
-            held = base is not None and needs_approval(estimate.total, base, terms.max_increase_percent)
-            last = estimate.total
+            undiscounted = estimate.total - estimate.discount
+            base = _base(estimate) if last is None else last
+            held = base is not None and needs_approval(undiscounted, base, terms.max_increase_percent)
+            last = undiscounted
         runs.append(Run(entry, estimate, held))
     return Forecast(runs[len(before) :], more=len(entries) > offset + size, terms=terms)
+
+
+def _base(estimate: Estimate) -> int | None:
+    """What a run is held against, before discounts."""
+    return None if estimate.compared_with is None else estimate.compared_with - estimate.discount
 
 
 def first(entries: Iterable[Entry], most: int) -> list[Entry]:

@@ -182,7 +182,9 @@ for no key update of copies, order_subscriptions;
 
 -- name: terms
 -- What runs of subscriptions :subscriptions are made from at :at, in their order, with the customer's wallet where :wallets
--- says so. The subscription's own addresses and methods come before those of its source order.
+-- says so. The subscription's own addresses and methods come before those of its source order. Where prices have phases, it is
+-- counted how many runs come before that of the occurrence (:occurrences, null for one that has none yet): those that made
+-- their orders, and those that are due and fall before it.
 select
     order_subscriptions.source_order_id,
     order_subscriptions.id as order_subscription_id,
@@ -213,6 +215,31 @@ select
     order_subscriptions.place_target_order,
     order_subscriptions.max_increase_percent,
     coalesce(order_subscriptions.unavailable_policy, stores.policies ->> 'unavailable_policy') as unavailable_policy,
+    order_subscriptions.pricing_phases,
+    case
+        when order_subscriptions.pricing_phases is not null
+            then (
+                select count(*) from occurrences as others
+                where
+                    others.store_id = :store
+                    and others.order_subscription_id = order_subscriptions.id
+                    and others.occurrence_index > 0
+                    and (
+                        others.status = 'completed'
+                        or (
+                            others.status in ('due', 'held', 'claimed')
+                            and others.occurrence_index < coalesce(
+                                (
+                                    select own.occurrence_index from occurrences as own
+                                    where own.store_id = :store and own.id = wanted.occurrence_id
+                                ),
+                                9223372036854775807
+                            )
+                        )
+                    )
+            )
+        else 0
+    end as ran,
     last_run.total_amount_cents as last_amount_cents,
     last_run.created_at as last_made_at,
     case
@@ -234,7 +261,9 @@ select
             line_items.store_id = :store and line_items.order_id = last_run.id and line_items.sku_id is not null
             and order_subscriptions.max_increase_percent is not null
     ) as last_lines_json
-from unnest(:subscriptions::text[], :wallets::boolean[]) with ordinality as wanted (id, reuse_wallet, position)
+from
+    unnest(:subscriptions::text[], :wallets::boolean[], :occurrences::text[])
+    with ordinality as wanted (id, reuse_wallet, occurrence_id, position)
 inner join order_subscriptions
     on order_subscriptions.store_id = :store and wanted.id = order_subscriptions.id
 inner join orders
