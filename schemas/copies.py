@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from schemas.failures import failure_type
 from schemas.fields import HARMLESS, Personal, Write
 from schemas.kinds import Boolean, Enum, Integer, JsonList, JsonObject, Standard, Timestamp
 from schemas.relationships import ToMany, ToOne
@@ -48,6 +49,7 @@ class _Copied:
         write=Write.CREATE,
         doc="Whether the new order is paid from the customer's wallet as the source order is; so by default.",
     )
+    failure_type = failure_type("What the last of its failures was about; null when it met none.")
 
 
 class _Lenient:

@@ -130,7 +130,7 @@ class CopyJob:
     async def _fail(self, claim: Claim, failure: CopyFailed) -> None:
         log.info("copy failed", store_id=claim.store.id, copy_id=claim.copy_id, errors=failure.messages)
         async with self._database.by_keys() as connection:
-            subscription_id = await recurring_order_copies.fail(connection, claim, failure.messages)
+            subscription_id = await recurring_order_copies.fail(connection, claim, failure)
             if subscription_id is not None:
                 await ledgers.reopen(connection, claim.store, subscription_id, actor=outbox.WORKER)
         COPIES.labels(claim.kind, "failed").inc()

@@ -79,7 +79,7 @@ async def refusal(database: Database, store: Store, copy_id: str) -> dict[str, l
     with pytest.raises(CopyFailed) as failure:
         await finish(database, claimed)
     async with database.transaction() as connection:
-        await recurring_order_copies.fail(connection, claimed, failure.value.messages)
+        await recurring_order_copies.fail(connection, claimed, failure.value)
     return failure.value.messages
 
 

@@ -35,6 +35,7 @@ from service.operations.generic.writing import Writer
 from service.operations.payments import attempts, dunning
 from service.operations.payments.attempts import Due
 from service.principal import Principal, Store
+from service.rules.failures import type_of
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN, Messages
 from service.store import queue
 from service.store.pool import Connection
@@ -325,7 +326,8 @@ async def _complete(
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
     for one, order_id in zip(made, order_ids, strict=True):
         if one.target.unpaid is not None:
-            await dunning.not_payable(connection, store, order_id, one.target.due, one.target.unpaid, at=at)
+            due, unpaid = one.target.due, one.target.unpaid
+            await dunning.not_payable(connection, store, order_id, due, unpaid, failure_type=type_of(unpaid), at=at)
 
 
 def completion(made: Planned, order_id: str) -> Iterator[Event]:
@@ -413,12 +415,12 @@ async def _hold(connection: Connection, store: Store, dear: Sequence[Planned], a
 _TOO_MUCH = "exceeds the last run's by more than the subscription allows"
 
 
-async def fail(connection: Connection, claimed: Claim, messages: Messages) -> str | None:
+async def fail(connection: Connection, claimed: Claim, failure: CopyFailed) -> str | None:
     """End a claimed copy without an order, and return its subscription, if it has one.
 
     A claim that holds no longer does nothing.
     """
-    store = claimed.store
+    store, messages = claimed.store, failure.messages
     failed = await _FAIL(
         connection,
         store=store.id,
@@ -427,6 +429,7 @@ async def fail(connection: Connection, claimed: Claim, messages: Messages) -> st
         at=clock.now(store),
         errors_log=orjson.dumps(messages).decode(),
         errors_count=sum(len(texts) for texts in messages.values()),
+        failure_type=failure.failure_type,
     )
     if failed is None:
         return None
@@ -435,6 +438,7 @@ async def fail(connection: Connection, claimed: Claim, messages: Messages) -> st
         "occurrence_id": failed.occurrence_id,
         "source_order_id": failed.source_order_id,
         "reasons": messages,
+        "failure_type": failure.failure_type,
     }
     happened = [Event(f"{claimed.kind}.fail", claimed.copy_id, told)]
     if failed.order_subscription_id is not None:

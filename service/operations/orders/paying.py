@@ -158,6 +158,8 @@ async def _settle(connection: Connection, attempt: Attempt, order: Held, answer:
         **outbox.along(happened, actor=attempt.actor),
     )
     done = await _is_written(connection, attempt, happened, written)
+    if done and run is not None:
+        await dunning.recover(connection, store, run)
     if done and kept.subscription_id is not None:
         await dunning.hurry(connection, store, subscription_id=kept.subscription_id)
     return done
@@ -174,6 +176,7 @@ async def _refuse(connection: Connection, attempt: Attempt, order: Held, answer:
         order.id,
         error=_code(answer),
         messages={dunning.PAYMENT: [_reason(answer)]},
+        failure_type="payment",
         hard=answer.hard,
         at=at,
     )

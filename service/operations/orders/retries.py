@@ -9,6 +9,7 @@ from service.operations.generic.phases import Interlude
 from service.operations.orders import placing
 from service.operations.payments import dunning
 from service.principal import Principal, Store
+from service.rules.failures import type_of_error
 from service.rules.states import Messages
 from service.store.pool import Connection
 
@@ -32,4 +33,6 @@ async def put_off(connection: Connection, store: Store, order_id: str, error: Ap
     if not await dunning.claim(connection, store, order_id):
         return
     messages: Messages = {dunning.PAYMENT: [error.problems[0].detail]}
-    await dunning.not_payable(connection, store, order_id, None, messages, at=clock.now(store))
+    await dunning.not_payable(
+        connection, store, order_id, None, messages, failure_type=type_of_error(error), at=clock.now(store)
+    )

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from schemas.failures import FailureType
 from service import clock
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
@@ -41,6 +42,7 @@ _LOCK = Value("ordering/placing.lock", str)
 _RUN = One("payments/dunning.run", Run)
 _NOT_PAYABLE = Values("payments/dunning.not_payable", str)
 PAID = Part("payments/dunning.paid")
+_RECOVER = Command("payments/dunning.recover")
 _HURRY = Command("payments/dunning.hurry")
 _STOP_OF_ORDER = Command("payments/dunning.stop_of_order")
 _STOP_OF_SUBSCRIPTION = Command("payments/dunning.stop_of_subscription")
@@ -64,14 +66,24 @@ class Refusal(NamedTuple):
     binds: Mapping[str, object]
 
 
-def refusal(run: Run | None, order_id: str, *, error: str, messages: Messages, hard: bool, at: datetime) -> Refusal:
+def refusal(
+    run: Run | None,
+    order_id: str,
+    *,
+    error: str,
+    messages: Messages,
+    failure_type: FailureType,
+    hard: bool,
+    at: datetime,
+) -> Refusal:
     """What it comes to that the payment of an order was refused, if `run` made the order and was to place it.
 
     `error` is a code, `messages` are for people; `hard` says that asking again won't help. The first refusal makes the
     run one that failed; each is told of, with the time of the next attempt.
     """
     if run is None:
-        return Refusal((), {"copy": None, "errors_log": None, "failed": 0, "retry_at": None})
+        unknown = ("copy", "occurrence", "errors_log", "failure_type", "retry_at")
+        return Refusal((), {"failed": 0, **dict.fromkeys(unknown)})
     again_at = _again_at(run, hard=hard, at=at)
     payload = {
         "order_id": order_id,
@@ -79,6 +91,7 @@ def refusal(run: Run | None, order_id: str, *, error: str, messages: Messages, h
         "occurrence_id": run.occurrence_id,
         "error": error,
         "reasons": messages,
+        "failure_type": failure_type,
         "retry_at": None if again_at is None else again_at.isoformat(),
     }
     happened = [Event("orders.payment_failed", order_id, payload)]
@@ -89,6 +102,8 @@ def refusal(run: Run | None, order_id: str, *, error: str, messages: Messages, h
         happened,
         {
             "copy": run.copy_id,
+            "occurrence": run.occurrence_id,
+            "failure_type": failure_type,
             "errors_log": orjson.dumps(said).decode(),
             "failed": int(run.first),
             "retry_at": again_at,
@@ -103,6 +118,7 @@ async def not_payable(
     amount_cents: int | None,
     messages: Messages,
     *,
+    failure_type: FailureType,
     at: datetime,
 ) -> None:
     """Note that no gateway could be asked for the payment of a run's order: that counts as a refusal.
@@ -113,7 +129,9 @@ async def not_payable(
     name, texts = next(iter(messages.items()))
     reason = texts[0] if name == PAYMENT else f"{name} - {texts[0]}"
     run = await _RUN(connection, store=store.id, unpaid=order_id, attempt=None)
-    refused = refusal(run, order_id, error="not_placed", messages=messages, hard=False, at=at)
+    refused = refusal(
+        run, order_id, error="not_placed", messages=messages, failure_type=failure_type, hard=False, at=at
+    )
     written = await _NOT_PAYABLE(
         connection,
         store=store.id,
@@ -142,6 +160,12 @@ def success(run: Run, order_id: str) -> Event:
     """What happens to the subscription of a run whose order is paid."""
     told = {"copy_id": run.copy_id, "occurrence_id": run.occurrence_id, "order_id": order_id}
     return Event("order_subscriptions.last_run_succeeded", run.order_subscription_id, told)
+
+
+async def recover(connection: Connection, store: Store, run: Run) -> None:
+    """Note on the occurrence of a run whose order is paid that nothing is wrong with it any more."""
+    if not run.first and run.occurrence_id is not None:
+        await _RECOVER(connection, store=store.id, occurrence=run.occurrence_id, at=clock.now(store))
 
 
 async def hurry(

@@ -65,10 +65,22 @@ inner join order_subscriptions
 for no key update of order_subscriptions;
 
 -- name: note_refusal
--- Notes on copy :copy that the payment of its run was refused, as :errors_log tells.
+-- Notes on copy :copy that the payment of its run was refused, as :errors_log tells, and of which type that failure is.
 update order_factories
-set errors_log = :errors_log, errors_count = errors_count + 1, updated_at = :at, version = version + 1
+set errors_log = :errors_log, failure_type = :failure_type, errors_count = errors_count + 1, updated_at = :at, version = version + 1
 where store_id = :store and id = :copy;
+
+-- name: note_occurrence
+-- Notes on occurrence :occurrence of which type the failure is by which its order waits to be paid.
+update occurrences
+set failure_type = :failure_type, updated_at = :at, version = version + 1
+where store_id = :store and id = :occurrence;
+
+-- name: recover
+-- Nothing is wrong any more with an occurrence.
+update occurrences
+set failure_type = null, updated_at = :at, version = version + 1
+where store_id = :store and id = :occurrence and failure_type is not null;
 
 -- name: count_refusal
 -- The last run of the subscription of copy :copy hasn't succeeded, if it was that of the copy; :failed more have failed.
@@ -97,6 +109,10 @@ attempted as (
 
 noted as (
     select include('payments/dunning.note_refusal')
+),
+
+occurred as (
+    select include('payments/dunning.note_occurrence')
 ),
 
 counted as (
