@@ -11,7 +11,7 @@ from schemas.kinds import Boolean, Enum, Integer, JsonList, JsonObject, Standard
 from schemas.relationships import ToMany, ToOne
 
 _OF_WORKERS = ("occurrence_id", "attempt", "lease_expires_at")
-_OF_RECURRING_COPIES = ("outcomes",)
+_OF_RECURRING_COPIES = ("outcomes", "given_up_at")
 """Columns that only runs of subscriptions show."""
 _OF_ORDER_COPIES = ("cancel_source_order", "apply_promotions", "skip_errors", "ignore_invalid_coupon")
 """Columns that only copies asked for once show."""
@@ -59,6 +59,7 @@ class _Lenient:
         harmless=True,
         doc="Which items were left out or reduced, by the subscription's `unavailable_policy`; null when none was.",
     )
+    given_up_at = Timestamp(doc="Since when the payment of its order isn't asked for by itself any more.")
 
 
 class OrderFactory(Standard, _Copied):

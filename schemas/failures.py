@@ -1,4 +1,4 @@
-"""The types of failures of a run: what has to be seen to before it can succeed."""
+"""The types of failures of a run: what has to be seen to before it can succeed; and what follows one that can't."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ FailureType = Literal["payment", "inventory", "price", "address", "unexpected"]
 
 FAILURE_TYPES: Final[tuple[FailureType, ...]] = get_args(FailureType)
 """All of them. Where several apply, the first is what a run failed by."""
+
+UnpaidPolicy = Literal["keep", "pause", "cancel"]
+
+UNPAID_POLICIES: Final[tuple[UnpaidPolicy, ...]] = get_args(UnpaidPolicy)
+"""What may become of a subscription once the payment of a run isn't asked for by itself any more."""
 
 
 def failure_type(doc: str) -> Enum:

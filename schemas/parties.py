@@ -213,6 +213,9 @@ class CustomerPaymentSource(Standard):
         personal=Personal.PAYMENT,
         doc="From when on it can't be charged any more.",
     )
+    refused_at = Timestamp(
+        doc="Since when its gateway refuses it for good: it isn't asked again by itself until it gets another token."
+    )
 
     payment_source_token = Text(
         write=Write.BOTH,

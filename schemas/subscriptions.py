@@ -8,6 +8,7 @@ from typing import ClassVar
 from marshmallow import validate
 
 from schemas.conditions import Instead, OneOf, Some
+from schemas.failures import UNPAID_POLICIES
 from schemas.fields import HARMLESS, Personal, Write
 from schemas.graph import PUBLIC
 from schemas.kinds import (
@@ -66,6 +67,12 @@ class SubscriptionModel(Standard):
         write=Write.BOTH, doc="Whether a subscription is activated when its source order is placed."
     )
     auto_cancel = Boolean(write=Write.BOTH, doc="Whether a subscription is cancelled when its source order is.")
+
+    unpaid_policy = Enum(
+        *UNPAID_POLICIES,
+        write=Write.BOTH,
+        doc="What becomes of its subscriptions once a run stays unpaid; null: as the store's policies say.",
+    )
 
     markets = ToMany("markets", everywhere=True, doc="Where it is offered: in every market of the store.")
     order_subscriptions = ToMany("order_subscriptions", via="subscription_model_id", includable=False)
@@ -194,6 +201,13 @@ class OrderSubscription(Standard, Tagged):
         write=Write.BOTH,
         guarded=True,
         doc="How many days at least lie between runs that are ordered ahead or delayed and their neighbours.",
+    )
+    unpaid_policy = Enum(
+        *UNPAID_POLICIES,
+        write=Write.BOTH,
+        guarded=True,
+        doc="What becomes of it once the payment of a run isn't asked for by itself any more: it goes on (`keep`), is"
+        " deactivated (`pause`) or cancelled. Null: as its model says, else the store's policies, else `keep`.",
     )
     max_occurrences = Integer(
         minimum=1,

@@ -18,7 +18,7 @@ from service.operations.copies.targets import CopyFailed
 from service.operations.events import outbox
 from service.operations.generic.numbers import Numbers
 from service.operations.orders import order_copies
-from service.operations.subscriptions import ledgers
+from service.operations.subscriptions import ledgers, unpaid
 from service.store.pool import Database, is_away
 
 log = structlog.get_logger(part="copies")
@@ -113,7 +113,9 @@ class CopyJob:
         """Make recurring copies together; note of those that can't be made why. Raises CopyFailed as `finish` does."""
         numbers = [await self._numbers.take(claim.store.id) for claim in claims]
         async with self._database.by_keys() as connection:
-            made = await recurring_order_copies.finish(connection, claims, numbers)
+            made, ended = await recurring_order_copies.finish(connection, claims, numbers)
+            for end in ended:
+                await unpaid.follow(connection, claims[0].store, end)
         for claim in claims:
             if claim.copy_id not in made:
                 continue  # another worker has it by now

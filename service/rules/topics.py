@@ -26,7 +26,7 @@ _HAPPENS: Final[Mapping[str, str]] = {
     "markets": "create",
     "occurrences": "update reschedule",
     "order_copies": f"{_WRITTEN} start complete fail",
-    "order_subscriptions": f"{_WRITTEN} renewal last_run_succeeded last_run_failed approval_required park end",
+    "order_subscriptions": f"{_WRITTEN} renewal last_run_succeeded last_run_failed approval_required park end unpaid",
     "orders": f"{_WRITTEN} draft pending placing place void payment_failed cancel_subscriptions",
     "recurring_order_copies": f"{_WRITTEN} start complete fail abort",
     "reorders": "create",

@@ -10,3 +10,26 @@ alter table occurrences add column failure_type text;
 alter table occurrences add constraint occurrences_have_a_known_failure_type check (
     failure_type in ('payment', 'inventory', 'price', 'address', 'unexpected')
 );
+
+-- What follows the last refusal of a payment: as the subscription says, else its model, else the store's policies.
+alter table order_subscriptions add column unpaid_policy text;
+alter table order_subscriptions add constraint order_subscriptions_have_a_known_unpaid_policy check (
+    unpaid_policy in ('keep', 'pause', 'cancel')
+);
+alter table subscription_models add column unpaid_policy text;
+alter table subscription_models add constraint subscription_models_have_a_known_unpaid_policy check (
+    unpaid_policy in ('keep', 'pause', 'cancel')
+);
+
+-- Since when the payment of a run isn't asked for by itself any more.
+alter table order_factories add column given_up_at timestamptz(3);
+
+-- Since when its gateway refuses a source for good: it isn't asked again by itself until it is another card.
+alter table customer_payment_sources add column refused_at timestamptz(3);
+
+-- When the service asked for a payment anew by itself, by the time of its store.
+alter table payment_attempts add column retried_at timestamptz(3);
+-- For the cap on retries of one source. The table is empty until 0.1.0: nobody waits.
+-- squawk-ignore require-concurrent-index-creation
+create index payment_attempts_retried on payment_attempts (store_id, customer_payment_source_id, retried_at)
+where retried_at is not null;

@@ -123,6 +123,13 @@ async def declined(shop: Shop) -> None:
     await run.pay()
 
 
+async def barred(shop: Shop) -> None:
+    """A run stays unpaid: its card can't ever be charged."""
+    run = await prepare(shop.database, shop.connection, shop.store, token="tok_decline_hard")
+    await run.begin()
+    await run.pay()
+
+
 async def nowhere(shop: Shop) -> None:
     """The time zone of a subscription can't be read."""
     id_ = await shop.subscribe(PLACED)
@@ -156,5 +163,6 @@ async def unanswered(shop: Shop, database_url: str) -> None:
 
 SCENES: Final[tuple[Scene, ...]] = (
     no_line, moved, acted, ended, replaced, cancelled, deleted, unreadable, taken_out, sold_out, declined, nowhere,
+    barred,
 )  # fmt: skip
 SERVED: Final[tuple[Served, ...]] = (commanded, unanswered)

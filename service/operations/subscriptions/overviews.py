@@ -165,7 +165,17 @@ async def pause(connection: Connection, principal: Principal, subscription_id: s
 
 async def cancel(connection: Connection, principal: Principal, subscription_id: str) -> None:
     """End a subscription for good. Raises as the API's verbs do."""
-    await _write(connection, principal, "order_subscriptions", subscription_id, verb="cancel")
+    await tell(connection, principal, subscription_id, "cancel")
+
+
+async def tell(
+    connection: Connection,
+    principal: Principal,
+    subscription_id: str,
+    verb: Literal["activate", "deactivate", "cancel"],
+) -> None:
+    """Say a verb of a subscription that needs to be told no more. Raises as the API's verbs do."""
+    await _write(connection, principal, "order_subscriptions", subscription_id, verb=verb)
 
 
 async def _write(
