@@ -20,6 +20,7 @@ from service.store.write import Columns
 
 
 class _Other(NamedTuple):
+    id: str
     sku_id: str
     options: str
     quantity: int
@@ -33,11 +34,22 @@ async def _repriced(_: Change) -> Columns:
     return {}
 
 
+async def _swapped(change: Change) -> Columns | None:
+    """Order another sku. Its price is found where every other is (`_reprices`)."""
+    code = change.draft.triggers["_swap"]
+    if change.value("sku_code") not in (code, change.before["sku_code"]):
+        change.problems.append(
+            Invalid("_swap - names another sku than sku_code", pointer=change.draft.pointer("_swap"))
+        )
+        return None
+    return None if code == change.before["sku_code"] else {"sku_code": code}
+
+
 class OrderSubscriptionItems(Writer):
     """Items of subscriptions: a sku at today's price, unless a price was agreed on or set by hand."""
 
     whole = "order_subscription"
-    effects: ClassVar = {"reprice": _repriced}
+    effects: ClassVar = {"reprice": _repriced, "swap": _swapped}
 
     async def before_write(self, change: Change) -> None:
         """Find the sku and its price."""
@@ -55,6 +67,8 @@ class OrderSubscriptionItems(Writer):
             await _take_code(change)
         if not change.problems:
             await self._price(change, _held(others))
+        if "swap" in change.done and not change.problems:
+            _check_apart(change, others)
 
     async def _price(self, change: Change, held: dict[ItemKey, int]) -> None:
         """The sku as it can be had, and the price of one."""
@@ -86,6 +100,20 @@ class OrderSubscriptionItems(Writer):
             change.problems.append(
                 Invalid("The subscription would order nothing: cancel it, or add another item first.")
             )
+
+
+def _check_apart(change: Change, others: list[_Other]) -> None:
+    """Note that another item orders already what is swapped in: the two would be one, and whoever asked sees both."""
+    key = change.value("sku_id"), options_digest(orjson.loads(change.value("options")))
+    same = next((one.id for one in others if (one.sku_id, options_digest(orjson.loads(one.options))) == key), None)
+    if same is not None:
+        change.problems.append(
+            Invalid(
+                "_swap - is ordered already with these options: change the quantity of that item",
+                pointer=change.draft.pointer("_swap"),
+                meta={"error": "taken", "order_subscription_item_id": same},
+            )
+        )
 
 
 def _reprices(change: Change) -> bool:
