@@ -49,7 +49,7 @@ class _Copied:
         write=Write.CREATE,
         doc="Whether the new order is paid from the customer's wallet as the source order is; so by default.",
     )
-    failure_type = failure_type("What the last of its failures was about; null when it met none.")
+    failure_type = failure_type("What its last failure was about.", filterable=False)
 
 
 class _Lenient:
@@ -59,7 +59,8 @@ class _Lenient:
         harmless=True,
         doc="Which items were left out or reduced, by the subscription's `unavailable_policy`; null when none was.",
     )
-    given_up_at = Timestamp(doc="Since when the payment of its order isn't asked for by itself any more.")
+    failure_type = failure_type("What its last failure was about, a refused payment too.")
+    given_up_at = Timestamp(doc="Since when its payment isn't asked for by itself any more.")
 
 
 class OrderFactory(Standard, _Copied):

@@ -49,7 +49,7 @@ class Occurrence(Standard):
         " skipped (`asked`, `paused`, `ended`, `parked`, `passed_over`, `rejected`, `cancelled`)"
         " or missed (`catchup`, `approval`).",
     )
-    failure_type = failure_type("Why it failed, or `payment` while its order waits to be paid; null otherwise.")
+    failure_type = failure_type("Why it failed, or `payment` while its order is unpaid.")
 
     _skip = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave it out.")
     _unskip = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Let it run after all.")

@@ -71,7 +71,7 @@ class SubscriptionModel(Standard):
     unpaid_policy = Enum(
         *UNPAID_POLICIES,
         write=Write.BOTH,
-        doc="What becomes of its subscriptions once a run stays unpaid; null: as the store's policies say.",
+        doc="That of its subscriptions that have none.",
     )
 
     markets = ToMany("markets", everywhere=True, doc="Where it is offered: in every market of the store.")
@@ -206,8 +206,8 @@ class OrderSubscription(Standard, Tagged):
         *UNPAID_POLICIES,
         write=Write.BOTH,
         guarded=True,
-        doc="What becomes of it once the payment of a run isn't asked for by itself any more: it goes on (`keep`), is"
-        " deactivated (`pause`) or cancelled. Null: as its model says, else the store's policies, else `keep`.",
+        doc="What follows the last refusal of a payment: nothing, `_deactivate` (`pause`) or `_cancel`. Null: what its"
+        " model says, else the store's policies, else `keep`.",
     )
     max_occurrences = Integer(
         minimum=1,

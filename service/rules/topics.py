@@ -20,6 +20,7 @@ _WRITTEN: Final = "create update destroy"
 _HAPPENS: Final[Mapping[str, str]] = {
     "action_links": f"{_WRITTEN} use",
     "carts": f"{_WRITTEN} convert abandon",
+    "customer_payment_sources": f"{_WRITTEN} expiring",
     "events": "",
     "exports": f"{_WRITTEN} start complete fail",
     "imports": f"{_WRITTEN} start complete",

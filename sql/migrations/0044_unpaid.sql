@@ -1,5 +1,5 @@
 -- migrate:up
--- squawk-ignore-file constraint-missing-not-valid
+-- squawk-ignore-file constraint-missing-not-valid, adding-field-with-default
 
 -- What the failure of a run is about: on the copy the last one that it met, on the occurrence while it stands.
 alter table order_factories add column failure_type text;
@@ -33,3 +33,19 @@ alter table payment_attempts add column retried_at timestamptz(3);
 -- squawk-ignore require-concurrent-index-creation
 create index payment_attempts_retried on payment_attempts (store_id, customer_payment_source_id, retried_at)
 where retried_at is not null;
+
+-- A source is looked at from 60 days before it expires, at expiry_again_at again, until it is done with that end: told of,
+-- or over. Whatever moves expires_at makes it one that is to be looked at.
+alter table customer_payment_sources
+add column expiry_done_at timestamptz(3),
+add column expiry_again_at timestamptz(3),
+add column expiry_due_at timestamptz(3) generated always as (
+    case
+        when expires_at is distinct from expiry_done_at
+            then greatest(expiry_again_at, ((expires_at at time zone 'UTC') - make_interval(days => 60)) at time zone 'UTC')
+    end
+) stored;
+-- For the worker's look at cards that expire.
+-- squawk-ignore require-concurrent-index-creation
+create index customer_payment_sources_expiring on customer_payment_sources (expiry_due_at, store_id)
+where expiry_due_at is not null;
