@@ -1,5 +1,5 @@
 -- migrate:up
--- squawk-ignore-file constraint-missing-not-valid, adding-field-with-default
+-- squawk-ignore-file constraint-missing-not-valid, adding-field-with-default, require-concurrent-index-creation
 
 -- What the failure of a run is about: on the copy the last one that it met, on the occurrence while it stands.
 alter table order_factories add column failure_type text;
@@ -29,8 +29,7 @@ alter table customer_payment_sources add column refused_at timestamptz(3);
 
 -- When the service asked for a payment anew by itself, by the time of its store.
 alter table payment_attempts add column retried_at timestamptz(3);
--- For the cap on retries of one source. The table is empty until 0.1.0: nobody waits.
--- squawk-ignore require-concurrent-index-creation
+-- For the cap on retries of one source.
 create index payment_attempts_retried on payment_attempts (store_id, customer_payment_source_id, retried_at)
 where retried_at is not null;
 
@@ -46,6 +45,5 @@ add column expiry_due_at timestamptz(3) generated always as (
     end
 ) stored;
 -- For the worker's look at cards that expire.
--- squawk-ignore require-concurrent-index-creation
 create index customer_payment_sources_expiring on customer_payment_sources (expiry_due_at, store_id)
 where expiry_due_at is not null;
