@@ -37,7 +37,7 @@ from service.http.languages import negotiate
 from service.operations.carts import contents
 from service.operations.events import outbox
 from service.operations.repeating import reorders
-from service.operations.repeating.plans import Wish
+from service.operations.repeating.plans import NeverPlaced, Wish
 from service.operations.repeating.reorders import Reorder
 from service.principal import Principal
 from service.rules.outcomes import Outcome, Policy
@@ -77,7 +77,11 @@ async def reorder(request: Request) -> Response:
     )
 
     async def work(connection: Connection) -> Response:
-        made = await reorders.reorder(connection, principal.store, wish, number=number)
+        try:
+            made = await reorders.reorder(connection, principal.store, wish, number=number)
+        except NeverPlaced:
+            # To this API what was never placed is no order.
+            raise NotFound("There is no such order.") from None
         cart, store = made.cart, principal.store
         session = None if cart is None else contents.session(connection, store, cart.id, cart.sealed_session)
         return _answer(request, made, session)

@@ -27,6 +27,10 @@ from service.store.pool import Connection
 from service.store.statements import One
 
 
+class NeverPlaced(Invalid):
+    """The order to be repeated can be read, but is no past one: it was never placed."""
+
+
 @dataclass(frozen=True, slots=True)
 class SourceOrder:
     """A past order as far as repeating it needs it.
@@ -191,15 +195,17 @@ async def plan(
 ) -> Plan:
     """Decide on each line of the order that a wish is about, with the cart locked where it is to `hold` still.
 
-    One statement. Raises NotFound for an order that is unknown, of another customer or never placed, and for a cart
-    that is unknown or of another customer, ReorderDisabled where the store has switched reordering off, Invalid for a
+    One statement. Raises NotFound for an order or a cart that is unknown or of another customer, NeverPlaced for an
+    order that can be read and isn't past, ReorderDisabled where the store has switched reordering off, Invalid for a
     choice that makes no sense, InvalidState for a cart that isn't active.
     """
     if wish.cart_id is not None and wish.strategy == "new":
         raise Invalid("With the strategy new the cart is made, and can't be given.", fields=("cart",))
     facts = await _facts(connection, store, wish, order_id, number, at=at, hold=hold)
-    if facts is None or facts.source.placed_at is None:
+    if facts is None:
         raise NotFound("There is no such order.", fields=("source_order",))
+    if facts.source.placed_at is None:
+        raise NeverPlaced("source_order - was never placed", fields=("source_order",))
     if not facts.source.offered:
         raise ReorderDisabled("This store doesn't offer to reorder.")
     source = _source(facts.source)
