@@ -25,6 +25,7 @@ from service.errors import (
     Invalid,
     InvalidToken,
     MethodNotAllowed,
+    NeverPlaced,
     NotFound,
     Unauthorized,
     UnsupportedMediaType,
@@ -37,7 +38,7 @@ from service.http.languages import negotiate
 from service.operations.carts import contents
 from service.operations.events import outbox
 from service.operations.repeating import reorders
-from service.operations.repeating.plans import NeverPlaced, Wish
+from service.operations.repeating.plans import Wish
 from service.operations.repeating.reorders import Reorder
 from service.principal import Principal
 from service.rules.outcomes import Outcome, Policy

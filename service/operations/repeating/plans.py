@@ -15,7 +15,7 @@ from typing import NamedTuple
 import orjson
 
 from service import clock
-from service.errors import ApiError, Invalid, InvalidState, NotFound, ReorderDisabled, raise_all
+from service.errors import ApiError, Invalid, InvalidState, NeverPlaced, NotFound, ReorderDisabled, raise_all
 from service.operations.carts import contents
 from service.operations.carts.contents import Cart, CartItem
 from service.operations.catalogue import pricing
@@ -25,10 +25,6 @@ from service.rules.discounts import Promotion
 from service.rules.outcomes import CatalogueItem, Outcome, Policy, SourceLine, decide, options_digest
 from service.store.pool import Connection
 from service.store.statements import One
-
-
-class NeverPlaced(Invalid):
-    """The order to be repeated can be read, but is no past one: it was never placed."""
 
 
 @dataclass(frozen=True, slots=True)
