@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date
 
-from service.errors import ApiError, Invalid
+from service.errors import ApiError, Invalid, InvalidState
 from service.texts import Phrase
 
 FREQUENCIES = {
@@ -53,6 +53,19 @@ def moving(at: datetime, timezone: str, locale: str) -> Iterator[None]:
         raise Invalid(
             "The delivery can't be on that day. Choose one from {first} to {last}.", first=first, last=last
         ) from error
+
+
+@contextmanager
+def ordering(timezone: str, locale: str) -> Iterator[None]:
+    """Raise InvalidState for a run that is ordered too early in words for customers: from which day on it can be."""
+    try:
+        yield
+    except ApiError as error:
+        allowed_at = next((found for one in error.problems if (found := (one.meta or {}).get("allowed_at"))), None)
+        if allowed_at is None:
+            raise
+        day = written(datetime.fromisoformat(allowed_at), timezone, locale)
+        raise InvalidState("The next delivery can be ordered ahead of its day from {day} on.", day=day) from error
 
 
 def _days(here: datetime, within: Mapping[str, str]) -> tuple[date, date] | None:
