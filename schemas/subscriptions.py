@@ -183,10 +183,11 @@ class OrderSubscription(Standard, Tagged):
         "fail",
         "skip_line",
         "partial",
+        "substitute",
         write=Write.BOTH,
         guarded=True,
-        doc="What becomes of a run when an item can't be had: it fails, leaves the item out, or orders as many as there"
-        " are. Null: as the store's policies say, which is `fail` when they say nothing.",
+        doc="What becomes of a run when an item can't be had: it fails, leaves the item out, orders as many as there"
+        " are, or a substitute of its sku. Null: as the store's policies say, which is `fail` when they say nothing.",
     )
     min_days_between_runs = Integer(
         minimum=1,
