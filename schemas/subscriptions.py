@@ -405,6 +405,14 @@ class OrderSubscriptionItem(Standard):
         doc="Order the sku of this code in its place, as many, at today's price.",
         example="MUG-BLUE",
     )
+    expected_digest = Text(
+        write=Write.UPDATE,
+        trigger=True,
+        nullable=False,
+        max_length=64,
+        harmless=True,
+        doc="The digest of a preview: the change is made only if it still leads to the same.",
+    )
 
     order_subscription = ToOne("order_subscriptions", write=Write.CREATE, required=True)
     sku = ToOne("skus")

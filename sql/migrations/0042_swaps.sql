@@ -1,5 +1,5 @@
 -- migrate:up
--- squawk-ignore-file constraint-missing-not-valid
+-- squawk-ignore-file constraint-missing-not-valid, ban-drop-constraint
 
 -- What may come in the place of a sku where it can't be had: codes of others, the best first.
 alter table skus add column substitute_sku_codes text[] not null default '{}';
