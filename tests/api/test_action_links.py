@@ -190,7 +190,8 @@ async def test_every_url_that_opens_none_is_the_same_410(shop: Shop, client: htt
         short_lived["path"],
         made["path"].replace("/actions/", "/portal/"),
         portal["path"].replace("/portal/", "/actions/"),
-        made["path"][:-1] + ("A" if made["path"][-1] != "A" else "B"),
+        # Not the last letter, which stands for fewer bits than a letter has.
+        f"{made['path'][:-5]}{'A' if made['path'][-5] != 'A' else 'B'}{made['path'][-4:]}",
         f"/actions/{NamedKeys(['another-key'], 'action link').token(store.id, made['id'])}",
         f"/actions/{calendar}",
         "/actions/nonsense",
@@ -298,6 +299,25 @@ async def test_the_portal_does_what_customers_do_and_says_it_in_dutch(
     assert (await shop.look(id_))["status"] == "cancelled"
     told = await shop.api.get("events?filter[actor_type]=action_links&page[size]=50")
     assert {one["attributes"]["name"] for one in told["data"]} >= {"occurrences.skip", "order_subscriptions.cancel"}
+
+
+async def test_the_portal_orders_the_next_delivery_at_once_and_not_twice(
+    shop: Shop, client: httpx2.AsyncClient
+) -> None:
+    id_ = await shop.subscribe(PLACED)
+    path = (await link(shop, id_, "manage"))["path"]
+    assert "doesn&#39;t come again on Wednesday" in (await client.get(path)).text
+    assert (await press(client, path, do="order_now")).status_code == 303
+    assert await shop.ledger(id_) == [
+        (NOW, "due", "ordered"),
+        ("2026-05-01 09:00", "planned", None),
+        ("2026-06-01 09:00", "planned", None),
+        ("2026-07-01 09:00", "planned", None),
+    ]
+    refused = await press(client, path, do="order_now")
+    assert refused.status_code == 409
+    assert "can be ordered ahead of its day from 1 April 2026 on" in html.unescape(refused.text)
+    assert len([one for one in await shop.ledger(id_) if one[2] == "ordered"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date
 
-from service.errors import ApiError, Invalid
+from service.errors import ApiError, Invalid, InvalidState
 from service.texts import Phrase
 
 FREQUENCIES = {
@@ -46,3 +46,16 @@ def moving() -> Iterator[None]:
             "The delivery can't be on that day. Choose another: still to come, outside a pause, and between the "
             "delivery before it and the one after it."
         ) from error
+
+
+@contextmanager
+def ordering(timezone: str, locale: str) -> Iterator[None]:
+    """Raise InvalidState for a run that is ordered too early in words for customers: from which day on it can be."""
+    try:
+        yield
+    except ApiError as error:
+        allowed_at = next((found for one in error.problems if (found := (one.meta or {}).get("allowed_at"))), None)
+        if allowed_at is None:
+            raise
+        day = written(datetime.fromisoformat(allowed_at), timezone, locale)
+        raise InvalidState("The next delivery can be ordered ahead of its day from {day} on.", day=day) from error
