@@ -56,7 +56,8 @@ class _Lenient:
 
     outcomes = JsonList(
         harmless=True,
-        doc="Which items were left out or reduced, by the subscription's `unavailable_policy`; null when none was.",
+        doc="Which items were left out, reduced or replaced, by the subscription's `unavailable_policy`; null when none"
+        " was.",
     )
     failure_type = failure_type("What its last failure was about, a refused payment too.")
     given_up_at = Timestamp(doc="Since when its payment isn't asked for by itself any more.")
