@@ -72,7 +72,7 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
                 await overviews.skip(connection, customer, str(run.id), back=verb == "unskip")
             case "move":
                 run = await _run(connection, opened, form)
-                with days.moving():
+                with days.moving(run.at, opened.timezone, negotiate(request, opened.store.locale)):
                     to = days.typed(form.get("day", ""), run.at, opened.timezone)
                     await overviews.move(connection, customer, str(run.id), to)
             case "order_now":
