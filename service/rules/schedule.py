@@ -113,6 +113,18 @@ class Advance:
         return [entry for entry in self.entries if entry.status == "due"]
 
 
+def runs_left(most: int | None, ran: int, *, ends: bool = False, ended: bool = False) -> int | None:
+    """How many runs are left after so many, of so many at most; None where their number has no end.
+
+    Of a subscription that `ends` the run that comes next is the last, and has come once it has `ended`.
+    """
+    left = None if most is None else max(most - ran, 0)
+    if not ends:
+        return left
+    last = 0 if ended else 1
+    return last if left is None else min(left, last)
+
+
 def upcoming(standing: Standing) -> Iterator[Entry]:
     """The occurrences from the next one on until the subscription ends, also those that will be left out.
 

@@ -21,10 +21,10 @@ from service.errors import ApiError, Gone, Invalid, NotFound
 from service.http import guessing, urls
 from service.http.languages import negotiate
 from service.http.pages import days, nonces
-from service.http.pages.actions import PORTAL
+from service.http.pages.actions import PORTAL, ending_of, waiting
 from service.http.pages.pages import PRIVATE, form_of, page
 from service.http.state import service_of
-from service.operations.subscriptions import action_links, overviews
+from service.operations.subscriptions import action_links, cancelling, overviews
 from service.operations.subscriptions.action_links import Opened
 from service.operations.subscriptions.overviews import Coming
 from service.store.pool import Connection
@@ -83,8 +83,11 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
                 await overviews.pause(connection, customer, subscription_id, until)
             case "resume":
                 await overviews.pause(connection, customer, subscription_id, None)
-            case "cancel":
-                await overviews.cancel(connection, customer, subscription_id)
+            case "cancel" | "end_later" as how:
+                ending = ending_of(form, at_period_end=how == "end_later")
+                await overviews.cancel(connection, customer, subscription_id, ending)
+            case "keep":
+                await overviews.keep(connection, customer, subscription_id)
             case _:
                 raise Invalid("That can't be done here.")
 
@@ -109,6 +112,8 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         found = await overviews.of_customer(connection, opened.principal, opened.subscription_id)
         coming = await overviews.coming(connection, opened.principal, opened.subscription_id, most=_RUNS)
         made = await overviews.made(connection, opened.principal, opened.subscription_id, most=_MADE)
+        reasons = await cancelling.reasons(connection, opened.store)
+        keeps = await cancelling.commitment(connection, opened.store, opened.subscription_id)
     store, now = opened.store, clock.now(opened.store)
     locale = negotiate(request, store.locale)
 
@@ -130,6 +135,8 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         "date": lambda at: at.astimezone(ZoneInfo(opened.timezone)).date().isoformat(),
         "pauses": PAUSES,
         "ending": "end" in request.query_params and bool(found),
+        "waits": None if keeps is None else waiting(keeps, day),
+        "reasons": reasons,
         "token": request.path_params["token"],
         "nonce": nonces.sign(request, PAGE, opened.id),
         "problems": [] if error is None else [problem.detail for problem in error.problems],
