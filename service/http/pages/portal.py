@@ -66,11 +66,12 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
         if nonces.read(request, PAGE, form.get("nonce", "")) != opened.id:
             raise Invalid("This page was open for too long. Please try again.")
         customer, subscription_id = opened.principal, opened.subscription_id
+        locale = negotiate(request, opened.store.locale)
         match form.get("do"):
             case "skip" | "unskip" | "move":
-                await _change_run(connection, opened, form)
+                await _change_run(connection, opened, form, locale)
             case "order_now":
-                with days.ordering(opened.timezone, negotiate(request, opened.store.locale)):
+                with days.ordering(opened.timezone, locale):
                     await overviews.order_next(connection, customer, subscription_id)
             case "pause" if form.get("days") in PAUSES:
                 until = later(clock.now(opened.store), timedelta(days=int(form["days"])))
@@ -90,11 +91,11 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
                 raise Invalid("That can't be done here.")
 
 
-async def _change_run(connection: Connection, opened: Opened, form: Mapping[str, str]) -> None:
+async def _change_run(connection: Connection, opened: Opened, form: Mapping[str, str], locale: str) -> None:
     """Skip a run, let it come after all, or move it. Raises ApiError subclasses."""
     run = await _run(connection, opened, form)
     if form["do"] == "move":
-        with days.moving():
+        with days.moving(run.at, opened.timezone, locale):
             to = days.typed(form.get("day", ""), run.at, opened.timezone)
             await overviews.move(connection, opened.principal, str(run.id), to)
     else:
