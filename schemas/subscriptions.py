@@ -186,10 +186,11 @@ class OrderSubscription(Standard, Tagged):
         "fail",
         "skip_line",
         "partial",
+        "substitute",
         write=Write.BOTH,
         guarded=True,
-        doc="What becomes of a run when an item can't be had: it fails, leaves the item out, or orders as many as there"
-        " are. Null: as the store's policies say, which is `fail` when they say nothing.",
+        doc="What becomes of a run when an item can't be had: it fails, leaves the item out, orders as many as there"
+        " are, or a substitute of its sku. Null: as the store's policies say, which is `fail` when they say nothing.",
     )
     min_days_between_runs = Integer(
         minimum=1,
@@ -430,6 +431,14 @@ class OrderSubscriptionItem(Standard):
         harmless=True,
         doc="Order the sku of this code in its place, as many, at today's price.",
         example="MUG-BLUE",
+    )
+    expected_digest = Text(
+        write=Write.UPDATE,
+        trigger=True,
+        nullable=False,
+        max_length=64,
+        harmless=True,
+        doc="The digest of a preview: the change is made only if it still leads to the same.",
     )
 
     order_subscription = ToOne("order_subscriptions", write=Write.CREATE, required=True)
