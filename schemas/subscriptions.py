@@ -8,6 +8,7 @@ from typing import ClassVar
 from marshmallow import validate
 
 from schemas.conditions import Instead, OneOf, Some
+from schemas.failures import UNPAID_POLICIES
 from schemas.fields import HARMLESS, Personal, Write
 from schemas.graph import PUBLIC
 from schemas.kinds import (
@@ -68,6 +69,12 @@ class SubscriptionModel(Standard):
     auto_cancel = Boolean(write=Write.BOTH, doc="Whether a subscription is cancelled when its source order is.")
     min_occurrences = Integer(
         minimum=1, write=Write.BOTH, doc="How often its subscriptions run before a customer can cancel them."
+    )
+
+    unpaid_policy = Enum(
+        *UNPAID_POLICIES,
+        write=Write.BOTH,
+        doc="That of its subscriptions that have none.",
     )
 
     markets = ToMany("markets", everywhere=True, doc="Where it is offered: in every market of the store.")
@@ -186,10 +193,11 @@ class OrderSubscription(Standard, Tagged):
         "fail",
         "skip_line",
         "partial",
+        "substitute",
         write=Write.BOTH,
         guarded=True,
-        doc="What becomes of a run when an item can't be had: it fails, leaves the item out, or orders as many as there"
-        " are. Null: as the store's policies say, which is `fail` when they say nothing.",
+        doc="What becomes of a run when an item can't be had: it fails, leaves the item out, orders as many as there"
+        " are, or a substitute of its sku. Null: as the store's policies say, which is `fail` when they say nothing.",
     )
     min_days_between_runs = Integer(
         minimum=1,
@@ -197,6 +205,13 @@ class OrderSubscription(Standard, Tagged):
         write=Write.BOTH,
         guarded=True,
         doc="How many days at least lie between runs that are ordered ahead or delayed and their neighbours.",
+    )
+    unpaid_policy = Enum(
+        *UNPAID_POLICIES,
+        write=Write.BOTH,
+        guarded=True,
+        doc="What follows the last refusal of a payment: nothing, `_deactivate` (`pause`) or `_cancel`. Null: what its"
+        " model says, else the store's policies, else `keep`.",
     )
     max_occurrences = Integer(
         minimum=1,
@@ -430,6 +445,14 @@ class OrderSubscriptionItem(Standard):
         harmless=True,
         doc="Order the sku of this code in its place, as many, at today's price.",
         example="MUG-BLUE",
+    )
+    expected_digest = Text(
+        write=Write.UPDATE,
+        trigger=True,
+        nullable=False,
+        max_length=64,
+        harmless=True,
+        doc="The digest of a preview: the change is made only if it still leads to the same.",
     )
 
     order_subscription = ToOne("order_subscriptions", write=Write.CREATE, required=True)
