@@ -356,7 +356,7 @@ class Recorder:
             if self.ask("PATCH", f"/api/orders/{order['id']}", {"data": data}).status_code == 402:
                 break
         self.ask("GET", REPEAT_URL, Host="shop.example")
-        self.ask("POST", WEMASY, {}, kind="customer", Content_Type=JSON, Idempotency_Key="one click")
+        self.ask("POST", WEMASY, {"order_id": 2502}, kind="customer", Content_Type=JSON, Idempotency_Key="one click")
         about = {"protocolVersion": PROTOCOL, "clientInfo": {"name": "a", "version": "1"}, "clientCapabilities": {}}
         sent = {"_meta": {f"io.modelcontextprotocol/{name}": value for name, value in about.items()}}
         call = {"jsonrpc": "2.0", "id": 1, "method": "nobody/knows", "params": sent}

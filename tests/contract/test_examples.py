@@ -29,7 +29,7 @@ UNSHOWN = {
 """Operations whose answers are of no use as examples."""
 
 RARE = {
-    # It needs a link that ends while a cart of it waits.
+    # It needs a link that leads to its last order while another cart of it waits.
     "Gone",
 }
 """Answers that have no example yet: whoever can make one takes its name out."""
