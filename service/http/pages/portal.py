@@ -24,7 +24,7 @@ from service.http.pages import days, nonces
 from service.http.pages.actions import PORTAL, ending_of, waiting
 from service.http.pages.pages import PRIVATE, form_of, page
 from service.http.state import service_of
-from service.operations.subscriptions import action_links, cancelling, overviews
+from service.operations.subscriptions import action_links, cancelling, overviews, swaps
 from service.operations.subscriptions.action_links import Opened
 from service.operations.subscriptions.overviews import Coming
 from service.store.pool import Connection
@@ -78,6 +78,9 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
             case "order_now":
                 with days.ordering(opened.timezone, negotiate(request, opened.store.locale)):
                     await overviews.order_next(connection, customer, subscription_id)
+            case "swap":
+                item, code = form.get("item", ""), form.get("sku", "")
+                await swaps.swap(connection, customer, subscription_id, item, code)
             case "pause" if form.get("days") in PAUSES:
                 until = later(clock.now(opened.store), timedelta(days=int(form["days"])))
                 await overviews.pause(connection, customer, subscription_id, until)
@@ -110,6 +113,7 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
     async with guessing.limited(request), service_of(request).database.connection() as connection:
         opened = await _open(request, connection)
         found = await overviews.of_customer(connection, opened.principal, opened.subscription_id)
+        items = await swaps.items(connection, opened.principal, opened.subscription_id)
         coming = await overviews.coming(connection, opened.principal, opened.subscription_id, most=_RUNS)
         made = await overviews.made(connection, opened.principal, opened.subscription_id, most=_MADE)
         reasons = await cancelling.reasons(connection, opened.store)
@@ -127,6 +131,7 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         "subscription": found[0] if found else None,
         "frequencies": days.FREQUENCIES,
         "paused_until": opened.paused_until if paused else None,
+        "ordered": items,
         "coming": coming,
         "ahead": next((run.id for run in coming if run.id is not None and run.status == "planned"), None),
         "made": made,
