@@ -115,6 +115,13 @@ def test_operations_have_names_of_their_own_and_known_scopes(contract: Contract)
         assert operation["summary"]
 
 
+def test_whatever_asks_for_a_token_says_that_wrong_ones_are_soon_not_looked_at(contract: Contract) -> None:
+    for method, path, operation in operations(contract):
+        # The token of the metrics is the settings' own: nobody counts who guesses it.
+        asked = {name for one in operation["security"] for name in one} - {"metricsToken"}
+        assert not asked or "429" in contract.operation(method, path)["responses"], (method, path)
+
+
 def test_nothing_is_described_in_vain(contract: Contract) -> None:
     text = FILE.read_text()
     for kind in ("parameters", "headers", "responses", "schemas"):

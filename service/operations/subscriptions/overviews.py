@@ -202,6 +202,16 @@ async def keep(connection: Connection, principal: Principal, subscription_id: st
     await _write(connection, principal, "order_subscriptions", subscription_id, {cancelling.AT_PERIOD_END: False})
 
 
+async def tell(
+    connection: Connection,
+    principal: Principal,
+    subscription_id: str,
+    verb: Literal["activate", "deactivate", "cancel"],
+) -> None:
+    """Say a verb of a subscription that needs to be told no more. Raises as the API's verbs do."""
+    await _write(connection, principal, "order_subscriptions", subscription_id, verb=verb)
+
+
 async def _write(
     connection: Connection,
     principal: Principal,
