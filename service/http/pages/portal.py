@@ -73,18 +73,13 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
             case "order_now":
                 with days.ordering(opened.timezone, locale):
                     await overviews.order_next(connection, customer, subscription_id)
-            case "swap":
-                item, code = form.get("item", ""), form.get("sku", "")
-                await swaps.swap(connection, customer, subscription_id, item, code)
             case "pause" if form.get("days") in PAUSES:
                 until = later(clock.now(opened.store), timedelta(days=int(form["days"])))
                 await overviews.pause(connection, customer, subscription_id, until)
             case "resume":
                 await overviews.pause(connection, customer, subscription_id, None)
-            case "send" if form.get("address"):
-                await choices.send_to(connection, customer, subscription_id, form["address"])
-            case "pay" if form.get("card"):
-                await choices.pay_with(connection, customer, subscription_id, form["card"])
+            case "swap" | "send" | "pay":
+                await _choose(connection, opened, form)
             case "cancel" | "end_later" as how:
                 ending = ending_of(form, at_period_end=how == "end_later")
                 await overviews.cancel(connection, customer, subscription_id, ending)
@@ -92,6 +87,20 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
                 await overviews.keep(connection, customer, subscription_id)
             case _:
                 raise Invalid("That can't be done here.")
+
+
+async def _choose(connection: Connection, opened: Opened, form: Mapping[str, str]) -> None:
+    """Take one of what was offered: a product in the place of another, an address, a card. Raises ApiError subclasses."""
+    customer, subscription_id = opened.principal, opened.subscription_id
+    match form["do"]:
+        case "swap":
+            await swaps.swap(connection, customer, subscription_id, form.get("item", ""), form.get("sku", ""))
+        case "send" if form.get("address"):
+            await choices.send_to(connection, customer, subscription_id, form["address"])
+        case "pay" if form.get("card"):
+            await choices.pay_with(connection, customer, subscription_id, form["card"])
+        case _:
+            raise Invalid("That can't be done here.")
 
 
 async def _change_run(connection: Connection, opened: Opened, form: Mapping[str, str], locale: str) -> None:
