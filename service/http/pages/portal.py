@@ -90,7 +90,7 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
 
 
 async def _choose(connection: Connection, opened: Opened, form: Mapping[str, str]) -> None:
-    """Take one of what was offered: a product in the place of another, an address, a card. Raises ApiError subclasses."""
+    """Take what was offered: a product in the place of another, an address, a card. Raises ApiError subclasses."""
     customer, subscription_id = opened.principal, opened.subscription_id
     match form["do"]:
         case "swap":
