@@ -28,7 +28,7 @@ from service.rules.outcomes import CatalogueItem, Outcome, Policy, Price, decide
 from service.rules.states import BLANK, Messages, resting
 from service.rules.totals import Totals
 from service.store.pool import Connection
-from service.store.statements import Command, Values
+from service.store.statements import Command
 
 
 class CopyFailed(Exception):
@@ -43,7 +43,6 @@ Known: TypeAlias = "dict[Hashable, Quoted]"
 """What runs come to that are made at the same time, by what they order and on which terms."""
 
 _COPY = Command("copies/targets.copy")
-_LOCK_STOCK = Values("copies/copies.lock_stock", str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ class Target:
     events: Sequence[str]
     occurrence_id: str | None = None
     coupon: Coupon | None = None
-    left_out: Sequence[Outcome] = ()
+    left_out: Sequence[Wanted] = ()
     unpaid: Messages | None = None
     """Why it waits for something to be paid with, although it is to be placed; None unless it does."""
 
@@ -127,13 +126,13 @@ async def plan(
 
     One read of the items, one of the catalogue for all that buy in the same currency and customer group.
     """
-    lenient = [run.terms.subscription_id for run, _ in wanted_runs if lenience.stock_of(run) != "ignore"]
+    lenient = [run.of for run, _ in wanted_runs if lenience.stock_of(run) != "ignore"]
     if lenient:
-        await _LOCK_STOCK(connection, store=store.id, subscriptions=lenient)
-    items = await runs.items_of(connection, store, [run.terms.subscription_id for run, _ in wanted_runs])
+        await runs.lock_stock(connection, store, lenient)
+    items = await runs.items_of(connection, store, [run.of for run, _ in wanted_runs])
     bought: dict[tuple[str, str | None], set[str]] = {}
     for run, _ in wanted_runs:
-        of_run = items.get(run.terms.subscription_id, [])
+        of_run = items.get(run.of, [])
         bought.setdefault(run.terms.basis.market, set()).update(item.sku_id for item in of_run if item.sku_id)
     catalogues = {
         market: await runs.catalogue(connection, store, market, sku_ids, at) for market, sku_ids in bought.items()
@@ -142,7 +141,7 @@ async def plan(
     return [
         await _planned(
             run,
-            items.get(run.terms.subscription_id, []),
+            items.get(run.of, []),
             catalogues[run.terms.basis.market],
             number,
             at=at,
@@ -201,12 +200,12 @@ async def planned(
         Line(one.item, catalogue[item.sku_id or ""], priced, item.quantity)
         for one, item, priced in zip(had, ordered, quoted.items, strict=True)
     ]
-    left_out = [one.outcome for one in found if one.outcome.code is not None]
+    left_out = [one for one in found if one.outcome.code is not None]
     return _target(run, lines, quoted.totals, number, at, left_out=left_out)
 
 
 def _target(
-    run: Run, lines: Sequence[Line], totals: Totals, number: int, at: datetime, *, left_out: Sequence[Outcome] = ()
+    run: Run, lines: Sequence[Line], totals: Totals, number: int, at: datetime, *, left_out: Sequence[Wanted] = ()
 ) -> Target:
     return target(
         run.terms.basis,
@@ -278,7 +277,7 @@ def target(
     waits: bool = False,
     occurrence_id: str | None = None,
     coupon: Coupon | None = None,
-    left_out: Sequence[Outcome] = (),
+    left_out: Sequence[Wanted] = (),
 ) -> Target:
     """The order of these lines, which come to these totals. Raises CopyFailed when it is to be placed and can't be.
 
