@@ -38,11 +38,12 @@ NODE_MODULES := tests/clients/node_modules/.package-lock.json
 
 # Generated files that a command of ours prints, and which. The recorded examples are never twice the same: a test compares
 # their shape.
-PRINTED := openapi.yaml asyncapi.yaml sql/grants.sql docs/reference/access.md docs/reference/conformance.md docs/reference/personal-data.md docs/reference/resources.md docs/reference/states.md docs/reference/topics.md
+PRINTED := openapi.yaml asyncapi.yaml sql/grants.sql docs/reference/access.md docs/reference/coming-from.md docs/reference/conformance.md docs/reference/personal-data.md docs/reference/resources.md docs/reference/states.md docs/reference/topics.md
 PRINTER_openapi.yaml := service openapi
 PRINTER_asyncapi.yaml := service asyncapi
 PRINTER_sql/grants.sql := tests.database.rights
 PRINTER_docs/reference/access.md := tests.docs.access
+PRINTER_docs/reference/coming-from.md := tests.docs.coming_from
 PRINTER_docs/reference/conformance.md := tests.spec.conformance
 PRINTER_docs/reference/personal-data.md := tests.docs.personal_data
 PRINTER_docs/reference/resources.md := tests.docs.resources
@@ -54,7 +55,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run wheel test coverage matrix contract chaos deliveries drills hostile year walk bench soak bench-quick bench-peers bench-import bench-copies bench-events plans wrk browser proxies deploy-tools container pgbouncer php screenshots audit sbom verify $(CHECKS) format \
+.PHONY: help run wheel test coverage matrix contract chaos deliveries drills cluster hostile year walk bench soak bench-quick bench-peers bench-import bench-copies bench-events plans wrk browser proxies deploy-tools container pgbouncer php screenshots audit sbom verify $(CHECKS) format \
 	new generated grants openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -101,6 +102,9 @@ deliveries: $(VENV)/dev.stamp ## tell eight receivers of events, most of them ba
 
 drills: $(VENV)/dev.stamp ## break one thing at a time while the service works, and count what was acknowledged and what is found (ARGS="killed --short")
 	@$(BIN)/python -m tests.drills $(ARGS)
+
+cluster: $(VENV)/dev.stamp ## run nginx, API processes, PgBouncer, a replica and workers on this machine, and print who did how much (ARGS="--seconds 60")
+	@$(BIN)/python -m tests.cluster $(ARGS)
 
 hostile: $(VENV)/dev.stamp ## attack a served process in each way that once stalled one, and look at its health meanwhile
 	@$(BIN)/python -m tests.chaos.hostile $(ARGS)

@@ -394,6 +394,16 @@ class OrderSubscriptionItem(Standard):
         nullable=False,
         doc="Take the price of today for this quantity, in the place of one that was agreed on or set.",
     )
+    _swap = Text(
+        write=Write.UPDATE,
+        trigger=True,
+        nullable=False,
+        max_length=255,
+        validators=[validate.Length(min=1, error="can't be blank")],
+        harmless=True,
+        doc="Order the sku of this code in its place, as many, at today's price.",
+        example="MUG-BLUE",
+    )
 
     order_subscription = ToOne("order_subscriptions", write=Write.CREATE, required=True)
     sku = ToOne("skus")

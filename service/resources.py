@@ -18,7 +18,7 @@ from service.errors import Forbidden
 from service.jsonapi.atomic import Code
 from service.jsonapi.body import Draft
 from service.jsonapi.sight import Sight
-from service.operations.access import clients, tokens
+from service.operations.access import clients, customer_tokens
 from service.operations.access.access_tokens import AccessTokens
 from service.operations.access.clients import ApiClients
 from service.operations.access.issuers import Issuers
@@ -175,7 +175,7 @@ RESOURCES: dict[str, Entry] = {
         _line("stores", "store_profile", updated_by=Stores()),
         _line("markets", "catalog"),
         _line("test_clocks", "store_profile", writer=TestClocks()),
-        _line("tokens", "store_profile", create=tokens.create, writes="create_tokens", limited=True),
+        _line("tokens", "store_profile", create=customer_tokens.create, writes="create_tokens", limited=True),
         _line("api_clients", "store_profile", create=clients.create, writer=ApiClients(), writes="create_tokens"),
         _line("issuers", "store_profile", writer=Issuers(), writes="create_tokens"),
         _line("access_tokens", "store_profile", kept_by=AccessTokens(), writes="create_tokens"),

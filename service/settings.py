@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     """Seconds that a store's own payment gateway has for a whole answer."""
     allow_private_addresses: bool = False
     """Whether URLs that stores name may lead into private networks, and be without TLS."""
+    allow_local_receivers: bool = False
+    """Whether webhooks of stores in test mode may lead to this very machine, without TLS."""
     nats_url: str = ""
     """Comma-separated URLs of NATS servers that all events are published to; none by default."""
     nats_stream: str = "reprise"

@@ -162,9 +162,7 @@ def settings(database_url: str) -> Settings:
     Tokens are asked for at every request, so that tests see revocations at once.
     """
     return Settings(
-        database_url=roles.api(database_url),
-        direct_url=roles.direct(database_url, "api") if bouncer.wanted() else None,
-        statement_cache_size=bouncer.most_prepared(),
+        **roles.reached("api", database_url),
         secret_keys=",".join(KEYS),
         token_cache_seconds=0,
         log_level="warning",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import TypedDict
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -35,13 +36,28 @@ def direct(url: str, process: str) -> str:
     return _by(url, process)
 
 
-def of(process: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a process: with the URL of its database as that process has it."""
-    direct = _by(environment["DATABASE_URL"], process)
+class Reached(TypedDict, total=False):
+    """The settings that say how a process reaches its database."""
+
+    database_url: str
+    direct_url: str
+    statement_cache_size: int
+
+
+def reached(process: str, url: str) -> Reached:
+    """The settings of a process on a database, as that process has it."""
+    direct = _by(url, process)
     through = bouncer.through(direct)
     if through == direct:
-        return {**environment, "DATABASE_URL": direct}
-    return {**environment, "DATABASE_URL": through, "REPRISE_DIRECT_URL": direct, "REPRISE_STATEMENT_CACHE_SIZE": "0"}
+        return Reached(database_url=direct)
+    return Reached(database_url=through, direct_url=direct, statement_cache_size=0)
+
+
+def of(process: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process, with the same settings in the place of its `DATABASE_URL`."""
+    names = {"database_url": "DATABASE_URL"}
+    found = reached(process, environment["DATABASE_URL"])
+    return {**environment, **{names.get(name, f"REPRISE_{name.upper()}"): str(value) for name, value in found.items()}}
 
 
 async def grant(url: str) -> None:

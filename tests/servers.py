@@ -17,7 +17,7 @@ import uvicorn
 from service.app import create_app
 from service.cli.serving import uvicorn_config
 from service.settings import Settings
-from tests import bouncer, roles
+from tests import roles
 
 SCRIPT = Path(__file__).parent / "spec" / "killable_server.py"
 
@@ -28,10 +28,10 @@ async def server(
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx2.AsyncClient]]:
     """A real server process and a client of it."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(SCRIPT), roles.api(database_url), *options),
+        *(sys.executable, str(SCRIPT), *options),
         stdout=asyncio.subprocess.PIPE,
         cwd=SCRIPT.parents[2],
-        env={"PYTHONPATH": ":".join(sys.path), **bouncer.inherited()},
+        env=roles.of("api", {"PYTHONPATH": ":".join(sys.path), "DATABASE_URL": database_url}),
     )
     try:
         assert process.stdout is not None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 from service import clock
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import Store
 from service.store.pool import Database
 
@@ -22,7 +22,7 @@ async def make_store(database: Database) -> Store:
     """A store that no other test of this worker sees: EUR, test mode, real time."""
     number = next(_numbers)
     async with database.transaction() as connection:
-        return await stores.create(connection, store_id=number, name=f"Shop {number}", at=clock.now())
+        return await tenants.create(connection, store_id=number, name=f"Shop {number}", at=clock.now())
 
 
 def with_database(url: str, name: str) -> str:

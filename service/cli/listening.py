@@ -16,9 +16,10 @@ from service.gateways.listening import Sent, Stream
 from service.gateways.outbound import Limits
 from service.gateways.receivers import Delivery, Reply
 from service.gateways.signing import new_secret
+from service.rules.outside import Reach
 from service.texts import Phrase
 
-_NEARBY = Limits(private_addresses=True)
+_NEARBY = Limits(reach=Reach.EVERYWHERE)
 """Whoever develops listens on their own machine."""
 
 

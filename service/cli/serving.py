@@ -243,7 +243,7 @@ async def _begin(settings: Settings, stop: asyncio.Event, concurrency: int = 8) 
             stop=stop,
             gateways=gateways.configured(settings),
             keys=settings.keys,
-            receivers=gateways.limits(settings),
+            receivers=gateways.limits(settings, events=True),
             public_url=settings.public_url,
             feed=publish.configured(settings),
             concurrency=concurrency,

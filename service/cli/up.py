@@ -19,7 +19,7 @@ from service.cli.within import new_token, operator
 from service.demo import load
 from service.demo.documents import CUSTOMER_ID
 from service.operations.access import tokens
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import CUSTOMER_SCOPES, SCOPES
 from service.settings import Settings
 from service.store import migrate
@@ -82,7 +82,7 @@ async def _tokens(connection: Connection, data_dir: Path) -> tuple[str, str]:
             return integration, customer
     made = []
     async with connection.transaction():
-        store = await stores.find(connection, load.STORE)
+        store = await tenants.find(connection, load.STORE)
         assert store is not None  # noqa: S101 -- it holds the demo
         for customer_id, scopes in ((None, SCOPES), (CUSTOMER_ID, tuple(CUSTOMER_SCOPES))):
             made.append(

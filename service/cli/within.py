@@ -16,7 +16,7 @@ from service.cli.servers import migrated, read_settings, server
 from service.errors import StartupError
 from service.operations.access import tokens
 from service.operations.events import outbox
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import SCOPES, Store
 from service.store.pool import Connection
 
@@ -38,7 +38,7 @@ def in_store(database_url: str | None, store_id: int, work: Callable[[Connection
 async def store_at(url: str, store_id: int, keys: Sequence[str] = ()) -> AsyncIterator[tuple[Connection, Store]]:
     """A store of a database, and a connection with these keys. Raises StartupError when there is no such store."""
     async with migrated(url, keys) as connection:
-        store = await stores.find(connection, store_id)
+        store = await tenants.find(connection, store_id)
         if store is None:
             raise StartupError(
                 "There is no store {store}: make it with `reprise store create --id {store}`.", store=store_id
@@ -52,7 +52,7 @@ def operator() -> str:
         name = os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):
         name = ""
-    return f"{stores.OPERATOR}:{name}"
+    return f"{tenants.OPERATOR}:{name}"
 
 
 def duration(text: str) -> timedelta | None:

@@ -15,7 +15,7 @@ from service.demo.generator import Amounts, generate
 from service.demo.rows import TABLES, Row, Sheet
 from service.errors import StartupError
 from service.operations.generic import numbers
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.store import statistics
 from service.store.pool import Connection
 from service.store.statements import Command, One, OnlyValue
@@ -56,7 +56,7 @@ def _silent(_done: int, _total: int) -> None:
 
 
 async def seed(
-    connection: Connection, plan: Plan, at: datetime, progress: Progress = _silent, *, actor: str = stores.OPERATOR
+    connection: Connection, plan: Plan, at: datetime, progress: Progress = _silent, *, actor: str = tenants.OPERATOR
 ) -> bool:
     """Make the store of a plan with all its data; False when exactly that has been done before.
 
@@ -108,7 +108,7 @@ async def has_stores(connection: Connection) -> bool:
 
 async def _store(connection: Connection, plan: Plan, at: datetime, *, actor: str) -> tuple[Sheet, str]:
     """Make the store; gives an empty sheet for it, and its time zone."""
-    store = await stores.create(
+    store = await tenants.create(
         connection,
         store_id=plan.store,
         name="Example Store",
@@ -118,7 +118,7 @@ async def _store(connection: Connection, plan: Plan, at: datetime, *, actor: str
         at=at,
         actor=actor,
     )
-    market_id = await stores.market_id(connection, plan.store)
+    market_id = await tenants.market_id(connection, plan.store)
     return Sheet(plan.store, market_id, store.currency_code, plan.seed, at), store.timezone
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.demo import load
 from service.demo.documents import CUSTOMER_ID
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import CUSTOMER_SCOPES, Principal, Store
 from service.store.pool import Connection
 
@@ -14,7 +14,7 @@ _SHOPPER = "demo-shop"
 
 async def find(connection: Connection) -> Store | None:
     """Return the demo store; None where there is none, or where it isn't in test mode any more."""
-    store = await stores.find(connection, load.STORE)
+    store = await tenants.find(connection, load.STORE)
     if store is None or store.mode != "test" or not await load.holds_demo(connection):
         return None
     return store

@@ -12,6 +12,7 @@ from service.gateways.manual import ManualGateway
 from service.gateways.outbound import Limits
 from service.gateways.port import Gateway
 from service.gateways.testing import ANSWERS, TestGateway
+from service.rules.outside import configured_reach
 from service.settings import Settings
 
 Gateways = Mapping[str, Gateway]
@@ -20,10 +21,11 @@ Gateways = Mapping[str, Gateway]
 _KINDS: Mapping[str, type[Gateway]] = {"manual": ManualGateway, "test": TestGateway, "external": ExternalGateway}
 
 
-def limits(settings: Settings) -> Limits:
-    """The settings' limits on how long others may take, and where they may be."""
+def limits(settings: Settings, *, events: bool = False) -> Limits:
+    """The settings' limits on how long others may take, and where they may be; those told of `events` may be nearer."""
+    reach = configured_reach(settings)
     return Limits(
-        settings.gateway_connect_timeout, settings.gateway_timeout, private_addresses=settings.allow_private_addresses
+        settings.gateway_connect_timeout, settings.gateway_timeout, reach=reach if events else reach.of("live")
     )
 
 

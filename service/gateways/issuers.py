@@ -20,6 +20,7 @@ from service.gateways import outbound
 from service.gateways.outbound import Limits, NotSent, Silence
 from service.rules import jwts
 from service.rules.jwts import Header, Key
+from service.rules.outside import may_be_asked
 
 DISCOVERY: Final = "/.well-known/openid-configuration"
 """Where an issuer says where its keys are (OpenID Connect Discovery 1.0, section 4)."""
@@ -143,7 +144,7 @@ async def fetch(source: Source, limits: Limits) -> Sequence[Key]:
     if url is None:
         told = await _json(f"{source.issuer.rstrip('/')}{DISCOVERY}", limits)
         named = told.get("jwks_uri")
-        if told.get("issuer") != source.issuer or not isinstance(named, str) or not outbound.may_be_asked(named):
+        if told.get("issuer") != source.issuer or not isinstance(named, str) or not may_be_asked(named):
             raise _Wrong("it describes another issuer, or says not where its keys are")
         url = named
     keys = (await _json(url, limits)).get("keys")

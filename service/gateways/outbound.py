@@ -13,13 +13,12 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from ssl import SSLContext
 from typing import Self
-from unicodedata import normalize
-from urllib.parse import urlsplit
 
 import httpx2
+
+from service.rules.outside import Reach, may_be_sent_to, needs_tls
 
 LONGEST_ANSWER = 65_536
 """How many bytes of an answer are read."""
@@ -27,14 +26,14 @@ LONGEST_ANSWER = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long connecting and a whole request may take, in seconds, and where it may go.
+    """How long connecting and a whole request may take, in seconds, and how far it may go.
 
     An answer is read up to `longest_answer` bytes; a longer one is none, or with `cut` read so far.
     """
 
     connect_timeout: float = 3.0
     timeout: float = 10.0
-    private_addresses: bool = False
+    reach: Reach = Reach.INTERNET
     longest_answer: int = LONGEST_ANSWER
     cut: bool = False
 
@@ -57,38 +56,6 @@ class NotSent(Exception):
 
 class Silence(Exception):
     """The request may have arrived, but no answer came back in time, or none that was whole."""
-
-
-def may_be_asked(url: str) -> bool:
-    """Whether a shop may name this URL: over TLS, or on this very machine, where it is being developed."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return False
-    if not host or port == 0 or parts.username is not None or parts.fragment or not _is_plain(host):
-        return False
-    return parts.scheme == "https" or host in ("localhost", "127.0.0.1", "::1")
-
-
-def _is_plain(host: str) -> bool:
-    """Whether a host is a name, or an address as everybody writes it: not `0177.0.0.1`, which some read as 127.0.0.1.
-
-    A host is meant as an address when its last label is a number (WHATWG URL, "ends in a number").
-    """
-    read = normalize("NFKC", host).translate(_DOTS)
-    last = read.rstrip(".").rpartition(".")[2].lower()
-    if not (last.isdecimal() or last.startswith("0x")):
-        return True
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-_DOTS = str.maketrans("\u3002\uff0e\uff61", "...")
-"""What stands for a dot in international names (RFC 3490, 3.1)."""
 
 
 async def get(url: str, limits: Limits) -> Answered:
@@ -171,7 +138,7 @@ class Way:
             target = httpx2.URL(self._url)
         except httpx2.InvalidURL as error:
             raise NotSent(repr(error)) from error
-        if target.scheme != "https" and not self._limits.private_addresses:
+        if target.scheme != "https" and needs_tls(target.host, self._limits.reach):
             raise NotSent("only https is allowed, unless REPRISE_ALLOW_PRIVATE_ADDRESSES is true")
         return target
 
@@ -224,41 +191,9 @@ async def _addresses(target: httpx2.URL, limits: Limits) -> list[str]:
     except (OSError, UnicodeError) as error:
         raise NotSent(repr(error)) from error
     addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
-    if not limits.private_addresses and not all(map(_is_public, addresses)):
+    if not all(may_be_sent_to(address, limits.reach) for address in addresses):
         raise NotSent("the host has a private address")
     return addresses
-
-
-def _is_public(address: str) -> bool:
-    """Whether an address is of the internet at large; IPv4 inside of IPv6 is looked at as what it is."""
-    ip = ip_address(address.partition("%")[0])
-    if isinstance(ip, IPv6Address):
-        if any(ip in network for network in _OF_A_NETWORK):
-            return False
-        ip = _within(ip) or ip
-    return ip.is_global and not ip.is_multicast
-
-
-_LEAD_TO_IPV4 = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"), IPv6Network("::ffff:0:0:0/96"))
-"""IPv4 in the last 32 bits: NAT64 (RFC 6052), as IPv6 once wrote it (RFC 4291, 2.5.5.1), and translated (RFC 7915)."""
-_ISATAP = (0x0000_5EFE, 0x0200_5EFE)
-"""What comes before the IPv4 in an address of a tunnel inside of a site (RFC 5214)."""
-_OF_A_NETWORK = (
-    IPv6Network("64:ff9b:1::/48"),  # NAT64 as a network likes it (RFC 8215)
-    IPv6Network("fec0::/10"),  # addresses of a site, which are no more (RFC 3879)
-    IPv6Network("3fff::/20"),  # for documentation (RFC 9637)
-    IPv6Network("5f00::/16"),  # segments of a network's routes (RFC 9602)
-)
-
-
-def _within(ip: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that an IPv6 one leads to; None for one that leads to none."""
-    last = IPv4Address(int(ip) & 0xFFFF_FFFF)
-    if int(ip) > 1 and any(ip in network for network in _LEAD_TO_IPV4):
-        return last
-    if (int(ip) >> 32) & 0xFFFF_FFFF in _ISATAP:
-        return last
-    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
 
 
 @cache

@@ -15,7 +15,7 @@ from service.jobs.pay import PaymentJob
 from service.jobs.sweep import sweep_store
 from service.operations.copies.recurring_order_copies import BATCH
 from service.operations.payments import attempts, dunning
-from service.operations.tenant import stores, test_clocks
+from service.operations.tenant import tenants, test_clocks
 from service.store.pool import Database, passes
 
 log = structlog.get_logger(part="test_clocks")
@@ -78,7 +78,7 @@ class AdvanceJob:
         given_up: set[str] = set()
         while True:
             async with self._database.connection() as connection:
-                store = await stores.find(connection, store_id)
+                store = await tenants.find(connection, store_id)
                 leases = await attempts.open_payments(connection, store_id)
                 due = [] if store is None else await dunning.due(connection, store, but=given_up)
             free = [order_id for order_id, ends in leases.items() if ends <= clock.now() and order_id not in given_up]

@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import Store
 from service.store.pool import Connection, Database, passes
 
@@ -114,5 +114,5 @@ class Batches(Generic[D]):
 async def step(database: Database, store_id: int, step: Callable[[Connection, Store], Awaitable[T]]) -> T | None:
     """Take a step in a transaction of its own; None without the store."""
     async with database.by_keys() as connection:
-        store = await stores.find(connection, store_id)
+        store = await tenants.find(connection, store_id)
         return None if store is None else await step(connection, store)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from time import monotonic
 from typing import Final
@@ -20,7 +20,7 @@ from service.gateways import receivers
 from service.gateways.outbound import Limits, Way
 from service.gateways.receivers import Delivery
 from service.jobs.metrics import DELIVERIES, DISPATCHED
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.operations.webhooks import delivering, documents
 from service.operations.webhooks.delivering import Attempt, Due, Outcome, Receiver
 from service.store.pool import Database
@@ -102,7 +102,7 @@ class Deliveries:
     async def _round(self, whom: Due, most: int) -> _Sending | None:
         """Send what is due to a receiver, and note what came of it; None where there was nothing."""
         async with self._database.transaction() as connection:
-            store = await stores.find(connection, whom.store_id)
+            store = await tenants.find(connection, whom.store_id)
             taken = await delivering.take_up(connection, whom.store_id, whom.id, lease=self._lease, most=most)
         if store is None or taken is None:
             return None
@@ -117,7 +117,8 @@ class Deliveries:
                 bodies |= await delivering.settle_payloads(connection, store.id, payloads)
         sending = _Sending(receiver, bodies, deque(attempts))
         if attempts:
-            await sending.run(attempts[0].callback_url, self._limits)
+            limits = replace(self._limits, reach=self._limits.reach.of(store.mode))
+            await sending.run(attempts[0].callback_url, limits)
         async with self._database.transaction() as connection:
             await delivering.note(connection, store, receiver, sending.outcomes, sending.left)
         return sending if attempts else None

@@ -14,7 +14,7 @@ from service.operations.events import outbox
 from service.operations.generic import phases
 from service.operations.generic.phases import Interlude
 from service.operations.orders import paying, retries
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import Store
 from service.store.pool import Connection, Database
 
@@ -63,7 +63,7 @@ class PaymentJob:
 
     async def _run(self, store_id: int, step: Step) -> None:
         async def work(connection: Connection) -> Interlude[None] | None:
-            store = await stores.find(connection, store_id)
+            store = await tenants.find(connection, store_id)
             return None if store is None else await step(connection, store)
 
         await phases.run(self._database, self._gateways, work)

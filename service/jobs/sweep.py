@@ -18,7 +18,7 @@ from service.operations.generic.numbers import Numbers
 from service.operations.payments import attempts, dunning
 from service.operations.subscriptions import alerts, sweep
 from service.operations.subscriptions.sweep import Swept
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.store.pool import Database
 
 log = structlog.get_logger(part="sweep")
@@ -110,7 +110,7 @@ async def _retry(database: Database, store_id: int) -> None:
     found = dunning.BATCH
     while found == dunning.BATCH:
         async with database.transaction() as connection:
-            store = await stores.find(connection, store_id)
+            store = await tenants.find(connection, store_id)
             # On a test clock time waits for them: the job that advances it sees to them itself.
             if store is None or store.frozen_at is not None:
                 return

@@ -143,6 +143,7 @@ VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
     },
     "order_subscription_items": {
         "reprice": _verb("", None, "Take today's price over.", "update", "integrations"),
+        "swap": _verb("", None, "Order another sku in its place.", "swap"),
     },
     "customers": {"erase": _verb("", None, "Forget who it was.", "erase", "integrations")},
     "repeat_links": {

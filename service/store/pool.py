@@ -19,6 +19,7 @@ import asyncpg
 from prometheus_client import Gauge, Histogram
 
 from service.errors import Contended, StartupError, Unavailable
+from service.rules.outside import Reach, configured_reach
 from service.settings import Settings
 from service.store.catalogue import Catalogue
 from service.store.shapes import Shapes
@@ -84,11 +85,12 @@ class Sessionless(asyncpg.Connection):
 class _Pooled(Sessionless):
     """A connection of a pool, whose connections share what one of them has read of the database's constraints.
 
-    They share too which of the clients' statements are prepared, and the keys of secrets.
+    They share too which of the clients' statements are prepared, the keys of secrets, and how far the process connects.
     """
 
-    __slots__ = ("catalogue", "shapes", "vault")
+    __slots__ = ("catalogue", "reach", "shapes", "vault")
     catalogue: Catalogue
+    reach: Reach
     shapes: Shapes
     vault: Vault
     # asyncpg's own, of which its stubs say nothing.
@@ -251,6 +253,7 @@ def open_configured(settings: Settings, *, max_size: int) -> AbstractAsyncContex
         command_timeout=settings.command_timeout,
         statement_cache_size=settings.statement_cache_size,
         keys=settings.keys,
+        reach=configured_reach(settings),
     )
 
 
@@ -259,6 +262,7 @@ async def open_database(
     url: str,
     *,
     keys: Sequence[str] = (),
+    reach: Reach = Reach.EVERYWHERE,
     min_size: int = 1,
     max_size: int = 16,
     command_timeout: float = 15.0,
@@ -266,7 +270,8 @@ async def open_database(
 ) -> AsyncIterator[Database]:
     """A pool on a Postgres server, open inside the `async with`.
 
-    `keys` are those of the settings, which secrets are sealed with. `command_timeout` is in seconds and per statement.
+    `keys` are those of the settings, which secrets are sealed with, `reach` how far the process connects by itself.
+    `command_timeout` is in seconds and per statement.
     Raises StartupError in one sentence, without the password, when the server can't be reached, refuses us or is too
     old.
     """
@@ -288,7 +293,7 @@ async def open_database(
         command_timeout=command_timeout,
         statement_cache_size=statement_cache_size,
         connection_class=_Pooled,
-        init=partial(_acquaint, Catalogue(), Shapes(), Vault(keys)),
+        init=partial(_acquaint, Catalogue(), Shapes(), Vault(keys), reach),
         reset=_keep,
     )
     with _explained(place):
@@ -340,6 +345,12 @@ def catalogue_of(connection: Connection) -> Catalogue:
     return Catalogue() if known is None else known
 
 
+def reach_of(connection: Connection) -> Reach:
+    """How far the process connects to what stores name. A connection on its own is no server's, and knows no limit."""
+    known: Reach = getattr(connection, "reach", Reach.EVERYWHERE)
+    return known
+
+
 def fetch(connection: Connection, text: str, binds: Sequence[object]) -> Awaitable[list[asyncpg.Record]]:
     """The rows of a statement whose text follows from what a client asks for."""
     if type(connection) is _Pooled:  # asyncpg takes any connection for an instance of any class of them
@@ -357,9 +368,9 @@ async def fetchrow(connection: Connection, text: str, binds: Sequence[object]) -
     return next(iter(await fetch(connection, text, binds)), None)
 
 
-async def _acquaint(catalogue: Catalogue, shapes: Shapes, vault: Vault, connection: _Pooled) -> None:
+async def _acquaint(catalogue: Catalogue, shapes: Shapes, vault: Vault, reach: Reach, connection: _Pooled) -> None:
     """Hand a new connection what its pool knows."""
-    connection.catalogue, connection.shapes, connection.vault = catalogue, shapes, vault
+    connection.catalogue, connection.shapes, connection.vault, connection.reach = catalogue, shapes, vault, reach
 
 
 _AWAY = (

@@ -22,6 +22,7 @@ from service.http.state import Service
 from service.operations.access.issuers import Outside
 from service.principal import Store
 from service.rules.jwts import Header
+from service.rules.outside import Reach
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.access.issuing import AUDIENCE, Provider, bearer, key_for, provider, signed
@@ -29,7 +30,7 @@ from tests.servers import server
 from tests.spec.writing import Api, pointers
 from tests.support import Access, Grant, make_store
 
-NEAR = Limits(connect_timeout=1.0, timeout=1.0, private_addresses=True)
+NEAR = Limits(connect_timeout=1.0, timeout=1.0, reach=Reach.EVERYWHERE)
 
 
 @pytest_asyncio.fixture

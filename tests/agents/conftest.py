@@ -20,7 +20,7 @@ from tests.support import KEYS, Access, Grant
 @pytest.fixture(scope="session")
 def origin(database_url: str) -> Iterator[str]:
     """The URL of a server."""
-    settings = Settings(database_url=roles.api(database_url), secret_keys=",".join(KEYS), log_level="warning")
+    settings = Settings(**roles.reached("api", database_url), secret_keys=",".join(KEYS), log_level="warning")
     with served_here(settings) as url:
         yield url
 

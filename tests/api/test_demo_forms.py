@@ -33,7 +33,7 @@ async def own(own_url: str) -> AsyncIterator[Connection]:
 @pytest_asyncio.fixture
 async def visitor(own_url: str, settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of a service on that database."""
-    app = create_app(settings.model_copy(update={"database_url": roles.api(own_url)}))
+    app = create_app(settings.model_copy(update=dict(roles.reached("api", own_url))))
     async with app.router.lifespan_context(app):
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:

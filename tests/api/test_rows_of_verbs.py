@@ -34,6 +34,7 @@ ATTRIBUTES = {
     "_advance_to": said(on("2026-03-12 09:00")),
     "_replay_since": said(on("2026-03-10 08:00")),
     "_delay": 2,
+    "_swap": "MUG",
 }
 """What is sent of a verb that takes more than `true`."""
 WITH = {("orders", "place"): {"_payment_source_token": "tok_approve"}}
@@ -120,6 +121,11 @@ async def item(shop: Shop) -> str:
     found = (await shop.api.get(f"order_subscriptions/{id_}/order_subscription_items"))["data"]
     await factories.set_price(shop.connection, shop.store, shop.sku, 2100)
     return str(found[0]["id"])
+
+
+async def swappable(shop: Shop) -> str:
+    await factories.sku(shop.connection, shop.store, code=ATTRIBUTES["_swap"])
+    return await item(shop)
 
 
 async def link(shop: Shop) -> str:
@@ -210,6 +216,7 @@ SUBJECTS: dict[tuple[str, str], Callable[[Shop], Awaitable[str]]] = {
     ("occurrences", "retry"): failed,
     ("occurrences", "commit"): with_a_draft,
     ("order_subscription_items", "reprice"): item,
+    ("order_subscription_items", "swap"): swappable,
     ("customers", "erase"): lambda shop: factories.customer(shop.connection, shop.store),
     ("repeat_links", "revoke"): link,
     ("repeat_links", "rotate"): link,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from service import clock
 from service.gateways.signing import new_secret
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.operations.webhooks import delivering
 from service.principal import Store
 from service.store import migrate
@@ -121,7 +121,7 @@ async def told(folder: Path, events: int) -> Figures:
 async def _happened(postgres: Postgres, events: int, url: str = "") -> Store:
     """A store in which so many events have happened, with a webhook that is to be told of them if there is a URL."""
     async with connect(postgres.url, KEYS) as connection:
-        store = await stores.create(connection, store_id=1, name="Bench", at=clock.now())
+        store = await tenants.create(connection, store_id=1, name="Bench", at=clock.now())
         if url:
             await factories.insert(
                 connection, "webhooks", store,

@@ -18,7 +18,7 @@ from service.jobs.sweep import sweep_store
 from service.jsonapi import pagination
 from service.jsonapi.sorting import SortKey
 from service.operations.access import tokens
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import CUSTOMER_SCOPES, SCOPES, Store
 from service.settings import Settings
 from service.store import counts
@@ -192,7 +192,7 @@ _PENDING = """
 async def make_subjects(url: str) -> Subjects:
     """Put into a store what the operations need, beside what there is."""
     async with connect(url, [KEYS]) as connection:
-        store = await stores.find(connection, STORE)
+        store = await tenants.find(connection, STORE)
         assert store is not None
         async with connection.transaction():
             return await _make_subjects(connection, store)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import expect
 
@@ -100,3 +102,16 @@ async def test_without_scripts_every_topic_is_one_click_away(visit: Visit) -> No
     await page.wait_for_url("**/docs/search?q=scopes")
     await page.get_by_role("link", name="read_orders", exact=True).first.click()
     await page.wait_for_url("**/docs/scopes#read_orders")
+
+
+@pytest.mark.parametrize("device", SIZES)
+async def test_where_there_is_nothing_a_page_leads_on(visit: Visit, shoot: Shoot, device: str) -> None:
+    page = await visit(size=SIZES[device])
+    answer = await page.goto("/an/old/bookmark")
+    assert answer is not None
+    assert answer.status == 404
+    await assert_fits(page)
+    await assert_accessible(page)
+    await shoot(page, f"nothing-{device}")
+    await page.get_by_role("main").get_by_role("link", name="Docs").click()
+    await expect(page).to_have_url(re.compile("/docs$"))

@@ -25,7 +25,7 @@ from service import clock
 from service.gateways.signing import new_secret
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.operations.webhooks import delivering
 from service.principal import Store
 from service.store import migrate
@@ -121,7 +121,7 @@ async def _build(postgres: Postgres, hooks: Receiver, untrusted: Receiver) -> tu
     urls = {kind: hooks.url(kind, "chaos") for kind in (*GOOD, *BAD)}
     urls |= {"dead": "http://127.0.0.1:1/", "tls": untrusted.url("ok", "chaos")}
     async with connect(postgres.url, KEYS) as connection:
-        store = await stores.create(connection, store_id=1, name="Chaos", at=clock.now())
+        store = await tenants.create(connection, store_id=1, name="Chaos", at=clock.now())
         ids = {
             kind: await factories.insert(
                 connection, "webhooks", store,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from service import clock
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import Store
 from service.store.pool import Connection
 from tests import factories
@@ -43,7 +43,7 @@ async def build(connection: Connection, *, store_count: int, subscriptions: int,
     made: list[Store] = []
     for position in range(store_count):
         number = first_store + position
-        store = await stores.create(connection, store_id=number, name=f"Chaos {number}", at=at)
+        store = await tenants.create(connection, store_id=number, name=f"Chaos {number}", at=at)
         made.append(store)
         skus = [await factories.sku(connection, store, price=1000, stock=STOCK) for _ in range(SKUS)]
         order_id = await factories.full_order(connection, store, [Line(skus[0])], placed_at=at - timedelta(days=60))

@@ -13,7 +13,7 @@ from service.demo.documents import CUSTOMER_ID, SESSION, add_documents, add_fitt
 from service.demo.generator import Amounts, generate
 from service.demo.rows import Sheet
 from service.errors import StartupError
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import Store
 from service.store.checks import violations
 from service.store.pool import Connection, Database
@@ -186,7 +186,7 @@ async def test_an_interrupted_seed_leaves_nothing(database: Database, connection
     with pytest.raises(KeyboardInterrupt):
         await load.seed(connection, wanted, AT, interrupt)
     async with database.connection() as another:
-        assert await stores.find(another, wanted.store) is None
+        assert await tenants.find(another, wanted.store) is None
     assert await load.seed(connection, wanted, AT)
 
 
@@ -195,4 +195,4 @@ async def test_a_plan_that_cannot_be_carried_out_is_refused(connection: Connecti
     wanted = plan(**options)
     with pytest.raises(StartupError):
         await load.seed(connection, wanted, AT)
-    assert await stores.find(connection, wanted.store) is None
+    assert await tenants.find(connection, wanted.store) is None

@@ -17,7 +17,7 @@ import sql
 from service import clock
 from service.errors import StartupError
 from service.operations.access import tokens
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.store.limits import Window
 from service.store.pool import Connection, connect
 from service.store.statements import Command, Declared, Many, One, Only, OnlyValue, Value, Values
@@ -131,10 +131,10 @@ async def test_rows_may_be_made_of_rows(connection: Connection) -> None:
 
 async def test_a_view_may_get_a_column_while_older_processes_run(own_url: str) -> None:
     async with connect(own_url) as connection:
-        made = await stores.create(connection, store_id=1, name="Shop", at=clock.now())
+        made = await tenants.create(connection, store_id=1, name="Shop", at=clock.now())
         view = (await connection.fetchval("select pg_get_viewdef('store_facts')")).rstrip(";")
         await connection.execute(f"create or replace view store_facts as select old.*, 1 as extra from ({view}) old")
-        assert await stores.find(connection, 1) == made
+        assert await tenants.find(connection, 1) == made
         _, token = await tokens.issue(
             connection, 1, customer_id=None, scopes=[], name=None, expires_at=None, at=clock.now()
         )

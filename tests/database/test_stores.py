@@ -8,7 +8,7 @@ import pytest
 
 from service import clock
 from service.errors import Conflict
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.store.pool import Connection
 
 _numbers = itertools.count(800_001)
@@ -16,10 +16,10 @@ _numbers = itertools.count(800_001)
 
 async def test_a_store_comes_with_its_market_and_their_events(connection: Connection) -> None:
     number = next(_numbers)
-    made = await stores.create(
+    made = await tenants.create(
         connection, store_id=number, name=f"Blümchen & Söhne {number}", currency_code="CHF", at=clock.now()
     )
-    assert made == await stores.find(connection, number)
+    assert made == await tenants.find(connection, number)
     assert (made.slug, made.currency_code, made.mode) == (f"blumchen-sohne-{number}", "CHF", "test")
     markets = await connection.fetch("select name, code from markets where store_id = $1", number)
     assert [tuple(row) for row in markets] == [(made.name, made.slug)]
@@ -29,19 +29,19 @@ async def test_a_store_comes_with_its_market_and_their_events(connection: Connec
 
 async def test_a_number_and_a_slug_are_taken_once(connection: Connection) -> None:
     number = next(_numbers)
-    await stores.create(connection, store_id=number, name="First", slug=f"first-{number}", at=clock.now())
+    await tenants.create(connection, store_id=number, name="First", slug=f"first-{number}", at=clock.now())
     with pytest.raises(Conflict):
-        await stores.create(connection, store_id=number, name="Second", at=clock.now())
+        await tenants.create(connection, store_id=number, name="Second", at=clock.now())
     with pytest.raises(Conflict):
-        await stores.create(connection, store_id=next(_numbers), name="Third", slug=f"first-{number}", at=clock.now())
-    found = await stores.find(connection, number)
+        await tenants.create(connection, store_id=next(_numbers), name="Third", slug=f"first-{number}", at=clock.now())
+    found = await tenants.find(connection, number)
     assert found is not None
     assert found.name == "First"
 
 
 async def test_a_name_without_a_latin_letter_gets_a_slug_all_the_same(connection: Connection) -> None:
     number = next(_numbers)
-    made = await stores.create(connection, store_id=number, name="花屋", at=clock.now())
+    made = await tenants.create(connection, store_id=number, name="花屋", at=clock.now())
     assert made.slug == f"store-{number}"
 
 
@@ -49,4 +49,4 @@ async def test_a_name_without_a_latin_letter_gets_a_slug_all_the_same(connection
     ("name", "slug"), [("Blue  Shop!", "blue-shop"), ("-a-", "a"), ("x" * 62 + " y", "x" * 62), ("...", "")]
 )
 def test_slugs(name: str, slug: str) -> None:
-    assert stores.slugify(name) == slug
+    assert tenants.slugify(name) == slug

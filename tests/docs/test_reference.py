@@ -18,7 +18,7 @@ from service.operations.generic.batches import MOST_SECONDS
 from service.principal import SCOPES
 from service.resources import RESOURCES
 from service.settings import Settings
-from tests.docs import access, personal_data, resources, states, topics
+from tests.docs import access, coming_from, personal_data, resources, states, topics
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -82,6 +82,10 @@ def test_every_command_and_its_options() -> None:
 def test_every_resource_type() -> None:
     assert list(sections("resources.md")) == list(RESOURCES)
     assert (REFERENCE / "resources.md").read_text() == resources.page(), "run `make docs`"
+
+
+def test_every_operation_of_other_services() -> None:
+    assert (REFERENCE / "coming-from.md").read_text() == coming_from.page(), "run `make docs`"
 
 
 def test_every_verb() -> None:

@@ -21,7 +21,7 @@ import httpx2
 
 from service import clock
 from service.operations.access import tokens
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import CUSTOMER_SCOPES
 from service.store.checks import violations
 from service.store.pool import Connection, connect
@@ -76,7 +76,7 @@ class Outcome:
 async def shoppers(url: str, number: int) -> list[Shopper]:
     """Make a store with so many customers, each with an order of one piece."""
     async with connect(url, KEYS) as connection:
-        store = await stores.create(connection, store_id=STORE, name="Drill", at=clock.now())
+        store = await tenants.create(connection, store_id=STORE, name="Drill", at=clock.now())
         product = await factories.sku(connection, store, price=100)
         made = []
         for _ in range(number):

@@ -15,9 +15,10 @@ from service.gateways.external import ExternalGateway
 from service.gateways.outbound import Limits, NotSent, Silence, post
 from service.gateways.port import Endpoint, NoAnswer, Payment, Unreachable, release, settle
 from service.gateways.signing import is_secret, signed
+from service.rules.outside import Reach
 from tests.gateways import SECRET, Example
 
-HERE = Limits(connect_timeout=1.0, timeout=1.0, private_addresses=True)
+HERE = Limits(connect_timeout=1.0, timeout=1.0, reach=Reach.EVERYWHERE)
 
 _keys = itertools.count(1)
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from service.gateways.outbound import Limits, NotSent, may_be_asked, post
+from service.gateways.outbound import Limits, NotSent, post
+from service.rules.outside import Reach, may_be_asked
 from tests.webhooks.receiving import receiver
 
 PRIVATE = [
@@ -83,7 +84,7 @@ async def test_a_name_that_leads_elsewhere_the_second_time_is_asked_at_the_addre
         port = hooks.origin.rpartition(":")[2]
         resolver = Resolver(["127.0.0.1"], ["169.254.169.254"])
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolver)
-        answer = await post(f"http://shop.example.com:{port}/ok/here", b"{}", {}, Limits(private_addresses=True))
+        answer = await post(f"http://shop.example.com:{port}/ok/here", b"{}", {}, Limits(reach=Reach.EVERYWHERE))
         monkeypatch.undo()
         (sent,) = await hooks.sent(f"{hooks.origin}/ok/here")
     assert answer.status == 200

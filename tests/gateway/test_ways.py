@@ -12,8 +12,9 @@ from service.gateways import receivers
 from service.gateways.outbound import Limits, Silence, Way
 from service.gateways.receivers import Delivery
 from service.gateways.signing import new_secret
+from service.rules.outside import Reach
 
-NEARBY = Limits(connect_timeout=1.0, timeout=2.0, private_addresses=True)
+NEARBY = Limits(connect_timeout=1.0, timeout=2.0, reach=Reach.EVERYWHERE)
 
 
 class Server:

@@ -21,7 +21,7 @@ from service import clock
 from service.demo import load
 from service.jobs import clean
 from service.operations.data import exports, imports
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import SCOPES, Store
 from service.rules.named_tokens import NamedKeys
 from service.store.pool import Connection, Database, connect
@@ -121,7 +121,7 @@ async def served(at: Served, grant: Grant, store: Store | None) -> Served:
 async def test_import_of_export_is_the_same_store_over_http(at: Served, grant: Grant) -> None:
     plan = load.Plan(store=820_001, seed=1, customers=12, skus=12, orders=30, subscriptions=6)
     await load.seed(at.connection, plan, clock.now())
-    one = await served(at, grant, await stores.find(at.connection, plan.store))
+    one = await served(at, grant, await tenants.find(at.connection, plan.store))
     other = await served(at, grant, await make_store(at.database))
     sent = await one.records(await one.exported())
     shown = await other.imported(inputs=sent)

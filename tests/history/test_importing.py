@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas.history import RECORDS, WHOLES, fields_of
 from service.operations.data.importing import Policy
 from service.operations.data.records import Place, read
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import Store
 from service.store.pool import Connection, Database, open_database
 from tests import counted
@@ -305,7 +305,7 @@ async def test_another_store_is_not_looked_at(database: Database, connection: Co
     await bring(connection, one, written(tmp_path, [sku], "a.ndjson"))
     _, refusals = await bring(connection, other, written(tmp_path, [price], "b.ndjson"))
     assert [field for _, field, _ in told(refusals)] == ["sku_id"]
-    assert await stores.market_id(connection, one.id) != await stores.market_id(connection, other.id)
+    assert await tenants.market_id(connection, one.id) != await tenants.market_id(connection, other.id)
 
 
 JSON = st.recursive(

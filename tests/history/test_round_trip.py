@@ -14,7 +14,7 @@ from service.demo import load
 from service.errors import InvalidState
 from service.operations.data import exporting
 from service.operations.data.exporting import Choice
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
@@ -92,7 +92,7 @@ async def test_a_seeded_store_with_runs_copies_and_a_wallet(
 ) -> None:
     plan = load.Plan(store=810_000 + seed, seed=seed, customers=20, skus=20, orders=60, subscriptions=12)
     await load.seed(connection, plan, clock.now())
-    one = await stores.find(connection, plan.store)
+    one = await tenants.find(connection, plan.store)
     assert one is not None
     await check_round_trip(connection, database, one, tmp_path)
 

@@ -10,7 +10,7 @@ import pytest
 
 from service.jobs.sweep import sweep_store
 from service.operations.subscriptions import alerts
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
@@ -147,7 +147,7 @@ async def test_alerts_that_are_due_are_found_by_the_sweep(
     sweeping = "select next_alert_at < next_run_at - interval '29 days' from order_subscriptions where store_id = $1"
     assert await connection.fetchval(sweeping, store.id)
     async with database.transaction() as inner:
-        found = await stores.find(inner, store.id)
+        found = await tenants.find(inner, store.id)
         assert found is not None
         assert (await alerts.alert(inner, found)).subscriptions == 1
     assert len(await told(connection, store, made["id"])) == 1

@@ -16,7 +16,7 @@ from service.jobs import sweep as job
 from service.operations.copies import recurring_order_copies
 from service.operations.generic.numbers import Numbers
 from service.operations.subscriptions import sweep
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import Store
 from service.rules.schedule import CATCH_UP, HORIZON
 from service.store import deployment
@@ -258,7 +258,7 @@ async def test_stores_on_a_test_clock_are_left_to_it(
     clock_id = await factories.insert(connection, "test_clocks", store, name="still", frozen_at=frozen)
     await connection.execute("update stores set test_clock_id = $2 where store_id = $1", store.id, clock_id)
     assert store.id not in await sweep.due_stores(connection, deployment_id, clock.now())
-    found = await stores.find(connection, store.id)
+    found = await tenants.find(connection, store.id)
     assert found is not None
     assert (await swept(database, found)).subscriptions == 0
     assert await ledger(connection, store, id_) == []

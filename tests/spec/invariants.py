@@ -83,6 +83,10 @@ def check(response: httpx2.Response) -> None:
         assert not response.content
         assert request.method == "HEAD" or "content-type" not in headers
         return
+    if response.status_code == 404 and headers["content-type"].startswith("text/html"):
+        assert "text/html" in request.headers["accept"], "a page is for who asks for one"
+        assert not request.url.path.startswith("/api/")
+        return
     assert re.fullmatch(rf'{re.escape(MEDIA_TYPE)}(; (ext|profile)="[^"]+")*', headers["content-type"])
     assert response.content.startswith(b"{"), "an object, and no byte order mark"
     answer = Answer(response, orjson.loads(response.content))

@@ -1,4 +1,4 @@
-"""A real server that can be killed: python killable_server.py DATABASE_URL [answer|before|after] [--remember=SECONDS].
+"""A real server that can be killed: python killable_server.py [answer|before|after] [--remember=SECONDS].
 
 Prints its port. With `answer` it kills itself (SIGKILL) when the answer to a POST is about to leave, which is after the
 commit of its effect and before anybody has read a byte; with `before` or `after` around what it asks of the gateway of
@@ -20,7 +20,6 @@ from service.gateways import configured
 from service.gateways.port import Answer, Payment
 from service.gateways.testing import TestGateway
 from service.settings import Settings
-from tests.bouncer import most_prepared
 from tests.support import KEYS
 
 
@@ -57,22 +56,20 @@ class DyingGateway(TestGateway):
 
 def main() -> None:
     settings = Settings(
-        database_url=sys.argv[1],
         secret_keys=",".join([*KEYS, "key-of-a-server-to-kill"]),
         log_level="warning",
         pool_size=4,
-        statement_cache_size=most_prepared(),
     )
-    for option in sys.argv[2:]:
+    for option in sys.argv[1:]:
         if option.startswith("--remember="):
             settings = settings.model_copy(update={"token_cache_seconds": float(option.partition("=")[2])})
-    if "--near" in sys.argv[2:]:
+    if "--near" in sys.argv[1:]:
         settings = settings.model_copy(update={"allow_private_addresses": True})
     gateways = dict(configured(settings))
-    for moment in {"before", "after"} & set(sys.argv[2:]):
+    for moment in {"before", "after"} & set(sys.argv[1:]):
         gateways["test"] = DyingGateway(moment)
     app: ASGIApp = create_app(settings, gateways)
-    if "answer" in sys.argv[2:]:
+    if "answer" in sys.argv[1:]:
         app = dying(app)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         print(listening.getsockname()[1], flush=True)  # noqa: T201 -- the test reads it

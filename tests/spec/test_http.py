@@ -43,6 +43,40 @@ async def served(settings: Settings, peer: str = "127.0.0.1", **changes: Any) ->
         yield client
 
 
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/an/old/bookmark/", "/docs/nothing", "/demo/nothing"])
+async def test_a_browser_at_a_url_without_anything_is_shown_a_page_with_ways_on(
+    client: httpx2.AsyncClient, path: str
+) -> None:
+    page = await client.get(path, headers={"Accept": BROWSER})
+    assert page.status_code == 404
+    assert page.headers["content-type"].startswith("text/html")
+    assert "Accept-Language" in page.headers["vary"]
+    ways = [str(page.url.join(way)) for way in re.findall(r'<a href="([^"#]+)"', page.text)]
+    assert len(ways) == len(set(ways)) + 2, "the bar leads to two of them, too"
+    for way in ways:
+        assert (await client.get(way)).status_code == 200, way
+    dutch = await client.get(path, headers={"Accept": BROWSER, "Accept-Language": "nl"})
+    assert "Hier is niets" in dutch.text
+
+
+@pytest.mark.parametrize(
+    ("path", "accept"),
+    [
+        ("/nothing", "*/*"), ("/nothing", MEDIA_TYPE), ("/nothing", f"text/html, {MEDIA_TYPE}"),
+        ("/api/nothing", BROWSER), ("/api/a/b/c/d/e", BROWSER), ("/nothing", "text/html;q=0"),
+    ],
+)  # fmt: skip
+async def test_clients_of_the_api_get_a_document_where_there_is_nothing(
+    client: httpx2.AsyncClient, integration: Access, path: str, accept: str
+) -> None:
+    answer = await client.get(path, headers=integration.headers | {"Accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (404, MEDIA_TYPE)
+    assert answer.json()["errors"][0]["code"] == "RECORD_NOT_FOUND"
+
+
 @pytest.mark.rule("HT-01")
 async def test_head_is_get_without_its_body(
     client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store

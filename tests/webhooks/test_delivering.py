@@ -21,23 +21,25 @@ from service.gateways.outbound import Limits
 from service.operations.webhooks import delivering
 from service.principal import Store
 from service.rules import deliveries
+from service.rules.outside import Reach
 from service.store.pool import Connection, Database
 from tests import factories, roles
 from tests.jobs.test_worker import until, working
 from tests.spec.writing import Api
 from tests.webhooks.receiving import Receiver
 
-NEARBY = Limits(connect_timeout=1.0, timeout=1.5, private_addresses=True)
+NEARBY = Limits(connect_timeout=1.0, timeout=1.5, reach=Reach.EVERYWHERE)
 
 PROCESS = """
 import asyncio, sys
 from datetime import datetime, timedelta
 from service.gateways.outbound import Limits
+from service.rules.outside import Reach
 from service.jobs import engine
 from tests.bouncer import most_prepared
 
 second = timedelta(seconds=10)
-limits = Limits(timeout=1.5, private_addresses=True)
+limits = Limits(timeout=1.5, reach=Reach.EVERYWHERE)
 asyncio.run(engine.run(
     sys.argv[1], stop=asyncio.Event(), gateways={}, keys=["first-key-of-the-tests"], receivers=limits,
     concurrency=2, heartbeat=second, lease=second, statement_cache_size=most_prepared(),

@@ -16,7 +16,7 @@ from service.cli.servers import keys_of, migrated, read_settings, require_sessio
 from service.cli.within import operator
 from service.demo import load
 from service.errors import StartupError
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.store import counts, deployment, distributing, roles
 from service.store import migrate as migrations
 from service.store.checks import violations
@@ -87,7 +87,7 @@ def adopt(*, database_url: DatabaseUrl = None) -> None:
         async with migrated(url) as connection, connection.transaction():
             here = await deployment.here(connection, settings.deployment_id)
             await deployment.adopt(connection, here, at=clock.now())
-            await stores.tell_all(connection, "adopt", actor=operator())
+            await tenants.tell_all(connection, "adopt", actor=operator())
             return here
 
     with server(settings) as url:

@@ -41,6 +41,9 @@ def up(
         url = held.enter_context(server(settings, make=True))
         run(require_session(settings))
         embedded = settings.database_url is None
+        if embedded and "allow_local_receivers" not in settings.model_fields_set:
+            # It is for trying things out, and what is tried out with webhooks is a receiver beside it.
+            settings = settings.model_copy(update={"allow_local_receivers": True})
         settings = _over(settings, url)
         run(bring_up(settings, sock, apart=apart, embedded=embedded, demo=demo))
 

@@ -15,7 +15,7 @@ from service.cli.console import answer, told
 from service.cli.loops import run
 from service.cli.servers import migrated, read_settings, server
 from service.cli.within import operator
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import Store
 from service.texts import Phrase
 
@@ -35,7 +35,7 @@ def _checked(kind: Kind) -> Callable[[str], str]:
 
 
 def _slug(value: str | None) -> str | None:
-    if value is not None and stores.slugify(value) != value:
+    if value is not None and tenants.slugify(value) != value:
         raise typer.BadParameter(told(Phrase("must be up to 63 lower-case letters, digits and hyphens")))
     return value
 
@@ -58,7 +58,7 @@ def create_store(
 
     async def create(url: str) -> Store:
         async with migrated(url) as connection, connection.transaction():
-            return await stores.create(
+            return await tenants.create(
                 connection,
                 store_id=id,
                 name=name,

@@ -22,7 +22,7 @@ from service.operations.repeating import reorders
 from service.operations.repeating.plans import Wish
 from service.operations.subscriptions import overviews
 from service.operations.subscriptions.overviews import Coming, Occurrence, Overview
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import Principal
 from service.rules.outcome_texts import detail
 from service.rules.outcomes import Outcome
@@ -102,7 +102,7 @@ async def _reorder(call: Call, asked: shapes.Reorder) -> shapes.Reordered:
     made = await reorders.reorder(call.connection, store, wish, order_id=asked.order_id)
     cart, checkout, total = made.cart, None, None
     if cart is not None:
-        own = await stores.checkout_url(call.connection, store)
+        own = await tenants.checkout_url(call.connection, store)
         session = contents.session(call.connection, store, cart.id, cart.sealed_session)
         checkout = demo_checkout.of_cart(call.request, store, own, session)
         total = Money.of(cart.due, cart.currency_code, call.locale)

@@ -11,7 +11,7 @@ from service.errors import ApiError
 from service.http.agents import endpoint
 from service.http.api import answers
 from service.http.facades import ecwid, oauth, wemasy
-from service.http.pages import pages
+from service.http.pages import nowhere, pages
 
 Renderer = Callable[[Request, ApiError], Response]
 
@@ -23,13 +23,17 @@ _RENDERERS: tuple[tuple[str, Renderer], ...] = (
     ("/repeat-order", pages.render),
     ("/actions/", pages.render),
     ("/portal/", pages.render),
-    ("/demo/", pages.render),
-    ("/docs/", pages.render),
+    ("/demo/", nowhere.render),
+    ("/docs/", nowhere.render),
+    ("/api/", answers.errors),
 )
 
 
 def renderer(path: str) -> Renderer:
-    """What answers a problem at a path: JSON:API's error document, unless another shape is at home there."""
+    """What answers a problem at a path: JSON:API's error document, unless another shape is at home there.
+
+    Where none is, a browser is shown a page.
+    """
     if path == "/":
         return pages.render
-    return next((render for prefix, render in _RENDERERS if f"{path}/".startswith(prefix)), answers.errors)
+    return next((render for prefix, render in _RENDERERS if f"{path}/".startswith(prefix)), nowhere.render_to_browsers)

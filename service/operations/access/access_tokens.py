@@ -1,9 +1,8 @@
-"""Access tokens as somebody looks after them: listed, renamed, and ended."""
+"""Access tokens as somebody looks after them: renamed, and ended."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from schemas.graph import graph
 from service import clock
@@ -12,7 +11,7 @@ from service.operations.generic.writing import Writer
 from service.principal import Principal, Store
 from service.store import notices
 from service.store.pool import Connection
-from service.store.statements import Command, Many
+from service.store.statements import Command
 from service.store.write import Columns
 
 
@@ -45,39 +44,12 @@ async def _forget(change: Change) -> None:
     await notices.forget(change.connection, change.store.id)
 
 
-class Listed(NamedTuple):
-    """A token as an operator reads it."""
-
-    id: str
-    kind: str
-    name: str | None
-    customer_id: str | None
-    hint: str
-    scopes: list[str]
-    created_at: datetime
-    expires_at: datetime | None
-    last_used_at: datetime | None
-    revoked_at: datetime | None
-
-    def state(self, at: datetime) -> str:
-        """Whether it works at `at`, real time."""
-        if self.revoked_at is not None:
-            return "revoked"
-        return "expired" if self.expires_at is not None and self.expires_at <= at else "live"
-
-
 _END_REFRESHING = Command("access/grants.end_refreshing")
-_LISTED = Many("access/tokens.listed", Listed)
 
 
 async def end_refreshing(connection: Connection, store_id: int, grant_id: str) -> None:
     """Delete what tokens of a grant would be refreshed with."""
     await _END_REFRESHING(connection, store=store_id, grant=grant_id)
-
-
-async def listed(connection: Connection, store_id: int, *, most: int) -> list[Listed]:
-    """The tokens of a store, the newest first, at most so many."""
-    return await _LISTED(connection, store=store_id, most=most)
 
 
 async def revoke(connection: Connection, store: Store, id_: str, *, actor: str) -> None:

@@ -17,7 +17,7 @@ import orjson
 import structlog
 
 from service import clock
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.rules import jwts
 from service.rules.jwts import Claims
 from service.rules.sealing import Seals, Unreadable
@@ -137,7 +137,7 @@ async def rotate(connection: Connection, seals: Seals, *, actor: str = "") -> st
         # Processes that haven't heard sign on for as long as they believe what they know.
         await _RETIRE(connection, at=at, until=at + LIFETIME + 2 * _KEPT + jwts.LEEWAY)
         if actor:
-            await stores.tell_all(connection, "rotate_keys", actor=actor)
+            await tenants.tell_all(connection, "rotate_keys", actor=actor)
         await _ADD(connection, id=id_, public_key=made.public, private_key=seals.seal(made.private, id_), at=at)
         await notices.forget_keys(connection)
     return id_

@@ -12,24 +12,20 @@ import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from schemas.access import MOST_SECONDS
 from service import clock
 from service.errors import Conflict, Invalid, NotFound
-from service.jsonapi.body import Draft, blank
-from service.operations.access.keyring import Keyring
-from service.operations.events import outbox
-from service.operations.generic.created import Created
 from service.principal import CUSTOMER_SCOPES, NOBODY, SCOPES, Principal, Store
 from service.store.pool import Connection
-from service.store.statements import Command, One, Only
-from service.texts import Either, Phrase
+from service.store.statements import Command, Many, One, Only
+from service.texts import Either
 
-DEFAULT_SECONDS = 3600
-"""How long a customer's token that the API made is valid, unless the request says otherwise."""
+if TYPE_CHECKING:
+    # Whoever only makes a token needs no keys.
+    from service.operations.access.keyring import Keyring
 
 NOTED_EVERY = timedelta(hours=1)
 """How long after a note of a token's use the next one is made."""
@@ -62,9 +58,31 @@ class _Bearer(NamedTuple):
     store: Store
 
 
+class Listed(NamedTuple):
+    """A token as an operator reads it."""
+
+    id: str
+    kind: str
+    name: str | None
+    customer_id: str | None
+    hint: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+    def state(self, at: datetime) -> str:
+        """Whether it works at `at`, real time."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and self.expires_at <= at else "live"
+
+
 _ISSUE = Only("access/tokens.issue", _Issued)
 _FIND = One("access/tokens.find", _Bearer)
 _NOTE_USE = Command("access/tokens.note_use")
+_LISTED = Many("access/tokens.listed", Listed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,53 +168,6 @@ async def keep(connection: Connection, store_id: int, id_: str, token: str, term
         raise Conflict("A token with this id already exists.", pointer="/data/id")
 
 
-async def create(connection: Connection, principal: Principal, draft: Draft) -> Created:
-    """POST /api/tokens: make a short-lived token for a customer, shown once, as the attribute `token` of this answer.
-
-    Without `scopes` it gets those scopes of a customer that the requesting token has itself: no token grants more than
-    it holds. Raises Invalid without a customer, for no or other scopes, or for a lifetime beyond a day, and what
-    `issue` raises.
-    """
-    customer_id = draft.related("customer")
-    if customer_id is None:
-        raise blank("customer", "/data")
-    at = clock.now()
-    attributes = draft.attributes
-    grantable = CUSTOMER_SCOPES & principal.scopes
-    scopes = attributes.get("scopes", sorted(grantable))
-    if not scopes or not grantable.issuperset(scopes):
-        raise Invalid(
-            "scopes - must be among those that this token may hand out: {known}",
-            known=sorted(grantable) or Phrase("none"),
-            fields=("scopes",),
-        )
-    id_, token = await issue(
-        connection,
-        principal.store.id,
-        customer_id=customer_id,
-        scopes=scopes,
-        name=attributes.get("name"),
-        expires_at=_expiry(draft, at),
-        at=at,
-        id=draft.id,
-        extra=attributes,
-    )
-    await outbox.record(connection, principal.store, "access_tokens.create", id_, actor=outbox.actor(principal))
-    return Created(id_, {"token": token})
-
-
-def _expiry(draft: Draft, at: datetime) -> datetime:
-    """Return when a customer's token ends: as the request says, within a day, or else after an hour."""
-    sent: datetime | None = draft.attributes.get("expires_at")
-    if "expires_in" in draft.triggers and "expires_at" in draft.attributes:
-        raise Invalid("expires_in - can't be sent together with expires_at", fields=("expires_in",))
-    if sent is None:
-        return at + timedelta(seconds=draft.triggers.get("expires_in", DEFAULT_SECONDS))
-    if not at < sent <= at + timedelta(seconds=MOST_SECONDS):
-        raise Invalid("expires_at - must be within the next 24 hours", fields=("expires_at",))
-    return sent
-
-
 async def find(connection: Connection, token: str, at: datetime, keyring: Keyring | None = None) -> Principal | None:
     """Return the bearer of a token, as `look` does; None when it is refused."""
     found = await look(connection, token, at, keyring)
@@ -242,6 +213,11 @@ async def _store_of(connection: Connection, token: str, keyring: Keyring | None)
 async def note_use(connection: Connection, store_id: int, ids: Collection[str], at: datetime) -> None:
     """Note that tokens are used at `at`, real time; those that were noted within the last hour stay as they are."""
     await _NOTE_USE(connection, store=store_id, ids=sorted(ids), at=at, before=at - NOTED_EVERY)
+
+
+async def listed(connection: Connection, store_id: int, *, most: int) -> list[Listed]:
+    """The tokens of a store, the newest first, at most so many."""
+    return await _LISTED(connection, store=store_id, most=most)
 
 
 def hashed(token: str) -> bytes:

@@ -9,6 +9,7 @@ from decimal import Decimal
 import orjson
 
 from service.errors import Invalid
+from service.jsonapi.nearness import nearest
 from service.operations.catalogue import pricing, skus
 from service.operations.generic.change import Change
 from service.operations.parties import customers
@@ -21,6 +22,9 @@ MAX_LINES = 1_000
 
 SOLD = ("sku_code", "options", "quantity", "item_type")
 """Columns that say what is ordered."""
+
+_SWAP = "_swap"
+"""The trigger by which a line names another sku."""
 
 _POINTED = {
     "option_invalid": "options",
@@ -57,7 +61,7 @@ async def find_sold(
     connection, store = change.connection, change.store
     sku_id = await skus.id_of(connection, store, change.value("sku_code"))
     if sku_id is None:
-        note_unknown(change)
+        await note_unknown(change)
         return None
     customer = None if customer_id is None else await customers.find(connection, store, customer_id)
     group_id = None if customer is None else customer.customer_group_id
@@ -67,13 +71,16 @@ async def find_sold(
     return judge(change, catalogue[sku_id], held, priced=priced)
 
 
-def note_unknown(change: Change) -> None:
-    """Note that no sku has the code that a line names."""
+async def note_unknown(change: Change) -> None:
+    """Note that no sku has the code that a line names, and which code on sale is nearest to it."""
+    code = change.value("sku_code")
     change.problems.append(
         Invalid(
-            "sku_code - no sku has this code",
-            pointer=change.draft.pointer("sku_code"),
+            "{name} - no sku has this code",
+            name=_SWAP if _SWAP in change.draft.triggers else "sku_code",
+            pointer=change.draft.pointer("sku_code", _SWAP),
             meta={"error": "unknown"},
+            suggestion=nearest(code, await skus.beside(change.connection, change.store, code, change.at)),
         )
     )
 
@@ -86,7 +93,7 @@ def judge(change: Change, offered: CatalogueItem, held: Mapping[ItemKey, int], *
     reason = phrase(outcome)
     if reason is not None:
         code = str(outcome.code)
-        pointer = change.draft.pointer(_POINTED.get(code, "sku_code"), "sku_code", "quantity")
+        pointer = change.draft.pointer(_POINTED.get(code, "sku_code"), "sku_code", _SWAP, "quantity")
         change.problems.append(Invalid(reason, pointer=pointer, meta={"error": code}))
         return None
     price = outcome.price

@@ -27,7 +27,7 @@ from service.operations.data.shaping import Shape
 from service.operations.events import outbox
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import Principal, Store
 from service.rules.named_tokens import NamedKeys
 from service.store import queue, write
@@ -335,7 +335,7 @@ async def _apart(work: Coroutine[object, object, T]) -> T:
 async def take_out(database: Database, store_id: int, export_id: str) -> None:
     """Write an export from its beginning to its end; nothing for one that is over. No transaction may be open."""
     async with database.transaction() as connection:
-        store = await stores.find(connection, store_id)
+        store = await tenants.find(connection, store_id)
         taken = None if store is None else await _TAKE_UP(connection, store=store_id, id=export_id, at=clock.now(store))
         if store is None or taken is None:
             return

@@ -18,7 +18,7 @@ from service.operations.data.records import Columns, Entry, Problem, Row, whole_
 from service.operations.data.references import References, facts_of
 from service.operations.data.rows import NUMBERED, RowWriter
 from service.operations.generic import numbers
-from service.operations.tenant import stores, terms
+from service.operations.tenant import tenants, terms
 from service.principal import Store
 from service.store import bulk
 from service.store.pool import Connection
@@ -191,7 +191,7 @@ class Intake:
 
 async def intake(connection: Connection, store: Store, policy: Policy, at: datetime) -> Intake:
     """Return what takes the records of an import into a store."""
-    market_id = await stores.market_id(connection, store.id)
+    market_id = await tenants.market_id(connection, store.id)
     frame = Frame(store, market_id, await terms.of_store(connection, store), at)
     writer = RowWriter(connection, store, at)
     return Intake(connection, frame, policy, References(connection, store, writer), writer)

@@ -18,7 +18,7 @@ from service.operations.data.running import Import
 from service.operations.events import outbox
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import Store
 from service.store import queue
 from service.store.pool import Connection
@@ -134,7 +134,7 @@ async def abandoned(connection: Connection, *, limit: int) -> list[Left]:
 async def go_on(connection: Connection, store_id: int, import_id: str) -> None:
     """Bring in what is left of an import; nothing for one that is over. No transaction may be open."""
     async with connection.transaction():
-        store = await stores.find(connection, store_id)
+        store = await tenants.find(connection, store_id)
         sent = None if store is None else await _TAKE_UP(connection, store=store_id, id=import_id, at=clock.now(store))
         if store is None or sent is None:
             return

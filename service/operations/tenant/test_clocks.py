@@ -18,7 +18,7 @@ from service.errors import Invalid, InvalidState
 from service.operations.events import outbox
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
-from service.operations.tenant import stores
+from service.operations.tenant import tenants
 from service.principal import Principal, Store
 from service.store import queue
 from service.store.pool import Connection
@@ -132,12 +132,12 @@ async def go_on(connection: Connection, store_id: int, clock_id: str) -> Store |
         return None
     if stop.due_at is None or stop.due_at > stop.advancing_to:
         await _ARRIVE(connection, store=store_id, clock=clock_id, at=stop.advancing_to)
-        store = await stores.find(connection, store_id)
+        store = await tenants.find(connection, store_id)
         if store is not None:
             await outbox.record(connection, store, "test_clocks.ready", clock_id, actor=outbox.WORKER)
         return None
     await _STOP(connection, store=store_id, clock=clock_id, at=max(stop.due_at, stop.frozen_at))
-    return await stores.find(connection, store_id)
+    return await tenants.find(connection, store_id)
 
 
 async def live_copies(connection: Connection, store_id: int) -> Sequence[str]:

@@ -120,7 +120,7 @@ class Webhooks(Writer):
         if change.sets("topics", "include_resources") and change.value("topics"):
             _check_topics(change)
             self._check_scopes(change)
-        check_url(change, "callback_url")
+        check_url(change, "callback_url", events=True)
 
     async def before_write(self, change: Change) -> None:
         """Work out how it stands, and its name."""

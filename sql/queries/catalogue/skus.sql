@@ -10,6 +10,37 @@ select skus.code
 from skus
 where skus.store_id = :store and skus.id = :sku;
 
+-- name: codes_beside
+-- Which codes are on sale at :at among the fifty before one that there isn't and the fifty after it.
+select beside.code
+from (
+    (
+        select
+            skus.code,
+            skus.published_at,
+            skus.disabled_at,
+            skus.deleted_at
+        from skus
+        where skus.store_id = :store and skus.code < :code
+        order by skus.code desc
+        limit 50
+    )
+    union all
+    (
+        select
+            skus.code,
+            skus.published_at,
+            skus.disabled_at,
+            skus.deleted_at
+        from skus
+        where skus.store_id = :store and skus.code > :code
+        order by skus.code
+        limit 50
+    )
+) as beside
+where beside.deleted_at is null and is_offered(beside.published_at, beside.disabled_at, :at)
+order by beside.code;
+
 -- name: take_sku_number
 -- The next number of a sku, above all that were given by hand.
 with used as (

@@ -63,6 +63,7 @@ having count(*) > 0;
 -- name: others
 -- The items of a subscription but for one.
 select
+    order_subscription_items.id,
     order_subscription_items.sku_id,
     order_subscription_items.options,
     order_subscription_items.quantity

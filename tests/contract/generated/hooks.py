@@ -154,13 +154,13 @@ def before_load_schema(context: schemathesis.HookContext, raw_schema: dict[str, 
 
 
 def _fieldsets(parameters: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """The fieldsets of all types, which the contract has at the URL of each type."""
+    """The fieldsets of all types, which the contract has at the URL of each type; an empty one asks for no fields."""
     properties = {}
     for parameter in parameters:
         if parameter["name"].startswith("fields["):
             names = "|".join(parameter["schema"]["items"]["enum"])
             type_ = parameter["name"].removeprefix("fields[").rstrip("]")
-            properties[type_] = {"type": "string", "pattern": f"^({names})(,({names}))*$"}
+            properties[type_] = {"type": "string", "pattern": f"^(({names})(,({names}))*)?$"}
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 

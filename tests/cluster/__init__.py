@@ -1,0 +1,1 @@
+"""Reprise as it runs on several machines, all of it on this one."""
