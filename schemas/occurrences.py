@@ -131,11 +131,9 @@ class OccurrenceItem(Standard):
         guarded=True,
         minimum=0,
         nullable=False,
-        filter=True,
-        sort=True,
         doc="The price of one. An integration may set it.",
     )
-    total_amount_cents = Cents(nullable=False, filter=True, sort=True, doc="Quantity times the price of one.")
+    total_amount_cents = Cents(nullable=False, doc="Quantity times the price of one.")
     draft = Boolean(
         write=Write.CREATE,
         nullable=False,
@@ -150,9 +148,8 @@ class OccurrenceItem(Standard):
         write=Write.CREATE,
         doc="The item of the subscription that is something else this time; null for a line that is added.",
     )
-    sku = ToOne("skus")
 
     class Meta:
         type_ = "occurrence_items"
         owner = "order_subscription.customer"
-        internal: ClassVar = {"priced_by_hand": HARMLESS}
+        internal: ClassVar = {"priced_by_hand": HARMLESS, "sku_id": HARMLESS}
