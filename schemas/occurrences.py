@@ -62,7 +62,7 @@ class Occurrence(Standard):
         write=Write.UPDATE,
         trigger=True,
         nullable=False,
-        doc="Put its drafts into force, each in the place of what was said of the same item before.",
+        doc="Put the drafts of its lines into force.",
     )
 
     order_subscription = ToOne("order_subscriptions")
@@ -73,12 +73,8 @@ class Occurrence(Standard):
         doc="The copies it led to: those that failed, and at most one other.",
     )
     orders = ToMany("orders", via="occurrence_id", doc="What was ordered: one order at most.")
-    shipping_address = ToOne(
-        "addresses", write=Write.UPDATE, doc="Where this one goes; null: where the subscription's others go."
-    )
-    shipping_method = ToOne(
-        "shipping_methods", write=Write.UPDATE, doc="How this one is shipped; null: as the subscription's others are."
-    )
+    shipping_address = ToOne("addresses", write=Write.UPDATE, doc="Where this one goes; null: as the others.")
+    shipping_method = ToOne("shipping_methods", write=Write.UPDATE, doc="How this one goes; null: as the others.")
     occurrence_items = ToMany("occurrence_items", via="occurrence_id", doc="The lines that are different this time.")
 
     class Meta:
@@ -87,24 +83,21 @@ class Occurrence(Standard):
 
 
 class OccurrenceItem(Standard):
-    """A line of a single run: one that is added to it, or what an item of the subscription is this time."""
+    """A line of a single run: added to it, or what an item is this time."""
 
     occurrence_index = Integer(
         write=Write.CREATE,
         minimum=1,
         nullable=False,
         filter=True,
-        sort=True,
-        doc="Which run it is for: that of the `occurrence`, or any that is to come; by default the next that can still"
-        " be changed.",
+        doc="Which run it is for, any to come; by default the next that can still be changed.",
     )
     sku_code = Text(
         write=Write.BOTH,
         nullable=False,
         filter=True,
-        sort=True,
         harmless=True,
-        doc="What is ordered; where an item is changed, the item's own by default.",
+        doc="What is ordered; the item's own by default.",
     )
     name = Text(nullable=False, harmless=True, doc="The sku's name.")
     options = JsonObject(
@@ -114,8 +107,6 @@ class OccurrenceItem(Standard):
         minimum=0,
         write=Write.BOTH,
         required=True,
-        filter=True,
-        sort=True,
         doc="How many are ordered this time; 0 leaves an item of the subscription out.",
     )
     price_mode = Enum(
@@ -123,7 +114,7 @@ class OccurrenceItem(Standard):
         "fixed",
         write=Write.BOTH,
         guarded=True,
-        doc="As the subscription's, for this line only; null: as the item or the subscription says.",
+        doc="As the subscription's, for this line only.",
     )
     currency_code = CurrencyCode(nullable=False, doc="The currency of its amounts.")
     unit_amount_cents = Cents(
@@ -137,8 +128,7 @@ class OccurrenceItem(Standard):
     draft = Boolean(
         write=Write.CREATE,
         nullable=False,
-        filter=True,
-        doc="Whether it changes nothing yet: the occurrence's `_commit` puts it into force.",
+        doc="Whether it waits for the occurrence's `_commit`.",
     )
 
     order_subscription = ToOne("order_subscriptions", write=Write.CREATE, required=True)
@@ -146,7 +136,7 @@ class OccurrenceItem(Standard):
     order_subscription_item = ToOne(
         "order_subscription_items",
         write=Write.CREATE,
-        doc="The item of the subscription that is something else this time; null for a line that is added.",
+        doc="The item that is something else this time; null for a line that is added.",
     )
 
     class Meta:
