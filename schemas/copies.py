@@ -55,7 +55,8 @@ class _Lenient:
 
     outcomes = JsonList(
         harmless=True,
-        doc="Which items were left out or reduced, by the subscription's `unavailable_policy`; null when none was.",
+        doc="Which items were left out, reduced or replaced, by the subscription's `unavailable_policy`; null when none"
+        " was.",
     )
 
 

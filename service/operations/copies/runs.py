@@ -17,7 +17,7 @@ from service.operations.ordering.facts import Ways
 from service.principal import Store
 from service.rules.outcomes import CatalogueItem, SourceLine
 from service.store.pool import Connection
-from service.store.statements import Many, Values
+from service.store.statements import Many
 
 
 class Item(NamedTuple):
@@ -179,7 +179,6 @@ class _OfRun(NamedTuple):
 
 
 _TERMS = Many("copies/copies.terms", Terms)
-_LOCK_STOCK = Values("copies/copies.lock_stock", str)
 _ITEMS = Many("copies/copies.items", _OfRun)
 
 
@@ -231,11 +230,6 @@ def _ids(runs: Sequence[Of]) -> dict[str, list[str] | list[str | None]]:
         "subscriptions": [of.order_subscription_id for of in runs],
         "occurrences": [of.occurrence_id for of in runs],
     }
-
-
-async def lock_stock(connection: Connection, store: Store, runs: Sequence[Of]) -> None:
-    """Lock the stock of what runs order."""
-    await _LOCK_STOCK(connection, store=store.id, **_ids(runs))
 
 
 async def catalogue_of(

@@ -11,7 +11,7 @@ from service.operations.catalogue import skus
 from service.operations.catalogue.selling import check_room
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
-from service.operations.subscriptions import contents, pricing, sources
+from service.operations.subscriptions import contents, previews, pricing, sources
 from service.rules.outcomes import options_digest
 from service.store.statements import Many
 from service.store.write import Columns
@@ -73,10 +73,11 @@ class OrderSubscriptionItems(Writer):
             change.done.remove("reprice")
 
     async def keep(self, change: Change) -> None:
-        """Let single runs follow, in which it is more or fewer pieces of what it was so far."""
+        """Write the change, if it leads to what its preview showed; single runs follow what the item is then."""
         await super().keep(change)
         if change.sets("sku_id", "options"):
             await contents.follow(change)
+        await previews.check(change)
 
     async def before_delete(self, change: Change) -> None:
         """The last item stays: a subscription to nothing fails at every run."""

@@ -412,25 +412,10 @@ left join lateral (
 order by line.is_added, line.id;
 
 -- name: lock_stock
--- The stock of what runs order, or may, locked in one order: what is left of it now is there when it is taken.
+-- The stock of skus, locked in one order: what is left of it now is there when it is taken.
 select stock_items.sku_id
 from stock_items
-where
-    stock_items.store_id = :store
-    and stock_items.sku_id = any(
-        select order_subscription_items.sku_id
-        from order_subscription_items
-        where
-            order_subscription_items.store_id = :store
-            and order_subscription_items.order_subscription_id = any(:subscriptions::text[])
-        union all
-        select occurrence_items.sku_id
-        from occurrence_items
-        where
-            occurrence_items.store_id = :store
-            and occurrence_items.occurrence_id = any(:occurrences::text[])
-            and not occurrence_items.draft
-    )
+where stock_items.store_id = :store and stock_items.sku_id = any(:skus::text[])
 order by stock_items.sku_id
 for no key update;
 
