@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from schemas.failures import failure_type
 from schemas.fields import HARMLESS, Personal, Write
 from schemas.kinds import Boolean, Cents, CurrencyCode, Enum, Integer, JsonObject, Standard, Text, Timestamp
 from schemas.relationships import ToMany, ToOne
@@ -50,6 +51,7 @@ class Occurrence(Standard):
         " skipped (`asked`, `paused`, `ended`, `parked`, `passed_over`, `rejected`, `cancelled`)"
         " or missed (`catchup`, `approval`).",
     )
+    failure_type = failure_type("Why it failed, or `payment` while its order is unpaid.")
 
     _skip = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave it out.")
     _unskip = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Let it run after all.")

@@ -8,6 +8,7 @@ from typing import ClassVar
 from marshmallow import validate
 
 from schemas.conditions import Instead, OneOf, Some
+from schemas.failures import UNPAID_POLICIES
 from schemas.fields import HARMLESS, Personal, Write
 from schemas.graph import PUBLIC
 from schemas.kinds import (
@@ -68,6 +69,12 @@ class SubscriptionModel(Standard):
     auto_cancel = Boolean(write=Write.BOTH, doc="Whether a subscription is cancelled when its source order is.")
     min_occurrences = Integer(
         minimum=1, write=Write.BOTH, doc="How often its subscriptions run before a customer can cancel them."
+    )
+
+    unpaid_policy = Enum(
+        *UNPAID_POLICIES,
+        write=Write.BOTH,
+        doc="That of its subscriptions that have none.",
     )
 
     markets = ToMany("markets", everywhere=True, doc="Where it is offered: in every market of the store.")
@@ -198,6 +205,13 @@ class OrderSubscription(Standard, Tagged):
         write=Write.BOTH,
         guarded=True,
         doc="How many days at least lie between runs that are ordered ahead or delayed and their neighbours.",
+    )
+    unpaid_policy = Enum(
+        *UNPAID_POLICIES,
+        write=Write.BOTH,
+        guarded=True,
+        doc="What follows the last refusal of a payment: nothing, `_deactivate` (`pause`) or `_cancel`. Null: what its"
+        " model says, else the store's policies, else `keep`.",
     )
     max_occurrences = Integer(
         minimum=1,

@@ -95,10 +95,10 @@ class Store(Standard):
         nullable=False,
         harmless=True,
         doc="What the shop decides: after how many hours a refused payment of a subscription is asked for anew"
-        " (`payment_retry_hours`, a list), what becomes of a run when an item can't be had (`unavailable_policy`),"
-        " catch-up limits, demand for If-Match (`require_if_match`), whether to offer reorders (`reorder_enabled`, true"
-        " unless it says false), and which `metadata` of an order and its lines a reorder takes along"
-        " (`carried_metadata`, a list of names).",
+        " (`payment_retry_hours`, a list), what becomes of a run when an item can't be had (`unavailable_policy`), and"
+        " of a subscription that stays unpaid (`unpaid_policy`), catch-up limits, demand for If-Match"
+        " (`require_if_match`), whether to offer reorders (`reorder_enabled`, true unless it says false), and which"
+        " `metadata` of an order and its lines a reorder takes along (`carried_metadata`, a list of names).",
     )
     cancellation_reasons = TextList(
         write=Write.UPDATE,

@@ -39,7 +39,7 @@ LONG = 500
 """Of a request with a longer URL the beginning is shown."""
 
 WHOLE = {
-    *("orders", "reorders", "repeat_links"),
+    *("orders", "recurring_order_copies", "reorders", "repeat_links"),
 }
 """The types of which one is shown whole."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,6 +24,7 @@ from service.operations.ordering import checks
 from service.operations.parties import addresses
 from service.operations.parties.addresses import Snapshot
 from service.principal import Store
+from service.rules.failures import type_of
 from service.rules.order_codes import order_code
 from service.rules.outcomes import CatalogueItem, Outcome, Policy, Price, decide
 from service.rules.states import BLANK, Messages, resting
@@ -34,11 +35,15 @@ from service.store.statements import Command, Values
 
 
 class CopyFailed(Exception):
-    """The order can't be made as asked; `messages` say why by attribute, in the shape of `errors_log`."""
+    """The order can't be made as asked; `messages` say why by attribute, in the shape of `errors_log`.
 
-    def __init__(self, messages: Messages) -> None:
+    `codes` are those of the lines that can't be had.
+    """
+
+    def __init__(self, messages: Messages, codes: Iterable[str] = ()) -> None:
         super().__init__(messages)
         self.messages = messages
+        self.failure_type = type_of(messages, codes)
 
 
 Known: TypeAlias = "dict[Hashable, Quoted]"
@@ -211,7 +216,7 @@ async def planned(
     had = [one for one in found if one.problem is None]
     messages = [f"{one.item.sku_code} - {one.problem}" for one in found if one.problem]
     if messages and (not had or not lenience.leaves_out(run)):
-        raise CopyFailed({"line_items": messages})
+        raise CopyFailed({"line_items": messages}, [one.problem for one in found if one.problem])
     ordered = [one.ordered for one in had]
     try:
         asked = [item.wanted(promoted=False) for item in ordered]
@@ -256,7 +261,7 @@ async def make(connection: Connection, store: Store, planned: Sequence[Target], 
     taken = await take_stock(connection, store, [line.taken for line in lines], at)
     if taken.short:
         codes = codes_of([line.taken for line in lines], taken.short)
-        raise CopyFailed({"line_items": [f"{code} - out_of_stock" for code in codes]})
+        raise CopyFailed({"line_items": [f"{code} - out_of_stock" for code in codes]}, ["out_of_stock"])
     return await write(connection, store, planned, at, taken)
 
 

@@ -78,7 +78,7 @@ async def _retried(change: Change) -> Columns | None:
             InvalidState("The subscription has run {most} times, as often as it may.", most=most, fields=("_retry",))
         )
         return None
-    return {}
+    return {"failure_type": None}
 
 
 class Occurrences(Writer):

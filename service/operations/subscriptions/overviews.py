@@ -156,6 +156,11 @@ async def move(connection: Connection, principal: Principal, occurrence_id: str,
     return await _OCCURRENCE(connection, store=principal.store.id, occurrence=occurrence_id)
 
 
+async def change(connection: Connection, principal: Principal, subscription_id: str, columns: Columns) -> None:
+    """Set columns of a subscription. Raises as the API's write does."""
+    await _write(connection, principal, "order_subscriptions", subscription_id, columns)
+
+
 async def order_next(connection: Connection, principal: Principal, subscription_id: str) -> None:
     """Order the next run now, in place of its date. Raises as the API's verbs do."""
     await _write(connection, principal, "order_subscriptions", subscription_id, verb="order_next_now")
@@ -200,6 +205,16 @@ async def cancel(connection: Connection, principal: Principal, subscription_id: 
 async def keep(connection: Connection, principal: Principal, subscription_id: str) -> None:
     """Let a subscription go on that was to end with its next run. Raises as the API's write does."""
     await _write(connection, principal, "order_subscriptions", subscription_id, {cancelling.AT_PERIOD_END: False})
+
+
+async def tell(
+    connection: Connection,
+    principal: Principal,
+    subscription_id: str,
+    verb: Literal["activate", "deactivate", "cancel"],
+) -> None:
+    """Say a verb of a subscription that needs to be told no more. Raises as the API's verbs do."""
+    await _write(connection, principal, "order_subscriptions", subscription_id, verb=verb)
 
 
 async def _write(
