@@ -178,7 +178,7 @@ grant select on markets to worker;
 
 grant select, insert, update (next_number) on number_blocks to worker;
 
-grant select on occurrence_items to worker;
+grant select, update (draft, updated_at, version), delete on occurrence_items to worker;
 
 grant select, insert, update, delete on occurrences to worker;
 

@@ -102,3 +102,41 @@ where
     and occurrence_items.options = :options::jsonb
     and occurrence_items.occurrence_index >= :next_index
 returning occurrence_items.id;
+
+-- name: said
+-- What is said of a line of an occurrence: of an item of the subscription, or of a line that was added.
+select
+    occurrence_items.id,
+    occurrence_items.order_subscription_item_id is null as is_added
+from occurrence_items
+where
+    occurrence_items.store_id = :store
+    and occurrence_items.occurrence_id = :occurrence
+    and not occurrence_items.draft
+    and (occurrence_items.id = :line or occurrence_items.order_subscription_item_id = :line);
+
+-- name: products
+-- What a customer has ordered and can still be ordered, the latest first, at most `:most`.
+select
+    skus.code as sku_code,
+    skus.name
+from (
+    select
+        line_items.sku_id,
+        max(line_items.id) as latest
+    from orders
+    inner join line_items
+        on orders.store_id = line_items.store_id and orders.id = line_items.order_id
+    where
+        orders.store_id = :store
+        and orders.customer_id = :customer
+        and orders.placed_at is not null
+        and line_items.sku_id is not null
+    group by line_items.sku_id
+    order by latest desc
+    limit :most
+) as had
+inner join skus
+    on skus.store_id = :store and had.sku_id = skus.id
+where skus.disabled_at is null
+order by had.latest desc;
