@@ -13,6 +13,10 @@ KEPT: Mapping[Personal, int] = {Personal.NAME: 1, Personal.ADDRESS: 2}
 """How many characters are shown of a value of a kind; of other kinds none are."""
 
 
+_DIGITS = 4
+"""How many digits a number has at least of which some are shown."""
+
+
 def mask(text: str, keep: int) -> str:
     """The first `keep` characters, never more than half of them, and three asterisks: `S***`."""
     return text[: min(keep, len(text) // 2)] + HIDDEN
@@ -37,3 +41,14 @@ def _of_address(name: str, value: str | None) -> str:
     if not value or personal is None:
         return value or ""
     return mask(value, KEPT.get(personal, 0))
+
+
+def source(name: str | None) -> str:
+    """What something in a wallet is called, `V*** 42`: enough for whose it is to tell it from others; may be empty.
+
+    Of a number at its end the last two digits are shown.
+    """
+    if not name:
+        return ""
+    digits = name[len(name.rstrip("0123456789")) :]
+    return mask(name, 1) + (f" {digits[-2:]}" if len(digits) >= _DIGITS else "")

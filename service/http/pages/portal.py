@@ -24,9 +24,12 @@ from service.http.pages import days, nonces
 from service.http.pages.actions import PORTAL
 from service.http.pages.pages import PRIVATE, form_of, page
 from service.http.state import service_of
+from service.operations.generic.phases import Interlude
+from service.operations.orders import owed
 from service.operations.subscriptions import action_links, overviews
 from service.operations.subscriptions.action_links import Opened
 from service.operations.subscriptions.overviews import Coming
+from service.rules import masks
 from service.store.pool import Connection
 from service.texts import Phrase
 
@@ -61,29 +64,45 @@ async def portal(request: Request) -> Response:
 
 async def _act(request: Request, form: Mapping[str, str]) -> None:
     """Do what a button says. Raises ApiError subclasses."""
-    async with guessing.limited(request), service_of(request).database.transaction() as connection:
+
+    async def work(connection: Connection) -> Interlude[None] | None:
         opened = await _open(request, connection, hold=True)
         if nonces.read(request, PAGE, form.get("nonce", "")) != opened.id:
             raise Invalid("This page was open for too long. Please try again.")
-        customer, subscription_id = opened.principal, opened.subscription_id
-        match form.get("do"):
-            case "skip" | "unskip" as verb:
-                run = await _run(connection, opened, form)
-                await overviews.skip(connection, customer, str(run.id), back=verb == "unskip")
-            case "move":
-                run = await _run(connection, opened, form)
-                with days.moving():
-                    to = days.typed(form.get("day", ""), run.at, opened.timezone)
-                    await overviews.move(connection, customer, str(run.id), to)
-            case "pause" if form.get("days") in PAUSES:
-                until = later(clock.now(opened.store), timedelta(days=int(form["days"])))
-                await overviews.pause(connection, customer, subscription_id, until)
-            case "resume":
-                await overviews.pause(connection, customer, subscription_id, None)
-            case "cancel":
-                await overviews.cancel(connection, customer, subscription_id)
-            case _:
-                raise Invalid("That can't be done here.")
+        if form.get("do") == "pay":
+            return await owed.pay_one_of(connection, opened.principal, opened.subscription_id, form.get("order", ""))
+        await _change(connection, opened, form)
+        return None
+
+    async with guessing.limited(request):
+        await service_of(request).run(work)
+
+
+async def _change(connection: Connection, opened: Opened, form: Mapping[str, str]) -> None:
+    """Do what a button says that takes one transaction."""
+    customer, subscription_id = opened.principal, opened.subscription_id
+    match form.get("do"):
+        case "skip" | "unskip" as verb:
+            run = await _run(connection, opened, form)
+            await overviews.skip(connection, customer, str(run.id), back=verb == "unskip")
+        case "move":
+            run = await _run(connection, opened, form)
+            with days.moving():
+                to = days.typed(form.get("day", ""), run.at, opened.timezone)
+                await overviews.move(connection, customer, str(run.id), to)
+        case "pause" if form.get("days") in PAUSES:
+            until = later(clock.now(opened.store), timedelta(days=int(form["days"])))
+            await overviews.pause(connection, customer, subscription_id, until)
+        case "resume":
+            await overviews.pause(connection, customer, subscription_id, None)
+        case "cancel":
+            await overviews.cancel(connection, customer, subscription_id)
+        case "activate" | "order_next_now" as verb:
+            await overviews.tell(connection, customer, subscription_id, verb)
+        case "card":
+            await overviews.pay_from(connection, customer, subscription_id, form.get("card", ""))
+        case _:
+            raise Invalid("That can't be done here.")
 
 
 async def _run(connection: Connection, opened: Opened, form: Mapping[str, str]) -> Coming:
@@ -106,6 +125,8 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         found = await overviews.of_customer(connection, opened.principal, opened.subscription_id)
         coming = await overviews.coming(connection, opened.principal, opened.subscription_id, most=_RUNS)
         made = await overviews.made(connection, opened.principal, opened.subscription_id, most=_MADE)
+        unpaid = await action_links.owed(connection, opened.store, opened.subscription_id)
+        cards = await overviews.wallet(connection, opened.principal, opened.subscription_id)
     store, now = opened.store, clock.now(opened.store)
     locale = negotiate(request, store.locale)
 
@@ -121,6 +142,8 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         "paused_until": opened.paused_until if paused else None,
         "coming": coming,
         "made": made,
+        "unpaid": unpaid,
+        "cards": [(one, masks.source(one.name)) for one in cards],
         "recipient": opened.recipient,
         "day": day,
         "date": lambda at: at.astimezone(ZoneInfo(opened.timezone)).date().isoformat(),

@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 import orjson
 
 from schemas.graph import graph
+from service import clock
 from service.errors import NotFound
 from service.operations.generic.writing import Writer
 from service.operations.subscriptions import forecasts, ledgers
@@ -75,6 +76,16 @@ class Occurrence(NamedTuple):
     scheduled_at: datetime
 
 
+class Source(NamedTuple):
+    """Something in a wallet; `chosen` is what a subscription is paid from, `good` what can be charged as it stands."""
+
+    id: str
+    name: str | None
+    expires_at: datetime | None
+    chosen: bool
+    good: bool
+
+
 class _Row(NamedTuple):
     id: str
     status: str
@@ -85,6 +96,7 @@ class _Row(NamedTuple):
 
 _OF_CUSTOMER = Many("subscriptions/overviews.of_customer", _Row)
 _MADE = Many("subscriptions/overviews.made", Made)
+_WALLET = Many("subscriptions/overviews.wallet", Source)
 _OCCURRENCE = Only("subscriptions/overviews.occurrence", Occurrence)
 
 
@@ -168,11 +180,28 @@ async def cancel(connection: Connection, principal: Principal, subscription_id: 
     await tell(connection, principal, subscription_id, "cancel")
 
 
+async def pay_from(connection: Connection, principal: Principal, subscription_id: str, source_id: str) -> None:
+    """Have a subscription paid from another source of the wallet. Raises as the API's write does."""
+    columns = {"customer_payment_source_id": source_id}
+    await _write(connection, principal, "order_subscriptions", subscription_id, columns)
+
+
+async def wallet(connection: Connection, principal: Principal, subscription_id: str) -> list[Source]:
+    """Return what is in a customer's wallet that can be charged, and what a subscription is paid from."""
+    return await _WALLET(
+        connection,
+        store=principal.store.id,
+        customer=principal.customer_id,
+        subscription=subscription_id,
+        at=clock.now(principal.store),
+    )
+
+
 async def tell(
     connection: Connection,
     principal: Principal,
     subscription_id: str,
-    verb: Literal["activate", "deactivate", "cancel"],
+    verb: Literal["activate", "deactivate", "cancel", "order_next_now"],
 ) -> None:
     """Say a verb of a subscription that needs to be told no more. Raises as the API's verbs do."""
     await _write(connection, principal, "order_subscriptions", subscription_id, verb=verb)
