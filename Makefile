@@ -55,7 +55,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run wheel test coverage matrix contract chaos deliveries drills cluster hostile year walk bench soak bench-quick bench-peers bench-import bench-copies bench-events plans wrk browser proxies deploy-tools container pgbouncer php screenshots audit sbom verify $(CHECKS) format \
+.PHONY: help run wheel test coverage matrix contract chaos deliveries drills cluster histories hostile year walk bench soak bench-quick bench-peers bench-import bench-copies bench-events plans wrk browser proxies deploy-tools container pgbouncer php screenshots audit sbom verify $(CHECKS) format \
 	new generated grants openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -102,6 +102,9 @@ deliveries: $(VENV)/dev.stamp ## tell eight receivers of events, most of them ba
 
 drills: $(VENV)/dev.stamp ## break one thing at a time while the service works, and count what was acknowledged and what is found (ARGS="killed --short")
 	@$(BIN)/python -m tests.drills $(ARGS)
+
+histories: $(VENV)/dev.stamp ## let random clients do 100 000 things while processes are killed, and judge what they were told (ARGS="--operations 5000 --seed 2")
+	@$(BIN)/python -m tests.histories $(ARGS)
 
 cluster: $(VENV)/dev.stamp ## run nginx, API processes, PgBouncer, a replica and workers on this machine, and print who did how much (ARGS="--seconds 60")
 	@$(BIN)/python -m tests.cluster $(ARGS)

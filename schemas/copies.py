@@ -11,7 +11,7 @@ from schemas.kinds import Boolean, Enum, Integer, JsonList, JsonObject, Standard
 from schemas.relationships import ToMany, ToOne
 
 _OF_WORKERS = ("occurrence_id", "attempt", "lease_expires_at")
-_OF_RECURRING_COPIES = ("outcomes", "given_up_at")
+_OF_RECURRING_COPIES = ("outcomes", "failure_type", "given_up_at")
 """Columns that only runs of subscriptions show."""
 _OF_ORDER_COPIES = ("cancel_source_order", "apply_promotions", "skip_errors", "ignore_invalid_coupon")
 """Columns that only copies asked for once show."""
@@ -49,7 +49,6 @@ class _Copied:
         write=Write.CREATE,
         doc="Whether the new order is paid from the customer's wallet as the source order is; so by default.",
     )
-    failure_type = failure_type("What its last failure was about.", filterable=False)
 
 
 class _Lenient:
@@ -57,7 +56,8 @@ class _Lenient:
 
     outcomes = JsonList(
         harmless=True,
-        doc="Which items were left out or reduced, by the subscription's `unavailable_policy`; null when none was.",
+        doc="Which items were left out, reduced or replaced, by the subscription's `unavailable_policy`; null when none"
+        " was.",
     )
     failure_type = failure_type("What its last failure was about, a refused payment too.")
     given_up_at = Timestamp(doc="Since when its payment isn't asked for by itself any more.")

@@ -17,6 +17,6 @@ UNPAID_POLICIES: Final[tuple[UnpaidPolicy, ...]] = get_args(UnpaidPolicy)
 """What may become of a subscription once the payment of a run isn't asked for by itself any more."""
 
 
-def failure_type(doc: str, *, filterable: bool = True) -> Enum:
+def failure_type(doc: str) -> Enum:
     """The field of a resource that says of which type its failure is."""
-    return Enum(*FAILURE_TYPES, filter=filterable, doc=doc)
+    return Enum(*FAILURE_TYPES, filter=True, doc=doc)

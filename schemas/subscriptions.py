@@ -67,6 +67,9 @@ class SubscriptionModel(Standard):
         write=Write.BOTH, doc="Whether a subscription is activated when its source order is placed."
     )
     auto_cancel = Boolean(write=Write.BOTH, doc="Whether a subscription is cancelled when its source order is.")
+    min_occurrences = Integer(
+        minimum=1, write=Write.BOTH, doc="How often its subscriptions run before a customer can cancel them."
+    )
 
     unpaid_policy = Enum(
         *UNPAID_POLICIES,
@@ -190,10 +193,11 @@ class OrderSubscription(Standard, Tagged):
         "fail",
         "skip_line",
         "partial",
+        "substitute",
         write=Write.BOTH,
         guarded=True,
-        doc="What becomes of a run when an item can't be had: it fails, leaves the item out, or orders as many as there"
-        " are. Null: as the store's policies say, which is `fail` when they say nothing.",
+        doc="What becomes of a run when an item can't be had: it fails, leaves the item out, orders as many as there"
+        " are, or a substitute of its sku. Null: as the store's policies say, which is `fail` when they say nothing.",
     )
     min_days_between_runs = Integer(
         minimum=1,
@@ -243,6 +247,30 @@ class OrderSubscription(Standard, Tagged):
     occurrencies = Integer(nullable=False, doc="How often it ran.")
     errors_count = Integer(nullable=False, filter=True, doc="How many of its runs failed.")
     succeeded_on_last_run = Boolean(filter=True, doc="True until a run fails.")
+    min_occurrences = Integer(
+        minimum=1,
+        write=Write.BOTH,
+        guarded=True,
+        doc="How many runs must have made their orders before a customer can cancel it; null: none.",
+    )
+    cancel_at_period_end = Boolean(
+        write=Write.UPDATE,
+        nullable=False,
+        doc="Whether it ends with the run that comes next. A customer can take it back until that has come up.",
+    )
+    cancellation_reason = Text(
+        write=Write.UPDATE,
+        filter=True,
+        harmless=True,
+        doc="Why it is cancelled: one of the store's `cancellation_reasons`, sent with `_cancel` or"
+        " `cancel_at_period_end`.",
+    )
+    cancellation_comment = Text(
+        write=Write.UPDATE,
+        max_length=2000,
+        personal=Personal.WORDS,
+        doc="What the customer says to that in own words. Events leave it out.",
+    )
     calendar_url = Derived(
         "id",
         function=_calendar_url,
@@ -417,6 +445,14 @@ class OrderSubscriptionItem(Standard):
         harmless=True,
         doc="Order the sku of this code in its place, as many, at today's price.",
         example="MUG-BLUE",
+    )
+    expected_digest = Text(
+        write=Write.UPDATE,
+        trigger=True,
+        nullable=False,
+        max_length=64,
+        harmless=True,
+        doc="The digest of a preview: the change is made only if it still leads to the same.",
     )
 
     order_subscription = ToOne("order_subscriptions", write=Write.CREATE, required=True)

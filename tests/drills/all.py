@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import bouncer
-from tests.drills import server, work
+from tests.drills import replicas, server, work
 from tests.drills.load import Outcome
 from tests.drills.server import Size
 
@@ -32,6 +32,8 @@ DRILLS = {
     "bounced": Drill(server.bounced, lambda _: None if bouncer.PROGRAM else bouncer.MISSING),
     "stormed": Drill(server.stormed),
     "full": Drill(server.full, lambda folder: None if server.may_mount(folder) else "we may not mount a file system"),
+    "lagging": Drill(replicas.lagging),
+    "promoted": Drill(replicas.promoted),
     "frozen": Drill(work.frozen),
     "cut": Drill(work.cut),
     "clocks": Drill(work.clocks, lambda _: None if work.FAKETIME else "Debian's faketime is not installed"),

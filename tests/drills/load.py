@@ -32,6 +32,7 @@ from tests.support import KEYS
 
 STORE = 1
 MEDIA_TYPE = "application/vnd.api+json"
+POSITION = "X-Reprise-Position"
 NO_LIMITS = {"REPRISE_RATE_LIMIT": "1000000000", "REPRISE_SECRET_KEYS": ",".join(KEYS), "REPRISE_LOG_LEVEL": "error"}
 REPLY_SECONDS = 20.0
 PAUSE = 0.1
@@ -57,19 +58,22 @@ class Outcome:
     answers: Counter[str] = field(default_factory=Counter)
     suffered: str = ""
     wrong: list[str] = field(default_factory=list)
+    seen: int | None = None
+    """How often shoppers looked into their carts after they were acknowledged something; None where they don't."""
 
     @property
     def is_well(self) -> bool:
         """Whether all was found, once, and something was done at all."""
-        return self.acknowledged == self.found > 0 and not self.wrong
+        return self.acknowledged == self.found > 0 and self.seen != 0 and not self.wrong
 
     def __str__(self) -> str:
         """The counts in one line, and a line for each thing that is wrong."""
         answers = ", ".join(f"{number} x {answer}" for answer, number in sorted(self.answers.items()))
+        seen = "" if self.seen is None else f"; {self.seen} looks into carts"
         told = f"acknowledged {self.acknowledged} = found {self.found} {self.what}"
         if self.acknowledged != self.found:
             told = told.replace(" = ", " BUT ")
-        lines = [f"{told}; {self.suffered}" + (f"; answers: {answers}" if answers else ""), *self.wrong]
+        lines = [f"{told}{seen}; {self.suffered}" + (f"; answers: {answers}" if answers else ""), *self.wrong]
         return "\n".join(lines)
 
 
@@ -139,27 +143,49 @@ async def _shop(client: httpx2.AsyncClient, shopper: Shopper, stop: asyncio.Even
     data = {"type": "orders", "id": shopper.order_id}
     body = {"data": {"type": "reorders", "relationships": {"source_order": {"data": data}}}}
     headers = {"Authorization": f"Bearer {shopper.token}", "Content-Type": MEDIA_TYPE, "Accept": MEDIA_TYPE}
+    mine = 0
     while not stop.is_set():
-        key = uuid.uuid4().hex
-        while not await _acknowledged(client, body, headers | {"Idempotency-Key": key}, outcome):  # noqa: ASYNC110 -- it sends
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        while (answer := await _acknowledged(client, body, headers | key, outcome)) is None:  # noqa: ASYNC110 -- it sends
             await asyncio.sleep(PAUSE)
         outcome.acknowledged += 1
+        mine += 1
+        if outcome.seen is not None:
+            position = {POSITION: answer.headers[POSITION]} if POSITION in answer.headers else {}
+            await _look(client, headers | position, mine, outcome)
 
 
-async def _acknowledged(client: httpx2.AsyncClient, body: object, headers: Mapping[str, str], outcome: Outcome) -> bool:
-    """Whether a reorder was acknowledged; False where it is to be sent again."""
+async def _look(client: httpx2.AsyncClient, headers: Mapping[str, str], pieces: int, outcome: Outcome) -> None:
+    """Look into a cart in which there must be so many pieces, if it can be had."""
+    try:
+        answer = await client.get("/api/cart_items?fields[cart_items]=quantity", headers=dict(headers))
+    except httpx2.HTTPError as error:
+        outcome.answers[type(error).__name__] += 1
+        return
+    if answer.status_code != 200:
+        outcome.answers[str(answer.status_code)] += 1
+        return
+    found = sum(one["attributes"]["quantity"] for one in answer.json()["data"])
+    outcome.wrong += [] if found == pieces else [f"{found} pieces seen where {pieces} were acknowledged"]
+    outcome.seen = (outcome.seen or 0) + 1
+
+
+async def _acknowledged(
+    client: httpx2.AsyncClient, body: object, headers: Mapping[str, str], outcome: Outcome
+) -> httpx2.Response | None:
+    """The answer that acknowledges a reorder; None where it is to be sent again."""
     try:
         answer = await client.post("/api/reorders", json=body, headers=dict(headers))
     except httpx2.HTTPError as error:
         outcome.answers[type(error).__name__] += 1
-        return False
+        return None
     outcome.answers[str(answer.status_code)] += 1
     if answer.status_code == 201:
-        return True
+        return answer
     # 409 says that the same request is still being answered, 503 that the database is away: both to come back.
     if answer.status_code not in (409, 503):
         outcome.wrong.append(f"{answer.status_code} {answer.text[:300]}")
-    return False
+    return None
 
 
 async def count(url: str, outcome: Outcome) -> None:

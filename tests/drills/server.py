@@ -35,7 +35,7 @@ SHORT = Size(pause=0.7, blows=1, shoppers=3)
 
 
 @asynccontextmanager
-async def _postgres(folder: Path) -> AsyncIterator[Postgres]:
+async def postgres(folder: Path) -> AsyncIterator[Postgres]:
     """A migrated server of the drill's own."""
     server = Postgres(folder)
     try:
@@ -64,7 +64,7 @@ async def _suffer(server: Postgres, outcome: Outcome, size: Size, blow: Blow, **
 async def killed(folder: Path, size: Size) -> Outcome:
     """Postgres is killed with -9 and comes back, while shoppers reorder."""
     outcome = Outcome(suffered=f"Postgres killed {size.blows} times")
-    async with _postgres(folder) as server:
+    async with postgres(folder) as server:
         return await _suffer(server, outcome, size, lambda: asyncio.to_thread(server.kill))
 
 
@@ -76,7 +76,7 @@ async def restarted(folder: Path, size: Size) -> Outcome:
         os.kill(server.postmaster, signal.SIGKILL)
         await _answers(server.url)
 
-    async with _postgres(folder) as server:
+    async with postgres(folder) as server:
         return await _suffer(server, outcome, size, kill, DATABASE_URL="", REPRISE_DATA_DIR=str(folder))
 
 
@@ -84,14 +84,14 @@ async def exhausted(folder: Path, size: Size) -> Outcome:
     """A process with two connections answers many times as many shoppers at once."""
     many = replace(size, shoppers=size.shoppers * 6)
     outcome = Outcome(suffered=f"{many.shoppers} shoppers on a pool of 2 connections")
-    async with _postgres(folder) as server:
+    async with postgres(folder) as server:
         return await _suffer(server, outcome, many, lambda: asyncio.sleep(0), REPRISE_POOL_SIZE="2")
 
 
 async def bounced(folder: Path, size: Size) -> Outcome:
     """PgBouncer is killed and started again, while shoppers reorder through it."""
     outcome = Outcome(suffered=f"PgBouncer restarted {size.blows} times")
-    async with _postgres(folder) as server:
+    async with postgres(folder) as server:
         with bouncer.bouncer(server.url) as pooler:
             settings = {"DATABASE_URL": pooler.over(server.url), "REPRISE_DIRECT_URL": server.url}
             settings |= {"REPRISE_STATEMENT_CACHE_SIZE": "0"}
@@ -105,7 +105,7 @@ async def stormed(folder: Path, size: Size) -> Outcome:
     async def storm() -> None:
         await asyncio.gather(_hold(server.url, size.pause), *(_burden(server.url) for _ in range(12)))
 
-    async with _postgres(folder) as server:
+    async with postgres(folder) as server:
         return await _suffer(server, outcome, size, storm)
 
 
@@ -128,7 +128,7 @@ async def full(folder: Path, size: Size) -> Outcome:
         outcome.wrong += await _fill(server, folder / "ballast", size.pause * 4)
 
     with _small_disk(folder):
-        async with _postgres(data) as server:
+        async with postgres(data) as server:
             return await _suffer(server, outcome, size, fill, DATABASE_URL="", REPRISE_DATA_DIR=str(data))
 
 

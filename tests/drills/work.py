@@ -6,14 +6,14 @@ import asyncio
 import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 from service.store import migrate
 from service.store.pool import connect
 from tests.chaos import fleet, world
 from tests.chaos.fleet import HASTY, Postgres, Report, Running
+from tests.drills import network
 from tests.drills.load import Outcome
 from tests.drills.server import Size
 
@@ -70,69 +70,18 @@ async def cut(folder: Path, size: Size) -> Outcome:
     )
     async with (
         _working(folder, size, outcome) as (server, _),
-        _network(server.url) as network,
-        fleet.workers(HASTY, 2, network.url),
+        network.between(server.url) as way,
+        fleet.workers(HASTY, 2, way.url),
     ):
         await fleet.begun(server)
         for _ in range(size.blows):
-            network.open.clear()
+            way.open.clear()
             await asyncio.sleep(seconds)
-            network.open.set()
+            way.open.set()
             await asyncio.sleep(size.pause)
-        outcome.wrong += [] if network.passed else ["nothing went over the network"]
+        outcome.wrong += [] if way.passed else ["nothing went over the network"]
         await fleet.drain(server)
     return outcome
-
-
-class _Network:
-    """TCP to a server's socket, which passes bytes on while `open` is set, and keeps them otherwise."""
-
-    port = 0
-
-    def __init__(self, path: str, database: str) -> None:
-        self._path, self._database = path, database
-        self.open = asyncio.Event()
-        self.open.set()
-        self.passed = 0
-
-    @property
-    def url(self) -> str:
-        """The URL of the database over it."""
-        return f"postgresql://reprise@127.0.0.1:{self.port}{self._database}"
-
-    async def join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one client until either side leaves."""
-        far_reader, far_writer = await asyncio.open_unix_connection(self._path)
-        ways = [asyncio.create_task(self._pass(*way)) for way in ((reader, far_writer), (far_reader, writer))]
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for way in ways:
-                way.cancel()
-            writer.close()
-            far_writer.close()
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65_536):
-                await self.open.wait()
-                self.passed += len(data)
-                writer.write(data)
-                await writer.drain()
-
-
-@asynccontextmanager
-async def _network(url: str) -> AsyncIterator[_Network]:
-    parts = urlsplit(url)
-    asked = parse_qs(parts.query)
-    path = f"{asked['host'][0]}/.s.PGSQL.{asked['port'][0]}"
-    network = _Network(path, parts.path)
-    listening = await asyncio.start_server(network.join, "127.0.0.1", 0)
-    network.port = listening.sockets[0].getsockname()[1]
-    try:
-        yield network
-    finally:
-        listening.close()
 
 
 async def clocks(folder: Path, size: Size) -> Outcome:

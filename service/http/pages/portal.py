@@ -21,12 +21,12 @@ from service.errors import ApiError, Gone, Invalid, NotFound
 from service.http import guessing, urls
 from service.http.languages import negotiate
 from service.http.pages import days, nonces
-from service.http.pages.actions import PORTAL
+from service.http.pages.actions import PORTAL, ending_of, waiting
 from service.http.pages.pages import PRIVATE, form_of, page
 from service.http.state import service_of
 from service.operations.generic.phases import Interlude
 from service.operations.orders import owed
-from service.operations.subscriptions import action_links, overviews
+from service.operations.subscriptions import action_links, cancelling, overviews
 from service.operations.subscriptions.action_links import Opened
 from service.operations.subscriptions.overviews import Coming
 from service.rules import masks
@@ -71,15 +71,15 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
             raise Invalid("This page was open for too long. Please try again.")
         if form.get("do") == "pay":
             return await owed.pay_one_of(connection, opened.principal, opened.subscription_id, form.get("order", ""))
-        await _change(connection, opened, form)
+        await _change(request, connection, opened, form)
         return None
 
     async with guessing.limited(request):
         await service_of(request).run(work)
 
 
-async def _change(connection: Connection, opened: Opened, form: Mapping[str, str]) -> None:
-    """Do what a button says that takes one transaction."""
+async def _change(request: Request, connection: Connection, opened: Opened, form: Mapping[str, str]) -> None:
+    """Do what a button says that takes one transaction. Raises ApiError subclasses."""
     customer, subscription_id = opened.principal, opened.subscription_id
     match form.get("do"):
         case "skip" | "unskip" as verb:
@@ -87,18 +87,24 @@ async def _change(connection: Connection, opened: Opened, form: Mapping[str, str
             await overviews.skip(connection, customer, str(run.id), back=verb == "unskip")
         case "move":
             run = await _run(connection, opened, form)
-            with days.moving():
+            with days.moving(run.at, opened.timezone, negotiate(request, opened.store.locale)):
                 to = days.typed(form.get("day", ""), run.at, opened.timezone)
                 await overviews.move(connection, customer, str(run.id), to)
+        case "order_now":
+            with days.ordering(opened.timezone, negotiate(request, opened.store.locale)):
+                await overviews.order_next(connection, customer, subscription_id)
         case "pause" if form.get("days") in PAUSES:
             until = later(clock.now(opened.store), timedelta(days=int(form["days"])))
             await overviews.pause(connection, customer, subscription_id, until)
         case "resume":
             await overviews.pause(connection, customer, subscription_id, None)
-        case "cancel":
-            await overviews.cancel(connection, customer, subscription_id)
-        case "activate" | "order_next_now" as verb:
-            await overviews.tell(connection, customer, subscription_id, verb)
+        case "cancel" | "end_later" as how:
+            ending = ending_of(form, at_period_end=how == "end_later")
+            await overviews.cancel(connection, customer, subscription_id, ending)
+        case "keep":
+            await overviews.keep(connection, customer, subscription_id)
+        case "activate":
+            await overviews.tell(connection, customer, subscription_id, "activate")
         case "card":
             await overviews.pay_from(connection, customer, subscription_id, form.get("card", ""))
         case _:
@@ -127,6 +133,8 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         made = await overviews.made(connection, opened.principal, opened.subscription_id, most=_MADE)
         unpaid = await action_links.owed(connection, opened.store, opened.subscription_id)
         cards = await overviews.wallet(connection, opened.principal, opened.subscription_id)
+        reasons = await cancelling.reasons(connection, opened.store)
+        keeps = await cancelling.commitment(connection, opened.store, opened.subscription_id)
     store, now = opened.store, clock.now(opened.store)
     locale = negotiate(request, store.locale)
 
@@ -141,6 +149,7 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         "frequencies": days.FREQUENCIES,
         "paused_until": opened.paused_until if paused else None,
         "coming": coming,
+        "ahead": next((run.id for run in coming if run.id is not None and run.status == "planned"), None),
         "made": made,
         "unpaid": unpaid,
         "cards": [(one, masks.source(one.name)) for one in cards],
@@ -149,6 +158,8 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         "date": lambda at: at.astimezone(ZoneInfo(opened.timezone)).date().isoformat(),
         "pauses": PAUSES,
         "ending": "end" in request.query_params and bool(found),
+        "waits": None if keeps is None else waiting(keeps, day),
+        "reasons": reasons,
         "token": request.path_params["token"],
         "nonce": nonces.sign(request, PAGE, opened.id),
         "problems": [] if error is None else [problem.detail for problem in error.problems],

@@ -346,18 +346,10 @@ left join lateral (
 order by item.id;
 
 -- name: lock_stock
--- The stock of what subscriptions order, locked in one order: what is left of it now is there when it is taken.
+-- The stock of skus, locked in one order: what is left of it now is there when it is taken.
 select stock_items.sku_id
 from stock_items
-where
-    stock_items.store_id = :store
-    and stock_items.sku_id = any(
-        select order_subscription_items.sku_id
-        from order_subscription_items
-        where
-            order_subscription_items.store_id = :store
-            and order_subscription_items.order_subscription_id = any(:subscriptions::text[])
-    )
+where stock_items.store_id = :store and stock_items.sku_id = any(:skus::text[])
 order by stock_items.sku_id
 for no key update;
 

@@ -126,13 +126,15 @@ select
     line_items.frequency,
     model.id as model_id,
     model.strategy,
-    model.auto_activate
+    model.auto_activate,
+    model.min_occurrences
 from line_items
 left join lateral (
     select
         subscription_models.id,
         subscription_models.strategy,
-        subscription_models.auto_activate
+        subscription_models.auto_activate,
+        subscription_models.min_occurrences
     from subscription_models
     where subscription_models.store_id = :store and line_items.frequency = any(subscription_models.frequencies)
     order by subscription_models.created_at, subscription_models.id

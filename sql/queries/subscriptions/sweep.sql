@@ -74,6 +74,8 @@ select
     due.min_days_between_runs,
     due.parked_at,
     due.ended_at,
+    due.cancel_at_period_end,
+    due.min_occurrences,
     case
         when due.max_occurrences is not null
             then (

@@ -87,3 +87,9 @@ from stores
 inner join test_clocks
     on stores.store_id = test_clocks.store_id and stores.test_clock_id = test_clocks.id
 where stores.store_id = :store;
+
+-- name: seen
+-- When a run of the store's subscriptions was last made; null where none was.
+select max(order_subscriptions.last_run_at) as seen
+from order_subscriptions
+where order_subscriptions.store_id = :store;
