@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from schemas.fields import Personal
@@ -13,26 +14,35 @@ KEPT: Mapping[Personal, int] = {Personal.NAME: 1, Personal.ADDRESS: 2}
 """How many characters are shown of a value of a kind; of other kinds none are."""
 
 
-_DIGITS = 4
-"""How many digits a number has at least of which some are shown."""
-
-
 def mask(text: str, keep: int) -> str:
     """The first `keep` characters, never more than half of them, and three asterisks: `S***`."""
     return text[: min(keep, len(text) // 2)] + HIDDEN
 
 
 def address(
-    *, first_name: str | None, last_name: str | None, company: str | None, zip_code: str | None, proves: bool = False
+    *,
+    first_name: str | None,
+    last_name: str | None,
+    company: str | None,
+    zip_code: str | None,
+    line_1: str | None = None,
+    proves: bool = False,
 ) -> str:
     """An address in one line, `S*** R***, 90***`: who (a person, else a company) and where, roughly; may be empty.
 
-    Of a postal code that `proves` who somebody is nothing is shown: `S*** R***, ***`.
+    With `line_1` it can be told from others of the same person: `S*** R***, Ca***, 90***`. Of a postal code that
+    `proves` who somebody is nothing is shown: `S*** R***, ***`.
     """
     person = [_of_address("first_name", first_name), _of_address("last_name", last_name)]
     who = " ".join(filter(None, person)) or _of_address("company", company)
     where = HIDDEN if proves and zip_code else _of_address("zip_code", zip_code)
-    return ", ".join(filter(None, (who, where)))
+    return ", ".join(filter(None, (who, _of_address("line_1", line_1), where)))
+
+
+def source(name: str | None) -> str:
+    """A source in a wallet by the last digits of its name, as on a card, else by its beginning: `***4242`, `My***`."""
+    digits = re.search(r"\d{2,4}$", name or "")
+    return f"{HIDDEN}{digits[0]}" if digits else mask(name or "", 2)
 
 
 def _of_address(name: str, value: str | None) -> str:
@@ -41,14 +51,3 @@ def _of_address(name: str, value: str | None) -> str:
     if not value or personal is None:
         return value or ""
     return mask(value, KEPT.get(personal, 0))
-
-
-def source(name: str | None) -> str:
-    """What something in a wallet is called, `V*** 42`: enough for whose it is to tell it from others; may be empty.
-
-    Of a number at its end the last two digits are shown.
-    """
-    if not name:
-        return ""
-    digits = name[len(name.rstrip("0123456789")) :]
-    return mask(name, 1) + (f" {digits[-2:]}" if len(digits) >= _DIGITS else "")

@@ -39,6 +39,11 @@ class Subscribed:
         """Its attributes."""
         return dict((await self.api.get(f"order_subscriptions/{self.id}"))["data"]["attributes"])
 
+    async def related(self, name: str) -> dict[str, Any]:
+        """The attributes of what one of its relationships leads to; none where it leads to nothing."""
+        found = (await self.api.get(f"order_subscriptions/{self.id}/{name}"))["data"]
+        return {} if found is None else dict(found["attributes"])
+
     async def runs(self) -> list[dict[str, Any]]:
         """The attributes of its runs, in their order."""
         found = await self.api.get(f"order_subscriptions/{self.id}/occurrences?sort=occurrence_index")
@@ -55,6 +60,9 @@ async def subscribed(api: Api, connection: Connection, store: Store) -> Subscrib
     placed_at = clock.now() - timedelta(days=10)
     order_id = await factories.full_order(connection, store, lines, placed_at=placed_at)
     made = await api.create("order_subscriptions", {"frequency": "monthly"}, {"source_order": to("orders", order_id)})
+    customer = await connection.fetchval("select customer_id from orders where id = $1", order_id)
+    await factories.address(connection, store, customer_id=customer, line_1="Zadelstraat 2")
+    await factories.payment_source(connection, store, customer, name="Visa ending in 4242")
     return Subscribed(api, made["id"])
 
 
@@ -111,6 +119,16 @@ async def order_now(page: Page, press: Presses) -> None:
     await press.on(run.get_by_role("button", name="Order it"))
 
 
+async def send_elsewhere(page: Page, press: Presses) -> None:
+    await page.get_by_label("Delivered to").select_option(label="S*** R***, Za***, 35***")
+    await press.on(page.get_by_role("button", name="Deliver there"))
+
+
+async def pay_otherwise(page: Page, press: Presses) -> None:
+    await page.get_by_label("Paid with").select_option(label="***4242")
+    await press.on(page.get_by_role("button", name="Pay with it"))
+
+
 async def pause(page: Page, press: Presses) -> None:
     await press.on(page.get_by_role("button", name="Pause now"))
 
@@ -134,10 +152,12 @@ def tomorrow() -> str:
         (skip, "skipped", lambda found: found["run"]["status"] == "skipped"),
         (move, "moved", lambda found: found["run"]["reason"] == "moved"),
         (order_now, "To come", lambda found: found["run"]["reason"] == "ordered"),
+        (send_elsewhere, "To come", lambda found: found["shipping_address"]["line_1"] == "Zadelstraat 2"),
+        (pay_otherwise, "To come", lambda found: found["customer_payment_source"]["name"] == "Visa ending in 4242"),
         (pause, "Paused", lambda found: found["subscription"]["paused_until"] is not None),
         (cancel, "has ended", lambda found: found["subscription"]["status"] == "cancelled"),
     ],
-    ids=["skip", "move", "order-now", "pause", "cancel"],
+    ids=["skip", "move", "order-now", "address", "card", "pause", "cancel"],
 )
 async def test_on_a_phone_without_scripts_the_portal_takes_few_presses(
     *,
@@ -153,7 +173,8 @@ async def test_on_a_phone_without_scripts_the_portal_takes_few_presses(
     await do(page, press)
     await expect(page.get_by_text(said).first).to_be_visible()
     assert 0 < press.count <= MOST_PRESSES
-    found = {"subscription": await subscribed.look(), "run": (await subscribed.runs())[0]}
+    related = {name: await subscribed.related(name) for name in ("shipping_address", "customer_payment_source")}
+    found = {"subscription": await subscribed.look(), "run": (await subscribed.runs())[0], **related}
     assert shows(found), found
     await shoot(page, f"portal-after-{do.__name__}-phone-light")
 

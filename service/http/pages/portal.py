@@ -26,10 +26,9 @@ from service.http.pages.pages import PRIVATE, form_of, page
 from service.http.state import service_of
 from service.operations.generic.phases import Interlude
 from service.operations.orders import owed
-from service.operations.subscriptions import action_links, cancelling, overviews
+from service.operations.subscriptions import action_links, cancelling, choices, overviews
 from service.operations.subscriptions.action_links import Opened
 from service.operations.subscriptions.overviews import Coming
-from service.rules import masks
 from service.store.pool import Connection
 from service.texts import Phrase
 
@@ -69,7 +68,7 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
         opened = await _open(request, connection, hold=True)
         if nonces.read(request, PAGE, form.get("nonce", "")) != opened.id:
             raise Invalid("This page was open for too long. Please try again.")
-        if form.get("do") == "pay":
+        if form.get("do") == "settle":
             return await owed.pay_one_of(connection, opened.principal, opened.subscription_id, form.get("order", ""))
         await _change(request, connection, opened, form)
         return None
@@ -81,23 +80,22 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
 async def _change(request: Request, connection: Connection, opened: Opened, form: Mapping[str, str]) -> None:
     """Do what a button says that takes one transaction. Raises ApiError subclasses."""
     customer, subscription_id = opened.principal, opened.subscription_id
+    locale = negotiate(request, opened.store.locale)
     match form.get("do"):
-        case "skip" | "unskip" as verb:
-            run = await _run(connection, opened, form)
-            await overviews.skip(connection, customer, str(run.id), back=verb == "unskip")
-        case "move":
-            run = await _run(connection, opened, form)
-            with days.moving(run.at, opened.timezone, negotiate(request, opened.store.locale)):
-                to = days.typed(form.get("day", ""), run.at, opened.timezone)
-                await overviews.move(connection, customer, str(run.id), to)
+        case "skip" | "unskip" | "move":
+            await _change_run(connection, opened, form, locale)
         case "order_now":
-            with days.ordering(opened.timezone, negotiate(request, opened.store.locale)):
+            with days.ordering(opened.timezone, locale):
                 await overviews.order_next(connection, customer, subscription_id)
         case "pause" if form.get("days") in PAUSES:
             until = later(clock.now(opened.store), timedelta(days=int(form["days"])))
             await overviews.pause(connection, customer, subscription_id, until)
         case "resume":
             await overviews.pause(connection, customer, subscription_id, None)
+        case "send" if form.get("address"):
+            await choices.send_to(connection, customer, subscription_id, form["address"])
+        case "pay" if form.get("card"):
+            await choices.pay_with(connection, customer, subscription_id, form["card"])
         case "cancel" | "end_later" as how:
             ending = ending_of(form, at_period_end=how == "end_later")
             await overviews.cancel(connection, customer, subscription_id, ending)
@@ -105,10 +103,19 @@ async def _change(request: Request, connection: Connection, opened: Opened, form
             await overviews.keep(connection, customer, subscription_id)
         case "activate":
             await overviews.tell(connection, customer, subscription_id, "activate")
-        case "card":
-            await overviews.pay_from(connection, customer, subscription_id, form.get("card", ""))
         case _:
             raise Invalid("That can't be done here.")
+
+
+async def _change_run(connection: Connection, opened: Opened, form: Mapping[str, str], locale: str) -> None:
+    """Skip a run, let it come after all, or move it. Raises ApiError subclasses."""
+    run = await _run(connection, opened, form)
+    if form["do"] == "move":
+        with days.moving(run.at, opened.timezone, locale):
+            to = days.typed(form.get("day", ""), run.at, opened.timezone)
+            await overviews.move(connection, opened.principal, str(run.id), to)
+    else:
+        await overviews.skip(connection, opened.principal, str(run.id), back=form["do"] == "unskip")
 
 
 async def _run(connection: Connection, opened: Opened, form: Mapping[str, str]) -> Coming:
@@ -132,7 +139,8 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         coming = await overviews.coming(connection, opened.principal, opened.subscription_id, most=_RUNS)
         made = await overviews.made(connection, opened.principal, opened.subscription_id, most=_MADE)
         unpaid = await action_links.owed(connection, opened.store, opened.subscription_id)
-        cards = await overviews.wallet(connection, opened.principal, opened.subscription_id)
+        addresses = await choices.addresses(connection, opened.principal, opened.subscription_id)
+        cards = await choices.cards(connection, opened.principal, opened.subscription_id)
         reasons = await cancelling.reasons(connection, opened.store)
         keeps = await cancelling.commitment(connection, opened.store, opened.subscription_id)
     store, now = opened.store, clock.now(opened.store)
@@ -152,11 +160,12 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         "ahead": next((run.id for run in coming if run.id is not None and run.status == "planned"), None),
         "made": made,
         "unpaid": unpaid,
-        "cards": [(one, masks.source(one.name)) for one in cards],
         "recipient": opened.recipient,
         "day": day,
         "date": lambda at: at.astimezone(ZoneInfo(opened.timezone)).date().isoformat(),
         "pauses": PAUSES,
+        "addresses": addresses,
+        "cards": cards,
         "ending": "end" in request.query_params and bool(found),
         "waits": None if keeps is None else waiting(keeps, day),
         "reasons": reasons,

@@ -12,7 +12,6 @@ import orjson
 from marshmallow import ValidationError
 
 from schemas.graph import graph
-from service import clock
 from service.errors import Invalid, NotFound
 from service.operations.generic.writing import Writer
 from service.operations.subscriptions import cancelling, forecasts, ledgers
@@ -78,16 +77,6 @@ class Occurrence(NamedTuple):
     scheduled_at: datetime
 
 
-class Source(NamedTuple):
-    """Something in a wallet; `chosen` is what a subscription is paid from, `good` what can be charged as it stands."""
-
-    id: str
-    name: str | None
-    expires_at: datetime | None
-    chosen: bool
-    good: bool
-
-
 class _Row(NamedTuple):
     id: str
     status: str
@@ -99,7 +88,6 @@ class _Row(NamedTuple):
 
 _OF_CUSTOMER = Many("subscriptions/overviews.of_customer", _Row)
 _MADE = Many("subscriptions/overviews.made", Made)
-_WALLET = Many("subscriptions/overviews.wallet", Source)
 _OCCURRENCE = Only("subscriptions/overviews.occurrence", Occurrence)
 
 
@@ -168,6 +156,11 @@ async def move(connection: Connection, principal: Principal, occurrence_id: str,
     return await _OCCURRENCE(connection, store=principal.store.id, occurrence=occurrence_id)
 
 
+async def change(connection: Connection, principal: Principal, subscription_id: str, columns: Columns) -> None:
+    """Set columns of a subscription. Raises as the API's write does."""
+    await _write(connection, principal, "order_subscriptions", subscription_id, columns)
+
+
 async def order_next(connection: Connection, principal: Principal, subscription_id: str) -> None:
     """Order the next run now, in place of its date. Raises as the API's verbs do."""
     await _write(connection, principal, "order_subscriptions", subscription_id, verb="order_next_now")
@@ -212,23 +205,6 @@ async def cancel(connection: Connection, principal: Principal, subscription_id: 
 async def keep(connection: Connection, principal: Principal, subscription_id: str) -> None:
     """Let a subscription go on that was to end with its next run. Raises as the API's write does."""
     await _write(connection, principal, "order_subscriptions", subscription_id, {cancelling.AT_PERIOD_END: False})
-
-
-async def pay_from(connection: Connection, principal: Principal, subscription_id: str, source_id: str) -> None:
-    """Have a subscription paid from another source of the wallet. Raises as the API's write does."""
-    columns = {"customer_payment_source_id": source_id}
-    await _write(connection, principal, "order_subscriptions", subscription_id, columns)
-
-
-async def wallet(connection: Connection, principal: Principal, subscription_id: str) -> list[Source]:
-    """Return what is in a customer's wallet that can be charged, and what a subscription is paid from."""
-    return await _WALLET(
-        connection,
-        store=principal.store.id,
-        customer=principal.customer_id,
-        subscription=subscription_id,
-        at=clock.now(principal.store),
-    )
 
 
 async def tell(

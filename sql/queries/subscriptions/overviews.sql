@@ -58,35 +58,3 @@ select
     occurrences.scheduled_at
 from occurrences
 where occurrences.store_id = :store and occurrences.id = :occurrence;
-
--- name: wallet
--- What is in a customer's wallet that can be charged at :at and isn't refused for good, and what a subscription is paid from
--- in any case, which comes first.
-select
-    customer_payment_sources.id,
-    customer_payment_sources.name,
-    customer_payment_sources.expires_at,
-    coalesce(customer_payment_sources.id = paid.source_id, false) as chosen,
-    can_pay.good
-from customer_payment_sources
-left join (
-    select coalesce(order_subscriptions.customer_payment_source_id, orders.customer_payment_source_id) as source_id
-    from order_subscriptions
-    inner join orders
-        on order_subscriptions.store_id = orders.store_id and order_subscriptions.source_order_id = orders.id
-    where order_subscriptions.store_id = :store and order_subscriptions.id = :subscription
-) as paid
-    on true
-cross join lateral (
-    select
-        customer_payment_sources.refused_at is null
-        and (customer_payment_sources.expires_at is null or customer_payment_sources.expires_at > :at)
-        and (customer_payment_sources.gateway = 'manual' or customer_payment_sources.payment_source_token is not null)
-            as good
-) as can_pay
-where
-    customer_payment_sources.store_id = :store
-    and customer_payment_sources.customer_id = :customer
-    and (can_pay.good or customer_payment_sources.id = paid.source_id)
-order by coalesce(customer_payment_sources.id = paid.source_id, false) desc, customer_payment_sources.id desc
-limit 20;
