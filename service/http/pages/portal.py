@@ -26,7 +26,7 @@ from service.http.pages.pages import PRIVATE, form_of, page
 from service.http.state import service_of
 from service.operations.generic.phases import Interlude
 from service.operations.orders import owed
-from service.operations.subscriptions import action_links, cancelling, choices, overviews
+from service.operations.subscriptions import action_links, cancelling, choices, overviews, swaps
 from service.operations.subscriptions.action_links import Opened
 from service.operations.subscriptions.overviews import Coming
 from service.store.pool import Connection
@@ -92,10 +92,8 @@ async def _change(request: Request, connection: Connection, opened: Opened, form
             await overviews.pause(connection, customer, subscription_id, until)
         case "resume":
             await overviews.pause(connection, customer, subscription_id, None)
-        case "send" if form.get("address"):
-            await choices.send_to(connection, customer, subscription_id, form["address"])
-        case "pay" if form.get("card"):
-            await choices.pay_with(connection, customer, subscription_id, form["card"])
+        case "swap" | "send" | "pay":
+            await _choose(connection, opened, form)
         case "cancel" | "end_later" as how:
             ending = ending_of(form, at_period_end=how == "end_later")
             await overviews.cancel(connection, customer, subscription_id, ending)
@@ -103,6 +101,20 @@ async def _change(request: Request, connection: Connection, opened: Opened, form
             await overviews.keep(connection, customer, subscription_id)
         case "activate":
             await overviews.tell(connection, customer, subscription_id, "activate")
+        case _:
+            raise Invalid("That can't be done here.")
+
+
+async def _choose(connection: Connection, opened: Opened, form: Mapping[str, str]) -> None:
+    """Take what was offered: a product in the place of another, an address, a card. Raises ApiError subclasses."""
+    customer, subscription_id = opened.principal, opened.subscription_id
+    match form["do"]:
+        case "swap":
+            await swaps.swap(connection, customer, subscription_id, form.get("item", ""), form.get("sku", ""))
+        case "send" if form.get("address"):
+            await choices.send_to(connection, customer, subscription_id, form["address"])
+        case "pay" if form.get("card"):
+            await choices.pay_with(connection, customer, subscription_id, form["card"])
         case _:
             raise Invalid("That can't be done here.")
 
@@ -136,6 +148,7 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
     async with guessing.limited(request), service_of(request).database.connection() as connection:
         opened = await _open(request, connection)
         found = await overviews.of_customer(connection, opened.principal, opened.subscription_id)
+        items = await swaps.items(connection, opened.principal, opened.subscription_id)
         coming = await overviews.coming(connection, opened.principal, opened.subscription_id, most=_RUNS)
         made = await overviews.made(connection, opened.principal, opened.subscription_id, most=_MADE)
         unpaid = await action_links.owed(connection, opened.store, opened.subscription_id)
@@ -156,6 +169,7 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         "subscription": found[0] if found else None,
         "frequencies": days.FREQUENCIES,
         "paused_until": opened.paused_until if paused else None,
+        "ordered": items,
         "coming": coming,
         "ahead": next((run.id for run in coming if run.id is not None and run.status == "planned"), None),
         "made": made,
