@@ -18,7 +18,7 @@ from service import clock
 from service.operations.catalogue.stock import Taken
 from service.operations.copies import comparing, lenience, recurring_order_copies, runs, targets
 from service.operations.copies.comparing import Planned
-from service.operations.copies.runs import Run, Terms
+from service.operations.copies.runs import Of, Run, Terms
 from service.operations.copies.targets import Target
 from service.operations.events.outbox import Event
 from service.principal import Store
@@ -43,14 +43,14 @@ async def plan(
 
     Their orders take their numbers out of `numbers`. All runs of a subscription are made at once, or none.
     """
-    known = await runs.terms_of_runs(connection, store, list({subscription_id for subscription_id, _ in due}))
+    known = await runs.terms_of_runs(connection, store, [Of(*one) for one in due])
     wanted: list[Run] = []
     ahead: Counter[str] = Counter()
-    for subscription_id, occurrence_id in due:
-        terms = known[subscription_id]
+    for of, terms in known.items():
         if _is_plain(terms) and len(wanted) < len(numbers):
-            wanted.append(Run(terms, terms.place_target_order, occurrence_id, ahead=ahead[subscription_id]))
-            ahead[subscription_id] += 1
+            run = Run(terms, terms.place_target_order, of.occurrence_id, ahead=ahead[terms.subscription_id])
+            wanted.append(run)
+            ahead[terms.subscription_id] += 1
     outcomes = await targets.plan(connection, store, list(zip(wanted, numbers, strict=False)), at)
     del numbers[: len(wanted)]
     planned = [
@@ -58,7 +58,7 @@ async def plan(
         for run, outcome in zip(wanted, outcomes, strict=True)
         if isinstance(outcome, Target) and outcome.unpaid is None
     ]
-    found = list(_within_bounds(comparing.sorted_out(planned)[0]))
+    found = list(_within_bounds(comparing.sorted_out(planned, at)[0]))
     whole = Counter(one.subscription_id for one in found)
     asked = Counter(subscription_id for subscription_id, _ in due)
     return [one for one in found if whole[one.subscription_id] == asked[one.subscription_id]]
