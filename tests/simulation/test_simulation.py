@@ -1,0 +1,34 @@
+"""The short form of `make simulate`, its replay, and flaws that it finds."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.play import play
+
+SEEDS = 200
+
+
+@pytest.mark.rule("FM-51", "FM-53", "FM-57")
+@pytest.mark.parametrize("first", range(0, SEEDS, 50))
+def test_each_run_has_one_order_whatever_happens_to_workers(first: int) -> None:
+    outcomes = [play(seed) for seed in range(first, first + 50)]
+    assert [str(one) for one in outcomes if one.wrong] == []
+    assert all(one.orders for one in outcomes)
+    assert sum(one.kills for one in outcomes) > 100
+    assert sum(one.attempts for one in outcomes) > sum(one.orders for one in outcomes)
+
+
+def test_a_seed_leads_to_the_same_again() -> None:
+    assert play(7) == play(7)
+    assert play(7) != play(8)
+
+
+@pytest.mark.parametrize("flaw", ["unfenced", "unlocked", "unrescued"])
+def test_a_flaw_is_found(flaw: str) -> None:
+    """Claims whose attempt isn't looked at, a sweep that locks nothing, copies that nobody looks for."""
+    assert any(play(seed, flaw).wrong for seed in FINDS[flaw])
+
+
+FINDS = {"unfenced": (6, 17), "unlocked": (0, 1), "unrescued": (0, 1, 2)}
+"""Seeds of which some find a flaw."""
