@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import ValidationError
+from marshmallow import ValidationError, validate
 
 from schemas.conditions import Empty, SeenWith, Since, Until
 from schemas.fields import Write
@@ -99,6 +99,14 @@ class Sku(Standard, Tagged):
         write=Write.BOTH, filter=True, sort=True, doc="From when on it is on sale; null for always."
     )
     disabled_at = Timestamp(write=Write.BOTH, filter=True, sort=True, doc="Until when it is on sale.")
+    substitute_sku_codes = TextList(
+        write=Write.BOTH,
+        nullable=False,
+        validators=[validate.Length(max=10, error="must have at most 10 codes")],
+        harmless=True,
+        doc="What may come in its place where it can't be had, the best first: codes of other skus.",
+        example=["MUG-BLUE"],
+    )
     deleted_at = Timestamp(filter=True, sort=True, doc="Since when it is there only for the orders that hold it.")
 
     prices = ToMany("prices", via="sku_id")

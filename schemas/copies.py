@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from schemas.failures import failure_type
 from schemas.fields import HARMLESS, Personal, Write
 from schemas.kinds import Boolean, Enum, Integer, JsonList, JsonObject, Standard, Timestamp
 from schemas.relationships import ToMany, ToOne
 
 _OF_WORKERS = ("occurrence_id", "attempt", "lease_expires_at")
-_OF_RECURRING_COPIES = ("outcomes",)
+_OF_RECURRING_COPIES = ("outcomes", "failure_type", "given_up_at")
 """Columns that only runs of subscriptions show."""
 _OF_ORDER_COPIES = ("cancel_source_order", "apply_promotions", "skip_errors", "ignore_invalid_coupon")
 """Columns that only copies asked for once show."""
@@ -55,8 +56,11 @@ class _Lenient:
 
     outcomes = JsonList(
         harmless=True,
-        doc="Which items were left out or reduced, by the subscription's `unavailable_policy`; null when none was.",
+        doc="Which items were left out, reduced or replaced, by the subscription's `unavailable_policy`; null when none"
+        " was.",
     )
+    failure_type = failure_type("What its last failure was about, a refused payment too.")
+    given_up_at = Timestamp(doc="Since when its payment isn't asked for by itself any more.")
 
 
 class OrderFactory(Standard, _Copied):

@@ -18,6 +18,7 @@ RESERVED_TYPES = frozenset(
     {
         "v3", "services", "operations", "application", "organization", "docs", "openapi", "schemas", "errors",
         "reorder_previews", "repeat_link_preview", "repeat_link_commits", "forecasts",
+        "subscription_previews",
     }
 )  # fmt: skip
 """First path segments under /api, and names of schemas, that are no resource types."""

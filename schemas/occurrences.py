@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.failures import failure_type
 from schemas.fields import Write
 from schemas.kinds import Boolean, Cents, CurrencyCode, Enum, Integer, Standard, Text, Timestamp
 from schemas.relationships import ToMany, ToOne
@@ -48,6 +49,7 @@ class Occurrence(Standard):
         " skipped (`asked`, `paused`, `ended`, `parked`, `passed_over`, `rejected`, `cancelled`)"
         " or missed (`catchup`, `approval`).",
     )
+    failure_type = failure_type("Why it failed, or `payment` while its order is unpaid.")
 
     _skip = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave it out.")
     _unskip = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Let it run after all.")

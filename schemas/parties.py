@@ -213,6 +213,7 @@ class CustomerPaymentSource(Standard):
         personal=Personal.PAYMENT,
         doc="From when on it can't be charged any more.",
     )
+    refused_at = Timestamp(doc="Since when its gateway refuses it for good; null once it has another token.")
 
     payment_source_token = Text(
         write=Write.BOTH,
@@ -246,9 +247,15 @@ class CustomerPaymentSource(Standard):
         quota = Quota(
             100, "sources in the wallet", Phrase("delete sources that have ended or are not paid with any more"), {}
         )
-        internal: ClassVar = dict.fromkeys(
-            ("customer_token", "payment_source_token", "payment_source_digest"), Mark(Personal.PAYMENT, secret=True)
-        )
+        internal: ClassVar = {
+            **dict.fromkeys(
+                ("customer_token", "payment_source_token", "payment_source_digest"),
+                Mark(Personal.PAYMENT, secret=True),
+            ),
+            # With which end of it the worker is done, and when it looks at it.
+            "expiry_done_at": Mark(Personal.PAYMENT),
+            **dict.fromkeys(("expiry_again_at", "expiry_due_at"), HARMLESS),
+        }
 
 
 class Tag(Standard):

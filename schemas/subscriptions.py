@@ -8,6 +8,7 @@ from typing import ClassVar
 from marshmallow import validate
 
 from schemas.conditions import Instead, OneOf, Some
+from schemas.failures import UNPAID_POLICIES
 from schemas.fields import HARMLESS, Personal, Write
 from schemas.graph import PUBLIC
 from schemas.kinds import (
@@ -66,6 +67,15 @@ class SubscriptionModel(Standard):
         write=Write.BOTH, doc="Whether a subscription is activated when its source order is placed."
     )
     auto_cancel = Boolean(write=Write.BOTH, doc="Whether a subscription is cancelled when its source order is.")
+    min_occurrences = Integer(
+        minimum=1, write=Write.BOTH, doc="How often its subscriptions run before a customer can cancel them."
+    )
+
+    unpaid_policy = Enum(
+        *UNPAID_POLICIES,
+        write=Write.BOTH,
+        doc="That of its subscriptions that have none.",
+    )
 
     markets = ToMany("markets", everywhere=True, doc="Where it is offered: in every market of the store.")
     order_subscriptions = ToMany("order_subscriptions", via="subscription_model_id", includable=False)
@@ -183,10 +193,11 @@ class OrderSubscription(Standard, Tagged):
         "fail",
         "skip_line",
         "partial",
+        "substitute",
         write=Write.BOTH,
         guarded=True,
-        doc="What becomes of a run when an item can't be had: it fails, leaves the item out, or orders as many as there"
-        " are. Null: as the store's policies say, which is `fail` when they say nothing.",
+        doc="What becomes of a run when an item can't be had: it fails, leaves the item out, orders as many as there"
+        " are, or a substitute of its sku. Null: as the store's policies say, which is `fail` when they say nothing.",
     )
     min_days_between_runs = Integer(
         minimum=1,
@@ -194,6 +205,13 @@ class OrderSubscription(Standard, Tagged):
         write=Write.BOTH,
         guarded=True,
         doc="How many days at least lie between runs that are ordered ahead or delayed and their neighbours.",
+    )
+    unpaid_policy = Enum(
+        *UNPAID_POLICIES,
+        write=Write.BOTH,
+        guarded=True,
+        doc="What follows the last refusal of a payment: nothing, `_deactivate` (`pause`) or `_cancel`. Null: what its"
+        " model says, else the store's policies, else `keep`.",
     )
     max_occurrences = Integer(
         minimum=1,
@@ -229,6 +247,30 @@ class OrderSubscription(Standard, Tagged):
     occurrencies = Integer(nullable=False, doc="How often it ran.")
     errors_count = Integer(nullable=False, filter=True, doc="How many of its runs failed.")
     succeeded_on_last_run = Boolean(filter=True, doc="True until a run fails.")
+    min_occurrences = Integer(
+        minimum=1,
+        write=Write.BOTH,
+        guarded=True,
+        doc="How many runs must have made their orders before a customer can cancel it; null: none.",
+    )
+    cancel_at_period_end = Boolean(
+        write=Write.UPDATE,
+        nullable=False,
+        doc="Whether it ends with the run that comes next. A customer can take it back until that has come up.",
+    )
+    cancellation_reason = Text(
+        write=Write.UPDATE,
+        filter=True,
+        harmless=True,
+        doc="Why it is cancelled: one of the store's `cancellation_reasons`, sent with `_cancel` or"
+        " `cancel_at_period_end`.",
+    )
+    cancellation_comment = Text(
+        write=Write.UPDATE,
+        max_length=2000,
+        personal=Personal.WORDS,
+        doc="What the customer says to that in own words. Events leave it out.",
+    )
     calendar_url = Derived(
         "id",
         function=_calendar_url,
@@ -403,6 +445,14 @@ class OrderSubscriptionItem(Standard):
         harmless=True,
         doc="Order the sku of this code in its place, as many, at today's price.",
         example="MUG-BLUE",
+    )
+    expected_digest = Text(
+        write=Write.UPDATE,
+        trigger=True,
+        nullable=False,
+        max_length=64,
+        harmless=True,
+        doc="The digest of a preview: the change is made only if it still leads to the same.",
     )
 
     order_subscription = ToOne("order_subscriptions", write=Write.CREATE, required=True)

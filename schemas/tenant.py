@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from marshmallow import ValidationError
+
 from schemas.fields import SECRET, Write
 from schemas.graph import PUBLIC
 from schemas.kinds import (
@@ -14,11 +16,23 @@ from schemas.kinds import (
     LocaleCode,
     Standard,
     Text,
+    TextList,
     Timestamp,
     TimeZone,
     Url,
 )
 from schemas.relationships import ToMany, ToOne
+from service.texts import Phrase
+
+_REASONS, _REASON = 50, 200
+
+
+def reasons(words: list[str]) -> None:
+    """Raise ValidationError unless these are a few short texts, each once."""
+    if len(words) > _REASONS or len(set(words)) < len(words):
+        raise ValidationError(Phrase("must be at most {most} texts, each once", most=_REASONS))
+    if not all(0 < len(word) <= _REASON for word in words):
+        raise ValidationError(Phrase("must be texts of 1 to {most} characters", most=_REASON))
 
 
 class Store(Standard):
@@ -81,10 +95,18 @@ class Store(Standard):
         nullable=False,
         harmless=True,
         doc="What the shop decides: after how many hours a refused payment of a subscription is asked for anew"
-        " (`payment_retry_hours`, a list), what becomes of a run when an item can't be had (`unavailable_policy`),"
-        " catch-up limits, demand for If-Match (`require_if_match`), whether to offer reorders (`reorder_enabled`, true"
-        " unless it says false), and which `metadata` of an order and its lines a reorder takes along"
-        " (`carried_metadata`, a list of names).",
+        " (`payment_retry_hours`, a list), what becomes of a run when an item can't be had (`unavailable_policy`), and"
+        " of a subscription that stays unpaid (`unpaid_policy`), catch-up limits, demand for If-Match"
+        " (`require_if_match`), whether to offer reorders (`reorder_enabled`, true unless it says false), and which"
+        " `metadata` of an order and its lines a reorder takes along (`carried_metadata`, a list of names).",
+    )
+    cancellation_reasons = TextList(
+        write=Write.UPDATE,
+        nullable=False,
+        harmless=True,
+        validators=[reasons],
+        doc="Why customers may say that they cancel a subscription: at most 50 reasons, in the words that they read.",
+        example=["Too expensive", "I have enough for now"],
     )
     gateway_url = Url(
         write=Write.UPDATE,

@@ -372,6 +372,10 @@ class WrongGuess(Invalid):
     """A value that only some know, and that wasn't known: such guesses are counted (`service.http.guessing`)."""
 
 
+class NeverPlaced(Invalid):
+    """The order to be repeated can be read, but is no past one: it was never placed."""
+
+
 class QuotaExceeded(Invalid):
     """More of a type than one owner keeps: something has to be deleted first."""
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 
@@ -27,6 +28,8 @@ from service.texts import Phrase
 DATABASE = Phrase("database")
 PROXY = Phrase("proxy")
 
+_MOST_READ = 65_536
+"""How many bytes of another service's answer are read."""
 CLOCK_SECONDS = 2.0
 """How far our clock and the database's may be apart."""
 
@@ -91,9 +94,11 @@ def _port(host: str, port: int) -> Finding:
     try:
         listen(host, port).close()
     except StartupError as error:
-        if _notes(host, port) is not None:
+        there = _neighbour(host, port)
+        if there is not None and there.name == health.NAME:
             return Finding(what, Phrase("Reprise answers at {port} on {host}", port=port, host=host))
-        return Finding(what, error.detail, Phrase("stop what uses it, or choose another with --port"))
+        found = error.detail if there is None else there.described(host, port)
+        return Finding(what, found, Phrase("stop what uses it, or choose another with --port"))
     return Finding(what, Phrase("{port} on {host} is free", port=port, host=host))
 
 
@@ -112,7 +117,7 @@ def _of_proxies(settings: Settings, host: str, port: int) -> Iterator[Finding]:
         everybody = Phrase("REPRISE_TRUSTED_PROXIES trusts everybody, and so whatever address a client makes up")
         yield Finding(PROXY, everybody, Phrase("name the addresses of your proxies alone"))
     # Whether the service that runs here was told of clients by an address that it doesn't trust.
-    if any(note.get("code") == health.UNTRUSTED for note in _notes(host, port) or ()):
+    if any(note.get("code") == health.UNTRUSTED for note in _notes(host, port)):
         told = Phrase("forwarding headers come from an address that isn't trusted")
         advice = Phrase("the log names it: if it is your proxy's, add it to REPRISE_TRUSTED_PROXIES")
         yield Finding(PROXY, told, advice)
@@ -129,19 +134,53 @@ def _of_proxies(settings: Settings, host: str, port: int) -> Iterator[Finding]:
     yield Finding(PROXY, Phrase("none is trusted: limits count the addresses that connect"))
 
 
-def _notes(host: str, port: int) -> list[dict[str, object]] | None:
-    """What a service that runs here notes of itself; None where none does."""
+class _Neighbour(NamedTuple):
+    """What answers HTTP at a port: what it calls itself, empty if it doesn't, and its answer to `GET /readyz`."""
+
+    name: str
+    status: int
+    kind: str
+    body: bytes
+
+    def described(self, host: str, port: int) -> Phrase:
+        """What is there that is no Reprise."""
+        known = self.name or Phrase("something without a name")
+        return Phrase(
+            "Another service uses port {port} on {host}: {name}, which answers /readyz with {answer}",
+            port=port,
+            host=host,
+            name=known,
+            answer=f"{self.status} {self.kind}".rstrip(),
+        )
+
+
+def _neighbour(host: str, port: int) -> _Neighbour | None:
+    """What answers HTTP there; None where nothing does."""
     if not port:
         return None
     connection = HTTPConnection(host, port, timeout=2)
     try:
         connection.request("GET", "/readyz")
-        told = orjson.loads(connection.getresponse().read())
-        return told.get("notes", []) if told["status"] in health.STATUSES else None
-    except (OSError, HTTPException, LookupError, TypeError, ValueError, AttributeError):
+        answer = connection.getresponse()
+        return _Neighbour(
+            (answer.getheader("Server") or "").strip(),
+            answer.status,
+            answer.getheader("Content-Type", ""),
+            answer.read(_MOST_READ),
+        )
+    except (OSError, HTTPException):
         return None
     finally:
         connection.close()
+
+
+def _notes(host: str, port: int) -> list[dict[str, object]]:
+    """What a Reprise that runs here notes of itself; nothing where none does."""
+    there = _neighbour(host, port)
+    if there is None or there.name != health.NAME:
+        return []
+    notes: list[dict[str, object]] = orjson.loads(there.body).get("notes", [])
+    return notes
 
 
 def _embedded(data_dir: Path) -> Iterator[Finding]:

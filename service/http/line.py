@@ -10,7 +10,6 @@ from functools import lru_cache
 
 import structlog
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -19,7 +18,6 @@ from starlette_compress import CompressMiddleware, remove_compress_type
 
 from service import correlation
 from service.correlation import Cause
-from service.errors import ApiError
 from service.http import hearing, problems
 from service.http.api.answers import Document
 from service.http.api.conditions import not_modified, tag_in_coding
@@ -146,9 +144,8 @@ class Line:
         except ClientDisconnect:
             return
         except Exception as error:
-            if not isinstance(error, ApiError | HTTPException):
-                path = problems.loggable(scope["path"])
-                log.exception("accident", request_id=answer.exchange.request_id, path=path)
+            path = problems.loggable(scope["path"])
+            problems.note(error, request_id=answer.exchange.request_id, path=path)
             if answer.begun:
                 raise
             await problems.answer(Request(scope, receive), error)(scope, receive, answer.first)

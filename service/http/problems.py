@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,6 +12,8 @@ from service.http.exchange import exchange_of
 from service.http.facades import renderer
 from service.http.pages import actions, attachments, calendars
 from service.store.pool import is_away
+
+log = structlog.get_logger(part="http")
 
 
 def answer(request: Request, error: Exception) -> Response:
@@ -33,6 +36,18 @@ def problem_of(request: Request, error: Exception) -> ApiError:
     return ApiError(
         "Something went wrong on our side. Tell us the request id {id}.", id=exchange_of(request).request_id
     )
+
+
+def note(error: Exception, *, request_id: str, path: str) -> None:
+    """Log what is no answer of ours: an accident with its traceback, an absent database in a line, with the reason.
+
+    No code is to blame for the latter, and every request says it until the database is back.
+    """
+    if is_away(error):
+        reason = str(error) or type(error).__name__
+        log.warning("the database does not answer", reason=reason, request_id=request_id, path=path)
+    elif not isinstance(error, ApiError | HTTPException):
+        log.error("accident", exc_info=error, request_id=request_id, path=path)
 
 
 def loggable(path: str) -> str:

@@ -11,7 +11,16 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
 from service.http.agents import endpoint as agents
-from service.http.api import atomic, event_stream, forecasts, reading, reorder_previews, repeat_links, writing
+from service.http.api import (
+    atomic,
+    event_stream,
+    forecasts,
+    reading,
+    reorder_previews,
+    repeat_links,
+    subscription_previews,
+    writing,
+)
 from service.http.facades import ecwid, oauth, wemasy
 from service.http.pages import (
     actions,
@@ -130,5 +139,6 @@ routes: list[BaseRoute] = [
     Route("/api", reading.entry_point),
     _any("/api/operations", atomic.operations),
     *reorder_previews.routes,
+    *subscription_previews.routes,
     *_resources,
 ]

@@ -18,7 +18,7 @@ from service.operations.copies.targets import CopyFailed
 from service.operations.events import outbox
 from service.operations.generic.numbers import Numbers
 from service.operations.orders import order_copies
-from service.operations.subscriptions import ledgers
+from service.operations.subscriptions import ledgers, unpaid
 from service.store.pool import Database, is_away
 
 log = structlog.get_logger(part="copies")
@@ -113,7 +113,9 @@ class CopyJob:
         """Make recurring copies together; note of those that can't be made why. Raises CopyFailed as `finish` does."""
         numbers = [await self._numbers.take(claim.store.id) for claim in claims]
         async with self._database.by_keys() as connection:
-            made = await recurring_order_copies.finish(connection, claims, numbers)
+            made, ended = await recurring_order_copies.finish(connection, claims, numbers)
+            for end in ended:
+                await unpaid.follow(connection, claims[0].store, end)
         for claim in claims:
             if claim.copy_id not in made:
                 continue  # another worker has it by now
@@ -130,7 +132,7 @@ class CopyJob:
     async def _fail(self, claim: Claim, failure: CopyFailed) -> None:
         log.info("copy failed", store_id=claim.store.id, copy_id=claim.copy_id, errors=failure.messages)
         async with self._database.by_keys() as connection:
-            subscription_id = await recurring_order_copies.fail(connection, claim, failure.messages)
+            subscription_id = await recurring_order_copies.fail(connection, claim, failure)
             if subscription_id is not None:
                 await ledgers.reopen(connection, claim.store, subscription_id, actor=outbox.WORKER)
         COPIES.labels(claim.kind, "failed").inc()

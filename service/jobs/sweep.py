@@ -16,7 +16,7 @@ from service.jobs.batches import Batches, step
 from service.jobs.metrics import COPIES, LATENESS, PARKED, SWEEP_FAILURES, SWEEPS
 from service.operations.generic.numbers import Numbers
 from service.operations.payments import attempts, dunning
-from service.operations.subscriptions import alerts, sweep
+from service.operations.subscriptions import alerts, expiring, sweep
 from service.operations.subscriptions.sweep import Swept
 from service.operations.tenant import tenants
 from service.store.pool import Database
@@ -25,6 +25,7 @@ log = structlog.get_logger(part="sweep")
 
 _SWEEPING = Batches("sweep", sweep.due_ids, sweep.sweep, sweep.set_aside)
 _ANNOUNCING = Batches("alerts", alerts.due_ids, alerts.alert, alerts.put_off)
+_WARNING = Batches("cards", expiring.due_ids, expiring.look, expiring.put_off)
 
 PERIOD = timedelta(seconds=2)
 """How often each worker looks: one read of a small index while nothing is due."""
@@ -77,8 +78,10 @@ async def _surely(database: Database, store_id: int, numbers: Numbers | None) ->
 async def sweep_store(database: Database, store_id: int, numbers: Numbers | None = None) -> int:
     """Sweep a store until nothing is due by its clock, send its alerts, and have payments asked for anew.
 
+    Then tell of cards that expire too soon.
+
     Returns how many copies came of it; with `numbers` for them, their orders are made at once where that is possible.
-    Whatever keeps one of the three from being done, the others are.
+    Whatever keeps one of them from being done, the others are.
     """
     try:
         first = None if numbers is None else partial(_at_once, database, store_id, numbers)
@@ -87,7 +90,10 @@ async def sweep_store(database: Database, store_id: int, numbers: Numbers | None
         try:
             await _ANNOUNCING.run(database, store_id)
         finally:
-            await _retry(database, store_id)
+            try:
+                await _retry(database, store_id)
+            finally:
+                await _WARNING.run(database, store_id)
     for done in swept:
         for late in done.lateness:
             LATENESS.observe(late.total_seconds())

@@ -34,7 +34,7 @@ from service.errors import (
     raise_all,
 )
 from service.jsonapi.nearness import nearest
-from service.texts import Phrase
+from service.texts import Either, Phrase
 
 MAX_MEMBERS = 500
 """How many attributes, or relationships, a resource object in a request may have: far more than any type has."""
@@ -193,6 +193,33 @@ def update(
     draft = _fields_of(reading, id_, data)
     raise_all(reading.problems)
     return draft
+
+
+def rehearsal(
+    type_: str, subjects: Mapping[str, type[Resource]], document: Any, *, customer: bool = False
+) -> tuple[type[Resource], Draft]:
+    """Read a document that says of its relationship `subject` what a PATCH to that resource would.
+
+    It goes by `type_`; `subjects` are the types that it may be about. Raises as `creation` does.
+    """
+    data = _envelope(type_, document)
+    pointer = "/data/relationships/subject"
+    others = dict(data.get("relationships", {}))
+    subject = others.pop("subject", None)
+    if subject is None:
+        raise blank("subject", "/data")
+    named = subject.get("data") if isinstance(subject, dict) else None
+    if not isinstance(named, dict) or not isinstance(named.get("type"), str) or not isinstance(named.get("id"), str):
+        raise InvalidDocument("{name} must be an object with a member `data`.", name="subject", pointer=pointer)
+    resource = subjects.get(named["type"])
+    if resource is None:
+        raise TypeMismatch(
+            "subject takes {type}, not {sent}.", type=Either(sorted(subjects)), sent=named["type"], pointer=pointer
+        )
+    reading = _Reading(resource, Write.UPDATE, customer, {})
+    draft = _fields_of(reading, named["id"], data | {"relationships": others})
+    raise_all(reading.problems)
+    return resource, draft
 
 
 def linkage(relationship: ToOne | ToMany, document: Any, *, lids: Lids | None = None) -> Linked:

@@ -1,4 +1,8 @@
-"""The retry ladder of a store: when a payment that was refused is asked for again."""
+"""The retry ladder of a store: when a payment that was refused is asked for again, and what follows the last refusal.
+
+Card networks allow so many retries of one card within a time, whichever orders they are for. A ladder that would go
+beyond that rests until it is allowed again.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,13 @@ POLICY: Final = "payment_retry_hours"
 
 DEFAULT: Final = (24, 72, 120, 168)
 """The hours between one refusal and the next attempt, of stores that don't say."""
+
+UNPAID: Final = "unpaid_policy"
+"""The name of what becomes of them among a store's policies; `keep` unless it says otherwise."""
+
+MOST_RETRIES: Final = 20
+WINDOW: Final = timedelta(days=30)
+"""So many retries of one payment source there may be within this time."""
 
 _STEPS = 10
 _LONGEST = 720
@@ -34,3 +45,11 @@ def retry_at(ladder: Sequence[int] | None, refusals: int, at: datetime) -> datet
     """
     steps = DEFAULT if ladder is None else ladder
     return later(at, timedelta(hours=steps[refusals - 1])) if refusals <= len(steps) else None
+
+
+def rested_at(last: Sequence[datetime], at: datetime) -> datetime:
+    """When a payment source may be asked again at the earliest, `at` or later.
+
+    `last` are the instants of its latest retries, `MOST_RETRIES` of them if there were so many, in any order.
+    """
+    return max(at, later(min(last), WINDOW)) if len(last) >= MOST_RETRIES else at

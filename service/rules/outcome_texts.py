@@ -27,15 +27,17 @@ TEXTS = {
     "quantity_raised_min": Phrase("The quantity was raised from {requested} to {count}, the smallest one per order."),
     "quantity_rounded_step": Phrase("The quantity was raised from {requested} to {count}, to fill whole packs."),
     "merged_into_existing_line": Phrase("Added to the same product in the cart."),
+    "substituted": Phrase("{name} comes in its place."),
 }
-"""The sentence for each code; `count` is the resulting quantity, `requested` the requested one."""
+"""The sentence for each code; `count` is the resulting quantity, `requested` the requested one, `name` what is had."""
 
 
 def phrase(outcome: Outcome) -> Phrase | None:
     """The sentence for an outcome; None for a line that was added as it was."""
     if outcome.code is None:
         return None
-    return TEXTS[outcome.code].filled(count=outcome.resulting_quantity, requested=outcome.requested_quantity)
+    count, requested = outcome.resulting_quantity, outcome.requested_quantity
+    return TEXTS[outcome.code].filled(count=count, requested=requested, name=outcome.name)
 
 
 def detail(outcome: Outcome, locale: str) -> str | None:

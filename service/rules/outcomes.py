@@ -14,12 +14,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Literal, Required, TypedDict
+from typing import Final, Literal, Required, TypedDict
 
 import orjson
 
 Status = Literal["added", "adjusted", "skipped"]
 StockPolicy = Literal["ignore", "partial", "skip"]
+SUBSTITUTED: Final = "substituted"
+"""The code of a line in whose place a substitute of its sku goes."""
 ItemKey = tuple[str, str]
 """What makes two lines the same in a cart: the sku's id and the digest of the options."""
 
@@ -155,6 +157,11 @@ class Outcome:
         """What one piece costs now in the currency of the line, None when it has no price in that."""
         comparable = self.item is not None and self.item.currency_code == self.line.currency_code
         return self.current_unit_amount_cents if comparable else None
+
+    @property
+    def substitute(self) -> CatalogueItem | None:
+        """The sku that goes in the place of the line's own; None where that one does."""
+        return self.item if self.code == SUBSTITUTED else None
 
     @property
     def name(self) -> str:

@@ -47,7 +47,8 @@ class Edit:
     """What is wanted of a subscription: its terms, all of them, and what is done at once.
 
     With `anchor_at` it is counted from there, and no longer from the day and time that it had. `begins` says that
-    nothing has run yet. Whatever `next_run_at` passes over is left out where the subscription was `idle`.
+    nothing has run yet. Whatever `next_run_at` passes over is left out where the subscription was `idle`. One that
+    `ends` gives up what was moved behind its last run.
     """
 
     frequency: str
@@ -63,6 +64,7 @@ class Edit:
     next_run_at: datetime | None = None
     delay: Delay | None = None
     orders_next: bool = False
+    ends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def reschedule(standing: Standing, edit: Edit, now: datetime) -> Rescheduled:
         and _is_moved(entry)
         and index not in comes
     ]
-    if lost:
+    if lost and not edit.ends:
         raise Conflicting(lost)
     return Rescheduled(after, step)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count, dropwhile, islice, takewhile
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from schemas.kinds import render_timestamp
 from service.rules.recurrence import Calendar, Date
@@ -64,6 +64,13 @@ class Entry:
     reason: str | None = None
 
 
+class Room(NamedTuple):
+    """Between which instants something can be, neither of them included; `after` is None where it is only later."""
+
+    after: datetime | None
+    before: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How a running subscription stands. Instants are aware.
@@ -111,6 +118,18 @@ class Advance:
     def due(self) -> list[Entry]:
         """Those that run now."""
         return [entry for entry in self.entries if entry.status == "due"]
+
+
+def runs_left(most: int | None, ran: int, *, ends: bool = False, ended: bool = False) -> int | None:
+    """How many runs are left after so many, of so many at most; None where their number has no end.
+
+    Of a subscription that `ends` the run that comes next is the last, and has come once it has `ended`.
+    """
+    left = None if most is None else max(most - ran, 0)
+    if not ends:
+        return left
+    last = 0 if ended else 1
+    return last if left is None else min(left, last)
 
 
 def upcoming(standing: Standing) -> Iterator[Entry]:
@@ -265,6 +284,17 @@ def move(standing: Standing, index: int, to: datetime) -> Standing:
         raise NotMovable(Phrase("must be after the occurrence before it, and before the one after it"))
     check_within(standing, to)
     return _with(standing, replace(near[index], scheduled_at=to, reason="moved"))
+
+
+def room(standing: Standing, index: int) -> Room:
+    """Where an occurrence to come can be moved."""
+    near = {entry.index: entry for entry in takewhile(lambda entry: entry.index <= index + 1, dates(standing))}
+    before = near.get(index - 1, standing.last)
+    follows = None if before is None else before.scheduled_at
+    paused = None if standing.paused_until is None else standing.paused_until - timedelta(milliseconds=1)
+    after = [at for at in (follows, standing.settled_until, paused) if at is not None]
+    until = [at for at in (near[index + 1].scheduled_at, standing.expires_at) if at is not None]
+    return Room(max(after, default=None), min(until))
 
 
 def check_within(standing: Standing, to: datetime) -> None:

@@ -292,6 +292,7 @@ WORDS: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "order_subscriptions": frozenset({"allow_duplicate", "_delay_unit"}),
+    "order_subscription_items": frozenset({"expected_digest"}),
     "customer_payment_sources": frozenset({"payment_source_token", "customer_token"}),
     "imports": frozenset({"inputs"}),
     "stores": frozenset({"_gateway_secret"}),

@@ -37,6 +37,10 @@ async def forget_keys(connection: Connection) -> None:
     await _FORGET_KEYS(connection)
 
 
+_LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""How a connection says that it is gone; the last one where that happens just as it is used."""
+
+
 async def listen(settings: Settings, *, forgets: Callable[[int | None], None]) -> None:
     """Hear notices until cancelled, by a connection of its own, which is taken up again when it is lost.
 
@@ -48,7 +52,7 @@ async def listen(settings: Settings, *, forgets: Callable[[int | None], None]) -
     while True:
         try:
             connection = await asyncpg.connect(settings.session_url, timeout=CONNECT_SECONDS, statement_cache_size=0)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        except _LOST as error:
             log.debug("nobody to listen to", error=str(error))
         else:
             pause = 1.0
@@ -72,10 +76,10 @@ async def _hear(connection: asyncpg.Connection[asyncpg.Record], forgets: Callabl
         await connection.add_listener(CHANNEL, lambda *told: forgets(_store_of(told[-1])))
         forgets(None)
         await lost.wait()
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except _LOST as error:
         log.debug("notices can't be heard", error=str(error))
     finally:
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with suppress(*_LOST):
             connection.terminate()
     return True
 

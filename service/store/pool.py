@@ -380,6 +380,9 @@ _AWAY = (
     asyncpg.InsufficientResourcesError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
+    # While it is restored or renamed, or its password changes, it is not there for us.
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidAuthorizationSpecificationError,
 )
 
 
@@ -389,10 +392,10 @@ def passes(error: Exception) -> bool:
 
 
 def is_away(error: Exception) -> bool:
-    """Whether an error means that the database is away, is being shut down or has no connection left: it may pass.
+    """Whether an error means that the database is away, is shut down, is shut to us or has no connection left.
 
-    asyncpg's InterfaceError says so of a connection that was lost; one that is a ValueError too is about a value. Its
-    InternalClientError says so of one that was told that its server is gone just as it was used.
+    That may pass. asyncpg's InterfaceError says so of a connection that was lost; one that is a ValueError too is about
+    a value. Its InternalClientError says so of one that was told that its server is gone just as it was used.
     """
     return isinstance(error, _AWAY) and not isinstance(error, ValueError)
 

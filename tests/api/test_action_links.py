@@ -190,7 +190,8 @@ async def test_every_url_that_opens_none_is_the_same_410(shop: Shop, client: htt
         short_lived["path"],
         made["path"].replace("/actions/", "/portal/"),
         portal["path"].replace("/portal/", "/actions/"),
-        made["path"][:-1] + ("A" if made["path"][-1] != "A" else "B"),
+        # Not the last letter, which stands for fewer bits than a letter has.
+        f"{made['path'][:-5]}{'A' if made['path'][-5] != 'A' else 'B'}{made['path'][-4:]}",
         f"/actions/{NamedKeys(['another-key'], 'action link').token(store.id, made['id'])}",
         f"/actions/{calendar}",
         "/actions/nonsense",
@@ -279,11 +280,17 @@ async def test_the_portal_does_what_customers_do_and_says_it_in_dutch(
         ("2026-05-03 09:00", "planned"),
         ("2026-06-01 09:00", "planned"),
     ]
-    for day in ("2026-03-01", "2027-06-01", "someday"):
+    for day, told in (
+        ("2026-03-01", "Choose one from Thursday 2 April 2026 to Sunday 31 May 2026."),
+        ("2027-06-01", "Choose one from Thursday 2 April 2026 to Sunday 31 May 2026."),
+        ("someday", "on that day."),
+    ):
         refused = await press(client, path, do="move", occurrence=second, day=day)
         assert refused.status_code == 422
-        assert "Choose another: still to come" in refused.text
+        assert told in refused.text
         assert "scheduled_at" not in refused.text
+    for day in ("2026-04-02", "2026-05-31", "2026-05-03"):
+        assert (await press(client, path, do="move", occurrence=second, day=day)).status_code == 303
     assert (await press(client, path, do="unskip", occurrence=first)).status_code == 303
     assert (await press(client, path, do="pause", days="28")).status_code == 303
     assert short((await shop.look(id_))["paused_until"]) == "2026-04-07 09:00"
@@ -298,6 +305,25 @@ async def test_the_portal_does_what_customers_do_and_says_it_in_dutch(
     assert (await shop.look(id_))["status"] == "cancelled"
     told = await shop.api.get("events?filter[actor_type]=action_links&page[size]=50")
     assert {one["attributes"]["name"] for one in told["data"]} >= {"occurrences.skip", "order_subscriptions.cancel"}
+
+
+async def test_the_portal_orders_the_next_delivery_at_once_and_not_twice(
+    shop: Shop, client: httpx2.AsyncClient
+) -> None:
+    id_ = await shop.subscribe(PLACED)
+    path = (await link(shop, id_, "manage"))["path"]
+    assert "doesn&#39;t come again on Wednesday" in (await client.get(path)).text
+    assert (await press(client, path, do="order_now")).status_code == 303
+    assert await shop.ledger(id_) == [
+        (NOW, "due", "ordered"),
+        ("2026-05-01 09:00", "planned", None),
+        ("2026-06-01 09:00", "planned", None),
+        ("2026-07-01 09:00", "planned", None),
+    ]
+    refused = await press(client, path, do="order_now")
+    assert refused.status_code == 409
+    assert "can be ordered ahead of its day from 1 April 2026 on" in html.unescape(refused.text)
+    assert len([one for one in await shop.ledger(id_) if one[2] == "ordered"]) == 1
 
 
 @pytest.mark.parametrize(

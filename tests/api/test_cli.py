@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -209,6 +211,36 @@ def test_doctor_knows_a_reprise_that_runs(folder: Path) -> None:
         doctor = reprise("doctor", "--port", port, **data)
     assert doctor.code == 0, doctor.out
     assert f"Reprise answers at {port} on 127.0.0.1" in doctor.out
+
+
+class _Stranger(BaseHTTPRequestHandler):
+    """A service of somebody else's, whose `/readyz` looks like ours."""
+
+    server_version, sys_version = "Example/2.0", ""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(b'{"status": "ok"}')
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_doctor_takes_nobody_elses_service_for_a_reprise(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Stranger) as stranger:
+        answering = threading.Thread(target=stranger.serve_forever)
+        answering.start()
+        port = stranger.server_address[1]
+        doctor = reprise("doctor", "--port", str(port), REPRISE_DATA_DIR=str(tmp_path / "none"))
+        stranger.shutdown()
+        answering.join()
+    assert doctor.code == 1
+    found = (
+        f"Another service uses port {port} on 127.0.0.1: Example/2.0, which answers /readyz with 200 application/json"
+    )
+    assert found in " ".join(doctor.out.split())
 
 
 @pytest.mark.rule("FM-146")

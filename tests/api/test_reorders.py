@@ -167,18 +167,36 @@ async def test_a_given_cart_must_be_ones_own_and_active(
     assert await quantities(connection, store, own) == {mug.id: 2}
 
 
-async def test_orders_of_others_and_unplaced_ones_are_not_found(
-    client: httpx2.AsyncClient, connection: Connection, store: Store, customer: str, shopper: Access
+async def test_orders_of_others_are_not_found_and_unplaced_ones_are_no_past_ones(
+    *,
+    client: httpx2.AsyncClient,
+    connection: Connection,
+    store: Store,
+    customer: str,
+    shopper: Access,
+    integration: Access,
 ) -> None:
     mug = await factories.sku(connection, store)
     foreign = await factories.order(
         connection, store, [Line(mug)], customer_id=await factories.customer(connection, store)
     )
-    draft = await factories.order(connection, store, [Line(mug)], customer_id=customer, status="draft")
-    for order in (foreign, draft, "unknown"):
-        response = await client.post(URL, json=document(order), headers=shopper.headers)
-        assert response.status_code == 404
-        assert response.json()["errors"][0]["source"] == {"pointer": "/data/relationships/source_order/data"}
+    unplaced = [
+        await factories.order(connection, store, [Line(mug)], customer_id=customer, status=status)
+        for status in ("draft", "pending")
+    ]
+    preview = URL.replace("reorders", "reorder_previews")
+    for access, order, status in (
+        (shopper, foreign, 404), (shopper, "unknown", 404), (integration, "unknown", 404),
+        *((access, order, 422) for access in (shopper, integration) for order in unplaced),
+    ):  # fmt: skip
+        for url, type_ in ((URL, "reorders"), (preview, "reorder_previews")):
+            sent = document(order)
+            sent["data"]["type"] = type_
+            response = await client.post(url, json=sent, headers=access.headers)
+            assert response.status_code == status, response.text
+            (error,) = response.json()["errors"]
+            assert error["source"] == {"pointer": "/data/relationships/source_order/data"}
+            assert status != 422 or error["detail"] == "source_order - was never placed"
 
 
 async def test_a_guests_order_fills_a_cart_of_nobody(

@@ -16,6 +16,7 @@ import asyncpg
 import httpx2
 import pytest
 from starlette.applications import Starlette
+from structlog.testing import capture_logs
 
 from service import clock
 from service.app import create_app
@@ -113,6 +114,27 @@ async def test_a_database_that_was_copied_is_noted_and_can_be_read(settings: Set
         async with app.state.service.database.connection() as connection:
             await deployment.adopt(connection, await deployment.here(connection), at=clock.now())
         assert "foreign_database" not in (await readiness(app, client))[1]
+
+
+async def test_an_absent_database_is_a_line_of_the_log_for_each_request(
+    settings: Settings, own_url: str, server_url: str
+) -> None:
+    async with serving(settings.model_copy(update={"database_url": own_url})) as (_, client):
+        admin, name = await asyncpg.connect(server_url), urlsplit(own_url).path.removeprefix("/")
+        try:
+            await admin.execute(f"drop database {name} with (force)")
+            headers = {"Authorization": f"Bearer secret_1_{'x' * 40}"}
+            with capture_logs() as told:
+                answers = [await client.get("/api/orders", headers=headers) for _ in range(3)]
+        finally:
+            await admin.execute(f"create database {name}")
+            await admin.close()
+    assert {answer.status_code for answer in answers} == {503}
+    lines = [line for line in told if line["event"] == "the database does not answer"]
+    assert [line["request_id"] for line in lines] == [answer.headers["x-request-id"] for answer in answers]
+    assert all(line["reason"] for line in lines)
+    assert name in lines[-1]["reason"]
+    assert not any("exc_info" in line for line in told)
 
 
 @pytest.mark.rule("FM-61")

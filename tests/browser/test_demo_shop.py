@@ -170,6 +170,8 @@ async def test_runs_are_skipped_and_moved_and_time_passes(visit: Visit, shoot: S
     await expect(page.get_by_text("The shop keeps the time of a test clock")).to_be_visible(timeout=SECONDS)
     await assert_accessible_without_scripts(visit, path)
     await shoot(page, "demo-subscription-travelled-phone-light")
+    await page.get_by_role("button", name="Back to real time").click()
+    await expect(page.get_by_text("The shop keeps real time.")).to_be_visible()
 
 
 async def assert_accessible_without_scripts(visit: Visit, path: str) -> None:

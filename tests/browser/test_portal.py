@@ -105,6 +105,12 @@ async def move(page: Page, press: Presses) -> None:
     await press.on(run.get_by_role("button", name="Move it"))
 
 
+async def order_now(page: Page, press: Presses) -> None:
+    run = runs(page).first
+    await press.on(run.get_by_text("Order now").first)
+    await press.on(run.get_by_role("button", name="Order it"))
+
+
 async def pause(page: Page, press: Presses) -> None:
     await press.on(page.get_by_role("button", name="Pause now"))
 
@@ -127,10 +133,11 @@ def tomorrow() -> str:
     [
         (skip, "skipped", lambda found: found["run"]["status"] == "skipped"),
         (move, "moved", lambda found: found["run"]["reason"] == "moved"),
+        (order_now, "To come", lambda found: found["run"]["reason"] == "ordered"),
         (pause, "Paused", lambda found: found["subscription"]["paused_until"] is not None),
         (cancel, "has ended", lambda found: found["subscription"]["status"] == "cancelled"),
     ],
-    ids=["skip", "move", "pause", "cancel"],
+    ids=["skip", "move", "order-now", "pause", "cancel"],
 )
 async def test_on_a_phone_without_scripts_the_portal_takes_few_presses(
     *,

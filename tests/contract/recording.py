@@ -242,6 +242,9 @@ class Recorder:
         source = {"source_order": {"data": {"type": "orders", "id": SHOWN["orders"]}}}
         self.ask("POST", "/api/reorder_previews", {"data": {"type": "reorder_previews", "relationships": source}})
         self.ask("GET", f"/api/order_subscriptions/{SHOWN['order_subscriptions']}/forecast?page[size]=2")
+        subject = {"subject": {"data": {"type": "order_subscriptions", "id": SHOWN["order_subscriptions"]}}}
+        later = {"type": "subscription_previews", "attributes": {"_delay": 3}, "relationships": subject}
+        self.ask("POST", "/api/subscription_previews", {"data": later})
         self.ask("GET", "/api/repeat_link_preview", kind="link")
         self.ask("POST", "/api/repeat_link_commits", {"data": {"type": "repeat_link_commits"}}, kind="link")
         operations = [

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Final
 
+from service.jobs import sweep
 from service.jobs.copy import CopyJob
 from service.operations.data import exports, imports
 from service.operations.subscriptions import action_links
@@ -123,6 +125,24 @@ async def declined(shop: Shop) -> None:
     await run.pay()
 
 
+async def barred(shop: Shop) -> None:
+    """A run stays unpaid: its card can't ever be charged."""
+    run = await prepare(shop.database, shop.connection, shop.store, token="tok_decline_hard")
+    await run.begin()
+    await run.pay()
+
+
+async def expiring(shop: Shop) -> None:
+    """A card expires before the run that it is to pay."""
+    at = await shop.connection.fetchval("select frozen_at from test_clocks where store_id = $1", shop.store.id)
+    run = await prepare(shop.database, shop.connection, shop.store, next_run_at=at + timedelta(days=20))
+    await shop.connection.execute(
+        "update customer_payment_sources set expires_at = $3 where store_id = $1 and id = $2",
+        shop.store.id, run.source_id, at + timedelta(days=10),
+    )  # fmt: skip
+    await sweep.sweep_store(shop.database, shop.store.id)
+
+
 async def nowhere(shop: Shop) -> None:
     """The time zone of a subscription can't be read."""
     id_ = await shop.subscribe(PLACED)
@@ -156,5 +176,7 @@ async def unanswered(shop: Shop, database_url: str) -> None:
 
 SCENES: Final[tuple[Scene, ...]] = (
     no_line, moved, acted, ended, replaced, cancelled, deleted, unreadable, taken_out, sold_out, declined, nowhere,
+    barred,
+    expiring,
 )  # fmt: skip
 SERVED: Final[tuple[Served, ...]] = (commanded, unanswered)

@@ -24,7 +24,14 @@ PAGES = {
     "quickstart": ROOT / "docs" / "quickstart.md",
     **{
         name: ROOT / "docs" / "how-to" / f"{name}.md"
-        for name in ("buy-again", "sell-subscriptions", "send-action-links", "use-test-clocks", "serve-assistants")
+        for name in (
+            "buy-again",
+            "sell-subscriptions",
+            "set-terms",
+            "send-action-links",
+            "use-test-clocks",
+            "serve-assistants",
+        )
     },
 }
 AGAIN = {"quickstart", "hand-out-repeat-links", "buy-again", "sell-subscriptions", "send-action-links"}

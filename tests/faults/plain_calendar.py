@@ -96,6 +96,7 @@ class Plain:
     policy: str = "run_once"
     expires: datetime | None = None
     most: int | None = None
+    last: bool = False
     paused: datetime | None = None
     cutoff: timedelta = timedelta(0)
     apart: timedelta | None = None
@@ -163,7 +164,8 @@ class Plain:
         return sum(row.status == "due" for row in self.rows.values())
 
     def _left(self) -> int:
-        return FOREVER if self.most is None else self.most - self.ran()
+        left = FOREVER if self.most is None else self.most - self.ran()
+        return min(left, 0 if self.ended else 1) if self.last else left
 
     def _runs(self, row: Row) -> bool:
         return row.status == "planned" and not (self.paused is not None and row.at < self.paused)
@@ -225,6 +227,7 @@ class Plain:
             self.rows[index].status = "due" if run else "missed"
             if not run:
                 self.rows[index].reason = "catchup"
+        self.ended = self.last and any(index in chosen[:left] for index in come_up)
         self._settle_end()
 
     # edits
@@ -267,18 +270,23 @@ class Plain:
         anchor: datetime | None = None,
         expires: datetime | str | None = "as it is",
         most: int | str | None = "as it is",
+        ends: bool | None = None,
         paused: datetime | str | None = "as it is",
         skip: bool = False,
         run_at: datetime | None = None,
     ) -> None:
         """Make an edit. Raises Refused."""
-        ends = self.expires if isinstance(expires, str) else expires
-        number = self.most if isinstance(most, str) else most
-        left = FOREVER if number is None else number - self.ran()
-        last = self._begin(now, expires=ends, most_left=left)
+        end = self.expires if isinstance(expires, str) else expires
+        before = self.most, self.last
+        self.most = self.most if isinstance(most, str) else most
+        self.last = self.last if ends is None else ends
+        left = self._left()
+        wanted = self.most, self.last
+        self.most, self.last = before
+        last = self._begin(now, expires=end, most_left=left)
         special = {index: row for index, row in self.rows.items() if index >= self.open and not row.is_plain}
         self._recount(last, frequency, zone, last_day, anchor, special)
-        self.expires, self.most = ends, number
+        self.expires, (self.most, self.last) = end, wanted
         if not isinstance(paused, str):
             self.paused = paused
         following = self._open()
@@ -336,13 +344,17 @@ class Plain:
             self.rows[index] = row if row.status == "skipped" else replace(row, status="skipped", reason="paused")
         self.rows[following[0]] = replace(self.row(following[0]), at=now, status="due", reason="ordered")
         self.next = following[0] + 1
+        self.ended = self.last
         self.check_moved()
         self._settle_end()
 
     def _check_reached(self, special: dict[int, Row]) -> None:
-        """What was moved still comes before the end."""
-        if any(row.status == "planned" and not self._reaches(index) for index, row in special.items()):
+        """What was moved still comes before the end, or is given up where the next run is the last."""
+        lost = [index for index, row in special.items() if row.status == "planned" and not self._reaches(index)]
+        if lost and not self.last:
             raise Refused
+        for index in lost:
+            self.rows.pop(index, None)
 
     def check_moved(self) -> None:
         """Every run to come that was moved still comes before the end. Raises Refused."""

@@ -14,7 +14,19 @@ from hypothesis import strategies as st
 
 from service.rules.recurrence import Calendar, anchored
 from service.rules.rescheduling import Conflicting, Edit, reschedule
-from service.rules.schedule import Advance, Delay, Entry, NotMovable, Standing, TooSoon, advance, comes, move, plan
+from service.rules.schedule import (
+    Advance,
+    Delay,
+    Entry,
+    NotMovable,
+    Standing,
+    TooSoon,
+    advance,
+    comes,
+    move,
+    plan,
+    runs_left,
+)
 from tests.faults.plain_calendar import Crontab, Plain, Refused
 
 MINUTE = timedelta(minutes=1)
@@ -40,11 +52,15 @@ class Ledger:
     next_run_at: datetime | None = None
     active: bool = True
     most: int | None = None
+    ends: bool = False
     cutoff: timedelta = timedelta(0)
     apart: timedelta | None = None
 
     def ran(self) -> int:
         return sum(row.status == "due" for row in self.rows.values())
+
+    def left(self) -> int | None:
+        return runs_left(self.most, self.ran(), ends=self.ends, ended=self.next_run_at is None)
 
     def stand(self, now: datetime) -> Standing:
         first = self.standing.next_index
@@ -53,7 +69,7 @@ class Ledger:
             self.standing,
             entries={index: row for index, row in self.rows.items() if index >= first},
             last=self.rows.get(first - 1),
-            runs_left=None if self.most is None else max(self.most - self.ran(), 0),
+            runs_left=self.left(),
             ended=self.next_run_at is None,
             ran=next((row for _, row in sorted(self.rows.items(), reverse=True) if row.status == "due"), None),
             apart=self.apart,
@@ -74,7 +90,7 @@ class Ledger:
     def edit(self, now: datetime, **changes: Any) -> None:
         before = self.stand(now)
         self.most = changes.pop("most", self.most)
-        left = None if self.most is None else max(self.most - self.ran(), 0)
+        self.ends = changes.pop("ends", self.ends)
         calendar = before.calendar
         edit = Edit(
             frequency=changes.pop("frequency", calendar.frequency),
@@ -82,7 +98,8 @@ class Ledger:
             last_day=changes.pop("last_day", calendar.last_day),
             expires_at=changes.pop("expires_at", before.expires_at),
             paused_until=changes.pop("paused_until", before.paused_until),
-            runs_left=left,
+            runs_left=self.left(),
+            ends=self.ends,
             idle=not self.active,
             **changes,
         )
@@ -127,6 +144,7 @@ CHANGES: dict[str, Callable[[Draw, datetime, Plain], dict[str, Any]]] = {
     "resume": lambda *_: {"paused": None},
     "expires": end_of,
     "most": lambda draw, *_: {"most": draw(st.none() | st.integers(1, 8))},
+    "ends": lambda draw, *_: {"ends": draw(st.booleans())},
     "skip_next": lambda *_: {"skip": True},
     "run_at": lambda draw, at, _: {"run_at": at + draw(st.integers(1, 3000)) * 31 * MINUTE},
 }
@@ -261,6 +279,7 @@ def begin(  # noqa: PLR0917 -- the terms
     """A subscription as it begins."""
     calendar = anchored(Calendar(starts, zone, text(frequency), last_day=last_day), 1, now)
     ledger = Ledger(Standing(calendar, 1, catchup_policy=policy), cutoff=cutoff, apart=apart)
+    ledger.next_run_at = now
     ledger.write(plan(ledger.stand(now), now))
     pair = Pair(
         ledger, Plain(frequency, zone, starts, now, last_day=last_day, policy=policy, cutoff=cutoff, apart=apart)

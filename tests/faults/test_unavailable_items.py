@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import orjson
 import pytest
 
 from service.jobs.copy import CopyJob
@@ -14,7 +13,7 @@ from service.store.pool import Connection, Database
 from tests import factories
 from tests.factories import Line, Sku
 from tests.jobs.steps import offences
-from tests.spec.writing import Api, resource, to
+from tests.spec.writing import Api, to
 
 pytestmark = pytest.mark.rule("FM-109")
 
@@ -79,6 +78,7 @@ async def test_the_rest_is_ordered_and_the_copy_says_what_is_not(
         "code": code,
         "requested_quantity": 5,
         "resulting_quantity": 3 if policy == "partial" else 0,
+        "substitute_sku_code": None,
     }
     assert await factories.stock(connection, store, scarce) == left
     assert await offences(connection, store) == []
@@ -117,12 +117,3 @@ async def test_runs_at_once_share_what_there_is(
     assert [copy["status"] for copy in copies] == ["completed"] * 4
     assert sum(copy["outcomes"][0]["resulting_quantity"] for copy in copies) == 3
     assert await factories.stock(connection, store, scarce) == 0
-
-
-async def test_a_substitute_is_no_policy_yet(api: Api, order_id: str, connection: Connection, store: Store) -> None:
-    sent = {"frequency": "monthly", "unavailable_policy": "substitute"}
-    document = resource("order_subscriptions", sent, {"source_order": to("orders", order_id)})
-    refused = await api.send("POST", "order_subscriptions", document)
-    assert refused.status_code == 422
-    assert orjson.loads(refused.content)["errors"][0]["source"] == {"pointer": "/data/attributes/unavailable_policy"}
-    assert await connection.fetchval("select count(*) from order_subscriptions where store_id = $1", store.id) == 0

@@ -189,5 +189,10 @@ def _special(named: Named) -> Iterator[Request]:
     if named.type_ == "carts":
         links = {"source_order": to("orders", named.world["orders"]), "cart": to("carts", named.id)}
         yield Request("POST", "/api/reorder_previews", document_of("reorder_previews", None, links))
+    if named.type_ in ("order_subscriptions", "order_subscription_items", "occurrences"):
+        subject = {"subject": to(named.type_, named.id)}
+        yield Request(
+            "POST", "/api/subscription_previews", document_of("subscription_previews", {"reference": "x"}, subject)
+        )
     if named.type_ == "order_subscriptions":
         yield Request("GET", f"/api/order_subscriptions/{named.id}/forecast")

@@ -299,6 +299,7 @@ async def test_a_market_of_another_store_is_one_that_is_not_there(
 ROUTES = {
     "/api/order_subscriptions/{id}/forecast": "asked for by each subscription's id",
     "/api/reorder_previews": "asked for by each order's and cart's id",
+    "/api/subscription_previews": "asked for by the id of each subject",
     "/api/v3/{store_id}/orders/{order_id:path}/repeatURL": "asked for by each order's id",
     "/api/services/webshop/v1/customer/orders/reorder": "by numbers, in tests/api/test_wemasy_refusals.py",
     "/api/operations": "asked for with every operation",

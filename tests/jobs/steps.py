@@ -61,7 +61,7 @@ async def claim_surely(database: Database, store: Store, copy_id: str) -> Claim:
 async def finish(database: Database, claimed: Claim) -> str | None:
     number = await Numbers(database, block=1).take(claimed.store.id)
     async with database.transaction() as connection:
-        outcome = (await recurring_order_copies.finish(connection, [claimed], [number])).get(claimed.copy_id)
+        outcome = (await recurring_order_copies.finish(connection, [claimed], [number])).made.get(claimed.copy_id)
     if isinstance(outcome, CopyFailed):
         raise outcome
     return outcome
@@ -79,7 +79,7 @@ async def refusal(database: Database, store: Store, copy_id: str) -> dict[str, l
     with pytest.raises(CopyFailed) as failure:
         await finish(database, claimed)
     async with database.transaction() as connection:
-        await recurring_order_copies.fail(connection, claimed, failure.value.messages)
+        await recurring_order_copies.fail(connection, claimed, failure.value)
     return failure.value.messages
 
 

@@ -233,6 +233,7 @@ async def test_lines_that_can_not_be_had_fail_the_copy(
         store.id, ["order_subscriptions.last_run_failed", "recurring_order_copies.fail"],
     )  # fmt: skip
     why = {"copy_id": copy_id, "occurrence_id": None, "source_order_id": order_id, "reasons": messages}
+    why |= {"failure_type": "inventory"}
     assert [orjson.loads(one["payload"]) for one in told] == [why, why]
     assert orjson.loads(told[1]["changes"]) == {"status": {"from": "in_progress", "to": "failed"}}
     assert await connection.fetchval("select count(*) from orders where store_id = $1", store.id) == 1
@@ -314,7 +315,7 @@ async def test_an_expired_lease_passes_the_copy_on_and_leaves_the_first_worker_n
     assert (slow.attempt, quick.attempt) == (1, 2)
     assert await finish(database, slow) is None
     async with database.transaction() as inner:
-        await recurring_order_copies.fail(inner, slow, {"base": ["too late"]})
+        await recurring_order_copies.fail(inner, slow, CopyFailed({"base": ["too late"]}))
         await recurring_order_copies.release(inner, [slow])
     assert (await row(connection, "order_factories", store, copy_id))["status"] == "in_progress"
     target_id = await finish(database, quick)

@@ -98,7 +98,7 @@ async def test_attempts_follow_the_ladder_and_no_other(refused: Run, connection:
     attempts = await refused.attempts()
     assert len({attempt["key"] for attempt in attempts}) == 3
     assert len({attempt["amount_cents"] for attempt in attempts}) == 1
-    assert await refused.events() == ["order_subscriptions.last_run_failed"]
+    assert await refused.events() == ["order_subscriptions.last_run_failed", "order_subscriptions.unpaid"]
     assert (await refused.subscription())["errors_count"] == 1
     assert (await names_of(connection, store, (await refused.order())["id"])).count("orders.payment_failed") == 3
     assert await refused.stock() == 10
@@ -131,7 +131,7 @@ async def test_a_hard_decline_is_not_tried_again(run: Run) -> None:
     await run.pay()
     assert await run.retry_at() is None
     assert (await run.order())["status"] == "pending"
-    assert await run.events() == ["order_subscriptions.last_run_failed"]
+    assert await run.events() == ["order_subscriptions.last_run_failed", "order_subscriptions.unpaid"]
 
 
 async def test_a_store_may_have_no_ladder_at_all(run: Run) -> None:
@@ -160,6 +160,7 @@ async def test_what_is_new_in_the_wallet_is_tried_at_once(
     assert (attempts[-1]["source_token"], attempts[-1]["customer_payment_source_id"]) == ("tok_new", new)
     assert await run.events() == [
         "order_subscriptions.last_run_failed",
+        *(["order_subscriptions.unpaid"] if token == "tok_decline_hard" else []),
         "order_subscriptions.update",
         "order_subscriptions.last_run_succeeded",
     ]

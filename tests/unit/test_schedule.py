@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.rules.recurrence import Calendar
-from service.rules.schedule import CATCH_UP, GRACE, CatchupPolicy, Entry, Standing, advance, upcoming
+from service.rules.schedule import (
+    CATCH_UP,
+    GRACE,
+    CatchupPolicy,
+    Entry,
+    NotMovable,
+    Standing,
+    advance,
+    move,
+    room,
+    upcoming,
+)
 
 START = datetime(2026, 1, 31, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -206,3 +217,23 @@ def test_whenever_one_looks_every_occurrence_is_settled_once(
     assert sorted(ledger.rows) == list(range(1, len(ledger.rows) + 1))
     assert len(ledger.ran) == len(set(ledger.ran))
     assert all(row.status != "planned" for number, row in ledger.rows.items() if number < index)
+
+
+@pytest.mark.parametrize("pause", [None, START + 3 * DAY + 8 * HOUR])
+@pytest.mark.parametrize("end", [None, START + 4 * DAY + 6 * HOUR])
+@pytest.mark.parametrize("settled", [None, START + 2 * DAY + 5 * HOUR])
+def test_the_room_of_an_occurrence_is_where_it_can_be_moved(
+    pause: datetime | None, end: datetime | None, settled: datetime | None
+) -> None:
+    standing = replace(daily, paused_until=pause, expires_at=end, settled_until=settled)
+    for index in (1, 2, 3, 4):
+        found = room(standing, index)
+        for half_hours in range(-48, 48 * 6):
+            to = START + half_hours * HOUR / 2
+            try:
+                move(standing, index, to)
+            except NotMovable:
+                moved = False
+            else:
+                moved = True
+            assert moved == ((found.after is None or to > found.after) and to < found.before), (index, to)

@@ -87,10 +87,10 @@ def _called(node: ast.Call) -> str:
 
 
 def said(template: Path) -> Iterator[nodes.Expr]:
-    """What a template says: the first argument of each `say`."""
+    """What a template says: the first argument of each `say`, and the label of each `button`."""
     for call in Environment(autoescape=True).parse(template.read_text()).find_all(nodes.Call):
-        if isinstance(call.node, nodes.Name) and call.node.name == "say":
-            yield call.args[0]
+        if isinstance(call.node, nodes.Name) and call.node.name in ("say", "button"):
+            yield call.args[call.node.name == "button"]
 
 
 def told() -> set[str]:

@@ -51,7 +51,7 @@ async def forecast(request: Request) -> Response:
         )
     exchange_of(request).timing.mark("database")
     currency = "" if found.terms is None else found.terms.basis.currency_code
-    data = [_resource(subscription_id, run, currency, rendering) for run in found.runs]
+    data = [resource_of(subscription_id, run, currency, rendering) for run in found.runs]
     url = f"{urls.api(request)}/{_OF}/{subscription_id}/forecast"
     around = links.pages(url, pairs, page, page.offset + len(data) + found.more)
     del around["last"]
@@ -68,7 +68,8 @@ def _page(page: Page) -> Page:
     return page
 
 
-def _resource(subscription_id: str, run: Run, currency: str, rendering: Rendering) -> Object:
+def resource_of(subscription_id: str, run: Run, currency: str, rendering: Rendering) -> Object:
+    """The resource object of a run to come, with amounts in a currency."""
     entry = run.entry
     total = None if run.estimate is None else run.estimate.total
     return {

@@ -25,6 +25,7 @@ from service.errors import (
     Invalid,
     InvalidToken,
     MethodNotAllowed,
+    NeverPlaced,
     NotFound,
     Unauthorized,
     UnsupportedMediaType,
@@ -77,7 +78,11 @@ async def reorder(request: Request) -> Response:
     )
 
     async def work(connection: Connection) -> Response:
-        made = await reorders.reorder(connection, principal.store, wish, number=number)
+        try:
+            made = await reorders.reorder(connection, principal.store, wish, number=number)
+        except NeverPlaced:
+            # To this API what was never placed is no order.
+            raise NotFound("There is no such order.") from None
         cart, store = made.cart, principal.store
         session = None if cart is None else contents.session(connection, store, cart.id, cart.sealed_session)
         return _answer(request, made, session)

@@ -7,7 +7,7 @@ would happen by now, the page is shown anew instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from starlette.requests import Request
@@ -23,7 +23,8 @@ from service.http.pages.pages import PRIVATE, form_of, page
 from service.http.state import service_of
 from service.operations.subscriptions import action_links, overviews
 from service.operations.subscriptions.action_links import Opened, Prospect
-from service.operations.subscriptions.overviews import Overview
+from service.operations.subscriptions.cancelling import Commitment
+from service.operations.subscriptions.overviews import Ending, Overview
 from service.principal import Store
 from service.rules.named_tokens import NamedKeys
 from service.store.pool import Connection
@@ -67,6 +68,10 @@ SENTENCES = {
 }
 """What happens once the button is pressed."""
 
+TIED = Phrase("You can end it after delivery {run}, as agreed.")
+TIED_UNTIL = Phrase("You can end it from {day} on, after delivery {run}, as agreed.")
+"""What those read who can't end a subscription yet."""
+
 PASSED = Phrase("There is nothing to do here any more: it was changed already, or its time has passed.")
 
 
@@ -103,7 +108,7 @@ async def _use(request: Request) -> Response:
             link_id, _, shown = (nonces.read(request, PAGE, form.get("nonce", "")) or "").partition(" ")
             if link_id != opened.id:
                 raise Invalid("This page was open for too long. Please try again.")
-            await action_links.use(connection, opened, shown)
+            await action_links.use(connection, opened, shown, ending_of(form))
     except Gone:
         raise
     except ApiError as error:
@@ -116,8 +121,22 @@ async def _open(request: Request, connection: Connection, *, hold: bool = False)
     return await action_links.open_link(connection, keys, token, hold=hold)
 
 
+def ending_of(form: Mapping[str, str], *, at_period_end: bool = False) -> Ending:
+    """How a form ends a subscription."""
+    return Ending(form.get("reason"), form.get("comment"), at_period_end=at_period_end)
+
+
+def waiting(keeps: Commitment, day: Callable[[datetime], str]) -> Phrase:
+    """What tells somebody from when on they can end a subscription."""
+    return TIED_UNTIL.filled(run=keeps.run, day=day(keeps.at)) if keeps.at else TIED.filled(run=keeps.run)
+
+
 def _page(
-    request: Request, opened: Opened, seen: Prospect, found: Sequence[Overview], error: ApiError | None
+    request: Request,
+    opened: Opened,
+    seen: Prospect,
+    found: Sequence[Overview],
+    error: ApiError | None,
 ) -> Response:
     store = opened.store
     locale = negotiate(request, store.locale)
@@ -135,7 +154,8 @@ def _page(
         "store": store,
         "title": TITLES[opened.action],
         "done": None if opened.used_at is None else day(opened.used_at),
-        "sentence": SENTENCES[opened.action].filled(**told) if seen.possible else PASSED,
+        "sentence": _sentence(opened, seen, day, told),
+        "reasons": seen.reasons,
         "possible": seen.possible and opened.used_at is None,
         "button": BUTTONS[opened.action],
         "grave": opened.action == "cancel",
@@ -147,6 +167,13 @@ def _page(
     }
     status = 200 if error is None else error.http_status
     return page(request, "action.html", values, status=status, locale=store.locale)
+
+
+def _sentence(opened: Opened, seen: Prospect, day: Callable[[datetime], str], told: Mapping[str, str | None]) -> Phrase:
+    """What happens once the button is pressed, or why there is none."""
+    if seen.commitment is not None:
+        return waiting(seen.commitment, day)
+    return SENTENCES[opened.action].filled(**told) if seen.possible else PASSED
 
 
 routes: list[BaseRoute] = [Route(f"{PATH}/{{token}}", action, methods=["GET", "POST"])]

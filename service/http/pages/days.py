@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date
 
-from service.errors import ApiError, Invalid
+from service.errors import ApiError, Invalid, InvalidState
 from service.texts import Phrase
 
 FREQUENCIES = {
@@ -35,14 +35,44 @@ def typed(day: str, at: datetime, timezone: str) -> datetime:
 
 
 @contextmanager
-def moving() -> Iterator[None]:
-    """Raise Invalid for a day that a run can't be moved to in words for customers: the API's name its attributes."""
+def moving(at: datetime, timezone: str, locale: str) -> Iterator[None]:
+    """Raise Invalid for a day that a run can't be moved to, with the days that it can be moved to.
+
+    `at` is when it takes place now. In words for customers: the API's name attributes and instants.
+    """
     try:
         yield
     except ApiError as error:
         if not all(isinstance(problem, Invalid) for problem in error.problems):
             raise
+        within = next((problem.meta for problem in error.problems if problem.meta is not None), {})
+        found = _days(at.astimezone(ZoneInfo(timezone)), within)
+        if found is None:
+            raise Invalid("The delivery can't be on that day.") from error
+        first, last = (format_date(day, "EEEE d MMMM y", locale) for day in found)
         raise Invalid(
-            "The delivery can't be on that day. Choose another: still to come, outside a pause, and between the "
-            "delivery before it and the one after it."
+            "The delivery can't be on that day. Choose one from {first} to {last}.", first=first, last=last
         ) from error
+
+
+@contextmanager
+def ordering(timezone: str, locale: str) -> Iterator[None]:
+    """Raise InvalidState for a run that is ordered too early in words for customers: from which day on it can be."""
+    try:
+        yield
+    except ApiError as error:
+        allowed_at = next((found for one in error.problems if (found := (one.meta or {}).get("allowed_at"))), None)
+        if allowed_at is None:
+            raise
+        day = written(datetime.fromisoformat(allowed_at), timezone, locale)
+        raise InvalidState("The next delivery can be ordered ahead of its day from {day} on.", day=day) from error
+
+
+def _days(here: datetime, within: Mapping[str, str]) -> tuple[date, date] | None:
+    """The first and the last day on which something can be at the time of day that it has; None for no day."""
+    if not {"after", "before"} <= within.keys():
+        return None
+    after, before = (datetime.fromisoformat(within[name]).astimezone(here.tzinfo) for name in ("after", "before"))
+    first = after.date() + timedelta(days=after.time() >= here.time())
+    last = before.date() - timedelta(days=before.time() <= here.time())
+    return (first, last) if first <= last else None

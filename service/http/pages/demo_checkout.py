@@ -64,12 +64,13 @@ AMOUNTS = {
 }
 
 CHANGED = "price_changed"
+WRONG = "wrong_factor"
 
 PROBLEMS = {
     "card_declined": Phrase("The card was declined. Nothing was ordered or charged: choose another one."),
     "gateway_timeout": Phrase("The bank did not answer. Nothing was ordered or charged: please try again."),
     CHANGED: Phrase("It comes to another amount by now. Look at it, and place the order once more."),
-    "wrong_factor": Phrase("That is not what the order says. Check it, and try again."),
+    WRONG: Phrase("That is not what the order says. Check it, and try again."),
 }
 """What a buyer is told, by `meta.error` of the API's problem. Other problems are told in the API's own sentence."""
 
@@ -198,6 +199,7 @@ async def _page(
     values = {
         "progress": progress,
         "problems": _problems(error),
+        "wrong": _wrong(error),
         "typed": typed,
         "amounts": AMOUNTS,
         "cards": CARDS,
@@ -214,6 +216,12 @@ def _problems(error: ApiError | None) -> list[Phrase]:
     """What went wrong, each once."""
     problems = error.problems if error is not None else ()
     return list(dict.fromkeys(PROBLEMS.get(str((p.meta or {}).get("error")), p.detail) for p in problems))
+
+
+def _wrong(error: ApiError | None) -> Phrase | None:
+    """What is wrong with the answer that shows who the order is for, None where nothing is: it is told beside it."""
+    told = error.problems if error is not None else ()
+    return PROBLEMS[WRONG] if any((p.meta or {}).get("error") == WRONG for p in told) else None
 
 
 routes = [Route(PATH, limits.for_anybody(checkout), methods=["GET", "POST"])]

@@ -187,8 +187,11 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
                 at = next((run.at for run in found if run.id == id_), None)
                 if at is None:
                     raise NotFound("There is no such occurrence.")
-                with days.moving():
-                    await overviews.move(connection, sam, id_, days.typed(form.get("day", ""), at, sam.store.timezone))
+                zone = sam.store.timezone
+                with days.moving(at, zone, negotiate(request, sam.store.locale)):
+                    await overviews.move(connection, sam, id_, days.typed(form.get("day", ""), at, zone))
+            case "back":
+                await travelling.back(connection, Principal.of_service(sam.store, PAGE))
             case "travel":
                 to = _instant(form.get("to", ""))
                 await travelling.travel(connection, Principal.of_service(sam.store, PAGE), to)
@@ -210,9 +213,10 @@ async def _subscription(request: Request, error: ApiError | None = None) -> Resp
         coming = await overviews.coming(connection, sam, id_, most=_RUNS)
         made = await overviews.made(connection, sam, id_, most=_MADE)
         kept = await travelling.kept(connection, sam.store.id)
+        onward = await travelling.now(connection, sam.store)
     now = clock.now(sam.store)
     running = [run for run in coming if run.status == "planned"]
-    after_next = (running[0].at if running else now) + timedelta(hours=1)
+    after_next = max(running[0].at if running else now, onward) + timedelta(hours=1)
     first = next((run for run in coming if run.id), None)
     clock_id = None if kept is None else kept.id
     moved = render_timestamp((now if first is None else first.at) + timedelta(days=2))
@@ -227,7 +231,7 @@ async def _subscription(request: Request, error: ApiError | None = None) -> Resp
         "moving": kept is not None and kept.advancing_to is not None,
         "travels": [
             (Phrase("To the next delivery"), render_timestamp(after_next)),
-            (Phrase("Three months on"), render_timestamp(now + timedelta(days=91))),
+            (Phrase("Three months on"), render_timestamp(onward + timedelta(days=91))),
         ],
         "zone": ZoneInfo(sam.store.timezone),
         "requests": [

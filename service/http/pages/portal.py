@@ -21,10 +21,10 @@ from service.errors import ApiError, Gone, Invalid, NotFound
 from service.http import guessing, urls
 from service.http.languages import negotiate
 from service.http.pages import days, nonces
-from service.http.pages.actions import PORTAL
+from service.http.pages.actions import PORTAL, ending_of, waiting
 from service.http.pages.pages import PRIVATE, form_of, page
 from service.http.state import service_of
-from service.operations.subscriptions import action_links, overviews
+from service.operations.subscriptions import action_links, cancelling, overviews
 from service.operations.subscriptions.action_links import Opened
 from service.operations.subscriptions.overviews import Coming
 from service.store.pool import Connection
@@ -72,16 +72,22 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
                 await overviews.skip(connection, customer, str(run.id), back=verb == "unskip")
             case "move":
                 run = await _run(connection, opened, form)
-                with days.moving():
+                with days.moving(run.at, opened.timezone, negotiate(request, opened.store.locale)):
                     to = days.typed(form.get("day", ""), run.at, opened.timezone)
                     await overviews.move(connection, customer, str(run.id), to)
+            case "order_now":
+                with days.ordering(opened.timezone, negotiate(request, opened.store.locale)):
+                    await overviews.order_next(connection, customer, subscription_id)
             case "pause" if form.get("days") in PAUSES:
                 until = later(clock.now(opened.store), timedelta(days=int(form["days"])))
                 await overviews.pause(connection, customer, subscription_id, until)
             case "resume":
                 await overviews.pause(connection, customer, subscription_id, None)
-            case "cancel":
-                await overviews.cancel(connection, customer, subscription_id)
+            case "cancel" | "end_later" as how:
+                ending = ending_of(form, at_period_end=how == "end_later")
+                await overviews.cancel(connection, customer, subscription_id, ending)
+            case "keep":
+                await overviews.keep(connection, customer, subscription_id)
             case _:
                 raise Invalid("That can't be done here.")
 
@@ -106,6 +112,8 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         found = await overviews.of_customer(connection, opened.principal, opened.subscription_id)
         coming = await overviews.coming(connection, opened.principal, opened.subscription_id, most=_RUNS)
         made = await overviews.made(connection, opened.principal, opened.subscription_id, most=_MADE)
+        reasons = await cancelling.reasons(connection, opened.store)
+        keeps = await cancelling.commitment(connection, opened.store, opened.subscription_id)
     store, now = opened.store, clock.now(opened.store)
     locale = negotiate(request, store.locale)
 
@@ -120,12 +128,15 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         "frequencies": days.FREQUENCIES,
         "paused_until": opened.paused_until if paused else None,
         "coming": coming,
+        "ahead": next((run.id for run in coming if run.id is not None and run.status == "planned"), None),
         "made": made,
         "recipient": opened.recipient,
         "day": day,
         "date": lambda at: at.astimezone(ZoneInfo(opened.timezone)).date().isoformat(),
         "pauses": PAUSES,
         "ending": "end" in request.query_params and bool(found),
+        "waits": None if keeps is None else waiting(keeps, day),
+        "reasons": reasons,
         "token": request.path_params["token"],
         "nonce": nonces.sign(request, PAGE, opened.id),
         "problems": [] if error is None else [problem.detail for problem in error.problems],

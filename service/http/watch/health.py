@@ -18,8 +18,11 @@ from service.http.watch.lookout import Look
 from service.operations.runtime.watching import LATE
 from service.store.replica import Replica
 
-STATUSES = (READY, UNREADY) = ("ok", "unavailable")
-"""What `/readyz` says: by this a Reprise that runs is known."""
+READY, UNREADY = "ok", "unavailable"
+"""What `/readyz` says."""
+NAME = "Reprise"
+_NAMED = {"Server": NAME}
+"""What these two say whose they are by (RFC 9110, section 10.2.4): others have URLs of the same names."""
 
 UNTRUSTED = "untrusted_proxy"
 """The code of the note on forwarding headers that come from elsewhere than from a trusted proxy."""
@@ -29,7 +32,7 @@ log = structlog.get_logger(part="health")
 
 async def healthz(request: Request) -> Response:  # noqa: ARG001 -- the process answers, that is all it says
     """200 as long as the process answers."""
-    return JSONResponse({"status": "ok"})
+    return JSONResponse({"status": READY}, headers=_NAMED)
 
 
 async def readyz(request: Request) -> Response:
@@ -42,16 +45,17 @@ async def readyz(request: Request) -> Response:
         seen = await process.lookout.look()
     except Exception as error:  # noqa: BLE001 -- whatever it is, the answer is that we are not ready
         log.warning("not ready", error=type(error).__name__)
-        return JSONResponse({"status": UNREADY, "reason": "the database does not answer"}, 503, {"Retry-After": "5"})
+        return _unready("the database does not answer", retry_after=5)
     if seen.pending:
-        return JSONResponse(
-            {"status": UNREADY, "reason": f"migrations are pending: {', '.join(seen.pending)}"},
-            503,
-            {"Retry-After": "30"},
-        )
+        return _unready(f"migrations are pending: {', '.join(seen.pending)}", retry_after=30)
     told = chain(_notes(seen, process.proxies), _of_replica(process))
     notes = [{"code": code, "detail": detail} for code, detail in told]
-    return JSONResponse({"status": READY, "notes": notes} if notes else {"status": READY})
+    return JSONResponse({"status": READY, "notes": notes} if notes else {"status": READY}, headers=_NAMED)
+
+
+def _unready(reason: str, *, retry_after: int) -> Response:
+    headers = _NAMED | {"Retry-After": str(retry_after)}
+    return JSONResponse({"status": UNREADY, "reason": reason}, 503, headers)
 
 
 def _notes(seen: Look, proxies: Proxies | None) -> Iterator[tuple[str, str]]:

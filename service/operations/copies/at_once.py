@@ -63,8 +63,9 @@ async def plan(
 
 
 def _is_plain(terms: Terms) -> bool:
-    """Whether runs on these terms need no stock before it is taken, as those do that go on without what is missing."""
-    return terms.status in SUBSCRIPTIONS_THAT_RUN and not lenience.leaves_out(Run(terms, place=True))
+    """Whether runs on these terms need no stock before it is taken, as those do that go on whatever is missing."""
+    run = Run(terms, place=True)
+    return terms.status in SUBSCRIPTIONS_THAT_RUN and not (lenience.leaves_out(run) or lenience.replaces(run))
 
 
 def _within_bounds(planned: Sequence[Planned]) -> Iterator[Planned]:
@@ -122,9 +123,7 @@ def _happened(made: Planned, order_id: str) -> Iterator[Event]:
 async def take_stock(connection: Connection, store: Store, made: Sequence[Planned], at: datetime) -> None:
     """Take the stock of orders that were made. Raises Stale when it isn't there any more."""
     lines = [line for one in made if one.target.placed for line in one.target.lines]
-    taken = await targets.take_stock(
-        connection, store, [line.item._replace(quantity=line.quantity) for line in lines], at
-    )
+    taken = await targets.take_stock(connection, store, [line.taken for line in lines], at)
     if taken.skus != _tracked(made):
         raise Stale
 

@@ -34,7 +34,9 @@ from service.operations.generic.created import Created
 from service.operations.generic.writing import Writer
 from service.operations.payments import attempts, dunning
 from service.operations.payments.attempts import Due
+from service.operations.payments.dunning import Ended
 from service.principal import Principal, Store
+from service.rules.failures import type_of
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN, Messages
 from service.store import queue
 from service.store.pool import Connection
@@ -270,15 +272,24 @@ def _fences(claims: Sequence[Claim]) -> dict[str, object]:
     }
 
 
-async def finish(
-    connection: Connection, claims: Sequence[Claim], numbers: Sequence[int]
-) -> dict[str, str | CopyFailed | None]:
+class Finished(NamedTuple):
+    """What became of claimed copies: by copy the id of its order, or why there is none.
+
+    None is for an order that would cost more than its subscription allows. `ended` are runs whose payment is not asked
+    for by itself from the start.
+    """
+
+    made: dict[str, str | CopyFailed | None]
+    ended: Sequence[Ended] = ()
+
+
+async def finish(connection: Connection, claims: Sequence[Claim], numbers: Sequence[int]) -> Finished:
     """Make the target orders of claimed recurring copies of a store, under these numbers, placed where they ask for it.
 
-    Gives by copy the id of its order, or why there is none: None for an order that would cost more than its
-    subscription allows, whose occurrence is held. Claims that hold no longer are not in it. Raises CopyFailed when the
-    stock isn't enough for all: then the transaction must be rolled back. The number of statements depends neither on
-    the number of copies nor on that of their lines, but on how many have nothing to be paid with.
+    Claims that hold no longer are not in what it returns; the occurrence of an order that would cost too much is held.
+    Raises CopyFailed when the stock isn't enough for all: then the transaction must be rolled back. The number of
+    statements depends neither on the number of copies nor on that of their lines, but on how many have nothing to be
+    paid with.
     """
     store, at = claims[0].store, clock.now(claims[0].store)
     claimed = await _CLAIMED(connection, store=store.id, **_fences(claims))
@@ -303,17 +314,18 @@ async def finish(
     if dear:
         await _hold(connection, store, dear, at)
         made |= {held.copy_id: None for held in dear}
-    if fine:
-        order_ids = await targets.make(connection, store, [one.target for one in fine], at)
-        await _complete(connection, store, fine, order_ids, at)
-        made |= {one.copy_id: id_ for one, id_ in zip(fine, order_ids, strict=True)}
-    return made
+    if not fine:
+        return Finished(made)
+    order_ids = await targets.make(connection, store, [one.target for one in fine], at)
+    ended = await _complete(connection, store, fine, order_ids, at)
+    made |= {one.copy_id: id_ for one, id_ in zip(fine, order_ids, strict=True)}
+    return Finished(made, ended)
 
 
 async def _complete(
     connection: Connection, store: Store, made: Sequence[Planned], order_ids: Sequence[str], at: datetime
-) -> None:
-    """Note that copies have become these orders."""
+) -> list[Ended]:
+    """Note that copies have become these orders. Returns the runs whose payment is not asked for by itself."""
     await complete(
         connection,
         store,
@@ -323,9 +335,15 @@ async def _complete(
     happened = [event for one, order_id in zip(made, order_ids, strict=True) for event in completion(one, order_id)]
     happened += successes(made, order_ids)
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
+    ended: list[Ended] = []
     for one, order_id in zip(made, order_ids, strict=True):
         if one.target.unpaid is not None:
-            await dunning.not_payable(connection, store, order_id, one.target.due, one.target.unpaid, at=at)
+            due, unpaid = one.target.due, one.target.unpaid
+            end = await dunning.not_payable(
+                connection, store, order_id, due, unpaid, failure_type=type_of(unpaid), at=at
+            )
+            ended += [] if end is None else [end]
+    return ended
 
 
 def completion(made: Planned, order_id: str) -> Iterator[Event]:
@@ -413,12 +431,12 @@ async def _hold(connection: Connection, store: Store, dear: Sequence[Planned], a
 _TOO_MUCH = "exceeds the last run's by more than the subscription allows"
 
 
-async def fail(connection: Connection, claimed: Claim, messages: Messages) -> str | None:
+async def fail(connection: Connection, claimed: Claim, failure: CopyFailed) -> str | None:
     """End a claimed copy without an order, and return its subscription, if it has one.
 
     A claim that holds no longer does nothing.
     """
-    store = claimed.store
+    store, messages = claimed.store, failure.messages
     failed = await _FAIL(
         connection,
         store=store.id,
@@ -427,6 +445,7 @@ async def fail(connection: Connection, claimed: Claim, messages: Messages) -> st
         at=clock.now(store),
         errors_log=orjson.dumps(messages).decode(),
         errors_count=sum(len(texts) for texts in messages.values()),
+        failure_type=failure.failure_type,
     )
     if failed is None:
         return None
@@ -435,6 +454,7 @@ async def fail(connection: Connection, claimed: Claim, messages: Messages) -> st
         "occurrence_id": failed.occurrence_id,
         "source_order_id": failed.source_order_id,
         "reasons": messages,
+        "failure_type": failure.failure_type,
     }
     happened = [Event(f"{claimed.kind}.fail", claimed.copy_id, told)]
     if failed.order_subscription_id is not None:

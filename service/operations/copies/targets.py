@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import TypeAlias
 
 import orjson
@@ -23,20 +24,26 @@ from service.operations.ordering import checks
 from service.operations.parties import addresses
 from service.operations.parties.addresses import Snapshot
 from service.principal import Store
+from service.rules.failures import type_of
 from service.rules.order_codes import order_code
 from service.rules.outcomes import CatalogueItem, Outcome, Policy, Price, decide
 from service.rules.states import BLANK, Messages, resting
+from service.rules.substitutes import Substitutes, substituted
 from service.rules.totals import Totals
 from service.store.pool import Connection
 from service.store.statements import Command, Values
 
 
 class CopyFailed(Exception):
-    """The order can't be made as asked; `messages` say why by attribute, in the shape of `errors_log`."""
+    """The order can't be made as asked; `messages` say why by attribute, in the shape of `errors_log`.
 
-    def __init__(self, messages: Messages) -> None:
+    `codes` are those of the lines that can't be had.
+    """
+
+    def __init__(self, messages: Messages, codes: Iterable[str] = ()) -> None:
         super().__init__(messages)
         self.messages = messages
+        self.failure_type = type_of(messages, codes)
 
 
 Known: TypeAlias = "dict[Hashable, Quoted]"
@@ -57,19 +64,28 @@ class Wanted:
 
     @property
     def ordered(self) -> Item:
-        """The item with as many pieces as are ordered."""
-        pieces = self.outcome.resulting_quantity
-        return self.item._replace(quantity=pieces, options_amount_cents=self.item.options_for(pieces))
+        """The item with as many pieces as are ordered, as the substitute where one is: that has no price agreed on."""
+        pieces, substitute = self.outcome.resulting_quantity, self.outcome.substitute
+        ordered = self.item._replace(quantity=pieces, options_amount_cents=self.item.options_for(pieces))
+        return ordered if substitute is None else ordered._replace(sku_id=substitute.sku_id, price_mode="current")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the target order, with what it comes to; there may be fewer pieces than the item says."""
+    """A line of the target order, with what it comes to.
+
+    There may be fewer pieces than the item says, and the product may be a substitute.
+    """
 
     item: Item
     product: CatalogueItem
     amounts: Priced
     quantity: int
+
+    @property
+    def taken(self) -> Item:
+        """What it takes out of the stock."""
+        return self.item._replace(sku_id=self.product.sku_id, sku_code=self.product.code, quantity=self.quantity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +143,15 @@ async def plan(
 
     One read of the items, one of the catalogue for all that buy in the same currency and customer group.
     """
-    lenient = [run.terms.subscription_id for run, _ in wanted_runs if lenience.stock_of(run) != "ignore"]
-    if lenient:
-        await _LOCK_STOCK(connection, store=store.id, subscriptions=lenient)
     items = await runs.items_of(connection, store, [run.terms.subscription_id for run, _ in wanted_runs])
+    ordered = [(run, items.get(run.terms.subscription_id, [])) for run, _ in wanted_runs]
+    substitutes = await lenience.substitutes_of(connection, store, ordered)
+    lenient = [(run, of_run) for run, of_run in ordered if lenience.stock_of(run) != "ignore"]
+    if lenient:
+        await _LOCK_STOCK(connection, store=store.id, skus=sorted(lenience.skus_of(lenient, substitutes)))
     bought: dict[tuple[str, str | None], set[str]] = {}
-    for run, _ in wanted_runs:
-        of_run = items.get(run.terms.subscription_id, [])
-        bought.setdefault(run.terms.basis.market, set()).update(item.sku_id for item in of_run if item.sku_id)
+    for run, of_run in ordered:
+        bought.setdefault(run.terms.basis.market, set()).update(lenience.skus_of([(run, of_run)], substitutes))
     catalogues = {
         market: await runs.catalogue(connection, store, market, sku_ids, at) for market, sku_ids in bought.items()
     }
@@ -147,13 +164,21 @@ async def plan(
             number,
             at=at,
             known=known,
+            substitutes=substitutes,
         )
         for run, number in wanted_runs
     ]
 
 
 async def _planned(
-    run: Run, items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], number: int, *, at: datetime, known: Known
+    run: Run,
+    items: Sequence[Item],
+    catalogue: Mapping[str, CatalogueItem],
+    number: int,
+    *,
+    at: datetime,
+    known: Known,
+    substitutes: Substitutes,
 ) -> Target | CopyFailed:
     # Many subscriptions order the same thing, which is worked out once.
     what = (*run.terms.what, run.place, *(item.what for item in items))
@@ -161,7 +186,7 @@ async def _planned(
     try:
         if quoted is not None:
             return _target(run, lines_of(items, catalogue, quoted.items), quoted.totals, number, at)
-        made = await planned(run, items, catalogue, number, at, stocked=True)
+        made = await planned(run, items, catalogue, number, at, stocked=True, substitutes=substitutes)
     except CopyFailed as failure:
         return failure
     if not made.left_out:
@@ -177,20 +202,21 @@ async def planned(
     at: datetime,
     *,
     stocked: bool = False,
+    substitutes: Substitutes = MappingProxyType({}),
 ) -> Target:
     """What order a run of these items leads to by a catalogue. Raises CopyFailed.
 
-    It fails when an item can't be had and the subscription's policy doesn't leave it out, or when none can be had. One
-    that lacks only something in the wallet to pay with leads to an order that waits for it.
+    It fails when an item can't be had and the subscription's policy doesn't leave it out or find a substitute, or when
+    none can be had. One that lacks only something in the wallet to pay with leads to an order that waits for it.
     Promotions are for carts and orders: a run has its prices, those of today or those that were agreed on. `stocked`
     says that the stock is looked at, as the policy wants it.
     """
     basis = run.terms.basis
-    found = wanted(items, catalogue, run, stocked=stocked)
+    found = wanted(items, catalogue, run, stocked=stocked, substitutes=substitutes)
     had = [one for one in found if one.problem is None]
     messages = [f"{one.item.sku_code} - {one.problem}" for one in found if one.problem]
     if messages and (not had or not lenience.leaves_out(run)):
-        raise CopyFailed({"line_items": messages})
+        raise CopyFailed({"line_items": messages}, [one.problem for one in found if one.problem])
     ordered = [one.ordered for one in had]
     try:
         asked = [item.wanted(promoted=False) for item in ordered]
@@ -232,32 +258,40 @@ def lines_of(items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], amou
 async def make(connection: Connection, store: Store, planned: Sequence[Target], at: datetime) -> list[str]:
     """Take the stock that orders to be placed need, and write the orders; gives their ids. Raises CopyFailed."""
     lines = [line for target in planned if target.placed for line in target.lines]
-    taken = await take_stock(connection, store, [line.item._replace(quantity=line.quantity) for line in lines], at)
+    taken = await take_stock(connection, store, [line.taken for line in lines], at)
     if taken.short:
-        codes = codes_of([line.item for line in lines], taken.short)
-        raise CopyFailed({"line_items": [f"{code} - out_of_stock" for code in codes]})
+        codes = codes_of([line.taken for line in lines], taken.short)
+        raise CopyFailed({"line_items": [f"{code} - out_of_stock" for code in codes]}, ["out_of_stock"])
     return await write(connection, store, planned, at, taken)
 
 
 def wanted(
-    items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], run: Run, *, stocked: bool = False
+    items: Sequence[Item],
+    catalogue: Mapping[str, CatalogueItem],
+    run: Run,
+    *,
+    stocked: bool = False,
+    substitutes: Substitutes = MappingProxyType({}),
 ) -> list[Wanted]:
     """What becomes of each item of a subscription, in their order.
 
     What a subscription agreed on binds the shop: where prices are fixed, neither prices nor quantity limits of today
     matter. Stock is looked at where `stocked` says so and the policy wants it; else it is taken, or missed, by placing.
+    Where the policy replaces what can't be had, that comes from `substitutes`, whose skus are in the catalogue.
     """
     policy = Policy(stock=lenience.stock_of(run) if stocked else "ignore", merge=False)
     outcomes = decide([item.source for item in items], catalogue, {}, policy)
+    if lenience.replaces(run):
+        outcomes = substituted(outcomes, catalogue, substitutes, {}, policy)
     return [_wanted(item, outcome, run) for item, outcome in zip(items, outcomes, strict=True)]
 
 
 def _wanted(item: Item, outcome: Outcome, run: Run) -> Wanted:
     if item.agreed and item.currency_code != run.terms.basis.currency_code:
         return _left_out(item, outcome, "currency_mismatch")
-    if outcome.code is not None and not lenience.reduces(run, outcome):
+    if outcome.code is not None and outcome.substitute is None and not lenience.reduces(run, outcome):
         return _left_out(item, outcome, outcome.code)
-    if item.options_for(outcome.resulting_quantity) is None:
+    if item.options_for(outcome.resulting_quantity) is None or (outcome.substitute and item.options_amount_cents):
         # They are never free, and the catalogue has no price for them.
         return _left_out(item, outcome, "option_invalid")
     return Wanted(item, outcome, outcome.price, None)
@@ -285,7 +319,7 @@ def target(
     It is `placing` where a gateway has to be asked first. One that `waits` stays pending where all it lacks is
     something to be paid with.
     """
-    ships = any(line.item.ships for line in lines)
+    ships = any(line.product.ships for line in lines)
     owed = due(totals.total, totals.tax, tax_included=basis.tax_included)
     status = resting(has_customer=bool(basis.customer_id or basis.customer_email), has_lines=bool(lines))
     happened = ["orders.create", "orders.pending"] if status == "pending" else ["orders.create"]

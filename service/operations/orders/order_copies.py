@@ -58,10 +58,11 @@ _HOLD_SOURCE = Command("orders/order_copies.hold_source")
 
 
 class _Items(NamedTuple):
-    """The lines that can be had, what is wrong with the others, and what was taken out of the stock."""
+    """The lines that can be had, what is wrong with the others and its codes, and what was taken out of the stock."""
 
     kept: Sequence[Item]
     problems: Sequence[str]
+    codes: Sequence[str]
     taken: Taken
 
 
@@ -111,7 +112,7 @@ async def finish(connection: Connection, claimed: Claim, number: int) -> str | N
         return None
     catalogue, items = await _items(connection, store, copy, at)
     if items.problems and not copy.skip_errors:
-        raise CopyFailed({"line_items": list(items.problems)})
+        raise CopyFailed({"line_items": list(items.problems)}, items.codes)
     try:
         quoted, coupon = await _quoted(connection, store, copy, items.kept, catalogue, at=at)
     except Invalid as error:
@@ -142,10 +143,12 @@ async def _items(
         for item, outcome in zip(found, outcomes, strict=True)
         if outcome.code is not None
     ]
+    codes = [outcome.code for outcome in outcomes if outcome.code is not None]
     taken = await targets.take_stock(connection, store, kept if copy.place_target_order else (), at)
     problems += [f"{code} - out_of_stock" for code in targets.codes_of(kept, taken.short)]
+    codes += ["out_of_stock" for _ in taken.short]
     kept = [item for item in kept if item.sku_id not in taken.short]
-    return catalogue, _Items(kept, problems, taken)
+    return catalogue, _Items(kept, problems, codes, taken)
 
 
 async def _quoted(

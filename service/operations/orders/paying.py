@@ -21,7 +21,7 @@ from service.operations.ordering.facts import OrderFacts
 from service.operations.orders import saving
 from service.operations.payments import attempts, dunning
 from service.operations.payments.attempts import LEASE, Attempt
-from service.operations.subscriptions import of_orders
+from service.operations.subscriptions import of_orders, unpaid
 from service.principal import Store
 from service.store.pool import Connection
 from service.store.statements import Command, One
@@ -158,6 +158,8 @@ async def _settle(connection: Connection, attempt: Attempt, order: Held, answer:
         **outbox.along(happened, actor=attempt.actor),
     )
     done = await _is_written(connection, attempt, happened, written)
+    if done and run is not None:
+        await dunning.recover(connection, store, run)
     if done and kept.subscription_id is not None:
         await dunning.hurry(connection, store, subscription_id=kept.subscription_id)
     return done
@@ -174,6 +176,7 @@ async def _refuse(connection: Connection, attempt: Attempt, order: Held, answer:
         order.id,
         error=_code(answer),
         messages={dunning.PAYMENT: [_reason(answer)]},
+        failure_type="payment",
         hard=answer.hard,
         at=at,
     )
@@ -188,7 +191,12 @@ async def _refuse(connection: Connection, attempt: Attempt, order: Held, answer:
         **attempts.ending(connection, attempt, answer),
         **outbox.along(happened, actor=attempt.actor),
     )
-    return await _is_written(connection, attempt, happened, written)
+    done = await _is_written(connection, attempt, happened, written)
+    if done and answer.hard:
+        await dunning.bar(connection, attempt)
+    if done and refusal.ended is not None:
+        await unpaid.follow(connection, store, refusal.ended)
+    return done
 
 
 async def _is_written(

@@ -45,15 +45,19 @@ _GIVE_LINK_BACK = Command("ordering/placing.give_link_back")
 
 
 class Payment(NamedTuple):
-    """What an order is paid with, None for its source from the wallet, and where that is kept once it has paid."""
+    """What an order is paid with, None for its source from the wallet, and where that is kept once it has paid.
+
+    `retried_at` is when the service asks for it anew by itself; None unless it does.
+    """
 
     token: str | None = None
     to_wallet: bool = False
     to_subscription: bool = False
+    retried_at: datetime | None = None
 
     def due(self, order_id: str, amount_cents: int) -> Due:
         """What is due of an order, to be paid so."""
-        return Due(order_id, amount_cents, self.token, self.to_wallet, self.to_subscription)
+        return Due(order_id, amount_cents, self.token, self.to_wallet, self.to_subscription, self.retried_at)
 
 
 async def place(

@@ -35,7 +35,8 @@ PATIENCE = 10
 class Due:
     """What is due of an order, in minor units; `token` is what it is paid with where that isn't its own source.
 
-    `to_wallet` and `to_subscription` say where that is kept once it has paid.
+    `to_wallet` and `to_subscription` say where that is kept once it has paid. `retried_at` is when the service asks for
+    it anew by itself, by the store's time; None for what is asked for first, or by somebody.
     """
 
     order_id: str
@@ -43,6 +44,7 @@ class Due:
     token: str | None = None
     to_wallet: bool = False
     to_subscription: bool = False
+    retried_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ def noting(connection: Connection, store: Store, dues: Sequence[Due], *, held: b
         ],
         "to_wallet": [due.to_wallet for due in dues],
         "to_subscription": [due.to_subscription for due in dues],
+        "retried_at": [due.retried_at for due in dues],
         "lease_expires_at": at + LEASE if held else at,
         "asked": int(held),
         "asked_at": at,

@@ -13,19 +13,26 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from schemas.failures import FailureType
 from service import clock
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
+from service.operations.parties import wallets
 from service.operations.payments import attempts
+from service.operations.payments.attempts import Attempt
 from service.principal import Store
-from service.rules.ladders import retry_at
+from service.rules.ladders import MOST_RETRIES, rested_at, retry_at
 from service.rules.states import Messages
 from service.store.pool import Connection
 from service.store.statements import Command, One, Part, Value, Values
+from service.store.vault import vault_of
 
 
 class Run(NamedTuple):
-    """A run whose order is to be placed by itself; `ladder` is JSON."""
+    """A run whose order is to be placed by itself; `ladder` is JSON.
+
+    `given_up`: its payment isn't asked for by itself any more.
+    """
 
     copy_id: str
     occurrence_id: str | None
@@ -35,17 +42,41 @@ class Run(NamedTuple):
     replaced: bool
     ladder: str | None
     refusals: int
+    given_up: bool
+
+
+class Ended(NamedTuple):
+    """The end of a run's ladder: its payment is not asked for by itself any more. `told` is what an event tells."""
+
+    order_subscription_id: str
+    told: Mapping[str, object]
+
+
+class Retry(NamedTuple):
+    """A payment that is to be asked for anew, from a source; None for one that isn't from the wallet.
+
+    `again`: that source has refused it before. `barred`: it is refused for good.
+    """
+
+    source_id: str | None
+    again: bool
+    barred: bool
 
 
 _LOCK = Value("ordering/placing.lock", str)
 _RUN = One("payments/dunning.run", Run)
 _NOT_PAYABLE = Values("payments/dunning.not_payable", str)
 PAID = Part("payments/dunning.paid")
+_RECOVER = Command("payments/dunning.recover")
 _HURRY = Command("payments/dunning.hurry")
 _STOP_OF_ORDER = Command("payments/dunning.stop_of_order")
 _STOP_OF_SUBSCRIPTION = Command("payments/dunning.stop_of_subscription")
 _DUE = Values("payments/dunning.due", str)
-_CLAIM = Value("payments/dunning.claim", str)
+_CLAIM = One("payments/dunning.claim", Retry)
+_HOLD_SOURCE = Command("payments/dunning.hold_source")
+_LAST_RETRIES = Values("payments/dunning.last_retries", datetime)
+_REST = Command("payments/dunning.rest")
+_BAR = Command("payments/dunning.bar")
 
 PAYMENT: Final = "payment_status"
 """The name under which `errors_log` keeps what was said of a payment."""
@@ -57,21 +88,33 @@ BATCH: Final = 200
 class Refusal(NamedTuple):
     """What a refused payment comes to: what happens by it, and the arguments by which a statement notes that.
 
+    `ended` is there where it was the last refusal.
     It includes `payments/dunning.note_refusal` and `payments/dunning.count_refusal`.
     """
 
     events: Sequence[Event]
     binds: Mapping[str, object]
+    ended: Ended | None = None
 
 
-def refusal(run: Run | None, order_id: str, *, error: str, messages: Messages, hard: bool, at: datetime) -> Refusal:
+def refusal(
+    run: Run | None,
+    order_id: str,
+    *,
+    error: str,
+    messages: Messages,
+    failure_type: FailureType,
+    hard: bool,
+    at: datetime,
+) -> Refusal:
     """What it comes to that the payment of an order was refused, if `run` made the order and was to place it.
 
     `error` is a code, `messages` are for people; `hard` says that asking again won't help. The first refusal makes the
     run one that failed; each is told of, with the time of the next attempt.
     """
     if run is None:
-        return Refusal((), {"copy": None, "errors_log": None, "failed": 0, "retry_at": None})
+        unknown = ("copy", "occurrence", "errors_log", "failure_type", "retry_at")
+        return Refusal((), {"failed": 0, **dict.fromkeys(unknown)})
     again_at = _again_at(run, hard=hard, at=at)
     payload = {
         "order_id": order_id,
@@ -79,6 +122,7 @@ def refusal(run: Run | None, order_id: str, *, error: str, messages: Messages, h
         "occurrence_id": run.occurrence_id,
         "error": error,
         "reasons": messages,
+        "failure_type": failure_type,
         "retry_at": None if again_at is None else again_at.isoformat(),
     }
     happened = [Event("orders.payment_failed", order_id, payload)]
@@ -89,10 +133,13 @@ def refusal(run: Run | None, order_id: str, *, error: str, messages: Messages, h
         happened,
         {
             "copy": run.copy_id,
+            "occurrence": run.occurrence_id,
+            "failure_type": failure_type,
             "errors_log": orjson.dumps(said).decode(),
             "failed": int(run.first),
             "retry_at": again_at,
         },
+        Ended(run.order_subscription_id, payload) if _ends(run, again_at) else None,
     )
 
 
@@ -103,17 +150,19 @@ async def not_payable(
     amount_cents: int | None,
     messages: Messages,
     *,
+    failure_type: FailureType,
+    hard: bool = False,
     at: datetime,
-) -> None:
+) -> Ended | None:
     """Note that no gateway could be asked for the payment of a run's order: that counts as a refusal.
 
     `messages` say why, by what is lacking. `amount_cents` is what is due, None for what was due at the last attempt.
-    One statement reads, one writes.
+    One statement reads, one writes. Returns the end of the run's ladder, if it was the last refusal.
     """
     name, texts = next(iter(messages.items()))
     reason = texts[0] if name == PAYMENT else f"{name} - {texts[0]}"
     run = await _RUN(connection, store=store.id, unpaid=order_id, attempt=None)
-    refused = refusal(run, order_id, error="not_placed", messages=messages, hard=False, at=at)
+    refused = refusal(run, order_id, error="not_placed", messages=messages, failure_type=failure_type, hard=hard, at=at)
     written = await _NOT_PAYABLE(
         connection,
         store=store.id,
@@ -123,6 +172,12 @@ async def not_payable(
         **outbox.along(refused.events, actor=outbox.WORKER),
     )
     await outbox.complete(connection, store, refused.events, written, actor=outbox.WORKER)
+    return refused.ended
+
+
+def _ends(run: Run, again_at: datetime | None) -> bool:
+    """Whether a refusal after which there is no next time is the last one, and the first such."""
+    return again_at is None and not run.given_up and run.status != "cancelled"
 
 
 def _again_at(run: Run, *, hard: bool, at: datetime) -> datetime | None:
@@ -142,6 +197,12 @@ def success(run: Run, order_id: str) -> Event:
     """What happens to the subscription of a run whose order is paid."""
     told = {"copy_id": run.copy_id, "occurrence_id": run.occurrence_id, "order_id": order_id}
     return Event("order_subscriptions.last_run_succeeded", run.order_subscription_id, told)
+
+
+async def recover(connection: Connection, store: Store, run: Run) -> None:
+    """Note of a run whose order is paid, after it was refused, that nothing is wrong with it any more."""
+    if not run.first:
+        await _RECOVER(connection, store=store.id, copy=run.copy_id, occurrence=run.occurrence_id, at=clock.now(store))
 
 
 async def hurry(
@@ -174,8 +235,30 @@ async def hold(connection: Connection, store: Store, order_id: str) -> None:
     await _LOCK(connection, store=store.id, order=order_id)
 
 
-async def claim(connection: Connection, store: Store, order_id: str) -> bool:
-    """Take hold of an order whose payment is to be asked for anew by now, from what is in the wallet now."""
+async def claim(connection: Connection, store: Store, order_id: str) -> Retry | None:
+    """Take hold of an order whose payment is to be asked for anew by now, from what is in the wallet now.
+
+    Returns None where it isn't: also while its source rests, after as many retries as it may have.
+    """
     # A statement that waits for the lock would go by what was due before it waited.
     await hold(connection, store, order_id)
-    return await _CLAIM(connection, store=store.id, order=order_id, at=clock.now(store)) is not None
+    at = clock.now(store)
+    retry = await _CLAIM(connection, store=store.id, order=order_id, at=at)
+    if retry is None or retry.source_id is None or not retry.again or retry.barred:
+        return retry
+    await _HOLD_SOURCE(connection, store=store.id, source=retry.source_id)
+    last = await _LAST_RETRIES(connection, store=store.id, source=retry.source_id, most=MOST_RETRIES)
+    rested = rested_at(last, at)
+    if rested <= at:
+        return retry
+    await _REST(connection, store=store.id, order=order_id, retry_at=rested)
+    return None
+
+
+async def bar(connection: Connection, attempt: Attempt) -> None:
+    """Note that what a payment was asked from is refused for good, if it is in the wallet, and still the same."""
+    payment, store = attempt.payment, attempt.store
+    if payment.source_id is None or payment.source_token is None:
+        return
+    digests = vault_of(connection).digests(wallets.TOKEN, store.id, payment.source_token)
+    await _BAR(connection, store=store.id, source=payment.source_id, digests=digests, at=clock.now(store))

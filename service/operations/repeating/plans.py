@@ -15,7 +15,7 @@ from typing import NamedTuple
 import orjson
 
 from service import clock
-from service.errors import ApiError, Invalid, InvalidState, NotFound, ReorderDisabled, raise_all
+from service.errors import ApiError, Invalid, InvalidState, NeverPlaced, NotFound, ReorderDisabled, raise_all
 from service.operations.carts import contents
 from service.operations.carts.contents import Cart, CartItem
 from service.operations.catalogue import pricing
@@ -191,15 +191,17 @@ async def plan(
 ) -> Plan:
     """Decide on each line of the order that a wish is about, with the cart locked where it is to `hold` still.
 
-    One statement. Raises NotFound for an order that is unknown, of another customer or never placed, and for a cart
-    that is unknown or of another customer, ReorderDisabled where the store has switched reordering off, Invalid for a
+    One statement. Raises NotFound for an order or a cart that is unknown or of another customer, NeverPlaced for an
+    order that can be read and isn't past, ReorderDisabled where the store has switched reordering off, Invalid for a
     choice that makes no sense, InvalidState for a cart that isn't active.
     """
     if wish.cart_id is not None and wish.strategy == "new":
         raise Invalid("With the strategy new the cart is made, and can't be given.", fields=("cart",))
     facts = await _facts(connection, store, wish, order_id, number, at=at, hold=hold)
-    if facts is None or facts.source.placed_at is None:
+    if facts is None:
         raise NotFound("There is no such order.", fields=("source_order",))
+    if facts.source.placed_at is None:
+        raise NeverPlaced("source_order - was never placed", fields=("source_order",))
     if not facts.source.offered:
         raise ReorderDisabled("This store doesn't offer to reorder.")
     source = _source(facts.source)

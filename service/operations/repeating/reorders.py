@@ -77,7 +77,7 @@ class Preview:
 async def create(connection: Connection, principal: Principal, draft: Draft) -> Created:
     """Make the reorder of a POST /api/reorders.
 
-    Raises NotFound for an order or cart that is unknown, of another customer or never placed, Invalid for `lines` that
+    Raises NotFound for an order or cart that is unknown or of another customer, NeverPlaced, Invalid for `lines` that
     make no sense and for a cart that would hold too much, InvalidState for a cart that isn't active, Conflict for an id
     that is taken, PreviewStale where the digest is not the expected one, ReorderDisabled where the store says so.
     """

@@ -7,6 +7,7 @@ right comes with it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar, Final, NamedTuple
@@ -19,7 +20,9 @@ from service.errors import Gone, Invalid, InvalidState
 from service.operations.events import outbox
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
-from service.operations.subscriptions import forecasts, ledgers, overviews
+from service.operations.subscriptions import cancelling, forecasts, ledgers, overviews
+from service.operations.subscriptions.cancelling import Commitment
+from service.operations.subscriptions.overviews import Ending
 from service.principal import CUSTOMER_SCOPES, Principal, Store
 from service.rules import masks, schedule
 from service.rules.named_tokens import NamedKeys
@@ -187,6 +190,8 @@ class Opened:
 class Prospect:
     """What using a link would do: to the run at `at` where it is about one, until or to `to`, at `amount_cents`.
 
+    The `commitment` is what keeps a subscription from being cancelled yet, `reasons` are what may be said to that.
+
     `possible` is False where it would change nothing, or can't be done any more. `run_id` is None where it is about no
     run.
     """
@@ -197,6 +202,8 @@ class Prospect:
     amount_cents: int | None = None
     currency_code: str = ""
     run_id: str | None = None
+    commitment: Commitment | None = None
+    reasons: Sequence[str] = ()
 
     @property
     def shown(self) -> str:
@@ -254,7 +261,10 @@ async def prospect(connection: Connection, opened: Opened) -> Prospect:
         case "resume":
             return Prospect(possible=opened.paused_until is not None and opened.paused_until > at)
         case _:
-            return Prospect(possible=opened.status != "cancelled")
+            keeps = await cancelling.commitment(connection, opened.store, opened.subscription_id)
+            possible = opened.status != "cancelled" and keeps is None
+            reasons = await cancelling.reasons(connection, opened.store)
+            return Prospect(possible=possible, commitment=keeps, reasons=reasons)
 
 
 async def _of_held(connection: Connection, opened: Opened) -> Prospect:
@@ -293,10 +303,11 @@ def _morning(at: datetime, days: int, timezone: str) -> datetime:
     return day.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(at.tzinfo)
 
 
-async def use(connection: Connection, opened: Opened, shown: str) -> None:
+async def use(connection: Connection, opened: Opened, shown: str, ending: Ending = Ending()) -> None:  # noqa: B008 -- frozen
     """Do what a link is for, once. Runs in the transaction in which the link was opened and held.
 
-    `shown` is what its page has shown of it. A link that was used already does nothing more. Raises InvalidState where
+    `shown` is what its page has shown of it, `ending` what somebody says who cancels. A link that was used already does
+    nothing more. Raises InvalidState where
     something else would happen now, else as the API's verbs do.
     """
     if opened.used_at is not None:
@@ -304,13 +315,13 @@ async def use(connection: Connection, opened: Opened, shown: str) -> None:
     now = await prospect(connection, opened)
     if not now.possible or now.shown != shown:
         raise InvalidState("Something has changed meanwhile. Please look at it once more.")
-    await _do(connection, opened, now)
+    await _do(connection, opened, now, ending)
     store, at = opened.store, clock.now(opened.store)
     await _USE(connection, store=store.id, link=opened.id, at=at)
     await outbox.record(connection, store, "action_links.use", opened.id, actor=outbox.actor(opened.principal))
 
 
-async def _do(connection: Connection, opened: Opened, now: Prospect) -> None:
+async def _do(connection: Connection, opened: Opened, now: Prospect, ending: Ending) -> None:
     principal, id_ = opened.principal, opened.subscription_id
     match opened.action:
         case "skip" if now.run_id is not None:
@@ -324,7 +335,7 @@ async def _do(connection: Connection, opened: Opened, now: Prospect) -> None:
         case "resume":
             await overviews.pause(connection, principal, id_, None)
         case "cancel":
-            await overviews.cancel(connection, principal, id_)
+            await overviews.cancel(connection, principal, id_, ending)
 
 
 def _gone() -> Gone:

@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from service.operations.catalogue import pricing
-from service.operations.copies import comparing, runs, targets
+from service.operations.copies import comparing, lenience, runs, targets
 from service.operations.copies.runs import Item, Market, Run, Terms
 from service.operations.copies.targets import CopyFailed, Wanted
 from service.principal import Store
 from service.rules.outcomes import CatalogueItem
 from service.rules.states import Messages
+from service.rules.substitutes import Substitutes
 from service.store.pool import Connection
 
 
@@ -42,8 +43,9 @@ class Estimate:
                 "price_mode": one.item.price_mode,
                 "previous_unit_amount_cents": one.item.unit_amount_cents,
                 "current_unit_amount_cents": None if one.price is None else one.price.amount_cents,
-                "status": "added" if one.problem is None else "skipped",
-                "code": one.problem,
+                "status": "skipped" if one.problem else one.outcome.status,
+                "code": one.problem or one.outcome.code,
+                "substitute_sku_code": None if one.outcome.substitute is None else one.outcome.substitute.code,
                 "notices": list(one.outcome.notices) if one.item.price_mode == "current" else [],
             }
             for one in self.lines
@@ -61,11 +63,13 @@ class Outlook:
     items: Mapping[str, Sequence[Item]]
     turns: Sequence[datetime]
     catalogues: Mapping[tuple[Market, int], Mapping[str, CatalogueItem]]
+    substitutes: Substitutes
 
     async def estimate(self, terms: Terms, at: datetime) -> Estimate:
         """What a run on these terms comes to at an instant, one of those that the outlook is for."""
         catalogue = self.catalogues[terms.basis.market, bisect_right(self.turns, at)]
-        return await _estimate(self.items.get(terms.subscription_id, ()), catalogue, terms, at)
+        items = self.items.get(terms.subscription_id, ())
+        return await _estimate(items, catalogue, terms, at, self.substitutes)
 
 
 async def outlook(connection: Connection, store: Store, wanted: Sequence[tuple[Terms, datetime]]) -> Outlook:
@@ -76,29 +80,35 @@ async def outlook(connection: Connection, store: Store, wanted: Sequence[tuple[T
     beforehand.
     """
     if not wanted:
-        return Outlook({}, [], {})
+        return Outlook({}, [], {}, {})
     items = await runs.items_of(connection, store, list({terms.subscription_id for terms, _ in wanted}))
-    sku_ids = {item.sku_id for of_one in items.values() for item in of_one if item.sku_id is not None}
+    ordered = [(Run(terms, terms.place_target_order), items.get(terms.subscription_id, ())) for terms, _ in wanted]
+    substitutes = await lenience.substitutes_of(connection, store, ordered)
+    sku_ids = lenience.skus_of(ordered, substitutes)
     instants = [at for _, at in wanted]
     turns = await pricing.turns(connection, store, sorted(sku_ids), min(instants), max(instants))
     bought: dict[tuple[Market, int], tuple[datetime, set[str]]] = {}
-    for terms, at in wanted:
+    for (terms, at), run in zip(wanted, ordered, strict=True):
         _, bought_then = bought.setdefault((terms.basis.market, bisect_right(turns, at)), (at, set()))
-        bought_then |= {item.sku_id for item in items.get(terms.subscription_id, ()) if item.sku_id is not None}
+        bought_then |= lenience.skus_of([run], substitutes)
     catalogues = {
         (market, since): await runs.catalogue(connection, store, market, then, at)
         for (market, since), (at, then) in bought.items()
     }
-    return Outlook(items, turns, catalogues)
+    return Outlook(items, turns, catalogues, substitutes)
 
 
 async def _estimate(
-    items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], terms: Terms, at: datetime
+    items: Sequence[Item],
+    catalogue: Mapping[str, CatalogueItem],
+    terms: Terms,
+    at: datetime,
+    substitutes: Substitutes,
 ) -> Estimate:
     run = Run(terms, terms.place_target_order)
-    lines = targets.wanted(items, catalogue, run)
+    lines = targets.wanted(items, catalogue, run, substitutes=substitutes)
     try:
-        target = await targets.planned(run, items, catalogue, 0, at)
+        target = await targets.planned(run, items, catalogue, 0, at, substitutes=substitutes)
         return Estimate(lines, target.totals.total, comparing.compared_with(target, terms), target.unpaid)
     except CopyFailed as failure:
         return Estimate(lines, None, messages=failure.messages)

@@ -17,6 +17,7 @@ from service import clock
 from service.jsonapi.body import not_found
 from service.operations.events import outbox
 from service.principal import Store
+from service.rules import schedule
 from service.rules.recurrence import Calendar
 from service.rules.rescheduling import Edit, reschedule
 from service.rules.schedule import Advance, CatchupPolicy, Entry, Standing, Status
@@ -52,6 +53,8 @@ class Terms(NamedTuple):
     min_days_between_runs: int | None
     parked_at: datetime | None
     ended_at: datetime | None
+    cancel_at_period_end: bool
+    min_occurrences: int | None
 
     @property
     def calendar(self) -> Calendar:
@@ -75,7 +78,8 @@ class Terms(NamedTuple):
 
     def runs_left(self, ran: int) -> int | None:
         """How many runs are left after so many; None where their number has no end."""
-        return None if self.max_occurrences is None else max(self.max_occurrences - ran, 0)
+        ended = self.ended_at is not None
+        return schedule.runs_left(self.max_occurrences, ran, ends=self.cancel_at_period_end, ended=ended)
 
     @property
     def edit(self) -> Edit:
@@ -86,6 +90,7 @@ class Terms(NamedTuple):
             last_day=self.last_day,
             expires_at=self.expires_at,
             paused_until=self.paused_until,
+            ends=self.cancel_at_period_end,
         )
 
 
@@ -131,6 +136,7 @@ _ENTRIES = Many("subscriptions/ledgers.entries", _OpenRow)
 _ENTRIES_FROM = Many("subscriptions/ledgers.entries_from", _Row)
 _IDS = Many("subscriptions/ledgers.ids", _Id)
 _RUNS = OnlyValue("subscriptions/ledgers.runs", int)
+_MADE = OnlyValue("subscriptions/ledgers.made", int)
 _RAN = One("subscriptions/ledgers.ran", _Ran)
 _FORGET = Command("subscriptions/ledgers.forget")
 _WRITE = Many("subscriptions/ledgers.write", Written)
@@ -145,6 +151,7 @@ _DEFAULTS: Columns = {
     "last_day": False,
     "catchup_policy": "run_once",
     "cutoff_hours": 0,
+    "cancel_at_period_end": False,
 }
 
 
@@ -194,6 +201,11 @@ async def open_ends(connection: Connection, store: Store, of: Sequence[Terms]) -
 async def runs(connection: Connection, store: Store, subscription_id: str) -> int:
     """Return how many of a subscription's occurrences came up to run and didn't fail."""
     return await _RUNS(connection, store=store.id, subscription=subscription_id)
+
+
+async def made(connection: Connection, store: Store, subscription_id: str) -> int:
+    """Return how many of a subscription's occurrences made their orders."""
+    return await _MADE(connection, store=store.id, subscription=subscription_id)
 
 
 async def kept_apart(connection: Connection, store: Store, terms: Terms, standing: Standing) -> Standing:

@@ -18,7 +18,7 @@ from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
 from service.operations.subscriptions import ledgers, sweep
 from service.rules.rescheduling import Conflicting
-from service.rules.schedule import NotMovable, comes, move
+from service.rules.schedule import NotMovable, comes, move, room
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN
 from service.store.write import Columns
 
@@ -65,7 +65,7 @@ async def _retried(change: Change) -> Columns | None:
             InvalidState("The subscription has run {most} times, as often as it may.", most=most, fields=("_retry",))
         )
         return None
-    return {}
+    return {"failure_type": None}
 
 
 class Occurrences(Writer):
@@ -107,17 +107,25 @@ class Occurrences(Writer):
         await outbox.record_all(change.connection, change.store, happened, actor=actor)
 
     async def _check_place(self, change: Change) -> None:
-        """Occurrences keep their order: each stays after the one before it and before the one after it."""
+        """Occurrences keep their order: each stays after the one before it and before the one after it.
+
+        The `meta` of a problem says between which instants it can be.
+        """
         to, index = change.value("scheduled_at"), change.before["occurrence_index"]
         pointer = change.draft.pointer("scheduled_at")
+        standing = await ledgers.standing(change.connection, change.store, ledgers.terms_of(change.whole))
+        found = room(standing, index)
+        after = change.at if found.after is None else max(found.after, change.at)
+        within = {"after": render_timestamp(after), "before": render_timestamp(found.before)}
         if to <= change.at:
-            change.problems.append(Invalid("scheduled_at - must be later than now", pointer=pointer))
+            change.problems.append(Invalid("scheduled_at - must be later than now", pointer=pointer, meta=within))
             return
-        terms = ledgers.terms_of(change.whole)
         try:
-            move(await ledgers.standing(change.connection, change.store, terms), index, to)
+            move(standing, index, to)
         except NotMovable as error:
-            change.problems.append(Invalid("scheduled_at - {reason}", reason=error.reason, pointer=pointer))
+            change.problems.append(
+                Invalid("scheduled_at - {reason}", reason=error.reason, pointer=pointer, meta=within)
+            )
 
 
 def _is_over(change: Change) -> bool:

@@ -34,6 +34,7 @@ class _Line(NamedTuple):
     model_id: str | None
     strategy: str | None
     auto_activate: bool | None
+    min_occurrences: int | None
 
 
 class _Draft(NamedTuple):
@@ -53,6 +54,7 @@ class _Wanted:
     model_id: str
     frequency: str
     active: bool
+    min_occurrences: int | None
     line_ids: Sequence[str]
 
 
@@ -86,7 +88,9 @@ async def prepare(change: Change) -> Columns | None:
         if row.model_id is None:
             continue
         key = (row.frequency, row.id if row.strategy == "by_line_items" else "")
-        wanted = together.get(key) or _Wanted(row.model_id, row.frequency, bool(row.auto_activate), ())
+        wanted = together.get(key) or _Wanted(
+            row.model_id, row.frequency, bool(row.auto_activate), row.min_occurrences, ()
+        )
         together[key] = replace(wanted, line_ids=(*wanted.line_ids, row.id))
     change.kept["subscriptions"] = list(together.values())
     return {"subscription_created_at": change.at}
@@ -107,6 +111,7 @@ async def _subscribe(change: Change, wanted: _Wanted) -> str:
         "frequency": wanted.frequency,
         "price_mode": "fixed",
         "activate_by_source_order": wanted.active,
+        "min_occurrences": wanted.min_occurrences,
     }
     begins = {} if wanted.active else {"starts_at": change.before["placed_at"]}
     # The order says how many there are: two of its lines may be equal.

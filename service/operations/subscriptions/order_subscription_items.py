@@ -13,7 +13,7 @@ from service.operations.catalogue import skus
 from service.operations.catalogue.selling import SOLD, check_amount, check_room, find_sold
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
-from service.operations.subscriptions import sources
+from service.operations.subscriptions import previews, sources
 from service.rules.outcomes import ItemKey, options_digest
 from service.store.statements import Many
 from service.store.write import Columns
@@ -90,6 +90,11 @@ class OrderSubscriptionItems(Writer):
         total = change.value("quantity") * change.value("unit_amount_cents")
         change.columns["total_amount_cents"] = total
         check_amount(change, total)
+
+    async def keep(self, change: Change) -> None:
+        """Write the change, if it leads to what its preview showed."""
+        await super().keep(change)
+        await previews.check(change)
 
     async def before_delete(self, change: Change) -> None:
         """The last item stays: a subscription to nothing fails at every run."""

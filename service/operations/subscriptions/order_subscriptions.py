@@ -24,7 +24,7 @@ from service.operations.generic.numbers import take_number
 from service.operations.generic.writing import Writer
 from service.operations.parties.wallets import check_wallet
 from service.operations.payments import dunning
-from service.operations.subscriptions import duplicates, frequencies, ledgers, prices, sources, sweep
+from service.operations.subscriptions import cancelling, duplicates, frequencies, ledgers, prices, sources, sweep
 from service.operations.subscriptions.ledgers import Terms
 from service.principal import Store
 from service.rules.recurrence import UNCOUNTABLE
@@ -60,7 +60,7 @@ _CALENDAR = ("frequency", "timezone", "last_day", "anchor_at")
 _MOVING = ("_order_next_now", "_delay")
 """Triggers that bring the next run to another instant."""
 
-_BOUNDS = ("expires_at", "max_occurrences")
+_BOUNDS = ("expires_at", "max_occurrences", cancelling.AT_PERIOD_END)
 """Columns that say how long it goes on."""
 
 
@@ -155,6 +155,7 @@ class OrderSubscriptions(Writer):
         """Refuse a second one of the same, and keep the schedule in step."""
         if change.new:
             await duplicates.check(change, await self.lines(change))
+        await cancelling.check(change)
         if not change.problems:
             await self._schedule(change)
 

@@ -9,11 +9,12 @@ from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 import orjson
+from marshmallow import ValidationError
 
 from schemas.graph import graph
-from service.errors import NotFound
+from service.errors import Invalid, NotFound
 from service.operations.generic.writing import Writer
-from service.operations.subscriptions import forecasts, ledgers
+from service.operations.subscriptions import cancelling, forecasts, ledgers
 from service.operations.subscriptions.occurrences import Occurrences
 from service.operations.subscriptions.order_subscriptions import OrderSubscriptions
 from service.principal import Principal
@@ -41,6 +42,7 @@ class Overview:
     status: str
     frequency: str
     next_run_at: datetime | None
+    cancel_at_period_end: bool
     items: Sequence[Item]
 
 
@@ -80,6 +82,7 @@ class _Row(NamedTuple):
     status: str
     frequency: str
     next_run_at: datetime | None
+    cancel_at_period_end: bool
     items: str | None
 
 
@@ -153,6 +156,11 @@ async def move(connection: Connection, principal: Principal, occurrence_id: str,
     return await _OCCURRENCE(connection, store=principal.store.id, occurrence=occurrence_id)
 
 
+async def order_next(connection: Connection, principal: Principal, subscription_id: str) -> None:
+    """Order the next run now, in place of its date. Raises as the API's verbs do."""
+    await _write(connection, principal, "order_subscriptions", subscription_id, verb="order_next_now")
+
+
 async def pause(connection: Connection, principal: Principal, subscription_id: str, until: datetime | None) -> Overview:
     """Leave out all runs before an instant, or end a pause (None); returns the subscription as it is then.
 
@@ -163,9 +171,45 @@ async def pause(connection: Connection, principal: Principal, subscription_id: s
     return await find(connection, principal, subscription_id)
 
 
-async def cancel(connection: Connection, principal: Principal, subscription_id: str) -> None:
-    """End a subscription for good. Raises as the API's verbs do."""
-    await _write(connection, principal, "order_subscriptions", subscription_id, verb="cancel")
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a subscription is cancelled, as far as somebody says so, and whether its next run still comes."""
+
+    reason: str | None = None
+    comment: str | None = None
+    at_period_end: bool = False
+
+    def columns(self) -> Columns:
+        """What of it is kept. Raises Invalid."""
+        attributes = graph["order_subscriptions"].attributes
+        said: dict[str, object] = {cancelling.AT_PERIOD_END: True} if self.at_period_end else {}
+        for name, text in zip(cancelling.SAID, (self.reason, self.comment), strict=True):
+            try:
+                said[name] = attributes[name].deserialize(text or None)
+            except ValidationError as error:
+                raise Invalid("{name} - {message}", name=name, message=error.messages[0]) from None
+        return said
+
+
+async def cancel(connection: Connection, principal: Principal, subscription_id: str, how: Ending) -> None:
+    """End a subscription for good, or with its next run. Raises as the API's verbs do."""
+    verb = "" if how.at_period_end else "cancel"
+    await _write(connection, principal, "order_subscriptions", subscription_id, how.columns(), verb=verb)
+
+
+async def keep(connection: Connection, principal: Principal, subscription_id: str) -> None:
+    """Let a subscription go on that was to end with its next run. Raises as the API's write does."""
+    await _write(connection, principal, "order_subscriptions", subscription_id, {cancelling.AT_PERIOD_END: False})
+
+
+async def tell(
+    connection: Connection,
+    principal: Principal,
+    subscription_id: str,
+    verb: Literal["activate", "deactivate", "cancel"],
+) -> None:
+    """Say a verb of a subscription that needs to be told no more. Raises as the API's verbs do."""
+    await _write(connection, principal, "order_subscriptions", subscription_id, verb=verb)
 
 
 async def _write(

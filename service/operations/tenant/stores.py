@@ -7,15 +7,17 @@ from typing import NamedTuple
 
 import orjson
 
+from schemas.failures import UNPAID_POLICIES
 from schemas.kinds import render_timestamp
 from service.errors import Invalid, InvalidState
 from service.gateways.signing import is_secret
 from service.operations.generic.change import Change
 from service.operations.generic.outside import check_url
 from service.operations.generic.writing import Writer
-from service.rules.ladders import POLICY, is_ladder
+from service.rules.ladders import POLICY, UNPAID, is_ladder
 from service.store import notices
 from service.store.statements import One
+from service.texts import Either
 
 
 class Stores(Writer):
@@ -30,8 +32,17 @@ class Stores(Writer):
         await _check_time(change)
         check_url(change, "gateway_url")
         _take_secret(change)
-        ladder = orjson.loads(change.value("policies")).get(POLICY, [])
-        if change.sets("policies") and not is_ladder(ladder):
+        policies = orjson.loads(change.value("policies"))
+        if change.sets("policies") and policies.get(UNPAID) not in (None, *UNPAID_POLICIES):
+            change.problems.append(
+                Invalid(
+                    "policies - {name} must be {choices}",
+                    name=UNPAID,
+                    choices=Either(UNPAID_POLICIES),
+                    pointer=change.draft.pointer("policies"),
+                )
+            )
+        if change.sets("policies") and not is_ladder(policies.get(POLICY, [])):
             change.problems.append(
                 Invalid(
                     "policies - {name} must be at most 10 whole numbers of hours from 1 to 720",

@@ -10,6 +10,26 @@ select skus.code
 from skus
 where skus.store_id = :store and skus.id = :sku;
 
+-- name: skus_by_code
+-- The skus that a shop calls so.
+select
+    skus.code,
+    skus.id
+from skus
+where skus.store_id = :store and skus.code = any(:codes::text[]);
+
+-- name: substitutes
+-- What may come in the place of skus, the best first: of those that have any.
+select
+    skus.id as sku_id,
+    array_agg(substitute.id order by given.position) as substitutes
+from skus
+cross join lateral unnest(skus.substitute_sku_codes) with ordinality as given (code, position)
+inner join skus as substitute
+    on skus.store_id = substitute.store_id and given.code = substitute.code and skus.id <> substitute.id
+where skus.store_id = :store and skus.id = any(:skus::text[])
+group by skus.id;
+
 -- name: codes_beside
 -- Which codes are on sale at :at among the fifty before one that there isn't and the fifty after it.
 select beside.code

@@ -346,18 +346,10 @@ left join lateral (
 order by item.id;
 
 -- name: lock_stock
--- The stock of what subscriptions order, locked in one order: what is left of it now is there when it is taken.
+-- The stock of skus, locked in one order: what is left of it now is there when it is taken.
 select stock_items.sku_id
 from stock_items
-where
-    stock_items.store_id = :store
-    and stock_items.sku_id = any(
-        select order_subscription_items.sku_id
-        from order_subscription_items
-        where
-            order_subscription_items.store_id = :store
-            and order_subscription_items.order_subscription_id = any(:subscriptions::text[])
-    )
+where stock_items.store_id = :store and stock_items.sku_id = any(:skus::text[])
 order by stock_items.sku_id
 for no key update;
 
@@ -386,7 +378,7 @@ with completed as (
 
 occurred as (
     update occurrences
-    set status = 'completed', completed_at = :at, updated_at = :at, version = occurrences.version + 1
+    set status = 'completed', completed_at = :at, failure_type = null, updated_at = :at, version = occurrences.version + 1
     from completed
     where occurrences.store_id = :store and occurrences.id = completed.occurrence_id
 ),
@@ -478,12 +470,13 @@ inner join aborted
 where occurrences.store_id = :store and occurrences.id = aborted.occurrence_id;
 
 -- name: fail
--- The end of a copy that couldn't be made: :errors_log says why, :errors_count is the number of its messages. Gives the subscription, if
+-- The end of a copy that couldn't be made: :errors_log says why, :failure_type of which type that is, :errors_count is the number of its messages. Gives the subscription, if
 -- it has one, with its occurrence and the order that was to be copied, or no row when the claim (:attempt) holds no longer.
 with failed as (
     update order_factories
     set
-        status = 'failed', failed_at = :at, errors_log = :errors_log, errors_count = errors_count + :errors_count, lease_expires_at = null,
+        status = 'failed', failed_at = :at, errors_log = :errors_log, errors_count = errors_count + :errors_count,
+        failure_type = :failure_type, lease_expires_at = null,
         updated_at = :at, version = version + 1
     where store_id = :store and id = :copy and status = 'in_progress' and attempt = :attempt
     returning order_subscription_id, occurrence_id, source_order_id
@@ -491,7 +484,8 @@ with failed as (
 
 occurred as (
     update occurrences
-    set status = 'failed', updated_at = :at, version = occurrences.version + 1
+    set
+        status = 'failed', failure_type = :failure_type, updated_at = :at, version = occurrences.version + 1
     from failed
     where occurrences.store_id = :store and occurrences.id = failed.occurrence_id
 ),

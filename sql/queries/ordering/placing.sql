@@ -313,6 +313,10 @@ noted as (
     select include('payments/dunning.note_refusal', copy => (select :copy::text from ended))
 ),
 
+occurred as (
+    select include('payments/dunning.note_occurrence', occurrence => (select :occurrence::text from ended))
+),
+
 counted as (
     select include('payments/dunning.count_refusal', copy => (select :copy::text from ended))
 ),

@@ -11,7 +11,8 @@ where store_id = :store and order_id = any(array(select unnest(:orders::text[]))
 -- paid with where that is not the order's own source, sealed, :digests what they may be found by, spaces between them.
 -- Nobody but whoever notes them, if :asked is one, asks until :lease_expires_at. A payment's key is that of its
 -- occurrence, else of its order, with the number of the attempt. A token that is in the customer's wallet is that
--- source. :to_wallet and :to_subscription say where what was paid with is to be kept. The orders are looked up by their
+-- source. :to_wallet and :to_subscription say where what was paid with is to be kept, :retried_at when the service asks for
+-- each anew by itself. The orders are looked up by their
 -- ids first: Postgres would look for them by their ways to pay.
 with given as (
     select *
@@ -22,8 +23,9 @@ with given as (
         (select :tokens::text[]),
         (select :digests::text[]),
         (select :to_wallet::boolean[]),
-        (select :to_subscription::boolean[])
-    ) as given (id, order_id, amount_cents, source_token, digests, to_wallet, to_subscription)
+        (select :to_subscription::boolean[]),
+        (select :retried_at::timestamptz[])
+    ) as given (id, order_id, amount_cents, source_token, digests, to_wallet, to_subscription, retried_at)
 ),
 
 unpaid as materialized (
@@ -40,7 +42,7 @@ unpaid as materialized (
 
 insert into payment_attempts (
     store_id, id, order_id, customer_payment_source_id, key, gateway, gateway_url, source_token, currency_code,
-    amount_cents, saved_to_wallet, saved_to_subscription, lease_expires_at, asked, created_at, updated_at
+    amount_cents, saved_to_wallet, saved_to_subscription, retried_at, lease_expires_at, asked, created_at, updated_at
 )
 select
     :store as store_id,
@@ -68,6 +70,7 @@ select
     given.amount_cents,
     given.to_wallet as saved_to_wallet,
     given.to_subscription as saved_to_subscription,
+    given.retried_at,
     :lease_expires_at as lease_expires_at,
     :asked as asked,
     :asked_at as created_at,

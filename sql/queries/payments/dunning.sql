@@ -11,7 +11,8 @@ with copy as materialized (
         order_factories.id,
         order_factories.occurrence_id,
         order_factories.order_subscription_id,
-        order_factories.errors_log
+        order_factories.errors_log,
+        order_factories.given_up_at
     from order_factories
     where
         order_factories.store_id = :store and order_factories.target_order_id = :unpaid
@@ -55,7 +56,8 @@ select
             and payment_attempts.id is distinct from :attempt
             and payment_attempts.status in ('declined', 'failed')
             and payment_attempts.customer_payment_source_id is not distinct from asked.source_id
-    ) as refusals
+    ) as refusals,
+    copy.given_up_at is not null as given_up
 from copy
 cross join asked
 inner join order_subscriptions
@@ -65,10 +67,35 @@ inner join order_subscriptions
 for no key update of order_subscriptions;
 
 -- name: note_refusal
--- Notes on copy :copy that the payment of its run was refused, as :errors_log tells.
+-- Notes on copy :copy that the payment of its run was refused, as :errors_log tells, of which type that failure is,
+-- and whether it isn't asked for by itself any more.
 update order_factories
-set errors_log = :errors_log, errors_count = errors_count + 1, updated_at = :at, version = version + 1
+set
+    errors_log = :errors_log,
+    failure_type = :failure_type,
+    given_up_at = case when :retry_at::timestamptz is null then coalesce(given_up_at, :at) end,
+    errors_count = errors_count + 1,
+    updated_at = :at,
+    version = version + 1
 where store_id = :store and id = :copy;
+
+-- name: note_occurrence
+-- Notes on occurrence :occurrence of which type the failure is by which its order waits to be paid.
+update occurrences
+set failure_type = :failure_type, updated_at = :at, version = version + 1
+where store_id = :store and id = :occurrence;
+
+-- name: recover
+-- Nothing is wrong any more with the run of copy :copy, of occurrence :occurrence.
+with taken_up as (
+    update order_factories
+    set given_up_at = null, updated_at = :at, version = version + 1
+    where store_id = :store and id = :copy and given_up_at is not null
+)
+
+update occurrences
+set failure_type = null, updated_at = :at, version = version + 1
+where store_id = :store and id = :occurrence and failure_type is not null;
 
 -- name: count_refusal
 -- The last run of the subscription of copy :copy hasn't succeeded, if it was that of the copy; :failed more have failed.
@@ -97,6 +124,10 @@ attempted as (
 
 noted as (
     select include('payments/dunning.note_refusal')
+),
+
+occurred as (
+    select include('payments/dunning.note_occurrence')
 ),
 
 counted as (
@@ -202,4 +233,51 @@ left join customer_payment_sources
 where
     payment_retries.store_id = :store and payment_retries.order_id = :order and payment_retries.due_at <= :at
     and orders.store_id = :store and orders.id = :order and orders.status = 'pending'
-returning orders.id;
+returning
+    orders.customer_payment_source_id as source_id,
+    exists(
+        select 1 from payment_attempts
+        where
+            payment_attempts.store_id = :store
+            and payment_attempts.order_id = orders.id
+            and payment_attempts.customer_payment_source_id = orders.customer_payment_source_id
+            and payment_attempts.status in ('declined', 'failed')
+            and payment_attempts.decline_code is distinct from 'not_placed'
+    ) as again,
+    exists(
+        select 1 from customer_payment_sources as source
+        where
+            source.store_id = :store
+            and source.id = orders.customer_payment_source_id
+            and source.refused_at is not null
+    ) as barred;
+
+-- name: hold_source
+-- Locks a source in a wallet, so that nobody else asks it anew at the same time.
+select customer_payment_sources.id
+from customer_payment_sources
+where customer_payment_sources.store_id = :store and customer_payment_sources.id = :source
+for no key update;
+
+-- name: last_retries
+-- When the service last asked a source anew by itself, whichever order it was for; at most :most.
+select payment_attempts.retried_at
+from payment_attempts
+where
+    payment_attempts.store_id = :store
+    and payment_attempts.customer_payment_source_id = :source
+    and payment_attempts.retried_at is not null
+order by payment_attempts.retried_at desc
+limit :most;
+
+-- name: rest
+-- Puts the payment of an order that is to be asked for anew off until :retry_at.
+update payment_attempts
+set retry_at = :retry_at
+where store_id = :store and order_id = :order and retry_at is not null;
+
+-- name: bar
+-- A source that is still known by one of these digests is refused for good since :at.
+update customer_payment_sources
+set refused_at = :at, updated_at = :at, version = version + 1
+where store_id = :store and id = :source and payment_source_digest = any(:digests::text[]) and refused_at is null;

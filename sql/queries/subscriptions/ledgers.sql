@@ -22,7 +22,9 @@ select
     cutoff_hours,
     min_days_between_runs,
     parked_at,
-    ended_at
+    ended_at,
+    cancel_at_period_end,
+    min_occurrences
 from order_subscriptions
 where store_id = :store and id = :subscription and (:customer::text is null or customer_id = :customer);
 
@@ -74,6 +76,15 @@ select
 from occurrences
 where store_id = :store and order_subscription_id = :subscription and occurrence_index = any(:indexes::bigint[])
 order by occurrence_index;
+
+-- name: made
+-- How many occurrences of a subscription made their orders.
+select count(*) from occurrences
+where
+    store_id = :store
+    and order_subscription_id = :subscription
+    and occurrence_index > 0
+    and status = 'completed';
 
 -- name: runs
 -- How many occurrences of a subscription came up to run and didn't fail.

@@ -8,6 +8,7 @@ select
     order_subscriptions.status,
     order_subscriptions.frequency,
     order_subscriptions.next_run_at,
+    order_subscriptions.cancel_at_period_end,
     (
         select
             json_agg(

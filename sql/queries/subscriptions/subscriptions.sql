@@ -126,13 +126,15 @@ select
     line_items.frequency,
     model.id as model_id,
     model.strategy,
-    model.auto_activate
+    model.auto_activate,
+    model.min_occurrences
 from line_items
 left join lateral (
     select
         subscription_models.id,
         subscription_models.strategy,
-        subscription_models.auto_activate
+        subscription_models.auto_activate,
+        subscription_models.min_occurrences
     from subscription_models
     where subscription_models.store_id = :store and line_items.frequency = any(subscription_models.frequencies)
     order by subscription_models.created_at, subscription_models.id
@@ -179,3 +181,21 @@ select exists(
         and subscription_models.id = :model
         and subscription_models.frequencies @> array[:frequency::text]
 );
+
+-- name: unpaid_policy
+-- What becomes of a subscription whose run stays unpaid: as it says itself, its model, or its store's policies.
+select coalesce(
+    order_subscriptions.unpaid_policy,
+    subscription_models.unpaid_policy,
+    (
+        select stores.policies ->> 'unpaid_policy'
+        from stores
+        where stores.store_id = :store
+    )
+) as unpaid_policy
+from order_subscriptions
+left join subscription_models
+    on
+        order_subscriptions.store_id = subscription_models.store_id
+        and order_subscriptions.subscription_model_id = subscription_models.id
+where order_subscriptions.store_id = :store and order_subscriptions.id = :subscription;

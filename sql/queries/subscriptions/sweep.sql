@@ -1,6 +1,6 @@
 -- name: due_stores
 -- Of all stores that run on real time: those with a subscription whose next run, or the alert of it, has come at `:at`, or
--- with a payment that is to be asked for anew, if the database belongs to the installation `:deployment`. A global read.
+-- with a payment that is to be asked for anew, or a card that expires soon, if the database belongs to the installation `:deployment`. A global read.
 select stores.store_id
 from stores
 where
@@ -19,6 +19,10 @@ where
         select payment_retries.store_id
         from payment_retries
         where payment_retries.retry_at <= :at and payment_retries.due_at <= :at
+        union all
+        select customer_payment_sources.store_id
+        from customer_payment_sources
+        where customer_payment_sources.expiry_due_at <= :at
     );
 
 -- name: due_ids
@@ -70,6 +74,8 @@ select
     due.min_days_between_runs,
     due.parked_at,
     due.ended_at,
+    due.cancel_at_period_end,
+    due.min_occurrences,
     case
         when due.max_occurrences is not null
             then (

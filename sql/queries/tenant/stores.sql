@@ -50,6 +50,14 @@ select stores.checkout_url
 from stores
 where stores.store_id = :store;
 
+-- name: cancellation_reasons
+-- The reasons that a store offers for cancelling a subscription, in its order.
+select reasons.reason
+from stores
+cross join lateral unnest(stores.cancellation_reasons) with ordinality as reasons (reason, position)
+where stores.store_id = :store
+order by reasons.position;
+
 -- name: clock
 -- The instant of a test clock, and when a run of the store's subscriptions was last made.
 select

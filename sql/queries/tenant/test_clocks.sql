@@ -1,6 +1,6 @@
 -- name: next_stop
--- Locks an advancing clock. Returns its instant, its goal, and when its store next has a run, an alert or the retry of
--- a payment due.
+-- Locks an advancing clock. Returns its instant, its goal, and when its store next has a run, an alert, the retry of
+-- a payment or a look at a card that expires due.
 select
     test_clocks.frozen_at,
     test_clocks.advancing_to,
@@ -19,6 +19,14 @@ select
             from payment_retries
             -- what was due at the clock's own instant was tried then, and may have failed
             where payment_retries.store_id = :store and payment_retries.due_at > test_clocks.frozen_at
+            union all
+            select
+                customer_payment_sources.store_id,
+                customer_payment_sources.expiry_due_at as at
+            from customer_payment_sources
+            where
+                customer_payment_sources.store_id = :store
+                and customer_payment_sources.expiry_due_at > test_clocks.frozen_at
         ) as due
         inner join stores
             on due.store_id = stores.store_id
@@ -79,3 +87,9 @@ from stores
 inner join test_clocks
     on stores.store_id = test_clocks.store_id and stores.test_clock_id = test_clocks.id
 where stores.store_id = :store;
+
+-- name: seen
+-- When a run of the store's subscriptions was last made; null where none was.
+select max(order_subscriptions.last_run_at) as seen
+from order_subscriptions
+where order_subscriptions.store_id = :store;
