@@ -63,7 +63,7 @@ def play(seed: int, *flaws: str) -> Outcome:
     chance = random.Random(seed)
     with doubles.instead(chance) as unexpected:
         outcome = loop.run(_Simulation(seed, chance, frozenset(flaws)).play())
-    outcome.wrong += [f"a worker logged {error!r}" for error in unexpected]
+    outcome.wrong += sorted({f"a worker logged {error!r}"[:200] for error in unexpected})
     return outcome
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from service.operations.subscriptions.ledgers import Terms
-from sql import statement
+from sql import statement, statements
 from tests.simulation.memory import Handler, Row, Transaction
 
 STORE: Final = 1
@@ -258,7 +258,7 @@ async def schedule(of: Transaction, *, subscription: str, **_: object) -> Rows:
 
 
 async def nothing(*_: object, **__: object) -> Rows:
-    """What is not in this world: alerts, payments, clocks, imports, exports."""
+    """What finds nothing, or is nobody's concern here."""
     return []
 
 
@@ -289,13 +289,6 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "events/events.record_first": record_first,
     "events/events.ahead": ahead,
     "generic/numbers.take_numbers": take_numbers,
-    "subscriptions/alerts.due": nothing,
-    "payments/dunning.due": nothing,
-    "payments/attempts.abandoned": nothing,
-    "tenant/test_clocks.stranded": nothing,
-    "webhooks/delivering.stores_ahead": nothing,
-    "data/imports.abandoned": nothing,
-    "data/exports.abandoned": nothing,
 }
 
 
@@ -309,4 +302,19 @@ def _by_names(handler: Handler, path: str) -> Handler:
     return handle
 
 
-BY_TEXT: Final[dict[str, Handler]] = {statement(path).text: _by_names(one, path) for path, one in HANDLERS.items()}
+ELSEWHERE: Final = (
+    "subscriptions/alerts",
+    "subscriptions/expiring",
+    "payments/dunning",
+    "payments/attempts",
+    "tenant/test_clocks",
+    "webhooks/delivering",
+    "data/imports",
+    "data/exports",
+)
+"""Files of statements about what is not in this world: workers look for it, and find nothing."""
+
+
+BY_TEXT: Final[dict[str, Handler]] = {
+    one.text: nothing for topic in ELSEWHERE for one in statements(topic).values()
+} | {statement(path).text: _by_names(one, path) for path, one in HANDLERS.items()}

@@ -14,6 +14,7 @@ import pytest
 from service import clock
 from service.operations.copies import recurring_order_copies
 from service.operations.copies.recurring_order_copies import Claim
+from service.operations.copies.targets import CopyFailed
 from service.operations.subscriptions import sweep
 from service.operations.subscriptions.ledgers import Terms
 from service.operations.subscriptions.sweep import Swept
@@ -195,11 +196,11 @@ async def test_only_the_last_claim_gives_back_and_fails(bench: Bench) -> None:
     second = await bench.claim(copies, later=LEASE + timedelta(seconds=1))
     async with bench.database.by_keys() as connection:
         await recurring_order_copies.release(connection, first)
-        assert await recurring_order_copies.fail(connection, first[0], {"base": ["late"]}) is None
+        assert await recurring_order_copies.fail(connection, first[0], CopyFailed({"base": ["late"]})) is None
     assert await bench.copies() == [("in_progress", 2, True, False)] * 3
     async with bench.database.by_keys() as connection:
         await recurring_order_copies.release(connection, second[1:])
-        assert await recurring_order_copies.fail(connection, second[0], {"base": ["broken"]}) is not None
+        assert await recurring_order_copies.fail(connection, second[0], CopyFailed({"base": ["broken"]})) is not None
     assert await bench.copies() == [("failed", 2, False, False), *[("pending", 2, False, False)] * 2]
     assert (await bench.ledger()).count((1, "failed")) == 1
 

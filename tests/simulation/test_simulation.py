@@ -10,12 +10,12 @@ SEEDS = 200
 
 
 @pytest.mark.rule("FM-51", "FM-53", "FM-57")
-@pytest.mark.parametrize("first", range(0, SEEDS, 50))
+@pytest.mark.parametrize("first", range(0, SEEDS, 25))
 def test_each_run_has_one_order_whatever_happens_to_workers(first: int) -> None:
-    outcomes = [play(seed) for seed in range(first, first + 50)]
+    outcomes = [play(seed) for seed in range(first, first + 25)]
     assert [str(one) for one in outcomes if one.wrong] == []
     assert all(one.orders for one in outcomes)
-    assert sum(one.kills for one in outcomes) > 100
+    assert sum(one.kills for one in outcomes) > 50
     assert sum(one.attempts for one in outcomes) > sum(one.orders for one in outcomes)
 
 
