@@ -9,7 +9,6 @@ from tests.simulation.play import play
 SEEDS = 200
 
 
-@pytest.mark.rule("FM-51", "FM-53", "FM-57")
 @pytest.mark.parametrize("first", range(0, SEEDS, 25))
 def test_each_run_has_one_order_whatever_happens_to_workers(first: int) -> None:
     outcomes = [play(seed) for seed in range(first, first + 25)]
