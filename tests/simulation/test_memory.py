@@ -86,8 +86,8 @@ class Bench:
     async def finish(self, claims: list[Claim]) -> int:
         """Make what was claimed; how many copies had their claim."""
         async with self.database.by_keys() as connection:
-            made = await recurring_order_copies.finish(connection, claims, list(range(900, 900 + len(claims))))
-        return len(made)
+            done = await recurring_order_copies.finish(connection, claims, list(range(900, 900 + len(claims))))
+        return len(done.made)
 
     async def pending(self) -> list[str]:
         """Copies that the sweep has left to the queue."""
@@ -209,7 +209,7 @@ async def test_a_claim_waits_for_who_finishes_and_goes_by_what_has_become_of_it(
     copies = await bench.pending()
     first = await bench.claim(copies)
     async with bench.database.by_keys() as connection:
-        assert len(await recurring_order_copies.finish(connection, first, [901, 902, 903])) == 3
+        assert len((await recurring_order_copies.finish(connection, first, [901, 902, 903])).made) == 3
         late = asyncio.create_task(bench.claim(copies, later=LEASE + timedelta(seconds=1)))
         await asyncio.sleep(0.2)
         assert not late.done()

@@ -29,5 +29,5 @@ def test_a_flaw_is_found(flaw: str) -> None:
     assert any(play(seed, flaw).wrong for seed in FINDS[flaw])
 
 
-FINDS = {"unfenced": (6, 17), "unlocked": (0, 1), "unrescued": (0, 1, 2)}
-"""Seeds of which some find a flaw."""
+FINDS = {"unfenced": range(80), "unlocked": range(10), "unrescued": range(10)}
+"""Seeds of which some find a flaw: the first ends the search."""
