@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from schemas.fields import Personal
@@ -19,16 +20,29 @@ def mask(text: str, keep: int) -> str:
 
 
 def address(
-    *, first_name: str | None, last_name: str | None, company: str | None, zip_code: str | None, proves: bool = False
+    *,
+    first_name: str | None,
+    last_name: str | None,
+    company: str | None,
+    zip_code: str | None,
+    line_1: str | None = None,
+    proves: bool = False,
 ) -> str:
     """An address in one line, `S*** R***, 90***`: who (a person, else a company) and where, roughly; may be empty.
 
-    Of a postal code that `proves` who somebody is nothing is shown: `S*** R***, ***`.
+    With `line_1` it can be told from others of the same person: `S*** R***, Ca***, 90***`. Of a postal code that
+    `proves` who somebody is nothing is shown: `S*** R***, ***`.
     """
     person = [_of_address("first_name", first_name), _of_address("last_name", last_name)]
     who = " ".join(filter(None, person)) or _of_address("company", company)
     where = HIDDEN if proves and zip_code else _of_address("zip_code", zip_code)
-    return ", ".join(filter(None, (who, where)))
+    return ", ".join(filter(None, (who, _of_address("line_1", line_1), where)))
+
+
+def source(name: str | None) -> str:
+    """A source in a wallet by the last digits of its name, as on a card, else by its beginning: `***4242`, `My***`."""
+    digits = re.search(r"\d{2,4}$", name or "")
+    return f"{HIDDEN}{digits[0]}" if digits else mask(name or "", 2)
 
 
 def _of_address(name: str, value: str | None) -> str:

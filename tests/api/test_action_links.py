@@ -307,6 +307,40 @@ async def test_the_portal_does_what_customers_do_and_says_it_in_dutch(
     assert {one["attributes"]["name"] for one in told["data"]} >= {"occurrences.skip", "order_subscriptions.cancel"}
 
 
+async def test_the_portal_sends_it_elsewhere_and_has_it_paid_with_another_card(
+    shop: Shop, client: httpx2.AsyncClient, connection: Connection, store: Store
+) -> None:
+    id_ = await shop.subscribe(PLACED)
+    customer = await connection.fetchval("select customer_id from order_subscriptions where id = $1", id_)
+    home, work = [
+        await factories.address(connection, store, customer_id=customer, line_1=line_1)
+        for line_1 in ("Oudegracht 1", "Zadelstraat 2")
+    ]
+    old, new = [
+        await factories.payment_source(connection, store, customer, name=f"Visa ending in {digits}")
+        for digits in ("4242", "5556")
+    ]
+    other = await factories.address(connection, store, customer_id=await factories.customer(connection, store))
+    path = (await link(shop, id_, "manage"))["path"]
+    page = (await client.get(path)).text
+    for shown in ("Ou***", "Za***", "***4242", "***5556"):
+        assert shown in page
+    for hidden in ("Oudegracht", "Zadelstraat", "Visa", other):
+        assert hidden not in page
+    assert (await press(client, path, do="send", address=home)).status_code == 303
+    assert (await press(client, path, do="send", address=work)).status_code == 303
+    assert (await press(client, path, do="pay", card=old)).status_code == 303
+    assert (await press(client, path, do="pay", card=new)).status_code == 303
+    kept = "select shipping_address_id, customer_payment_source_id from order_subscriptions where id = $1"
+    row = await connection.fetchrow(kept, id_)
+    assert row is not None
+    assert tuple(row) == (work, new)
+    assert f'<option value="{work}" selected>' in (await client.get(path)).text
+    for fields in ({"do": "send", "address": other}, {"do": "pay", "card": "nobodys"}, {"do": "send", "address": ""}):
+        assert (await press(client, path, **fields)).status_code in (404, 422)
+    assert tuple(await connection.fetchrow(kept, id_) or ()) == (work, new)
+
+
 async def test_the_portal_orders_the_next_delivery_at_once_and_not_twice(
     shop: Shop, client: httpx2.AsyncClient
 ) -> None:

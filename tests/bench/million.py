@@ -1,7 +1,8 @@
-"""`make bench-import`: a history with a million order lines is imported, by one process: how fast, in how much memory.
+"""`make bench-import`: a history with a million order lines is imported and exported: how fast, in how much memory.
 
 The history is made up as it is written: skus, customers, and orders of three lines with an address each, over five
-years. The process that imports it is `reprise import`; its memory is the most that it held, as the kernel tells.
+years. The processes are `reprise import` and `reprise export`; their memory is the most that they held, as the kernel
+tells. With `--export` a tenth of the history is exported first: memory is flat where both exports hold as much.
 """
 
 from __future__ import annotations
@@ -67,6 +68,21 @@ class Imported:
         ]
 
 
+@dataclass(frozen=True)
+class Exported:
+    """So many order lines, written in so many seconds of a processor, by a process that held `megabytes` at most."""
+
+    lines: int
+    own: float
+    postgres: float
+    megabytes: float
+
+    @property
+    def wrong(self) -> list[str]:
+        """What is a finding."""
+        return [f"an export holds {self.megabytes:.0f} MB"] if self.megabytes > MOST_MEMORY else []
+
+
 def records(lines: int) -> Iterator[dict[str, Any]]:
     """A history with so many order lines."""
     orders = lines // LINES_AN_ORDER
@@ -119,17 +135,32 @@ def bring(url: str, lines: int, store: int, folder: Path) -> Imported:
     made = reprise("store", "create", "--id", str(store), "--name", f"Store {store}", "--database-url", url)
     if made.code:
         raise RuntimeError(made.err)
-    arguments = [sys.executable, "-m", "service", "import", str(path), "--store", str(store), "--database-url", url]
+    found = _run("import", str(path), url=url, store=store)
+    path.unlink()
+    return Imported(lines, *found)
+
+
+def take(url: str, store: int, folder: Path) -> Exported:
+    """Export a store into a file, and count its order lines."""
+    path = folder / "exported.ndjson"
+    _, own, postgres, megabytes, _ = _run("export", "--to", str(path), url=url, store=store)
+    with path.open("rb") as file:
+        lines = sum(len(orjson.loads(line).get("line_items", ())) for line in file)
+    path.unlink()
+    return Exported(lines, own, postgres, megabytes)
+
+
+def _run(*command: str, url: str, store: int) -> tuple[float, float, float, float, str]:
+    """Seconds that a command took, of which of a processor by itself and by Postgres, its memory, and what it said."""
+    arguments = [sys.executable, "-m", "service", *command, "--store", str(store), "--database-url", url]
     postmaster = asyncio.run(_postmaster(url))
     begun, before = time.monotonic(), spent_by_ended(postmaster)
     with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         used, megabytes = _watched(process)
         said = process.stdout.read().strip()
-    seconds = time.monotonic() - begun
-    path.unlink()
     own, postgres = used.ru_utime + used.ru_stime, spent_by_ended(postmaster) - before
-    return Imported(lines, seconds, own, postgres, megabytes, said)
+    return time.monotonic() - begun, own, postgres, megabytes, said
 
 
 def _watched(process: subprocess.Popen[str]) -> tuple[resource.struct_rusage, float]:
@@ -156,6 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `make bench-import`; returns 1 when something is a finding."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lines", type=int, default=1_000_000, help="how many order lines (default: 1 000 000)")
+    parser.add_argument("--export", action="store_true", help="export it, too, and a tenth of it before")
     parser.add_argument("--folder", type=Path, default=Path("build/bench/import"), help="where Postgres keeps its data")
     options = parser.parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -163,16 +195,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with embedded.start(options.folder / "postgres") as server:
         if reprise("migrate", "--database-url", server.url).code:
             return 1
-        found = bring(server.url, options.lines, int(time.time()), options.folder)
+        store = int(time.time())
+        if options.export:
+            bring(server.url, options.lines // 10, store - 1, options.folder)
+        found = bring(server.url, options.lines, store, options.folder)
+        taken = [take(server.url, one, options.folder) for one in (store - 1, store)] if options.export else []
     out.print(found.said)
     out.print(
         f"{found.lines:,} order lines in {found.seconds:.0f} s, of which {found.own:.0f} s of a processor importing and"
         f" {found.postgres:.0f} s in Postgres: {found.rate:,.0f} a second where nothing else runs;"
         f" the process held {found.megabytes:.0f} MB at most"
     )
-    for finding in found.wrong:
+    for one in taken:
+        out.print(
+            f"{one.lines:,} order lines exported in {one.own:.1f} s of a processor and {one.postgres:.1f} s in"
+            f" Postgres; the process held {one.megabytes:.0f} MB at most"
+        )
+    wrong = [*found.wrong, *(finding for one in taken for finding in one.wrong)]
+    for finding in wrong:
         out.print(f"[red]{finding}[/red]")
-    return bool(found.wrong)
+    return bool(wrong)
 
 
 if __name__ == "__main__":

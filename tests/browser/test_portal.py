@@ -39,10 +39,20 @@ class Subscribed:
         """Its attributes."""
         return dict((await self.api.get(f"order_subscriptions/{self.id}"))["data"]["attributes"])
 
+    async def related(self, name: str) -> dict[str, Any]:
+        """The attributes of what one of its relationships leads to; none where it leads to nothing."""
+        found = (await self.api.get(f"order_subscriptions/{self.id}/{name}"))["data"]
+        return {} if found is None else dict(found["attributes"])
+
     async def runs(self) -> list[dict[str, Any]]:
         """The attributes of its runs, in their order."""
         found = await self.api.get(f"order_subscriptions/{self.id}/occurrences?sort=occurrence_index")
         return [dict(one["attributes"]) for one in found["data"]]
+
+    async def codes(self) -> list[str]:
+        """What it orders each time."""
+        found = await self.api.get(f"order_subscriptions/{self.id}/order_subscription_items?sort=id")
+        return [one["attributes"]["sku_code"] for one in found["data"]]
 
 
 @pytest_asyncio.fixture
@@ -52,9 +62,15 @@ async def subscribed(api: Api, connection: Connection, store: Store) -> Subscrib
         factories.Line(await factories.sku(connection, store, price=price, name=name), quantity)
         for name, price, quantity in (("Darjeeling First Flush, 250 g", 1490, 2), ("Honey from the Veluwe", 695, 1))
     ]
+    await factories.sku(connection, store, price=1390, name="Assam Second Flush, 250 g", code="ASSAM")
+    first = lines[0].sku.id
+    assert (await api.update("skus", first, {"substitute_sku_codes": ["ASSAM"]})).status_code == 200
     placed_at = clock.now() - timedelta(days=10)
     order_id = await factories.full_order(connection, store, lines, placed_at=placed_at)
     made = await api.create("order_subscriptions", {"frequency": "monthly"}, {"source_order": to("orders", order_id)})
+    customer = await connection.fetchval("select customer_id from orders where id = $1", order_id)
+    await factories.address(connection, store, customer_id=customer, line_1="Zadelstraat 2")
+    await factories.payment_source(connection, store, customer, name="Visa ending in 4242")
     return Subscribed(api, made["id"])
 
 
@@ -111,6 +127,21 @@ async def order_now(page: Page, press: Presses) -> None:
     await press.on(run.get_by_role("button", name="Order it"))
 
 
+async def swap(page: Page, press: Presses) -> None:
+    await press.on(page.get_by_text("Swap").first)
+    await press.on(page.get_by_role("button", name="Swap it"))
+
+
+async def send_elsewhere(page: Page, press: Presses) -> None:
+    await page.get_by_label("Delivered to").select_option(label="S*** R***, Za***, 35***")
+    await press.on(page.get_by_role("button", name="Deliver there"))
+
+
+async def pay_otherwise(page: Page, press: Presses) -> None:
+    await page.get_by_label("Paid with").select_option(label="***4242")
+    await press.on(page.get_by_role("button", name="Pay with it"))
+
+
 async def pause(page: Page, press: Presses) -> None:
     await press.on(page.get_by_role("button", name="Pause now"))
 
@@ -134,10 +165,13 @@ def tomorrow() -> str:
         (skip, "skipped", lambda found: found["run"]["status"] == "skipped"),
         (move, "moved", lambda found: found["run"]["reason"] == "moved"),
         (order_now, "To come", lambda found: found["run"]["reason"] == "ordered"),
+        (swap, "2 \N{MULTIPLICATION SIGN} Assam Second Flush", lambda found: found["codes"][0] == "ASSAM"),
+        (send_elsewhere, "To come", lambda found: found["shipping_address"]["line_1"] == "Zadelstraat 2"),
+        (pay_otherwise, "To come", lambda found: found["customer_payment_source"]["name"] == "Visa ending in 4242"),
         (pause, "Paused", lambda found: found["subscription"]["paused_until"] is not None),
         (cancel, "has ended", lambda found: found["subscription"]["status"] == "cancelled"),
     ],
-    ids=["skip", "move", "order-now", "pause", "cancel"],
+    ids=["skip", "move", "order-now", "swap", "address", "card", "pause", "cancel"],
 )
 async def test_on_a_phone_without_scripts_the_portal_takes_few_presses(
     *,
@@ -153,7 +187,9 @@ async def test_on_a_phone_without_scripts_the_portal_takes_few_presses(
     await do(page, press)
     await expect(page.get_by_text(said).first).to_be_visible()
     assert 0 < press.count <= MOST_PRESSES
-    found = {"subscription": await subscribed.look(), "run": (await subscribed.runs())[0]}
+    related = {name: await subscribed.related(name) for name in ("shipping_address", "customer_payment_source")}
+    found = {"subscription": await subscribed.look(), "run": (await subscribed.runs())[0], **related}
+    found["codes"] = await subscribed.codes()
     assert shows(found), found
     await shoot(page, f"portal-after-{do.__name__}-phone-light")
 

@@ -60,6 +60,8 @@ class Step:
     @property
     def operation(self) -> dict[str, Any]:
         """The same as a part of an atomic request."""
+        if self.method == "DELETE":
+            return {"op": "remove", "ref": self._resource(self.path)}
         return {"op": {"POST": "add", "PATCH": "update"}[self.method], "data": self._resource(self.path)}
 
     def _resource(self, path: str) -> dict[str, Any]:

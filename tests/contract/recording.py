@@ -7,6 +7,7 @@ routes of other APIs, and mistakes of each kind. Of equal answers, which the con
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -14,6 +15,7 @@ import orjson
 
 from schemas.relationships import ToMany
 from service.contract import examples
+from service.gateways.testing import DECLINES
 from service.resources import RESOURCES
 from tests.contract.contract import JSON_API, Contract
 from tests.contract.generated.running import Shop
@@ -28,6 +30,12 @@ WEMASY = "/api/services/webshop/v1/customer/orders/reorder"
 REPEAT_URL = "/api/v3/1003/orders/none/repeatURL"
 OTHERWISE = ((WEMASY, "customer"), ("/mcp", "customer"), ("/oauth/token", ""), ("/oauth/revoke", ""))
 """The routes with bodies that are no JSON:API's, each with the credential that it takes."""
+
+PROTOCOL = "2026-07-28"
+"""The version of the Model Context Protocol that has no handshake."""
+
+CLICKS = 12
+"""How many clicks at once one of which finds another at work."""
 
 GUESSES = 70
 """More wrong tokens, links and clients than an address may try in a minute."""
@@ -339,6 +347,45 @@ class Recorder:
             self.ask("POST", url, b"{}", kind=kind, Content_Type=JSON, Accept_Language="x" * 9_000)
             self.ask("POST", url, b"x", kind=kind, Content_Type="text/plain")
 
+    def err_rarely(self) -> None:
+        """What takes a gateway that refuses, a host that isn't served, a token with less, or two clicks at once."""
+        pending = self._look("/api/orders?filter[status]=pending&fields[orders]=number")["data"]
+        for order in pending:
+            refused = {"_place": True, "_payment_source_token": DECLINES}
+            data = {"type": "orders", "id": order["id"], "attributes": refused}
+            if self.ask("PATCH", f"/api/orders/{order['id']}", {"data": data}).status_code == 402:
+                break
+        self.ask("GET", REPEAT_URL, Host="shop.example")
+        self.ask("POST", WEMASY, {"order_id": 2502}, kind="customer", Content_Type=JSON, Idempotency_Key="one click")
+        about = {"protocolVersion": PROTOCOL, "clientInfo": {"name": "a", "version": "1"}, "clientCapabilities": {}}
+        sent = {"_meta": {f"io.modelcontextprotocol/{name}": value for name, value in about.items()}}
+        call = {"jsonrpc": "2.0", "id": 1, "method": "nobody/knows", "params": sent}
+        self.ask(
+            "POST",
+            "/mcp",
+            call,
+            kind="customer",
+            Content_Type=JSON,
+            Accept=JSON,
+            MCP_Protocol_Version=PROTOCOL,
+            Mcp_Method="nobody/knows",
+        )
+        data = {
+            "type": "tokens",
+            "attributes": {"scopes": ["read_orders"]},
+            "relationships": {"customer": {"data": {"type": "customers", "id": SHOWN["customers"]}}},
+        }
+        token = self.ask("POST", "/api/tokens", {"data": data}, show=False).json()["data"]["attributes"]["token"]
+        self.ask("POST", WEMASY, {"order_id": 2502}, kind="", Authorization=f"Bearer {token}", Content_Type=JSON)
+        for url in ("/oauth/token", "/oauth/revoke"):
+            self.ask("POST", url, b"{}", kind="", Content_Type=JSON, Content_Encoding="compress")
+        # One of them is first, and the others come while it is at work.
+        with ThreadPoolExecutor(CLICKS) as pool:
+            list(pool.map(self._click, range(CLICKS)))
+
+    def _click(self, _: int) -> None:
+        self.ask("POST", WEMASY, {"order_id": 2502}, kind="customer", Content_Type=JSON, Idempotency_Key="one-click")
+
     def guess(self) -> None:
         """Ask with what is wrong until that is refused, after which nothing more can be asked for a minute."""
         wrong = {"client_id": "none", "client_secret": "none", "grant_type": "client_credentials", "token": "none"}
@@ -367,6 +414,7 @@ class Recorder:
             self.speak_otherwise,
             self.err,
             self.err_otherwise,
+            self.err_rarely,
         )
         for step in steps:
             step()

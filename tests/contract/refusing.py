@@ -14,6 +14,7 @@ from service.contract import examples
 from service.http import problems
 from service.http.exchange import Exchange, begin
 from service.http.hearing import head_of
+from service.http.watch import health
 from service.settings import Settings
 from tests.contract.contract import Contract
 
@@ -52,10 +53,32 @@ def refusals(contract: Contract) -> Iterator[dict[str, Any]]:
             }
 
 
+async def unready(contract: Contract) -> dict[str, Any]:
+    """The example of what `/readyz` answers while the database is away."""
+    answer = await health.readyz(_request("GET", "/readyz"))
+    operation = contract.operation("GET", "/readyz")
+    content = contract.resolve(operation["responses"][str(answer.status_code)])["content"]
+    return {
+        "operation": "isReady",
+        "request": "GET /readyz",
+        "status": str(answer.status_code),
+        "media_type": "application/json",
+        "name": examples.name(operation, "503", content["application/json"]["schema"]),
+        "answer": orjson.loads(answer.body),
+    }
+
+
+class _Away:
+    """A look at a database that is away."""
+
+    async def look(self) -> None:
+        raise ACCIDENTS["503"]
+
+
 def _request(method: str, path: str) -> Request:
     """A request as the line hands it on, to a service that knows its settings."""
     app = Starlette()
-    app.state.service = SimpleNamespace(settings=Settings())
+    app.state.service = SimpleNamespace(settings=Settings(), lookout=_Away())
     headers = [(b"host", HOST.encode())]
     scope = {"type": "http", "method": method, "path": path, "headers": headers, "scheme": "http", "app": app}
     begin(scope, Exchange(head_of(headers), request_id="2577CDB0171A703F17DEC6032F"))

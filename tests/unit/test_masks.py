@@ -46,3 +46,11 @@ def test_at_most_half_of_a_text_is_shown_and_not_how_long_it_is(text: str, keep:
 )
 def test_address(first: str | None, last: str | None, company: str | None, zip_code: str | None, masked: str) -> None:
     assert masks.address(first_name=first, last_name=last, company=company, zip_code=zip_code) == masked
+
+
+@pytest.mark.parametrize(
+    ("name", "masked"),
+    [("Visa ending in 4242", "***4242"), ("My card", "My***"), ("Giro 5", "Gi***"), (None, "***"), ("", "***")],
+)
+def test_a_source_is_told_from_others_by_its_last_digits(name: str | None, masked: str) -> None:
+    assert masks.source(name) == masked

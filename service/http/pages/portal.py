@@ -24,7 +24,7 @@ from service.http.pages import days, nonces
 from service.http.pages.actions import PORTAL, ending_of, waiting
 from service.http.pages.pages import PRIVATE, form_of, page
 from service.http.state import service_of
-from service.operations.subscriptions import action_links, cancelling, overviews
+from service.operations.subscriptions import action_links, cancelling, choices, overviews, swaps
 from service.operations.subscriptions.action_links import Opened
 from service.operations.subscriptions.overviews import Coming
 from service.store.pool import Connection
@@ -66,23 +66,20 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
         if nonces.read(request, PAGE, form.get("nonce", "")) != opened.id:
             raise Invalid("This page was open for too long. Please try again.")
         customer, subscription_id = opened.principal, opened.subscription_id
+        locale = negotiate(request, opened.store.locale)
         match form.get("do"):
-            case "skip" | "unskip" as verb:
-                run = await _run(connection, opened, form)
-                await overviews.skip(connection, customer, str(run.id), back=verb == "unskip")
-            case "move":
-                run = await _run(connection, opened, form)
-                with days.moving(run.at, opened.timezone, negotiate(request, opened.store.locale)):
-                    to = days.typed(form.get("day", ""), run.at, opened.timezone)
-                    await overviews.move(connection, customer, str(run.id), to)
+            case "skip" | "unskip" | "move":
+                await _change_run(connection, opened, form, locale)
             case "order_now":
-                with days.ordering(opened.timezone, negotiate(request, opened.store.locale)):
+                with days.ordering(opened.timezone, locale):
                     await overviews.order_next(connection, customer, subscription_id)
             case "pause" if form.get("days") in PAUSES:
                 until = later(clock.now(opened.store), timedelta(days=int(form["days"])))
                 await overviews.pause(connection, customer, subscription_id, until)
             case "resume":
                 await overviews.pause(connection, customer, subscription_id, None)
+            case "swap" | "send" | "pay":
+                await _choose(connection, opened, form)
             case "cancel" | "end_later" as how:
                 ending = ending_of(form, at_period_end=how == "end_later")
                 await overviews.cancel(connection, customer, subscription_id, ending)
@@ -90,6 +87,31 @@ async def _act(request: Request, form: Mapping[str, str]) -> None:
                 await overviews.keep(connection, customer, subscription_id)
             case _:
                 raise Invalid("That can't be done here.")
+
+
+async def _choose(connection: Connection, opened: Opened, form: Mapping[str, str]) -> None:
+    """Take what was offered: a product in the place of another, an address, a card. Raises ApiError subclasses."""
+    customer, subscription_id = opened.principal, opened.subscription_id
+    match form["do"]:
+        case "swap":
+            await swaps.swap(connection, customer, subscription_id, form.get("item", ""), form.get("sku", ""))
+        case "send" if form.get("address"):
+            await choices.send_to(connection, customer, subscription_id, form["address"])
+        case "pay" if form.get("card"):
+            await choices.pay_with(connection, customer, subscription_id, form["card"])
+        case _:
+            raise Invalid("That can't be done here.")
+
+
+async def _change_run(connection: Connection, opened: Opened, form: Mapping[str, str], locale: str) -> None:
+    """Skip a run, let it come after all, or move it. Raises ApiError subclasses."""
+    run = await _run(connection, opened, form)
+    if form["do"] == "move":
+        with days.moving(run.at, opened.timezone, locale):
+            to = days.typed(form.get("day", ""), run.at, opened.timezone)
+            await overviews.move(connection, opened.principal, str(run.id), to)
+    else:
+        await overviews.skip(connection, opened.principal, str(run.id), back=form["do"] == "unskip")
 
 
 async def _run(connection: Connection, opened: Opened, form: Mapping[str, str]) -> Coming:
@@ -110,8 +132,11 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
     async with guessing.limited(request), service_of(request).database.connection() as connection:
         opened = await _open(request, connection)
         found = await overviews.of_customer(connection, opened.principal, opened.subscription_id)
+        items = await swaps.items(connection, opened.principal, opened.subscription_id)
         coming = await overviews.coming(connection, opened.principal, opened.subscription_id, most=_RUNS)
         made = await overviews.made(connection, opened.principal, opened.subscription_id, most=_MADE)
+        addresses = await choices.addresses(connection, opened.principal, opened.subscription_id)
+        cards = await choices.cards(connection, opened.principal, opened.subscription_id)
         reasons = await cancelling.reasons(connection, opened.store)
         keeps = await cancelling.commitment(connection, opened.store, opened.subscription_id)
     store, now = opened.store, clock.now(opened.store)
@@ -127,6 +152,7 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         "subscription": found[0] if found else None,
         "frequencies": days.FREQUENCIES,
         "paused_until": opened.paused_until if paused else None,
+        "ordered": items,
         "coming": coming,
         "ahead": next((run.id for run in coming if run.id is not None and run.status == "planned"), None),
         "made": made,
@@ -134,6 +160,8 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         "day": day,
         "date": lambda at: at.astimezone(ZoneInfo(opened.timezone)).date().isoformat(),
         "pauses": PAUSES,
+        "addresses": addresses,
+        "cards": cards,
         "ending": "end" in request.query_params and bool(found),
         "waits": None if keeps is None else waiting(keeps, day),
         "reasons": reasons,

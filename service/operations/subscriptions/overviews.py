@@ -156,6 +156,11 @@ async def move(connection: Connection, principal: Principal, occurrence_id: str,
     return await _OCCURRENCE(connection, store=principal.store.id, occurrence=occurrence_id)
 
 
+async def change(connection: Connection, principal: Principal, subscription_id: str, columns: Columns) -> None:
+    """Set columns of a subscription. Raises as the API's write does."""
+    await _write(connection, principal, "order_subscriptions", subscription_id, columns)
+
+
 async def order_next(connection: Connection, principal: Principal, subscription_id: str) -> None:
     """Order the next run now, in place of its date. Raises as the API's verbs do."""
     await _write(connection, principal, "order_subscriptions", subscription_id, verb="order_next_now")

@@ -73,6 +73,30 @@ where
     and order_subscription_items.order_subscription_id = :subscription
     and order_subscription_items.id <> :item;
 
+-- name: swappable
+-- The items of a customer's subscription, and the group whose prices are the customer's.
+select
+    order_subscription_items.id,
+    order_subscription_items.sku_id,
+    order_subscription_items.sku_code,
+    order_subscription_items.name,
+    order_subscription_items.options,
+    order_subscription_items.quantity,
+    order_subscription_items.currency_code,
+    customers.customer_group_id
+from order_subscriptions
+inner join customers
+    on order_subscriptions.store_id = customers.store_id and order_subscriptions.customer_id = customers.id
+inner join order_subscription_items
+    on
+        order_subscriptions.store_id = order_subscription_items.store_id
+        and order_subscriptions.id = order_subscription_items.order_subscription_id
+where
+    order_subscriptions.store_id = :store
+    and order_subscriptions.id = :subscription
+    and order_subscriptions.customer_id = :customer
+order by order_subscription_items.id;
+
 -- name: reprice
 -- Gives items other prices of one.
 update order_subscription_items

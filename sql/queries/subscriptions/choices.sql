@@ -1,0 +1,42 @@
+-- What a customer can choose for a subscription.
+
+-- name: addresses
+-- The latest addresses in a customer's book, at most `:most`, and which of them a subscription is sent to.
+select
+    addresses.id,
+    addresses.first_name,
+    addresses.last_name,
+    addresses.company,
+    addresses.line_1,
+    addresses.zip_code,
+    coalesce(order_subscriptions.shipping_address_id = addresses.id, false) as chosen
+from addresses
+inner join order_subscriptions
+    on addresses.store_id = order_subscriptions.store_id and addresses.customer_id = order_subscriptions.customer_id
+where
+    addresses.store_id = :store
+    and addresses.customer_id = :customer
+    and not addresses.snapshot
+    and order_subscriptions.store_id = :store
+    and order_subscriptions.id = :subscription
+order by addresses.id desc
+limit :most;
+
+-- name: cards
+-- The latest sources in a customer's wallet, at most `:most`, and which of them a subscription is paid with.
+select
+    customer_payment_sources.id,
+    customer_payment_sources.name,
+    coalesce(order_subscriptions.customer_payment_source_id = customer_payment_sources.id, false) as chosen
+from customer_payment_sources
+inner join order_subscriptions
+    on
+        customer_payment_sources.store_id = order_subscriptions.store_id
+        and customer_payment_sources.customer_id = order_subscriptions.customer_id
+where
+    customer_payment_sources.store_id = :store
+    and customer_payment_sources.customer_id = :customer
+    and order_subscriptions.store_id = :store
+    and order_subscriptions.id = :subscription
+order by customer_payment_sources.id desc
+limit :most;
