@@ -24,7 +24,9 @@ from service.http.pages import days, nonces
 from service.http.pages.actions import PORTAL, ending_of, waiting
 from service.http.pages.pages import PRIVATE, form_of, page
 from service.http.state import service_of
-from service.operations.subscriptions import action_links, cancelling, choices, overviews, swaps
+from service.operations.generic.phases import Interlude
+from service.operations.orders import owed
+from service.operations.subscriptions import action_links, cancelling, choices, once, overviews, swaps
 from service.operations.subscriptions.action_links import Opened
 from service.operations.subscriptions.overviews import Coming
 from service.store.pool import Connection
@@ -35,6 +37,7 @@ PAGE = "portal"
 
 STYLES = ("base.css", "card.css", "portal.css")
 
+_DIGITS = 5
 _RUNS, _MADE = 6, 3
 """How many runs to come and orders that were made the page shows."""
 
@@ -61,32 +64,46 @@ async def portal(request: Request) -> Response:
 
 async def _act(request: Request, form: Mapping[str, str]) -> None:
     """Do what a button says. Raises ApiError subclasses."""
-    async with guessing.limited(request), service_of(request).database.transaction() as connection:
+
+    async def work(connection: Connection) -> Interlude[None] | None:
         opened = await _open(request, connection, hold=True)
         if nonces.read(request, PAGE, form.get("nonce", "")) != opened.id:
             raise Invalid("This page was open for too long. Please try again.")
-        customer, subscription_id = opened.principal, opened.subscription_id
-        locale = negotiate(request, opened.store.locale)
-        match form.get("do"):
-            case "skip" | "unskip" | "move":
-                await _change_run(connection, opened, form, locale)
-            case "order_now":
-                with days.ordering(opened.timezone, locale):
-                    await overviews.order_next(connection, customer, subscription_id)
-            case "pause" if form.get("days") in PAUSES:
-                until = later(clock.now(opened.store), timedelta(days=int(form["days"])))
-                await overviews.pause(connection, customer, subscription_id, until)
-            case "resume":
-                await overviews.pause(connection, customer, subscription_id, None)
-            case "swap" | "send" | "pay":
-                await _choose(connection, opened, form)
-            case "cancel" | "end_later" as how:
-                ending = ending_of(form, at_period_end=how == "end_later")
-                await overviews.cancel(connection, customer, subscription_id, ending)
-            case "keep":
-                await overviews.keep(connection, customer, subscription_id)
-            case _:
-                raise Invalid("That can't be done here.")
+        if form.get("do") == "settle":
+            return await owed.pay_one_of(connection, opened.principal, opened.subscription_id, form.get("order", ""))
+        await _change(request, connection, opened, form)
+        return None
+
+    async with guessing.limited(request):
+        await service_of(request).run(work)
+
+
+async def _change(request: Request, connection: Connection, opened: Opened, form: Mapping[str, str]) -> None:
+    """Do what a button says that takes one transaction. Raises ApiError subclasses."""
+    customer, subscription_id = opened.principal, opened.subscription_id
+    locale = negotiate(request, opened.store.locale)
+    match form.get("do"):
+        case "skip" | "unskip" | "move" | "add" | "alter" | "send_once":
+            await _change_run(connection, opened, form, locale)
+        case "order_now":
+            with days.ordering(opened.timezone, locale):
+                await overviews.order_next(connection, customer, subscription_id)
+        case "pause" if form.get("days") in PAUSES:
+            until = later(clock.now(opened.store), timedelta(days=int(form["days"])))
+            await overviews.pause(connection, customer, subscription_id, until)
+        case "resume":
+            await overviews.pause(connection, customer, subscription_id, None)
+        case "swap" | "send" | "pay":
+            await _choose(connection, opened, form)
+        case "cancel" | "end_later" as how:
+            ending = ending_of(form, at_period_end=how == "end_later")
+            await overviews.cancel(connection, customer, subscription_id, ending)
+        case "keep":
+            await overviews.keep(connection, customer, subscription_id)
+        case "activate":
+            await overviews.tell(connection, customer, subscription_id, "activate")
+        case _:
+            raise Invalid("That can't be done here.")
 
 
 async def _choose(connection: Connection, opened: Opened, form: Mapping[str, str]) -> None:
@@ -104,14 +121,39 @@ async def _choose(connection: Connection, opened: Opened, form: Mapping[str, str
 
 
 async def _change_run(connection: Connection, opened: Opened, form: Mapping[str, str], locale: str) -> None:
-    """Skip a run, let it come after all, or move it. Raises ApiError subclasses."""
+    """Skip a run, let it come after all, move it, or change what comes then. Raises ApiError subclasses."""
     run = await _run(connection, opened, form)
     if form["do"] == "move":
         with days.moving(run.at, opened.timezone, locale):
             to = days.typed(form.get("day", ""), run.at, opened.timezone)
             await overviews.move(connection, opened.principal, str(run.id), to)
-    else:
+    elif form["do"] in ("skip", "unskip"):
         await overviews.skip(connection, opened.principal, str(run.id), back=form["do"] == "unskip")
+    else:
+        await _fill_run(connection, opened, run, form)
+
+
+async def _fill_run(connection: Connection, opened: Opened, run: Coming, form: Mapping[str, str]) -> None:
+    """Have something else come with a run, or have it go elsewhere. Raises ApiError subclasses."""
+    customer, of = opened.principal, once.Run(opened.subscription_id, str(run.id))
+    quantity = form.get("quantity", "")
+    lines = {line.id for line in run.lines}
+    try:
+        if form["do"] == "add" and form.get("sku"):
+            await once.add(connection, customer, of, form["sku"])
+        elif form["do"] == "send_once" and form.get("address"):
+            await overviews.send(connection, customer, of.id, form["address"])
+        elif form.get("line") in lines and quantity.isascii() and quantity.isdecimal() and len(quantity) < _DIGITS:
+            await once.alter(connection, customer, of, form["line"], int(quantity))
+        else:
+            raise Invalid("That can't be done here.")
+    except ApiError as error:
+        if not all(isinstance(problem, Invalid) for problem in error.problems):
+            raise
+        # The API's words name attributes.
+        raise Invalid(
+            "That can't be ordered then. Choose something else or another quantity, or skip the delivery."
+        ) from error
 
 
 async def _run(connection: Connection, opened: Opened, form: Mapping[str, str]) -> Coming:
@@ -135,8 +177,10 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         items = await swaps.items(connection, opened.principal, opened.subscription_id)
         coming = await overviews.coming(connection, opened.principal, opened.subscription_id, most=_RUNS)
         made = await overviews.made(connection, opened.principal, opened.subscription_id, most=_MADE)
+        unpaid = await action_links.owed(connection, opened.store, opened.subscription_id)
         addresses = await choices.addresses(connection, opened.principal, opened.subscription_id)
         cards = await choices.cards(connection, opened.principal, opened.subscription_id)
+        products = await once.products(connection, opened.principal)
         reasons = await cancelling.reasons(connection, opened.store)
         keeps = await cancelling.commitment(connection, opened.store, opened.subscription_id)
     store, now = opened.store, clock.now(opened.store)
@@ -156,12 +200,14 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         "coming": coming,
         "ahead": next((run.id for run in coming if run.id is not None and run.status == "planned"), None),
         "made": made,
+        "unpaid": unpaid,
         "recipient": opened.recipient,
         "day": day,
         "date": lambda at: at.astimezone(ZoneInfo(opened.timezone)).date().isoformat(),
         "pauses": PAUSES,
         "addresses": addresses,
         "cards": cards,
+        "products": products,
         "ending": "end" in request.query_params and bool(found),
         "waits": None if keeps is None else waiting(keeps, day),
         "reasons": reasons,
