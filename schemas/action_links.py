@@ -12,10 +12,10 @@ from schemas.quotas import Quota
 from schemas.relationships import ToMany, ToOne
 from service.texts import Phrase
 
-Action = Literal["skip", "delay", "pause", "resume", "cancel", "approve", "reject", "manage"]
+Action = Literal["skip", "delay", "pause", "resume", "cancel", "approve", "reject", "manage", "pay", "order_now"]
 """What a link is for: one thing that is done once, or the portal (`manage`), which is open until the link is over."""
 
-OF_A_RUN: Final[frozenset[Action]] = frozenset({"skip", "delay", "approve", "reject"})
+OF_A_RUN: Final[frozenset[Action]] = frozenset({"skip", "delay", "approve", "reject", "pay", "order_now"})
 """What is done to one run."""
 
 IN_DAYS: Final[frozenset[Action]] = frozenset({"delay", "pause"})
@@ -74,8 +74,8 @@ class ActionLink(Standard):
     occurrence_index = Integer(
         minimum=1,
         write=Write.CREATE,
-        doc="Which run it is about, for `skip` and `delay` the next one by default, for `approve` and `reject` the one"
-        " that is held. Null for what is done to the whole subscription.",
+        doc="Which run it is about, for `skip`, `delay` and `order_now` the next one by default, for `approve` and"
+        " `reject` the one that is held, for `pay` the oldest unpaid one. Null for what is done to the subscription.",
     )
     days = Integer(
         minimum=1,

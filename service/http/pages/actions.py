@@ -21,6 +21,8 @@ from service.http.languages import negotiate
 from service.http.pages import days, nonces
 from service.http.pages.pages import PRIVATE, form_of, page
 from service.http.state import service_of
+from service.operations.generic.phases import Interlude
+from service.operations.orders import owed
 from service.operations.subscriptions import action_links, overviews
 from service.operations.subscriptions.action_links import Opened, Prospect
 from service.operations.subscriptions.cancelling import Commitment
@@ -45,6 +47,8 @@ TITLES = {
     "cancel": Phrase("End the subscription"),
     "approve": Phrase("Agree to the new price"),
     "reject": Phrase("Skip the dearer delivery"),
+    "pay": Phrase("Pay for a delivery"),
+    "order_now": Phrase("Order the next delivery now"),
 }
 BUTTONS = {
     "skip": Phrase("Skip it"),
@@ -54,6 +58,8 @@ BUTTONS = {
     "cancel": Phrase("End it for good"),
     "approve": Phrase("Agree, and deliver it"),
     "reject": Phrase("Skip it"),
+    "pay": Phrase("Pay now"),
+    "order_now": Phrase("Order it now"),
 }
 """What the pages are called, and what their buttons say."""
 
@@ -65,6 +71,8 @@ SENTENCES = {
     "cancel": Phrase("No further delivery comes. To have them again, you order anew in the shop."),
     "approve": Phrase("The delivery of {day} costs {amount} this time. It is ordered once you agree."),
     "reject": Phrase("The delivery of {day} would cost {amount}. It is left out, and the next one comes as planned."),
+    "pay": Phrase("The delivery of {day} is not paid yet. {amount} are charged once you press the button."),
+    "order_now": Phrase("The delivery of {day} is ordered now instead. All others come as planned."),
 }
 """What happens once the button is pressed."""
 
@@ -101,19 +109,25 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
 async def _use(request: Request) -> Response:
     """Do it. What can't be done now is told on the page, which shows what would happen instead."""
     form = await form_of(request)
-    service = service_of(request)
     try:
-        async with guessing.limited(request), service.database.transaction() as connection:
-            opened = await _open(request, connection, hold=True)
-            link_id, _, shown = (nonces.read(request, PAGE, form.get("nonce", "")) or "").partition(" ")
-            if link_id != opened.id:
-                raise Invalid("This page was open for too long. Please try again.")
-            await action_links.use(connection, opened, shown, ending_of(form))
+        async with guessing.limited(request):
+            await service_of(request).run(lambda held: _do(request, held, form))
     except Gone:
         raise
     except ApiError as error:
         return await _show(request, error)
     return RedirectResponse(f"{urls.origin(request)}{PATH}/{request.path_params['token']}", 303, PRIVATE)
+
+
+async def _do(request: Request, connection: Connection, form: Mapping[str, str]) -> Interlude[None] | None:
+    opened = await _open(request, connection, hold=True)
+    link_id, _, shown = (nonces.read(request, PAGE, form.get("nonce", "")) or "").partition(" ")
+    if link_id != opened.id:
+        raise Invalid("This page was open for too long. Please try again.")
+    if opened.action == "pay":
+        return await owed.use(connection, opened, shown)
+    await action_links.use(connection, opened, shown, ending_of(form))
+    return None
 
 
 async def _open(request: Request, connection: Connection, *, hold: bool = False) -> Opened:

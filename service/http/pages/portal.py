@@ -24,6 +24,8 @@ from service.http.pages import days, nonces
 from service.http.pages.actions import PORTAL, ending_of, waiting
 from service.http.pages.pages import PRIVATE, form_of, page
 from service.http.state import service_of
+from service.operations.generic.phases import Interlude
+from service.operations.orders import owed
 from service.operations.subscriptions import action_links, cancelling, choices, overviews, swaps
 from service.operations.subscriptions.action_links import Opened
 from service.operations.subscriptions.overviews import Coming
@@ -61,32 +63,46 @@ async def portal(request: Request) -> Response:
 
 async def _act(request: Request, form: Mapping[str, str]) -> None:
     """Do what a button says. Raises ApiError subclasses."""
-    async with guessing.limited(request), service_of(request).database.transaction() as connection:
+
+    async def work(connection: Connection) -> Interlude[None] | None:
         opened = await _open(request, connection, hold=True)
         if nonces.read(request, PAGE, form.get("nonce", "")) != opened.id:
             raise Invalid("This page was open for too long. Please try again.")
-        customer, subscription_id = opened.principal, opened.subscription_id
-        locale = negotiate(request, opened.store.locale)
-        match form.get("do"):
-            case "skip" | "unskip" | "move":
-                await _change_run(connection, opened, form, locale)
-            case "order_now":
-                with days.ordering(opened.timezone, locale):
-                    await overviews.order_next(connection, customer, subscription_id)
-            case "pause" if form.get("days") in PAUSES:
-                until = later(clock.now(opened.store), timedelta(days=int(form["days"])))
-                await overviews.pause(connection, customer, subscription_id, until)
-            case "resume":
-                await overviews.pause(connection, customer, subscription_id, None)
-            case "swap" | "send" | "pay":
-                await _choose(connection, opened, form)
-            case "cancel" | "end_later" as how:
-                ending = ending_of(form, at_period_end=how == "end_later")
-                await overviews.cancel(connection, customer, subscription_id, ending)
-            case "keep":
-                await overviews.keep(connection, customer, subscription_id)
-            case _:
-                raise Invalid("That can't be done here.")
+        if form.get("do") == "settle":
+            return await owed.pay_one_of(connection, opened.principal, opened.subscription_id, form.get("order", ""))
+        await _change(request, connection, opened, form)
+        return None
+
+    async with guessing.limited(request):
+        await service_of(request).run(work)
+
+
+async def _change(request: Request, connection: Connection, opened: Opened, form: Mapping[str, str]) -> None:
+    """Do what a button says that takes one transaction. Raises ApiError subclasses."""
+    customer, subscription_id = opened.principal, opened.subscription_id
+    locale = negotiate(request, opened.store.locale)
+    match form.get("do"):
+        case "skip" | "unskip" | "move":
+            await _change_run(connection, opened, form, locale)
+        case "order_now":
+            with days.ordering(opened.timezone, locale):
+                await overviews.order_next(connection, customer, subscription_id)
+        case "pause" if form.get("days") in PAUSES:
+            until = later(clock.now(opened.store), timedelta(days=int(form["days"])))
+            await overviews.pause(connection, customer, subscription_id, until)
+        case "resume":
+            await overviews.pause(connection, customer, subscription_id, None)
+        case "swap" | "send" | "pay":
+            await _choose(connection, opened, form)
+        case "cancel" | "end_later" as how:
+            ending = ending_of(form, at_period_end=how == "end_later")
+            await overviews.cancel(connection, customer, subscription_id, ending)
+        case "keep":
+            await overviews.keep(connection, customer, subscription_id)
+        case "activate":
+            await overviews.tell(connection, customer, subscription_id, "activate")
+        case _:
+            raise Invalid("That can't be done here.")
 
 
 async def _choose(connection: Connection, opened: Opened, form: Mapping[str, str]) -> None:
@@ -135,6 +151,7 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         items = await swaps.items(connection, opened.principal, opened.subscription_id)
         coming = await overviews.coming(connection, opened.principal, opened.subscription_id, most=_RUNS)
         made = await overviews.made(connection, opened.principal, opened.subscription_id, most=_MADE)
+        unpaid = await action_links.owed(connection, opened.store, opened.subscription_id)
         addresses = await choices.addresses(connection, opened.principal, opened.subscription_id)
         cards = await choices.cards(connection, opened.principal, opened.subscription_id)
         reasons = await cancelling.reasons(connection, opened.store)
@@ -156,6 +173,7 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         "coming": coming,
         "ahead": next((run.id for run in coming if run.id is not None and run.status == "planned"), None),
         "made": made,
+        "unpaid": unpaid,
         "recipient": opened.recipient,
         "day": day,
         "date": lambda at: at.astimezone(ZoneInfo(opened.timezone)).date().isoformat(),

@@ -24,7 +24,7 @@ from service.principal import Store
 from service.rules.ladders import MOST_RETRIES, rested_at, retry_at
 from service.rules.states import Messages
 from service.store.pool import Connection
-from service.store.statements import Command, One, Part, Value, Values
+from service.store.statements import Command, One, OnlyValue, Part, Value, Values
 from service.store.vault import vault_of
 
 
@@ -72,7 +72,8 @@ _HURRY = Command("payments/dunning.hurry")
 _STOP_OF_ORDER = Command("payments/dunning.stop_of_order")
 _STOP_OF_SUBSCRIPTION = Command("payments/dunning.stop_of_subscription")
 _DUE = Values("payments/dunning.due", str)
-_CLAIM = One("payments/dunning.claim", Retry)
+_IS_DUE = OnlyValue("payments/dunning.is_due", bool)
+_TAKE_SOURCE = One("payments/dunning.take_source", Retry)
 _HOLD_SOURCE = Command("payments/dunning.hold_source")
 _LAST_RETRIES = Values("payments/dunning.last_retries", datetime)
 _REST = Command("payments/dunning.rest")
@@ -243,7 +244,9 @@ async def claim(connection: Connection, store: Store, order_id: str) -> Retry | 
     # A statement that waits for the lock would go by what was due before it waited.
     await hold(connection, store, order_id)
     at = clock.now(store)
-    retry = await _CLAIM(connection, store=store.id, order=order_id, at=at)
+    if not await _IS_DUE(connection, store=store.id, order=order_id, at=at):
+        return None
+    retry = await take_source(connection, store, order_id)
     if retry is None or retry.source_id is None or not retry.again or retry.barred:
         return retry
     await _HOLD_SOURCE(connection, store=store.id, source=retry.source_id)
@@ -253,6 +256,11 @@ async def claim(connection: Connection, store: Store, order_id: str) -> Retry | 
         return retry
     await _REST(connection, store=store.id, order=order_id, retry_at=rested)
     return None
+
+
+async def take_source(connection: Connection, store: Store, order_id: str) -> Retry | None:
+    """Have a locked order that waits paid from what its subscription is paid from now; None for one that doesn't."""
+    return await _TAKE_SOURCE(connection, store=store.id, order=order_id)
 
 
 async def bar(connection: Connection, attempt: Attempt) -> None:

@@ -14,6 +14,7 @@ from typing import ClassVar, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from schemas.action_links import IN_DAYS, OF_A_RUN, Action, action_link_state
+from schemas.kinds import due
 from service import clock
 from service.clock import later
 from service.errors import Gone, Invalid, InvalidState
@@ -28,7 +29,7 @@ from service.rules import masks, schedule
 from service.rules.named_tokens import NamedKeys
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN
 from service.store.pool import Connection
-from service.store.statements import Command, One
+from service.store.statements import Command, Many, One
 from service.store.write import Columns
 from service.texts import Phrase
 
@@ -51,6 +52,23 @@ class Held(NamedTuple):
     scheduled_at: datetime
     held_amount_cents: int
     currency_code: str
+
+
+class Owed(NamedTuple):
+    """A run whose order waits to be paid, and what it comes to."""
+
+    order_id: str
+    occurrence_index: int
+    scheduled_at: datetime
+    total_amount_cents: int
+    total_tax_amount_cents: int
+    tax_included: bool
+    currency_code: str
+
+    @property
+    def due(self) -> int:
+        """What has to be paid, in minor units."""
+        return due(self.total_amount_cents, self.total_tax_amount_cents, tax_included=self.tax_included)
 
 
 class _Row(NamedTuple):
@@ -76,6 +94,7 @@ class _Row(NamedTuple):
 _LOCK = Command("subscriptions/action_links.lock")
 _OPENED = One("subscriptions/action_links.opened", _Row)
 _HELD = One("subscriptions/action_links.held", Held)
+_OWED = Many("subscriptions/action_links.owed", Owed)
 _USE = Command("subscriptions/action_links.use")
 
 
@@ -140,9 +159,9 @@ async def _settle_run(change: Change) -> None:
             reason = Phrase("occurrence_index - is for {actions} only", actions=sorted(OF_A_RUN))
             _refuse(change, reason, "occurrence_index")
         return
-    possible = await (_held_run if action in ("approve", "reject") else _planned_runs)(change)
+    of, runs = _RUNS_FOR.get(action, (Phrase("planned"), _planned_runs))
+    possible = await runs(change)
     if not possible or index not in (None, *possible):
-        of = Phrase("held for approval") if action in ("approve", "reject") else Phrase("planned")
         _refuse(
             change, Phrase("occurrence_index - is no run that is {status}", status=of), "occurrence_index", "action"
         )
@@ -159,6 +178,23 @@ async def _planned_runs(change: Change) -> list[int]:
     standing = await ledgers.standing_of(change.connection, change.store, change.whole["id"])
     entries = [] if standing is None else forecasts.first(schedule.upcoming(standing), _AHEAD)
     return [entry.index for entry in entries if entry.status == "planned"]
+
+
+async def _unpaid_runs(change: Change) -> list[int]:
+    return [one.occurrence_index for one in await owed(change.connection, change.store, change.whole["id"])]
+
+
+_RUNS_FOR: Final = {
+    "approve": (Phrase("held for approval"), _held_run),
+    "reject": (Phrase("held for approval"), _held_run),
+    "pay": (Phrase("waiting to be paid"), _unpaid_runs),
+}
+"""Which runs a link may be about, and what they are called; for all others planned ones."""
+
+
+async def owed(connection: Connection, store: Store, subscription_id: str, index: int | None = None) -> Sequence[Owed]:
+    """Return the runs of a subscription whose orders wait to be paid, the oldest first; only that of an index."""
+    return await _OWED(connection, store=store.id, subscription=subscription_id, index=index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +229,7 @@ class Prospect:
     The `commitment` is what keeps a subscription from being cancelled yet, `reasons` are what may be said to that.
 
     `possible` is False where it would change nothing, or can't be done any more. `run_id` is None where it is about no
-    run.
+    run, `order_id` where no order is to be paid.
     """
 
     possible: bool
@@ -204,6 +240,7 @@ class Prospect:
     run_id: str | None = None
     commitment: Commitment | None = None
     reasons: Sequence[str] = ()
+    order_id: str | None = None
 
     @property
     def shown(self) -> str:
@@ -251,8 +288,10 @@ async def prospect(connection: Connection, opened: Opened) -> Prospect:
     """What using a link would do now; writes nothing."""
     at, days = clock.now(opened.store), opened.days or 0
     match opened.action:
-        case "skip" | "delay":
+        case "skip" | "delay" | "order_now":
             return await _of_run(connection, opened, at)
+        case "pay":
+            return await _of_owed(connection, opened)
         case "approve" | "reject":
             return await _of_held(connection, opened)
         case "pause":
@@ -280,6 +319,19 @@ async def _of_held(connection: Connection, opened: Opened) -> Prospect:
     )
 
 
+async def _of_owed(connection: Connection, opened: Opened) -> Prospect:
+    found = await owed(connection, opened.store, opened.subscription_id, opened.occurrence_index)
+    if not found or opened.status == "cancelled":
+        return Prospect(possible=False)
+    return Prospect(
+        possible=True,
+        at=found[0].scheduled_at,
+        amount_cents=found[0].due,
+        currency_code=found[0].currency_code,
+        order_id=found[0].order_id,
+    )
+
+
 async def _of_run(connection: Connection, opened: Opened, at: datetime) -> Prospect:
     standing = await ledgers.standing_of(connection, opened.store, opened.subscription_id)
     entries = [] if standing is None else forecasts.first(schedule.upcoming(standing), _AHEAD)
@@ -287,8 +339,10 @@ async def _of_run(connection: Connection, opened: Opened, at: datetime) -> Prosp
     if run is None:
         return Prospect(possible=False)
     ids = await ledgers.ids(connection, opened.store, opened.subscription_id, [run.index])
-    to = None if opened.action == "skip" else _days_later(run.scheduled_at, opened.days or 0, opened.timezone)
+    to = _days_later(run.scheduled_at, opened.days or 0, opened.timezone) if opened.action == "delay" else None
     possible = run.status == "planned" and run.scheduled_at > at and run.index in ids
+    if opened.action == "order_now":
+        possible = possible and opened.status == "active" and run == entries[0]
     return Prospect(possible=possible, at=run.scheduled_at, to=to, run_id=ids.get(run.index))
 
 
@@ -307,15 +361,25 @@ async def use(connection: Connection, opened: Opened, shown: str, ending: Ending
     """Do what a link is for, once. Runs in the transaction in which the link was opened and held.
 
     `shown` is what its page has shown of it, `ending` what somebody says who cancels. A link that was used already does
-    nothing more. Raises InvalidState where
-    something else would happen now, else as the API's verbs do.
+    nothing more. Raises InvalidState where something else would happen now, else as the API's verbs do. One of `pay`
+    takes more than a transaction, and is for `service.operations.orders.owed`.
     """
     if opened.used_at is not None:
         return
+    await _do(connection, opened, await as_shown(connection, opened, shown), ending)
+    await note_use(connection, opened)
+
+
+async def as_shown(connection: Connection, opened: Opened, shown: str) -> Prospect:
+    """Return what using a link would do. Raises InvalidState where its page has shown something else."""
     now = await prospect(connection, opened)
     if not now.possible or now.shown != shown:
         raise InvalidState("Something has changed meanwhile. Please look at it once more.")
-    await _do(connection, opened, now, ending)
+    return now
+
+
+async def note_use(connection: Connection, opened: Opened) -> None:
+    """Note that what a link is for was done."""
     store, at = opened.store, clock.now(opened.store)
     await _USE(connection, store=store.id, link=opened.id, at=at)
     await outbox.record(connection, store, "action_links.use", opened.id, actor=outbox.actor(opened.principal))
@@ -336,6 +400,8 @@ async def _do(connection: Connection, opened: Opened, now: Prospect, ending: End
             await overviews.pause(connection, principal, id_, None)
         case "cancel":
             await overviews.cancel(connection, principal, id_, ending)
+        case "order_now":
+            await overviews.order_next(connection, principal, id_)
 
 
 def _gone() -> Gone:

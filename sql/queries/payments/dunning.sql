@@ -213,26 +213,29 @@ where store_id = :store and retry_at <= :at and due_at <= :at and order_id <> al
 order by retry_at, order_id
 limit :limit;
 
--- name: claim
--- Takes hold of an order whose payment is to be asked for anew at :at, from what its subscription is paid with now. What it
--- costs stays what its customer was told when it was made, also where that method costs another amount. No row when it
--- isn't, any more.
+-- name: is_due
+-- Whether the payment of an order is to be asked for anew at :at.
+select exists(
+    select 1 from payment_retries
+    where payment_retries.store_id = :store and payment_retries.order_id = :order and payment_retries.due_at <= :at
+);
+
+-- name: take_source
+-- Has an order that waits paid from what its subscription is paid from now. What it costs stays what its customer was told
+-- when it was made, also where that method costs another amount. Gives what it is paid from, whether that has refused it
+-- before, and whether it is refused for good. No row for an order that doesn't wait.
 update orders
 set
     customer_payment_source_id = coalesce(customer_payment_sources.id, orders.customer_payment_source_id),
     payment_method_id = coalesce(customer_payment_sources.payment_method_id, orders.payment_method_id)
-from payment_retries
-inner join order_subscriptions
-    on
-        payment_retries.store_id = order_subscriptions.store_id
-        and payment_retries.order_subscription_id = order_subscriptions.id
+from order_subscriptions
 left join customer_payment_sources
     on
         order_subscriptions.store_id = customer_payment_sources.store_id
         and order_subscriptions.customer_payment_source_id = customer_payment_sources.id
 where
-    payment_retries.store_id = :store and payment_retries.order_id = :order and payment_retries.due_at <= :at
-    and orders.store_id = :store and orders.id = :order and orders.status = 'pending'
+    orders.store_id = :store and orders.id = :order and orders.status = 'pending'
+    and order_subscriptions.store_id = :store and order_subscriptions.id = orders.order_subscription_id
 returning
     orders.customer_payment_source_id as source_id,
     exists(

@@ -56,6 +56,27 @@ where
 order by occurrences.occurrence_index desc
 limit 1;
 
+-- name: owed
+-- The runs of a subscription whose orders wait to be paid, the oldest first: run :index, or all of them.
+select
+    orders.id as order_id,
+    occurrences.occurrence_index,
+    occurrences.scheduled_at,
+    orders.total_amount_cents,
+    orders.total_tax_amount_cents,
+    orders.tax_included,
+    orders.currency_code
+from orders
+inner join occurrences
+    on orders.store_id = occurrences.store_id and orders.occurrence_id = occurrences.id
+where
+    orders.store_id = :store
+    and orders.order_subscription_id = :subscription
+    and orders.status = 'pending'
+    and occurrences.failure_type is not null
+    and (:index::bigint is null or occurrences.occurrence_index = :index)
+order by occurrences.occurrence_index;
+
 -- name: use
 -- Notes that what a link is for was done.
 update action_links

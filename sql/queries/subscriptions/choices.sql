@@ -23,7 +23,8 @@ order by addresses.id desc
 limit :most;
 
 -- name: cards
--- The latest sources in a customer's wallet, at most `:most`, and which of them a subscription is paid with.
+-- The latest sources in a customer's wallet, at most `:most`, and which of them a subscription is paid with. Others that are
+-- refused for good are left out.
 select
     customer_payment_sources.id,
     customer_payment_sources.name,
@@ -38,5 +39,9 @@ where
     and customer_payment_sources.customer_id = :customer
     and order_subscriptions.store_id = :store
     and order_subscriptions.id = :subscription
+    and (
+        customer_payment_sources.refused_at is null
+        or customer_payment_sources.id = order_subscriptions.customer_payment_source_id
+    )
 order by customer_payment_sources.id desc
 limit :most;
