@@ -9,7 +9,8 @@ Columns are those of three pages of https://help.shopify.com/en/manual, by their
 - fulfillment/managing-orders/exporting-orders: `Name`, `Email`, `Financial Status`, `Paid at`, `Fulfillment Status`,
   `Currency`, `Subtotal`, `Shipping`, `Taxes`, `Total`, `Discount Code`, `Discount Amount`, `Created at`,
   `Cancelled at`, `Id`, `Lineitem quantity`, `Lineitem name`, `Lineitem price`, `Lineitem sku`, `Lineitem discount`, and
-  `Name`, `Street`, `Address1`, `Address2`, `Company`, `City`, `Zip`, `Province`, `Country`, `Phone` after `Billing` and `Shipping`.
+  `Name`, `Street`, `Address1`, `Address2`, `Company`, `City`, `Zip`, `Province`, `Country`, `Phone` after `Billing` and
+  `Shipping`.
 """
 
 from __future__ import annotations
