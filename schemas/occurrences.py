@@ -1,10 +1,12 @@
-"""The dates of subscriptions: when each runs, and what became of it."""
+"""The dates of subscriptions: when each runs, what is different then, and what became of it."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from schemas.failures import failure_type
-from schemas.fields import Write
-from schemas.kinds import Boolean, Cents, CurrencyCode, Enum, Integer, Standard, Text, Timestamp
+from schemas.fields import HARMLESS, Personal, Write
+from schemas.kinds import Boolean, Cents, CurrencyCode, Enum, Integer, JsonObject, Standard, Text, Timestamp
 from schemas.relationships import ToMany, ToOne
 
 
@@ -58,6 +60,12 @@ class Occurrence(Standard):
     )
     _reject = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Leave it out, since it costs too much.")
     _retry = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Run again at once what has failed.")
+    _commit = Boolean(
+        write=Write.UPDATE,
+        trigger=True,
+        nullable=False,
+        doc="Put the drafts of its lines into force.",
+    )
 
     order_subscription = ToOne("order_subscriptions")
     recurring_order_copies = ToMany(
@@ -67,7 +75,73 @@ class Occurrence(Standard):
         doc="The copies it led to: those that failed, and at most one other.",
     )
     orders = ToMany("orders", via="occurrence_id", doc="What was ordered: one order at most.")
+    shipping_address = ToOne("addresses", write=Write.UPDATE, doc="Where this one goes; null: as the others.")
+    shipping_method = ToOne("shipping_methods", write=Write.UPDATE, doc="How this one goes; null: as the others.")
+    occurrence_items = ToMany("occurrence_items", via="occurrence_id", doc="The lines that are different this time.")
 
     class Meta:
         type_ = "occurrences"
         owner = "order_subscription.customer"
+
+
+class OccurrenceItem(Standard):
+    """A line of a single run: added to it, or what an item is this time."""
+
+    occurrence_index = Integer(
+        write=Write.CREATE,
+        minimum=1,
+        nullable=False,
+        filter=True,
+        doc="Which run it is for, any to come; by default the next that can still be changed.",
+    )
+    sku_code = Text(
+        write=Write.BOTH,
+        nullable=False,
+        filter=True,
+        harmless=True,
+        doc="What is ordered; the item's own by default.",
+    )
+    name = Text(nullable=False, harmless=True, doc="The sku's name.")
+    options = JsonObject(
+        write=Write.BOTH, nullable=False, personal=Personal.WORDS, doc="What was chosen: option name to value."
+    )
+    quantity = Integer(
+        minimum=0,
+        write=Write.BOTH,
+        required=True,
+        doc="How many are ordered this time; 0 leaves an item of the subscription out.",
+    )
+    price_mode = Enum(
+        "current",
+        "fixed",
+        write=Write.BOTH,
+        guarded=True,
+        doc="As the subscription's, for this line only.",
+    )
+    currency_code = CurrencyCode(nullable=False, doc="The currency of its amounts.")
+    unit_amount_cents = Cents(
+        write=Write.BOTH,
+        guarded=True,
+        minimum=0,
+        nullable=False,
+        doc="The price of one. An integration may set it.",
+    )
+    total_amount_cents = Cents(nullable=False, doc="Quantity times the price of one.")
+    draft = Boolean(
+        write=Write.CREATE,
+        nullable=False,
+        doc="Whether it waits for the occurrence's `_commit`.",
+    )
+
+    order_subscription = ToOne("order_subscriptions", write=Write.CREATE, required=True)
+    occurrence = ToOne("occurrences", write=Write.CREATE, doc="The run that it is for.")
+    order_subscription_item = ToOne(
+        "order_subscription_items",
+        write=Write.CREATE,
+        doc="The item that is something else this time; null for a line that is added.",
+    )
+
+    class Meta:
+        type_ = "occurrence_items"
+        owner = "order_subscription.customer"
+        internal: ClassVar = {"priced_by_hand": HARMLESS, "sku_id": HARMLESS}

@@ -41,6 +41,7 @@ from service.operations.payments.customer_payment_sources import PaymentSources
 from service.operations.repeating import reorders
 from service.operations.repeating.repeat_links import RepeatLinks
 from service.operations.subscriptions.action_links import ActionLinks
+from service.operations.subscriptions.occurrence_items import OccurrenceItems
 from service.operations.subscriptions.occurrences import Occurrences
 from service.operations.subscriptions.order_subscription_items import OrderSubscriptionItems
 from service.operations.subscriptions.order_subscriptions import OrderSubscriptions
@@ -203,6 +204,7 @@ RESOURCES: dict[str, Entry] = {
         _line("action_links", "subscriptions", writer=ActionLinks(), limited=True),
         _line("order_subscription_items", "subscriptions", writer=OrderSubscriptionItems()),
         _line("occurrences", "subscriptions", updated_by=Occurrences()),
+        _line("occurrence_items", "subscriptions", writer=OccurrenceItems()),
         _line(
             "recurring_order_copies",
             "subscriptions",

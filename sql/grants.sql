@@ -57,6 +57,8 @@ grant select on markets to api;
 
 grant select, insert, update (next_number) on number_blocks to api;
 
+grant select, insert, update, delete on occurrence_items to api;
+
 grant select, insert, update, delete on occurrences to api;
 
 grant select, insert, update, delete on order_factories to api;
@@ -175,6 +177,8 @@ grant select, insert, update on line_items to worker;
 grant select on markets to worker;
 
 grant select, insert, update (next_number) on number_blocks to worker;
+
+grant select, update (draft, updated_at, version), delete on occurrence_items to worker;
 
 grant select, insert, update, delete on occurrences to worker;
 

@@ -1,7 +1,8 @@
 """What a subscription's ledger of occurrences says next: which run, which are left out, and when to look again.
 
-The ledger has a row for every occurrence that is past, and for some that are to come, so that they can be skipped or
-moved one by one; the calendar knows the others. Moving keeps the order: an occurrence stays between its neighbours.
+The ledger has a row for every occurrence that is past, and for some that are to come: the next ones, and those that
+somebody has named, so that they can be skipped, moved or filled one by one; the calendar knows the others. Moving keeps
+the order: an occurrence stays between its neighbours.
 """
 
 from __future__ import annotations
@@ -169,7 +170,9 @@ def plan(
     """
     written = standing.entries if ledger is None else ledger
     reached = coming(standing, max(written, default=0), horizon=horizon)
-    ahead = {**standing.entries, **reached}
+    # Rows further ahead are of runs that somebody named; those in between need none.
+    near = {index: entry for index, entry in reached.items() if index in written}
+    ahead = {**standing.entries, **dict(islice(reached.items(), horizon)), **near}
     unwritten = [entry for index, entry in sorted(ahead.items()) if written.get(index) != entry]
     beyond = [
         index

@@ -139,6 +139,7 @@ VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
         "approve": _verb("held", "due", "Let it run at what it was held at.", "approve"),
         "reject": _verb("held", "skipped", "Leave it out, since it costs too much.", "reject"),
         "retry": _verb("failed", "due", "Run it again at once.", "retry"),
+        "commit": _verb("planned skipped", None, "Put the drafts of its contents into force.", "commit"),
     },
     "order_subscription_items": {
         "reprice": _verb("", None, "Take today's price over.", "update", "integrations"),

@@ -33,7 +33,8 @@ MANY: Final = 1_000
 WHOLES: Mapping[str, tuple[str, ...]] = {
     "carts": ("cart_items", "addresses"),
     "orders": ("line_items",),
-    "order_subscriptions": ("order_subscription_items",),
+    "order_subscriptions": ("order_subscription_items", "occurrence_items"),
+    "order_subscription_items": ("occurrence_items",),
     "reorders": ("reorder_outcomes",),
     "webhooks": ("event_callbacks",),
     "api_clients": ("access_tokens",),

@@ -16,6 +16,7 @@ from service.principal import Store
 from service.rules.named_tokens import NamedKeys
 from service.store.pool import Connection, Database
 from tests import factories
+from tests.factories import Line
 from tests.faults.playing import Shop, on, short
 from tests.jobs.playing import said
 from tests.spec.writing import Api, offenders, pointers, resource, to
@@ -339,6 +340,67 @@ async def test_the_portal_sends_it_elsewhere_and_has_it_paid_with_another_card(
     for fields in ({"do": "send", "address": other}, {"do": "pay", "card": "nobodys"}, {"do": "send", "address": ""}):
         assert (await press(client, path, **fields)).status_code in (404, 422)
     assert tuple(await connection.fetchrow(kept, id_) or ()) == (work, new)
+
+
+async def test_the_portal_changes_what_comes_once(
+    shop: Shop, client: httpx2.AsyncClient, connection: Connection, store: Store
+) -> None:
+    """A product along with one delivery, another quantity in it, another address for it: and for no other."""
+    id_ = await shop.subscribe(PLACED)
+    customer = await connection.fetchval("select customer_id from order_subscriptions where id = $1", id_)
+    mug = await factories.sku(connection, store, price=850)
+    await factories.full_order(connection, store, [Line(mug)], customer_id=customer, placed_at=on("2026-02-01 09:00"))
+    work, _ = [
+        await factories.address(connection, store, customer_id=customer, line_1=line_1, city=city)
+        for line_1, city in (("Zadelstraat 2", "Delft"), ("Oudegracht 1", "Utrecht"))
+    ]
+    foreign = await factories.address(connection, store, customer_id=await factories.customer(connection, store))
+    path = (await link(shop, id_, "manage"))["path"]
+    before = await everything(connection, store)
+    page = (await client.get(path)).text
+    assert "Add it once" in page
+    assert f'<option value="{mug.code}">' in page
+    assert "Zadelstraat" not in page
+    dutch = (await client.get(path, headers={"Accept-Language": "nl"})).text
+    for words in ("Eén keer toevoegen", "Alleen deze keer", "Deze daarheen sturen"):
+        assert words in dutch
+    assert await everything(connection, store) == before
+    run = next(one["id"] for one in await shop.occurrences(id_) if one["status"] == "planned")
+    (item,) = (await shop.api.get(f"order_subscriptions/{id_}/order_subscription_items"))["data"]
+    of_run = {"occurrence": run}
+    assert (await press(client, path, do="add", sku=mug.code, **of_run)).status_code == 303
+    for quantity in ("5", "3"):
+        altered = await press(client, path, do="alter", line=item["id"], quantity=quantity, **of_run)
+        assert altered.status_code == 303, altered.text
+    assert (await press(client, path, do="send_once", address=work, **of_run)).status_code == 303
+    refused = {
+        "unknown": await press(client, path, do="add", sku="nothing", **of_run),
+        "foreign": await press(client, path, do="send_once", address=foreign, **of_run),
+        "many": await press(client, path, do="alter", line=item["id"], quantity="1e9", **of_run),
+        "nobodys": await press(client, path, do="alter", line="nobodys", quantity="1", **of_run),
+    }
+    for why, answer in refused.items():
+        assert answer.status_code in (404, 422), why
+        assert "sku_code" not in answer.text, why
+    await shop.wait_until("2026-05-02 00:00")
+    found = await shop.api.get(f"order_subscriptions/{id_}/orders?sort=created_at&include=line_items,shipping_address")
+    rows = {one["id"]: one["attributes"] for one in found["included"]}
+    ordered = [
+        (
+            {
+                rows[line["id"]]["sku_code"]: rows[line["id"]]["quantity"]
+                for line in order["relationships"]["line_items"]["data"]
+            },
+            rows[order["relationships"]["shipping_address"]["data"]["id"]]["city"],
+        )
+        for order in found["data"]
+    ]
+    plain = {shop.sku.code: 2}
+    assert ordered[0] == ({shop.sku.code: 3, mug.code: 1}, "Delft")
+    assert ordered[1][0] == plain
+    assert ordered[1][1] != "Delft"
+    told = await shop.api.get("events?filter[actor_type]=action_links&page[size]=50")
+    assert {one["attributes"]["name"] for one in told["data"]} >= {"occurrence_items.create", "occurrence_items.update"}
 
 
 async def test_the_portal_orders_the_next_delivery_at_once_and_not_twice(

@@ -103,6 +103,19 @@ async def skipped(shop: Shop) -> str:
     return id_
 
 
+async def draft_item(shop: Shop, id_: str) -> Any:
+    """A draft of a line for the next run of a subscription."""
+    sent = {"sku_code": shop.sku.code, "quantity": 2, "draft": True}
+    return await shop.api.create("occurrence_items", sent, {"order_subscription": to("order_subscriptions", id_)})
+
+
+async def with_a_draft(shop: Shop) -> str:
+    id_ = await subscription(shop)
+    await draft_item(shop, id_)
+    (found,) = [one for one in await shop.occurrences(id_) if one["status"] == "planned"][:1]
+    return str(found["id"])
+
+
 async def item(shop: Shop) -> str:
     id_ = await subscription(shop)
     found = (await shop.api.get(f"order_subscriptions/{id_}/order_subscription_items"))["data"]
@@ -201,6 +214,7 @@ SUBJECTS: dict[tuple[str, str], Callable[[Shop], Awaitable[str]]] = {
     ("occurrences", "approve"): held,
     ("occurrences", "reject"): held,
     ("occurrences", "retry"): failed,
+    ("occurrences", "commit"): with_a_draft,
     ("order_subscription_items", "reprice"): item,
     ("order_subscription_items", "swap"): swappable,
     ("customers", "erase"): lambda shop: factories.customer(shop.connection, shop.store),

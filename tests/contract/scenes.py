@@ -13,7 +13,18 @@ from service.operations.data import exports, imports
 from service.operations.subscriptions import action_links
 from service.rules.named_tokens import NamedKeys
 from tests import factories
-from tests.api.test_rows_of_verbs import PLACED, action_link, api_client, item, link, occurrence, order, token, webhook
+from tests.api.test_rows_of_verbs import (
+    PLACED,
+    action_link,
+    api_client,
+    draft_item,
+    item,
+    link,
+    occurrence,
+    order,
+    token,
+    webhook,
+)
 from tests.checkout.test_subscribing import bought, model
 from tests.factories import Line
 from tests.faults.playing import Shop, on
@@ -85,6 +96,7 @@ async def deleted(shop: Shop) -> None:
     """What can be deleted of what has come of other things."""
     for id_, type_ in (
         (await item(shop), "order_subscription_items"),
+        ((await draft_item(shop, await shop.subscribe(PLACED)))["id"], "occurrence_items"),
         (await link(shop), "repeat_links"),
         (await order(shop), "orders"),
         (await webhook(shop), "webhooks"),

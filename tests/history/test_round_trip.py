@@ -67,7 +67,7 @@ async def test_every_table_of_a_store_is_history_or_listed_as_none(connection: C
         "stores", "markets", "test_clocks", "number_blocks", "rate_limits", "imports", "webhooks", "event_callbacks",
         "event_cursors", "destination_cursors", "collection_changes", "collection_counts", "api_clients",
         "refresh_tokens", "issuers", "refused_authentications", "address_horizons", "exports", "export_chunks",
-        "action_links",
+        "action_links", "occurrence_items",
     }  # fmt: skip
     names = {str(row["table_name"]) for row in found}
     assert {*TABLES} <= names

@@ -22,8 +22,8 @@ Sight = Literal["all", "own", "none"]
 CUSTOMERS = frozenset(
     {
         "action_links", "addresses", "cart_items", "carts", "customer_payment_sources", "customers", "line_items",
-        "occurrences", "order_copies", "order_factories", "order_subscription_items", "order_subscriptions", "orders",
-        "recurring_order_copies", "reorder_outcomes", "reorders", "repeat_links",
+        "occurrence_items", "occurrences", "order_copies", "order_factories", "order_subscription_items",
+        "order_subscriptions", "orders", "recurring_order_copies", "reorder_outcomes", "reorders", "repeat_links",
     }
 )  # fmt: skip
 """The types whose rows are a customer's."""

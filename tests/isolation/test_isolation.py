@@ -216,6 +216,8 @@ async def _customers_rows(connection: Connection, store: Store, customer: str) -
         },
     }  # fmt: skip
     made = {type_: await factories.insert(connection, type_, store, **columns) for type_, columns in parts.items()}
+    once = {"order_subscription_id": subscription, "occurrence_id": made["occurrences"], "occurrence_index": 9, **item}
+    made["occurrence_items"] = await factories.insert(connection, "occurrence_items", store, **once)
     return made | {
         "customers": customer,
         "addresses": await factories.address(connection, store, customer_id=customer),

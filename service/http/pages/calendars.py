@@ -56,8 +56,6 @@ def url_of(keys: NamedKeys, store: Store, origin: str) -> Callable[[str], str]:
 
 
 def _written(feed: Feed, locale: str) -> bytes:
-    products = [Phrase("{quantity} x {name}", quantity=quantity, name=name) for name, quantity in feed.products]
-    told = Phrase("{store}: {products}", store=feed.store.name, products=products)
     written = Calendar()
     written.add("prodid", "-//Reprise//order subscriptions//EN")
     written.add("version", "2.0")
@@ -66,6 +64,8 @@ def _written(feed: Feed, locale: str) -> bytes:
     written.add("refresh-interval", _ASK_AGAIN)
     written.add("x-published-ttl", _ASK_AGAIN)
     for date in feed.dates:
+        products = [Phrase("{quantity} x {name}", quantity=quantity, name=name) for name, quantity in date.products]
+        told = Phrase("{store}: {products}", store=feed.store.name, products=products)
         written.add_component(_event(feed, date, say(told, locale)))
     body: bytes = written.to_ical()
     return body

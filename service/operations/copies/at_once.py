@@ -18,7 +18,7 @@ from service import clock
 from service.operations.catalogue.stock import Taken
 from service.operations.copies import comparing, lenience, recurring_order_copies, runs, targets
 from service.operations.copies.comparing import Planned
-from service.operations.copies.runs import Run, Terms
+from service.operations.copies.runs import Of, Run, Terms
 from service.operations.copies.targets import Target
 from service.operations.events.outbox import Event
 from service.principal import Store
@@ -43,11 +43,9 @@ async def plan(
 
     Their orders take their numbers out of `numbers`. All runs of a subscription are made at once, or none.
     """
-    known = await runs.terms_of_runs(connection, store, list({subscription_id for subscription_id, _ in due}))
+    known = await runs.terms_of_runs(connection, store, [Of(*one) for one in due])
     wanted = [
-        Run(known[subscription_id], known[subscription_id].place_target_order, occurrence_id)
-        for subscription_id, occurrence_id in due
-        if _is_plain(known[subscription_id])
+        Run(terms, terms.place_target_order, of.occurrence_id) for of, terms in known.items() if _is_plain(terms)
     ][: len(numbers)]
     outcomes = await targets.plan(connection, store, list(zip(wanted, numbers, strict=False)), at)
     del numbers[: len(wanted)]
@@ -56,7 +54,7 @@ async def plan(
         for run, outcome in zip(wanted, outcomes, strict=True)
         if isinstance(outcome, Target) and outcome.unpaid is None
     ]
-    found = list(_within_bounds(comparing.sorted_out(planned)[0]))
+    found = list(_within_bounds(comparing.sorted_out(planned, at)[0]))
     whole = Counter(one.subscription_id for one in found)
     asked = Counter(subscription_id for subscription_id, _ in due)
     return [one for one in found if whole[one.subscription_id] == asked[one.subscription_id]]

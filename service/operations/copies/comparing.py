@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import orjson
 
@@ -34,9 +35,9 @@ class Planned:
         return compared_with(self.target, self.run.terms)
 
 
-def sorted_out(planned: Sequence[Planned]) -> tuple[list[Planned], list[Planned]]:
+def sorted_out(planned: Sequence[Planned], at: datetime) -> tuple[list[Planned], list[Planned]]:
     """Which target orders are to be made, and which cost more than their subscription allows without being asked."""
-    last: dict[str, int] = {}
+    last: dict[str, LastRun] = {}
     fine: list[Planned] = []
     dear: list[Planned] = []
     for one in planned:
@@ -44,32 +45,60 @@ def sorted_out(planned: Sequence[Planned]) -> tuple[list[Planned], list[Planned]
             dear.append(one)
         else:
             fine.append(one)
-            last[one.subscription_id] = one.target.totals.total
+            last[one.subscription_id] = ran(one.target, one.run.terms, at)
     return fine, dear
 
 
-def _is_dear(planned: Planned, last: int | None) -> bool:
-    """Whether a run has to wait for approval; `last` is the total of one just before it in the same batch."""
-    most = planned.run.terms.max_increase_percent
+def _is_dear(planned: Planned, last: LastRun | None) -> bool:
+    """Whether a run has to wait for approval; `last` is one just before it in the same batch."""
+    terms = planned.run.terms if last is None else planned.run.terms._replace(last=last)
     # What it is held against is worked out only where there is a limit: few subscriptions have one.
-    if planned.run.occurrence_id is None or most is None:
+    if planned.run.occurrence_id is None or terms.max_increase_percent is None:
         return False
-    before = planned.before if last is None else last
+    before, most = compared_with(planned.target, terms), terms.max_increase_percent
     return needs_approval(planned.target.totals.total, before, most, planned.approved_amount_cents)
+
+
+def ran(target: Target, terms: Terms, at: datetime) -> LastRun:
+    """What the run after this one is held against, once its order is made."""
+    limited = terms.max_increase_percent is not None
+    lines = [
+        {
+            "sku_id": line.product.sku_id,
+            "options": orjson.loads(line.item.options),
+            "quantity": line.quantity,
+            "unit_amount_cents": line.amounts.unit_amount_cents,
+        }
+        for line in (target.lines if limited else ())
+    ]
+    return LastRun(
+        target.totals.total,
+        at,
+        target.totals.shipping,
+        target.totals.payment_method,
+        orjson.dumps(lines).decode() if limited else None,
+        target.basis.ways.shipping_method_id,
+        target.basis.ways.payment_method_id,
+    )
 
 
 def compared_with(target: Target, terms: Terms) -> int:
     """What the total of a target order is held against: that of the same items as they were ordered last.
 
-    An item that was added or changed since is held against the price that it got then: what a customer's own change
-    costs is not a rise. So are all of them before the first run: the source order may have more lines than are
-    repeated. A subscription without a limit is compared with the total of its last run alone.
+    An item that was added or changed since, or is for this run alone, is held against the price that it got then: what
+    a customer's own change costs is not a rise. So are all of them before the first run: the source order may have more
+    lines than are repeated. Another way to ship or to pay is held against its own price. A subscription without a limit
+    is compared with the total of its last run alone.
     """
     last = terms.last
     if last.last_amount_cents is not None and terms.max_increase_percent is None:
         return last.last_amount_cents
     ordered = _ordered(last)
-    shipping, payment = last.last_shipping_amount_cents, last.last_payment_method_amount_cents
+    ways = target.basis.ways
+    shipped_alike = last.last_shipping_method_id == ways.shipping_method_id
+    paid_alike = last.last_payment_method_id == ways.payment_method_id
+    shipping = last.last_shipping_amount_cents if shipped_alike else None
+    payment = last.last_payment_method_amount_cents if paid_alike else None
     lines = (
         line_total(line.quantity, _before(line.item, ordered, last)) + (line.item.options_for(line.quantity) or 0)
         for line in target.lines
@@ -102,5 +131,8 @@ def _before(item: Item, ordered: Mapping[ItemKey, _Ordered], run: LastRun) -> in
     last = ordered.get((item.sku_id or "", options_digest(orjson.loads(item.options))))
     if last is None or run.last_made_at is None:
         return item.unit_amount_cents
-    changed = last.quantity != item.quantity and item.updated_at > run.last_made_at
-    return item.unit_amount_cents if changed else last.unit_amount_cents
+    if last.quantity == item.quantity:
+        return last.unit_amount_cents
+    # It was changed, or was another quantity in that run alone: more may have been cheaper by the piece.
+    changed = item.updated_at > run.last_made_at
+    return item.unit_amount_cents if changed else max(item.unit_amount_cents, last.unit_amount_cents)

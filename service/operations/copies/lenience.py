@@ -61,10 +61,11 @@ def reduces(run: Run, outcome: Outcome) -> bool:
     return run.terms.unavailable_policy == "partial" and 0 < outcome.resulting_quantity < outcome.line.quantity
 
 
-def told(outcome: Outcome) -> dict[str, str | int | None]:
+def told(item: Item, outcome: Outcome) -> dict[str, str | int | None]:
     """An item that wasn't ordered as it is, as the copy tells of it."""
     return {
-        "order_subscription_item_id": outcome.line.id,
+        "order_subscription_item_id": None if item.is_added else item.id,
+        **({"occurrence_item_id": item.id} if item.is_added else {}),
         "sku_code": outcome.line.sku_code,
         "status": outcome.status,
         "code": outcome.code,

@@ -25,7 +25,7 @@ from service.errors import ApiError, Conflict, Forbidden, Invalid, InvalidState,
 from service.jsonapi.body import Draft, read_only
 from service.operations.copies import comparing, extra_runs, lenience, runs, targets
 from service.operations.copies.comparing import Planned
-from service.operations.copies.runs import Run
+from service.operations.copies.runs import Of, Run
 from service.operations.copies.targets import CopyFailed, Target
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
@@ -293,7 +293,7 @@ async def finish(connection: Connection, claims: Sequence[Claim], numbers: Seque
     """
     store, at = claims[0].store, clock.now(claims[0].store)
     claimed = await _CLAIMED(connection, store=store.id, **_fences(claims))
-    wanted = [(copy.order_subscription_id, copy.reuse_wallet) for copy in claimed]
+    wanted = [(Of(copy.order_subscription_id, copy.occurrence_id), copy.reuse_wallet) for copy in claimed]
     terms = await runs.terms_of(connection, store, wanted, at)
     made: dict[str, str | CopyFailed | None] = {}
     running: list[tuple[_Copy, Run]] = []
@@ -310,7 +310,7 @@ async def finish(connection: Connection, claims: Sequence[Claim], numbers: Seque
             made[copy.id] = outcome
         else:
             planned.append(Planned(copy.id, run, outcome, copy.approved_amount_cents))
-    fine, dear = comparing.sorted_out(planned)
+    fine, dear = comparing.sorted_out(planned, at)
     if dear:
         await _hold(connection, store, dear, at)
         made |= {held.copy_id: None for held in dear}
@@ -388,7 +388,7 @@ async def complete(connection: Connection, store: Store, done: Sequence[Complete
         errors_counts=[sum(len(texts) for texts in (one.left_out or {}).values()) for one in done],
         succeeded=[one.target.succeeded for one in done],
         outcomes=[
-            orjson.dumps([lenience.told(outcome) for outcome in left_out]).decode() if left_out else None
+            orjson.dumps([lenience.told(one.item, one.outcome) for one in left_out]).decode() if left_out else None
             for left_out in (one.target.left_out for one in done)
         ],
     )

@@ -23,7 +23,8 @@ from service.store.statements import Many
 class Item(NamedTuple):
     """What is to be ordered again: an item of a subscription, or a line of an order. Options and metadata are JSON.
 
-    `options_amount_cents` is None where nobody knows what its paid options cost.
+    `options_amount_cents` is None where nobody knows what its paid options cost. One that `is_added` is for a single
+    run alone.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Item(NamedTuple):
     price_mode: Literal["current", "fixed"]
     ships: bool
     metadata: str
+    is_added: bool
     updated_at: datetime
 
     @property
@@ -127,7 +129,7 @@ class Basis(NamedTuple):
 
 
 class LastRun(NamedTuple):
-    """The last order of a subscription, all None before there is one. Costs are None where the methods are others now.
+    """The last order of a subscription, all None before there is one.
 
     `last_lines_json` are its lines of skus as objects, where the subscription limits what a run may cost.
     """
@@ -137,6 +139,8 @@ class LastRun(NamedTuple):
     last_shipping_amount_cents: int | None
     last_payment_method_amount_cents: int | None
     last_lines_json: str | None
+    last_shipping_method_id: str | None
+    last_payment_method_id: str | None
 
 
 class Terms(NamedTuple):
@@ -162,13 +166,20 @@ class Terms(NamedTuple):
         return str(self.basis.order_subscription_id)
 
 
-class _OfSubscription(NamedTuple):
+class Of(NamedTuple):
+    """Which run of a subscription: that of an occurrence, whose contents may be its own; None: one like any other."""
+
     order_subscription_id: str
+    occurrence_id: str | None = None
+
+
+class _OfRun(NamedTuple):
+    of: Of
     item: Item
 
 
 _TERMS = Many("copies/copies.terms", Terms)
-_ITEMS = Many("copies/copies.items", _OfSubscription)
+_ITEMS = Many("copies/copies.items", _OfRun)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,32 +191,45 @@ class Run:
     occurrence_id: str | None = None
     reuse_wallet: bool = True
 
+    @property
+    def of(self) -> Of:
+        """Which run it is."""
+        return Of(self.terms.subscription_id, self.occurrence_id)
+
 
 async def terms_of(
-    connection: Connection, store: Store, runs: Sequence[tuple[str, bool]], at: datetime
+    connection: Connection, store: Store, runs: Sequence[tuple[Of, bool]], at: datetime
 ) -> Sequence[Terms]:
     """What runs of subscriptions are made from, in their order: each with whether it may use the wallet."""
-    ids, wallets = [id_ for id_, _ in runs], [reuse_wallet for _, reuse_wallet in runs]
-    return await _TERMS(connection, store=store.id, subscriptions=ids, wallets=wallets, at=at)
+    return await _TERMS(connection, store=store.id, **_ids([of for of, _ in runs]), wallets=[w for _, w in runs], at=at)
 
 
-async def terms_of_runs(connection: Connection, store: Store, subscription_ids: Sequence[str]) -> dict[str, Terms]:
-    """What scheduled runs of subscriptions are made from, by subscription; those always use the wallet."""
-    found = await terms_of(connection, store, [(id_, True) for id_ in subscription_ids], clock.now(store))
-    return {terms.subscription_id: terms for terms in found}
+async def terms_of_runs(connection: Connection, store: Store, runs: Sequence[Of]) -> dict[Of, Terms]:
+    """What scheduled runs of subscriptions are made from; those always use the wallet."""
+    found = await terms_of(connection, store, [(of, True) for of in runs], clock.now(store))
+    return dict(zip(runs, found, strict=True))
 
 
 async def terms_of_run(connection: Connection, store: Store, subscription_id: str) -> Terms:
-    """What a scheduled run of a subscription is made from."""
-    return (await terms_of_runs(connection, store, [subscription_id]))[subscription_id]
+    """What a scheduled run of a subscription is made from that is like any other."""
+    of = Of(subscription_id)
+    return (await terms_of_runs(connection, store, [of]))[of]
 
 
-async def items_of(connection: Connection, store: Store, subscription_ids: Sequence[str]) -> dict[str, list[Item]]:
-    """What subscriptions order each time, by subscription; nothing for one that orders nothing."""
-    found: dict[str, list[Item]] = {}
-    for row in await _ITEMS(connection, store=store.id, subscriptions=list(dict.fromkeys(subscription_ids))):
-        found.setdefault(row.order_subscription_id, []).append(row.item)
+async def items_of(connection: Connection, store: Store, runs: Sequence[Of]) -> dict[Of, list[Item]]:
+    """What runs order; nothing for one that orders nothing."""
+    found: dict[Of, list[Item]] = {}
+    for row in await _ITEMS(connection, store=store.id, **_ids(list(dict.fromkeys(runs)))):
+        found.setdefault(row.of, []).append(row.item)
     return found
+
+
+def _ids(runs: Sequence[Of]) -> dict[str, list[str] | list[str | None]]:
+    """Arguments by which a statement knows runs."""
+    return {
+        "subscriptions": [of.order_subscription_id for of in runs],
+        "occurrences": [of.occurrence_id for of in runs],
+    }
 
 
 async def catalogue_of(

@@ -109,7 +109,7 @@ class Target:
     events: Sequence[str]
     occurrence_id: str | None = None
     coupon: Coupon | None = None
-    left_out: Sequence[Outcome] = ()
+    left_out: Sequence[Wanted] = ()
     unpaid: Messages | None = None
     """Why it waits for something to be paid with, although it is to be placed; None unless it does."""
 
@@ -143,8 +143,8 @@ async def plan(
 
     One read of the items, one of the catalogue for all that buy in the same currency and customer group.
     """
-    items = await runs.items_of(connection, store, [run.terms.subscription_id for run, _ in wanted_runs])
-    ordered = [(run, items.get(run.terms.subscription_id, [])) for run, _ in wanted_runs]
+    items = await runs.items_of(connection, store, [run.of for run, _ in wanted_runs])
+    ordered = [(run, items.get(run.of, [])) for run, _ in wanted_runs]
     substitutes = await lenience.substitutes_of(connection, store, ordered)
     lenient = [(run, of_run) for run, of_run in ordered if lenience.stock_of(run) != "ignore"]
     if lenient:
@@ -159,7 +159,7 @@ async def plan(
     return [
         await _planned(
             run,
-            items.get(run.terms.subscription_id, []),
+            items.get(run.of, []),
             catalogues[run.terms.basis.market],
             number,
             at=at,
@@ -227,12 +227,12 @@ async def planned(
         Line(one.item, catalogue[item.sku_id or ""], priced, item.quantity)
         for one, item, priced in zip(had, ordered, quoted.items, strict=True)
     ]
-    left_out = [one.outcome for one in found if one.outcome.code is not None]
+    left_out = [one for one in found if one.outcome.code is not None]
     return _target(run, lines, quoted.totals, number, at, left_out=left_out)
 
 
 def _target(
-    run: Run, lines: Sequence[Line], totals: Totals, number: int, at: datetime, *, left_out: Sequence[Outcome] = ()
+    run: Run, lines: Sequence[Line], totals: Totals, number: int, at: datetime, *, left_out: Sequence[Wanted] = ()
 ) -> Target:
     return target(
         run.terms.basis,
@@ -312,7 +312,7 @@ def target(
     waits: bool = False,
     occurrence_id: str | None = None,
     coupon: Coupon | None = None,
-    left_out: Sequence[Outcome] = (),
+    left_out: Sequence[Wanted] = (),
 ) -> Target:
     """The order of these lines, which come to these totals. Raises CopyFailed when it is to be placed and can't be.
 

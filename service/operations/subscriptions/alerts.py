@@ -19,10 +19,10 @@ import structlog
 from schemas.kinds import render_timestamp
 from service import clock
 from service.clock import later
-from service.operations.copies.runs import Terms, terms_of_runs
+from service.operations.copies.runs import Of, Terms, terms_of_runs
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
-from service.operations.subscriptions.estimates import Estimate, Outlook, outlook
+from service.operations.subscriptions.estimates import Ahead, Estimate, Outlook, outlook
 from service.principal import Store
 from service.rules.increases import look_again
 from service.store.pool import Connection
@@ -87,9 +87,10 @@ async def alert(connection: Connection, store: Store, *, only: str | None = None
     due = await _DUE(connection, store=store.id, at=at, most=BATCH, only=only)
     if not due:
         return Alerted(0)
-    terms = await terms_of_runs(connection, store, [one.id for one in due])
-    ahead = await outlook(connection, store, [(terms[one.id], one.next_run_at) for one in due])
-    looks = [await _look(ahead, store, one, terms[one.id], at) for one in due]
+    terms = await terms_of_runs(connection, store, [Of(one.id, one.occurrence_id) for one in due])
+    coming = [Ahead(of, terms[of], one.next_run_at) for of, one in zip(terms, due, strict=True)]
+    ahead = await outlook(connection, store, coming)
+    looks = [await _look(ahead, store, one, run, at) for one, run in zip(due, coming, strict=True)]
     await _note(connection, store, due, looks)
     told = [one.occurrence_id for one, look in zip(due, looks, strict=True) if look.event is not None]
     await _ANNOUNCE(connection, store=store.id, occurrences=[id_ for id_ in told if id_ is not None], at=at)
@@ -123,10 +124,10 @@ def _later(due: _Due, at: datetime) -> _Look:
     return _Look(None, due.alerted_amount_cents, min(later(at, PUT_OFF), due.next_run_at))
 
 
-async def _look(ahead: Outlook, store: Store, due: _Due, terms: Terms, at: datetime) -> _Look:
+async def _look(ahead: Outlook, store: Store, due: _Due, run: Ahead, at: datetime) -> _Look:
     """Look at a subscription's next run. One that can't be worked out is put off, and holds up no other."""
     try:
-        estimate = await ahead.estimate(terms, due.next_run_at)
+        estimate = await ahead.estimate(run)
     except Exception:
         log.exception("a run could not be announced", store_id=store.id, order_subscription_id=due.id)
         return _later(due, at)
@@ -134,7 +135,7 @@ async def _look(ahead: Outlook, store: Store, due: _Due, terms: Terms, at: datet
     known = due.alerted_run_at == due.next_run_at
     rose = known and total is not None and before is not None and total > before
     told = rose or not known
-    event = Event(RENEWAL, due.id, _payload(due, terms, estimate, again=rose)) if told else None
+    event = Event(RENEWAL, due.id, _payload(due, run.terms, estimate, again=rose)) if told else None
     return _Look(event, before if total is None and known else total, look_again(at, due.next_run_at))
 
 

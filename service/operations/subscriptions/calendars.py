@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from service import clock
 from service.clock import later
 from service.errors import Gone
+from service.operations.copies.runs import Of, items_of
 from service.operations.subscriptions import forecasts, ledgers
 from service.principal import Store
 from service.rules import schedule
@@ -29,16 +30,20 @@ RUNS: Final = frozenset({"planned", "due", "held", "claimed", "completed"})
 
 @dataclass(frozen=True, slots=True)
 class Date:
-    """A run in a calendar: its index among the subscription's, its instant, and whether it takes place."""
+    """A run in a calendar: its index among the subscription's, its instant, whether it takes place, and what it orders.
+
+    `products` are names with quantities.
+    """
 
     index: int
     at: datetime
     takes_place: bool
+    products: Sequence[tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A calendar: whose it is, what is ordered each time (names with quantities), and when.
+    """A calendar: whose it is, and its dates.
 
     `version` is the subscription's, which last changed at `changed_at`.
     """
@@ -47,7 +52,6 @@ class Feed:
     subscription_id: str
     version: int
     changed_at: datetime
-    products: Sequence[tuple[str, int]]
     dates: Sequence[Date]
 
 
@@ -64,14 +68,8 @@ class _Past(NamedTuple):
     status: str
 
 
-class _Product(NamedTuple):
-    name: str
-    quantity: int
-
-
 _SUBSCRIPTION = One("subscriptions/calendars.subscription", _Subscription)
 _PAST = Many("subscriptions/calendars.past", _Past)
-_PRODUCTS = Many("subscriptions/calendars.products", _Product)
 
 
 async def open_feed(connection: Connection, keys: NamedKeys, token: str) -> Feed:
@@ -83,12 +81,20 @@ async def open_feed(connection: Connection, keys: NamedKeys, token: str) -> Feed
     store, id_ = opened.store, opened.id
     at = clock.now(store)
     past = await _PAST(connection, store=store.id, subscription=id_, after=at - BACK, most=MOST)
-    products = await _PRODUCTS(connection, store=store.id, subscription=id_)
     standing = await ledgers.standing_of(connection, store, id_)
     entries = [] if standing is None else forecasts.first(schedule.upcoming(standing), MOST)
-    coming = takewhile(lambda entry: entry.scheduled_at <= later(at, AHEAD), entries)
+    coming = list(takewhile(lambda entry: entry.scheduled_at <= later(at, AHEAD), entries))
+    ids = await ledgers.ids(connection, store, id_, [entry.index for entry in coming])
+    items = await items_of(connection, store, [Of(id_), *(Of(id_, run) for run in ids.values())])
+
+    def products(run: str | None = None) -> list[tuple[str, int]]:
+        return [(item.name, item.quantity) for item in items.get(Of(id_, run), ())]
+
     dates = [
-        *(Date(run.occurrence_index, run.scheduled_at, run.status in RUNS) for run in reversed(past)),
-        *(Date(entry.index, entry.scheduled_at, entry.status in RUNS) for entry in coming),
+        *(Date(run.occurrence_index, run.scheduled_at, run.status in RUNS, products()) for run in reversed(past)),
+        *(
+            Date(entry.index, entry.scheduled_at, entry.status in RUNS, products(ids.get(entry.index)))
+            for entry in coming
+        ),
     ]
-    return Feed(store, id_, opened.version, opened.updated_at, products, dates)
+    return Feed(store, id_, opened.version, opened.updated_at, dates)

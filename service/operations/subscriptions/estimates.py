@@ -6,11 +6,11 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.operations.catalogue import pricing
 from service.operations.copies import comparing, lenience, runs, targets
-from service.operations.copies.runs import Item, Market, Run, Terms
+from service.operations.copies.runs import Item, LastRun, Market, Of, Run, Terms
 from service.operations.copies.targets import CopyFailed, Wanted
 from service.principal import Store
 from service.rules.outcomes import CatalogueItem
@@ -25,13 +25,14 @@ class Estimate:
 
     With a total, `messages` say what its order would wait for.
 
-    `compared_with` is what the total is held against where no other run comes before it (`comparing.compared_with`).
+    `compared_with` is what the total is held against (`comparing.compared_with`), and `last` what the next run's is.
     """
 
     lines: Sequence[Wanted]
     total: int | None
     compared_with: int | None = None
     messages: Messages | None = None
+    last: LastRun | None = None
 
     def told(self) -> list[dict[str, Any]]:
         """The lines as clients see them, amounts in minor units of the subscription's currency."""
@@ -52,28 +53,36 @@ class Estimate:
         ]
 
 
+class Ahead(NamedTuple):
+    """A run to come: which one it is, its terms (`terms_of_runs`), and when it runs."""
+
+    of: Of
+    terms: Terms
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What runs to come are made from: the items of their subscriptions, and the catalogue as it will be.
+    """What runs to come are made from: what each orders, and the catalogue as it will be.
 
     `turns` are the instants at which something of the catalogue is known to change; the catalogues are those of a
     market from so many of them on.
     """
 
-    items: Mapping[str, Sequence[Item]]
+    items: Mapping[Of, Sequence[Item]]
     turns: Sequence[datetime]
     catalogues: Mapping[tuple[Market, int], Mapping[str, CatalogueItem]]
     substitutes: Substitutes
 
-    async def estimate(self, terms: Terms, at: datetime) -> Estimate:
-        """What a run on these terms comes to at an instant, one of those that the outlook is for."""
-        catalogue = self.catalogues[terms.basis.market, bisect_right(self.turns, at)]
-        items = self.items.get(terms.subscription_id, ())
-        return await _estimate(items, catalogue, terms, at, self.substitutes)
+    async def estimate(self, run: Ahead, last: LastRun | None = None) -> Estimate:
+        """What a run of those comes to; `last` is the one before it, where that is to come as well."""
+        catalogue = self.catalogues[run.terms.basis.market, bisect_right(self.turns, run.at)]
+        terms = run.terms if last is None else run.terms._replace(last=last)
+        return await _estimate(self.items.get(run.of, ()), catalogue, terms, run.at, self.substitutes)
 
 
-async def outlook(connection: Connection, store: Store, wanted: Sequence[tuple[Terms, datetime]]) -> Outlook:
-    """The outlook on runs, each on its terms (`terms_of_run`) and at its instant.
+async def outlook(connection: Connection, store: Store, wanted: Sequence[Ahead]) -> Outlook:
+    """The outlook on runs to come.
 
     The items are read once, the catalogue once for all that buy in the same currency and customer group, and again for
     each time at which something of it is known to change in between. Stock is not looked at: nobody knows it
@@ -81,16 +90,16 @@ async def outlook(connection: Connection, store: Store, wanted: Sequence[tuple[T
     """
     if not wanted:
         return Outlook({}, [], {}, {})
-    items = await runs.items_of(connection, store, list({terms.subscription_id for terms, _ in wanted}))
-    ordered = [(Run(terms, terms.place_target_order), items.get(terms.subscription_id, ())) for terms, _ in wanted]
+    items = await runs.items_of(connection, store, [run.of for run in wanted])
+    ordered = [(Run(run.terms, run.terms.place_target_order), items.get(run.of, ())) for run in wanted]
     substitutes = await lenience.substitutes_of(connection, store, ordered)
     sku_ids = lenience.skus_of(ordered, substitutes)
-    instants = [at for _, at in wanted]
+    instants = [run.at for run in wanted]
     turns = await pricing.turns(connection, store, sorted(sku_ids), min(instants), max(instants))
     bought: dict[tuple[Market, int], tuple[datetime, set[str]]] = {}
-    for (terms, at), run in zip(wanted, ordered, strict=True):
+    for (_, terms, at), of_run in zip(wanted, ordered, strict=True):
         _, bought_then = bought.setdefault((terms.basis.market, bisect_right(turns, at)), (at, set()))
-        bought_then |= lenience.skus_of([run], substitutes)
+        bought_then |= lenience.skus_of([of_run], substitutes)
     catalogues = {
         (market, since): await runs.catalogue(connection, store, market, then, at)
         for (market, since), (at, then) in bought.items()
@@ -109,6 +118,7 @@ async def _estimate(
     lines = targets.wanted(items, catalogue, run, substitutes=substitutes)
     try:
         target = await targets.planned(run, items, catalogue, 0, at, substitutes=substitutes)
-        return Estimate(lines, target.totals.total, comparing.compared_with(target, terms), target.unpaid)
+        before, last = comparing.compared_with(target, terms), comparing.ran(target, terms, at)
+        return Estimate(lines, target.totals.total, before, target.unpaid, last)
     except CopyFailed as failure:
         return Estimate(lines, None, messages=failure.messages)

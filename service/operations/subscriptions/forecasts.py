@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Final
 
 from service import clock
-from service.operations.copies.runs import Terms, terms_of_run
+from service.operations.copies.runs import LastRun, Of, Terms, terms_of_runs
 from service.operations.subscriptions import ledgers
-from service.operations.subscriptions.estimates import Estimate, outlook
+from service.operations.subscriptions.estimates import Ahead, Estimate, outlook
 from service.principal import Store
 from service.rules import schedule
 from service.rules.increases import needs_approval
@@ -34,9 +34,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Some of the occurrences to come in their order, and whether there are more; `terms` as `terms_of_run` has them.
+    """Some of the occurrences to come in their order, and whether there are more.
 
-    Without runs to come there are no terms.
+    `terms` are those of a run that is like any other; without runs to come there are none.
     """
 
     runs: Sequence[Run]
@@ -57,23 +57,29 @@ async def look(
         return Forecast([])
     entries = first(schedule.forecast(standing, clock.now(store)), min(offset + size + 1, FURTHEST))
     shown = entries[offset : offset + size]
-    terms = await terms_of_run(connection, store, subscription_id)
     # What the first one is compared with: the run before it, also where that is on another page.
     before = [entry for entry in entries[:offset] if entry.status == "planned"][-1:]
     running = [*before, *(entry for entry in shown if entry.status == "planned")]
-    ahead = await outlook(connection, store, [(terms, entry.scheduled_at) for entry in running])
-    by_index = {entry.index: await ahead.estimate(terms, entry.scheduled_at) for entry in running}
-    last: int | None = None
+    ids = await ledgers.ids(connection, store, subscription_id, [entry.index for entry in running])
+    # One without a row of its own is like any other.
+    plain = Of(subscription_id)
+    terms = await terms_of_runs(connection, store, [plain, *(Of(subscription_id, id_) for id_ in ids.values())])
+    wanted: dict[int, Ahead] = {}
+    for entry in running:
+        of = Of(subscription_id, ids.get(entry.index))
+        wanted[entry.index] = Ahead(of, terms[of], entry.scheduled_at)
+    ahead = await outlook(connection, store, list(wanted.values()))
+    last: LastRun | None = None
     runs: list[Run] = []
     for entry in [*before, *shown]:
-        estimate = by_index.get(entry.index)
+        estimate = await ahead.estimate(wanted[entry.index], last) if entry.index in wanted else None
         held = False
         if estimate is not None and estimate.total is not None:
-            base = estimate.compared_with if last is None else last
-            held = base is not None and needs_approval(estimate.total, base, terms.max_increase_percent)
-            last = estimate.total
+            most, base = terms[plain].max_increase_percent, estimate.compared_with
+            held = base is not None and needs_approval(estimate.total, base, most)
+            last = estimate.last
         runs.append(Run(entry, estimate, held))
-    return Forecast(runs[len(before) :], more=len(entries) > offset + size, terms=terms)
+    return Forecast(runs[len(before) :], more=len(entries) > offset + size, terms=terms[plain])
 
 
 def first(entries: Iterable[Entry], most: int) -> list[Entry]:

@@ -16,6 +16,7 @@ import orjson
 from service import clock
 from service.jsonapi.body import not_found
 from service.operations.events import outbox
+from service.operations.events.outbox import Event
 from service.principal import Store
 from service.rules import schedule
 from service.rules.recurrence import Calendar
@@ -23,7 +24,7 @@ from service.rules.rescheduling import Edit, reschedule
 from service.rules.schedule import Advance, CatchupPolicy, Entry, Standing, Status
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN
 from service.store.pool import Connection
-from service.store.statements import Command, Many, One, OnlyValue
+from service.store.statements import Command, Many, One, OnlyValue, Values
 from service.store.write import Columns
 
 END = "end"
@@ -138,7 +139,7 @@ _IDS = Many("subscriptions/ledgers.ids", _Id)
 _RUNS = OnlyValue("subscriptions/ledgers.runs", int)
 _MADE = OnlyValue("subscriptions/ledgers.made", int)
 _RAN = One("subscriptions/ledgers.ran", _Ran)
-_FORGET = Command("subscriptions/ledgers.forget")
+_FORGET = Values("subscriptions/ledgers.forget", str)
 _WRITE = Many("subscriptions/ledgers.write", Written)
 _GO_ON = Command("subscriptions/ledgers.go_on")
 
@@ -257,12 +258,22 @@ async def ids(connection: Connection, store: Store, subscription_id: str, indexe
     return {row.occurrence_index: row.id for row in found}
 
 
-async def write(connection: Connection, store: Store, subscription_id: str, step: Advance, *, at: datetime) -> None:
-    """Write what is planned for a subscription."""
+async def write(
+    connection: Connection, store: Store, subscription_id: str, step: Advance, *, at: datetime, actor: str
+) -> None:
+    """Write what is planned for a subscription. What was said of runs that won't come any more goes with them."""
     if step.gone:
-        await _FORGET(connection, store=store.id, subscription=subscription_id, indexes=list(step.gone))
+        gone = await _FORGET(connection, store=store.id, subscription=subscription_id, indexes=list(step.gone))
+        happened = [Event("occurrence_items.destroy", id_) for id_ in gone]
+        await outbox.record_all(connection, store, happened, actor=actor)
     if step.entries:
         await write_all(connection, store, [(subscription_id, entry) for entry in step.entries], at=at)
+
+
+async def name(connection: Connection, store: Store, subscription_id: str, entry: Entry, *, at: datetime) -> str:
+    """Give a run to come that has no row yet its row, and return the row's id."""
+    (row,) = await write_all(connection, store, [(subscription_id, entry)], at=at)
+    return row.id
 
 
 async def write_all(
@@ -304,7 +315,7 @@ async def replan(connection: Connection, store: Store, subscription_id: str, *, 
         return
     before = await standing(connection, store, terms)
     step = reschedule(before, replace(terms.edit, runs_left=before.runs_left), at).step
-    await write(connection, store, subscription_id, step, at=at)
+    await write(connection, store, subscription_id, step, at=at, actor=actor)
     next_run_at, ended_at = run_or_end(step, terms.ended_at, at)
     if (step.next_index, next_run_at, ended_at) == (terms.next_index, terms.next_run_at, terms.ended_at):
         return

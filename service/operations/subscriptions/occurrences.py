@@ -7,16 +7,17 @@ because they would cost too much, and tried again where they failed.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import ClassVar
 
 from schemas.kinds import render_timestamp
-from service.errors import Invalid, InvalidState
+from service.errors import ApiError, Invalid, InvalidState
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
-from service.operations.subscriptions import ledgers, sweep
+from service.operations.subscriptions import contents, ledgers, sweep
+from service.operations.subscriptions.contents import Run
 from service.rules.rescheduling import Conflicting
 from service.rules.schedule import NotMovable, comes, move, room
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN
@@ -32,7 +33,7 @@ async def _unskipped(change: Change) -> Columns | None:
     if not _runs(change, "_unskip") or not _is_open(change, "_unskip"):
         return None
     if _is_over(change) or change.before["scheduled_at"] <= change.at:
-        change.problems.append(_over("_unskip"))
+        change.problems.append(contents.over("_unskip"))
         return None
     index = change.before["occurrence_index"]
     standing = await ledgers.standing(change.connection, change.store, ledgers.terms_of(change.whole))
@@ -47,12 +48,24 @@ async def _unskipped(change: Change) -> Columns | None:
 async def _approved(change: Change) -> Columns | None:
     """Let a held one run at what it was shown to cost, until another comes up."""
     if _runs(change, "_approve") and _end_of_approval(change) <= change.at:
-        change.problems.append(_over("_approve"))
+        change.problems.append(contents.over("_approve"))
     return None if change.problems else {"approved_amount_cents": change.before["held_amount_cents"]}
 
 
 async def _rejected(_: Change) -> Columns:
     return {"reason": "rejected"}
+
+
+async def _committed(change: Change) -> Columns | None:
+    """Put its drafts into force, if that leaves something to order."""
+    refusal = _is_closed(change, "_commit")
+    if refusal is None and not await contents.has_drafts(change):
+        return None
+    if refusal is None:
+        lines = await contents.ordered(change, change.id, drafts=True)
+        refusal = contents.problem_of([*lines.values()], "_commit")
+    change.problems += [refusal] if refusal else []
+    return None if refusal else {}
 
 
 async def _retried(change: Change) -> Columns | None:
@@ -78,17 +91,21 @@ class Occurrences(Writer):
         "approve": _approved,
         "reject": _rejected,
         "retry": _retried,
+        "commit": _committed,
     }
 
     async def before_write(self, change: Change) -> None:
-        """Check where it is moved to."""
+        """Check where it is moved to, and whether it may still go elsewhere."""
+        for name in ("shipping_address", "shipping_method"):
+            refusal = _is_closed(change, name) if change.sets(f"{name}_id") else None
+            change.problems += [refusal] if refusal else []
         if not change.sets("scheduled_at"):
             return
         status = change.before["status"]
         if status not in ("planned", "skipped"):
             change.problems.append(InvalidState("The occurrence is {status}: it can't be changed.", status=status))
         elif _is_over(change):
-            change.problems.append(_over("scheduled_at"))
+            change.problems.append(contents.over("scheduled_at"))
         elif _runs(change, "scheduled_at") and _is_open(change, "scheduled_at"):
             change.columns["reason"] = "moved"
             change.happened.append("reschedule")
@@ -97,6 +114,9 @@ class Occurrences(Writer):
     async def after_write(self, change: Change) -> None:
         """Bring the next run of the subscription up to date, and order the copies of what was approved."""
         actor = outbox.actor(change.principal)
+        if "commit" in change.done:
+            happened = await contents.commit(change)
+            await outbox.record_all(change.connection, change.store, happened, actor=actor)
         try:
             await ledgers.replan(change.connection, change.store, change.whole["id"], actor=actor)
         except Conflicting as conflict:
@@ -133,6 +153,12 @@ def _is_over(change: Change) -> bool:
     return bool(change.before["occurrence_index"] < change.whole["next_index"])
 
 
+def _is_closed(change: Change, asked: str) -> ApiError | None:
+    """Why what it orders and where it goes can't be changed any more, about the field `asked`; None if it can."""
+    names = Run._fields
+    return contents.closed(change.whole, Run._make(change.before[name] for name in names), change.at, asked)
+
+
 def _runs(change: Change, asked: str) -> bool:
     """Whether its subscription runs; a problem when it doesn't, about the field `asked`."""
     of = change.whole["status"]
@@ -145,22 +171,9 @@ def _runs(change: Change, asked: str) -> bool:
 
 def _is_open(change: Change, asked: str) -> bool:
     """Whether its date isn't cut off from edits yet; a problem when it is, about the field `asked`."""
-    at = change.before["scheduled_at"]
-    until = ledgers.terms_of(change.whole).settled_until(change.at)
-    if until is None or at > until or at <= change.at:
-        return True
-    closed = render_timestamp(at - timedelta(hours=change.whole["cutoff_hours"]))
-    change.problems.append(
-        InvalidState(
-            "The occurrence could be changed until {at}.", at=closed, fields=(asked,), meta={"closed_at": closed}
-        )
-    )
-    return False
-
-
-def _over(asked: str) -> InvalidState:
-    """What the schedule has gone past isn't planned anew, also where it was left out without having been run."""
-    return InvalidState("The occurrence's time has passed: it can't run any more.", fields=(asked,))
+    refusal = contents.cut_off(ledgers.terms_of(change.whole), change.before["scheduled_at"], change.at, asked)
+    change.problems += [refusal] if refusal else []
+    return refusal is None
 
 
 def _end_of_approval(change: Change) -> datetime:

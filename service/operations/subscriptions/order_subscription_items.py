@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import ClassVar, NamedTuple
 
 import orjson
 
 from service.errors import Invalid, InvalidState
-from service.jsonapi.body import blank
 from service.operations.catalogue import skus
-from service.operations.catalogue.selling import SOLD, check_amount, check_room, find_sold
+from service.operations.catalogue.selling import check_room
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
-from service.operations.subscriptions import previews, sources
-from service.rules.outcomes import ItemKey, options_digest
+from service.operations.subscriptions import contents, previews, pricing, sources
+from service.rules.outcomes import options_digest
 from service.store.statements import Many
 from service.store.write import Columns
 
@@ -30,12 +28,12 @@ _OTHERS = Many("subscriptions/items.others", _Other)
 
 
 async def _repriced(_: Change) -> Columns:
-    """Today's price is found where every other is (`_reprices`)."""
+    """Today's price is found where every other is (`pricing.settle`)."""
     return {}
 
 
 async def _swapped(change: Change) -> Columns | None:
-    """Order another sku. Its price is found where every other is (`_reprices`)."""
+    """Order another sku. Its price is found where every other is (`pricing.settle`)."""
     code = change.draft.triggers["_swap"]
     if change.value("sku_code") not in (code, change.before["sku_code"]):
         change.problems.append(
@@ -65,35 +63,20 @@ class OrderSubscriptionItems(Writer):
             check_room(change, len(others))
             change.columns["currency_code"] = source.currency_code
             await _take_code(change)
-        if not change.problems:
-            await self._price(change, _held(others))
+        if change.problems:
+            return
+        mode = change.value("price_mode") or change.whole["price_mode"]
+        await pricing.settle(change, pricing.held(others), change.before, mode=mode, anew="reprice" in change.done)
         if "swap" in change.done and not change.problems:
             _check_apart(change, others)
-
-    async def _price(self, change: Change, held: dict[ItemKey, int]) -> None:
-        """The sku as it can be had, and the price of one."""
-        by_hand = change.draft.attributes.get("unit_amount_cents") is not None
-        reprices = not by_hand and _reprices(change)
-        if by_hand and (change.new or change.sets("unit_amount_cents", "quantity")):
-            change.columns["priced_by_hand"] = True
-        if reprices or change.sets(*SOLD):
-            currency, customer_id = change.value("currency_code"), change.whole["customer_id"]
-            sold = await find_sold(change, currency, customer_id, held, priced=not reprices)
-            if sold is None:
-                return
-            if change.new or change.sets("sku_code"):
-                change.columns |= {"sku_id": sold.item.sku_id, "name": sold.item.name}
-            if reprices:
-                change.columns |= {"unit_amount_cents": sold.unit_amount_cents, "priced_by_hand": False}
         if "reprice" in change.done and not change.sets("unit_amount_cents", "priced_by_hand"):
             change.done.remove("reprice")
-        total = change.value("quantity") * change.value("unit_amount_cents")
-        change.columns["total_amount_cents"] = total
-        check_amount(change, total)
 
     async def keep(self, change: Change) -> None:
-        """Write the change, if it leads to what its preview showed."""
+        """Write the change, if it leads to what its preview showed; single runs follow what the item is then."""
         await super().keep(change)
+        if change.sets("sku_id", "options"):
+            await contents.follow(change)
         await previews.check(change)
 
     async def before_delete(self, change: Change) -> None:
@@ -121,34 +104,11 @@ def _check_apart(change: Change, others: list[_Other]) -> None:
         )
 
 
-def _reprices(change: Change) -> bool:
-    """Whether today's price follows from a change that names none.
-
-    It does for another product, and for another quantity that a customer chooses. A price that an integration set by
-    hand holds for every quantity; one that was agreed on with the order holds when an integration changes the quantity.
-    """
-    if "reprice" in change.done or change.new or change.sets("sku_code", "options"):
-        return True
-    if not change.sets("quantity") or change.value("priced_by_hand"):
-        return False
-    mode = change.value("price_mode") or change.whole["price_mode"]
-    return change.principal.owner is not None or mode == "current"
-
-
-def _held(others: list[_Other]) -> dict[ItemKey, int]:
-    """The pieces in other items, by sku and options."""
-    held: Counter[ItemKey] = Counter()
-    for other in others:
-        held[other.sku_id, options_digest(orjson.loads(other.options))] += other.quantity
-    return held
-
-
 async def _take_code(change: Change) -> None:
     """The code of a new item's sku, which was sent, or linkage to the sku."""
     sku_id = change.draft.related("item")
     if sku_id is None:
-        if "sku_code" not in change.columns:
-            change.problems.append(blank("sku_code", "/data"))
+        pricing.check_code(change)
         return
     code = await skus.code_of(change.connection, change.store, sku_id)
     if change.columns.setdefault("sku_code", code) != code:

@@ -165,7 +165,8 @@ class OrderSubscriptions(Writer):
             await self._copy_items(change)
         step: Advance | None = change.kept.get("step")
         if step is not None:
-            await ledgers.write(change.connection, change.store, change.id, step, at=change.at)
+            actor = outbox.actor(change.principal)
+            await ledgers.write(change.connection, change.store, change.id, step, at=change.at, actor=actor)
         happened: list[Event] = []
         if "order_next_now" in change.done:
             made = await sweep.order_missing(change.connection, change.store, change.id)

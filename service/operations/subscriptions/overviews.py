@@ -15,6 +15,7 @@ from schemas.graph import graph
 from service.errors import Invalid, NotFound
 from service.operations.generic.writing import Writer
 from service.operations.subscriptions import cancelling, forecasts, ledgers
+from service.operations.subscriptions.forecasts import Run
 from service.operations.subscriptions.occurrences import Occurrences
 from service.operations.subscriptions.order_subscriptions import OrderSubscriptions
 from service.principal import Principal
@@ -56,9 +57,17 @@ class Made(NamedTuple):
     total_amount_cents: int
 
 
+class Line(NamedTuple):
+    """What a run orders: so many pieces of an item of the subscription, or of what was added to the run."""
+
+    id: str
+    name: str
+    quantity: int
+
+
 @dataclass(frozen=True, slots=True)
 class Coming:
-    """A run to come. It can be skipped or moved where it has an `id`; it comes to nothing where it is left out."""
+    """A run to come. It can be changed where it has an `id`; it comes to nothing where it is left out."""
 
     id: str | None
     index: int
@@ -67,6 +76,7 @@ class Coming:
     reason: str | None
     total_amount_cents: int | None
     currency_code: str
+    lines: Sequence[Line] = ()
 
 
 class Occurrence(NamedTuple):
@@ -129,9 +139,15 @@ async def coming(connection: Connection, principal: Principal, subscription_id: 
             run.entry.reason,
             None if run.estimate is None else run.estimate.total,
             currency,
+            _lines(run),
         )
         for run in found.runs
     ]
+
+
+def _lines(run: Run) -> list[Line]:
+    items = [] if run.estimate is None else [one.item for one in run.estimate.lines]
+    return [Line(item.id, item.name, item.quantity) for item in items]
 
 
 async def skip(connection: Connection, principal: Principal, occurrence_id: str, *, back: bool = False) -> Occurrence:
@@ -164,6 +180,11 @@ async def change(connection: Connection, principal: Principal, subscription_id: 
 async def order_next(connection: Connection, principal: Principal, subscription_id: str) -> None:
     """Order the next run now, in place of its date. Raises as the API's verbs do."""
     await _write(connection, principal, "order_subscriptions", subscription_id, verb="order_next_now")
+
+
+async def send(connection: Connection, principal: Principal, occurrence_id: str, address_id: str) -> None:
+    """Have a run sent to an address. Raises as the API's write does."""
+    await _write(connection, principal, "occurrences", occurrence_id, {"shipping_address_id": address_id})
 
 
 async def pause(connection: Connection, principal: Principal, subscription_id: str, until: datetime | None) -> Overview:

@@ -14,7 +14,8 @@ _REPRICE = Command("subscriptions/items.reprice")
 async def take_todays(connection: Connection, store: Store, subscription_id: str) -> None:
     """Give the items of a subscription today's prices. One that can't be bought today keeps the price that it has."""
     terms = await runs.terms_of_run(connection, store, subscription_id)
-    items = (await runs.items_of(connection, store, [subscription_id])).get(subscription_id, [])
+    of = runs.Of(subscription_id)
+    items = (await runs.items_of(connection, store, [of])).get(of, [])
     catalogue = await runs.catalogue_of(connection, store, items, terms.basis, clock.now(store))
     wanted = targets.wanted(items, catalogue, runs.Run(terms, place=False))
     priced = [(one.item.id, one.price.amount_cents) for one in wanted if one.price]

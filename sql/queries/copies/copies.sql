@@ -182,7 +182,8 @@ for no key update of copies, order_subscriptions;
 
 -- name: terms
 -- What runs of subscriptions :subscriptions are made from at :at, in their order, with the customer's wallet where :wallets
--- says so. The subscription's own addresses and methods come before those of its source order.
+-- says so. The run's own address and method, where it is one of :occurrences and has them, come before the subscription's, and
+-- those before its source order's.
 select
     order_subscriptions.source_order_id,
     order_subscriptions.id as order_subscription_id,
@@ -197,7 +198,9 @@ select
     coalesce(shipping_methods.price_amount_cents, 0) as shipping_amount_cents,
     coalesce(payment_methods.price_amount_cents, 0) as payment_method_amount_cents,
     coalesce(order_subscriptions.billing_address_id, orders.billing_address_id) as billing_address_id,
-    coalesce(order_subscriptions.shipping_address_id, orders.shipping_address_id) as shipping_address_id,
+    coalesce(
+        occurrences.shipping_address_id, order_subscriptions.shipping_address_id, orders.shipping_address_id
+    ) as shipping_address_id,
     shipping_methods.id as shipping_method_id,
     can_be_chosen(shipping_methods.disabled_at, shipping_methods.currency_code, orders.currency_code, :at)
         as shipping_method_available,
@@ -215,12 +218,8 @@ select
     coalesce(order_subscriptions.unavailable_policy, stores.policies ->> 'unavailable_policy') as unavailable_policy,
     last_run.total_amount_cents as last_amount_cents,
     last_run.created_at as last_made_at,
-    case
-        when last_run.shipping_method_id = shipping_methods.id then last_run.shipping_amount_cents
-    end as last_shipping_amount_cents,
-    case
-        when last_run.payment_method_id = payment_methods.id then last_run.payment_method_amount_cents
-    end as last_payment_method_amount_cents,
+    last_run.shipping_amount_cents as last_shipping_amount_cents,
+    last_run.payment_method_amount_cents as last_payment_method_amount_cents,
     (
         select
             jsonb_agg(
@@ -233,10 +232,16 @@ select
         where
             line_items.store_id = :store and line_items.order_id = last_run.id and line_items.sku_id is not null
             and order_subscriptions.max_increase_percent is not null
-    ) as last_lines_json
-from unnest(:subscriptions::text[], :wallets::boolean[]) with ordinality as wanted (id, reuse_wallet, position)
+    ) as last_lines_json,
+    last_run.shipping_method_id as last_shipping_method_id,
+    last_run.payment_method_id as last_payment_method_id
+from
+    unnest(:subscriptions::text[], :occurrences::text[], :wallets::boolean[])
+    with ordinality as wanted (id, occurrence_id, reuse_wallet, position)
 inner join order_subscriptions
     on order_subscriptions.store_id = :store and wanted.id = order_subscriptions.id
+left join occurrences
+    on order_subscriptions.store_id = occurrences.store_id and wanted.occurrence_id = occurrences.id
 inner join orders
     on order_subscriptions.store_id = orders.store_id and order_subscriptions.source_order_id = orders.id
 inner join stores
@@ -253,7 +258,8 @@ left join customer_payment_sources
 left join shipping_methods
     on
         order_subscriptions.store_id = shipping_methods.store_id
-        and shipping_methods.id = coalesce(order_subscriptions.shipping_method_id, orders.shipping_method_id)
+        and shipping_methods.id
+        = coalesce(occurrences.shipping_method_id, order_subscriptions.shipping_method_id, orders.shipping_method_id)
 left join payment_methods
     on
         order_subscriptions.store_id = payment_methods.store_id
@@ -276,57 +282,117 @@ left join lateral (
 order by wanted.position;
 
 -- name: items
--- What subscriptions (:subscriptions, each once) order each time, with the price mode that applies to each item. What paid
--- options cost is known where they are those of the source order, at an agreed price, and share out over the pieces; else it
--- is null. Each row is looked up by its key: a table that Postgres takes to be small would be gone through for each of them.
+-- What runs order: each a subscription (:subscriptions) with its occurrence (:occurrences, null for one outside of the
+-- schedule), no two of them the same. That are the subscription's items, as they are this time, and then what is added to the
+-- occurrence, each with the price mode that applies to it. What paid options cost is known where they are those of the source
+-- order, at an agreed price, and share out over the pieces; else it is null. Each row is looked up by its key: a table that
+-- Postgres takes to be small would be gone through for each of them.
 with wanted as (
-    select unnest(:subscriptions::text[]) as id
+    select
+        given.id,
+        given.occurrence_id
+    from unnest(:subscriptions::text[], :occurrences::text[]) as given (id, occurrence_id)
+),
+
+different as materialized (
+    select occurrence_items.*
+    from occurrence_items
+    where
+        occurrence_items.store_id = :store
+        and occurrence_items.occurrence_id = any(:occurrences::text[])
+        and not occurrence_items.draft
+),
+
+line as (
+    select
+        wanted.id as order_subscription_id,
+        wanted.occurrence_id,
+        item.id,
+        coalesce(different.sku_id, item.sku_id) as sku_id,
+        coalesce(different.sku_code, item.sku_code) as sku_code,
+        coalesce(different.name, item.name) as name,
+        coalesce(different.options, item.options) as options,
+        coalesce(different.quantity, item.quantity) as quantity,
+        coalesce(different.currency_code, item.currency_code) as currency_code,
+        coalesce(different.unit_amount_cents, item.unit_amount_cents) as unit_amount_cents,
+        coalesce(different.price_mode, item.price_mode) as price_mode,
+        item.source_line_item_id,
+        item.metadata || coalesce(different.metadata, '{}') as metadata,
+        coalesce(different.updated_at, item.updated_at) as updated_at,
+        false as is_added
+    from wanted
+    cross join lateral (
+        select order_subscription_items.*
+        from order_subscription_items
+        where
+            order_subscription_items.store_id = :store and order_subscription_items.order_subscription_id = wanted.id
+        order by order_subscription_items.id
+    ) as item
+    left join different
+        on wanted.occurrence_id = different.occurrence_id and item.id = different.order_subscription_item_id
+    where coalesce(different.quantity, item.quantity) > 0
+    union all
+    select
+        wanted.id as order_subscription_id,
+        wanted.occurrence_id,
+        different.id,
+        different.sku_id,
+        different.sku_code,
+        different.name,
+        different.options,
+        different.quantity,
+        different.currency_code,
+        different.unit_amount_cents,
+        different.price_mode,
+        null as source_line_item_id,
+        different.metadata,
+        different.updated_at,
+        true as is_added
+    from wanted
+    inner join different
+        on wanted.occurrence_id = different.occurrence_id
+    where different.order_subscription_item_id is null
 )
 
 select
-    wanted.id as order_subscription_id,
-    item.id,
+    line.order_subscription_id,
+    line.occurrence_id,
+    line.id,
     'skus' as item_type,
-    item.sku_id,
-    item.sku_code,
-    item.name,
-    item.options,
-    item.quantity,
-    item.currency_code,
-    item.unit_amount_cents,
+    line.sku_id,
+    line.sku_code,
+    line.name,
+    line.options,
+    line.quantity,
+    line.currency_code,
+    line.unit_amount_cents,
     case
-        when coalesce(source.options_amount_cents, 0) = 0 or item.options = '{}' then 0
+        when coalesce(source.options_amount_cents, 0) = 0 or line.options = '{}' then 0
         when
-            coalesce(item.price_mode, subscription.price_mode) = 'fixed'
-            and item.sku_id = source.sku_id
-            and item.options = source.options
-            and mod(source.options_amount_cents::numeric * item.quantity, source.quantity) = 0
-            then (source.options_amount_cents::numeric * item.quantity / source.quantity)::bigint
+            coalesce(line.price_mode, subscription.price_mode) = 'fixed'
+            and line.sku_id = source.sku_id
+            and line.options = source.options
+            and mod(source.options_amount_cents::numeric * line.quantity, source.quantity) = 0
+            then (source.options_amount_cents::numeric * line.quantity / source.quantity)::bigint
     end as options_amount_cents,
     0 as discount_cents,
-    coalesce(item.price_mode, subscription.price_mode) as price_mode,
+    coalesce(line.price_mode, subscription.price_mode) as price_mode,
     not sku.do_not_ship as ships,
-    coalesce(source.metadata, '{}') || item.metadata as metadata,
-    item.updated_at
-from wanted
+    coalesce(source.metadata, '{}') || line.metadata as metadata,
+    line.is_added,
+    line.updated_at
+from line
 cross join lateral (
     select order_subscriptions.price_mode
     from order_subscriptions
-    where order_subscriptions.store_id = :store and order_subscriptions.id = wanted.id
+    where order_subscriptions.store_id = :store and order_subscriptions.id = line.order_subscription_id
     order by order_subscriptions.id
     limit 1
 ) as subscription
 cross join lateral (
-    select order_subscription_items.*
-    from order_subscription_items
-    where
-        order_subscription_items.store_id = :store and order_subscription_items.order_subscription_id = wanted.id
-    order by order_subscription_items.id
-) as item
-cross join lateral (
     select skus.do_not_ship
     from skus
-    where skus.store_id = :store and skus.id = item.sku_id
+    where skus.store_id = :store and skus.id = line.sku_id
     order by skus.id
     limit 1
 ) as sku
@@ -338,12 +404,12 @@ left join lateral (
         line_items.quantity,
         line_items.metadata
     from line_items
-    where line_items.store_id = :store and line_items.id = item.source_line_item_id
+    where line_items.store_id = :store and line_items.id = line.source_line_item_id
     order by line_items.id
     limit 1
 ) as source
     on true
-order by item.id;
+order by line.is_added, line.id;
 
 -- name: lock_stock
 -- The stock of skus, locked in one order: what is left of it now is there when it is taken.

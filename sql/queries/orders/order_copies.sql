@@ -112,6 +112,7 @@ select
     'fixed' as price_mode,
     skus.do_not_ship is not true as ships,
     line_items.metadata,
+    false as is_added,
     line_items.updated_at
 from line_items
 left join skus

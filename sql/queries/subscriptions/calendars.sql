@@ -32,12 +32,3 @@ where
     and occurrences.scheduled_at > :after
 order by occurrences.occurrence_index desc
 limit :most;
-
--- name: products
--- What a subscription orders each time: names and quantities.
-select
-    order_subscription_items.name,
-    order_subscription_items.quantity
-from order_subscription_items
-where order_subscription_items.store_id = :store and order_subscription_items.order_subscription_id = :subscription
-order by order_subscription_items.id;

@@ -121,8 +121,20 @@ order by occurrence_index desc
 limit 1;
 
 -- name: forget
--- Takes back what was planned for a subscription at these indexes, and led to no copy.
-with gone as (
+-- Takes back what was planned for a subscription at these indexes, and led to no copy; gives the ids of the lines that were
+-- theirs alone.
+with contents as (
+    select
+        occurrence_items.id,
+        occurrence_items.occurrence_id
+    from occurrence_items
+    where
+        occurrence_items.store_id = :store
+        and occurrence_items.order_subscription_id = :subscription
+        and occurrence_items.occurrence_index = any(:indexes::bigint[])
+),
+
+gone as (
     delete from occurrences
     where
         store_id = :store
@@ -133,19 +145,44 @@ with gone as (
             select 1 from order_factories
             where order_factories.store_id = :store and order_factories.occurrence_id = occurrences.id
         )
-    returning occurrences.order_subscription_id
+    returning occurrences.id, occurrences.order_subscription_id
+),
+
+lost as (
+    select
+        contents.id,
+        gone.order_subscription_id
+    from contents
+    inner join gone
+        on contents.occurrence_id = gone.id
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta, customers)
+    select
+        :store as store_id,
+        less.collection,
+        -count(*) as delta,
+        array_agg(order_subscriptions.customer_id) as customers
+    from (
+        select
+            'occurrences' as collection,
+            gone.order_subscription_id
+        from gone
+        union all
+        select
+            'occurrence_items' as collection,
+            lost.order_subscription_id
+        from lost
+    ) as less
+    inner join order_subscriptions
+        on order_subscriptions.store_id = :store and less.order_subscription_id = order_subscriptions.id
+    group by less.collection
 )
 
-insert into collection_changes (store_id, collection, delta, customers)
-select
-    :store as store_id,
-    'occurrences' as collection,
-    -count(*) as delta,
-    array_agg(order_subscriptions.customer_id) as customers
-from gone
-inner join order_subscriptions
-    on order_subscriptions.store_id = :store and gone.order_subscription_id = order_subscriptions.id
-having count(*) > 0;
+select lost.id
+from lost
+order by lost.id;
 
 -- name: write
 -- Writes rows of ledgers, :entries (a JSON array); what is in a ledger keeps its id, and what is settled stays. Those that
