@@ -26,7 +26,7 @@ from service.http.pages.pages import PRIVATE, form_of, page
 from service.http.state import service_of
 from service.operations.generic.phases import Interlude
 from service.operations.orders import owed
-from service.operations.subscriptions import action_links, cancelling, choices, overviews, swaps
+from service.operations.subscriptions import action_links, cancelling, choices, once, overviews, swaps
 from service.operations.subscriptions.action_links import Opened
 from service.operations.subscriptions.overviews import Coming
 from service.store.pool import Connection
@@ -37,6 +37,7 @@ PAGE = "portal"
 
 STYLES = ("base.css", "card.css", "portal.css")
 
+_DIGITS = 5
 _RUNS, _MADE = 6, 3
 """How many runs to come and orders that were made the page shows."""
 
@@ -82,7 +83,7 @@ async def _change(request: Request, connection: Connection, opened: Opened, form
     customer, subscription_id = opened.principal, opened.subscription_id
     locale = negotiate(request, opened.store.locale)
     match form.get("do"):
-        case "skip" | "unskip" | "move":
+        case "skip" | "unskip" | "move" | "add" | "alter" | "send_once":
             await _change_run(connection, opened, form, locale)
         case "order_now":
             with days.ordering(opened.timezone, locale):
@@ -120,14 +121,39 @@ async def _choose(connection: Connection, opened: Opened, form: Mapping[str, str
 
 
 async def _change_run(connection: Connection, opened: Opened, form: Mapping[str, str], locale: str) -> None:
-    """Skip a run, let it come after all, or move it. Raises ApiError subclasses."""
+    """Skip a run, let it come after all, move it, or change what comes then. Raises ApiError subclasses."""
     run = await _run(connection, opened, form)
     if form["do"] == "move":
         with days.moving(run.at, opened.timezone, locale):
             to = days.typed(form.get("day", ""), run.at, opened.timezone)
             await overviews.move(connection, opened.principal, str(run.id), to)
-    else:
+    elif form["do"] in ("skip", "unskip"):
         await overviews.skip(connection, opened.principal, str(run.id), back=form["do"] == "unskip")
+    else:
+        await _fill_run(connection, opened, run, form)
+
+
+async def _fill_run(connection: Connection, opened: Opened, run: Coming, form: Mapping[str, str]) -> None:
+    """Have something else come with a run, or have it go elsewhere. Raises ApiError subclasses."""
+    customer, of = opened.principal, once.Run(opened.subscription_id, str(run.id))
+    quantity = form.get("quantity", "")
+    lines = {line.id for line in run.lines}
+    try:
+        if form["do"] == "add" and form.get("sku"):
+            await once.add(connection, customer, of, form["sku"])
+        elif form["do"] == "send_once" and form.get("address"):
+            await overviews.send(connection, customer, of.id, form["address"])
+        elif form.get("line") in lines and quantity.isascii() and quantity.isdecimal() and len(quantity) < _DIGITS:
+            await once.alter(connection, customer, of, form["line"], int(quantity))
+        else:
+            raise Invalid("That can't be done here.")
+    except ApiError as error:
+        if not all(isinstance(problem, Invalid) for problem in error.problems):
+            raise
+        # The API's words name attributes.
+        raise Invalid(
+            "That can't be ordered then. Choose something else or another quantity, or skip the delivery."
+        ) from error
 
 
 async def _run(connection: Connection, opened: Opened, form: Mapping[str, str]) -> Coming:
@@ -154,6 +180,7 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         unpaid = await action_links.owed(connection, opened.store, opened.subscription_id)
         addresses = await choices.addresses(connection, opened.principal, opened.subscription_id)
         cards = await choices.cards(connection, opened.principal, opened.subscription_id)
+        products = await once.products(connection, opened.principal)
         reasons = await cancelling.reasons(connection, opened.store)
         keeps = await cancelling.commitment(connection, opened.store, opened.subscription_id)
     store, now = opened.store, clock.now(opened.store)
@@ -180,6 +207,7 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
         "pauses": PAUSES,
         "addresses": addresses,
         "cards": cards,
+        "products": products,
         "ending": "end" in request.query_params and bool(found),
         "waits": None if keeps is None else waiting(keeps, day),
         "reasons": reasons,
