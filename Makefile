@@ -55,7 +55,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run wheel test coverage matrix contract chaos deliveries drills cluster histories hostile year walk bench soak bench-quick bench-peers bench-import bench-copies bench-events plans wrk browser proxies deploy-tools container pgbouncer php screenshots audit sbom verify $(CHECKS) format \
+.PHONY: help run wheel test coverage matrix contract chaos deliveries drills cluster histories simulate hostile year walk bench soak bench-quick bench-peers bench-import bench-copies bench-events plans wrk browser proxies deploy-tools container pgbouncer php screenshots audit sbom verify $(CHECKS) format \
 	new generated grants openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -108,6 +108,9 @@ histories: $(VENV)/dev.stamp ## let random clients do 100 000 things while proce
 
 cluster: $(VENV)/dev.stamp ## run nginx, API processes, PgBouncer, a replica and workers on this machine, and print who did how much (ARGS="--seconds 60")
 	@$(BIN)/python -m tests.cluster $(ARGS)
+
+simulate: $(VENV)/dev.stamp ## run workers in simulated time, with failures that a seed decides, and look for a run with no order or two (ARGS="--seeds 100000")
+	@$(BIN)/python -m tests.simulation $(ARGS)
 
 hostile: $(VENV)/dev.stamp ## attack a served process in each way that once stalled one, and look at its health meanwhile
 	@$(BIN)/python -m tests.chaos.hostile $(ARGS)

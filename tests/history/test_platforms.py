@@ -9,6 +9,7 @@ import pytest
 
 from service.errors import StartupError
 from service.operations.data.profiles import PLATFORMS, profile_of
+from service.operations.data.profiles.shopify import RENAMED
 from service.principal import Store
 from service.store.pool import Connection
 from tests.history import foreign
@@ -51,6 +52,23 @@ async def test_a_platforms_export_comes_in_whole(connection: Connection, store: 
         assert order["created_at"].year < 2025
     assert all(customer["created_at"] for customer in await rows(connection, store, "customers"))
     assert any(line["sku_id"] is not None for line in await rows(connection, store, "line_items"))
+
+
+async def test_shopifys_columns_go_by_their_names_of_today_and_of_before(
+    connection: Connection, store: Store, tmp_path: Path
+) -> None:
+    (before,) = [path for path in samples("shopify") if path.name.startswith("products")]
+    today, _, lines = before.read_text().partition("\n")
+    for new, old in RENAMED.items():
+        today = ",".join(new if name == old else name for name in today.split(","))
+    assert "URL handle" in today
+    table = tmp_path / "products_export.csv"
+    table.write_text(f"{today}\n{lines}")
+    first, _ = await bring(connection, store, before, platform="shopify", policy="update")
+    again, refused = await bring(connection, store, table, platform="shopify", policy="update")
+    assert told(refused) == []
+    assert first.made > 0
+    assert again == replace(first, made=0, same=first.made)
 
 
 async def test_amounts_without_a_currency_are_in_the_stores(

@@ -102,6 +102,24 @@ async def test_events_from_the_dump_of_another_server_come_before_those_that_thi
     await until(rest)
 
 
+async def test_what_is_written_while_somebody_looks_is_of_no_other_server(
+    database: Database, connection: Connection, store: Store
+) -> None:
+    """Found by `make histories`: all of a store's events were moved behind the cursors of those who follow them."""
+    done = asyncio.Event()
+
+    async def write() -> None:
+        while not done.is_set():
+            async with database.transaction() as writing:
+                await outbox.record(writing, store, "skus.create", clock.new_id(), actor=outbox.WORKER)
+
+    writers = [asyncio.create_task(write()) for _ in range(3)]
+    moved = [await delivering.put_back(connection) for _ in range(60)]
+    done.set()
+    await asyncio.gather(*writers)
+    assert [stores for stores in moved if store.id in stores] == []
+
+
 @dataclass
 class Writing:
     """A transaction: what it writes, after which waits, and whether it commits."""

@@ -165,7 +165,7 @@ def _of_platform(
 
 def _groups(path: Path, sheet: Sheet) -> Iterator[tuple[Place, Sequence[Sent] | Problem]]:
     lines = tables.rows(path)
-    for group in tables.groups(lines, sheet.key) if sheet.key else ([line] for line in lines):
+    for group in tables.groups(lines, *sheet.keys) if sheet.keys else ([line] for line in lines):
         yield group[0].place, [line.cells for line in group]
 
 

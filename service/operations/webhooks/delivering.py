@@ -90,6 +90,11 @@ class Outcome:
     reply: Reply
 
 
+class _Ahead(NamedTuple):
+    store_id: int
+    transaction_id: int
+
+
 class _Settled(NamedTuple):
     id: str
     payload: str
@@ -112,7 +117,7 @@ class Standing(NamedTuple):
 
 
 _STORES_WITH_NEWS = Values("webhooks/delivering.stores_with_news", int)
-_STORES_AHEAD = Values("webhooks/delivering.stores_ahead", int)
+_STORES_AHEAD = Many("webhooks/delivering.stores_ahead", _Ahead)
 _PUT_BACK = Command("webhooks/delivering.put_back")
 _BEGIN = Command("webhooks/delivering.begin")
 _FAN_OUT = OnlyValue("webhooks/delivering.fan_out", int)
@@ -135,8 +140,10 @@ async def put_back(connection: Connection) -> list[int]:
     Transactions have the numbers of their server: where those are higher, whoever reads in their order would wait for
     this server to come that far.
     """
-    first = await ahead(connection)
-    stores = await _STORES_AHEAD(connection, ahead=first)
+    found = await _STORES_AHEAD(connection, ahead=await ahead(connection))
+    # What this server has written since it was asked is behind it now; what another one wrote is still ahead.
+    first = await ahead(connection) if found else 0
+    stores = [one.store_id for one in found if one.transaction_id >= first]
     for store_id in stores:
         await _PUT_BACK(connection, store=store_id, ahead=first)
     return stores

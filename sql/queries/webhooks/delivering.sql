@@ -19,16 +19,23 @@ where
     );
 
 -- name: stores_ahead
--- Of all stores: those with events of transactions from `:ahead` on, which are still to come, as a server has them that was
--- filled from the dump of another. A global read.
-select markets.store_id
-from markets
-where exists(
-    select 1 from events
-    where
-        events.store_id = markets.store_id
-        and events.transaction_id >= :ahead
-);
+-- Of all stores: those with events of transactions from `:ahead` on, and the last of these transactions, as a server has them
+-- that was filled from the dump of another. A global read.
+select
+    found.store_id,
+    found.transaction_id
+from (
+    select
+        markets.store_id,
+        (
+            select max(events.transaction_id) from events
+            where
+                events.store_id = markets.store_id
+                and events.transaction_id >= :ahead
+        ) as transaction_id
+    from markets
+) as found
+where found.transaction_id is not null;
 
 -- name: put_back
 -- Puts a store's events of another server's transactions before all of this one's, in their order, and with them how far

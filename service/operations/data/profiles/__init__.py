@@ -29,10 +29,13 @@ FAULTS = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError)
 
 
 class Sheet(NamedTuple):
-    """One kind of a platform's files: what makes records of it, and the column by which rows of one thing are known."""
+    """One kind of a platform's files: what makes records of it, and the column by which rows of one thing are known.
+
+    Where the platform has named it in several ways, the first of them that a row has counts.
+    """
 
     records: Callable[[Sequence[Sent]], Iterator[Made]]
-    key: str = ""
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

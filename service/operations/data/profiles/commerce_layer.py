@@ -1,8 +1,10 @@
 """Commerce Layer: resource objects, one on each line, as JSON:API has them or flat as its exports write them.
 
-Fields are those of https://docs.commercelayer.io/core/api-reference (Customers, SKUs, Prices, Orders, Line items, Order
-subscriptions). Attributes have the same names here; what this service doesn't have is left out. Lines and items stand
-within their order or subscription, as an export with `includes` writes them.
+Fields are those of https://docs.commercelayer.io/core/api-reference, on the page "The ... object" of each type:
+customers, addresses, skus, prices, stock_items, orders, line_items, customer_payment_sources, order_subscriptions,
+order_subscription_items. Attributes have the same names here, so that `schemas/` is their list; what this service
+doesn't have is left out. Lines and items stand within their order or subscription, as an export with `includes` writes
+them.
 """
 
 from __future__ import annotations

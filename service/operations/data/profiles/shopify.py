@@ -1,8 +1,16 @@
 """Shopify: the tables that its admin exports, `customers_export.csv`, `products_export.csv` and `orders_export.csv`.
 
-Columns are those of https://help.shopify.com/en/manual/customers/import-export-customers,
-https://help.shopify.com/en/manual/products/import-export/using-csv and
-https://help.shopify.com/en/manual/fulfillment/managing-orders/exporting-orders.
+Columns are those of three pages of https://help.shopify.com/en/manual, by their tables:
+
+- customers/import-export-customers: `Customer ID`, `First Name`, `Last Name`, `Email`, `Total Orders`, and `Company`,
+  `Address1`, `Address2`, `City`, `Province Code`, `Country Code`, `Zip`, `Phone` after `Default Address`.
+- products/import-export/using-csv: `Title`, `Status`, and the columns of `RENAMED`, with their names of today and
+  those that files had before. `Currency` is none of Shopify's: a shop may add it.
+- fulfillment/managing-orders/exporting-orders: `Name`, `Email`, `Financial Status`, `Paid at`, `Fulfillment Status`,
+  `Currency`, `Subtotal`, `Shipping`, `Taxes`, `Total`, `Discount Code`, `Discount Amount`, `Created at`,
+  `Cancelled at`, `Id`, `Lineitem quantity`, `Lineitem name`, `Lineitem price`, `Lineitem sku`, `Lineitem discount`, and
+  `Name`, `Street`, `Address1`, `Address2`, `Company`, `City`, `Zip`, `Province`, `Country`, `Phone` after `Billing` and
+  `Shipping`.
 """
 
 from __future__ import annotations
@@ -32,6 +40,17 @@ _PAYMENTS = {
     "paid": "paid", "authorized": "authorized", "partially_paid": "partially_paid", "refunded": "refunded",
     "partially_refunded": "partially_refunded", "voided": "voided",
 }  # fmt: skip
+
+
+RENAMED = {
+    "URL handle": "Handle", "SKU": "Variant SKU", "Price": "Variant Price",
+    "Compare-at price": "Variant Compare At Price", "Weight value (grams)": "Variant Grams",
+    "Inventory tracker": "Variant Inventory Tracker", "Inventory quantity": "Variant Inventory Qty",
+    "Requires shipping": "Variant Requires Shipping", "Product image URL": "Image Src",
+    "Variant image URL": "Variant Image", "Option1 value": "Option1 Value", "Option2 value": "Option2 Value",
+    "Option3 value": "Option3 Value",
+}  # fmt: skip
+"""Columns of products by their names of today, and what they were called before."""
 
 
 def _customers(rows: Sequence[Sent]) -> Iterator[Made]:
@@ -66,6 +85,7 @@ def _customers(rows: Sequence[Sent]) -> Iterator[Made]:
 
 
 def _products(rows: Sequence[Sent]) -> Iterator[Made]:
+    rows = [{RENAMED.get(name, name): value for name, value in sent.items()} for sent in rows]
     first, currency = rows[0], str(rows[0]["Currency"])
     for sent in rows:
         if text(sent, "Variant Price") is None:
@@ -166,6 +186,10 @@ def _address(sent: Sent, name: str) -> Made:
 PROFILE = Profile(
     "shopify",
     "https://help.shopify.com/en/manual/fulfillment/managing-orders/exporting-orders",
-    {"customers": Sheet(_customers), "products": Sheet(_products, "Handle"), "orders": Sheet(_orders, "Name")},
+    {
+        "customers": Sheet(_customers),
+        "products": Sheet(_products, ("Handle", "URL handle")),
+        "orders": Sheet(_orders, ("Name",)),
+    },
     currency="Currency",
 )
