@@ -81,6 +81,9 @@ def _tell_since(before: Done) -> Done:
         "deliveries": now.delivered - before.delivered,
         "deliveries_failed": now.undelivered - before.undelivered,
         "events_published": now.published - before.published,
+        "renewals_failed": now.renewals - before.renewals,
+        "renewals_recovered": now.recovered - before.recovered,
+        "renewals_lost": now.lost - before.lost,
     }
     if any(grown.values()):
         log.info("worked", **grown, jobs_running=now.running)
@@ -155,6 +158,8 @@ class _Board(logging.Handler):
         rate = self._copies.after(now.completed + now.failed)
         made = {"rate": rate, "completed": now.completed, "failed": now.failed}
         yield Phrase("copies"), Phrase("{rate:.1f}/s, {completed} completed, {failed} failed").filled(**made)
+        fared = {"failed": now.renewals, "recovered": now.recovered, "lost": now.lost}
+        yield Phrase("renewals"), Phrase("{failed} failed, {recovered} recovered, {lost} lost").filled(**fared)
         yield from self._backlog()
         yield from self._events(now)
         swept = {"sweeps": now.sweeps, "failed": now.failed_sweeps, "jobs": now.failed_jobs}

@@ -18,6 +18,7 @@ from service.operations.copies.targets import CopyFailed
 from service.operations.events import outbox
 from service.operations.generic.numbers import Numbers
 from service.operations.orders import order_copies
+from service.operations.payments import recovery
 from service.operations.subscriptions import ledgers, unpaid
 from service.store.pool import Database, is_away
 
@@ -136,3 +137,5 @@ class CopyJob:
             if subscription_id is not None:
                 await ledgers.reopen(connection, claim.store, subscription_id, actor=outbox.WORKER)
         COPIES.labels(claim.kind, "failed").inc()
+        if claim.kind == "recurring_order_copies":
+            recovery.failed(failure.failure_type)

@@ -13,6 +13,7 @@ from pgqueuer.models import Job
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
+from service.operations.payments import recovery
 from service.store.accidents import without_values
 
 log = structlog.get_logger(part="jobs")
@@ -43,7 +44,8 @@ RUNNING = Gauge("reprise_jobs_running", "Jobs that run at the moment.", ["job"])
 class Done:
     """What this process has done since it began; `running` are the jobs that it is at, by their names.
 
-    `delivered` and `undelivered` count attempts to tell webhooks, `unpublished` attempts to publish events.
+    `delivered` and `undelivered` count attempts to tell webhooks, `unpublished` attempts to publish events. `renewals`
+    are runs that have failed, `recovered` those that were paid after all, `lost` those that stay unpaid.
     """
 
     completed: int
@@ -55,6 +57,9 @@ class Done:
     undelivered: int
     published: int
     unpublished: int
+    renewals: int
+    recovered: int
+    lost: int
     running: dict[str, int]
 
 
@@ -70,6 +75,9 @@ def done() -> Done:
         undelivered=_sum(DELIVERIES, outcome="failed"),
         published=_sum(PUBLISHED),
         unpublished=_sum(PUBLISH_FAILURES),
+        renewals=_sum(recovery.FAILED),
+        recovered=_sum(recovery.RECOVERED),
+        lost=_sum(recovery.LOST),
         running={labels["job"]: int(value) for labels, value in _values(RUNNING) if value},
     )
 

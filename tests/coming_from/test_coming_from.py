@@ -18,7 +18,7 @@ from tests.processes import serving
 
 JSON_API = "application/vnd.api+json"
 SECONDS = 60
-ENOUGH = 0.80
+ENOUGH = 0.85
 """Which part of the operations that concern subscriptions has a request here."""
 
 

@@ -184,6 +184,27 @@ async def test_nobody_swaps_what_is_anothers_or_cancelled(
     assert (await weekly.swap("MUG-BLUE")).status_code == 409
 
 
+async def test_one_run_alone_orders_something_else(weekly: Subscribed) -> None:
+    """The forecast shows it, the run orders it at its own price, and the runs around it stay as they are."""
+    related = {
+        "order_subscription": to("order_subscriptions", weekly.id),
+        "order_subscription_item": to("order_subscription_items", weekly.item),
+    }
+    sent = {"occurrence_index": 2, "sku_code": "MUG-BLUE", "quantity": 2}
+    await weekly.customer.create("occurrence_items", sent, related)
+    forecast = (await weekly.customer.get(f"order_subscriptions/{weekly.id}/forecast?page[size]=3"))["data"]
+    shirt, mug = (weekly.shop.sku.code, 2, 1900), ("MUG-BLUE", 2, 700)
+    told = [
+        [(line["sku_code"], line["quantity"], line["current_unit_amount_cents"]) for line in run["attributes"]["lines"]]
+        for run in forecast
+    ]
+    assert told == [[shirt], [mug], [shirt]]
+    await weekly.shop.wait_until("2026-01-27 00:00")
+    assert [lines for _, lines in await weekly.lines()] == told
+    assert (await weekly.look())["sku_code"] == weekly.shop.sku.code
+    assert await offenders(weekly.shop.connection, weekly.shop.store) == []
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 async def test_a_swap_beside_a_run_gives_the_old_sku_or_the_new_one(
     *, api: Api, database: Database, connection: Connection, store: Store, at_once: bool

@@ -192,6 +192,8 @@ async def _refuse(connection: Connection, attempt: Attempt, order: Held, answer:
         **outbox.along(happened, actor=attempt.actor),
     )
     done = await _is_written(connection, attempt, happened, written)
+    if done:
+        refusal.tally(order.run, "payment")
     if done and answer.hard:
         await dunning.bar(connection, attempt)
     if done and refusal.ended is not None:

@@ -18,7 +18,7 @@ from service import clock
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.parties import wallets
-from service.operations.payments import attempts
+from service.operations.payments import attempts, recovery
 from service.operations.payments.attempts import Attempt
 from service.principal import Store
 from service.rules.ladders import MOST_RETRIES, rested_at, retry_at
@@ -97,6 +97,13 @@ class Refusal(NamedTuple):
     binds: Mapping[str, object]
     ended: Ended | None = None
 
+    def tally(self, run: Run | None, failure_type: FailureType) -> None:
+        """Count it, once it is noted."""
+        if run is not None and run.first:
+            recovery.failed(failure_type)
+        if self.ended is not None:
+            recovery.lost(failure_type)
+
 
 def refusal(
     run: Run | None,
@@ -173,6 +180,7 @@ async def not_payable(
         **outbox.along(refused.events, actor=outbox.WORKER),
     )
     await outbox.complete(connection, store, refused.events, written, actor=outbox.WORKER)
+    refused.tally(run, failure_type)
     return refused.ended
 
 
@@ -203,6 +211,7 @@ def success(run: Run, order_id: str) -> Event:
 async def recover(connection: Connection, store: Store, run: Run) -> None:
     """Note of a run whose order is paid, after it was refused, that nothing is wrong with it any more."""
     if not run.first:
+        recovery.recovered(run.refusals)
         await _RECOVER(connection, store=store.id, copy=run.copy_id, occurrence=run.occurrence_id, at=clock.now(store))
 
 
