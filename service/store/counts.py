@@ -35,6 +35,7 @@ WHOLES: Mapping[str, tuple[str, ...]] = {
     "orders": ("line_items",),
     "order_subscriptions": ("order_subscription_items", "occurrence_items"),
     "order_subscription_items": ("occurrence_items",),
+    "occurrences": ("occurrence_items",),
     "reorders": ("reorder_outcomes",),
     "webhooks": ("event_callbacks",),
     "api_clients": ("access_tokens",),

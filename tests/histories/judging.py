@@ -155,11 +155,13 @@ def counter(key: str, seen: Sequence[Seen]) -> Iterator[Finding]:
 def register(key: str, seen: Sequence[Seen]) -> Iterator[Finding]:
     """Versions tell in which order writes were done; no read goes back behind what was known before it."""
     written, reads = _split(seen)
-    known = [one for one in written if one.by.outcome is Outcome.OK]
+    told = [one for one in written if one.by.outcome is Outcome.OK]
+    # A write of what is there already makes no version: it says what is there, as a read does.
+    known = [one for one in told if one.step.version != one.step.based_on]
     yield from _overwritten(key, known)
-    yield from _gone_back(key, [*known, *reads])
+    yield from _gone_back(key, [*told, *reads])
     values: dict[int, Seen] = {}
-    for one in [*known, *reads]:
+    for one in [*known, *reads, *told]:
         version = one.step.version
         assert version is not None
         first = values.setdefault(version, one)

@@ -43,6 +43,7 @@ GOOD = [
     _did(8.5, _read("addresses/1", "a", 2)),
     _did(10, _write("addresses/1", "c", None), outcome=Outcome.UNKNOWN),
     _did(11, _read("addresses/1", "c", 4)),
+    _did(11.95, _write("addresses/1", "c", 4, 4)),
     _did(12, _add("tags", "t1"), _add("feed", "t1")),
     _did(13, _add("tags", "t2"), _add("feed", "t2")),
     _did(14, _add("tags", "t3"), _add("feed", "t3"), outcome=Outcome.UNKNOWN),
@@ -63,7 +64,7 @@ GOOD = [
 def test_a_history_that_can_have_been_so_is_left_alone(tmp_path: Path) -> None:
     verdict = judge(GOOD)
     assert verdict.findings == []
-    assert (verdict.outcomes["ok"], verdict.outcomes["failed"], verdict.outcomes["unknown"]) == (21, 1, 3)
+    assert (verdict.outcomes["ok"], verdict.outcomes["failed"], verdict.outcomes["unknown"]) == (22, 1, 3)
     history.write(tmp_path / "kept", GOOD)
     assert history.read(tmp_path / "kept") == GOOD
 
@@ -86,6 +87,7 @@ def _told(*steps: Step) -> Change:
         pytest.param(8, _told(_write("addresses/1", "b", 3, 1)), Kind.LOST, id="two writes on one version"),
         pytest.param(8, _told(_write("addresses/1", "b", 1)), Kind.LOST, id="a write that an older version came of"),
         pytest.param(31, _told(_read("addresses/1", "b", 3)), Kind.STALE, id="a read that goes back"),
+        pytest.param(11.95, _told(_write("addresses/1", "d", 4, 4)), Kind.LOST, id="a write that made no version"),
         pytest.param(11, _told(_read("addresses/1", "a", 2)), Kind.STALE, id="a read before an acknowledged write"),
         pytest.param(11, _told(_read("addresses/1", "d", 4)), Kind.INVENTED, id="what nobody wrote"),
         pytest.param(31, _told(_read("addresses/1", "d", 4)), Kind.INVENTED, id="one version with two values"),
