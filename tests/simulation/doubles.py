@@ -19,7 +19,7 @@ import structlog
 from service import clock
 from service.operations.catalogue.stock import Taken
 from service.operations.copies import runs, targets
-from service.operations.copies.runs import Basis, LastRun, Run, Terms
+from service.operations.copies.runs import Basis, LastRun, Of, Run, Terms
 from service.operations.copies.targets import Target
 from service.operations.ordering.facts import Ways
 from service.principal import Store
@@ -53,19 +53,19 @@ def _of(connection: pool.Connection) -> Connection:
 
 
 async def _terms_of(
-    connection: pool.Connection, _: Store, wanted: Sequence[tuple[str, bool]], __: datetime
+    connection: pool.Connection, _: Store, wanted: Sequence[tuple[Of, bool]], __: datetime
 ) -> Sequence[Terms]:
     """The terms of runs: nothing to be ordered, paid or sent."""
     of = _transaction(connection)
     await _of(connection).database.travel()
-    return [_terms(of, id_) for id_, _ in wanted]
+    return [_terms(of, run.order_subscription_id) for run, _ in wanted]
 
 
 def _terms(of: Transaction, id_: str) -> Terms:
     row = of.row("subscriptions", id_)
     assert row is not None
     basis = Basis("source", id_, "customer", None, None, "EUR", False, "", "", "test", 0, 0, _WAYS)  # noqa: FBT003 -- a row
-    return Terms(basis, row["status"], False, None, None, LastRun(None, None, None, None, None))  # noqa: FBT003 -- a row
+    return Terms(basis, row["status"], False, None, None, LastRun(None, None, None, None, None, None, None))  # noqa: FBT003 -- a row
 
 
 def _transaction(connection: pool.Connection) -> Transaction:
