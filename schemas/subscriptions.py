@@ -22,6 +22,7 @@ from schemas.kinds import (
     Enum,
     EnumList,
     Integer,
+    JsonList,
     JsonObject,
     Number,
     Rate,
@@ -31,6 +32,7 @@ from schemas.kinds import (
     Timestamp,
     TimeZone,
 )
+from schemas.phases import DOC, EXAMPLE, check_phases
 from schemas.quotas import Quota
 from schemas.relationships import Through, ToMany, ToOne
 from schemas.tagging import Tagged
@@ -69,6 +71,9 @@ class SubscriptionModel(Standard):
     auto_cancel = Boolean(write=Write.BOTH, doc="Whether a subscription is cancelled when its source order is.")
     min_occurrences = Integer(
         minimum=1, write=Write.BOTH, doc="How often its subscriptions run before a customer can cancel them."
+    )
+    pricing_phases = JsonList(
+        write=Write.BOTH, validators=[check_phases], harmless=True, doc=f"For its subscriptions. {DOC}", example=EXAMPLE
     )
 
     unpaid_policy = Enum(
@@ -270,6 +275,9 @@ class OrderSubscription(Standard, Tagged):
         max_length=2000,
         personal=Personal.WORDS,
         doc="What the customer says to that in own words. Events leave it out.",
+    )
+    pricing_phases = JsonList(
+        write=Write.BOTH, guarded=True, validators=[check_phases], harmless=True, doc=DOC, example=EXAMPLE
     )
     calendar_url = Derived(
         "id",

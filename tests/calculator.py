@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain, islice, repeat
 
 Window = str
 """When something is valid: `open` always, `running` now, `over`, `ahead`."""
@@ -53,6 +54,14 @@ class Shop:
     tax_included: bool = True
     shipping: int = 0
     paying: int = 0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What so many runs of a subscription are offered, None for all that follow."""
+
+    runs: int | None
+    offer: Offer
 
 
 @dataclass(frozen=True)
@@ -107,6 +116,12 @@ def amounts(shop: Shop, agreed: Sequence[Agreed | None] = ()) -> Amounts:
         total=sum(left) + shipping + shop.paying,
         coupon_applies=bool(coupon),
     )
+
+
+def of_run(shop: Shop, phases: Sequence[Phase], number: int) -> Shop:
+    """The shop in which a run is bought, the first being 1: with what its phase offers, and no other offer."""
+    runs = (repeat(phase.offer) if phase.runs is None else repeat(phase.offer, phase.runs) for phase in phases)
+    return replace(shop, offers=tuple(islice(chain.from_iterable(runs), number - 1, number)), coupon=None)
 
 
 def due(shop: Shop, amounts: Amounts) -> int:

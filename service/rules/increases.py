@@ -10,13 +10,12 @@ SHORTEST: Final = timedelta(hours=1)
 """Nearer to its run than this an alert isn't looked at again."""
 
 
-def needs_approval(total: int, last: int, most_percent: Decimal | None, approved: int | None = None) -> bool:
+def needs_approval(total: int, last: int, most_percent: Decimal | None) -> bool:
     """Whether a run at this total has to wait until somebody agrees; amounts are in minor units.
 
-    It may cost at most so many percent more than the last one, any amount without a percentage, and as much as was
-    approved.
+    It may cost at most so many percent more than the last one, any amount without a percentage.
     """
-    if most_percent is None or (approved is not None and total <= approved):
+    if most_percent is None:
         return False
     return 100 * total > last * (100 + most_percent)
 

@@ -24,3 +24,13 @@ alter table order_subscriptions add constraint order_subscriptions_have_a_positi
 alter table order_subscriptions add constraint order_subscriptions_run_as_often_as_they_must check (
     min_occurrences <= max_occurrences
 );
+
+-- pricing_phases are what runs cost less: a list of objects, each for so many runs.
+alter table subscription_models add column pricing_phases jsonb;
+alter table subscription_models add constraint subscription_models_have_a_list_of_pricing_phases check (
+    jsonb_typeof(pricing_phases) = 'array'
+);
+alter table order_subscriptions add column pricing_phases jsonb;
+alter table order_subscriptions add constraint order_subscriptions_have_a_list_of_pricing_phases check (
+    jsonb_typeof(pricing_phases) = 'array'
+);

@@ -196,8 +196,13 @@ async def _count(one: Edited, _: Api, id_: str, now: datetime) -> Doing:
 
 
 async def _extend(one: Edited, _: Api, id_: str, now: datetime) -> Doing:
-    sent = {"expires_at": None, "max_occurrences": None}
-    return _terms(id_, sent, lambda: one.plain.edit(now, expires=None, most=None))
+    sent = {"expires_at": None, "max_occurrences": None, "cancel_at_period_end": False}
+    return _terms(id_, sent, lambda: one.plain.edit(now, expires=None, most=None, ends=False))
+
+
+async def _last(one: Edited, _: Api, id_: str, now: datetime) -> Doing:
+    ends = one.chance.randrange(2) == 0
+    return _terms(id_, {"cancel_at_period_end": ends}, lambda: one.plain.edit(now, ends=ends))
 
 
 async def _skip_next(one: Edited, _: Api, id_: str, now: datetime) -> Doing:
@@ -282,6 +287,7 @@ _EDITS = {
     "count": _count,
     "extend": _extend,
     "extend again": _extend,
+    "last": _last,
     "skip next": _skip_next,
     "move next": _move_next,
     "deactivate": _deactivate,

@@ -21,7 +21,7 @@ from tests.contract.contract import Contract
 FILE = Path(__file__).parents[2] / "openapi.yaml"
 
 
-MOST_BYTES = 34_000
+MOST_BYTES = 34_600
 """How much of the file a type takes at most, with all that it shares: it was 61 000."""
 TYPES = len(RESOURCES) + 1
 """The types of the registry, and previews of subscriptions, which no table keeps."""

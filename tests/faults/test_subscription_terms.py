@@ -24,6 +24,8 @@ TERMS: dict[str, Any] = {
     "cutoff_hours": 24,
     "min_days_between_runs": 3,
     "max_increase_percent": 5,
+    "min_occurrences": 3,
+    "pricing_phases": [{"occurrences": None, "percentage": 5}],
 }
 """What only integrations set, in a new subscription and in one that runs."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import httpx2
@@ -16,6 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 
+from service import clock
+from service.jobs.advance import AdvanceJob
 from service.jobs.copy import CopyJob
 from service.jobs.pay import PaymentJob
 from service.principal import Store
@@ -23,10 +26,11 @@ from service.store.pool import Connection, Database
 from tests import calculator, factories
 from tests.api.wemasy import URL as WEMASY
 from tests.api.wemasy import number_of
-from tests.calculator import Agreed, Amounts, Shop
+from tests.calculator import Agreed, Amounts, Offer, Phase, Shop
 from tests.checkout.conftest import placing
 from tests.faults.owing import check, ways, whole
 from tests.gateways import nearby
+from tests.jobs.playing import freeze, said
 from tests.pages import carts, show, submit, url_of
 from tests.shops import Opened, change_shop, open_shop, shops
 from tests.spec.writing import Api, offenders, resource, to
@@ -179,6 +183,52 @@ async def test_runs_of_what_customers_subscribe_to(play: Play, connection: Conne
         order_id = await play.made(bought, copy["id"])
         bare = replace(bought.later, offers=(), coupon=None)
         await bought.placed(connection, order_id, bare, calculator.amounts(bare))
+
+
+phases = st.lists(
+    st.tuples(
+        st.integers(1, 2),
+        st.one_of(
+            st.integers(0, 10_000).map(lambda number: Offer(percentage=f"{number / 100:.2f}")),
+            st.integers(0, 4000).map(lambda amount: Offer(amount=amount)),
+        ),
+    ).map(lambda phase: Phase(*phase)),
+    min_size=1,
+    max_size=3,
+)
+"""What the runs of a subscription are offered."""
+
+
+async def test_runs_in_phases(play: Play, connection: Connection) -> None:
+    """Each takes off what its phase says, and shares it out over the lines as a promotion is."""
+    for shop, later, offered in generated(phases):
+        bought = await play.order(shop, later)
+        start = clock.now()
+        frozen = await freeze(bought.staff, bought.store, start)
+        sent = [
+            {"occurrences": phase.runs}
+            | (
+                {"amount_cents": phase.offer.amount}
+                if phase.offer.percentage is None
+                else {"percentage": float(phase.offer.percentage)}
+            )
+            for phase in offered
+        ]
+        order = {"source_order": to("orders", bought.order_id)}
+        subscription = await bought.staff.create(
+            "order_subscriptions", {"frequency": "daily", "pricing_phases": sent}, order
+        )
+        job = AdvanceJob(play.database, CopyJob(play.database), PaymentJob(play.database, nearby()))
+        answer = await bought.staff.update(
+            "test_clocks", frozen["id"], {"_advance_to": said(start + timedelta(days=4, hours=1))}
+        )
+        assert answer.status_code == 200, answer.text
+        await job.go_on(bought.store.id, frozen["id"])
+        made = await bought.staff.get(f"order_subscriptions/{subscription['id']}/orders?sort=created_at")
+        assert len(made["data"]) == 4
+        for number, one in enumerate(made["data"], 1):
+            run = calculator.of_run(bought.later, offered, number)
+            await bought.placed(connection, one["id"], run, calculator.amounts(run, agreed(bought)))
 
 
 @dataclass

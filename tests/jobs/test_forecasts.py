@@ -102,7 +102,16 @@ async def test_a_year_happens_as_it_was_forecast(
             expires_at=said(START + 300 * DAY),
         ),
         await subscribe(api, order_id, frequency="weekly", timezone="UTC", max_occurrences=9),
+        await subscribe(
+            api,
+            order_id,
+            frequency="monthly",
+            price_mode="current",
+            pricing_phases=[{"occurrences": 4, "percentage": 12.5}, {"occurrences": 2, "amount_cents": 333}],
+        ),
+        await subscribe(api, order_id, frequency="monthly", pricing_phases=[{"occurrences": None, "percentage": 5}]),
     ]
+    await tell(api, "order_subscriptions", made[5]["id"], cancel_at_period_end=True)
     rows = (await api.get(f"order_subscriptions/{made[0]['id']}/occurrences?sort=occurrence_index"))["data"]
     await tell(api, "occurrences", rows[1]["id"], _skip=True)
     await tell(api, "occurrences", rows[2]["id"], scheduled_at=said(datetime(2026, 5, 3, tzinfo=UTC)))
@@ -110,6 +119,7 @@ async def test_a_year_happens_as_it_was_forecast(
     before = [await forecast(api, one) for one in made[:2]]
     sundays = [await forecast(api, made[2], f"page[size]=20&page[number]={page}") for page in (1, 2, 3)]
     weekly = await forecast(api, made[3], "page[size]=50")
+    phases = [await forecast(api, one) for one in made[4:]]
     async with working(database_url):
         await advance(api, frozen, START + 366 * DAY)
     for one, document in zip(made[:2], before, strict=True):
@@ -125,6 +135,12 @@ async def test_a_year_happens_as_it_was_forecast(
     assert "next" not in sundays[2]["links"]
     assert await happened(connection, store, made[3], 1000) == predicted(weekly)
     assert len(weekly["data"]) == 9
+    for one, document in zip(made[4:], phases, strict=True):
+        assert await happened(connection, store, one, 12) == predicted(document)
+    assert [len(document["data"]) for document in phases] == [12, 1]
+    off = [one["attributes"]["discount_amount_cents"] for one in phases[0]["data"]]
+    # An eighth of 4650, and of 3850 from May on.
+    assert off == [-581, -581, -581, -481, -333, -333, *[0] * 6]
     assert await offences(connection, store) == []
 
 

@@ -72,6 +72,7 @@ def resource_of(subscription_id: str, run: Run, currency: str, rendering: Render
     """The resource object of a run to come, with amounts in a currency."""
     entry = run.entry
     total = None if run.estimate is None else run.estimate.total
+    discount = None if run.estimate is None or total is None else run.estimate.discount
     return {
         "type": TYPE,
         "id": f"{subscription_id}:{entry.index}",
@@ -85,6 +86,9 @@ def resource_of(subscription_id: str, run: Run, currency: str, rendering: Render
             "total_amount_cents": total,
             "total_amount_float": amount_float(total, currency),
             "formatted_total_amount": format_amount(total, currency, rendering.locale),
+            "discount_amount_cents": discount,
+            "discount_amount_float": amount_float(discount, currency),
+            "formatted_discount_amount": format_amount(discount, currency, rendering.locale),
             "needs_approval": run.needs_approval,
             "lines": [] if run.estimate is None else run.estimate.told(),
             "errors_log": None if run.estimate is None else run.estimate.messages,

@@ -44,9 +44,13 @@ async def plan(
     Their orders take their numbers out of `numbers`. All runs of a subscription are made at once, or none.
     """
     known = await runs.terms_of_runs(connection, store, [Of(*one) for one in due])
-    wanted = [
-        Run(terms, terms.place_target_order, of.occurrence_id) for of, terms in known.items() if _is_plain(terms)
-    ][: len(numbers)]
+    wanted: list[Run] = []
+    ahead: Counter[str] = Counter()
+    for of, terms in known.items():
+        if _is_plain(terms) and len(wanted) < len(numbers):
+            run = Run(terms, terms.place_target_order, of.occurrence_id, ahead=ahead[terms.subscription_id])
+            wanted.append(run)
+            ahead[terms.subscription_id] += 1
     outcomes = await targets.plan(connection, store, list(zip(wanted, numbers, strict=False)), at)
     del numbers[: len(wanted)]
     planned = [

@@ -55,8 +55,11 @@ def _is_dear(planned: Planned, last: LastRun | None) -> bool:
     # What it is held against is worked out only where there is a limit: few subscriptions have one.
     if planned.run.occurrence_id is None or terms.max_increase_percent is None:
         return False
-    before, most = compared_with(planned.target, terms), terms.max_increase_percent
-    return needs_approval(planned.target.totals.total, before, most, planned.approved_amount_cents)
+    target, approved = planned.target, planned.approved_amount_cents
+    if approved is not None and target.totals.total <= approved:
+        return False
+    before, most = compared_with(target, terms) - target.totals.discount, terms.max_increase_percent
+    return needs_approval(target.undiscounted, before, most)
 
 
 def ran(target: Target, terms: Terms, at: datetime) -> LastRun:
@@ -87,7 +90,8 @@ def compared_with(target: Target, terms: Terms) -> int:
 
     An item that was added or changed since, or is for this run alone, is held against the price that it got then: what
     a customer's own change costs is not a rise. So are all of them before the first run: the source order may have more
-    lines than are repeated. Another way to ship or to pay is held against its own price. A subscription without a limit
+    lines than are repeated. What a phase of the prices takes off is taken off both: its end is no rise. Another way to
+    ship or to pay is held against its own price. A subscription without a limit
     is compared with the total of its last run alone.
     """
     last = terms.last
@@ -105,6 +109,7 @@ def compared_with(target: Target, terms: Terms) -> int:
     )
     return (
         sum(lines)
+        + target.totals.discount
         + (target.totals.shipping if shipping is None else shipping)
         + (target.totals.payment_method if payment is None else payment)
     )

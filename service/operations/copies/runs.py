@@ -16,6 +16,7 @@ from service.operations.catalogue import pricing, quotes
 from service.operations.ordering.facts import Ways
 from service.principal import Store
 from service.rules.outcomes import CatalogueItem, SourceLine
+from service.rules.phases import PricePhase, phase_of, phases_of
 from service.store.pool import Connection
 from service.store.statements import Many
 
@@ -144,13 +145,18 @@ class LastRun(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What runs of a subscription are made from, and its last run."""
+    """What runs of a subscription are made from, and its last run.
+
+    `ran` counts those before it, where prices have phases.
+    """
 
     basis: Basis
     status: str
     place_target_order: bool
     max_increase_percent: Decimal | None
     unavailable_policy: str | None
+    pricing_phases: str | None
+    ran: int
     last: LastRun
 
     @property
@@ -184,12 +190,21 @@ _ITEMS = Many("copies/copies.items", _OfRun)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run of a subscription, whether its order is to be placed, and whether it may be paid from the wallet."""
+    """A run of a subscription, whether its order is to be placed, and whether it may be paid from the wallet.
+
+    So many others are `ahead` of it that are not made yet.
+    """
 
     terms: Terms
     place: bool
     occurrence_id: str | None = None
     reuse_wallet: bool = True
+    ahead: int = 0
+
+    @property
+    def phase(self) -> PricePhase | None:
+        """The phase of the subscription's prices that it is in."""
+        return phase_of(phases_of(self.terms.pricing_phases), self.terms.ran + self.ahead + 1)
 
     @property
     def of(self) -> Of:

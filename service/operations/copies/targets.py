@@ -119,6 +119,11 @@ class Target:
         return self.status != "placing" and self.unpaid is None
 
     @property
+    def undiscounted(self) -> int:
+        """What it would come to without a discount, in minor units."""
+        return self.totals.total - self.totals.discount
+
+    @property
     def due(self) -> int:
         """What has to be paid, in minor units: taxes come on top of the total unless they are included."""
         return due(self.totals.total, self.totals.tax, tax_included=self.basis.tax_included)
@@ -181,7 +186,7 @@ async def _planned(
     substitutes: Substitutes,
 ) -> Target | CopyFailed:
     # Many subscriptions order the same thing, which is worked out once.
-    what = (*run.terms.what, run.place, *(item.what for item in items))
+    what = (*run.terms.what, run.place, run.phase, *(item.what for item in items))
     quoted = known.get(what)
     try:
         if quoted is not None:
@@ -208,10 +213,10 @@ async def planned(
 
     It fails when an item can't be had and the subscription's policy doesn't leave it out or find a substitute, or when
     none can be had. One that lacks only something in the wallet to pay with leads to an order that waits for it.
-    Promotions are for carts and orders: a run has its prices, those of today or those that were agreed on. `stocked`
-    says that the stock is looked at, as the policy wants it.
+    Promotions are for carts and orders: a run has its prices, those of today or those that were agreed on, less what
+    the phase takes off that it is in. `stocked` says that the stock is looked at, as the policy wants it.
     """
-    basis = run.terms.basis
+    basis, phase = run.terms.basis, run.phase
     found = wanted(items, catalogue, run, stocked=stocked, substitutes=substitutes)
     had = [one for one in found if one.problem is None]
     messages = [f"{one.item.sku_code} - {one.problem}" for one in found if one.problem]
@@ -219,8 +224,8 @@ async def planned(
         raise CopyFailed({"line_items": messages}, [one.problem for one in found if one.problem])
     ordered = [one.ordered for one in had]
     try:
-        asked = [item.wanted(promoted=False) for item in ordered]
-        quoted = await quotes.quoted(basis.quote_terms(), asked, catalogue, ())
+        asked = [item.wanted(promoted=phase is not None) for item in ordered]
+        quoted = await quotes.quoted(basis.quote_terms(), asked, catalogue, () if phase is None else (phase.promotion,))
     except Invalid as error:
         raise CopyFailed({"total_amount_cents": [error.detail]}) from None
     lines = [

@@ -56,14 +56,14 @@ async def commitment(
     # Those that have come up, and are being made, come before those that are planned.
     under_way = await ledgers.runs(connection, store, subscription_id) - made
     standing = await ledgers.standing_of(connection, store, subscription_id)
-    coming = [] if standing is None else _dates(standing)
+    coming = [] if standing is None else _dates(standing, run - made)
     dates = [*[clock.now(store)] * under_way, *coming][: run - made]
     return Commitment(run, dates[-1] if len(dates) == run - made else None)
 
 
-def _dates(standing: schedule.Standing) -> list[datetime]:
-    entries = forecasts.first(schedule.upcoming(standing), forecasts.FURTHEST)
-    return [entry.scheduled_at for entry in entries if entry.status == "planned"]
+def _dates(standing: schedule.Standing, most: int) -> list[datetime]:
+    runs = (entry for entry in schedule.upcoming(standing) if entry.status == "planned")
+    return [entry.scheduled_at for entry in forecasts.first(runs, min(most, forecasts.FURTHEST))]
 
 
 async def check(change: Change) -> None:

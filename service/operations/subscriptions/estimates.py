@@ -23,7 +23,7 @@ from service.store.pool import Connection
 class Estimate:
     """What a run would come to: its lines, and the total in minor units, None where it would fail as `messages` say.
 
-    With a total, `messages` say what its order would wait for.
+    With a total, `messages` say what its order would wait for, and `discount` is what its phase takes off (0 or less).
 
     `compared_with` is what the total is held against (`comparing.compared_with`), and `last` what the next run's is.
     """
@@ -33,6 +33,7 @@ class Estimate:
     compared_with: int | None = None
     messages: Messages | None = None
     last: LastRun | None = None
+    discount: int = 0
 
     def told(self) -> list[dict[str, Any]]:
         """The lines as clients see them, amounts in minor units of the subscription's currency."""
@@ -54,11 +55,12 @@ class Estimate:
 
 
 class Ahead(NamedTuple):
-    """A run to come: which one it is, its terms (`terms_of_runs`), and when it runs."""
+    """A run to come: which one it is, its terms (`terms_of_runs`), when it runs, and how many are ahead of it."""
 
     of: Of
     terms: Terms
     at: datetime
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,8 @@ class Outlook:
         """What a run of those comes to; `last` is the one before it, where that is to come as well."""
         catalogue = self.catalogues[run.terms.basis.market, bisect_right(self.turns, run.at)]
         terms = run.terms if last is None else run.terms._replace(last=last)
-        return await _estimate(self.items.get(run.of, ()), catalogue, terms, run.at, self.substitutes)
+        wanted = Run(terms, terms.place_target_order, ahead=run.ahead)
+        return await _estimate(self.items.get(run.of, ()), catalogue, wanted, run.at, self.substitutes)
 
 
 async def outlook(connection: Connection, store: Store, wanted: Sequence[Ahead]) -> Outlook:
@@ -97,8 +100,8 @@ async def outlook(connection: Connection, store: Store, wanted: Sequence[Ahead])
     instants = [run.at for run in wanted]
     turns = await pricing.turns(connection, store, sorted(sku_ids), min(instants), max(instants))
     bought: dict[tuple[Market, int], tuple[datetime, set[str]]] = {}
-    for (_, terms, at), of_run in zip(wanted, ordered, strict=True):
-        _, bought_then = bought.setdefault((terms.basis.market, bisect_right(turns, at)), (at, set()))
+    for run, of_run in zip(wanted, ordered, strict=True):
+        _, bought_then = bought.setdefault((run.terms.basis.market, bisect_right(turns, run.at)), (run.at, set()))
         bought_then |= lenience.skus_of([of_run], substitutes)
     catalogues = {
         (market, since): await runs.catalogue(connection, store, market, then, at)
@@ -108,17 +111,12 @@ async def outlook(connection: Connection, store: Store, wanted: Sequence[Ahead])
 
 
 async def _estimate(
-    items: Sequence[Item],
-    catalogue: Mapping[str, CatalogueItem],
-    terms: Terms,
-    at: datetime,
-    substitutes: Substitutes,
+    items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], run: Run, at: datetime, substitutes: Substitutes
 ) -> Estimate:
-    run = Run(terms, terms.place_target_order)
     lines = targets.wanted(items, catalogue, run, substitutes=substitutes)
     try:
         target = await targets.planned(run, items, catalogue, 0, at, substitutes=substitutes)
-        before, last = comparing.compared_with(target, terms), comparing.ran(target, terms, at)
-        return Estimate(lines, target.totals.total, before, target.unpaid, last)
+        before, last = comparing.compared_with(target, run.terms), comparing.ran(target, run.terms, at)
+        return Estimate(lines, target.totals.total, before, target.unpaid, last, target.totals.discount)
     except CopyFailed as failure:
         return Estimate(lines, None, messages=failure.messages)

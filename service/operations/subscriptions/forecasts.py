@@ -64,10 +64,11 @@ async def look(
     # One without a row of its own is like any other.
     plain = Of(subscription_id)
     terms = await terms_of_runs(connection, store, [plain, *(Of(subscription_id, id_) for id_ in ids.values())])
+    turn = {entry.index: turn for turn, entry in enumerate(one for one in entries if one.status == "planned")}
     wanted: dict[int, Ahead] = {}
     for entry in running:
         of = Of(subscription_id, ids.get(entry.index))
-        wanted[entry.index] = Ahead(of, terms[of], entry.scheduled_at)
+        wanted[entry.index] = Ahead(of, terms[of], entry.scheduled_at, turn[entry.index])
     ahead = await outlook(connection, store, list(wanted.values()))
     last: LastRun | None = None
     runs: list[Run] = []
@@ -75,8 +76,8 @@ async def look(
         estimate = await ahead.estimate(wanted[entry.index], last) if entry.index in wanted else None
         held = False
         if estimate is not None and estimate.total is not None:
-            most, base = terms[plain].max_increase_percent, estimate.compared_with
-            held = base is not None and needs_approval(estimate.total, base, most)
+            most, base, off = terms[plain].max_increase_percent, estimate.compared_with, estimate.discount
+            held = base is not None and needs_approval(estimate.total - off, base - off, most)
             last = estimate.last
         runs.append(Run(entry, estimate, held))
     return Forecast(runs[len(before) :], more=len(entries) > offset + size, terms=terms[plain])

@@ -35,6 +35,7 @@ class _Line(NamedTuple):
     strategy: str | None
     auto_activate: bool | None
     min_occurrences: int | None
+    pricing_phases: str | None
 
 
 class _Draft(NamedTuple):
@@ -55,6 +56,7 @@ class _Wanted:
     frequency: str
     active: bool
     min_occurrences: int | None
+    pricing_phases: str | None
     line_ids: Sequence[str]
 
 
@@ -89,7 +91,7 @@ async def prepare(change: Change) -> Columns | None:
             continue
         key = (row.frequency, row.id if row.strategy == "by_line_items" else "")
         wanted = together.get(key) or _Wanted(
-            row.model_id, row.frequency, bool(row.auto_activate), row.min_occurrences, ()
+            row.model_id, row.frequency, bool(row.auto_activate), row.min_occurrences, row.pricing_phases, ()
         )
         together[key] = replace(wanted, line_ids=(*wanted.line_ids, row.id))
     change.kept["subscriptions"] = list(together.values())
@@ -112,6 +114,7 @@ async def _subscribe(change: Change, wanted: _Wanted) -> str:
         "price_mode": "fixed",
         "activate_by_source_order": wanted.active,
         "min_occurrences": wanted.min_occurrences,
+        "pricing_phases": wanted.pricing_phases,
     }
     begins = {} if wanted.active else {"starts_at": change.before["placed_at"]}
     # The order says how many there are: two of its lines may be equal.

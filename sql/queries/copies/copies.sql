@@ -183,7 +183,8 @@ for no key update of copies, order_subscriptions;
 -- name: terms
 -- What runs of subscriptions :subscriptions are made from at :at, in their order, with the customer's wallet where :wallets
 -- says so. The run's own address and method, where it is one of :occurrences and has them, come before the subscription's, and
--- those before its source order's.
+-- those before its source order's. Where prices have phases, it is counted how many runs come before it: those that made their
+-- orders, and those that are due and fall before its occurrence, if it has one.
 select
     order_subscriptions.source_order_id,
     order_subscriptions.id as order_subscription_id,
@@ -216,6 +217,25 @@ select
     order_subscriptions.place_target_order,
     order_subscriptions.max_increase_percent,
     coalesce(order_subscriptions.unavailable_policy, stores.policies ->> 'unavailable_policy') as unavailable_policy,
+    order_subscriptions.pricing_phases,
+    case
+        when order_subscriptions.pricing_phases is not null
+            then (
+                select count(*) from occurrences as others
+                where
+                    others.store_id = :store
+                    and others.order_subscription_id = order_subscriptions.id
+                    and others.occurrence_index > 0
+                    and (
+                        others.status = 'completed'
+                        or (
+                            others.status in ('due', 'held', 'claimed')
+                            and others.occurrence_index < coalesce(occurrences.occurrence_index, 9223372036854775807)
+                        )
+                    )
+            )
+        else 0
+    end as ran,
     last_run.total_amount_cents as last_amount_cents,
     last_run.created_at as last_made_at,
     last_run.shipping_amount_cents as last_shipping_amount_cents,

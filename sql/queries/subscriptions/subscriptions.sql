@@ -127,14 +127,16 @@ select
     model.id as model_id,
     model.strategy,
     model.auto_activate,
-    model.min_occurrences
+    model.min_occurrences,
+    model.pricing_phases
 from line_items
 left join lateral (
     select
         subscription_models.id,
         subscription_models.strategy,
         subscription_models.auto_activate,
-        subscription_models.min_occurrences
+        subscription_models.min_occurrences,
+        subscription_models.pricing_phases
     from subscription_models
     where subscription_models.store_id = :store and line_items.frequency = any(subscription_models.frequencies)
     order by subscription_models.created_at, subscription_models.id
