@@ -188,8 +188,12 @@ async def test_on_a_phone_without_scripts_the_portal_takes_few_presses(
     await expect(page.get_by_text(said).first).to_be_visible()
     assert 0 < press.count <= MOST_PRESSES
     related = {name: await subscribed.related(name) for name in ("shipping_address", "customer_payment_source")}
-    found = {"subscription": await subscribed.look(), "run": (await subscribed.runs())[0], **related}
-    found["codes"] = await subscribed.codes()
+    found = {
+        "subscription": await subscribed.look(),
+        "run": (await subscribed.runs())[0],
+        "codes": await subscribed.codes(),
+        **related,
+    }
     assert shows(found), found
     await shoot(page, f"portal-after-{do.__name__}-phone-light")
 
