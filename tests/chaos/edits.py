@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.chaos.simulation import Row
-from tests.faults.plain_calendar import Crontab, Plain, Refused
+from tests.faults.plain_calendar import Plain, Refused
+from tests.faults.plain_dates import Crontab
 from tests.jobs.playing import said
 from tests.spec.writing import Api
 

@@ -27,7 +27,8 @@ from service.rules.schedule import (
     plan,
     runs_left,
 )
-from tests.faults.plain_calendar import Crontab, Plain, Refused
+from tests.faults.plain_calendar import Plain, Refused
+from tests.faults.plain_dates import Crontab
 
 MINUTE = timedelta(minutes=1)
 WEEKDAYS = Crontab("30 13 * * 1-5", 13, 30, (0, 1, 2, 3, 4))

@@ -556,8 +556,9 @@ inner join aborted
 where occurrences.store_id = :store and occurrences.id = aborted.occurrence_id;
 
 -- name: fail
--- The end of a copy that couldn't be made: :errors_log says why, :failure_type of which type that is, :errors_count is the number of its messages. Gives the subscription, if
--- it has one, with its occurrence and the order that was to be copied, or no row when the claim (:attempt) holds no longer.
+-- The end of a copy that couldn't be made: :errors_log says why, :failure_type of which type that is, :errors_count is the
+-- number of its messages. Gives the subscription, if it has one, with its occurrence and the order that was to be copied,
+-- or no row when the claim (:attempt) holds no longer.
 with failed as (
     update order_factories
     set

@@ -1,6 +1,7 @@
 -- name: due_stores
 -- Of all stores that run on real time: those with a subscription whose next run, or the alert of it, has come at `:at`, or
--- with a payment that is to be asked for anew, or a card that expires soon, if the database belongs to the installation `:deployment`. A global read.
+-- with a payment that is to be asked for anew, or a card that expires soon, if the database belongs to the installation
+-- `:deployment`. A global read.
 select stores.store_id
 from stores
 where
