@@ -95,19 +95,19 @@ class Batches(Generic[D]):
 
     async def _alone(self, database: Database, store_id: int, id_: str) -> D | None:
         """Do it with one of them, else set it aside; None where even that fails, as the log says."""
-        told = {"work": self.name, "store_id": store_id, "order_subscription_id": id_}
+        told = {"work": self.name, "store_id": store_id, "resource_id": id_}
         try:
             return await step(database, store_id, lambda on, store: self.do(on, store, only=id_))
         except Exception as error:
             if passes(error):
                 raise
-            log.exception("a subscription is set aside", **told)
+            log.exception("one of a batch is set aside", **told)
         try:
             return await step(database, store_id, lambda on, store: self.set_aside(on, store, id_))
         except Exception as error:
             if passes(error):
                 raise
-            log.exception("a subscription could not be set aside", **told)
+            log.exception("one of a batch could not be set aside", **told)
             return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -76,24 +77,18 @@ async def _surely(database: Database, store_id: int, numbers: Numbers | None) ->
 
 
 async def sweep_store(database: Database, store_id: int, numbers: Numbers | None = None) -> int:
-    """Sweep a store until nothing is due by its clock, send its alerts, and have payments asked for anew.
-
-    Then tell of cards that expire too soon.
+    """Sweep a store until nothing is due by its clock; then send alerts, ask for payments anew, tell of expiring cards.
 
     Returns how many copies came of it; with `numbers` for them, their orders are made at once where that is possible.
     Whatever keeps one of them from being done, the others are.
     """
-    try:
+    async with AsyncExitStack() as then:
+        # The last one that is pushed comes first.
+        then.push_async_callback(_WARNING.run, database, store_id)
+        then.push_async_callback(_retry, database, store_id)
+        then.push_async_callback(_ANNOUNCING.run, database, store_id)
         first = None if numbers is None else partial(_at_once, database, store_id, numbers)
         swept = await _SWEEPING.run(database, store_id, first)
-    finally:
-        try:
-            await _ANNOUNCING.run(database, store_id)
-        finally:
-            try:
-                await _retry(database, store_id)
-            finally:
-                await _WARNING.run(database, store_id)
     for done in swept:
         for late in done.lateness:
             LATENESS.observe(late.total_seconds())
