@@ -16,6 +16,7 @@ _WRITTEN: Final[Mapping[str, str]] = {
 """What the events of writing tell."""
 
 _BESIDES: Final[Mapping[str, str]] = {
+    "customer_payment_sources.expiring": "It expires before the next run of a subscription that is paid with it.",
     "occurrences.reschedule": "One is moved to another instant.",
     "order_subscriptions.approval_required": "A run would cost more than `max_increase_percent` allows, and is held.",
     "order_subscriptions.end": "It has come to its end: `expires_at` is over, or `max_occurrences` are made.",
@@ -23,6 +24,7 @@ _BESIDES: Final[Mapping[str, str]] = {
     "order_subscriptions.last_run_succeeded": "A run has made its order.",
     "order_subscriptions.park": "It leaves the schedule, since it ran too often or its calendar can't be read.",
     "order_subscriptions.renewal": "Its next run comes up: `renewal_alert_period` hours are left.",
+    "order_subscriptions.unpaid": "Nobody asks for the payment of a run any more; `payload` names the policy that follows.",
     "orders.cancel_subscriptions": "Its subscriptions are cancelled with it.",
     "orders.payment_failed": "A payment of it is refused; `payload` says whether it is asked for again, and when.",
     "orders.void": "Its payment is let go of.",
