@@ -24,7 +24,7 @@ _BESIDES: Final[Mapping[str, str]] = {
     "order_subscriptions.last_run_succeeded": "A run has made its order.",
     "order_subscriptions.park": "It leaves the schedule, since it ran too often or its calendar can't be read.",
     "order_subscriptions.renewal": "Its next run comes up: `renewal_alert_period` hours are left.",
-    "order_subscriptions.unpaid": "Nobody asks for the payment of a run any more; `payload` names the policy that follows.",
+    "order_subscriptions.unpaid": "The payment of a run has failed for the last time; `payload` has what follows.",
     "orders.cancel_subscriptions": "Its subscriptions are cancelled with it.",
     "orders.payment_failed": "A payment of it is refused; `payload` says whether it is asked for again, and when.",
     "orders.void": "Its payment is let go of.",
