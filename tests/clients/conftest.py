@@ -41,7 +41,7 @@ class Shop:
 
 @pytest.fixture(scope="session")
 def environment(database_url: str) -> dict[str, str]:
-    """The settings of the processes that the tests of this folder start, whose webhooks are received on this machine."""
+    """The settings of the processes that the tests of this folder start; receivers on this machine are told."""
     return api_settings(database_url) | {"REPRISE_ALLOW_PRIVATE_ADDRESSES": "true"}
 
 
