@@ -130,7 +130,7 @@ create table order_subscriptions (
         catchup_policy in ('run_once', 'run_all', 'skip')
     ),
     constraint order_subscriptions_have_a_known_unavailable_policy check (
-        unavailable_policy in ('fail', 'skip_line', 'partial')
+        unavailable_policy in ('fail', 'skip_line', 'partial', 'substitute')
     ),
     constraint order_subscriptions_have_a_positive_max_occurrences check (max_occurrences > 0),
     constraint order_subscriptions_have_a_known_interval_unit check (interval_unit in ('day', 'week', 'month', 'year')),

@@ -25,10 +25,10 @@ create table action_links (
     constraint action_links_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint action_links_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint action_links_have_a_known_action check (
-        action in ('skip', 'delay', 'pause', 'resume', 'cancel', 'approve', 'reject', 'manage')
+        action in ('skip', 'delay', 'pause', 'resume', 'cancel', 'approve', 'reject', 'manage', 'pay', 'order_now')
     ),
     constraint action_links_name_a_run_for_what_is_done_to_one check (
-        (occurrence_index is not null) = (action in ('skip', 'delay', 'approve', 'reject'))
+        (occurrence_index is not null) = (action in ('skip', 'delay', 'approve', 'reject', 'pay', 'order_now'))
     ),
     constraint action_links_count_days_for_what_takes_them check ((days is not null) = (action in ('delay', 'pause'))),
     constraint action_links_count_runs_from_one check (occurrence_index >= 1),

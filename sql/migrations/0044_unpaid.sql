@@ -47,13 +47,3 @@ add column expiry_due_at timestamptz(3) generated always as (
 -- For the worker's look at cards that expire.
 create index customer_payment_sources_expiring on customer_payment_sources (expiry_due_at, store_id)
 where expiry_due_at is not null;
-
--- Links with which an unpaid run is paid, and the next one ordered now.
-alter table action_links drop constraint action_links_have_a_known_action;
-alter table action_links add constraint action_links_have_a_known_action check (
-    action in ('skip', 'delay', 'pause', 'resume', 'cancel', 'approve', 'reject', 'manage', 'pay', 'order_now')
-);
-alter table action_links drop constraint action_links_name_a_run_for_what_is_done_to_one;
-alter table action_links add constraint action_links_name_a_run_for_what_is_done_to_one check (
-    (occurrence_index is not null) = (action in ('skip', 'delay', 'approve', 'reject', 'pay', 'order_now'))
-);

@@ -27,7 +27,7 @@ ATTRIBUTES = (
     "errors_count",
     "place_target_order",
     "reuse_wallet",
-    "outcomes",  # ours, behind what the document shows
+    *("outcomes", "failure_type", "given_up_at"),  # ours, behind what the document shows
     "created_at",
     "updated_at",
     "reference",

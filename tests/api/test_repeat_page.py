@@ -154,7 +154,9 @@ async def test_headers_and_html_of_every_page(client: httpx2.AsyncClient, link: 
         parsed = Page(answer.text)
         style = base64.b64encode(hashlib.sha256(parsed.style.encode()).digest()).decode()
         assert f"style-src 'sha256-{style}'" in policy
-        assert not {"script", "img", "iframe", "link", "object"} & set(parsed.tags)
+        # The page where there is nothing is the same for all URLs, and has the icon of the docs.
+        loaded = {"script", "img", "iframe", "link", "object"} & set(parsed.tags)
+        assert loaded == ({"link"} if answer.status_code == 404 else set())
         assert parsed.tags.count("h1") == parsed.tags.count("main") == 1
         # No inline handler or style, which the policy would refuse, and nothing from anywhere else.
         assert [name for name, _ in parsed.attributes if name.startswith("on") or name in ("style", "src")] == []

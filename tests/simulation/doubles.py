@@ -65,7 +65,8 @@ def _terms(of: Transaction, id_: str) -> Terms:
     row = of.row("subscriptions", id_)
     assert row is not None
     basis = Basis("source", id_, "customer", None, None, "EUR", False, "", "", "test", 0, 0, _WAYS)  # noqa: FBT003 -- a row
-    return Terms(basis, row["status"], False, None, None, LastRun(None, None, None, None, None, None, None))  # noqa: FBT003 -- a row
+    last = LastRun(None, None, None, None, None, None, None)
+    return Terms(basis, row["status"], False, None, None, None, 0, last)  # noqa: FBT003 -- a row
 
 
 def _transaction(connection: pool.Connection) -> Transaction:

@@ -158,7 +158,8 @@ class Writer:
         await _check_linkage(change, {name: ids for name, ids in linked.items() if name not in self.looked_up})
         raise_all(change.problems)
         if self.whole:
-            change.whole = await self.lock_whole(change, change.draft.related(self.whole))
+            whole_id = linked.get(self.whole)
+            change.whole = await self.lock_whole(change, whole_id if isinstance(whole_id, str) else None)
         _take(change)
         await self._complete(change, verbs)
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from schemas.graph import graph
-from service.jsonapi.body import Draft
 from service.operations.subscriptions.occurrence_items import OccurrenceItems
 from service.principal import Principal
 from service.store.pool import Connection
 from service.store.statements import Many, One
+from service.store.write import Columns
 
 _MOST: Final = 12
 """How many products there are to choose from, those that were ordered last first."""
@@ -49,9 +49,8 @@ async def products(connection: Connection, principal: Principal) -> Sequence[Pro
 
 async def add(connection: Connection, principal: Principal, run: Run, sku_code: str) -> None:
     """Have a product come along with a run. Raises as the API's write does."""
-    related = {"order_subscription": run.subscription_id, "occurrence": run.id}
-    draft = Draft(_ITEMS, None, {"sku_code": sku_code, "quantity": 1}, related)
-    await OccurrenceItems().create(connection, principal, draft)
+    line = {**_of(run), "sku_code": sku_code, "quantity": 1}
+    await OccurrenceItems().make(connection, principal, _ITEMS, line)
 
 
 async def alter(connection: Connection, principal: Principal, run: Run, line_id: str, quantity: int) -> None:
@@ -59,14 +58,19 @@ async def alter(connection: Connection, principal: Principal, run: Run, line_id:
 
     `line_id` is that of the subscription's item, or of a line that was added to the run.
     """
+    writer = OccurrenceItems()
     said = await _SAID(connection, store=principal.store.id, occurrence=run.id, line=line_id)
     if said is None:
-        related = {"order_subscription": run.subscription_id, "occurrence": run.id, "order_subscription_item": line_id}
-        await OccurrenceItems().create(connection, principal, Draft(_ITEMS, None, {"quantity": quantity}, related))
+        line = {**_of(run), "order_subscription_item_id": line_id, "quantity": quantity}
+        await writer.make(connection, principal, _ITEMS, line)
         return
-    writer = OccurrenceItems()
     locked = await writer.lock(connection, principal, _ITEMS, said.id)
     if said.is_added and not quantity:
         await writer.remove(connection, principal, locked)
     else:
         await writer.change(connection, principal, locked, {"quantity": quantity})
+
+
+def _of(run: Run) -> Columns:
+    """What a line has from the run that it is for."""
+    return {"order_subscription_id": run.subscription_id, "occurrence_id": run.id}

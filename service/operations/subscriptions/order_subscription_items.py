@@ -34,7 +34,7 @@ async def _repriced(_: Change) -> Columns:
 
 async def _swapped(change: Change) -> Columns | None:
     """Order another sku. Its price is found where every other is (`pricing.settle`)."""
-    code = change.draft.triggers["_swap"]
+    code: str = change.draft.triggers.get("_swap") or change.kept["swap"]
     if change.value("sku_code") not in (code, change.before["sku_code"]):
         change.problems.append(
             Invalid("_swap - names another sku than sku_code", pointer=change.draft.pointer("_swap"))

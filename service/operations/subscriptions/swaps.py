@@ -11,15 +11,12 @@ import orjson
 from schemas.graph import graph
 from service import clock
 from service.errors import Invalid
-from service.jsonapi.body import Draft
 from service.operations.catalogue import pricing, skus
 from service.operations.subscriptions.order_subscription_items import OrderSubscriptionItems
 from service.principal import Principal
 from service.rules.outcomes import Policy, SourceLine, decide
 from service.store.pool import Connection
 from service.store.statements import Many
-
-_TYPE = "order_subscription_items"
 
 
 class _Item(NamedTuple):
@@ -94,9 +91,9 @@ async def swap(connection: Connection, principal: Principal, subscription_id: st
     offered = {(item.id, choice.sku_code) for item in found for choice in item.choices}
     if (item_id, code) not in offered:
         raise Invalid("This product can't be had at the moment. Please choose another one.")
-    writer, resource = OrderSubscriptionItems(), graph[_TYPE]
-    locked = await writer.lock(connection, principal, resource, item_id)
-    await writer.update(connection, principal, locked, Draft(resource, item_id, triggers={"_swap": code}))
+    writer = OrderSubscriptionItems()
+    locked = await writer.lock(connection, principal, graph["order_subscription_items"], item_id)
+    await writer.change(connection, principal, locked, {}, verbs=("swap",), kept={"swap": code})
 
 
 def _line(item: _Item, sku_id: str) -> SourceLine:
