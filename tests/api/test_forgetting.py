@@ -60,9 +60,11 @@ async def test_of_an_erased_person_nothing_is_left(
     assert {"addresses", "orders", "carts", "line_items", "cart_items", "customers", "access_tokens",
             "repeat_links",
             "idempotency_keys", "event_callbacks", "events", "webhooks", "payment_attempts",
-            "customer_payment_sources", "order_subscriptions", "occurrences", "reorders"} <= before.keys()  # fmt: skip
+            "customer_payment_sources", "order_subscriptions", "occurrences", "occurrence_items",
+            "reorders"} <= before.keys()  # fmt: skip
     assert {"a guest's address", "a guest's JSON", "orders.return_url", "line_items.options", "a guest's key",
             "access_tokens.name", "customers.tax_exemption_code", "repeat_links.revoked_reason", "addresses.lat",
+            "occurrence_items.options", "occurrence_items.reference", "occurrence_items.metadata",
             "what a receiver said"} <= held  # fmt: skip
     # Events tell none of it by themselves: what is in them was put into their rows.
     assert [place for place in before["events"] if not place.startswith("events.")] == ["a request's id"]

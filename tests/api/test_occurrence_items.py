@@ -229,6 +229,23 @@ async def test_what_has_run_stays_as_it_was(shop: Shop, connection: Connection, 
     assert await offenders(connection, store) == []
 
 
+async def test_what_is_the_clients_own_can_be_noted_of_what_has_run(shop: Shop) -> None:
+    id_ = await subscribe(shop)
+    line = await add(shop, id_, shop.sku)
+    await shop.wait_until("2026-01-13 00:00")
+    before = (await shop.api.get(f"occurrence_items/{line['id']}"))["data"]
+    echo = await shop.api.send("PATCH", f"occurrence_items/{line['id']}", {"data": before})
+    assert echo.json()["data"] == before
+    noted = await shop.api.update("occurrence_items", line["id"], {"reference": "A-1", "quantity": line["quantity"]})
+    assert noted.status_code == 200, noted.text
+    assert noted.json()["data"]["attributes"]["reference"] == "A-1"
+    both = await shop.api.update("occurrence_items", line["id"], {"reference": "A-2", "quantity": 9})
+    assert both.status_code == 409, both.text
+    after = (await shop.api.get(f"occurrence_items/{line['id']}"))["data"]["attributes"]
+    changing = {"reference": "A-1", "updated_at": after["updated_at"]}
+    assert after == before["attributes"] | changing
+
+
 async def test_a_draft_changes_nothing_until_it_is_committed(shop: Shop, connection: Connection, store: Store) -> None:
     mug = await factories.sku(connection, store, price=850)
     id_ = await subscribe(shop)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest_asyncio
 
@@ -10,6 +10,7 @@ from service import clock
 from service.operations.events import outbox
 from service.principal import Store
 from service.resources import RESOURCES
+from service.rules.recurrence import Calendar
 from service.store.pool import Connection
 from tests import factories
 from tests.samples import SAMPLES
@@ -57,15 +58,18 @@ async def inhabit(connection: Connection, store: Store) -> dict[str, str]:
         unit_amount_cents=1999,
         total_amount_cents=3998,
     )
-    subscription = await factories.subscription(connection, store, order)
-    occurrence = await insert(
-        "occurrences",
-        order_subscription_id=subscription,
-        occurrence_index=1,
-        nominal_at=at,
-        scheduled_at=at,
-        status="failed",
+    anchor_at = at - timedelta(days=32)  # one run has failed since, and the next is to come
+    calendar = Calendar(anchor_at, store.timezone, "monthly")
+    failed_at, coming_at = (calendar.date(index).at for index in (1, 2))
+    subscription = await factories.subscription(
+        connection, store, order, anchor_at=anchor_at, starts_at=anchor_at, next_index=2, next_run_at=coming_at
     )
+
+    async def run(index: int, run_at: datetime, status: str) -> str:
+        of = {"order_subscription_id": subscription, "occurrence_index": index}
+        return await insert("occurrences", **of, nominal_at=run_at, scheduled_at=run_at, status=status)
+
+    occurrence, coming = await run(1, failed_at, "failed"), await run(2, coming_at, "planned")
     copy = await insert("order_factories", kind="order_copies", source_order_id=order)
     recurring = await insert(
         "order_factories",
@@ -121,8 +125,8 @@ async def inhabit(connection: Connection, store: Store) -> dict[str, str]:
         "occurrence_items": await insert(
             "occurrence_items",
             order_subscription_id=subscription,
-            occurrence_id=occurrence,
-            occurrence_index=1,
+            occurrence_id=coming,
+            occurrence_index=2,
             sku_id=sku.id,
             sku_code=sku.code,
             name=sku.name,

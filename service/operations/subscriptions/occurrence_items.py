@@ -21,7 +21,9 @@ class OccurrenceItems(Writer):
     whole: ClassVar = "order_subscription"
 
     async def before_write(self, change: Change) -> None:
-        """Find the run, the sku and its price."""
+        """Find the run, the sku and its price. What is the client's own can be changed of every run."""
+        if not change.new and change.only_of_the_client():
+            return
         run = await contents.find_run(change)
         if run is None:
             return
