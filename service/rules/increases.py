@@ -10,14 +10,15 @@ SHORTEST: Final = timedelta(hours=1)
 """Nearer to its run than this an alert isn't looked at again."""
 
 
-def needs_approval(total: int, last: int, most_percent: Decimal | None) -> bool:
+def needs_approval(total: int, last: int, most_percent: Decimal | None, *, discount: int) -> bool:
     """Whether a run at this total has to wait until somebody agrees; amounts are in minor units.
 
-    It may cost at most so many percent more than the last one, any amount without a percentage.
+    It may cost at most so many percent more than what it is held against, any amount without a percentage. What is in
+    both of them as the `discount` (zero or less) of this run counts in neither.
     """
     if most_percent is None:
         return False
-    return 100 * total > last * (100 + most_percent)
+    return 100 * (total - discount) > (last - discount) * (100 + most_percent)
 
 
 def look_again(at: datetime, run_at: datetime) -> datetime | None:

@@ -136,6 +136,23 @@ async def test_the_end_of_a_phase_is_no_rise_and_a_dearer_product_is(shop: Shop)
     assert await totals(shop, id_) == [1900, 3880, 4380]
 
 
+async def test_what_a_held_run_is_told_beside_has_the_discount_once(shop: Shop) -> None:
+    phases = [{"occurrences": None, "amount_cents": 100}]
+    id_ = await weekly(shop, pricing_phases=phases, max_increase_percent=5, price_mode="current")
+    await shop.wait_until("2026-01-13 00:00")
+    assert await totals(shop, id_) == [WHOLE - 100]
+    await factories.set_price(shop.connection, shop.store, shop.sku, 2190)
+    await shop.wait_until("2026-01-20 00:00")
+    made = "select total_amount_cents from orders where store_id = $1 and order_subscription_id = $2"
+    told = """
+        select (payload ->> 'total_amount_cents')::bigint, (payload ->> 'last_amount_cents')::bigint
+        from events where store_id = $1 and name = 'order_subscriptions.approval_required' and resource_id = $2
+    """
+    total, before = await shop.connection.fetchrow(told, shop.store.id, id_)
+    assert before == await shop.connection.fetchval(made, shop.store.id, id_)
+    assert total - before == 2 * (2190 - 1900)
+
+
 async def test_all_of_it_off_owes_nothing_for_the_items(shop: Shop) -> None:
     id_ = await weekly(
         shop, pricing_phases=[{"occurrences": 1, "percentage": 100}, {"occurrences": 1, "amount_cents": 10**9}]

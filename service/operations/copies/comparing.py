@@ -58,8 +58,8 @@ def _is_dear(planned: Planned, last: LastRun | None) -> bool:
     target, approved = planned.target, planned.approved_amount_cents
     if approved is not None and target.totals.total <= approved:
         return False
-    before, most = compared_with(target, terms) - target.totals.discount, terms.max_increase_percent
-    return needs_approval(target.undiscounted, before, most)
+    totals, before = target.totals, compared_with(target, terms)
+    return needs_approval(totals.total, before, terms.max_increase_percent, discount=totals.discount)
 
 
 def ran(target: Target, terms: Terms, at: datetime) -> LastRun:
@@ -91,8 +91,8 @@ def compared_with(target: Target, terms: Terms) -> int:
     An item that was added or changed since, or is for this run alone, is held against the price that it got then: what
     a customer's own change costs is not a rise. So are all of them before the first run: the source order may have more
     lines than are repeated. What a phase of the prices takes off is taken off both: its end is no rise. Another way to
-    ship or to pay is held against its own price. A subscription without a limit
-    is compared with the total of its last run alone.
+    ship or to pay is held against its own price. A subscription without a limit is compared with the total of its last
+    run alone.
     """
     last = terms.last
     if last.last_amount_cents is not None and terms.max_increase_percent is None:

@@ -421,7 +421,7 @@ async def _hold(connection: Connection, store: Store, dear: Sequence[Planned], a
             "occurrence_id": one.run.occurrence_id,
             "currency_code": one.target.basis.currency_code,
             "total_amount_cents": one.target.totals.total,
-            "last_amount_cents": one.before + one.target.totals.discount,
+            "last_amount_cents": one.before,
         }
         happened.append(Event("recurring_order_copies.abort", one.copy_id, payload))
         happened.append(Event("order_subscriptions.approval_required", one.subscription_id, payload))

@@ -119,11 +119,6 @@ class Target:
         return self.status != "placing" and self.unpaid is None
 
     @property
-    def undiscounted(self) -> int:
-        """What it would come to without a discount, in minor units."""
-        return self.totals.total - self.totals.discount
-
-    @property
     def due(self) -> int:
         """What has to be paid, in minor units: taxes come on top of the total unless they are included."""
         return due(self.totals.total, self.totals.tax, tax_included=self.basis.tax_included)
@@ -164,14 +159,14 @@ async def plan(
     return [
         await _planned(
             run,
-            items.get(run.of, []),
+            of_run,
             catalogues[run.terms.basis.market],
             number,
             at=at,
             known=known,
             substitutes=substitutes,
         )
-        for run, number in wanted_runs
+        for (run, of_run), (_, number) in zip(ordered, wanted_runs, strict=True)
     ]
 
 

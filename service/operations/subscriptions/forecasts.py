@@ -77,7 +77,7 @@ async def look(
         held = False
         if estimate is not None and estimate.total is not None:
             most, base, off = terms[plain].max_increase_percent, estimate.compared_with, estimate.discount
-            held = base is not None and needs_approval(estimate.total - off, base - off, most)
+            held = base is not None and needs_approval(estimate.total, base, most, discount=off)
             last = estimate.last
         runs.append(Run(entry, estimate, held))
     return Forecast(runs[len(before) :], more=len(entries) > offset + size, terms=terms[plain])
