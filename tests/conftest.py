@@ -98,9 +98,8 @@ def _make_room(run_folder: Path) -> None:
         if not (run_folder / "postgres").exists():
             with embedded.start(run_folder / "postgres") as server:
                 asyncio.run(nodes.execute(server.url, f"alter system set max_connections = {CONNECTIONS}"))
-            # The server holds this for as long as it lives: whoever joined it before its end would have the old one.
-            with (run_folder / "postgres" / "server").open("a") as alive:
-                fcntl.flock(alive, fcntl.LOCK_EX)
+            # Whoever joined it before its end would have the old one.
+            nodes.await_end(run_folder / "postgres")
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,11 @@ and its workers. A database is made on every node then; one that is made from a 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -123,6 +125,12 @@ async def _drop(node: str, name: str) -> None:
             # Citus comes back to a database that it looks after.
             with suppress(asyncpg.ObjectInUseError):
                 return await execute(node, f"drop database {name} with (force)")
+
+
+def await_end(data_dir: Path) -> None:
+    """Wait until the embedded server of a data folder has ended: it lives a moment longer than its last user."""
+    with (data_dir / "server").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 async def execute(url: str, statement: str) -> None:

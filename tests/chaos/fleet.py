@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import random
 import signal
@@ -22,6 +21,7 @@ import asyncpg
 from service.errors import StartupError
 from service.store import embedded, migrate
 from service.store.checks import violations
+from tests import nodes
 from tests.chaos import world
 from tests.chaos.world import World
 from tests.support import KEYS
@@ -44,9 +44,7 @@ def own_folder(what: str) -> Iterator[Path]:
         Path(folder).chmod(0o755)
         data = Path(folder) / "data"
         yield data
-        # The server holds this lock for as long as it lives, which is a moment longer than its last user.
-        with (data / "server").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        nodes.await_end(data)
 
 
 class Postgres:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
-import time
+import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +19,7 @@ from tests.chaos import fleet, world
 from tests.chaos.fleet import Postgres, Report
 from tests.drills import load
 from tests.drills.load import Outcome, Shopper
-from tests.processes import ROOT, SECONDS
+from tests.processes import SECONDS, serving
 from tests.proxying import free_port, proxied
 
 STORES = 8
@@ -137,35 +134,22 @@ def cluster(server: Postgres, folder: Path, size: Size) -> Iterator[Cluster]:
         ports = [free_port(), free_port()]
         for number, port in enumerate(ports, 1):
             command = ("serve", "--port", str(port), "--workers", str(size.processes))
-            metrics[f"API {number}"] = held.enter_context(_running(folder, *command, **of_api))
+            metrics[f"API {number}"] = held.enter_context(_running(*command, until="answers at", **of_api))
         for number in range(1, size.workers + 1):
-            metrics[f"worker {number}"] = held.enter_context(_running(folder, "work", **settings))
+            metrics[f"worker {number}"] = held.enter_context(_running("work", until="Reprise works", **settings))
         front = held.enter_context(proxied("nginx", folder / "proxy", ports))
         yield Cluster(str(front.base_url), metrics)
 
 
 @contextmanager
-def _running(folder: Path, *command: str, **settings: str) -> Iterator[str]:
-    """A process of ours meanwhile: where it tells its metrics, once it does."""
+def _running(*command: str, until: str, **settings: str) -> Iterator[str]:
+    """A process of ours meanwhile, with those that it starts: where it tells its metrics."""
     port = free_port()
-    environment = os.environ | settings | {"REPRISE_METRICS_PORT": str(port)}
-    with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "service", *command], cwd=ROOT, env=environment, stdout=log, stderr=log
-        )
-    try:
-        url, deadline = f"http://127.0.0.1:{port}/metrics", time.monotonic() + SECONDS
-        while True:
-            with suppress(httpx2.HTTPError):
-                httpx2.get(url)
-                break
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(SECONDS)
+    with serving(*command, until=until, **settings, REPRISE_METRICS_PORT=str(port)) as service:
+        try:
+            yield f"http://127.0.0.1:{port}/metrics"
+        finally:
+            service.stop(signal.SIGTERM)
 
 
 @asynccontextmanager

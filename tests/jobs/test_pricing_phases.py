@@ -148,7 +148,9 @@ async def test_what_a_held_run_is_told_beside_has_the_discount_once(shop: Shop) 
         select (payload ->> 'total_amount_cents')::bigint, (payload ->> 'last_amount_cents')::bigint
         from events where store_id = $1 and name = 'order_subscriptions.approval_required' and resource_id = $2
     """
-    total, before = await shop.connection.fetchrow(told, shop.store.id, id_)
+    row = await shop.connection.fetchrow(told, shop.store.id, id_)
+    assert row is not None
+    total, before = row
     assert before == await shop.connection.fetchval(made, shop.store.id, id_)
     assert total - before == 2 * (2190 - 1900)
 
