@@ -55,7 +55,7 @@ CHECKS := check-lint check-format check-types check-imports check-sql check-migr
 # An environment whose interpreter is gone (a system upgrade) is made anew.
 STALE := $(shell $(BIN)/python -c "" 2>/dev/null || echo stale)
 
-.PHONY: help run wheel test coverage matrix contract chaos deliveries drills cluster histories simulate hostile year walk bench soak bench-quick bench-peers bench-import bench-copies bench-events plans wrk browser proxies deploy-tools container pgbouncer php screenshots audit sbom verify $(CHECKS) format \
+.PHONY: help run wheel test coverage matrix contract chaos deliveries drills cluster histories simulate hostile year walk bench soak bench-quick bench-peers bench-import bench-copies bench-events chain plans wrk browser proxies deploy-tools container faketime pgbouncer php screenshots audit sbom verify $(CHECKS) format \
 	new generated grants openapi examples docs baseline lock clean stale
 
 ##@ Use
@@ -115,7 +115,7 @@ simulate: $(VENV)/dev.stamp ## run workers in simulated time, with failures that
 hostile: $(VENV)/dev.stamp ## attack a served process in each way that once stalled one, and look at its health meanwhile
 	@$(BIN)/python -m tests.chaos.hostile $(ARGS)
 
-year: $(VENV)/dev.stamp ## live a year of 1 400 subscriptions, 400 of them edited, on test clocks beside a simulation (ARGS="--seed 2")
+year: $(VENV)/dev.stamp ## live a year of 1 460 subscriptions, 460 of them edited, on test clocks beside a simulation (ARGS="--seed 2")
 	@$(BIN)/python -m tests.chaos.year $(ARGS)
 
 walk: $(VENV)/dev.stamp ## say every verb in every order for minutes, beside a plain model of all statuses (ARGS="--hypothesis-seed 2")
@@ -140,6 +140,9 @@ bench-copies: $(VENV)/dev.stamp ## copy 100 000 due subscriptions, beside the sa
 
 bench-events: $(VENV)/dev.stamp ## publish 100 000 events to a stream, and tell a fast receiver of as many (ARGS="--events 10000")
 	@$(BIN)/python -m tests.bench.events $(ARGS)
+
+chain: $(VENV)/dev.stamp ## make a chain of 1 000 stores with 10 million order lines, in a Postgres in /tmp (ARGS="load --lines 100000 --subscriptions 10000")
+	@$(BIN)/python -m tests.bench.chain $(ARGS)
 
 plans: $(VENV)/dev.stamp ## count the pages of Postgres that each hot operation touches, in small and large stores
 	@$(BIN)/python -m tests.bench.plans $(ARGS)
@@ -167,6 +170,12 @@ deploy-tools: ## install what checks units and alerts (Debian, Ubuntu): systemd-
 	@{ command -v systemd-analyze && command -v curl && command -v promtool; } > /dev/null \
 		|| { sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
 			&& $$sudo apt-get install --yes --no-install-recommends systemd curl prometheus; }
+
+faketime: ## install the faketime that sets the clock of a drill (Debian, Ubuntu); elsewhere that drill is skipped
+	@command -v apt-get > /dev/null || { echo "Install faketime with your system's packages." >&2; exit 1; }
+	@command -v faketime > /dev/null \
+		|| { sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
+			&& $$sudo apt-get install --yes --no-install-recommends faketime; }
 
 pgbouncer: ## install the PgBouncer that tests run (Debian, Ubuntu; make test PGBOUNCER=1 runs all behind it); elsewhere they are skipped
 	@command -v apt-get > /dev/null || { echo "Install PgBouncer with your system's packages." >&2; exit 1; }

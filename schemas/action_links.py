@@ -7,12 +7,14 @@ from datetime import datetime
 from typing import Final, Literal, get_args
 
 from schemas.fields import Write
-from schemas.kinds import Boolean, Derived, Enum, Integer, Standard, Timestamp
+from schemas.kinds import Boolean, Derived, Enum, Integer, Standard, Text, Timestamp
 from schemas.quotas import Quota
 from schemas.relationships import ToMany, ToOne
 from service.texts import Phrase
 
-Action = Literal["skip", "delay", "pause", "resume", "cancel", "approve", "reject", "manage", "pay", "order_now"]
+Action = Literal[
+    "skip", "delay", "pause", "resume", "cancel", "approve", "reject", "manage", "pay", "order_now", "swap"
+]
 """What a link is for: one thing that is done once, or the portal (`manage`), which is open until the link is over."""
 
 OF_A_RUN: Final[frozenset[Action]] = frozenset({"skip", "delay", "approve", "reject", "pay", "order_now"})
@@ -75,13 +77,26 @@ class ActionLink(Standard):
         minimum=1,
         write=Write.CREATE,
         doc="Which run it is about, for `skip`, `delay` and `order_now` the next one by default, for `approve` and"
-        " `reject` the one that is held, for `pay` the oldest unpaid one. Null for what is done to the subscription.",
+        " `reject` the one that is held, for `pay` the oldest unpaid one. Null for what is done to the subscription,"
+        " and for `pay` of an extra run.",
     )
     days = Integer(
         minimum=1,
         maximum=365,
         write=Write.CREATE,
         doc="For how many days it delays the run (7 by default) or pauses the subscription (30). Null for all others.",
+    )
+    sku_code = Text(
+        write=Write.CREATE,
+        max_length=255,
+        harmless=True,
+        doc="Which item `swap` is about, by the code of its sku: the only one by default. Null for all others.",
+    )
+    swap_sku_code = Text(
+        write=Write.CREATE,
+        max_length=255,
+        harmless=True,
+        doc="The code of the sku that `swap` orders in its place; null for all others.",
     )
     expires_at = Timestamp(
         write=Write.CREATE,
@@ -95,6 +110,11 @@ class ActionLink(Standard):
     _revoke = Boolean(write=Write.UPDATE, trigger=True, nullable=False, doc="Ends it for good.")
 
     order_subscription = ToOne("order_subscriptions", write=Write.CREATE, required=True, doc="What it is done to.")
+    order = ToOne(
+        "orders",
+        write=Write.CREATE,
+        doc="What `pay` pays, that of an extra run too: the oldest unpaid one by default. Null for all others.",
+    )
     events = ToMany("events", via="resource_id", where={"resource_type": "action_links"}, includable=False)
 
     class Meta:

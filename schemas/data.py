@@ -25,6 +25,7 @@ from schemas.kinds import (
     clean_text,
     render_timestamp,
 )
+from schemas.kinds.kind import WrongEntry
 from schemas.relationships import ToMany
 from service.texts import Phrase
 
@@ -47,12 +48,29 @@ class Inputs(Json):
             raise ValidationError("can't be blank")
         if isinstance(value, str):
             return clean_text(value)
-        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        if not isinstance(value, list):
             raise ValidationError("must be an array of objects, or the text of a table")
+        wrong = next((number for number, one in enumerate(value) if not isinstance(one, dict)), None)
+        if wrong is not None:
+            raise WrongEntry("must be an object", wrong)
         if len(value) > MOST_INPUTS:
             raise ValidationError(Phrase("must have at most {most} entries", most=MOST_INPUTS))
         check_json(value, self.most_kilobytes)
         return value
+
+
+class Counts(JsonObject):
+    """What became of records, type by type."""
+
+    json_type: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "properties": {
+                word: {"type": "integer"} for word in ("created", "updated", "unchanged", "skipped", "refused")
+            },
+        },
+    }
 
 
 class Import(Standard):
@@ -94,10 +112,17 @@ class Import(Standard):
     unchanged_count = Integer(nullable=False, doc="How many said what was so already.")
     skipped_count = Integer(nullable=False, doc="How many were passed over.")
     errors_count = Integer(nullable=False, doc="How many were refused.")
+    counts_by_type = Counts(
+        nullable=False,
+        harmless=True,
+        doc="The same counts for each type: `created`, `updated`, `unchanged`, `skipped` and `refused`. Records that"
+        " name no type are only in the counts above.",
+        example={"orders": {"created": 2, "updated": 0, "unchanged": 0, "skipped": 0, "refused": 1}},
+    )
     errors_log = JsonObject(
         personal=Personal.WORDS,
-        doc="Why records were refused, of the first hundred: the record's number, or its file and line; field to"
-        " reasons.",
+        doc="Why records were refused, of a hundred at most, and of ten for one reason in one field: the record's"
+        " number, or its file and line; field to reasons.",
         example={"3": {"email": ["must be an e-mail address"]}},
     )
     started_at = Timestamp(filter=True, sort=True, doc="When a worker took it up; null until then.")

@@ -19,6 +19,7 @@ from marshmallow import ValidationError
 from schemas.fields import HARMLESS, Personal
 from schemas.graph import graph
 from schemas.kinds import Boolean, Cents, Enum, Identifier, Integer, Kind, Picture, Text, TextList, Timestamp
+from schemas.periods import Period, check_period
 from schemas.relationships import ToMany, ToOne
 from schemas.resource import Resource
 
@@ -177,7 +178,7 @@ RECORDS: Mapping[str, Record] = MappingProxyType(
             Record(
                 "order_subscriptions",
                 key=("number",),
-                parts=("order_subscription_items", "occurrences"),
+                parts=("order_subscription_items", "occurrences", "occurrence_items"),
                 embedded=("billing_address_id", "shipping_address_id"),
                 internal={
                     "anchor_index": Integer(nullable=False),
@@ -189,10 +190,15 @@ RECORDS: Mapping[str, Record] = MappingProxyType(
                     "alerted_run_at": Timestamp(),
                     "alerted_amount_cents": Cents(),
                     "alert_again_at": Timestamp(),
+                    "prepaid_period": Period(validators=[check_period], harmless=True),
                 },
                 left_out=frozenset({"market_id"}),
                 at_rest=("draft", "active", "inactive", "cancelled"),
-                agreements=(_OF_PAYER, Agreement("source_order_id", "customer_id", "customer_id")),
+                agreements=(
+                    _OF_PAYER,
+                    Agreement("source_order_id", "customer_id", "customer_id"),
+                    Agreement("prepaid_order_id", "customer_id", "customer_id"),
+                ),
                 leads_to="order_ids",
                 inferred=_FROM_SOURCE,
             ),
@@ -206,6 +212,16 @@ RECORDS: Mapping[str, Record] = MappingProxyType(
                 within=_SUBSCRIPTIONS,
                 at_rest=("planned", "held", "completed", "skipped", "missed", "failed"),
                 leads_to="order_id",
+            ),
+            Record(
+                "occurrence_items",
+                within=_SUBSCRIPTIONS,
+                internal={"sku_id": Identifier(harmless=True), "priced_by_hand": Boolean()},
+                agreements=(
+                    Agreement("occurrence_id", _SUBSCRIPTIONS, _SUBSCRIPTIONS),
+                    Agreement("occurrence_id", "occurrence_index", "occurrence_index"),
+                    Agreement("order_subscription_item_id", _SUBSCRIPTIONS, _SUBSCRIPTIONS),
+                ),
             ),
             Record("order_copies", internal=_OF_COPIES, at_rest=_OVER, agreements=_COPIED),
             Record(
@@ -221,6 +237,10 @@ RECORDS: Mapping[str, Record] = MappingProxyType(
 
 WHOLES = tuple(type_ for type_, record in RECORDS.items() if not record.within)
 """The types that have a line of their own."""
+
+
+_LEADS: Mapping[str, str] = MappingProxyType({"occurrence_id": "occurrences", "sku_id": "skus"})
+"""The types that columns lead to which no client sees as relationships."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,15 +259,13 @@ class Fields(Mapping[str, Field]):
     def __init__(self, record: Record) -> None:
         resource = record.resource
         known = {name: Field(name, resource.column_of(name), kind) for name, kind in _kinds(resource).items()}
-        known |= {name: Field(name, name, kind) for name, kind in record.internal.items()}
+        known |= {name: Field(name, name, kind, _LEADS.get(name, "")) for name, kind in record.internal.items()}
         for relationship in resource.relationships.values():
             if isinstance(relationship, ToOne):
                 column = relationship.column
                 nullable = not relationship.required
                 kind = Identifier(harmless=True, nullable=nullable)
                 known[column] = Field(column, column, kind, relationship.type_)
-        if "occurrence_id" in record.internal:
-            known["occurrence_id"] = Field("occurrence_id", "occurrence_id", Identifier(harmless=True), "occurrences")
         left_out = {*record.left_out, record.within, *resource.where}
         self._fields = {name: found for name, found in known.items() if found.column not in left_out}
         tags = resource.relationships.get("tags")

@@ -5,16 +5,24 @@ from __future__ import annotations
 from typing import ClassVar
 
 from schemas.failures import failure_type
-from schemas.fields import HARMLESS, Personal, Write
-from schemas.kinds import Boolean, Cents, CurrencyCode, Enum, Integer, JsonObject, Standard, Text, Timestamp
+from schemas.fields import HARMLESS, Write
+from schemas.kinds import Boolean, Cents, CurrencyCode, Enum, Integer, Standard, Text, Timestamp
+from schemas.lines import RepeatedLine
+from schemas.previewed import Previewed
 from schemas.relationships import ToMany, ToOne
 
 
-class Occurrence(Standard):
+class Occurrence(Standard, Previewed):
     """One date of a subscription, past, due or planned, and what became of it."""
 
     occurrence_index = Integer(
-        nullable=False, filter=True, sort=True, doc="Counts its subscription's; the source order is 0."
+        write=Write.CREATE,
+        required=True,
+        minimum=0,
+        nullable=False,
+        filter=True,
+        sort=True,
+        doc="Counts its subscription's; the source order is 0. Any run to come can be named by it that has no row yet.",
     )
     status = Enum(
         "planned",
@@ -67,7 +75,7 @@ class Occurrence(Standard):
         doc="Put the drafts of its lines into force.",
     )
 
-    order_subscription = ToOne("order_subscriptions")
+    order_subscription = ToOne("order_subscriptions", write=Write.CREATE, required=True)
     recurring_order_copies = ToMany(
         "recurring_order_copies",
         via="occurrence_id",
@@ -75,8 +83,8 @@ class Occurrence(Standard):
         doc="The copies it led to: those that failed, and at most one other.",
     )
     orders = ToMany("orders", via="occurrence_id", doc="What was ordered: one order at most.")
-    shipping_address = ToOne("addresses", write=Write.UPDATE, doc="Where this one goes; null: as the others.")
-    shipping_method = ToOne("shipping_methods", write=Write.UPDATE, doc="How this one goes; null: as the others.")
+    shipping_address = ToOne("addresses", write=Write.BOTH, doc="Where this one goes; null: as the others.")
+    shipping_method = ToOne("shipping_methods", write=Write.BOTH, doc="How this one goes; null: as the others.")
     occurrence_items = ToMany("occurrence_items", via="occurrence_id", doc="The lines that are different this time.")
 
     class Meta:
@@ -84,7 +92,7 @@ class Occurrence(Standard):
         owner = "order_subscription.customer"
 
 
-class OccurrenceItem(Standard):
+class OccurrenceItem(Standard, RepeatedLine):
     """A line of a single run: added to it, or what an item is this time."""
 
     occurrence_index = Integer(
@@ -101,32 +109,12 @@ class OccurrenceItem(Standard):
         harmless=True,
         doc="What is ordered; the item's own by default.",
     )
-    name = Text(nullable=False, harmless=True, doc="The sku's name.")
-    options = JsonObject(
-        write=Write.BOTH, nullable=False, personal=Personal.WORDS, doc="What was chosen: option name to value."
-    )
     quantity = Integer(
         minimum=0,
         write=Write.BOTH,
         required=True,
         doc="How many are ordered this time; 0 leaves an item of the subscription out.",
     )
-    price_mode = Enum(
-        "current",
-        "fixed",
-        write=Write.BOTH,
-        guarded=True,
-        doc="As the subscription's, for this line only.",
-    )
-    currency_code = CurrencyCode(nullable=False, doc="The currency of its amounts.")
-    unit_amount_cents = Cents(
-        write=Write.BOTH,
-        guarded=True,
-        minimum=0,
-        nullable=False,
-        doc="The price of one. An integration may set it.",
-    )
-    total_amount_cents = Cents(nullable=False, doc="Quantity times the price of one.")
     draft = Boolean(
         write=Write.CREATE,
         nullable=False,

@@ -87,8 +87,13 @@ class Order(Standard, Tagged):
     discount_amount_cents = Cents(nullable=False, doc="All discounts together: zero or negative.")
     adjustment_amount_cents = Cents(nullable=False, doc="What was added or taken off by hand.")
     gift_card_amount_cents = Cents(nullable=False, doc="What gift cards pay: zero or negative.")
+    prepaid_amount_cents = Cents(
+        nullable=False,
+        doc="What is asked for deliveries of the subscription to come, or was paid for this one before: then negative.",
+    )
     subtotal_tax_amount_cents = Cents(nullable=False, doc="The tax on the subtotal.")
     shipping_tax_amount_cents = Cents(nullable=False, doc="The tax on shipping.")
+    prepaid_tax_amount_cents = Cents(nullable=False, doc="The tax on what is paid ahead, or was paid before.")
     total_tax_amount_cents = Cents(nullable=False, doc="All taxes together.")
     total_amount_cents = Cents(
         nullable=False,

@@ -8,7 +8,7 @@ written down twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from marshmallow.fields import Str
@@ -27,6 +27,10 @@ _OPTIONS = frozenset({"type_", "table", "where", "owner", "guest", "visible", "u
 """What `Meta` of a type may say: a misspelt option must not show what it was meant to hide."""
 
 
+def _widened(fields: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    return [one for name, field in fields for one in ((name, field), *getattr(field, "companions", lambda _: ())(name))]
+
+
 class _ResourceType(SchemaMeta):
     """Binds a Schema class once marshmallow has collected its fields, which is after `__init_subclass__`."""
 
@@ -39,11 +43,8 @@ class _ResourceType(SchemaMeta):
         dict_cls: type = dict,
     ) -> dict[str, Any]:
         """Add the read-only companions that some fields bring along, right behind them: an amount's float and text."""
-        widened: list[tuple[str, Any]] = []
-        for name, field in cls_fields:
-            widened.append((name, field))
-            widened.extend(getattr(field, "companions", lambda _: ())(name))
-        declared: dict[str, Any] = super().get_declared_fields(klass, widened, inherited_fields, dict_cls)
+        widened = _widened(cls_fields)
+        declared: dict[str, Any] = super().get_declared_fields(klass, widened, _widened(inherited_fields), dict_cls)
         own = {name for name, _ in widened}
         # What is a type's own comes first, what every type has comes last.
         return {n: f for n, f in declared.items() if n in own} | {n: f for n, f in declared.items() if n not in own}

@@ -8,43 +8,33 @@ from typing import ClassVar
 from marshmallow import validate
 
 from schemas.conditions import Instead, OneOf, Some
-from schemas.failures import UNPAID_POLICIES
 from schemas.fields import HARMLESS, Personal, Write
 from schemas.graph import PUBLIC
+from schemas.intervals import FREQUENCIES, Recurring
 from schemas.kinds import (
-    UNITS,
-    WEEKDAYS,
     Boolean,
     Cents,
-    CurrencyCode,
     Derived,
     Email,
     Enum,
-    EnumList,
     Integer,
-    JsonList,
-    JsonObject,
     Number,
     Rate,
     Standard,
     Text,
     TextList,
     Timestamp,
-    TimeZone,
 )
-from schemas.phases import DOC, EXAMPLE, check_phases
+from schemas.lines import RepeatedLine
+from schemas.previewed import Previewed
 from schemas.quotas import Quota
 from schemas.relationships import Through, ToMany, ToOne
 from schemas.tagging import Tagged
+from schemas.terms import Terms
 from service.texts import Phrase
 
-_FREQUENCIES = (
-    "hourly, daily, weekly, monthly, two-month, three-month, four-month, six-month, yearly, intervals such as `2-week`"
-    " and `1-week:monday,thursday`"
-)
 
-
-class SubscriptionModel(Standard):
+class SubscriptionModel(Standard, Terms):
     """Which frequencies a store offers, and how the lines of an order become subscriptions."""
 
     name = Text(write=Write.BOTH, required=True, filter=True, sort=True, harmless=True, doc="What the model is called.")
@@ -62,25 +52,13 @@ class SubscriptionModel(Standard):
         required=True,
         validators=[validate.Length(min=1, error="must have at least one frequency")],
         harmless=True,
-        doc=f"{_FREQUENCIES}, or crontabs.",
+        doc=f"{FREQUENCIES}, or crontabs.",
         example=["weekly", "monthly"],
     )
     auto_activate = Boolean(
         write=Write.BOTH, doc="Whether a subscription is activated when its source order is placed."
     )
     auto_cancel = Boolean(write=Write.BOTH, doc="Whether a subscription is cancelled when its source order is.")
-    min_occurrences = Integer(
-        minimum=1, write=Write.BOTH, doc="How often its subscriptions run before a customer can cancel them."
-    )
-    pricing_phases = JsonList(
-        write=Write.BOTH, validators=[check_phases], harmless=True, doc=f"For its subscriptions. {DOC}", example=EXAMPLE
-    )
-
-    unpaid_policy = Enum(
-        *UNPAID_POLICIES,
-        write=Write.BOTH,
-        doc="That of its subscriptions that have none.",
-    )
 
     markets = ToMany("markets", everywhere=True, doc="Where it is offered: in every market of the store.")
     order_subscriptions = ToMany("order_subscriptions", via="subscription_model_id", includable=False)
@@ -100,7 +78,7 @@ _RUNNING = (
 )
 
 
-class OrderSubscription(Standard, Tagged):
+class OrderSubscription(Standard, Recurring, Terms, Tagged, Previewed):
     """A standing order: its items are ordered again, once for each occurrence."""
 
     number = Number(
@@ -118,43 +96,6 @@ class OrderSubscription(Standard, Tagged):
         shown=Instead("running", _RUNNING),
         doc="`running` is an active one while a copy of it is being made; it is sorted among the active ones.",
     )
-    frequency = Text(
-        write=Write.BOTH,
-        nullable=False,
-        filter=True,
-        sort=True,
-        harmless=True,
-        doc=f"{_FREQUENCIES}, or a crontab. A new one has this or an interval.",
-        example="monthly",
-    )
-    interval_unit = Enum(
-        *UNITS,
-        write=Write.BOTH,
-        doc="What `frequency` counts, which it is another way to set; null for hourly, and crontabs that mean no"
-        " interval.",
-    )
-    interval_count = Integer(
-        minimum=1, maximum=3650, write=Write.BOTH, doc="Every how many of these units: 1 by default."
-    )
-    weekdays = EnumList(
-        *WEEKDAYS,
-        write=Write.BOTH,
-        doc="For weeks: the days on which it runs, at the anchor's time; null: on the anchor's day.",
-    )
-    cutoff_hours = Integer(
-        minimum=0,
-        maximum=720,
-        write=Write.BOTH,
-        guarded=True,
-        nullable=False,
-        doc="How many hours before a run its date is settled: later edits go to the run after it. 0 by default.",
-    )
-    last_day = Boolean(
-        write=Write.BOTH,
-        nullable=False,
-        doc="Whether runs fall on the last day of their month, for frequencies of whole months; not so by default.",
-    )
-    timezone = TimeZone(write=Write.BOTH, nullable=False, doc="Where its calendar is read; the store's by default.")
     customer_email = Email(filter=True, sort=True, doc="The e-mail address of the customer.")
     activate_by_source_order = Boolean(
         write=Write.BOTH, doc="Whether it is activated when the source order is placed; so by default."
@@ -211,13 +152,6 @@ class OrderSubscription(Standard, Tagged):
         guarded=True,
         doc="How many days at least lie between runs that are ordered ahead or delayed and their neighbours.",
     )
-    unpaid_policy = Enum(
-        *UNPAID_POLICIES,
-        write=Write.BOTH,
-        guarded=True,
-        doc="What follows the last refusal of a payment: nothing, `_deactivate` (`pause`) or `_cancel`. Null: what its"
-        " model says, else the store's policies, else `keep`.",
-    )
     max_occurrences = Integer(
         minimum=1,
         write=Write.BOTH,
@@ -252,12 +186,6 @@ class OrderSubscription(Standard, Tagged):
     occurrencies = Integer(nullable=False, doc="How often it ran.")
     errors_count = Integer(nullable=False, filter=True, doc="How many of its runs failed.")
     succeeded_on_last_run = Boolean(filter=True, doc="True until a run fails.")
-    min_occurrences = Integer(
-        minimum=1,
-        write=Write.BOTH,
-        guarded=True,
-        doc="How many runs must have made their orders before a customer can cancel it; null: none.",
-    )
     cancel_at_period_end = Boolean(
         write=Write.UPDATE,
         nullable=False,
@@ -276,9 +204,7 @@ class OrderSubscription(Standard, Tagged):
         personal=Personal.WORDS,
         doc="What the customer says to that in own words. Events leave it out.",
     )
-    pricing_phases = JsonList(
-        write=Write.BOTH, guarded=True, validators=[check_phases], harmless=True, doc=DOC, example=EXAMPLE
-    )
+    prepaid_occurrences_left = Integer(nullable=False, doc="How many deliveries are paid for and still to come.")
     calendar_url = Derived(
         "id",
         function=_calendar_url,
@@ -349,6 +275,13 @@ class OrderSubscription(Standard, Tagged):
     billing_address = ToOne("addresses", write=Write.BOTH, doc="The source order's by default.")
     shipping_address = ToOne("addresses", write=Write.BOTH, doc="The source order's by default.")
     shipping_method = ToOne("shipping_methods", write=Write.BOTH, doc="The source order's by default.")
+    payment_method = ToOne(
+        "payment_methods",
+        write=Write.BOTH,
+        guarded=True,
+        doc="How new orders are paid, unless what they are paid with from the wallet says so; the source order's by"
+        " default.",
+    )
     order_subscription_items = ToMany(
         "order_subscription_items", via="order_subscription_id", doc="What is ordered, at most 1 000."
     )
@@ -359,6 +292,7 @@ class OrderSubscription(Standard, Tagged):
         "recurring_order_copies", via="order_subscription_id", includable=False, doc="Its runs."
     )
     orders = ToMany("orders", via="order_subscription_id", includable=False, doc="The orders that it led to.")
+    prepaid_order = ToOne("orders", doc="The order that paid for several deliveries last.")
     action_links = ToMany(
         "action_links", via="order_subscription_id", includable=False, doc="Links with which its customer acts on it."
     )
@@ -395,12 +329,13 @@ class OrderSubscription(Standard, Tagged):
                 "alerted_amount_cents",
                 "alert_again_at",
                 "next_alert_at",
+                "prepaid_period",
             ),
             HARMLESS,
         )
 
 
-class OrderSubscriptionItem(Standard):
+class OrderSubscriptionItem(Standard, RepeatedLine, Previewed):
     """What a subscription orders each time: a sku with options and quantity."""
 
     sku_code = Text(
@@ -411,31 +346,15 @@ class OrderSubscriptionItem(Standard):
         harmless=True,
         doc="A new item has this or the relationship `item`.",
     )
-    name = Text(nullable=False, harmless=True, doc="The sku's name.")
-    options = JsonObject(
-        write=Write.BOTH, nullable=False, personal=Personal.WORDS, doc="What was chosen: option name to value."
-    )
     quantity = Integer(
         minimum=1, write=Write.BOTH, required=True, filter=True, sort=True, doc="How many are ordered each time."
     )
-    price_mode = Enum(
-        "current",
-        "fixed",
-        write=Write.BOTH,
-        guarded=True,
-        doc="As the subscription's, for this item only; null: as the subscription says.",
+    swap_occurrence_index = Integer(
+        doc="From which run on another sku is ordered in its place, by the index of the occurrence; null: from none."
     )
-    currency_code = CurrencyCode(nullable=False, doc="The currency of its amounts.")
-    unit_amount_cents = Cents(
-        write=Write.BOTH,
-        guarded=True,
-        minimum=0,
-        nullable=False,
-        filter=True,
-        sort=True,
-        doc="The price of one. An integration may set it: then it stays, whatever the quantity is.",
-    )
-    total_amount_cents = Cents(nullable=False, filter=True, sort=True, doc="Quantity times the price of one.")
+    swap_sku_code = Text(harmless=True, doc="The code of the sku that is ordered from that run on.")
+    swap_name = Text(harmless=True, doc="The name of that sku.")
+    swap_unit_amount_cents = Cents(doc="The price of one of that sku.")
 
     _reprice = Boolean(
         write=Write.UPDATE,
@@ -451,20 +370,23 @@ class OrderSubscriptionItem(Standard):
         max_length=255,
         validators=[validate.Length(min=1, error="can't be blank")],
         harmless=True,
-        doc="Order the sku of this code in its place, as many, at today's price.",
+        doc="Order the sku of this code in its place, as many, at today's price: at once, or from `_swap_from` on.",
         example="MUG-BLUE",
     )
-    expected_digest = Text(
+    _swap_from = Integer(
+        minimum=1,
         write=Write.UPDATE,
         trigger=True,
         nullable=False,
-        max_length=64,
-        harmless=True,
-        doc="The digest of a preview: the change is made only if it still leads to the same.",
+        doc="The index of the run to come from which on `_swap` counts. The item shows it until that has been made.",
+    )
+    _unswap = Boolean(
+        write=Write.UPDATE, trigger=True, nullable=False, doc="Take back a swap whose run is still to come."
     )
 
     order_subscription = ToOne("order_subscriptions", write=Write.CREATE, required=True)
     sku = ToOne("skus")
+    swap_sku = ToOne("skus", doc="The sku that it is swapped to from a run to come on.")
     item = ToOne("skus", column="sku_id", write=Write.CREATE, doc="The sku, as clients of Commerce Layer send it.")
     source_line_item = ToOne("line_items", doc="The line of the source order that it comes from.")
 

@@ -29,9 +29,11 @@ OTHERS: Mapping[str, Mapping[str, Mark]] = {
     "payment_attempts": _harmless(
         "store_id", "id", "order_id", "customer_payment_source_id", "key", "gateway", "gateway_url", "saved_to_wallet",
         "saved_to_subscription", "status", "asked", "currency_code", "amount_cents", "gateway_reference",
-        "decline_code", "answered_at", "retry_at", "retried_at", "lease_expires_at", "created_at", "updated_at",
+        "decline_code", "answered_at", "retry_at", "retried_at", "forgiven", "lease_expires_at", "created_at",
+        "updated_at",
     )
     | {"source_token": Mark(Personal.PAYMENT, secret=True), "detail": _WORDS},
+    "event_numbers": _harmless("store_id", "resource_type", "resource_id", "sequence"),
     "event_cursors": _harmless("store_id", "transaction_id", "event_id"),
     # Why a stream can't be published to speaks of the stream, not of events.
     "destinations": _harmless("name", "holder", "leased_until", "error", "failing_since"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from schemas.fields import HARMLESS, SECRET, Personal, Write
+from schemas.fields import HARMLESS, SECRET, Mark, Personal, Write
 from schemas.kinds import Boolean, Derived, Enum, Integer, JsonObject, Standard, Text, TextList, Timestamp, Url
 from schemas.relationships import ToMany, ToOne
 
@@ -193,3 +193,4 @@ class EventCallback(Standard):
 
     class Meta:
         type_ = "event_callbacks"
+        internal: ClassVar = {"people": Mark(Personal.IDENTIFIER)}

@@ -33,6 +33,9 @@ def now(store: HasClock | None = None) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""The first instant that there is."""
+
 LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 """The last instant that there is."""
 

@@ -40,6 +40,7 @@ from service.operations.parties.addresses import Addresses
 from service.operations.payments.customer_payment_sources import PaymentSources
 from service.operations.repeating import reorders
 from service.operations.repeating.repeat_links import RepeatLinks
+from service.operations.subscriptions import occurrences
 from service.operations.subscriptions.action_links import ActionLinks
 from service.operations.subscriptions.occurrence_items import OccurrenceItems
 from service.operations.subscriptions.occurrences import Occurrences
@@ -203,7 +204,7 @@ RESOURCES: dict[str, Entry] = {
         _line("order_subscriptions", "subscriptions", writer=OrderSubscriptions(), numbers="order_subscriptions"),
         _line("action_links", "subscriptions", writer=ActionLinks(), limited=True),
         _line("order_subscription_items", "subscriptions", writer=OrderSubscriptionItems()),
-        _line("occurrences", "subscriptions", updated_by=Occurrences()),
+        _line("occurrences", "subscriptions", create=occurrences.create, updated_by=Occurrences()),
         _line("occurrence_items", "subscriptions", writer=OccurrenceItems()),
         _line(
             "recurring_order_copies",

@@ -11,14 +11,17 @@ import secrets
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.errors import StartupError
 
 SHORTEST_KEY = 16
 """Characters that a signing key has at least: whoever guesses it makes repeat links of any order."""
+PLACEHOLDER = "replace-me"
+"""What a key begins with where the docs show one: everybody knows it."""
 
 _FORWARDED_X = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"})
 
@@ -131,6 +134,15 @@ class Settings(BaseSettings):
     log_level: str = "info"
     """debug, info, warning or error."""
 
+    @field_validator("public_url")
+    @classmethod
+    def _absolute(cls, url: str) -> str:
+        """What every link that is handed out begins with. Raises ValueError for what is no origin of the web."""
+        parts = urlsplit(url)
+        if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+            raise ValueError("it is a whole URL, such as https://api.shop.example")
+        return url
+
     @property
     def session_url(self) -> str | None:
         """The URL of the database for what needs a session of its own: LISTEN, the queue, migrations and commands."""
@@ -175,6 +187,20 @@ class Settings(BaseSettings):
             )
         return named
 
+    def check_keys(self) -> None:
+        """Raise StartupError for a given key that others can guess, or know from the docs."""
+        if any(len(key) < SHORTEST_KEY for key in self.keys):
+            raise StartupError(
+                "REPRISE_SECRET_KEYS holds a key of fewer than {least} characters, which can be guessed: "
+                "make a longer one, for instance with `openssl rand -base64 32`.",
+                least=SHORTEST_KEY,
+            )
+        if any(key.startswith(PLACEHOLDER) for key in self.keys):
+            raise StartupError(
+                "REPRISE_SECRET_KEYS holds the placeholder of the docs, which everybody knows: "
+                "make a key of your own, for instance with `openssl rand -base64 32`."
+            )
+
     def with_keys(self) -> Settings:
         """These settings with signing keys.
 
@@ -183,12 +209,7 @@ class Settings(BaseSettings):
         can't be made up at every start.
         """
         if self.keys:
-            if any(len(key) < SHORTEST_KEY for key in self.keys):
-                raise StartupError(
-                    "REPRISE_SECRET_KEYS holds a key of fewer than {least} characters, which can be guessed: "
-                    "make a longer one, for instance with `openssl rand -base64 32`.",
-                    least=SHORTEST_KEY,
-                )
+            self.check_keys()
             return self
         if self.database_url:
             raise StartupError(

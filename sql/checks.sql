@@ -209,7 +209,27 @@ where
     orders.subtotal_amount_cents <> coalesce(lines.amount_cents, 0)
     or orders.total_amount_cents
     <> orders.subtotal_amount_cents::numeric + orders.shipping_amount_cents + orders.payment_method_amount_cents
-    + orders.discount_amount_cents + orders.adjustment_amount_cents + orders.gift_card_amount_cents;
+    + orders.discount_amount_cents + orders.adjustment_amount_cents + orders.gift_card_amount_cents
+    + orders.prepaid_amount_cents;
+
+-- name: order_subscriptions_know_what_is_prepaid
+-- How many deliveries are paid for is the sum of what the period has of them, and an order paid for them.
+select
+    order_subscriptions.store_id,
+    order_subscriptions.id,
+    order_subscriptions.prepaid_occurrences_left || ' left, paid by ' || coalesce(order_subscriptions.prepaid_order_id, 'none')
+    as detail
+from order_subscriptions
+where
+    order_subscriptions.prepaid_occurrences_left
+    <> coalesce(
+        (
+            select sum((part.value ->> 0)::bigint)
+            from jsonb_array_elements(order_subscriptions.prepaid_period -> 'parts') as part
+        ),
+        0
+    )
+    or (order_subscriptions.prepaid_occurrences_left > 0 and order_subscriptions.prepaid_order_id is null);
 
 -- name: orders_have_at_most_1000_lines
 -- The limit on the lines of an order holds.

@@ -32,10 +32,12 @@ grant select on destination_cursors to api;
 
 grant select on destinations to api;
 
-grant select, insert, update (attempts_count, delivered_at, metadata, next_attempt_at, payload, reference,
+grant select, insert, update (attempts_count, delivered_at, metadata, next_attempt_at, payload, people, reference,
 reference_origin, response_message, status, updated_at, version) on event_callbacks to api;
 
 grant select, insert on event_cursors to api;
+
+grant select on event_numbers to api;
 
 grant select, insert, update (address, metadata, payload, reference, reference_origin, request_id, updated_at, version)
 on events to api;
@@ -73,8 +75,8 @@ grant select, insert, delete on order_tags to api;
 
 grant select, insert, update, delete on orders to api;
 
-grant select, insert, update (answered_at, asked, decline_code, detail, gateway_reference, lease_expires_at, retry_at,
-source_token, status, updated_at) on payment_attempts to api;
+grant select, insert, update (answered_at, asked, decline_code, detail, forgiven, gateway_reference, lease_expires_at,
+retry_at, source_token, status, updated_at) on payment_attempts to api;
 
 grant select, insert, update, delete on payment_methods to api;
 
@@ -156,9 +158,11 @@ grant select, insert, update (event_id, transaction_id) on destination_cursors t
 grant select, insert, update (error, failing_since, holder, leased_until) on destinations to worker;
 
 grant select, insert, update (attempts_count, callback_url, delivered_at, last_attempt_at, next_attempt_at, payload,
-response_code, response_message, status, updated_at, version), delete on event_callbacks to worker;
+people, response_code, response_message, status, updated_at, version), delete on event_callbacks to worker;
 
 grant select, update (event_id, transaction_id) on event_cursors to worker;
+
+grant select, insert, update (sequence) on event_numbers to worker;
 
 grant select, insert, update (address, transaction_id), delete on events to worker;
 
@@ -169,8 +173,9 @@ processed_count, records_count, started_at, status, updated_at, version), delete
 
 grant select, delete on idempotency_keys to worker;
 
-grant select, update (completed_at, created_count, errors_count, errors_log, inputs, interrupted_at, processed_count,
-skipped_count, started_at, status, unchanged_count, updated_at, updated_count, version), delete on imports to worker;
+grant select, update (completed_at, counts_by_type, created_count, errors_count, errors_log, inputs, interrupted_at,
+processed_count, skipped_count, started_at, status, unchanged_count, updated_at, updated_count, version), delete on
+imports to worker;
 
 grant select, insert, update on line_items to worker;
 
@@ -178,7 +183,7 @@ grant select on markets to worker;
 
 grant select, insert, update (next_number) on number_blocks to worker;
 
-grant select, update (draft, updated_at, version), delete on occurrence_items to worker;
+grant select, insert, update, delete on occurrence_items to worker;
 
 grant select, insert, update, delete on occurrences to worker;
 
@@ -194,8 +199,8 @@ grant select, insert, delete on order_tags to worker;
 
 grant select, insert, update on orders to worker;
 
-grant select, insert, update (answered_at, asked, decline_code, detail, gateway_reference, lease_expires_at, retry_at,
-source_token, status, updated_at) on payment_attempts to worker;
+grant select, insert, update (answered_at, asked, decline_code, detail, forgiven, gateway_reference, lease_expires_at,
+retry_at, source_token, status, updated_at) on payment_attempts to worker;
 
 grant select, insert, update on payment_methods to worker;
 

@@ -31,7 +31,7 @@ from service.resources import RESOURCES
 from service.settings import Settings
 from service.store import embedded
 from service.store.pool import Connection, Database, open_database
-from tests import bouncer, counted, nodes, roles
+from tests import bouncer, counted, loglines, nodes, roles
 from tests.contract.contract import Contract
 from tests.spec.writing import Api
 from tests.support import KEYS, Access, Grant, make_store
@@ -68,6 +68,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the folder when the last worker has gone."""
     if not hasattr(config, "workerinput"):
         shutil.rmtree(os.environ[RUN_FOLDER], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """Let no test set up the logs of those after it."""
+    with loglines.kept():
+        yield
 
 
 @pytest.fixture(scope="session")

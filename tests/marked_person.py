@@ -67,7 +67,7 @@ class Marked:
     async def found(self) -> dict[str, list[str]]:
         """Where markers stand: in any column of any table, in any schema."""
         tables = await self.connection.fetch(
-            "select c.oid::regclass::text from pg_class c where c.relkind in ('r', 'p')"
+            "select c.oid::regclass::text from pg_class c where c.relkind in ('r', 'p') and not c.relispartition"
             " and c.relnamespace::regnamespace::text not in ('pg_catalog', 'information_schema', 'pg_toast')"
         )
         held: dict[str, list[str]] = {}

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from pglast import ast, parse_sql
 from pglast.enums import CTEMaterialize
 
+import sql
 from tests.pins import Node, Table, our_schema
 
 EVERY = "*"
@@ -63,6 +65,18 @@ def faults(text: str) -> list[str]:
         if part.writes:
             written.append((part.name, part.writes))
     return found
+
+
+def blind(text: str) -> list[str]:
+    """What inserts look up in tables to return it: Citus gives them to a node that takes them for its own."""
+    (raw,) = parse_sql(text)
+    return [
+        f"what is returned by an insert into {insert.relation.relname} is looked up in {node.relname}"
+        for insert in _walk(raw.stmt)
+        if isinstance(insert, ast.InsertStmt) and insert.returningClause
+        for node in _walk(insert.returningClause)
+        if isinstance(node, ast.RangeVar)
+    ]
 
 
 def _both(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
@@ -115,8 +129,11 @@ class _Found:
                     self._tables.append((alias.aliasname if alias else name, name))
                 case ast.ColumnRef(fields=(*qualifier, last)):
                     self._column(qualifier[-1].sval if qualifier else "", last)
-                case ast.InsertStmt(relation=target) | ast.DeleteStmt(relation=target):
+                case ast.InsertStmt(relation=target):
                     self._writes(target.relname, frozenset({EVERY}))
+                case ast.DeleteStmt(relation=target):
+                    for table in deleted_with(target.relname):
+                        self._writes(table, frozenset({EVERY}))
                 case ast.UpdateStmt(relation=target, targetList=columns):
                     self._writes(target.relname, frozenset(column.name for column in columns))
 
@@ -137,6 +154,26 @@ class _Found:
 
     def _writes(self, table: str, columns: frozenset[str]) -> None:
         self.writes[table] = self.writes.get(table, frozenset()) | columns
+
+
+@cache
+def deleted_with(table: str) -> frozenset[str]:
+    """A table, and those whose rows are deleted with its rows."""
+    of = frozenset(one for one, other in _cascades() if other == table)
+    return frozenset({table}).union(*map(deleted_with, of))
+
+
+@cache
+def _cascades() -> frozenset[tuple[str, str]]:
+    """Pairs of a table, and one that takes its rows with its own."""
+    return frozenset(
+        (statement.stmt.relation.relname, constraint.pktable.relname)
+        for migration in sql.migrations()
+        for statement in parse_sql(migration.text)
+        if isinstance(statement.stmt, ast.CreateStmt | ast.AlterTableStmt)
+        for constraint in _walk(statement.stmt)
+        if isinstance(constraint, ast.Constraint) and constraint.fk_del_action == "c"
+    )
 
 
 def _walk(node: Node) -> Iterator[Node]:

@@ -68,7 +68,7 @@ def schema(texts: Iterable[str]) -> dict[str, Table]:
     """The tables and views that migrations create, by name."""
     tables: dict[str, Table] = {}
     for statement in (raw.stmt for text in texts for raw in parse_sql(text)):
-        if isinstance(statement, ast.CreateStmt):
+        if isinstance(statement, ast.CreateStmt) and statement.partbound is None:
             columns = [part.colname for part in statement.tableElts if isinstance(part, ast.ColumnDef)]
             tables[statement.relation.relname] = _table(columns)
         elif isinstance(statement, ast.ViewStmt):

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
+import httpx2
+
+from service.http.replicas import HEADER
 from service.store import embedded
 from service.store.embedded.accounts import Account, nobody, own_folder, run
 from service.store.pool import connect
 
+NEWEST = "9" * 19
+"""A position that no replica has reached: whoever sends it with a read is answered by the primary."""
+SAFE = ("GET", "HEAD")
+FOR_EVER = 1e9
+"""A lag, in seconds, that no replica comes to."""
+_READS = re.compile(r'^reprise_replica_reads_total\{by="(\w+)"\} (\S+)$', re.MULTILINE)
 SETTINGS = "-c listen_addresses= -c port=5432 -c hot_standby=on -c max_connections=400"
 
 
@@ -21,6 +32,7 @@ class Follower:
 
     def __init__(self, folder: Path, server_url: str, account: Account | None) -> None:
         self._data, self._folder, self._account = folder / "data", folder, account
+        self._programs = embedded.programs(folder.parent, account)
         parts = urlsplit(server_url)
         asked = parse_qs(parts.query)
         self._run("pg_basebackup", "-h", asked["host"][0], "-p", asked["port"][0], "-U", str(parts.username), "-R",
@@ -62,7 +74,7 @@ class Follower:
     def _run(self, name: str, *words: str) -> None:
         # pg_ctl leaves its server with what it prints to.
         with (self._folder.with_name(f"{self._folder.name}.log")).open("ab") as output:
-            done = run([str(embedded.program(name)), *words], self._account, output=output)
+            done = run([str(self._programs / name), *words], self._account, output=output)
         assert done.returncode == 0, f"{name}: {done.stderr or output.name}"
 
 
@@ -78,3 +90,22 @@ def following(server_url: str) -> Iterator[Follower]:
         finally:
             with suppress(AssertionError):  # killed before
                 follower.kill()
+
+
+@contextmanager
+def standing_still(url: str) -> Iterator[str]:
+    """The URL of a replica that goes on showing a server's database as it is now."""
+    with following(url) as follower:
+        asyncio.run(follower.freeze(url))
+        yield follower.over(url)
+
+
+def see_all(request: httpx2.Request) -> None:
+    """Have a read see what there is, whatever a replica says; a write is the primary's without it."""
+    if request.method in SAFE:
+        request.headers[HEADER.decode()] = NEWEST
+
+
+def reads(metrics: str) -> dict[str, float]:
+    """How many reads replica and primary have answered, from what a process tells of itself."""
+    return {"replica": 0.0, "primary": 0.0} | {by: float(number) for by, number in _READS.findall(metrics)}

@@ -56,7 +56,8 @@ def reached(process: str, url: str) -> Reached:
 def of(process: str, environment: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process, with the same settings in the place of its `DATABASE_URL`."""
     names = {"database_url": "DATABASE_URL"}
-    found = reached(process, environment["DATABASE_URL"])
+    # What is reached through a pooler already is that of another process: its server's own URL is the one to go by.
+    found = reached(process, environment.get("REPRISE_DIRECT_URL", environment["DATABASE_URL"]))
     return {**environment, **{names.get(name, f"REPRISE_{name.upper()}"): str(value) for name, value in found.items()}}
 
 

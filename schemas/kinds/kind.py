@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
+from marshmallow import ValidationError
 from marshmallow import fields as ma
 
 from schemas.conditions import Instead
 from schemas.fields import Mark, Personal, Write, mark
+
+
+class WrongEntry(ValidationError):
+    """An entry of a list that can't be read; `number` counts from 0."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
 
 
 class Kind(ma.Field):

@@ -20,7 +20,7 @@ from service.cli.sockets import listen
 from service.errors import StartupError
 from service.http.watch import health
 from service.settings import Settings
-from service.store import deployment, embedded, schema, statistics
+from service.store import deployment, embedded, resealing, schema, statistics
 from service.store.checks import Violation, violations
 from service.store.pool import Connection, connect, is_pooled
 from service.texts import Phrase
@@ -58,7 +58,7 @@ async def examine(settings: Settings, host: str, port: int) -> AsyncIterator[Fin
             return
     try:
         with server(settings) as url:
-            async with connect(url) as connection:
+            async with connect(url, _known_keys(settings)) as connection:
                 if settings.database_url is not None:
                     yield await _pooler(settings, settings.database_url, connection)
                 async for finding in _database(settings, connection):
@@ -77,6 +77,10 @@ def _python() -> Finding:
 def _keys(settings: Settings) -> Finding:
     what = Phrase("keys")
     if settings.keys:
+        try:
+            settings.check_keys()
+        except StartupError as error:
+            return Finding(what, error.detail, Phrase("set another key, before links are made with this one"))
         return Finding(what, Phrase("{count} in REPRISE_SECRET_KEYS", count=len(settings.keys)))
     if settings.database_url is not None:
         advice = Phrase("set REPRISE_SECRET_KEYS to a long random text, the same in every process")
@@ -240,6 +244,7 @@ async def _database(settings: Settings, connection: Connection) -> AsyncIterator
     up_to_date = Phrase("up to date")
     yield Finding(what, Phrase("newer than this release, by {versions}", versions=newer) if newer else up_to_date)
     yield await _belonging(settings, connection)
+    yield await _secrets(settings, connection)
     yield await _statistics(connection)
     found = await violations(connection)
     for violation in found:
@@ -257,6 +262,26 @@ async def _belonging(settings: Settings, connection: Connection) -> Finding:
         return Finding(what, Phrase("this one ({name})", name=owner))
     foreign = Phrase("the database belongs to another installation ({name}): no subscription runs", name=owner)
     return Finding(what, foreign, Phrase("run `reprise adopt`, if this is the one that counts from now on"))
+
+
+async def _secrets(settings: Settings, connection: Connection) -> Finding:
+    """Whether our keys open what is sealed in the database: after a restore they may be those of another one."""
+    what = Phrase("secrets")
+    if not _known_keys(settings):
+        return Finding(what, Phrase("not looked at, without keys"))
+    if not (columns := await resealing.unopened(connection)):
+        return Finding(what, Phrase("our keys are those that sealed them"))
+    sealed = Phrase("other keys sealed some of {columns}", columns=", ".join(columns))
+    advice = Phrase("add the keys that it was used with to REPRISE_SECRET_KEYS: its links are dead without")
+    return Finding(what, sealed, advice)
+
+
+def _known_keys(settings: Settings) -> list[str]:
+    """The keys as a server would use them; none is made."""
+    kept = settings.data_dir / "secret_keys"
+    if settings.keys or settings.database_url is not None or not kept.exists():
+        return settings.keys
+    return settings.with_keys().keys
 
 
 async def _statistics(connection: Connection) -> Finding:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +13,14 @@ from typing import NamedTuple
 
 import orjson
 
+from schemas.history import WHOLES
 from service.cli.console import answer, say, told
 from service.cli.progress import progress
 from service.cli.within import operator, store_at
 from service.operations.data import comparing, exporting, files, running
 from service.operations.data.exporting import Choice
-from service.operations.data.importing import Policy, Refusal
-from service.operations.data.records import Entry
+from service.operations.data.importing import Policy, Refusal, Tally
+from service.operations.data.records import Entry, unplaced
 from service.operations.events import outbox
 from service.texts import Phrase
 
@@ -31,8 +33,11 @@ class Report:
     """The refused records in a file, one problem a line, and the kinds of them counted."""
 
     path: Path
+    refused: set[str] = field(default_factory=set)
+    following: int = 0
     kinds: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    first: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    first: dict[tuple[str, str, str], tuple[str, str | None]] = field(default_factory=dict)
+    various: set[tuple[str, str, str]] = field(default_factory=set)
 
     def begin(self, most: int) -> None:
         """Begin anew, or keep what was written of the first so many refused records of an import that goes on."""
@@ -45,9 +50,11 @@ class Report:
                 if len(records) > most:
                     break
                 kept.append(line)
-                self._count(
-                    refused["field"], refused["reason"], refused["type"], f"{refused['file']}:{refused['line']}"
-                )
+                place = f"{refused['file']}:{refused['line']}"
+                if refused.get("follows"):
+                    self.following += 1
+                else:
+                    self._count(refused["field"], refused["reason"], refused["type"], place, refused.get("value"))
         if kept:
             self.path.write_bytes(b"".join(kept))
         else:
@@ -59,11 +66,13 @@ class Report:
             return
         with self.path.open("ab") as file:
             for entry, problems in refusals:
-                type_ = "" if entry.row is None else entry.row.record.type_
+                self.refused |= entry.names
                 for problem in problems:
                     reason = told(problem.reason)
-                    line = {"file": entry.place.file, "line": entry.place.line, "type": type_, "field": problem.field}
-                    line |= {"reason": reason}
+                    line = {"file": entry.place.file, "line": entry.place.line, "type": entry.type_, "id": entry.id}
+                    line |= {"field": problem.field, "reason": reason}
+                    if follows := problem.refers and problem.value in self.refused:
+                        line["follows"] = True
                     if problem.value is not None:
                         line["value"] = problem.value
                     if problem.suggestion is not None:
@@ -71,24 +80,38 @@ class Report:
                     file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
                     meant = "" if problem.suggestion is None else f" ({problem.suggestion}?)"
                     place = f"{entry.place.file}:{entry.place.line}"
-                    self._count(_kind(problem.field), reason + meant, type_, place)
+                    if follows:
+                        self.following += 1
+                    else:
+                        self._count(problem.field, reason + meant, entry.type_, place, problem.value)
 
-    def _count(self, name: str, reason: str, type_: str, place: str) -> None:
-        kind = (type_, _kind(name), reason)
+    def _count(self, name: str, reason: str, type_: str, place: str, value: str | None) -> None:
+        kind = (type_, unplaced(name), reason)
         self.kinds[kind] += 1
-        self.first.setdefault(kind, place)
+        _, first = self.first.setdefault(kind, (place, value))
+        if value != first:
+            self.various.add(kind)
 
     def tell(self) -> None:
-        """Print the commonest kinds of refusals, each with where it was met first."""
+        """Print the commonest kinds of refusals, each with where it was met first, and how many follow from others."""
+        example = told(Phrase("for example"))
         for kind, count in self.kinds.most_common(MOST_REASONS):
             type_, name, reason = kind
             where = " ".join(part for part in (type_, name) if part)
-            say(f"  {count:>8}  {f'{where}: ' if where else ''}{reason}  [{self.first[kind]}]")
-
-
-def _kind(name: str) -> str:
-    """A field without the place in a list: `line_items.quantity` of `line_items.3.quantity`."""
-    return ".".join(part for part in name.split(".") if not part.isdigit())
+            place, value = self.first[kind]
+            first = "" if value is None else f"{f'{example} ' if kind in self.various else ''}`{value}` "
+            say(f"  {count:>8}  {f'{where}: ' if where else ''}{first}{reason}  [{place}]")
+        if (more := len(self.kinds) - MOST_REASONS) > 0:
+            told_more = Phrase(
+                "and {count} more reason, in {file}",
+                plural="and {count} more reasons, in {file}",
+                count=more,
+                file=str(self.path),
+            )
+            say(f"  {'':>8}  {told(told_more)}")
+        if self.following:
+            follows = Phrase("follow from these: what they lead to was refused itself")
+            say(f"  {self.following:>8}  {told(follows)}")
 
 
 class Wanted(NamedTuple):
@@ -112,7 +135,7 @@ async def bring(url: str, store_id: int, wanted: Wanted, keys: Sequence[str]) ->
     async with store_at(url, store_id, keys) as (connection, store):
         source = files.open_all(wanted.paths, wanted.policy, platform=wanted.platform, currency=store.currency_code)
         importing = await running.prepare(connection, store, source, wanted.policy, dry=dry, actor=operator())
-        refused = Report(wanted.report or Path(f"{wanted.paths[0].stem}.refused.ndjson"))
+        refused = Report(wanted.report or _report_of(wanted.paths))
         refused.begin(importing.tally.refused)
         if begun := importing.tally.processed:
             _tell_place(source, begun)
@@ -132,12 +155,56 @@ async def bring(url: str, store_id: int, wanted: Wanted, keys: Sequence[str]) ->
             refused=tally.refused,
         )
     )
+    untyped = tally.processed - sum(one.processed for one in importing.by_type.values())
+    if len(importing.by_type) + bool(untyped) > 1:
+        _tell_types(importing.by_type, untyped)
+    _tell_methods(importing.without)
     if dry:
         answer(Phrase("This was a rehearsal: nothing was written."))
     if tally.refused:
         refused.tell()
         say(Phrase("Every refused record is in {file}.", file=str(refused.path)))
     return tally.refused
+
+
+def _report_of(paths: Sequence[Path]) -> Path:
+    """Where refused records go unless somebody says: beside the first file, or here where nobody may write there."""
+    folder = paths[0].parent
+    name = f"{paths[0].stem if len(paths) == 1 else 'import'}.refused.ndjson"
+    return folder / name if os.access(folder, os.W_OK) else Path(name)
+
+
+def _tell_types(by_type: Mapping[str, Tally], untyped: int) -> None:
+    """Print what became of the records of each type, in the order in which types are imported.
+
+    `untyped` is how many named no type, all of which are refused.
+    """
+    rows = [(name, by_type[name]) for name in WHOLES if name in by_type]
+    if untyped:
+        rows.append((told(Phrase("of no type")), Tally(refused=untyped)))
+    for name, tally in rows:
+        counts = {
+            "new": tally.made, "changed": tally.changed, "unchanged": tally.same, "skipped": tally.skipped,
+            "refused": tally.refused,
+        }  # fmt: skip
+        told_ = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+        answer(f"  {name}: {told_}")
+
+
+def _tell_methods(without: Counter[tuple[str, str]]) -> None:
+    """Say in how many orders a method is missing, and what would give it to them."""
+    for (type_, name), count in without.most_common(MOST_REASONS):
+        say(
+            Phrase(
+                "{count} record came without `{name}`: the store has none of that name or reference in {type}.",
+                plural="{count} records came without `{name}`: the store has none of that name or reference in {type}.",
+                count=count,
+                name=name,
+                type=type_,
+            )
+        )
+    if without:
+        say(Phrase("Make these methods and import with --on-conflict update, or set them on each subscription."))
 
 
 def _show(batch: Sequence[Entry]) -> None:

@@ -63,7 +63,7 @@ def _as_json(sent: Sent, reply: Reply | None) -> None:
 
 
 class _Board:
-    """Lines for people: when, what, of which resource, what changed, and how the receiver answered."""
+    """Lines for people: when by the store's clock, what, of which resource, what changed, the receiver's answer."""
 
     def __init__(self) -> None:
         self._console = Console()
@@ -73,7 +73,9 @@ class _Board:
         document = orjson.loads(sent.data)
         event, resource = document["meta"]["event"], document["data"]
         at = datetime.fromisoformat(event["created_at"]).astimezone()
-        line = Text.assemble((f"{at:%H:%M:%S}  ", "dim"), (f"{sent.topic:<36}", "bold cyan"), f" {resource['id']}")
+        line = Text.assemble(
+            (f"{at:%Y-%m-%d %H:%M:%S}  ", "dim"), (f"{sent.topic:<36}", "bold cyan"), f" {resource['id']}"
+        )
         for name, both in event["changes"].items():
             line.append(f"  {name}", "dim")
             if both:

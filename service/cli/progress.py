@@ -1,13 +1,10 @@
-"""How far long work has come: a bar on a terminal, lines elsewhere. Only commands that take long load it."""
+"""How far long work has come: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from service.cli.console import say, told
 from service.texts import Phrase
@@ -25,6 +22,15 @@ def progress(what: Phrase, total: int) -> Iterator[Callable[[int, int], None]]:
     if not sys.stderr.isatty():
         yield _lines(what)
         return
+    from rich.console import Console  # noqa: PLC0415 -- only a terminal shows a bar
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(told(what), total=total)

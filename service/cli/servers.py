@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-import structlog
 from pydantic import ValidationError
 
 from service.errors import StartupError
@@ -21,7 +20,12 @@ _PREFIX = "REPRISE_"
 LOOK_SECONDS = 1.0
 """How often a process looks whether the embedded server that it uses is there."""
 
-log = structlog.get_logger(part="cli")
+
+def _warn(event: str, **words: object) -> None:
+    """Log a warning; structlog, which loads rich, is loaded only then."""
+    import structlog  # noqa: PLC0415
+
+    structlog.get_logger(part="cli").warning(event, **words)
 
 
 def read_settings(database_url: str | None = None) -> Settings:
@@ -83,9 +87,9 @@ def _kept_up(data_dir: Path) -> Iterator[None]:
         while not done.wait(LOOK_SECONDS):
             try:
                 if embedded.revive(data_dir):
-                    log.warning("the embedded Postgres was gone, and has been started again", folder=str(data_dir))
+                    _warn("the embedded Postgres was gone, and has been started again", folder=str(data_dir))
             except StartupError as error:
-                log.warning("the embedded Postgres is gone", reason=str(error))
+                _warn("the embedded Postgres is gone", reason=str(error))
 
     looking = threading.Thread(target=look, daemon=True)
     looking.start()
@@ -125,7 +129,7 @@ async def require_schema(connection: Connection) -> None:
         raise StartupError("The database lacks {missing}: run `reprise migrate`.", missing=", ".join(missing))
     newer = await schema.unknown(connection)
     if newer:
-        log.warning("the database was migrated by a newer release", versions=newer)
+        _warn("the database was migrated by a newer release", versions=newer)
 
 
 @asynccontextmanager

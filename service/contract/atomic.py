@@ -131,7 +131,21 @@ def schemas(types: Iterable[type[Resource]]) -> dict[str, Object]:
                     "items": {
                         "type": "object",
                         "description": "Empty for what is removed, and for relationships.",
-                        "properties": {"data": {"anyOf": shown}},
+                        "properties": {
+                            "data": {"anyOf": shown},
+                            "meta": {
+                                "type": "object",
+                                "properties": {
+                                    "warnings": {
+                                        "type": "array",
+                                        "minItems": 1,
+                                        "items": {"type": "string"},
+                                        "description": "What follows from the change, though it was taken as it is.",
+                                    }
+                                },
+                                "additionalProperties": False,
+                            },
+                        },
                         "additionalProperties": False,
                     },
                 },

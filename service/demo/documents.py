@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from service.demo.rows import Line, Methods, Person, Product, Sheet
 from service.demo.subscriptions import add_subscription
@@ -89,8 +90,16 @@ class _Products:
     poster: Product
 
 
-def add_documents(sheet: Sheet, fittings: Fittings, timezone: str) -> None:
-    """Add the documents' products, customer, orders, subscription and cart."""
+class Documented(NamedTuple):
+    """The documents' customer, and products that can be had."""
+
+    sam: Person
+    mug: Product
+    tote: Product
+
+
+def add_documents(sheet: Sheet, fittings: Fittings, timezone: str) -> Documented:
+    """Add the documents' products, customer, orders, subscription and cart; gives what others can build on."""
     products = _products(sheet)
     sam = _sam(sheet, fittings)
     _orders_to_link_to(sheet, fittings, products, sam)
@@ -128,6 +137,7 @@ def add_documents(sheet: Sheet, fittings: Fittings, timezone: str) -> None:
     )
     _cart(sheet, sam, products.poster)
     _webhook(sheet, repeated.at)
+    return Documented(sam, products.mug, products.tote)
 
 
 def _products(sheet: Sheet) -> _Products:

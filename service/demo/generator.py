@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
@@ -44,6 +44,26 @@ _STATUSES = ("approved",) * 70 + ("placed",) * 22 + ("cancelled",) * 4 + ("pendi
 _SUBSCRIPTION_STATUSES = ("active",) * 16 + ("inactive", "cancelled", "cancelled", "draft")
 
 
+def _by_age(days: int) -> str:
+    return "weekly" if days < 80 else "monthly" if days < 360 else "three-month"
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """What a store is like: some ten runs of each subscription have passed, of the catalogue some can't be had.
+
+    `frequency` is that of a subscription whose first order is so many days old. Without `oddities` every sku can be
+    had, one at a time and in any quantity. Of customers who have ordered, a part has `wallets`.
+    """
+
+    frequency: Callable[[int], str] = _by_age
+    oddities: bool = True
+    wallets: float = 0.6
+
+
+DEMO = Manner()
+
+
 @dataclass(frozen=True, slots=True)
 class Amounts:
     """How much to make."""
@@ -54,14 +74,17 @@ class Amounts:
     subscriptions: int
 
 
-def generate(sheet: Sheet, fittings: Fittings, timezone: str, amounts: Amounts) -> Iterator[int]:
+def generate(sheet: Sheet, fittings: Fittings, timezone: str, amounts: Amounts, manner: Manner = DEMO) -> Iterator[int]:
     """Add rows to the sheet, pausing after each batch for them to be copied; gives how many orders were added in it."""
     random = Random(sheet.seed)  # noqa: S311 -- the same rows for the same seed is the point
-    products = [_product(sheet, random, number, fittings) for number in range(amounts.skus)]
+    products = [_product(sheet, random, number, fittings, manner) for number in range(amounts.skus)]
     # Who buys is decided first, since it makes the difference between a prospect and a customer.
     buyers = [_skewed(random, amounts.customers) for _ in range(amounts.orders)] if amounts.customers else []
     orders_of = Counter(buyers)
-    people = [_person(sheet, random, number, fittings, orders_of[number]) for number in range(amounts.customers)]
+    people = [
+        _person(sheet, random, number, fittings, orders=orders_of[number], wallets=manner.wallets)
+        for number in range(amounts.customers)
+    ]
     yield 0
     if not (people and products):
         return
@@ -77,7 +100,8 @@ def generate(sheet: Sheet, fittings: Fittings, timezone: str, amounts: Amounts) 
             yield BATCH
     yield len(buyers) % BATCH
     for begin in range(0, len(sources), BATCH):
-        yield from _subscriptions(sheet, random, fittings, timezone, sources[begin : begin + BATCH])
+        batch = sources[begin : begin + BATCH]
+        yield from _subscriptions(sheet, random, fittings, timezone, batch, frequency=manner.frequency)
 
 
 def _skewed(random: Random, count: int) -> int:
@@ -85,7 +109,7 @@ def _skewed(random: Random, count: int) -> int:
     return int(random.random() ** 2 * count * 0.9)
 
 
-def _product(sheet: Sheet, random: Random, index: int, fittings: Fittings) -> Product:
+def _product(sheet: Sheet, random: Random, index: int, fittings: Fittings, manner: Manner) -> Product:
     """Add a product; in every forty there are some that can't be bought (again) for each of the reasons there are."""
     look, kind = _LOOKS[index // len(_KINDS) % len(_LOOKS)], _KINDS[index % len(_KINDS)]
     series = index // (len(_KINDS) * len(_LOOKS))
@@ -108,7 +132,7 @@ def _product(sheet: Sheet, random: Random, index: int, fittings: Fittings) -> Pr
         23: {"min_quantity": 2, "max_quantity": 12, "step_quantity": 2},
         31: {"reorderable": False},
     }
-    columns |= peculiar.get(index % 40, {})
+    columns |= peculiar.get(index % 40, {}) if manner.oddities else {}
     if kind == "Shirt":
         columns["options"] = orjson.dumps([{"name": "Size", "required": True, "values": list(_SIZES)}]).decode()
         columns["chosen"] = {"Size": random.choice(_SIZES)}
@@ -126,7 +150,7 @@ def _product(sheet: Sheet, random: Random, index: int, fittings: Fittings) -> Pr
     return product
 
 
-def _person(sheet: Sheet, random: Random, index: int, fittings: Fittings, orders: int) -> Person:
+def _person(sheet: Sheet, random: Random, index: int, fittings: Fittings, *, orders: int, wallets: float) -> Person:
     first, last = random.choice(_FIRST_NAMES), random.choice(_LAST_NAMES)
     email = f"{first}.{last}.{index + 1}@example.{'nl' if index % 2 else 'com'}".lower()
     city, country = random.choice(_CITIES)
@@ -153,7 +177,7 @@ def _person(sheet: Sheet, random: Random, index: int, fittings: Fittings, orders
         sheet.at - HISTORY - timedelta(days=random.randint(1, 365)),
         email,
         address,
-        wallet=wallet if orders and random.random() < 0.6 else None,
+        wallet=wallet if orders and random.random() < wallets else None,
         status=("prospect", "acquired")[orders] if orders < 2 else "repeat",
         customer_group_id=fittings.wholesale_id if index % 20 == 6 else None,
     )
@@ -186,17 +210,21 @@ def _order(
 
 
 def _subscriptions(
-    sheet: Sheet, random: Random, fittings: Fittings, timezone: str, sources: Sequence[Order]
+    sheet: Sheet,
+    random: Random,
+    fittings: Fittings,
+    timezone: str,
+    sources: Sequence[Order],
+    *,
+    frequency: Callable[[int], str],
 ) -> Iterator[int]:
     """Add subscriptions and, once those are in the database, the copies they have led to."""
     copies: list[Copy] = []
     for source in sources:
-        age = (sheet.at - source.at).days
-        frequency = "weekly" if age < 80 else "monthly" if age < 360 else "three-month"
         copies += add_subscription(
             sheet,
             source,
-            frequency=frequency,
+            frequency=frequency((sheet.at - source.at).days),
             timezone=timezone,
             model_id=fittings.model_id,
             status=random.choice(_SUBSCRIPTION_STATUSES),

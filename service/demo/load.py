@@ -13,9 +13,14 @@ import orjson
 from service.demo.documents import add_documents, add_fittings
 from service.demo.generator import Amounts, generate
 from service.demo.rows import TABLES, Row, Sheet
+from service.demo.showcase import UNPAID, add_pay_link, add_showcase
+from service.demo.subscriptions import add_copy
 from service.errors import StartupError
+from service.operations.copies import prepaid
+from service.operations.copies.prepaid import Prepaid
 from service.operations.generic import numbers
 from service.operations.tenant import tenants
+from service.rules.prepaid import Paid
 from service.store import statistics
 from service.store.pool import Connection
 from service.store.statements import Command, One, OnlyValue
@@ -79,7 +84,7 @@ async def seed(
             )
         sheet, timezone = await _store(connection, plan, at, actor=actor)
         fittings = add_fittings(sheet)
-        add_documents(sheet, fittings, timezone)
+        documented = add_documents(sheet, fittings, timezone)
         amounts = Amounts(plan.customers, plan.skus, plan.orders, plan.subscriptions)
         done = 0
         for added in generate(sheet, fittings, timezone, amounts):
@@ -88,6 +93,17 @@ async def seed(
             await statistics.gather(connection)
             done += added
             progress(done, plan.orders)
+        paid: dict[str, Prepaid] = {}
+        copies = add_showcase(sheet, fittings, timezone, documented)
+        await _copy(connection, sheet)
+        for copy in copies:
+            order_id = add_copy(sheet, copy)
+            if order_id is not None and copy.unpaid and copy.subscription_id == UNPAID:
+                add_pay_link(sheet, order_id)
+            if order_id is not None and copy.pays is not None:
+                paid[copy.subscription_id] = Prepaid(Paid(copy.pays, None), order_id)
+        await _copy(connection, sheet)
+        await prepaid.note(connection, plan.store, paid)
         await numbers.use(connection, plan.store, sheet.highest)
         await _MARK(connection, store=plan.store, demo=orjson.dumps(asdict(plan)).decode(), at=at)
     # Otherwise the first plans are made for empty tables.

@@ -18,6 +18,7 @@ import orjson
 
 from service.demo import pictures
 from service.rules.order_codes import order_code
+from service.rules.prepaid import Period, opened
 from service.rules.totals import line_totals, totals
 
 Row = Mapping[str, Any]
@@ -43,6 +44,7 @@ TABLES = (
     "order_subscription_items",
     "occurrences",
     "order_factories",
+    "action_links",
     "carts",
     "cart_items",
     "events",
@@ -222,6 +224,7 @@ class Sheet:
         prices_at: datetime | None = None,
         discount_percent: int = 0,
         billing: Row | None = None,
+        pays: Period | None = None,
         id: str | None = None,
         **columns: Any,
     ) -> Order:
@@ -229,7 +232,7 @@ class Sheet:
 
         Both are the home address unless `billing` is another one. The discount falls on the lines. Without a number
         it gets the next one, without a code the one that belongs to its number. Placed orders have the event that
-        says so.
+        says so. One that `pays` asks for those deliveries too.
         """
         lines = tuple(lines)
         amounts = [
@@ -243,6 +246,7 @@ class Sheet:
             for line in lines
         ]
         total = totals(amounts, shipping_amount_cents=methods.shipping_cents if lines else 0)
+        total = total if pays is None else opened(total, pays)
         shipping_id = self.add("addresses", at, customer_id=person.id, snapshot=True, **person.address)
         billing_id = shipping_id
         if billing is not None:
@@ -272,6 +276,8 @@ class Sheet:
             discount_amount_cents=total.discount,
             shipping_amount_cents=total.shipping,
             subtotal_tax_amount_cents=total.subtotal_tax,
+            prepaid_amount_cents=total.prepaid,
+            prepaid_tax_amount_cents=total.prepaid_tax,
             total_tax_amount_cents=total.tax,
             total_amount_cents=total.total,
             **_STATES[status],

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 import orjson
 
-from service.demo.rows import Order, Sheet
+from service.demo.rows import Order, Row, Sheet
 from service.rules.intervals import columns_of, meant
+from service.rules.prepaid import Period
 from service.rules.recurrence import Calendar
 
 _ERRORS = orjson.dumps({"status": ["cannot transition from draft to placed"]}).decode()
@@ -16,13 +18,18 @@ _ERRORS = orjson.dumps({"status": ["cannot transition from draft to placed"]}).d
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A run of a subscription in the past: its copy and, unless it failed, the order that is still to be made."""
+    """A run of a subscription in the past: its copy and, unless it failed, the order that is still to be made.
+
+    One that `pays` pays for those deliveries as well.
+    """
 
     source: Order
     subscription_id: str
     occurrence_id: str
     at: datetime
     failed: bool
+    unpaid: bool = False
+    pays: Period | None = None
 
 
 def add_subscription(
@@ -34,10 +41,13 @@ def add_subscription(
     model_id: str,
     status: str = "active",
     last_failed: bool = False,
+    last_unpaid: bool = False,
+    terms: Row = MappingProxyType({}),
     id: str | None = None,
 ) -> list[Copy]:
     """Add a subscription that repeats an order, its items and occurrences; gives the past runs, for `add_copy`.
 
+    The last run may have failed, or made an order that is not paid yet. `terms` are further columns.
     A draft has neither occurrences nor a next run. Inactive and cancelled ones ran until half of their time had gone.
     """
     calendar = Calendar(source.at, timezone, frequency)
@@ -73,6 +83,7 @@ def add_subscription(
         occurrencies=passed - failed,
         errors_count=int(failed),
         succeeded_on_last_run=not failed,
+        **terms,
     )
     for line, line_id in zip(source.lines, source.line_ids, strict=True):
         unit = line.product.price_at(source.at)
@@ -96,6 +107,7 @@ def add_subscription(
     for index in range(passed + 1 + (status == "active")):
         at = calendar.date(index).at
         outcome = "planned" if index > passed else "failed" if failed and index == passed else "completed"
+        unpaid = last_unpaid and 0 < index == passed
         occurrence_id = sheet.add(
             "occurrences",
             source.at,
@@ -107,15 +119,20 @@ def add_subscription(
             claimed_at=None if outcome == "planned" else at,
             completed_at=at if outcome == "completed" else None,
             reason="cannot transition from draft to placed" if outcome == "failed" else None,
+            failure_type="payment" if unpaid else None,
         )
         # The first one is the source order itself.
         if index and outcome != "planned":
-            copies.append(Copy(source, subscription_id, occurrence_id, at, failed=outcome == "failed"))
+            failed_then = outcome == "failed"
+            copies.append(Copy(source, subscription_id, occurrence_id, at, failed=failed_then, unpaid=unpaid))
     return copies
 
 
-def add_copy(sheet: Sheet, copy: Copy) -> None:
-    """Add the copy of a past run and the order it made, at the prices of the source order, as fixed prices are."""
+def add_copy(sheet: Sheet, copy: Copy) -> str | None:
+    """Add the copy of a past run and the order it made, at the prices of the source order, as fixed prices are.
+
+    Returns the order's id, or None where the run failed.
+    """
     source = copy.source
     target_id = None
     if not copy.failed:
@@ -124,7 +141,9 @@ def add_copy(sheet: Sheet, copy: Copy) -> None:
             source.person,
             source.lines,
             source.methods,
+            status="pending" if copy.unpaid else "placed",
             prices_at=source.at,
+            pays=copy.pays,
             source_order_id=source.id,
             root_order_id=source.id,
             order_subscription_id=copy.subscription_id,
@@ -145,5 +164,7 @@ def add_copy(sheet: Sheet, copy: Copy) -> None:
         failed_at=copy.at if copy.failed else None,
         errors_log=_ERRORS if copy.failed else None,
         errors_count=int(copy.failed),
+        failure_type="payment" if copy.unpaid else None,
         attempt=1,
     )
+    return target_id

@@ -25,7 +25,7 @@ from service.http.bodies import Body
 from service.http.exchange import Exchange, begin
 from service.http.hearing import AT_ONCE, HEAD
 from service.http.proxies import Proxies
-from service.http.routes import Resources
+from service.http.routes import Resources, answer_to, loggable
 from service.http.watch import metrics
 from service.settings import Settings
 
@@ -112,7 +112,7 @@ class Line:
             log.info(
                 "request",
                 method=method,
-                path=problems.loggable(scope["path"]),
+                path=loggable(scope["path"]),
                 status=answer.status,
                 milliseconds=round(seconds * 1000, 2),
                 request_id=exchange.request_id,
@@ -144,11 +144,11 @@ class Line:
         except ClientDisconnect:
             return
         except Exception as error:
-            path = problems.loggable(scope["path"])
+            path = loggable(scope["path"])
             problems.note(error, request_id=answer.exchange.request_id, path=path)
             if answer.begun:
                 raise
-            await problems.answer(Request(scope, receive), error)(scope, receive, answer.first)
+            await answer_to(Request(scope, receive), error)(scope, receive, answer.first)
 
 
 class _Answer:

@@ -1,24 +1,16 @@
-"""The one place where an error becomes an answer, in the shape of the part of the API that was requested."""
+"""What clients are told about errors, and what is logged of them."""
 
 from __future__ import annotations
 
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
 
 from service.errors import ApiError, MethodNotAllowed, NotFound, Unavailable
 from service.http.exchange import exchange_of
-from service.http.facades import renderer
-from service.http.pages import actions, attachments, calendars
 from service.store.pool import is_away
 
 log = structlog.get_logger(part="http")
-
-
-def answer(request: Request, error: Exception) -> Response:
-    """The answer to a request that raised an error."""
-    return renderer(request.scope["path"])(request, problem_of(request, error))
 
 
 def problem_of(request: Request, error: Exception) -> ApiError:
@@ -48,12 +40,3 @@ def note(error: Exception, *, request_id: str, path: str) -> None:
         log.warning("the database does not answer", reason=reason, request_id=request_id, path=path)
     elif not isinstance(error, ApiError | HTTPException):
         log.error("accident", exc_info=error, request_id=request_id, path=path)
-
-
-def loggable(path: str) -> str:
-    """A path as log lines have it: without the token in the path of a calendar, an export's file or an action link."""
-    prefix = next((one for one in _WITH_A_TOKEN if path.startswith(one)), None)
-    return path if prefix is None else f"{prefix}..."
-
-
-_WITH_A_TOKEN = (calendars.PREFIX, attachments.PREFIX, f"{actions.PATH}/", f"{actions.PORTAL}/")

@@ -1,17 +1,27 @@
-"""Every route of the service: `resources`, which the line asks first, and `routes` for all other URLs."""
+"""Every route of the service: `resources`, which the line asks first, and `routes` for all other URLs.
+
+The table of its parts says of each what holds for all of its routes.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import cast
+from dataclasses import dataclass
+from functools import wraps
+from typing import Final, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
+from service.demo import pictures
+from service.errors import ApiError
+from service.http import problems, repeat_urls
 from service.http.agents import endpoint as agents
 from service.http.api import (
+    answers,
     atomic,
     event_stream,
     forecasts,
@@ -34,9 +44,12 @@ from service.http.pages import (
     docs,
     docs_files,
     home,
+    nowhere,
+    pages,
     portal,
     repeat_page,
 )
+from service.http.pages.pages import PRIVATE
 from service.http.watch import health, metrics
 from service.resources import RESOURCES
 
@@ -115,30 +128,111 @@ _resources: list[Route] = [
 
 resources = Resources(_resources)
 
-routes: list[BaseRoute] = [
-    *health.routes,
-    *metrics.routes,
-    *ecwid.routes,
-    *oauth.routes,
-    _any(wemasy.PATH, wemasy.reorder),
-    _any(agents.PATH, agents.endpoint),
-    *repeat_page.routes,
-    *repeat_links.routes,
-    *demo_checkout.routes,
-    *demo_pictures.routes,
-    *demo_shop.routes,
-    *actions.routes,
-    *api_reference.routes,
-    *calendars.routes,
-    *attachments.routes,
-    *contracts.routes,
-    *docs_files.routes,
-    *docs.routes,
-    *home.routes,
-    *portal.routes,
-    Route("/api", reading.entry_point),
-    _any("/api/operations", atomic.operations),
-    *reorder_previews.routes,
-    *subscription_previews.routes,
-    *_resources,
-]
+_Renderer = Callable[[Request, ApiError], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the service: the routes that are mounted there, and what holds for all of them.
+
+    It has the URLs at and below `at`, the service's root alone where that is `/`; without any, those of its routes.
+    `render` tells a problem there in the shape that is at home. `private` answers are kept nowhere and passed on to
+    nobody: each has the headers for that, whatever it answers. GET and HEAD of `inert` routes write nothing, however
+    often mail scanners, link previews and browsers that look ahead send them.
+    """
+
+    at: str
+    routes: Sequence[Route]
+    render: _Renderer = nowhere.render_to_browsers
+    private: bool = False
+    inert: bool = True
+
+    def has(self, path: str) -> bool:
+        """Whether a URL's path is of this part."""
+        return path == self.at or (self.at not in ("", "/") and f"{path}/".startswith(f"{self.at}/"))
+
+    def mounted(self) -> list[Route]:
+        """Its routes as they are served."""
+        return [_privately(route) if self.private else route for route in self.routes]
+
+
+def _privately(route: Route) -> Route:
+    endpoint = cast("Endpoint", route.endpoint)
+
+    @wraps(endpoint)
+    async def answer(request: Request) -> Response:
+        return _hushed(await endpoint(request))
+
+    mounted = Route(route.path, answer)
+    mounted.methods = route.methods
+    return mounted
+
+
+def _hushed(answer: Response) -> Response:
+    """An answer that is kept nowhere and passed on to nobody, where it says nothing else itself."""
+    for name, value in PRIVATE.items():
+        answer.headers.setdefault(name, value)
+    return answer
+
+
+PARTS: Sequence[Part] = (
+    Part("", [*health.routes, *metrics.routes, *contracts.routes]),
+    # Ecwid's own request is a GET that hands out a link: only a shop with its token sends it.
+    Part("/api/v3", ecwid.routes, ecwid.render, inert=False),
+    Part("/oauth", oauth.routes, oauth.render),
+    Part("/api/services", [_any(wemasy.PATH, wemasy.reorder)], wemasy.render),
+    Part(agents.PATH, [_any(agents.PATH, agents.endpoint)], agents.render),
+    Part(repeat_urls.PATH, repeat_page.routes, pages.render, private=True),
+    Part(actions.PATH, actions.routes, pages.render, private=True),
+    Part(actions.PORTAL, portal.routes, pages.render, private=True),
+    Part(calendars.PREFIX.rstrip("/"), calendars.routes, private=True),
+    Part(attachments.PREFIX.rstrip("/"), attachments.routes, private=True),
+    Part(pictures.PATH, demo_pictures.routes, nowhere.render),
+    Part("/demo", [*demo_checkout.routes, *demo_shop.routes], nowhere.render, private=True),
+    Part("/docs", [*docs_files.routes, *api_reference.routes, *docs.routes], nowhere.render),
+    Part("/", home.routes, pages.render),
+    Part(
+        "/api",
+        [
+            *repeat_links.routes,
+            Route("/api", reading.entry_point),
+            _any("/api/operations", atomic.operations),
+            *reorder_previews.routes,
+            *subscription_previews.routes,
+            *_resources,
+        ],
+        answers.errors,
+    ),
+)
+"""Every part of the service; of two that have a URL, the first."""
+
+routes: list[BaseRoute] = [route for part in PARTS for route in part.mounted()]
+
+_WITH_A_TOKEN: Final = re.compile(
+    "(?<!^/api)("
+    + "|".join(
+        re.escape(route.path.partition("{token}")[0])
+        for part in PARTS
+        for route in part.routes
+        if "{token}" in route.path
+    )
+    + ").*",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A path with a token. What a mail or a proxy has put before it doesn't make that public; the API's types have ids."""
+
+
+def answer_to(request: Request, error: Exception) -> Response:
+    """The answer to a request that raised an error, in the shape of the part of the service that was requested.
+
+    Where no part is, a browser is shown a page, and all others an error document.
+    """
+    path, problem = request.scope["path"], problems.problem_of(request, error)
+    part = next((part for part in PARTS if part.has(path)), PARTS[0])
+    answer = part.render(request, problem)
+    return _hushed(answer) if part.private else answer
+
+
+def loggable(path: str) -> str:
+    """A path as log lines have it: without the token that makes a URL worth something."""
+    return _WITH_A_TOKEN.sub(r"\1...", path, count=1)

@@ -45,12 +45,21 @@ class AdvanceJob:
         while True:
             # What an earlier try left behind belongs to the instant at which the clock stands.
             await self._make_copies(store_id)
-            await self._settle_payments(store_id)
-            async with self._database.transaction() as connection:
-                store = await test_clocks.go_on(connection, store_id, clock_id)
+            given_up = await self._settle_payments(store_id)
+            # By keys: a small store is not to read what larger ones beside it have.
+            async with self._database.by_keys() as connection:
+                stop = await test_clocks.hold(connection, store_id, clock_id, but=given_up)
+                if stop is None:
+                    return
+                # Another worker may be at this clock too, and have found what is due since: that is of this instant.
+                if stop.is_held_up:
+                    continue
+                store = await test_clocks.go_on(connection, store_id, clock_id, stop)
             if store is None:
                 return
-            await sweep_store(self._database, store_id)
+            if not await sweep_store(self._database, store_id) and store.frozen_at == stop.frozen_at:
+                # Others are sweeping what is due here: the clock waits for them.
+                await asyncio.sleep(LONGEST_WAIT.total_seconds() / 100)
 
     async def _make_copies(self, store_id: int) -> None:
         """Make all copies of a store; other workers may help."""
@@ -73,8 +82,11 @@ class AdvanceJob:
                 if wait is not None:
                     await asyncio.sleep(min(wait, LONGEST_WAIT).total_seconds() / 10)
 
-    async def _settle_payments(self, store_id: int) -> None:
-        """Settle all payments of a store; other workers may help. Those that can't be settled don't stop its time."""
+    async def _settle_payments(self, store_id: int) -> set[str]:
+        """Settle all payments of a store; other workers may help.
+
+        Returns the orders whose payments can't be settled: they don't stop its time.
+        """
         given_up: set[str] = set()
         while True:
             async with self._database.connection() as connection:
@@ -86,7 +98,7 @@ class AdvanceJob:
                 if not await self._settle(store_id, order_id):
                     given_up.add(order_id)
             if leases.keys() <= given_up and not due:
-                return
+                return given_up
             await asyncio.sleep(LONGEST_WAIT.total_seconds() / 100)
 
     async def _settle(self, store_id: int, order_id: str) -> bool:

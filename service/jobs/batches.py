@@ -19,6 +19,14 @@ log = structlog.get_logger(part="batches")
 
 T = TypeVar("T")
 
+Enough = Callable[[], bool]
+"""Whether a store has had its turn, so that others that wait have theirs."""
+
+
+def never() -> bool:
+    """It is never enough: go on to the end."""
+    return False
+
 
 class Done(Protocol):
     """What was done with a batch."""
@@ -52,16 +60,20 @@ class Batches(Generic[D]):
     set_aside: Callable[[Connection, Store, str], Awaitable[D]]
 
     async def run(
-        self, database: Database, store_id: int, first: Callable[[], Awaitable[D | None]] | None = None
-    ) -> list[D]:
-        """Do it until nothing is due in a store by its clock. Returns what was done, batch by batch.
+        self,
+        database: Database,
+        store_id: int,
+        enough: Enough = never,
+        first: Callable[[], Awaitable[D | None]] | None = None,
+    ) -> tuple[list[D], bool]:
+        """Do it until nothing is due in a store by its clock, or it is `enough` after a batch.
 
-        `first` does more with a batch, and is tried first; one that takes too long is done without. Raises errors that
-        pass: the next try goes on from there.
+        Returns what was done, batch by batch, and whether there may be more. `first` does more with a batch, and is
+        tried first; one that takes too long is done without. Raises errors that pass: the next try goes on from there.
         """
         found: list[D] = []
         more = True
-        while more:
+        while more and not (found and enough()):
             if first is not None:
                 try:
                     done = await first()
@@ -85,7 +97,7 @@ class Batches(Generic[D]):
             else:
                 found += [] if done is None else [done]
                 more = done is not None and done.more
-        return found
+        return found, more
 
     async def _apart(self, database: Database, store_id: int) -> list[D]:
         """Do it with each of a batch by itself."""

@@ -16,7 +16,7 @@ from service.operations.runtime import cleaning, retaining
 from service.operations.runtime.retaining import USUAL, Retention
 from service.operations.tenant import test_clocks
 from service.operations.webhooks import delivering
-from service.store import counts, statistics
+from service.store import counts, partitions, statistics
 from service.store.pool import Database
 
 log = structlog.get_logger(part="clean")
@@ -58,7 +58,10 @@ async def rescue(database: Database) -> None:
 async def clean(
     database: Database, keep_addresses: timedelta = trail.KEEP_ADDRESSES, retention: Retention = USUAL
 ) -> None:
-    """Delete what has expired and what was kept as long as the settings say, and let go of addresses likewise."""
+    """Delete what has expired and what was kept as long as the settings say, and let go of addresses likewise.
+
+    Partitions of the months to come are made, where we may.
+    """
     async with database.connection() as connection:
         at = clock.now()
         await cleaning.clean(connection, at, answers=retention.answers)
@@ -67,6 +70,7 @@ async def clean(
         await delivering.clean(connection, at, kept=retention.deliveries)
         await retaining.clean(connection, at, retention)
         await exports.let_go(connection, at)
+        await partitions.make_ahead(connection, at)
 
 
 async def sum_up(database: Database) -> None:

@@ -13,13 +13,14 @@ from pgqueuer.models import Job
 from service import clock
 from service.jobs.metrics import COPIES, LATENESS
 from service.operations.copies import recurring_order_copies
+from service.operations.copies.priced import CopyFailed
 from service.operations.copies.recurring_order_copies import Claim
-from service.operations.copies.targets import CopyFailed
 from service.operations.events import outbox
 from service.operations.generic.numbers import Numbers
 from service.operations.orders import order_copies
 from service.operations.payments import recovery
 from service.operations.subscriptions import ledgers, unpaid
+from service.store.commits import after_commit
 from service.store.pool import Database, is_away
 
 log = structlog.get_logger(part="copies")
@@ -102,8 +103,8 @@ class CopyJob:
             else:
                 number = await self._numbers.take(claim.store.id)
                 async with self._database.by_keys() as connection:
-                    await order_copies.finish(connection, claim, number)
-                COPIES.labels(claim.kind, "completed").inc()
+                    if await order_copies.finish(connection, claim, number) is not None:
+                        after_commit(connection, COPIES.labels(claim.kind, "completed").inc)
         except CopyFailed as failure:
             await self._fail(claim, failure)
         except Exception:
@@ -114,9 +115,12 @@ class CopyJob:
         """Make recurring copies together; note of those that can't be made why. Raises CopyFailed as `finish` does."""
         numbers = [await self._numbers.take(claim.store.id) for claim in claims]
         async with self._database.by_keys() as connection:
-            made, ended = await recurring_order_copies.finish(connection, claims, numbers)
+            store = claims[0].store
+            made, ended, held = await recurring_order_copies.finish(connection, claims, numbers)
             for end in ended:
-                await unpaid.follow(connection, claims[0].store, end)
+                await unpaid.follow(connection, store, end)
+            for subscription_id in held:
+                await ledgers.reopen(connection, store, subscription_id, actor=outbox.WORKER)
         for claim in claims:
             if claim.copy_id not in made:
                 continue  # another worker has it by now
@@ -133,9 +137,11 @@ class CopyJob:
     async def _fail(self, claim: Claim, failure: CopyFailed) -> None:
         log.info("copy failed", store_id=claim.store.id, copy_id=claim.copy_id, errors=failure.messages)
         async with self._database.by_keys() as connection:
-            subscription_id = await recurring_order_copies.fail(connection, claim, failure)
-            if subscription_id is not None:
-                await ledgers.reopen(connection, claim.store, subscription_id, actor=outbox.WORKER)
-        COPIES.labels(claim.kind, "failed").inc()
-        if claim.kind == "recurring_order_copies":
-            recovery.failed(failure.failure_type)
+            failed = await recurring_order_copies.fail(connection, claim, failure)
+            if failed is None:
+                return  # another worker has it by now
+            after_commit(connection, COPIES.labels(claim.kind, "failed").inc)
+            if failed.order_subscription_id is not None:
+                if failed.first:
+                    recovery.failed(connection, failure.failure_type)
+                await ledgers.reopen(connection, claim.store, failed.order_subscription_id, actor=outbox.WORKER)

@@ -123,7 +123,8 @@ async def run(
 
         ready()
         numbers = Numbers(database, block=NUMBERS)
-        tasks.create_task(_every(stop, sweep.PERIOD, lambda: sweep.run(database, deployment_id, numbers), at_once=True))
+        sweeping = partial(sweep.run, database, deployment_id, numbers, stop)
+        tasks.create_task(_every(stop, sweep.PERIOD, sweeping, at_once=True))
         base = f"{public_url.rstrip('/')}/api"
         deliveries = Deliveries(database, limits=receivers, base=base, lease=lease)
         tasks.create_task(_deliver(deliveries, stop, deployment_id))

@@ -14,4 +14,5 @@ SPREAD: Final = 0.5
 async def pause(stop: asyncio.Event, seconds: float, *, spread: float = SPREAD) -> None:
     """Wait about so many seconds, and no longer than until `stop` is set."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds * random.uniform(1 - spread, 1 + spread))  # noqa: S311 -- no secret
+        async with asyncio.timeout(seconds * random.uniform(1 - spread, 1 + spread)):  # noqa: S311 -- no secret
+            await stop.wait()

@@ -21,7 +21,7 @@ def abridged(body: bytes) -> bytes:
     if "data" in whole:
         short["data"] = _identities(whole["data"])
     if RESULTS in whole:
-        short[RESULTS] = [{name: _identities(data) for name, data in result.items()} for result in whole[RESULTS]]
+        short[RESULTS] = [{"data": _identities(one["data"])} if "data" in one else {} for one in whole[RESULTS]]
     return orjson.dumps(short | {"meta": {"abridged": True}})
 
 

@@ -18,6 +18,7 @@ from marshmallow import ValidationError
 
 from schemas.fields import Write
 from schemas.kinds import ID, UNGUESSABLE
+from schemas.kinds.kind import WrongEntry
 from schemas.relationships import ToMany, ToOne
 from schemas.rendering import Rendering
 from schemas.resource import Resource
@@ -347,6 +348,8 @@ def columns(resource: type[Resource], values: Mapping[str, Any]) -> dict[str, An
 def _unreadable(name: str, value: Any, error: ValidationError, **where: Any) -> list[ApiError]:
     """The problems of a value that its kind can't read."""
     kind = "blank" if value is None else "invalid"
+    if isinstance(error, WrongEntry) and "pointer" in where:
+        where["pointer"] = f"{where['pointer']}/{error.number}"
     return [
         Invalid("{name} - {message}", name=name, message=Phrase(said), meta={"error": kind}, **where)
         for said in error.messages

@@ -107,9 +107,14 @@ class Library:
 
     def picture(self, url: str) -> bytes | None:
         """The picture at a URL, None when there is none."""
-        path = self.folder / url
-        inside = path.resolve().is_relative_to((self.folder / "docs").resolve())
-        return path.read_bytes() if inside and path.suffix == ".svg" and path.is_file() else None
+        path = self._pictures.get(url)
+        return None if path is None else path.read_bytes()
+
+    @cached_property
+    def _pictures(self) -> Mapping[str, Path]:
+        """Where the pictures are, by their URLs: what a client asks for is never made a path."""
+        found = (self.folder / "docs").rglob("*.svg")
+        return {path.relative_to(self.folder).as_posix(): path for path in found if path.is_file()}
 
 
 @cache

@@ -101,7 +101,7 @@ def discounts(
             coupon_status = problem or "applied"
         if problem is None:
             bases = [left[n] for n in covered]
-            for n, share in zip(covered, _shares(_taken_off(promotion, sum(bases)), bases), strict=True):
+            for n, share in zip(covered, shares_of(_taken_off(promotion, sum(bases)), bases), strict=True):
                 left[n] -= share
     return Discounts([rest - line.total for rest, line in zip(left, lines, strict=True)], coupon_status)
 
@@ -133,7 +133,7 @@ def _taken_off(promotion: Promotion, base: int) -> int:
     return min(promotion.amount_cents or 0, base)
 
 
-def _shares(amount: int, bases: Sequence[int]) -> list[int]:
+def shares_of(amount: int, bases: Sequence[int]) -> list[int]:
     """An amount shared out in proportion to the bases, of which it is at most the sum: none gets more than its base.
 
     Cents that are left over go to the largest remainders, to the earlier line where those are equal.

@@ -7,11 +7,13 @@ from typing import Final
 
 from schemas.failures import FAILURE_TYPES, FailureType
 from service.errors import ApiError, PaymentRefused
+from service.texts import Phrase
 
 OF_FIELDS: Final[Mapping[str, FailureType]] = {
     "payment_method": "payment",
     "customer_payment_source": "payment",
     "payment_status": "payment",
+    "prepaid_order": "payment",
     "line_items": "inventory",
     "total_amount_cents": "price",
     "coupon_code": "price",
@@ -40,6 +42,15 @@ OF_CODES: Final[Mapping[str, FailureType]] = {
     "used_up": "price",
 }
 """Codes of lines that can't be had as they are, and of what else keeps an order from being placed."""
+
+WHY_NOT: Final[Mapping[FailureType, Phrase]] = {
+    "inventory": Phrase("A product in it is not available at the moment."),
+    "price": Phrase("A product in it is not sold at the moment."),
+    "payment": Phrase("There is no way to pay for it at the moment. Choose a card, or pay what is not paid yet."),
+    "address": Phrase("It can't be sent at the moment. Choose an address."),
+    "unexpected": Phrase("It can't be ordered at the moment."),
+}
+"""Why a delivery can't be ordered now, for customers."""
 
 
 def type_of(fields: Iterable[str], codes: Iterable[str] = ()) -> FailureType:

@@ -39,10 +39,13 @@ def address(
     return ", ".join(filter(None, (who, _of_address("line_1", line_1), where)))
 
 
-def source(name: str | None) -> str:
-    """A source in a wallet by the last digits of its name, as on a card, else by its beginning: `***4242`, `My***`."""
+def source(name: str | None, method: str | None = None) -> str:
+    """A source in a wallet by the last digits of its name, as on a card: `***4242`.
+
+    One without is told by its payment method, since that says more to its owner than a beginning does: `My***`.
+    """
     digits = re.search(r"\d{2,4}$", name or "")
-    return f"{HIDDEN}{digits[0]}" if digits else mask(name or "", 2)
+    return f"{HIDDEN}{digits[0]}" if digits else method or mask(name or "", 2)
 
 
 def _of_address(name: str, value: str | None) -> str:

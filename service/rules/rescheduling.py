@@ -127,7 +127,13 @@ def reschedule(standing: Standing, edit: Edit, now: datetime) -> Rescheduled:
     ]
     if lost and not edit.ends:
         raise Conflicting(lost)
-    return Rescheduled(after, step)
+    return Rescheduled(after, _given_up(step, frozenset(entry.index for entry in lost)))
+
+
+def _given_up(step: Advance, indexes: frozenset[int]) -> Advance:
+    """The same without what was moved behind the last run, also where it is overdue: nothing is left to keep."""
+    entries = [entry for entry in step.entries if entry.index not in indexes]
+    return replace(step, entries=entries, gone=sorted(indexes.union(step.gone)))
 
 
 def _pass_over(standing: Standing) -> Standing:

@@ -7,10 +7,11 @@ the order: an occurrence stays between its neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count, dropwhile, islice, takewhile
+from sys import maxsize
 from typing import Final, Literal, NamedTuple
 
 from schemas.kinds import render_timestamp
@@ -28,6 +29,10 @@ CATCH_UP: Final = 5
 
 GRACE: Final = timedelta(minutes=10)
 """An occurrence that comes up no later than this isn't late: the service was only busy."""
+
+
+ALL: Final = range(maxsize)
+"""The indexes of all occurrences."""
 
 
 class NotMovable(ValueError):
@@ -80,7 +85,8 @@ class Standing:
     their number has no end. Occurrences at `expires_at` or later don't come up any more, those before `paused_until`
     are left out. One that has `ended`, or is `parked`, runs nothing until somebody changes that. What comes up by
     `settled_until` is cut off from edits: they go to what comes after it. What is ordered ahead or delayed stays
-    `apart`, so long at least, from other runs; `ran` is the last that ran.
+    `apart`, so long at least, from other runs; `ran` is the last that ran. A run that fails isn't one of `runs_left`,
+    unless the subscription `ends_anyway`.
     """
 
     calendar: Calendar
@@ -96,6 +102,12 @@ class Standing:
     settled_until: datetime | None = None
     apart: timedelta | None = None
     ran: Entry | None = None
+    ends_anyway: bool = False
+
+    @property
+    def goes_on_for_failures(self) -> bool:
+        """Whether another run comes for each that fails."""
+        return self.runs_left is not None and not self.ends_anyway
 
     def is_settled(self, at: datetime) -> bool:
         """Whether the date of an occurrence at an instant stays as it is."""
@@ -121,15 +133,18 @@ class Advance:
         return [entry for entry in self.entries if entry.status == "due"]
 
 
-def runs_left(most: int | None, ran: int, *, ends: bool = False, ended: bool = False) -> int | None:
+def runs_left(
+    most: int | None, ran: int, *, ends: bool = False, ended: bool = False, paid: int | None = None
+) -> int | None:
     """How many runs are left after so many, of so many at most; None where their number has no end.
 
-    Of a subscription that `ends` the run that comes next is the last, and has come once it has `ended`.
+    Of a subscription that `ends` the run that comes next is the last, and has come once it has `ended`. Where runs are
+    `paid` for together, the last of those is: all of them come, and none that would be paid for next.
     """
     left = None if most is None else max(most - ran, 0)
     if not ends:
         return left
-    last = 0 if ended else 1
+    last = (0 if ended else 1) if paid is None else paid
     return last if left is None else min(left, last)
 
 
@@ -141,24 +156,29 @@ def upcoming(standing: Standing) -> Iterator[Entry]:
     return (settled for _, settled in _ahead(standing))
 
 
-def _ahead(standing: Standing) -> Iterator[tuple[Entry, Entry]]:
+def _ahead(standing: Standing, failing: Container[int] = ()) -> Iterator[tuple[Entry, Entry]]:
     """Upcoming occurrences, each as ledger and calendar have it and as it will be settled."""
     runs = 0
     for entry in _walk(standing):
         settled = _paused(entry, standing)
         yield entry, settled
-        if settled.status == "planned":
+        if settled.status == "planned" and (standing.ends_anyway or settled.index not in failing):
             runs += 1
         if standing.runs_left is not None and runs >= standing.runs_left:
             return
 
 
-def forecast(standing: Standing, now: datetime) -> Iterator[Entry]:
-    """The occurrences that are to come by `now`: those whose time has come and that run, then the upcoming ones."""
+def forecast(standing: Standing, now: datetime, failing: Container[int] = ()) -> Iterator[Entry]:
+    """The occurrences that are to come by `now`: those whose time has come and that run, then the upcoming ones.
+
+    `failing` are the indexes of those that will fail: others come in their place. An index may be added as late as its
+    occurrence has been handed out.
+    """
     step = advance(standing, now, horizon=0)
-    left = _runs_left(standing.runs_left, step.entries)
     yield from (replace(entry, status="planned") for entry in step.due)
-    yield from upcoming(replace(standing, next_index=step.next_index, runs_left=left))
+    counted = [entry for entry in step.due if standing.ends_anyway or entry.index not in failing]
+    ahead = replace(standing, next_index=step.next_index, runs_left=_runs_left(standing.runs_left, counted))
+    yield from (settled for _, settled in _ahead(ahead, failing))
 
 
 def plan(
@@ -262,8 +282,9 @@ def delay(standing: Standing, by: Delay) -> Standing:
 def order_next(standing: Standing, now: datetime) -> Standing:
     """The same with its next run due now, and what would have come up before that left out.
 
-    One run is ordered ahead at a time: the next one so long after it as the subscription says, else once it would have
-    come by itself. Raises NotMovable when there is no next run, and TooSoon.
+    Of several that are overdue those are missed that nothing makes up for, as at any other time. One run is ordered
+    ahead at a time: the next one so long after it as the subscription says, else once it would have come by itself.
+    Raises NotMovable when there is no next run, and TooSoon.
     """
     ran = standing.ran
     if ran is not None:
@@ -271,12 +292,25 @@ def order_next(standing: Standing, now: datetime) -> Standing:
         if allowed_at > now:
             raise TooSoon(allowed_at)
     passed: list[Entry] = []
+    overdue = [
+        _paused(entry, standing) for entry in takewhile(lambda entry: entry.scheduled_at <= now, _walk(standing))
+    ]
+    decided = _catch_up([entry for entry in overdue if entry.status == "planned"], standing, now)
+    missed = {index: entry for index, entry in decided.items() if entry.status == "missed"}
+    standing = replace(standing, entries={**standing.entries, **missed})
     for _, entry in _ahead(standing):
         if entry.status == "planned":
             due = replace(entry, scheduled_at=now, status="due", reason="ordered")
             return replace(standing, entries={**standing.entries, **{one.index: one for one in (*passed, due)}})
         passed.append(entry)
     raise NotMovable(Phrase("the subscription has no next run"))
+
+
+def ordered_next(standing: Standing, now: datetime) -> Entry:
+    """The run that `order_next` makes due now, as one that is planned. Raises as that does."""
+    entries = order_next(standing, now).entries
+    ordered = max(index for index, one in entries.items() if (one.status, one.scheduled_at) == ("due", now))
+    return replace(entries[ordered], status="planned")
 
 
 def move(standing: Standing, index: int, to: datetime) -> Standing:
@@ -355,8 +389,9 @@ def dates(standing: Standing) -> Iterator[Entry]:
     # What came up before the calendar was changed has its rows.
     first = max(standing.next_index, calendar.anchor_index)
     yield from (standing.entries[index] for index in range(standing.next_index, first))
-    for index, date in zip(count(first), calendar.dates(first), strict=False):
-        yield standing.entries.get(index) or entry_of(index, date)
+    for index in count(first):
+        # Where those fall that have rows need not be worked out.
+        yield standing.entries.get(index) or entry_of(index, calendar.date(index))
 
 
 def entry_of(index: int, date: Date) -> Entry:

@@ -57,6 +57,11 @@ class Seals:
         """What a text begins with that the newest key has sealed."""
         return f"{self._newest}."
 
+    @property
+    def known(self) -> list[str]:
+        """What texts begin with that one of the keys has sealed."""
+        return [f"{key_id}." for key_id in self._ciphers]
+
 
 class Digests:
     """What stands for secrets of one purpose where they are looked for: nobody works it out without the keys.

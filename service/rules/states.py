@@ -13,6 +13,9 @@ from service.texts import Phrase
 OPEN_ORDERS = frozenset({"draft", "pending"})
 """Order statuses in which an order and its lines can still be changed."""
 
+PLACED_ORDERS = frozenset({"placed", "approved"})
+"""Order statuses of those that are ordered: what they cost is authorized."""
+
 Messages = dict[str, list[str]]
 """What is wrong, by attribute or relationship: the shape of `errors_log`."""
 
@@ -23,6 +26,8 @@ _ORDERS = transitions("orders")
 
 BLANK = Phrase("can't be blank")
 UNAVAILABLE = Phrase("is no longer available")
+UNPAID = Phrase("is not paid yet")
+EXPIRED = Phrase("has expired")
 
 
 def refused(current: str, wanted: str) -> str | None:
@@ -84,7 +89,7 @@ def missing(order: Checkout) -> Messages:
         if order.payment_source_missing:
             problems["customer_payment_source"] = [BLANK]
         elif order.payment_source_expired:
-            problems["customer_payment_source"] = [Phrase("has expired")]
+            problems["customer_payment_source"] = [EXPIRED]
     return problems
 
 

@@ -25,7 +25,7 @@ _HAPPENS: Final[Mapping[str, str]] = {
     "exports": f"{_WRITTEN} start complete fail",
     "imports": f"{_WRITTEN} start complete",
     "markets": "create",
-    "occurrences": "update reschedule",
+    "occurrences": "create update reschedule",
     "order_copies": f"{_WRITTEN} start complete fail",
     "order_subscriptions": f"{_WRITTEN} renewal last_run_succeeded last_run_failed approval_required park end unpaid",
     "orders": f"{_WRITTEN} draft pending placing place void payment_failed cancel_subscriptions",

@@ -31,7 +31,10 @@ class LineTotals:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Amounts of a cart or an order; `total` is the sum of the other amounts but the tax."""
+    """Amounts of a cart or an order; `total` is the sum of the other amounts but the taxes.
+
+    `prepaid` is asked for deliveries to come, or was paid for this one before (less than zero), with its tax.
+    """
 
     subtotal: int
     discount: int
@@ -39,11 +42,18 @@ class Totals:
     shipping: int
     payment_method: int
     total: int
+    prepaid: int = 0
+    prepaid_tax: int = 0
 
     @property
     def tax(self) -> int:
-        """All tax: that of the lines, since shipping and payment methods have no rate."""
-        return self.subtotal_tax
+        """All tax: that of the lines, since shipping and payment methods have no rate, and of what is paid ahead."""
+        return self.subtotal_tax + self.prepaid_tax
+
+    @property
+    def own(self) -> int:
+        """What it comes to by itself, whenever that is paid."""
+        return self.total - self.prepaid
 
 
 def tax(amount_cents: int, rate: Decimal, *, included: bool) -> int:
@@ -59,7 +69,7 @@ def portion(amount_cents: int, rate: Decimal, of: Decimal = Decimal(1)) -> int:
 
 def line_total(quantity: int, unit_amount_cents: int) -> int:
     """What so many pieces cost. Raises Invalid when that is larger than the database keeps."""
-    return _checked(quantity * unit_amount_cents)
+    return checked(quantity * unit_amount_cents)
 
 
 def line_totals(
@@ -82,7 +92,7 @@ def totals(
 ) -> Totals:
     """The amounts of a cart or an order from its lines and costs. Raises Invalid when one is too large to be kept."""
     lines = list(lines)
-    subtotal = _checked(sum(line.total for line in lines))
+    subtotal = checked(sum(line.total for line in lines))
     discount = sum(line.discount for line in lines)
     return Totals(
         subtotal=subtotal,
@@ -90,11 +100,12 @@ def totals(
         subtotal_tax=sum(line.tax for line in lines),
         shipping=shipping_amount_cents,
         payment_method=payment_method_amount_cents,
-        total=_checked(subtotal + discount + shipping_amount_cents + payment_method_amount_cents),
+        total=checked(subtotal + discount + shipping_amount_cents + payment_method_amount_cents),
     )
 
 
-def _checked(amount_cents: int) -> int:
+def checked(amount_cents: int) -> int:
+    """The amount. Raises Invalid when it is larger than the database keeps."""
     if amount_cents > MAX_CENTS:
         raise Invalid("An amount is too large to be stored.")
     return amount_cents

@@ -143,7 +143,8 @@ VERBS: Final[Mapping[str, Mapping[str, Verb]]] = {
     },
     "order_subscription_items": {
         "reprice": _verb("", None, "Take today's price over.", "update", "integrations"),
-        "swap": _verb("", None, "Order another sku in its place.", "swap"),
+        "unswap": _verb("", None, "Take back a swap that is still to come.", "unswap"),
+        "swap": _verb("", None, "Order another sku in its place, at once or from a run on.", "swap"),
     },
     "customers": {"erase": _verb("", None, "Forget who it was.", "erase", "integrations")},
     "repeat_links": {
@@ -292,8 +293,9 @@ WORDS: Final[Mapping[str, frozenset[str]]] = {
             "_repeat_link_factor",
         }
     ),
-    "order_subscriptions": frozenset({"allow_duplicate", "_delay_unit"}),
-    "order_subscription_items": frozenset({"expected_digest"}),
+    "order_subscriptions": frozenset({"allow_duplicate", "_delay_unit", "expected_digest"}),
+    "occurrences": frozenset({"expected_digest"}),
+    "order_subscription_items": frozenset({"_swap_from", "expected_digest"}),
     "customer_payment_sources": frozenset({"payment_source_token", "customer_token"}),
     "imports": frozenset({"inputs"}),
     "stores": frozenset({"_gateway_secret"}),

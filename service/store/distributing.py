@@ -34,7 +34,7 @@ _FUNCTIONS = """
 FOREIGN_KEYS = """
     select k.conname::text, r.relname::text, o.relname::text, pg_get_constraintdef(k.oid)
     from pg_constraint k join pg_class r on r.oid = k.conrelid join pg_class o on o.oid = k.confrelid
-    where k.contype = 'f' and k.connamespace = current_schema()::regnamespace
+    where k.contype = 'f' and k.conparentid = 0 and k.connamespace = current_schema()::regnamespace
 """
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import asyncpg
 
+from service import clock
 from service.errors import StartupError
-from service.store import queue, roles, schema
+from service.store import partitions, queue, roles, schema
 from service.store.pool import Connection, connect
 from service.texts import Phrase
 from sql import MIGRATIONS, Migration, migrations, split
@@ -55,6 +56,7 @@ async def migrate(url: str, folder: Path = MIGRATIONS, progress: Callable[[str],
             await _apply(connection, migration)
         if await queue.install(connection):
             progress(Phrase("tables of {schema}", schema=schema.QUEUE))
+        await partitions.make_ahead(connection, clock.now())
         # The database itself is whose it was.
         await connection.execute("reset role")
         await _set_defaults(connection, progress)

@@ -139,7 +139,7 @@ async def found(connection: Connection, person: Person) -> Found:
     whole = {name: ids[name] for name in ("orders", "carts", "order_subscriptions")}
     ids["addresses"] = await _ADDRESSES(connection, store=store, customer=customer, **whole)
     ids["events"] = await _events(connection, store, ids)
-    told = await _DELIVERIES(connection, store=store, events=ids["events"], customer=customer, email=email)
+    told = await _DELIVERIES(connection, store=store, events=ids["events"], people=[customer, email])
     ids["event_callbacks"] = told
     ids["webhooks"] = await _RECEIVERS(connection, store=store, deliveries=told)
     ids["events"] += await _events(connection, store, {"webhooks": ids["webhooks"]})

@@ -22,6 +22,7 @@ from service.errors import Contended, StartupError, Unavailable
 from service.rules.outside import Reach, configured_reach
 from service.settings import Settings
 from service.store.catalogue import Catalogue
+from service.store.commits import Followed, Following
 from service.store.shapes import Shapes
 from service.store.vault import Vault
 from service.texts import Phrase
@@ -53,14 +54,13 @@ WAIT = Histogram(
 )
 
 
-_BY_KEYS = """
+_IS_SPREAD = "current_setting('citus.shard_count', true) is not null"
+"""Whether rows lie on several nodes, in SQL."""
+
+_BY_KEYS = f"""
     select
         set_config('enable_seqscan', 'off', true),
-        set_config(
-            'plan_cache_mode',
-            case when current_setting('citus.shard_count', true) is null then 'force_generic_plan' else 'auto' end,
-            true
-        )
+        set_config('plan_cache_mode', case when {_IS_SPREAD} then 'auto' else 'force_generic_plan' end, true)
 """
 """Lasts as long as the transaction, also where a pooler hands the session on.
 
@@ -74,12 +74,20 @@ class Sessionless(asyncpg.Connection):
     Behind a pooler these are three sessions. `reprise migrate` has turned it off for the whole database.
     """
 
-    __slots__ = ()
+    __slots__ = ("following", "is_spread")
+    following: Following
+    is_spread: bool
+    """Whether its database's rows lie on several nodes."""
     _server_caps: Any
 
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
+        self.following, self.is_spread = [], False
         self._server_caps = self._server_caps._replace(jit=False)
+
+    def transaction(self, **options: Any) -> Followed:
+        """A transaction after which that is done which is to follow it."""
+        return Followed(self, **({"isolation": None, "readonly": False, "deferrable": False} | options))
 
 
 class _Pooled(Sessionless):
@@ -113,6 +121,18 @@ class _Pooled(Sessionless):
             except (asyncpg.InvalidCachedStatementError, asyncpg.exceptions.OutdatedSchemaCacheError):
                 rows = None
         return await self.fetch(text, *binds) if rows is None else rows
+
+
+class _Nodes:
+    """Whether the rows of a pool's database lie on several nodes, which its first connection asks."""
+
+    def __init__(self) -> None:
+        self._several: bool | None = None
+
+    async def several(self, connection: Connection) -> bool:
+        if self._several is None:
+            self._several = bool(await connection.fetchval(f"select {_IS_SPREAD}"))
+        return self._several
 
 
 class _Single(Sessionless):
@@ -293,7 +313,7 @@ async def open_database(
         command_timeout=command_timeout,
         statement_cache_size=statement_cache_size,
         connection_class=_Pooled,
-        init=partial(_acquaint, Catalogue(), Shapes(), Vault(keys), reach),
+        init=partial(_acquaint, Catalogue(), Shapes(), Vault(keys), reach, _Nodes()),
         reset=_keep,
     )
     with _explained(place):
@@ -319,6 +339,7 @@ async def open_database(
 async def connect(url: str, keys: Sequence[str] = ()) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     """One connection of our own, without a limit on its statements. Raises StartupError as `open_database` does.
 
+    It raises that too for what its user may not do: who runs the command is to take another user.
     Nothing stays prepared on it: commands ask few statements twice, and may be run through a pooler.
     """
     place = _place(url)
@@ -329,7 +350,15 @@ async def connect(url: str, keys: Sequence[str] = ()) -> AsyncIterator[asyncpg.C
     connection.vault = Vault(keys)
     try:
         _check_version(connection, place)
+        connection.is_spread = await _Nodes().several(connection)
         yield connection
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise StartupError(
+            "The database's user {user} may not do this ({reason}): run the command with the user that ran `reprise"
+            " migrate`, in DATABASE_URL or --database-url.",
+            user=await connection.fetchval("select session_user"),
+            reason=error.message,
+        ) from None
     finally:
         await connection.close()
 
@@ -368,9 +397,12 @@ async def fetchrow(connection: Connection, text: str, binds: Sequence[object]) -
     return next(iter(await fetch(connection, text, binds)), None)
 
 
-async def _acquaint(catalogue: Catalogue, shapes: Shapes, vault: Vault, reach: Reach, connection: _Pooled) -> None:
+async def _acquaint(  # noqa: PLR0917 -- what a pool's connections share
+    catalogue: Catalogue, shapes: Shapes, vault: Vault, reach: Reach, nodes: _Nodes, connection: _Pooled
+) -> None:
     """Hand a new connection what its pool knows."""
     connection.catalogue, connection.shapes, connection.vault, connection.reach = catalogue, shapes, vault, reach
+    connection.is_spread = await nodes.several(connection)
 
 
 _AWAY = (

@@ -43,6 +43,18 @@ async def stale(connection: Connection) -> int:
     return number
 
 
+async def unopened(connection: Connection) -> list[str]:
+    """The columns in which keys that aren't known have sealed something: `webhooks.shared_secret`."""
+    foreign: set[str] = set()
+    for store_id in await _STORES(connection):
+        for column in SEALED.keys() - foreign:
+            table, known = column.partition(".")[0], vault_of(connection).known(column)
+            text = f"select exists (select from {table} where store_id = $1 and not {_text(column)} ^@ any($2::text[]))"
+            if await connection.fetchval(text, store_id, known):
+                foreign.add(column)
+    return sorted(foreign)
+
+
 async def reseal(
     connection: Connection, progress: Callable[[int], None] = lambda _: None, *, batch: int = BATCH
 ) -> Resealed:

@@ -22,6 +22,8 @@ from sql import Granted, Rights
 PREFIX = "reprise"
 """What the names of the roles begin with, unless somebody says otherwise."""
 
+_WRITES = frozenset({"insert", "update", "delete"})
+
 OWNER, WORKER = "owner", "worker"
 """The role that owns the schema, and the one of workers; the third is the API's."""
 
@@ -91,6 +93,12 @@ _HELD = """
     where n.nspname in ('public', $1) and c.relkind in ('r', 'p', 'v') and granted.grantee = $2::regrole
 """
 
+_PARTITIONS = """
+    select c.relname::text from pg_class c
+    where c.relispartition and c.relkind = 'r' and c.relnamespace = 'public'::regnamespace
+    order by 1
+"""
+
 _SEQUENCES = """
     select s.oid, n.nspname || '.' || s.relname as sequence, n.nspname || '.' || c.relname as table
     from pg_depend d
@@ -119,13 +127,15 @@ async def plan(connection: Connection, prefix: str = PREFIX) -> list[str]:
     plan_ = [f"create role {_quoted(name)} nologin" for name in roles.values() if name not in there]
     plan_ += [statement async for statement in _owning(connection, roles[OWNER], is_there=roles[OWNER] in there)]
     spread = await is_distributed(connection)
+    # Workers empty those whose time is over. Their rows are reached by the whole table, whose rights count then.
+    parts: Rights = {table: {"truncate": None} for (table,) in await connection.fetch(_PARTITIONS)}
     if spread and not await connection.fetchval("select rolcanlogin from pg_roles where rolname = $1", roles[OWNER]):
         # Nodes that move a store log in at each other as who owns its tables.
         plan_.append(f"alter role {_quoted(roles[OWNER])} login")
     for kind, granted in sql.grants().items():
         role, rights = roles[kind], _of_whole_tables(granted) if spread else granted
         plan_ += [s async for s in _using(connection, role, rights, is_there=role in there)]
-        wanted = _maintaining(connection, kind, rights)
+        wanted = _maintaining(connection, kind, {**rights, **(parts if kind == WORKER else {})})
         held = await _held(connection, role) if role in there else {}
         for table in sorted({*wanted, *held}):
             plan_ += _changes(role, table, wanted.get(table, {}), held.get(table, {}))
@@ -193,7 +203,7 @@ def _maintaining(connection: Connection, kind: str, rights: Rights) -> Mapping[s
     if kind != WORKER or connection.get_server_version().major < _MAINTAIN_SINCE:
         return rights
     return {
-        table: {**verbs, "maintain": None} if verbs.keys() & {"insert", "update", "delete"} else verbs
+        table: {**verbs, "maintain": None} if verbs.keys() & {"insert", "update", "delete", "truncate"} else verbs
         for table, verbs in rights.items()
     }
 
@@ -201,7 +211,12 @@ def _maintaining(connection: Connection, kind: str, rights: Rights) -> Mapping[s
 def _of_whole_tables(rights: Rights) -> Rights:
     """Rights as they can be granted where Citus has tables on several nodes: it doesn't know those of columns."""
     placed = {table for table, place in places().items() if place is not Place.COORDINATOR}
-    return {table: dict.fromkeys(verbs) if table in placed else verbs for table, verbs in rights.items()}
+    found = {table: dict.fromkeys(verbs) if table in placed else verbs for table, verbs in rights.items()}
+    everywhere = {table for table, place in places().items() if place is Place.EVERYWHERE} & found.keys()
+    if any(found[table].keys() & _WRITES for table in everywhere):
+        # Who writes a table that each node has locks what it refers to, and only who may write that may lock it.
+        found |= {table: {**found[table], "update": None} for table in everywhere}
+    return found
 
 
 async def _held(connection: Connection, role: str) -> Mapping[str, Granted]:

@@ -12,15 +12,11 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import structlog
-
 from service.errors import StartupError
 from service.rules.sealing import Digests, Seals, Unreadable
 
 if TYPE_CHECKING:
     from service.store.pool import Connection
-
-log = structlog.get_logger(part="secrets")
 
 
 class Sealed(NamedTuple):
@@ -91,6 +87,9 @@ class Vault:
         for place in places:
             with suppress(Unreadable):
                 return seals.open(sealed, place)
+        import structlog  # noqa: PLC0415 -- it loads rich, and hardly any command has something to log here
+
+        log = structlog.get_logger(part="secrets")
         log.warning("a secret is sealed with a key that the settings lack", column=column, store=store_id, id=id_)
         return None
 
@@ -124,6 +123,10 @@ class Vault:
     def newest(self, column: str) -> str:
         """Return what a text begins with that the newest key has sealed."""
         return self._seals(SEALED[column].purpose).newest
+
+    def known(self, column: str) -> list[str]:
+        """Return what texts begin with that one of our keys has sealed."""
+        return self._seals(SEALED[column].purpose).known
 
     def _given(self) -> Sequence[str]:
         if not self._keys:

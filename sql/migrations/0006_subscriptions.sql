@@ -55,6 +55,7 @@ create table order_subscriptions (
     billing_address_id text collate "C",
     shipping_address_id text collate "C",
     shipping_method_id text collate "C",
+    payment_method_id text collate "C",
     activate_by_source_order boolean not null default true,
     place_target_order boolean not null default true,
     renewal_alert_period bigint not null default 1,
@@ -119,6 +120,8 @@ create table order_subscriptions (
     references addresses (store_id, id),
     constraint order_subscriptions_have_a_known_shipping_method foreign key (store_id, shipping_method_id)
     references shipping_methods (store_id, id),
+    constraint order_subscriptions_have_a_known_payment_method foreign key (store_id, payment_method_id)
+    references payment_methods (store_id, id),
     constraint order_subscriptions_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint order_subscriptions_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint order_subscriptions_have_a_positive_number check (number > 0),
@@ -174,14 +177,18 @@ where shipping_address_id is not null;
 -- For the foreign key.
 create index order_subscriptions_by_shipping_method_id on order_subscriptions (store_id, shipping_method_id, id)
 where shipping_method_id is not null;
+-- For the foreign key.
+create index order_subscriptions_by_payment_method_id on order_subscriptions (store_id, payment_method_id, id)
+where payment_method_id is not null;
 -- For `status_in`.
 create index order_subscriptions_by_status on order_subscriptions (store_id, status, id);
 -- For what runs next: `sort=next_run_at`.
 create index order_subscriptions_by_next_run_at on order_subscriptions (store_id, next_run_at, id);
 -- For the sweep.
-create index order_subscriptions_due on order_subscriptions (next_run_at, store_id) where status = 'active';
+create index order_subscriptions_due on order_subscriptions (next_run_at, store_id, id) where status = 'active';
 -- For the worker's alerts.
-create index order_subscriptions_alerting on order_subscriptions (next_alert_at, store_id) where status = 'active';
+create index order_subscriptions_alerting on order_subscriptions (next_alert_at, store_id, next_run_at, id)
+where status = 'active' and next_alert_at is not null;
 -- For lists by date: `sort=-created_at`, `created_at_gteq`.
 create index order_subscriptions_by_created_at on order_subscriptions (store_id, created_at, id);
 -- For clients that keep a copy: `updated_at_gteq`.
@@ -191,7 +198,7 @@ create index order_subscriptions_by_reference on order_subscriptions (store_id, 
 
 -- What a subscription orders each time. Without a price mode of its own, an item follows its subscription's:
 -- fixed keeps unit_amount_cents, current takes the price of the day. priced_by_hand says that an integration set the
--- price: then it stays whatever the quantity is.
+-- price: then it stays whatever the quantity is. What it is swapped to counts from the run of an index on.
 create table order_subscription_items (
     store_id bigint not null,
     id text collate "C" not null,
@@ -207,6 +214,11 @@ create table order_subscription_items (
     unit_amount_cents bigint not null,
     priced_by_hand boolean not null default false,
     total_amount_cents bigint not null,
+    swap_occurrence_index bigint,
+    swap_sku_id text collate "C",
+    swap_sku_code text,
+    swap_name text,
+    swap_unit_amount_cents bigint,
     created_at timestamptz(3) not null,
     updated_at timestamptz(3) not null,
     reference text,
@@ -220,6 +232,11 @@ create table order_subscription_items (
     references skus (store_id, id),
     constraint order_subscription_items_come_from_a_known_line_item foreign key (store_id, source_line_item_id)
     references line_items (store_id, id),
+    constraint order_subscription_items_are_swapped_to_a_known_sku foreign key (store_id, swap_sku_id)
+    references skus (store_id, id),
+    constraint order_subscription_items_are_swapped_whole_or_not check (
+        num_nulls(swap_occurrence_index, swap_sku_id, swap_sku_code, swap_name, swap_unit_amount_cents) in (0, 5)
+    ),
     constraint order_subscription_items_have_a_plain_id check (length(id) <= 64 and id ~ '^[A-Za-z0-9_-]+$'),
     constraint order_subscription_items_have_an_object_as_metadata check (jsonb_typeof(metadata) = 'object'),
     constraint order_subscription_items_have_a_currency_code check (currency_code ~ '^[A-Z]{3}$'),
@@ -227,7 +244,7 @@ create table order_subscription_items (
     constraint order_subscription_items_have_a_positive_quantity check (quantity > 0),
     constraint order_subscription_items_have_a_known_price_mode check (price_mode in ('current', 'fixed')),
     constraint order_subscription_items_have_no_negative_amount check (
-        unit_amount_cents >= 0 and total_amount_cents >= 0
+        unit_amount_cents >= 0 and total_amount_cents >= 0 and swap_unit_amount_cents >= 0
     )
 );
 
@@ -236,6 +253,12 @@ create index order_subscription_items_by_order_subscription_id
 on order_subscription_items (store_id, order_subscription_id, id);
 -- For the rows of a sku; its foreign key.
 create index order_subscription_items_by_sku_id on order_subscription_items (store_id, sku_id, id);
+-- For the foreign key.
+create index order_subscription_items_by_swap_sku_id on order_subscription_items (store_id, swap_sku_id, id)
+where swap_sku_id is not null;
+-- For runs, which ask what of their subscription is to be swapped: of most, nothing.
+create index order_subscription_items_to_be_swapped on order_subscription_items (store_id, order_subscription_id, id)
+where swap_occurrence_index is not null;
 -- For the foreign key, and what came of a line.
 create index order_subscription_items_by_source_line_item_id
 on order_subscription_items (store_id, source_line_item_id, id)

@@ -14,7 +14,8 @@ create table events (
     resource_type text not null,
     resource_id text collate "C" not null,
     sequence bigint not null,
-    transaction_id bigint not null default pg_current_xact_id()::text::bigint,
+    transaction_id bigint not null
+    default coalesce(nullif(current_setting('reprise.transaction_id', true), ''), pg_current_xact_id()::text)::bigint,
     payload jsonb not null default '{}',
     changes jsonb not null default '{}',
     actor_type text,
@@ -43,6 +44,17 @@ create table events (
 create index events_by_created_at on events (store_id, created_at, id);
 -- For readers who go on from where they were, such as the dispatcher of webhooks.
 create index events_by_transaction_id on events (store_id, transaction_id, id);
+
+-- The last number of those resources whose events were deleted, since a store keeps events only for a while: their next
+-- event is numbered after it.
+create table event_numbers (
+    store_id bigint not null,
+    resource_type text not null,
+    resource_id text collate "C" not null,
+    sequence bigint not null,
+    constraint event_numbers_are_one_per_resource primary key (store_id, resource_type, resource_id),
+    constraint event_numbers_belong_to_a_store foreign key (store_id) references stores (store_id)
+);
 
 -- Who is told of which topics. topic is the first of them. While a secret is being replaced, the previous one signs as
 -- well. The circuit opens when too many deliveries in a row have failed. next_delivery_at is the first instant at which
@@ -102,7 +114,10 @@ create table event_cursors (
 );
 
 -- One delivery of an event to a webhook: what is sent, how often that was tried, and what came back last. What is sent
--- is settled at the first attempt, and stays the same. Its times are real time, whatever clock its store keeps.
+-- is settled at the first attempt, and stays the same; people are the ids of customers and the e-mail addresses in it. Its
+-- times are real time, whatever clock its store keeps. Its id is that of its event and a digest of its webhook's, so that
+-- there is one of both, and that ids follow the time of events: each month has a partition, which is emptied at once when
+-- its time is over. What has none is in the last.
 create table event_callbacks (
     store_id bigint not null,
     id text collate "C" not null,
@@ -110,6 +125,7 @@ create table event_callbacks (
     event_id text collate "C" not null,
     callback_url text not null,
     payload jsonb,
+    people text[],
     status text not null default 'pending',
     attempts_count bigint not null default 0,
     last_attempt_at timestamptz(3),
@@ -124,7 +140,6 @@ create table event_callbacks (
     metadata jsonb not null default '{}',
     version bigint not null default 1,
     constraint event_callbacks_have_unique_ids primary key (store_id, id),
-    constraint event_callbacks_are_one_per_event unique (store_id, webhook_id, event_id),
     constraint event_callbacks_belong_to_a_webhook foreign key (store_id, webhook_id)
     references webhooks (store_id, id) on delete cascade,
     constraint event_callbacks_tell_of_a_known_event foreign key (store_id, event_id)
@@ -136,14 +151,19 @@ create table event_callbacks (
         (status = 'pending') = (next_attempt_at is not null)
     ),
     constraint event_callbacks_that_are_delivered_say_when check ((status = 'delivered') = (delivered_at is not null))
-);
+) partition by range (id);
+
+create table event_callbacks_of_no_month partition of event_callbacks default
+with (autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05);
 
 -- For a webhook's own, the newest first.
 create index event_callbacks_by_webhook_id on event_callbacks (store_id, webhook_id, id);
--- For an event's own.
-create index event_callbacks_by_event_id on event_callbacks (store_id, event_id, id);
+-- For an event's own, and the webhooks that are told of it.
+create index event_callbacks_by_event_id on event_callbacks (store_id, event_id, webhook_id);
 -- For lists by date, and for deleting those whose time is over.
 create index event_callbacks_by_created_at on event_callbacks (store_id, created_at, id);
+-- For erasing a person: what was sent that names them.
+create index event_callbacks_by_people on event_callbacks using gin (people) where people is not null;
 -- For what a webhook is to be told next.
 create index event_callbacks_by_next_attempt_at on event_callbacks (store_id, webhook_id, next_attempt_at, id)
 where status = 'pending';

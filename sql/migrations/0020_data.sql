@@ -4,7 +4,7 @@
 
 -- An import: of files, known by their fingerprint, or of inputs that a client sent. processed_count is how many records it
 -- has come to, counted over all of its files: where it goes on once it was interrupted. The counts of what became of
--- them add up to it.
+-- them add up to it; counts_by_type has the same for each type that records named.
 create table imports (
     store_id bigint not null,
     id text collate "C" not null,
@@ -21,6 +21,7 @@ create table imports (
     unchanged_count bigint not null default 0,
     skipped_count bigint not null default 0,
     errors_count bigint not null default 0,
+    counts_by_type jsonb not null default '{}',
     errors_log jsonb,
     started_at timestamptz(3),
     completed_at timestamptz(3),

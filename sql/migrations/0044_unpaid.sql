@@ -29,6 +29,8 @@ alter table customer_payment_sources add column refused_at timestamptz(3);
 
 -- When the service asked for a payment anew by itself, by the time of its store.
 alter table payment_attempts add column retried_at timestamptz(3);
+-- Whether there is something new to pay with since a refusal: it counts as no step of the ladder any more.
+alter table payment_attempts add column forgiven boolean not null default false;
 -- For the cap on retries of one source.
 create index payment_attempts_retried on payment_attempts (store_id, customer_payment_source_id, retried_at)
 where retried_at is not null;

@@ -8,10 +8,13 @@ from starlette.applications import Starlette
 from service.contract import openapi
 from service.principal import Store
 from service.resources import RESOURCES
-from service.store.pool import Connection
+from service.store.pool import Connection, Database
 from tests import factories
+from tests.api.pressing import NOW
 from tests.contract.contract import Contract
+from tests.faults.playing import Shop
 from tests.pages import Link, url_of
+from tests.spec.writing import Api
 
 
 @pytest.fixture
@@ -38,3 +41,9 @@ async def link(app: Starlette, connection: Connection, store: Store, no_wrong_li
         "update addresses set email = 'sam@example.com', notes = 'third floor' where store_id = $1", store.id
     )
     return Link(store, order_id, shirt, mug, await url_of(app, connection, store, "JJ5HH"))
+
+
+@pytest.fixture
+async def shop(api: Api, database: Database, connection: Connection, store: Store) -> Shop:
+    """A shop on a test clock, on the day on which pages of action links are opened."""
+    return await Shop.open(api, database, connection, store, NOW)

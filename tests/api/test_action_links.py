@@ -1,10 +1,9 @@
-"""Action links and the portal: one thing done from a mail, once, and nothing by those who only look."""
+"""Action links: one thing done from a mail, once, and nothing by those who only look."""
 
 from __future__ import annotations
 
 import asyncio
 import html
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,59 +13,12 @@ import pytest
 
 from service.principal import Store
 from service.rules.named_tokens import NamedKeys
-from service.store.pool import Connection, Database
+from service.store.pool import Connection
 from tests import factories
-from tests.factories import Line
+from tests.api.pressing import NOW, PLACED, everything, link, nonce, press, status_of
 from tests.faults.playing import Shop, on, short
 from tests.jobs.playing import said
-from tests.spec.writing import Api, offenders, pointers, resource, to
-
-NOW = "2026-03-10 09:00"
-PLACED = "2026-03-01 09:00"
-PLAIN = {"Content-Type": "application/x-www-form-urlencoded"}
-
-
-@pytest.fixture
-async def shop(api: Api, database: Database, connection: Connection, store: Store) -> Shop:
-    """A shop on a test clock."""
-    return await Shop.open(api, database, connection, store, NOW)
-
-
-async def link(shop: Shop, subscription: str, action: str, **attributes: Any) -> dict[str, Any]:
-    """A new link: its attributes, id and the path of its page."""
-    made = await shop.api.create(
-        "action_links",
-        {"action": action, **attributes},
-        {"order_subscription": to("order_subscriptions", subscription)},
-    )
-    return {"id": made["id"], "path": urlsplit(made["attributes"]["url"]).path, **made["attributes"]}
-
-
-def nonce(page: httpx2.Response) -> str:
-    """The nonce of a page's form."""
-    found = re.search(r'name="nonce" value="([^"]+)"', page.text)
-    assert found, page.text
-    return found[1]
-
-
-async def press(client: httpx2.AsyncClient, path: str, **fields: str) -> httpx2.Response:
-    """Open a page and press a button on it."""
-    page = await client.get(path)
-    assert page.status_code == 200, page.text
-    return await client.post(path, data={"nonce": nonce(page), **fields})
-
-
-async def everything(connection: Connection, store: Store) -> list[Any]:
-    """What can change in a store by what a link does."""
-    found = []
-    for table in ("action_links", "order_subscriptions", "occurrences", "events"):
-        rows = await connection.fetch(f"select * from {table} where store_id = $1 order by id", store.id)
-        found.append([dict(row) for row in rows])
-    return found
-
-
-async def status_of(shop: Shop, subscription: str) -> list[tuple[str, str]]:
-    return [(short(one["scheduled_at"]), one["status"]) for one in await shop.occurrences(subscription)][:3]
+from tests.spec.writing import offenders, pointers, resource, to
 
 
 async def test_looking_at_it_changes_nothing_however_often_and_pressing_does_it_once(
@@ -106,6 +58,28 @@ async def test_looking_at_it_changes_nothing_however_often_and_pressing_does_it_
         "occurrences.update",
     ]
     assert not await offenders(connection, store)
+
+
+@pytest.mark.parametrize(
+    ("action", "becomes"), [("skip", ("2026-09-01 09:00", "skipped")), ("delay", ("2026-09-04 09:00", "planned"))]
+)
+async def test_a_link_about_a_run_far_ahead_gives_it_its_row_once_it_is_used(
+    *,
+    shop: Shop,
+    client: httpx2.AsyncClient,
+    connection: Connection,
+    store: Store,
+    action: str,
+    becomes: tuple[str, str],
+) -> None:
+    id_ = await shop.subscribe(PLACED)
+    made = await link(shop, id_, action, occurrence_index=6, **({"days": 3} if action == "delay" else {}))
+    before = await everything(connection, store)
+    assert "1 September 2026" in (await client.get(made["path"])).text
+    assert await everything(connection, store) == before
+    assert (await press(client, made["path"])).status_code == 303
+    last = (await shop.occurrences(id_))[-1]
+    assert (last["occurrence_index"], short(last["scheduled_at"]), last["status"]) == (6, *becomes)
 
 
 async def test_twenty_who_press_at_once_do_it_once(
@@ -264,185 +238,50 @@ async def test_a_subscription_that_is_over_gets_no_link(shop: Shop) -> None:
     assert (answer.status_code, pointers(answer)) == (422, ["/data/relationships/order_subscription/data"])
 
 
-async def test_the_portal_does_what_customers_do_and_says_it_in_dutch(
+async def test_a_link_swaps_a_product_once(
     shop: Shop, client: httpx2.AsyncClient, connection: Connection, store: Store
 ) -> None:
+    """Looking at it changes nothing; its page says for what and at which price, and stands for that alone."""
+    mug = await factories.sku(connection, store, price=700, code="MUG-BLUE", name="Blue Mug", stock=100)
     id_ = await shop.subscribe(PLACED)
-    path = (await link(shop, id_, "manage"))["path"]
+    made = await link(shop, id_, "swap", swap_sku_code="MUG-BLUE")
+    assert (made["sku_code"], made["swap_sku_code"], made["occurrence_index"]) == (shop.sku.code, "MUG-BLUE", None)
     before = await everything(connection, store)
-    for _ in range(10):
-        assert (await client.get(path)).status_code == 200
+    for method in ["GET", "HEAD"] * 25:
+        assert (await client.request(method, made["path"])).status_code == 200
     assert await everything(connection, store) == before
-    (first, second, *_) = [one["id"] for one in await shop.occurrences(id_) if one["status"] == "planned"]
-    assert (await press(client, path, do="skip", occurrence=first)).status_code == 303
-    assert (await press(client, path, do="move", occurrence=second, day="2026-05-03")).status_code == 303
-    assert await status_of(shop, id_) == [
-        ("2026-04-01 09:00", "skipped"),
-        ("2026-05-03 09:00", "planned"),
-        ("2026-06-01 09:00", "planned"),
-    ]
-    for day, told in (
-        ("2026-03-01", "Choose one from Thursday 2 April 2026 to Sunday 31 May 2026."),
-        ("2027-06-01", "Choose one from Thursday 2 April 2026 to Sunday 31 May 2026."),
-        ("someday", "on that day."),
-    ):
-        refused = await press(client, path, do="move", occurrence=second, day=day)
-        assert refused.status_code == 422
-        assert told in refused.text
-        assert "scheduled_at" not in refused.text
-    for day in ("2026-04-02", "2026-05-31", "2026-05-03"):
-        assert (await press(client, path, do="move", occurrence=second, day=day)).status_code == 303
-    assert (await press(client, path, do="unskip", occurrence=first)).status_code == 303
-    assert (await press(client, path, do="pause", days="28")).status_code == 303
-    assert short((await shop.look(id_))["paused_until"]) == "2026-04-07 09:00"
-    assert (await press(client, path, do="resume")).status_code == 303
-    dutch = await client.get(path, headers={"Accept-Language": "nl"})
-    assert "Je bezorgingen" in dutch.text
-    assert 'lang="nl"' in dutch.text
-    ending = await client.get(f"{path}?end")
-    assert "End it for good" in ending.text
-    assert (await press(client, path, do="cancel")).status_code == 303
-    assert "has ended" in (await client.get(path)).text
-    assert (await shop.look(id_))["status"] == "cancelled"
-    told = await shop.api.get("events?filter[actor_type]=action_links&page[size]=50")
-    assert {one["attributes"]["name"] for one in told["data"]} >= {"occurrences.skip", "order_subscriptions.cancel"}
-
-
-async def test_the_portal_sends_it_elsewhere_and_has_it_paid_with_another_card(
-    shop: Shop, client: httpx2.AsyncClient, connection: Connection, store: Store
-) -> None:
-    id_ = await shop.subscribe(PLACED)
-    customer = await connection.fetchval("select customer_id from order_subscriptions where id = $1", id_)
-    home, work = [
-        await factories.address(connection, store, customer_id=customer, line_1=line_1)
-        for line_1 in ("Oudegracht 1", "Zadelstraat 2")
-    ]
-    old, new = [
-        await factories.payment_source(connection, store, customer, name=f"Visa ending in {digits}")
-        for digits in ("4242", "5556")
-    ]
-    other = await factories.address(connection, store, customer_id=await factories.customer(connection, store))
-    path = (await link(shop, id_, "manage"))["path"]
-    page = (await client.get(path)).text
-    for shown in ("Ou***", "Za***", "***4242", "***5556"):
-        assert shown in page
-    for hidden in ("Oudegracht", "Zadelstraat", "Visa", other):
-        assert hidden not in page
-    assert (await press(client, path, do="send", address=home)).status_code == 303
-    assert (await press(client, path, do="send", address=work)).status_code == 303
-    assert (await press(client, path, do="pay", card=old)).status_code == 303
-    assert (await press(client, path, do="pay", card=new)).status_code == 303
-    kept = "select shipping_address_id, customer_payment_source_id from order_subscriptions where id = $1"
-    row = await connection.fetchrow(kept, id_)
-    assert row is not None
-    assert tuple(row) == (work, new)
-    assert f'<option value="{work}" selected>' in (await client.get(path)).text
-    for fields in ({"do": "send", "address": other}, {"do": "pay", "card": "nobodys"}, {"do": "send", "address": ""}):
-        assert (await press(client, path, **fields)).status_code in (404, 422)
-    assert tuple(await connection.fetchrow(kept, id_) or ()) == (work, new)
-
-
-async def test_the_portal_changes_what_comes_once(
-    shop: Shop, client: httpx2.AsyncClient, connection: Connection, store: Store
-) -> None:
-    """A product along with one delivery, another quantity in it, another address for it: and for no other."""
-    id_ = await shop.subscribe(PLACED)
-    customer = await connection.fetchval("select customer_id from order_subscriptions where id = $1", id_)
-    mug = await factories.sku(connection, store, price=850)
-    await factories.full_order(connection, store, [Line(mug)], customer_id=customer, placed_at=on("2026-02-01 09:00"))
-    work, _ = [
-        await factories.address(connection, store, customer_id=customer, line_1=line_1, city=city)
-        for line_1, city in (("Zadelstraat 2", "Delft"), ("Oudegracht 1", "Utrecht"))
-    ]
-    foreign = await factories.address(connection, store, customer_id=await factories.customer(connection, store))
-    path = (await link(shop, id_, "manage"))["path"]
-    before = await everything(connection, store)
-    page = (await client.get(path)).text
-    assert "Add it once" in page
-    assert f'<option value="{mug.code}">' in page
-    assert "Zadelstraat" not in page
-    dutch = (await client.get(path, headers={"Accept-Language": "nl"})).text
-    for words in ("Eén keer toevoegen", "Alleen deze keer", "Deze daarheen sturen"):
-        assert words in dutch
-    assert await everything(connection, store) == before
-    run = next(one["id"] for one in await shop.occurrences(id_) if one["status"] == "planned")
+    page = await client.get(made["path"], headers={"Accept-Language": "nl"})
+    assert "Blue Mug" in page.text
+    assert "14,00" in page.text
+    await factories.set_price(connection, store, mug, 800)
+    stale = await client.post(made["path"], data={"nonce": nonce(page)})
+    assert stale.status_code == 409
+    pressed = await asyncio.gather(*(press(client, made["path"]) for _ in range(5)), return_exceptions=True)
+    assert 303 in [one.status_code for one in pressed if isinstance(one, httpx2.Response)]
     (item,) = (await shop.api.get(f"order_subscriptions/{id_}/order_subscription_items"))["data"]
-    of_run = {"occurrence": run}
-    assert (await press(client, path, do="add", sku=mug.code, **of_run)).status_code == 303
-    for quantity in ("5", "3"):
-        altered = await press(client, path, do="alter", line=item["id"], quantity=quantity, **of_run)
-        assert altered.status_code == 303, altered.text
-    assert (await press(client, path, do="send_once", address=work, **of_run)).status_code == 303
-    refused = {
-        "unknown": await press(client, path, do="add", sku="nothing", **of_run),
-        "foreign": await press(client, path, do="send_once", address=foreign, **of_run),
-        "many": await press(client, path, do="alter", line=item["id"], quantity="1e9", **of_run),
-        "nobodys": await press(client, path, do="alter", line="nobodys", quantity="1", **of_run),
-    }
-    for why, answer in refused.items():
-        assert answer.status_code in (404, 422), why
-        assert "sku_code" not in answer.text, why
-    await shop.wait_until("2026-05-02 00:00")
-    found = await shop.api.get(f"order_subscriptions/{id_}/orders?sort=created_at&include=line_items,shipping_address")
-    rows = {one["id"]: one["attributes"] for one in found["included"]}
-    ordered = [
-        (
-            {
-                rows[line["id"]]["sku_code"]: rows[line["id"]]["quantity"]
-                for line in order["relationships"]["line_items"]["data"]
-            },
-            rows[order["relationships"]["shipping_address"]["data"]["id"]]["city"],
-        )
-        for order in found["data"]
-    ]
-    plain = {shop.sku.code: 2}
-    assert ordered[0] == ({shop.sku.code: 3, mug.code: 1}, "Delft")
-    assert ordered[1][0] == plain
-    assert ordered[1][1] != "Delft"
-    told = await shop.api.get("events?filter[actor_type]=action_links&page[size]=50")
-    assert {one["attributes"]["name"] for one in told["data"]} >= {"occurrence_items.create", "occurrence_items.update"}
-
-
-async def test_the_portal_orders_the_next_delivery_at_once_and_not_twice(
-    shop: Shop, client: httpx2.AsyncClient
-) -> None:
-    id_ = await shop.subscribe(PLACED)
-    path = (await link(shop, id_, "manage"))["path"]
-    assert "doesn&#39;t come again on Wednesday" in (await client.get(path)).text
-    assert (await press(client, path, do="order_now")).status_code == 303
-    assert await shop.ledger(id_) == [
-        (NOW, "due", "ordered"),
-        ("2026-05-01 09:00", "planned", None),
-        ("2026-06-01 09:00", "planned", None),
-        ("2026-07-01 09:00", "planned", None),
-    ]
-    refused = await press(client, path, do="order_now")
-    assert refused.status_code == 409
-    assert "can be ordered ahead of its day from 1 April 2026 on" in html.unescape(refused.text)
-    assert len([one for one in await shop.ledger(id_) if one[2] == "ordered"]) == 1
+    assert (item["attributes"]["sku_code"], item["attributes"]["unit_amount_cents"]) == ("MUG-BLUE", 800)
+    told = await shop.api.get("events?filter[name]=order_subscription_items.swap")
+    assert len(told["data"]) == 1
+    assert "<button" not in (await client.get(made["path"])).text
+    late = await link(shop, id_, "swap", swap_sku_code=shop.sku.code)
+    await connection.execute("update skus set disabled_at = $2 where store_id = $1", store.id, on("2026-01-01 00:00"))
+    assert "<button" not in (await client.get(late["path"])).text
+    assert not await offenders(connection, store)
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("attributes", "pointer"),
     [
-        {"do": "explode"},
-        {"do": "pause", "days": "9999"},
-        {"do": "skip", "occurrence": "01JD8R6Q0VN3T5W7Y9ABCDEFGH"},
-        {"do": "move", "day": "yesterday"},
-        {"do": "skip", "nonce": "x"},
+        ({"action": "swap"}, "/data/attributes/action"),
+        ({"action": "swap", "swap_sku_code": "NOTHING"}, "/data/attributes/swap_sku_code"),
+        ({"action": "swap", "swap_sku_code": "MUG-BLUE", "sku_code": "OTHER"}, "/data/attributes/sku_code"),
+        ({"action": "skip", "swap_sku_code": "MUG-BLUE"}, "/data/attributes/swap_sku_code"),
     ],
 )
-async def test_the_portal_refuses_what_it_did_not_offer(
-    *, shop: Shop, client: httpx2.AsyncClient, connection: Connection, store: Store, fields: dict[str, str]
+async def test_a_link_that_swaps_says_what_for_what(
+    shop: Shop, connection: Connection, store: Store, attributes: dict[str, Any], pointer: str
 ) -> None:
-    id_, other = await shop.subscribe(PLACED), await shop.subscribe(PLACED, frequency="weekly")
-    path = (await link(shop, id_, "manage"))["path"]
-    (own, *_) = [one["id"] for one in await shop.occurrences(id_) if one["status"] == "planned"]
-    (foreign, *_) = [one["id"] for one in await shop.occurrences(other) if one["status"] == "planned"]
-    before = await everything(connection, store)
-    answer = await press(client, path, **({"occurrence": own} | fields))
-    assert answer.status_code in (404, 422)
-    assert "That didn" in answer.text
-    answer = await press(client, path, do="skip", occurrence=foreign)
-    assert answer.status_code == 404
-    assert await everything(connection, store) == before
+    await factories.sku(connection, store, code="MUG-BLUE")
+    related = {"order_subscription": to("order_subscriptions", await shop.subscribe(PLACED))}
+    refused = await shop.api.send("POST", "action_links", resource("action_links", attributes, related))
+    assert (refused.status_code, pointers(refused)) == (422, [pointer]), refused.text

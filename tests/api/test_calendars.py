@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -91,6 +92,44 @@ async def test_what_is_left_out_is_cancelled_and_nothing_new_is_not_sent_again(
     assert [str(event["status"]) for event in after[:3]] == ["CANCELLED", "CONFIRMED", "CONFIRMED"]
     assert [event["uid"] for event in after] == [event["uid"] for event in before]
     assert after[0]["sequence"] > before[0]["sequence"]
+
+
+async def test_what_is_in_the_runs_is_another_sequence(
+    api: Api, client: httpx2.AsyncClient, connection: Connection, store: Store, order_id: str
+) -> None:
+    """Whatever changes what a run orders, or when it comes: a program that goes by the sequence takes it over."""
+    whose = {"source_order": to("orders", order_id)}
+    made = await api.create("order_subscriptions", {"frequency": "weekly"}, whose, id="Mine-1")
+    tea = await factories.sku(connection, store, name="Tea")
+    of = {"order_subscription": to("order_subscriptions", made["id"])}
+    seen: list[tuple[int, list[Any]]] = []
+
+    async def look() -> None:
+        _, (first, *events) = await read(client, made["attributes"]["calendar_url"])
+        shown = [(str(event["summary"]), event.decoded("dtstart")) for event in (first, *events)]
+        seen.append((int(first["sequence"]), [*shown, str(events[0]["status"])]))
+
+    await look()
+    line = await api.create("occurrence_items", {"sku_code": tea.code, "quantity": 1, "occurrence_index": 3}, of)
+    await look()
+    assert (await api.update("occurrence_items", line["id"], {"quantity": 2})).is_success
+    await look()
+    assert (await api.send("DELETE", f"occurrence_items/{line['id']}")).is_success
+    await look()
+    (item, *_) = (await api.get(f"order_subscriptions/{made['id']}/order_subscription_items"))["data"]
+    assert (await api.update("order_subscription_items", item["id"], {"quantity": 7})).is_success
+    await look()
+    added = await api.create("order_subscription_items", {"sku_code": tea.code, "quantity": 1}, of)
+    await look()
+    assert (await api.send("DELETE", f"order_subscription_items/{added['id']}")).is_success
+    await look()
+    rows = (await api.get(f"order_subscriptions/{made['id']}/occurrences?sort=occurrence_index"))["data"]
+    assert (await api.update("occurrences", rows[-1]["id"], {"_skip": True})).is_success
+    await look()
+    sequences = [sequence for sequence, _ in seen]
+    assert sequences == sorted(set(sequences))
+    assert sequences[-1] < 2**31
+    assert all(one != other for (_, one), (_, other) in pairwise(seen[:-1]))
 
 
 async def test_every_url_that_opens_none_is_the_same_410_and_is_counted(

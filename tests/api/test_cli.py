@@ -68,16 +68,30 @@ def test_the_version_is_that_of_the_package() -> None:
 
 def test_a_command_loads_what_it_needs() -> None:
     """Processor time can't be asserted; modules can: none of these is needed, and no more than this many."""
-    outside = {"databases", "httpx2", "icalendar", "joserfc", "pgqueuer", "sqlalchemy", "starlette", "uvicorn"}
+    outside = {"rich", "databases", "httpx2", "icalendar", "joserfc", "pgqueuer", "sqlalchemy", "starlette", "uvicorn"}
     for module, heavy, most in (
-        ("service.__main__", outside | {"asyncpg", "marshmallow", "pydantic", "rich"}, 300),
-        ("service.cli.commands.tokens", outside | {"service.operations.generic.writing"}, 720),
+        ("service.__main__", outside | {"asyncpg", "marshmallow", "pydantic"}, 300),
+        ("service.cli.commands.tokens", outside | {"service.operations.generic.writing"}, 600),
     ):
         code = f"import sys, {module}; print(*sys.modules)"
         loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         names = loaded.stdout.split()
         assert heavy.isdisjoint(names), (module, heavy & set(names))
         assert len(names) <= most, (module, len(names))
+
+
+def test_what_prints_loads_what_it_prints_with(tmp_path: Path) -> None:
+    """A token and a version are plain lines, also where the database has to be found first."""
+    told = "import sys, service.__main__ as it\ntry: it.main()\nexcept SystemExit: pass\nprint(*sys.modules)"
+    with database_of(tmp_path / "postgres") as url:
+        assert reprise("migrate", "--database-url", url).code == 0
+        assert reprise("store", "create", "--id", "5", "--name", "S", "--database-url", url).code == 0
+        for arguments in (["--version"], ["token", "create", "--store", "5", "--database-url", url]):
+            command = [sys.executable, "-c", told, *arguments]
+            ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+            first, modules = ran.stdout.splitlines()
+            assert first.startswith(("reprise ", "secret_")), ran.stderr
+            assert {"rich", "structlog"}.isdisjoint(modules.split())
 
 
 def test_a_setting_with_a_typo_is_refused_with_the_name_that_was_meant(tmp_path: Path) -> None:
@@ -432,3 +446,26 @@ async def test_a_given_database_is_seeded_only_when_asked(empty_url: str, tmp_pa
         assert await connection.fetchval("select count(*) from stores") == 0
     finally:
         await connection.close()
+
+
+def test_doctor_refuses_what_a_server_would_and_keys_of_another_database(folder: Path) -> None:
+    """What is wrong with the settings is told before a link goes out that leads nowhere."""
+    data = {"REPRISE_DATA_DIR": str(folder)}
+    foreign = {**data, "REPRISE_SECRET_KEYS": "keys-of-another-installation"}
+    running = [
+        start(("doctor", "--port", "0"), **data, **wrong)
+        for wrong in (
+            {"REPRISE_SECRET_KEYS": "short"},
+            {"REPRISE_SECRET_KEYS": "replace-me-with-48-random-characters"},
+            {"REPRISE_PUBLIC_URL": "api.shop.example"},
+            {"REPRISE_SECRET_KEYS": foreign["REPRISE_SECRET_KEYS"]},
+        )
+    ]
+    short, placeholder, bare, other = [finish(process) for process in running]
+    assert [one.code for one in (short, placeholder, bare, other)] == [1, 1, 1, 1]
+    assert "fewer than 16 characters" in short.out
+    assert "the placeholder of the docs" in placeholder.out
+    assert "a whole URL, such as https://api.shop.example" in bare.out + bare.err
+    assert "other keys sealed some of" in other.out
+    for wrong in ("replace-me-with-48-random-characters", "short"):
+        assert reprise("serve", "--port", "0", **data, REPRISE_SECRET_KEYS=wrong).code == 1

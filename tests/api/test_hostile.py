@@ -8,6 +8,7 @@ import httpx2
 import orjson
 import pytest
 
+from service.http.routes import loggable
 from service.principal import Store
 from service.store.pool import Connection
 from tests import factories
@@ -222,6 +223,25 @@ async def test_what_is_not_there_is_an_error_document(
     if "/v3/" not in url:
         assert answer.headers["content-type"] == MEDIA_TYPE
         assert answer.json()["errors"][0]["status"] == str(status)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/portal/secret", "/portal/..."),
+        ("/actions/secret/more", "/actions/..."),
+        ("/calendars/secret.ics", "/calendars/..."),
+        ("/exports/secret", "/exports/..."),
+        ("//portal/secret", "//portal/..."),
+        ("/Portal/secret", "/Portal/..."),
+        ("/shop/nl/portal/secret\nmore", "/shop/nl/portal/..."),
+        ("/api/exports/an-id", "/api/exports/an-id"),
+        ("/api/exports/an-id/file", "/api/exports/an-id/file"),
+        ("/docs/how-to", "/docs/how-to"),
+    ],
+)
+def test_no_log_line_has_a_token_however_its_link_was_mangled(path: str, told: str) -> None:
+    assert loggable(path) == told
 
 
 async def test_a_foreign_host_gets_no_links(client: httpx2.AsyncClient, integration: Access) -> None:

@@ -124,6 +124,17 @@ async def test_a_settled_date_stays_and_edits_go_to_the_run_after_it(shop: Shop)
     assert await shop.ordered(id_) == ["2026-01-19 09:00"]
 
 
+async def test_the_run_after_a_settled_one_is_moved(shop: Shop) -> None:
+    """Though the next run, which is all that the subscription shows, stays where it is."""
+    id_ = await shop.subscribe("2026-01-05 09:00", frequency="weekly", cutoff_hours=48)
+    await shop.wait_until("2026-01-11 12:00")
+    told = await shop.tell(id_, next_run_at="2026-01-20 09:00")
+    assert told["next_run_at"] == "2026-01-12T09:00:00.000Z"
+    assert await shop.dates(id_, 3) == ["2026-01-12 09:00", "2026-01-20 09:00", "2026-01-26 09:00"]
+    await shop.wait_until("2026-01-21 00:00")
+    assert await shop.ordered(id_) == ["2026-01-12 09:00", "2026-01-20 09:00"]
+
+
 async def test_another_frequency_goes_on_from_the_last_settled_date(shop: Shop) -> None:
     id_ = await shop.subscribe("2026-01-05 09:00", frequency="weekly", cutoff_hours=48)
     await shop.wait_until("2026-01-17 09:00")

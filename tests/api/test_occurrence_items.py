@@ -151,6 +151,55 @@ async def coming(shop: Shop, id_: str) -> list[Any]:
     return list(found["data"])
 
 
+def naming(id_: str, index: int, **linked: Any) -> dict[str, Any]:
+    whose = {"order_subscription": to("order_subscriptions", id_), **linked}
+    return resource("occurrences", {"occurrence_index": index}, whose)
+
+
+async def test_any_run_to_come_goes_elsewhere_once_it_is_named(
+    shop: Shop, connection: Connection, store: Store
+) -> None:
+    """Without contents of its own; by its row it is left out and moved as any other."""
+    id_ = await subscribe(shop)
+    before = [one["attributes"]["scheduled_at"] for one in await coming(shop, id_)]
+    office = await factories.address(connection, store, city="Delft")
+    linked = {"shipping_address": to("addresses", office)}
+    named = await shop.api.send("POST", "occurrences", naming(id_, 12, **linked))
+    assert named.status_code == 201, named.text
+    made_ = named.json()["data"]
+    assert made_["attributes"]["scheduled_at"] == before[11]
+    assert (made_["attributes"]["status"], made_["attributes"]["reason"]) == ("planned", None)
+    assert [one["attributes"]["scheduled_at"] for one in await coming(shop, id_)] == before
+    twice = await shop.api.send("POST", "occurrences", naming(id_, 12))
+    assert (twice.status_code, pointers(twice)) == (409, ["/data/attributes/occurrence_index"])
+    assert twice.json()["errors"][0]["meta"]["occurrence_id"] == made_["id"]
+    left_out = (await shop.api.send("POST", "occurrences", naming(id_, 14))).json()["data"]["id"]
+    assert (await shop.api.update("occurrences", left_out, {"_skip": True})).status_code == 200
+    for index in (0, 5_000):
+        wrong = await shop.api.send("POST", "occurrences", naming(id_, index))
+        assert (wrong.status_code, pointers(wrong)) == (422, ["/data/attributes/occurrence_index"])
+    await shop.wait_until("2026-04-20 00:00")
+    found = await shop.api.get(
+        f"order_subscriptions/{id_}/orders?sort=created_at&include=shipping_address&page[size]=20"
+    )
+    cities = {one["id"]: one["attributes"]["city"] for one in found["included"]}
+    went = [cities[order["relationships"]["shipping_address"]["data"]["id"]] for order in found["data"]]
+    assert [city == "Delft" for city in went] == [n == 11 for n in range(13)]
+    assert await offences(connection, store) == []
+    assert await offenders(connection, store) == []
+
+
+async def test_runs_of_what_doesnt_run_and_of_others_are_not_named(
+    shop: Shop, client: httpx2.AsyncClient, grant: Grant, connection: Connection, store: Store
+) -> None:
+    id_ = await subscribe(shop)
+    stranger = Api(client, await grant(customer_id=await factories.customer(connection, store)))
+    assert (await stranger.send("POST", "occurrences", naming(id_, 12))).status_code == 404
+    await shop.tell(id_, _deactivate=True)
+    assert (await shop.api.send("POST", "occurrences", naming(id_, 12))).status_code == 409
+    assert [one["occurrence_index"] for one in await shop.occurrences(id_)] == [1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("attributes", "pointer"),
     [
@@ -180,6 +229,34 @@ async def test_a_run_orders_something(shop: Shop, connection: Connection, store:
     line = await add(shop, id_, tea)
     assert (await ask(shop.api, id_, {"quantity": 0}, **named)).status_code == 201
     assert (await shop.api.send("DELETE", f"occurrence_items/{line['id']}")).status_code == 422
+
+
+async def test_an_item_that_is_left_out_becomes_no_other_product(
+    shop: Shop, connection: Connection, store: Store
+) -> None:
+    """Else a line would show a product that nobody looked for, and order the item's own once it has pieces again."""
+    tea = await factories.sku(connection, store, price=400)
+    id_ = await subscribe(shop)
+    await add(shop, id_, tea)
+    (item,) = await items(shop, id_)
+    named = {"order_subscription_item": to("order_subscription_items", item["id"])}
+    for code in (tea.code, "nothing"):
+        refused = await ask(shop.api, id_, {"sku_code": code, "quantity": 0}, **named)
+        assert (refused.status_code, pointers(refused)) == (422, ["/data/attributes/sku_code"])
+    refused = await ask(shop.api, id_, {"options": {"size": "L"}, "quantity": 0}, **named)
+    assert (refused.status_code, pointers(refused)) == (422, ["/data/attributes/options"])
+    left_out = await alter(shop, id_, 0, sku_code=shop.sku.code)
+    refused = await shop.api.update("occurrence_items", left_out["id"], {"sku_code": tea.code})
+    assert (refused.status_code, pointers(refused)) == (422, ["/data/attributes/sku_code"])
+    taken = await shop.api.update("occurrence_items", left_out["id"], {"sku_code": tea.code, "quantity": 3})
+    assert taken.status_code == 200, taken.text
+    # What is another product already stays it while it is left out, and comes back as that.
+    for quantity in (0, 2):
+        answer = await shop.api.update("occurrence_items", left_out["id"], {"sku_code": tea.code, "quantity": quantity})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["data"]["attributes"]["name"] == tea.name
+    assert (await forecast(shop, id_, 1))[0][2] == (1 + 2) * 400 + SHIPPING
+    assert await offenders(connection, store) == []
 
 
 async def test_an_item_is_something_else_once(shop: Shop) -> None:
@@ -388,6 +465,58 @@ async def test_another_product_of_an_item_is_one_in_its_runs_too(
     assert changed.status_code == 200, changed.text
     assert [lines for _, lines, _ in await forecast(shop, id_, 3)] == [{tea.code: 5}, {cocoa.code: 1}, {tea.code: 2}]
     assert (await forecast(shop, id_, 1))[0][2] == 2000 + SHIPPING
+
+
+async def test_what_failed_follows_a_swap_as_well(shop: Shop, connection: Connection, store: Store) -> None:
+    """A run orders what the subscription contains when its order is made, and is tried again."""
+    tea = await factories.sku(connection, store, price=400)
+    id_ = await subscribe(shop)
+    await alter(shop, id_, 5)
+    long_ago = on("2026-01-01 00:00")
+    await connection.execute("update skus set disabled_at = $2 where store_id = $1", store.id, long_ago)
+    await shop.wait_until("2026-01-13 00:00")
+    failed = (await shop.occurrences(id_))[0]
+    assert failed["status"] == "failed"
+    await connection.execute("update skus set disabled_at = null where store_id = $1", store.id)
+    (item,) = await items(shop, id_)
+    assert (await shop.api.update("order_subscription_items", item["id"], {"_swap": tea.code})).status_code == 200
+    assert (await shop.api.update("occurrences", failed["id"], {"_retry": True})).status_code == 200
+    await shop.wait_until("2026-01-14 00:00")
+    assert await made(shop, id_) == [{tea.code: 5}]
+
+
+async def test_a_swap_leaves_prices_of_runs_before_it_alone(shop: Shop, connection: Connection, store: Store) -> None:
+    """What the shop set for a run counts, whatever the item becomes later."""
+    tea = await factories.sku(connection, store, price=400)
+    id_ = await subscribe(shop)
+    await alter(shop, id_, 3, unit_amount_cents=1000)
+    await alter(shop, id_, 3, unit_amount_cents=900, occurrence_index=2)
+    (item,) = await items(shop, id_)
+    for sent in ({"_swap": tea.code, "_swap_from": 2}, {"_swap": tea.code, "_swap_from": 3}, {"_unswap": True}):
+        assert (await shop.api.update("order_subscription_items", item["id"], sent)).status_code == 200
+        assert (await forecast(shop, id_, 1))[0][2] == 3 * 1000 + SHIPPING
+    # The second run was another product for a while: what was set for this one counts no more.
+    assert (await forecast(shop, id_, 2))[1][2] == 3 * shop.sku.price + SHIPPING
+
+
+async def test_a_price_that_was_set_is_not_that_of_what_an_item_is_swapped_to(
+    shop: Shop, client: httpx2.AsyncClient, grant: Grant, connection: Connection, store: Store
+) -> None:
+    """A customer's other quantity leaves the price alone that was set, and takes today's of the product to come."""
+    tea = await factories.sku(connection, store, price=400)
+    id_ = await subscribe(shop)
+    (item,) = await items(shop, id_)
+    for sent in ({"unit_amount_cents": 1000}, {"_swap": tea.code, "_swap_from": 2}):
+        assert (await shop.api.update("order_subscription_items", item["id"], sent)).status_code == 200
+    await factories.set_price(connection, store, tea, 450)
+    assert (await shop.api.update("order_subscription_items", item["id"], {"quantity": 1})).status_code == 200
+    assert [total for *_, total in await forecast(shop, id_, 2)] == [1000 + SHIPPING, 400 + SHIPPING]
+    customer_id = await connection.fetchval(
+        "select customer_id from order_subscriptions where store_id = $1 and id = $2", store.id, id_
+    )
+    theirs = Api(client, await grant(customer_id=str(customer_id)))
+    assert (await theirs.update("order_subscription_items", item["id"], {"quantity": 3})).status_code == 200
+    assert [total for *_, total in await forecast(shop, id_, 2)] == [3000 + SHIPPING, 1350 + SHIPPING]
 
 
 async def test_deleting_an_item_deletes_what_single_runs_say_of_it(

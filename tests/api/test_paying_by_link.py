@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import Any
 
 import httpx2
 import pytest
 
+from service.jobs.copy import CopyJob
 from service.jobs.pay import PaymentJob
 from service.operations.orders import owed
-from service.operations.subscriptions import action_links
+from service.operations.subscriptions import link_uses
 from service.principal import Store
 from service.rules.named_tokens import NamedKeys
 from service.store.pool import Connection, Database
 from tests import factories
-from tests.api.test_action_links import nonce, press
-from tests.gateways import nearby
+from tests.api.pressing import nonce, press
+from tests.gateways import example, nearby
 from tests.jobs.paying import Run
 from tests.jobs.steps import offences
 from tests.jobs.test_failure_types import scheduled, sweep_and_make
+from tests.jobs.test_worker import until
+from tests.servers import server
 from tests.spec.writing import Api, pointers, resource, to
 from tests.support import KEYS
 
@@ -112,8 +116,8 @@ async def test_what_was_killed_on_the_way_is_charged_once(unpaid: Run, api: Api,
     await unpaid.token("tok_approve")
     keys = NamedKeys(KEYS, "action link")
     async with unpaid.database.transaction() as held:
-        opened = await action_links.open_link(held, keys, path.rpartition("/")[2], hold=True)
-        begun = await owed.use(held, opened, (await action_links.prospect(held, opened)).shown)
+        opened = await link_uses.open_link(held, keys, path.rpartition("/")[2], hold=True)
+        begun = await owed.use(held, opened, (await link_uses.prospect(held, opened)).shown)
     assert begun is not None, "its gateway was to be asked, and never was"
     assert (await unpaid.order())["status"] == "placing"
     await unpaid.leases_end()
@@ -122,9 +126,46 @@ async def test_what_was_killed_on_the_way_is_charged_once(unpaid: Run, api: Api,
     await asyncio.gather(*(job.go_on(unpaid.store.id, order_id) for _ in range(3)))
     assert ((await unpaid.order())["status"], await unpaid.statuses()) == ("placed", ["declined", "authorized"])
     page = await client.get(path)
-    assert "There is nothing to do here any more" in page.text
+    assert "This delivery is paid." in page.text
     assert "<button" not in page.text
     assert await offences(unpaid.connection, unpaid.store) == []
+
+
+async def test_a_server_killed_between_the_charge_and_its_answer_has_charged_once(
+    *, database: Database, connection: Connection, store: Store, api: Api, client: httpx2.AsyncClient, database_url: str
+) -> None:
+    """The gateway has taken the money when the process dies; whoever presses again meanwhile is charged nothing."""
+    async with example() as gateway:
+        await gateway.serve(connection, store)
+        run = await scheduled(database, connection, store, gateway="external")
+        await run.token("tok_short")
+        await sweep_and_make(run)
+        await run.pay()
+        path = await link(api, run, "pay")
+        await run.token("tok_slow")
+
+        async def charged() -> bool:
+            return [one["status"] for one in (await gateway.payments()).values()] == ["declined", "authorized"]
+
+        async with server(database_url, "--near") as (process, dying):
+            pressed = asyncio.create_task(press(dying, path))
+            await until(charged)
+            process.send_signal(signal.SIGKILL)
+            with pytest.raises(httpx2.TransportError):
+                await pressed
+            assert await process.wait() == -signal.SIGKILL
+        assert (await run.order())["status"] == "placing"
+        assert "The payment is under way" in (await client.get(path)).text
+        async with server(database_url, "--near") as (_, other):
+            page = await other.get(path)
+            assert "<button" not in page.text
+            await run.leases_end()
+            job, order_id = PaymentJob(database, nearby()), (await run.order())["id"]
+            await asyncio.gather(*(job.go_on(store.id, order_id) for _ in range(3)))
+            assert "This delivery is paid." in (await other.get(path)).text
+        assert await charged(), "the card was asked for it once"
+        assert ((await run.order())["status"], await run.statuses()) == ("placed", ["declined", "authorized"])
+        assert await offences(connection, store) == []
 
 
 async def test_a_link_to_pay_is_about_a_run_that_is_owed(unpaid: Run, api: Api) -> None:
@@ -138,6 +179,40 @@ async def test_a_link_to_pay_is_about_a_run_that_is_owed(unpaid: Run, api: Api) 
     assert (await api.update("orders", order_id, {"_place": True})).status_code == 200
     over = await api.send("POST", "action_links", resource("action_links", {"action": "pay"}, related))
     assert (over.status_code, pointers(over)) == (422, ["/data/attributes/action"])
+
+
+async def test_an_extra_run_is_paid_like_any_other(
+    unpaid: Run, api: Api, client: httpx2.AsyncClient, connection: Connection, store: Store
+) -> None:
+    """It has no index: its link names the order."""
+    scheduled_order = (await unpaid.order())["id"]
+    assert (await api.update("order_subscriptions", unpaid.subscription_id, {"_run_now": True})).status_code == 200
+    (copy,) = (await api.get("recurring_order_copies?filter[status]=pending"))["data"]
+    assert await CopyJob(unpaid.database).make(store.id, [copy["id"]]) is None
+    orders = "select id from orders where store_id = $1 and order_subscription_id = $2 and id <> $3"
+    extra = await connection.fetchval(orders, store.id, unpaid.subscription_id, scheduled_order)
+    await PaymentJob(unpaid.database, nearby()).go_on(store.id, extra)
+    assert await unpaid.statuses() == ["declined", "declined"]
+    related = {"order_subscription": to("order_subscriptions", unpaid.subscription_id)}
+    oldest = await api.create("action_links", {"action": "pay"}, related)
+    assert (await api.get(f"action_links/{oldest['id']}/order"))["data"]["id"] == scheduled_order
+    named = await api.create("action_links", {"action": "pay"}, related | {"order": to("orders", extra)})
+    assert named["attributes"]["occurrence_index"] is None
+    portal = await client.get(await link(api, unpaid, "manage"))
+    assert portal.text.count("Pay now") == 2
+    await unpaid.token("tok_approve")
+    path = str(httpx2.URL(named["attributes"]["url"]).path)
+    assert "is not paid yet" in (await client.get(path)).text
+    assert (await press(client, path)).status_code == 303
+    statuses = "select status from orders where store_id = $1 and id = any($2) order by id = $3"
+    found = await connection.fetch(statuses, store.id, [scheduled_order, extra], extra)
+    assert [row["status"] for row in found] == ["pending", "placed"]
+    assert "This was done on" in (await client.get(path)).text
+    for action in ("pay", "skip"):
+        over = resource("action_links", {"action": action}, related | {"order": to("orders", extra)})
+        refused = await api.send("POST", "action_links", over)
+        assert (refused.status_code, pointers(refused)) == (422, ["/data/relationships/order/data"])
+    assert await offences(connection, store) == []
 
 
 async def test_in_the_portal_another_card_is_chosen_and_pays(

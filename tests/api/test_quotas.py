@@ -239,6 +239,6 @@ async def test_many_at_once_are_never_one_too_many(
 
 def test_the_reference_lists_every_quota() -> None:
     page = (ROOT / "docs" / "reference" / "http.md").read_text()
-    section = page.partition("### What one customer keeps")[2]
+    section = page.partition("### Quotas per customer")[2]
     listed = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", section, re.MULTILINE))
     assert listed == {type_: f"{quota.most:_} | {quota.what}".replace("_", " ", 1) for type_, quota in QUOTAS.items()}

@@ -128,6 +128,13 @@ async def swappable(shop: Shop) -> str:
     return await item(shop)
 
 
+async def swapped_later(shop: Shop) -> str:
+    id_ = await swappable(shop)
+    sent = {"_swap": ATTRIBUTES["_swap"], "_swap_from": 2}
+    assert (await shop.api.update("order_subscription_items", id_, sent)).status_code == 200
+    return id_
+
+
 async def link(shop: Shop) -> str:
     order_id = await factories.full_order(shop.connection, shop.store, [Line(shop.sku)])
     return str((await shop.api.create("repeat_links", {}, {"order": to("orders", order_id)}))["id"])
@@ -216,6 +223,7 @@ SUBJECTS: dict[tuple[str, str], Callable[[Shop], Awaitable[str]]] = {
     ("occurrences", "retry"): failed,
     ("occurrences", "commit"): with_a_draft,
     ("order_subscription_items", "reprice"): item,
+    ("order_subscription_items", "unswap"): swapped_later,
     ("order_subscription_items", "swap"): swappable,
     ("customers", "erase"): lambda shop: factories.customer(shop.connection, shop.store),
     ("repeat_links", "revoke"): link,

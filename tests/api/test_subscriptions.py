@@ -257,6 +257,23 @@ async def test_what_is_cancelled_makes_no_more_copies(
     assert await offenders(connection, store) == []
 
 
+async def test_what_is_the_clients_own_can_be_noted_of_items_of_what_is_cancelled(api: Api, order_id: str) -> None:
+    made = await subscribe(api, order_id)
+    await tell(api, made, _cancel=True)
+    (item,) = (await api.get(f"order_subscriptions/{made['id']}/order_subscription_items"))["data"]
+    sent = {"reference": "A-1", "metadata": {"a": 1}, "quantity": item["attributes"]["quantity"]}
+    noted = await api.update("order_subscription_items", item["id"], sent)
+    assert noted.status_code == 200, noted.text
+    attributes = noted.json()["data"]["attributes"]
+    assert (attributes["reference"], attributes["metadata"]) == ("A-1", {"a": 1})
+    for more in ({"quantity": 9}, {"_reprice": True}):
+        refused = await api.update("order_subscription_items", item["id"], {"reference": "A-2", **more})
+        assert refused.status_code == 409, refused.text
+    after = (await api.get(f"order_subscription_items/{item['id']}"))["data"]["attributes"]
+    kept = item["attributes"] | {"reference": "A-1", "metadata": {"a": 1}, "updated_at": after["updated_at"]}
+    assert after == kept
+
+
 async def test_only_integrations_take_a_subscription_out_of_its_parking(
     api: Api, order_id: str, connection: Connection, store: Store
 ) -> None:

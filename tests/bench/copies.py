@@ -14,7 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,20 +165,6 @@ _COPIES = """
 
 async def _drain(connection: Connection, url: str, workers: int, expected: int, report: Report) -> None:
     """Run workers until all expected copies are made, and watch their memory."""
-    environment = os.environ | {"DATABASE_URL": url, "REPRISE_SECRET_KEYS": "k" * 32}
-    processes = [
-        await asyncio.create_subprocess_exec(
-            *fleet.PATIENT, cwd=fleet.ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        for _ in range(workers)
-    ]
-    postmaster = await postmaster_of(connection)
-    database = str(await connection.fetchval("select current_database()"))
-    watching = int(await connection.fetchval("select pg_backend_pid()"))
-
-    def ticks() -> dict[int, int]:
-        own = [pid for process in processes for pid in tree(process.pid)]
-        return ticks_of([*own, *(pid for pid in at_work(postmaster, database) if pid != watching)])
 
     async def done() -> int:
         return int(
@@ -187,10 +175,7 @@ async def _drain(connection: Connection, url: str, workers: int, expected: int, 
         due = "select exists (select from order_subscriptions where status = 'active' and next_run_at <= $1)"
         return bool(await connection.fetchval(due, clock.now()))
 
-    try:
-        # What it takes to start a worker is no part of a copy; what the first made until the last came doesn't count.
-        while int(await connection.fetchval("select count(*) from workers")) < workers:  # noqa: ASYNC110 -- as below
-            await asyncio.sleep(0.01)
+    async with at_work_on(connection, url, workers, "k" * 32) as (processes, ticks):
         early = made = await done()
         began, before = time.monotonic(), ticks()
         # To count all orders again and again would take a good part of a core.
@@ -203,6 +188,35 @@ async def _drain(connection: Connection, url: str, workers: int, expected: int, 
         report.seconds = time.monotonic() - began
         report.processor = spent(before, ticks())
         report.copies = made - early
+
+
+@asynccontextmanager
+async def at_work_on(
+    connection: Connection, url: str, workers: int, key: str
+) -> AsyncIterator[tuple[Sequence[Process], Callable[[], Mapping[int, int]]]]:
+    """Workers that are on duty, and the ticks that they and Postgres have spent so far, by process.
+
+    What it takes to start a worker is no part of a copy; what the first made until the last came doesn't count.
+    """
+    environment = os.environ | {"DATABASE_URL": url, "REPRISE_SECRET_KEYS": key}
+    processes = [
+        await asyncio.create_subprocess_exec(
+            *fleet.PATIENT, cwd=fleet.ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        for _ in range(workers)
+    ]
+    postmaster = await postmaster_of(connection)
+    database = str(await connection.fetchval("select current_database()"))
+    watching = int(await connection.fetchval("select pg_backend_pid()"))
+
+    def ticks() -> Mapping[int, int]:
+        own = [pid for process in processes for pid in tree(process.pid)]
+        return ticks_of([*own, *(pid for pid in at_work(postmaster, database) if pid != watching)])
+
+    try:
+        while int(await connection.fetchval("select count(*) from workers")) < workers:  # noqa: ASYNC110 -- as above
+            await asyncio.sleep(0.01)
+        yield processes, ticks
     finally:
         for process in processes:
             process.terminate()

@@ -103,6 +103,26 @@ class Hot:
             f"their {BATCH} copies": self._copy,
         }
 
+    @property
+    def filtered(self) -> Mapping[str, Work]:
+        """Lists under conditions, in a very large store."""
+        sizes = "page[size]=25"
+        return {
+            "orders of a status, by cursor": lambda _: self._get(
+                f"/api/orders?filter[status]=placed&sort=id&{sizes}", BY_CURSOR
+            ),
+            "orders since a day, the latest first": lambda _: self._get(
+                f"/api/orders?filter[q][created_at_gteq]=2026-01-01T00:00:00Z&sort=-created_at&{sizes}", BY_CURSOR
+            ),
+            "orders by a customer's email": lambda n: self._get(
+                f"/api/orders?filter[customer_email]=c{n}@example.com&sort=id&{sizes}", BY_CURSOR
+            ),
+            "active subscriptions, counted": lambda _: self._get(f"/api/order_subscriptions?sort=id&{sizes}"),
+            "lines of an order": lambda n: self._get(
+                f"/api/orders/{self.subjects.orders[n]}/line_items?sort=id&{sizes}", BY_CURSOR
+            ),
+        }
+
     async def prepare(self, name: str, turn: int) -> None:
         """What has to be there before an operation's turn, and isn't counted."""
         if name.startswith("sweep"):
@@ -199,7 +219,7 @@ async def make_subjects(url: str) -> Subjects:
 
 
 async def _make_subjects(connection: Connection, store: Store) -> Subjects:
-    factories.count_from(1_000_000)
+    factories.count_from(900_000_000)
     skus = [await factories.sku(connection, store, stock=1_000_000) for _ in range(4)]
     lines = [Line(sku) for sku in skus[:3]]
     buyers = [await factories.customer(connection, store) for _ in range(TURNS)]

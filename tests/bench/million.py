@@ -64,7 +64,7 @@ class Imported:
         return [
             *([f"a million lines take {seconds:.0f} s"] if seconds > MOST_SECONDS else []),
             *([f"it holds {self.megabytes:.0f} MB"] if self.megabytes > MOST_MEMORY else []),
-            *([self.said] if not self.said.endswith(", 0 refused.") else []),
+            *([self.said] if not self.said.splitlines()[0].endswith(", 0 refused.") else []),
         ]
 
 

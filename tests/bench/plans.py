@@ -11,7 +11,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -20,6 +20,7 @@ from service.cli import logs
 from service.store import embedded
 from tests.bench import hot, report
 from tests.bench.buffers import Meter
+from tests.bench.touching import Touched, Watch
 from tests.bench.world import KEYS, execute
 from tests.matrix import machine
 from tests.processes import ROOT, start
@@ -47,12 +48,23 @@ Counts = Mapping[str, int]
 Found = Mapping[Key, Counts]
 
 
-async def count(url: str, orders: int, states: Sequence[str], only: Sequence[str] = ()) -> dict[str, Counts]:
-    """Load a store of this size on a server, and count in each state of its statistics."""
+async def count(
+    url: str,
+    orders: int,
+    states: Sequence[str],
+    only: Sequence[str] = (),
+    *,
+    filtered: bool = False,
+    noted: dict[str, Touched] | None = None,
+) -> dict[str, Counts]:
+    """Load a store of this size on a server, and count in each state of its statistics.
+
+    What is `noted` is that of `count_on`.
+    """
     name = f"plans_{orders}"
     await execute(url, f"drop database if exists {name} with (force)", f"create database {name}")
     loaded = with_database(url, name)
-    await asyncio.to_thread(_load, loaded, orders)
+    await asyncio.to_thread(load, loaded, orders)
     subjects = await hot.make_subjects(loaded)
     await execute(loaded, _QUIET)
     found = {}
@@ -63,24 +75,41 @@ async def count(url: str, orders: int, states: Sequence[str], only: Sequence[str
         )
         own = with_database(url, copied)
         await execute(own, *(_FORGET if state == "fresh" else ("vacuum (analyze)",)))
-        found[state] = await _count(own, subjects, only)
+        found[state] = await count_on(own, subjects, only, filtered=filtered, noted=noted)
         await execute(url, f"drop database {copied} with (force)")
     await execute(url, f"drop database {name} with (force)")
     return found
 
 
-async def _count(url: str, subjects: hot.Subjects, only: Sequence[str]) -> Counts:
+async def count_on(
+    url: str,
+    subjects: hot.Subjects,
+    only: Sequence[str] = (),
+    *,
+    filtered: bool = False,
+    noted: dict[str, Touched] | None = None,
+) -> Counts:
+    """Count the operations on a database as it is.
+
+    On a server that can tell, what each statement touched in a turn is `noted` by operation.
+    """
     counts: dict[str, int] = {}
-    async with hot.ready_on(url, subjects) as ground:
+    async with AsyncExitStack() as stack:
+        watch = None if noted is None else await stack.enter_async_context(Watch.over(url))
+        ground = await stack.enter_async_context(hot.ready_on(url, subjects))
         meter = Meter(ground.database)
         await meter.calibrate()
-        for name, work in ground.operations.items():
+        for name, work in {**ground.operations, **(ground.filtered if filtered else {})}.items():
             if only and not any(part in name for part in only):
                 continue
             turns = []
+            if watch is not None:
+                await watch.begin()
             for turn in range(hot.TURNS):
                 await ground.prepare(name, turn)
                 turns.append(await meter.touched(lambda work=work, turn=turn: work(turn)))  # type: ignore[misc]
+            if watch is not None and noted is not None:
+                noted[name] = {one: touched // hot.TURNS for one, touched in (await watch.end()).items()}
             # The very first turn reads the catalogue.
             counts[name] = round(max(median(turns[1 : LASTING - 1]), median(turns[LASTING:])))
     return counts
@@ -115,10 +144,11 @@ _FORGET = (
 """Leaves a database as it is right after its tables were made and filled: nothing is known of them."""
 
 
-def _load(url: str, orders: int) -> None:
+def load(url: str, orders: int, *options: str) -> None:
+    """Migrate a database and fill a store, as its operator would. Raises AssertionError where a command fails."""
     environment = {"DATABASE_URL": url, "REPRISE_SECRET_KEYS": KEYS}
     amounts = ("--orders", str(orders), "--customers", str(max(orders // 10, 3)), "--skus", "200")
-    for command in (("migrate",), ("seed", *amounts, "--subscriptions", str(orders // 20))):
+    for command in (("migrate", *options), ("seed", *amounts, "--subscriptions", str(orders // 20))):
         process = start(command, **environment)
         _, said = process.communicate()  # takes minutes for large stores
         assert process.returncode == 0, said

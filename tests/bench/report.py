@@ -110,11 +110,11 @@ def markdown(report: Report) -> str:
         "",
         "Ratio of the floor's processor time to the server's own, Postgres included (1 is as cheap as the floor):",
         "",
-        *_rows(["", *report.titles], [[one.case.title, *_ratios(report, one)] for one in report.measured]),
+        *rows(["", *report.titles], [[one.case.title, *_ratios(report, one)] for one in report.measured]),
         "",
         "Microseconds of processor time a request, of the server + of Postgres:",
         "",
-        *_rows(
+        *rows(
             ["", *report.titles],
             [
                 *([one.case.title, *_costs(report, one)] for one in report.measured),
@@ -161,7 +161,7 @@ def spaced(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
-def _rows(head: list[str], rows: list[list[str]]) -> Iterator[str]:
+def rows(head: list[str], rows: list[list[str]]) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield f"|{'---|' * len(head)}"
     for row in rows:

@@ -9,29 +9,30 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import logging
 import re
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 import pytest
-import structlog
 from starlette.applications import Starlette
 from starlette.types import Message
 
 from service.cli import logs
-from service.http import line
 from service.jobs.pay import PaymentJob
 from service.operations.orders.saving import SOURCE, WALLET
 from service.principal import Store
 from service.store.pool import Connection, Database
-from tests import factories
+from tests import bouncer, factories
 from tests.bench.cases import IN_BATCH, add_customers, add_to_cart, reorder
 from tests.checkout.conftest import ordering, placing, ready
 from tests.gateways import nearby
 from tests.jobs.paying import prepare
 from tests.support import Access, Grant
+
+pytestmark = pytest.mark.skipif(
+    bouncer.wanted(), reason="Through PgBouncer no statement is kept prepared, and each call counts more."
+)
 
 
 class Cost(NamedTuple):
@@ -135,19 +136,9 @@ async def _counted(work: Turn) -> int:
 
 
 @pytest.fixture
-def logs_as_served(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Lines of requests as a server writes them, which are part of what a request costs.
-
-    A logger stays as it was configured when it was first used, so the edge gets a new one.
-    """
-    monkeypatch.setattr(line, "log", structlog.get_logger(part="http"))
-    before, level = structlog.get_config(), logging.getLogger().level
-    handlers = logging.getLogger().handlers
+def logs_as_served() -> None:
+    """Lines of requests as a server writes them, which are part of what a request costs."""
     logs.configure("info")
-    yield
-    structlog.configure(**before)
-    logging.getLogger().handlers = handlers
-    logging.getLogger().setLevel(level)
 
 
 @pytest.mark.usefixtures("logs_as_served")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
 
 from service import clock
 from service.http import repeat_urls
@@ -149,6 +150,31 @@ async def assert_fits(page: Page) -> None:
 
 
 Shoot = Callable[[Page, str], Awaitable[None]]
+Look = Callable[[str], Awaitable[None]]
+"""Looks at the page that a tab shows, which gets this name where it is pictured."""
+
+
+@asynccontextmanager
+async def looking(page: Page, shoot: Shoot, like: str) -> AsyncIterator[Look]:
+    """Looks that fail for a page that isn't accessible, is too wide or lacks a picture; pictures are named `like` it.
+
+    At the end nothing may have been refused, as by the security policy, but for answers of 4xx.
+    """
+    refused: list[str] = []
+    page.on("console", lambda message: refused.append(message.text) if message.type == "error" else None)
+
+    async def look(name: str) -> None:
+        await expect(page.get_by_role("heading", level=1)).to_be_visible()
+        await assert_accessible(page)
+        await assert_fits(page)
+        broken = await page.locator("img").evaluate_all(
+            "all => all.filter(one => one.complete && !one.naturalWidth).map(one => one.src)"
+        )
+        assert broken == []
+        await shoot(page, f"{name}-{like}")
+
+    yield look
+    assert [text for text in refused if "the server responded with a status" not in text] == []
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ async def test_words_are_found_while_they_are_typed_and_lead_to_their_section(vi
     ("question", "section"),
     [
         ("how do I skip a delivery", "Sell subscriptions: Skip a run"),
-        ("local webhook receiver xyzzy", "Webhooks: A local receiver"),
+        ("local webhook receiver xyzzy", "Webhooks: Test with a local receiver"),
         ("what if the port is taken", "Quickstart: Start it"),
     ],
 )

@@ -1,4 +1,7 @@
-"""`make chaos`: workers and Postgres are killed while thousands of subscriptions are due; prints what came of it."""
+"""`make chaos`: workers and Postgres are killed while thousands of subscriptions are due; prints what came of it.
+
+Then servers of the API are killed too, while hundreds of customers change what comes up.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import argparse
 import asyncio
 import sys
 
-from tests.chaos import fleet
+from tests.chaos import fleet, racing
 
 
 def main() -> None:
@@ -19,12 +22,16 @@ def main() -> None:
     parser.add_argument("--worker-kills", type=int, default=plan.worker_kills)
     parser.add_argument("--postgres-kills", type=int, default=plan.postgres_kills)
     parser.add_argument("--seed", type=int, default=plan.seed)
-    asked = fleet.Plan(**vars(parser.parse_args()))
+    parser.add_argument("--raced", type=int, default=racing.Plan().subscriptions, help="how many are changed meanwhile")
+    given = vars(parser.parse_args())
+    races = racing.Plan(subscriptions=given.pop("raced"), seed=given["seed"])
     with fleet.own_folder("chaos") as folder:
-        report = asyncio.run(fleet.play(asked, folder))
-    sys.stdout.write(f"{report}\n")
-    sys.stdout.writelines(f"{problem}\n" for problem in report.wrong)
-    sys.exit(1 if report.wrong else 0)
+        report = asyncio.run(fleet.play(fleet.Plan(**given), folder))
+    report.tell()
+    with fleet.own_folder("races") as folder:
+        raced = asyncio.run(racing.play(races, folder))
+    raced.tell()
+    sys.exit(1 if report.wrong or raced.wrong else 0)
 
 
 if __name__ == "__main__":

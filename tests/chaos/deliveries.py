@@ -46,34 +46,26 @@ BAD: Final = ("dead", "redirect", "gone", "tls", "never")
 NEARBY: Final = {"REPRISE_ALLOW_PRIVATE_ADDRESSES": "true", "REPRISE_GATEWAY_TIMEOUT": "1.5"}
 
 
-@dataclass
-class Plan:
-    """How much there is to tell and to suffer; a tenth of the transactions is rolled back."""
+@dataclass(kw_only=True)
+class Plan(fleet.Suffering):
+    """How much there is to tell; a tenth of the transactions is rolled back."""
 
     transactions: int = 1_120
     events: int = 20
-    workers: int = 3
     worker_kills: int = 20
     postgres_kills: int = 1
-    pauses: tuple[float, float] = (1.0, 4.0)
-    command: Sequence[str] = fleet.HASTY
     seconds: float = 3_600.0
-    seed: int = 1
 
 
-@dataclass
-class Report:
-    """How it ended. `wrong` says what is not as it must be, `late` after how long the fast one was told, in seconds."""
+@dataclass(kw_only=True)
+class Report(fleet.Suffered):
+    """How it ended. `late` says after how long the fast one was told, in seconds."""
 
     events: int = 0
     requests: Counter[str] = field(default_factory=Counter)
     again: int = 0
     late: float = 0.0
     standing: dict[str, Counter[str]] = field(default_factory=dict)
-    worker_kills: int = 0
-    postgres_kills: int = 0
-    seconds: float = 0.0
-    wrong: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         """The counts, a line each."""
@@ -318,8 +310,7 @@ def main() -> None:
     asked = Plan(**vars(parser.parse_args()))
     with fleet.own_folder("deliveries") as folder:
         report = asyncio.run(play(asked, folder))
-    sys.stdout.write(f"{report}\n")
-    sys.stdout.writelines(f"{problem}\n" for problem in report.wrong)
+    report.tell()
     sys.exit(1 if report.wrong else 0)
 
 

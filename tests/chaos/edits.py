@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar, Self
 
-from tests.chaos.simulation import Row
-from tests.faults.plain_calendar import Plain, Refused
+from tests.chaos import simulation
+from tests.faults.plain_calendar import Plain, Refused, Row
 from tests.faults.plain_dates import Crontab
 from tests.jobs.playing import said
 from tests.spec.writing import Api
@@ -51,29 +52,35 @@ def said_as(frequency: Frequency, chance: random.Random) -> dict[str, Any]:
     return {"interval_unit": unit, "interval_count": int(count), "weekdays": days.split(",") if days else None}
 
 
-def _frequency(chance: random.Random) -> Frequency:
-    return SELDOM if chance.randrange(100) == 0 else chance.choice(FREQUENCIES)
+def _frequency(chance: random.Random, of: Sequence[Frequency]) -> Frequency:
+    return SELDOM if of is FREQUENCIES and chance.randrange(100) == 0 else chance.choice(of)
 
 
 @dataclass
 class Edited:
     """A subscription that is edited: what is sent to make it, and its plain calendar.
 
-    `ran_at` says when the runs were made, by index; `told` what was done to it, to tell of a difference.
+    `ran_at` says when the runs were made, by index, and `placed_at` where their orders were later; `told` what was done
+    to it, to tell of a difference, and `done` how often, by its name and whether it was refused.
     """
+
+    frequencies: ClassVar[Sequence[Frequency]] = FREQUENCIES
+    """How often it may run."""
 
     sent: dict[str, Any]
     plain: Plain
     chance: random.Random
     ran_at: dict[int, datetime] = field(default_factory=dict)
+    placed_at: dict[int, datetime] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
+    done: Counter[tuple[str, bool]] = field(default_factory=Counter)
     wrong: str | None = None
 
     @classmethod
-    def of(cls, seed: str, now: datetime) -> Edited:
+    def of(cls, seed: str, now: datetime) -> Self:
         """One of any kind, made now."""
         chance = random.Random(seed)
-        frequency, zone, policy = _frequency(chance), chance.choice(ZONES), chance.choice(POLICIES)
+        frequency, zone, policy = _frequency(chance, cls.frequencies), chance.choice(ZONES), chance.choice(POLICIES)
         starts = now + timedelta(minutes=chance.randrange(-20 * 24 * 60, 40 * 24 * 60))
         last_day = frequency in WHOLE_MONTHS and chance.randrange(4) == 0
         cutoff = chance.choice(CUTOFFS)
@@ -95,18 +102,30 @@ class Edited:
         while plain.active and (following := plain.next_run()) is not None and following <= now:
             at = max(following, plain.now)
             plain.look(at)
-            for index, row in plain.rows.items():
-                if row.status == "due":
-                    self.ran_at.setdefault(index, at)
+            self.note_runs(at)
         plain.now = now
+
+    def note_runs(self, at: datetime) -> None:
+        """Note what runs at an instant, and has not before."""
+        for index, row in sorted(self.plain.rows.items()):
+            if row.status == "due" and index not in self.ran_at:
+                self.ran_at[index] = at
+                self.make(index, row, at)
+
+    def make(self, index: int, row: Row, at: datetime) -> None:
+        """Make what a run comes to: nothing here, where only dates are followed."""
 
     async def edit(self, api: Api, id_: str, now: datetime) -> None:
         """Do something to both, which agree on whether it can be done."""
         if self.wrong is not None:
             return
-        name = self.chance.choice(tuple(_EDITS))
+        await self.change_dates(api, id_, now, EDITS)
+
+    async def change_dates(self, api: Api, id_: str, now: datetime, edits: Mapping[str, Change]) -> None:
+        """Make one of some edits of dates and terms."""
+        name = self.chance.choice(tuple(edits))
         kept = copy.deepcopy(self.plain)
-        url, attributes, act = await _EDITS[name](self, api, id_, now)
+        url, attributes, act = await edits[name](self, api, id_, now)
         if not attributes:
             return
         try:
@@ -115,20 +134,27 @@ class Edited:
         except Refused:
             self.plain, refused = kept, True
         answer = await api.update(url.partition("/")[0], url.partition("/")[2], attributes)
-        self.told.append(f"{now:%m-%d %H:%M} {name} {attributes}{' refused' if refused else ''}")
+        self.tell(now, name, attributes, refused=refused)
         if answer.status_code not in ((409, 422) if refused else (200,)):
             self.wrong = f"{answer.status_code} {answer.text}"
+            return
+        self.note_runs(now)
 
-    def settled(self) -> list[Row]:
+    def tell(self, now: datetime, name: str, what: object, *, refused: bool) -> None:
+        """Note an edit."""
+        self.done[name, refused] += 1
+        self.told.append(f"{now:%m-%d %H:%M} {name} {what}{' refused' if refused else ''}")
+
+    def settled(self) -> list[simulation.Row]:
         """The rows that are past, as the service keeps them; of those that ran no reason."""
         return [
-            Row(
+            simulation.Row(
                 index,
                 row.nominal,
                 row.at,
                 "completed" if row.status == "due" else row.status,
                 row.reason if row.status in ("skipped", "missed") else None,
-                self.ran_at.get(index),
+                self.placed_at.get(index, self.ran_at.get(index)) if row.status == "due" else None,
             )
             for index, row in sorted(self.plain.rows.items())
             if index < self.plain.next
@@ -139,6 +165,8 @@ class Edited:
         return timedelta(minutes=self.chance.randrange(least * 24 * 60 + 1, most * 24 * 60))
 
 
+Change = Callable[["Edited", Api, str, datetime], Awaitable["Doing"]]
+"""An edit of a subscription that has an id, at an instant."""
 Doing = tuple[str, dict[str, Any], Callable[[], None]]
 """What is written to, the attributes that are sent (none: nothing is there), and the same for the plain calendar."""
 
@@ -148,7 +176,7 @@ def _terms(id_: str, attributes: dict[str, Any], act: Callable[[], None]) -> Doi
 
 
 async def _change_frequency(one: Edited, _: Api, id_: str, now: datetime) -> Doing:
-    frequency = _frequency(one.chance)
+    frequency = _frequency(one.chance, one.frequencies)
     last_day = one.plain.last_day and frequency in WHOLE_MONTHS
     sent = {**said_as(frequency, one.chance), "last_day": last_day}
     return _terms(id_, sent, lambda: one.plain.edit(now, frequency=frequency, last_day=last_day))
@@ -160,7 +188,7 @@ async def _change_zone(one: Edited, _: Api, id_: str, now: datetime) -> Doing:
 
 
 async def _change_both(one: Edited, _: Api, id_: str, now: datetime) -> Doing:
-    frequency, zone = _frequency(one.chance), one.chance.choice(ZONES)
+    frequency, zone = _frequency(one.chance, one.frequencies), one.chance.choice(ZONES)
     last_day = one.plain.last_day and frequency in WHOLE_MONTHS
     sent = {**said_as(frequency, one.chance), "timezone": zone, "last_day": last_day}
     return _terms(id_, sent, lambda: one.plain.edit(now, frequency=frequency, zone=zone, last_day=last_day))
@@ -276,7 +304,7 @@ async def _one_of(  # noqa: PLR0917 -- what an edit is given, and more
     return f"occurrences/{occurrence}", attributes, acting
 
 
-_EDITS = {
+EDITS: Mapping[str, Change] = {
     "frequency": _change_frequency,
     "zone": _change_zone,
     "both": _change_both,

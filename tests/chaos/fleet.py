@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import DEVNULL
-from typing import Protocol
 
 import asyncpg
 
@@ -75,32 +74,54 @@ class Postgres:
         self._server.stop()
 
 
-@dataclass
-class Plan:
-    """How much there is to do and to suffer; `pauses` are the least and most seconds from one kill to the next."""
+@dataclass(kw_only=True)
+class Suffering:
+    """What is killed, and what has to bear it for so many seconds at most.
 
-    stores: int = 5
-    subscriptions: int = 5_000
+    `pauses` are the least and most seconds from one kill to the next.
+    """
+
     workers: int = 3
     worker_kills: int = 12
     postgres_kills: int = 2
-    pauses: tuple[float, float] = (0.5, 2.0)
-    command: Sequence[str] = PATIENT
+    pauses: tuple[float, float] = (1.0, 4.0)
+    command: Sequence[str] = HASTY
     seconds: float = 900.0
     seed: int = 1
 
 
-@dataclass
-class Report:
-    """How it ended. `wrong` says what is not as it must be."""
+@dataclass(kw_only=True)
+class Suffered:
+    """What was killed, and how that ended. `wrong` says what is not as it must be."""
 
-    due: int = 0
-    orders: int = 0
-    retried: int = 0
     worker_kills: int = 0
     postgres_kills: int = 0
     seconds: float = 0.0
     wrong: list[str] = field(default_factory=list)
+
+    def tell(self) -> None:
+        """Print it, with all that is wrong."""
+        sys.stdout.writelines(f"{line}\n" for line in (str(self), *self.wrong))
+        sys.stdout.flush()
+
+
+@dataclass(kw_only=True)
+class Plan(Suffering):
+    """How much there is to do."""
+
+    stores: int = 5
+    subscriptions: int = 5_000
+    pauses: tuple[float, float] = (0.5, 2.0)
+    command: Sequence[str] = PATIENT
+
+
+@dataclass(kw_only=True)
+class Report(Suffered):
+    """How it ended: how many were due, and how many orders there are; so many copies were begun again."""
+
+    due: int = 0
+    orders: int = 0
+    retried: int = 0
 
     def __str__(self) -> str:
         """The counts in one line."""
@@ -165,23 +186,7 @@ async def workers(command: Sequence[str], number: int, url: str, **settings: str
         await asyncio.gather(*keepers, return_exceptions=True)
 
 
-class Suffering(Protocol):
-    """A plan of what is killed."""
-
-    worker_kills: int
-    postgres_kills: int
-    pauses: tuple[float, float]
-    seed: int
-
-
-class Killed(Protocol):
-    """What was killed."""
-
-    worker_kills: int
-    postgres_kills: int
-
-
-async def strike(plan: Suffering, postgres: Postgres, running: Running, report: Killed) -> None:
+async def strike(plan: Suffering, postgres: Postgres, running: Running, report: Suffered) -> None:
     """Kill workers at moments that the seed decides, and the server in between, as often as planned."""
     chance = random.Random(plan.seed)
     strikes = ["worker"] * plan.worker_kills + ["server"] * plan.postgres_kills

@@ -8,7 +8,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,8 +27,11 @@ from service.store.checks import violations
 from service.store.pool import Connection, Database, open_database
 from tests import factories
 from tests.chaos import fleet
+from tests.chaos.carded import Carded
 from tests.chaos.edits import Edited
+from tests.chaos.mixed import Mixed
 from tests.chaos.simulation import MONTHS, Action, Crontab, Every, Life, Row, Simulation, counts
+from tests.chaos.warehouse import Warehouse
 from tests.factories import Line
 from tests.jobs.test_worker import until, working
 from tests.spec.writing import Api, to
@@ -59,11 +62,13 @@ POLICIES = ("run_once", "run_all", "skip")
 class Plan:
     """How many subscriptions live in how many stores, each on a clock of its own, and for how many stretches.
 
-    So many more, `edited`, are edited on the way, a few of them at each of so many `instants` of a stretch.
+    So many more, `edited`, are edited on the way, a few of them at each of so many `instants` of a stretch. So are the
+    `mixed`, of which contents and prices change, too, and orders are held against forecasts.
     """
 
     subscriptions: int = 1_000
     edited: int = 400
+    mixed: int = 60
     instants: int = 4
     stores: int = 4
     stretches: int = 12
@@ -76,15 +81,23 @@ class Report:
 
     rows: Counter[str] = field(default_factory=Counter)
     edits: int = 0
+    orders: int = 0
+    done: Counter[tuple[str, bool]] = field(default_factory=Counter)
+    features: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     wrong: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        """The counts in one line."""
+        """The counts in one line, and the edits in a table."""
+        names = sorted({name for name, _ in self.done})
         told = ", ".join(f"{count} {status}" for status, count in sorted(self.rows.items()))
         return (
             f"{sum(self.rows.values())} occurrences ({told}), {self.edits} edits in {self.seconds:.0f} seconds, "
-            f"{len(self.wrong)} wrong"
+            f"{len(self.wrong)} wrong; {self.orders} orders are as they were foretold"
+            + "".join(
+                f"\n  {name:<20} {self.done[name, False]:>6} made {self.done[name, True]:>6} refused" for name in names
+            )
+            + "".join(f"\n  {name:<40} {count:>6}" for name, count in sorted(self.features.items()))
         )
 
 
@@ -97,6 +110,7 @@ class _Shop:
     clock_id: str
     lives: dict[str, Simulation] = field(default_factory=dict)
     edited: dict[str, Edited] = field(default_factory=dict)
+    warehouse: Warehouse | None = None
 
     @classmethod
     async def open(cls, database: Database, client: httpx2.AsyncClient) -> Self:
@@ -133,19 +147,33 @@ class _Shop:
             made = await self.api.create("order_subscriptions", one.sent, {"source_order": to("orders", order_id)})
             self.edited[made["id"]] = one
 
-    async def live(self, plan: Plan) -> None:
-        """Live through the year, from one end of a stretch to the next, with some edits in between."""
-        chance = random.Random(f"{plan.seed} {self.store.id}")
+    async def live(self, plan: Plan, position: int) -> None:
+        """Live through the year, from one end of a stretch to the next, with some edits in between.
+
+        Of a seed the store at each position lives through the same.
+        """
+        chance = random.Random(f"instants {plan.seed} {position}")
         for stretch in range(1, plan.stretches + 1):
             begins = START + STRETCH * (stretch - 1)
             for minutes in sorted(chance.sample(range(1, int(STRETCH.total_seconds() / 60)), plan.instants)):
                 now = begins + timedelta(minutes=minutes)
-                await self._go_to(now)
+                await self._foresee(now)
                 for id_, one in self.edited.items():
                     if chance.randrange(3) == 0:
                         await one.edit(self.api, id_, now)
-            await self._go_to(begins + STRETCH)
+                if self.warehouse is not None:
+                    await self.warehouse.edit(now)
+                    # What is overdue by then, or was ordered now, is made before the next forecast is read.
+                    await self._go_to(now + timedelta(minutes=1))
+                    self.warehouse.settle()
+            await self._foresee(begins + STRETCH)
             await self._act(stretch, begins + STRETCH)
+
+    async def _foresee(self, now: datetime) -> None:
+        """Go to an instant, having read what is to come until then."""
+        if self.warehouse is not None:
+            await self.warehouse.foretell(now)
+        await self._go_to(now)
 
     async def _go_to(self, now: datetime) -> None:
         """Bring the clock to an instant, and all simulations with it."""
@@ -157,10 +185,17 @@ class _Shop:
             return bool(test_clock["data"]["attributes"]["status"] == "ready")
 
         await until(arrived, 3_600)
+        if self.warehouse is not None:
+            await self.warehouse.hear()
         for simulation in self.lives.values():
             simulation.stretch(now)
-        for one in self.edited.values():
+        for one in self.all_edited.values():
             one.stretch(now)
+
+    @property
+    def all_edited(self) -> Mapping[str, Edited]:
+        """Those of which dates are edited, and those of which everything is."""
+        return {**self.edited, **({} if self.warehouse is None else self.warehouse.mixed)}
 
     async def _act(self, stretch: int, now: datetime) -> None:
         """Do what the lives ask for at the end of a stretch."""
@@ -257,14 +292,18 @@ async def play(url: str, plan: Plan) -> Report:
     report, end = Report(), START + STRETCH * plan.stretches
     all_lives = lives(plan)
     edited = [Edited.of(f"{plan.seed} {n}", START) for n in range(plan.edited)]
+    mixed = [(Mixed, Carded)[n // 2 % 2].of(f"{plan.seed} mixed {n}", START) for n in range(plan.mixed)]
     async with open_database(url, max_size=30, keys=KEYS) as database, _client(url) as client:
         shops = [await _Shop.open(database, client) for _ in range(plan.stores)]
         for position, shop in enumerate(shops):
             await shop.begin(database, all_lives[position :: plan.stores], edited[position :: plan.stores], end)
+            if mixed:
+                shop.warehouse = Warehouse(shop.store, shop.api, random.Random(f"{plan.seed} {position}"))
+                await shop.warehouse.begin(database, client, mixed[position :: plan.stores], START)
         async with working(
             url, as_given=True, concurrency=16, lease=timedelta(minutes=1), heartbeat=timedelta(seconds=30)
         ):
-            await asyncio.gather(*(shop.live(plan) for shop in shops))
+            await asyncio.gather(*(shop.live(plan, position) for position, shop in enumerate(shops)))
         async with database.connection() as connection:
             for shop in shops:
                 await _compare(connection, shop, report)
@@ -276,7 +315,9 @@ async def play(url: str, plan: Plan) -> Report:
 @asynccontextmanager
 async def _client(url: str) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of an application on the database."""
-    app = create_app(Settings(database_url=url, secret_keys=",".join(KEYS), token_cache_seconds=0))
+    app = create_app(
+        Settings(database_url=url, secret_keys=",".join(KEYS), token_cache_seconds=0, rate_limit=1_000_000)
+    )
     async with app.router.lifespan_context(app):
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=60) as client:
@@ -285,7 +326,7 @@ async def _client(url: str) -> AsyncIterator[httpx2.AsyncClient]:
 
 async def _compare(connection: Connection, shop: _Shop, report: Report) -> None:
     """Hold the ledgers of a store, as far as they are settled, against the simulation, row by row."""
-    found: dict[str, list[Row]] = {id_: [] for id_ in (*shop.lives, *shop.edited)}
+    found: dict[str, list[Row]] = {id_: [] for id_ in (*shop.lives, *shop.all_edited)}
     rows = await connection.fetch(
         """
         select occurrences.order_subscription_id, occurrences.occurrence_index, occurrences.nominal_at,
@@ -310,21 +351,41 @@ async def _compare(connection: Connection, shop: _Shop, report: Report) -> None:
         expected = simulation.settled()
         report.rows += Counter(counts(expected))
         report.wrong += _differing(str(simulation.life), found[id_], expected)
-    for id_, one in shop.edited.items():
+    for id_, one in shop.all_edited.items():
         expected = one.settled()
         report.rows += Counter(counts(expected))
         report.edits += len(one.told)
+        report.done += one.done
         # Why a run fell where it did isn't counted a second time.
-        past = [row._replace(reason=None) if row.status == "completed" else row for row in found[id_]]
-        # An edit that changes nothing is not written: what was left out by then is noted later.
-        if all(row.status == "skipped" for row in expected[len(past) :]):
-            expected = expected[: len(past)]
+        past = [
+            row._replace(reason=None) if row.status in ("completed", "failed", "held") else row for row in found[id_]
+        ]
+        past, expected = _as_far_as_noted(one, past, expected)
         what = "; ".join((str(one.sent), *one.told))
         report.wrong += [f"{what}: {one.wrong}"] if one.wrong is not None else _differing(what, past, expected)
     for id_, next_run_at in ahead:
-        if id_ in shop.edited and shop.edited[id_].plain.next_run() != next_run_at:
-            following = shop.edited[id_].plain.next_run()
-            report.wrong.append(f"{'; '.join(shop.edited[id_].told)}: next {next_run_at} instead of {following}")
+        found_one = shop.all_edited.get(id_)
+        if found_one is None or found_one.wrong is not None:
+            continue
+        if (following := found_one.plain.next_run()) != next_run_at:
+            report.wrong.append(f"{'; '.join(found_one.told)}: next {next_run_at} instead of {following}")
+    if shop.warehouse is not None:
+        report.wrong += [wrong async for wrong in shop.warehouse.differing(connection)]
+        for mixed in shop.warehouse.mixed.values():
+            report.orders += len(mixed.orders)
+            report.features += mixed.features()
+
+
+def _as_far_as_noted(one: Edited, past: list[Row], expected: list[Row]) -> tuple[list[Row], list[Row]]:
+    """Rows without those at their end that are left out, and noted by one of the two only so far.
+
+    An edit that changes nothing notes nothing in the ledger, and one of what a run orders nothing in the calendar.
+    """
+    if all(row.status == "skipped" for row in expected[len(past) :]):
+        expected = expected[: len(past)]
+    if isinstance(one, Mixed) and all(row.status == "skipped" for row in past[len(expected) :]):
+        past = past[: len(expected)]
+    return past, expected
 
 
 def _differing(what: str, found: Sequence[Row], expected: Sequence[Row]) -> list[str]:
@@ -345,7 +406,7 @@ def main() -> None:
     """Live through a year; exit code 1 when a row differs."""
     plan = Plan()
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.year")
-    for name in ("subscriptions", "edited", "instants", "stores", "stretches", "seed"):
+    for name in ("subscriptions", "edited", "mixed", "instants", "stores", "stretches", "seed"):
         parser.add_argument(f"--{name}", type=int, default=getattr(plan, name))
     plan = Plan(**vars(parser.parse_args()))
     logs.configure("warning")

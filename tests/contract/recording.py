@@ -68,6 +68,7 @@ class Recorder:
         self._client = client
         self._seen: set[bytes] = set()
         self._made: dict[str, str] = {}
+        self._committed = ""
         self.records: list[dict[str, Any]] = []
 
     def ask(
@@ -254,7 +255,8 @@ class Recorder:
         later = {"type": "subscription_previews", "attributes": {"_delay": 3}, "relationships": subject}
         self.ask("POST", "/api/subscription_previews", {"data": later})
         self.ask("GET", "/api/repeat_link_preview", kind="link")
-        self.ask("POST", "/api/repeat_link_commits", {"data": {"type": "repeat_link_commits"}}, kind="link")
+        committed = self.ask("POST", "/api/repeat_link_commits", {"data": {"type": "repeat_link_commits"}}, kind="link")
+        self._committed = committed.json()["data"]["id"]
         operations = [
             {"op": "add", "data": {"type": "customers", "lid": "kim", "attributes": {"email": "kim@example.com"}}},
             {
@@ -379,9 +381,19 @@ class Recorder:
         self.ask("POST", WEMASY, {"order_id": 2502}, kind="", Authorization=f"Bearer {token}", Content_Type=JSON)
         for url in ("/oauth/token", "/oauth/revoke"):
             self.ask("POST", url, b"{}", kind="", Content_Type=JSON, Content_Encoding="compress")
+        self._withdraw()
         # One of them is first, and the others come while it is at work.
         with ThreadPoolExecutor(CLICKS) as pool:
             list(pool.map(self._click, range(CLICKS)))
+
+    def _withdraw(self) -> None:
+        """Take back the link that a cart came by, and order the cart."""
+        link = self._look(f"/api/carts/{self._committed}/repeat_link")["data"]["id"]
+        data = {"type": "repeat_links", "id": link, "attributes": {"_revoke": True}}
+        self.ask("PATCH", f"/api/repeat_links/{link}", {"data": data}, show=False)
+        cart = {"data": {"type": "carts", "id": self._committed}}
+        ordered = self.ask("POST", "/api/orders", {"data": {"type": "orders", "relationships": {"cart": cart}}})
+        assert ordered.status_code == 410, ordered.text
 
     def _click(self, _: int) -> None:
         self.ask("POST", WEMASY, {"order_id": 2502}, kind="customer", Content_Type=JSON, Idempotency_Key="one-click")

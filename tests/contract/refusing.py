@@ -11,9 +11,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from service.contract import examples
-from service.http import problems
 from service.http.exchange import Exchange, begin
 from service.http.hearing import head_of
+from service.http.routes import answer_to
 from service.http.watch import health
 from service.settings import Settings
 from tests.contract.contract import Contract
@@ -39,7 +39,7 @@ def refusals(contract: Contract) -> Iterator[dict[str, Any]]:
         method, _, path = asked.partition(" ")
         operation = contract.operation(method, path)
         for status, error in ACCIDENTS.items():
-            answer = problems.answer(_request(method, path), error)
+            answer = answer_to(_request(method, path), error)
             assert str(answer.status_code) == status
             content = contract.resolve(operation["responses"][status])["content"]
             media_type = next(iter(content))

@@ -10,7 +10,7 @@ from typing import Final
 from service.jobs import sweep
 from service.jobs.copy import CopyJob
 from service.operations.data import exports, imports
-from service.operations.subscriptions import action_links
+from service.operations.subscriptions import link_uses
 from service.rules.named_tokens import NamedKeys
 from tests import factories
 from tests.api.test_rows_of_verbs import (
@@ -56,13 +56,19 @@ async def moved(shop: Shop) -> None:
     assert (await shop.api.update("occurrences", await occurrence(shop, "planned"), at)).status_code == 200
 
 
+async def named(shop: Shop) -> None:
+    """A run that is far off gets a row."""
+    of = {"order_subscription": to("order_subscriptions", await shop.subscribe(PLACED))}
+    await shop.api.create("occurrences", {"occurrence_index": 40}, of)
+
+
 async def acted(shop: Shop) -> None:
     """A customer does what an action link is for."""
     id_ = await action_link(shop)
     keys = NamedKeys(KEYS, "action link")
     async with shop.database.transaction() as connection:
-        opened = await action_links.open_link(connection, keys, keys.token(shop.store.id, id_), hold=True)
-        await action_links.use(connection, opened, (await action_links.prospect(connection, opened)).shown)
+        opened = await link_uses.open_link(connection, keys, keys.token(shop.store.id, id_), hold=True)
+        await link_uses.use(connection, opened, (await link_uses.prospect(connection, opened)).shown)
 
 
 async def ended(shop: Shop) -> None:
@@ -187,8 +193,8 @@ async def unanswered(shop: Shop, database_url: str) -> None:
 
 
 SCENES: Final[tuple[Scene, ...]] = (
-    no_line, moved, acted, ended, replaced, cancelled, deleted, unreadable, taken_out, sold_out, declined, nowhere,
-    barred,
+    no_line, moved, named, acted, ended, replaced, cancelled, deleted, unreadable, taken_out, sold_out, declined,
+    nowhere, barred,
     expiring,
 )  # fmt: skip
 SERVED: Final[tuple[Served, ...]] = (commanded, unanswered)

@@ -68,6 +68,10 @@ def _told(found: Sequence[str]) -> str:
     return ", ".join(named) if len(found) <= FEW else f"{len(found)} places"
 
 
+def _partitioned() -> Iterator[str]:
+    return (f"`{one.relation.relname}`" for one in _tables() if one.partspec is not None)
+
+
 def _known(*places_: str) -> Places:
     """What nothing finds by itself, and somebody knows."""
     return lambda: places_
@@ -97,7 +101,7 @@ def _definitions() -> tuple[Node, ...]:
 
 
 def _tables() -> Iterator[ast.CreateStmt]:
-    return (one for one in _definitions() if isinstance(one, ast.CreateStmt))
+    return (one for one in _definitions() if isinstance(one, ast.CreateStmt) and one.partbound is None)
 
 
 def _columns() -> Iterator[tuple[str, ast.ColumnDef]]:
@@ -159,33 +163,33 @@ BLOCKERS = (
         "statements on all stores",
         "PgDog",
         _of_all_stores,
-        "They go to all shards. Those that sum up or look into several tables would be asked of "
-        "each shard by a worker of its own.",
+        "They go to all shards. Each shard would need a worker of its own to run those that sum up "
+        "or read several tables.",
     ),
     Blocker(
         "tables of no store",
         "PgDog",
         _of_no_store,
-        "They would be on every shard, and written to on all of them. Better is a small database beside the shards.",
+        "They would be on every shard, and each write would go to all of them. A small separate database is better.",
     ),
     Blocker(
         "locks that have a number",
         "PgDog, DSQL",
         _saying(r"pg_(try_)?advisory"),
-        "They name no store, so PgDog takes any shard, and DSQL has none. A row of the store to "
-        "lock does the same, at a write more.",
+        "They name no store, so PgDog would use any shard. DSQL has no such locks. Locking a row of "
+        "the store does the same, for one more write.",
     ),
     Blocker(
         "numbers of transactions",
         "PgDog, DSQL",
         _saying(r"pg_snapshot|pg_current_xact_id"),
-        "Each shard has its own, which is enough if the shard whose events are read is asked. DSQL tells none.",
+        "Each shard has its own, which is enough if they are read from the shard of the events. DSQL shows none.",
     ),
     Blocker(
         "notices between sessions",
         "PgDog, DSQL",
         _saying(r"pg_notify"),
-        "They reach one shard, or nobody. Without them everything works, seconds later.",
+        "They reach one shard, or nobody. Without them everything still works, but seconds later.",
     ),
     Blocker(
         "the queue's own objects",
@@ -198,50 +202,56 @@ BLOCKERS = (
         "foreign keys",
         "DSQL",
         _foreign_keys,
-        "Invariants of `reprise check-db`, and deletes that name what goes along.",
+        "Checks of `reprise check-db` instead, and deletes that name every table that they affect.",
     ),
     Blocker(
         "row locks",
         "DSQL",
         _saying(r"(?i)\bfor (no key )?(update|share|key share)\b"),
-        "DSQL locks nothing: who commits second is refused and tries again. Locks of one row by its "
-        "key mean that there, others would be new.",
+        "DSQL locks nothing: the second transaction to commit is refused and has to try again. Locks "
+        "of one row by its key would still work this way, the others would have to change.",
     ),
     Blocker(
         "columns of JSON and lists",
         "DSQL",
         _runtime_types,
-        "Text that is cast where it is read, for lists a table each.",
+        "Text columns that are cast when they are read, and a table for each list.",
     ),
     Blocker(
         "collations named in tables",
         "DSQL",
         _collated,
-        "Nothing: DSQL has the collation C alone, and refuses the words.",
+        "Only leaving out the words: DSQL has no collation but C, and refuses to have it named.",
     ),
     Blocker(
         "indexes of some rows, or of expressions",
         "DSQL",
         _special_indexes,
-        "Whole indexes, and for the unique ones a column that is null where the rule doesn't apply.",
+        "Indexes of all rows. Unique ones would need a column that is null where the rule doesn't apply.",
     ),
     Blocker(
         "several definitions in one transaction",
         "DSQL",
         _long_migrations,
-        "A migration per definition, each marked `transaction:false`.",
+        "One migration for each definition, each marked `transaction:false`.",
     ),
     Blocker(
         "more than 3 000 rows in a transaction",
         "DSQL",
         _known("placing 1 000 lines", "a batch of large copies", "erasing a customer", "a batch of an import"),
-        "Fewer lines an order, and work in steps that can be taken up.",
+        "Fewer lines in an order, and work in steps that can be resumed.",
     ),
     Blocker("sequences and identities", "DSQL", _sequences, "Nothing."),
     Blocker(
-        "triggers, rules, enum types, partitions, temporary tables",
+        "tables in partitions",
+        "DSQL",
+        _partitioned,
+        "One table instead: without partitions, a month is deleted row by row.",
+    ),
+    Blocker(
+        "triggers, rules, enum types, temporary tables",
         "PgDog, DSQL",
-        _made(ast.CreateTrigStmt, ast.RuleStmt, ast.CreateEnumStmt, ast.CreateTableAsStmt, ast.PartitionSpec),
+        _made(ast.CreateTrigStmt, ast.RuleStmt, ast.CreateEnumStmt, ast.CreateTableAsStmt),
         "Nothing.",
     ),
     Blocker("extensions, other languages", "DSQL", _made(ast.CreateExtensionStmt, ast.CreatePLangStmt), "Nothing."),

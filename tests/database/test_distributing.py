@@ -35,7 +35,8 @@ async def test_every_table_has_its_place(connection: Connection) -> None:
     rows = await connection.fetch(
         "select c.relname, exists(select from pg_attribute a where a.attrelid = c.oid and a.attname = 'store_id')"
         " from pg_class c"
-        " where c.relkind = 'r' and c.relnamespace in ('public'::regnamespace, 'pgqueuer'::regnamespace)"
+        " where c.relkind in ('r', 'p') and not c.relispartition"
+        " and c.relnamespace in ('public'::regnamespace, 'pgqueuer'::regnamespace)"
         " and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')"
     )
     with_store = {table for table, has_store in rows if has_store} - AT_HAND
@@ -48,7 +49,7 @@ async def test_foreign_keys_are_such_as_nodes_can_check(connection: Connection) 
     rows = await connection.fetch(
         "select k.conname, r.relname, o.relname, k.confdeltype, k.confupdtype from pg_constraint k"
         " join pg_class r on r.oid = k.conrelid join pg_class o on o.oid = k.confrelid"
-        " where k.contype = 'f' and k.connamespace = current_schema()::regnamespace"
+        " where k.contype = 'f' and k.conparentid = 0 and k.connamespace = current_schema()::regnamespace"
     )
     found = places()
     reaches = {
@@ -65,7 +66,7 @@ async def test_foreign_keys_are_such_as_nodes_can_check(connection: Connection) 
 async def test_rows_of_stores_can_move_while_they_change(connection: Connection) -> None:
     """They are logged, and replication tells which was changed or deleted by a key, or else by all that it holds."""
     rows = await connection.fetch(
-        "select c.relname from pg_class c where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace"
+        "select c.relname from pg_class c where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace"
         " and c.relpersistence = 'p' and (c.relreplident = 'f' or exists ("
         " select from pg_index i where i.indrelid = c.oid and i.indisprimary))"
     )

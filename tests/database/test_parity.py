@@ -59,7 +59,8 @@ COLUMNS = """
     select c.relname, a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, null), a.attnotnull,
         (select collname from pg_collation l where l.oid = a.attcollation)
     from pg_attribute a join pg_class c on c.oid = a.attrelid
-    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped
+    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
+        and not c.relispartition and a.attnum > 0 and not a.attisdropped
 """
 INDEXES = """
     select c.relname, pg_get_expr(i.indpred, i.indrelid), array(
@@ -67,7 +68,7 @@ INDEXES = """
         left join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum and k.attnum > 0 order by k.place
     )
     from pg_index i join pg_class c on c.oid = i.indrelid
-    where c.relnamespace = 'public'::regnamespace and i.indisvalid
+    where c.relnamespace = 'public'::regnamespace and not c.relispartition and i.indisvalid
 """
 FOREIGN_KEYS = """
     select c.conrelid::regclass::text, c.confrelid::regclass::text,
@@ -75,7 +76,7 @@ FOREIGN_KEYS = """
             join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.attnum order by k.place),
         array(select a.attname::text from unnest(c.confkey) with ordinality k (attnum, place)
             join pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.attnum order by k.place)
-    from pg_constraint c where c.contype = 'f' and c.connamespace = 'public'::regnamespace
+    from pg_constraint c where c.contype = 'f' and c.conparentid = 0 and c.connamespace = 'public'::regnamespace
 """
 
 

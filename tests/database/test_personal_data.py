@@ -19,7 +19,8 @@ COLUMNS = """
     select c.relname as table, a.attname as column
     from pg_attribute a join pg_class c on c.oid = a.attrelid
     where c.relnamespace::regnamespace::text not in ('pg_catalog', 'information_schema', 'pg_toast')
-        and c.relkind in ('r', 'p', 'f', 'm') and a.attnum > 0 and not a.attisdropped
+        and c.relkind in ('r', 'p', 'f', 'm')
+        and not c.relispartition and a.attnum > 0 and not a.attisdropped
 """
 
 

@@ -18,9 +18,7 @@ from service.store.pool import connect
 from tests.chaos.fleet import Postgres
 from tests.drills import load
 from tests.drills.load import MEDIA_TYPE, NO_LIMITS, Outcome, Shopper
-from tests.replica import Follower, following
-
-READS = "reprise_replica_reads_total"
+from tests.replica import Follower, following, reads
 
 
 class Scene:
@@ -56,13 +54,7 @@ class Scene:
 
     async def by(self) -> dict[str, float]:
         """How many reads either has answered."""
-        text = (await self.client.get("/metrics", headers={"Authorization": "Bearer of-metrics"})).text
-        return {
-            by: float(line.rpartition(" ")[2])
-            for line in text.splitlines()
-            for by in ("replica", "primary")
-            if line.startswith(f'{READS}{{by="{by}"')
-        }
+        return reads((await self.client.get("/metrics", headers={"Authorization": "Bearer of-metrics"})).text)
 
     async def notes(self) -> list[str]:
         """What is noted of readiness."""

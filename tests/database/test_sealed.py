@@ -102,7 +102,8 @@ def test_without_keys_nothing_is_sealed() -> None:
 TEXTS = """
     select n.nspname || '.' || c.relname as table, a.attname as column
     from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
-    where n.nspname in ('public', 'pgqueuer') and c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped
+    where n.nspname in ('public', 'pgqueuer') and c.relkind in ('r', 'p')
+        and not c.relispartition and a.attnum > 0 and not a.attisdropped
         and a.atttypid in ('text'::regtype, 'jsonb'::regtype, 'json'::regtype, 'bytea'::regtype, 'text[]'::regtype)
 """
 

@@ -102,7 +102,7 @@ async def test_the_amounts_are_those_asked_for_beside_the_documents(connection: 
     copies = await connection.fetchval(
         "select count(*) from orders where store_id = $1 and source_order_id is not null", wanted.store
     )
-    assert counts == {"customers": 61, "skus": 88, "orders": 306 + copies, "order_subscriptions": 31}
+    assert counts == {"customers": 61, "skus": 90, "orders": 309 + copies, "order_subscriptions": 34}
     assert copies > 0
     for problem in (
         "select from skus where store_id = $1 and disabled_at is not null",

@@ -90,7 +90,7 @@ async def test_every_metric_and_label_exists_where_processes_are_served(own_url:
     environment = api_settings(own_url)
     told = ""
     with serving("serve", "--port", "0", "--metrics-port", "0", until="metrics are at", **environment) as api:
-        working = roles.of("worker", environment | {"DATABASE_URL": own_url})
+        working = roles.of("worker", environment)
         with serving("work", "--metrics-port", "0", until="metrics are at", **working) as worker:
             async with httpx2.AsyncClient(timeout=30) as client:
                 assert (await client.get(f"{api.url}/api/orders")).status_code == 401

@@ -46,7 +46,7 @@ WIDENED = (
 @pytest.fixture
 async def token(own_url: str) -> str:
     """A token of the demo store, in a database of the test's own."""
-    owner = api_settings(own_url) | {"DATABASE_URL": own_url}
+    owner = api_settings(own_url) | {"DATABASE_URL": own_url, "REPRISE_DIRECT_URL": own_url}
     small = ("--customers", "20", "--skus", "40", "--orders", "30", "--subscriptions", "5")
     seeded = await asyncio.to_thread(reprise, "seed", *small, **owner)
     assert seeded.code == 0, seeded.err
@@ -70,7 +70,7 @@ def api(url: str, port: int, *options: str) -> Iterator[Service]:
 @contextmanager
 def worker(url: str) -> Iterator[Service]:
     """A worker."""
-    settings = roles.of("worker", api_settings(url) | {"DATABASE_URL": url})
+    settings = roles.of("worker", api_settings(url))
     with serving("work", until="Reprise works", **settings) as service:
         yield service
 

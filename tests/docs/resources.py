@@ -38,7 +38,7 @@ def _section(type_: str, entry: Entry) -> Iterator[str]:
     yield f"{', '.join(methods)}. {scopes}.\n"
     if resource.quota is not None:
         kept = f"{resource.quota.most}: {resource.quota.what}"
-        yield f"One owner [keeps](http.md#what-one-customer-keeps) at most {kept}.\n"
+        yield f"One owner [keeps](http.md#quotas-per-customer) at most {kept}.\n"
     kinds = {"filter": set(filterable(resource)), "sort": set(sortable(resource))}
     yield from table(
         ("attribute", "type", "sent", "selects", "meaning"),

@@ -63,6 +63,13 @@ async def test_three_users_migrate_serve_and_work(database_url: str, store: Stor
                 assert (outcome.code, said) == (0, [])
         refused = reprise("migrate", "--roles", **environment("shop_api"))
         assert refused.code == 1
+        asked = ("store", "create", "--id", "77", "--name", "Tea", "--currency", "EUR")
+        refused = reprise(*asked, **environment("shop_api"))
+        told = f"The database's user {users['shop_api']} may not do this (permission denied for "
+        assert (refused.code, refused.out) == (1, ""), refused.err
+        assert "Traceback" not in refused.err
+        (line,) = [one for one in refused.err.splitlines() if one.startswith(told)]
+        assert "run the command with the user that ran `reprise migrate`" in line
         for user in ("shop_api", "shop_worker"):
             connection = await asyncpg.connect(environment(user)["DATABASE_URL"])
             try:

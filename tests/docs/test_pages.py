@@ -1,4 +1,4 @@
-"""The shell blocks of README, quickstart and guides, run by a real shell on a real `reprise up`; only the port differs.
+"""The blocks of README, quickstart and guides, run by a real shell and Python on a real `reprise up`; only ports vary.
 
 `make` tells what it would do: the service runs already, and a test starts no tests.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import httpx2
 import orjson
 import pytest
 
+from service.demo.showcase import COFFEE
 from tests.processes import ROOT, serving
 
 PAGES = {
@@ -25,7 +27,9 @@ PAGES = {
     **{
         name: ROOT / "docs" / "how-to" / f"{name}.md"
         for name in (
+            "set-up-your-store",
             "buy-again",
+            "hand-out-repeat-links",
             "sell-subscriptions",
             "set-terms",
             "send-action-links",
@@ -34,11 +38,36 @@ PAGES = {
         )
     },
 }
-AGAIN = {"quickstart", "hand-out-repeat-links", "buy-again", "sell-subscriptions", "send-action-links"}
-"""Pages that can be followed a second time: what they show is compared then."""
-BLOCK = re.compile(r"^```sh\n(.*?)^```$(?:\s+^```json\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
+ROUNDS = {
+    "quickstart": 3,
+    "set-up-your-store": 2,
+    "hand-out-repeat-links": 2,
+    "buy-again": 2,
+    "sell-subscriptions": 2,
+    "send-action-links": 2,
+}
+"""How often pages are followed that can be followed again: what they show is compared the last time."""
+BACK_BEFORE = {"quickstart": 2}
+"""Before which of them somebody presses the demo shop's *Back to real time*."""
+BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$(?:\s+^```json\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 END = "\x1e"
 """What stands between the output of two blocks."""
+
+
+def run_by_python(code: str) -> str:
+    """Shell that runs Python as it stands in a page; it knows the variables that blocks before it exported."""
+    return f"'{sys.executable}' - <<'END_OF_CODE'\n{code}END_OF_CODE\n"
+
+
+def go_back(url: str) -> None:
+    """Press the demo shop's button that lets its store keep real time again."""
+    with httpx2.Client(base_url=url, follow_redirects=True) as visitor:
+        subscription = f"/demo/subscriptions/{COFFEE}"
+        nonce = re.search(r'name="nonce" value="([^"]+)"', visitor.get(subscription).text)
+        assert nonce is not None
+        form = {"nonce": nonce[1], "do": "back"}
+        after = visitor.post(subscription, data=form, headers={"Origin": url}).raise_for_status().text
+        assert "Back to real time" not in after
 
 
 class Page(NamedTuple):
@@ -63,16 +92,18 @@ def page(request: pytest.FixtureRequest, run_folder: Path, worker_id: str) -> It
         "up", "--port", "0", until="answers at", REPRISE_DATA_DIR=str(data), REPRISE_LOG_LEVEL="warning"
     ) as service:
         text = PAGES[request.param].read_text().replace("http://127.0.0.1:8000", service.url)
-        asked = BLOCK.findall(text)
-        assert len(asked) == text.count("```sh")
+        asked = [(block if of == "sh" else run_by_python(block), shown) for of, block, shown in BLOCK.findall(text)]
+        assert len(asked) == text.count("```sh") + text.count("```python")
         script = "".join(f"{block}printf '\\036'\n" for block, _ in asked)
         environment = os.environ | {"CURL_HOME": str(folder), "MAKEFLAGS": "--dry-run"}
-        for _ in range(2 if request.param in AGAIN else 1):
+        for number in range(ROUNDS.get(request.param, 1)):
+            if number == BACK_BEFORE.get(request.param):
+                go_back(service.url)
             done = subprocess.run(
                 ["sh", "-eu", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
             )
-        outputs = done.stdout.split(END)
-        assert done.returncode == 0, (asked[len(outputs) - 1][0], outputs[-1], done.stderr)
+            outputs = done.stdout.split(END)
+            assert done.returncode == 0, (number, asked[len(outputs) - 1][0], outputs[-1], done.stderr)
         token = (data / "tokens").read_text().split()[1]
         blocks = [
             (block, output, orjson.loads(shown) if shown else None)

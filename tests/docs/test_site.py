@@ -87,8 +87,34 @@ async def test_what_lies_outside_is_not_served(client: httpx2.AsyncClient) -> No
         "/docs/how-to/..%2f..%2fREADME.md",
         "/docs/..%2fREADME.md",
         "/docs/..svg",
+        "/docs/%00",
+        "/docs/how-to/%00.svg",
+        f"/docs/{300 * 'a'}.svg",
     ):
-        assert (await client.get(f"/docs/{path}")).status_code == 404, path
+        assert (await client.get(path)).status_code == 404, path
+
+
+@pytest.mark.parametrize("name", ["resources", "resources.md"])
+async def test_pages_of_the_reference_are_found_by_their_folder_too(client: httpx2.AsyncClient, name: str) -> None:
+    moved = await client.get(f"/docs/reference/{name}")
+    assert (moved.status_code, str(moved.next_request and moved.next_request.url.path)) == (308, f"/docs/{name}")
+    assert (await client.get(f"/docs/{name}")).status_code == 200
+    assert (await client.get("/docs/reference/quickest")).status_code == 404
+
+
+async def test_browsers_that_ask_for_an_icon_get_one(client: httpx2.AsyncClient) -> None:
+    found = await client.get("/favicon.ico")
+    assert (found.status_code, found.headers["content-type"].partition(";")[0]) == (200, "image/svg+xml")
+    assert found.content.startswith(b"<svg")
+
+
+async def test_parts_have_one_order_in_every_menu(client: httpx2.AsyncClient) -> None:
+    for path in ("/", "/docs", "/docs/api", "/docs/quickstart"):
+        html = (await client.get(path)).text
+        assert 0 < html.index(">Docs</a>") < html.index(">API reference</a>"), path
+        assert html.find(">Demo shop</a>") == -1 or html.index(">API reference</a>") < html.index(">Demo shop</a>"), (
+            path
+        )
 
 
 async def test_every_section_can_be_found(client: httpx2.AsyncClient) -> None:

@@ -15,7 +15,7 @@ _HEAD = """# Topics
 
 Every event there can be, by its topic: when it happens, and what a webhook with `payload` `thin` was sent of a real
 one. With `full`, `data` is the whole resource, as a request for it returns it. [Webhooks](webhooks.md) and
-[the stream](webhooks.md#reading-a-stream) take topics by their names, `<type>.*` for all of a type, and `*` for all;
+[the stream](webhooks.md#server-sent-events) take topics by their names, `<type>.*` for all of a type, and `*` for all;
 [`/asyncapi.yaml`](/asyncapi.yaml) has their schemas.
 
 Ids and instants are made up, and the same at every recording.

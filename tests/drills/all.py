@@ -36,5 +36,7 @@ DRILLS = {
     "promoted": Drill(replicas.promoted),
     "frozen": Drill(work.frozen),
     "cut": Drill(work.cut),
-    "clocks": Drill(work.clocks, lambda _: None if work.FAKETIME else "Debian's faketime is not installed"),
+    "clocks": Drill(
+        work.clocks, lambda _: None if work.FAKETIME else "Debian's faketime is not installed: `make faketime`"
+    ),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
@@ -17,11 +16,10 @@ from tests.drills import load, network, server
 from tests.drills.load import Outcome
 from tests.drills.server import Size
 from tests.processes import Service
-from tests.replica import following
+from tests.replica import following, reads
 
 LONGEST_LAG = 1.0
 _METRICS_TOKEN = "of-metrics"
-_READS = re.compile(r'^reprise_replica_reads_total\{by="(\w+)"\} (\S+)$', re.MULTILINE)
 
 
 async def lagging(folder: Path, size: Size) -> Outcome:
@@ -99,8 +97,7 @@ async def _reads(url: str) -> dict[str, float]:
     """How many reads replica and primary have answered."""
     async with httpx2.AsyncClient() as client:
         answer = await client.get(f"{url}/metrics", headers={"Authorization": f"Bearer {_METRICS_TOKEN}"})
-    found = {who: float(number) for who, number in _READS.findall(answer.text)}
-    return {"replica": 0.0, "primary": 0.0} | found
+    return reads(answer.text)
 
 
 async def _read_by_replica(url: str) -> None:

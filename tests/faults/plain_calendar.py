@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from itertools import chain
+from itertools import chain, count
 
 from tests.faults.plain_dates import Crontab, Dates, instant, matches, periods, shown
 
@@ -42,7 +42,10 @@ class Row:
 
 @dataclass
 class Plain:
-    """One subscription: its terms, its rows by index, and the dates to come that differ from the calendar's."""
+    """One subscription: its terms, its rows by index, and the dates to come that differ from the calendar's.
+
+    `source` is when the order was placed that it repeats, which stands for the run before the first.
+    """
 
     frequency: str | Crontab
     zone: str
@@ -56,6 +59,8 @@ class Plain:
     paused: datetime | None = None
     cutoff: timedelta = timedelta(0)
     apart: timedelta | None = None
+    paid_for: int | None = None
+    source: datetime | None = None
     active: bool = True
     ended: bool = False
     rows: dict[int, Row] = field(default_factory=dict)
@@ -63,7 +68,7 @@ class Plain:
 
     def __post_init__(self) -> None:
         self._anchor(self.starts, self.now)
-        self._settle_end()
+        self.settle_end()
 
     # what the calendar says
 
@@ -94,6 +99,8 @@ class Plain:
             self.dates = Dates(found for found in self._series() if fits(*found))
         self.passed = 0
         self.first = self._behind()
+        # A start that an edit has passed by stays behind, also when the clock steps back before it.
+        self.source_ran = self.source_ran or self.dates.at(0)[0] > 0
 
     def _date(self, place: int) -> tuple[int, datetime]:
         return self.dates.at(self.passed + place)
@@ -121,7 +128,10 @@ class Plain:
 
     def _left(self) -> int:
         left = FOREVER if self.most is None else self.most - self.ran()
-        return min(left, 0 if self.ended else 1) if self.last else left
+        if not self.last:
+            return left
+        # Of deliveries that are paid for together the last that is paid for is the last.
+        return min(left, int(not self.ended) if self.paid_for is None else self.paid_for)
 
     def _runs(self, row: Row) -> bool:
         return row.status == "planned" and not (self.paused is not None and row.at < self.paused)
@@ -139,7 +149,7 @@ class Plain:
             index += 1
         return found
 
-    def _reaches(self, wanted: int) -> bool:
+    def reaches(self, wanted: int) -> bool:
         """Whether an occurrence comes up before the end."""
         runs = 0
         for index in range(self.next, wanted + 1):
@@ -153,7 +163,8 @@ class Plain:
         following = self.coming(1)
         return self.row(following[0]).at if following else None
 
-    def _settle_end(self) -> None:
+    def settle_end(self) -> None:
+        """Note whether a run is left."""
         self.ended = not self.coming(1)
 
     def look(self, now: datetime) -> None:
@@ -174,17 +185,34 @@ class Plain:
                 come_up.append(self.next)
             self.rows[self.next] = row
             self.next += 1
-        if self.policy == "skip":
-            chosen = [index for index in come_up if self.rows[index].at >= now - NOT_LATE]
-        else:
-            chosen = come_up[-1:] if self.policy == "run_once" else come_up[-MADE_UP:]
+        chosen = self._made_up(come_up, now)
         for index in come_up:
             run = index in chosen[:left]
             self.rows[index].status = "due" if run else "missed"
             if not run:
                 self.rows[index].reason = "catchup"
         self.ended = self.last and any(index in chosen[:left] for index in come_up)
-        self._settle_end()
+        if any(index in chosen[:left] for index in come_up):
+            self._give_up()
+        self.settle_end()
+
+    def _give_up(self) -> None:
+        """What is held for its price is missed once another run comes up."""
+        for row in self.rows.values():
+            if row.status == "held":
+                row.status, row.reason = "missed", "approval"
+
+    def end_of_approval(self, index: int, held_at: datetime) -> datetime | None:
+        """Until when a run that was held then can be agreed to: its next date; None where the dates were made anew."""
+        if self.rows[index].period == EARLIER:
+            return None
+        return next(at for later in count(index + 1) if (at := self.row(later).nominal) > held_at)
+
+    def _made_up(self, late: list[int], now: datetime) -> list[int]:
+        """Which of those that have come up run."""
+        if self.policy == "skip":
+            return [index for index in late if self.row(index).at >= now - NOT_LATE]
+        return late[-1:] if self.policy == "run_once" else late[-MADE_UP:]
 
     # edits
 
@@ -227,22 +255,28 @@ class Plain:
         expires: datetime | str | None = "as it is",
         most: int | str | None = "as it is",
         ends: bool | None = None,
+        paid_for: int | str | None = "as it is",
         paused: datetime | str | None = "as it is",
         skip: bool = False,
         run_at: datetime | None = None,
     ) -> None:
         """Make an edit. Raises Refused."""
         end = self.expires if isinstance(expires, str) else expires
-        before = self.most, self.last
+        if self.paid_for is not None and isinstance(expires, datetime):
+            raise Refused
+        if self.paid_for and isinstance(most, int) and most < self.ran() + self.paid_for:
+            raise Refused
+        before = self.most, self.last, self.paid_for
         self.most = self.most if isinstance(most, str) else most
         self.last = self.last if ends is None else ends
+        self.paid_for = self.paid_for if isinstance(paid_for, str) else paid_for
         left = self._left()
-        wanted = self.most, self.last
-        self.most, self.last = before
+        wanted = self.most, self.last, self.paid_for
+        self.most, self.last, self.paid_for = before
         last = self._begin(now, expires=end, most_left=left)
         special = {index: row for index, row in self.rows.items() if index >= self.open and not row.is_plain}
         self._recount(last, frequency, zone, last_day, anchor, special)
-        self.expires, (self.most, self.last) = end, wanted
+        self.expires, (self.most, self.last, self.paid_for) = end, wanted
         if not isinstance(paused, str):
             self.paused = paused
         following = self._open()
@@ -251,7 +285,7 @@ class Plain:
         if run_at is not None:
             self._move_next(run_at)
         self._check_reached(special)
-        self._settle_end()
+        self.settle_end()
 
     def delay(self, now: datetime, number: int, *, runs: bool) -> None:
         """Put the next run off by days, or by runs. Raises Refused."""
@@ -282,31 +316,42 @@ class Plain:
             self.rows[moved] = replace(self.row(moved), at=to, reason="moved")
             self._check_place(moved)
         self.check_moved()
-        self._settle_end()
+        self.settle_end()
 
     def order(self, now: datetime) -> None:
         """Order the next run now. Raises Refused."""
-        before = [index for index, row in self.rows.items() if row.status == "due"]
+        before = [index for index, row in self.rows.items() if row.status in ("due", "held")]
         self.edit(now)
         if before:
             last = self.rows[max(before)]
             if now < (last.nominal if self.apart is None else last.at + self.apart):
                 raise Refused
+        elif self.source is not None and self.apart is not None and now < self.source + self.apart:
+            raise Refused
+        late: list[int] = []
+        index = self.next
+        while self._left() > 0 and (row := self.row(index)).at <= now and not self.over(row):
+            late += [index] if self._runs(row) else []
+            index += 1
+        made_up = self._made_up(late, now)[: self._left()]
+        for index in [index for index in late if index not in made_up]:
+            self.rows[index] = replace(self.row(index), status="missed", reason="catchup")
         following = self.coming(1)
         if not following:
             raise Refused
         for index in range(self.next, following[0]):
             row = self.row(index)
-            self.rows[index] = row if row.status == "skipped" else replace(row, status="skipped", reason="paused")
+            self.rows[index] = row if row.status != "planned" else replace(row, status="skipped", reason="paused")
         self.rows[following[0]] = replace(self.row(following[0]), at=now, status="due", reason="ordered")
         self.next = following[0] + 1
         self.ended = self.last
+        self._give_up()
         self.check_moved()
-        self._settle_end()
+        self.settle_end()
 
     def _check_reached(self, special: dict[int, Row]) -> None:
         """What was moved still comes before the end, or is given up where the next run is the last."""
-        lost = [index for index, row in special.items() if row.status == "planned" and not self._reaches(index)]
+        lost = [index for index, row in special.items() if row.status == "planned" and not self.reaches(index)]
         if lost and not self.last:
             raise Refused
         for index in lost:
@@ -454,15 +499,15 @@ class Plain:
         """Leave an occurrence to come out. Raises Refused."""
         self._check_open(index)
         self.rows[index] = replace(self.row(index), status="skipped", reason="asked")
-        self._settle_end()
+        self.settle_end()
 
     def unskip(self, index: int) -> None:
         """Let it run after all. Raises Refused."""
         self._check_open(index)
         self.rows[index] = replace(self.row(index), status="planned", reason=None)
-        if not self._reaches(index):
+        if not self.reaches(index):
             raise Refused
-        self._settle_end()
+        self.settle_end()
 
     def move(self, index: int, to: datetime) -> None:
         """Move an occurrence to come. Raises Refused."""
@@ -473,4 +518,4 @@ class Plain:
         self._check_place(index)
         if (self.paused is not None and to < self.paused) or (self.expires is not None and to >= self.expires):
             raise Refused
-        self._settle_end()
+        self.settle_end()

@@ -340,3 +340,24 @@ def test_what_was_settled_before_another_frequency_keeps_its_rows_beyond_an_end(
     pair.plain.look(later)
     pair.compare()
     assert len(pair.ledger.rows) >= 72
+
+
+@pytest.mark.rule("FM-104")
+@pytest.mark.parametrize("frequency", ["daily", "monthly", "hourly", TUESDAYS, "2-week:tuesday,saturday,sunday"])
+def test_a_start_that_was_passed_by_stays_behind_when_the_clock_steps_back(frequency: Any) -> None:
+    """Another zone puts the start before now, where nothing is planned; that holds for a moment earlier, too."""
+    start = datetime(2026, 3, 10, 12, tzinfo=UTC)
+    pair = begin(frequency, "UTC", start, start - timedelta(hours=2), "run_once")
+    passed = start - timedelta(hours=5, minutes=45)
+    edits: list[tuple[datetime, dict[str, Any], dict[str, Any]]] = [
+        (start - timedelta(hours=2), {"timezone": "Asia/Kathmandu"}, {"zone": "Asia/Kathmandu"}),
+        (passed - timedelta(hours=30), {"frequency": "weekly"}, {"frequency": "weekly"}),
+        (passed - timedelta(hours=40), {"frequency": "10-day"}, {"frequency": "10-day"}),
+    ]
+    for at, ours, theirs in edits:
+        pair.ledger.edit(at, **ours)
+        pair.plain.edit(at, **theirs)
+        pair.compare()
+        assert pair.ledger.next_run_at is not None
+        assert pair.ledger.next_run_at > passed
+    assert pair.ledger.next_run_at == passed + timedelta(days=10)

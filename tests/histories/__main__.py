@@ -24,12 +24,13 @@ def main() -> None:
     parser.add_argument("--postgres-kills", type=int, default=plan.postgres_kills)
     parser.add_argument("--seed", type=int, default=plan.seed)
     parser.add_argument("--runs", type=int, default=1, help="how many, each with the next seed")
+    parser.add_argument("--replica", action="store_true", help="have reads answered by one that stands still at times")
     parser.add_argument("--keep", type=Path, help="where the history of the last run is kept")
     parser.add_argument("--check", type=Path, help="a history to judge, instead of a run")
     asked = vars(parser.parse_args())
     runs, keep, check = asked.pop("runs"), asked.pop("keep"), asked.pop("check")
     if check is not None:
-        verdict = judging.judge(history.read(check))
+        verdict = judging.judge(history.read(check), by_replica=asked["replica"])
         sys.stdout.write(f"{verdict}\n")
         sys.exit(1 if verdict.findings else 0)
     well = True

@@ -412,7 +412,7 @@ MIX: Mapping[Action, int] = {
 
 async def read_all(client: Client) -> None:
     """Read everything there is, once all is quiet."""
-    for customer, cart_id in client.shop.carts:
+    for cart_id, customer in client.shop.carts.items():
         await look_into(client, customer, cart_id)
     for customer in client.shop.customers:
         for made in customer.made:

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx2
-
 from tests.drills.load import MEDIA_TYPE
 from tests.histories.history import Outcome, Recorder, Step
 from tests.histories.shop import Shop
+from tests.histories.wire import Answer, CutError, Http, UnreachableError
 
 REPLY_SECONDS = 20.0
 PAUSE = 0.05
@@ -23,6 +22,9 @@ PATIENCE = 240.0
 
 A payment that a killed process was at has a lease of a minute, and is looked for every half minute after it.
 """
+
+POSITION = "X-Reprise-Position"
+"""What comes with the answer to a write where there is a replica: who sends it back reads nothing that is older."""
 
 Document = Any
 """A JSON:API document, as it is read."""
@@ -48,11 +50,16 @@ class Request:
 class Client:
     """One client, which does one thing at a time."""
 
-    def __init__(self, number: int, urls: Sequence[str], http: httpx2.AsyncClient, shop: Shop, to: Recorder) -> None:
+    def __init__(self, number: int, urls: Sequence[str], shop: Shop, to: Recorder) -> None:
         self.number, self.shop = number, shop
         self.chance = random.Random(number)
         self.cursor = "start"
-        self._urls, self._http, self._recorder = urls, http, to
+        self._urls, self._recorder = urls, to
+        self._http = Http(REPLY_SECONDS)
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
 
     async def do(
         self, what: str, request: Request, told: Callable[[Document], Steps], hoped: Steps = ()
@@ -71,7 +78,7 @@ class Client:
             self._recorder.note(self.number, what, began, Outcome.UNKNOWN, hoped)
             return None
         if not answer.is_success:
-            self._recorder.note(self.number, f"{what} {answer.status_code}", began, Outcome.FAILED, ())
+            self._recorder.note(self.number, f"{what} {answer.status}", began, Outcome.FAILED, ())
             return None
         document = answer.json() if answer.content else {}
         self._recorder.note(self.number, what, began, Outcome.OK, told(document))
@@ -92,7 +99,12 @@ class Client:
             after = document["data"][-1]["meta"]["page"]["cursor"] if document["links"].get("next") else None
         self._recorder.note(self.number, what, began, Outcome.OK, told(found))
 
-    async def _sent(self, request: Request) -> httpx2.Response | None:
+    def _seen(self, request: Request) -> dict[str, str]:
+        """What says how much a read is to show at least."""
+        position = self.shop.position(request.token) if request.method == "GET" else 0
+        return {POSITION: str(position)} if position else {}
+
+    async def _sent(self, request: Request) -> Answer | None:
         """The answer; None where it isn't known what became of a request."""
         key = {"Idempotency-Key": uuid.uuid4().hex} if request.again else {}
         headers = {"Authorization": f"Bearer {request.token}", "Content-Type": MEDIA_TYPE, "Accept": MEDIA_TYPE}
@@ -102,16 +114,18 @@ class Client:
                 answer = await self._http.request(
                     request.method,
                     f"{self.chance.choice(self._urls)}/api/{request.path}",
-                    json=request.document,
-                    headers=headers | request.headers | key,
+                    headers | request.headers | key | self._seen(request),
+                    request.document,
                 )
+                self.shop.tell(request.token, int(answer.headers.get(POSITION.lower(), 0)))
                 # 503 may be said of a transaction whose end nobody knows; 409 with Retry-After is one that goes on.
-                if answer.status_code < 500 and "Retry-After" not in answer.headers:
+                if answer.status < 500 and "retry-after" not in answer.headers:
                     return answer
                 is_sent = True
-            except httpx2.HTTPError as error:
-                # What reached nobody is sent to whoever is there.
-                is_sent = not isinstance(error, httpx2.ConnectError)
+            except CutError:
+                is_sent = True
+            except UnreachableError:
+                is_sent = False  # it is sent to whoever is there
             if is_sent and not request.again:
                 return None
             if time.monotonic() > deadline:

@@ -8,12 +8,15 @@ show what was acknowledged before it began, and nothing that was begun after it 
 - a *register* is written to: versions put writes in order, so that none is written over unseen and no read goes back;
 - a *set* is added to and removed from while others page through it;
 - a *feed* is only appended to: whoever follows it by cursor sees what everybody sees, in the same order, once.
+
+Where a replica answers, whoever knows of a write reads it: but of two reads the later one may be the older.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -85,8 +88,8 @@ class Seen:
 Judge = Callable[[str, Sequence[Seen]], Iterator[Finding]]
 
 
-def judge(history: Iterable[Operation]) -> Verdict:
-    """Look for all that can't have been so."""
+def judge(history: Iterable[Operation], *, by_replica: bool = False) -> Verdict:
+    """Look for all that can't have been so. `by_replica` says that reads may have been answered by one."""
     verdict = Verdict()
     things: defaultdict[str, list[Seen]] = defaultdict(list)
     for operation in history:
@@ -98,6 +101,8 @@ def judge(history: Iterable[Operation]) -> Verdict:
     verdict.things = len(things)
     for key, seen in sorted(things.items()):
         verdict.findings += JUDGES[_word(key)](key, seen)
+        if _word(key) in REGISTERS:
+            verdict.findings += _gone_back(key, seen, by_replica=by_replica)
     return verdict
 
 
@@ -159,7 +164,6 @@ def register(key: str, seen: Sequence[Seen]) -> Iterator[Finding]:
     # A write of what is there already makes no version: it says what is there, as a read does.
     known = [one for one in told if one.step.version != one.step.based_on]
     yield from _overwritten(key, known)
-    yield from _gone_back(key, [*told, *reads])
     values: dict[int, Seen] = {}
     for one in [*known, *reads, *told]:
         version = one.step.version
@@ -188,9 +192,11 @@ def _overwritten(key: str, known: Sequence[Seen]) -> Iterator[Finding]:
             yield Finding(Kind.LOST, key, f"version {step.version} was made of version {step.based_on}")
 
 
-def _gone_back(key: str, told: Sequence[Seen]) -> Iterator[Finding]:
-    """Answers with a version below one that was told before they were asked for."""
-    ended = sorted(told, key=lambda one: one.by.ended)
+def _gone_back(key: str, seen: Sequence[Seen], *, by_replica: bool) -> Iterator[Finding]:
+    """Answers with a version below one that was told before they were asked for; `by_replica`, told of a write."""
+    told = [one for one in seen if one.by.outcome is Outcome.OK]
+    telling = [one for one in told if one.step.does is Does.WRITE] if by_replica else told
+    ended = sorted(telling, key=lambda one: one.by.ended)
     highest = list(accumulate((one.step.version or 0 for one in ended), max))
     instants = [one.by.ended for one in ended]
     for one in told:
@@ -219,8 +225,6 @@ def members(key: str, seen: Sequence[Seen]) -> Iterator[Finding]:
     changed, reads = _split(seen)
     added = {str(one.step.value): one for one in changed if one.step.does is Does.ADD}
     removed = {str(one.step.value): one for one in changed if one.step.does is Does.REMOVE}
-    ever = max((read for read in reads if read.by.last), key=lambda read: read.by.ended, default=None)
-    still = set() if ever is None else set(ever.elements)
     for read in reads:
         shown = Counter(read.elements)
         at = f"listed by client {read.by.client} at {read.by.began:.6f}"
@@ -231,12 +235,31 @@ def members(key: str, seen: Sequence[Seen]) -> Iterator[Finding]:
                 yield Finding(Kind.INVENTED, key, f"{element} is {at}")
             elif element in removed and removed[element].by.until <= read.by.began:
                 yield Finding(Kind.STALE, key, f"{element} was removed, and is {at}")
-        for element, one in added.items():
-            there = one.by.until <= read.by.began
-            leaves = element in removed and removed[element].by.began < read.by.ended
-            if there and not leaves and element not in shown:
-                kind = Kind.MISSED if element in still and not read.by.last else Kind.LOST
-                yield Finding(kind, key, f"{element} isn't {at}")
+    ever = max((read for read in reads if read.by.last), key=lambda read: read.by.ended, default=None)
+    still = set() if ever is None else set(ever.elements)
+    for read, element in _left_out(added, {element: one.by.began for element, one in removed.items()}, reads):
+        kind = Kind.MISSED if element in still and not read.by.last else Kind.LOST
+        yield Finding(kind, key, f"{element} isn't listed by client {read.by.client} at {read.by.began:.6f}")
+
+
+def _left_out(
+    added: Mapping[str, Seen], leave: Mapping[str, float], reads: Sequence[Seen]
+) -> Iterator[tuple[Seen, str]]:
+    """Readings with what each doesn't show that was there all the while.
+
+    What has begun to leave before one reading has so before all later ones, so each looks only at what is there.
+    """
+    arriving = deque(sorted((one.by.until, element) for element, one in added.items()))
+    there: dict[str, float] = {}
+    for read in sorted(reads, key=lambda one: one.by.began):
+        while arriving and arriving[0][0] <= read.by.began:
+            _, element = arriving.popleft()
+            there[element] = leave.get(element, math.inf)
+        there = {element: until for element, until in there.items() if until >= read.by.began}
+        shown = set(read.elements)
+        yield from (
+            (read, element) for element, until in there.items() if until >= read.by.ended and element not in shown
+        )
 
 
 def feed(key: str, seen: Sequence[Seen]) -> Iterator[Finding]:
@@ -273,3 +296,4 @@ JUDGES: Mapping[str, Judge] = {
     "feed": feed,
 }
 """Who judges a thing, by the first word of its key."""
+REGISTERS = frozenset(word for word, one in JUDGES.items() if one in (register, closed_register))

@@ -16,6 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.http.replicas import HEADER
+
 HOP_BY_HOP = {"host", "content-length", "transfer-encoding", "connection", "content-encoding", "date", "server"}
 
 
@@ -64,6 +66,18 @@ async def forgetful(sent: Sent, forward: Forward) -> Answered:
         id_ = orjson.loads(answer.body)["data"]["id"]
         await forward(replace(sent.without("idempotency-key"), method="DELETE", path=f"/api/tags/{id_}", body=b""))
     return answer
+
+
+def reading_at(url: str, *, saying_what_is_known: bool) -> Fault:
+    """Send reads to another process, which wasn't told what was written, with or without what the client has seen."""
+
+    async def read(sent: Sent, forward: Forward) -> Answered:
+        if sent.method != "GET":
+            return await forward(sent)
+        sent = sent if saying_what_is_known else sent.without(HEADER.decode())
+        return await forward(replace(sent, path=f"{url}{sent.path}"))
+
+    return read
 
 
 async def twofold(sent: Sent, forward: Forward) -> Answered:

@@ -7,7 +7,7 @@ import random
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,11 +21,13 @@ from tests.chaos.fleet import Postgres, Running
 from tests.drills.load import NO_LIMITS
 from tests.histories import actions, judging
 from tests.histories.actions import Action
-from tests.histories.client import REPLY_SECONDS, Client
+from tests.histories.client import Client
 from tests.histories.history import Operation, Outcome, Recorder
 from tests.histories.judging import Verdict
+from tests.histories.replicas import beside
 from tests.histories.shop import Shop, open_shop
 from tests.proxying import free_port
+from tests.replica import NEWEST
 
 QUIET_SECONDS = 120.0
 """How long what was begun may take to come to its end."""
@@ -43,6 +45,8 @@ class Plan:
     postgres_kills: int = 1
     seconds: float = 7200.0
     seed: int = 1
+    replica: bool = False
+    """Whether a replica answers reads, whose replay stands still again and again."""
     mix: Mapping[Action, int] = field(default_factory=lambda: actions.MIX)
 
 
@@ -56,6 +60,8 @@ class Report:
     postgres_kills: int
     seconds: float
     wrong: list[str]
+    by_replica: Mapping[str, float]
+    """How many reads replica and primary have answered, where there is a replica."""
 
     @property
     def is_well(self) -> bool:
@@ -64,9 +70,13 @@ class Report:
 
     def __str__(self) -> str:
         """The counts, and a line for each thing that is wrong."""
+        acted = max(one.ended for one in self.history) - min(one.began for one in self.history)
         suffered = (
-            f"{self.process_kills} processes and {self.postgres_kills} servers killed in {self.seconds:.0f} seconds"
+            f"{self.process_kills} processes and {self.postgres_kills} servers killed in {self.seconds:.0f} seconds,"
+            f" {len(self.history) / acted:.1f} operations a second"
         )
+        if self.by_replica:
+            suffered += ", reads by " + ", ".join(f"{who} {number:.0f}" for who, number in self.by_replica.items())
         return "\n".join([f"{suffered}; {self.verdict}", *self.wrong])
 
 
@@ -83,25 +93,35 @@ async def play(plan: Plan, folder: Path) -> Report:
         await migrate.migrate(postgres.url)
         shop = await open_shop(postgres.url, plan.customers)
         blows, began = _Blows(), time.monotonic()
-        async with asyncio.timeout(plan.seconds), _processes(plan, postgres.url) as (urls, running):
+        async with AsyncExitStack() as stack:
+            replica = stack.enter_context(beside(postgres.url)) if plan.replica else None
+            await stack.enter_async_context(asyncio.timeout(plan.seconds))
+            settings = NO_LIMITS | ({} if replica is None else replica.settings)
+            urls, running = await stack.enter_async_context(_processes(plan, postgres.url, settings))
             stage = Stage(shop, urls)
-            striking = _strike(plan, postgres, running, stage.recorder, blows)
-            wrong = await act(plan, stage, lambda: _drained(postgres), striking)
+            others = [_strike(plan, postgres, running, stage.recorder, blows)]
+            if replica is not None:
+                others.append(replica.trouble(plan.seed, urls, lambda: stage.is_over(plan)))
+            wrong = await act(plan, stage, lambda: _drained(postgres), *others)
         wrong += await _broken(postgres)
     finally:
         postgres.stop()
     history = stage.recorder.operations
     seconds = time.monotonic() - began
-    return Report(history, judging.judge(history), blows.process_kills, blows.postgres_kills, seconds, wrong)
+    verdict = judging.judge(history, by_replica=plan.replica)
+    by = {} if replica is None else replica.reads
+    return Report(history, verdict, blows.process_kills, blows.postgres_kills, seconds, wrong, by)
 
 
 @asynccontextmanager
-async def _processes(plan: Plan, url: str) -> AsyncIterator[tuple[list[str], Sequence[Running]]]:
+async def _processes(
+    plan: Plan, url: str, settings: Mapping[str, str]
+) -> AsyncIterator[tuple[list[str], Sequence[Running]]]:
     """Processes that serve the API, with their URLs, and a worker; whoever is killed is followed by another."""
     ports = [free_port() for _ in range(plan.processes)]
     serve = (sys.executable, "-m", "service", "serve", "--port")
     async with AsyncExitStack() as stack:
-        served = [fleet.workers((*serve, str(port)), 1, url, **NO_LIMITS) for port in ports]
+        served = [fleet.workers((*serve, str(port)), 1, url, **settings) for port in ports]
         running = [
             await stack.enter_async_context(one) for one in (*served, fleet.workers(fleet.HASTY, 1, url, **NO_LIMITS))
         ]
@@ -148,6 +168,10 @@ class Stage:
     urls: Sequence[str]
     recorder: Recorder = field(default_factory=Recorder)
 
+    def is_over(self, plan: Plan) -> bool:
+        """Whether as much was done as is planned."""
+        return len(self.recorder.operations) >= plan.operations
+
     def __post_init__(self) -> None:
         """Take down what there is."""
         self.recorder.note(-1, "open", time.monotonic(), Outcome.OK, actions.opened(self.shop))
@@ -162,24 +186,29 @@ async def act(plan: Plan, stage: Stage, quiet: Quiet, *others: Awaitable[None]) 
 
     Returns what went wrong.
     """
-    async with httpx2.AsyncClient(timeout=REPLY_SECONDS) as http:
+    with ExitStack() as stack:
 
         def client(number: int) -> Client:
-            return Client(number, stage.urls, http, stage.shop, stage.recorder)
+            made = Client(number, stage.urls, stage.shop, stage.recorder)
+            stack.callback(made.close)
+            return made
 
         clients = [client(plan.seed * 1_000 + n) for n in range(plan.clients)]
-        acting = [_busy(client, plan, stage.recorder) for client in clients]
+        acting = [_busy(client, plan, stage) for client in clients]
         done = await asyncio.gather(*acting, *others, return_exceptions=True)
         async with asyncio.timeout(QUIET_SECONDS):
             await quiet()
         stage.recorder.quiet = True
+        # Workers write too, of which nobody tells: what came of it all is read where it is.
+        for token in list(stage.shop.positions):
+            stage.shop.tell(token, int(NEWEST))
         await actions.read_all(client(-1))
     return [repr(one) for one in done if one is not None]
 
 
-async def _busy(client: Client, plan: Plan, recorder: Recorder) -> None:
+async def _busy(client: Client, plan: Plan, stage: Stage) -> None:
     """Do one thing after the other until there are enough operations."""
-    while len(recorder.operations) < plan.operations:
+    while not stage.is_over(plan):
         (action,) = client.chance.choices(list(plan.mix), list(plan.mix.values()))
         await action(client)
 

@@ -62,18 +62,29 @@ class Shop:
     shipping_method_id: str
     payment_method_id: str
     source_id: str
-    carts: list[tuple[Customer, str]] = field(default_factory=list)
+    carts: dict[str, Customer] = field(default_factory=dict)
+    """Those that there ever were, with their customers."""
     tags: list[str] = field(default_factory=list)
     subscriptions: list[str] = field(default_factory=list)
     occurrences: list[str] = field(default_factory=list)
     presses: Counter[str] = field(default_factory=Counter)
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    positions: dict[str, int] = field(default_factory=dict)
+    """Where there is a replica: how far the database had come as the last write of a token was acknowledged."""
+
+    def tell(self, token: str, position: int) -> None:
+        """Note a position that came with an answer: all who have the token know of it."""
+        self.positions[token] = max(self.positions.get(token, 0), position)
+
+    def position(self, token: str) -> int:
+        """What is to be seen by whoever reads: what was written with their token, and all of it by the shop itself."""
+        known = self.positions.values() if token == self.integration else (self.positions.get(token, 0),)
+        return max(known, default=0)
 
     def enter(self, customer: Customer, cart_id: str) -> None:
         """Note the cart that a customer is known to have now."""
         customer.cart_id = cart_id
-        if (customer, cart_id) not in self.carts[-50:]:
-            self.carts.append((customer, cart_id))
+        self.carts[cart_id] = customer
 
 
 async def open_shop(url: str, customers: int) -> Shop:

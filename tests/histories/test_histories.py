@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 
 from service.settings import Settings
@@ -14,7 +17,8 @@ from tests.histories import actions, judging, meddling, play
 from tests.histories.actions import Action
 from tests.histories.judging import Kind, Verdict
 from tests.histories.meddling import Fault
-from tests.histories.shop import open_shop
+from tests.histories.shop import Shop, open_shop
+from tests.replica import FOR_EVER, standing_still
 from tests.servers import served_here
 
 
@@ -27,18 +31,61 @@ async def test_clients_of_what_is_killed_are_told_nothing_that_can_not_be(run_fo
     assert (report.process_kills >= 2, report.postgres_kills) == (True, 1)
 
 
+def _settings(url: str, **others: Any) -> Settings:
+    secret_keys = NO_LIMITS["REPRISE_SECRET_KEYS"]
+    return Settings(database_url=url, secret_keys=secret_keys, rate_limit=10**9, log_level="error", **others)
+
+
 async def _told(url: str, fault: Fault, mix: Mapping[Action, int]) -> Verdict:
     """What clients are told by a service with a fault."""
+    with served_here(_settings(url)) as served:
+        return await _acted(url, await open_shop(url, 1), served, fault, mix)
+
+
+async def _acted(
+    url: str, shop: Shop, served: str, fault: Fault, mix: Mapping[Action, int], *, by_replica: bool = False
+) -> Verdict:
     plan = play.Plan(operations=160, clients=6, mix=mix)
-    shop = await open_shop(url, 1)
-    settings = Settings(
-        database_url=url, secret_keys=NO_LIMITS["REPRISE_SECRET_KEYS"], rate_limit=10**9, log_level="error"
-    )
-    with served_here(settings) as served:
-        async with meddling.meddling(served, fault) as proxy:
-            stage = play.Stage(shop, [proxy])
-            assert await play.act(plan, stage, lambda: play.heard(url)) == []
-    return judging.judge(stage.recorder.operations)
+    async with meddling.meddling(served, fault) as proxy:
+        stage = play.Stage(shop, [proxy])
+        assert await play.act(plan, stage, lambda: play.heard(url)) == []
+    return judging.judge(stage.recorder.operations, by_replica=by_replica)
+
+
+@pytest.fixture
+async def shop(own_url: str) -> Shop:
+    """A shop of one customer."""
+    return await open_shop(own_url, 1)
+
+
+@pytest.fixture
+def still_url(own_url: str, shop: Shop) -> Iterator[str]:
+    """A replica of the test's database that goes on showing the shop as it opens."""
+    assert shop.customers
+    if "host" not in own_url:
+        pytest.skip("Only an embedded server is followed here.")
+    with standing_still(own_url) as url:
+        yield url
+
+
+@pytest.mark.timeout(300)
+async def test_a_stale_read_of_a_replica_is_found_and_who_says_what_they_have_seen_meets_none(
+    own_url: str, shop: Shop, still_url: str
+) -> None:
+    replica = {"replica_url": still_url, "replica_max_lag": FOR_EVER}
+    with served_here(_settings(own_url, **replica)) as writing, served_here(_settings(own_url, **replica)) as reading:
+        await _found_its_replica(reading)
+        for known in (True, False):
+            fault = meddling.reading_at(reading, saying_what_is_known=known)
+            verdict = await _acted(own_url, shop, writing, fault, ADDRESSES, by_replica=True)
+            kinds = {(one.kind, one.key.partition("/")[0]) for one in verdict.findings}
+            assert ((Kind.STALE, "addresses") in kinds, bool(kinds)) == (not known, not known), str(verdict)
+
+
+async def _found_its_replica(url: str) -> None:
+    async with httpx2.AsyncClient() as http, asyncio.timeout(60):
+        while "replica_away" in (await http.get(f"{url}/readyz")).text:  # noqa: ASYNC110 -- it is asked for
+            await asyncio.sleep(0.1)
 
 
 ADDRESSES: Mapping[Action, int] = {actions.read_address: 1, actions.change_address: 2}

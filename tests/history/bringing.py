@@ -21,7 +21,7 @@ TABLES = (
     "customer_groups", "shipping_methods", "payment_methods", "subscription_models", "tags", "skus", "sku_tags",
     "prices", "stock_items", "promotions", "customers", "customer_tags", "addresses", "customer_payment_sources",
     "orders", "order_tags", "line_items", "order_subscriptions", "order_subscription_tags",
-    "order_subscription_items", "occurrences", "order_factories",
+    "order_subscription_items", "occurrences", "occurrence_items", "order_factories",
 )  # fmt: skip
 """The tables that a history fills."""
 

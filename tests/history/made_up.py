@@ -130,9 +130,19 @@ def _subscription(draw: Any, number: int, order: dict[str, Any], skus: Sequence[
     item = st.fixed_dictionaries(
         {"sku_code": st.sampled_from(skus), "quantity": st.integers(1, 9), "unit_amount_cents": st.integers(0, 9999)}
     )
+    swap = st.fixed_dictionaries(
+        {
+            "swap_sku_code": st.sampled_from(skus),
+            "swap_unit_amount_cents": st.integers(0, 9999),
+            "swap_occurrence_index": st.integers(1, 99),
+        }
+    )
     items = [
-        draw(item) | draw(free("order_subscription_items", "options", "price_mode", "priced_by_hand"))
-        for _ in range(draw(st.integers(1, 3)))
+        {"id": f"i{number}-{n}"}
+        | draw(item)
+        | draw(st.just({}) | swap)
+        | draw(free("order_subscription_items", "options", "price_mode", "priced_by_hand"))
+        for n in range(draw(st.integers(1, 3)))
     ]
     extra = ("price_mode", "catchup_policy", "unavailable_policy", "max_occurrences", "activate_by_source_order")
     calendar = {
@@ -141,8 +151,48 @@ def _subscription(draw: Any, number: int, order: dict[str, Any], skus: Sequence[
     }
     known = {"type": "order_subscriptions", "number": str(number), "source_order_id": order["id"]}
     whole: dict[str, Any] = known | state | calendar | {"order_subscription_items": items}
+    if state["status"] == "active":
+        whole["occurrence_items"] = _contents(draw, [item["id"] for item in items], skus, runs=1)
+    elif state["status"] != "draft":
+        whole |= _over(draw, [item["id"] for item in items], skus)
     whole |= draw(free("order_subscriptions", *extra)) | draw(_TAGS)
     return whole
+
+
+def _contents(draw: Any, items: Sequence[str], skus: Sequence[str], *, runs: int) -> list[dict[str, Any]]:
+    """What is different about some of so many runs: no item twice in one, but for a draft."""
+    line = st.fixed_dictionaries(
+        {
+            "occurrence_index": st.integers(1, runs),
+            "order_subscription_item_id": st.sampled_from([*items, None]),
+            "draft": st.booleans(),
+            "sku_code": st.sampled_from(skus),
+            "quantity": st.integers(1, 9),
+            "unit_amount_cents": st.integers(0, 9999),
+        }
+    )
+    said: dict[object, dict[str, Any]] = {}
+    for n in range(draw(st.integers(0, 4))):
+        one = draw(line) | draw(free("occurrence_items", "options", "price_mode", "priced_by_hand"))
+        item = one["order_subscription_item_id"]
+        said[one["occurrence_index"], one["draft"], item or n] = one
+    return list(said.values())
+
+
+def _over(draw: Any, items: Sequence[str], skus: Sequence[str]) -> dict[str, Any]:
+    """The ledger of a subscription that doesn't run any more, with what was different about some of its runs."""
+    runs: int = draw(st.integers(1, 3))
+    ledger = [
+        {
+            "occurrence_index": n + 1,
+            "status": draw(st.sampled_from(["skipped", "missed", "failed"])),
+            "nominal_at": f"20{20 + n}-01-01T09:00:00Z",
+            "scheduled_at": draw(instants()),
+        }
+        | draw(free("occurrences"))
+        for n in range(runs)
+    ]
+    return {"occurrences": ledger, "occurrence_items": _contents(draw, items, skus, runs=runs), "next_index": runs + 1}
 
 
 @st.composite

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import orjson
 from service.principal import Store
 from service.store.pool import Connection
 from tests import processes
-from tests.history.bringing import TABLES, rows, shop, sound, written
+from tests.history.bringing import ADDRESS, TABLES, rows, shop, sound, written
 from tests.processes import ROOT, Outcome, finish
 from tests.support import KEYS
 
@@ -41,16 +43,21 @@ async def test_an_import_is_told_and_its_refusals_are_in_a_file(
     ]
     assert (rehearsed.code, done.code, again.code) == (1, 1, 1)
     counts = "Records: 13 new, 0 changed, 0 unchanged, 0 skipped, 1 refused.\n"
-    assert rehearsed.out == f"{counts}This was a rehearsal: nothing was written.\n"
-    assert done.out == counts
-    assert again.out == "Records: 0 new, 0 changed, 0 unchanged, 0 skipped, 14 refused.\n"
+    by_type = done.out.removeprefix(counts).splitlines()
+    assert "  customers: 1 new, 1 refused" in by_type
+    assert "  orders: 2 new" in by_type
+    assert rehearsed.out == f"{done.out}This was a rehearsal: nothing was written.\n"
+    assert again.out == ""
+    assert again.err.startswith("These files were imported on ")
+    assert "--on-conflict skip" in again.err
     assert "customers emial: is no field of customers (email?)  [shop.ndjson:14]" in done.err
     assert f"Every refused record is in {report}." in done.err
-    assert len(report.read_bytes().splitlines()) == 14
+    assert len(report.read_bytes().splitlines()) == 1
     assert orjson.loads(report.read_bytes().splitlines()[0]) == {
         "file": "shop.ndjson",
         "line": 14,
         "type": "customers",
+        "id": "b",
         "field": "emial",
         "reason": "is no field of customers",
         "suggestion": "email",
@@ -73,12 +80,46 @@ def test_what_cannot_begin_says_so(database_url: str, store: Store, tmp_path: Pa
     assert reprise(*command(store, database_url, str(path), "--on-conflict", "merge")).code == 2
 
 
+def test_what_the_summary_leaves_out_is_told(database_url: str, store: Store, tmp_path: Path) -> None:
+    wrong = [{"type": "customers", "id": f"c{n}", "email": f"c{n}@example.com", f"x{n}": 1} for n in range(12)]
+    path = written(
+        tmp_path, [*wrong, *({"type": "skus", "code": code, "weight_grams": -1} for code in ("A", "B")), ["no object"]]
+    )
+    outcome = reprise(*command(store, database_url, str(path)))
+    report = tmp_path / "shop.refused.ndjson"
+    lines = report.read_bytes().splitlines()
+    kinds = {tuple(orjson.loads(line)[name] for name in ("type", "field", "reason")) for line in lines}
+    assert f"            and {len(kinds) - 10} more reasons, in {report}" in outcome.err.splitlines(), outcome.err
+    of_types = [line for line in outcome.out.splitlines() if line.startswith("  ")]
+    assert of_types[-1] == "  of no type: 1 refused"
+    refused = sum(int(found) for line in of_types for found in re.findall(r"([0-9]+) refused", line))
+    assert f" {refused} refused." in outcome.out
+
+
 def customers(amount: int) -> list[dict[str, Any]]:
     """Customers, of whom every hundredth is refused."""
     return [
         {"type": "customers", "id": f"c{n}", "email": "nowhere" if n % 100 == 99 else f"c{n}@example.com"}
         for n in range(amount)
     ]
+
+
+def test_what_follows_from_another_refusal_stands_last(database_url: str, store: Store, tmp_path: Path) -> None:
+    address = {"type": "addresses", **ADDRESS}
+    records = [
+        {"type": "customers", "id": "bo", "email": "nowhere"},
+        *({**address, "id": f"a{n}", "customer_id": "bo"} for n in range(3)),
+        {**address, "id": "b", "customer_id": "nobody"},
+    ]
+    outcome = reprise(*command(store, database_url, str(written(tmp_path, records))))
+    reasons = [line for line in outcome.err.splitlines() if line.startswith("   ")]
+    assert [line.split()[0] for line in reasons] == ["1", "1", "3"], outcome.err
+    assert "`nobody` leads to nothing that is there" in reasons[1]
+    assert reasons[2].endswith("follow from these: what they lead to was refused itself")
+    report = tmp_path / "shop.refused.ndjson"
+    assert f"Every refused record is in {report}." in outcome.err
+    follows = [orjson.loads(line).get("follows", False) for line in report.read_bytes().splitlines()]
+    assert follows.count(True) == 3
 
 
 async def processed(connection: asyncpg.Connection[asyncpg.Record], store: Store) -> int:
@@ -91,7 +132,8 @@ async def test_an_import_that_was_killed_goes_on_where_it_was(
     connection: Connection, database_url: str, store: Store, tmp_path: Path
 ) -> None:
     amount = 10_000
-    path, report = written(tmp_path, customers(amount), "customers.ndjson"), tmp_path / "refused.ndjson"
+    skus = [{"type": "skus", "code": f"S{n}", "name": "Tea"} for n in range(600)]
+    path, report = written(tmp_path, [*customers(amount), *skus]), tmp_path / "refused.ndjson"
     arguments = command(store, database_url, str(path), "--report", str(report))
     separate = await asyncpg.connect(database_url)
     try:
@@ -107,8 +149,12 @@ async def test_an_import_that_was_killed_goes_on_where_it_was(
         await separate.close()
     assert amount // 3 <= behind < amount
     last = finish(processes.start(arguments, **SETTINGS))
-    assert f"Going on at line {behind + 1} of customers.ndjson, behind {behind} records." in last.err
-    assert last.out == "Records: 9900 new, 0 changed, 0 unchanged, 0 skipped, 100 refused.\n"
+    assert f"Going on at line {behind + 1} of shop.ndjson, behind {behind} records." in last.err
+    assert last.out.splitlines() == [
+        "Records: 10500 new, 0 changed, 0 unchanged, 0 skipped, 100 refused.",
+        "  skus: 600 new",
+        "  customers: 9900 new, 100 refused",
+    ]
     held = await rows(connection, store, "customers")
     assert len(held) == 9_900
     lines = [orjson.loads(line)["line"] for line in report.read_bytes().splitlines()]
@@ -129,7 +175,11 @@ async def test_what_was_exported_can_be_imported(
     before = {table: await rows(connection, store, table) for table in TABLES}
     (tmp_path / "all.ndjson").write_text(taken.out)
     same = reprise(*command(store, database_url, str(tmp_path / "all.ndjson"), "--on-conflict", "update"))
-    assert same.out == "Records: 0 new, 0 changed, 17 unchanged, 0 skipped, 0 refused.\n", same.err
+    kept = Counter(orjson.loads(line)["type"] for line in taken.out.splitlines())
+    assert same.out.splitlines() == [
+        "Records: 0 new, 0 changed, 17 unchanged, 0 skipped, 0 refused.",
+        *(f"  {type_}: {number} unchanged" for type_, number in kept.items()),
+    ], same.err
     assert {table: await rows(connection, store, table) for table in TABLES} == before
 
 
@@ -142,5 +192,8 @@ async def test_the_records_of_the_reference_can_be_imported(
     assert [record["type"] for record in records] == ["customers", "orders", "order_subscriptions"]
     sku = {"type": "skus", "code": "TEA", "name": "Tea"}
     outcome = reprise(*command(store, database_url, str(written(tmp_path, [sku, *records]))))
-    assert outcome.out == "Records: 4 new, 0 changed, 0 unchanged, 0 skipped, 0 refused.\n", outcome.err
+    assert outcome.out.splitlines() == [
+        "Records: 4 new, 0 changed, 0 unchanged, 0 skipped, 0 refused.",
+        *(f"  {type_}: 1 new" for type_ in ("skus", "customers", "orders", "order_subscriptions")),
+    ], outcome.err
     assert await sound(connection, store) == []

@@ -21,6 +21,43 @@ from tests.history.bringing import ADDRESS, NEXT_RUN, OTHERS, TABLES, bring, row
 from tests.support import KEYS, make_store
 
 
+async def test_what_is_different_about_single_runs_comes_along(
+    connection: Connection, store: Store, tmp_path: Path
+) -> None:
+    """It is of an occurrence by its index, and of nothing else of another subscription."""
+    *others, subscription = shop()
+    subscription["order_subscription_items"][0]["id"] = "i1"
+    item = {"order_subscription_item_id": "i1", "sku_code": "TEA", "quantity": 5, "unit_amount_cents": 400}
+    pot = {"sku_code": "POT", "quantity": 1, "unit_amount_cents": 1250, "draft": True}
+    contents = [{"occurrence_index": 3, **item}, {"occurrence_index": 3, **pot}]
+    _, refusals = await bring(
+        connection, store, written(tmp_path, [*others, subscription | {"occurrence_items": contents}])
+    )
+    assert told(refusals) == []
+    kept = await connection.fetch(
+        "select occurrences.occurrence_index, item.order_subscription_item_id, item.name, item.total_amount_cents,"
+        " item.draft from occurrence_items as item inner join occurrences on item.store_id = occurrences.store_id"
+        " and item.occurrence_id = occurrences.id where item.store_id = $1 order by item.total_amount_cents",
+        store.id,
+    )
+    assert [tuple(row) for row in kept] == [(3, None, "POT", 1250, True), (3, "i1", "TEA", 2000, False)]
+    assert await sound(connection, store) == []
+    occurrence = await connection.fetchval("select min(id) from occurrences where store_id = $1", store.id)
+    wrong = [
+        ({"occurrence_index": 40}, "occurrence_items.0.occurrence_index"),
+        ({"occurrence_index": 2, "occurrence_id": occurrence}, "occurrence_items.0.occurrence_id"),
+        ({"occurrence_index": 2, "order_subscription_item_id": "i1"}, "occurrence_items.0.order_subscription_item_id"),
+        ({}, "occurrence_items.0.occurrence_index"),
+    ]
+    for position, (line, field) in enumerate(wrong):
+        other = {key: value for key, value in subscription.items() if key != "order_ids"}
+        other |= {"id": f"other{position}", "number": str(50 + position), "occurrence_items": [pot | line]}
+        other["order_subscription_items"] = [pot | {"quantity": 2}]
+        del other["order_subscription_items"][0]["draft"]
+        _, refusals = await bring(connection, store, written(tmp_path, [other]))
+        assert {name for _, name, _ in told(refusals)} == {field}, told(refusals)
+
+
 async def test_everything_keeps_its_id_number_code_date_and_state(
     connection: Connection, store: Store, tmp_path: Path
 ) -> None:

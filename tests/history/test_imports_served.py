@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import Any
 
 import httpx2
 import pytest
 
 from service.jobs import clean
-from service.operations.data import imports
+from service.operations.data import imports, running
 from service.principal import SCOPES, Store
 from service.store.pool import Connection, Database, connect
+from tests import roles
 from tests.history.bringing import rows, shop, sound
 from tests.jobs.test_worker import working
+from tests.processes import serving
 from tests.spec.writing import Api, resource
-from tests.support import Access, Grant
+from tests.support import KEYS, Access, Grant
 
 
 async def over(api: Api, id_: str) -> dict[str, Any]:
@@ -43,6 +46,9 @@ async def test_a_worker_brings_in_what_was_sent(
     counts = ("processed_count", "created_count", "errors_count", "updated_count", "unchanged_count", "skipped_count")
     assert [shown[name] for name in counts] == [14, 13, 1, 0, 0, 0]
     assert shown["errors_log"] == {"14": {"emial": ["is no field of customers"]}}
+    nothing = {"updated": 0, "unchanged": 0, "skipped": 0}
+    assert shown["counts_by_type"]["customers"] == {"created": 1, "refused": 1} | nothing
+    assert shown["counts_by_type"]["orders"] == {"created": 2, "refused": 0} | nothing
     assert shown["started_at"] <= shown["completed_at"]
     (row,) = await rows(connection, store, "imports")
     assert row["inputs"] is None, "what was brought in is not kept twice"
@@ -68,29 +74,61 @@ async def test_a_table_and_what_is_none(
     assert sorted(row["code"] for row in await rows(connection, store, "skus")) == ["POT", "TEA"]
 
 
-async def test_an_import_goes_on_where_a_worker_was_stopped(
+def mixed(amount: int) -> list[dict[str, Any]]:
+    """Customers and skus in turns; every tenth pair has a customer without an e-mail address."""
+    return [
+        record
+        for n in range(amount)
+        for record in (
+            {"type": "customers", "id": f"c{n}", "email": "nowhere" if n % 10 == 9 else f"c{n}@example.com"},
+            {"type": "skus", "code": f"S{n}", "name": "Tea"},
+        )
+    ]
+
+
+async def test_a_common_mistake_hides_no_other(
+    client: httpx2.AsyncClient, integration: Access, connection: Connection, store: Store
+) -> None:
+    api = Api(client, integration)
+    alike = [{"type": "customers", "id": f"c{n}", "emial": "b@example.com"} for n in range(1, 601)]
+    other = {"type": "skus", "code": "TEA", "nmae": "Tea"}
+    made = await api.create("imports", {"inputs": [*alike, other, alike[0]]})
+    await imports.go_on(connection, store.id, made["id"])
+    shown = (await api.get(f"imports/{made['id']}"))["data"]["attributes"]
+    assert shown["errors_count"] == 602
+    told = {str(n): {"emial": ["is no field of customers"]} for n in range(1, running.MOST_ALIKE + 1)}
+    assert shown["errors_log"] == told | {"601": shown["errors_log"]["601"]}
+    assert shown["errors_log"]["601"]["nmae"] == ["is no field of skus"]
+
+
+async def test_an_import_goes_on_where_a_worker_was_killed(
     client: httpx2.AsyncClient, integration: Access, database: Database, database_url: str, store: Store
 ) -> None:
     api = Api(client, integration)
-    sent = [{"id": f"c{n}", "email": f"c{n}@example.com"} for n in range(3_000)]
-    made = await api.create("imports", {"resource_type": "customers", "inputs": sent})
-    async with database.connection() as connection:
-        task = asyncio.create_task(imports.go_on(connection, store.id, made["id"]))
-        begun = "select processed_count > 0 from imports where store_id = $1 and id = $2"
-        async with connect(database_url) as other:
-            while not await other.fetchval(begun, store.id, made["id"]):  # noqa: ASYNC110 -- the rows tell, no event
-                await asyncio.sleep(0.01)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    made = await api.create("imports", {"inputs": mixed(2_000)})
+    assert made["attributes"]["counts_by_type"] == {}
+    settings = {"DATABASE_URL": database_url, "REPRISE_SECRET_KEYS": ",".join(KEYS)}
+    begun = "select processed_count > 0 from imports where store_id = $1 and id = $2"
+    with serving("work", until="works", **roles.of("worker", settings)) as service:
+        async with connect(database_url) as other, asyncio.timeout(60):
+            while not await other.fetchval(begun, store.id, made["id"]):  # noqa: ASYNC110 -- another process's rows
+                await asyncio.sleep(0)
+        service.stop(signal.SIGKILL)
     shown = (await api.get(f"imports/{made['id']}"))["data"]["attributes"]
-    assert 0 < shown["processed_count"] < 3_000
+    assert 0 < shown["processed_count"] < 4_000
     assert shown["status"] == "in_progress"
+    assert sum(sum(counts.values()) for counts in shown["counts_by_type"].values()) == shown["processed_count"]
     await clean.rescue(database)
     async with database.connection() as connection:
         await imports.go_on(connection, store.id, made["id"])
         await imports.go_on(connection, store.id, made["id"])
     shown = (await api.get(f"imports/{made['id']}"))["data"]["attributes"]
-    assert (shown["status"], shown["created_count"], shown["errors_count"]) == ("completed", 3_000, 0)
+    assert (shown["status"], shown["created_count"], shown["errors_count"]) == ("completed", 3_800, 200)
+    nothing = {"updated": 0, "unchanged": 0, "skipped": 0}
+    assert shown["counts_by_type"] == {
+        "customers": {"created": 1_800, "refused": 200} | nothing,
+        "skus": {"created": 2_000, "refused": 0} | nothing,
+    }
 
 
 @pytest.mark.parametrize(
@@ -98,7 +136,8 @@ async def test_an_import_goes_on_where_a_worker_was_stopped(
     [
         ({}, "/data/attributes"),
         ({"inputs": []}, "/data/attributes/inputs"),
-        ({"inputs": [1]}, "/data/attributes/inputs"),
+        ({"inputs": [1]}, "/data/attributes/inputs/0"),
+        ({"inputs": [{}, {}, None]}, "/data/attributes/inputs/2"),
         ({"inputs": {"id": "x"}}, "/data/attributes/inputs"),
         ({"inputs": [{}] * 10_001}, "/data/attributes/inputs"),
         ({"inputs": [{}], "resource_type": "carts"}, "/data/attributes/resource_type"),

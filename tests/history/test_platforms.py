@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import orjson
 import pytest
 
+from service import clock
 from service.errors import StartupError
+from service.operations.data import files, running
+from service.operations.data.importing import Tally
 from service.operations.data.profiles import PLATFORMS, profile_of
 from service.operations.data.profiles.shopify import RENAMED
 from service.principal import Store
 from service.store.pool import Connection
+from tests import factories
 from tests.history import foreign
 from tests.history.bringing import bring, rows, sound, told, written
 from tests.processes import reprise
@@ -112,6 +119,33 @@ async def test_what_a_platform_does_not_sell_is_not_on_sale(
     assert "woo-1" not in stock
 
 
+async def test_a_product_is_off_sale_since_the_import_that_found_it_so(
+    connection: Connection, store: Store, tmp_path: Path
+) -> None:
+    """Shopify exports no date: the import's own time is kept until the product is sold again."""
+    table = tmp_path / "products_export.csv"
+
+    async def brought(status: str) -> tuple[Tally, datetime | None]:
+        table.write_text(f"Handle,Title,Variant Price,Status\ntea,Tea,4.50,{status}\n")
+        tally, refused = await bring(connection, store, table, platform="shopify", policy="update")
+        assert told(refused) == []
+        (sku,) = await rows(connection, store, "skus")
+        return tally, sku["disabled_at"]
+
+    before = clock.now()
+    _, drafted = await brought("draft")
+    assert drafted is not None
+    assert before <= drafted <= clock.now()
+    again, archived = await brought("archived")
+    assert (archived, again.changed) == (drafted, 0)
+    assert (await brought("active"))[1] is None
+    ahead = "update skus set disabled_at = $2 where store_id = $1"
+    await connection.execute(ahead, store.id, clock.now() + timedelta(days=30))
+    _, ended = await brought("draft")
+    assert ended is not None
+    assert drafted < ended <= clock.now(), "an end that is still ahead isn't when it ended"
+
+
 async def test_lines_of_products_without_a_sku_lead_to_them(
     connection: Connection, store: Store, tmp_path: Path
 ) -> None:
@@ -131,7 +165,9 @@ async def test_a_status_that_a_plugin_made_is_refused(connection: Connection, st
     del order["customer_id"]
     shipped = written(tmp_path, [order | {"status": "shipped"}], "orders.ndjson")
     _, refusals = await bring(connection, store, shipped, platform="woocommerce")
-    assert told(refusals) == [(1, "", "is not what woocommerce writes: shipped")]
+    ((line, field, reason),) = told(refusals)
+    assert (line, field) == (1, "status")
+    assert reason.startswith("must be one of: pending, ")
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
@@ -158,13 +194,186 @@ async def test_an_orders_lines_in_rows_below_each_other(connection: Connection, 
     assert customer == "leo@example.com"
 
 
+@pytest.mark.parametrize("taxed", [True, False])
+async def test_shopifys_taxes_are_spread_over_lines_and_shipping(
+    connection: Connection, store: Store, tmp_path: Path, *, taxed: bool
+) -> None:
+    """26.50 of tea and 3.00 of shipping carry 4.92 of taxes: in proportion, to the cent."""
+    first, second, shipping = (142, 300, 50) if taxed else (0, 422, 70)
+    paths = samples("shopify")
+    (file,) = [one for one in paths if one.stem == "orders_export"]
+    head, *lines = csv.reader(file.read_text().splitlines())
+    of_first = ["" if line[head.index("Lineitem sku")] != "TEA-100" or taxed else "false" for line in lines]
+    made = tmp_path / file.name
+    with made.open("w", newline="") as table:
+        given = [[*line, cell] for line, cell in zip(lines, of_first, strict=True)]
+        csv.writer(table).writerows([[*head, "Lineitem taxable"], *given])
+    await bring(connection, store, *[made if one is file else one for one in paths], platform="shopify")
+    order = await connection.fetchrow("select * from orders where store_id = $1 and code = '#1001'", store.id)
+    assert order is not None
+    names = ("subtotal_tax_amount_cents", "shipping_tax_amount_cents", "total_tax_amount_cents", "total_amount_cents")
+    assert [order[name] for name in names] == [first + second, shipping, 492, 2950]
+    found = await connection.fetch(
+        "select tax_amount_cents from line_items where store_id = $1 and order_id = $2 order by position",
+        store.id,
+        order["id"],
+    )
+    assert [row["tax_amount_cents"] for row in found] == [first, second]
+    assert await sound(connection, store) == []
+
+
+async def test_an_order_has_the_stores_methods_of_the_platforms_names(
+    connection: Connection, store: Store, tmp_path: Path
+) -> None:
+    ways = {
+        "shipping_method_id": await factories.shipping_method(connection, store, name="Parcel"),
+        "payment_method_id": await factories.payment_method(connection, store, reference="Shopify Payments"),
+    }
+    (file,) = [one for one in samples("shopify") if one.stem == "orders_export"]
+    head, *lines = csv.reader(file.read_text().splitlines())
+    lines[0][head.index("Shipping Method")] = "Parcel"
+    lines[0][head.index("Payment Method")] = "Shopify Payments"
+    lines[-1][head.index("Payment Method")] = "Gift card"
+    with (tmp_path / file.name).open("w", newline="") as table:
+        csv.writer(table).writerows([head, *lines])
+    paths = [*(one for one in samples("shopify") if one != file), tmp_path / file.name]
+    read = files.open_all(paths, platform="shopify", currency=store.currency_code)
+    importing = await running.prepare(connection, store, read, "refuse", actor="operators", dry=False)
+    tally = await importing.run()
+    assert tally.refused == 0
+    orders = {row["code"]: row for row in await rows(connection, store, "orders")}
+    assert {name: orders["#1001"][name] for name in ways} == ways
+    assert orders["#1002"]["payment_method_id"] is None
+    assert importing.without == {("payment_methods", "Gift card"): 1}
+    assert importing.by_type["orders"].made == len(orders)
+
+
+async def test_woocommerces_code_of_a_payment_method_counts_before_its_title(
+    connection: Connection, store: Store, tmp_path: Path
+) -> None:
+    """Titles are for people, and shops change them: by its code, a method is found under any of them."""
+    stripe = await factories.payment_method(connection, store, name="Pay by card", reference="stripe")
+    titled = await factories.payment_method(connection, store, name="Invoice", reference="terms")
+    (order, *_) = foreign.woocommerce()["orders"]
+    del order["customer_id"]
+    ways = [("stripe", "Credit card"), ("stripe", ""), ("cheque", "Invoice"), ("bacs", "Bank transfer"), ("", "")]
+    orders = [
+        order | {"id": n, "number": str(n), "payment_method": code, "payment_method_title": title}
+        for n, (code, title) in enumerate(ways, 1)
+    ]
+    read = files.open_all(
+        [written(tmp_path, orders, "orders.ndjson")], platform="woocommerce", currency=store.currency_code
+    )
+    importing = await running.prepare(connection, store, read, "refuse", actor="operators", dry=False)
+    assert (await importing.run()).refused == 0
+    made = {row["code"]: row["payment_method_id"] for row in await rows(connection, store, "orders")}
+    assert [made[str(n)] for n in range(1, 6)] == [stripe, stripe, titled, None, None]
+    assert importing.without[("payment_methods", "Bank transfer (bacs)")] == 1
+
+
 async def test_what_a_platform_does_not_write_is_refused_by_line(
     connection: Connection, store: Store, tmp_path: Path
 ) -> None:
-    broken = written(tmp_path, [{"id": 1}, {"id": 2, "currency": "EUR", "total": "x"}], "orders.ndjson")
+    broken = written(tmp_path, [{"id": 1}, {"id": 2, "currency": "EUR", "billing": 3}, []], "orders.ndjson")
     _, refusals = await bring(connection, store, broken, platform="woocommerce")
-    assert [line for line, _, _ in told(refusals)] == [1, 2]
-    assert all("is not what woocommerce writes" in reason for _, _, reason in told(refusals))
+    assert told(refusals) == [
+        (1, "status", "can't be blank"),
+        (2, "status", "can't be blank"),
+        (3, "", "must be an object"),
+    ]
+
+
+def changed(platform: str, folder: Path, name: str, path: str, value: object) -> list[Path]:
+    """A platform's samples, with another value in a field, or in a column's first cell, of one of the files."""
+    paths = samples(platform)
+    (file,) = [one for one in paths if one.stem == name]
+    made = folder / file.name
+    if file.suffix == ".csv":
+        head, *lines = csv.reader(file.read_text().splitlines())
+        row = next(line for line in lines if line[head.index(path)])
+        row[head.index(path)] = str(value)
+        with made.open("w", newline="") as table:
+            csv.writer(table).writerows([head, *lines])
+    else:
+        first, *others = file.read_text().splitlines()
+        sent = orjson.loads(first)
+        *within, last = path.split(".")
+        place = sent
+        for step in within:
+            place = place[int(step)] if isinstance(place, list) else place[step]
+        place[last] = value
+        made.write_text("\n".join([orjson.dumps(sent).decode(), *others]))
+    return [made if one is file else one for one in paths]
+
+
+@pytest.mark.parametrize(
+    ("platform", "name", "path", "value", "expected"),
+    [
+        ("shopify", "products_export", "Variant Price", "abc", ("skus", "tea", "Variant Price", "is no amount")),
+        ("shopify", "orders_export", "Lineitem quantity", "two",
+         ("orders", "#1001", "Lineitem quantity", "is no number of pieces")),
+        ("shopify", "orders_export", "Lineitem quantity", "1.5",
+         ("orders", "#1001", "Lineitem quantity", "is no number of pieces")),
+        ("shopify", "orders_export", "Total", "1.00",
+         ("orders", "#1001", "Total", "is less than the taxes in it, 4.92")),
+        ("shopify", "orders_export", "Total", "nan", ("orders", "#1001", "Total", "is no amount")),
+        ("shopify", "orders_export", "Total", "", ("orders", "#1001", "Total", "can't be blank")),
+        ("shopify", "orders_export", "Shipping", "-3.00",
+         ("orders", "#1001", "Shipping", "orders have no negative amount")),
+        ("shopify", "orders_export", "Created at", "soon", ("orders", "#1001", "Created at", "must be ")),
+        ("shopify", "customers_export", "Email", "nowhere",
+         ("customers", "'6401", "Email", "must be an e-mail address")),
+        ("shopify", "customers_export", "Total Orders", "many",
+         ("customers", "'6401", "Total Orders", "is no whole number")),
+        ("woocommerce", "orders", "line_items.0.quantity", "two",
+         ("orders", "727", "line_items.quantity", "is no number of pieces")),
+        ("woocommerce", "orders", "total", "0.01", ("orders", "727", "total", "is less than the taxes in it, ")),
+        ("woocommerce", "orders", "status", "shipped", ("orders", "727", "status", "must be one of: pending, ")),
+        ("woocommerce", "subscriptions", "billing_period", "fortnight",
+         ("order_subscriptions", "740", "billing_period", "must be one of: day, week, month, and year")),
+        ("woocommerce", "products", "price", "abc", ("skus", "799", "price", "is no amount")),
+        ("ecwid", "orders", "shippingOption.shippingRate", "free",
+         ("orders", "", "shippingOption.shippingRate", "is no amount")),
+        ("ecwid", "orders", "email", "nowhere", ("orders", "", "email", "must be an e-mail address")),
+        ("commerce_layer", "prices", "attributes.amount_cents", "abc",
+         ("prices", "", "amount_cents", "must be a whole number")),
+    ],
+)  # fmt: skip
+async def test_what_cannot_be_read_is_named_as_the_file_names_it(
+    connection: Connection,
+    store: Store,
+    tmp_path: Path,
+    *,
+    platform: str,
+    name: str,
+    path: str,
+    value: object,
+    expected: tuple[str, str, str, str],
+) -> None:
+    _, refusals = await bring(connection, store, *changed(platform, tmp_path, name, path, value), platform=platform)
+    found = [
+        (entry.type_, entry.id, problem)
+        for entry, problems in refusals
+        for problem in problems
+        if entry.place.file.startswith(name)
+    ]
+    type_, id_, field, reason = expected
+    met = [one for one in found if one[2].field == field and str(one[2].reason).startswith(reason)]
+    assert met, found
+    assert met[0][0] == type_
+    assert met[0][1] == id_ if id_ else met[0][1]
+    if platform != "commerce_layer":
+        assert met[0][2].value == (str(value) or None)
+
+
+async def test_a_cell_is_told_by_its_own_line_and_by_its_columns_name_of_today(
+    connection: Connection, store: Store, tmp_path: Path
+) -> None:
+    table = tmp_path / "products_export.csv"
+    table.write_text("URL handle,Title,SKU,Price\ntea,Tea,T1,4.50\ntea,,T2,5.00\ntea,,T3,abc\npot,Pot,P,12.00\n")
+    tally, refusals = await bring(connection, store, table, platform="shopify")
+    assert told(refusals) == [(4, "Price", "is no amount")]
+    assert tally.made == 2
 
 
 async def test_tables_of_our_own(connection: Connection, store: Store, tmp_path: Path) -> None:

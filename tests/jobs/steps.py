@@ -15,8 +15,8 @@ from schemas.graph import graph
 from service import clock
 from service.jsonapi.body import Draft
 from service.operations.copies import recurring_order_copies
+from service.operations.copies.priced import CopyFailed
 from service.operations.copies.recurring_order_copies import Claim
-from service.operations.copies.targets import CopyFailed
 from service.operations.generic.numbers import Numbers
 from service.principal import SCOPES, Principal, Store
 from service.store.pool import Connection, Database

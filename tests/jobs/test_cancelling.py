@@ -9,7 +9,7 @@ import pytest
 
 from service.principal import Store
 from service.store.pool import Connection, Database
-from tests.api.test_action_links import link, press
+from tests.api.pressing import link, press
 from tests.faults.playing import Shop, short
 from tests.spec.writing import Api, offenders, pointers
 from tests.support import Grant
@@ -119,6 +119,19 @@ async def test_it_is_taken_back_as_long_as_a_run_is_to_come(shop: Shop, customer
     assert (back["cancellation_reason"], back["cancellation_comment"]) == (None, None)
     await shop.wait_until("2026-02-03 00:00")
     assert await shop.ordered(id_) == ["2026-01-19 09:00", "2026-01-26 09:00", "2026-02-02 09:00"]
+
+
+async def test_an_overdue_run_that_wont_come_keeps_nobody_from_edits(shop: Shop) -> None:
+    """Nothing is paid for, so it ends at once; the run that was moved, and never came, is in nobody's way later."""
+    id_ = await shop.subscribe(PLACED, frequency="weekly", prepaid_occurrences=2)
+    await shop.tell(id_, next_run_at="2026-01-14 12:00")
+    await shop.tell(id_, _deactivate=True)
+    await shop.wait_until("2026-01-15 12:00")
+    await shop.tell(id_, _activate=True)
+    assert (await shop.tell(id_, cancel_at_period_end=True))["ended_at"] is not None
+    assert (await shop.edit(id_, frequency="monthly")).status_code == 200
+    assert (await shop.tell(id_, cancel_at_period_end=False))["ended_at"] is None
+    assert await offenders(shop.connection, shop.store) == []
 
 
 async def test_it_ends_at_once_with_a_run_that_is_ordered_now(shop: Shop) -> None:

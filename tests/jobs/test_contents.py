@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from service.principal import Store
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.factories import Sku
+from tests.faults.plain_contents import Contents, Piece
 from tests.faults.playing import Shop, on
 from tests.jobs.steps import make, offences
 from tests.spec.writing import Api, offenders, resource, to
@@ -28,43 +29,13 @@ async def shop(api: Api, database: Database, connection: Connection, store: Stor
 
 
 @dataclass
-class Plain:
-    """What a subscription orders, as somebody would keep it on paper: by run, item and line."""
-
-    items: dict[str, tuple[str, int]]
-    """Item -> sku and pieces, each time."""
-    lines: dict[tuple[int, bool], dict[str, tuple[str, int]]] = field(default_factory=dict)
-    """Run and whether it is a draft -> item, or id of an added line -> sku and pieces."""
-    ids: dict[tuple[int, bool, str], str] = field(default_factory=dict)
-    """The ids of what was sent of items."""
-
-    def of(self, run: int, *, drafts: bool = False) -> dict[str, tuple[str, int]]:
-        """What a run orders, by item or added line."""
-        found = self.items | self.lines.get((run, False), {})
-        return found | (self.lines.get((run, True), {}) if drafts else {})
-
-    def pieces(self, run: int) -> Counter[str]:
-        """Pieces by sku."""
-        counted: Counter[str] = Counter()
-        for sku, number in self.of(run).values():
-            counted[sku] += number
-        return +counted
-
-    def commit(self, run: int) -> None:
-        """Put drafts into force."""
-        self.lines[run, False] = self.lines.get((run, False), {}) | self.lines.pop((run, True), {})
-        for key in [key for key in self.ids if key[:2] == (run, True)]:
-            self.ids[run, False, key[2]] = self.ids.pop(key)
-
-
-@dataclass
 class Walk:
     """Random edits of a subscription, each of which is made on paper as well."""
 
     shop: Shop
     id_: str
     skus: list[Sku]
-    plain: Plain
+    plain: Contents
     dice: random.Random
     next_run: int = 1
 
@@ -79,15 +50,16 @@ class Walk:
     async def add(self) -> None:
         run, sku, pieces, draft = self.run(), self.dice.choice(self.skus), self.dice.randint(1, 4), self.tosses()
         made = await self.line(run, draft, sku_code=sku.code, quantity=pieces)
-        self.plain.lines.setdefault((run, draft), {})[made["id"]] = (sku.code, pieces)
+        self.plain.lines.setdefault((run, draft), {})[made["id"]] = Piece(sku.code, pieces)
         self.plain.ids[run, draft, made["id"]] = made["id"]
 
     async def alter(self) -> None:
         """Another quantity or product of an item in a run, none among them, or a change of what was said of it."""
         run, draft, item = self.run(), self.tosses(), self.dice.choice([*self.plain.items])
-        sku, pieces = self.dice.choice([self.plain.items[item][0], self.skus[0].code]), self.dice.randint(0, 4)
-        wanted = self.plain.of(run, drafts=draft) | {item: (sku, pieces)}
-        if not any(number for _, number in wanted.values()):
+        sku = self.dice.choice([self.plain.items[item].sku, self.plain.each_time(run)[item].sku, self.skus[0].code])
+        pieces = self.dice.randint(0, 4)
+        wanted = self.plain.of(run, drafts=draft) | {item: Piece(sku, pieces)}
+        if not any(one.pieces for one in wanted.values()):
             return
         known = self.plain.ids.get((run, draft, item))
         sent = {"sku_code": sku, "quantity": pieces}
@@ -97,7 +69,7 @@ class Walk:
             self.plain.ids[run, draft, item] = made["id"]
         else:
             await self.send("PATCH", f"occurrence_items/{known}", resource("occurrence_items", sent, id=known))
-        self.plain.lines.setdefault((run, draft), {})[item] = (sku, pieces)
+        self.plain.lines.setdefault((run, draft), {})[item] = Piece(sku, pieces)
 
     async def forget(self) -> None:
         open_ones = [key for key in self.plain.ids if key[0] >= self.next_run]
@@ -105,7 +77,7 @@ class Walk:
             return
         run, draft, key = self.dice.choice(open_ones)
         left = {name: line for name, line in self.plain.of(run).items() if name != key}
-        if not draft and key not in self.plain.items and not any(number for _, number in left.values()):
+        if not draft and key not in self.plain.items and not any(one.pieces for one in left.values()):
             return
         await self.send("DELETE", f"occurrence_items/{self.plain.ids.pop((run, draft, key))}")
         del self.plain.lines[run, draft][key]
@@ -115,7 +87,7 @@ class Walk:
         if not drafted:
             return
         run = self.dice.choice(drafted)
-        if not any(number for _, number in self.plain.of(run, drafts=True).values()):
+        if not any(one.pieces for one in self.plain.of(run, drafts=True).values()):
             return
         rows = {one["occurrence_index"]: one["id"] for one in await self.shop.occurrences(self.id_)}
         sent = resource("occurrences", {"_commit": True}, id=rows[run])
@@ -127,7 +99,33 @@ class Walk:
         item, pieces = self.dice.choice([*self.plain.items]), self.dice.randint(1, 4)
         sent = resource("order_subscription_items", {"quantity": pieces}, id=item)
         await self.send("PATCH", f"order_subscription_items/{item}", sent)
-        self.plain.items[item] = (self.plain.items[item][0], pieces)
+        self.plain.items[item] = Piece(self.plain.items[item].sku, pieces)
+
+    async def swap(self) -> None:
+        """Another product in the place of an item, at once or from a run on; one that is ordered beside it is not."""
+        item, sku = self.dice.choice([*self.plain.items]), self.dice.choice(self.skus).code
+        since = None if self.tosses() else self.run()
+        own = sku == self.plain.items[item].sku
+        sent = {"_swap": sku, **({} if since is None else {"_swap_from": since})}
+        document = resource("order_subscription_items", sent, id=item)
+        answer = await self.shop.api.send("PATCH", f"order_subscription_items/{item}", document)
+        refused = not own and self.plain.is_ordered_beside(item, sku, since)
+        known = self.plain.swaps.get(item) == (since, sku, 0)
+        assert answer.status_code == (422 if refused and not known else 200), answer.text
+        if answer.is_success:
+            self.plain.swap(item, None if own else sku, since)
+
+    async def unswap(self) -> None:
+        item = self.dice.choice([*self.plain.items])
+        sent = resource("order_subscription_items", {"_unswap": True}, id=item)
+        await self.send("PATCH", f"order_subscription_items/{item}", sent)
+        self.plain.swap(item, None, None)
+
+    async def shown(self) -> dict[str, tuple[str, int | None, str | None]]:
+        """Each item's sku, and what it is swapped to from which run on, as it shows them."""
+        found = await self.send("GET", f"order_subscriptions/{self.id_}/order_subscription_items")
+        of = {one["id"]: one["attributes"] for one in found}
+        return {id_: (one["sku_code"], one["swap_occurrence_index"], one["swap_sku_code"]) for id_, one in of.items()}
 
     def tosses(self) -> bool:
         return self.dice.random() < 0.3
@@ -138,12 +136,12 @@ class Walk:
         return await self.send("POST", "occurrence_items", resource("occurrence_items", sent, whose))
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
 async def test_what_is_ordered_is_what_was_said_of_each_run(
     shop: Shop, connection: Connection, store: Store, seed: int
 ) -> None:
     """Whatever is said of runs, each orders just that, and the forecast has told so."""
-    skus = [shop.sku, *[await factories.sku(connection, store, price=price) for price in (400, 850)]]
+    skus = [shop.sku, *[await factories.sku(connection, store, price=price) for price in (400, 850, 600, 720)]]
     order_id = await factories.full_order(
         connection, store, [factories.Line(sku, 2) for sku in skus[:2]], placed_at=on("2026-01-05 09:00")
     )
@@ -151,17 +149,33 @@ async def test_what_is_ordered_is_what_was_said_of_each_run(
         "order_subscriptions", {"frequency": "weekly"}, {"source_order": to("orders", order_id)}
     )
     found = await shop.api.get(f"order_subscriptions/{made['id']}/order_subscription_items")
-    items = {one["id"]: (one["attributes"]["sku_code"], one["attributes"]["quantity"]) for one in found["data"]}
-    walk = Walk(shop, made["id"], skus, Plain(items), random.Random(seed))
+    items = {one["id"]: Piece(one["attributes"]["sku_code"], one["attributes"]["quantity"]) for one in found["data"]}
+    walk = Walk(shop, made["id"], skus, Contents(items), random.Random(seed))
     ordered: list[Counter[str]] = []
     for week in range(6):
-        for _ in range(7):
-            await walk.dice.choice([walk.add, walk.add, walk.alter, walk.alter, walk.forget, walk.commit, walk.edit])()
+        for _ in range(9):
+            await walk.dice.choice(
+                [
+                    walk.add,
+                    walk.alter,
+                    walk.alter,
+                    walk.forget,
+                    walk.commit,
+                    walk.edit,
+                    walk.swap,
+                    walk.swap,
+                    walk.unswap,
+                ]
+            )()
         expected = [walk.plain.pieces(walk.next_run + ahead) for ahead in range(5)]
         assert await told(shop, made["id"]) == expected
         ordered.append(expected[0])
         await shop.wait_until(f"2026-{'01' if week < 3 else '02'}-{(13, 20, 27, 3, 10, 17)[week]:02} 00:00")
+        walk.plain.runs_by(walk.next_run)
         walk.next_run += 1
+        assert await walk.shown() == {
+            item: (piece.sku, *walk.plain.swaps.get(item, (None, None))[:2]) for item, piece in walk.plain.items.items()
+        }
     orders = await shop.api.get(f"order_subscriptions/{made['id']}/orders?sort=created_at&include=line_items")
     lines = {one["id"]: one["attributes"] for one in orders["included"] if one["type"] == "line_items"}
     assert [

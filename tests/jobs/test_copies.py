@@ -7,13 +7,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx2
 import orjson
 import pytest
 
 import schemas  # noqa: F401 -- declares the graph
 from service import clock
 from service.operations.copies import recurring_order_copies
-from service.operations.copies.targets import CopyFailed
+from service.operations.copies.priced import CopyFailed
 from service.operations.generic.numbers import Numbers
 from service.principal import Store
 from service.rules.order_codes import unscramble
@@ -33,6 +34,8 @@ from tests.jobs.steps import (
     refusal,
     row,
 )
+from tests.spec.writing import Api
+from tests.support import Access
 
 # --- making one ---
 
@@ -161,6 +164,29 @@ async def test_the_wallet_is_used_unless_the_copy_says_otherwise(
         target = await row(connection, "orders", store, await make(database, store, copy_id))
         assert target["customer_payment_source_id"] == expected
     assert await offences(connection, store) == []
+
+
+async def test_a_subscription_says_how_it_is_paid_and_sent_where_its_order_does_not(
+    client: httpx2.AsyncClient, integration: Access, database: Database, connection: Connection, store: Store
+) -> None:
+    order_id, subscription_id = await pair(connection, store)
+    lacking = "update orders set payment_method_id = null, shipping_method_id = null where store_id = $1 and id = $2"
+    await connection.execute(lacking, store.id, order_id)
+    copy_id = await ask(database, bearer(store), order_id, subscription_id, place_target_order=True)
+    assert await refusal(database, store, copy_id) == {
+        name: [f"can't be blank: set {name} of the order subscription"]
+        for name in ("shipping_method", "payment_method")
+    }
+    ways = {
+        "shipping_method": await factories.shipping_method(connection, store),
+        "payment_method": await factories.payment_method(connection, store, name="By transfer"),
+    }
+    linkage = {name: {"data": {"type": f"{name}s", "id": id_}} for name, id_ in ways.items()}
+    await Api(client, integration).update("order_subscriptions", subscription_id, None, linkage)
+    copy_id = await ask(database, bearer(store), order_id, subscription_id, place_target_order=True)
+    target = await row(connection, "orders", store, await make(database, store, copy_id))
+    assert target["status"] == "placed"
+    assert {name: target[f"{name}_id"] for name in ways} == ways
 
 
 async def test_a_placed_copy_takes_its_stock(database: Database, connection: Connection, store: Store) -> None:

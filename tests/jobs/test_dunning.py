@@ -198,6 +198,19 @@ async def test_a_new_source_begins_the_ladder_anew(
     assert timedelta(hours=2) < (await refused.retry_at()) - clock.now() <= timedelta(hours=3)
 
 
+async def test_another_token_of_a_source_begins_the_ladder_anew(refused: Run, api: Api) -> None:
+    await refused.policy([3])
+    await refused.make_due()
+    await refused.pay()
+    assert await refused.retry_at() is None
+    source = ("customer_payment_sources", refused.source_id)
+    for token in ("tok_approve", "tok_decline"):
+        answer = await api.update(*source, {"payment_source_token": token})
+        assert answer.status_code == 200, answer.text
+    await refused.pay()
+    assert timedelta(hours=2) < (await refused.retry_at()) - clock.now() <= timedelta(hours=3)
+
+
 @pytest.mark.rule("FM-116")
 async def test_whatever_is_owed_is_asked_for_from_a_new_source(
     refused: Run, api: Api, connection: Connection, store: Store

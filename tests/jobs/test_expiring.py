@@ -149,9 +149,8 @@ async def test_a_run_that_moves_on_past_the_end_is_noticed(
     again = "select expiry_again_at - $3 from customer_payment_sources where store_id = $1 and id = $2"
     in_time = await connection.fetchval(again, store.id, run.source_id, clock.now())
     assert timedelta(hours=1) < in_time <= timedelta(hours=2), "it is looked at again once the run has come"
-    await connection.execute(
-        "update order_subscriptions set next_run_at = next_run_at + interval '7 days' where store_id = $1", store.id
-    )
+    later = (await run.subscription())["next_run_at"] + timedelta(days=7)
+    await connection.execute("update order_subscriptions set next_run_at = $2 where store_id = $1", store.id, later)
     await connection.execute(
         "update customer_payment_sources set expiry_again_at = $2 where store_id = $1", store.id, clock.now()
     )

@@ -161,16 +161,19 @@ async def test_a_rejected_one_is_not_planned_anew(
     assert [offence["check"] for offence in await offences(connection, store)] == ["planned_occurrences_are_to_come"]
 
 
+async def put_back(connection: Connection, store: Store, table: str, column: str, id_: str) -> None:
+    """Make an instant of a row one of eight days before."""
+    before = (await row(connection, table, store, id_))[column] - 8 * DAY
+    await connection.execute(f"update {table} set {column} = $3 where store_id = $1 and id = $2", store.id, id_, before)
+
+
 async def test_the_last_one_can_be_approved_until_another_would_have_come(
     *, api: Api, database: Database, connection: Connection, store: Store, sku: Sku
 ) -> None:
     id_, occurrence = await held(database, connection, store, sku, max_occurrences=1)
     assert (await row(connection, "order_subscriptions", store, id_))["next_run_at"] is None
-    earlier = "update occurrences set held_at = held_at - $3::interval where store_id = $1 and id = $2"
-    await connection.execute(earlier, store.id, occurrence, 8 * DAY)
-    await connection.execute(
-        "update order_subscriptions set anchor_at = anchor_at - $2::interval where store_id = $1", store.id, 8 * DAY
-    )
+    await put_back(connection, store, "occurrences", "held_at", occurrence)
+    await put_back(connection, store, "order_subscriptions", "anchor_at", id_)
     late = await api.update("occurrences", occurrence, {"_approve": True})
     assert (late.status_code, pointers(late)) == (409, ["/data/attributes/_approve"])
     assert (await api.update("occurrences", occurrence, {"_reject": True})).status_code == 200

@@ -53,6 +53,30 @@ async def test_it_is_ordered_ahead_once_until_it_would_have_come(shop: Shop) -> 
     assert (await shop.edit(id_, _order_next_now=True)).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("policy", "ordered", "statuses"),
+    [
+        ("run_once", 3, ["missed", "missed", "completed"]),
+        ("run_all", 1, ["completed", "completed", "completed"]),
+        ("skip", 4, ["missed", "missed", "missed", "completed"]),
+    ],
+)
+async def test_what_is_ordered_after_a_standstill_is_what_was_foretold(
+    shop: Shop, policy: str, ordered: int, statuses: list[str]
+) -> None:
+    """What nothing makes up for is missed, and one run comes where one was told of."""
+    id_ = await shop.subscribe("2026-01-05 09:00", frequency="weekly", catchup_policy=policy)
+    await shop.tell(id_, _deactivate=True)
+    await shop.wait_until("2026-01-28 12:00")
+    await shop.tell(id_, _activate=True)
+    told = (await shop.api.get(f"order_subscriptions/{id_}/forecast?page[size]=1"))["data"][0]["attributes"]
+    await shop.tell(id_, _order_next_now=True)
+    by_now = [one["occurrence_index"] for one in await shop.occurrences(id_) if one["reason"] == "ordered"]
+    assert by_now == [told["occurrence_index"]] == [ordered]
+    await shop.wait_until("2026-01-28 12:01")
+    assert [one["status"] for one in await shop.occurrences(id_) if one["status"] != "planned"] == statuses
+
+
 async def test_the_shop_keeps_runs_apart(shop: Shop) -> None:
     id_ = await shop.subscribe("2026-01-05 09:00", frequency="weekly", min_days_between_runs=5)
     early = await shop.edit(id_, _order_next_now=True)

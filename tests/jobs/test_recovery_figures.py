@@ -7,7 +7,8 @@ from prometheus_client import REGISTRY
 from service.principal import Store
 from service.store.pool import Connection, Database
 from tests.jobs.paying import prepare
-from tests.jobs.test_failure_types import BROKEN, scheduled, sweep_and_make
+from tests.jobs.test_failure_types import BROKEN, MENDED, only, scheduled, sweep_and_make
+from tests.spec.writing import Api
 
 
 def counted() -> dict[str, float]:
@@ -62,3 +63,22 @@ async def test_a_run_that_was_paid_at_once_and_one_that_was_sold_out(
     await connection.execute(BROKEN["inventory"], store.id)
     await sweep_and_make(sold_out)
     assert since(before) == {"sold out": 1}
+
+
+async def test_a_run_that_is_tried_again_failed_once(
+    api: Api, database: Database, connection: Connection, store: Store
+) -> None:
+    """Whether there is still no order, or one whose payment is refused."""
+    before = counted()
+    run = await scheduled(database, connection, store)
+    await run.token("tok_decline_hard")
+    await connection.execute(BROKEN["inventory"], store.id)
+    await sweep_and_make(run)
+    occurrence = await only(api, f"order_subscriptions/{run.subscription_id}/occurrences?filter[status]=failed")
+    for meanwhile in (BROKEN["inventory"], MENDED["inventory"]):
+        await connection.execute(meanwhile, store.id)
+        assert (await api.update("occurrences", occurrence["id"], {"_retry": True})).status_code == 200
+        await sweep_and_make(run)
+    await run.pay()
+    assert await run.statuses() == ["declined"]
+    assert since(before) == {"sold out": 1, "lost": 1}

@@ -14,6 +14,7 @@ from tests.faults.playing import Shop, short
 from tests.jobs.steps import row
 from tests.jobs.test_swapping import Subscribed
 from tests.pages import digest
+from tests.spec.operating import Batches
 from tests.spec.writing import Api, pointers, resource, to
 from tests.support import Grant
 
@@ -150,3 +151,62 @@ async def test_it_names_one_subject(weekly: Subscribed) -> None:
     other = await weekly.customer.send("POST", TYPE, resource("orders", None, {}))
     assert other.status_code == 409
     assert (await weekly.customer.send("GET", TYPE)).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("type_", "attributes"),
+    [
+        ("order_subscriptions", {"_skip_next": True}),
+        ("order_subscriptions", {"_delay": 3}),
+        ("order_subscriptions", {"frequency": "monthly"}),
+        ("order_subscriptions", {"_cancel": True}),
+        ("occurrences", {"_skip": True}),
+        ("occurrences", {"scheduled_at": "2026-01-13T09:00:00.000Z"}),
+    ],
+)
+async def test_changes_of_subscriptions_and_dates_are_held_to_their_previews(
+    weekly: Subscribed, connection: Connection, type_: str, attributes: dict[str, Any]
+) -> None:
+    """What has changed since is refused and nothing of it stays; with the digest of today it is done."""
+    shop = weekly.shop
+    (first,) = [one for one in await shop.occurrences(weekly.id) if one["occurrence_index"] == 1]
+    id_ = weekly.id if type_ == "order_subscriptions" else str(first["id"])
+    shown = await preview(weekly.customer, type_, id_, attributes)
+    wanted = shown.json()["data"]["attributes"]["digest"]
+    fresh = wanted
+    if "_cancel" not in attributes:
+        await shop.api.update("order_subscription_items", weekly.item, {"quantity": 5})
+        before = await digest(connection, shop.store)
+        refused = await weekly.customer.update(type_, id_, attributes | {"expected_digest": wanted})
+        assert (refused.status_code, pointers(refused)) == (409, ["/data/attributes/expected_digest"]), refused.text
+        assert refused.json()["errors"][0]["code"] == "PREVIEW_STALE"
+        assert await digest(connection, shop.store) == before
+        fresh = refused.json()["errors"][0]["meta"]["digest"]
+        assert fresh == (await preview(weekly.customer, type_, id_, attributes)).json()["data"]["attributes"]["digest"]
+    done = await weekly.customer.update(type_, id_, attributes | {"expected_digest": fresh})
+    assert done.status_code == 200, done.text
+
+
+async def test_a_batch_is_held_to_previews_as_a_request_is(
+    weekly: Subscribed, client: httpx2.AsyncClient, grant: Grant
+) -> None:
+    """The runs to come are settled before the digest is compared, although others of the batch follow."""
+    rows = {one["occurrence_index"]: one["id"] for one in await weekly.shop.occurrences(weekly.id)}
+    shown = await preview(weekly.customer, "occurrences", rows[1], {"_skip": True})
+    wanted = shown.json()["data"]["attributes"]["digest"]
+
+    async def batch(expected: str) -> httpx2.Response:
+        data = [
+            {"type": "occurrences", "id": rows[1], "attributes": {"_skip": True, "expected_digest": expected}},
+            {"type": "occurrences", "id": rows[2], "attributes": {"_skip": True}},
+        ]
+        return await Batches(client, await grant()).run(*({"op": "update", "data": one} for one in data))
+
+    stale = await batch("x")
+    assert stale.status_code == 409, stale.text
+    assert [error["source"]["pointer"] for error in stale.json()["errors"]] == [
+        "/atomic:operations/0/data/attributes/expected_digest"
+    ]
+    assert {one["status"] for one in await weekly.shop.occurrences(weekly.id)} == {"planned"}
+    done = await batch(wanted)
+    assert done.status_code == 200, done.text

@@ -51,8 +51,9 @@ async def working(url: str, *, as_given: bool = False, **options: Any) -> AsyncI
     It has a worker's rights, unless the URL is to be used `as_given`.
     """
     stop = asyncio.Event()
-    url = url if as_given else roles.worker(url)
-    given = {"concurrency": 4, "statement_cache_size": bouncer.most_prepared()} | HASTY | options
+    how = roles.Reached(database_url=url) if as_given else roles.reached("worker", url)
+    given: dict[str, Any] = {"concurrency": 4, "statement_cache_size": bouncer.most_prepared()} | HASTY | how | options
+    url = given.pop("database_url")
     task = asyncio.create_task(engine.run(url, stop=stop, gateways=nearby(), keys=KEYS, **given))
     try:
         yield stop

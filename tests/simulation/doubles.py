@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import sys
@@ -25,6 +24,7 @@ from service.operations.ordering.facts import Ways
 from service.principal import Store
 from service.rules.totals import Totals
 from service.store import pool, queue
+from tests.simulation import loop
 from tests.simulation.memory import Connection, Transaction
 
 EPOCH: Final = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -39,13 +39,13 @@ _WAYS: Final = Ways(None, None, None, None, None, None, None, None, None, None, 
 
 def true_time() -> datetime:
     """The instant that it is, whatever the clocks say."""
-    moment = EPOCH + timedelta(seconds=asyncio.get_running_loop().time())
+    moment = EPOCH + timedelta(seconds=loop.time())
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def _now(store: clock.HasClock | None = None) -> datetime:
-    assert store is None or store.frozen_at is None
-    return true_time() + skew.get()
+    at = None if store is None else store.frozen_at
+    return true_time() + skew.get() if at is None else at
 
 
 def _of(connection: pool.Connection) -> Connection:
@@ -66,7 +66,7 @@ def _terms(of: Transaction, id_: str) -> Terms:
     assert row is not None
     basis = Basis("source", id_, "customer", None, None, "EUR", False, "", "", "test", 0, 0, _WAYS)  # noqa: FBT003 -- a row
     last = LastRun(None, None, None, None, None, None, None)
-    return Terms(basis, row["status"], False, None, None, None, 0, last)  # noqa: FBT003 -- a row
+    return Terms(basis, row["status"], False, None, None, None, 0, last, None)  # noqa: FBT003 -- a row
 
 
 def _transaction(connection: pool.Connection) -> Transaction:
@@ -114,6 +114,10 @@ async def _enqueue_all(connection: pool.Connection, entrypoint: str, payloads: M
         await _of(connection).database.commit(of)
 
 
+async def _enqueue(connection: pool.Connection, entrypoint: str, payload: bytes, *, dedupe_key: str) -> None:
+    await _enqueue_all(connection, entrypoint, {dedupe_key: payload})
+
+
 async def _payloads(connection: pool.Connection, entrypoint: str, *, most: int) -> list[bytes] | None:
     await _of(connection).database.travel()
     of = _of(connection).transaction or Transaction(_of(connection).database.memory)
@@ -127,6 +131,14 @@ def _listen(unexpected: list[Exception], _: object, __: str, ___: Mapping[str, o
     if isinstance(error, Exception) and not pool.passes(error):
         unexpected.append(error)
     raise structlog.DropEvent
+
+
+@contextmanager
+def playing(chance: random.Random, wrong: list[str]) -> Iterator[None]:
+    """They stand in meanwhile, and what workers log that is no accident of the weather is `wrong`."""
+    with instead(chance) as unexpected:
+        yield
+    wrong += sorted({f"a worker logged {error!r}"[:200] for error in unexpected})
 
 
 @contextmanager
@@ -147,6 +159,7 @@ def instead(chance: random.Random) -> Iterator[list[Exception]]:
             (targets, "plan", _plan),
             (targets, "make", _make),
             (targets, "write", _write),
+            (queue, "enqueue", _enqueue),
             (queue, "enqueue_all", _enqueue_all),
             (queue, "payloads", _payloads),
         ):

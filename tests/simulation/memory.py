@@ -10,15 +10,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import asyncpg
 
 from service.errors import Contended
+from tests.simulation import loop
 
 Row: TypeAlias = "dict[str, Any]"
 Place: TypeAlias = "tuple[str, str]"
@@ -56,33 +57,59 @@ class Memory:
         self.holders: dict[Place, Transaction] = {}
         self.watchers: list[Callable[[], None]] = []
         self.numbers = itertools.count(1)
+        self.next_transaction = 1
+        self.writing: set[int] = set()
+
+    @property
+    def horizon(self) -> int:
+        """The oldest transaction that has written something and may still commit."""
+        return min(self.writing, default=self.next_transaction)
 
     def rows(self, table: str) -> dict[str, Row]:
         """The committed rows of a table, by their ids."""
-        return self.tables.setdefault(table, {})
+        found = self.tables.get(table)
+        return self.tables.setdefault(table, {}) if found is None else found
 
 
-@dataclass(eq=False)
 class Transaction:
     """What one transaction has written, and the rows that it holds until it ends."""
 
-    memory: Memory
-    written: dict[Place, Row | None] = field(default_factory=dict)
-    held: set[Place] = field(default_factory=set)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    waits_for: Transaction | None = None
+    __slots__ = ("_number", "_waiting", "has_ended", "held", "memory", "waits_for", "written")
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self.written: dict[Place, Row | None] = {}
+        self.held: set[Place] = set()
+        self.has_ended = False
+        self.waits_for: Transaction | None = None
+        self._waiting: asyncio.Event | None = None
+        self._number: int | None = None
+
+    @property
+    def number(self) -> int:
+        """Its place among all that write, in the order in which they began to."""
+        if self._number is None:
+            self._number, self.memory.next_transaction = self.memory.next_transaction, self.memory.next_transaction + 1
+            self.memory.writing.add(self._number)
+        return self._number
 
     def row(self, table: str, id_: str | None) -> Row | None:
         """A row as this transaction sees it."""
         if id_ is None:
             return None
-        place = (table, id_)
-        return self.written[place] if place in self.written else self.memory.rows(table).get(id_)
+        if self.written and (place := (table, id_)) in self.written:
+            return self.written[place]
+        return self.memory.rows(table).get(id_)
 
-    def rows(self, table: str) -> Iterator[Row]:
+    def rows(self, table: str) -> list[Row]:
         """All rows of a table as this transaction sees them, by their ids."""
-        ids = {*self.memory.rows(table), *(id_ for of, id_ in self.written if of == table)}
-        return (row for id_ in sorted(ids) if (row := self.row(table, id_)) is not None)
+        rows: Mapping[str, Row | None] = self.memory.rows(table)
+        if not self.written:
+            return [row for _, row in sorted(rows.items()) if row is not None]
+        written = {id_: row for (of, id_), row in self.written.items() if of == table}
+        if written:
+            rows = {**rows, **written}
+        return [row for id_ in sorted(rows) if (row := rows[id_]) is not None]
 
     async def lock(self, table: str, id_: str, *, skip: bool = False) -> bool:
         """Hold a row; False where another transaction does and this is to `skip` it. Raises DeadlockDetectedError."""
@@ -91,7 +118,7 @@ class Transaction:
             if skip:
                 return False
             await self._wait_for(holder)
-        if self.ended.is_set():  # its process was killed meanwhile
+        if self.has_ended:  # its process was killed meanwhile
             raise Killed
         self.memory.holders[place] = self
         self.held.add(place)
@@ -106,9 +133,14 @@ class Transaction:
                 if step is self:
                     raise asyncpg.DeadlockDetectedError("deadlock detected")
                 step = step.waits_for
-            await holder.ended.wait()
+            await holder.end_of()
         finally:
             self.waits_for = None
+
+    async def end_of(self) -> None:
+        """Wait until this has ended."""
+        self._waiting = self._waiting or asyncio.Event()
+        await self._waiting.wait()
 
     async def update(self, table: str, id_: str, **values: object) -> None:
         """Write to a row, which is held from then on."""
@@ -126,7 +158,7 @@ class Transaction:
 
     def end(self, *, commit: bool) -> None:
         """Let others see what was written, or nobody; let go of all rows."""
-        if self.ended.is_set():
+        if self.has_ended:
             return
         for (table, id_), row in self.written.items() if commit else ():
             if row is None:
@@ -135,12 +167,21 @@ class Transaction:
                 self.memory.rows(table)[id_] = row
         for place in self.held:
             del self.memory.holders[place]
-        self.ended.set()
+        if self._number is not None:
+            self.memory.writing.remove(self._number)
+        self.has_ended = True
+        if self._waiting is not None:
+            self._waiting.set()
         for watch in self.memory.watchers if commit else ():
             watch()
 
 
 Handler = Callable[..., Awaitable[list[tuple[Any, ...]]]]
+
+
+async def nothing(*_: object, **__: object) -> list[tuple[Any, ...]]:
+    """What finds nothing, or is nobody's concern here."""
+    return []
 
 
 class Connection:
@@ -152,9 +193,12 @@ class Connection:
     async def fetch(self, text: str, *binds: object) -> list[tuple[Any, ...]]:
         """All rows."""
         await self.database.travel()
+        handler = self.database.handler(text)
+        if handler is nothing:
+            return []
         transaction = self.transaction or self.database.begin()
         try:
-            rows = await self.database.handler(text)(transaction, *binds)
+            rows = await handler(transaction, *binds)
         except BaseException:
             if self.transaction is None:
                 transaction.end(commit=False)
@@ -189,7 +233,7 @@ class Database:
     @property
     def is_frozen(self) -> bool:
         """Whether the process stands still."""
-        return _time() < self.thaws_at
+        return loop.time() < self.thaws_at
 
     def handler(self, text: str) -> Handler:
         """What a statement does."""
@@ -211,11 +255,11 @@ class Database:
         """Go to the store: it takes a while, and may not come to anything."""
         weather, chance = self.memory.weather, self.memory.chance
         if weather.latency:
-            await asyncio.sleep(chance.random() * weather.latency)
+            await loop.sleep(chance.random() * weather.latency)
         if chance.random() < weather.frozen:
-            self.thaws_at = _time() + chance.random() * weather.longest_freeze
-        while self.is_frozen and not self.is_dead:  # noqa: ASYNC110 -- time is simulated
-            await asyncio.sleep(self.thaws_at - _time())
+            self.thaws_at = loop.time() + chance.random() * weather.longest_freeze
+        while self.is_frozen and not self.is_dead:
+            await loop.sleep(self.thaws_at - loop.time())
         if self.is_dead:
             raise Killed
         if chance.random() < weather.lost:
@@ -260,10 +304,6 @@ class Database:
     def by_keys(self) -> AbstractAsyncContextManager[Connection]:
         """A transaction."""
         return self.transaction()
-
-
-def _time() -> float:
-    return asyncio.get_running_loop().time()
 
 
 _current: ContextVar[Connection | None] = ContextVar("current", default=None)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import orjson
 
 from service.operations.subscriptions.ledgers import Terms
 from sql import statement, statements
-from tests.simulation.memory import Handler, Row, Transaction
+from tests.simulation.memory import Handler, Row, Transaction, nothing
 
 STORE: Final = 1
 FACTS: Final = ("Simulated", "simulated", "test", "EUR", "en", "UTC")
@@ -22,12 +22,18 @@ FACTS: Final = ("Simulated", "simulated", "test", "EUR", "en", "UTC")
 Rows = list[tuple[Any, ...]]
 
 
-async def find(_: Transaction, *, store: int) -> Rows:
-    return [(store, *FACTS, None, None, False)]
+def frozen_at(of: Transaction) -> datetime | None:
+    """Where the test clock of the store stands; None for real time."""
+    return next((row["frozen_at"] for row in of.rows("test_clocks")), None)
 
 
-async def due_stores(of: Transaction, *, at: datetime, **_: object) -> Rows:
-    return [(STORE,)] if any(_is_due(row, at) for row in of.rows("subscriptions")) else []
+async def find(of: Transaction, *, store: int) -> Rows:
+    return [(store, *FACTS, frozen_at(of), None, False)]
+
+
+async def due_stores(of: Transaction, *, at: datetime, since: datetime, **_: object) -> Rows:
+    due = (row["next_run_at"] for row in of.rows("subscriptions") if _is_due(row, at))
+    return [(STORE,)] if any(one > since for one in due) and frozen_at(of) is None else []
 
 
 def _is_due(row: Row, at: datetime) -> bool:
@@ -58,7 +64,7 @@ async def due(
         if "unlocked" in of.memory.flaws or _is_due(held, at):
             copies = [one for one in of.rows("copies") if one["order_subscription_id"] == row["id"]]
             young = sum(one["created_at"] > since for one in copies)
-            found.append((*(held[name] for name in Terms._fields), 0, min(young, fuse)))
+            found.append((*(held[name] for name in Terms._fields), 0, 0, min(young, fuse)))
     return found
 
 
@@ -160,8 +166,10 @@ async def claim(of: Transaction, *, copies: Sequence[str], at: datetime, lease_e
         assert occurrence is not None
         if occurrence["status"] in ("due", "claimed"):
             await of.update("occurrences", occurrence["id"], status="claimed")
-        late = at - occurrence["scheduled_at"]
-        found.append((id_, "recurring_order_copies", row["occurrence_id"], at, attempt, *FACTS, None, late))
+        stands_at = frozen_at(of)
+        now = at if stands_at is None else stands_at
+        late = now - occurrence["scheduled_at"]
+        found.append((id_, "recurring_order_copies", row["occurrence_id"], now, attempt, *FACTS, stands_at, late))
     return found
 
 
@@ -201,7 +209,9 @@ async def claimed(of: Transaction, *, copies: Sequence[str], attempts: Sequence[
             row = of.row("copies", id_)
             assert row is not None
             await of.lock("subscriptions", row["order_subscription_id"])
-            found.append((id_, row["order_subscription_id"], row["occurrence_id"], False, True, None))
+            occurrence = of.row("occurrences", row["occurrence_id"])
+            index = None if occurrence is None else occurrence["occurrence_index"]
+            found.append((id_, row["order_subscription_id"], row["occurrence_id"], index, False, True, None))
     return sorted(found, key=lambda row: (row[1], row[0]))
 
 
@@ -225,7 +235,11 @@ async def fail(of: Transaction, *, copy: str, attempt: int, **_: object) -> Rows
     assert row is not None
     await of.update("copies", copy, status="failed", lease_expires_at=None)
     await of.update("occurrences", row["occurrence_id"], status="failed")
-    return [(row["order_subscription_id"], row["occurrence_id"], "source")]
+    failed_before = any(
+        one["occurrence_id"] == row["occurrence_id"] and one["id"] != copy and one["status"] == "failed"
+        for one in of.rows("copies")
+    )
+    return [(row["order_subscription_id"], row["occurrence_id"], "source", not failed_before)]
 
 
 async def abandoned(of: Transaction, *, at: datetime, limit: int) -> Rows:
@@ -255,11 +269,6 @@ async def take_numbers(of: Transaction, *, number: int, **_: object) -> Rows:
 async def schedule(of: Transaction, *, subscription: str, **_: object) -> Rows:
     row = of.row("subscriptions", subscription)
     return [] if row is None else [tuple(row[name] for name in Terms._fields)]
-
-
-async def nothing(*_: object, **__: object) -> Rows:
-    """What finds nothing, or is nobody's concern here."""
-    return []
 
 
 async def ahead(*_: object, **__: object) -> Rows:
@@ -296,10 +305,15 @@ def _by_names(handler: Handler, path: str) -> Handler:
     """A handler that takes the arguments as they are bound: in the order of the statement's parameters."""
     names = statement(path).parameters
 
-    async def handle(of: Transaction, *binds: object) -> Rows:
-        return await handler(of, **dict(zip(names, binds, strict=True)))
+    def handle(of: Transaction, *binds: object) -> Awaitable[Rows]:
+        return handler(of, **dict(zip(names, binds, strict=True)))
 
     return handle
+
+
+def with_texts(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
+    """Handlers by the texts of their statements."""
+    return {statement(path).text: one if one is nothing else _by_names(one, path) for path, one in handlers.items()}
 
 
 ELSEWHERE: Final = (
@@ -317,4 +331,4 @@ ELSEWHERE: Final = (
 
 BY_TEXT: Final[dict[str, Handler]] = {
     one.text: nothing for topic in ELSEWHERE for one in statements(topic).values()
-} | {statement(path).text: _by_names(one, path) for path, one in HANDLERS.items()}
+} | with_texts(HANDLERS)

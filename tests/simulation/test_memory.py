@@ -13,8 +13,8 @@ import pytest
 
 from service import clock
 from service.operations.copies import recurring_order_copies
+from service.operations.copies.priced import CopyFailed
 from service.operations.copies.recurring_order_copies import Claim
-from service.operations.copies.targets import CopyFailed
 from service.operations.subscriptions import sweep
 from service.operations.subscriptions.ledgers import Terms
 from service.operations.subscriptions.sweep import Swept
@@ -111,6 +111,7 @@ async def bench(
         for number in range(3):
             terms = dict.fromkeys(Terms._fields) | _terms() | {"id": f"sub-{number}", "status": "active"}
             defaults = {"anchor_index": 0, "next_index": 1, "last_day": False, "cutoff_hours": 0, "occurrencies": 0}
+            defaults |= {"prepaid_occurrences_left": 0}
             kept.rows("subscriptions")[f"sub-{number}"] = terms | defaults
         yield Bench(cast("Database", memory.Database(kept, statements.BY_TEXT)), Store(1, *statements.FACTS), kept)
 

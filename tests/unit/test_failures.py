@@ -11,7 +11,7 @@ import pytest
 from schemas.failures import FAILURE_TYPES, FailureType
 from service import errors
 from service.errors import ApiError, Invalid, PaymentRefused, Problems
-from service.operations.copies.targets import CopyFailed
+from service.operations.copies.priced import CopyFailed
 from service.operations.ordering.checks import Problem
 from service.rules import failures
 from service.rules.failures import OF_CODES, OF_FIELDS, type_of, type_of_error

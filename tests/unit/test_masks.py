@@ -54,3 +54,8 @@ def test_address(first: str | None, last: str | None, company: str | None, zip_c
 )
 def test_a_source_is_told_from_others_by_its_last_digits(name: str | None, masked: str) -> None:
     assert masks.source(name) == masked
+
+
+def test_a_source_without_a_number_is_told_by_its_method() -> None:
+    assert masks.source("Account of Sam Sample", "Direct debit") == "Direct debit"
+    assert masks.source("Visa ending in 4242", "Card") == "***4242"

@@ -6,7 +6,7 @@ import pytest
 
 import sql
 from sql import Statement
-from tests.parts import faults
+from tests.parts import blind, faults
 
 STATEMENTS = [statement for topic in sql.topics() for statement in sql.statements(topic).values()]
 
@@ -14,6 +14,18 @@ STATEMENTS = [statement for topic in sql.topics() for statement in sql.statement
 @pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement.path)
 def test_no_part_reads_what_an_earlier_one_writes(statement: Statement) -> None:
     assert faults(statement.text) == []
+
+
+@pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement.path)
+def test_no_insert_looks_up_what_it_returns(statement: Statement) -> None:
+    assert blind(statement.text) == []
+
+
+def test_what_an_insert_looks_up_is_found() -> None:
+    made = "insert into orders (id) values ('a') returning id, (select name from stores) as name"
+    found = ["what is returned by an insert into orders is looked up in stores"]
+    assert blind(made) == blind(f"with made as ({made}) select name from made") == found
+    assert blind("with made as (insert into orders (id) values ('a') returning id) select name from stores") == []
 
 
 STOCK = "update line_items set stock_taken = 0 where store_id = $1 and order_id = $2 returning id"
@@ -34,6 +46,11 @@ RETURNED = "update stock_items set quantity = 1 from line_items where line_items
         ),
         (f"with taken as materialized (select stock_taken from line_items), f as ({STOCK}) select * from taken", []),
         (f"with taken as (select stock_taken from line_items), f as ({STOCK}) select from taken, taken as other", []),
+        # What goes with a deleted row is written, too.
+        (
+            "with gone as (delete from carts) select quantity from cart_items",
+            ["the last part reads cart_items.quantity of gone"],
+        ),
         # A deleted or a new row is another in all of its columns; one that is set, in that one.
         ("with gone as (delete from skus) select code from skus", ["the last part reads skus.code of gone"]),
         (

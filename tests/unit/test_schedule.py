@@ -19,6 +19,7 @@ from service.rules.schedule import (
     NotMovable,
     Standing,
     advance,
+    forecast,
     move,
     room,
     upcoming,
@@ -237,3 +238,30 @@ def test_the_room_of_an_occurrence_is_where_it_can_be_moved(
             else:
                 moved = True
             assert moved == ((found.after is None or to > found.after) and to < found.before), (index, to)
+
+
+@given(
+    left=st.integers(1, 6),
+    failing=st.frozensets(st.integers(1, 20)),
+    overdue=st.integers(0, 30),
+    policy=st.sampled_from(("run_once", "run_all")),
+    ends=st.booleans(),
+)
+def test_another_run_comes_for_each_that_fails_unless_it_ends_anyway(
+    *, left: int, failing: frozenset[int], overdue: int, policy: CatchupPolicy, ends: bool
+) -> None:
+    standing = replace(hourly, runs_left=left, catchup_policy=policy, ends_anyway=ends)
+    # Of those that are overdue the last one, or the last few, run.
+    ran_out = max(overdue - (CATCH_UP if policy == "run_all" else 1), 0)
+    coming = [*range(ran_out + 1, overdue + 1)][:left]
+    index = overdue
+    while sum(ends or run not in failing for run in coming) < left:
+        index += 1
+        coming.append(index)
+    # What fails is noted as late as it has been handed out.
+    noted: set[int] = set()
+    found: list[int] = []
+    for entry in forecast(standing, START + overdue * HOUR, noted):
+        found.append(entry.index)
+        noted |= {entry.index} & failing
+    assert found == coming

@@ -36,7 +36,8 @@ def import_history(
         bool, typer.Option("--compare", help="Write nothing, and show the dates of subscriptions there and here.")
     ] = False,
     report: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="Where refused records go: FILE.refused.ndjson by default.")
+        Path | None,
+        typer.Option(dir_okay=False, help="Where refused records go: beside the first file by default."),
     ] = None,
     database_url: DatabaseUrl = None,
 ) -> None:

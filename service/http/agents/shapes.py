@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.kinds import ID
 from schemas.kinds.money import format_amount
@@ -75,36 +75,6 @@ class Reorder(Repeat, Doing):
     )
 
 
-class OfSubscription(Page):
-    """The deliveries of which subscription."""
-
-    subscription_id: Id = Field(description="The subscription, as `list_subscriptions` names it.")
-
-
-class Delivery(Doing):
-    """Which delivery."""
-
-    delivery_id: Id = Field(description="The delivery, as `list_upcoming_deliveries` names it.")
-
-
-class Move(Delivery):
-    """To when a delivery is moved."""
-
-    to: AwareDatetime = Field(description="When it is to happen: RFC 3339 with a time zone.")
-
-
-class Subscription(Doing):
-    """Which subscription."""
-
-    subscription_id: Id = Field(description="The subscription, as `list_subscriptions` names it.")
-
-
-class Pause(Subscription):
-    """Until when a subscription pauses."""
-
-    until: AwareDatetime = Field(description="When it goes on: RFC 3339 with a time zone, within two years.")
-
-
 class Money(Answered):
     """An amount: in minor units, and as people write it."""
 
@@ -146,11 +116,13 @@ class Outcome(Answered):
 
     line_item_id: str
     name: str
-    status: str = Field(description="`added`, `adjusted` (another quantity or line), or `skipped` (it can't be had).")
+    status: str = Field(
+        description="`added`, `adjusted` (another quantity, or put into a line there), or `skipped` (it can't be had)."
+    )
     code: str | None = Field(description="Why it is not added as it was; null where it is.")
     detail: str | None = Field(description="The same in words for the customer.")
     requested_quantity: int
-    resulting_quantity: int
+    resulting_quantity: int = Field(description="How many pieces are added to the cart.")
     price_then: Money = Field(description="One piece, in the order that is repeated.")
     price_now: Money | None = Field(description="One piece today; null where it has no price in that currency.")
 
@@ -171,43 +143,3 @@ class Reordered(Answered):
     checkout_url: str | None = Field(description="Where the customer looks at the cart and pays. Nothing is paid yet.")
     lines: Sequence[Outcome]
     cart_total: Money | None
-
-
-class Coming(Answered):
-    """A run of a subscription."""
-
-    delivery_id: str | None = Field(description="To skip or move it by; null where it is too far away for that.")
-    scheduled_at: str
-    status: str
-    reason: str | None = Field(description="Why it is left out; null where it isn't.")
-    total: Money | None = Field(description="What it comes to at today's prices; null where nothing is ordered.")
-
-
-class Deliveries(Answered):
-    """The next runs of a subscription, skipped ones too."""
-
-    deliveries: Sequence[Coming]
-
-
-class Subscribed(Answered):
-    """A subscription."""
-
-    id: str
-    status: str
-    frequency: str
-    next_run_at: str | None
-    products: Sequence[Product]
-
-
-class Subscriptions(Answered):
-    """The subscriptions that aren't cancelled."""
-
-    subscriptions: Sequence[Subscribed]
-
-
-class Done(Answered):
-    """What was changed, as it is now."""
-
-    id: str
-    status: str
-    at: str | None = Field(description="When it happens next, or happens at all; null where it doesn't.")

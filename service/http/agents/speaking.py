@@ -31,7 +31,8 @@ from starlette.responses import Response
 
 from service.errors import ApiError
 from service.http import languages, limits
-from service.http.agents.tools import TOOLS, Call, Tool
+from service.http.agents.calls import Call, Tool
+from service.http.agents.tools import TOOLS
 from service.http.api import idempotency
 from service.http.exchange import exchange_of
 from service.http.problems import problem_of
@@ -44,7 +45,10 @@ from service.texts import say
 INSTRUCTIONS = (
     "You act for one customer of a shop. To buy something again: list_past_orders, preview_reorder, show the customer"
     " what it comes to, then reorder with the preview's digest, and give the customer the checkout_url to pay."
-    " Deliveries of subscriptions can be skipped, restored and moved one by one, and subscriptions paused and resumed."
+    " For subscriptions: list_subscriptions, show_subscription and list_upcoming_deliveries say what there is."
+    " A single delivery can be skipped, moved, put off, or bring something else once; a swap, another quantity or"
+    " another interval is previewed first and then done with the preview's digest. No tool orders what is paid for at"
+    " once, or pays: confirmation_link makes a page for the customer to do so."
 )
 
 Context = ServerRequestContext[Any, Request]
@@ -77,7 +81,7 @@ _LISTED = [
         annotations=ToolAnnotations(
             title=tool.title,
             read_only_hint=tool.reads,
-            destructive_hint=False,
+            destructive_hint=tool.destroys,
             idempotent_hint=tool.settles,
             open_world_hint=False,
         ),

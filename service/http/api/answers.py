@@ -127,17 +127,21 @@ def single(
 ) -> Response:
     """200 with one resource, or with null; `warnings` stand in its `meta`. What is `disclosed` is here alone."""
     resources, included = collect([] if row is None else [row], asked.query.selection, rendering, disclosed)
-    meta = {"warnings": [say(warning, language(asked.request)) for warning in warnings]} if warnings else None
     return Document(
         document(
             orjson.Fragment(resources[0]) if resources else None,
             {"self": asked.self, **_described(asked, rendering)},
             included=Listed(included) if asked.query.included else None,
-            meta=meta,
+            meta=warned(asked.request, warnings),
         ),
         version=None if row is None else int(row[1]),
         keep=lambda: single(asked, rendering._replace(secrets=False), row, warnings),
     )
+
+
+def warned(request: Request, warnings: Sequence[Phrase]) -> dict[str, Any] | None:
+    """Return the `meta` of a document, or of a result, with warnings; None without any."""
+    return {"warnings": [say(warning, language(request)) for warning in warnings]} if warnings else None
 
 
 def many(asked: Asked, rendering: Rendering, rows: Rows) -> Response:
@@ -164,8 +168,17 @@ def linkage(asked: Asked, rendering: Rendering, within: Within, rows: Rows, *, i
     return Document(document(data, {"self": asked.self, **also}, included=None if along is None else Listed(along)))
 
 
-def created(asked: Asked, rendering: Rendering, row: Row, disclosed: Mapping[str, Any]) -> Response:
-    """201 with the new resource. What is disclosed is in this one answer, and not in what is kept of it."""
+def created(
+    asked: Asked,
+    rendering: Rendering,
+    row: Row,
+    disclosed: Mapping[str, Any],
+    warnings: Sequence[Phrase] = (),
+) -> Response:
+    """201 with the new resource, and `warnings` in its `meta`.
+
+    What is disclosed is in this one answer, and not in what is kept of it.
+    """
     selection = asked.query.selection
     (resource,), included = collect([row], selection, rendering, disclosed)
     url = f"{rendering.base}/{selection.resource.type_}/{row[0].decode()}"
@@ -173,6 +186,7 @@ def created(asked: Asked, rendering: Rendering, row: Row, disclosed: Mapping[str
         orjson.Fragment(resource),
         {"self": url, **_described(asked, rendering)},
         included=Listed(included) if asked.query.included else None,
+        meta=warned(asked.request, warnings),
     )
     preferred = prefer.headers(asked.request, prefer.REPRESENTATION)
     headers = {"Location": url, "Vary": f"{VARY}, Prefer", **preferred}
@@ -181,7 +195,7 @@ def created(asked: Asked, rendering: Rendering, row: Row, disclosed: Mapping[str
         201,
         headers,
         version=int(row[1]),
-        keep=lambda: created(asked, rendering._replace(secrets=False), row, {}),
+        keep=lambda: created(asked, rendering._replace(secrets=False), row, {}, warnings),
     )
 
 

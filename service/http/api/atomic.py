@@ -14,7 +14,7 @@ from schemas.rendering import Rendering
 from service.errors import ApiError, MethodNotAllowed, PreconditionFailed, raise_all
 from service.http import guessing, limits, urls
 from service.http.api import idempotency, prefer
-from service.http.api.answers import VARY, Document, no_content
+from service.http.api.answers import VARY, Document, no_content, warned
 from service.http.api.asking import check_no_parameters, for_sender, negotiate, numbered, rendering_of
 from service.http.auth import forget_written, identify
 from service.http.exchange import exchange_of
@@ -89,9 +89,9 @@ def _step(operation: Operation, principal: Principal) -> Step:
         return Step(operation, entry.relater(operation.relationship, operation.code))
     match operation.code:
         case "add":
-            return Step(operation, entry.maker())
+            return Step(operation, entry.maker(), entry.update)
         case "update":
-            return Step(operation, entry.changer())
+            return Step(operation, entry.changer(), entry.update)
         case "remove":
             return Step(operation, entry.remover())
 
@@ -113,12 +113,15 @@ async def _prepared(request: Request, step: Step, principal: Principal, renderin
 
 def _answer(request: Request, rendering: Rendering, shown: Sequence[Shown | None]) -> Response:
     """200 with a result for each operation. What is disclosed is in this one answer, and not in what is kept of it."""
-    results: list[dict[str, Any]] = [{} if one is None else {"data": _resource(one, rendering)} for one in shown]
+    results = [{} if one is None else _result(request, rendering, one) for one in shown]
     answer = {"jsonapi": {**VERSION, "ext": list(EXTENSIONS)}, atomic.RESULTS: results}
     headers = {"Vary": f"{VARY}, Prefer", **prefer.headers(request, prefer.REPRESENTATION)}
     return Document(answer, headers=headers, keep=lambda: _answer(request, rendering._replace(secrets=False), shown))
 
 
-def _resource(one: Shown, rendering: Rendering) -> orjson.Fragment:
+def _result(request: Request, rendering: Rendering, one: Shown) -> dict[str, Any]:
+    """A resource, and what its sender is warned of."""
     disclosed = one.created.disclosed if rendering.secrets else {}
-    return orjson.Fragment(renderer(one.selection)([one.row], rendering, {}, disclosed)[0])
+    data = orjson.Fragment(renderer(one.selection)([one.row], rendering, {}, disclosed)[0])
+    meta = warned(request, one.warnings)
+    return {"data": data} if meta is None else {"data": data, "meta": meta}

@@ -73,6 +73,7 @@ def resource_of(subscription_id: str, run: Run, currency: str, rendering: Render
     entry = run.entry
     total = None if run.estimate is None else run.estimate.total
     discount = None if run.estimate is None or total is None else run.estimate.discount
+    prepaid = None if run.estimate is None or total is None else run.estimate.prepaid
     return {
         "type": TYPE,
         "id": f"{subscription_id}:{entry.index}",
@@ -89,6 +90,9 @@ def resource_of(subscription_id: str, run: Run, currency: str, rendering: Render
             "discount_amount_cents": discount,
             "discount_amount_float": amount_float(discount, currency),
             "formatted_discount_amount": format_amount(discount, currency, rendering.locale),
+            "prepaid_amount_cents": prepaid,
+            "prepaid_amount_float": amount_float(prepaid, currency),
+            "formatted_prepaid_amount": format_amount(prepaid, currency, rendering.locale),
             "needs_approval": run.needs_approval,
             "lines": [] if run.estimate is None else run.estimate.told(),
             "errors_log": None if run.estimate is None else run.estimate.messages,

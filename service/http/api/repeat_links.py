@@ -13,7 +13,7 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 
 from schemas.graph import graph
 from schemas.kinds import amount_float, format_amount
@@ -101,7 +101,7 @@ async def commit(request: Request) -> Response:
     )
 
 
-routes: list[BaseRoute] = [
+routes: list[Route] = [
     Fixed("/api/repeat_link_preview", preview),
     Fixed("/api/repeat_link_commits", commit, methods=["POST"]),
 ]

@@ -7,9 +7,6 @@ neither it nor the forecasts that it includes have a URL.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -27,7 +24,6 @@ from service.jsonapi.document import document, identifier
 from service.operations.subscriptions import previews
 from service.operations.subscriptions.previews import Preview
 from service.resources import RESOURCES
-from service.store.pool import Connection
 
 TYPE = "subscription_previews"
 _OF = "order_subscriptions"
@@ -47,26 +43,17 @@ async def preview(request: Request) -> Response:
     rendering = rendering_of(request, principal)
     draft = for_sender(request, principal, asked, rendering)
     with body.located(draft):
-        async with service_of(request).database.transaction() as connection, _undone(connection):
+        async with service_of(request).database.transaction() as connection, previews.undone(connection):
             locked = await writer.lock(connection, principal, resource, draft.id or "")
             await writer.update(connection, principal, locked, draft)
             of = locked.id if resource.type_ == _OF else locked.row["order_subscription_id"]
-            found = await previews.look(connection, principal.store, of, draft)
+            found = await previews.look(
+                connection, principal.store, of, previews.asked_of(draft), draft.triggers.get(previews.FROM)
+            )
     return _answer(found, rendering)
 
 
 routes = [Fixed(f"/api/{TYPE}", preview, methods=["POST"])]
-
-
-@asynccontextmanager
-async def _undone(connection: Connection) -> AsyncIterator[None]:
-    """Undo what is done within, whatever comes of it."""
-    rehearsal = connection.transaction()
-    await rehearsal.start()
-    try:
-        yield
-    finally:
-        await rehearsal.rollback()
 
 
 def _answer(found: Preview, rendering: Rendering) -> Response:

@@ -56,7 +56,9 @@ async def create(request: Request) -> Response:
     async def show(connection: Connection, created: Created) -> Response:
         owner = principal.holding(created.id) if entry.resource.type_ == "carts" else principal
         row = await _read_back(connection, asked, owner, created.id)
-        return answers.created(asked, rendering, row, created.disclosed)
+        writer = entry.update
+        warnings = await writer.remarks(connection, principal, created.id, draft, new=True) if writer else ()
+        return answers.created(asked, rendering, row, created.disclosed, warnings)
 
     with body.located(draft):
         async with guessing.guarded(request, principal, guessing.tries_of(draft)):
@@ -85,7 +87,7 @@ async def update(request: Request) -> Response:
 
     async def show(connection: Connection, _: None) -> Response:
         row = await _read_back(connection, asked, principal, id_)
-        warnings = await writer.warnings(connection, principal, id_)
+        warnings = await writer.remarks(connection, principal, id_, draft, new=False)
         return answers.single(asked, rendering, row, warnings, disclosed)
 
     with body.located(draft):

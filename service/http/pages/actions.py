@@ -8,26 +8,32 @@ would happen by now, the page is shown anew instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
+from schemas.action_links import Action
+from schemas.graph import graph
 from schemas.kinds import format_amount
+from service import clock
+from service.clock import later
 from service.errors import ApiError, Gone, Invalid
 from service.http import guessing, urls
 from service.http.languages import negotiate
 from service.http.pages import days, nonces
-from service.http.pages.pages import PRIVATE, form_of, page
+from service.http.pages.pages import form_of, page, pictured, refusals
 from service.http.state import service_of
 from service.operations.generic.phases import Interlude
 from service.operations.orders import owed
-from service.operations.subscriptions import action_links, overviews
-from service.operations.subscriptions.action_links import Opened, Prospect
+from service.operations.subscriptions import link_uses, overviews
+from service.operations.subscriptions.action_links import ActionLinks
 from service.operations.subscriptions.cancelling import Commitment
+from service.operations.subscriptions.link_uses import Opened, Prospect
 from service.operations.subscriptions.overviews import Ending, Overview
-from service.principal import Store
+from service.principal import Principal, Store
 from service.rules.named_tokens import NamedKeys
 from service.store.pool import Connection
 from service.texts import Phrase
@@ -49,6 +55,7 @@ TITLES = {
     "reject": Phrase("Skip the dearer delivery"),
     "pay": Phrase("Pay for a delivery"),
     "order_now": Phrase("Order the next delivery now"),
+    "swap": Phrase("Swap a product"),
 }
 BUTTONS = {
     "skip": Phrase("Skip it"),
@@ -60,6 +67,7 @@ BUTTONS = {
     "reject": Phrase("Skip it"),
     "pay": Phrase("Pay now"),
     "order_now": Phrase("Order it now"),
+    "swap": Phrase("Swap it"),
 }
 """What the pages are called, and what their buttons say."""
 
@@ -68,17 +76,34 @@ SENTENCES = {
     "delay": Phrase("The delivery of {day} comes on {to} instead. All others come as planned."),
     "pause": Phrase("No delivery comes before {to}. Then they go on by themselves."),
     "resume": Phrase("The pause ends, and the deliveries go on as planned."),
-    "cancel": Phrase("No further delivery comes. To have them again, you order anew in the shop."),
+    "cancel": Phrase("No further delivery comes. To start again, place an order in the shop."),
     "approve": Phrase("The delivery of {day} costs {amount} this time. It is ordered once you agree."),
     "reject": Phrase("The delivery of {day} would cost {amount}. It is left out, and the next one comes as planned."),
     "pay": Phrase("The delivery of {day} is not paid yet. {amount} are charged once you press the button."),
     "order_now": Phrase("The delivery of {day} is ordered now instead. All others come as planned."),
+    "swap": Phrase(
+        "From the next delivery on, {product} comes in the place of {instead}: {quantity} pieces for {amount} at"
+        " today's price."
+    ),
 }
 """What happens once the button is pressed."""
 
 TIED = Phrase("You can end it after delivery {run}, as agreed.")
 TIED_UNTIL = Phrase("You can end it from {day} on, after delivery {run}, as agreed.")
 """What those read who can't end a subscription yet."""
+
+WAITS = Phrase("The delivery of {day} comes before it. Only the next one can be ordered now.")
+"""What those read who would order a run now that isn't the next one."""
+
+SETTLED = {
+    "placing": Phrase("The payment is under way. Please look again in a minute."),
+    "placed": Phrase("This delivery is paid."),
+    "approved": Phrase("This delivery is paid."),
+}
+"""What those read who would pay an order that is in this status by now."""
+
+_FOR_ONESELF: Final = timedelta(days=1)
+"""How long a link works that a customer asked for just now."""
 
 PASSED = Phrase("There is nothing to do here any more: it was changed already, or its time has passed.")
 
@@ -92,6 +117,17 @@ def url_of(keys: NamedKeys, store: Store, origin: str) -> Callable[[str, str], s
     return url
 
 
+async def hand_out(
+    request: Request, connection: Connection, customer: Principal, subscription_id: str, action: Action
+) -> tuple[str, datetime]:
+    """Make a customer's own link, which works for a day; returns its URL and until when. Raises as the API does."""
+    expires_at = later(clock.now(customer.store), _FOR_ONESELF)
+    link = {"order_subscription_id": subscription_id, "action": action, "expires_at": expires_at}
+    id_ = await ActionLinks().make(connection, customer, graph["action_links"], link)
+    keys = service_of(request).url_keys.actions
+    return url_of(keys, customer.store, urls.origin(request))(action, id_), expires_at
+
+
 async def action(request: Request) -> Response:
     """GET, HEAD and POST. Every URL that opens no link of this kind is the same 410."""
     return await (_use(request) if request.method == "POST" else _show(request))
@@ -101,7 +137,7 @@ async def _show(request: Request, error: ApiError | None = None) -> Response:
     service = service_of(request)
     async with guessing.limited(request), service.database.connection() as connection:
         opened = await _open(request, connection)
-        seen = await action_links.prospect(connection, opened)
+        seen = await link_uses.prospect(connection, opened)
         found = await overviews.of_customer(connection, opened.principal, opened.subscription_id)
     return _page(request, opened, seen, found, error)
 
@@ -116,7 +152,7 @@ async def _use(request: Request) -> Response:
         raise
     except ApiError as error:
         return await _show(request, error)
-    return RedirectResponse(f"{urls.origin(request)}{PATH}/{request.path_params['token']}", 303, PRIVATE)
+    return RedirectResponse(f"{urls.origin(request)}{PATH}/{request.path_params['token']}", 303)
 
 
 async def _do(request: Request, connection: Connection, form: Mapping[str, str]) -> Interlude[None] | None:
@@ -126,13 +162,14 @@ async def _do(request: Request, connection: Connection, form: Mapping[str, str])
         raise Invalid("This page was open for too long. Please try again.")
     if opened.action == "pay":
         return await owed.use(connection, opened, shown)
-    await action_links.use(connection, opened, shown, ending_of(form))
+    with days.ordering(opened.timezone, negotiate(request, opened.store.locale)):
+        await link_uses.use(connection, opened, shown, ending_of(form))
     return None
 
 
 async def _open(request: Request, connection: Connection, *, hold: bool = False) -> Opened:
     keys, token = service_of(request).url_keys.actions, request.path_params["token"]
-    return await action_links.open_link(connection, keys, token, hold=hold)
+    return await link_uses.open_link(connection, keys, token, hold=hold)
 
 
 def ending_of(form: Mapping[str, str], *, at_period_end: bool = False) -> Ending:
@@ -163,31 +200,54 @@ def _page(
         "day": None if seen.at is None else day(seen.at),
         "to": None if seen.to is None else day(seen.to),
         "amount": format_amount(seen.amount_cents, seen.currency_code, locale),
+        "product": None if seen.offer is None else seen.offer.choice.name,
+        "instead": None if seen.offer is None else seen.offer.item.name,
+        "quantity": None if seen.offer is None else str(seen.offer.item.quantity),
     }
+    why_not = None if seen.refused is None else days.why_not_now(seen.refused, opened.timezone, locale)
+    items = [item for overview in found for item in overview.items]
+    pictures = [item.image_url for item in items] + ([] if seen.offer is None else [seen.offer.choice.image_url])
     values = {
         "store": store,
         "title": TITLES[opened.action],
         "done": None if opened.used_at is None else day(opened.used_at),
-        "sentence": _sentence(opened, seen, day, told),
+        "sentence": _sentence(opened, seen, day, told, why_not),
+        "costs": seen.amount_cents if opened.action == "order_now" and seen.possible else None,
+        "currency_code": seen.currency_code,
+        "paid_with": seen.paid_with,
         "reasons": seen.reasons,
         "possible": seen.possible and opened.used_at is None,
         "button": BUTTONS[opened.action],
         "grave": opened.action == "cancel",
-        "items": [item for overview in found for item in overview.items],
+        "offer": seen.offer,
+        "items": items,
+        "pictured": pictured(request, pictures),
         "recipient": opened.recipient,
         "token": request.path_params["token"],
         "nonce": nonces.sign(request, PAGE, f"{opened.id} {seen.shown}"),
-        "problems": [] if error is None else [problem.detail for problem in error.problems],
+        "problems": refusals(error, day),
     }
     status = 200 if error is None else error.http_status
     return page(request, "action.html", values, status=status, locale=store.locale)
 
 
-def _sentence(opened: Opened, seen: Prospect, day: Callable[[datetime], str], told: Mapping[str, str | None]) -> Phrase:
-    """What happens once the button is pressed, or why there is none."""
+def _sentence(
+    opened: Opened,
+    seen: Prospect,
+    day: Callable[[datetime], str],
+    told: Mapping[str, str | None],
+    why_not: Phrase | None,
+) -> Phrase:
+    """What happens once the button is pressed, or why there is none: `why_not`, where that is known."""
     if seen.commitment is not None:
         return waiting(seen.commitment, day)
-    return SENTENCES[opened.action].filled(**told) if seen.possible else PASSED
+    if seen.waits_for is not None:
+        return WAITS.filled(day=day(seen.waits_for))
+    if why_not is not None:
+        return why_not
+    if seen.possible:
+        return SENTENCES[opened.action].filled(**told)
+    return SETTLED.get(opened.order_status or "", PASSED)
 
 
-routes: list[BaseRoute] = [Route(f"{PATH}/{{token}}", action, methods=["GET", "POST"])]
+routes: list[Route] = [Route(f"{PATH}/{{token}}", action, methods=["GET", "POST"])]

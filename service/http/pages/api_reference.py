@@ -7,7 +7,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.http.assets import CACHED
+from service.http.pages.front import shows_shop
 from service.http.pages.pages import page
+
+STYLES = ("base.css", "frame.css", "api.css")
+"""The last of them gives the bundle, which is light and wide by itself, the colours and the width of the docs."""
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; "
@@ -20,7 +24,7 @@ _POLICY = (
 
 async def show(request: Request) -> Response:
     """GET /docs/api."""
-    answer = page(request, "api.html", {})
+    answer = page(request, "api.html", {"shop": await shows_shop(request)}, styles=STYLES)
     answer.headers.update(CACHED | {"Content-Language": "en", "Content-Security-Policy": _POLICY})
     return answer
 

@@ -10,12 +10,11 @@ from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from schemas.history import WHOLES
 from service.http import guessing
 from service.http.api.conditions import entity_tag
-from service.http.pages.pages import PRIVATE
 from service.http.state import service_of
 from service.jsonapi.sight import Sight
 from service.operations.data import exports
@@ -33,7 +32,7 @@ async def attachment(request: Request) -> Response:
     async with guessing.limited(request), service.database.connection() as connection:
         store_id, id_, file = await exports.opened(connection, service.url_keys.exports, request.path_params["token"])
     size, tag = file.attachment_size, entity_tag(file.attempt, id_.encode())
-    headers = PRIVATE | {
+    headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-store",
         "Content-Disposition": f'attachment; filename="{file.resource_type or "store"}-{id_}.{file.format}"',
@@ -80,4 +79,4 @@ def url_of(keys: NamedKeys, reader: Reader, export_id: str, type_: str | None) -
     return f"{reader.origin}{PREFIX}{keys.token(reader.store_id, export_id)}"
 
 
-routes: list[BaseRoute] = [Route(f"{PREFIX}{{token}}", attachment)]
+routes: list[Route] = [Route(f"{PREFIX}{{token}}", attachment)]

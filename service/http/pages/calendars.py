@@ -11,12 +11,11 @@ from datetime import timedelta
 from icalendar import Calendar, Event
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from service.http import guessing
 from service.http.api.conditions import entity_tag
 from service.http.languages import negotiate
-from service.http.pages.pages import PRIVATE
 from service.http.state import service_of
 from service.operations.subscriptions import calendars
 from service.operations.subscriptions.calendars import Date, Feed
@@ -29,6 +28,9 @@ MEDIA_TYPE = "text/calendar; charset=utf-8"
 
 _ASK_AGAIN = timedelta(hours=12)
 
+_HIGHEST = 0x7FFF_FFFF
+"""The highest integer of iCalendar; the version of a subscription whose id a client chose is a larger one."""
+
 
 async def calendar(request: Request) -> Response:
     """GET and HEAD. Every URL that opens no calendar is the same 410."""
@@ -38,7 +40,7 @@ async def calendar(request: Request) -> Response:
         feed = await calendars.open_feed(connection, service.url_keys.calendars, token)
     locale = negotiate(request, feed.store.locale)
     body = _written(feed, locale)
-    headers = PRIVATE | {
+    headers = {
         "Cache-Control": "private, no-cache",
         "Content-Language": language_of(locale),
         "ETag": entity_tag(feed.version, body),
@@ -47,7 +49,7 @@ async def calendar(request: Request) -> Response:
     return Response(body, headers=headers, media_type=MEDIA_TYPE)
 
 
-routes: list[BaseRoute] = [Route(f"{PREFIX}{{token}}.ics", calendar)]
+routes: list[Route] = [Route(f"{PREFIX}{{token}}.ics", calendar)]
 
 
 def url_of(keys: NamedKeys, store: Store, origin: str) -> Callable[[str], str]:
@@ -78,6 +80,6 @@ def _event(feed: Feed, date: Date, summary: str) -> Event:
     event.add("dtstart", date.at)
     event.add("summary", summary)
     event.add("status", "CONFIRMED" if date.takes_place else "CANCELLED")
-    event.add("sequence", feed.version)
+    event.add("sequence", feed.version & _HIGHEST)
     event.add("transp", "TRANSPARENT")
     return event

@@ -10,14 +10,9 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date
 
 from service.errors import ApiError, Invalid, InvalidState
+from service.operations.subscriptions.ordering_now import OrderNow
+from service.rules.failures import WHY_NOT
 from service.texts import Phrase
-
-FREQUENCIES = {
-    "weekly": Phrase("Every week"),
-    "monthly": Phrase("Every month"),
-    "three-month": Phrase("Every three months"),
-}
-"""How often something comes, in words, for the frequencies that have some."""
 
 
 def written(at: datetime, timezone: str, locale: str, pattern: str = "d MMMM y") -> str:
@@ -64,8 +59,23 @@ def ordering(timezone: str, locale: str) -> Iterator[None]:
         allowed_at = next((found for one in error.problems if (found := (one.meta or {}).get("allowed_at"))), None)
         if allowed_at is None:
             raise
-        day = written(datetime.fromisoformat(allowed_at), timezone, locale)
-        raise InvalidState("The next delivery can be ordered ahead of its day from {day} on.", day=day) from error
+        reason = too_soon(datetime.fromisoformat(allowed_at), timezone, locale)
+        raise InvalidState(reason) from error
+
+
+def too_soon(allowed_at: datetime, timezone: str, locale: str) -> Phrase:
+    """Why a run can't be ordered now that would follow too soon, and from when on it can be."""
+    day = written(allowed_at, timezone, locale)
+    return Phrase(
+        "That is too soon after another delivery. The next one can be ordered ahead of its day from {day} on.", day=day
+    )
+
+
+def why_not_now(now: OrderNow, timezone: str, locale: str) -> Phrase | None:
+    """Why the next run can't be ordered now; None where it can be, or where there is none."""
+    if now.allowed_at is not None:
+        return too_soon(now.allowed_at, timezone, locale)
+    return None if now.fails is None else WHY_NOT[now.fails]
 
 
 def _days(here: datetime, within: Mapping[str, str]) -> tuple[date, date] | None:

@@ -20,7 +20,7 @@ from service.gateways.testing import APPROVES, DECLINES, TIMES_OUT
 from service.http import guessing, limits, urls
 from service.http.guessing import Tries
 from service.http.pages import nonces
-from service.http.pages.pages import PRIVATE, STALE, form_of, notice, page
+from service.http.pages.pages import STALE, form_of, notice, page
 from service.http.state import Service, service_of
 from service.jsonapi import links
 from service.operations.orders import demo_checkout, stand_in
@@ -94,7 +94,7 @@ async def checkout(request: Request) -> Response:
     if request.method == "POST":
         return await _submit(request, await form_of(request))
     if not request.query_params and await _is_demo_shop(request):
-        return RedirectResponse(f"{urls.origin(request)}/demo/cart", 303, PRIVATE)
+        return RedirectResponse(f"{urls.origin(request)}/demo/cart", 303)
     principal = await _holder(request, request.query_params)
     return await _page(request, principal, request.query_params.get("session", ""), {})
 
@@ -129,7 +129,7 @@ async def _submit(request: Request, form: Mapping[str, str]) -> Response:
         answer = await _page(request, principal, session, form, error)
         answer.headers.update(error.headers)
         return answer
-    return RedirectResponse(url(request, principal.store.id, session), 303, PRIVATE)
+    return RedirectResponse(url(request, principal.store.id, session), 303)
 
 
 async def _holder(request: Request, sent: Mapping[str, str]) -> Principal:

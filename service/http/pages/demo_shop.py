@@ -9,29 +9,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from schemas.kinds import ID, located, render_timestamp
+from schemas.action_links import Action
+from schemas.kinds import ID, render_timestamp
 from service import clock
 from service.demo import shop
 from service.errors import ApiError, Invalid, NotFound, PreviewStale
 from service.http import repeat_urls, urls
 from service.http.languages import negotiate
 from service.http.limits import for_anybody
-from service.http.pages import days, demo_checkout, nonces, shop_requests
+from service.http.pages import actions, days, deliveries, demo_checkout, nonces, shop_requests, terms
 from service.http.pages.lines import Line, choice, line_of, products
-from service.http.pages.pages import PRIVATE, form_of, page
+from service.http.pages.pages import form_of, page
 from service.http.state import service_of
 from service.operations.carts import contents
 from service.operations.orders import past_orders
 from service.operations.repeating import reorders, repeat_links
 from service.operations.repeating.plans import Wish
 from service.operations.repeating.reorders import Preview
-from service.operations.subscriptions import overviews
+from service.operations.subscriptions import action_links, cancelling, choices, once, ordering_now, overviews, swaps
 from service.operations.tenant import travelling
 from service.principal import Principal
 from service.rules.outcomes import Policy
@@ -42,8 +44,8 @@ STYLES = ("base.css", "frame.css", "samples.css", "shop.css")
 PAGE = "demo shop"
 """What its nonces are signed for."""
 
-_ORDERS, _RUNS, _MADE = 8, 6, 4
-"""How many orders, runs to come and orders that were made the pages show."""
+_ORDERS, _MADE = 10, 4
+"""How many orders, and orders that were made by themselves, the pages show."""
 _STOCK = Policy(stock=shop_requests.STOCK_POLICY)
 
 CHANGED = Phrase("The prices or the stock have changed meanwhile. Look at it, and put it into the cart once more.")
@@ -60,21 +62,37 @@ async def home(request: Request) -> Response:
         "orders": orders,
         "subscriptions": found,
         "in_cart": 0 if cart is None else sum(item.quantity for item in cart.items),
-        "frequencies": days.FREQUENCIES,
         "requests": shop_requests.of_home(urls.api(request), str(sam.customer_id)),
     }
     return _page(request, sam, "shop_home.html", values, up="")
 
 
 async def order(request: Request) -> Response:
-    """GET and POST /demo/orders/{id}: what an order would come to today; then its lines go into the cart."""
+    """GET and POST /demo/orders/{id}: what an order would come to today; then it goes into the cart, or gets a link."""
     form = await form_of(request) if request.method == "POST" else {}
+    if form.get("do") == "link":
+        return await _hand_out(request, form)
     if form and "show" not in form:
         error = await _put_into_cart(request, form)
         if error is None:
-            return RedirectResponse(f"{urls.origin(request)}/demo/cart", 303, PRIVATE)
+            return RedirectResponse(f"{urls.origin(request)}/demo/cart", 303)
         return await _order(request, form, error)
     return await _order(request, form)
+
+
+async def _hand_out(request: Request, form: Mapping[str, str]) -> Response:
+    """Lead to the order's link, which is made where there is none yet."""
+    keys = service_of(request).url_keys.links
+    try:
+        _check_ours(request, form)
+    except ApiError as error:
+        return await _order(request, {}, error)
+    async with service_of(request).database.connection() as connection:
+        sam = await _sam(connection)
+        found = await past_orders.find(connection, sam, _id(request.path_params["id"]))
+        issued = await repeat_links.of_order(connection, sam.store, keys, found.code, actor=PAGE)
+    link = repeat_urls.url(f"{urls.origin(request)}{repeat_urls.PATH}", issued.order_code, issued.token)
+    return RedirectResponse(link, 303)
 
 
 async def _put_into_cart(request: Request, form: Mapping[str, str]) -> ApiError | None:
@@ -93,16 +111,14 @@ async def _put_into_cart(request: Request, form: Mapping[str, str]) -> ApiError 
 
 
 async def _order(request: Request, form: Mapping[str, str], error: ApiError | None = None) -> Response:
-    service, order_id = service_of(request), _id(request.path_params["id"])
-    async with service.database.connection() as connection:
+    order_id = _id(request.path_params["id"])
+    async with service_of(request).database.connection() as connection:
         sam = await _sam(connection)
         found = await past_orders.find(connection, sam, order_id)
         whole = await reorders.look(connection, sam.store, _wish(request, sam, {}), order_id=order_id)
         wish = _wish(request, sam, form)
         chosen = wish.lines is None or bool(wish.lines)
         preview = await reorders.look(connection, sam.store, wish, order_id=order_id) if chosen else whole
-        issued = await repeat_links.of_order(connection, sam.store, service.url_keys.links, found.code, actor=PAGE)
-        opened = await repeat_links.open_link(connection, service.url_keys.links, issued.token, found.code)
     lines = _lines(request, sam, whole, preview if chosen else None)
     values = {
         "order": found,
@@ -111,8 +127,6 @@ async def _order(request: Request, form: Mapping[str, str], error: ApiError | No
         "preview": preview if chosen else None,
         "sum": sum(line.total for line in lines if line.chosen and not line.skipped),
         "due": preview.due if chosen else None,
-        "link": repeat_urls.url(f"{urls.origin(request)}{repeat_urls.PATH}", found.code, issued.token),
-        "opened": opened,
         "requests": [
             *shop_requests.of_order(urls.api(request), found.id, wish.lines, preview.digest),
             shop_requests.of_link(urls.origin(request), found.code),
@@ -164,37 +178,32 @@ async def subscription(request: Request) -> Response:
     if not form:
         return await _subscription(request)
     try:
-        await _act(request, form)
+        onward = await _act(request, form)
     except ApiError as error:
         return await _subscription(request, error)
     here = f"{urls.origin(request)}/demo/subscriptions/{_id(request.path_params['id'])}"
-    return RedirectResponse(here, 303, PRIVATE)
+    return RedirectResponse(onward or here, 303)
 
 
-async def _act(request: Request, form: Mapping[str, str]) -> None:
-    """Do what a button says. Raises ApiError subclasses."""
+async def _act(request: Request, form: Mapping[str, str]) -> str | None:
+    """Do what a button says; returns the URL of another page that it leads to, if any. Raises ApiError subclasses."""
     _check_ours(request, form)
     async with service_of(request).database.transaction() as connection:
-        sam = await _sam(connection)
-        id_ = form.get("occurrence", "")
-        if form.get("do") in ("skip", "unskip", "move"):
-            _id(id_)
+        sam, id_ = await _sam(connection), _id(request.path_params["id"])
         match form.get("do"):
-            case "skip" | "unskip" as verb:
-                await overviews.skip(connection, sam, id_, back=verb == "unskip")
-            case "move":
-                found = await overviews.coming(connection, sam, _id(request.path_params["id"]), most=_RUNS)
-                at = next((run.at for run in found if run.id == id_), None)
-                if at is None:
-                    raise NotFound("There is no such occurrence.")
-                zone = sam.store.timezone
-                with days.moving(at, zone, negotiate(request, sam.store.locale)):
-                    await overviews.move(connection, sam, id_, days.typed(form.get("day", ""), at, zone))
             case "back":
                 await travelling.back(connection, Principal.of_service(sam.store, PAGE))
             case "travel":
                 to = _instant(form.get("to", ""))
                 await travelling.travel(connection, Principal.of_service(sam.store, PAGE), to)
+            case "manage" | "pay_by_link" as leads:
+                action: Action = "manage" if leads == "manage" else "pay"
+                return (await actions.hand_out(request, connection, sam, id_, action))[0]
+            case _:
+                await overviews.find(connection, sam, id_)
+                locale = negotiate(request, sam.store.locale)
+                await deliveries.change(connection, deliveries.Of(sam, id_, sam.store.timezone, locale), form)
+    return None
 
 
 def _instant(text: str) -> datetime:
@@ -210,20 +219,36 @@ async def _subscription(request: Request, error: ApiError | None = None) -> Resp
     async with service_of(request).database.connection() as connection:
         sam = await _sam(connection)
         found = await overviews.find(connection, sam, id_)
-        coming = await overviews.coming(connection, sam, id_, most=_RUNS)
+        items = await swaps.items(connection, sam, id_)
+        coming = await overviews.coming(connection, sam, id_, most=deliveries.RUNS)
+        products = await once.products(connection, sam, found.currency_code)
+        keeps = await cancelling.commitment(connection, sam.store, id_)
+        unpaid = await action_links.owed(connection, sam.store, id_)
+        cards = await choices.cards(connection, sam, id_)
         made = await overviews.made(connection, sam, id_, most=_MADE)
+        order_now = await ordering_now.look(connection, sam, id_)
         kept = await travelling.kept(connection, sam.store.id)
         onward = await travelling.now(connection, sam.store)
     now = clock.now(sam.store)
     running = [run for run in coming if run.status == "planned"]
     after_next = max(running[0].at if running else now, onward) + timedelta(hours=1)
+    # Ahead of what a run may see between here and the request that a reader sends.
+    start = onward + timedelta(minutes=1)
     first = next((run for run in coming if run.id), None)
     clock_id = None if kept is None else kept.id
     moved = render_timestamp((now if first is None else first.at) + timedelta(days=2))
     values = {
         "subscription": found,
-        "frequencies": days.FREQUENCIES,
         "coming": coming,
+        "ahead": overviews.ahead(coming),
+        "order_now": order_now,
+        "why_not": days.why_not_now(order_now, sam.store.timezone, negotiate(request, sam.store.locale)),
+        "swaps": {item.id: item.choices for item in items},
+        "products": products,
+        "prices": terms.of(found, negotiate(request, sam.store.locale)),
+        "waits": None if keeps is None else actions.waiting(keeps, partial(_day, request, sam)),
+        "paid_with": next((card.label for card in cards if card.chosen), None),
+        "unpaid": unpaid,
         "made": made,
         "currency_code": sam.store.currency_code,
         "now": now,
@@ -236,10 +261,16 @@ async def _subscription(request: Request, error: ApiError | None = None) -> Resp
         "zone": ZoneInfo(sam.store.timezone),
         "requests": [
             *shop_requests.of_runs(urls.api(request), id_, first, moved),
-            *shop_requests.of_time(urls.api(request), clock_id, render_timestamp(now), render_timestamp(after_next)),
+            *shop_requests.of_changes(urls.api(request), id_, items, products),
+            *shop_requests.of_time(urls.api(request), clock_id, start, after_next),
         ],
     }
     return _page(request, sam, "shop_subscription.html", values, up="../../", error=error)
+
+
+def _day(request: Request, sam: Principal, at: datetime) -> str:
+    """An instant's day in the store, as the reader writes it."""
+    return days.written(at, sam.store.timezone, negotiate(request, sam.store.locale))
 
 
 async def _sam(connection: Connection) -> Principal:
@@ -272,24 +303,12 @@ def _page(
     up: str,
     error: ApiError | None = None,
 ) -> Response:
-    locale, base = negotiate(request, sam.store.locale), urls.api(request)
-
-    def day(at: datetime) -> str:
-        """An instant's day in the store, as the reader writes it."""
-        return days.written(at, sam.store.timezone, locale)
-
-    def picture(url: str | None) -> str | None:
-        """The URL of a product's picture, where it is one of ours."""
-        found = "" if url is None else located(url, base)
-        return found if found.startswith(located("/", base)) else None
-
     given = {
         "up": up,
         "here": "demo",
         "shop": True,
         "store": sam.store,
-        "day": day,
-        "picture": picture,
+        "day": partial(_day, request, sam),
         "nonce": nonces.sign(request, PAGE, str(sam.customer_id)),
         "problems": _problems(error),
         **values,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from service.errors import NotFound
 from service.http import urls
 from service.http.assets import CACHED, asset
+from service.http.pages.front import shows_shop
 from service.http.pages.pages import page
 from service.manual.library import Library, Page, library
 from service.manual.rendering import Heading, render
@@ -23,24 +24,24 @@ _STRICT = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inl
 
 async def index(request: Request) -> Response:
     """GET /docs."""
-    return _page(request, library().index, up="")
+    return await _page(request, library().index, up="")
 
 
 async def show(request: Request) -> Response:
     """GET /docs/{page}: a page, with `.md` its Markdown. Raises NotFound."""
-    return _answer(request, f"docs/{request.path_params['page']}", up="../")
+    return await _answer(request, f"docs/{request.path_params['page']}", up="../")
 
 
 async def show_in_folder(request: Request) -> Response:
     """GET /docs/{folder}/{page}: a page or its Markdown, or a picture. Raises NotFound."""
-    return _answer(request, f"docs/{request.path_params['folder']}/{request.path_params['page']}", up="../../")
+    return await _answer(request, f"docs/{request.path_params['folder']}/{request.path_params['page']}", up="../../")
 
 
 async def search(request: Request) -> Response:
     """GET /docs/search: all topics, among which the page's script searches."""
     found = library()
     topics = [(entry, _headings(render(found, entry.page, "../").headings)) for entry in found.entries]
-    return _show(request, "docs_search.html", {"topics": topics, "here": "docs/search"}, up="../")
+    return await _show(request, "docs_search.html", {"topics": topics, "here": "docs/search"}, up="../")
 
 
 async def for_programs(request: Request) -> Response:
@@ -57,13 +58,17 @@ async def for_programs(request: Request) -> Response:
     return PlainTextResponse("\n".join(lines) + "\n", headers=CACHED)
 
 
-def _answer(request: Request, url: str, *, up: str) -> Response:
+async def _answer(request: Request, url: str, *, up: str) -> Response:
     found = library()
     if url in found.by_url:
-        return _page(request, found.by_url[url], up=up)
+        return await _page(request, found.by_url[url], up=up)
     markdown = found.by_url.get(url.removesuffix(".md")) if url.endswith(".md") else None
     if markdown is not None:
         return _in_english(asset(request, markdown.text.encode(), MARKDOWN))
+    inside = url.removeprefix("docs/reference/")
+    if f"docs/{inside.removesuffix('.md')}" in found.by_url and inside != url:
+        # As the folders have it, and as links on GitHub do; pages of the reference have shorter URLs.
+        return RedirectResponse(f"{urls.origin(request)}/docs/{inside}", 308, headers=CACHED)
     picture = found.picture(url)
     if picture is None:
         raise NotFound("There is nothing at this URL.")
@@ -72,7 +77,7 @@ def _answer(request: Request, url: str, *, up: str) -> Response:
     return _in_english(answer)
 
 
-def _page(request: Request, shown: Page, *, up: str) -> Response:
+async def _page(request: Request, shown: Page, *, up: str) -> Response:
     found = library()
     rendered = render(found, shown, up)
     before, after = _around(found, shown)
@@ -84,11 +89,11 @@ def _page(request: Request, shown: Page, *, up: str) -> Response:
         "before": before,
         "after": after,
     }
-    return _show(request, "docs_page.html", values, up=up)
+    return await _show(request, "docs_page.html", values, up=up)
 
 
-def _show(request: Request, template: str, values: dict[str, object], *, up: str) -> Response:
-    values = {"groups": library().groups, "up": up, **values}
+async def _show(request: Request, template: str, values: dict[str, object], *, up: str) -> Response:
+    values = {"groups": library().groups, "up": up, "shop": await shows_shop(request), **values}
     answer = page(request, template, values, styles=STYLES, own=True)
     answer.headers.update(CACHED)
     return _in_english(answer)

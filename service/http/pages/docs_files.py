@@ -37,9 +37,15 @@ async def part(request: Request) -> Response:
     return asset(request, _content(name), _FILES[name][1])
 
 
+async def icon(request: Request) -> Response:
+    """GET /favicon.ico: the icon, which browsers ask for where no page names one."""
+    name = "icon.svg"
+    return asset(request, _content(name), _FILES[name][1])
+
+
 @cache
 def _content(name: str) -> bytes:
     return _FILES[name][0]()
 
 
-routes = [Route("/docs/assets/{file}", part)]
+routes = [Route("/docs/assets/{file}", part), Route("/favicon.ico", icon)]

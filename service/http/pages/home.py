@@ -6,19 +6,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.demo import shop
+from service.http.pages.front import has_shop
 from service.http.pages.pages import page
-from service.http.state import service_of
 
 STYLES = ("base.css", "frame.css", "home.css")
 
 
 async def show(request: Request) -> Response:
     """GET /."""
-    async with service_of(request).database.connection() as connection:
-        has_shop = await shop.find(connection) is not None
-    template = "home.html" if has_shop else "home_bare.html"
-    return page(request, template, {"up": "", "here": "/", "shop": has_shop}, styles=STYLES, own=True)
+    shop = await has_shop(request)
+    template = "home.html" if shop else "home_bare.html"
+    return page(request, template, {"up": "", "here": "/", "shop": shop}, styles=STYLES, own=True)
 
 
 routes = [Route("/", show)]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from schemas.kinds import located
-from service.http.pages.pages import source
+from service.http.pages.pages import picture_of
 from service.operations.ordering.facts import PRODUCTS
 from service.rules.outcome_texts import detail
 from service.rules.outcomes import Outcome
@@ -57,13 +56,8 @@ def line_of(outcome: Outcome, base: str, locale: str, *, chosen: bool = True) ->
 
 
 def picture(outcome: Outcome, base: str) -> str | None:
-    """The URL of the sku's picture, where a page may show it: our own, or one over https.
-
-    Its origin is one that a policy can name. `base` is the URL of the API.
-    """
-    url = None if outcome.item is None else outcome.item.image_url
-    found = "" if url is None else located(url, base)
-    return found if found.startswith(("https://", located("/", base))) and source(found) else None
+    """The URL of the sku's picture, where a page may show it. `base` is the URL of the API."""
+    return picture_of(None if outcome.item is None else outcome.item.image_url, base)
 
 
 def options(outcome: Outcome) -> list[str]:

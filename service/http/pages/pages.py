@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,9 +21,11 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from schemas.kinds import format_amount
-from service.errors import ApiError
+from schemas.kinds import format_amount, located
+from service.errors import ApiError, Invalid, InvalidState, NotFound
+from service.http import urls
 from service.http.languages import negotiate
+from service.http.pages import terms
 from service.texts import Phrase, language_of, say
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -65,6 +68,7 @@ MISSING = Notice(
     Phrase("There is nothing here"),
     Phrase("The address may have been copied incompletely."),
 )
+ABSENT = Phrase("That can't be done here.")
 PROBLEM = Notice(
     Phrase("That didn't work"),
     Phrase("Nothing was ordered. Please try again in a moment."),
@@ -87,15 +91,15 @@ def page(
     status: int = 200,
     locale: str | None = None,
     form_target: str = "",
-    pictures: Iterable[str] = (),
     styles: tuple[str, ...] = CARD,
     own: bool = False,
 ) -> Response:
     """A page from `templates/`, in the reader's language or else that of `locale`.
 
-    Templates see `values`, `say(sentence, **values)` and `money(cents, currency)`. `form_target` is a URL of another
-    origin to which the page's form may lead, `pictures` are the URLs of the images that it shows. `styles` are its
-    style sheets, in `templates/`; with `own` it may load pictures and scripts of the service's own.
+    Templates see `values`, `say(sentence, **values)`, `money(cents, currency)`, `rhythm(frequency)` and `picture(url)`:
+    the URL of a product's picture where a page may show it, whose origin the policy then allows.
+    `form_target` is a URL of another origin to which the page's form may lead. `styles` are its style sheets, in
+    `templates/`; with `own` it may load pictures and scripts of the service's own.
     """
     chosen = negotiate(request) if locale is None else negotiate(request, locale)
     language = language_of(chosen)
@@ -106,18 +110,64 @@ def page(
     def money(cents: int, currency: str) -> str:
         return format_amount(cents, currency, chosen) or ""
 
+    def rhythm(frequency: str) -> str:
+        return say(terms.rhythm(frequency, chosen), language)
+
+    shown: list[str] = []
+
+    def picture(url: str | None) -> str | None:
+        found = picture_of(url, urls.api(request))
+        shown.extend([found] if found else ())
+        return found
+
     style = _style(styles)
-    given = {"say": said, "language": language, "money": money, "style": style.text, **values}
+    given = {
+        "say": said,
+        "language": language,
+        "money": money,
+        "rhythm": rhythm,
+        "picture": picture,
+        "style": style.text,
+        **values,
+    }
     content = _environment.get_template(template).render(given)
     headers = {
         **PRIVATE,
         "Content-Language": language,
-        "Content-Security-Policy": _policy(style, form_target, pictures, own=own),
+        "Content-Security-Policy": _policy(style, form_target, shown, own=own),
         "Cross-Origin-Opener-Policy": "same-origin",
         "Vary": "Accept-Language",
         "X-Frame-Options": "DENY",
     }
     return HTMLResponse(content, status, headers)
+
+
+def impossible() -> Invalid:
+    """The refusal of what no page of ours offers."""
+    reason = ABSENT
+    return Invalid(reason)
+
+
+def refusals(error: ApiError | None, day: Callable[[datetime], str]) -> Sequence[Phrase]:
+    """Why what a button says was not done, for customers; nothing without an error. `day` writes an instant's day.
+
+    Where it can't be done as things are, what else is wrong about it isn't told: the API names fields and ids.
+    """
+    if error is None:
+        return ()
+    problems = error.problems
+    told = [problem for problem in problems if isinstance(problem, InvalidState)] or problems
+    return [_for_customers(problem, day) for problem in told]
+
+
+def _for_customers(problem: ApiError, day: Callable[[datetime], str]) -> Phrase:
+    """What somebody is told of a problem who knows none of the API's words."""
+    if isinstance(problem, NotFound) and problem.source:
+        return ABSENT
+    closed_at = (problem.meta or {}).get("closed_at")
+    if closed_at is not None:
+        return Phrase("This delivery could be changed until {day}.", day=day(datetime.fromisoformat(closed_at)))
+    return problem.detail
 
 
 def render(request: Request, error: ApiError) -> Response:
@@ -133,13 +183,15 @@ def notice(request: Request, said: Notice, *, status: int, again: str | None = N
 
 
 async def form_of(request: Request) -> Mapping[str, str]:
-    """The fields of a submitted form, empty when the body is no such form."""
+    """The fields of a submitted form, empty when the body is no such form. What can't be text is replaced in them."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
         return {}
     try:
-        return dict(parse_qsl((await request.body()).decode("ascii", "replace"), max_num_fields=_MOST_FIELDS))
+        fields = parse_qsl((await request.body()).decode("ascii", "replace"), max_num_fields=_MOST_FIELDS)
     except ValueError:
         return {}
+    # As bytes that are no UTF-8 are: Postgres keeps no NUL.
+    return {name: value.replace("\0", "\N{REPLACEMENT CHARACTER}") for name, value in fields}
 
 
 @cache
@@ -165,6 +217,20 @@ def _policy(style: _Style, form_target: str, pictures: Iterable[str], *, own: bo
             "base-uri 'none'",
         )
     )
+
+
+def picture_of(url: str | None, base: str) -> str | None:
+    """The URL of a product's picture, where a page may show it: our own, or one over https.
+
+    Its origin is one that a policy can name. `base` is the URL of the API.
+    """
+    found = "" if url is None else located(url, base)
+    return found if found.startswith(("https://", located("/", base))) and source(found) else None
+
+
+def pictured(request: Request, pictures: Iterable[str | None]) -> bool:
+    """Whether a page may show at least one of the pictures at these URLs: all products then have a place for theirs."""
+    return any(picture_of(url, urls.api(request)) for url in pictures)
 
 
 def source(url: str) -> str:

@@ -19,7 +19,7 @@ from service.http import guessing, limits, repeat_urls, urls
 from service.http.languages import negotiate
 from service.http.pages import demo_checkout, nonces
 from service.http.pages.lines import choice, line_of, products
-from service.http.pages.pages import PRIVATE, STALE, form_of, notice, page
+from service.http.pages.pages import STALE, form_of, notice, page
 from service.http.repeat_urls import PATH
 from service.http.state import service_of
 from service.operations.repeating import repeat_links
@@ -70,7 +70,7 @@ async def _commit(request: Request) -> Response:
         if made is None:
             preview = await repeat_links.preview(connection, opened, chosen)
             return _page(request, opened, token, preview, status=409 if "show" not in form else 200)
-    answer = RedirectResponse(checkout(request, opened, made.session) or "", 303, PRIVATE)
+    answer = RedirectResponse(checkout(request, opened, made.session) or "", 303)
     answer.set_cookie(
         COOKIE,
         browser,
@@ -105,7 +105,6 @@ def _page(request: Request, opened: Opened, token: str, preview: Preview, status
     shown += [(outcome, False) for outcome in products(preview.left_out)]
     available = [line_of(outcome, base, locale, chosen=chosen) for outcome, chosen in shown if not outcome.skipped]
     unavailable = [line_of(outcome, base, locale) for outcome, _ in shown if outcome.skipped]
-    pictures = [line.picture for line in (*available, *unavailable) if line.picture]
     target = checkout(request, opened)
     values = {
         "opened": opened,
@@ -113,7 +112,7 @@ def _page(request: Request, opened: Opened, token: str, preview: Preview, status
         "choosing": len(available) <= MOST_CHOICES,
         "nothing_chosen": bool(available) and not any(line.chosen for line in available),
         "unavailable": unavailable,
-        "pictured": bool(pictures),
+        "pictured": any(line.picture for line in (*available, *unavailable)),
         "totals": preview.totals,
         "tax_included": preview.tax_included,
         "due": preview.due,
@@ -129,7 +128,6 @@ def _page(request: Request, opened: Opened, token: str, preview: Preview, status
         status=status,
         locale=opened.store.locale,
         form_target=target or "",
-        pictures=pictures,
     )
 
 

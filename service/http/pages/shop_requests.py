@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import orjson
 
+from schemas.kinds import render_timestamp
 from service.demo.load import STORE
 from service.operations.subscriptions.overviews import Coming
+from service.operations.subscriptions.swaps import Choice, Item
 from service.texts import Phrase
 
 _JSON = "application/vnd.api+json"
@@ -76,22 +79,46 @@ def of_runs(api: str, subscription_id: str, first: Coming | None, later: str | N
     return shown
 
 
-def of_time(api: str, clock_id: str | None, now: str | None, to: str | None) -> list[Shown]:
-    """What lets time pass until an instant; for a store that has no test clock yet (None), what puts it on one."""
-    id_ = clock_id or "my-clock"
+def of_changes(api: str, subscription_id: str, items: Sequence[Item], products: Sequence[Choice]) -> list[Shown]:
+    """What has a product come along once, previews a swap, orders the next run now, and makes a link to the portal."""
+    of = {"order_subscription": {"data": {"type": "order_subscriptions", "id": subscription_id}}}
+    shown: list[Shown] = []
+    if products:
+        once = {"sku_code": products[0].sku_code, "quantity": 1}
+        add = _with(f'curl -s "{api}/occurrence_items"', {"type": "occurrence_items"}, once, of)
+        shown.append(Shown(Phrase("Add a product to the next run"), add))
+    for item in [item for item in items if item.choices][:1]:
+        line = {"subject": {"data": {"type": "order_subscription_items", "id": item.id}}}
+        swap = {"_swap": item.choices[0].sku_code}
+        look = _with(f'curl -s "{api}/subscription_previews"', {"type": "subscription_previews"}, swap, line)
+        shown.append(Shown(Phrase("What would a swap lead to?"), look))
+    now = _with(
+        f'curl -s -X PATCH "{api}/order_subscriptions/{subscription_id}"',
+        {"type": "order_subscriptions", "id": subscription_id},
+        {"_order_next_now": True},
+    )
+    portal = _with(f'curl -s "{api}/action_links"', {"type": "action_links"}, {"action": "manage"}, of)
+    return [*shown, Shown(Phrase("Order the next run now"), now), Shown(Phrase("A link to the portal"), portal)]
+
+
+def of_time(api: str, clock_id: str | None, start: datetime, to: datetime) -> list[Shown]:
+    """What lets time pass until an instant; for a store on no test clock (None), what puts it on one from `start`."""
+    # A new name each time: the clock of an earlier visit may still be there.
+    id_ = clock_id or f"clock-{start:%Y%m%d-%H%M%S}"
     clock = {"type": "test_clocks", "id": id_}
     store = {"type": "stores", "id": str(STORE)}
     begun = [
         Shown(
             Phrase("Make a test clock"),
-            _with(f'curl -s "{api}/test_clocks"', clock, {"frozen_at": now}, token=SHOP),
+            _with(f'curl -s "{api}/test_clocks"', clock, {"frozen_at": render_timestamp(start)}, token=SHOP),
         ),
         Shown(
             Phrase("Put the store on it"),
             _with(f'curl -s -X PATCH "{api}/stores/{STORE}"', store, {}, {"test_clock": {"data": clock}}, token=SHOP),
         ),
     ]
-    passing = _with(f'curl -s -X PATCH "{api}/test_clocks/{id_}"', clock, {"_advance_to": to}, token=SHOP)
+    later = {"_advance_to": render_timestamp(to)}
+    passing = _with(f'curl -s -X PATCH "{api}/test_clocks/{id_}"', clock, later, token=SHOP)
     return [*(begun if clock_id is None else []), Shown(Phrase("Let time pass"), passing)]
 
 

@@ -54,7 +54,7 @@ class CartItems(Writer):
         stored, skus = contents.of_row(found.cart), {sku.id: sku for sku in found.offers.skus()}
         wanted = skus.get(found.sku_id)
         if wanted is None:
-            await note_unknown(change)
+            await note_unknown(change, change.value("sku_code"))
             return
         cart = _taking(change, stored, wanted) if change.new else stored
         others = [item for item in cart.items if item.id != change.id]

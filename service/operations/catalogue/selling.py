@@ -53,15 +53,18 @@ async def find_sold(
     held: Mapping[ItemKey, int],
     *,
     priced: bool = False,
+    code: str | None = None,
 ) -> Sold | None:
     """The sku of a line as it can be had; None with a problem noted when it can't.
 
-    `held` are the quantities that the whole has already, `priced` says that the line brings its own price.
+    `held` are the quantities that the whole has already, `priced` says that the line brings its own price, and `code`
+    is that of another sku than the line's.
     """
     connection, store = change.connection, change.store
-    sku_id = await skus.id_of(connection, store, change.value("sku_code"))
+    wanted: str = code or change.value("sku_code")
+    sku_id = await skus.id_of(connection, store, wanted)
     if sku_id is None:
-        await note_unknown(change)
+        await note_unknown(change, wanted)
         return None
     customer = None if customer_id is None else await customers.find(connection, store, customer_id)
     group_id = None if customer is None else customer.customer_group_id
@@ -71,9 +74,8 @@ async def find_sold(
     return judge(change, catalogue[sku_id], held, priced=priced)
 
 
-async def note_unknown(change: Change) -> None:
+async def note_unknown(change: Change, code: str) -> None:
     """Note that no sku has the code that a line names, and which code on sale is nearest to it."""
-    code = change.value("sku_code")
     change.problems.append(
         Invalid(
             "{name} - no sku has this code",

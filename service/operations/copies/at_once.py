@@ -16,7 +16,7 @@ import orjson
 
 from service import clock
 from service.operations.catalogue.stock import Taken
-from service.operations.copies import comparing, lenience, recurring_order_copies, runs, targets
+from service.operations.copies import comparing, lenience, recurring_order_copies, runs, swaps, targets
 from service.operations.copies.comparing import Planned
 from service.operations.copies.runs import Of, Run, Terms
 from service.operations.copies.targets import Target
@@ -37,19 +37,27 @@ class Stale(Exception):
 
 
 async def plan(
-    connection: Connection, store: Store, due: Sequence[tuple[str, str]], numbers: list[int], at: datetime
+    connection: Connection, store: Store, due: Sequence[Of], numbers: list[int], at: datetime
 ) -> list[Planned]:
-    """The runs that can be made at once, out of due ones, each a subscription with its occurrence; nothing is written.
+    """The runs that can be made at once, out of due ones, which have occurrences; nothing is written.
 
     Their orders take their numbers out of `numbers`. All runs of a subscription are made at once, or none.
     """
-    known = await runs.terms_of_runs(connection, store, [Of(*one) for one in due])
+    known = await runs.terms_of_runs(connection, store, due)
     wanted: list[Run] = []
     ahead: Counter[str] = Counter()
     for of, terms in known.items():
         if _is_plain(terms) and len(wanted) < len(numbers):
-            run = Run(terms, terms.place_target_order, of.occurrence_id, ahead=ahead[terms.subscription_id])
-            wanted.append(run)
+            before = ahead[terms.subscription_id]
+            wanted.append(
+                Run(
+                    terms,
+                    terms.place_target_order,
+                    of.occurrence_id,
+                    ahead=before,
+                    occurrence_index=of.occurrence_index,
+                )
+            )
             ahead[terms.subscription_id] += 1
     outcomes = await targets.plan(connection, store, list(zip(wanted, numbers, strict=False)), at)
     del numbers[: len(wanted)]
@@ -60,7 +68,7 @@ async def plan(
     ]
     found = list(_within_bounds(comparing.sorted_out(planned, at)[0]))
     whole = Counter(one.subscription_id for one in found)
-    asked = Counter(subscription_id for subscription_id, _ in due)
+    asked = Counter(of.order_subscription_id for of in due)
     return [one for one in found if whole[one.subscription_id] == asked[one.subscription_id]]
 
 
@@ -92,7 +100,7 @@ async def write(
 ) -> tuple[list[Event], list[Event]]:
     """Write the orders of runs, whose occurrences are written, and their copies.
 
-    Returns the first events of both, and what happens to the subscriptions.
+    Returns the first events of both, and what happens to the subscriptions and to their items.
 
     The stock is noted as taken: `take_stock` must follow as the last step, so that no other run of a sku waits for
     more than that.
@@ -112,8 +120,9 @@ async def write(
     ]
     await _MADE(connection, store=store.id, copies=orjson.dumps(copies).decode(), at=at)
     await recurring_order_copies.charge(connection, store, orders, order_ids)
+    swapped = await swaps.take(connection, store, made, at)
     first = [event for one, id_ in zip(made, order_ids, strict=True) for event in _happened(one, id_)]
-    return first, recurring_order_copies.successes(made, order_ids)
+    return first, [*recurring_order_copies.successes(made, order_ids), *swapped]
 
 
 def _happened(made: Planned, order_id: str) -> Iterator[Event]:

@@ -59,7 +59,13 @@ def _is_dear(planned: Planned, last: LastRun | None) -> bool:
     if approved is not None and target.totals.total <= approved:
         return False
     totals, before = target.totals, compared_with(target, terms)
-    return needs_approval(totals.total, before, terms.max_increase_percent, discount=totals.discount)
+    return needs_approval(totals.own, before, terms.max_increase_percent, discount=totals.discount)
+
+
+def behind(fine: Sequence[Planned], dear: Sequence[Planned]) -> list[Planned]:
+    """Those that are fine, and were to be paid for by one in the same batch that costs too much."""
+    held = {one.target.number for one in dear if one.target.opens}
+    return [one for one in fine if one.target.paid is not None and one.target.paid.number in held]
 
 
 def ran(target: Target, terms: Terms, at: datetime) -> LastRun:
@@ -75,13 +81,13 @@ def ran(target: Target, terms: Terms, at: datetime) -> LastRun:
         for line in (target.lines if limited else ())
     ]
     return LastRun(
-        target.totals.total,
+        target.totals.own,
         at,
         target.totals.shipping,
         target.totals.payment_method,
         orjson.dumps(lines).decode() if limited else None,
         target.basis.ways.shipping_method_id,
-        target.basis.ways.payment_method_id,
+        target.basis.ways.payment_method_id if target.totals.prepaid >= 0 else None,
     )
 
 

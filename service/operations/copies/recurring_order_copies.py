@@ -13,6 +13,7 @@ notes why in a transaction of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,10 +24,11 @@ import orjson
 from service import clock
 from service.errors import ApiError, Conflict, Forbidden, Invalid, InvalidState, NotFound, raise_all
 from service.jsonapi.body import Draft, read_only
-from service.operations.copies import comparing, extra_runs, lenience, runs, targets
+from service.operations.copies import comparing, extra_runs, lenience, prepaid, runs, swaps, targets
 from service.operations.copies.comparing import Planned
+from service.operations.copies.priced import CopyFailed
 from service.operations.copies.runs import Of, Run
-from service.operations.copies.targets import CopyFailed, Target
+from service.operations.copies.targets import Target
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.generic.change import Change
@@ -85,20 +87,27 @@ class _Claimed(NamedTuple):
 
 
 class _Copy(NamedTuple):
-    """What a claimed recurring copy is to make."""
+    """What a claimed recurring copy is to make; one outside of the schedule has the index of the next run."""
 
     id: str
     order_subscription_id: str
     occurrence_id: str | None
+    occurrence_index: int | None
     place_target_order: bool
     reuse_wallet: bool
     approved_amount_cents: int | None
 
 
-class _Failed(NamedTuple):
+class Failed(NamedTuple):
+    """A copy that was ended without an order: its subscription and occurrence, if it has them, and what it copied.
+
+    It is the `first` unless its occurrence had failed before, and was tried again.
+    """
+
     order_subscription_id: str | None
     occurrence_id: str | None
     source_order_id: str | None
+    first: bool
 
 
 class _Abandoned(NamedTuple):
@@ -114,7 +123,7 @@ _RELEASE = Command("copies/copies.release")
 _CLAIMED = Many("copies/copies.claimed", _Copy)
 _COMPLETE = Command("copies/copies.complete")
 _HOLD = Command("copies/copies.hold")
-_FAIL = One("copies/copies.fail", _Failed)
+_FAIL = One("copies/copies.fail", Failed)
 _UNPAID_ORDER = Value("copies/copies.unpaid_order", str)
 _ABANDONED = Many("copies/copies.abandoned", _Abandoned)
 
@@ -275,12 +284,13 @@ def _fences(claims: Sequence[Claim]) -> dict[str, object]:
 class Finished(NamedTuple):
     """What became of claimed copies: by copy the id of its order, or why there is none.
 
-    None is for an order that would cost more than its subscription allows. `ended` are runs whose payment is not asked
-    for by itself from the start.
+    None is for an order that would cost more than its subscription allows; `held` are the subscriptions of those.
+    `ended` are runs whose payment is not asked for by itself from the start.
     """
 
     made: dict[str, str | CopyFailed | None]
     ended: Sequence[Ended] = ()
+    held: AbstractSet[str] = frozenset()
 
 
 async def finish(connection: Connection, claims: Sequence[Claim], numbers: Sequence[int]) -> Finished:
@@ -299,7 +309,14 @@ async def finish(connection: Connection, claims: Sequence[Claim], numbers: Seque
     running: list[tuple[_Copy, Run]] = []
     for copy, of_run in zip(claimed, terms, strict=True):
         if of_run.status in SUBSCRIPTIONS_THAT_RUN:
-            running.append((copy, Run(of_run, copy.place_target_order, copy.occurrence_id, copy.reuse_wallet)))
+            run = Run(
+                of_run,
+                copy.place_target_order,
+                copy.occurrence_id,
+                copy.reuse_wallet,
+                occurrence_index=copy.occurrence_index,
+            )
+            running.append((copy, run))
         else:
             made[copy.id] = CopyFailed({"order_subscription": [f"is {of_run.status}"]})
     wanted_runs = [run for _, run in running]
@@ -311,15 +328,19 @@ async def finish(connection: Connection, claims: Sequence[Claim], numbers: Seque
         else:
             planned.append(Planned(copy.id, run, outcome, copy.approved_amount_cents))
     fine, dear = comparing.sorted_out(planned, at)
+    behind = comparing.behind(fine, dear)
+    made |= {one.copy_id: prepaid.unpaid() for one in behind}
+    fine = [one for one in fine if one not in behind]
     if dear:
         await _hold(connection, store, dear, at)
-        made |= {held.copy_id: None for held in dear}
+        made |= {one.copy_id: None for one in dear}
+    held = {one.subscription_id for one in dear}
     if not fine:
-        return Finished(made)
+        return Finished(made, held=held)
     order_ids = await targets.make(connection, store, [one.target for one in fine], at)
     ended = await _complete(connection, store, fine, order_ids, at)
     made |= {one.copy_id: id_ for one, id_ in zip(fine, order_ids, strict=True)}
-    return Finished(made, ended)
+    return Finished(made, ended, held)
 
 
 async def _complete(
@@ -334,6 +355,7 @@ async def _complete(
     )
     happened = [event for one, order_id in zip(made, order_ids, strict=True) for event in completion(one, order_id)]
     happened += successes(made, order_ids)
+    happened += await swaps.take(connection, store, made, at)
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
     ended: list[Ended] = []
     for one, order_id in zip(made, order_ids, strict=True):
@@ -421,6 +443,7 @@ async def _hold(connection: Connection, store: Store, dear: Sequence[Planned], a
             "occurrence_id": one.run.occurrence_id,
             "currency_code": one.target.basis.currency_code,
             "total_amount_cents": one.target.totals.total,
+            "prepaid_amount_cents": one.target.totals.prepaid,
             "last_amount_cents": one.before,
         }
         happened.append(Event("recurring_order_copies.abort", one.copy_id, payload))
@@ -431,11 +454,8 @@ async def _hold(connection: Connection, store: Store, dear: Sequence[Planned], a
 _TOO_MUCH = "exceeds the last run's by more than the subscription allows"
 
 
-async def fail(connection: Connection, claimed: Claim, failure: CopyFailed) -> str | None:
-    """End a claimed copy without an order, and return its subscription, if it has one.
-
-    A claim that holds no longer does nothing.
-    """
+async def fail(connection: Connection, claimed: Claim, failure: CopyFailed) -> Failed | None:
+    """End a claimed copy without an order; None, and nothing is done, where the claim holds no longer."""
     store, messages = claimed.store, failure.messages
     failed = await _FAIL(
         connection,
@@ -460,7 +480,7 @@ async def fail(connection: Connection, claimed: Claim, failure: CopyFailed) -> s
     if failed.order_subscription_id is not None:
         happened.append(Event("order_subscriptions.last_run_failed", failed.order_subscription_id, told))
     await outbox.record_all(connection, store, happened, actor=outbox.WORKER)
-    return failed.order_subscription_id
+    return failed
 
 
 async def abandoned(connection: Connection, at: datetime, *, limit: int) -> list[tuple[int, str]]:

@@ -17,8 +17,9 @@ from service.operations.ordering.facts import Ways
 from service.principal import Store
 from service.rules.outcomes import CatalogueItem, SourceLine
 from service.rules.phases import PricePhase, phase_of, phases_of
+from service.rules.prepaid import Paid, period_of
 from service.store.pool import Connection
-from service.store.statements import Many
+from service.store.statements import Many, Value
 
 
 class Item(NamedTuple):
@@ -130,7 +131,7 @@ class Basis(NamedTuple):
 
 
 class LastRun(NamedTuple):
-    """The last order of a subscription, all None before there is one.
+    """The last order of a subscription, all None before there is one; the amount is what it came to by itself.
 
     `last_lines_json` are its lines of skus as objects, where the subscription limits what a run may cost.
     """
@@ -147,7 +148,9 @@ class LastRun(NamedTuple):
 class Terms(NamedTuple):
     """What runs of a subscription are made from, and its last run.
 
-    `ran` counts those before it, where prices have phases.
+    `ran` counts those before it, where prices have phases or deliveries are paid for together: so many, as the period
+    says that is paid for, by an order of that status. `swaps` are the indexes of
+    occurrences from which on something of it is swapped.
     """
 
     basis: Basis
@@ -158,6 +161,18 @@ class Terms(NamedTuple):
     pricing_phases: str | None
     ran: int
     last: LastRun
+    swaps: list[int] | None
+    prepaid_occurrences: int | None = None
+    max_occurrences: int | None = None
+    prepaid_period: str | None = None
+    prepaid_order_status: str | None = None
+
+    @property
+    def paid(self) -> Paid | None:
+        """What is paid for of its deliveries; None for a subscription that pays for each as it comes."""
+        if self.prepaid_occurrences is None and self.prepaid_period is None:
+            return None
+        return Paid(period_of(self.prepaid_period), self.prepaid_order_status)
 
     @property
     def what(self) -> tuple[Hashable, ...]:
@@ -167,16 +182,34 @@ class Terms(NamedTuple):
         return basis.market, basis.tax_included, costs, self.unavailable_policy
 
     @property
+    def follows_on(self) -> bool:
+        """Whether what a run comes to depends on how many made their orders before it."""
+        return self.pricing_phases is not None or self.paid is not None or self.max_increase_percent is not None
+
+    @property
     def subscription_id(self) -> str:
         """The subscription whose terms they are."""
         return str(self.basis.order_subscription_id)
 
 
 class Of(NamedTuple):
-    """Which run of a subscription: that of an occurrence, whose contents may be its own; None: one like any other."""
+    """Which run of a subscription: that of an occurrence, whose contents may be its own; None: one like any other.
+
+    By the index of its occurrence it is known which swaps count; None: none that is still to come. One outside of the
+    schedule has the index of the next run.
+    """
 
     order_subscription_id: str
     occurrence_id: str | None = None
+    occurrence_index: int | None = None
+
+    @classmethod
+    def to_come(cls, subscription_id: str, occurrence_id: str | None, index: int, swaps: Sequence[int] | None) -> Of:
+        """Which run it is that has an index, where something is swapped from the runs of some on.
+
+        Those that order the same are the same, unless they have occurrences: what they order is read once.
+        """
+        return cls(subscription_id, occurrence_id, max((swap for swap in swaps or () if swap <= index), default=None))
 
 
 class _OfRun(NamedTuple):
@@ -186,13 +219,22 @@ class _OfRun(NamedTuple):
 
 _TERMS = Many("copies/copies.terms", Terms)
 _ITEMS = Many("copies/copies.items", _OfRun)
+_SWAPS = Value("subscriptions/items.swaps", list[int])
+
+
+class Plain(NamedTuple):
+    """A delivery of a subscription that is like any other: its terms, and what it orders."""
+
+    terms: Terms
+    items: Sequence[Item]
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """A run of a subscription, whether its order is to be placed, and whether it may be paid from the wallet.
 
-    So many others are `ahead` of it that are not made yet.
+    So many others are `ahead` of it that are not made yet. `paid` is what is paid for of its deliveries, None where
+    each is paid for as it comes: so is a run outside of the schedule. A `plain` one is known where it may open one.
     """
 
     terms: Terms
@@ -200,23 +242,43 @@ class Run:
     occurrence_id: str | None = None
     reuse_wallet: bool = True
     ahead: int = 0
+    occurrence_index: int | None = None
+    paid: Paid | None = None
+    plain: Plain | None = None
+
+    @property
+    def turn(self) -> int:
+        """Which of the subscription's runs it is, the first being 1."""
+        return self.terms.ran + self.ahead + 1
 
     @property
     def phase(self) -> PricePhase | None:
         """The phase of the subscription's prices that it is in."""
-        return phase_of(phases_of(self.terms.pricing_phases), self.terms.ran + self.ahead + 1)
+        return phase_of(phases_of(self.terms.pricing_phases), self.turn)
 
     @property
     def of(self) -> Of:
         """Which run it is."""
-        return Of(self.terms.subscription_id, self.occurrence_id)
+        return Of(self.terms.subscription_id, self.occurrence_id, self.occurrence_index)
+
+
+async def swaps_of(connection: Connection, store: Store, subscription_id: str) -> Sequence[int]:
+    """The indexes of the occurrences from which on items of a subscription are swapped."""
+    return await _SWAPS(connection, store=store.id, subscription=subscription_id) or ()
 
 
 async def terms_of(
     connection: Connection, store: Store, runs: Sequence[tuple[Of, bool]], at: datetime
 ) -> Sequence[Terms]:
     """What runs of subscriptions are made from, in their order: each with whether it may use the wallet."""
-    return await _TERMS(connection, store=store.id, **_ids([of for of, _ in runs]), wallets=[w for _, w in runs], at=at)
+    return await _TERMS(
+        connection,
+        store=store.id,
+        subscriptions=[of.order_subscription_id for of, _ in runs],
+        occurrences=[of.occurrence_id for of, _ in runs],
+        wallets=[reuse_wallet for _, reuse_wallet in runs],
+        at=at,
+    )
 
 
 async def terms_of_runs(connection: Connection, store: Store, runs: Sequence[Of]) -> dict[Of, Terms]:
@@ -234,17 +296,17 @@ async def terms_of_run(connection: Connection, store: Store, subscription_id: st
 async def items_of(connection: Connection, store: Store, runs: Sequence[Of]) -> dict[Of, list[Item]]:
     """What runs order; nothing for one that orders nothing."""
     found: dict[Of, list[Item]] = {}
-    for row in await _ITEMS(connection, store=store.id, **_ids(list(dict.fromkeys(runs)))):
+    wanted = list(dict.fromkeys(runs))
+    rows = await _ITEMS(
+        connection,
+        store=store.id,
+        subscriptions=[of.order_subscription_id for of in wanted],
+        occurrences=[of.occurrence_id for of in wanted],
+        indexes=[of.occurrence_index for of in wanted],
+    )
+    for row in rows:
         found.setdefault(row.of, []).append(row.item)
     return found
-
-
-def _ids(runs: Sequence[Of]) -> dict[str, list[str] | list[str | None]]:
-    """Arguments by which a statement knows runs."""
-    return {
-        "subscriptions": [of.order_subscription_id for of in runs],
-        "occurrences": [of.occurrence_id for of in runs],
-    }
 
 
 async def catalogue_of(

@@ -2,90 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import orjson
 
 from schemas.kinds import due
 from service import clock
-from service.errors import Invalid
 from service.gateways import asks_nobody
-from service.operations.catalogue import quotes, stock
-from service.operations.catalogue.quotes import Priced, Quoted
+from service.operations.catalogue import stock
+from service.operations.catalogue.quotes import Quoted
 from service.operations.catalogue.stock import Taken
-from service.operations.copies import lenience, runs
-from service.operations.copies.runs import Basis, Item, Run
+from service.operations.copies import lenience, prepaid, runs
+from service.operations.copies.prepaid import Prepaid
+from service.operations.copies.priced import CopyFailed, Line, Wanted, lines_of
+from service.operations.copies.runs import Basis, Item, Plain, Run
+from service.operations.copies.turns import Turn
 from service.operations.ordering import checks
 from service.operations.parties import addresses
 from service.operations.parties.addresses import Snapshot
 from service.principal import Store
-from service.rules.failures import type_of
 from service.rules.order_codes import order_code
-from service.rules.outcomes import CatalogueItem, Outcome, Policy, Price, decide
+from service.rules.outcomes import CatalogueItem
+from service.rules.prepaid import Paid
 from service.rules.states import BLANK, Messages, resting
-from service.rules.substitutes import Substitutes, substituted
+from service.rules.substitutes import Substitutes
 from service.rules.totals import Totals
 from service.store.pool import Connection
 from service.store.statements import Command, Values
-
-
-class CopyFailed(Exception):
-    """The order can't be made as asked; `messages` say why by attribute, in the shape of `errors_log`.
-
-    `codes` are those of the lines that can't be had.
-    """
-
-    def __init__(self, messages: Messages, codes: Iterable[str] = ()) -> None:
-        super().__init__(messages)
-        self.messages = messages
-        self.failure_type = type_of(messages, codes)
-
+from service.texts import Phrase
 
 Known: TypeAlias = "dict[Hashable, Quoted]"
 """What runs come to that are made at the same time, by what they order and on which terms."""
 
 _COPY = Command("copies/targets.copy")
 _LOCK_STOCK = Values("copies/copies.lock_stock", str)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """An item of a subscription with what becomes of it: the price that it would be ordered at, or why it can't be."""
-
-    item: Item
-    outcome: Outcome
-    price: Price | None
-    problem: str | None
-
-    @property
-    def ordered(self) -> Item:
-        """The item with as many pieces as are ordered, as the substitute where one is: that has no price agreed on."""
-        pieces, substitute = self.outcome.resulting_quantity, self.outcome.substitute
-        ordered = self.item._replace(quantity=pieces, options_amount_cents=self.item.options_for(pieces))
-        return ordered if substitute is None else ordered._replace(sku_id=substitute.sku_id, price_mode="current")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of the target order, with what it comes to.
-
-    There may be fewer pieces than the item says, and the product may be a substitute.
-    """
-
-    item: Item
-    product: CatalogueItem
-    amounts: Priced
-    quantity: int
-
-    @property
-    def taken(self) -> Item:
-        """What it takes out of the stock."""
-        return self.item._replace(sku_id=self.product.sku_id, sku_code=self.product.code, quantity=self.quantity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +67,13 @@ class Target:
     left_out: Sequence[Wanted] = ()
     unpaid: Messages | None = None
     """Why it waits for something to be paid with, although it is to be placed; None unless it does."""
+    paid: Paid | None = None
+    """What its subscription has paid for once it is made; None where each run is paid for as it comes."""
+
+    @property
+    def opens(self) -> bool:
+        """Whether it pays for deliveries to come."""
+        return self.paid is not None and self.paid.number == self.number
 
     @property
     def succeeded(self) -> bool:
@@ -143,22 +105,30 @@ async def plan(
 
     One read of the items, one of the catalogue for all that buy in the same currency and customer group.
     """
-    items = await runs.items_of(connection, store, [run.of for run, _ in wanted_runs])
+    plain = await prepaid.plain_terms(connection, store, [run for run, _ in wanted_runs], at)
+    items = await runs.items_of(connection, store, [*(run.of for run, _ in wanted_runs), *plain])
     ordered = [(run, items.get(run.of, [])) for run, _ in wanted_runs]
-    substitutes = await lenience.substitutes_of(connection, store, ordered)
+    alike = {terms.subscription_id: Plain(terms, items.get(of, [])) for of, terms in plain.items()}
+    priced = [*ordered, *((Run(one.terms, place=False), one.items) for one in alike.values())]
+    substitutes = await lenience.substitutes_of(connection, store, priced)
     lenient = [(run, of_run) for run, of_run in ordered if lenience.stock_of(run) != "ignore"]
     if lenient:
         await _LOCK_STOCK(connection, store=store.id, skus=sorted(lenience.skus_of(lenient, substitutes)))
     bought: dict[tuple[str, str | None], set[str]] = {}
-    for run, of_run in ordered:
+    for run, of_run in priced:
         bought.setdefault(run.terms.basis.market, set()).update(lenience.skus_of([(run, of_run)], substitutes))
     catalogues = {
         market: await runs.catalogue(connection, store, market, sku_ids, at) for market, sku_ids in bought.items()
     }
     known: Known = {}
-    return [
-        await _planned(
-            run,
+    turns: dict[str, Turn] = {}
+    outcomes: list[Target | CopyFailed] = []
+    for (run, of_run), (_, number) in zip(ordered, wanted_runs, strict=True):
+        id_ = run.terms.subscription_id
+        turn = turns.get(id_, Turn())
+        counted, scheduled = turn.counted(run), run.occurrence_id is not None
+        outcome = await _planned(
+            turn.paid_for(counted, alike.get(id_)) if scheduled else counted,
             of_run,
             catalogues[run.terms.basis.market],
             number,
@@ -166,8 +136,10 @@ async def plan(
             known=known,
             substitutes=substitutes,
         )
-        for (run, of_run), (_, number) in zip(ordered, wanted_runs, strict=True)
-    ]
+        if scheduled:
+            turns[id_] = turn.after_order(outcome.paid) if isinstance(outcome, Target) else turn.after_failure()
+        outcomes.append(outcome)
+    return outcomes
 
 
 async def _planned(
@@ -180,16 +152,16 @@ async def _planned(
     known: Known,
     substitutes: Substitutes,
 ) -> Target | CopyFailed:
-    # Many subscriptions order the same thing, which is worked out once.
+    # Many subscriptions order the same thing, which is worked out once. What is paid ahead is each one's own.
     what = (*run.terms.what, run.place, run.phase, *(item.what for item in items))
-    quoted = known.get(what)
+    quoted = known.get(what) if run.paid is None else None
     try:
         if quoted is not None:
             return _target(run, lines_of(items, catalogue, quoted.items), quoted.totals, number, at)
         made = await planned(run, items, catalogue, number, at, stocked=True, substitutes=substitutes)
     except CopyFailed as failure:
         return failure
-    if not made.left_out:
+    if run.paid is None and not made.left_out:
         known[what] = Quoted([line.amounts for line in made.lines], made.totals, None)
     return made
 
@@ -204,31 +176,14 @@ async def planned(
     stocked: bool = False,
     substitutes: Substitutes = MappingProxyType({}),
 ) -> Target:
-    """What order a run of these items leads to by a catalogue. Raises CopyFailed.
+    """What order a run of these items leads to by a catalogue. Raises CopyFailed as `paid_run` does.
 
-    It fails when an item can't be had and the subscription's policy doesn't leave it out or find a substitute, or when
-    none can be had. One that lacks only something in the wallet to pay with leads to an order that waits for it.
-    Promotions are for carts and orders: a run has its prices, those of today or those that were agreed on, less what
-    the phase takes off that it is in. `stocked` says that the stock is looked at, as the policy wants it.
+    One that lacks only something in the wallet to pay with leads to an order that waits for it. `stocked` says that the
+    stock is looked at, as the policy wants it.
     """
-    basis, phase = run.terms.basis, run.phase
-    found = wanted(items, catalogue, run, stocked=stocked, substitutes=substitutes)
-    had = [one for one in found if one.problem is None]
-    messages = [f"{one.item.sku_code} - {one.problem}" for one in found if one.problem]
-    if messages and (not had or not lenience.leaves_out(run)):
-        raise CopyFailed({"line_items": messages}, [one.problem for one in found if one.problem])
-    ordered = [one.ordered for one in had]
-    try:
-        asked = [item.wanted(promoted=phase is not None) for item in ordered]
-        quoted = await quotes.quoted(basis.quote_terms(), asked, catalogue, () if phase is None else (phase.promotion,))
-    except Invalid as error:
-        raise CopyFailed({"total_amount_cents": [error.detail]}) from None
-    lines = [
-        Line(one.item, catalogue[item.sku_id or ""], priced, item.quantity)
-        for one, item, priced in zip(had, ordered, quoted.items, strict=True)
-    ]
-    left_out = [one for one in found if one.outcome.code is not None]
-    return _target(run, lines, quoted.totals, number, at, left_out=left_out)
+    found, paid = await prepaid.paid_run(run, items, catalogue, stocked=stocked, substitutes=substitutes)
+    made = _target(run, found.lines, found.totals, number, at, left_out=found.left_out)
+    return made if paid is None else replace(made, paid=paid.by(made.status, number) if paid.status is None else paid)
 
 
 def _target(
@@ -247,14 +202,6 @@ def _target(
     )
 
 
-def lines_of(items: Sequence[Item], catalogue: Mapping[str, CatalogueItem], amounts: Sequence[Priced]) -> list[Line]:
-    """The lines that items become, at what each comes to."""
-    return [
-        Line(item, catalogue[item.sku_id or ""], priced, item.quantity)
-        for item, priced in zip(items, amounts, strict=True)
-    ]
-
-
 async def make(connection: Connection, store: Store, planned: Sequence[Target], at: datetime) -> list[str]:
     """Take the stock that orders to be placed need, and write the orders; gives their ids. Raises CopyFailed."""
     lines = [line for target in planned if target.placed for line in target.lines]
@@ -265,40 +212,21 @@ async def make(connection: Connection, store: Store, planned: Sequence[Target], 
     return await write(connection, store, planned, at, taken)
 
 
-def wanted(
-    items: Sequence[Item],
-    catalogue: Mapping[str, CatalogueItem],
-    run: Run,
-    *,
-    stocked: bool = False,
-    substitutes: Substitutes = MappingProxyType({}),
-) -> list[Wanted]:
-    """What becomes of each item of a subscription, in their order.
-
-    What a subscription agreed on binds the shop: where prices are fixed, neither prices nor quantity limits of today
-    matter. Stock is looked at where `stocked` says so and the policy wants it; else it is taken, or missed, by placing.
-    Where the policy replaces what can't be had, that comes from `substitutes`, whose skus are in the catalogue.
-    """
-    policy = Policy(stock=lenience.stock_of(run) if stocked else "ignore", merge=False)
-    outcomes = decide([item.source for item in items], catalogue, {}, policy)
-    if lenience.replaces(run):
-        outcomes = substituted(outcomes, catalogue, substitutes, {}, policy)
-    return [_wanted(item, outcome, run) for item, outcome in zip(items, outcomes, strict=True)]
+_OF_SUBSCRIPTIONS: Final = ("billing_address", "shipping_address", "shipping_method", "payment_method")
+"""What a subscription may say of its runs where its source order says nothing."""
 
 
-def _wanted(item: Item, outcome: Outcome, run: Run) -> Wanted:
-    if item.agreed and item.currency_code != run.terms.basis.currency_code:
-        return _left_out(item, outcome, "currency_mismatch")
-    if outcome.code is not None and outcome.substitute is None and not lenience.reduces(run, outcome):
-        return _left_out(item, outcome, outcome.code)
-    if item.options_for(outcome.resulting_quantity) is None or (outcome.substitute and item.options_amount_cents):
-        # They are never free, and the catalogue has no price for them.
-        return _left_out(item, outcome, "option_invalid")
-    return Wanted(item, outcome, outcome.price, None)
-
-
-def _left_out(item: Item, outcome: Outcome, code: str) -> Wanted:
-    return Wanted(item, replace(outcome, status="skipped", code=code, resulting_quantity=0), None, code)
+def _where_to_set(problems: Messages) -> Messages:
+    """What a run lacks, with where to set it: the source order was placed, and can't be changed."""
+    return {
+        name: [
+            Phrase("can't be blank: set {name} of the order subscription", name=name)
+            if message == BLANK and name in _OF_SUBSCRIPTIONS
+            else message
+            for message in messages
+        ]
+        for name, messages in problems.items()
+    }
 
 
 def target(
@@ -330,7 +258,7 @@ def target(
         )
         unpaid = problems if waits and problems.keys() == {"customer_payment_source"} else None
         if problems and unpaid is None:
-            raise CopyFailed(problems)
+            raise CopyFailed(problems if basis.order_subscription_id is None else _where_to_set(problems))
     if place and unpaid is None:
         asking = owed > 0 and not asks_nobody(basis.ways.gateway or "")
         status = "placing" if asking else "placed"
@@ -357,7 +285,10 @@ def codes_of(items: Sequence[Item], sku_ids: AbstractSet[str]) -> list[str | Non
 async def write(
     connection: Connection, store: Store, planned: Sequence[Target], at: datetime, taken: Taken
 ) -> list[str]:
-    """Write target orders with their lines and snapshots of their addresses: one statement. Returns their ids."""
+    """Write target orders with their lines and snapshots of their addresses: one statement. Returns their ids.
+
+    Another one notes what subscriptions have paid for, where some pay for several deliveries at once.
+    """
     ids = [clock.new_id() for _ in planned]
     copies: list[Snapshot] = []
     drafts: list[dict[str, object]] = []
@@ -380,6 +311,13 @@ async def write(
         at=at,
         **addresses.binds(copies, for_guests=False),
     )
+    paid: dict[str, Prepaid] = {}
+    for target, id_ in zip(planned, ids, strict=True):
+        if target.paid is not None:
+            of = str(target.basis.order_subscription_id)
+            paid[of] = Prepaid(target.paid, id_ if target.opens else paid[of].order_id if of in paid else None)
+    if paid:
+        await prepaid.note(connection, store.id, paid)
     return ids
 
 
@@ -406,6 +344,8 @@ def _draft(target: Target, id_: str) -> dict[str, object]:
         "payment_method_amount_cents": totals.payment_method,
         "discount_amount_cents": totals.discount,
         "subtotal_tax_amount_cents": totals.subtotal_tax,
+        "prepaid_amount_cents": totals.prepaid,
+        "prepaid_tax_amount_cents": totals.prepaid_tax,
         "total_tax_amount_cents": totals.tax,
         "total_amount_cents": totals.total,
         "coupon_code": None if target.coupon is None else target.coupon.code,

@@ -11,18 +11,22 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, cast
 
+import orjson
+
 from schemas.history import RECORDS
 from service.operations.data.records import Columns, Problem, Row, derived_id
 from service.operations.ordering.facts import PRODUCTS
 from service.operations.subscriptions import ledgers
-from service.operations.subscriptions.ledgers import Terms
+from service.operations.subscriptions.ledgers import Ran, Terms
 from service.operations.subscriptions.order_subscriptions import CARRIED
 from service.operations.tenant.terms import Terms as StoreTerms
 from service.principal import Store
 from service.rules.intervals import FrequencyError, columns_of, meant
 from service.rules.order_codes import order_code
+from service.rules.prepaid import period_of
 from service.rules.recurrence import UNCOUNTABLE, check_frequency
 from service.rules.schedule import Entry, Standing, plan
+from service.rules.states import PLACED_ORDERS
 from service.rules.totals import tax
 from service.texts import Phrase
 
@@ -32,8 +36,8 @@ _AMOUNTS: Final = (
     "discount_amount_cents",
     "adjustment_amount_cents",
     "gift_card_amount_cents",
+    "prepaid_amount_cents",
 )
-_PLACED: Final = ("placed", "approved")
 _BEFORE: Final = timedelta(milliseconds=1)
 _NOWHERE: Final = Phrase("leads to nothing that is there: import that first")
 
@@ -56,6 +60,9 @@ def complete(row: Row, frame: Frame, number: int | None, facts: Mapping[str, Col
     """
     if number is not None:
         row.columns["number"] = number
+    for column in row.undated:
+        held = None if row.before is None else row.before.get(column)
+        row.columns[column] = held if isinstance(held, datetime) and held <= frame.at else frame.at
     complete_type = _BY_TYPE.get(row.record.type_)
     if complete_type is not None:
         complete_type(row, frame, facts, problems)
@@ -72,19 +79,19 @@ def _order(row: Row, frame: Frame, _facts: Mapping[str, Columns], problems: list
         _default(row, "created_at", columns.get("placed_at", frame.at))
         if "code" not in columns and isinstance(number := row.get("number"), int) and number > 0:
             columns["code"] = order_code(number, prefix=frame.terms.order_prefix, suffix=frame.terms.order_suffix)
-        if columns["status"] in _PLACED:
+        if columns["status"] in PLACED_ORDERS:
             _default(row, "placed_at", columns["created_at"])
     for address in row.embedded.values():
         address.columns |= {"customer_id": row.get("customer_id"), "snapshot": True}
     lines = row.parts.get("line_items", [])
     for position, line in enumerate(lines):
         _line(line, row, position, problems)
-    if row.get("status") in _PLACED and not lines:
+    if row.get("status") in PLACED_ORDERS and not lines:
         problems.append(Problem("line_items", Phrase("can't be blank")))
-    for name in (*_AMOUNTS, "shipping_tax_amount_cents"):
+    for name in (*_AMOUNTS, "shipping_tax_amount_cents", "prepaid_tax_amount_cents"):
         _default(row, name, _sum(lines, "discount_cents") if name == "discount_amount_cents" else 0, new=new)
     _default(row, "subtotal_tax_amount_cents", _sum(lines, "tax_amount_cents"), new=new)
-    taxes = ("subtotal_tax_amount_cents", "shipping_tax_amount_cents")
+    taxes = ("subtotal_tax_amount_cents", "shipping_tax_amount_cents", "prepaid_tax_amount_cents")
     _default(row, "total_tax_amount_cents", sum(_whole(row, name) for name in taxes), new=new)
     subtotal = sum(_whole(line, "total_amount_cents") for line in lines if line.get("item_type") in (None, *PRODUCTS))
     _agree(row, "subtotal_amount_cents", subtotal, problems)
@@ -131,14 +138,39 @@ def _subscription(row: Row, frame: Frame, facts: Mapping[str, Columns], problems
                 _default(row, name, source[name])
     for address in row.embedded.values():
         address.columns |= {"customer_id": row.get("customer_id"), "snapshot": True}
-    for item in row.parts.get("order_subscription_items", []):
-        _default(item, "name", item.get("sku_code"), new=item.before is None)
-        _default(item, "currency_code", source.get("currency_code", frame.store.currency_code), new=item.before is None)
-        total = _multiplied(item, problems)
-        if total is not None:
-            _agree(item, "total_amount_cents", total, problems)
+    kept = row.get("prepaid_period")
+    period = period_of(orjson.dumps(kept) if isinstance(kept, dict) else cast("str | None", kept))
+    if period is not None and row.get("prepaid_order_id") is None:
+        problems.append(Problem("prepaid_order_id", Phrase("can't be blank")))
+    _agree(row, "prepaid_occurrences_left", 0 if period is None else period.left, problems)
+    currency = source.get("currency_code", frame.store.currency_code)
+    for type_ in ("order_subscription_items", "occurrence_items"):
+        for item in row.parts.get(type_, []):
+            _item(item, currency, problems)
     if not problems:
         _schedule(row, frame, problems)
+    if not problems:
+        _place_contents(row, problems)
+
+
+def _item(item: Row, currency: object, problems: list[Problem]) -> None:
+    """Complete what a subscription orders each time, or once."""
+    _default(item, "name", item.get("sku_code"), new=item.before is None)
+    if item.get("swap_sku_code") is not None:
+        _default(item, "swap_name", item.get("swap_sku_code"), new=item.before is None)
+    _default(item, "currency_code", currency, new=item.before is None)
+    total = _multiplied(item, problems)
+    if total is not None:
+        _agree(item, "total_amount_cents", total, problems)
+
+
+def _place_contents(row: Row, problems: list[Problem]) -> None:
+    """Find the occurrences of what is ordered once, by the index that it gives."""
+    by_index = {occurrence.get("occurrence_index"): occurrence.id for occurrence in row.parts.get("occurrences", [])}
+    for line in row.parts.get("occurrence_items", []):
+        _agree(line, "occurrence_id", by_index.get(line.get("occurrence_index")), problems)
+        if line.get("occurrence_id") is None:
+            problems.append(Problem(f"{line.path}occurrence_index", Phrase("is of none of the occurrences")))
 
 
 def _schedule(row: Row, frame: Frame, problems: list[Problem]) -> None:
@@ -189,7 +221,7 @@ def _count(row: Row) -> None:
 
 def standing_of(row: Row) -> Standing:
     """How a subscription that runs stands when it comes: its next run where it was said to be. Raises UNCOUNTABLE."""
-    terms = _terms(row)
+    terms, ran = _terms(row), _whole(row, "occurrencies")
     calendar, next_run_at = terms.calendar, cast("datetime", terms.next_run_at)
     nominal = calendar.date(terms.next_index)
     moved = Entry(terms.next_index, nominal.at, next_run_at, reason="moved")
@@ -199,7 +231,7 @@ def standing_of(row: Row) -> Standing:
         entries={terms.next_index: moved} if nominal.at != next_run_at else {},
         expires_at=terms.expires_at,
         paused_until=terms.paused_until,
-        runs_left=terms.runs_left(_whole(row, "occurrencies")),
+        runs_left=terms.runs_left(Ran(ran, ran)),
         catchup_policy=terms.catchup_policy,
     )
 
@@ -213,6 +245,7 @@ def _plan(row: Row, frame: Frame) -> None:
             RECORDS["occurrences"],
             {
                 "id": derived_id("occurrences", row.id, entry.index),
+                "order_subscription_id": row.id,
                 "occurrence_index": entry.index,
                 "status": entry.status,
                 "nominal_at": entry.nominal_at,
@@ -254,7 +287,7 @@ def check_agreements(row: Row, facts: Mapping[str, Columns], problems: list[Prob
     """Note each reference that leads nowhere, or to something of another customer, order or subscription."""
     for column, known in facts.items():
         if not known:
-            problems.append(Problem(row.path + column, _NOWHERE, value=str(row.get(column))))
+            problems.append(Problem(row.path + column, _NOWHERE, value=str(row.get(column)), refers=True))
     for agreement in row.record.agreements:
         there = facts.get(agreement.reference)
         if not there or (agreement.when and row.get("status") not in agreement.when):

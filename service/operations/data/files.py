@@ -12,8 +12,8 @@ import orjson
 from schemas.history import RECORDS, WHOLES
 from service.errors import StartupError
 from service.operations.data import tables
-from service.operations.data.profiles import FAULTS, Profile, Sent, Sheet, profile_of
-from service.operations.data.records import Entry, Place, Problem, read
+from service.operations.data.profiles import BLANK, FAULTS, Cells, Profile, Sent, Sheet, Unreadable, profile_of
+from service.operations.data.records import Entry, Origin, Place, Problem, read
 from service.texts import Phrase
 
 LONGEST_LINE: Final = 16 * 1024 * 1024
@@ -66,23 +66,29 @@ class Source(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """A record that has not been looked at: where it is, what stands there, of which type that is unless it says so."""
+    """A record that has not been looked at: where it is, what stands there, of which type that is unless it says so.
+
+    `origin` is what a platform wrote that it was made of.
+    """
 
     place: Place
     sent: object
     type_: str | None = None
+    origin: Origin | None = None
 
     def entry(self) -> Entry:
         """The record, read."""
         sent = self.sent
         if isinstance(sent, Problem):
-            return Entry(self.place, None, [sent])
+            return Entry(self.place, None, [sent], self.origin)
         if isinstance(sent, bytes):
             sent = _parsed(sent)
             if isinstance(sent, Problem):
                 return Entry(self.place, None, [sent])
         named = sent.get("type") if isinstance(sent, dict) else None
-        return read(self.place, sent, self.type_ if named is None else None)
+        entry = read(self.place, sent, self.type_ if named is None else None)
+        entry.origin = self.origin
+        return entry
 
 
 def open_all(paths: Sequence[Path], *marks: str, platform: str | None = None, currency: str = "") -> Source:
@@ -150,23 +156,27 @@ def _of_platform(
         if isinstance(sent, Problem):
             yield Unread(place, sent)
             continue
+        origin = Origin(sheet.type_, sheet.id_of(sent[0]), sheet.called, sent[0])
         try:
             made = list(profile.records(sheet, sent, currency))
+        except Unreadable as error:
+            at = place if error.line is None else Place(place.file, error.line)
+            yield Unread(at, Problem(error.field, error.reason, value=error.value), origin=origin)
+            continue
         except KeyError as error:
-            # The field that is missing, or the word that the platform doesn't know.
-            reason = Phrase("is not what {platform} writes: {what}", platform=profile.name, what=str(error.args[0]))
-            yield Unread(place, Problem("", reason))
+            yield Unread(place, Problem(str(error.args[0]), BLANK), origin=origin)
             continue
         except FAULTS:
-            yield Unread(place, Problem("", Phrase("is not what {platform} writes", platform=profile.name)))
+            reason = Phrase("is not what {platform} writes", platform=profile.name)
+            yield Unread(place, Problem("", reason), origin=origin)
             continue
-        yield from (Unread(place, record) for record in made)
+        yield from (Unread(place, record, origin=origin) for record in made)
 
 
 def _groups(path: Path, sheet: Sheet) -> Iterator[tuple[Place, Sequence[Sent] | Problem]]:
     lines = tables.rows(path)
     for group in tables.groups(lines, *sheet.keys) if sheet.keys else ([line] for line in lines):
-        yield group[0].place, [line.cells for line in group]
+        yield group[0].place, [Cells(line.cells, line=line.place.line) for line in group]
 
 
 def _objects(path: Path) -> Iterator[tuple[Place, Sequence[Sent] | Problem]]:

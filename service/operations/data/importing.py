@@ -6,7 +6,8 @@ is found by halves, so that one wrong record never takes others with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
@@ -27,7 +28,9 @@ from service.texts import Phrase
 Policy = Literal["refuse", "skip", "update"]
 """What becomes of a record whose resource is there already."""
 
-_TAKEN: Final = Phrase("is taken by what is there already: on_conflict can skip or update that")
+_TAKEN: Final = Phrase(
+    "is taken by what is there already: on_conflict (--on-conflict of the command) can skip or update that"
+)
 
 
 class Refusal(NamedTuple):
@@ -61,6 +64,17 @@ class Tally:
         self.refused += other.refused
 
 
+class Taken(NamedTuple):
+    """What became of the records of a batch: of all, of those of each type, and which were refused.
+
+    Records that name no type are in no type's tally.
+    """
+
+    tally: Tally
+    by_type: Mapping[str, Tally]
+    refusals: Sequence[Refusal]
+
+
 @dataclass
 class Intake:
     """Takes the records of one import into a store."""
@@ -71,30 +85,37 @@ class Intake:
     references: References
     writer: RowWriter
 
-    async def take(self, entries: Iterable[Entry]) -> tuple[Tally, list[Refusal]]:
+    async def take(self, entries: Iterable[Entry]) -> Taken:
         """Take a batch of records, in the caller's transaction. Returns what became of them."""
-        tally, refusals = Tally(), []
+        tally, by_type = Tally(), defaultdict[str, Tally](Tally)
+        refusals: list[Refusal] = []
         groups: dict[str, list[Entry]] = {}
         for entry in entries:
             if entry.row is not None and not entry.problems:
                 groups.setdefault(entry.row.record.type_, []).append(entry)
             else:
-                refusals.append(Refusal(entry, entry.problems))
+                refusals.append(Refusal(entry, entry.told()))
+                by_type[entry.type_].refused += 1
         for type_ in WHOLES:
             group = groups.get(type_, [])
-            if group:
-                await self.references.settle(group)
+            if not group:
+                continue
+            await self.references.settle(group)
             for wave in _waves(group):
-                refusals += await self._wave(wave, tally)
-        tally.refused = len(refusals)
-        return tally, refusals
+                refused = await self._wave(wave, by_type[type_])
+                by_type[type_].refused += len(refused)
+                refusals += refused
+        for own in by_type.values():
+            tally.add(own)
+        by_type.pop("", None)
+        return Taken(tally, by_type, refusals)
 
     async def _wave(self, wave: Sequence[Entry], tally: Tally) -> list[Refusal]:
         """Take records of one type, none of which is there twice."""
         sound = await self._meet(wave, tally)
         await self._complete([entry for entry in sound if not entry.problems])
         await self._write([entry for entry in sound if not entry.problems], tally)
-        return [Refusal(entry, entry.problems) for entry in wave if entry.problems]
+        return [Refusal(entry, entry.told()) for entry in wave if entry.problems]
 
     async def _meet(self, wave: Sequence[Entry], tally: Tally) -> list[Entry]:
         """Do as the policy says with records whose resources are there; returns those to go on with."""
@@ -178,7 +199,7 @@ class Intake:
                 made, changed = await self.writer.write([whole_of(entry) for entry in entries])
         except ApiError as refusal:
             if len(entries) == 1:
-                entries[0].problems.append(_problem(refusal))
+                entries[0].problems.append(_problem(refusal, whole_of(entries[0])))
                 return
             half = len(entries) // 2
             await self._write(entries[:half], tally)
@@ -212,11 +233,12 @@ def _waves(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
         yield wave
 
 
-def _problem(refusal: ApiError) -> Problem:
-    """What the database said of one record, as a problem of it."""
+def _problem(refusal: ApiError, row: Row) -> Problem:
+    """What the database said of one record, as a problem of it: of several fields that of an amount below zero."""
     first = refusal.problems[0]
     names = first.detail.values.get("names", first.detail.values.get("name", ""))
-    named = str(names[0]) if isinstance(names, list) and names else str(names)
+    listed = [str(name) for name in names] if isinstance(names, list) and names else [str(names)]
+    named = next((name for name in listed if isinstance(held := row.get(name), int) and held < 0), listed[0])
     if (first.meta or {}).get("error") == "blank":
         return Problem(named, Phrase("can't be blank"))
     sentence = first.detail.values.get("sentence")

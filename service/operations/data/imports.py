@@ -12,9 +12,9 @@ from service import clock
 from service.errors import InvalidState, StartupError
 from service.operations.data import tables
 from service.operations.data.files import Unread, records_of
-from service.operations.data.importing import Policy, Tally
+from service.operations.data.importing import Policy
 from service.operations.data.records import Entry, Place
-from service.operations.data.running import Import
+from service.operations.data.running import Import, SoFar
 from service.operations.events import outbox
 from service.operations.generic.change import Change
 from service.operations.generic.writing import Writer
@@ -40,12 +40,7 @@ class _Sent(NamedTuple):
     on_conflict: str
     inputs: str
     inputs_size: int
-    created_count: int
-    updated_count: int
-    unchanged_count: int
-    skipped_count: int
-    errors_count: int
-    errors_log: str | None
+    so_far: SoFar
     is_new: bool
 
 
@@ -143,9 +138,7 @@ async def go_on(connection: Connection, store_id: int, import_id: str) -> None:
     source = Inputs(
         _opened(connection, store, import_id, orjson.loads(sent.inputs)), sent.resource_type, sent.inputs_size
     )
-    counts = (sent.created_count, sent.updated_count, sent.unchanged_count, sent.skipped_count, sent.errors_count)
-    log = orjson.loads(sent.errors_log or "{}")
-    importing = Import(connection, store, source, _policy(sent.on_conflict), import_id, Tally(*counts), log)
+    importing = Import(connection, store, source, _policy(sent.on_conflict), import_id, *sent.so_far.kept())
     try:
         await importing.run()
     except StartupError as error:

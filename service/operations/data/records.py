@@ -6,7 +6,8 @@ import hashlib
 from base64 import b32encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from enum import Enum
+from typing import Final, NamedTuple
 
 import orjson
 from marshmallow import ValidationError
@@ -21,6 +22,9 @@ from service.texts import Phrase
 MOST_PARTS = 1_000
 """How many lines an order has at most, how many items a subscription."""
 
+_BY_RUN: Final = ("occurrences", "occurrence_items")
+"""What a subscription has the more of, the longer it runs."""
+
 Columns = dict[str, object]
 """Column -> value, as asyncpg takes it."""
 
@@ -31,13 +35,14 @@ _ID, _TAG = Field("id", "id", Identifier(harmless=True, required=True)), TagName
 class Problem(NamedTuple):
     """Why a record is refused: the field, the reason in words, and the field that was probably meant, if any.
 
-    `value` is what the field refers to, where that is why.
+    `value` is what stands in the field, where that is why. `refers` says that it leads to nothing that is there.
     """
 
     field: str
     reason: Phrase
     suggestion: str | None = None
     value: str | None = None
+    refers: bool = False
 
 
 class Place(NamedTuple):
@@ -47,12 +52,35 @@ class Place(NamedTuple):
     line: int
 
 
+METHODS: Final = frozenset({"shipping_methods", "payment_methods"})
+"""What is found by its reference too. An order of another platform comes without one that the store doesn't have."""
+
+
+class Undated(Enum):
+    """An instant that is past, and that nobody says: the one that is held already, else the import's own."""
+
+    PAST = "past"
+
+
 class Lookup(NamedTuple):
-    """A reference by what people call the other resource: its type, and the value of its key."""
+    """A reference by what people call the other resource: its type, and the value of its key.
+
+    `code` is what another platform's programs call it, which counts first.
+    """
 
     column: str
     type_: str
     value: object
+    code: object = None
+
+    @property
+    def values(self) -> list[object]:
+        """What it may be found by, in the order in which they count."""
+        return [self.value] if self.code is None else [self.code, self.value]
+
+    def __str__(self) -> str:
+        """What it is called, with its code."""
+        return str(self.value) if self.code in (None, self.value) else f"{self.value} ({self.code})"
 
 
 @dataclass(slots=True)
@@ -60,7 +88,7 @@ class Row:
     """A resource that a record holds: the columns that were given, and what comes with it.
 
     `path` is where its fields stand in the record, such as `line_items.2.`. `before` are the columns of the resource
-    that it changes, None for a new one.
+    that it changes, None for a new one. `undated` are the columns of instants that are past, and that nobody says.
     """
 
     record: Record
@@ -69,6 +97,7 @@ class Row:
     parts: dict[str, list[Row]] = field(default_factory=dict)
     embedded: dict[str, Row] = field(default_factory=dict)
     lookups: list[Lookup] = field(default_factory=list)
+    undated: list[str] = field(default_factory=list)
     tags: list[str] | None = None
     tag_ids: list[str] = field(default_factory=list)
     orders: list[str] = field(default_factory=list)
@@ -98,13 +127,72 @@ class Row:
             yield from rows
 
 
+class Origin(NamedTuple):
+    """What a platform wrote that a record is made of: of which type, by which id the platform knows it.
+
+    `called` is which of the platform's fields the record's are made of, by `<type>.<field>`, and `sent` what it wrote.
+    """
+
+    type_: str
+    id: str
+    called: Mapping[str, str] = {}
+    sent: Mapping[str, object] = {}
+
+    def named(self, type_: str, problem: Problem) -> Problem:
+        """A problem of a record of this type as one of the platform's field, with what stands there."""
+        field = self.called.get(f"{type_}.{unplaced(problem.field)}")
+        if field is None:
+            return problem
+        value: object = self.sent
+        for name in field.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+        told = str(value) if isinstance(value, str | int | float) else problem.value
+        return problem._replace(field=field, value=told)
+
+
 @dataclass(slots=True)
 class Entry:
-    """A record that was read, with its problems: one with any is refused."""
+    """A record that was read, with its problems: one with any is refused.
+
+    `origin` is what a platform wrote of it, `without` the methods that the platform names, and the store doesn't have.
+    """
 
     place: Place
     row: Row | None
     problems: list[Problem] = field(default_factory=list)
+    origin: Origin | None = None
+    without: list[Lookup] = field(default_factory=list)
+
+    @property
+    def type_(self) -> str:
+        """Of which type it is, empty where that can't be told."""
+        if self.row is not None:
+            return self.row.record.type_
+        return "" if self.origin is None else self.origin.type_
+
+    @property
+    def id(self) -> str:
+        """What its own shop knows it by, empty where nothing does."""
+        if self.origin is not None:
+            return self.origin.id
+        return "" if self.row is None else str(self.row.columns.get("id", ""))
+
+    @property
+    def names(self) -> set[str]:
+        """What others may refer to it by."""
+        if self.row is not None:
+            return {str(self.row.columns.get(name)) for name in ("id", *self.row.record.key)}
+        return set() if self.origin is None else {str(value) for value in self.origin.sent.values()}
+
+    def told(self) -> list[Problem]:
+        """Its problems, each of the field that the file has it of."""
+        origin = self.origin
+        return self.problems if origin is None else [origin.named(self.type_, problem) for problem in self.problems]
+
+
+def unplaced(name: str) -> str:
+    """A field without the place in a list: `line_items.quantity` of `line_items.3.quantity`."""
+    return ".".join(part for part in name.split(".") if not part.isdigit())
 
 
 def read(place: Place, sent: object, type_: str | None = None) -> Entry:
@@ -155,6 +243,9 @@ def _unknown(row: Row, name: str, known: Sequence[str]) -> Problem:
 
 
 def _take(row: Row, found: Field, value: object, problems: list[Problem]) -> None:
+    if value is Undated.PAST:
+        row.undated.append(found.column)
+        return
     before = len(problems)
     _read(row, found, value, problems)
     rests = row.record.at_rest
@@ -185,7 +276,7 @@ def _take_parts(row: Row, name: str, value: object, problems: list[Problem]) -> 
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         problems.append(Problem(row.path + name, Phrase("must be a list of objects")))
         return
-    if len(value) > MOST_PARTS and name != "occurrences":
+    if len(value) > MOST_PARTS and name not in _BY_RUN:
         problems.append(Problem(row.path + name, Phrase("must have at most {most} entries", most=MOST_PARTS)))
         return
     row.parts[name] = [Row(RECORDS[name], path=f"{row.path}{name}.{position}.") for position in range(len(value))]
@@ -199,16 +290,22 @@ def _take_whole(row: Row, name: str, reference: Field, value: Mapping[str, objec
     if reference.column in row.record.embedded and record is not None:
         row.embedded[reference.column] = whole = Row(record, path=path)
         _fill(whole, value, problems)
-    elif record is None or len(record.key) != 1 or set(value) != set(record.key):
+    elif record is None or len(record.key) != 1 or set(value) - _code(record) != set(record.key):
         wanted = [] if record is None else [f"{name}.{key}" for key in record.key]
         problems.append(_unknown(row, next((f"{name}.{key}" for key in value), name), [*wanted, reference.name]))
     else:
         key = record.key[0]
         kind = fields_of(reference.type_)[key].kind
         try:
-            row.lookups.append(Lookup(reference.column, reference.type_, kind.deserialize(value[key])))
+            code = fields_of(reference.type_)["reference"].kind.deserialize(value.get("reference"))
+            row.lookups.append(Lookup(reference.column, reference.type_, kind.deserialize(value[key]), code))
         except ValidationError as error:
             problems += [Problem(path + key, Phrase(said)) for said in error.messages]
+
+
+def _code(record: Record) -> set[str]:
+    """What may stand beside the key of what is named."""
+    return {"reference"} if record.type_ in METHODS else set()
 
 
 def whole_of(entry: Entry) -> Row:

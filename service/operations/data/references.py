@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from schemas.history import RECORDS, Record, fields_of
-from service.operations.data.records import Columns, Entry, Lookup, Problem, Row, derived_id, whole_of
+from service.operations.data.records import METHODS, Columns, Entry, Lookup, Problem, Row, derived_id, whole_of
 from service.operations.data.rows import RowWriter
 from service.operations.subscriptions.order_subscriptions import CARRIED
 from service.principal import Store
@@ -19,8 +19,12 @@ from service.store.pool import Connection
 from service.store.vault import vault_of
 from service.texts import Phrase
 
-_CALLED: Final = ("line_items", "order_subscription_items")
-"""The types whose sku is found by its code, where no other is given."""
+_CALLED: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
+    "line_items": (("sku_code", "sku_id"),),
+    "order_subscription_items": (("sku_code", "sku_id"), ("swap_sku_code", "swap_sku_id")),
+    "occurrence_items": (("sku_code", "sku_id"),),
+}
+"""Type -> columns of codes by which skus are found, where no other is given, and those that name the skus."""
 
 _TAKEN_OVER: Final = ("customer_id", "customer_email", "currency_code", *CARRIED)
 """Columns that a subscription may take over from its source order."""
@@ -63,31 +67,41 @@ class References:
         found = [(entry, row) for entry in entries for row in whole_of(entry).whole() if row.lookups]
         for _, row in found:
             for lookup in row.lookups:
-                wanted.setdefault(lookup.type_, set()).add(lookup.value)
+                wanted.setdefault(lookup.type_, set()).update(lookup.values)
         ids = {type_: await self._by_key(type_, values) for type_, values in wanted.items()}
+        for type_ in METHODS & wanted.keys():
+            others = wanted[type_] - ids[type_].keys()
+            if others:
+                ids[type_] |= await self._by_key(type_, others, "reference")
         missing = []
         for entry, row in found:
             for lookup in row.lookups:
-                id_ = ids[lookup.type_].get(lookup.value)
+                there = ids[lookup.type_]
+                id_ = next((there[value] for value in lookup.values if value in there), None)
                 if id_ is None:
                     missing.append(_Missing(entry, row, lookup))
                 else:
                     row.columns[lookup.column] = id_
         return missing
 
-    async def _by_key(self, type_: str, values: Collection[object]) -> dict[object, str]:
+    async def _by_key(self, type_: str, values: Collection[object], *key: str) -> dict[object, str]:
         record = RECORDS[type_]
-        found = await bulk.found(self.connection, self.store.id, record.resource, record.key, values)
+        found = await bulk.found(self.connection, self.store.id, record.resource, key or record.key, values)
         return {key[0]: id_ for key, id_ in found}
 
     async def _call(self, rows: Iterable[Row]) -> None:
         """Find the skus of lines by their codes; a line of what is no longer sold has none."""
-        called = [row for row in rows if row.record.type_ in _CALLED and "sku_id" not in row.columns]
-        codes = {row.columns["sku_code"] for row in called if row.columns.get("sku_code") is not None}
+        called = [
+            (row, code, named)
+            for row in rows
+            for code, named in _CALLED.get(row.record.type_, ())
+            if row.columns.get(code) is not None and named not in row.columns
+        ]
+        codes = {row.columns[code] for row, code, _ in called}
         ids = await self._by_key("skus", codes) if codes else {}
-        for row in called:
-            if row.columns.get("sku_code") in ids:
-                row.columns["sku_id"] = ids[row.columns["sku_code"]]
+        for row, code, named in called:
+            if row.columns[code] in ids:
+                row.columns[named] = ids[row.columns[code]]
 
     async def _tag(self, rows: Iterable[Row]) -> None:
         """Find tags by their names, and make those that aren't there."""
@@ -171,10 +185,12 @@ def _look_beside(entries: Sequence[Entry], missing: Sequence[_Missing]) -> None:
         place, id_ = beside.get((lookup.type_, lookup.value), (len(entries), ""))
         if place < places[id(entry)]:
             row.columns[lookup.column] = id_
+        elif entry.origin is not None and lookup.type_ in METHODS:
+            entry.without.append(lookup)
         else:
             name = f"{row.path}{lookup.column.removesuffix('_id')}.{RECORDS[lookup.type_].key[0]}"
             reason = Phrase("names nothing that is there: import that first")
-            entry.problems.append(Problem(name, reason, value=str(lookup.value)))
+            entry.problems.append(Problem(name, reason, value=str(lookup.value), refers=True))
 
 
 def _asked(records: Iterable[Record]) -> dict[str, set[str]]:
@@ -190,14 +206,15 @@ def _asked(records: Iterable[Record]) -> dict[str, set[str]]:
 
 
 def _name_parts(row: Row) -> None:
-    """Give what comes with a record without ids of its own ids that follow from the record's."""
+    """Say what comes with a record that it is part of it, and give what has no id one that follows from its id."""
     for whole in row.embedded.values():
         content = {name: str(value) for name, value in sorted(whole.columns.items())}
         whole.columns.setdefault("id", derived_id(whole.record.type_, row.id, content))
     for type_, parts in row.parts.items():
         for position, part in enumerate(parts):
-            place = part.columns.get("occurrence_index", position)
+            place = part.columns.get("occurrence_index", position) if type_ == "occurrences" else position
             part.columns.setdefault("id", derived_id(type_, row.id, place))
+            part.columns[part.record.within] = row.id
 
 
 def facts_of(row: Row, facts: Mapping[str, Mapping[str, Columns]]) -> dict[str, Columns]:

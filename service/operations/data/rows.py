@@ -50,9 +50,6 @@ class RowWriter:
         for row in wholes:
             for column, whole in row.embedded.items():
                 row.columns[column] = whole.id
-            for parts in row.parts.values():
-                for part in parts:
-                    part.columns.setdefault(part.record.within, row.id)
         for level in levels:
             new = [row for _, row in level if row.before is None]
             changes = [(owner, row) for owner, row in level if row.before is not None and _differs(row)]

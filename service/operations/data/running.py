@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final, NamedTuple, Protocol
 
 import orjson
 
+from schemas.history import WHOLES
 from service import clock
 from service.errors import StartupError
 from service.operations.data.files import Source
-from service.operations.data.importing import Policy, Refusal, Tally, intake
-from service.operations.data.records import Entry, Place
+from service.operations.data.importing import Policy, Refusal, Taken, Tally, intake
+from service.operations.data.records import Entry, Place, unplaced
 from service.operations.events import outbox
 from service.principal import Store
 from service.store import statistics
@@ -25,6 +28,8 @@ ROWS_AT_A_TIME: Final = 4_000
 
 MOST_TOLD: Final = 100
 """Of how many refused records an import tells why."""
+MOST_ALIKE: Final = 10
+"""Of how many of them at most for one reason in one field, so that a common mistake hides no other."""
 
 Progress = Callable[[int, int], None]
 """Told how many lines of how many have been gone through."""
@@ -50,28 +55,50 @@ class Records(Protocol):
         """The records behind the first so many."""
 
 
+_COUNTED: Final = {
+    "created": "made",
+    "updated": "changed",
+    "unchanged": "same",
+    "skipped": "skipped",
+    "refused": "refused",
+}
+"""What an import calls the counts of a tally."""
+
+
 def _ignore(*_: object) -> None:
     """Tell nobody."""
 
 
-class _Begun(NamedTuple):
-    id: str
-    processed_count: int
+class SoFar(NamedTuple):
+    """What became of the records that an import has come to, as its row has it."""
+
     created_count: int
     updated_count: int
     unchanged_count: int
     skipped_count: int
     errors_count: int
+    counts_by_type: str
     errors_log: str | None
 
-    @property
-    def tally(self) -> Tally:
-        return Tally(
+    def kept(self) -> tuple[Tally, dict[str, dict[str, list[str]]], dict[str, Tally]]:
+        """Return the tally of all, why the first were refused, and the tally of each type."""
+        tally = Tally(
             self.created_count, self.updated_count, self.unchanged_count, self.skipped_count, self.errors_count
         )
+        by_type = {
+            type_: Tally(**{name: counts[word] for word, name in _COUNTED.items()})
+            for type_, counts in orjson.loads(self.counts_by_type).items()
+        }
+        return tally, orjson.loads(self.errors_log or "{}"), by_type
+
+
+class _Begun(NamedTuple):
+    id: str
+    so_far: SoFar
 
 
 _UNFINISHED = One("data/imports.unfinished", _Begun)
+_COMPLETED = Value("data/imports.completed", datetime)
 _BEGIN = Command("data/imports.begin")
 _GO_ON = Value("data/imports.go_on", str)
 _FINISH = Command("data/imports.finish")
@@ -79,7 +106,11 @@ _FINISH = Command("data/imports.finish")
 
 @dataclass
 class Import:
-    """An import of files into a store: where it goes on, and what became of the records so far."""
+    """An import of files into a store: where it goes on, and what became of the records so far.
+
+    `by_type` is what became of those that named a type, type by type. `without` counts, among those that this process
+    took, the ones that lack a method of their platform, since the store doesn't have it.
+    """
 
     connection: Connection
     store: Store
@@ -88,18 +119,21 @@ class Import:
     id: str
     tally: Tally = field(default_factory=Tally)
     log: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    by_type: dict[str, Tally] = field(default_factory=dict)
+    without: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     async def run(self, progress: Progress = _ignore, report: Report = _ignore) -> Tally:
         """Import what is left, a transaction for each batch. Raises StartupError where another process does it."""
         taking = await intake(self.connection, self.store, self.policy, clock.now(self.store))
         for batch in _batches(self.source.entries(self.tally.processed)):
             async with self.connection.transaction():
-                tally, refusals = await taking.take(batch)
+                taken = await taking.take(batch)
                 before = self.tally.processed
-                self.tally.add(tally)
-                self._remember(refusals)
+                self._count(taken)
+                self._count_methods(batch)
+                self._remember(taken.refusals)
                 await self._note(before)
-                report(refusals)
+                report(taken.refusals)
             await statistics.gather(self.connection)
             progress(self.source.lines_up_to(batch[-1].place), self.source.lines)
         await _FINISH(self.connection, store=self.store.id, id=self.id, at=clock.now())
@@ -112,9 +146,10 @@ class Import:
         try:
             taking = await intake(self.connection, self.store, self.policy, clock.now(self.store))
             for batch in _batches(self.source.entries()):
-                tally, refusals = await taking.take(batch)
-                self.tally.add(tally)
-                report(refusals)
+                taken = await taking.take(batch)
+                self._count(taken)
+                self._count_methods(batch)
+                report(taken.refusals)
                 if look is not None:
                     look(batch)
                 progress(self.source.lines_up_to(batch[-1].place), self.source.lines)
@@ -122,13 +157,34 @@ class Import:
             await rehearsal.rollback()
         return self.tally
 
+    def _count(self, taken: Taken) -> None:
+        """Add what became of a batch to what became of those before."""
+        self.tally.add(taken.tally)
+        for type_, tally in taken.by_type.items():
+            self.by_type.setdefault(type_, Tally()).add(tally)
+
+    def _count_methods(self, batch: Sequence[Entry]) -> None:
+        """Count the orders that came without a method that their platform names: by its type, and its name there."""
+        self.without.update(
+            (lookup.type_, str(lookup)) for entry in batch if not entry.problems for lookup in entry.without
+        )
+
     def _remember(self, refusals: Sequence[Refusal]) -> None:
-        """Keep why the first records were refused."""
-        for entry, problems in refusals[: MOST_TOLD - len(self.log)] if len(self.log) < MOST_TOLD else ():
-            file, line = entry.place
-            fields: dict[str, list[str]] = self.log.setdefault(f"{file}:{line}" if file else str(line), {})
+        """Keep why the first records were refused, those that were refused as many others were left out."""
+        alike = Counter(kind for fields in self.log.values() for kind in _kinds(fields))
+        for entry, problems in refusals:
+            if len(self.log) >= MOST_TOLD:
+                return
+            reasons: dict[str, list[str]] = {}
             for problem in problems:
-                fields.setdefault(problem.field, []).append(str(problem.reason))
+                reasons.setdefault(problem.field, []).append(str(problem.reason))
+            kinds = _kinds(reasons)
+            if any(alike[kind] < MOST_ALIKE for kind in kinds):
+                file, line = entry.place
+                fields = self.log.setdefault(f"{file}:{line}" if file else str(line), {})
+                for name, said in reasons.items():
+                    fields.setdefault(name, []).extend(said)
+                alike.update(kinds)
 
     async def _note(self, before: int) -> None:
         noted = await _GO_ON(
@@ -142,6 +198,7 @@ class Import:
             unchanged=self.tally.same,
             skipped=self.tally.skipped,
             errors=self.tally.refused,
+            by_type=_written(self.by_type),
             log=orjson.dumps(self.log).decode() if self.log else None,
             at=clock.now(),
         )
@@ -149,16 +206,42 @@ class Import:
             raise StartupError("Another process goes on with this import: nothing was lost, leave it to that one.")
 
 
+def _kinds(reasons: Mapping[str, Sequence[str]]) -> set[tuple[str, str]]:
+    """The fields and reasons for which a record is refused, wherever in it they stand."""
+    return {(unplaced(name), reason) for name, said in reasons.items() for reason in said}
+
+
+def _written(by_type: Mapping[str, Tally]) -> str:
+    """What became of records, type by type, as the row keeps and shows it."""
+    return orjson.dumps(
+        {
+            type_: {word: getattr(by_type[type_], name) for word, name in _COUNTED.items()}
+            for type_ in WHOLES
+            if type_ in by_type
+        }
+    ).decode()
+
+
 async def prepare(
     connection: Connection, store: Store, source: Source, policy: Policy, *, dry: bool, actor: str
 ) -> Import:
-    """Return the import of these files: the one that was stopped, where there is one, else a new one."""
+    """Return the import of these files: the one that was stopped, where there is one, else a new one.
+
+    Raises StartupError for files that were imported to the end already, unless the policy says what becomes of that.
+    """
+    if policy == "refuse":
+        completed_at = await _COMPLETED(connection, store=store.id, fingerprint=source.fingerprint)
+        if completed_at is not None:
+            raise StartupError(
+                "These files were imported on {day} already. To bring them again, use --on-conflict skip, which passes"
+                " over what is there, or --on-conflict update, which changes it.",
+                day=f"{completed_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+            )
     if dry:
         return Import(connection, store, source, policy, "")
     begun = await _UNFINISHED(connection, store=store.id, fingerprint=source.fingerprint)
     if begun is not None:
-        log = orjson.loads(begun.errors_log or "{}")
-        return Import(connection, store, source, policy, begun.id, begun.tally, log)
+        return Import(connection, store, source, policy, begun.id, *begun.so_far.kept())
     id_ = clock.new_id()
     async with connection.transaction():
         await _BEGIN(

@@ -167,7 +167,7 @@ async def _dry(connection: Connection, store_id: int, record: Record, lines: Seq
                 one[reference.name.removesuffix("_id")] = {key: value}
     lacking = frozenset() if record.key or record.within else frozenset({"id"})
     for one in lines:
-        gone = (_STAMPS - lacking) | {record.leads_to, "occurrences"}
+        gone = (_STAMPS - lacking) | {record.leads_to, "occurrences", "occurrence_items"}
         for name in [name for name, value in one.items() if name in gone or (_blank(value) and value is not None)]:
             del one[name]
         for name in (column.removesuffix("_id") for column in record.embedded):

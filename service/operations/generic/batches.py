@@ -23,6 +23,7 @@ from service.operations.generic.writing import Deferred, Writer
 from service.principal import Principal
 from service.store import read, write
 from service.store.pool import Connection
+from service.texts import Phrase
 
 MOST_SECONDS = 30
 """How long a batch may have taken when its last operation begins."""
@@ -32,19 +33,24 @@ _Key = tuple[type[Resource], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An operation and what carries it out: what makes resources of its type, or what changes them."""
+    """An operation and what carries it out: what makes resources of its type, or what changes them.
+
+    `remarks` is the writer that knows what whoever sent it is told beside the resource; None where none does.
+    """
 
     operation: Operation
     by: Create | Writer
+    remarks: Writer | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A resource that an operation made or changed, as its result is to show it."""
+    """A resource that an operation made or changed, as its result is to show it, with what its sender is warned of."""
 
     selection: Selection
     row: Row
     created: Created
+    warnings: Sequence[Phrase] = ()
 
 
 async def run(connection: Connection, principal: Principal, steps: Sequence[Step]) -> list[Shown | None]:
@@ -54,17 +60,12 @@ async def run(connection: Connection, principal: Principal, steps: Sequence[Step
     for what has nothing to show. Raises ApiError subclasses with pointers into the document of the operations;
     then the caller's transaction must be rolled back.
     """
-    batch, began = _Batch(connection, principal, len(steps)), time.monotonic()
+    batch = _Batch(connection, principal, len(steps))
     await _hold(connection, principal, steps)
     for position, step in enumerate(steps):
         await batch.prepare(step)
         with pointing(position), located(step.operation.draft):
-            if time.monotonic() - began > MOST_SECONDS:
-                raise TooLarge(
-                    "The operations before this one took more than {seconds} seconds: send fewer at a time.",
-                    seconds=MOST_SECONDS,
-                    meta={"limit": MOST_SECONDS},
-                )
+            batch.check_time()
             await batch.carry_out(step, position)
     await batch.finish()
     await batch.read()
@@ -106,7 +107,7 @@ class _Batch:
     """What the operations of a batch have done so far.
 
     `_own` are the resources that nobody else can have changed since: those that it made, or checked the version of.
-    `_unread` are those that results are to show, each at a position; they are read together as late as may be.
+    `_unread` are those that results are to show, each of a step at a position; they are read together, late.
     `_deferred` are wholes that are finished once for many operations on their parts, all of them of one writer.
     `_begun` are new resources of one type that are written together, each at a position, by their writer.
     """
@@ -116,10 +117,20 @@ class _Batch:
         self._connection = connection
         self._principal = principal
         self._own: set[_Key] = set()
-        self._unread: dict[_Key, tuple[int, Created]] = {}
+        self._began = time.monotonic()
+        self._unread: dict[_Key, tuple[int, Created, Step]] = {}
         self._deferred: dict[tuple[Writer, str], tuple[int, Change]] = {}
         self._begun: dict[str, tuple[int, Change]] = {}
         self._begun_by: Writer | None = None
+
+    def check_time(self) -> None:
+        """Raise TooLarge when what was done so far took too long to go on."""
+        if time.monotonic() - self._began > MOST_SECONDS:
+            raise TooLarge(
+                "The operations before this one took more than {seconds} seconds: send fewer at a time.",
+                seconds=MOST_SECONDS,
+                meta={"limit": MOST_SECONDS},
+            )
 
     async def prepare(self, step: Step) -> None:
         """Settle what an operation may depend on, and read what it changes again, or might remove.
@@ -133,7 +144,7 @@ class _Batch:
             await self.finish()
         removes = operation.code == "remove" and not operation.relationship
         if removes or not isinstance(step.by, Writer):
-            await self.read([key for key, (position, _) in self._unread.items() if self.results[position] is None])
+            await self.read([key for key, (position, *_) in self._unread.items() if self.results[position] is None])
         elif (key := (operation.resource, operation.id)) in self._unread:
             await self.read([key])
             del self._unread[key]
@@ -155,7 +166,7 @@ class _Batch:
             locked = await self._change(step.by, operation, deferred)
             created = Created(locked.id, locked.disclosed)
         if operation.draft is not None:
-            self._unread[operation.resource, created.id] = (position, created)
+            self._unread[operation.resource, created.id] = (position, created, step)
         self._deferred |= {key: (position, change) for key, change in deferred.items()}
 
     def _goes_along(self, step: Step) -> bool:
@@ -240,12 +251,22 @@ class _Batch:
             selection = Selection(resource)
             rows = await read.several(self._connection, viewer, selection, ids)
             for id_ in ids:
-                position, created = self._unread[resource, id_]
+                position, created, step = self._unread[resource, id_]
                 if id_ in rows:
-                    self.results[position] = Shown(selection, rows[id_], created)
+                    with pointing(position):
+                        self.results[position] = Shown(selection, rows[id_], created, await self._remarks(step, id_))
                 elif self.results[position] is None:
                     with pointing(position):
                         raise not_found(resource.type_)
+
+    async def _remarks(self, step: Step, id_: str) -> Sequence[Phrase]:
+        """What whoever sent a step is told beside its resource, as that is now."""
+        draft = step.operation.draft
+        if step.remarks is None or draft is None:
+            return ()
+        self.check_time()
+        new = step.operation.code == "add"
+        return await step.remarks.remarks(self._connection, self._principal, id_, draft, new=new)
 
 
 def _in_sets(step: Step) -> bool:

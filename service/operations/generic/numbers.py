@@ -52,10 +52,10 @@ class Numbers:
 
         Use it around a transaction.
         """
-        rest = self._left.pop((store_id, "orders"), iter(()))
-        taken = list(islice(rest, count))
-        self._left[store_id, "orders"] = rest
-        taken += [await self.take(store_id) for _ in range(count - len(taken))]
+        taken: list[int] = []
+        while len(taken) < count:
+            taken.append(await self.take(store_id))
+            taken += islice(self._left.get((store_id, "orders"), ()), count - len(taken))
         try:
             yield taken
         finally:

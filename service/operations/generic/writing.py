@@ -73,6 +73,10 @@ class Writer:
     async def before_write(self, change: Change) -> None:
         """Work out columns that follow from what was sent and done, and note problems. Nothing is written yet."""
 
+    def writes_elsewhere(self, change: Change) -> bool:  # noqa: ARG002 -- the hook's signature
+        """Whether a change of none of the resource's own columns is one nevertheless."""
+        return False
+
     async def keep(self, change: Change) -> None:
         """Write a change of a resource, with its events."""
         await recording.write(change, UPDATE)
@@ -86,6 +90,17 @@ class Writer:
     async def warnings(self, connection: Connection, principal: Principal, id_: str) -> Sequence[Phrase]:  # noqa: ARG002 -- the hook's signature
         """What somebody should know who looks at a resource or has changed it, though nothing is wrong."""
         return ()
+
+    async def foreseen(self, connection: Connection, principal: Principal, id_: str, draft: Draft) -> Sequence[Phrase]:  # noqa: ARG002 -- the hook's signature
+        """What follows from what was just written, though it was taken as it is."""
+        return ()
+
+    async def remarks(
+        self, connection: Connection, principal: Principal, id_: str, draft: Draft, *, new: bool
+    ) -> Sequence[Phrase]:
+        """Return what whoever has made or changed a resource by a draft is told beside it."""
+        seen = () if new else await self.warnings(connection, principal, id_)
+        return [*seen, *await self.foreseen(connection, principal, id_, draft)]
 
     async def create(
         self, connection: Connection, principal: Principal, draft: Draft, deferred: Deferred | None = None
@@ -243,7 +258,8 @@ class Writer:
         _take(change)
         await self._complete(change, verbs)
         change.columns = change.changed()
-        if not (change.columns or change.joins or change.done or change.happened):
+        written = change.columns or change.joins or change.done or change.happened
+        if not (written or self.writes_elsewhere(change)):
             return
         await self.keep(change)
         await self._finish(change, deferred)

@@ -51,16 +51,19 @@ class Amounts(NamedTuple):
     gift_card: int
     subtotal_tax: int
     shipping_tax: int
+    prepaid: int = 0
+    prepaid_tax: int = 0
 
     @property
     def tax(self) -> int:
         """All taxes."""
-        return self.subtotal_tax + self.shipping_tax
+        return self.subtotal_tax + self.shipping_tax + self.prepaid_tax
 
     @property
     def total(self) -> int:
         """The sum of all amounts but the taxes."""
-        return self.subtotal + self.shipping + self.payment_method + self.discount + self.adjustment + self.gift_card
+        extras = self.discount + self.adjustment + self.gift_card + self.prepaid
+        return self.subtotal + self.shipping + self.payment_method + extras
 
     @property
     def due(self) -> int:

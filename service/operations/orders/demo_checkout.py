@@ -17,6 +17,7 @@ from service.operations.access import sessions
 from service.principal import Principal, Store
 from service.rules import masks
 from service.rules.proofs import Proof, Rule, hint, proof
+from service.rules.states import PLACED_ORDERS
 from service.store.pool import Connection
 from service.store.statements import Many, One
 
@@ -150,7 +151,7 @@ async def progress(connection: Connection, principal: Principal) -> Progress:
         store=store,
         order_id=row.order_id,
         order_code=row.order_code,
-        placed=row.status in ("placed", "approved"),
+        placed=row.status in PLACED_ORDERS,
         currency_code=row.currency_code,
         tax_included=row.tax_included,
         amounts=[(name, cents) for name, cents in amounts if cents or name == "subtotal"],

@@ -22,9 +22,10 @@ from service.operations.catalogue import pricing, quotes
 from service.operations.catalogue.quotes import Quoted
 from service.operations.catalogue.stock import Taken
 from service.operations.copies import recurring_order_copies, runs, targets
+from service.operations.copies.priced import CopyFailed, lines_of
 from service.operations.copies.recurring_order_copies import Claim
 from service.operations.copies.runs import Basis, Item
-from service.operations.copies.targets import CopyFailed, Coupon
+from service.operations.copies.targets import Coupon
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.generic.created import Created
@@ -117,7 +118,7 @@ async def finish(connection: Connection, claimed: Claim, number: int) -> str | N
         quoted, coupon = await _quoted(connection, store, copy, items.kept, catalogue, at=at)
     except Invalid as error:
         raise CopyFailed({"total_amount_cents": [error.detail]}) from None
-    lines = targets.lines_of(items.kept, catalogue, quoted.items)
+    lines = lines_of(items.kept, catalogue, quoted.items)
     target = targets.target(copy.basis, number, lines, quoted.totals, at, place=copy.place_target_order, coupon=coupon)
     (order_id,) = await targets.write(connection, store, [target], at, items.taken)
     happened = [Event(name, order_id) for name in target.events]

@@ -6,8 +6,8 @@ from service.errors import InvalidState, NotFound
 from service.operations.generic.phases import Interlude, chain
 from service.operations.orders import placing
 from service.operations.payments import dunning
-from service.operations.subscriptions import action_links
-from service.operations.subscriptions.action_links import Opened
+from service.operations.subscriptions import action_links, link_uses
+from service.operations.subscriptions.link_uses import Opened
 from service.principal import Principal
 from service.store.pool import Connection
 
@@ -38,17 +38,17 @@ async def pay_one_of(
 async def use(connection: Connection, opened: Opened, shown: str) -> Interlude[None] | None:
     """Pay by a link of `pay` that the transaction holds. It is used up once it has paid.
 
-    `shown` is what its page has shown of it. Raises as `action_links.use` and `pay` do.
+    `shown` is what its page has shown of it. Raises as `link_uses.use` and `pay` do.
     """
     if opened.used_at is not None:
         return None
-    now = await action_links.as_shown(connection, opened, shown)
+    now = await link_uses.as_shown(connection, opened, shown)
     assert now.order_id is not None  # noqa: S101 -- possible for an order only
 
     async def begun(held: Connection) -> Interlude[None] | None:
         return await pay(held, opened.principal, str(now.order_id))
 
     async def paid(held: Connection, _: None) -> None:
-        await action_links.note_use(held, opened)
+        await link_uses.note_use(held, opened)
 
     return await chain(begun, paid)(connection)

@@ -25,13 +25,14 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PastOrder:
-    """An order that was placed, with what it came to then."""
+    """An order that was placed, with what it came to then; of that, `ahead_cents` is for deliveries to come."""
 
     id: str
     code: str
     placed_at: datetime
     currency_code: str
     total_amount_cents: int
+    ahead_cents: int
     lines: Sequence[Line]
 
 
@@ -41,6 +42,7 @@ class _Row(NamedTuple):
     placed_at: datetime
     currency_code: str
     total_amount_cents: int
+    prepaid_amount_cents: int
     lines: str | None
 
 
@@ -63,4 +65,6 @@ async def find(connection: Connection, principal: Principal, order_id: str) -> P
 
 def _order(row: _Row) -> PastOrder:
     lines = [Line(*line) for line in orjson.loads(row.lines or "[]")]
-    return PastOrder(row.id, row.code, row.placed_at, row.currency_code, row.total_amount_cents, lines)
+    # Below zero it is what was paid for this delivery before.
+    ahead = max(row.prepaid_amount_cents, 0)
+    return PastOrder(row.id, row.code, row.placed_at, row.currency_code, row.total_amount_cents, ahead, lines)

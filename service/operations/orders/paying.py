@@ -23,6 +23,7 @@ from service.operations.payments import attempts, dunning
 from service.operations.payments.attempts import LEASE, Attempt
 from service.operations.subscriptions import of_orders, unpaid
 from service.principal import Store
+from service.rules.states import PLACED_ORDERS
 from service.store.pool import Connection
 from service.store.statements import Command, One
 from service.texts import Phrase
@@ -122,7 +123,7 @@ async def _note(connection: Connection, attempt: Attempt, answer: Answer | None)
         )
     refused = answer.status not in {"authorized", "voided"}
     if not await (_refuse if refused else _settle)(connection, attempt, order, answer):
-        if attempt.status == "pending" and order.status not in ("placed", "approved"):
+        if attempt.status == "pending" and order.status not in PLACED_ORDERS:
             raise InvalidState("The order is {status} again.", status=order.status)
         return None
     if answer.status == "authorized" and order.awaited:
@@ -193,7 +194,7 @@ async def _refuse(connection: Connection, attempt: Attempt, order: Held, answer:
     )
     done = await _is_written(connection, attempt, happened, written)
     if done:
-        refusal.tally(order.run, "payment")
+        refusal.tally(connection, order.run, "payment")
     if done and answer.hard:
         await dunning.bar(connection, attempt)
     if done and refusal.ended is not None:

@@ -28,6 +28,7 @@ from service.operations.payments.attempts import Attempt, Due, Held
 from service.operations.subscriptions import of_orders
 from service.principal import Principal, Store
 from service.rules.discounts import COUPON_PROBLEMS
+from service.rules.states import PLACED_ORDERS
 from service.store.pool import Connection
 from service.store.statements import Command, Only
 
@@ -162,7 +163,7 @@ async def end(connection: Connection, store: Store, order: OrderFacts, *, actor:
     at = clock.now(store)
     paid = order.payment_status
     voiding = None
-    if order.status in ("placed", "approved"):
+    if order.status in PLACED_ORDERS:
         await paying.give_stock_back(connection, store, order.id, at)
         voiding = await paying.begin_voiding(connection, store, order.id, actor=actor)
     if order.placed_at is None:

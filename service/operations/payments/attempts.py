@@ -73,16 +73,16 @@ class Held(NamedTuple):
     status: str
     gateway: str
     gateway_url: str | None
-    gateway_secret: str | None
     key: str
     currency_code: str
     amount_cents: int
     source_token: str | None
-    customer_id: str | None
     customer_payment_source_id: str | None
-    customer_token: str | None
     saves_source: bool
     asked: int
+    gateway_secret: str | None
+    customer_id: str | None
+    customer_token: str | None
     recurring: bool
 
 

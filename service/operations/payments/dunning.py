@@ -31,7 +31,8 @@ from service.store.vault import vault_of
 class Run(NamedTuple):
     """A run whose order is to be placed by itself; `ladder` is JSON.
 
-    `given_up`: its payment isn't asked for by itself any more.
+    `given_up`: its payment isn't asked for by itself any more. `failed_before`: there was no order at first, and it was
+    tried again.
     """
 
     copy_id: str
@@ -43,6 +44,7 @@ class Run(NamedTuple):
     ladder: str | None
     refusals: int
     given_up: bool
+    failed_before: bool
 
 
 class Ended(NamedTuple):
@@ -74,7 +76,7 @@ _STOP_OF_SUBSCRIPTION = Command("payments/dunning.stop_of_subscription")
 _DUE = Values("payments/dunning.due", str)
 _IS_DUE = OnlyValue("payments/dunning.is_due", bool)
 _TAKE_SOURCE = One("payments/dunning.take_source", Retry)
-_HOLD_SOURCE = Command("payments/dunning.hold_source")
+_HOLD_SOURCE = Value("payments/dunning.hold_source", bool)
 _LAST_RETRIES = Values("payments/dunning.last_retries", datetime)
 _REST = Command("payments/dunning.rest")
 _BAR = Command("payments/dunning.bar")
@@ -97,12 +99,12 @@ class Refusal(NamedTuple):
     binds: Mapping[str, object]
     ended: Ended | None = None
 
-    def tally(self, run: Run | None, failure_type: FailureType) -> None:
-        """Count it, once it is noted."""
-        if run is not None and run.first:
-            recovery.failed(failure_type)
+    def tally(self, connection: Connection, run: Run | None, failure_type: FailureType) -> None:
+        """Count it, once what the transaction notes of it is committed."""
+        if run is not None and run.first and not run.failed_before:
+            recovery.failed(connection, failure_type)
         if self.ended is not None:
-            recovery.lost(failure_type)
+            recovery.lost(connection, failure_type)
 
 
 def refusal(
@@ -180,7 +182,7 @@ async def not_payable(
         **outbox.along(refused.events, actor=outbox.WORKER),
     )
     await outbox.complete(connection, store, refused.events, written, actor=outbox.WORKER)
-    refused.tally(run, failure_type)
+    refused.tally(connection, run, failure_type)
     return refused.ended
 
 
@@ -211,7 +213,7 @@ def success(run: Run, order_id: str) -> Event:
 async def recover(connection: Connection, store: Store, run: Run) -> None:
     """Note of a run whose order is paid, after it was refused, that nothing is wrong with it any more."""
     if not run.first:
-        recovery.recovered(run.refusals)
+        recovery.recovered(connection, run.refusals)
         await _RECOVER(connection, store=store.id, copy=run.copy_id, occurrence=run.occurrence_id, at=clock.now(store))
 
 
@@ -258,7 +260,9 @@ async def claim(connection: Connection, store: Store, order_id: str) -> Retry | 
     retry = await take_source(connection, store, order_id)
     if retry is None or retry.source_id is None or not retry.again or retry.barred:
         return retry
-    await _HOLD_SOURCE(connection, store=store.id, source=retry.source_id)
+    if await _HOLD_SOURCE(connection, store=store.id, source=retry.source_id):
+        # Another order's payment was refused for good meanwhile.
+        return retry._replace(barred=True)
     last = await _LAST_RETRIES(connection, store=store.id, source=retry.source_id, most=MOST_RETRIES)
     rested = rested_at(last, at)
     if rested <= at:

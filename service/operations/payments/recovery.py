@@ -7,6 +7,8 @@ from typing import Final
 from prometheus_client import Counter
 
 from schemas.failures import FailureType
+from service.store.commits import after_commit
+from service.store.pool import Connection
 
 FAILED = Counter("reprise_renewals_failed", "Runs that have failed for the first time, by the type of it.", ["type"])
 RECOVERED = Counter(
@@ -20,16 +22,16 @@ _MOST: Final = 10
 """Tries beyond so many count as one more."""
 
 
-def failed(failure_type: FailureType) -> None:
-    """Count a run that has failed."""
-    FAILED.labels(failure_type).inc()
+def failed(connection: Connection, failure_type: FailureType) -> None:
+    """Count a run that has failed, once that is committed."""
+    after_commit(connection, FAILED.labels(failure_type).inc)
 
 
-def recovered(tries: int) -> None:
-    """Count a run that was paid at this try: 2 is the first one after a refusal."""
-    RECOVERED.labels(str(tries) if tries <= _MOST else f"more than {_MOST}").inc()
+def recovered(connection: Connection, tries: int) -> None:
+    """Count a run that was paid at this try, once that is committed: 2 is the first one after a refusal."""
+    after_commit(connection, RECOVERED.labels(str(tries) if tries <= _MOST else f"more than {_MOST}").inc)
 
 
-def lost(failure_type: FailureType) -> None:
-    """Count a run that stays unpaid."""
-    LOST.labels(failure_type).inc()
+def lost(connection: Connection, failure_type: FailureType) -> None:
+    """Count a run that stays unpaid, once that is committed."""
+    after_commit(connection, LOST.labels(failure_type).inc)

@@ -7,14 +7,12 @@ from typing import Final, NamedTuple
 
 from service.store.idempotency import KEEP
 from service.store.pool import Connection
-from service.store.statements import OnlyValue, Values
+from service.store.statements import Command, OnlyValue, Values
 
 _STORES_WITH_PAST_EVENTS = Values("runtime/retaining.stores_with_past_events", int)
 _DELETE_PAST_EVENTS = OnlyValue("runtime/retaining.delete_past_events", int)
-_STORES_WITH_PAST_IMPORTS = Values("runtime/retaining.stores_with_past_imports", int)
-_DELETE_PAST_IMPORTS = OnlyValue("runtime/retaining.delete_past_imports", int)
-_STORES_WITH_PAST_EXPORTS = Values("runtime/retaining.stores_with_past_exports", int)
-_DELETE_PAST_EXPORTS = OnlyValue("runtime/retaining.delete_past_exports", int)
+_STORES_WITH_PAST_TRANSFERS = Values("runtime/retaining.stores_with_past_transfers", int)
+_DELETE_PAST_TRANSFERS = Command("runtime/retaining.delete_past_transfers")
 
 _BATCH: Final = 1_000
 """How many events one statement deletes at most."""
@@ -53,7 +51,5 @@ async def clean(connection: Connection, at: datetime, retention: Retention) -> N
                 deleted = await _DELETE_PAST_EVENTS(connection, store=store_id, before=before, most=_BATCH)
     if retention.imports is not None:
         before = at - retention.imports
-        for store_id in await _STORES_WITH_PAST_IMPORTS(connection, before=before):
-            await _DELETE_PAST_IMPORTS(connection, store=store_id, before=before)
-        for store_id in await _STORES_WITH_PAST_EXPORTS(connection, before=before):
-            await _DELETE_PAST_EXPORTS(connection, store=store_id, before=before)
+        for store_id in await _STORES_WITH_PAST_TRANSFERS(connection, before=before):
+            await _DELETE_PAST_TRANSFERS(connection, store=store_id, before=before)

@@ -56,6 +56,7 @@ class _Due(NamedTuple):
     alerted_run_at: datetime | None
     alerted_amount_cents: int | None
     occurrence_id: str | None
+    occurrence_index: int
 
 
 class _Look(NamedTuple):
@@ -72,23 +73,29 @@ _NOTE = Command("subscriptions/alerts.note")
 _ANNOUNCE = Command("subscriptions/alerts.announce")
 
 
-async def due_ids(connection: Connection, store: Store) -> Sequence[str]:
+async def due_ids(connection: Connection, store: Store, *, since: datetime = clock.EARLIEST) -> Sequence[str]:
     """Return the subscriptions of a store that the next batch looks at, unless somebody holds them."""
-    return await _DUE_IDS(connection, store=store.id, at=clock.now(store), most=BATCH)
+    return await _DUE_IDS(connection, store=store.id, at=clock.now(store), since=since, most=BATCH)
 
 
-async def alert(connection: Connection, store: Store, *, only: str | None = None) -> Alerted:
-    """Look at a batch of a store's subscriptions whose next run is to be announced, or at `only` one.
+async def alert(
+    connection: Connection, store: Store, *, only: str | None = None, since: datetime = clock.EARLIEST
+) -> Alerted:
+    """Look at a batch of a store's subscriptions whose next run is to be announced `since` then, or at `only` one.
 
-    Raises what the database says against one of them, after which the transaction must
-    be rolled back.
+    Raises what the database says against one of them, after which the transaction must be rolled back.
     """
     at = clock.now(store)
-    due = await _DUE(connection, store=store.id, at=at, most=BATCH, only=only)
+    due = await _DUE(connection, store=store.id, at=at, since=since, most=BATCH, only=only)
     if not due:
         return Alerted(0)
-    terms = await terms_of_runs(connection, store, [Of(one.id, one.occurrence_id) for one in due])
-    coming = [Ahead(of, terms[of], one.next_run_at) for of, one in zip(terms, due, strict=True)]
+    terms = await terms_of_runs(connection, store, [Of(one.id, one.occurrence_id, one.occurrence_index) for one in due])
+    special = [Of(of.order_subscription_id) for of, one in terms.items() if of.occurrence_id and one.paid is not None]
+    plain = await terms_of_runs(connection, store, special) if special else {}
+    coming = [
+        Ahead(of, terms[of], plain.get(Of(one.id), terms[of]), one.next_run_at)
+        for of, one in zip(terms, due, strict=True)
+    ]
     ahead = await outlook(connection, store, coming)
     looks = [await _look(ahead, store, one, run, at) for one, run in zip(due, coming, strict=True)]
     await _note(connection, store, due, looks)
@@ -102,7 +109,7 @@ async def alert(connection: Connection, store: Store, *, only: str | None = None
 async def put_off(connection: Connection, store: Store, subscription_id: str) -> Alerted:
     """Look at the next run of a subscription later: what was to be written of it now could not be."""
     at = clock.now(store)
-    due = await _DUE(connection, store=store.id, at=at, most=BATCH, only=subscription_id)
+    due = await _DUE(connection, store=store.id, at=at, since=clock.EARLIEST, most=BATCH, only=subscription_id)
     await _note(connection, store, due, [_later(one, at) for one in due])
     return Alerted(len(due))
 
@@ -144,15 +151,16 @@ def _payload(due: _Due, terms: Terms, estimate: Estimate, *, again: bool) -> dic
 
     Where the run would fail there is no total, and `errors_log` says why.
     """
-    last = terms.last.last_amount_cents if estimate.total is None else estimate.compared_with
+    last, own = terms.last.last_amount_cents if estimate.total is None else estimate.compared_with, estimate.own
     return {
         "occurrence_id": due.occurrence_id,
         "scheduled_at": render_timestamp(due.next_run_at),
         "price_increased": again,
         "currency_code": terms.basis.currency_code,
         "total_amount_cents": estimate.total,
+        "prepaid_amount_cents": estimate.prepaid,
         "last_amount_cents": last,
-        "change_amount_cents": None if estimate.total is None or last is None else estimate.total - last,
+        "change_amount_cents": None if own is None or last is None else own - last,
         "lines": estimate.told(),
         "errors_log": estimate.messages,
     }

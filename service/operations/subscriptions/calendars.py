@@ -11,10 +11,9 @@ from typing import Final, NamedTuple
 from service import clock
 from service.clock import later
 from service.errors import Gone
-from service.operations.copies.runs import Of, items_of
+from service.operations.copies.runs import Of, items_of, swaps_of
 from service.operations.subscriptions import forecasts, ledgers
 from service.principal import Store
-from service.rules import schedule
 from service.rules.named_tokens import NamedKeys
 from service.store.pool import Connection
 from service.store.statements import Many, One
@@ -81,20 +80,21 @@ async def open_feed(connection: Connection, keys: NamedKeys, token: str) -> Feed
     store, id_ = opened.store, opened.id
     at = clock.now(store)
     past = await _PAST(connection, store=store.id, subscription=id_, after=at - BACK, most=MOST)
-    standing = await ledgers.standing_of(connection, store, id_)
-    entries = [] if standing is None else forecasts.first(schedule.upcoming(standing), MOST)
+    entries = await forecasts.dates(connection, store, id_, MOST)
     coming = list(takewhile(lambda entry: entry.scheduled_at <= later(at, AHEAD), entries))
     ids = await ledgers.ids(connection, store, id_, [entry.index for entry in coming])
-    items = await items_of(connection, store, [Of(id_), *(Of(id_, run) for run in ids.values())])
+    swaps = await swaps_of(connection, store, id_)
+    of = {entry.index: Of.to_come(id_, ids.get(entry.index), entry.index, swaps) for entry in coming}
+    items = await items_of(connection, store, [Of(id_), *of.values()])
 
-    def products(run: str | None = None) -> list[tuple[str, int]]:
-        return [(item.name, item.quantity) for item in items.get(Of(id_, run), ())]
+    def products(run: Of) -> list[tuple[str, int]]:
+        return [(item.name, item.quantity) for item in items.get(run, ())]
 
     dates = [
-        *(Date(run.occurrence_index, run.scheduled_at, run.status in RUNS, products()) for run in reversed(past)),
         *(
-            Date(entry.index, entry.scheduled_at, entry.status in RUNS, products(ids.get(entry.index)))
-            for entry in coming
+            Date(run.occurrence_index, run.scheduled_at, run.status in RUNS, products(Of(id_)))
+            for run in reversed(past)
         ),
+        *(Date(entry.index, entry.scheduled_at, entry.status in RUNS, products(of[entry.index])) for entry in coming),
     ]
     return Feed(store, id_, opened.version, opened.updated_at, dates)

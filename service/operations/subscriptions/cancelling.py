@@ -14,7 +14,6 @@ from service.jsonapi.nearness import nearest
 from service.operations.generic.change import Change
 from service.operations.subscriptions import forecasts, ledgers
 from service.principal import Store
-from service.rules import schedule
 from service.store.pool import Connection
 from service.store.statements import Values
 from service.texts import Either
@@ -49,21 +48,18 @@ async def commitment(
     terms = await ledgers.find(connection, store, subscription_id)
     if terms is None or terms.min_occurrences is None or terms.status == "draft" or terms.ended_at is not None:
         return None
-    made = await ledgers.made(connection, store, subscription_id)
-    run = terms.min_occurrences - at_period_end
+    ran = await ledgers.runs(connection, store, subscription_id)
+    made, under_way = ran.made, ran.under_way
+    # What is paid for comes before the end, else the run that comes next.
+    left = terms.paid_left(0)
+    run = terms.min_occurrences - (0 if not at_period_end else 1 if left is None else left)
     if made >= run:
         return None
     # Those that have come up, and are being made, come before those that are planned.
-    under_way = await ledgers.runs(connection, store, subscription_id) - made
-    standing = await ledgers.standing_of(connection, store, subscription_id)
-    coming = [] if standing is None else _dates(standing, run - made)
-    dates = [*[clock.now(store)] * under_way, *coming][: run - made]
-    return Commitment(run, dates[-1] if len(dates) == run - made else None)
-
-
-def _dates(standing: schedule.Standing, most: int) -> list[datetime]:
-    runs = (entry for entry in schedule.upcoming(standing) if entry.status == "planned")
-    return [entry.scheduled_at for entry in forecasts.first(runs, min(most, forecasts.FURTHEST))]
+    if run - made <= under_way:
+        return Commitment(run, clock.now(store))
+    last = await forecasts.date_of(connection, store, subscription_id, run - made - under_way)
+    return Commitment(run, None if last is None else last.scheduled_at)
 
 
 async def check(change: Change) -> None:

@@ -1,4 +1,4 @@
-"""What a customer can choose for a subscription by a link, masked: an address of the book, a source in the wallet."""
+"""What a customer can choose for a subscription by a link: an address and a source of payment, masked; how often."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.operations.subscriptions import overviews
 from service.principal import Principal
 from service.rules import masks
 from service.store.pool import Connection
-from service.store.statements import Many
+from service.store.statements import Many, One
 
 _MOST: Final = 10
 """How many there are to choose from, the latest first."""
@@ -38,9 +38,15 @@ class _Address(NamedTuple):
 class _Card(NamedTuple):
     id: str
     name: str | None
+    method: str | None
     chosen: bool
 
 
+class _Offered(NamedTuple):
+    frequencies: list[str] | None
+
+
+_FREQUENCIES = One("subscriptions/choices.frequencies", _Offered)
 _ADDRESSES = Many("subscriptions/choices.addresses", _Address)
 _CARDS = Many("subscriptions/choices.cards", _Card)
 
@@ -69,7 +75,20 @@ async def cards(connection: Connection, principal: Principal, subscription_id: s
     """Return what a customer can have a subscription paid with."""
     store, customer = principal.store.id, principal.customer_id
     rows = await _CARDS(connection, store=store, customer=customer, subscription=subscription_id, most=_MOST)
-    return [Choice(row.id, masks.source(row.name), row.chosen) for row in rows]
+    return [Choice(row.id, masks.source(row.name, row.method), row.chosen) for row in rows]
+
+
+async def paid_with(connection: Connection, principal: Principal, subscription_id: str) -> str | None:
+    """Return what a customer's subscription is paid with from the wallet, masked; None for nothing there."""
+    found = await cards(connection, principal, subscription_id)
+    return next((card.label for card in found if card.chosen), None)
+
+
+async def frequencies(connection: Connection, principal: Principal, subscription_id: str) -> Sequence[str] | None:
+    """Return how often a customer can have a subscription come: what its model offers; None without one: any."""
+    store, customer = principal.store.id, principal.customer_id
+    found = await _FREQUENCIES(connection, store=store, customer=customer, subscription=subscription_id)
+    return None if found is None else found.frequencies
 
 
 async def send_to(connection: Connection, principal: Principal, subscription_id: str, address_id: str) -> None:

@@ -17,7 +17,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from schemas.kinds import render_timestamp
-from service.errors import ApiError, Invalid, InvalidState
+from service.errors import ApiError, Conflict, Invalid, InvalidState
 from service.operations.catalogue.selling import MAX_LINES
 from service.operations.copies import runs
 from service.operations.copies.runs import Of
@@ -26,10 +26,12 @@ from service.operations.generic.change import Change
 from service.operations.subscriptions import forecasts, ledgers
 from service.operations.subscriptions.forecasts import FURTHEST
 from service.operations.subscriptions.ledgers import Terms
+from service.principal import Store
 from service.rules import schedule
 from service.rules.schedule import Entry
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN
-from service.store.statements import Many, One, Values
+from service.store.pool import Connection
+from service.store.statements import Command, Many, One, Values
 from service.store.write import Columns
 
 
@@ -40,6 +42,11 @@ class Run(NamedTuple):
     occurrence_index: int
     status: str
     scheduled_at: datetime
+
+    @classmethod
+    def of(cls, id_: str, row: Columns) -> Run:
+        """The run of an occurrence that somebody has read."""
+        return cls(id_, row["occurrence_index"], row["status"], row["scheduled_at"])
 
 
 class Line(NamedTuple):
@@ -82,7 +89,9 @@ _ITEM = One("subscriptions/contents.item", Item)
 _DRAFTS = Many("subscriptions/contents.drafts", _Draft)
 _REPLACE = Values("subscriptions/contents.replace", str)
 _COMMIT = Values("subscriptions/contents.commit", str)
-_FOLLOW = Values("subscriptions/contents.follow", str)
+_ALIKE = Values("subscriptions/contents.alike", str)
+_FOLLOW = Command("subscriptions/contents.follow")
+_RAISE = Command("subscriptions/contents.raise")
 
 
 def closed(whole: Columns, run: Run, at: datetime, *asked: str) -> ApiError | None:
@@ -123,12 +132,33 @@ async def find_run(change: Change) -> Run | None:
     return run if refusal is None else _refused(change, refusal)
 
 
+async def unwritten(change: Change) -> Entry | None:
+    """The run to come of the index that a change gives, which has no row yet. None, with a problem noted, for none."""
+    index = change.value("occurrence_index")
+    terms = _running(change)
+    if terms is None:
+        return None
+    kept = await _kept(change, index=index)
+    if kept is not None:
+        there = Conflict(
+            "Run {index} of the subscription is there already: change that.",
+            index=index,
+            fields=("occurrence_index",),
+            meta={"error": "taken", "occurrence_id": kept.id},
+        )
+        change.problems.append(there)
+        return None
+    entry = await _entry(change, terms, index)
+    if entry is None:
+        change.problems.append(_none_to_come(change, "occurrence_index"))
+    return entry
+
+
 async def _find(change: Change) -> Run | None:
     occurrence_id, index = change.value("occurrence_id"), change.value("occurrence_index")
-    terms = ledgers.terms_of(change.whole)
-    if terms.status != "active" or terms.next_run_at is None:
-        status = terms.status if terms.status != "active" else "parked" if terms.parked_at else "ended"
-        return _refused(change, InvalidState("The subscription is {status}: it doesn't run.", status=status))
+    terms = _running(change)
+    if terms is None:
+        return None
     if occurrence_id is not None:
         found = await _kept(change, occurrence=occurrence_id)
         if found is None or index not in (None, found.occurrence_index):
@@ -139,10 +169,37 @@ async def _find(change: Change) -> Run | None:
         return found
     entry = await _entry(change, terms, index)
     if entry is None:
-        pointer = change.draft.pointer("occurrence_index")
-        problem = Invalid("occurrence_index - is none of the {most} runs to come", most=FURTHEST, pointer=pointer)
-        return _refused(change, problem)
+        return _refused(change, _none_to_come(change, "occurrence_index"))
     return await _kept(change, index=entry.index) or await _named(change, entry)
+
+
+async def is_to_come(change: Change, index: int, name: str) -> bool:
+    """Whether the run of an index, which a field of this name says, can still be changed; why not is noted."""
+    terms = _running(change)
+    if terms is None:
+        return False
+    entry = await _entry(change, terms, index)
+    if entry is None:
+        change.problems.append(_none_to_come(change, name))
+        return False
+    refusal = closed(change.whole, Run("", entry.index, entry.status, entry.scheduled_at), change.at, name)
+    change.problems += [refusal] if refusal else []
+    return refusal is None
+
+
+def _running(change: Change) -> Terms | None:
+    """The terms of a subscription that has a run to come; None where it has none, which is noted."""
+    terms = ledgers.terms_of(change.whole)
+    if terms.status == "active" and terms.next_run_at is not None:
+        return terms
+    status = terms.status if terms.status != "active" else "parked" if terms.parked_at else "ended"
+    change.problems.append(InvalidState("The subscription is {status}: it doesn't run.", status=status))
+    return None
+
+
+def _none_to_come(change: Change, name: str) -> Invalid:
+    pointer = change.draft.pointer(name)
+    return Invalid("{name} - is none of the {most} runs to come", name=name, most=FURTHEST, pointer=pointer)
 
 
 def _refused(change: Change, problem: ApiError) -> Run | None:
@@ -151,15 +208,26 @@ def _refused(change: Change, problem: ApiError) -> Run | None:
 
 
 async def _kept(change: Change, *, occurrence: str | None = None, index: int | None = None) -> Run | None:
-    return await _RUN(
-        change.connection, store=change.store.id, subscription=change.whole["id"], occurrence=occurrence, index=index
-    )
+    return await run_of(change.connection, change.store, change.whole["id"], occurrence=occurrence, index=index)
+
+
+async def run_of(
+    connection: Connection,
+    store: Store,
+    subscription_id: str,
+    *,
+    occurrence: str | None = None,
+    index: int | None = None,
+) -> Run | None:
+    """The run of a subscription that has this id or index, as the ledger has it; None where there is none."""
+    return await _RUN(connection, store=store.id, subscription=subscription_id, occurrence=occurrence, index=index)
 
 
 async def _entry(change: Change, terms: Terms, index: int | None) -> Entry | None:
     """The run to come of an index, or the next that can still be changed; None where there is none."""
     standing = await ledgers.standing(change.connection, change.store, terms)
-    coming = forecasts.first(schedule.upcoming(standing), FURTHEST)
+    most = FURTHEST if index is None else min(FURTHEST, max(index - terms.next_index + 1, 0))
+    coming = forecasts.first(schedule.upcoming(standing), most)
     if index is not None:
         return next(
             (entry for entry in takewhile(lambda entry: entry.index <= index, coming) if entry.index == index), None
@@ -182,18 +250,24 @@ async def _named(change: Change, entry: Entry) -> Run:
     return Run(id_, entry.index, entry.status, entry.scheduled_at)
 
 
-async def item_of(change: Change, item_id: str) -> Item | None:
-    """An item of the subscription that a change is about; None where it has none of this id."""
-    return await _ITEM(change.connection, store=change.store.id, item=item_id, subscription=change.whole["id"])
+async def item_of(change: Change, item_id: str, run: Run) -> Item | None:
+    """An item of the subscription that a change is about, as it is in a run; None where it has none of this id."""
+    return await _ITEM(
+        change.connection,
+        store=change.store.id,
+        item=item_id,
+        subscription=change.whole["id"],
+        index=run.occurrence_index,
+    )
 
 
-async def ordered(change: Change, occurrence_id: str, *, drafts: bool) -> dict[str, Line]:
+async def ordered(change: Change, run: Run, *, drafts: bool) -> dict[str, Line]:
     """What a run of the subscription orders, by the ids of its lines; with `drafts` once those are in force."""
-    of = Of(change.whole["id"], occurrence_id)
+    of = Of(change.whole["id"], run.id, run.occurrence_index)
     found = (await runs.items_of(change.connection, change.store, [of])).get(of, [])
     lines = {item.id: Line(item.id, item.sku_id, item.options, item.quantity) for item in found}
     if drafts:
-        for draft in await _DRAFTS(change.connection, store=change.store.id, occurrence=occurrence_id):
+        for draft in await _DRAFTS(change.connection, store=change.store.id, occurrence=run.id):
             lines[draft.line.id] = draft.line
     return {id_: line for id_, line in lines.items() if line.quantity}
 
@@ -223,14 +297,23 @@ async def has_drafts(change: Change) -> bool:
     return bool(await _DRAFTS(change.connection, store=change.store.id, occurrence=change.id))
 
 
-async def follow(change: Change) -> None:
-    """Let lines of runs to come be what their item becomes, as far as they are what it was so far."""
-    await _FOLLOW(
+async def alike(change: Change) -> Sequence[str]:
+    """The lines of runs without an order that are what their item is in the same run, before that changes."""
+    return await _ALIKE(
         change.connection,
         store=change.store.id,
+        subscription=change.whole["id"],
         item=change.id,
-        sku=change.before["sku_id"],
-        options=change.before["options"],
-        next_index=change.whole["next_index"],
-        at=change.at,
     )
+
+
+async def follow(change: Change, lines: Sequence[str]) -> None:
+    """Let lines of runs without an order be what their item is by now in the same run."""
+    await _FOLLOW(
+        change.connection, store=change.store.id, subscription=change.whole["id"], lines=list(lines), at=change.at
+    )
+
+
+async def raise_version(change: Change) -> None:
+    """Let the version of a subscription tell that one of its parts has changed, to whoever goes by it: its calendar."""
+    await _RAISE(change.connection, store=change.store.id, subscription=change.whole["id"], at=change.at)

@@ -19,16 +19,32 @@ from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.principal import Store
 from service.rules import schedule
+from service.rules.prepaid import left_after
 from service.rules.recurrence import Calendar
 from service.rules.rescheduling import Edit, reschedule
 from service.rules.schedule import Advance, CatchupPolicy, Entry, Standing, Status
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN
 from service.store.pool import Connection
-from service.store.statements import Command, Many, One, OnlyValue, Values
+from service.store.statements import Command, Many, One, Only, Values
 from service.store.write import Columns
 
 END = "end"
 """What happens to a subscription that has no run to come any more."""
+
+
+class Ran(NamedTuple):
+    """How many occurrences of a subscription came up to run, and how many of them made their orders.
+
+    Those that failed don't count, and those that are held only once somebody agrees to them.
+    """
+
+    came_up: int = 0
+    made: int = 0
+
+    @property
+    def under_way(self) -> int:
+        """How many of them are being made."""
+        return self.came_up - self.made
 
 
 class Terms(NamedTuple):
@@ -56,6 +72,8 @@ class Terms(NamedTuple):
     ended_at: datetime | None
     cancel_at_period_end: bool
     min_occurrences: int | None
+    prepaid_occurrences: int | None
+    prepaid_occurrences_left: int
 
     @property
     def calendar(self) -> Calendar:
@@ -77,10 +95,36 @@ class Terms(NamedTuple):
         runs = self.status == "active" and self.next_run_at is not None
         return at + timedelta(hours=self.cutoff_hours) if runs and self.cutoff_hours else None
 
-    def runs_left(self, ran: int) -> int | None:
-        """How many runs are left after so many; None where their number has no end."""
-        ended = self.ended_at is not None
-        return schedule.runs_left(self.max_occurrences, ran, ends=self.cancel_at_period_end, ended=ended)
+    @property
+    def counts(self) -> bool:
+        """Whether it matters how many runs there were."""
+        return self.max_occurrences is not None or (self.cancel_at_period_end and self.is_prepaid)
+
+    @property
+    def ends_anyway(self) -> bool:
+        """Whether the run that comes next is the last even if it fails."""
+        return self.cancel_at_period_end and not self.is_prepaid
+
+    @property
+    def is_prepaid(self) -> bool:
+        """Whether runs are paid for together."""
+        return self.prepaid_occurrences is not None or self.prepaid_occurrences_left > 0
+
+    def paid_left(self, under_way: int) -> int | None:
+        """How many runs are paid for beside those that are being made; None where each is paid for as it comes."""
+        if not self.is_prepaid:
+            return None
+        return left_after(self.prepaid_occurrences_left, self.prepaid_occurrences, under_way)
+
+    def runs_left(self, ran: Ran) -> int | None:
+        """How many runs are left after those; None where their number has no end."""
+        return schedule.runs_left(
+            self.max_occurrences,
+            ran.came_up,
+            ends=self.cancel_at_period_end,
+            ended=self.ended_at is not None,
+            paid=self.paid_left(ran.under_way),
+        )
 
     @property
     def edit(self) -> Edit:
@@ -116,7 +160,7 @@ class _Row(NamedTuple):
         return Entry(self.occurrence_index, self.nominal_at, self.scheduled_at, self.status, self.reason)
 
 
-class _Ran(NamedTuple):
+class _LastRun(NamedTuple):
     occurrence_index: int
     nominal_at: datetime
     scheduled_at: datetime
@@ -136,9 +180,8 @@ _SCHEDULE = One("subscriptions/ledgers.schedule", Terms)
 _ENTRIES = Many("subscriptions/ledgers.entries", _OpenRow)
 _ENTRIES_FROM = Many("subscriptions/ledgers.entries_from", _Row)
 _IDS = Many("subscriptions/ledgers.ids", _Id)
-_RUNS = OnlyValue("subscriptions/ledgers.runs", int)
-_MADE = OnlyValue("subscriptions/ledgers.made", int)
-_RAN = One("subscriptions/ledgers.ran", _Ran)
+_RUNS = Only("subscriptions/ledgers.runs", Ran)
+_RAN = One("subscriptions/ledgers.ran", _LastRun)
 _FORGET = Values("subscriptions/ledgers.forget", str)
 _WRITE = Many("subscriptions/ledgers.write", Written)
 _GO_ON = Command("subscriptions/ledgers.go_on")
@@ -153,6 +196,7 @@ _DEFAULTS: Columns = {
     "catchup_policy": "run_once",
     "cutoff_hours": 0,
     "cancel_at_period_end": False,
+    "prepaid_occurrences_left": 0,
 }
 
 
@@ -199,14 +243,9 @@ async def open_ends(connection: Connection, store: Store, of: Sequence[Terms]) -
     return Ledgers(entries, ids)
 
 
-async def runs(connection: Connection, store: Store, subscription_id: str) -> int:
-    """Return how many of a subscription's occurrences came up to run and didn't fail."""
+async def runs(connection: Connection, store: Store, subscription_id: str) -> Ran:
+    """Return how often a subscription has run."""
     return await _RUNS(connection, store=store.id, subscription=subscription_id)
-
-
-async def made(connection: Connection, store: Store, subscription_id: str) -> int:
-    """Return how many of a subscription's occurrences made their orders."""
-    return await _MADE(connection, store=store.id, subscription=subscription_id)
 
 
 async def kept_apart(connection: Connection, store: Store, terms: Terms, standing: Standing) -> Standing:
@@ -221,7 +260,7 @@ async def standing(connection: Connection, store: Store, terms: Terms) -> Standi
     first = terms.next_index
     rows = await _ENTRIES_FROM(connection, store=store.id, subscription=terms.id, first=first - 1)
     entries = {row.occurrence_index: row.entry for row in rows}
-    ran = 0 if terms.max_occurrences is None else await runs(connection, store, terms.id)
+    ran = await runs(connection, store, terms.id) if terms.counts else Ran()
     return Standing(
         terms.calendar,
         first,
@@ -234,22 +273,29 @@ async def standing(connection: Connection, store: Store, terms: Terms) -> Standi
         ended=terms.ended_at is not None,
         parked=terms.parked_at is not None,
         settled_until=terms.settled_until(clock.now(store)),
+        ends_anyway=terms.ends_anyway,
     )
 
 
-async def standing_of(
+async def running(
     connection: Connection, store: Store, subscription_id: str, customer_id: str | None = None
-) -> Standing | None:
-    """Return how a subscription that runs stands; None when it doesn't run by itself now, such as a draft.
+) -> Terms | None:
+    """Return the terms of a subscription that runs; None when it doesn't run by itself now, such as a draft.
 
     Raises NotFound when there is none of this id, or none of the customer's.
     """
     terms = await find(connection, store, subscription_id, customer_id)
     if terms is None:
         raise not_found("order_subscriptions")
-    if terms.status != "active" or terms.next_run_at is None:
-        return None
-    return await standing(connection, store, terms)
+    return terms if terms.status == "active" and terms.next_run_at is not None else None
+
+
+async def standing_of(
+    connection: Connection, store: Store, subscription_id: str, customer_id: str | None = None
+) -> Standing | None:
+    """Return how a subscription that runs stands; None, and raises, as `running`."""
+    terms = await running(connection, store, subscription_id, customer_id)
+    return None if terms is None else await standing(connection, store, terms)
 
 
 async def ids(connection: Connection, store: Store, subscription_id: str, indexes: Iterable[int]) -> dict[int, str]:
@@ -340,7 +386,7 @@ def run_or_end(step: Advance, ended_at: datetime | None, at: datetime) -> tuple[
 
 
 async def reopen(connection: Connection, store: Store, subscription_id: str, *, actor: str) -> None:
-    """Plan on where a run that failed was the last: it doesn't count."""
+    """Plan on where a run that failed, or is held, was the last: it doesn't count, or is paid for and still to come."""
     terms = await find(connection, store, subscription_id)
-    if terms is not None and terms.ended_at is not None and terms.max_occurrences is not None:
+    if terms is not None and terms.ended_at is not None and terms.counts:
         await replan(connection, store, subscription_id, actor=actor)

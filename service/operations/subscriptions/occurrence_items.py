@@ -28,7 +28,7 @@ class OccurrenceItems(Writer):
         if run is None:
             return
         item_id = change.value("order_subscription_item_id")
-        item = None if item_id is None else await contents.item_of(change, item_id)
+        item = None if item_id is None else await contents.item_of(change, item_id, run)
         if item_id is not None and item is None:
             pointer = change.draft.pointer("order_subscription_item")
             reason = "order_subscription_item - is no item of the subscription"
@@ -42,13 +42,17 @@ class OccurrenceItems(Writer):
         if not change.problems:
             await _settle(change, run, item)
 
+    async def after_write(self, change: Change) -> None:
+        """Its subscription is another by it."""
+        await contents.raise_version(change)
+
     async def before_delete(self, change: Change) -> None:
         """What has come up stays as it was; and something must be left to order."""
         run = await contents.find_run(change)
         added = change.before["order_subscription_item_id"] is None
         if run is None or change.before["draft"] or not added:
             return
-        lines = await contents.ordered(change, run.id, drafts=False)
+        lines = await contents.ordered(change, run, drafts=False)
         refusal = contents.problem_of([line for line in lines.values() if line.id != change.id])
         change.problems += [refusal] if refusal else []
 
@@ -70,7 +74,7 @@ async def _begin(change: Change, run: Run, item: Item | None) -> None:
 async def _settle(change: Change, run: Run, item: Item | None) -> None:
     """Find the sku and its price, beside what else the run orders."""
     draft = bool(change.value("draft"))
-    lines = await contents.ordered(change, run.id, drafts=draft)
+    lines = await contents.ordered(change, run, drafts=draft)
     own = change.value("order_subscription_item_id") or change.id
     others = [line for line in lines.values() if line.id != own]
     line = Line(own, change.value("sku_id"), change.value("options") or "{}", change.value("quantity"))
@@ -78,9 +82,23 @@ async def _settle(change: Change, run: Run, item: Item | None) -> None:
     if refusal is not None:
         change.problems.append(refusal)
     elif not line.quantity:
+        _check_left_out(change, _was(change, item))
         pricing.total_up(change)
     else:
         await pricing.settle(change, pricing.held(others), _was(change, item), mode=_mode(change, item))
+
+
+def _check_left_out(change: Change, was: Columns) -> None:
+    """Note that a line without pieces is to be something else than it `was`, which nobody looks for without any."""
+    change.problems += [
+        Invalid(
+            "{name} - can't change together with a quantity of 0, which leaves the item out",
+            name=name,
+            pointer=change.draft.pointer(name, "quantity"),
+        )
+        for name in ("sku_code", "options")
+        if pricing.differs(change, was, name)
+    ]
 
 
 def _was(change: Change, item: Item | None) -> Columns:

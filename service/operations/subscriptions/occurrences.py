@@ -1,7 +1,8 @@
 """Occurrences as clients write them, one by one.
 
-They are left out, let run after all or moved as long as they are planned, approved or rejected where they are held
-because they would cost too much, and tried again where they failed.
+One that has no row yet is named by its index, which gives it one. They are left out, let run after all or moved as long
+as they are planned, approved or rejected where they are held because they would cost too much, and tried again where
+they failed.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ from typing import ClassVar
 
 from schemas.kinds import render_timestamp
 from service.errors import ApiError, Invalid, InvalidState
+from service.jsonapi.body import Draft
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.generic.change import Change
-from service.operations.generic.writing import Writer
+from service.operations.generic.created import Created
 from service.operations.subscriptions import contents, ledgers, sweep
 from service.operations.subscriptions.contents import Run
+from service.operations.subscriptions.previews import Previewed
+from service.principal import Principal
 from service.rules.rescheduling import Conflicting
 from service.rules.schedule import NotMovable, comes, move, room
 from service.rules.states import SUBSCRIPTIONS_THAT_RUN
+from service.store.pool import Connection
 from service.store.write import Columns
 
 
@@ -49,6 +54,8 @@ async def _approved(change: Change) -> Columns | None:
     """Let a held one run at what it was shown to cost, until another comes up."""
     if _runs(change, "_approve") and _end_of_approval(change) <= change.at:
         change.problems.append(contents.over("_approve"))
+    elif not change.problems:
+        await _check_number(change, "_approve")
     return None if change.problems else {"approved_amount_cents": change.before["held_amount_cents"]}
 
 
@@ -62,7 +69,7 @@ async def _committed(change: Change) -> Columns | None:
     if refusal is None and not await contents.has_drafts(change):
         return None
     if refusal is None:
-        lines = await contents.ordered(change, change.id, drafts=True)
+        lines = await contents.ordered(change, contents.Run.of(change.id, change.before), drafts=True)
         refusal = contents.problem_of([*lines.values()], "_commit")
     change.problems += [refusal] if refusal else []
     return None if refusal else {}
@@ -70,18 +77,12 @@ async def _committed(change: Change) -> Columns | None:
 
 async def _retried(change: Change) -> Columns | None:
     """Let a failed one run again, as long as its subscription may run at all."""
-    most = change.whole["max_occurrences"]
-    if not _runs(change, "_retry"):
-        return None
-    if most is not None and most <= await ledgers.runs(change.connection, change.store, change.whole["id"]):
-        change.problems.append(
-            InvalidState("The subscription has run {most} times, as often as it may.", most=most, fields=("_retry",))
-        )
-        return None
-    return {"failure_type": None}
+    if _runs(change, "_retry"):
+        await _check_number(change, "_retry")
+    return None if change.problems else {"failure_type": None}
 
 
-class Occurrences(Writer):
+class Occurrences(Previewed):
     """Occurrences to come; their subscription's next run follows them."""
 
     whole = "order_subscription"
@@ -95,11 +96,21 @@ class Occurrences(Writer):
     }
 
     async def before_write(self, change: Change) -> None:
-        """Check where it is moved to, and whether it may still go elsewhere."""
+        """Check where it is moved to, and whether it may still go elsewhere. A new one is where the schedule has it."""
+        if change.new:
+            entry = await contents.unwritten(change)
+            if entry is None:
+                return
+            change.columns |= {
+                "nominal_at": entry.nominal_at,
+                "scheduled_at": entry.scheduled_at,
+                "status": entry.status,
+                "reason": entry.reason,
+            }
         for name in ("shipping_address", "shipping_method"):
             refusal = _is_closed(change, name) if change.sets(f"{name}_id") else None
             change.problems += [refusal] if refusal else []
-        if not change.sets("scheduled_at"):
+        if change.new or not change.sets("scheduled_at"):
             return
         status = change.before["status"]
         if status not in ("planned", "skipped"):
@@ -114,6 +125,9 @@ class Occurrences(Writer):
     async def after_write(self, change: Change) -> None:
         """Bring the next run of the subscription up to date, and order the copies of what was approved."""
         actor = outbox.actor(change.principal)
+        await contents.raise_version(change)
+        if change.new:
+            return
         if "commit" in change.done:
             happened = await contents.commit(change)
             await outbox.record_all(change.connection, change.store, happened, actor=actor)
@@ -148,6 +162,23 @@ class Occurrences(Writer):
             )
 
 
+async def create(connection: Connection, principal: Principal, draft: Draft) -> Created:
+    """Give a run to come a row, by which it can be changed. Raises as `Writer.create`; Conflict for one that has it."""
+    return Created(await Occurrences().create(connection, principal, draft))
+
+
+async def _check_number(change: Change, asked: str) -> None:
+    """Note a problem about the field `asked` where its subscription has run as often as it may.
+
+    An occurrence that failed, or is held, hasn't counted so far.
+    """
+    most = change.whole["max_occurrences"]
+    if most is not None and most <= (await ledgers.runs(change.connection, change.store, change.whole["id"])).came_up:
+        change.problems.append(
+            InvalidState("The subscription has run {most} times, as often as it may.", most=most, fields=(asked,))
+        )
+
+
 def _is_over(change: Change) -> bool:
     """Whether the schedule has gone past it."""
     return bool(change.before["occurrence_index"] < change.whole["next_index"])
@@ -155,8 +186,8 @@ def _is_over(change: Change) -> bool:
 
 def _is_closed(change: Change, asked: str) -> ApiError | None:
     """Why what it orders and where it goes can't be changed any more, about the field `asked`; None if it can."""
-    names = Run._fields
-    return contents.closed(change.whole, Run._make(change.before[name] for name in names), change.at, asked)
+    row = change.before or change.columns
+    return contents.closed(change.whole, Run._make(row[name] for name in Run._fields), change.at, asked)
 
 
 def _runs(change: Change, asked: str) -> bool:

@@ -36,6 +36,7 @@ class _Line(NamedTuple):
     auto_activate: bool | None
     min_occurrences: int | None
     pricing_phases: str | None
+    prepaid_occurrences: int | None
 
 
 class _Draft(NamedTuple):
@@ -57,7 +58,8 @@ class _Wanted:
     active: bool
     min_occurrences: int | None
     pricing_phases: str | None
-    line_ids: Sequence[str]
+    prepaid_occurrences: int | None
+    line_ids: Sequence[str] = ()
 
 
 async def prepare(change: Change) -> Columns | None:
@@ -91,7 +93,12 @@ async def prepare(change: Change) -> Columns | None:
             continue
         key = (row.frequency, row.id if row.strategy == "by_line_items" else "")
         wanted = together.get(key) or _Wanted(
-            row.model_id, row.frequency, bool(row.auto_activate), row.min_occurrences, row.pricing_phases, ()
+            row.model_id,
+            row.frequency,
+            active=bool(row.auto_activate),
+            min_occurrences=row.min_occurrences,
+            pricing_phases=row.pricing_phases,
+            prepaid_occurrences=row.prepaid_occurrences,
         )
         together[key] = replace(wanted, line_ids=(*wanted.line_ids, row.id))
     change.kept["subscriptions"] = list(together.values())
@@ -115,6 +122,7 @@ async def _subscribe(change: Change, wanted: _Wanted) -> str:
         "activate_by_source_order": wanted.active,
         "min_occurrences": wanted.min_occurrences,
         "pricing_phases": wanted.pricing_phases,
+        "prepaid_occurrences": wanted.prepaid_occurrences,
     }
     begins = {} if wanted.active else {"starts_at": change.before["placed_at"]}
     # The order says how many there are: two of its lines may be equal.

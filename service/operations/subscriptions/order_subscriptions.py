@@ -15,18 +15,28 @@ from schemas.kinds import EARLIEST, render_timestamp
 from service import clock
 from service.clock import later
 from service.errors import Invalid, InvalidState
-from service.jsonapi.body import blank
+from service.jsonapi.body import Draft, blank
 from service.operations.copies import extra_runs, recurring_order_copies
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.generic.change import Change
 from service.operations.generic.numbers import take_number
-from service.operations.generic.writing import Writer
 from service.operations.parties.wallets import check_wallet
 from service.operations.payments import dunning
-from service.operations.subscriptions import cancelling, duplicates, frequencies, ledgers, prices, sources, sweep
-from service.operations.subscriptions.ledgers import Terms
-from service.principal import Store
+from service.operations.subscriptions import (
+    cancelling,
+    duplicates,
+    foreseeing,
+    frequencies,
+    ledgers,
+    prepaying,
+    prices,
+    sources,
+    sweep,
+)
+from service.operations.subscriptions.ledgers import Ran, Terms
+from service.operations.subscriptions.previews import Previewed
+from service.principal import Principal, Store
 from service.rules.recurrence import UNCOUNTABLE
 from service.rules.rescheduling import Conflicting, Rescheduled, reschedule
 from service.rules.schedule import Advance, Delay, NotMovable, Standing, TooSoon
@@ -34,6 +44,7 @@ from service.rules.states import SUBSCRIPTIONS_THAT_RUN
 from service.store.pool import Connection
 from service.store.statements import Command, OnlyValue, Values
 from service.store.write import Columns
+from service.texts import Phrase
 
 _COPY_ITEMS = Command("subscriptions/items.copy_items")
 _ORDER_EXTRA_COPY = Command("subscriptions/subscriptions.order_extra_copy")
@@ -60,7 +71,7 @@ _CALENDAR = ("frequency", "timezone", "last_day", "anchor_at")
 _MOVING = ("_order_next_now", "_delay")
 """Triggers that bring the next run to another instant."""
 
-_BOUNDS = ("expires_at", "max_occurrences", cancelling.AT_PERIOD_END)
+_BOUNDS = ("expires_at", "max_occurrences", "prepaid_occurrences", cancelling.AT_PERIOD_END)
 """Columns that say how long it goes on."""
 
 
@@ -74,6 +85,7 @@ async def _deactivated(_: Change) -> Columns:
 
 
 async def _cancelled(change: Change) -> Columns:
+    change.said |= await prepaying.told(change)
     return {"cancelled_at": change.at, "next_run_at": None}
 
 
@@ -125,7 +137,7 @@ async def _unparked(change: Change) -> Columns | None:
     return {"parked_at": None, "parked_reason": None, "unparked_at": change.at}
 
 
-class OrderSubscriptions(Writer):
+class OrderSubscriptions(Previewed):
     """Subscriptions: they take customer, addresses and items over from the order that they repeat."""
 
     effects: ClassVar = {
@@ -148,6 +160,7 @@ class OrderSubscriptions(Writer):
         elif change.before["status"] == "cancelled" and not change.only_of_the_client():
             change.problems.append(InvalidState("The subscription is cancelled: it can't be changed."))
         await check_wallet(change)
+        await prepaying.check(change)
         _check_calendar(change)
         await _check_offered(change)
 
@@ -158,6 +171,10 @@ class OrderSubscriptions(Writer):
         await cancelling.check(change)
         if not change.problems:
             await self._schedule(change)
+
+    def writes_elsewhere(self, change: Change) -> bool:
+        """Whether a run was moved: it isn't the next one where that is settled."""
+        return "step" in change.kept and "next_run_at" in change.draft.attributes
 
     async def after_write(self, change: Change) -> None:
         """Write the ledger, the copies that were asked for and the events; a new one gets its order's items."""
@@ -206,6 +223,10 @@ class OrderSubscriptions(Writer):
             change.happened.append("activate")
         elif by_order is False and "starts_at" not in columns:
             change.problems.append(blank("starts_at", "/data"))
+
+    async def foreseen(self, connection: Connection, principal: Principal, id_: str, draft: Draft) -> Sequence[Phrase]:
+        """Say why the next run could not be ordered as things are."""
+        return await foreseeing.warnings(connection, principal, id_, draft)
 
     async def lines(self, change: Change) -> Sequence[str]:
         """The lines of its source order that a new one repeats: those that it is made of, else all of them."""
@@ -269,7 +290,7 @@ class OrderSubscriptions(Writer):
         after = ledgers.terms_of({**change.before, **change.columns})
         try:
             standing, begins = await self._standing(change, before if not begins else after, begins=begins)
-            ran = 0 if change.new else await ledgers.runs(change.connection, change.store, change.id)
+            ran = Ran() if change.new else await ledgers.runs(change.connection, change.store, change.id)
             edit = replace(
                 after.edit,
                 anchor_at=change.columns["anchor_at"] if change.sets("anchor_at") and not begins else None,
@@ -283,7 +304,7 @@ class OrderSubscriptions(Writer):
             )
             return reschedule(standing, edit, change.at)
         except NotMovable as error:
-            name = next((name for name in _MOVING if name in change.draft.triggers), "next_run_at")
+            name = next((name for name in _MOVING if name.removeprefix("_") in change.done), "next_run_at")
             pointer = change.draft.pointer(name)
             change.problems.append(Invalid("{name} - {message}", name=name, message=error.reason, pointer=pointer))
         except TooSoon as error:
@@ -363,7 +384,8 @@ def _delay(change: Change) -> Delay | None:
     """What the next run is put off by, if it is."""
     if "delay" not in change.done:
         return None
-    return Delay(change.draft.triggers["_delay"], change.draft.triggers.get("_delay_unit", "day"))
+    kept: Delay | None = change.kept.get("delay")
+    return kept or Delay(change.draft.triggers["_delay"], change.draft.triggers.get("_delay_unit", "day"))
 
 
 def _too_soon(change: Change, allowed_at: datetime) -> InvalidState:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import orjson
 from marshmallow import ValidationError
@@ -15,13 +15,18 @@ from schemas.graph import graph
 from service.errors import Invalid, NotFound
 from service.operations.generic.writing import Writer
 from service.operations.subscriptions import cancelling, forecasts, ledgers
-from service.operations.subscriptions.forecasts import Run
+from service.operations.subscriptions.forecasts import Forecast, Run
 from service.operations.subscriptions.occurrences import Occurrences
 from service.operations.subscriptions.order_subscriptions import OrderSubscriptions
 from service.principal import Principal
+from service.rules.phases import PricePhase, phases_of
+from service.rules.schedule import Delay
 from service.store.pool import Connection
 from service.store.statements import Many, Only
 from service.store.write import Columns
+
+_NEAR: Final = 12
+"""How many runs to come are looked through first: those that somebody changes are mostly near."""
 
 Decision = Literal["skip", "unskip", "approve", "reject"]
 """What can be said of a run."""
@@ -44,6 +49,11 @@ class Overview:
     frequency: str
     next_run_at: datetime | None
     cancel_at_period_end: bool
+    prepaid_occurrences_left: int
+    paused_until: datetime | None
+    currency_code: str
+    min_occurrences: int | None
+    pricing_phases: Sequence[PricePhase]
     items: Sequence[Item]
 
 
@@ -57,17 +67,32 @@ class Made(NamedTuple):
     total_amount_cents: int
 
 
-class Line(NamedTuple):
-    """What a run orders: so many pieces of an item of the subscription, or of what was added to the run."""
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a run orders: so many pieces of an item of the subscription, or of what `is_added` to the run.
+
+    An item that is left out this time has a quantity of 0. `usually` is how many it is at all other times, None where
+    that is no other number, and `instead` the name of what it is in the place of this time, None where it is no other
+    product. `unit_amount_cents` is what one will cost, None where it can't be had.
+    """
 
     id: str
     name: str
     quantity: int
+    sku_code: str | None
+    unit_amount_cents: int | None = None
+    is_added: bool = False
+    usually: int | None = None
+    instead: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Coming:
-    """A run to come. It can be changed where it has an `id`; it comes to nothing where it is left out."""
+    """A run to come. It can be changed where it has an `id`; it comes to nothing where it is left out.
+
+    What it comes to includes what it asks for deliveries behind it, or less than zero was paid for it before.
+    `source_expires` says that what it is to be paid with expires before it.
+    """
 
     id: str | None
     index: int
@@ -75,8 +100,10 @@ class Coming:
     status: str
     reason: str | None
     total_amount_cents: int | None
+    prepaid_amount_cents: int
     currency_code: str
     lines: Sequence[Line] = ()
+    source_expires: bool = False
 
 
 class Occurrence(NamedTuple):
@@ -93,12 +120,30 @@ class _Row(NamedTuple):
     frequency: str
     next_run_at: datetime | None
     cancel_at_period_end: bool
+    prepaid_occurrences_left: int
+    paused_until: datetime | None
+    currency_code: str
+    min_occurrences: int | None
+    pricing_phases: str | None
     items: str | None
 
+
+class _Different(NamedTuple):
+    occurrence_id: str
+    id: str
+    sku_code: str
+    name: str
+    quantity: int
+    usually: int
+    instead: str | None
+
+
+_Differences: TypeAlias = Mapping[str, Sequence[_Different]]
 
 _OF_CUSTOMER = Many("subscriptions/overviews.of_customer", _Row)
 _MADE = Many("subscriptions/overviews.made", Made)
 _OCCURRENCE = Only("subscriptions/overviews.occurrence", Occurrence)
+_DIFFERENT = Many("subscriptions/contents.different", _Different)
 
 
 async def of_customer(
@@ -108,7 +153,10 @@ async def of_customer(
     rows = await _OF_CUSTOMER(
         connection, store=principal.store.id, customer=principal.customer_id, subscription=subscription_id
     )
-    return [Overview(*row[:-1], [Item(*item) for item in orjson.loads(row.items or "[]")]) for row in rows]
+    return [
+        Overview(*row[:-2], phases_of(row.pricing_phases), [Item(*item) for item in orjson.loads(row.items or "[]")])
+        for row in rows
+    ]
 
 
 async def find(connection: Connection, principal: Principal, subscription_id: str) -> Overview:
@@ -128,8 +176,63 @@ async def coming(connection: Connection, principal: Principal, subscription_id: 
     """Return the next runs of a customer's subscription, skipped ones too. Raises NotFound for an unknown one."""
     store = principal.store
     found = await forecasts.look(connection, store, subscription_id, principal.customer_id, offset=0, size=most)
-    currency = "" if found.terms is None else found.terms.basis.currency_code
     ids = await ledgers.ids(connection, store, subscription_id, [run.entry.index for run in found.runs])
+    different: dict[str, list[_Different]] = {}
+    for one in await _DIFFERENT(
+        connection, store=store.id, subscription=subscription_id, occurrences=list(ids.values())
+    ):
+        different.setdefault(one.occurrence_id, []).append(one)
+    return told(found, ids, different)
+
+
+def ahead(runs: Iterable[Coming]) -> Coming | None:
+    """The next run that takes place, of those to come: the one that can be ordered now."""
+    return next((run for run in runs if run.status == "planned"), None)
+
+
+async def one_coming(connection: Connection, principal: Principal, subscription_id: str, occurrence_id: str) -> Coming:
+    """Return a run of those to come that have an id. Raises NotFound where it isn't one."""
+    for most in (_NEAR, forecasts.FURTHEST):
+        for run in await coming(connection, principal, subscription_id, most=most):
+            if run.id == occurrence_id:
+                return run
+    raise NotFound("There is no such occurrence.")
+
+
+async def named(connection: Connection, principal: Principal, subscription_id: str, index: int) -> str:
+    """Return the id of the run of an index of a customer's subscription that is held; one that has no row gets it.
+
+    Raises as the API's `create` does for a run that has no row and isn't to come.
+    """
+    found = await ledgers.ids(connection, principal.store, subscription_id, [index])
+    if index in found:
+        return found[index]
+    columns = {"order_subscription_id": subscription_id, "occurrence_index": index}
+    return await _WRITERS["occurrences"].make(connection, principal, graph["occurrences"], columns)
+
+
+async def hold(connection: Connection, principal: Principal, subscription_id: str) -> None:
+    """Keep a customer's subscription as it is until the caller's transaction ends. Raises NotFound."""
+    await _WRITERS["order_subscriptions"].lock(connection, principal, graph["order_subscriptions"], subscription_id)
+
+
+async def day_of(
+    connection: Connection, principal: Principal, subscription_id: str, index: int, runs: Sequence[Coming] = ()
+) -> datetime | None:
+    """When the first run takes place that has at least an index: one of these, or one after them; None without any."""
+    found = next((run.at for run in runs if run.index >= index and run.status == "planned"), None)
+    if found is not None:
+        return found
+    store, customer = principal.store, principal.customer_id
+    after = await forecasts.look(connection, store, subscription_id, customer, size=_NEAR, index=index)
+    return next((run.entry.scheduled_at for run in after.runs if run.entry.status == "planned"), None)
+
+
+def told(
+    found: Forecast, ids: Mapping[int, str] = MappingProxyType({}), different: _Differences = MappingProxyType({})
+) -> list[Coming]:
+    """The runs of a forecast, those that have a row with its id and with what is different about them."""
+    currency = "" if found.terms is None else found.terms.basis.currency_code
     return [
         Coming(
             ids.get(run.entry.index),
@@ -138,16 +241,36 @@ async def coming(connection: Connection, principal: Principal, subscription_id: 
             run.entry.status,
             run.entry.reason,
             None if run.estimate is None else run.estimate.total,
+            0 if run.estimate is None else run.estimate.prepaid,
             currency,
-            _lines(run),
+            _lines(run, different.get(ids.get(run.entry.index, ""), ())),
+            run.estimate is not None and run.estimate.source_expires,
         )
         for run in found.runs
     ]
 
 
-def _lines(run: Run) -> list[Line]:
-    items = [] if run.estimate is None else [one.item for one in run.estimate.lines]
-    return [Line(item.id, item.name, item.quantity) for item in items]
+def _lines(run: Run, different: Sequence[_Different]) -> list[Line]:
+    """What a run orders, and then what is left out of it; nothing where it doesn't run."""
+    if run.estimate is None:
+        return []
+    said = {one.id: one for one in different}
+    return [
+        *(
+            Line(
+                one.item.id,
+                one.item.name,
+                one.item.quantity,
+                one.item.sku_code,
+                None if one.price is None else one.price.amount_cents,
+                one.item.is_added,
+                said[one.item.id].usually if one.item.id in said else None,
+                said[one.item.id].instead if one.item.id in said else None,
+            )
+            for one in run.estimate.lines
+        ),
+        *(Line(one.id, one.name, 0, one.sku_code, usually=one.usually) for one in different if not one.quantity),
+    ]
 
 
 async def skip(connection: Connection, principal: Principal, occurrence_id: str, *, back: bool = False) -> Occurrence:
@@ -172,13 +295,19 @@ async def move(connection: Connection, principal: Principal, occurrence_id: str,
     return await _OCCURRENCE(connection, store=principal.store.id, occurrence=occurrence_id)
 
 
+async def delay(connection: Connection, principal: Principal, subscription_id: str, by: Delay) -> Overview:
+    """Put the next run off; returns the subscription as it is then. Raises as the API's verbs do."""
+    await _write(connection, principal, "order_subscriptions", subscription_id, verb="delay", kept={"delay": by})
+    return await find(connection, principal, subscription_id)
+
+
 async def change(connection: Connection, principal: Principal, subscription_id: str, columns: Columns) -> None:
     """Set columns of a subscription. Raises as the API's write does."""
     await _write(connection, principal, "order_subscriptions", subscription_id, columns)
 
 
 async def order_next(connection: Connection, principal: Principal, subscription_id: str) -> None:
-    """Order the next run now, in place of its date. Raises as the API's verbs do."""
+    """Order the next run now, in place of its date, whatever comes of it. Raises as the API's verb does."""
     await _write(connection, principal, "order_subscriptions", subscription_id, verb="order_next_now")
 
 

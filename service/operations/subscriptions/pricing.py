@@ -54,17 +54,17 @@ async def settle(change: Change, others: dict[ItemKey, int], was: Columns, *, mo
     `mode` is the price mode that applies to it; with `anew` it is today's price. Notes what can't be.
     """
     by_hand = change.draft.attributes.get("unit_amount_cents") is not None
-    reprices = not by_hand and (anew or _reprices(change, was, mode))
+    anew_priced = not by_hand and (anew or reprices(change, was, mode, by_hand=change.value("priced_by_hand")))
     if by_hand and (not was or differs(change, was, "unit_amount_cents", "quantity")):
         change.columns["priced_by_hand"] = True
-    if reprices or not was or differs(change, was, *(name for name in SOLD if name in was)):
+    if anew_priced or not was or differs(change, was, *(name for name in SOLD if name in was)):
         currency, customer_id = change.value("currency_code"), change.whole["customer_id"]
-        sold = await find_sold(change, currency, customer_id, others, priced=not reprices)
+        sold = await find_sold(change, currency, customer_id, others, priced=not anew_priced)
         if sold is None:
             return
         if not was or differs(change, was, "sku_code"):
             change.columns |= {"sku_id": sold.item.sku_id, "name": sold.item.name}
-        if reprices:
+        if anew_priced:
             change.columns |= {"unit_amount_cents": sold.unit_amount_cents, "priced_by_hand": False}
     total_up(change)
 
@@ -76,15 +76,15 @@ def total_up(change: Change) -> None:
     check_amount(change, total)
 
 
-def _reprices(change: Change, was: Columns, mode: str) -> bool:
-    """Whether today's price follows from a change that names none.
+def reprices(change: Change, was: Columns, mode: str, *, by_hand: bool) -> bool:
+    """Whether today's price follows from a change that names none, of a price that was set `by_hand` or not.
 
     It does for another product, and for another quantity that a customer chooses. A price that an integration set by
     hand holds for every quantity; one that was agreed on with the order holds when an integration changes the quantity.
     """
     if not was or differs(change, was, "sku_code", "options"):
         return True
-    if not differs(change, was, "quantity") or change.value("priced_by_hand"):
+    if by_hand or not differs(change, was, "quantity"):
         return False
     return change.principal.owner is not None or mode == "current"
 

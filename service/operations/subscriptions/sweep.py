@@ -20,10 +20,11 @@ from service import clock
 from service.operations.copies import at_once, recurring_order_copies
 from service.operations.copies.at_once import Stale
 from service.operations.copies.comparing import Planned
+from service.operations.copies.runs import Of
 from service.operations.events import outbox
 from service.operations.events.outbox import Event
 from service.operations.subscriptions import ledgers
-from service.operations.subscriptions.ledgers import Ledgers, Terms
+from service.operations.subscriptions.ledgers import Ledgers, Ran, Terms
 from service.principal import Store
 from service.rules.schedule import CATCH_UP, Advance, Entry, Standing, advance
 from service.store.pool import Connection
@@ -60,7 +61,7 @@ class Swept:
 
 class _Due(NamedTuple):
     terms: Terms
-    ran: int
+    ran: Ran
     copies_of_a_day: int
 
 
@@ -79,9 +80,14 @@ _UNORDERED = Many("subscriptions/sweep.unordered", _Approved)
 _PARK = Command("subscriptions/sweep.park")
 
 
-async def due_stores(connection: Connection, deployment: str, at: datetime) -> list[int]:
-    """The stores on real time that have a subscription due at this instant; none for another deployment's worker."""
-    return await _DUE_STORES(connection, at=at, deployment=deployment)
+async def due_stores(
+    connection: Connection, deployment: str, at: datetime, *, since: datetime = clock.EARLIEST
+) -> list[int]:
+    """The stores on real time of which something has come due by this instant, and after `since`.
+
+    None for another deployment's worker.
+    """
+    return await _DUE_STORES(connection, at=at, since=since, deployment=deployment)
 
 
 async def due_ids(connection: Connection, store: Store) -> Sequence[str]:
@@ -107,7 +113,7 @@ async def sweep(
     coming = {ledger.id_at((id_, entry.index)): (id_, entry) for id_, step in steps.items() for entry in step.due}
     made: list[Planned] = []
     if numbers and coming:
-        wanted = [(subscription_id, id_) for id_, (subscription_id, _) in coming.items()]
+        wanted = [Of(subscription_id, id_, entry.index) for id_, (subscription_id, entry) in coming.items()]
         made = await at_once.plan(connection, store, wanted, numbers, at)
     ordered = await _write(connection, store, steps, ledger, made, at=at)
     for id_, reason in parked.items():

@@ -6,7 +6,7 @@ copies as real time does, and goes on. It may break off anywhere and be taken up
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar, Final, NamedTuple
 
@@ -33,10 +33,13 @@ LONGEST_ADVANCE: Final = timedelta(days=2 * 366)
 """How far a clock goes in one step."""
 
 
-class _Stop(NamedTuple):
+class Stop(NamedTuple):
+    """An advancing clock: where it stands, its goal, when something is due next, whether something keeps it there."""
+
     frozen_at: datetime
     advancing_to: datetime
     due_at: datetime | None
+    is_held_up: bool
 
 
 class Stranded(NamedTuple):
@@ -47,7 +50,7 @@ class Stranded(NamedTuple):
     goal: datetime
 
 
-_NEXT_STOP = One("tenant/test_clocks.next_stop", _Stop)
+_NEXT_STOP = One("tenant/test_clocks.next_stop", Stop)
 _IS_KEPT = OnlyValue("tenant/test_clocks.is_kept", bool)
 _STOP = Command("tenant/test_clocks.stop")
 _ARRIVE = Command("tenant/test_clocks.arrive")
@@ -122,14 +125,19 @@ async def stranded(connection: Connection, *, limit: int) -> list[Stranded]:
     return await _STRANDED(connection, most=limit)
 
 
-async def go_on(connection: Connection, store_id: int, clock_id: str) -> Store | None:
-    """Move an advancing clock to the next instant at which something is due, else to its goal, where it is ready.
+async def hold(connection: Connection, store_id: int, clock_id: str, *, but: Collection[str] = ()) -> Stop | None:
+    """Hold an advancing clock until the transaction ends, and return where it goes; None when it isn't moving.
 
-    Returns the store with its new time when something is due there, None when the clock has arrived or isn't moving.
+    Copies that aren't made yet hold it up, and payments, `but` for those of these orders.
     """
-    stop = await _NEXT_STOP(connection, store=store_id, clock=clock_id)
-    if stop is None:
-        return None
+    return await _NEXT_STOP(connection, store=store_id, clock=clock_id, but=list(but))
+
+
+async def go_on(connection: Connection, store_id: int, clock_id: str, stop: Stop) -> Store | None:
+    """Move a clock that is held to the next instant at which something is due, else to its goal, where it is ready.
+
+    Returns the store with its new time when something is due there, None when the clock has arrived.
+    """
     if stop.due_at is None or stop.due_at > stop.advancing_to:
         await _ARRIVE(connection, store=store_id, clock=clock_id, at=stop.advancing_to)
         store = await tenants.find(connection, store_id)

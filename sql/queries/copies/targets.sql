@@ -13,7 +13,8 @@ draft as (
         shipping_address_id text, shipping_method_id text, payment_method_id text, customer_payment_source_id text,
         order_subscription_id text, occurrence_id text, subtotal_amount_cents bigint, shipping_amount_cents bigint,
         payment_method_amount_cents bigint, discount_amount_cents bigint, subtotal_tax_amount_cents bigint,
-        total_tax_amount_cents bigint, total_amount_cents bigint, coupon_code text, coupon_counted boolean
+        prepaid_amount_cents bigint, prepaid_tax_amount_cents bigint, total_tax_amount_cents bigint,
+        total_amount_cents bigint, coupon_code text, coupon_counted boolean
     )
 ),
 
@@ -22,9 +23,10 @@ made as (
         store_id, id, number, code, status, payment_status, fulfillment_status, market_id, customer_id, customer_email,
         guest, language_code, currency_code, tax_included, billing_address_id, shipping_address_id, shipping_method_id,
         payment_method_id, customer_payment_source_id, subtotal_amount_cents, shipping_amount_cents,
-        payment_method_amount_cents, discount_amount_cents, subtotal_tax_amount_cents, total_tax_amount_cents,
-        total_amount_cents, coupon_code, coupon_counted, source_order_id, root_order_id, order_subscription_id,
-        occurrence_id, placed_at, payment_updated_at, refreshed_at, created_at, updated_at, metadata
+        payment_method_amount_cents, discount_amount_cents, subtotal_tax_amount_cents, prepaid_amount_cents,
+        prepaid_tax_amount_cents, total_tax_amount_cents, total_amount_cents, coupon_code, coupon_counted,
+        source_order_id, root_order_id, order_subscription_id, occurrence_id, placed_at, payment_updated_at,
+        refreshed_at, created_at, updated_at, metadata
     )
     select
         source.store_id,
@@ -51,6 +53,8 @@ made as (
         draft.payment_method_amount_cents,
         draft.discount_amount_cents,
         draft.subtotal_tax_amount_cents,
+        draft.prepaid_amount_cents,
+        draft.prepaid_tax_amount_cents,
         draft.total_tax_amount_cents,
         draft.total_amount_cents,
         draft.coupon_code,

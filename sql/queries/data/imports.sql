@@ -4,16 +4,24 @@
 -- The import of the same files, by the same rules, that has begun and not ended: how far it came.
 select
     imports.id,
-    imports.processed_count,
     imports.created_count,
     imports.updated_count,
     imports.unchanged_count,
     imports.skipped_count,
     imports.errors_count,
+    imports.counts_by_type,
     imports.errors_log
 from imports
 where imports.store_id = :store and imports.fingerprint = :fingerprint and imports.status = 'in_progress'
 order by imports.id
+limit 1;
+
+-- name: completed
+-- When the same files were imported to their end by the same rules, if they were.
+select imports.completed_at
+from imports
+where imports.store_id = :store and imports.fingerprint = :fingerprint and imports.status = 'completed'
+order by imports.completed_at desc
 limit 1;
 
 -- name: begin
@@ -38,6 +46,7 @@ set
     unchanged_count = :unchanged,
     skipped_count = :skipped,
     errors_count = :errors,
+    counts_by_type = :by_type::jsonb,
     errors_log = :log::jsonb,
     updated_at = :at,
     version = imports.version + 1
@@ -87,6 +96,7 @@ returning
     imports.unchanged_count,
     imports.skipped_count,
     imports.errors_count,
+    imports.counts_by_type,
     imports.errors_log,
     held.started_at is null as is_new;
 

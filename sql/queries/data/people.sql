@@ -74,16 +74,14 @@ inner join unnest(:types::text[], :ids::text[]) as given (resource_type, resourc
 where events.store_id = :store;
 
 -- name: deliveries
--- What webhooks were sent of these events, or of anything in which these ids or the e-mail address :email stand.
+-- What webhooks were sent of these events, or of anything that names one of these people.
 select event_callbacks.id
 from event_callbacks
-where
-    event_callbacks.store_id = :store
-    and (
-        event_callbacks.event_id = any(:events::text[])
-        or position(:customer in event_callbacks.payload::text) > 0
-        or position(:email in event_callbacks.payload::text) > 0
-    );
+where event_callbacks.store_id = :store and event_callbacks.event_id = any(:events::text[])
+union
+select event_callbacks.id
+from event_callbacks
+where event_callbacks.store_id = :store and event_callbacks.people && :people::text[];
 
 -- name: receivers
 -- The webhooks that were sent these deliveries and say why they aren't healthy, which may repeat what they were sent.

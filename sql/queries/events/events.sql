@@ -26,13 +26,20 @@ select
     happened.name,
     happened.resource_type,
     happened.resource_id,
-    happened.turn + coalesce(
+    happened.turn + greatest(
         (
             select max(earlier.sequence) from events as earlier
             where
                 earlier.store_id = :store
                 and earlier.resource_type = happened.resource_type
                 and earlier.resource_id = happened.resource_id
+        ),
+        (
+            select event_numbers.sequence from event_numbers
+            where
+                event_numbers.store_id = :store
+                and event_numbers.resource_type = happened.resource_type
+                and event_numbers.resource_id = happened.resource_id
         ),
         0
     ) as sequence,

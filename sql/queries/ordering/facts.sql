@@ -27,6 +27,8 @@ select
     orders.gift_card_amount_cents as gift_card,
     orders.subtotal_tax_amount_cents as subtotal_tax,
     orders.shipping_tax_amount_cents as shipping_tax,
+    orders.prepaid_amount_cents as prepaid,
+    orders.prepaid_tax_amount_cents as prepaid_tax,
     orders.billing_address_id,
     orders.shipping_address_id,
     orders.shipping_method_id,

@@ -183,9 +183,14 @@ done as (
 
 select
     done.*,
-    begun.*
+    begun.*,
+    around.*
 from done
 left join begun
+    on true
+left join lateral ( -- noqa: ST05
+    select include('payments/attempts.around', paid => begun.order_id, source => begun.customer_payment_source_id)
+) as around
     on true;
 
 -- name: settle

@@ -8,6 +8,7 @@ select
     orders.placed_at,
     orders.currency_code,
     orders.total_amount_cents,
+    orders.prepaid_amount_cents,
     (
         select json_agg(json_build_array(line_items.name, line_items.quantity, line_items.image_url) order by line_items.position)
         from line_items

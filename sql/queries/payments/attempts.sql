@@ -90,35 +90,32 @@ returning
     status,
     gateway,
     gateway_url,
+    key,
+    currency_code,
+    amount_cents,
+    source_token,
+    customer_payment_source_id,
+    saved_to_wallet or saved_to_subscription as saves_source,
+    asked;
+
+-- name: around
+-- What is held of a payment besides its attempt, of order :paid from source :source. What inserts an attempt can't give it:
+-- where rows lie on several nodes, it is written on one that knows no other tables by their names.
+select
     (
         select stores.gateway_secret
         from stores
         where stores.store_id = :store
     ) as gateway_secret,
-    key,
-    currency_code,
-    amount_cents,
-    source_token,
-    (
-        select orders.customer_id
-        from orders
-        where orders.store_id = :store and orders.id = order_id
-    ) as customer_id,
-    customer_payment_source_id,
+    orders.customer_id,
     (
         select customer_payment_sources.customer_token
         from customer_payment_sources
-        where
-            customer_payment_sources.store_id = :store
-            and customer_payment_sources.id = customer_payment_source_id
+        where customer_payment_sources.store_id = :store and customer_payment_sources.id = :source
     ) as customer_token,
-    saved_to_wallet or saved_to_subscription as saves_source,
-    asked,
-    (
-        select orders.order_subscription_id is not null
-        from orders
-        where orders.store_id = :store and orders.id = order_id
-    ) as recurring;
+    orders.order_subscription_id is not null as recurring
+from orders
+where orders.store_id = :store and orders.id = :paid;
 
 -- name: begin_attempts
 -- Notes payments, as `note_attempts` does. Retries of the orders' payments that were ahead are these.
@@ -130,8 +127,13 @@ begun as (
     select include('payments/attempts.note_attempts')
 )
 
-select begun.*
-from begun;
+select
+    begun.*,
+    around.*
+from begun
+cross join lateral ( -- noqa: ST05
+    select include('payments/attempts.around', paid => begun.order_id, source => begun.customer_payment_source_id)
+) as around;
 
 -- name: note_unasked
 -- Notes that an order couldn't be placed when its payment was to be asked for, as :detail tells: an attempt :id for which
@@ -195,13 +197,15 @@ returning
     payment_attempts.status,
     payment_attempts.gateway,
     payment_attempts.gateway_url,
-    stores.gateway_secret,
     payment_attempts.key,
     payment_attempts.currency_code,
     payment_attempts.amount_cents,
     payment_attempts.source_token,
-    orders.customer_id,
     payment_attempts.customer_payment_source_id,
+    payment_attempts.saved_to_wallet or payment_attempts.saved_to_subscription as saves_source,
+    payment_attempts.asked,
+    stores.gateway_secret,
+    orders.customer_id,
     (
         select customer_payment_sources.customer_token
         from customer_payment_sources
@@ -209,8 +213,6 @@ returning
             customer_payment_sources.store_id = :store
             and customer_payment_sources.id = payment_attempts.customer_payment_source_id
     ) as customer_token,
-    payment_attempts.saved_to_wallet or payment_attempts.saved_to_subscription as saves_source,
-    payment_attempts.asked,
     orders.order_subscription_id is not null as recurring;
 
 -- name: begin_voiding
@@ -233,13 +235,15 @@ returning
     payment_attempts.status,
     payment_attempts.gateway,
     payment_attempts.gateway_url,
-    stores.gateway_secret,
     payment_attempts.key,
     payment_attempts.currency_code,
     payment_attempts.amount_cents,
     payment_attempts.source_token,
-    orders.customer_id,
     payment_attempts.customer_payment_source_id,
+    payment_attempts.saved_to_wallet or payment_attempts.saved_to_subscription as saves_source,
+    payment_attempts.asked,
+    stores.gateway_secret,
+    orders.customer_id,
     (
         select customer_payment_sources.customer_token
         from customer_payment_sources
@@ -247,8 +251,6 @@ returning
             customer_payment_sources.store_id = :store
             and customer_payment_sources.id = payment_attempts.customer_payment_source_id
     ) as customer_token,
-    payment_attempts.saved_to_wallet or payment_attempts.saved_to_subscription as saves_source,
-    payment_attempts.asked,
     orders.order_subscription_id is not null as recurring;
 
 -- name: end_attempt

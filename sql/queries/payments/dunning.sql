@@ -2,9 +2,10 @@
 
 -- name: run
 -- The run that order :unpaid, which is to be placed by itself, came of: its copy, whether its payment was never refused before,
--- how often it was, with attempt :attempt, from the source of that, whether the subscription is paid from another one by
--- now, and the store's ladder. Without an attempt, that which the order is paid from counts. No row for other orders. The
--- subscription is locked: whoever has it paid from another source looks for what was refused before or after.
+-- how often it was, with attempt :attempt, from the source of that since there was something new to pay with, whether the
+-- subscription is paid from another one by now, the store's ladder, and whether another copy of its occurrence failed before.
+-- Without an attempt, that which the order is paid from counts. No row for other orders. The subscription is locked: whoever
+-- has it paid from another source looks for what was refused before or after.
 -- The copy is read first, so that Postgres looks for nothing by the store alone; only recurring ones have a subscription.
 with copy as materialized (
     select
@@ -55,9 +56,17 @@ select
             and payment_attempts.order_id = :unpaid
             and payment_attempts.id is distinct from :attempt
             and payment_attempts.status in ('declined', 'failed')
+            and not payment_attempts.forgiven
             and payment_attempts.customer_payment_source_id is not distinct from asked.source_id
     ) as refusals,
-    copy.given_up_at is not null as given_up
+    copy.given_up_at is not null as given_up,
+    exists(
+        select 1 from order_factories as before
+        where
+            before.store_id = :store
+            and before.occurrence_id = copy.occurrence_id
+            and before.status = 'failed'
+    ) as failed_before
 from copy
 cross join asked
 inner join order_subscriptions
@@ -165,10 +174,22 @@ set
 where order_subscriptions.store_id = :store and order_subscriptions.id = :subscription;
 
 -- name: hurry
--- Has the refused payments of runs that are still owed asked for anew at :at: of all runs of subscription :subscription, or
--- of those of all subscriptions that are paid from source :source, their own or else their order's.
+-- Has the refused payments of runs that are still owed asked for anew at :at, with the whole ladder ahead of them: of all runs
+-- of subscription :subscription, or of those of all subscriptions that are paid from source :source, their own or else their
+-- order's.
 update payment_attempts
-set retry_at = :at
+set
+    forgiven = true,
+    retry_at = case
+        when
+            not exists(
+                select 1 from payment_attempts as later
+                where
+                    later.store_id = :store
+                    and later.order_id = payment_attempts.order_id
+                    and later.id > payment_attempts.id
+            ) then :at::timestamptz
+    end
 from orders
 inner join order_factories as copies
     on orders.store_id = copies.store_id and orders.id = copies.target_order_id
@@ -184,11 +205,7 @@ where
     )
     and orders.status = 'pending'
     and payment_attempts.order_id = orders.id
-    and payment_attempts.status in ('declined', 'failed')
-    and not exists(
-        select 1 from payment_attempts as later
-        where later.store_id = :store and later.order_id = payment_attempts.order_id and later.id > payment_attempts.id
-    );
+    and payment_attempts.status in ('declined', 'failed');
 
 -- name: stop_of_order
 -- The payment of an order is not asked for any more.
@@ -256,8 +273,8 @@ returning
     ) as barred;
 
 -- name: hold_source
--- Locks a source in a wallet, so that nobody else asks it anew at the same time.
-select customer_payment_sources.id
+-- Locks a source in a wallet, so that nobody else asks it anew at the same time; whether it is refused for good by now.
+select customer_payment_sources.refused_at is not null as barred
 from customer_payment_sources
 where customer_payment_sources.store_id = :store and customer_payment_sources.id = :source
 for no key update;

@@ -7,17 +7,21 @@ where action_links.store_id = :store and action_links.id = :link
 for no key update;
 
 -- name: opened
--- A link with the subscription that it is for, whose customer is known, and its store.
+-- A link with the subscription that it is for, whose customer is known, how the order is that it pays, and its store.
 select
     action_links.id,
     action_links.action,
     action_links.occurrence_index,
+    action_links.order_id,
     action_links.days,
+    action_links.sku_code,
+    action_links.swap_sku_code,
     action_links.expires_at,
     action_links.used_at,
     action_links.revoked_at,
     action_links.order_subscription_id,
     order_subscriptions.status,
+    unpaid.status as order_status,
     order_subscriptions.timezone,
     order_subscriptions.paused_until,
     order_subscriptions.customer_id,
@@ -34,6 +38,8 @@ inner join order_subscriptions
         action_links.store_id = order_subscriptions.store_id
         and action_links.order_subscription_id = order_subscriptions.id
         and order_subscriptions.customer_id is not null
+left join orders as unpaid
+    on action_links.store_id = unpaid.store_id and action_links.order_id = unpaid.id
 left join addresses
     on
         order_subscriptions.store_id = addresses.store_id
@@ -57,25 +63,27 @@ order by occurrences.occurrence_index desc
 limit 1;
 
 -- name: owed
--- The runs of a subscription whose orders wait to be paid, the oldest first: run :index, or all of them.
+-- The runs of a subscription whose orders wait to be paid, the oldest first. Extra ones have no index.
 select
     orders.id as order_id,
     occurrences.occurrence_index,
-    occurrences.scheduled_at,
+    coalesce(occurrences.scheduled_at, copies.created_at) as scheduled_at,
     orders.total_amount_cents,
     orders.total_tax_amount_cents,
     orders.tax_included,
     orders.currency_code
 from orders
-inner join occurrences
+inner join order_factories as copies
+    on orders.store_id = copies.store_id and orders.id = copies.target_order_id
+left join occurrences
     on orders.store_id = occurrences.store_id and orders.occurrence_id = occurrences.id
 where
     orders.store_id = :store
     and orders.order_subscription_id = :subscription
     and orders.status = 'pending'
-    and occurrences.failure_type is not null
-    and (:index::bigint is null or occurrences.occurrence_index = :index)
-order by occurrences.occurrence_index;
+    and copies.place_target_order
+    and copies.failure_type is not null
+order by scheduled_at, orders.id;
 
 -- name: use
 -- Notes that what a link is for was done.

@@ -28,12 +28,17 @@ limit :most;
 select
     customer_payment_sources.id,
     customer_payment_sources.name,
+    payment_methods.name as method,
     coalesce(order_subscriptions.customer_payment_source_id = customer_payment_sources.id, false) as chosen
 from customer_payment_sources
 inner join order_subscriptions
     on
         customer_payment_sources.store_id = order_subscriptions.store_id
         and customer_payment_sources.customer_id = order_subscriptions.customer_id
+left join payment_methods
+    on
+        customer_payment_sources.store_id = payment_methods.store_id
+        and customer_payment_sources.payment_method_id = payment_methods.id
 where
     customer_payment_sources.store_id = :store
     and customer_payment_sources.customer_id = :customer
@@ -45,3 +50,16 @@ where
     )
 order by customer_payment_sources.id desc
 limit :most;
+
+-- name: frequencies
+-- The frequencies that the model of a customer's subscription offers; null where it has no model.
+select subscription_models.frequencies
+from order_subscriptions
+left join subscription_models
+    on
+        order_subscriptions.store_id = subscription_models.store_id
+        and order_subscriptions.subscription_model_id = subscription_models.id
+where
+    order_subscriptions.store_id = :store
+    and order_subscriptions.customer_id = :customer
+    and order_subscriptions.id = :subscription;

@@ -24,7 +24,9 @@ select
     parked_at,
     ended_at,
     cancel_at_period_end,
-    min_occurrences
+    min_occurrences,
+    prepaid_occurrences,
+    prepaid_occurrences_left
 from order_subscriptions
 where store_id = :store and id = :subscription and (:customer::text is null or customer_id = :customer);
 
@@ -77,23 +79,18 @@ from occurrences
 where store_id = :store and order_subscription_id = :subscription and occurrence_index = any(:indexes::bigint[])
 order by occurrence_index;
 
--- name: made
--- How many occurrences of a subscription made their orders.
-select count(*) from occurrences
-where
-    store_id = :store
-    and order_subscription_id = :subscription
-    and occurrence_index > 0
-    and status = 'completed';
-
 -- name: runs
--- How many occurrences of a subscription came up to run and didn't fail.
-select count(*) from occurrences
+-- How many occurrences of a subscription came up to run and didn't fail, and how many of them made their orders. One that is
+-- held doesn't count until somebody agrees to it: it is given up as the next comes up.
+select
+    count(*) as came_up,
+    count(*) filter (where status = 'completed') as made
+from occurrences
 where
     store_id = :store
     and order_subscription_id = :subscription
     and occurrence_index > 0
-    and status in ('due', 'held', 'claimed', 'completed');
+    and status in ('due', 'claimed', 'completed');
 
 -- name: ran
 -- The last occurrence of a subscription that came up to run and didn't fail; the order that it repeats before there is one.
@@ -123,7 +120,7 @@ limit 1;
 -- name: forget
 -- Takes back what was planned for a subscription at these indexes, and led to no copy; gives the ids of the lines that were
 -- theirs alone.
-with contents as (
+with contents as materialized (
     select
         occurrence_items.id,
         occurrence_items.occurrence_id

@@ -9,6 +9,20 @@ select
     order_subscriptions.frequency,
     order_subscriptions.next_run_at,
     order_subscriptions.cancel_at_period_end,
+    order_subscriptions.prepaid_occurrences_left,
+    order_subscriptions.paused_until,
+    coalesce(
+        (
+            select min(order_subscription_items.currency_code)
+            from order_subscription_items
+            where
+                order_subscription_items.store_id = :store
+                and order_subscription_items.order_subscription_id = order_subscriptions.id
+        ),
+        ''
+    ) as currency_code,
+    order_subscriptions.min_occurrences,
+    order_subscriptions.pricing_phases,
     (
         select
             json_agg(

@@ -103,7 +103,8 @@ with left_out as (
                 where
                     order_factories.store_id = :store
                     and order_factories.occurrence_id = occurrences.id
-                    and order_factories.status = 'in_progress'
+                    -- By case, as claims in copies/copies.sql are: by keys, not through all live copies.
+                    and case order_factories.status when 'in_progress' then true else false end
             )
         )
 ),
@@ -128,7 +129,8 @@ select
     model.strategy,
     model.auto_activate,
     model.min_occurrences,
-    model.pricing_phases
+    model.pricing_phases,
+    model.prepaid_occurrences
 from line_items
 left join lateral (
     select
@@ -136,7 +138,8 @@ left join lateral (
         subscription_models.strategy,
         subscription_models.auto_activate,
         subscription_models.min_occurrences,
-        subscription_models.pricing_phases
+        subscription_models.pricing_phases,
+        subscription_models.prepaid_occurrences
     from subscription_models
     where subscription_models.store_id = :store and line_items.frequency = any(subscription_models.frequencies)
     order by subscription_models.created_at, subscription_models.id
@@ -183,6 +186,15 @@ select exists(
         and subscription_models.id = :model
         and subscription_models.frequencies @> array[:frequency::text]
 );
+
+-- name: prepaid_order
+-- How the order stands that paid for deliveries of a subscription, in which currency, and whether its prices include taxes.
+select
+    orders.status,
+    orders.currency_code,
+    orders.tax_included
+from orders
+where orders.store_id = :store and orders.id = :order;
 
 -- name: unpaid_policy
 -- What becomes of a subscription whose run stays unpaid: as it says itself, its model, or its store's policies.

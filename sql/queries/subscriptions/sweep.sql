@@ -1,7 +1,7 @@
 -- name: due_stores
--- Of all stores that run on real time: those with a subscription whose next run, or the alert of it, has come at `:at`, or
--- with a payment that is to be asked for anew, or a card that expires soon, if the database belongs to the installation
--- `:deployment`. A global read.
+-- Of all stores that run on real time: those with a subscription whose next run, or the alert of it, has come after `:since`
+-- and by `:at`, or with a payment that is to be asked for anew, or a card that expires soon, if the database belongs to the
+-- installation `:deployment`. A global read.
 select stores.store_id
 from stores
 where
@@ -15,15 +15,20 @@ where
         from order_subscriptions
         where
             order_subscriptions.status = 'active'
-            and (order_subscriptions.next_run_at <= :at or order_subscriptions.next_alert_at <= :at)
+            and (
+                (order_subscriptions.next_run_at > :since and order_subscriptions.next_run_at <= :at)
+                or (order_subscriptions.next_alert_at > :since and order_subscriptions.next_alert_at <= :at)
+            )
         union all
         select payment_retries.store_id
         from payment_retries
-        where payment_retries.retry_at <= :at and payment_retries.due_at <= :at
+        where payment_retries.retry_at <= :at and payment_retries.due_at > :since and payment_retries.due_at <= :at
         union all
         select customer_payment_sources.store_id
         from customer_payment_sources
-        where customer_payment_sources.expiry_due_at <= :at
+        where
+            customer_payment_sources.expiry_due_at > :since
+            and customer_payment_sources.expiry_due_at <= :at
     );
 
 -- name: due_ids
@@ -39,8 +44,8 @@ limit :most;
 
 -- name: due
 -- At most `:most` subscriptions of a store whose next run has come at `:at`, or `:only` this one, locked; those that another
--- sweep holds are left to it. What is left of their runs counts every occurrence that came up to run and didn't fail. Copies
--- of the schedule are counted since `:since`, or since somebody unparked the subscription, up to `:fuse`.
+-- sweep holds are left to it. Where their runs have a number, those are counted that came up to run, and neither
+-- failed nor are held. Copies of the schedule are counted since `:since`, or since somebody unparked the subscription, up to `:fuse`.
 with due as materialized (
     select order_subscriptions.*
     from order_subscriptions
@@ -77,18 +82,10 @@ select
     due.ended_at,
     due.cancel_at_period_end,
     due.min_occurrences,
-    case
-        when due.max_occurrences is not null
-            then (
-                select count(*) from occurrences
-                where
-                    occurrences.store_id = :store
-                    and occurrences.order_subscription_id = due.id
-                    and occurrences.occurrence_index > 0
-                    and occurrences.status in ('due', 'held', 'claimed', 'completed')
-            )
-        else 0
-    end as ran,
+    due.prepaid_occurrences,
+    due.prepaid_occurrences_left,
+    ran.came_up,
+    ran.made,
     (
         -- The order and the two comparisons leave Postgres one index, also while it takes the table to be empty.
         select count(*)
@@ -105,6 +102,18 @@ select
         where copies.created_at > greatest(:since, due.unparked_at)
     ) as copies_of_a_day
 from due
+cross join lateral (
+    select
+        count(*) as came_up,
+        count(*) filter (where occurrences.status = 'completed') as made
+    from occurrences
+    where
+        occurrences.store_id = :store
+        and occurrences.order_subscription_id = due.id
+        and occurrences.occurrence_index > 0
+        and occurrences.status in ('due', 'claimed', 'completed')
+        and (due.max_occurrences is not null or due.cancel_at_period_end)
+) as ran
 order by due.next_run_at, due.id;
 
 -- name: advance

@@ -1,6 +1,6 @@
 -- name: next_stop
--- Locks an advancing clock. Returns its instant, its goal, and when its store next has a run, an alert, the retry of
--- a payment or a look at a card that expires due.
+-- Locks an advancing clock. Returns its instant, its goal, when its store next has a run, an alert, the retry of a payment or
+-- a look at a card that expires due, and whether copies or payments of the instant hold it up, `:but` for those of orders.
 select
     test_clocks.frozen_at,
     test_clocks.advancing_to,
@@ -31,7 +31,21 @@ select
         inner join stores
             on due.store_id = stores.store_id
         where stores.test_clock_id = :clock
-    ) as due_at
+    ) as due_at,
+    (
+        exists(
+            select 1 from order_factories
+            where order_factories.store_id = :store and order_factories.status in ('pending', 'in_progress')
+        )
+        or exists(
+            select 1 from payment_attempts
+            where
+                payment_attempts.store_id = :store
+                and payment_attempts.lease_expires_at is not null
+                and payment_attempts.status = 'pending'
+                and payment_attempts.order_id <> all(:but::text[])
+        )
+    ) as is_held_up
 from test_clocks
 where test_clocks.store_id = :store and test_clocks.id = :clock and test_clocks.status = 'advancing'
 for update of test_clocks;

@@ -107,9 +107,9 @@ wanting as materialized (
     where
         webhooks.store_id = :store
         and webhooks.disabled_at is null
-        and exists(
-            select 1 from news
-            where webhooks.topics && array['*', news.resource_type || '.*', news.topic]
+        and webhooks.topics && array(
+            select unnest(array['*', news.resource_type || '.*', news.topic])
+            from news
         )
     order by webhooks.id
     for no key update
@@ -264,10 +264,17 @@ returning
     happened.*;
 
 -- name: settle_payloads
--- Settles what deliveries send that have been sent nothing yet; returns it by their ids, as Postgres writes it.
+-- Settles what deliveries send that have been sent nothing yet, and whom it names, a blank between two of them; returns
+-- what is sent by their ids, as Postgres writes it. What another has settled meanwhile stays: a webhook falls to them whose
+-- holder stood still for longer than its lease.
 update event_callbacks
-set payload = given.payload
-from unnest(:ids::text[], :payloads::jsonb[]) as given (id, payload)
+set
+    payload = coalesce(event_callbacks.payload, given.payload),
+    people = case
+        when event_callbacks.payload is null then nullif(string_to_array(given.people, ' '), '{}')
+        else event_callbacks.people
+    end
+from unnest(:ids::text[], :payloads::jsonb[], :people::text[]) as given (id, payload, people)
 where event_callbacks.store_id = :store and event_callbacks.id = given.id
 returning
     event_callbacks.id,
@@ -349,8 +356,42 @@ set
     version = webhooks.version + :stopped::boolean::integer
 where webhooks.store_id = :store and webhooks.id = :webhook;
 
+-- name: stores_within
+-- Of all stores: those with deliveries of events from `:first` on and before `:until`, ids. A global read.
+select markets.store_id
+from markets
+where exists(
+    select 1 from event_callbacks
+    where
+        event_callbacks.store_id = markets.store_id
+        and event_callbacks.id >= :first
+        and event_callbacks.id < :until
+);
+
+-- name: count_out
+-- Counts a store's deliveries of events from `:first` on and before `:until`, ids, as deleted; returns whether any of them
+-- waits for something, or was made at `:before` or later.
+with month as materialized (
+    select
+        count(*) as number,
+        bool_or(event_callbacks.status = 'pending' or event_callbacks.created_at >= :before) as stays
+    from event_callbacks
+    where
+        event_callbacks.store_id = :store
+        and event_callbacks.id >= :first
+        and event_callbacks.id < :until
+),
+
+counted as (
+    insert into collection_changes (store_id, collection, delta, customers)
+    select include('runtime/counts.more', collection => 'event_callbacks', delta => select -month.number from month)
+)
+
+select coalesce(month.stays, false) as stays from month;
+
 -- name: delete_past
--- Deletes a store's deliveries from before `:before` that wait for nothing, at most `:most` of them; returns how many.
+-- Deletes a store's deliveries from before `:before`, of events from before `:until`, an id, that wait for nothing, at most
+-- `:most` of them; returns how many.
 with gone as (
     delete from event_callbacks
     where
@@ -358,7 +399,11 @@ with gone as (
         and event_callbacks.id in (
             select past.id
             from event_callbacks as past
-            where past.store_id = :store and past.created_at < :before and past.status <> 'pending'
+            where
+                past.store_id = :store
+                and past.created_at < :before
+                and past.id < :until
+                and past.status <> 'pending'
             order by past.created_at
             limit :most
         )
@@ -373,7 +418,8 @@ counted as (
 select count(*) as number from gone;
 
 -- name: stores_with_past
--- Of all stores: those with deliveries from before `:before` that wait for nothing. A global read.
+-- Of all stores: those with deliveries from before `:before`, of events from before `:until`, an id, that wait for nothing.
+-- A global read.
 select event_cursors.store_id
 from event_cursors
 where exists(
@@ -381,6 +427,7 @@ where exists(
     where
         event_callbacks.store_id = event_cursors.store_id
         and event_callbacks.created_at < :before
+        and event_callbacks.id < :until
         and event_callbacks.status <> 'pending'
 );
 

@@ -69,7 +69,7 @@ with made as (
         and webhooks.id = any(:webhooks::text[])
         and events.store_id = :store
         and events.id = any(:events::text[])
-    on conflict (store_id, webhook_id, event_id) do update
+    on conflict (store_id, id) do update
     set
         status = 'pending',
         attempts_count = 0,

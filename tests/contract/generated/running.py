@@ -52,9 +52,9 @@ class Report:
 
 
 @contextmanager
-def demo_shop(folder: Path) -> Iterator[Shop]:
-    """A `reprise up` of its own, in which nobody asks too often."""
-    environment = {
+def demo_shop(folder: Path, **settings: str) -> Iterator[Shop]:
+    """A `reprise up` of its own, in which nobody asks too often; `settings` are further ones."""
+    environment = settings | {
         "REPRISE_DATA_DIR": str(folder),
         "REPRISE_LOG_LEVEL": "error",
         "REPRISE_RATE_LIMIT": "10000000",

@@ -46,7 +46,8 @@
     const place = Math.max(text.toLowerCase().indexOf(wanted.find((word) => text.toLowerCase().includes(word)) ?? ""), 0)
     const begin = Math.max(text.lastIndexOf(" ", Math.max(place - 50, 0)), 0)
     const span = element("span")
-    const cut = (begin ? "… " : "") + text.slice(begin, begin + 150).trim()
+    const end = begin + 150 < text.length ? text.lastIndexOf(" ", begin + 150) : text.length
+    const cut = `${begin ? "… " : ""}${text.slice(begin, end > begin ? end : begin + 150).trim()}${end < text.length ? " …" : ""}`
     const pattern = new RegExp(`(${wanted.map((word) => word.replace(/[^\p{L}\p{N}_]/gu, "\\$&")).join("|")})`, "giu")
     cut.split(pattern).forEach((part, number) => span.append(number % 2 ? element("mark", part) : part))
     return span

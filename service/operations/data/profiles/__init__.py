@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import Literal, NamedTuple, cast, get_args
 
 from schemas.kinds import minor_units
+from service.operations.data.records import Undated
+from service.texts import Phrase
 
 Sent = Mapping[str, object]
 """What a platform wrote: an object of its API, or the cells of a row."""
@@ -21,21 +23,62 @@ Platform = Literal["commerce_layer", "ecwid", "shopify", "woocommerce"]
 
 PLATFORMS: tuple[Platform, ...] = get_args(Platform)
 
-NEVER = "1970-01-01T00:00:00Z"
-"""Until when something is on sale of which a platform says only that it isn't."""
+BLANK = Phrase("can't be blank")
+_NUMBER = Phrase("is no number")
+_WHOLE = Phrase("is no whole number")
+_PIECES = Phrase("is no number of pieces")
+_AMOUNT = Phrase("is no amount")
+_TOO_MUCH = Decimal(10) ** 15
+"""No number of a shop is as large."""
 
 FAULTS = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError)
-"""What a profile raises for something that the platform doesn't write so."""
+"""What a profile raises for something that the platform doesn't write so, where no field of it is to blame."""
+
+
+class Cells(dict[str, object]):
+    """What a platform wrote in one place: an object, or the cells of a row.
+
+    `path` is where it stands within another object, `line` on which line, None where that is the first of the thing.
+    `written` are the names that the file has for fields, where the profile knows them by others.
+    """
+
+    def __init__(
+        self, sent: Sent, *, path: str = "", line: int | None = None, written: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(sent)
+        self.path, self.line, self.written = path, line, written or {}
+
+
+class Unreadable(ValueError):
+    """A field that can't be read: what the file calls it, what stands there, on which line, and what is wrong."""
+
+    def __init__(self, sent: Sent, name: str, reason: Phrase) -> None:
+        super().__init__(name)
+        self.field, self.line = name, None
+        if isinstance(sent, Cells):
+            self.field, self.line = sent.path + sent.written.get(name, name), sent.line
+        self.value, self.reason = text(sent, name), reason
 
 
 class Sheet(NamedTuple):
     """One kind of a platform's files: what makes records of it, and the column by which rows of one thing are known.
 
-    Where the platform has named it in several ways, the first of them that a row has counts.
+    Where the platform has named it in several ways, the first of them that a row has counts. `type_` is what the
+    records mainly are, `ids` the fields by which the platform knows one (`keys`, unless they are others). `called` is
+    which field of the file the fields of records are made of, by `<type>.<field>`, and `renamed` names that files have
+    today, with those that the profile knows.
     """
 
     records: Callable[[Sequence[Sent]], Iterator[Made]]
     keys: tuple[str, ...] = ()
+    type_: str = ""
+    ids: tuple[str, ...] = ()
+    called: Mapping[str, str] = {}
+    renamed: Mapping[str, str] = {}
+
+    def id_of(self, sent: Sent) -> str:
+        """What the platform knows a thing by; empty where that is missing."""
+        return next((found for name in self.ids or self.keys if (found := text(sent, name))), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +96,13 @@ class Profile:
 
     def records(self, sheet: Sheet, rows: Sequence[Sent], currency: str) -> Iterator[Made]:
         """The records of rows of a sheet, for a store of this currency."""
-        return sheet.records([{**row, self.currency: text(row, self.currency) or currency} for row in rows])
+        return sheet.records([self._cells(sheet, row, currency) for row in rows])
+
+    def _cells(self, sheet: Sheet, row: Sent, currency: str) -> Cells:
+        written = {known: name for name, known in sheet.renamed.items() if name in row}
+        known = {sheet.renamed.get(name, name): value for name, value in row.items()}
+        known[self.currency] = text(row, self.currency) or currency
+        return Cells(known, line=row.line if isinstance(row, Cells) else None, written=written)
 
     def sheet(self, stem: str) -> Sheet | None:
         """What reads a file of this name."""
@@ -71,26 +120,67 @@ def text(sent: Sent, name: str) -> str | None:
     return None if value is None or value is False or str(value).strip() == "" else str(value).strip()
 
 
-def number(sent: Sent, name: str) -> Decimal:
-    """A field as a number; zero where it is missing."""
-    return Decimal(text(sent, name) or 0)
+def number(sent: Sent, name: str, reason: Phrase = _NUMBER) -> Decimal:
+    """A field as a number; zero where it is missing. Raises Unreadable, with the reason, for what is none."""
+    try:
+        found = Decimal(text(sent, name) or 0)
+    except ArithmeticError:
+        raise Unreadable(sent, name, reason) from None
+    if not found.is_finite() or abs(found) >= _TOO_MUCH:
+        raise Unreadable(sent, name, reason)
+    return found
+
+
+def whole(sent: Sent, name: str) -> int:
+    """A field as a whole number; zero where it is missing. Raises Unreadable for what is none."""
+    found = number(sent, name, _WHOLE)
+    if found != found.to_integral_value():
+        raise Unreadable(sent, name, _WHOLE)
+    return int(found)
+
+
+def pieces(sent: Sent, name: str) -> int:
+    """How many pieces a line has. Raises Unreadable for what is no number of pieces."""
+    found = number(sent, name, _PIECES)
+    if found < 1 or found != found.to_integral_value():
+        raise Unreadable(sent, name, _PIECES if text(sent, name) else BLANK)
+    return int(found)
 
 
 def cents(sent: Sent, name: str, currency: str) -> int:
-    """An amount in minor units; zero where it is missing."""
-    return int(number(sent, name).scaleb(minor_units(currency)).to_integral_value())
+    """An amount in minor units; zero where it is missing. Raises Unreadable for what is none."""
+    return int(number(sent, name, _AMOUNT).scaleb(minor_units(currency)).to_integral_value())
+
+
+def word(sent: Sent, name: str, meanings: Mapping[str, str]) -> str:
+    """What a word of a platform means. Raises Unreadable for one that it doesn't have."""
+    found = text(sent, name)
+    if found is None or found not in meanings:
+        raise Unreadable(sent, name, BLANK if found is None else Phrase("must be one of: {words}", words=[*meanings]))
+    return meanings[found]
 
 
 def inner(sent: Sent, name: str) -> Sent:
     """An object within; empty where it is missing."""
     value = sent.get(name)
-    return value if isinstance(value, dict) else {}
+    return _within(sent, name, value) if isinstance(value, dict) else {}
 
 
 def listed(sent: Sent, name: str) -> list[Sent]:
     """The objects of a list within; none where it is missing."""
     value = sent.get(name)
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return [_within(sent, name, one) for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _within(sent: Sent, name: str, value: Sent) -> Cells:
+    if isinstance(sent, Cells):
+        return Cells(value, path=f"{sent.path}{name}.", line=sent.line)
+    return Cells(value, path=f"{name}.")
+
+
+def called(where: str, before: str = "", **fields: str) -> dict[str, str]:
+    """Which fields of a file those of records are made of: by `<type>.<field>`, for `Sheet.called`."""
+    return {f"{where}.{name}": before + field for name, field in fields.items()}
 
 
 def instant(value: str | None) -> str | None:
@@ -124,9 +214,16 @@ def stock(sku_id: str, quantity: int) -> Made:
     return {"type": "stock_items", "id": f"{sku_id}-stock"[:64], "sku_id": sku_id, "quantity": max(quantity, 0)}
 
 
+def method(title: str | None, code: str | None = None) -> Made | None:
+    """A method by what the platform calls it, and by its code there; None where it names none."""
+    if not title and not code:
+        return None
+    return sparse(name=(title or code or "")[:255], reference=code[:255] if code else None)
+
+
 def on_sale(*, sold: bool, until: str | None = None) -> Made:
-    """Whether a sku is on sale: one that isn't was until it was changed last, or where nobody says when, never."""
-    return {"disabled_at": None if sold else until or NEVER}
+    """Whether a sku is on sale: one that isn't was until it was changed last, or nobody says until when."""
+    return {"disabled_at": None if sold else until or Undated.PAST}
 
 
 def slug(prefix: str, value: str) -> str:
@@ -149,11 +246,19 @@ def line(*, sku: str | None, name: str, quantity: int, total: int, discount: int
     return {"sku_code": sku or name[:255], "name": name[:255], **made}
 
 
-def amounts(paid: int, tax: int, lines: Sequence[Made], *, included: bool = False, **known: int) -> Made:
+def amounts(
+    sent: Sent, names: tuple[str, str], currency: str, lines: Sequence[Made], *, included: bool = False, **known: int
+) -> Made:
     """An order's amounts, so that they come to what was paid: what is known of no other amount is an adjustment.
 
-    `known` are amounts by their names. Taxes come on top of the lines, unless prices `included` them.
+    `names` are the fields of what was paid and of the taxes in it, `known` other amounts by their names. Taxes come on
+    top of the lines, unless prices `included` them. Raises Unreadable where what was paid can't be.
     """
+    paid, tax = (cents(sent, name, currency) for name in names)
+    if text(sent, names[0]) is None:
+        raise Unreadable(sent, names[0], BLANK)
+    if paid < tax:
+        raise Unreadable(sent, names[0], Phrase("is less than the taxes in it, {taxes}", taxes=text(sent, names[1])))
     of_lines = sum(
         cast("int", one["quantity"]) * cast("int", one["unit_amount_cents"]) + cast("int", one["options_amount_cents"])
         for one in lines

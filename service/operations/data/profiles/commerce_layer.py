@@ -63,7 +63,7 @@ PROFILE = Profile(
     "commerce_layer",
     "https://docs.commercelayer.io/core/api-reference",
     {
-        type_: Sheet(_whole(type_))
+        type_: Sheet(_whole(type_), type_=type_, ids=("id",))
         for type_ in (
             "customers", "addresses", "skus", "prices", "stock_items", "customer_payment_sources", "orders",
             "order_subscriptions",

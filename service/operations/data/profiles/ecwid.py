@@ -7,7 +7,8 @@ Fields are those of https://docs.ecwid.com/api-reference/rest-api, by their obje
   `isShippingRequired`, `enabled`, `created`, `updated`.
 - Orders: `id`, `orderNumber`, `vendorOrderNumber` (an order's `id` in older answers), `internalId`, `email`,
   `paymentStatus`, `fulfillmentStatus`, `createDate`, `updateDate`, `customerId`, `total`, `tax`, `pricesIncludeTax`,
-  `couponDiscount`, `discount`, `discountCoupon` (`code`), `shippingOption` (`shippingRate`).
+  `couponDiscount`, `discount`, `discountCoupon` (`code`), `shippingOption` (`shippingRate`, `shippingMethodName`),
+  `paymentMethod`.
 - OrderItem: `productId`, `sku`, `name`, `quantity`, `price`, `tax`, `selectedOptions` (`name`, `value`).
 - PersonInfo: `name`, `companyName`, `street`, `city`, `countryCode`, `postalCode`, `stateOrProvinceCode`, `phone`.
 """
@@ -22,18 +23,22 @@ from service.operations.data.profiles import (
     Sent,
     Sheet,
     amounts,
+    called,
     cents,
     inner,
     instant,
     line,
     listed,
+    method,
     named,
     on_sale,
+    pieces,
     price,
     slug,
     sparse,
     stock,
     text,
+    whole,
 )
 
 _PAYMENTS = {
@@ -82,7 +87,7 @@ def _products(rows: Sequence[Sent]) -> Iterator[Made]:
     yield made
     yield price(id_, currency, cents(sent, "price", currency), cents(sent, "compareToPrice", currency))
     if sent.get("unlimited") is not True:
-        yield stock(id_, int(text(sent, "quantity") or 0))
+        yield stock(id_, whole(sent, "quantity"))
 
 
 def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
@@ -94,8 +99,8 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
         line(
             sku=text(one, "sku") or (f"ecwid-{one['productId']}" if one.get("productId") else None),
             name=str(one["name"]),
-            quantity=int(str(one["quantity"])),
-            total=cents(one, "price", currency) * int(str(one["quantity"])),
+            quantity=pieces(one, "quantity"),
+            total=cents(one, "price", currency) * pieces(one, "quantity"),
             tax=cents(one, "tax", currency),
         )
         | sparse(options=_options(one))
@@ -103,8 +108,9 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
     ]
     discount = cents(sent, "couponDiscount", currency) + cents(sent, "discount", currency)
     made = amounts(
-        cents(sent, "total", currency),
-        cents(sent, "tax", currency),
+        sent,
+        ("total", "tax"),
+        currency,
         lines,
         included=sent.get("pricesIncludeTax") is True,
         shipping_amount_cents=cents(inner(sent, "shippingOption"), "shippingRate", currency),
@@ -124,6 +130,8 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
         guest=not sent.get("customerId"),
         currency_code=currency,
         coupon_code=text(inner(sent, "discountCoupon"), "code"),
+        shipping_method=method(text(inner(sent, "shippingOption"), "shippingMethodName")),
+        payment_method=method(text(sent, "paymentMethod")),
         billing_address=_address(inner(sent, "billingPerson")),
         shipping_address=_address(inner(sent, "shippingPerson")),
         placed_at=at if status == "placed" else None,
@@ -158,8 +166,52 @@ def _address(sent: Sent) -> Made:
     )
 
 
+_ADDRESS = {
+    "first_name": "name", "last_name": "name", "company": "companyName", "line_1": "street", "line_2": "street",
+    "city": "city", "zip_code": "postalCode", "state_code": "stateOrProvinceCode", "country_code": "countryCode",
+    "phone": "phone",
+}  # fmt: skip
+
 PROFILE = Profile(
     "ecwid",
     "https://docs.ecwid.com/api-reference/rest-api",
-    {"customers": Sheet(_customers), "products": Sheet(_products), "orders": Sheet(_orders)},
+    {
+        "customers": Sheet(
+            _customers,
+            type_="customers",
+            ids=("id",),
+            called={
+                **called("customers", created_at="registered"),
+                **called("addresses", "shippingAddresses.", **_ADDRESS),
+            },
+        ),
+        "products": Sheet(
+            _products,
+            type_="skus",
+            ids=("id",),
+            called={
+                **called("skus", code="sku", image_url="imageUrl", created_at="created", disabled_at="updated"),
+                **called("prices", amount_cents="price", compare_at_amount_cents="compareToPrice"),
+                **called("prices", currency_code="currency"),
+            },
+        ),
+        "orders": Sheet(
+            _orders,
+            type_="orders",
+            ids=("id", "vendorOrderNumber", "orderNumber"),
+            called={
+                **called("orders", number="orderNumber", code="id", customer_id="customerId", customer_email="email"),
+                **called(
+                    "orders", currency_code="currency", coupon_code="discountCoupon.code", created_at="createDate"
+                ),
+                **called("orders", placed_at="createDate", cancelled_at="updateDate", total_amount_cents="total"),
+                **called("orders", shipping_amount_cents="shippingOption.shippingRate", total_tax_amount_cents="tax"),
+                **called("orders", discount_amount_cents="discount", subtotal_amount_cents="items.price"),
+                **called("orders.line_items", "items.", sku_code="sku", name="name", quantity="quantity"),
+                **called("orders.line_items", "items.", unit_amount_cents="price", tax_amount_cents="tax"),
+                **called("orders.billing_address", "billingPerson.", **_ADDRESS),
+                **called("orders.shipping_address", "shippingPerson.", **_ADDRESS),
+            },
+        ),
+    },
 )

@@ -5,10 +5,12 @@ Columns are those of three pages of https://help.shopify.com/en/manual, by their
 - customers/import-export-customers: `Customer ID`, `First Name`, `Last Name`, `Email`, `Total Orders`, and `Company`,
   `Address1`, `Address2`, `City`, `Province Code`, `Country Code`, `Zip`, `Phone` after `Default Address`.
 - products/import-export/using-csv: `Title`, `Status`, and the columns of `RENAMED`, with their names of today and
-  those that files had before. `Currency` is none of Shopify's: a shop may add it.
+  those that files had before. The names of today are those of `product_template.csv`, which that page links to.
+  `Currency` is none of Shopify's: a shop may add it.
 - fulfillment/managing-orders/exporting-orders: `Name`, `Email`, `Financial Status`, `Paid at`, `Fulfillment Status`,
   `Currency`, `Subtotal`, `Shipping`, `Taxes`, `Total`, `Discount Code`, `Discount Amount`, `Created at`,
-  `Cancelled at`, `Id`, `Lineitem quantity`, `Lineitem name`, `Lineitem price`, `Lineitem sku`, `Lineitem discount`, and
+  `Cancelled at`, `Id`, `Shipping Method`, `Payment Method`,
+  `Lineitem quantity`, `Lineitem name`, `Lineitem price`, `Lineitem sku`, `Lineitem discount`, `Lineitem taxable`, and
   `Name`, `Street`, `Address1`, `Address2`, `Company`, `City`, `Zip`, `Province`, `Country`, `Phone` after `Billing` and
   `Shipping`.
 """
@@ -16,6 +18,7 @@ Columns are those of three pages of https://help.shopify.com/en/manual, by their
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 from service.operations.data.profiles import (
     Made,
@@ -23,18 +26,23 @@ from service.operations.data.profiles import (
     Sent,
     Sheet,
     amounts,
+    called,
     cents,
     instant,
     line,
+    method,
     named,
     number,
     on_sale,
+    pieces,
     price,
     slug,
     sparse,
     stock,
     text,
+    whole,
 )
+from service.rules.discounts import shares_of
 
 _PAYMENTS = {
     "paid": "paid", "authorized": "authorized", "partially_paid": "partially_paid", "refunded": "refunded",
@@ -56,7 +64,7 @@ RENAMED = {
 def _customers(rows: Sequence[Sent]) -> Iterator[Made]:
     (sent,) = rows
     id_ = slug("shopify-", (text(sent, "Customer ID") or str(sent["Email"])).lstrip("'"))
-    orders = int(text(sent, "Total Orders") or 0)
+    orders = whole(sent, "Total Orders")
     yield sparse(
         type="customers",
         id=id_,
@@ -85,7 +93,6 @@ def _customers(rows: Sequence[Sent]) -> Iterator[Made]:
 
 
 def _products(rows: Sequence[Sent]) -> Iterator[Made]:
-    rows = [{RENAMED.get(name, name): value for name, value in sent.items()} for sent in rows]
     first, currency = rows[0], str(rows[0]["Currency"])
     for sent in rows:
         if text(sent, "Variant Price") is None:
@@ -111,7 +118,7 @@ def _products(rows: Sequence[Sent]) -> Iterator[Made]:
         compared = cents(sent, "Variant Compare At Price", currency)
         yield price(id_, currency, cents(sent, "Variant Price", currency), compared)
         if text(sent, "Variant Inventory Qty") is not None and text(sent, "Variant Inventory Tracker") is not None:
-            yield stock(id_, int(number(sent, "Variant Inventory Qty")))
+            yield stock(id_, whole(sent, "Variant Inventory Qty"))
 
 
 def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
@@ -121,22 +128,26 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
         line(
             sku=text(one, "Lineitem sku"),
             name=str(one["Lineitem name"]),
-            quantity=int(number(one, "Lineitem quantity")),
-            total=cents(one, "Lineitem price", currency) * int(number(one, "Lineitem quantity")),
+            quantity=pieces(one, "Lineitem quantity"),
+            total=cents(one, "Lineitem price", currency) * pieces(one, "Lineitem quantity"),
             discount=cents(one, "Lineitem discount", currency),
         )
         for one in rows
         if text(one, "Lineitem name")
     ]
     total, taxes, shipping = (cents(sent, name, currency) for name in ("Total", "Taxes", "Shipping"))
+    discount = cents(sent, "Discount Amount", currency)
+    taxable = [(text(one, "Lineitem taxable") or "").lower() != "false" for one in rows if text(one, "Lineitem name")]
+    _tax(lines, taxable, taxes, shipping=shipping, discount=discount)
     made = amounts(
-        total,
-        taxes,
+        sent,
+        ("Total", "Taxes"),
+        currency,
         lines,
         # No column says whether prices included taxes: they did where the total has no room for them.
         included=taxes > 0 and total == cents(sent, "Subtotal", currency) + shipping,
         shipping_amount_cents=shipping,
-        discount_amount_cents=-cents(sent, "Discount Amount", currency),
+        discount_amount_cents=-discount,
     )
     at, cancelled = instant(text(sent, "Created at")), instant(text(sent, "Cancelled at"))
     payment = (text(sent, "Financial Status") or "").lower()
@@ -153,6 +164,8 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
         customer_email=text(sent, "Email"),
         currency_code=currency,
         coupon_code=text(sent, "Discount Code"),
+        shipping_method=method(text(sent, "Shipping Method")),
+        payment_method=method(text(sent, "Payment Method")),
         billing_address=_address(sent, "Billing"),
         shipping_address=_address(sent, "Shipping"),
         placed_at=None if cancelled else instant(text(sent, "Paid at")) or at,
@@ -163,6 +176,22 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
         line_items=lines,
         **made,
     )
+
+
+def _tax(lines: Sequence[Made], taxable: Sequence[bool], taxes: int, *, shipping: int, discount: int) -> None:
+    """Spread an order's taxes, of which Shopify writes only the sum, over its taxable lines and its shipping.
+
+    Each has its part by what it cost after the order's discount; what lines leave of the taxes is the shipping's.
+    """
+    costs = [
+        cast("int", one["quantity"]) * cast("int", one["unit_amount_cents"]) + cast("int", one["options_amount_cents"])
+        for one in lines
+    ]
+    less = shares_of(min(discount, sum(costs)), costs)
+    bases = [cost - off if taxed else 0 for cost, off, taxed in zip(costs, less, taxable, strict=True)]
+    if any(bases):
+        for one, tax in zip(lines, shares_of(taxes, [*bases, max(shipping, 0)]), strict=False):
+            one["tax_amount_cents"] = tax
 
 
 def _address(sent: Sent, name: str) -> Made:
@@ -183,13 +212,57 @@ def _address(sent: Sent, name: str) -> Made:
     )
 
 
+_ADDRESS = {
+    "line_1": "Address1", "line_2": "Address2", "company": "Company", "city": "City", "zip_code": "Zip",
+    "phone": "Phone",
+}  # fmt: skip
+_PLACE = {"first_name": "Name", "last_name": "Name", "state_code": "Province", "country_code": "Country"}
+
 PROFILE = Profile(
     "shopify",
     "https://help.shopify.com/en/manual/fulfillment/managing-orders/exporting-orders",
     {
-        "customers": Sheet(_customers),
-        "products": Sheet(_products, ("Handle", "URL handle")),
-        "orders": Sheet(_orders, ("Name",)),
+        "customers": Sheet(
+            _customers,
+            type_="customers",
+            ids=("Customer ID", "Email"),
+            called={
+                **called("customers", id="Customer ID", email="Email"),
+                **called("addresses", first_name="First Name", last_name="Last Name", customer_id="Customer ID"),
+                **called("addresses", "Default Address ", **_ADDRESS),
+                **called("addresses", "Default Address ", state_code="Province Code", country_code="Country Code"),
+            },
+        ),
+        "products": Sheet(
+            _products,
+            ("Handle", "URL handle"),
+            "skus",
+            called={
+                **called("skus", id="Variant SKU", code="Variant SKU", name="Title", image_url="Image Src"),
+                **called("skus", weight="Variant Grams"),
+                **called("prices", amount_cents="Variant Price", compare_at_amount_cents="Variant Compare At Price"),
+                **called("prices", currency_code="Currency", sku_id="Variant SKU"),
+                **called("stock_items", quantity="Variant Inventory Qty", sku_id="Variant SKU"),
+            },
+            renamed=RENAMED,
+        ),
+        "orders": Sheet(
+            _orders,
+            ("Name",),
+            "orders",
+            called={
+                **called("orders", id="Id", number="Name", code="Name", customer_email="Email", placed_at="Paid at"),
+                **called("orders.customer", email="Email"),
+                **called("orders", currency_code="Currency", coupon_code="Discount Code", created_at="Created at"),
+                **called("orders", cancelled_at="Cancelled at", total_amount_cents="Total"),
+                **called("orders", shipping_amount_cents="Shipping", discount_amount_cents="Discount Amount"),
+                **called("orders", total_tax_amount_cents="Taxes", subtotal_amount_cents="Lineitem price"),
+                **called("orders.line_items", sku_code="Lineitem sku", name="Lineitem name"),
+                **called("orders.line_items", quantity="Lineitem quantity", unit_amount_cents="Lineitem price"),
+                **called("orders.billing_address", "Billing ", **_ADDRESS, **_PLACE),
+                **called("orders.shipping_address", "Shipping ", **_ADDRESS, **_PLACE),
+            },
+        ),
     },
     currency="Currency",
 )

@@ -1,18 +1,21 @@
 """WooCommerce: objects of its REST API, version 3, and of that of WooCommerce Subscriptions, one on each line.
 
-Fields are those of https://woocommerce.github.io/woocommerce-rest-api-docs/, by their tables:
+Fields are those of https://woocommerce.github.io/woocommerce-rest-api-docs/, by their tables, which are written in
+`source/includes/wp-api-v3` of github.com/woocommerce/woocommerce-rest-api-docs (compared at 13d6196):
 
 - Customer properties: `id`, `email`, `date_created_gmt`, `billing`, `shipping`.
 - Product properties: `id`, `sku`, `name`, `status`, `short_description`, `images` (`src`), `virtual`, `downloadable`,
   `manage_stock`, `stock_quantity`, `stock_status`, `price`, `regular_price`, `date_created_gmt`, `date_modified_gmt`.
 - Order properties: `id`, `number`, `status`, `currency`, `customer_id` (0 for guests), `discount_total`,
   `shipping_total`, `total`, `total_tax`, `date_created_gmt`, `date_modified_gmt`, `date_paid_gmt`,
-  `date_completed_gmt`, `billing`, `shipping`, `coupon_lines` (`code`).
+  `date_completed_gmt`, `billing`, `shipping`, `coupon_lines` (`code`),
+  `shipping_lines` (`method_title`), `payment_method`, `payment_method_title`.
 - Line items properties: `product_id`, `variation_id`, `sku`, `name`, `quantity`, `subtotal`, `total`, `total_tax`.
 - Billing and shipping properties: `first_name`, `last_name`, `company`, `address_1`, `address_2`, `city`, `state`,
   `postcode`, `country`, `email`, `phone`.
 
-Those of subscriptions are of https://woocommerce.github.io/subscriptions-rest-api-docs/ (Subscription properties):
+Those of subscriptions are of https://woocommerce.github.io/subscriptions-rest-api-docs/ (Subscription properties),
+written in `source/includes/_subscriptions.md` of github.com/woocommerce/subscriptions-rest-api-docs (at 7e664e5):
 `id`, `parent_id`, `status`, `currency`, `billing_period`, `billing_interval`, `start_date_gmt`,
 `next_payment_date_gmt`, `end_date_gmt`, `cancelled_date_gmt`, `date_created_gmt`, `line_items`.
 """
@@ -28,17 +31,22 @@ from service.operations.data.profiles import (
     Sent,
     Sheet,
     amounts,
+    called,
     cents,
     inner,
     instant,
     line,
     listed,
+    method,
     named,
     on_sale,
+    pieces,
     price,
     sparse,
     stock,
     text,
+    whole,
+    word,
 )
 from service.rules.intervals import Interval
 
@@ -92,30 +100,32 @@ def _products(rows: Sequence[Sent]) -> Iterator[Made]:
     if text(sent, "price") is not None:
         yield price(id_, currency, cents(sent, "price", currency), cents(sent, "regular_price", currency))
     if counted:
-        yield stock(id_, int(text(sent, "stock_quantity") or 0))
+        yield stock(id_, whole(sent, "stock_quantity"))
 
 
 def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
     (sent,) = rows
-    currency, status = str(sent["currency"]), str(sent["status"])
+    currency, status = str(sent["currency"]), text(sent, "status") or ""
+    state = word(sent, "status", _STATUSES)
     lines = _lines(sent, currency)
     discount = -cents(sent, "discount_total", currency)
     made = amounts(
-        cents(sent, "total", currency),
-        cents(sent, "total_tax", currency),
+        sent,
+        ("total", "total_tax"),
+        currency,
         lines,
         shipping_amount_cents=cents(sent, "shipping_total", currency),
         discount_amount_cents=discount,
     )
     at = instant(text(sent, "date_created_gmt"))
     over = instant(text(sent, "date_completed_gmt")) or instant(text(sent, "date_modified_gmt")) or at
-    placed = _STATUSES[status] in ("placed", "approved")
+    placed = state in ("placed", "approved")
     yield sparse(
         type="orders",
         id=f"woo-{sent['id']}",
         number=text(sent, "number") if (text(sent, "number") or "").isdigit() else str(sent["id"]),
         code=text(sent, "number"),
-        status=_STATUSES[status],
+        status=state,
         payment_status=_PAYMENTS.get(status, "unpaid"),
         fulfillment_status="fulfilled" if status in ("completed", "refunded") else None,
         customer_id=f"woo-{sent['customer_id']}" if sent.get("customer_id") else None,
@@ -123,11 +133,13 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
         guest=not sent.get("customer_id"),
         currency_code=currency,
         coupon_code=next((text(coupon, "code") for coupon in listed(sent, "coupon_lines")), None),
+        shipping_method=method(next((text(one, "method_title") for one in listed(sent, "shipping_lines")), None)),
+        payment_method=method(text(sent, "payment_method_title"), text(sent, "payment_method")),
         billing_address=_address(inner(sent, "billing")),
         shipping_address=_address(inner(sent, "shipping")),
         placed_at=(instant(text(sent, "date_paid_gmt")) or at) if placed else None,
         approved_at=over if status in ("completed", "refunded") else None,
-        cancelled_at=over if _STATUSES[status] == "cancelled" else None,
+        cancelled_at=over if state == "cancelled" else None,
         created_at=at,
         reference=str(sent["id"]),
         reference_origin="woocommerce",
@@ -138,7 +150,7 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
 
 def _subscriptions(rows: Sequence[Sent]) -> Iterator[Made]:
     (sent,) = rows
-    currency, status = str(sent["currency"]), _RUNNING[str(sent["status"])]
+    currency, status = str(sent["currency"]), word(sent, "status", _RUNNING)
     items = [
         {
             "sku_code": one["sku_code"],
@@ -153,7 +165,7 @@ def _subscriptions(rows: Sequence[Sent]) -> Iterator[Made]:
         id=f"woo-{sent['id']}",
         number=str(sent["id"]),
         status=status,
-        frequency=_frequency(str(sent["billing_period"]), int(str(sent["billing_interval"]))),
+        frequency=_frequency(sent),
         source_order_id=f"woo-{sent['parent_id']}",
         anchor_at=instant(text(sent, "start_date_gmt")) if status == "active" else None,
         next_run_at=instant(text(sent, "next_payment_date_gmt")) if status == "active" else None,
@@ -168,10 +180,10 @@ def _subscriptions(rows: Sequence[Sent]) -> Iterator[Made]:
     )
 
 
-def _frequency(unit: str, count: int) -> str:
-    """How often; a unit that there isn't is refused as it is."""
-    known = next((one for one in UNITS if one == unit), None)
-    return f"every {count} {unit}" if known is None else Interval(known, count).text
+def _frequency(sent: Sent) -> str:
+    """How often. Raises Unreadable for a unit that WooCommerce doesn't have."""
+    unit = word(sent, "billing_period", {one: one for one in UNITS})
+    return Interval(next(one for one in UNITS if one == unit), pieces(sent, "billing_interval")).text
 
 
 def _lines(sent: Sent, currency: str) -> list[Made]:
@@ -183,7 +195,7 @@ def _lines(sent: Sent, currency: str) -> list[Made]:
             line(
                 sku=text(one, "sku") or _code(one),
                 name=str(one["name"]),
-                quantity=int(str(one["quantity"])),
+                quantity=pieces(one, "quantity"),
                 total=before,
                 discount=before - after,
                 tax=cents(one, "total_tax", currency),
@@ -215,13 +227,64 @@ def _address(sent: Sent) -> Made:
     )
 
 
+_ADDRESS = {
+    "line_1": "address_1", "line_2": "address_2", "zip_code": "postcode", "state_code": "state",
+    "country_code": "country",
+}  # fmt: skip
+
 PROFILE = Profile(
     "woocommerce",
     "https://woocommerce.github.io/woocommerce-rest-api-docs/",
     {
-        "customers": Sheet(_customers),
-        "products": Sheet(_products),
-        "orders": Sheet(_orders),
-        "subscriptions": Sheet(_subscriptions),
+        "customers": Sheet(
+            _customers,
+            type_="customers",
+            ids=("id",),
+            called={
+                **called("customers", created_at="date_created_gmt"),
+                **called("addresses", "billing.", **_ADDRESS),
+            },
+        ),
+        "products": Sheet(
+            _products,
+            type_="skus",
+            ids=("id",),
+            called={
+                **called("skus", code="sku", description="short_description", created_at="date_created_gmt"),
+                **called("skus", image_url="images.src", disabled_at="date_modified_gmt"),
+                **called("prices", amount_cents="price", compare_at_amount_cents="regular_price"),
+                **called("prices", currency_code="currency"),
+                **called("stock_items", quantity="stock_quantity"),
+            },
+        ),
+        "orders": Sheet(
+            _orders,
+            type_="orders",
+            ids=("id",),
+            called={
+                **called("orders", code="number", currency_code="currency", customer_email="billing.email"),
+                **called("orders", coupon_code="coupon_lines.code", created_at="date_created_gmt"),
+                **called("orders", placed_at="date_paid_gmt", approved_at="date_completed_gmt"),
+                **called("orders", cancelled_at="date_modified_gmt", total_amount_cents="total"),
+                **called("orders", shipping_amount_cents="shipping_total", total_tax_amount_cents="total_tax"),
+                **called("orders", discount_amount_cents="discount_total"),
+                **called("orders", subtotal_amount_cents="line_items.subtotal"),
+                **called("orders.line_items", "line_items.", sku_code="sku", unit_amount_cents="subtotal"),
+                **called("orders.line_items", "line_items.", tax_amount_cents="total_tax", discount_cents="total"),
+                **called("orders.billing_address", "billing.", **_ADDRESS),
+                **called("orders.shipping_address", "shipping.", **_ADDRESS),
+            },
+        ),
+        "subscriptions": Sheet(
+            _subscriptions,
+            type_="order_subscriptions",
+            ids=("id",),
+            called={
+                **called("order_subscriptions", number="id", frequency="billing_period", source_order_id="parent_id"),
+                **called("order_subscriptions", anchor_at="start_date_gmt", next_run_at="next_payment_date_gmt"),
+                **called("order_subscriptions", expires_at="end_date_gmt", cancelled_at="cancelled_date_gmt"),
+                **called("order_subscriptions", created_at="date_created_gmt"),
+            },
+        ),
     },
 )
