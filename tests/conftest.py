@@ -155,9 +155,14 @@ async def connection(database: Database) -> AsyncIterator[Connection]:
 
 @pytest_asyncio.fixture
 async def store(database: Database) -> AsyncIterator[Store]:
-    """A store that no other test sees. Whatever a test did to it was counted."""
+    """A store that no other test sees, and an empty queue. Whatever a test did to it was counted.
+
+    What other tests left in the queue would come first: a worker once moved thirty of their clocks for a minute, while
+    a test waited for its only copy.
+    """
     made = await make_store(database)
     async with database.connection() as connection:
+        await connection.execute("delete from pgqueuer.pgqueuer")
         await counted.begin(connection, made)
     yield made
     async with database.connection() as connection:
