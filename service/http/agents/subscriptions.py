@@ -122,7 +122,6 @@ def _coming(call: Call, run: Coming) -> shapes.Coming:
 
 async def _named(call: Call, asked: shapes.Delivery) -> str:
     """Return the id of the delivery that is meant, with its subscription held."""
-    await overviews.hold(call.connection, call.principal, asked.subscription_id)
     return await overviews.named(call.connection, call.principal, asked.subscription_id, asked.delivery)
 
 

@@ -74,7 +74,6 @@ async def amend(
         await swaps.check(connection, principal, subscription_id, amendment.item_id)
     match amendment:
         case SwapOnce():
-            await overviews.hold(connection, principal, subscription_id)
             id_ = await overviews.named(connection, principal, subscription_id, amendment.occurrence_index)
             chosen = once.Run(subscription_id, id_)
             await once.swap(connection, principal, chosen, amendment.item_id, amendment.sku_code)

@@ -199,21 +199,23 @@ async def one_coming(connection: Connection, principal: Principal, subscription_
     raise NotFound("There is no such occurrence.")
 
 
-async def named(connection: Connection, principal: Principal, subscription_id: str, index: int) -> str:
-    """Return the id of the run of an index of a customer's subscription that is held; one that has no row gets it.
+async def hold(connection: Connection, principal: Principal, subscription_id: str) -> None:
+    """Keep a customer's subscription as it is until the caller's transaction ends. Raises NotFound."""
+    await _WRITERS["order_subscriptions"].lock(connection, principal, graph["order_subscriptions"], subscription_id)
 
-    Raises as the API's `create` does for a run that has no row and isn't to come.
+
+async def named(connection: Connection, principal: Principal, subscription_id: str, index: int) -> str:
+    """Return the id of the run of an index of a customer's subscription; one that has no row gets it.
+
+    The subscription is held as `hold` does. Raises NotFound, and as the API's `create` does for a run that has no row
+    and isn't to come.
     """
+    await hold(connection, principal, subscription_id)
     found = await ledgers.ids(connection, principal.store, subscription_id, [index])
     if index in found:
         return found[index]
     columns = {"order_subscription_id": subscription_id, "occurrence_index": index}
     return await _WRITERS["occurrences"].make(connection, principal, graph["occurrences"], columns)
-
-
-async def hold(connection: Connection, principal: Principal, subscription_id: str) -> None:
-    """Keep a customer's subscription as it is until the caller's transaction ends. Raises NotFound."""
-    await _WRITERS["order_subscriptions"].lock(connection, principal, graph["order_subscriptions"], subscription_id)
 
 
 async def day_of(
