@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import html
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -264,11 +265,30 @@ async def test_a_page_that_stayed_open_is_about_the_same_delivery_where_it_was_m
 
 @pytest.mark.parametrize("do", ["skip", "move", "add", "alter", "send_once", "look"])
 async def test_what_is_settled_already_says_until_which_day_it_could_be_changed(portal: Portal, do: str) -> None:
-    """In the words of the page, not in those of the API, which gives an instant."""
+    """On a page that was opened before; in the words of the page, not in those of the API, which gives an instant."""
+    path = f"{portal.path}?delivery={NEXT}"
+    opened = nonce(await portal.client.get(path))
     assert (await portal.shop.tell(portal.subscription, cutoff_hours=200))["cutoff_hours"] == 200
     assert (await portal.press(do, LATER)).status_code in (200, 303)
     swap = {"amend": "swap", "item": portal.item, "sku": portal.mug, "from": NEXT, "only": "1"} if do == "look" else {}
-    refused = await portal.press(do, NEXT, **swap)
+    refused = await portal.client.post(path, data={"nonce": opened, **portal.form(do, NEXT), **swap})
     assert refused.status_code == 409
     assert "This delivery could be changed until Saturday 7 March 2026." in problems(refused)
     assert "2026-03" not in problems(refused)
+
+
+@pytest.mark.parametrize("skipped", [False, True])
+async def test_what_is_settled_has_no_buttons(portal: Portal, *, skipped: bool) -> None:
+    """It can only be ordered now; the delivery after it can be changed as always."""
+    said = "This delivery can't be changed any more."
+    if skipped:
+        assert (await portal.press("skip", NEXT)).status_code == 303
+    one, all_ = f"{portal.path}?delivery={NEXT}", portal.path
+    assert [said in html.unescape((await portal.client.get(path)).text) for path in (one, all_)] == [False, False]
+    assert (await portal.shop.tell(portal.subscription, cutoff_hours=200))["cutoff_hours"] == 200
+    page, pages = [html.unescape((await portal.client.get(path)).text) for path in (one, all_)]
+    assert said in page
+    assert 'name="do"' not in page
+    assert pages.count(said) == 1
+    assert not re.search(rf'name="run" value="{NEXT}"|delivery={NEXT}"|<option value="{NEXT}">', pages)
+    assert f'name="run" value="{int(NEXT) + 1}"' in pages

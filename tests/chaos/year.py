@@ -8,7 +8,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -147,10 +147,10 @@ class _Shop:
             made = await self.api.create("order_subscriptions", one.sent, {"source_order": to("orders", order_id)})
             self.edited[made["id"]] = one
 
-    async def live(self, plan: Plan, position: int) -> None:
+    async def live(self, plan: Plan, position: int, progress: Callable[[str], None]) -> None:
         """Live through the year, from one end of a stretch to the next, with some edits in between.
 
-        Of a seed the store at each position lives through the same.
+        Of a seed the store at each position lives through the same. `progress` is told of each stretch that is over.
         """
         chance = random.Random(f"instants {plan.seed} {position}")
         for stretch in range(1, plan.stretches + 1):
@@ -168,6 +168,7 @@ class _Shop:
                     self.warehouse.settle()
             await self._foresee(begins + STRETCH)
             await self._act(stretch, begins + STRETCH)
+            progress(f"store {position + 1} of {plan.stores}: {stretch} of {plan.stretches} stretches are over")
 
     async def _foresee(self, now: datetime) -> None:
         """Go to an instant, having read what is to come until then."""
@@ -286,8 +287,11 @@ def said(at: datetime) -> str:
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-async def play(url: str, plan: Plan) -> Report:
-    """Live through the year in a migrated database; gives how what happened differs from the simulation."""
+async def play(url: str, plan: Plan, progress: Callable[[str], None] = migrate.silent) -> Report:
+    """Live through the year in a migrated database; gives how what happened differs from the simulation.
+
+    `progress` is told a line for each stretch of a store.
+    """
     began = time.monotonic()
     report, end = Report(), START + STRETCH * plan.stretches
     all_lives = lives(plan)
@@ -303,7 +307,7 @@ async def play(url: str, plan: Plan) -> Report:
         async with working(
             url, as_given=True, concurrency=16, lease=timedelta(minutes=1), heartbeat=timedelta(seconds=30)
         ):
-            await asyncio.gather(*(shop.live(plan, position) for position, shop in enumerate(shops)))
+            await asyncio.gather(*(shop.live(plan, position, progress) for position, shop in enumerate(shops)))
         async with database.connection() as connection:
             for shop in shops:
                 await _compare(connection, shop, report)
@@ -397,9 +401,14 @@ def _differing(what: str, found: Sequence[Row], expected: Sequence[Row]) -> list
     return [f"{what}: {differing[0]} instead of {differing[1]}"]
 
 
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 async def _play_anew(url: str, plan: Plan) -> Report:
     await migrate.migrate(url)
-    return await play(url, plan)
+    return await play(url, plan, progress=_say)
 
 
 def main() -> None:

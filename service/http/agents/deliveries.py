@@ -184,6 +184,7 @@ class Coming(Answered):
     scheduled_at: str
     status: str
     reason: str | None = Field(description="Why it is left out; null where it isn't.")
+    can_be_changed: bool = Field(description="False where it is so near that the shop prepares it already.")
     lines: Sequence[DeliveredLine]
     total: Money | None = Field(description="What it comes to at today's prices; null where nothing is ordered.")
 

@@ -105,6 +105,7 @@ def _coming(call: Call, run: Coming) -> shapes.Coming:
         scheduled_at=render_timestamp(run.at) or "",
         status=run.status,
         reason=run.reason,
+        can_be_changed=not run.is_settled,
         lines=[
             shapes.DeliveredLine(
                 line_id=line.id,

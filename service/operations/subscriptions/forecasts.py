@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
 from typing import Final
 
@@ -47,12 +48,14 @@ class Run:
 class Forecast:
     """Some of the occurrences to come in their order, and whether there are more.
 
-    `terms` are those of a run that is like any other; without runs to come there are none.
+    `terms` are those of a run that is like any other; without runs to come there are none. Nobody can change those up
+    to `settled_until` any more.
     """
 
     runs: Sequence[Run]
     more: bool = False
     terms: Terms | None = None
+    settled_until: datetime | None = None
 
 
 async def look(
@@ -90,14 +93,14 @@ async def look(
     runs: list[Run] = []
     for place, entry in enumerate(islice(_countable(schedule.forecast(standing, now, failing)), most)):
         if place == offset + size:
-            return Forecast(runs[offset:], more=True, terms=ahead.plain)
+            return Forecast(runs[offset:], more=True, terms=ahead.plain, settled_until=standing.settled_until)
         if place % _AT_ONCE == 0:
             await asyncio.sleep(0)
         run = await ahead.run(entry) if entry.index in ahead.runs else Run(entry, None)
         if run.estimate is not None and not run.makes_order:
             failing.add(entry.index)
         runs.append(run)
-    return Forecast(runs[offset:], terms=ahead.plain)
+    return Forecast(runs[offset:], terms=ahead.plain, settled_until=standing.settled_until)
 
 
 async def look_at(connection: Connection, store: Store, subscription_id: str, entry: Entry) -> Forecast:

@@ -88,10 +88,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Coming:
-    """A run to come. It can be changed where it has an `id`; it comes to nothing where it is left out.
+    """A run to come. It has an `id` where it has a row; it comes to nothing where it is left out.
 
     What it comes to includes what it asks for deliveries behind it, or less than zero was paid for it before.
-    `source_expires` says that what it is to be paid with expires before it.
+    `source_expires` says that what it is to be paid with expires before it, and `is_settled` that nobody can change it
+    any more.
     """
 
     id: str | None
@@ -104,6 +105,7 @@ class Coming:
     currency_code: str
     lines: Sequence[Line] = ()
     source_expires: bool = False
+    is_settled: bool = False
 
 
 class Occurrence(NamedTuple):
@@ -246,7 +248,8 @@ def told(
             0 if run.estimate is None else run.estimate.prepaid,
             currency,
             _lines(run, different.get(ids.get(run.entry.index, ""), ())),
-            run.estimate is not None and run.estimate.source_expires,
+            source_expires=run.estimate is not None and run.estimate.source_expires,
+            is_settled=found.settled_until is not None and run.entry.scheduled_at <= found.settled_until,
         )
         for run in found.runs
     ]
