@@ -24,6 +24,9 @@ from tests.support import with_database
 CITUS = bool(os.environ.get("TEST_CITUS"))
 """Whether the tests run on several nodes."""
 
+ACTIVITY = "citus_stat_activity" if CITUS else "pg_stat_activity"
+"""What says of every session what it does, wherever its rows lie."""
+
 on_nodes = pytest.mark.skipif(not CITUS, reason="There is no Citus: `make test DATABASE_URL=... CITUS=1`.")
 """Marks tests of what only happens where rows lie on several nodes."""
 
@@ -37,6 +40,8 @@ async def made(server_url: str, name: str, template: str) -> AsyncIterator[str]:
     nodes = await _nodes(server_url)
     for node in nodes:
         await execute(node, f"create database {name} template {template} strategy file_copy")
+        # The copy has none of its template's settings. With this one Debian's Postgres takes seconds to learn of a type.
+        await execute(node, f"alter database {name} set jit = {migrate.DEFAULTS['jit']}")
     try:
         yield with_database(server_url, name)
     finally:

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 
 from service.http import protocol
 from service.store.pool import Connection, Database
+from tests.nodes import ACTIVITY
 from tests.sockets import exchange, listening
 from tests.support import Access
 
@@ -193,7 +194,7 @@ async def test_a_client_that_leaves_in_the_middle_is_no_accident(
 async def test_a_client_that_leaves_ends_its_read(
     port: int, integration: Access, database: Database, connection: Connection
 ) -> None:
-    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    waiting = f"select count(*) from {ACTIVITY} where wait_event_type = 'Lock' and datname = current_database()"
     async with database.transaction() as blocking:
         await blocking.execute("lock table skus in access exclusive mode")
         _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -24,6 +24,7 @@ from tests.jobs.paying import prepare
 from tests.jobs.steps import jobs, names_of, offences, pair, row
 from tests.jobs.test_sweep import HOUR, MINUTE, due, ledger, swept
 from tests.jobs.test_worker import until
+from tests.nodes import ACTIVITY
 
 OWN = {
     "id",
@@ -209,7 +210,7 @@ async def test_stock_that_goes_while_orders_are_made_leaves_them_to_the_queue(
     sku = await factories.sku(connection, store, price=1000, stock=2)
     order_id = await factories.full_order(connection, store, [Line(sku, 2)])
     id_ = await factories.subscription(connection, store, order_id, **due())
-    waits = "select exists(select from pg_stat_activity where wait_event_type = 'Lock' and query like '%stock_items%')"
+    waits = f"select exists(select from {ACTIVITY} where wait_event_type = 'Lock' and query like '%stock_items%')"
 
     async def waiting() -> bool:
         return bool(await connection.fetchval(waits))

@@ -16,6 +16,7 @@ from service.principal import Store
 from service.store.idempotency import KEEP
 from service.store.pool import Connection, Database
 from tests import factories
+from tests.nodes import ACTIVITY
 from tests.servers import server
 from tests.spec.samples import COPIES, copies, copy_document
 from tests.support import Access, Grant
@@ -282,7 +283,7 @@ async def test_a_request_cut_off_from_the_database_is_503_and_has_no_effect(
 
 
 WAITING = (
-    "from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    f"from {ACTIVITY} where wait_event_type = 'Lock' and datname = current_database()"
     " and query like '%insert into idempotency_keys%'"
 )
 
