@@ -40,7 +40,7 @@ async def made(server_url: str, name: str, template: str) -> AsyncIterator[str]:
     nodes = await _nodes(server_url)
     for node in nodes:
         await execute(node, f"create database {name} template {template} strategy file_copy")
-        # The copy has none of its template's settings. Without this one Debian's Postgres takes seconds to learn a type.
+        # A copy has none of its template's settings. Without this one Debian's Postgres takes seconds to learn a type.
         await execute(node, f"alter database {name} set jit = {migrate.DEFAULTS['jit']}")
     try:
         yield with_database(server_url, name)
