@@ -159,6 +159,8 @@ async def bring(url: str, store_id: int, wanted: Wanted, keys: Sequence[str]) ->
     if len(importing.by_type) + bool(untyped) > 1:
         _tell_types(importing.by_type, untyped)
     _tell_methods(importing.without)
+    if importing.untaxed:
+        _tell_untaxed(importing.untaxed)
     if dry:
         answer(Phrase("This was a rehearsal: nothing was written."))
     if tally.refused:
@@ -205,6 +207,18 @@ def _tell_methods(without: Counter[tuple[str, str]]) -> None:
         )
     if without:
         say(Phrase("Make these methods and import with --on-conflict update, or set them on each subscription."))
+
+
+def _tell_untaxed(count: int) -> None:
+    """Say how many products would be sold without taxes from now on, and what would give them their rates."""
+    say(
+        Phrase(
+            "Taxes were paid for {count} product without a `tax_rate`: new orders of it would have none.",
+            plural="Taxes were paid for {count} products without a `tax_rate`: new orders of them would have none.",
+            count=count,
+        )
+    )
+    say(Phrase("Import a table with the columns `code` and `tax_rate` (0.21 is 21 percent) with --on-conflict update."))
 
 
 def _show(batch: Sequence[Entry]) -> None:

@@ -67,10 +67,14 @@ async def test_the_page_on_moving(own_url: str, tmp_path: Path) -> None:
     for name in ("skus", "orders", "order_subscriptions"):
         written(tmp_path, [one for one in records if one["type"] == name], f"{name}.ndjson")
     (tmp_path / "prices.csv").write_text("sku.code,currency_code,amount_cents\nTEA,EUR,450\n")
+    rates = re.search(r"```csv\n(.*?)```", (HOW_TO / "move-your-shop.md").read_text(), re.DOTALL)
+    assert rates is not None
+    (tmp_path / "skus.csv").write_text(rates[1])
     (tmp_path / "stock_items.csv").write_text("sku.code,quantity\nTEA,5\n")
     store = Store(77, "My shop", "my-shop", "test", "EUR", "en_US", "UTC")
     printed = follow("move-your-shop.md", tmp_path, store, own_url, tmp_path / "refused")
     assert printed[2] == "Every invariant holds.\n"
-    assert printed[3].startswith("ok  s1 ")
+    assert printed[3].startswith("Records: 0 new, 1 changed, ")
+    assert printed[4].startswith("ok  s1 ")
     lines = (tmp_path / "shop.ndjson").read_bytes().splitlines()
     assert {orjson.loads(line)["type"] for line in lines} >= {"orders", "order_subscriptions", "stock_items"}

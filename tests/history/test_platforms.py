@@ -22,6 +22,7 @@ from tests import factories
 from tests.history import foreign
 from tests.history.bringing import bring, rows, sound, told, written
 from tests.processes import reprise
+from tests.spec.writing import Api, to
 from tests.support import KEYS
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -469,3 +470,113 @@ async def test_prices_with_taxes_in_them_and_streets_of_two_lines(
     assert order["adjustment_amount_cents"] == 0
     (address,) = await rows(connection, store, "addresses")
     assert (address["line_1"], address["line_2"]) == ("5 Lane", "Floor 2")
+
+
+AT = "2021-03-04T05:06:07"
+TAXED = {
+    "id": 5, "number": "5", "status": "completed", "currency": "EUR", "customer_id": 1, "prices_include_tax": True,
+    "total": "37.66", "total_tax": "6.54", "shipping_total": "4.09", "shipping_tax": "0.86",
+    "discount_total": "4.13", "discount_tax": "0.87", "date_created_gmt": AT, "date_completed_gmt": AT,
+    "billing": {"email": "c1@example.com"},
+    "line_items": [
+        {"sku": "P1", "name": "Product 1", "quantity": 2, "subtotal": "10.36", "subtotal_tax": "2.18",
+         "total": "8.30", "total_tax": "1.74"},
+        {"sku": "P2", "name": "Product 2", "quantity": 3, "subtotal": "20.80", "subtotal_tax": "4.37",
+         "total": "18.73", "total_tax": "3.94"},
+    ],
+}  # fmt: skip
+"""Two of 6.27 (12.54) and three of 8.39 (25.17), less 5.00, and 4.95 of shipping: all with 21 percent in it."""
+PRODUCTS = [
+    {"id": n, "sku": f"P{n}", "name": f"Product {n}", "price": price, "status": "publish", "date_created_gmt": AT}
+    for n, price in ((1, "6.27"), (2, "8.39"))
+]
+CUSTOMER = {"id": 1, "email": "c1@example.com", "date_created_gmt": AT}
+
+
+async def test_woocommerces_orders_have_the_prices_that_customers_saw(
+    connection: Connection, store: Store, tmp_path: Path
+) -> None:
+    """Its amounts are without taxes, though prices were with them: what a product costs now is held against these."""
+    files_ = [
+        written(tmp_path, sent, f"{name}.ndjson")
+        for name, sent in (("customers", [CUSTOMER]), ("products", PRODUCTS), ("orders", [TAXED]))
+    ]
+    _, refusals = await bring(connection, store, *files_, platform="woocommerce")
+    assert told(refusals) == []
+    (order,) = await rows(connection, store, "orders")
+    assert (order["tax_included"], order["total_amount_cents"], order["total_tax_amount_cents"]) == (True, 3766, 654)
+    assert (order["shipping_amount_cents"], order["discount_amount_cents"]) == (495, -500)
+    assert order["adjustment_amount_cents"] == 0
+    lines = {line["sku_code"]: line for line in await rows(connection, store, "line_items")}
+    assert {code: line["unit_amount_cents"] for code, line in lines.items()} == {"P1": 627, "P2": 839}
+    assert {row["code"]: row["reference"] for row in await rows(connection, store, "skus")} == {"P1": "1", "P2": "2"}
+    assert await sound(connection, store) == []
+
+
+async def test_what_cant_be_divided_by_its_quantity_can_be_bought_again(
+    connection: Connection, store: Store, tmp_path: Path, api: Api
+) -> None:
+    """A remainder of a cent isn't what an option cost."""
+    net = TAXED | {"prices_include_tax": False}
+    files_ = [
+        written(tmp_path, sent, f"{name}.ndjson")
+        for name, sent in (("customers", [CUSTOMER]), ("products", PRODUCTS), ("orders", [net]))
+    ]
+    _, refusals = await bring(connection, store, *files_, platform="woocommerce")
+    assert told(refusals) == []
+    (order,) = await rows(connection, store, "orders")
+    due = order["total_amount_cents"] + order["total_tax_amount_cents"]
+    assert (order["tax_included"], due, order["adjustment_amount_cents"]) == (False, 3766, 1)
+    lines = {line["sku_code"]: line for line in await rows(connection, store, "line_items")}
+    assert {code: (line["unit_amount_cents"], line["options_amount_cents"]) for code, line in lines.items()} == {
+        "P1": (518, 0),
+        "P2": (693, 0),
+    }
+    made = await api.create("reorders", {"strategy": "new"}, {"source_order": to("orders", order["id"])})
+    assert made["attributes"]["added_count"] == 2
+    assert await sound(connection, store) == []
+
+
+async def test_an_active_subscription_of_woocommerce_without_a_next_payment_is_inactive(
+    connection: Connection, store: Store, tmp_path: Path
+) -> None:
+    subscription = {
+        "id": 9, "parent_id": 5, "status": "active", "currency": "EUR", "billing_period": "month",
+        "billing_interval": "1", "start_date_gmt": AT, "next_payment_date_gmt": "",
+        "end_date_gmt": "2031-01-01T00:00:00", "date_created_gmt": AT, "line_items": TAXED["line_items"],
+    }  # fmt: skip
+    files_ = [
+        written(tmp_path, sent, f"{name}.ndjson")
+        for name, sent in (
+            ("customers", [CUSTOMER]),
+            ("products", PRODUCTS),
+            ("orders", [TAXED]),
+            ("subscriptions", [subscription]),
+        )
+    ]
+    _, refusals = await bring(connection, store, *files_, platform="woocommerce")
+    assert told(refusals) == []
+    (row,) = await rows(connection, store, "order_subscriptions")
+    assert (row["status"], row["next_run_at"]) == ("inactive", None)
+    assert await sound(connection, store) == []
+
+
+async def test_products_whose_taxes_were_paid_and_that_have_no_rate_are_told_of(
+    database_url: str, store: Store, tmp_path: Path
+) -> None:
+    """Else whoever moves sells without taxes from that day on."""
+    written(tmp_path, [CUSTOMER], "customers.ndjson")
+    written(tmp_path, PRODUCTS, "products.ndjson")
+    written(tmp_path, [TAXED], "orders.ndjson")
+    names = [str(tmp_path / f"{name}.ndjson") for name in ("customers", "products", "orders")]
+    where = ["--store", str(store.id), "--database-url", database_url]
+    said = "Taxes were paid for {} without a `tax_rate`"
+    for more in (["--dry-run"], []):
+        done = reprise("import", *names, "--profile", "woocommerce", *more, *where)
+        assert done.code == 0, done.err
+        assert said.format("2 products") in done.err
+    rates = tmp_path / "skus.csv"
+    rates.write_text("code,tax_rate\nP1,0.21\n")
+    assert reprise("import", str(rates), "--on-conflict", "update", *where).code == 0
+    again = reprise("import", *names, "--profile", "woocommerce", "--on-conflict", "skip", *where)
+    assert said.format("1 product") in again.err

@@ -102,6 +102,7 @@ _COMPLETED = Value("data/imports.completed", datetime)
 _BEGIN = Command("data/imports.begin")
 _GO_ON = Value("data/imports.go_on", str)
 _FINISH = Command("data/imports.finish")
+_UNTAXED = Value("data/imports.untaxed", int)
 
 
 @dataclass
@@ -109,7 +110,8 @@ class Import:
     """An import of files into a store: where it goes on, and what became of the records so far.
 
     `by_type` is what became of those that named a type, type by type. `without` counts, among those that this process
-    took, the ones that lack a method of their platform, since the store doesn't have it.
+    took, the ones that lack a method of their platform, since the store doesn't have it. `untaxed` is how many skus of
+    their lines have no tax rate in the end, though taxes were paid for them.
     """
 
     connection: Connection
@@ -121,6 +123,8 @@ class Import:
     log: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     by_type: dict[str, Tally] = field(default_factory=dict)
     without: Counter[tuple[str, str]] = field(default_factory=Counter)
+    untaxed: int = 0
+    _taxed: set[str] = field(default_factory=set)
 
     async def run(self, progress: Progress = _ignore, report: Report = _ignore) -> Tally:
         """Import what is left, a transaction for each batch. Raises StartupError where another process does it."""
@@ -130,12 +134,13 @@ class Import:
                 taken = await taking.take(batch)
                 before = self.tally.processed
                 self._count(taken)
-                self._count_methods(batch)
+                self._look(batch)
                 self._remember(taken.refusals)
                 await self._note(before)
                 report(taken.refusals)
             await statistics.gather(self.connection)
             progress(self.source.lines_up_to(batch[-1].place), self.source.lines)
+        await self._count_untaxed()
         await _FINISH(self.connection, store=self.store.id, id=self.id, at=clock.now())
         return self.tally
 
@@ -148,11 +153,12 @@ class Import:
             for batch in _batches(self.source.entries()):
                 taken = await taking.take(batch)
                 self._count(taken)
-                self._count_methods(batch)
+                self._look(batch)
                 report(taken.refusals)
                 if look is not None:
                     look(batch)
                 progress(self.source.lines_up_to(batch[-1].place), self.source.lines)
+            await self._count_untaxed()
         finally:
             await rehearsal.rollback()
         return self.tally
@@ -163,11 +169,18 @@ class Import:
         for type_, tally in taken.by_type.items():
             self.by_type.setdefault(type_, Tally()).add(tally)
 
-    def _count_methods(self, batch: Sequence[Entry]) -> None:
-        """Count the orders that came without a method that their platform names: by its type, and its name there."""
-        self.without.update(
-            (lookup.type_, str(lookup)) for entry in batch if not entry.problems for lookup in entry.without
-        )
+    def _look(self, batch: Sequence[Entry]) -> None:
+        """Note what orders came without: methods that their platform names, and the rates of the taxes in them."""
+        for entry in batch:
+            if entry.problems or entry.row is None:
+                continue
+            self.without.update((lookup.type_, str(lookup)) for lookup in entry.without)
+            for line in entry.row.parts.get("line_items", ()):
+                if line.get("tax_amount_cents") and not line.get("tax_rate"):
+                    self._taxed.add(str(line.get("sku_code")))
+
+    async def _count_untaxed(self) -> None:
+        self.untaxed = await _UNTAXED(self.connection, store=self.store.id, codes=sorted(self._taxed)) or 0
 
     def _remember(self, refusals: Sequence[Refusal]) -> None:
         """Keep why the first records were refused, those that were refused as many others were left out."""

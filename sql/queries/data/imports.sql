@@ -66,6 +66,12 @@ set
     version = imports.version + 1
 where imports.store_id = :store and imports.id = :id and imports.status = 'in_progress';
 
+-- name: untaxed
+-- How many skus have no tax rate, of those with some codes.
+select count(*)
+from skus
+where skus.store_id = :store and skus.code = any(:codes::text[]) and skus.tax_rate = 0;
+
 -- name: take_up
 -- Takes up an import that a client sent, and returns what is left to do; no row for one that is over.
 with held as (

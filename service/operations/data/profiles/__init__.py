@@ -239,11 +239,20 @@ def named(*, business: str | None, first: str | None, last: str | None) -> Made:
 
 
 def line(*, sku: str | None, name: str, quantity: int, total: int, discount: int = 0, tax: int = 0) -> Made:
-    """A line of an order that cost so much before its discount; what its price leaves over is what options cost."""
-    unit, rest = divmod(total, quantity)
-    made = {"quantity": quantity, "unit_amount_cents": unit, "options_amount_cents": rest}
+    """A line of an order that cost so much before its discount, at the price of a piece that comes nearest to it.
+
+    What that leaves over, at most half a cent a piece, becomes a part of the order's adjustment. As what options cost,
+    it would say that an option was chosen, and a line with one that the catalogue doesn't have can't be bought again.
+    """
+    unit = (2 * total + quantity) // (2 * quantity)
+    made = {"quantity": quantity, "unit_amount_cents": unit}
     made |= {"discount_cents": -abs(discount), "tax_amount_cents": tax}
     return {"sku_code": sku or name[:255], "name": name[:255], **made}
+
+
+def cost(one: Made) -> int:
+    """What a `line` comes to before its discount."""
+    return cast("int", one["quantity"]) * cast("int", one["unit_amount_cents"])
 
 
 def amounts(
@@ -259,12 +268,8 @@ def amounts(
         raise Unreadable(sent, names[0], BLANK)
     if paid < tax:
         raise Unreadable(sent, names[0], Phrase("is less than the taxes in it, {taxes}", taxes=text(sent, names[1])))
-    of_lines = sum(
-        cast("int", one["quantity"]) * cast("int", one["unit_amount_cents"]) + cast("int", one["options_amount_cents"])
-        for one in lines
-    )
     taxed = sum(cast("int", one["tax_amount_cents"]) for one in lines)
-    rest = paid - (0 if included else tax) - of_lines - sum(known.values())
+    rest = paid - (0 if included else tax) - sum(map(cost, lines)) - sum(known.values())
     return {
         **known,
         "adjustment_amount_cents": rest,

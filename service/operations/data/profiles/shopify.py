@@ -18,7 +18,6 @@ Columns are those of three pages of https://help.shopify.com/en/manual, by their
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 from service.operations.data.profiles import (
     Made,
@@ -28,6 +27,7 @@ from service.operations.data.profiles import (
     amounts,
     called,
     cents,
+    cost,
     instant,
     line,
     method,
@@ -183,10 +183,7 @@ def _tax(lines: Sequence[Made], taxable: Sequence[bool], taxes: int, *, shipping
 
     Each has its part by what it cost after the order's discount; what lines leave of the taxes is the shipping's.
     """
-    costs = [
-        cast("int", one["quantity"]) * cast("int", one["unit_amount_cents"]) + cast("int", one["options_amount_cents"])
-        for one in lines
-    ]
+    costs = [cost(one) for one in lines]
     less = shares_of(min(discount, sum(costs)), costs)
     bases = [cost - off if taxed else 0 for cost, off, taxed in zip(costs, less, taxable, strict=True)]
     if any(bases):

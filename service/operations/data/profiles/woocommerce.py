@@ -6,18 +6,19 @@ Fields are those of https://woocommerce.github.io/woocommerce-rest-api-docs/, by
 - Customer properties: `id`, `email`, `date_created_gmt`, `billing`, `shipping`.
 - Product properties: `id`, `sku`, `name`, `status`, `short_description`, `images` (`src`), `virtual`, `downloadable`,
   `manage_stock`, `stock_quantity`, `stock_status`, `price`, `regular_price`, `date_created_gmt`, `date_modified_gmt`.
-- Order properties: `id`, `number`, `status`, `currency`, `customer_id` (0 for guests), `discount_total`,
-  `shipping_total`, `total`, `total_tax`, `date_created_gmt`, `date_modified_gmt`, `date_paid_gmt`,
-  `date_completed_gmt`, `billing`, `shipping`, `coupon_lines` (`code`),
+- Order properties: `id`, `number`, `status`, `currency`, `customer_id` (0 for guests), `prices_include_tax`,
+  `discount_total`, `discount_tax`, `shipping_total`, `shipping_tax`, `total`, `total_tax`, `date_created_gmt`,
+  `date_modified_gmt`, `date_paid_gmt`, `date_completed_gmt`, `billing`, `shipping`, `coupon_lines` (`code`),
   `shipping_lines` (`method_title`), `payment_method`, `payment_method_title`.
-- Line items properties: `product_id`, `variation_id`, `sku`, `name`, `quantity`, `subtotal`, `total`, `total_tax`.
+- Line items properties: `product_id`, `variation_id`, `sku`, `name`, `quantity`, `subtotal`,
+  `subtotal_tax`, `total`, `total_tax`.
 - Billing and shipping properties: `first_name`, `last_name`, `company`, `address_1`, `address_2`, `city`, `state`,
   `postcode`, `country`, `email`, `phone`.
 
 Those of subscriptions are of https://woocommerce.github.io/subscriptions-rest-api-docs/ (Subscription properties),
 written in `source/includes/_subscriptions.md` of github.com/woocommerce/subscriptions-rest-api-docs (at 7e664e5):
-`id`, `parent_id`, `status`, `currency`, `billing_period`, `billing_interval`, `start_date_gmt`,
-`next_payment_date_gmt`, `end_date_gmt`, `cancelled_date_gmt`, `date_created_gmt`, `line_items`.
+`id`, `parent_id`, `status`, `currency`, `prices_include_tax`, `billing_period`, `billing_interval`,
+`start_date_gmt`, `next_payment_date_gmt`, `end_date_gmt`, `cancelled_date_gmt`, `date_created_gmt`, `line_items`.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ def _products(rows: Sequence[Sent]) -> Iterator[Made]:
         do_not_ship=bool(sent.get("virtual") or sent.get("downloadable")),
         do_not_track=not counted,
         created_at=instant(text(sent, "date_created_gmt")),
+        reference=str(sent["id"]),
+        reference_origin="woocommerce",
     )
     status = text(sent, "status")
     if status is not None:
@@ -108,14 +111,14 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
     currency, status = str(sent["currency"]), text(sent, "status") or ""
     state = word(sent, "status", _STATUSES)
     lines = _lines(sent, currency)
-    discount = -cents(sent, "discount_total", currency)
     made = amounts(
         sent,
         ("total", "total_tax"),
         currency,
         lines,
-        shipping_amount_cents=cents(sent, "shipping_total", currency),
-        discount_amount_cents=discount,
+        included=_included(sent),
+        shipping_amount_cents=_priced(sent, sent, "shipping_total", currency),
+        discount_amount_cents=-_priced(sent, sent, "discount_total", currency),
     )
     at = instant(text(sent, "date_created_gmt"))
     over = instant(text(sent, "date_completed_gmt")) or instant(text(sent, "date_modified_gmt")) or at
@@ -151,6 +154,10 @@ def _orders(rows: Sequence[Sent]) -> Iterator[Made]:
 def _subscriptions(rows: Sequence[Sent]) -> Iterator[Made]:
     (sent,) = rows
     currency, status = str(sent["currency"]), word(sent, "status", _RUNNING)
+    next_run_at = instant(text(sent, "next_payment_date_gmt"))
+    if status == "active" and next_run_at is None:
+        # It is paid for until its end, and nothing is ordered until then.
+        status = "inactive"
     items = [
         {
             "sku_code": one["sku_code"],
@@ -168,7 +175,7 @@ def _subscriptions(rows: Sequence[Sent]) -> Iterator[Made]:
         frequency=_frequency(sent),
         source_order_id=f"woo-{sent['parent_id']}",
         anchor_at=instant(text(sent, "start_date_gmt")) if status == "active" else None,
-        next_run_at=instant(text(sent, "next_payment_date_gmt")) if status == "active" else None,
+        next_run_at=next_run_at if status == "active" else None,
         expires_at=instant(text(sent, "end_date_gmt")) if status == "active" else None,
         cancelled_at=instant(text(sent, "cancelled_date_gmt") or text(sent, "end_date_gmt"))
         if status == "cancelled"
@@ -187,10 +194,10 @@ def _frequency(sent: Sent) -> str:
 
 
 def _lines(sent: Sent, currency: str) -> list[Made]:
-    """Lines, whose amounts WooCommerce writes without tax: `subtotal` before the discount, `total` after it."""
+    """Lines at the prices that customers saw: `subtotal` is before the discount, `total` after it."""
     lines = []
     for one in listed(sent, "line_items"):
-        before, after = cents(one, "subtotal", currency), cents(one, "total", currency)
+        before, after = (_priced(sent, one, name, currency) for name in ("subtotal", "total"))
         lines.append(
             line(
                 sku=text(one, "sku") or _code(one),
@@ -202,6 +209,17 @@ def _lines(sent: Sent, currency: str) -> list[Made]:
             )
         )
     return lines
+
+
+def _included(sent: Sent) -> bool:
+    """Whether customers saw prices with the taxes in them."""
+    return sent.get("prices_include_tax") is True
+
+
+def _priced(order: Sent, sent: Sent, name: str, currency: str) -> int:
+    """An amount that WooCommerce writes without its tax: with it, where the order's prices include taxes."""
+    tax = cents(sent, f"{name.removesuffix('_total')}_tax", currency) if _included(order) else 0
+    return cents(sent, name, currency) + tax
 
 
 def _code(one: Sent) -> str | None:
