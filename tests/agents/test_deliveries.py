@@ -284,3 +284,16 @@ async def test_what_is_paid_for_is_confirmed_by_the_customer(shop: Shop) -> None
         assert (page.status_code, "Order it now" in page.text) == (200, True)
     async with assistant(shop) as client:
         assert await Asked(client, shop.known["subscription"]).deliveries() == before
+
+
+async def test_what_is_paid_together_is_told_from_what_one_delivery_costs(
+    shop: Shop, database: Database, store: Store
+) -> None:
+    """Else an assistant says that one delivery costs as much as three, and the next ones nothing."""
+    async with assistant(shop) as client:
+        ask = Asked(client, shop.known["subscription"])
+        each = (await ask.deliveries())[0]["total"]["amount_cents"]
+        await more(shop, database, store, prepaid_occurrences=3)
+        first, *others = await ask.deliveries()
+        assert (first["is_paid"], first["for_later"]["amount_cents"]) == (False, first["total"]["amount_cents"] - each)
+        assert [(one["is_paid"], one["for_later"]) for one in others] == [(True, None), (True, None)]

@@ -187,6 +187,8 @@ class Coming(Answered):
     can_be_changed: bool = Field(description="False where it is so near that the shop prepares it already.")
     lines: Sequence[DeliveredLine]
     total: Money | None = Field(description="What it comes to at today's prices; null where nothing is ordered.")
+    is_paid: bool = Field(description="Whether an earlier delivery paid for it; `total` is what it costs beyond that.")
+    for_later: Money | None = Field(description="How much of `total` pays for later deliveries; null where nothing does.")
 
 
 class Deliveries(Answered):

@@ -118,6 +118,8 @@ def _coming(call: Call, run: Coming) -> shapes.Coming:
             for line in run.lines
         ],
         total=call.money(run.total_amount_cents, run.currency_code),
+        is_paid=run.prepaid_amount_cents < 0,
+        for_later=call.money(max(run.prepaid_amount_cents, 0) or None, run.currency_code),
     )
 
 
