@@ -120,10 +120,14 @@ async def test_what_was_missed_while_inactive_runs_once_as_soon_as_it_is_active_
 ) -> None:
     made = await subscribe(api, order_id)
     await tell(api, made, _deactivate=True)
+    dates = await connection.fetchrow(
+        "select anchor_at, next_run_at from order_subscriptions where store_id = $1", store.id
+    )
+    assert dates is not None
     await connection.execute(
-        "update order_subscriptions set anchor_at = anchor_at - interval '60 hours',"
-        " next_run_at = next_run_at - interval '60 hours' where store_id = $1",
+        "update order_subscriptions set anchor_at = $2, next_run_at = $3 where store_id = $1",
         store.id,
+        *(at - timedelta(hours=60) for at in dates),
     )
     await connection.execute("delete from occurrences where store_id = $1", store.id)
     await counted.anew(connection, store)
