@@ -6,6 +6,7 @@ import csv
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -473,7 +474,7 @@ async def test_prices_with_taxes_in_them_and_streets_of_two_lines(
 
 
 AT = "2021-03-04T05:06:07"
-TAXED = {
+TAXED: dict[str, Any] = {
     "id": 5, "number": "5", "status": "completed", "currency": "EUR", "customer_id": 1, "prices_include_tax": True,
     "total": "37.66", "total_tax": "6.54", "shipping_total": "4.09", "shipping_tax": "0.86",
     "discount_total": "4.13", "discount_tax": "0.87", "date_created_gmt": AT, "date_completed_gmt": AT,
@@ -493,15 +494,17 @@ PRODUCTS = [
 CUSTOMER = {"id": 1, "email": "c1@example.com", "date_created_gmt": AT}
 
 
+def of_woocommerce(folder: Path, **more: dict[str, Any]) -> list[Path]:
+    """Files of a customer and two products, and of one of each more that is given."""
+    sent = {"customers": [CUSTOMER], "products": PRODUCTS} | {name: [one] for name, one in more.items()}
+    return [written(folder, rows, f"{name}.ndjson") for name, rows in sent.items()]
+
+
 async def test_woocommerces_orders_have_the_prices_that_customers_saw(
     connection: Connection, store: Store, tmp_path: Path
 ) -> None:
     """Its amounts are without taxes, though prices were with them: what a product costs now is held against these."""
-    files_ = [
-        written(tmp_path, sent, f"{name}.ndjson")
-        for name, sent in (("customers", [CUSTOMER]), ("products", PRODUCTS), ("orders", [TAXED]))
-    ]
-    _, refusals = await bring(connection, store, *files_, platform="woocommerce")
+    _, refusals = await bring(connection, store, *of_woocommerce(tmp_path, orders=TAXED), platform="woocommerce")
     assert told(refusals) == []
     (order,) = await rows(connection, store, "orders")
     assert (order["tax_included"], order["total_amount_cents"], order["total_tax_amount_cents"]) == (True, 3766, 654)
@@ -518,11 +521,7 @@ async def test_what_cant_be_divided_by_its_quantity_can_be_bought_again(
 ) -> None:
     """A remainder of a cent isn't what an option cost."""
     net = TAXED | {"prices_include_tax": False}
-    files_ = [
-        written(tmp_path, sent, f"{name}.ndjson")
-        for name, sent in (("customers", [CUSTOMER]), ("products", PRODUCTS), ("orders", [net]))
-    ]
-    _, refusals = await bring(connection, store, *files_, platform="woocommerce")
+    _, refusals = await bring(connection, store, *of_woocommerce(tmp_path, orders=net), platform="woocommerce")
     assert told(refusals) == []
     (order,) = await rows(connection, store, "orders")
     due = order["total_amount_cents"] + order["total_tax_amount_cents"]
@@ -545,15 +544,7 @@ async def test_an_active_subscription_of_woocommerce_without_a_next_payment_is_i
         "billing_interval": "1", "start_date_gmt": AT, "next_payment_date_gmt": "",
         "end_date_gmt": "2031-01-01T00:00:00", "date_created_gmt": AT, "line_items": TAXED["line_items"],
     }  # fmt: skip
-    files_ = [
-        written(tmp_path, sent, f"{name}.ndjson")
-        for name, sent in (
-            ("customers", [CUSTOMER]),
-            ("products", PRODUCTS),
-            ("orders", [TAXED]),
-            ("subscriptions", [subscription]),
-        )
-    ]
+    files_ = of_woocommerce(tmp_path, orders=TAXED, subscriptions=subscription)
     _, refusals = await bring(connection, store, *files_, platform="woocommerce")
     assert told(refusals) == []
     (row,) = await rows(connection, store, "order_subscriptions")
@@ -565,10 +556,7 @@ async def test_products_whose_taxes_were_paid_and_that_have_no_rate_are_told_of(
     database_url: str, store: Store, tmp_path: Path
 ) -> None:
     """Else whoever moves sells without taxes from that day on."""
-    written(tmp_path, [CUSTOMER], "customers.ndjson")
-    written(tmp_path, PRODUCTS, "products.ndjson")
-    written(tmp_path, [TAXED], "orders.ndjson")
-    names = [str(tmp_path / f"{name}.ndjson") for name in ("customers", "products", "orders")]
+    names = [str(path) for path in of_woocommerce(tmp_path, orders=TAXED)]
     where = ["--store", str(store.id), "--database-url", database_url]
     said = "Taxes were paid for {} without a `tax_rate`"
     for more in (["--dry-run"], []):
