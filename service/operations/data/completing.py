@@ -40,6 +40,14 @@ _AMOUNTS: Final = (
 )
 _BEFORE: Final = timedelta(milliseconds=1)
 _NOWHERE: Final = Phrase("leads to nothing that is there: import that first")
+_DATED: Final[Mapping[str, Mapping[object, tuple[str, ...]]]] = {
+    "orders": {"placed": ("placed_at",), "approved": ("placed_at", "approved_at"), "cancelled": ("cancelled_at",)},
+    "order_subscriptions": {"cancelled": ("cancelled_at",)},
+    "occurrences": {"completed": ("completed_at",)},
+}
+"""The instants that go with a status, by type."""
+_ONLY: Final = {"cancelled_at": "cancelled", "completed_at": "completed"}
+"""Those of them that go with no other status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,7 @@ def _order(row: Row, frame: Frame, _facts: Mapping[str, Columns], problems: list
             columns["code"] = order_code(number, prefix=frame.terms.order_prefix, suffix=frame.terms.order_suffix)
         if columns["status"] in PLACED_ORDERS:
             _default(row, "placed_at", columns["created_at"])
+    _dated(row, problems)
     for address in row.embedded.values():
         address.columns |= {"customer_id": row.get("customer_id"), "snapshot": True}
     lines = row.parts.get("line_items", [])
@@ -136,6 +145,8 @@ def _subscription(row: Row, frame: Frame, facts: Mapping[str, Columns], problems
         for name in ("customer_id", "customer_email", *CARRIED):
             if name not in row.embedded and name in source:
                 _default(row, name, source[name])
+    for one in (row, *row.parts.get("occurrences", [])):
+        _dated(one, problems)
     for address in row.embedded.values():
         address.columns |= {"customer_id": row.get("customer_id"), "snapshot": True}
     kept = row.get("prepaid_period")
@@ -262,6 +273,18 @@ def _default(row: Row, column: str, value: object, *, new: bool = True) -> None:
     """Give a column of a new row a value where none was given."""
     if new and column not in row.columns:
         row.columns[column] = value
+
+
+def _dated(row: Row, problems: list[Problem]) -> None:
+    """Note each instant that the status asks for and that isn't given, and each that goes with another status."""
+    status, asked = row.get("status"), _DATED[row.record.type_]
+    for column in asked.get(status, ()):
+        if row.get(column) is None:
+            reason = Phrase("can't be blank: the status is {status}", status=status)
+            problems.append(Problem(row.path + column, reason))
+    for column, only in _ONLY.items():
+        if (column,) in asked.values() and status != only and row.get(column) is not None:
+            problems.append(Problem(row.path + column, Phrase("goes with the status {status}", status=only)))
 
 
 def _agree(row: Row, column: str, expected: object, problems: list[Problem]) -> None:
