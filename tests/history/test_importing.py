@@ -99,6 +99,18 @@ async def test_a_subscription_goes_on_to_the_minute(connection: Connection, stor
     assert second == "s1"
 
 
+async def test_an_hour_of_summer_time_makes_no_second_run_of_a_day(
+    connection: Connection, store: Store, tmp_path: Path
+) -> None:
+    """Platforms that keep the hour of UTC have a run of winter an hour before the date that it has here."""
+    (*others, subscription) = shop()
+    began = {"frequency": "weekly", "anchor_at": "2030-09-06T08:15:00Z", "next_run_at": "2030-12-06T08:15:00Z"}
+    await bring(connection, store, written(tmp_path, [*others, subscription | began]))
+    occurrences = sorted(await rows(connection, store, "occurrences"), key=lambda row: int(row["occurrence_index"]))
+    assert [row["scheduled_at"].isoformat()[:16] for row in occurrences][:2] == ["2030-12-06T08:15", "2030-12-13T09:15"]
+    assert await sound(connection, store) == []
+
+
 async def test_nothing_follows_from_history(connection: Connection, store: Store, tmp_path: Path) -> None:
     async def aside() -> list[int]:
         return [await connection.fetchval(f"select count(*) from {t} where store_id = $1", store.id) for t in OTHERS]
