@@ -29,6 +29,7 @@ from service.texts import Phrase
 _PREVIEW = {
     "data": {
         "type": "reorder_previews",
+        "attributes": {"strategy": "new"},
         "relationships": {"source_order": {"data": {"type": "orders", "id": "ABCRtyUpBa"}}},
     }
 }

@@ -21,6 +21,7 @@ from service.errors import ApiError, InvalidDocument, NotFound, TooLarge, raise_
 from service.jsonapi import body
 from service.jsonapi.body import Draft, Lids, Linked
 from service.jsonapi.unknown import no_relationship, no_type
+from service.texts import Either
 
 Code = Literal["add", "update", "remove"]
 CODES: tuple[Code, ...] = ("add", "update", "remove")
@@ -127,7 +128,7 @@ def _operation(sent: Any, base: str, lids: dict[tuple[str, str], str], *, custom
         raise InvalidDocument("The operation has no `op`.")
     code = next((code for code in CODES if code == sent["op"]), None)
     if code is None:
-        raise InvalidDocument("`op` must be one of: {codes}.", codes=", ".join(CODES), pointer="/op")
+        raise InvalidDocument("`op` must be one of: {codes}.", codes=Either(CODES), pointer="/op")
     target = _target(code, sent, base, lids)
     version = _version(sent)
     if code == "remove" and not target.relationship:

@@ -45,9 +45,10 @@ ROUNDS = {
     "buy-again": 2,
     "sell-subscriptions": 2,
     "send-action-links": 2,
+    "use-test-clocks": 3,
 }
 """How often pages are followed that can be followed again: what they show is compared the last time."""
-BACK_BEFORE = {"quickstart": 2}
+BACK_BEFORE = {"quickstart": 2, "use-test-clocks": 2}
 """Before which of them somebody presses the demo shop's *Back to real time*."""
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$(?:\s+^```json\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 END = "\x1e"

@@ -36,6 +36,7 @@ async def test_an_import_is_told_and_its_refusals_are_in_a_file(
     connection: Connection, database_url: str, store: Store, tmp_path: Path
 ) -> None:
     path = written(tmp_path, [*shop(), {"type": "customers", "id": "b", "emial": "b@example.com"}])
+    path.write_bytes(path.read_bytes() + b"\n\n")
     report = tmp_path / "refused.ndjson"
     rehearsed, done, again = [
         reprise(*command(store, database_url, str(path), "--report", str(report), *more))
@@ -46,6 +47,8 @@ async def test_an_import_is_told_and_its_refusals_are_in_a_file(
     by_type = done.out.removeprefix(counts).splitlines()
     assert "  customers: 1 new, 1 refused" in by_type
     assert "  orders: 2 new" in by_type
+    assert "lines: 16 of 16" in rehearsed.err
+    assert "lines: 16 of 16" in done.err
     assert rehearsed.out == f"{done.out}This was a rehearsal: nothing was written.\n"
     assert again.out == ""
     assert again.err.startswith("These files were imported on ")

@@ -172,6 +172,15 @@ async def test_a_status_that_a_plugin_made_is_refused(connection: Connection, st
     assert reason.startswith("must be one of: pending, ")
 
 
+@pytest.mark.parametrize("status", ["cancelled", "expired"])
+async def test_a_subscription_that_has_ended_needs_the_date_of_it(
+    connection: Connection, store: Store, tmp_path: Path, status: str
+) -> None:
+    paths = changed("woocommerce", tmp_path, "subscriptions", "status", status)
+    _, refusals = await bring(connection, store, *paths, platform="woocommerce")
+    assert told(refusals) == [(1, "cancelled_date_gmt", "can't be blank: the status is cancelled")]
+
+
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_a_profile_says_where_its_fields_are_documented(platform: str) -> None:
     profile = profile_of(platform)
@@ -321,7 +330,7 @@ def changed(platform: str, folder: Path, name: str, path: str, value: object) ->
         ("shopify", "orders_export", "Total", "nan", ("orders", "#1001", "Total", "is no amount")),
         ("shopify", "orders_export", "Total", "", ("orders", "#1001", "Total", "can't be blank")),
         ("shopify", "orders_export", "Shipping", "-3.00",
-         ("orders", "#1001", "Shipping", "orders have no negative amount")),
+         ("orders", "#1001", "Shipping", "breaks a rule: orders have no negative amount")),
         ("shopify", "orders_export", "Created at", "soon", ("orders", "#1001", "Created at", "must be ")),
         ("shopify", "customers_export", "Email", "nowhere",
          ("customers", "'6401", "Email", "must be an e-mail address")),
@@ -332,7 +341,7 @@ def changed(platform: str, folder: Path, name: str, path: str, value: object) ->
         ("woocommerce", "orders", "total", "0.01", ("orders", "727", "total", "is less than the taxes in it, ")),
         ("woocommerce", "orders", "status", "shipped", ("orders", "727", "status", "must be one of: pending, ")),
         ("woocommerce", "subscriptions", "billing_period", "fortnight",
-         ("order_subscriptions", "740", "billing_period", "must be one of: day, week, month, and year")),
+         ("order_subscriptions", "740", "billing_period", "must be one of: day, week, month, or year")),
         ("woocommerce", "products", "price", "abc", ("skus", "799", "price", "is no amount")),
         ("ecwid", "orders", "shippingOption.shippingRate", "free",
          ("orders", "", "shippingOption.shippingRate", "is no amount")),

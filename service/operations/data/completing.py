@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, cast
+from zoneinfo import ZoneInfo
 
 import orjson
 
@@ -24,7 +25,7 @@ from service.principal import Store
 from service.rules.intervals import FrequencyError, columns_of, meant
 from service.rules.order_codes import order_code
 from service.rules.prepaid import period_of
-from service.rules.recurrence import UNCOUNTABLE, check_frequency
+from service.rules.recurrence import UNCOUNTABLE, Calendar, check_frequency
 from service.rules.schedule import Entry, Standing, plan
 from service.rules.states import PLACED_ORDERS
 from service.rules.totals import tax
@@ -40,6 +41,14 @@ _AMOUNTS: Final = (
 )
 _BEFORE: Final = timedelta(milliseconds=1)
 _NOWHERE: Final = Phrase("leads to nothing that is there: import that first")
+_DATED: Final[Mapping[str, Mapping[object, tuple[str, ...]]]] = {
+    "orders": {"placed": ("placed_at",), "approved": ("placed_at", "approved_at"), "cancelled": ("cancelled_at",)},
+    "order_subscriptions": {"cancelled": ("cancelled_at",)},
+    "occurrences": {"completed": ("completed_at",)},
+}
+"""The instants that go with a status, by type."""
+_ONLY: Final = {"cancelled_at": "cancelled", "completed_at": "completed"}
+"""Those of them that go with no other status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,8 @@ def complete(row: Row, frame: Frame, number: int | None, facts: Mapping[str, Col
     complete_type = _BY_TYPE.get(row.record.type_)
     if complete_type is not None:
         complete_type(row, frame, facts, problems)
+    for one in (row, *row.parts.get("occurrences", [])):
+        _dated(one, problems)
 
 
 def _order(row: Row, frame: Frame, _facts: Mapping[str, Columns], problems: list[Problem]) -> None:
@@ -212,11 +223,21 @@ def _count(row: Row) -> None:
         return
     calendar = _terms(row).calendar
     index = calendar.first_after(next_run_at - _BEFORE)
-    if calendar.date(index).at != next_run_at and index > calendar.anchor_index:
+    if index > calendar.anchor_index and not _is_on(calendar, index, next_run_at):
         index -= 1  # a run that was moved stays behind the date that it had
     shift = 1 if index == 0 else 0
     anchor_index = cast("int", row.get("anchor_index") or 0)
     row.columns |= {"anchor_index": anchor_index + shift, "next_index": index + shift}
+
+
+def _is_on(calendar: Calendar, index: int, at: datetime) -> bool:
+    """Whether a run at an instant is the one of this date: at that instant, or on the one date of its day.
+
+    Where platforms keep the hour of UTC, a run in winter comes an hour before its date here, and isn't the last one.
+    """
+    zone, dates = ZoneInfo(calendar.timezone), (calendar.date(index - 1).at, calendar.date(index).at)
+    before, own, day = (one.astimezone(zone).date() for one in (*dates, at))
+    return dates[1] == at or before < day == own
 
 
 def standing_of(row: Row) -> Standing:
@@ -262,6 +283,18 @@ def _default(row: Row, column: str, value: object, *, new: bool = True) -> None:
     """Give a column of a new row a value where none was given."""
     if new and column not in row.columns:
         row.columns[column] = value
+
+
+def _dated(row: Row, problems: list[Problem]) -> None:
+    """Note each instant that the status asks for and that isn't given, and each that goes with another status."""
+    status, asked = row.get("status"), _DATED.get(row.record.type_, {})
+    for column in asked.get(status, ()):
+        if row.get(column) is None:
+            reason = Phrase("can't be blank: the status is {status}", status=status)
+            problems.append(Problem(row.path + column, reason))
+    for column, only in _ONLY.items():
+        if (column,) in asked.values() and status != only and row.get(column) is not None:
+            problems.append(Problem(row.path + column, Phrase("goes with the status {status}", status=only)))
 
 
 def _agree(row: Row, column: str, expected: object, problems: list[Problem]) -> None:

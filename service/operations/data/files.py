@@ -14,7 +14,7 @@ from service.errors import StartupError
 from service.operations.data import tables
 from service.operations.data.profiles import BLANK, FAULTS, Cells, Profile, Sent, Sheet, Unreadable, profile_of
 from service.operations.data.records import Entry, Origin, Place, Problem, read
-from service.texts import Phrase
+from service.texts import Either, Phrase
 
 LONGEST_LINE: Final = 16 * 1024 * 1024
 """How many bytes a line may have: an order of a thousand lines has a tenth of them."""
@@ -126,7 +126,7 @@ def _entries(path: Path, profile: Profile | None, currency: str) -> Iterator[Unr
                 "{file} has no name of a file of {platform}: they begin with {names}.",
                 file=path.name,
                 platform=profile.name,
-                names=list(profile.sheets),
+                names=Either(profile.sheets),
             )
         yield from _of_platform(_groups(path, sheet) if table else _objects(path), sheet, profile, currency)
         return

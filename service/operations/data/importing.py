@@ -242,4 +242,8 @@ def _problem(refusal: ApiError, row: Row) -> Problem:
     if (first.meta or {}).get("error") == "blank":
         return Problem(named, Phrase("can't be blank"))
     sentence = first.detail.values.get("sentence")
-    return Problem(named, sentence if isinstance(sentence, Phrase) else first.detail)
+    if not isinstance(sentence, Phrase):
+        return Problem(named, first.detail)
+    if (first.meta or {}).get("error") == "taken":
+        return Problem(named, Phrase("has already been taken ({sentence})", sentence=sentence))
+    return Problem(named, Phrase("breaks a rule: {sentence}", sentence=sentence))

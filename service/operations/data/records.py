@@ -146,7 +146,7 @@ class Origin(NamedTuple):
         value: object = self.sent
         for name in field.split("."):
             value = value.get(name) if isinstance(value, Mapping) else None
-        told = str(value) if isinstance(value, str | int | float) else problem.value
+        told = (str(value) or None) if isinstance(value, str | int | float) else problem.value
         return problem._replace(field=field, value=told)
 
 

@@ -140,6 +140,7 @@ class Import:
                 report(taken.refusals)
             await statistics.gather(self.connection)
             progress(self.source.lines_up_to(batch[-1].place), self.source.lines)
+        progress(self.source.lines, self.source.lines)  # behind the last record's first line there may be more
         await self._count_untaxed()
         await _FINISH(self.connection, store=self.store.id, id=self.id, at=clock.now())
         return self.tally
@@ -158,6 +159,7 @@ class Import:
                 if look is not None:
                     look(batch)
                 progress(self.source.lines_up_to(batch[-1].place), self.source.lines)
+            progress(self.source.lines, self.source.lines)
             await self._count_untaxed()
         finally:
             await rehearsal.rollback()

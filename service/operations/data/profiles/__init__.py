@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, cast, get_args
 
 from schemas.kinds import minor_units
 from service.operations.data.records import Undated
-from service.texts import Phrase
+from service.texts import Either, Phrase
 
 Sent = Mapping[str, object]
 """What a platform wrote: an object of its API, or the cells of a row."""
@@ -156,7 +156,8 @@ def word(sent: Sent, name: str, meanings: Mapping[str, str]) -> str:
     """What a word of a platform means. Raises Unreadable for one that it doesn't have."""
     found = text(sent, name)
     if found is None or found not in meanings:
-        raise Unreadable(sent, name, BLANK if found is None else Phrase("must be one of: {words}", words=[*meanings]))
+        known = Either(meanings)
+        raise Unreadable(sent, name, BLANK if found is None else Phrase("must be one of: {words}", words=known))
     return meanings[found]
 
 
