@@ -73,6 +73,8 @@ def main() -> None:
         app = dying(app)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         print(listening.getsockname()[1], flush=True)  # noqa: T201 -- the test reads it
+        # And nothing more: a pipe that is full of log lines stops a server.
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])
 
 

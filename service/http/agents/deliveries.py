@@ -188,7 +188,7 @@ class Coming(Answered):
     lines: Sequence[DeliveredLine]
     total: Money | None = Field(description="What it comes to at today's prices; null where nothing is ordered.")
     is_paid: bool = Field(description="Whether an earlier delivery paid for it; `total` is what it costs beyond that.")
-    for_later: Money | None = Field(description="How much of `total` pays for later deliveries; null where nothing does.")
+    for_later: Money | None = Field(description="How much of `total` pays for later deliveries; null for none.")
 
 
 class Deliveries(Answered):
