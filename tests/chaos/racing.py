@@ -192,12 +192,14 @@ async def play(plan: Plan, folder: Path) -> Report:
 
 
 async def _settled(postgres: fleet.Postgres) -> None:
-    """Wait until no payment is on its way, or due: what a killed server held is taken up once its lease is over."""
+    """Wait until no payment is on its way, due or in the queue: what a killed process held is taken up anew."""
     connection = await asyncpg.connect(postgres.url)
     try:
         open_ = """
             select exists(
                 select 1 from payment_attempts where lease_expires_at is not null or retry_at <= now()
+                union all
+                select 1 from pgqueuer.pgqueuer where entrypoint = 'payments'
             )
             """
         while await connection.fetchval(open_):  # noqa: ASYNC110 -- what is waited for happens in the database
