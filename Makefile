@@ -154,9 +154,11 @@ wrk: ## install the wrk that makes the load of the measurements (Debian, Ubuntu)
 		|| { echo "Install wrk with your system's packages, so that it is on the PATH." >&2; exit 1; }
 
 browser: ## install the Chromium that the tests of the pages open (Debian, Ubuntu); elsewhere they say what to install
-	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null \
+	@command -v chromium-headless-shell > /dev/null || command -v chromium > /dev/null \
+		|| command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null \
 		|| { command -v apt-get > /dev/null && sudo=$$(test "$$(id -u)" = 0 || echo sudo) && $$sudo apt-get update --quiet \
-			&& $$sudo apt-get install --yes --no-install-recommends chromium fonts-liberation; } \
+			&& { $$sudo apt-get install --yes --no-install-recommends chromium-headless-shell fonts-liberation \
+				|| $$sudo apt-get install --yes --no-install-recommends chromium fonts-liberation; }; } \
 		|| { echo "Install Chromium or Google Chrome with your system's packages, so that it is on the PATH." >&2; exit 1; }
 
 proxies: ## install the nginx and Caddy that the tests of their configurations run (Debian, Ubuntu); elsewhere they are skipped

@@ -30,7 +30,7 @@ MOST_PIXELS = 6_000
 """How long a page may be to be pictured whole."""
 SIZES = {"phone": PHONE, "desktop": DESKTOP}
 
-_CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _PICTURE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><rect width="64" height="64" fill="{fill}"/>
 <circle cx="32" cy="34" r="17" fill="#fff" fill-opacity=".75"/></svg>"""
 
