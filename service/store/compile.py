@@ -335,7 +335,8 @@ class Statement:
         if owned == PUBLIC:
             return visible
         if owned is None:
-            return ["false"]
+            # No row has this id. With a plain `false` there is no node that Citus could send a read to.
+            return [f"{alias}.id = ''"]
         if owned == "id":
             return [f"{alias}.id = {self.owner()}", *visible]
         return [self._path(resource.owner_path(graph, owner.type_), alias, owner), *visible]
