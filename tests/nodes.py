@@ -27,6 +27,13 @@ CITUS = bool(os.environ.get("TEST_CITUS"))
 ACTIVITY = "citus_stat_activity" if CITUS else "pg_stat_activity"
 """What says of every session what it does, wherever its rows lie."""
 
+WAITING = (
+    "select count(*) from citus_lock_waits"
+    if CITUS
+    else "select count(*) from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid))"
+)
+"""How many wait for what the connection that asks holds, on several nodes for what anybody holds."""
+
 on_nodes = pytest.mark.skipif(not CITUS, reason="There is no Citus: `make test DATABASE_URL=... CITUS=1`.")
 """Marks tests of what only happens where rows lie on several nodes."""
 

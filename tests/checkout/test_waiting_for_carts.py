@@ -17,6 +17,7 @@ from service.principal import Principal, Store
 from service.store.pool import Connection, Database
 from tests import factories
 from tests.factories import Line, Sku
+from tests.nodes import WAITING
 from tests.spec.writing import Api, resource, to
 
 
@@ -129,9 +130,8 @@ async def _shop(connection: Connection, store: Store) -> Shop:
 
 async def _until_something_waits(connection: Connection) -> None:
     """Until somebody waits for what this connection holds."""
-    waits = "select count(*) from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid))"
     async with asyncio.timeout(10):
-        while not await connection.fetchval(waits):  # noqa: ASYNC110 -- Postgres tells nobody
+        while not await connection.fetchval(WAITING):  # noqa: ASYNC110 -- Postgres tells nobody
             await asyncio.sleep(0.01)
 
 
