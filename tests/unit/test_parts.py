@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import sql
@@ -19,6 +21,14 @@ def test_no_part_reads_what_an_earlier_one_writes(statement: Statement) -> None:
 @pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement.path)
 def test_no_insert_looks_up_what_it_returns(statement: Statement) -> None:
     assert blind(statement.text) == []
+
+
+@pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement.path)
+def test_nothing_that_may_be_null_decides_whether_anything_is_written(statement: Statement) -> None:
+    """Nothing equals null: Citus knows that of a statement by one of its parts, and then writes nothing of it."""
+    if re.search(r"\b(insert into|update|delete from)\b", statement.source):
+        null = re.findall(r":(\w+) \(null", statement.prose)
+        assert [name for name in null if re.search(rf"[^<>!]= :{name}\b", statement.source)] == []
 
 
 def test_what_an_insert_looks_up_is_found() -> None:

@@ -89,13 +89,14 @@ set
 where store_id = :store and id = :copy;
 
 -- name: note_occurrence
--- Notes on occurrence :occurrence of which type the failure is by which its order waits to be paid.
+-- Notes on occurrence :occurrence (null for none) of which type the failure is by which its order waits to be paid.
 update occurrences
 set failure_type = :failure_type, updated_at = :at, version = version + 1
-where store_id = :store and id = :occurrence;
+where store_id = :store and id = coalesce(:occurrence, '');
 
 -- name: recover
--- Nothing is wrong any more with the run of copy :copy, of occurrence :occurrence.
+-- Nothing is wrong any more with the run of copy :copy, of occurrence :occurrence (null for none). Citus, which knows that
+-- nothing equals null, would leave out the whole statement.
 with taken_up as (
     update order_factories
     set given_up_at = null, updated_at = :at, version = version + 1
@@ -104,7 +105,7 @@ with taken_up as (
 
 update occurrences
 set failure_type = null, updated_at = :at, version = version + 1
-where store_id = :store and id = :occurrence and failure_type is not null;
+where store_id = :store and id = coalesce(:occurrence, '') and failure_type is not null;
 
 -- name: count_refusal
 -- The last run of the subscription of copy :copy hasn't succeeded, if it was that of the copy; :failed more have failed.
@@ -164,14 +165,14 @@ set
         order_subscriptions.last_run_at = (
             select order_factories.completed_at
             from order_factories
-            where order_factories.store_id = :store and order_factories.id = :copy
+            where order_factories.store_id = :store and order_factories.id = coalesce(:copy, '')
         ),
         false
     ),
     customer_payment_source_id = coalesce(:next_source, order_subscriptions.customer_payment_source_id),
     updated_at = :at,
     version = order_subscriptions.version + 1
-where order_subscriptions.store_id = :store and order_subscriptions.id = :subscription;
+where order_subscriptions.store_id = :store and order_subscriptions.id = coalesce(:subscription, '');
 
 -- name: hurry
 -- Has the refused payments of runs that are still owed asked for anew at :at, with the whole ladder ahead of them: of all runs
