@@ -125,7 +125,7 @@ def _coming(call: Call, run: Coming) -> shapes.Coming:
 
 async def _named(call: Call, asked: shapes.Delivery) -> str:
     """Return the id of the delivery that is meant, with its subscription held."""
-    return await overviews.named(call.connection, call.principal, asked.subscription_id, asked.delivery)
+    return await overviews.hold_run(call.connection, call.principal, asked.subscription_id, asked.delivery)
 
 
 async def _skip_delivery(call: Call, asked: shapes.Delivery) -> shapes.Done:

@@ -182,7 +182,8 @@ class Import:
                     self._taxed.add(str(line.get("sku_code")))
 
     async def _count_untaxed(self) -> None:
-        self.untaxed = await _UNTAXED(self.connection, store=self.store.id, codes=sorted(self._taxed)) or 0
+        if self._taxed:
+            self.untaxed = await _UNTAXED(self.connection, store=self.store.id, codes=sorted(self._taxed)) or 0
 
     def _remember(self, refusals: Sequence[Refusal]) -> None:
         """Keep why the first records were refused, those that were refused as many others were left out."""

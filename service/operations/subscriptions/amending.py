@@ -74,7 +74,7 @@ async def amend(
         await swaps.check(connection, principal, subscription_id, amendment.item_id)
     match amendment:
         case SwapOnce():
-            id_ = await overviews.named(connection, principal, subscription_id, amendment.occurrence_index)
+            id_ = await overviews.hold_run(connection, principal, subscription_id, amendment.occurrence_index)
             chosen = once.Run(subscription_id, id_)
             await once.swap(connection, principal, chosen, amendment.item_id, amendment.sku_code)
         case Swap():

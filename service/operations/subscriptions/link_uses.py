@@ -311,7 +311,7 @@ async def _do(connection: Connection, opened: Opened, now: Prospect, ending: End
     principal, id_ = opened.principal, opened.subscription_id
     match opened.action:
         case "skip" | "delay" | "approve" | "reject" as action if now.run_index is not None:
-            run_id = await overviews.named(connection, principal, id_, now.run_index)
+            run_id = await overviews.hold_run(connection, principal, id_, now.run_index)
             if action != "delay":
                 await overviews.decide(connection, principal, run_id, action)
             elif now.to is not None:

@@ -207,17 +207,21 @@ async def hold(connection: Connection, principal: Principal, subscription_id: st
 
 
 async def named(connection: Connection, principal: Principal, subscription_id: str, index: int) -> str:
-    """Return the id of the run of an index of a customer's subscription; one that has no row gets it.
+    """Return the id of the run of an index of a customer's subscription that is held; one that has no row gets it.
 
-    The subscription is held as `hold` does. Raises NotFound, and as the API's `create` does for a run that has no row
-    and isn't to come.
+    Raises as the API's `create` does for a run that has no row and isn't to come.
     """
-    await hold(connection, principal, subscription_id)
     found = await ledgers.ids(connection, principal.store, subscription_id, [index])
     if index in found:
         return found[index]
     columns = {"order_subscription_id": subscription_id, "occurrence_index": index}
     return await _WRITERS["occurrences"].make(connection, principal, graph["occurrences"], columns)
+
+
+async def hold_run(connection: Connection, principal: Principal, subscription_id: str, index: int) -> str:
+    """Hold a customer's subscription, and return the id of its run of an index. Raises as `hold` and `named` do."""
+    await hold(connection, principal, subscription_id)
+    return await named(connection, principal, subscription_id, index)
 
 
 async def day_of(
